@@ -1,0 +1,300 @@
+//! What every aggregate is: `decide`, `evolve`, and events with frozen wire names.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::envelope::Actor;
+use crate::ids::{PatientId, StreamId, TenantId};
+use crate::phi::Phi;
+use crate::time::Timestamp;
+
+/// What a decision may know of the world beside the state.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Whose data this is.
+    pub tenant_id: TenantId,
+    /// Who commands.
+    pub actor: Actor,
+    /// The server's clock when the command was taken up.
+    pub now: Timestamp,
+    /// A fresh UUIDv7, for an id the command needs.
+    pub fresh_id: Uuid,
+}
+
+/// A consistency boundary: one stream of events, decided one command at a time.
+pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// `stream.type` in the envelope. Frozen.
+    const STREAM_TYPE: &'static str;
+
+    /// What may be asked of it.
+    type Command: Send;
+    /// What may happen to it.
+    type Event: DomainEvent;
+    /// Why it refuses.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The events that `command` leads to, none where the state already is as asked. `state` is `None` before the
+    /// first event.
+    fn decide(
+        state: Option<&Self>,
+        command: Self::Command,
+        context: &Context,
+    ) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// The state after `event`.
+    fn evolve(state: Option<Self>, event: Self::Event) -> Result<Self, Misplaced>;
+
+    /// The PHI members of the resource, where it has any that are open.
+    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>>;
+
+    /// The patient under whose key this stream's PHI is sealed.
+    fn patient_id(&self) -> Option<PatientId>;
+}
+
+/// An event stands where none of its kind can: the stream is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{event} cannot stand here in its stream")]
+pub struct Misplaced {
+    /// The wire name.
+    pub event: &'static str,
+}
+
+/// A closed set of facts about one kind of aggregate. Implemented by [`domain_events!`](crate::domain_events) only.
+pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+    /// Every wire name with its current schema version.
+    const WIRE: &'static [(&'static str, u32)];
+
+    /// The wire name. Frozen.
+    fn name(&self) -> &'static str;
+
+    /// The version of the payload's shape.
+    fn schema_version(&self) -> u32;
+
+    /// The payload as JSON, without PHI.
+    fn payload(&self) -> Vec<u8>;
+
+    /// The PHI members as one JSON object, to be sealed.
+    fn phi(&self) -> Option<Phi<Vec<u8>>>;
+
+    /// The patient under whose key the PHI is sealed.
+    fn patient_id(&self) -> Option<PatientId>;
+
+    /// From the stored bytes. `phi` is `None` where there is none, or where it cannot or need not be opened.
+    fn decode(
+        name: &str,
+        schema_version: u32,
+        payload: &[u8],
+        phi: Option<&[u8]>,
+    ) -> Result<Self, DecodeError>;
+}
+
+/// A stored event that this program cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// No such event, or a shape from a later program.
+    #[error("no event {name} of schema version {schema_version} is known here")]
+    Unknown {
+        /// The wire name.
+        name: String,
+        /// The stored shape.
+        schema_version: u32,
+    },
+    /// The bytes do not have the shape. What they say is withheld: it could be PHI.
+    #[error("{name}: the stored payload does not have its shape (line {line}, column {column})")]
+    Malformed {
+        /// The wire name.
+        name: &'static str,
+        /// Line in the stored JSON.
+        line: usize,
+        /// Column in the stored JSON.
+        column: usize,
+    },
+}
+
+impl DecodeError {
+    /// Keeps the place and drops the text of a JSON error.
+    pub fn malformed(name: &'static str, error: &serde_json::Error) -> Self {
+        Self::Malformed { name, line: error.line(), column: error.column() }
+    }
+}
+
+/// One event's data: its open members by serde, its PHI members apart.
+pub trait Fact: Serialize + DeserializeOwned {
+    /// The PHI members as one JSON object.
+    fn phi(&self) -> Option<Phi<Vec<u8>>> {
+        None
+    }
+
+    /// Takes the PHI members back.
+    fn set_phi(&mut self, _json: &[u8]) -> Result<(), serde_json::Error> {
+        Ok(())
+    }
+
+    /// The patient under whose key the PHI is sealed.
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+impl<F: Fact> Fact for Box<F> {
+    fn phi(&self) -> Option<Phi<Vec<u8>>> {
+        (**self).phi()
+    }
+
+    fn set_phi(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
+        (**self).set_phi(json)
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        (**self).patient_id()
+    }
+}
+
+/// Implements [`Fact`] for structs whose PHI members live in a field `phi: Option<...>` that serde skips, beside a
+/// field `patient_id`.
+#[macro_export]
+macro_rules! facts_with_phi {
+    ($($fact:ty),+ $(,)?) => {$(
+        impl $crate::aggregate::Fact for $fact {
+            fn phi(&self) -> Option<$crate::phi::Phi<Vec<u8>>> {
+                let phi = self.phi.as_ref()?;
+                serde_json::to_vec(phi).ok().map($crate::phi::Phi::new)
+            }
+
+            fn set_phi(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
+                self.phi = Some(serde_json::from_slice(json)?);
+                Ok(())
+            }
+
+            fn patient_id(&self) -> Option<$crate::ids::PatientId> {
+                Some(self.patient_id)
+            }
+        }
+    )+};
+}
+
+/// Implements [`Fact`] for structs without PHI.
+#[macro_export]
+macro_rules! facts_without_phi {
+    ($($fact:ty),+ $(,)?) => {$(
+        impl $crate::aggregate::Fact for $fact {}
+    )+};
+}
+
+/// Declares an aggregate's events once: variant, data, frozen wire name, schema version.
+#[macro_export]
+macro_rules! domain_events {
+    ($(#[$doc:meta])* pub enum $event:ident { $($(#[$vdoc:meta])* $variant:ident($fact:ty) = $name:literal v $version:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $event {
+            $($(#[$vdoc])* $variant($fact),)+
+        }
+
+        impl $crate::aggregate::DomainEvent for $event {
+            const WIRE: &'static [(&'static str, u32)] = &[$(($name, $version)),+];
+
+            fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)+ }
+            }
+
+            fn schema_version(&self) -> u32 {
+                match self { $(Self::$variant(_) => $version,)+ }
+            }
+
+            fn payload(&self) -> Vec<u8> {
+                match self {
+                    $(Self::$variant(fact) => serde_json::to_vec(fact).unwrap_or_default(),)+
+                }
+            }
+
+            fn phi(&self) -> Option<$crate::phi::Phi<Vec<u8>>> {
+                match self { $(Self::$variant(fact) => $crate::aggregate::Fact::phi(fact),)+ }
+            }
+
+            fn patient_id(&self) -> Option<$crate::ids::PatientId> {
+                match self { $(Self::$variant(fact) => $crate::aggregate::Fact::patient_id(fact),)+ }
+            }
+
+            fn decode(
+                name: &str,
+                schema_version: u32,
+                payload: &[u8],
+                phi: Option<&[u8]>,
+            ) -> Result<Self, $crate::aggregate::DecodeError> {
+                match (name, schema_version) {
+                    $(($name, $version) => {
+                        $crate::aggregate::decode_fact::<$fact>($name, payload, phi).map(Self::$variant)
+                    })+
+                    _ => Err($crate::aggregate::DecodeError::Unknown {
+                        name: name.to_owned(),
+                        schema_version,
+                    }),
+                }
+            }
+        }
+    };
+}
+
+/// One event's data from its stored bytes.
+pub fn decode_fact<F: Fact>(
+    name: &'static str,
+    payload: &[u8],
+    phi: Option<&[u8]>,
+) -> Result<F, DecodeError> {
+    let mut fact: F =
+        serde_json::from_slice(payload).map_err(|e| DecodeError::malformed(name, &e))?;
+    if let Some(json) = phi {
+        fact.set_phi(json).map_err(|e| DecodeError::malformed(name, &e))?;
+    }
+    Ok(fact)
+}
+
+/// A resource: an aggregate's state with what its stream says of it. Serialises to the resource's open members.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Versioned<A> {
+    /// The aggregate's id, which is its stream's.
+    pub id: StreamId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Its own members.
+    #[serde(flatten)]
+    pub state: A,
+    /// When its first event was recorded.
+    pub created_at: Timestamp,
+    /// When its last event was recorded.
+    pub updated_at: Timestamp,
+    /// How many events its stream has.
+    pub version: u64,
+}
+
+/// Where an event stands: what `evolve` does not need and the resource shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The stream, which is the aggregate's id.
+    pub stream_id: StreamId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The event's version in its stream, from 1.
+    pub version: u64,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+}
+
+impl<A: Aggregate> Versioned<A> {
+    /// The resource after one more event.
+    pub fn evolve(
+        before: Option<Self>,
+        event: A::Event,
+        standing: Standing,
+    ) -> Result<Self, Misplaced> {
+        let Standing { stream_id, tenant_id, version, recorded_at } = standing;
+        let (state, created_at) = match before {
+            Some(it) => (Some(it.state), it.created_at),
+            None => (None, recorded_at),
+        };
+        let state = A::evolve(state, event)?;
+        Ok(Self { id: stream_id, tenant_id, state, created_at, updated_at: recorded_at, version })
+    }
+}

@@ -1,0 +1,69 @@
+//! Codes of the catalog: short, upper-case names that people type.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident($error:ident): $length:expr, $extra:literal, $says:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        #[doc = concat!("The text is no ", stringify!($name), ".")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+        #[error($says)]
+        pub struct $error;
+
+        impl $name {
+            /// Takes any case, keeps upper case.
+            pub fn parse(text: &str) -> Result<Self, $error> {
+                let code = text.to_ascii_uppercase();
+                let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || $extra.contains(&b);
+                if $length.contains(&code.len()) && code.bytes().all(legal) {
+                    Ok(Self(code))
+                } else {
+                    Err($error)
+                }
+            }
+
+            /// The code as text, in upper case.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+codes! {
+    /// A modality: CT, MR, US, XR, ... (DICOM 0008,0060, and the house's own).
+    ModalityCode(NotAModalityCode): 2..=16, b"_", "must be 2 to 16 of A-Z, 0-9 and _";
+    /// A procedure: `CT_BRAIN_WO_CONTRAST`.
+    ProcedureCode(NotAProcedureCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_upper_case_whatever_was_typed() {
+        assert_eq!(ModalityCode::parse("ct").unwrap().as_str(), "CT");
+        assert_eq!(ProcedureCode::parse("ct_head-1.a").unwrap().as_str(), "CT_HEAD-1.A");
+    }
+
+    #[test]
+    fn refuses_what_is_too_short_too_long_or_strange() {
+        for bad in ["", "C", "C T", "CT-1", "ABCDEFGHIJKLMNOPQ", "ÇT"] {
+            assert_eq!(ModalityCode::parse(bad), Err(NotAModalityCode), "{bad}");
+        }
+        assert_eq!(ProcedureCode::parse(&"A".repeat(65)), Err(NotAProcedureCode));
+    }
+}

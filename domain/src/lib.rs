@@ -1,0 +1,24 @@
+//! The business of diagnostic imaging, pure.
+//!
+//! One module an aggregate; each holds its state, its commands, its events, its errors, and two functions: `decide`
+//! (state and command to events) and `evolve` (state and event to state). Nothing here knows a database, a network, a
+//! clock or a random number: what a decision needs of them arrives in [`Context`].
+
+pub mod aggregate;
+pub mod codes;
+pub mod dicom;
+pub mod envelope;
+pub mod ids;
+pub mod modality;
+pub mod order;
+pub mod phi;
+pub mod procedure;
+pub mod text;
+pub mod time;
+
+#[cfg(test)]
+mod given;
+
+pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, Misplaced, Versioned};
+pub use envelope::{Actor, EventMetadata};
+pub use time::Timestamp;

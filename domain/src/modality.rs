@@ -1,0 +1,198 @@
+//! `ImagingModality`: a kind of scanner in the catalog. Its id is derived from its code, so a code is taken once.
+//!
+//! ```text
+//! (none) --Create--> active <--Update--> inactive
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::ModalityCode;
+use crate::ids::{ModalityId, PatientId};
+use crate::phi::Phi;
+use crate::text::Text;
+use crate::{domain_events, facts_without_phi};
+
+/// A modality as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Modality {
+    /// Never changes: the id is derived from it.
+    pub code: ModalityCode,
+    /// What people call it.
+    pub name: Text,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// Whether new procedures may use it.
+    pub is_active: bool,
+}
+
+/// What may be asked of a modality.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Adds it to the catalog.
+    Create(Modality),
+    /// Changes what is given.
+    Update(Changes),
+}
+
+/// Members to change; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// A new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// A new description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// Taken out of use, or put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+}
+
+domain_events! {
+    /// What may happen to a modality.
+    pub enum Event {
+        /// It was added to the catalog.
+        Created(Created) = "ImagingModality.Created" v 1,
+        /// Some of it changed.
+        Updated(Updated) = "ImagingModality.Updated" v 1,
+    }
+}
+
+/// `ImagingModality.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub modality_id: ModalityId,
+    /// All of it.
+    #[serde(flatten)]
+    pub modality: Modality,
+}
+
+/// `ImagingModality.Updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub modality_id: ModalityId,
+    /// What changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+facts_without_phi!(Created, Updated);
+
+/// Why a modality refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The code is taken.
+    #[error("a modality with this code exists already")]
+    AlreadyExists,
+    /// There is none.
+    #[error("there is no such modality")]
+    NotFound,
+}
+
+impl Aggregate for Modality {
+    const STREAM_TYPE: &'static str = "ImagingModality";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (None, Command::Create(modality)) => Ok(vec![create(modality, context)]),
+            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
+            (Some(modality), Command::Update(changes)) => Ok(update(modality, changes, context)),
+            (None, Command::Update(_)) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        match (state, event) {
+            (None, Event::Created(created)) => Ok(created.modality),
+            (Some(modality), Event::Updated(updated)) => Ok(modality.with(updated.changes)),
+            (Some(_), Event::Created(_)) => Err(Misplaced { event: "ImagingModality.Created" }),
+            (None, Event::Updated(_)) => Err(Misplaced { event: "ImagingModality.Updated" }),
+        }
+    }
+
+    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+fn create(modality: Modality, context: &Context) -> Event {
+    let modality_id = ModalityId::of(context.tenant_id, &modality.code);
+    Event::Created(Created { modality_id, modality })
+}
+
+fn update(modality: &Modality, changes: Changes, context: &Context) -> Vec<Event> {
+    if modality.clone().with(changes.clone()) == *modality {
+        return Vec::new();
+    }
+    let modality_id = ModalityId::of(context.tenant_id, &modality.code);
+    vec![Event::Updated(Updated { modality_id, changes })]
+}
+
+impl Modality {
+    fn with(self, changes: Changes) -> Self {
+        Self {
+            code: self.code,
+            name: changes.name.unwrap_or(self.name),
+            description: changes.description.or(self.description),
+            is_active: changes.is_active.unwrap_or(self.is_active),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{context, given};
+
+    fn ct() -> Modality {
+        Modality {
+            code: ModalityCode::parse("CT").unwrap(),
+            name: Text::parse("Computed tomography").unwrap(),
+            description: None,
+            is_active: true,
+        }
+    }
+
+    fn created() -> Event {
+        create(ct(), &context())
+    }
+
+    fn retired() -> Changes {
+        Changes { is_active: Some(false), ..Changes::default() }
+    }
+
+    #[test]
+    fn is_created_once() {
+        given::<Modality>([]).when(Command::Create(ct())).then([created()]);
+        given::<Modality>([created()])
+            .when(Command::Create(ct()))
+            .refused(Error::AlreadyExists);
+    }
+
+    #[test]
+    fn is_updated_where_it_exists_and_something_changes() {
+        let updated = Event::Updated(Updated {
+            modality_id: ModalityId::of(context().tenant_id, &ct().code),
+            changes: retired(),
+        });
+        given::<Modality>([]).when(Command::Update(retired())).refused(Error::NotFound);
+        given::<Modality>([created()]).when(Command::Update(retired())).then([updated.clone()]);
+        given::<Modality>([created(), updated]).when(Command::Update(retired())).then([]);
+    }
+}

@@ -1,0 +1,212 @@
+//! What may happen to an order, and what becomes of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Order, OrderPhi, Progress, Request};
+use crate::aggregate::{DomainEvent, Misplaced};
+use crate::ids::{OrderId, PatientId, SlotId};
+use crate::phi::{Metadata, Patient, PhiText};
+use crate::time::Timestamp;
+use crate::{domain_events, facts_with_phi, facts_without_phi};
+
+domain_events! {
+    /// What may happen to an order.
+    pub enum Event {
+        /// It was ordered.
+        Created(Box<Created>) = "ImagingOrder.Created" v 1,
+        /// It was booked.
+        Scheduled(Scheduled) = "ImagingOrder.Scheduled" v 1,
+        /// The examination began.
+        InProgress(InProgress) = "ImagingOrder.InProgress" v 1,
+        /// The examination was done.
+        Completed(Completed) = "ImagingOrder.Completed" v 1,
+        /// It was called off.
+        Cancelled(Cancelled) = "ImagingOrder.Cancelled" v 1,
+        /// Something else about it changed.
+        DetailsUpdated(DetailsUpdated) = "ImagingOrder.DetailsUpdated" v 1,
+    }
+}
+
+/// `ImagingOrder.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub order_id: OrderId,
+    /// Who is to be examined.
+    pub patient_id: PatientId,
+    /// What, by whom and for when.
+    #[serde(flatten)]
+    pub request: Request,
+    /// Sealed at rest.
+    #[serde(skip)]
+    pub phi: Option<CreatedPhi>,
+}
+
+/// The PHI of `ImagingOrder.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CreatedPhi {
+    /// Why it is ordered.
+    pub indication: PhiText,
+    /// Who the patient is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient: Option<Patient>,
+    /// The client's own object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+/// `ImagingOrder.Scheduled`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// Its id.
+    pub order_id: OrderId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// The slot, where one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_slot_id: Option<SlotId>,
+}
+
+/// `ImagingOrder.InProgress`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InProgress {
+    /// Its id.
+    pub order_id: OrderId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// Since when.
+    pub performed_start_at: Timestamp,
+}
+
+/// `ImagingOrder.Completed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Completed {
+    /// Its id.
+    pub order_id: OrderId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// From when, where it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub performed_start_at: Option<Timestamp>,
+    /// Until when.
+    pub performed_end_at: Timestamp,
+}
+
+/// `ImagingOrder.Cancelled`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// Its id.
+    pub order_id: OrderId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// Sealed at rest.
+    #[serde(skip)]
+    pub phi: Option<CancelledPhi>,
+}
+
+/// The PHI of `ImagingOrder.Cancelled`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CancelledPhi {
+    /// Why.
+    pub cancellation_reason: PhiText,
+}
+
+/// `ImagingOrder.DetailsUpdated`: what changed beside the status.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetailsUpdated {
+    /// Its id.
+    pub order_id: OrderId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// A new slot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_slot_id: Option<SlotId>,
+    /// A corrected start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub performed_start_at: Option<Timestamp>,
+    /// Sealed at rest.
+    #[serde(skip)]
+    pub phi: Option<DetailsPhi>,
+}
+
+/// The PHI of `ImagingOrder.DetailsUpdated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetailsPhi {
+    /// The client's own object, as a whole.
+    pub metadata: Metadata,
+}
+
+facts_with_phi!(Created, Cancelled, DetailsUpdated);
+facts_without_phi!(Scheduled, InProgress, Completed);
+
+pub(super) fn evolve(state: Option<Order>, event: Event) -> Result<Order, Misplaced> {
+    let misplaced = Misplaced { event: event.name() };
+    match (state, event) {
+        (None, Event::Created(created)) => Ok(created.into()),
+        (Some(order), Event::Scheduled(it)) => Ok(scheduled(order, it)),
+        (Some(order), Event::InProgress(it)) => Ok(Order {
+            progress: Progress::InProgress { performed_start_at: it.performed_start_at },
+            ..order
+        }),
+        (Some(order), Event::Completed(it)) => Ok(completed(order, &it)),
+        (Some(order), Event::Cancelled(it)) => Ok(cancelled(order, it)),
+        (Some(order), Event::DetailsUpdated(it)) => Ok(details_updated(order, it)),
+        (Some(_), Event::Created(_))
+        | (
+            None,
+            Event::Scheduled(_)
+            | Event::InProgress(_)
+            | Event::Completed(_)
+            | Event::Cancelled(_)
+            | Event::DetailsUpdated(_),
+        ) => Err(misplaced),
+    }
+}
+
+impl From<Box<Created>> for Order {
+    fn from(created: Box<Created>) -> Self {
+        let Created { order_id: _, patient_id, request, phi } = *created;
+        let phi = phi.map(|it| OrderPhi {
+            indication: it.indication,
+            patient: it.patient,
+            metadata: it.metadata,
+            cancellation_reason: None,
+        });
+        Self { patient_id, request, scheduled_slot_id: None, progress: Progress::Requested, phi }
+    }
+}
+
+fn scheduled(order: Order, it: Scheduled) -> Order {
+    Order {
+        scheduled_slot_id: it.scheduled_slot_id.or(order.scheduled_slot_id),
+        progress: Progress::Scheduled,
+        ..order
+    }
+}
+
+fn completed(order: Order, it: &Completed) -> Order {
+    let performed_start_at = it.performed_start_at.or(order.progress.performed_start_at());
+    let progress =
+        Progress::Completed { performed_start_at, performed_end_at: it.performed_end_at };
+    Order { progress, ..order }
+}
+
+fn cancelled(mut order: Order, it: Cancelled) -> Order {
+    if let (Some(phi), Some(told)) = (order.phi.as_mut(), it.phi) {
+        phi.cancellation_reason = Some(told.cancellation_reason);
+    }
+    let performed_start_at = order.progress.performed_start_at();
+    Order { progress: Progress::Cancelled { performed_start_at }, ..order }
+}
+
+fn details_updated(mut order: Order, it: DetailsUpdated) -> Order {
+    if let (Some(phi), Some(told)) = (order.phi.as_mut(), it.phi) {
+        phi.metadata = Some(told.metadata);
+    }
+    if let (Progress::InProgress { performed_start_at }, Some(start)) =
+        (&mut order.progress, it.performed_start_at)
+    {
+        *performed_start_at = start;
+    }
+    Order { scheduled_slot_id: it.scheduled_slot_id.or(order.scheduled_slot_id), ..order }
+}

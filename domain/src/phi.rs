@@ -1,0 +1,194 @@
+//! Protected health information: types that never print themselves.
+//!
+//! What is PHI is listed in the contract (section 1). An event keeps its PHI members apart from its payload, so that
+//! they can be sealed under the patient's key; see [`crate::aggregate::Fact`]. The types here serialise (sealing needs
+//! that) but their `Debug` is a placeholder and they have no `Display`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::text::{self, MAX_TEXT_BYTES, Text, TextError};
+
+/// A value that must not reach a log, a trace, a metric or an error.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Phi<T>(T);
+
+impl<T> Phi<T> {
+    /// Marks a value as PHI.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value, for sealing it or for a caller who may see it.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+
+    /// The value itself, likewise.
+    pub fn into_exposed(self) -> T {
+        self.0
+    }
+}
+
+impl<T> fmt::Debug for Phi<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[phi]")
+    }
+}
+
+/// A text about a patient: an indication, a reason, a finding.
+pub type PhiText = Phi<Text>;
+
+/// Who the patient is, as the ordering system knows it (FHIR Patient, DICOM Patient Module C.7.1.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patient {
+    /// Medical record number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mrn: Option<PhiText>,
+    /// Family name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<PhiText>,
+    /// Given names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<PhiText>,
+    /// Date of birth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub birth_date: Option<Phi<BirthDate>>,
+    /// Administrative gender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sex: Option<Phi<Sex>>,
+}
+
+/// A calendar date, `YYYY-MM-DD`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BirthDate(String);
+
+/// The text is no date of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a date, YYYY-MM-DD")]
+pub struct NotADate;
+
+impl BirthDate {
+    /// Refuses what is no date of the Gregorian calendar.
+    pub fn parse(text: &str) -> Result<Self, NotADate> {
+        let date: jiff::civil::Date = text.parse().map_err(|_| NotADate)?;
+        let canonical = date.to_string();
+        if canonical == text { Ok(Self(canonical)) } else { Err(NotADate) }
+    }
+}
+
+/// Administrative gender (FHIR `administrative-gender`).
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sex {
+    /// Female.
+    Female,
+    /// Male.
+    Male,
+    /// Other.
+    Other,
+    /// Unknown.
+    Unknown,
+}
+
+/// The text names no administrative gender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of female, male, other, unknown (or DICOM's F, M, O, U)")]
+pub struct NotASex;
+
+impl Sex {
+    /// FHIR's words or DICOM's letters (0010,0040), in any case.
+    pub fn parse(text: &str) -> Result<Self, NotASex> {
+        match text.to_ascii_lowercase().as_str() {
+            "female" | "f" => Ok(Self::Female),
+            "male" | "m" => Ok(Self::Male),
+            "other" | "o" => Ok(Self::Other),
+            "unknown" | "u" => Ok(Self::Unknown),
+            _ => Err(NotASex),
+        }
+    }
+}
+
+/// A client's own JSON object: kept as it is, sealed as PHI since nobody knows what is in it.
+pub type Metadata = Phi<MetadataObject>;
+
+/// The object inside [`Metadata`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MetadataObject(Map<String, Value>);
+
+impl MetadataObject {
+    /// Refuses NUL in any key or string, and objects past 64 KiB of JSON.
+    pub fn parse(object: Map<String, Value>) -> Result<Self, TextError> {
+        let size = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
+        if size > MAX_TEXT_BYTES {
+            return Err(TextError::TooLong);
+        }
+        check_members(&object)?;
+        Ok(Self(object))
+    }
+}
+
+fn check_members(object: &Map<String, Value>) -> Result<(), TextError> {
+    object.iter().try_for_each(|(key, value)| {
+        text::check(key)?;
+        check_value(value)
+    })
+}
+
+fn check_value(value: &Value) -> Result<(), TextError> {
+    match value {
+        Value::String(text) => text::check(text),
+        Value::Array(items) => items.iter().try_for_each(check_value),
+        Value::Object(object) => check_members(object),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            other => panic!("not an object: {other}"),
+        }
+    }
+
+    #[test]
+    fn phi_never_prints_itself() {
+        let patient = Patient {
+            mrn: Some(Phi::new(Text::parse("MRN-1").unwrap())),
+            family_name: Some(Phi::new(Text::parse("Roe").unwrap())),
+            given_name: None,
+            birth_date: Some(Phi::new(BirthDate::parse("1970-01-31").unwrap())),
+            sex: Some(Phi::new(Sex::parse("F").unwrap())),
+        };
+        let printed = format!("{patient:?}");
+        for secret in ["MRN-1", "Roe", "1970", "Female"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+
+    #[test]
+    fn metadata_is_searched_for_nul_all_the_way_down() {
+        for bad in [json!({"a\0": 1}), json!({"a": ["b\0"]}), json!({"a": {"b": {"c\0": 1}}})] {
+            assert_eq!(MetadataObject::parse(object(bad)).err(), Some(TextError::Nul));
+        }
+        assert!(MetadataObject::parse(object(json!({"a": ["b", 1, null]}))).is_ok());
+    }
+
+    #[test]
+    fn birth_dates_are_whole_dates_of_the_calendar() {
+        assert!(BirthDate::parse("2000-02-29").is_ok());
+        for bad in ["1999-02-29", "2000-2-9", "2000", "20000229", "2000-02-29T00:00:00Z"] {
+            assert_eq!(BirthDate::parse(bad).err(), Some(NotADate), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! `ImagingProcedure`: an examination that can be ordered, with its SNOMED CT and LOINC codes. Its id is derived from
+//! its code, so a code is taken once.
+//!
+//! ```text
+//! (none) --Create--> active <--Update--> inactive
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::{ModalityCode, ProcedureCode};
+use crate::ids::{ModalityId, PatientId, ProcedureId};
+use crate::phi::Phi;
+use crate::text::Text;
+use crate::{domain_events, facts_without_phi};
+
+/// A procedure as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Procedure {
+    /// Never changes: the id is derived from it.
+    pub code: ProcedureCode,
+    /// What people call it.
+    pub name: Text,
+    /// The modality it is done on.
+    pub modality_id: ModalityId,
+    /// That modality's code, which never changes.
+    pub modality_code: ModalityCode,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// DICOM Body Part Examined (0018,0015), or the house's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// SNOMED CT concept id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snomed_code: Option<Text>,
+    /// LOINC or LOINC/RSNA playbook code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loinc_code: Option<Text>,
+    /// How long a slot is booked for, in minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_duration_minutes: Option<DurationMinutes>,
+    /// What the patient has to do before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preparation_instructions: Option<Text>,
+    /// Whether it can be ordered.
+    pub is_active: bool,
+}
+
+/// A planned duration: 1 to 1440 minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DurationMinutes(u16);
+
+/// The number is no planned duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 1440 minutes")]
+pub struct NotADuration;
+
+impl DurationMinutes {
+    /// Refuses zero, negative numbers and more than a day.
+    pub fn parse(minutes: i64) -> Result<Self, NotADuration> {
+        match u16::try_from(minutes) {
+            Ok(minutes @ 1..=1440) => Ok(Self(minutes)),
+            Ok(_) | Err(_) => Err(NotADuration),
+        }
+    }
+}
+
+/// What may be asked of a procedure.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Adds it to the catalog.
+    Create(Box<Procedure>),
+    /// Changes what is given.
+    Update(Box<Changes>),
+}
+
+/// Members to change; what is `None` stays. Code and modality never change.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// A new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// A new description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// A new body part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// A new SNOMED CT concept id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snomed_code: Option<Text>,
+    /// A new LOINC code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loinc_code: Option<Text>,
+    /// A new planned duration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_duration_minutes: Option<DurationMinutes>,
+    /// New instructions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preparation_instructions: Option<Text>,
+    /// Taken out of use, or put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+}
+
+domain_events! {
+    /// What may happen to a procedure.
+    pub enum Event {
+        /// It was added to the catalog.
+        Created(Created) = "ImagingProcedure.Created" v 1,
+        /// Some of it changed.
+        Updated(Updated) = "ImagingProcedure.Updated" v 1,
+    }
+}
+
+/// `ImagingProcedure.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub procedure_id: ProcedureId,
+    /// All of it.
+    #[serde(flatten)]
+    pub procedure: Procedure,
+}
+
+/// `ImagingProcedure.Updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub procedure_id: ProcedureId,
+    /// What changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+facts_without_phi!(Created, Updated);
+
+/// Why a procedure refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The code is taken.
+    #[error("a procedure with this code exists already")]
+    AlreadyExists,
+    /// There is none.
+    #[error("there is no such procedure")]
+    NotFound,
+}
+
+impl Aggregate for Procedure {
+    const STREAM_TYPE: &'static str = "ImagingProcedure";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (None, Command::Create(procedure)) => Ok(vec![create(*procedure, context)]),
+            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
+            (Some(procedure), Command::Update(changes)) => Ok(update(procedure, *changes, context)),
+            (None, Command::Update(_)) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        match (state, event) {
+            (None, Event::Created(created)) => Ok(created.procedure),
+            (Some(procedure), Event::Updated(updated)) => Ok(procedure.with(updated.changes)),
+            (Some(_), Event::Created(_)) => Err(Misplaced { event: "ImagingProcedure.Created" }),
+            (None, Event::Updated(_)) => Err(Misplaced { event: "ImagingProcedure.Updated" }),
+        }
+    }
+
+    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+fn create(procedure: Procedure, context: &Context) -> Event {
+    let procedure_id = ProcedureId::of(context.tenant_id, &procedure.code);
+    Event::Created(Created { procedure_id, procedure })
+}
+
+fn update(procedure: &Procedure, changes: Changes, context: &Context) -> Vec<Event> {
+    if procedure.clone().with(changes.clone()) == *procedure {
+        return Vec::new();
+    }
+    let procedure_id = ProcedureId::of(context.tenant_id, &procedure.code);
+    vec![Event::Updated(Updated { procedure_id, changes })]
+}
+
+impl Procedure {
+    fn with(self, changes: Changes) -> Self {
+        Self {
+            code: self.code,
+            modality_id: self.modality_id,
+            modality_code: self.modality_code,
+            name: changes.name.unwrap_or(self.name),
+            description: changes.description.or(self.description),
+            body_part: changes.body_part.or(self.body_part),
+            snomed_code: changes.snomed_code.or(self.snomed_code),
+            loinc_code: changes.loinc_code.or(self.loinc_code),
+            default_duration_minutes: changes
+                .default_duration_minutes
+                .or(self.default_duration_minutes),
+            preparation_instructions: changes
+                .preparation_instructions
+                .or(self.preparation_instructions),
+            is_active: changes.is_active.unwrap_or(self.is_active),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{context, given};
+
+    fn ct_head() -> Procedure {
+        let modality_code = ModalityCode::parse("CT").unwrap();
+        Procedure {
+            code: ProcedureCode::parse("CT_HEAD").unwrap(),
+            name: Text::parse("CT head").unwrap(),
+            modality_id: ModalityId::of(context().tenant_id, &modality_code),
+            modality_code,
+            description: None,
+            body_part: Some(Text::parse("HEAD").unwrap()),
+            snomed_code: None,
+            loinc_code: None,
+            default_duration_minutes: DurationMinutes::parse(15).ok(),
+            preparation_instructions: None,
+            is_active: true,
+        }
+    }
+
+    fn created() -> Event {
+        create(ct_head(), &context())
+    }
+
+    fn retired() -> Box<Changes> {
+        Box::new(Changes { is_active: Some(false), ..Changes::default() })
+    }
+
+    #[test]
+    fn is_created_once() {
+        given::<Procedure>([]).when(Command::Create(Box::new(ct_head()))).then([created()]);
+        given::<Procedure>([created()])
+            .when(Command::Create(Box::new(ct_head())))
+            .refused(Error::AlreadyExists);
+    }
+
+    #[test]
+    fn is_updated_where_it_exists_and_something_changes() {
+        let updated = Event::Updated(Updated {
+            procedure_id: ProcedureId::of(context().tenant_id, &ct_head().code),
+            changes: *retired(),
+        });
+        given::<Procedure>([]).when(Command::Update(retired())).refused(Error::NotFound);
+        given::<Procedure>([created()]).when(Command::Update(retired())).then([updated.clone()]);
+        given::<Procedure>([created(), updated]).when(Command::Update(retired())).then([]);
+    }
+
+    #[test]
+    fn durations_are_a_minute_to_a_day() {
+        for bad in [i64::MIN, -1, 0, 1441, i64::MAX] {
+            assert_eq!(DurationMinutes::parse(bad), Err(NotADuration), "{bad}");
+        }
+        assert!(DurationMinutes::parse(1440).is_ok());
+    }
+}

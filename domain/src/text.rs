@@ -1,0 +1,74 @@
+//! Text that people wrote, with the limits that storage and reading put on it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest text a field may hold, in bytes of UTF-8.
+pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+
+/// Why a text is not acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Nothing but white space.
+    #[error("must not be blank")]
+    Blank,
+    /// More than [`MAX_TEXT_BYTES`].
+    #[error("must not be longer than 64 KiB")]
+    TooLong,
+    /// U+0000, which PostgreSQL cannot store.
+    #[error("must not contain the character U+0000")]
+    Nul,
+}
+
+/// Text without NUL, at most 64 KiB, that says something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Text(String);
+
+impl Text {
+    /// Refuses blank text, NUL, and text past 64 KiB.
+    pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
+        let text = text.into();
+        check(&text)?;
+        if text.trim().is_empty() {
+            return Err(TextError::Blank);
+        }
+        Ok(Self(text))
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The rules that hold for every text, blank or not.
+pub(crate) fn check(text: &str) -> Result<(), TextError> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(TextError::TooLong);
+    }
+    if text.contains('\0') {
+        return Err(TextError::Nul);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_cannot_be_kept_or_read() {
+        assert_eq!(Text::parse(" \n\t"), Err(TextError::Blank));
+        assert_eq!(Text::parse("a\0b"), Err(TextError::Nul));
+        assert_eq!(Text::parse("x".repeat(MAX_TEXT_BYTES + 1)), Err(TextError::TooLong));
+        assert!(Text::parse("x".repeat(MAX_TEXT_BYTES)).is_ok());
+    }
+}
