@@ -18,6 +18,9 @@ const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
+
     /// From milliseconds since the Unix epoch, or `None` outside the years 0000 to 9999.
     pub fn from_millis(millis: i64) -> Option<Self> {
         if !(YEAR_ZERO_MS..YEAR_10000_MS).contains(&millis) {

@@ -1,1 +1,21 @@
+//! The log and everything at rest: the only crate that knows SQL.
+//!
+//! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
+//! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the [`codec`] between domain
+//! events and stored ones, read-model tables ([`model`]), the [`projector`] group, leader [`lease`]s, and the adapter
+//! that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
+pub mod chain;
+pub mod clock;
+pub mod codec;
+pub mod engine;
+pub mod error;
+pub mod keys;
+pub mod lifecycle;
+pub mod log;
+pub mod model;
+mod sql;
+pub mod tail;
+
+pub use engine::Engine;
+pub use error::StoreError;

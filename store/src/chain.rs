@@ -1,0 +1,86 @@
+//! The hash chain (contract, section 7): every event's link covers all events before it.
+//!
+//! `leaf(n)` is a digest of what is stored, with fixed-width and length-prefixed fields, so that no two events have one
+//! leaf; `hash(n) = SHA-256(hash(n-1) || be64(n) || be64(recorded_at in ms) || leaf(n))`, and `hash(0)` is 32 zero
+//! bytes. Leaves are computed here, links in the database under the append lock, and again here by whoever verifies.
+
+use roentgen_domain::ids::{EventId, StreamId, TenantId};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest, or a link of the chain.
+pub type Digest = [u8; 32];
+
+/// `hash(0)`.
+pub const GENESIS: Digest = [0; 32];
+
+const LEAF_TAG: &[u8] = b"roentgen.leaf.1";
+
+/// What a leaf covers.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaf<'a> {
+    /// Whose event it is; zeros where it is nobody's.
+    pub tenant_id: TenantId,
+    /// The stream.
+    pub stream_id: StreamId,
+    /// The event's id.
+    pub event_id: EventId,
+    /// The version in the stream.
+    pub version: u64,
+    /// The payload's shape.
+    pub schema_version: u32,
+    /// The stream's type.
+    pub stream_type: &'a str,
+    /// The wire name.
+    pub event_type: &'a str,
+    /// The payload's exact bytes.
+    pub payload: &'a [u8],
+    /// The sealed part, empty where there is none.
+    pub sealed: &'a [u8],
+    /// The metadata's exact bytes.
+    pub metadata: &'a [u8],
+}
+
+impl Leaf<'_> {
+    /// The digest.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        hasher.update(LEAF_TAG);
+        hasher.update(self.tenant_id.as_uuid());
+        hasher.update(self.stream_id.as_uuid());
+        hasher.update(self.event_id.as_uuid());
+        hasher.update(self.version.to_be_bytes());
+        hasher.update(u64::from(self.schema_version).to_be_bytes());
+        for text in [self.stream_type, self.event_type] {
+            hasher.update(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+            hasher.update(text);
+        }
+        for bytes in [self.payload, self.sealed, self.metadata] {
+            hasher.update(Sha256::digest(bytes));
+        }
+        hasher.finalize().into()
+    }
+}
+
+/// `hash(position)` from `hash(position - 1)`.
+pub fn link(previous: &Digest, position: u64, recorded_at_ms: i64, leaf: &Digest) -> Digest {
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    hasher.update(position.to_be_bytes());
+    hasher.update(recorded_at_ms.to_be_bytes());
+    hasher.update(leaf);
+    hasher.finalize().into()
+}
+
+/// SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Sha256::digest(bytes).into()
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

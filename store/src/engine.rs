@@ -1,0 +1,109 @@
+//! What a database must do for us. SQLite and PostgreSQL do it; one contract suite proves both.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use uuid::Uuid;
+
+use crate::error::EngineError;
+use crate::log::{
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
+};
+use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+
+/// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
+#[async_trait]
+pub trait Engine: Debug + Send + Sync + 'static {
+    /// Brings the schema up to date, as the database's owner.
+    async fn migrate(&self) -> Result<(), EngineError>;
+
+    /// Answers where the database does: for readiness.
+    async fn ping(&self) -> Result<(), EngineError>;
+
+    // ---- the log -------------------------------------------------------------------------------------------------
+
+    /// Writes a batch under the append lock, in one round trip: each append as a whole or not at all.
+    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError>;
+
+    /// The last event's place and link.
+    async fn head(&self) -> Result<Head, EngineError>;
+
+    /// One event.
+    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError>;
+
+    /// A stream's events with `after < version`, in order, at most `limit`.
+    async fn stream(
+        &self,
+        stream_id: StreamId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError>;
+
+    /// Events with `after < position` that pass the filter, in order, at most `limit`, looking at no more than
+    /// `MAX_SCAN` positions.
+    async fn page(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &LogFilter,
+    ) -> Result<LogPage, EngineError>;
+
+    /// Compares the streams' own counts with the log's events, for `verify`: the position of the first event that
+    /// should be there or should not, or `None` where all agree.
+    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError>;
+
+    /// What a claim says, where it is taken and not expired at `now_ms`.
+    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError>;
+
+    /// Forgets claims that expired before `now_ms`, at most `limit` of them. Returns how many.
+    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError>;
+
+    // ---- keys ----------------------------------------------------------------------------------------------------
+
+    /// The patients' keys, one answer each, in order.
+    async fn patient_keys(
+        &self,
+        patients: &[(TenantId, PatientId)],
+    ) -> Result<Vec<Option<WrappedKey>>, EngineError>;
+
+    /// The fingerprint of the master key that this database was first opened with; `candidate` becomes it where there
+    /// was none.
+    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
+
+    // ---- read models ---------------------------------------------------------------------------------------------
+
+    /// Creates the model's table and indexes where they are not there.
+    async fn create_model(&self, model: &Model) -> Result<(), EngineError>;
+
+    /// A projection's checkpoint; position 0 and 32 zero bytes where it has none.
+    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError>;
+
+    /// Rows by id, in no order; those that are not there are left out.
+    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError>;
+
+    /// Writes rows and moves the checkpoint in one transaction, by compare-and-set on the old checkpoint. `false` where
+    /// another had moved it: nothing was written.
+    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError>;
+
+    /// A page of rows, ordered by `sort_key`.
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError>;
+
+    /// What a projection has parked.
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError>;
+
+    // ---- leases --------------------------------------------------------------------------------------------------
+
+    /// Takes or renews the lease `name` for `ttl`, by the database's clock. `false` where another holds it.
+    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError>;
+
+    /// Gives the lease back, where `holder` holds it.
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError>;
+
+    /// Closes all connections.
+    async fn close(&self);
+}
+
+/// How many positions one page of the log looks at, at the most.
+pub const MAX_SCAN: u64 = 100_000;

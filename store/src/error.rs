@@ -1,0 +1,101 @@
+//! What goes wrong at rest.
+
+use crate::log::ClaimHeld;
+use roentgen_domain::ids::StreamId;
+
+/// Why an engine's call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The connection broke: whether the call took effect is not known.
+    #[error("the connection to the database broke")]
+    Broken(#[source] sqlx::Error),
+    /// Not now: a time-out, a lock, a shutdown, no connection. Nothing took effect.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refuses this statement and will again. Nothing took effect.
+    #[error("the database refused the statement")]
+    Refused(#[source] sqlx::Error),
+    /// What is stored is not what can be stored.
+    #[error("stored data is damaged: {0}")]
+    Damaged(#[from] Damage),
+}
+
+/// What is wrong with stored data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// A column holds a value its type does not allow.
+    #[error("column {column} at position {position}")]
+    Column {
+        /// Its name.
+        column: &'static str,
+        /// Where, or 0 outside the log.
+        position: u64,
+    },
+    /// An answer of the append function has another shape than it promises.
+    #[error("the append answered out of shape")]
+    Answer,
+}
+
+/// Why a store's call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A stream was not at the expected version. Nothing was written.
+    #[error("stream {stream_id} is at version {actual}")]
+    Conflict {
+        /// Which stream.
+        stream_id: StreamId,
+        /// The version it is at.
+        actual: u64,
+    },
+    /// A claim was taken before. Nothing was written.
+    #[error("the key was used before")]
+    Claimed(ClaimHeld),
+    /// A patient got a key in the meantime. Nothing was written.
+    #[error("the patient has a key by now")]
+    PatientKeyExists,
+    /// The queue is full, the deadline passed before sending, or the database is away. Nothing was written.
+    #[error("not available: {0}")]
+    Unavailable(Unavailable),
+    /// The batch was sent, its answer lost, and the deadline passed before the outcome could be found out.
+    #[error("the outcome is not known")]
+    OutcomeUnknown,
+    /// An event is longer than [`MAX_EVENT_BYTES`](crate::log::MAX_EVENT_BYTES).
+    #[error("an event of {bytes} bytes is too large")]
+    EventTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The database's own failure.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A stored event cannot be read.
+    #[error("stream {stream_id}, version {version}: {source}")]
+    Unreadable {
+        /// Which stream.
+        stream_id: StreamId,
+        /// Which event.
+        version: u64,
+        /// Why.
+        source: crate::codec::Unreadable,
+    },
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] crate::keys::KeyError),
+}
+
+/// Why an append was not tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Too much waits already.
+    #[error("the append queue is full")]
+    QueueFull,
+    /// It waited past its deadline.
+    #[error("the deadline passed in the queue")]
+    Deadline,
+    /// The process is stopping.
+    #[error("the log is closing")]
+    Closing,
+    /// The database cannot be reached.
+    #[error("the database is away")]
+    Database,
+}

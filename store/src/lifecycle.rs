@@ -1,0 +1,43 @@
+//! Background tasks with one life: a token that stops them, and a tracker that waits for them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The process's background tasks. Clones share one life.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A token that is cancelled when the tasks are to stop.
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    /// Starts a task, which is to end by itself once the token is cancelled. A task that panics is logged by name.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let running = self.tracker.spawn(task);
+        self.tracker.spawn(async move {
+            if let Err(error) = running.await {
+                tracing::error!(task = name, panicked = error.is_panic(), "a task ended early");
+            }
+        });
+    }
+
+    /// Asks the tasks to stop and waits for them, at most for `limit`. `false` where some did not.
+    pub async fn stop(&self, limit: Duration) -> bool {
+        self.token.cancel();
+        self.tracker.close();
+        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+    }
+}

@@ -1,0 +1,178 @@
+//! Read models at rest: tables of documents with filter columns and one order-preserving sort key.
+//!
+//! A row folds from exactly one stream, so that `document == render(fold(stream))` can be tested and a parked stream
+//! can be replayed. PHI stays sealed: a row carries the sealed parts of its stream's events, byte for byte.
+
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use uuid::Uuid;
+
+use crate::chain::{Digest, GENESIS};
+
+/// A read model's table: `<name>_v<version>`, with the fixed columns of [`Row`] and its own filter columns.
+#[derive(Debug)]
+pub struct Model {
+    /// The model's name; lower-case letters and `_`.
+    pub name: &'static str,
+    /// The shape's version; a new shape is a new table.
+    pub version: u32,
+    /// The filter columns.
+    pub columns: &'static [Column],
+    /// Secondary indexes: `(tenant_id, columns..., sort_key)`.
+    pub indexes: &'static [Index],
+}
+
+/// A filter column, nullable.
+#[derive(Debug)]
+pub struct Column {
+    /// Its name; lower-case letters and `_`.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnKind,
+}
+
+/// What a filter column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A UUID.
+    Uuid,
+    /// Text.
+    Text,
+    /// A truth value.
+    Bool,
+}
+
+/// A secondary index over `(tenant_id, columns..., sort_key)`.
+#[derive(Debug)]
+pub struct Index {
+    /// The filter columns it leads with; may be none.
+    pub columns: &'static [&'static str],
+    /// Leaves rows out where its first column is null.
+    pub sparse: bool,
+}
+
+impl Model {
+    /// The table's name.
+    pub fn table(&self) -> String {
+        format!("{}_v{}", self.name, self.version)
+    }
+}
+
+/// The value of a filter column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A UUID.
+    Uuid(Uuid),
+    /// Text.
+    Text(String),
+    /// A truth value.
+    Bool(bool),
+}
+
+impl Value {
+    /// A UUID, or nothing.
+    pub fn uuid(id: Option<Uuid>) -> Self {
+        id.map_or(Self::Null, Self::Uuid)
+    }
+
+    /// Text, or nothing.
+    pub fn text(text: Option<impl Into<String>>) -> Self {
+        text.map_or(Self::Null, |it| Self::Text(it.into()))
+    }
+}
+
+/// One row of a read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The aggregate's id, which is its stream's.
+    pub id: Uuid,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The patient under whose key `sealed` is.
+    pub patient_id: Option<PatientId>,
+    /// How far the stream is folded into the row.
+    pub version: u64,
+    /// Orders the list; unique, ends with the id.
+    pub sort_key: Vec<u8>,
+    /// The filter columns, in the model's order.
+    pub values: Vec<Value>,
+    /// The resource's open members as JSON.
+    pub document: String,
+    /// The sealed parts of the stream's events (see [`crate::keys::SealedParts`]).
+    pub sealed: Vec<u8>,
+}
+
+/// How far a projection is: the position, and the link that stood there, so that a log that was restored to an earlier
+/// point is refused by name and not skipped over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The last event it has seen.
+    pub position: u64,
+    /// That event's link.
+    pub hash: Digest,
+}
+
+impl Checkpoint {
+    /// Before the first event.
+    pub const START: Self = Self { position: 0, hash: GENESIS };
+}
+
+/// What one batch of events makes of the read models.
+#[derive(Debug)]
+pub struct ProjectionBatch<'a> {
+    /// The projection's (or group's) name.
+    pub projection: &'a str,
+    /// The checkpoint it started from.
+    pub from: Checkpoint,
+    /// The checkpoint it leaves.
+    pub to: Checkpoint,
+    /// The rows to write, by model; each row once.
+    pub rows: Vec<(&'a Model, Vec<Row>)>,
+    /// Streams that could not be folded.
+    pub parked: Vec<Parked>,
+}
+
+/// A stream that a projection could not fold, from a position on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// The model it is missing from.
+    pub model: String,
+    /// The stream.
+    pub stream_id: StreamId,
+    /// The first event that could not be folded.
+    pub position: u64,
+    /// Why; without PHI.
+    pub reason: String,
+}
+
+/// A page of a read model.
+#[derive(Debug)]
+pub struct ListQuery<'a> {
+    /// Which.
+    pub model: &'a Model,
+    /// Whose.
+    pub tenant_id: TenantId,
+    /// The index prefixes to walk: each a set of equalities on the leading columns of one index. The page is the
+    /// ordered union of what they give; `[[]]` walks the whole tenant.
+    pub prefixes: Vec<Vec<(&'static str, Value)>>,
+    /// What every row must pass besides.
+    pub filters: Vec<Filter>,
+    /// `sort_key` after this.
+    pub after: Option<Vec<u8>>,
+    /// `sort_key` not before this.
+    pub from: Option<Vec<u8>>,
+    /// `sort_key` before this.
+    pub before: Option<Vec<u8>>,
+    /// How many rows, at the most.
+    pub limit: u32,
+}
+
+/// One condition on a filter column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    /// The column has this value.
+    Is(&'static str, Value),
+    /// The column's text holds this one, as it is.
+    Contains(&'static str, String),
+}

@@ -1,0 +1,169 @@
+//! The statements that depend on a model's shape: one text for both engines, which both take `$1`.
+//!
+//! Identifiers come from `&'static str` in [`Model`]s only; everything a caller says is an argument.
+
+use uuid::Uuid;
+
+use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+/// A statement with its arguments, `$1` first.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    pub(crate) args: Vec<Arg>,
+}
+
+/// One argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Arg {
+    Uuid(Uuid),
+    Text(String),
+    Bool(bool),
+    Bytes(Vec<u8>),
+    Int(i64),
+}
+
+/// What the engines call things.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// Stands before a read model's table: a schema and a dot, or nothing.
+    pub(crate) schema: &'static str,
+    pub(crate) uuid: &'static str,
+    pub(crate) bool: &'static str,
+    pub(crate) bytes: &'static str,
+    pub(crate) int: &'static str,
+}
+
+/// The columns that every model's table has, before its own.
+pub(crate) const FIXED_COLUMNS: &str =
+    "id, tenant_id, patient_id, version, sort_key, document, sealed";
+
+impl Dialect {
+    pub(crate) fn table(&self, model: &Model) -> String {
+        format!("{}{}", self.schema, model.table())
+    }
+
+    fn type_of(&self, kind: ColumnKind) -> &'static str {
+        match kind {
+            ColumnKind::Uuid => self.uuid,
+            ColumnKind::Text => "text",
+            ColumnKind::Bool => self.bool,
+        }
+    }
+
+    /// `CREATE TABLE` and `CREATE INDEX` statements, each to be run by itself.
+    pub(crate) fn create_model(&self, model: &Model) -> Vec<String> {
+        let Self { uuid, bytes, int, .. } = self;
+        let own = model
+            .columns
+            .iter()
+            .map(|Column { name, kind }| format!(", {name} {}", self.type_of(*kind)))
+            .collect::<String>();
+        let table = format!(
+            "CREATE TABLE IF NOT EXISTS {} (id {uuid} PRIMARY KEY, tenant_id {uuid} NOT NULL, \
+             patient_id {uuid}, version {int} NOT NULL, sort_key {bytes} NOT NULL, \
+             document text NOT NULL, sealed {bytes} NOT NULL{own})",
+            self.table(model)
+        );
+        let indexes = model.indexes.iter().map(|index| self.create_index(model, index));
+        std::iter::once(table).chain(indexes).collect()
+    }
+
+    fn create_index(&self, model: &Model, index: &Index) -> String {
+        let columns = index.columns.iter().map(|it| format!("{it}, ")).collect::<String>();
+        let named = index.columns.iter().map(|it| format!("{it}_")).collect::<String>();
+        let sparse = match (index.sparse, index.columns.first()) {
+            (true, Some(first)) => format!(" WHERE {first} IS NOT NULL"),
+            (true, None) | (false, _) => String::new(),
+        };
+        let table = model.table();
+        format!(
+            "CREATE INDEX IF NOT EXISTS {table}_by_{named}sort_key ON {} \
+             (tenant_id, {columns}sort_key){sparse}",
+            self.table(model)
+        )
+    }
+
+    /// All columns of a row, fixed ones first, then the model's own in its order.
+    pub(crate) fn columns(model: &Model) -> String {
+        let own = model.columns.iter().map(|it| format!(", {}", it.name)).collect::<String>();
+        format!("{FIXED_COLUMNS}{own}")
+    }
+
+    /// A page of a model: the ordered union of what each index prefix gives.
+    pub(crate) fn list(&self, query: &ListQuery<'_>) -> Statement {
+        let mut list = Lister { args: Vec::new() };
+        let parts: Vec<String> =
+            query.prefixes.iter().map(|prefix| list.part(self, query, prefix)).collect();
+        let union = parts
+            .iter()
+            .enumerate()
+            .map(|(n, part)| format!("SELECT * FROM ({part}) AS part_{n}"))
+            .collect::<Vec<_>>()
+            .join(" UNION ALL ");
+        let limit = list.arg(Arg::Int(i64::from(query.limit)));
+        Statement { sql: format!("{union} ORDER BY sort_key LIMIT {limit}"), args: list.args }
+    }
+}
+
+struct Lister {
+    args: Vec<Arg>,
+}
+
+impl Lister {
+    fn arg(&mut self, arg: Arg) -> String {
+        let known = self.args.iter().position(|it| *it == arg);
+        let place = known.unwrap_or_else(|| {
+            self.args.push(arg);
+            self.args.len() - 1
+        });
+        format!("${}", place + 1)
+    }
+
+    fn part(
+        &mut self,
+        dialect: &Dialect,
+        query: &ListQuery<'_>,
+        prefix: &[(&'static str, Value)],
+    ) -> String {
+        let mut conditions =
+            vec![format!("tenant_id = {}", self.arg(Arg::Uuid(query.tenant_id.as_uuid())))];
+        for (column, value) in prefix {
+            conditions.push(self.is(column, value));
+        }
+        for filter in &query.filters {
+            conditions.push(match filter {
+                Filter::Is(column, value) => self.is(column, value),
+                Filter::Contains(column, text) => self.contains(column, text),
+            });
+        }
+        for (bound, comparison) in [(&query.after, ">"), (&query.from, ">="), (&query.before, "<")] {
+            if let Some(key) = bound {
+                conditions.push(format!("sort_key {comparison} {}", self.arg(Arg::Bytes(key.clone()))));
+            }
+        }
+        format!(
+            "SELECT {} FROM {} WHERE {} ORDER BY sort_key LIMIT {}",
+            Dialect::columns(query.model),
+            dialect.table(query.model),
+            conditions.join(" AND "),
+            self.arg(Arg::Int(i64::from(query.limit)))
+        )
+    }
+
+    fn is(&mut self, column: &str, value: &Value) -> String {
+        let arg = match value {
+            Value::Null => return format!("{column} IS NULL"),
+            Value::Uuid(id) => Arg::Uuid(*id),
+            Value::Text(text) => Arg::Text(text.clone()),
+            Value::Bool(truth) => Arg::Bool(*truth),
+        };
+        format!("{column} = {}", self.arg(arg))
+    }
+
+    fn contains(&mut self, column: &str, text: &str) -> String {
+        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let pattern = self.arg(Arg::Text(format!("%{escaped}%")));
+        format!("{column} LIKE {pattern} ESCAPE '\\'")
+    }
+}

@@ -1,0 +1,86 @@
+//! The end of the log in memory: what the appender just wrote, for the projector and the live feeds on this node.
+//!
+//! A bounded ring of consecutive events. Whoever asks for what it does not hold (another node's events stand between,
+//! or it fell out) reads the database instead.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::log::StoredEvent;
+
+/// How much the ring holds, in bytes.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// The ring and the highest position known on this node.
+#[derive(Debug)]
+pub struct Tail {
+    ring: Mutex<Ring>,
+    head: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Arc<StoredEvent>>,
+    bytes: usize,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { ring: Mutex::default(), head: watch::Sender::new(0) }
+    }
+}
+
+impl Tail {
+    /// Takes up events that were just written, consecutive and in order.
+    pub fn push(&self, events: Vec<StoredEvent>) {
+        let Some(last) = events.last().map(|it| it.position) else { return };
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            ring.push(event);
+        }
+        drop(ring);
+        self.saw(last);
+    }
+
+    /// Learns of a position from elsewhere: the database, another node.
+    pub fn saw(&self, position: u64) {
+        self.head.send_if_modified(|head| {
+            let higher = position > *head;
+            *head = position.max(*head);
+            higher
+        });
+    }
+
+    /// The highest position known; changes wake whoever waits.
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    /// The events that follow `after`, at most `limit`, or `None` where the ring does not hold the first of them.
+    pub fn after(&self, after: u64, limit: usize) -> Option<Vec<Arc<StoredEvent>>> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = ring.events.front()?.position;
+        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
+        if skip >= ring.events.len() {
+            return None;
+        }
+        Some(ring.events.range(skip..).take(limit).cloned().collect())
+    }
+}
+
+impl Ring {
+    fn push(&mut self, event: StoredEvent) {
+        if self.events.back().is_some_and(|last| last.position + 1 != event.position) {
+            self.events.clear();
+            self.bytes = 0;
+        }
+        self.bytes += event.weight();
+        self.events.push_back(Arc::new(event));
+        while self.bytes > MAX_BYTES {
+            let Some(oldest) = self.events.pop_front() else { break };
+            self.bytes -= oldest.weight();
+        }
+    }
+}
