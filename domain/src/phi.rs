@@ -39,6 +39,17 @@ impl<T> fmt::Debug for Phi<T> {
     }
 }
 
+/// `Debug` for what is PHI by its nature, also outside a [`Phi`].
+macro_rules! never_printed {
+    ($($name:ty),+) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("[phi]")
+            }
+        }
+    )+};
+}
+
 /// A text about a patient: an indication, a reason, a finding.
 pub type PhiText = Phi<Text>;
 
@@ -66,6 +77,8 @@ pub struct Patient {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BirthDate(String);
+
+never_printed!(BirthDate, Sex, MetadataObject);
 
 /// The text is no date of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,13 @@
 //! Between domain events and stored ones.
 
-use roentgen_domain::{DecodeError, Misplaced};
+use roentgen_domain::aggregate::Standing;
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_domain::{Aggregate, DecodeError, DomainEvent, Misplaced, Versioned};
 
-use crate::keys::SealError;
+use crate::clock;
+use crate::error::StoreError;
+use crate::keys::{Keyring, PatientKey, SealError};
+use crate::log::{NewEvent, StoredEvent};
 
 /// Why a stored event cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -16,4 +21,100 @@ pub enum Unreadable {
     /// Its sealed part is damaged.
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+/// Where an event is to stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The stream.
+    pub stream_id: StreamId,
+    /// The version it takes, from 1.
+    pub version: u64,
+}
+
+/// A domain event as it is to be stored: its payload open, its PHI sealed under `key`. `metadata` is the JSON of
+/// [`EventMetadata`](roentgen_domain::EventMetadata).
+pub fn encode<A: Aggregate>(
+    event: &A::Event,
+    place: Place,
+    metadata: String,
+    key: Option<&PatientKey>,
+) -> NewEvent {
+    let sealed = match (event.phi(), key) {
+        (Some(phi), Some(key)) => key.seal(phi.expose(), place.stream_id, place.version),
+        (Some(_), None) | (None, _) => Vec::new(),
+    };
+    NewEvent {
+        event_id: clock::fresh_id().into(),
+        tenant_id: place.tenant_id,
+        stream_type: A::STREAM_TYPE,
+        stream_id: place.stream_id,
+        version: place.version,
+        event_type: event.name(),
+        schema_version: event.schema_version(),
+        payload: String::from_utf8(event.payload()).unwrap_or_default(),
+        sealed,
+        metadata,
+    }
+}
+
+/// A stored event as a domain event, its PHI opened where `key` opens it.
+pub fn decode<A: Aggregate>(
+    event: &StoredEvent,
+    key: Option<&PatientKey>,
+) -> Result<A::Event, Unreadable> {
+    let phi = match key {
+        Some(key) if !event.sealed.is_empty() => {
+            key.open(&event.sealed, event.stream_id, event.version)?
+        }
+        Some(_) | None => None,
+    };
+    let payload = event.payload.as_bytes();
+    Ok(A::Event::decode(&event.event_type, event.schema_version, payload, phi.as_deref())?)
+}
+
+/// The resource after one more stored event.
+pub fn evolve<A: Aggregate>(
+    before: Option<Versioned<A>>,
+    event: &StoredEvent,
+    key: Option<&PatientKey>,
+) -> Result<Versioned<A>, Unreadable> {
+    let standing = Standing {
+        stream_id: event.stream_id,
+        tenant_id: event.tenant_id,
+        version: event.version,
+        recorded_at: event.recorded_at(),
+    };
+    Ok(Versioned::evolve(before, decode::<A>(event, key)?, standing)?)
+}
+
+/// The resource that a stream's events make, from `before` on, PHI opened where the patient's key is still there.
+pub async fn fold<A: Aggregate>(
+    before: Option<Versioned<A>>,
+    events: &[StoredEvent],
+    keyring: &Keyring,
+) -> Result<Option<Versioned<A>>, StoreError> {
+    let key = match patient_of::<A>(events) {
+        Some((tenant, patient)) => keyring.key(tenant, patient).await?,
+        None => None,
+    };
+    let mut state = before;
+    for event in events {
+        let next = evolve(state, event, key.as_ref()).map_err(|source| StoreError::Unreadable {
+            stream_id: event.stream_id,
+            version: event.version,
+            source,
+        })?;
+        state = Some(next);
+    }
+    Ok(state)
+}
+
+/// The patient under whose key the first sealed part is.
+fn patient_of<A: Aggregate>(events: &[StoredEvent]) -> Option<(TenantId, PatientId)> {
+    let event = events.iter().find(|it| !it.sealed.is_empty())?;
+    let patient = decode::<A>(event, None).ok()?.patient_id()?;
+    Some((event.tenant_id, patient))
 }

@@ -5,6 +5,7 @@
 //! events and stored ones, read-model tables ([`model`]), the [`projector`] group, leader [`lease`]s, and the adapter
 //! that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
+pub mod appender;
 pub mod chain;
 pub mod clock;
 pub mod codec;

@@ -34,6 +34,14 @@ impl Tasks {
         });
     }
 
+    /// Runs a future as a task of its own, so that its panic is an error here.
+    pub async fn run(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), tokio::task::JoinError> {
+        self.tracker.spawn(task).await
+    }
+
     /// Asks the tasks to stop and waits for them, at most for `limit`. `false` where some did not.
     pub async fn stop(&self, limit: Duration) -> bool {
         self.token.cancel();

@@ -1,0 +1,350 @@
+//! The group-committing appender: one supervised task a node that turns whatever waits into one call of the database.
+//!
+//! Appends come through a queue that is bounded in count and bytes, each with a deadline. A batch is what waits,
+//! without artificial delay; within it no written stream and no claim key stands twice, so that clashes go to the next
+//! batch in order. A broken connection makes the batch go out again with the same event ids until its outcome is known;
+//! a refused statement makes it go out in halves, so that only the guilty append fails.
+
+mod batch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use roentgen_domain::Timestamp;
+use roentgen_domain::ids::TenantId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::chain::{self, Leaf};
+use crate::engine::Engine;
+use crate::error::{EngineError, StoreError, Unavailable};
+use crate::lifecycle::Tasks;
+use crate::log::{
+    Append, Appended, Batch, BatchOutcome, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
+    Verdict,
+};
+use crate::tail::Tail;
+use batch::Waiting;
+
+/// How much may wait.
+const QUEUE_APPENDS: usize = 16_384;
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// The pause before a batch goes out again, doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_millis(320);
+
+/// Appends to the log. Clones share the queue.
+#[derive(Debug, Clone)]
+pub struct Appender {
+    queue: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+    accepted: Accepted,
+}
+
+/// The last position this node wrote, by tenant: what a tenant's reads wait for.
+#[derive(Debug, Clone, Default)]
+pub struct Accepted(Arc<Mutex<HashMap<TenantId, u64>>>);
+
+impl Accepted {
+    /// The tenant's last position, 0 where this node wrote none.
+    pub fn position(&self, tenant: TenantId) -> u64 {
+        let positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.get(&tenant).copied().unwrap_or(0)
+    }
+
+    fn note(&self, events: &[StoredEvent]) {
+        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            positions.insert(event.tenant_id, event.position);
+        }
+    }
+
+    fn note_last(&self, tenant: TenantId, position: u64) {
+        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = positions.entry(tenant).or_default();
+        *known = position.max(*known);
+    }
+}
+
+/// An append on its way.
+#[derive(Debug)]
+struct Job {
+    prepared: Prepared,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Appended, StoreError>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Job {
+    fn answer(self, answer: Result<Appended, StoreError>) {
+        let _ = self.reply.send(answer);
+    }
+}
+
+impl Appender {
+    /// Starts the task. What it writes goes into `tail`.
+    pub fn start(engine: Arc<dyn Engine>, tail: Arc<Tail>, tasks: &Tasks) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE_APPENDS);
+        let accepted = Accepted::default();
+        let worker = Worker { engine, tail, accepted: accepted.clone(), stop: tasks.token() };
+        tasks.spawn("appender", supervise(worker, jobs, tasks.clone()));
+        Self { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), accepted }
+    }
+
+    /// What this node wrote last, by tenant.
+    pub const fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
+    /// Appends, or says why not. An `Ok` is durable; every error but `OutcomeUnknown` means that nothing was written.
+    pub async fn append(&self, append: Append, deadline: Instant) -> Result<Appended, StoreError> {
+        if let Some(bytes) = append.events.iter().map(NewEvent::size).find(|it| *it > MAX_EVENT_BYTES)
+        {
+            return Err(StoreError::EventTooLarge { bytes });
+        }
+        let leaves = append.events.iter().map(leaf).collect();
+        let room = self.reserve(&append)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job { prepared: Prepared { append, leaves }, deadline, reply, _room: room };
+        self.queue.try_send(job).map_err(|refused| {
+            StoreError::Unavailable(match refused {
+                mpsc::error::TrySendError::Full(_) => Unavailable::QueueFull,
+                mpsc::error::TrySendError::Closed(_) => Unavailable::Closing,
+            })
+        })?;
+        answer.await.unwrap_or(Err(StoreError::OutcomeUnknown))
+    }
+
+    fn reserve(&self, append: &Append) -> Result<OwnedSemaphorePermit, StoreError> {
+        let bytes = append.events.iter().map(NewEvent::size).sum::<usize>() + 1;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Arc::clone(&self.room)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| StoreError::Unavailable(Unavailable::QueueFull))
+    }
+}
+
+fn leaf(event: &NewEvent) -> chain::Digest {
+    Leaf {
+        tenant_id: event.tenant_id,
+        stream_id: event.stream_id,
+        event_id: event.event_id,
+        version: event.version,
+        schema_version: event.schema_version,
+        stream_type: event.stream_type,
+        event_type: event.event_type,
+        payload: event.payload.as_bytes(),
+        sealed: &event.sealed,
+        metadata: event.metadata.as_bytes(),
+    }
+    .digest()
+}
+
+/// Runs the worker again where it panicked; who waited for the batch in hand is told that the outcome is unknown.
+async fn supervise(worker: Worker, jobs: mpsc::Receiver<Job>, tasks: Tasks) {
+    let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
+    loop {
+        let (worker, jobs) = (worker.clone(), Arc::clone(&jobs));
+        let run = tasks.run(async move { worker.run(&mut *jobs.lock().await).await });
+        match run.await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(%error, "the appender was restarted"),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Worker {
+    engine: Arc<dyn Engine>,
+    tail: Arc<Tail>,
+    accepted: Accepted,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    /// Until the process stops and the queue is empty.
+    async fn run(&self, jobs: &mut mpsc::Receiver<Job>) {
+        let mut waiting = Waiting::default();
+        loop {
+            if waiting.is_empty() {
+                let next = tokio::select! {
+                    next = jobs.recv() => next,
+                    () = self.stop.cancelled() => {
+                        jobs.close();
+                        jobs.recv().await
+                    }
+                };
+                let Some(job) = next else { return };
+                waiting.push(job);
+            }
+            while waiting.has_room() {
+                let Ok(job) = jobs.try_recv() else { break };
+                waiting.push(job);
+            }
+            metrics::gauge!("roentgen_append_queue").set(jobs.len() as f64);
+            self.write(waiting.next_batch()).await;
+        }
+    }
+
+    /// Sends a batch, in halves where the database refuses it, and answers everyone in it.
+    async fn write(&self, jobs: Vec<Job>) {
+        let mut parts = vec![jobs];
+        while let Some(part) = parts.pop() {
+            let live = answer_the_late(part);
+            if live.is_empty() {
+                continue;
+            }
+            match self.send(&live).await {
+                Sent::Done(outcome) => self.settle(live, outcome),
+                Sent::Refused(error) => match halves(live) {
+                    Ok((first, second)) => parts.extend([second, first]),
+                    Err(guilty) => guilty.answer(Err(StoreError::Engine(error))),
+                },
+                Sent::GaveUp { unknown } => {
+                    for job in live {
+                        job.answer(Err(match unknown {
+                            true => StoreError::OutcomeUnknown,
+                            false => StoreError::Unavailable(Unavailable::Database),
+                        }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends until the outcome is known or the last deadline has passed.
+    async fn send(&self, jobs: &[Job]) -> Sent {
+        let appends: Vec<&Prepared> = jobs.iter().map(|it| &it.prepared).collect();
+        let Some(deadline) = jobs.iter().map(|it| it.deadline).max() else {
+            return Sent::GaveUp { unknown: false };
+        };
+        let mut batch = Batch { appends, resend: false };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let started = Instant::now();
+            let sent = tokio::time::timeout_at(deadline, self.engine.append(&batch)).await;
+            metrics::histogram!("roentgen_append_seconds").record(started.elapsed().as_secs_f64());
+            match sent {
+                Ok(Ok(outcome)) => {
+                    metrics::histogram!("roentgen_append_batch_size").record(jobs.len() as f64);
+                    return Sent::Done(outcome);
+                }
+                Ok(Err(EngineError::Broken(error))) => {
+                    tracing::warn!(%error, appends = jobs.len(), "the append's answer was lost; asking again");
+                    batch.resend = true;
+                }
+                Ok(Err(EngineError::Unavailable(error))) => {
+                    tracing::warn!(%error, appends = jobs.len(), "the database is not available");
+                }
+                Ok(Err(error @ (EngineError::Refused(_) | EngineError::Damaged(_)))) => {
+                    return Sent::Refused(error);
+                }
+                Err(_elapsed) => return Sent::GaveUp { unknown: true },
+            }
+            if Instant::now() + pause >= deadline {
+                return Sent::GaveUp { unknown: batch.resend };
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Answers everyone in a batch and hands its events on.
+    fn settle(&self, jobs: Vec<Job>, outcome: BatchOutcome) {
+        let written = stored_events(&jobs, &outcome);
+        let recorded_at = time(outcome.recorded_at_ms);
+        let mut position = outcome.before.position;
+        self.accepted.note(&written);
+        self.tail.push(written);
+        for (job, verdict) in jobs.into_iter().zip(outcome.verdicts) {
+            let count = job.prepared.append.events.len() as u64;
+            let answer = match verdict {
+                Verdict::Written => {
+                    position += count;
+                    Ok(Appended { position, recorded_at })
+                }
+                Verdict::AlreadyWritten { first_position, recorded_at_ms } => {
+                    let position = first_position + count.saturating_sub(1);
+                    if let Some(event) = job.prepared.append.events.first() {
+                        self.accepted.note_last(event.tenant_id, position);
+                    }
+                    self.tail.saw(position);
+                    Ok(Appended { position, recorded_at: time(recorded_at_ms) })
+                }
+                Verdict::Conflict { stream_id, actual } => {
+                    Err(StoreError::Conflict { stream_id, actual })
+                }
+                Verdict::Claimed { held } => Err(StoreError::Claimed(held)),
+                Verdict::PatientKeyExists => Err(StoreError::PatientKeyExists),
+            };
+            job.answer(answer);
+        }
+    }
+}
+
+enum Sent {
+    Done(BatchOutcome),
+    Refused(EngineError),
+    GaveUp { unknown: bool },
+}
+
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis).unwrap_or(Timestamp::EPOCH)
+}
+
+/// Who waited past the deadline hears so now: nothing of theirs was sent.
+fn answer_the_late(jobs: Vec<Job>) -> Vec<Job> {
+    let now = Instant::now();
+    let (late, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|it| it.deadline <= now);
+    for job in late {
+        job.answer(Err(StoreError::Unavailable(Unavailable::Deadline)));
+    }
+    live
+}
+
+/// Two halves in order, or the one that cannot be halved.
+fn halves(mut jobs: Vec<Job>) -> Result<(Vec<Job>, Vec<Job>), Job> {
+    let second = jobs.split_off(jobs.len() / 2);
+    if jobs.is_empty() {
+        let mut alone = second.into_iter();
+        if let (Some(job), None) = (alone.next(), alone.next()) {
+            return Err(job);
+        }
+        return Ok((Vec::new(), Vec::new()));
+    }
+    Ok((jobs, second))
+}
+
+/// The batch's winners as they stand in the log now.
+fn stored_events(jobs: &[Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
+    let mut head = outcome.before;
+    let mut stored = Vec::new();
+    for (job, verdict) in jobs.iter().zip(&outcome.verdicts) {
+        if *verdict != Verdict::Written {
+            continue;
+        }
+        for (event, leaf) in job.prepared.append.events.iter().zip(&job.prepared.leaves) {
+            head.position += 1;
+            head.hash = chain::link(&head.hash, head.position, outcome.recorded_at_ms, leaf);
+            stored.push(StoredEvent {
+                position: head.position,
+                tenant_id: event.tenant_id,
+                stream_type: event.stream_type.into(),
+                stream_id: event.stream_id,
+                version: event.version,
+                event_id: event.event_id,
+                event_type: event.event_type.into(),
+                schema_version: event.schema_version,
+                recorded_at_ms: outcome.recorded_at_ms,
+                payload: event.payload.clone(),
+                sealed: event.sealed.clone(),
+                metadata: event.metadata.clone(),
+                leaf: *leaf,
+                hash: head.hash,
+            });
+        }
+    }
+    stored
+}
