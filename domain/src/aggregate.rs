@@ -115,7 +115,11 @@ pub enum DecodeError {
 impl DecodeError {
     /// Keeps the place and drops the text of a JSON error.
     pub fn malformed(name: &'static str, error: &serde_json::Error) -> Self {
-        Self::Malformed { name, line: error.line(), column: error.column() }
+        Self::Malformed {
+            name,
+            line: error.line(),
+            column: error.column(),
+        }
     }
 }
 
@@ -246,7 +250,8 @@ pub fn decode_fact<F: Fact>(
     let mut fact: F =
         serde_json::from_slice(payload).map_err(|e| DecodeError::malformed(name, &e))?;
     if let Some(json) = phi {
-        fact.set_phi(json).map_err(|e| DecodeError::malformed(name, &e))?;
+        fact.set_phi(json)
+            .map_err(|e| DecodeError::malformed(name, &e))?;
     }
     Ok(fact)
 }
@@ -289,12 +294,24 @@ impl<A: Aggregate> Versioned<A> {
         event: A::Event,
         standing: Standing,
     ) -> Result<Self, Misplaced> {
-        let Standing { stream_id, tenant_id, version, recorded_at } = standing;
+        let Standing {
+            stream_id,
+            tenant_id,
+            version,
+            recorded_at,
+        } = standing;
         let (state, created_at) = match before {
             Some(it) => (Some(it.state), it.created_at),
             None => (None, recorded_at),
         };
         let state = A::evolve(state, event)?;
-        Ok(Self { id: stream_id, tenant_id, state, created_at, updated_at: recorded_at, version })
+        Ok(Self {
+            id: stream_id,
+            tenant_id,
+            state,
+            created_at,
+            updated_at: recorded_at,
+            version,
+        })
     }
 }

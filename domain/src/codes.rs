@@ -56,7 +56,10 @@ mod tests {
     #[test]
     fn codes_are_upper_case_whatever_was_typed() {
         assert_eq!(ModalityCode::parse("ct").unwrap().as_str(), "CT");
-        assert_eq!(ProcedureCode::parse("ct_head-1.a").unwrap().as_str(), "CT_HEAD-1.A");
+        assert_eq!(
+            ProcedureCode::parse("ct_head-1.a").unwrap().as_str(),
+            "CT_HEAD-1.A"
+        );
     }
 
     #[test]
@@ -64,6 +67,9 @@ mod tests {
         for bad in ["", "C", "C T", "CT-1", "ABCDEFGHIJKLMNOPQ", "ÇT"] {
             assert_eq!(ModalityCode::parse(bad), Err(NotAModalityCode), "{bad}");
         }
-        assert_eq!(ProcedureCode::parse(&"A".repeat(65)), Err(NotAProcedureCode));
+        assert_eq!(
+            ProcedureCode::parse(&"A".repeat(65)),
+            Err(NotAProcedureCode)
+        );
     }
 }

@@ -60,10 +60,17 @@ mod tests {
 
     #[test]
     fn takes_short_strings_only() {
-        assert_eq!(AccessionNumber::parse("  ACC 1 ").unwrap().as_str(), "ACC 1");
+        assert_eq!(
+            AccessionNumber::parse("  ACC 1 ").unwrap().as_str(),
+            "ACC 1"
+        );
         assert!(AccessionNumber::parse("1234567890123456").is_ok());
         for bad in ["", "   ", "12345678901234567", "A\\B", "A\nB", "A\0B"] {
-            assert_eq!(AccessionNumber::parse(bad), Err(NotAnAccessionNumber), "{bad:?}");
+            assert_eq!(
+                AccessionNumber::parse(bad),
+                Err(NotAnAccessionNumber),
+                "{bad:?}"
+            );
         }
     }
 
@@ -71,7 +78,10 @@ mod tests {
     fn generated_numbers_are_short_strings_that_sort_by_time() {
         let earlier = Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_0000_0001);
         let later = Uuid::from_u128(0x018f_0000_0001_7000_8000_0000_0000_0000);
-        let (a, b) = (AccessionNumber::generated(earlier), AccessionNumber::generated(later));
+        let (a, b) = (
+            AccessionNumber::generated(earlier),
+            AccessionNumber::generated(later),
+        );
         assert_eq!(a.as_str(), "R1HW000000000001");
         assert!(a.as_str() < b.as_str());
         assert_eq!(AccessionNumber::parse(a.as_str()), Ok(a));

@@ -22,7 +22,12 @@ pub struct Actor {
 impl Actor {
     /// The system itself: policies, time-outs.
     pub fn system() -> Self {
-        Self { sub: "system".to_owned(), practitioner_id: None, roles: Vec::new(), name: None }
+        Self {
+            sub: "system".to_owned(),
+            practitioner_id: None,
+            roles: Vec::new(),
+            name: None,
+        }
     }
 }
 

@@ -142,7 +142,10 @@ mod tests {
         let other = TenantId(Uuid::from_u128(2));
         let modality = ModalityCode::parse("CT").unwrap();
         let procedure = ProcedureCode::parse("CT").unwrap();
-        assert_ne!(ModalityId::of(TENANT, &modality), ModalityId::of(other, &modality));
+        assert_ne!(
+            ModalityId::of(TENANT, &modality),
+            ModalityId::of(other, &modality)
+        );
         assert_ne!(
             ModalityId::of(TENANT, &modality).as_uuid(),
             ProcedureId::of(TENANT, &procedure).as_uuid()

@@ -117,8 +117,12 @@ impl Aggregate for Modality {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.modality),
             (Some(modality), Event::Updated(updated)) => Ok(modality.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced { event: "ImagingModality.Created" }),
-            (None, Event::Updated(_)) => Err(Misplaced { event: "ImagingModality.Updated" }),
+            (Some(_), Event::Created(_)) => Err(Misplaced {
+                event: "ImagingModality.Created",
+            }),
+            (None, Event::Updated(_)) => Err(Misplaced {
+                event: "ImagingModality.Updated",
+            }),
         }
     }
 
@@ -133,7 +137,10 @@ impl Aggregate for Modality {
 
 fn create(modality: Modality, context: &Context) -> Event {
     let modality_id = ModalityId::of(context.tenant_id, &modality.code);
-    Event::Created(Created { modality_id, modality })
+    Event::Created(Created {
+        modality_id,
+        modality,
+    })
 }
 
 fn update(modality: &Modality, changes: Changes, context: &Context) -> Vec<Event> {
@@ -141,7 +148,10 @@ fn update(modality: &Modality, changes: Changes, context: &Context) -> Vec<Event
         return Vec::new();
     }
     let modality_id = ModalityId::of(context.tenant_id, &modality.code);
-    vec![Event::Updated(Updated { modality_id, changes })]
+    vec![Event::Updated(Updated {
+        modality_id,
+        changes,
+    })]
 }
 
 impl Modality {
@@ -174,12 +184,17 @@ mod tests {
     }
 
     fn retired() -> Changes {
-        Changes { is_active: Some(false), ..Changes::default() }
+        Changes {
+            is_active: Some(false),
+            ..Changes::default()
+        }
     }
 
     #[test]
     fn is_created_once() {
-        given::<Modality>([]).when(Command::Create(ct())).then([created()]);
+        given::<Modality>([])
+            .when(Command::Create(ct()))
+            .then([created()]);
         given::<Modality>([created()])
             .when(Command::Create(ct()))
             .refused(Error::AlreadyExists);
@@ -191,8 +206,14 @@ mod tests {
             modality_id: ModalityId::of(context().tenant_id, &ct().code),
             changes: retired(),
         });
-        given::<Modality>([]).when(Command::Update(retired())).refused(Error::NotFound);
-        given::<Modality>([created()]).when(Command::Update(retired())).then([updated.clone()]);
-        given::<Modality>([created(), updated]).when(Command::Update(retired())).then([]);
+        given::<Modality>([])
+            .when(Command::Update(retired()))
+            .refused(Error::NotFound);
+        given::<Modality>([created()])
+            .when(Command::Update(retired()))
+            .then([updated.clone()]);
+        given::<Modality>([created(), updated])
+            .when(Command::Update(retired()))
+            .then([]);
     }
 }

@@ -83,7 +83,9 @@ pub struct Request {
 }
 
 /// How soon, in rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// In its turn.
@@ -287,7 +289,9 @@ impl Order {
     /// When the examination was ended, where it was.
     pub fn performed_end_at(&self) -> Option<Timestamp> {
         match self.progress {
-            Progress::Completed { performed_end_at, .. } => Some(performed_end_at),
+            Progress::Completed {
+                performed_end_at, ..
+            } => Some(performed_end_at),
             Progress::Requested
             | Progress::Scheduled
             | Progress::InProgress { .. }
@@ -313,9 +317,10 @@ impl Progress {
         match self {
             Self::Requested | Self::Scheduled => None,
             Self::InProgress { performed_start_at } => Some(*performed_start_at),
-            Self::Completed { performed_start_at, .. } | Self::Cancelled { performed_start_at } => {
-                *performed_start_at
+            Self::Completed {
+                performed_start_at, ..
             }
+            | Self::Cancelled { performed_start_at } => *performed_start_at,
         }
     }
 }

@@ -90,7 +90,11 @@ impl BirthDate {
     pub fn parse(text: &str) -> Result<Self, NotADate> {
         let date: jiff::civil::Date = text.parse().map_err(|_| NotADate)?;
         let canonical = date.to_string();
-        if canonical == text { Ok(Self(canonical)) } else { Err(NotADate) }
+        if canonical == text {
+            Ok(Self(canonical))
+        } else {
+            Err(NotADate)
+        }
     }
 }
 
@@ -191,8 +195,15 @@ mod tests {
 
     #[test]
     fn metadata_is_searched_for_nul_all_the_way_down() {
-        for bad in [json!({"a\0": 1}), json!({"a": ["b\0"]}), json!({"a": {"b": {"c\0": 1}}})] {
-            assert_eq!(MetadataObject::parse(object(bad)).err(), Some(TextError::Nul));
+        for bad in [
+            json!({"a\0": 1}),
+            json!({"a": ["b\0"]}),
+            json!({"a": {"b": {"c\0": 1}}}),
+        ] {
+            assert_eq!(
+                MetadataObject::parse(object(bad)).err(),
+                Some(TextError::Nul)
+            );
         }
         assert!(MetadataObject::parse(object(json!({"a": ["b", 1, null]}))).is_ok());
     }
@@ -200,7 +211,13 @@ mod tests {
     #[test]
     fn birth_dates_are_whole_dates_of_the_calendar() {
         assert!(BirthDate::parse("2000-02-29").is_ok());
-        for bad in ["1999-02-29", "2000-2-9", "2000", "20000229", "2000-02-29T00:00:00Z"] {
+        for bad in [
+            "1999-02-29",
+            "2000-2-9",
+            "2000",
+            "20000229",
+            "2000-02-29T00:00:00Z",
+        ] {
             assert_eq!(BirthDate::parse(bad).err(), Some(NotADate), "{bad}");
         }
     }

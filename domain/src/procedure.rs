@@ -172,8 +172,12 @@ impl Aggregate for Procedure {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.procedure),
             (Some(procedure), Event::Updated(updated)) => Ok(procedure.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced { event: "ImagingProcedure.Created" }),
-            (None, Event::Updated(_)) => Err(Misplaced { event: "ImagingProcedure.Updated" }),
+            (Some(_), Event::Created(_)) => Err(Misplaced {
+                event: "ImagingProcedure.Created",
+            }),
+            (None, Event::Updated(_)) => Err(Misplaced {
+                event: "ImagingProcedure.Updated",
+            }),
         }
     }
 
@@ -188,7 +192,10 @@ impl Aggregate for Procedure {
 
 fn create(procedure: Procedure, context: &Context) -> Event {
     let procedure_id = ProcedureId::of(context.tenant_id, &procedure.code);
-    Event::Created(Created { procedure_id, procedure })
+    Event::Created(Created {
+        procedure_id,
+        procedure,
+    })
 }
 
 fn update(procedure: &Procedure, changes: Changes, context: &Context) -> Vec<Event> {
@@ -196,7 +203,10 @@ fn update(procedure: &Procedure, changes: Changes, context: &Context) -> Vec<Eve
         return Vec::new();
     }
     let procedure_id = ProcedureId::of(context.tenant_id, &procedure.code);
-    vec![Event::Updated(Updated { procedure_id, changes })]
+    vec![Event::Updated(Updated {
+        procedure_id,
+        changes,
+    })]
 }
 
 impl Procedure {
@@ -248,12 +258,17 @@ mod tests {
     }
 
     fn retired() -> Box<Changes> {
-        Box::new(Changes { is_active: Some(false), ..Changes::default() })
+        Box::new(Changes {
+            is_active: Some(false),
+            ..Changes::default()
+        })
     }
 
     #[test]
     fn is_created_once() {
-        given::<Procedure>([]).when(Command::Create(Box::new(ct_head()))).then([created()]);
+        given::<Procedure>([])
+            .when(Command::Create(Box::new(ct_head())))
+            .then([created()]);
         given::<Procedure>([created()])
             .when(Command::Create(Box::new(ct_head())))
             .refused(Error::AlreadyExists);
@@ -265,9 +280,15 @@ mod tests {
             procedure_id: ProcedureId::of(context().tenant_id, &ct_head().code),
             changes: *retired(),
         });
-        given::<Procedure>([]).when(Command::Update(retired())).refused(Error::NotFound);
-        given::<Procedure>([created()]).when(Command::Update(retired())).then([updated.clone()]);
-        given::<Procedure>([created(), updated]).when(Command::Update(retired())).then([]);
+        given::<Procedure>([])
+            .when(Command::Update(retired()))
+            .refused(Error::NotFound);
+        given::<Procedure>([created()])
+            .when(Command::Update(retired()))
+            .then([updated.clone()]);
+        given::<Procedure>([created(), updated])
+            .when(Command::Update(retired()))
+            .then([]);
     }
 
     #[test]

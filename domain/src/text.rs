@@ -68,7 +68,10 @@ mod tests {
     fn refuses_what_cannot_be_kept_or_read() {
         assert_eq!(Text::parse(" \n\t"), Err(TextError::Blank));
         assert_eq!(Text::parse("a\0b"), Err(TextError::Nul));
-        assert_eq!(Text::parse("x".repeat(MAX_TEXT_BYTES + 1)), Err(TextError::TooLong));
+        assert_eq!(
+            Text::parse("x".repeat(MAX_TEXT_BYTES + 1)),
+            Err(TextError::TooLong)
+        );
         assert!(Text::parse("x".repeat(MAX_TEXT_BYTES)).is_ok());
     }
 }

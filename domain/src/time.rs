@@ -88,7 +88,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_rfc_3339_time() {
-        for text in ["", "2026-01-31", "2026-01-31T08:15:00", "yesterday", "-000001-01-01T00:00:00Z"] {
+        for text in [
+            "",
+            "2026-01-31",
+            "2026-01-31T08:15:00",
+            "yesterday",
+            "-000001-01-01T00:00:00Z",
+        ] {
             assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
         }
     }

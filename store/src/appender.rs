@@ -88,9 +88,18 @@ impl Appender {
     pub fn start(engine: Arc<dyn Engine>, tail: Arc<Tail>, tasks: &Tasks) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_APPENDS);
         let accepted = Accepted::default();
-        let worker = Worker { engine, tail, accepted: accepted.clone(), stop: tasks.token() };
+        let worker = Worker {
+            engine,
+            tail,
+            accepted: accepted.clone(),
+            stop: tasks.token(),
+        };
         tasks.spawn("appender", supervise(worker, jobs, tasks.clone()));
-        Self { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), accepted }
+        Self {
+            queue,
+            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            accepted,
+        }
     }
 
     /// What this node wrote last, by tenant.
@@ -100,14 +109,23 @@ impl Appender {
 
     /// Appends, or says why not. An `Ok` is durable; every error but `OutcomeUnknown` means that nothing was written.
     pub async fn append(&self, append: Append, deadline: Instant) -> Result<Appended, StoreError> {
-        if let Some(bytes) = append.events.iter().map(NewEvent::size).find(|it| *it > MAX_EVENT_BYTES)
+        if let Some(bytes) = append
+            .events
+            .iter()
+            .map(NewEvent::size)
+            .find(|it| *it > MAX_EVENT_BYTES)
         {
             return Err(StoreError::EventTooLarge { bytes });
         }
         let leaves = append.events.iter().map(leaf).collect();
         let room = self.reserve(&append)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { prepared: Prepared { append, leaves }, deadline, reply, _room: room };
+        let job = Job {
+            prepared: Prepared { append, leaves },
+            deadline,
+            reply,
+            _room: room,
+        };
         self.queue.try_send(job).map_err(|refused| {
             StoreError::Unavailable(match refused {
                 mpsc::error::TrySendError::Full(_) => Unavailable::QueueFull,
@@ -220,7 +238,10 @@ impl Worker {
         let Some(deadline) = jobs.iter().map(|it| it.deadline).max() else {
             return Sent::GaveUp { unknown: false };
         };
-        let mut batch = Batch { appends, resend: false };
+        let mut batch = Batch {
+            appends,
+            resend: false,
+        };
         let mut pause = FIRST_PAUSE;
         loop {
             let started = Instant::now();
@@ -244,7 +265,9 @@ impl Worker {
                 Err(_elapsed) => return Sent::GaveUp { unknown: true },
             }
             if Instant::now() + pause >= deadline {
-                return Sent::GaveUp { unknown: batch.resend };
+                return Sent::GaveUp {
+                    unknown: batch.resend,
+                };
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
@@ -263,15 +286,24 @@ impl Worker {
             let answer = match verdict {
                 Verdict::Written => {
                     position += count;
-                    Ok(Appended { position, recorded_at })
+                    Ok(Appended {
+                        position,
+                        recorded_at,
+                    })
                 }
-                Verdict::AlreadyWritten { first_position, recorded_at_ms } => {
+                Verdict::AlreadyWritten {
+                    first_position,
+                    recorded_at_ms,
+                } => {
                     let position = first_position + count.saturating_sub(1);
                     if let Some(event) = job.prepared.append.events.first() {
                         self.accepted.note_last(event.tenant_id, position);
                     }
                     self.tail.saw(position);
-                    Ok(Appended { position, recorded_at: time(recorded_at_ms) })
+                    Ok(Appended {
+                        position,
+                        recorded_at: time(recorded_at_ms),
+                    })
                 }
                 Verdict::Conflict { stream_id, actual } => {
                     Err(StoreError::Conflict { stream_id, actual })

@@ -79,10 +79,12 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 /// Lower-case hexadecimal.
 pub fn hex(digest: &[u8]) -> String {
     use std::fmt::Write as _;
-    digest.iter().fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .iter()
+        .fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -122,15 +124,43 @@ mod tests {
     #[test]
     fn every_field_counts() {
         let all = [
-            Leaf { tenant_id: Uuid::from_u128(9).into(), ..leaf() },
-            Leaf { stream_id: Uuid::from_u128(9).into(), ..leaf() },
-            Leaf { event_id: Uuid::from_u128(9).into(), ..leaf() },
-            Leaf { version: 2, ..leaf() },
-            Leaf { schema_version: 2, ..leaf() },
-            Leaf { stream_type: "ImagingOrderI", event_type: "magingOrder.Created", ..leaf() },
-            Leaf { payload: br#"{"a":2}"#, ..leaf() },
-            Leaf { sealed: b"x", ..leaf() },
-            Leaf { metadata: b"", ..leaf() },
+            Leaf {
+                tenant_id: Uuid::from_u128(9).into(),
+                ..leaf()
+            },
+            Leaf {
+                stream_id: Uuid::from_u128(9).into(),
+                ..leaf()
+            },
+            Leaf {
+                event_id: Uuid::from_u128(9).into(),
+                ..leaf()
+            },
+            Leaf {
+                version: 2,
+                ..leaf()
+            },
+            Leaf {
+                schema_version: 2,
+                ..leaf()
+            },
+            Leaf {
+                stream_type: "ImagingOrderI",
+                event_type: "magingOrder.Created",
+                ..leaf()
+            },
+            Leaf {
+                payload: br#"{"a":2}"#,
+                ..leaf()
+            },
+            Leaf {
+                sealed: b"x",
+                ..leaf()
+            },
+            Leaf {
+                metadata: b"",
+                ..leaf()
+            },
         ];
         let digests: std::collections::HashSet<Digest> =
             all.iter().chain([&leaf()]).map(Leaf::digest).collect();

@@ -72,7 +72,12 @@ pub fn decode<A: Aggregate>(
         Some(_) | None => None,
     };
     let payload = event.payload.as_bytes();
-    Ok(A::Event::decode(&event.event_type, event.schema_version, payload, phi.as_deref())?)
+    Ok(A::Event::decode(
+        &event.event_type,
+        event.schema_version,
+        payload,
+        phi.as_deref(),
+    )?)
 }
 
 /// The resource after one more stored event.
@@ -87,7 +92,11 @@ pub fn evolve<A: Aggregate>(
         version: event.version,
         recorded_at: event.recorded_at(),
     };
-    Ok(Versioned::evolve(before, decode::<A>(event, key)?, standing)?)
+    Ok(Versioned::evolve(
+        before,
+        decode::<A>(event, key)?,
+        standing,
+    )?)
 }
 
 /// The resource that a stream's events make, from `before` on, PHI opened where the patient's key is still there.

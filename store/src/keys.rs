@@ -70,9 +70,13 @@ impl fmt::Debug for MasterKey {
 impl MasterKey {
     /// From 32 bytes, base64.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| KeyError::MasterKeyForm)?;
+        let bytes = STANDARD
+            .decode(text.trim())
+            .map_err(|_| KeyError::MasterKeyForm)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::MasterKeyForm)?;
-        let fingerprint = Sha256::new().chain_update(b"roentgen.master.1").chain_update(bytes);
+        let fingerprint = Sha256::new()
+            .chain_update(b"roentgen.master.1")
+            .chain_update(bytes);
         let mut short = [0; 16];
         short.copy_from_slice(fingerprint.finalize().get(..16).unwrap_or_default());
         Ok(Self(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes)), short))
@@ -101,12 +105,19 @@ impl MasterKey {
         let bytes = decrypt(&self.0, &stored.wrapped, &context).ok_or(KeyError::Damaged)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Damaged)?;
         let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
-        Ok(PatientKey { key_id: stored.key_id, cipher: Arc::new(cipher) })
+        Ok(PatientKey {
+            key_id: stored.key_id,
+            cipher: Arc::new(cipher),
+        })
     }
 }
 
 fn wrapping_context((tenant, patient): (TenantId, PatientId), key_id: Uuid) -> [u8; 48] {
-    concat([*tenant.as_uuid().as_bytes(), *patient.as_uuid().as_bytes(), *key_id.as_bytes()])
+    concat([
+        *tenant.as_uuid().as_bytes(),
+        *patient.as_uuid().as_bytes(),
+        *key_id.as_bytes(),
+    ])
 }
 
 fn concat(parts: [[u8; 16]; 3]) -> [u8; 48] {
@@ -122,14 +133,30 @@ const NONCE_LEN: usize = 12;
 /// Nonce, then ciphertext with its tag.
 fn encrypt(cipher: &Aes256Gcm, plain: &[u8], context: &[u8]) -> Vec<u8> {
     let nonce = Nonce::generate();
-    let sealed = cipher.encrypt(&nonce, Payload { msg: plain, aad: context }).unwrap_or_default();
+    let sealed = cipher
+        .encrypt(
+            &nonce,
+            Payload {
+                msg: plain,
+                aad: context,
+            },
+        )
+        .unwrap_or_default();
     [nonce.as_slice(), &sealed].concat()
 }
 
 fn decrypt(cipher: &Aes256Gcm, sealed: &[u8], context: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
     let nonce: [u8; NONCE_LEN] = nonce.try_into().ok()?;
-    cipher.decrypt(&Nonce::from(nonce), Payload { msg: sealed, aad: context }).ok()
+    cipher
+        .decrypt(
+            &Nonce::from(nonce),
+            Payload {
+                msg: sealed,
+                aad: context,
+            },
+        )
+        .ok()
 }
 
 /// One patient's data key.
@@ -154,9 +181,22 @@ impl PatientKey {
         key_id: Uuid,
     ) -> (Self, NewPatientKey) {
         let key = Key::<Aes256Gcm>::generate();
-        let wrapped = WrappedKey { key_id, wrapped: master.wrap(patient, key_id, &key) };
-        let new = NewPatientKey { tenant_id: patient.0, patient_id: patient.1, wrapped };
-        (Self { key_id, cipher: Arc::new(Aes256Gcm::new(&key)) }, new)
+        let wrapped = WrappedKey {
+            key_id,
+            wrapped: master.wrap(patient, key_id, &key),
+        };
+        let new = NewPatientKey {
+            tenant_id: patient.0,
+            patient_id: patient.1,
+            wrapped,
+        };
+        (
+            Self {
+                key_id,
+                cipher: Arc::new(Aes256Gcm::new(&key)),
+            },
+            new,
+        )
     }
 
     /// Seals the PHI of the event at `version` of `stream_id`: form (1 byte), key id (16), nonce (12), ciphertext, tag
@@ -218,7 +258,9 @@ impl SealedParts {
 
     /// Adds one event's part; an empty one is none.
     pub fn push(&mut self, version: u64, sealed: &[u8]) {
-        let Ok(length) = u32::try_from(sealed.len()) else { return };
+        let Ok(length) = u32::try_from(sealed.len()) else {
+            return;
+        };
         if length > 0 {
             self.0.extend_from_slice(&version.to_be_bytes());
             self.0.extend_from_slice(&length.to_be_bytes());
@@ -291,14 +333,24 @@ impl Keyring {
         master: MasterKey,
         tasks: &Tasks,
     ) -> Result<Self, KeyError> {
-        let known = engine.master_key_fingerprint(master.fingerprint()).await.map_err(Arc::new)?;
+        let known = engine
+            .master_key_fingerprint(master.fingerprint())
+            .await
+            .map_err(Arc::new)?;
         if known != master.fingerprint() {
             return Err(KeyError::OtherMasterKey);
         }
         let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
         let cache = Arc::new(Mutex::new(LruCache::new(CACHED_KEYS)));
-        tasks.spawn("key look-ups", look_up(engine, master.clone(), waiting, tasks.token()));
-        Ok(Self { master, cache, lookups })
+        tasks.spawn(
+            "key look-ups",
+            look_up(engine, master.clone(), waiting, tasks.token()),
+        );
+        Ok(Self {
+            master,
+            cache,
+            lookups,
+        })
     }
 
     /// A patient's key, where there is one.
@@ -327,7 +379,10 @@ impl Keyring {
         }
         let key_id = crate::clock::fresh_id();
         let (key, new) = PatientKey::fresh(&self.master, (tenant, patient), key_id);
-        Ok(WritingKey { key, new: Some(new) })
+        Ok(WritingKey {
+            key,
+            new: Some(new),
+        })
     }
 
     /// Remembers a key whose row is known to be there.
@@ -410,7 +465,10 @@ mod tests {
         let sealed = key.seal(b"{}", stream(), 7);
         assert_eq!(key.open(&sealed, stream(), 7), Ok(Some(b"{}".to_vec())));
         assert_eq!(key.open(&sealed, stream(), 8), Err(SealError::Altered));
-        assert_eq!(key.open(&sealed, Uuid::from_u128(9).into(), 7), Err(SealError::Altered));
+        assert_eq!(
+            key.open(&sealed, Uuid::from_u128(9).into(), 7),
+            Err(SealError::Altered)
+        );
         assert_eq!(key.open(&[], stream(), 7), Err(SealError::Form));
     }
 
@@ -425,7 +483,10 @@ mod tests {
         let master = master();
         let (old, _) = fresh(&master);
         let (new, _) = PatientKey::fresh(&master, patient(), Uuid::from_u128(5));
-        assert_eq!(new.open(&old.seal(b"x", stream(), 1), stream(), 1), Ok(None));
+        assert_eq!(
+            new.open(&old.seal(b"x", stream(), 1), stream(), 1),
+            Ok(None)
+        );
     }
 
     #[test]
@@ -435,9 +496,15 @@ mod tests {
         let back = one.unwrap(patient(), &new.wrapped).unwrap();
         let sealed = key.seal(b"x", stream(), 1);
         assert_eq!(back.open(&sealed, stream(), 1), Ok(Some(b"x".to_vec())));
-        assert!(matches!(master().unwrap(patient(), &new.wrapped), Err(KeyError::Damaged)));
+        assert!(matches!(
+            master().unwrap(patient(), &new.wrapped),
+            Err(KeyError::Damaged)
+        ));
         let other = (patient().0, Uuid::from_u128(9).into());
-        assert!(matches!(one.unwrap(other, &new.wrapped), Err(KeyError::Damaged)));
+        assert!(matches!(
+            one.unwrap(other, &new.wrapped),
+            Err(KeyError::Damaged)
+        ));
     }
 
     #[test]
@@ -458,6 +525,9 @@ mod tests {
         let master = MasterKey::parse(&text).unwrap();
         let (key, _) = fresh(&master);
         assert!(!format!("{master:?} {key:?}").contains(&text));
-        assert!(matches!(MasterKey::parse("c2hvcnQ="), Err(KeyError::MasterKeyForm)));
+        assert!(matches!(
+            MasterKey::parse("c2hvcnQ="),
+            Err(KeyError::MasterKeyForm)
+        ));
     }
 }

@@ -12,11 +12,15 @@ pub mod codec;
 pub mod engine;
 pub mod error;
 pub mod keys;
+pub mod lease;
 pub mod lifecycle;
 pub mod log;
 pub mod model;
+pub mod projector;
 mod sql;
+pub mod streams;
 pub mod tail;
+pub mod verify;
 
 pub use engine::Engine;
 pub use error::StoreError;

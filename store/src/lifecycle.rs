@@ -29,7 +29,11 @@ impl Tasks {
         let running = self.tracker.spawn(task);
         self.tracker.spawn(async move {
             if let Err(error) = running.await {
-                tracing::error!(task = name, panicked = error.is_panic(), "a task ended early");
+                tracing::error!(
+                    task = name,
+                    panicked = error.is_panic(),
+                    "a task ended early"
+                );
             }
         });
     }
@@ -46,6 +50,8 @@ impl Tasks {
     pub async fn stop(&self, limit: Duration) -> bool {
         self.token.cancel();
         self.tracker.close();
-        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(limit, self.tracker.wait())
+            .await
+            .is_ok()
     }
 }

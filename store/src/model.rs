@@ -115,7 +115,10 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Before the first event.
-    pub const START: Self = Self { position: 0, hash: GENESIS };
+    pub const START: Self = Self {
+        position: 0,
+        hash: GENESIS,
+    };
 }
 
 /// What one batch of events makes of the read models.

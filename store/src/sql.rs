@@ -53,7 +53,9 @@ impl Dialect {
 
     /// `CREATE TABLE` and `CREATE INDEX` statements, each to be run by itself.
     pub(crate) fn create_model(&self, model: &Model) -> Vec<String> {
-        let Self { uuid, bytes, int, .. } = self;
+        let Self {
+            uuid, bytes, int, ..
+        } = self;
         let own = model
             .columns
             .iter()
@@ -65,13 +67,24 @@ impl Dialect {
              document text NOT NULL, sealed {bytes} NOT NULL{own})",
             self.table(model)
         );
-        let indexes = model.indexes.iter().map(|index| self.create_index(model, index));
+        let indexes = model
+            .indexes
+            .iter()
+            .map(|index| self.create_index(model, index));
         std::iter::once(table).chain(indexes).collect()
     }
 
     fn create_index(&self, model: &Model, index: &Index) -> String {
-        let columns = index.columns.iter().map(|it| format!("{it}, ")).collect::<String>();
-        let named = index.columns.iter().map(|it| format!("{it}_")).collect::<String>();
+        let columns = index
+            .columns
+            .iter()
+            .map(|it| format!("{it}, "))
+            .collect::<String>();
+        let named = index
+            .columns
+            .iter()
+            .map(|it| format!("{it}_"))
+            .collect::<String>();
         let sparse = match (index.sparse, index.columns.first()) {
             (true, Some(first)) => format!(" WHERE {first} IS NOT NULL"),
             (true, None) | (false, _) => String::new(),
@@ -86,15 +99,22 @@ impl Dialect {
 
     /// All columns of a row, fixed ones first, then the model's own in its order.
     pub(crate) fn columns(model: &Model) -> String {
-        let own = model.columns.iter().map(|it| format!(", {}", it.name)).collect::<String>();
+        let own = model
+            .columns
+            .iter()
+            .map(|it| format!(", {}", it.name))
+            .collect::<String>();
         format!("{FIXED_COLUMNS}{own}")
     }
 
     /// A page of a model: the ordered union of what each index prefix gives.
     pub(crate) fn list(&self, query: &ListQuery<'_>) -> Statement {
         let mut list = Lister { args: Vec::new() };
-        let parts: Vec<String> =
-            query.prefixes.iter().map(|prefix| list.part(self, query, prefix)).collect();
+        let parts: Vec<String> = query
+            .prefixes
+            .iter()
+            .map(|prefix| list.part(self, query, prefix))
+            .collect();
         let union = parts
             .iter()
             .enumerate()
@@ -102,7 +122,10 @@ impl Dialect {
             .collect::<Vec<_>>()
             .join(" UNION ALL ");
         let limit = list.arg(Arg::Int(i64::from(query.limit)));
-        Statement { sql: format!("{union} ORDER BY sort_key LIMIT {limit}"), args: list.args }
+        Statement {
+            sql: format!("{union} ORDER BY sort_key LIMIT {limit}"),
+            args: list.args,
+        }
     }
 }
 
@@ -126,8 +149,10 @@ impl Lister {
         query: &ListQuery<'_>,
         prefix: &[(&'static str, Value)],
     ) -> String {
-        let mut conditions =
-            vec![format!("tenant_id = {}", self.arg(Arg::Uuid(query.tenant_id.as_uuid())))];
+        let mut conditions = vec![format!(
+            "tenant_id = {}",
+            self.arg(Arg::Uuid(query.tenant_id.as_uuid()))
+        )];
         for (column, value) in prefix {
             conditions.push(self.is(column, value));
         }
@@ -137,9 +162,16 @@ impl Lister {
                 Filter::Contains(column, text) => self.contains(column, text),
             });
         }
-        for (bound, comparison) in [(&query.after, ">"), (&query.from, ">="), (&query.before, "<")] {
+        for (bound, comparison) in [
+            (&query.after, ">"),
+            (&query.from, ">="),
+            (&query.before, "<"),
+        ] {
             if let Some(key) = bound {
-                conditions.push(format!("sort_key {comparison} {}", self.arg(Arg::Bytes(key.clone()))));
+                conditions.push(format!(
+                    "sort_key {comparison} {}",
+                    self.arg(Arg::Bytes(key.clone()))
+                ));
             }
         }
         format!(
@@ -162,7 +194,10 @@ impl Lister {
     }
 
     fn contains(&mut self, column: &str, text: &str) -> String {
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let escaped = text
+            .replace('\\', "\\\\")
+            .replace('%', "\\%")
+            .replace('_', "\\_");
         let pattern = self.arg(Arg::Text(format!("%{escaped}%")));
         format!("{column} LIKE {pattern} ESCAPE '\\'")
     }

@@ -28,14 +28,19 @@ struct Ring {
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { ring: Mutex::default(), head: watch::Sender::new(0) }
+        Self {
+            ring: Mutex::default(),
+            head: watch::Sender::new(0),
+        }
     }
 }
 
 impl Tail {
     /// Takes up events that were just written, consecutive and in order.
     pub fn push(&self, events: Vec<StoredEvent>) {
-        let Some(last) = events.last().map(|it| it.position) else { return };
+        let Some(last) = events.last().map(|it| it.position) else {
+            return;
+        };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
             ring.push(event);
@@ -72,14 +77,20 @@ impl Tail {
 
 impl Ring {
     fn push(&mut self, event: StoredEvent) {
-        if self.events.back().is_some_and(|last| last.position + 1 != event.position) {
+        if self
+            .events
+            .back()
+            .is_some_and(|last| last.position + 1 != event.position)
+        {
             self.events.clear();
             self.bytes = 0;
         }
         self.bytes += event.weight();
         self.events.push_back(Arc::new(event));
         while self.bytes > MAX_BYTES {
-            let Some(oldest) = self.events.pop_front() else { break };
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.weight();
         }
     }

@@ -9,23 +9,40 @@ use crate::ids::OrderId;
 use crate::time::Timestamp;
 
 pub(super) fn create(new: NewOrder, context: &Context) -> Event {
-    let NewOrder { patient_id, request, phi } = new;
+    let NewOrder {
+        patient_id,
+        request,
+        phi,
+    } = new;
     let order_id = OrderId::of(context.tenant_id, &request.accession_number);
-    Event::Created(Box::new(Created { order_id, patient_id, request, phi: Some(phi) }))
+    Event::Created(Box::new(Created {
+        order_id,
+        patient_id,
+        request,
+        phi: Some(phi),
+    }))
 }
 
-pub(super) fn update(order: &Order, update: Update, context: &Context) -> Result<Vec<Event>, Error> {
+pub(super) fn update(
+    order: &Order,
+    update: Update,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
     let from = order.progress.status();
     let to = update.status.unwrap_or(from);
     if from.is_final() {
-        return unchanged(order, &update, to).then(Vec::new).ok_or(Error::Final { status: from });
+        return unchanged(order, &update, to)
+            .then(Vec::new)
+            .ok_or(Error::Final { status: from });
     }
     if to < from {
         return Err(Error::Backwards { from, to });
     }
     belongs_together(&update, to)?;
-    let events = match (details(order, &update, from, to), step(order, &update, from, to, context)?)
-    {
+    let events = match (
+        details(order, &update, from, to),
+        step(order, &update, from, to, context)?,
+    ) {
         (None, None) => Vec::new(),
         (Some(event), None) | (None, Some(event)) => vec![event],
         (Some(details), Some(step)) => vec![details, step],
@@ -35,7 +52,13 @@ pub(super) fn update(order: &Order, update: Update, context: &Context) -> Result
 
 /// Asked of a final order, whatever it already is may be asked again. PHI that is erased cannot differ.
 fn unchanged(order: &Order, update: &Update, to: Status) -> bool {
-    let Update { status: _, scheduled_slot_id, performed_start_at, performed_end_at, .. } = update;
+    let Update {
+        status: _,
+        scheduled_slot_id,
+        performed_start_at,
+        performed_end_at,
+        ..
+    } = update;
     let phi = order.phi.as_ref();
     let same_reason = match (&update.cancellation_reason, phi) {
         (Some(asked), Some(phi)) => phi.cancellation_reason.as_ref() == Some(asked),
@@ -103,14 +126,18 @@ fn step(
             phi: update
                 .cancellation_reason
                 .clone()
-                .map(|cancellation_reason| CancelledPhi { cancellation_reason }),
+                .map(|cancellation_reason| CancelledPhi {
+                    cancellation_reason,
+                }),
         }),
     };
     Ok(Some(event))
 }
 
 fn complete(order: &Order, update: &Update, now: Timestamp) -> Result<Completed, Error> {
-    let start = update.performed_start_at.or(order.progress.performed_start_at());
+    let start = update
+        .performed_start_at
+        .or(order.progress.performed_start_at());
     let end = update.performed_end_at.unwrap_or(now);
     if start.is_some_and(|start| start > end) {
         return Err(Error::StartAfterEnd);

@@ -140,12 +140,16 @@ facts_with_phi!(Created, Cancelled, DetailsUpdated);
 facts_without_phi!(Scheduled, InProgress, Completed);
 
 pub(super) fn evolve(state: Option<Order>, event: Event) -> Result<Order, Misplaced> {
-    let misplaced = Misplaced { event: event.name() };
+    let misplaced = Misplaced {
+        event: event.name(),
+    };
     match (state, event) {
         (None, Event::Created(created)) => Ok(created.into()),
         (Some(order), Event::Scheduled(it)) => Ok(scheduled(order, it)),
         (Some(order), Event::InProgress(it)) => Ok(Order {
-            progress: Progress::InProgress { performed_start_at: it.performed_start_at },
+            progress: Progress::InProgress {
+                performed_start_at: it.performed_start_at,
+            },
             ..order
         }),
         (Some(order), Event::Completed(it)) => Ok(completed(order, &it)),
@@ -165,14 +169,25 @@ pub(super) fn evolve(state: Option<Order>, event: Event) -> Result<Order, Mispla
 
 impl From<Box<Created>> for Order {
     fn from(created: Box<Created>) -> Self {
-        let Created { order_id: _, patient_id, request, phi } = *created;
+        let Created {
+            order_id: _,
+            patient_id,
+            request,
+            phi,
+        } = *created;
         let phi = phi.map(|it| OrderPhi {
             indication: it.indication,
             patient: it.patient,
             metadata: it.metadata,
             cancellation_reason: None,
         });
-        Self { patient_id, request, scheduled_slot_id: None, progress: Progress::Requested, phi }
+        Self {
+            patient_id,
+            request,
+            scheduled_slot_id: None,
+            progress: Progress::Requested,
+            phi,
+        }
     }
 }
 
@@ -185,9 +200,13 @@ fn scheduled(order: Order, it: Scheduled) -> Order {
 }
 
 fn completed(order: Order, it: &Completed) -> Order {
-    let performed_start_at = it.performed_start_at.or(order.progress.performed_start_at());
-    let progress =
-        Progress::Completed { performed_start_at, performed_end_at: it.performed_end_at };
+    let performed_start_at = it
+        .performed_start_at
+        .or(order.progress.performed_start_at());
+    let progress = Progress::Completed {
+        performed_start_at,
+        performed_end_at: it.performed_end_at,
+    };
     Order { progress, ..order }
 }
 
@@ -196,7 +215,10 @@ fn cancelled(mut order: Order, it: Cancelled) -> Order {
         phi.cancellation_reason = Some(told.cancellation_reason);
     }
     let performed_start_at = order.progress.performed_start_at();
-    Order { progress: Progress::Cancelled { performed_start_at }, ..order }
+    Order {
+        progress: Progress::Cancelled { performed_start_at },
+        ..order
+    }
 }
 
 fn details_updated(mut order: Order, it: DetailsUpdated) -> Order {
@@ -208,5 +230,8 @@ fn details_updated(mut order: Order, it: DetailsUpdated) -> Order {
     {
         *performed_start_at = start;
     }
-    Order { scheduled_slot_id: it.scheduled_slot_id.or(order.scheduled_slot_id), ..order }
+    Order {
+        scheduled_slot_id: it.scheduled_slot_id.or(order.scheduled_slot_id),
+        ..order
+    }
 }

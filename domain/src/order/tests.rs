@@ -24,7 +24,11 @@ fn new_order() -> NewOrder {
             fhir_service_request_id: OrderId::of(context().tenant_id, &accession_number),
             accession_number,
         },
-        phi: CreatedPhi { indication: phi("rule out stroke"), patient: None, metadata: None },
+        phi: CreatedPhi {
+            indication: phi("rule out stroke"),
+            patient: None,
+            metadata: None,
+        },
     }
 }
 
@@ -40,23 +44,42 @@ fn created() -> Event {
 fn scheduled(slot: Option<u128>) -> Event {
     let (order_id, patient_id) = ids();
     let scheduled_slot_id = slot.map(|it| Uuid::from_u128(it).into());
-    Event::Scheduled(Scheduled { order_id, patient_id, scheduled_slot_id })
+    Event::Scheduled(Scheduled {
+        order_id,
+        patient_id,
+        scheduled_slot_id,
+    })
 }
 
 fn in_progress(performed_start_at: Timestamp) -> Event {
     let (order_id, patient_id) = ids();
-    Event::InProgress(InProgress { order_id, patient_id, performed_start_at })
+    Event::InProgress(InProgress {
+        order_id,
+        patient_id,
+        performed_start_at,
+    })
 }
 
 fn completed(performed_start_at: Option<Timestamp>, performed_end_at: Timestamp) -> Event {
     let (order_id, patient_id) = ids();
-    Event::Completed(Completed { order_id, patient_id, performed_start_at, performed_end_at })
+    Event::Completed(Completed {
+        order_id,
+        patient_id,
+        performed_start_at,
+        performed_end_at,
+    })
 }
 
 fn cancelled(reason: Option<&str>) -> Event {
     let (order_id, patient_id) = ids();
-    let phi = reason.map(|it| CancelledPhi { cancellation_reason: phi(it) });
-    Event::Cancelled(Cancelled { order_id, patient_id, phi })
+    let phi = reason.map(|it| CancelledPhi {
+        cancellation_reason: phi(it),
+    });
+    Event::Cancelled(Cancelled {
+        order_id,
+        patient_id,
+        phi,
+    })
 }
 
 fn an_order(status: Status) -> Given<Order> {
@@ -84,8 +107,12 @@ fn to(status: Status) -> Command {
 fn is_created_once() {
     let create = || Command::Create(Box::new(new_order()));
     given::<Order>([]).when(create()).then([created()]);
-    an_order(Status::Requested).when(create()).refused(Error::AlreadyExists);
-    given::<Order>([]).when(to(Status::Scheduled)).refused(Error::NotFound);
+    an_order(Status::Requested)
+        .when(create())
+        .refused(Error::AlreadyExists);
+    given::<Order>([])
+        .when(to(Status::Scheduled))
+        .refused(Error::NotFound);
 }
 
 /// Every status by every status asked for: the whole table of the contract's section 3.
@@ -136,7 +163,9 @@ fn start_is_not_after_end() {
     an_order(Status::Scheduled)
         .when(complete(Some(late), Some(early)))
         .refused(Error::StartAfterEnd);
-    an_order(Status::InProgress).when(complete(None, Some(early))).refused(Error::StartAfterEnd);
+    an_order(Status::InProgress)
+        .when(complete(None, Some(early)))
+        .refused(Error::StartAfterEnd);
     an_order(Status::Requested)
         .when(complete(Some(minutes_from_now(1)), None))
         .refused(Error::StartAfterEnd);
@@ -168,9 +197,17 @@ fn details_change_while_it_is_open() {
         phi: None,
     });
     let rebook = || update(|it| it.scheduled_slot_id = Some(slot));
-    an_order(Status::Scheduled).when(rebook()).then([rebooked.clone()]);
-    an_order(Status::Completed).when(rebook()).refused(Error::Final { status: Status::Completed });
-    given::<Order>([created(), rebooked.clone()]).when(rebook()).then([]);
+    an_order(Status::Scheduled)
+        .when(rebook())
+        .then([rebooked.clone()]);
+    an_order(Status::Completed)
+        .when(rebook())
+        .refused(Error::Final {
+            status: Status::Completed,
+        });
+    given::<Order>([created(), rebooked.clone()])
+        .when(rebook())
+        .then([]);
     let start_elsewhere = update(|it| {
         it.status = Some(Status::InProgress);
         it.scheduled_slot_id = Some(slot);
@@ -186,7 +223,9 @@ fn a_slot_given_with_scheduled_is_told_by_the_step() {
         it.status = Some(Status::Scheduled);
         it.scheduled_slot_id = Some(Uuid::from_u128(9).into());
     });
-    an_order(Status::Requested).when(schedule).then([scheduled(Some(9))]);
+    an_order(Status::Requested)
+        .when(schedule)
+        .then([scheduled(Some(9))]);
 }
 
 #[test]
@@ -203,7 +242,12 @@ fn a_start_is_corrected_while_it_is_in_progress() {
             phi: None,
         }),
     ]);
-    assert_eq!(order.state().progress, Progress::InProgress { performed_start_at: early });
+    assert_eq!(
+        order.state().progress,
+        Progress::InProgress {
+            performed_start_at: early
+        }
+    );
 }
 
 #[test]
@@ -214,13 +258,22 @@ fn a_reason_is_kept_and_may_be_told_again_but_not_changed() {
             it.cancellation_reason = Some(phi(reason));
         })
     };
-    an_order(Status::Requested).when(cancel("moved away")).then([cancelled(Some("moved away"))]);
-    an_order(Status::Cancelled).when(cancel("moved away")).then([]);
+    an_order(Status::Requested)
+        .when(cancel("moved away"))
+        .then([cancelled(Some("moved away"))]);
+    an_order(Status::Cancelled)
+        .when(cancel("moved away"))
+        .then([]);
     an_order(Status::Cancelled)
         .when(cancel("something else"))
-        .refused(Error::Final { status: Status::Cancelled });
+        .refused(Error::Final {
+            status: Status::Cancelled,
+        });
     let state = an_order(Status::Cancelled).state();
-    assert_eq!(state.phi.unwrap().cancellation_reason, Some(phi("moved away")));
+    assert_eq!(
+        state.phi.unwrap().cancellation_reason,
+        Some(phi("moved away"))
+    );
 }
 
 #[test]
@@ -231,7 +284,9 @@ fn works_on_when_its_phi_is_erased() {
     }
     let state = given::<Order>([erased.clone(), cancelled(Some("gone"))]).state();
     assert_eq!(state.phi, None);
-    given::<Order>([erased]).when(to(Status::Scheduled)).then([scheduled(None)]);
+    given::<Order>([erased])
+        .when(to(Status::Scheduled))
+        .then([scheduled(None)]);
 }
 
 #[test]
@@ -243,7 +298,11 @@ fn a_state_survives_the_trip_through_its_document() {
         version: 1,
         recorded_at: context().now,
     };
-    for event in [in_progress(context().now), completed(None, context().now), cancelled(None)] {
+    for event in [
+        in_progress(context().now),
+        completed(None, context().now),
+        cancelled(None),
+    ] {
         let first = Versioned::<Order>::evolve(None, created(), standing).unwrap();
         let second = Versioned::evolve(Some(first), event, standing).unwrap();
         let document = serde_json::to_string(&second).unwrap();

@@ -69,9 +69,14 @@ struct Touched {
 impl Touched {
     fn clashes(&self, job: &Job) -> bool {
         let append = &job.prepared.append;
-        append.events.iter().any(|it| {
-            self.written.contains(&it.stream_id) || self.asserted.contains(&it.stream_id)
-        }) || append.checks.iter().any(|it| self.written.contains(&it.stream_id))
+        append
+            .events
+            .iter()
+            .any(|it| self.written.contains(&it.stream_id) || self.asserted.contains(&it.stream_id))
+            || append
+                .checks
+                .iter()
+                .any(|it| self.written.contains(&it.stream_id))
             || append.claims.iter().any(|it| self.claims.contains(&it.key))
             || append
                 .patient_keys
@@ -81,9 +86,16 @@ impl Touched {
 
     fn add(&mut self, job: &Job) {
         let append = &job.prepared.append;
-        self.written.extend(append.events.iter().map(|it| it.stream_id));
-        self.asserted.extend(append.checks.iter().map(|it| it.stream_id));
+        self.written
+            .extend(append.events.iter().map(|it| it.stream_id));
+        self.asserted
+            .extend(append.checks.iter().map(|it| it.stream_id));
         self.claims.extend(append.claims.iter().map(|it| it.key));
-        self.patients.extend(append.patient_keys.iter().map(|it| (it.tenant_id, it.patient_id)));
+        self.patients.extend(
+            append
+                .patient_keys
+                .iter()
+                .map(|it| (it.tenant_id, it.patient_id)),
+        );
     }
 }
