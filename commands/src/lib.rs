@@ -1,1 +1,16 @@
+//! The write side: a command is loaded for, decided and appended, and repeated where it lost a race.
+//!
+//! [`Executor`] does that for every [`UseCase`]; the use cases themselves are one module a resource.
 
+pub mod error;
+pub mod executor;
+mod locks;
+pub mod modality;
+pub mod order;
+pub mod procedure;
+mod states;
+pub mod work;
+
+pub use error::{CommandError, Reference, Refusal};
+pub use executor::{Executor, Idempotency, Outcome, Request, UseCase};
+pub use work::Work;

@@ -10,6 +10,7 @@ pub mod dicom;
 pub mod envelope;
 pub mod ids;
 pub mod modality;
+pub mod named;
 pub mod order;
 pub mod phi;
 pub mod procedure;

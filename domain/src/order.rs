@@ -26,6 +26,7 @@ use crate::dicom::AccessionNumber;
 use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
+use crate::named;
 use crate::phi::{Metadata, Patient, Phi, PhiText};
 use crate::text::Text;
 use crate::time::Timestamp;
@@ -142,16 +143,10 @@ pub enum Status {
     Cancelled,
 }
 
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Requested => "requested",
-            Self::Scheduled => "scheduled",
-            Self::InProgress => "in_progress",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-        })
-    }
+named! {
+    Priority: Routine = "routine", Urgent = "urgent", Stat = "stat";
+    Status: Requested = "requested", Scheduled = "scheduled", InProgress = "in_progress",
+        Completed = "completed", Cancelled = "cancelled";
 }
 
 /// The PHI members of an order.

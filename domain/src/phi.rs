@@ -174,7 +174,7 @@ mod tests {
     fn object(value: Value) -> Map<String, Value> {
         match value {
             Value::Object(map) => map,
-            other => panic!("not an object: {other}"),
+            _ => panic!("not an object"),
         }
     }
 

@@ -1,1 +1,25 @@
+//! The read side: which rows follow from which streams, and which pages may be asked of them.
+//!
+//! One module a read model. Each names its table, says how a resource becomes a row, and turns a documented filter into
+//! a query that an index answers.
 
+pub mod documents;
+pub mod modalities;
+pub mod orders;
+pub mod procedures;
+pub mod sort_key;
+
+use std::sync::Arc;
+
+use roentgen_store::projector::Projection;
+
+use documents::Documents;
+
+/// Every live read model.
+pub fn all() -> Vec<Arc<dyn Projection>> {
+    vec![
+        Arc::new(Documents::<modalities::Modalities>::default()),
+        Arc::new(Documents::<procedures::Procedures>::default()),
+        Arc::new(Documents::<orders::Orders>::default()),
+    ]
+}

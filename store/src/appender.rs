@@ -210,16 +210,21 @@ impl Worker {
     async fn write(&self, jobs: Vec<Job>) {
         let mut parts = vec![jobs];
         while let Some(part) = parts.pop() {
-            let live = answer_the_late(part);
+            let mut live = answer_the_late(part);
             if live.is_empty() {
                 continue;
             }
             match self.send(&live).await {
                 Sent::Done(outcome) => self.settle(live, outcome),
-                Sent::Refused(error) => match halves(live) {
-                    Ok((first, second)) => parts.extend([second, first]),
-                    Err(guilty) => guilty.answer(Err(StoreError::Engine(error))),
-                },
+                Sent::Refused(error) if live.len() == 1 => {
+                    if let Some(guilty) = live.pop() {
+                        guilty.answer(Err(StoreError::Engine(error)));
+                    }
+                }
+                Sent::Refused(_) => {
+                    let second = live.split_off(live.len() / 2);
+                    parts.extend([second, live]);
+                }
                 Sent::GaveUp { unknown } => {
                     for job in live {
                         job.answer(Err(match unknown {
@@ -334,19 +339,6 @@ fn answer_the_late(jobs: Vec<Job>) -> Vec<Job> {
         job.answer(Err(StoreError::Unavailable(Unavailable::Deadline)));
     }
     live
-}
-
-/// Two halves in order, or the one that cannot be halved.
-fn halves(mut jobs: Vec<Job>) -> Result<(Vec<Job>, Vec<Job>), Job> {
-    let second = jobs.split_off(jobs.len() / 2);
-    if jobs.is_empty() {
-        let mut alone = second.into_iter();
-        if let (Some(job), None) = (alone.next(), alone.next()) {
-            return Err(job);
-        }
-        return Ok((Vec::new(), Vec::new()));
-    }
-    Ok((jobs, second))
 }
 
 /// The batch's winners as they stand in the log now.

@@ -16,6 +16,7 @@ pub mod lease;
 pub mod lifecycle;
 pub mod log;
 pub mod model;
+pub mod open;
 pub mod projector;
 mod sql;
 pub mod streams;

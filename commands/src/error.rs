@@ -1,0 +1,74 @@
+//! Why a command has no effect.
+
+use roentgen_domain::{modality, order, procedure};
+use roentgen_store::StoreError;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The aggregate refuses.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What the body refers to is not there.
+    #[error("there is no such {}", .0.name())]
+    NoSuch(Reference),
+    /// What the body refers to may not be used.
+    #[error("this {} is not active", .0.name())]
+    Inactive(Reference),
+    /// `If-Match` names another version.
+    #[error("the version is {actual}")]
+    VersionMismatch {
+        /// What it is.
+        actual: u64,
+    },
+    /// The idempotency key came with another body before.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+    /// Races or a queue outlived the deadline. Nothing was written.
+    #[error("too many commands at once on this resource")]
+    Contention,
+    /// The store's own failure.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An aggregate's own reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A modality's.
+    #[error(transparent)]
+    Modality(#[from] modality::Error),
+    /// A procedure's.
+    #[error(transparent)]
+    Procedure(#[from] procedure::Error),
+    /// An order's.
+    #[error(transparent)]
+    Order(#[from] order::Error),
+}
+
+/// A thing that a body refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reference {
+    /// `modality_id`.
+    Modality,
+    /// `imaging_procedure_id`.
+    Procedure,
+}
+
+impl Reference {
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Modality => "modality",
+            Self::Procedure => "procedure",
+        }
+    }
+
+    /// The member that refers to it, as a JSON pointer.
+    pub const fn pointer(self) -> &'static str {
+        match self {
+            Self::Modality => "/modality_id",
+            Self::Procedure => "/imaging_procedure_id",
+        }
+    }
+}

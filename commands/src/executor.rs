@@ -1,0 +1,293 @@
+//! Load, decide, append; on a race again, until the deadline.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
+use roentgen_domain::{Actor, Aggregate, Context, Versioned};
+use roentgen_store::chain::{Digest, sha256};
+use roentgen_store::log::{Append, Appended, Claim, ClaimHeld, ClaimKey};
+use roentgen_store::open::Store;
+use roentgen_store::streams::{self, AsOf};
+use roentgen_store::{StoreError, clock};
+use tokio::time::Instant;
+
+use crate::error::CommandError;
+use crate::locks::StreamLocks;
+use crate::states::States;
+use crate::work::Work;
+
+/// How long a command may take, races and queues included.
+pub const DEADLINE: Duration = Duration::from_secs(2);
+/// How long an idempotency key answers.
+const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Who asks, and on what terms.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The caller's tenant.
+    pub tenant_id: TenantId,
+    /// The caller.
+    pub actor: Actor,
+    /// What this belongs to.
+    pub correlation_id: CorrelationId,
+    /// The event that led to it, where one did.
+    pub causation_id: Option<EventId>,
+    /// The version that the caller has seen.
+    pub if_match: Option<u64>,
+    /// The caller's key, where it sent one.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Request {
+    pub(crate) fn context(&self) -> Context {
+        Context {
+            tenant_id: self.tenant_id,
+            actor: self.actor.clone(),
+            now: clock::now(),
+            fresh_id: clock::fresh_id(),
+        }
+    }
+}
+
+/// An `Idempotency-Key` with its scope, and the body that came with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idempotency {
+    key: ClaimKey,
+    request_hash: Digest,
+}
+
+impl Idempotency {
+    /// A key is scoped to tenant, caller, method and path; the body is what must not differ.
+    pub fn new(
+        tenant: TenantId,
+        caller: &str,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &[u8],
+    ) -> Self {
+        let mut scope = b"idempotency".to_vec();
+        scope.extend_from_slice(tenant.as_uuid().as_bytes());
+        for part in [caller, method, path, key] {
+            scope.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            scope.extend_from_slice(part.as_bytes());
+        }
+        Self {
+            key: ClaimKey(sha256(&scope)),
+            request_hash: sha256(body),
+        }
+    }
+}
+
+/// What a command is about: decides by [`Work`], and may be asked again where an attempt lost a race.
+pub trait UseCase: Send + Sync {
+    /// The resource that it answers with.
+    type Aggregate: Aggregate;
+
+    /// The stream on which commands queue, where it is known before the decision.
+    fn stream(&self, tenant: TenantId) -> Option<StreamId>;
+
+    /// Reads and decides; answers with the resource as it will be.
+    fn decide(
+        &self,
+        work: &mut Work<'_>,
+    ) -> impl Future<Output = Result<Versioned<Self::Aggregate>, CommandError>> + Send;
+}
+
+/// What a command led to.
+#[derive(Debug, Clone)]
+pub struct Outcome<A> {
+    /// The resource after it.
+    pub resource: Versioned<A>,
+    /// A log position at which a read shows it.
+    pub position: u64,
+    /// Whether this is the first answer again.
+    pub repeated: bool,
+}
+
+/// Carries out use cases. Clones share locks and states.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    store: Store,
+    states: Arc<States>,
+    locks: Arc<StreamLocks>,
+}
+
+enum Attempt<A> {
+    Done(Outcome<A>),
+    Again,
+}
+
+impl Executor {
+    /// Over this store.
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            states: Arc::default(),
+            locks: Arc::default(),
+        }
+    }
+
+    /// Carries out a use case, or says why not.
+    pub async fn execute<U: UseCase>(
+        &self,
+        request: &Request,
+        use_case: &U,
+    ) -> Result<Outcome<U::Aggregate>, CommandError> {
+        let deadline = Instant::now() + DEADLINE;
+        let _queued = match use_case.stream(request.tenant_id) {
+            Some(stream_id) => Some(
+                self.locks
+                    .lock(stream_id, deadline)
+                    .await
+                    .ok_or(CommandError::Contention)?,
+            ),
+            None => None,
+        };
+        let mut first = true;
+        while Instant::now() < deadline {
+            let mut work = Work::begin(&self.store, &self.states, request, first);
+            match self.attempt(request, use_case, &mut work, deadline).await {
+                Ok(Attempt::Done(outcome)) => return Ok(outcome),
+                Ok(Attempt::Again) => {
+                    metrics::counter!("roentgen_command_races_total").increment(1)
+                }
+                Err(refused) => return self.repeat_or_refuse(request, refused).await,
+            }
+            first = false;
+        }
+        Err(CommandError::Contention)
+    }
+
+    async fn attempt<U: UseCase>(
+        &self,
+        request: &Request,
+        use_case: &U,
+        work: &mut Work<'_>,
+        deadline: Instant,
+    ) -> Result<Attempt<U::Aggregate>, CommandError> {
+        let resource = match use_case.decide(work).await {
+            Ok(resource) => resource,
+            Err(refused) if work.guessed() && rests_on_state(&refused) => {
+                work.forget_reads();
+                return Ok(Attempt::Again);
+            }
+            Err(refused) => return Err(refused),
+        };
+        let mut append = work.take_append();
+        append
+            .claims
+            .extend(request.idempotency.map(|it| claim(it, &resource)));
+        let retry = ForRetry::of(&append);
+        match self.store.appender.append(append, deadline).await {
+            Ok(appended) => Ok(Attempt::Done(done(work, resource, appended))),
+            Err(StoreError::Claimed(held)) => self.repeat(request, held).await.map(Attempt::Done),
+            Err(StoreError::Conflict { .. } | StoreError::PatientKeyExists) => {
+                retry.forget(&self.states);
+                Ok(Attempt::Again)
+            }
+            Err(error) => {
+                retry.forget(&self.states);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// A repeat may find a state in which the command is refused by now; it gets the first answer all the same.
+    async fn repeat_or_refuse<A: Aggregate>(
+        &self,
+        request: &Request,
+        refused: CommandError,
+    ) -> Result<Outcome<A>, CommandError> {
+        let Some(idempotency) = request.idempotency.filter(|_| rests_on_state(&refused)) else {
+            return Err(refused);
+        };
+        let held = self
+            .store
+            .engine
+            .claim(idempotency.key, clock::now_ms())
+            .await;
+        match held.map_err(StoreError::Engine)? {
+            Some(held) => self.repeat(request, held).await,
+            None => Err(refused),
+        }
+    }
+
+    /// The first answer again, rendered from the stream at the version it had.
+    async fn repeat<A: Aggregate>(
+        &self,
+        request: &Request,
+        held: ClaimHeld,
+    ) -> Result<Outcome<A>, CommandError> {
+        if request
+            .idempotency
+            .is_some_and(|it| it.request_hash != held.request_hash)
+        {
+            return Err(CommandError::KeyReused);
+        }
+        let (engine, keyring) = (&self.store.engine, &self.store.keyring);
+        let as_of = AsOf::Version(held.version);
+        let resource = streams::load::<A>(engine, keyring, held.stream_id, as_of).await?;
+        let resource = resource.ok_or(StoreError::OutcomeUnknown)?;
+        let head = engine.head().await.map_err(StoreError::Engine)?;
+        Ok(Outcome {
+            resource,
+            position: head.position,
+            repeated: true,
+        })
+    }
+}
+
+/// The streams that an append stood on.
+struct ForRetry(Vec<StreamId>);
+
+impl ForRetry {
+    fn of(append: &Append) -> Self {
+        Self(append.checks.iter().map(|it| it.stream_id).collect())
+    }
+
+    fn forget(&self, states: &States) {
+        for stream_id in &self.0 {
+            states.forget(*stream_id);
+        }
+    }
+}
+
+fn claim<A: Aggregate>(idempotency: Idempotency, resource: &Versioned<A>) -> Claim {
+    let held = ClaimHeld {
+        request_hash: idempotency.request_hash,
+        stream_id: resource.id,
+        version: resource.version,
+        expires_at_ms: clock::now_ms() + KEY_LIFETIME_MS,
+    };
+    Claim {
+        key: idempotency.key,
+        held,
+    }
+}
+
+fn done<A: Aggregate>(
+    work: &mut Work<'_>,
+    resource: Versioned<A>,
+    appended: Appended,
+) -> Outcome<A> {
+    let resource = work.settle(resource, appended.recorded_at);
+    Outcome {
+        resource,
+        position: appended.position,
+        repeated: false,
+    }
+}
+
+/// Whether the refusal could be another with another state.
+const fn rests_on_state(error: &CommandError) -> bool {
+    match error {
+        CommandError::Refused(_)
+        | CommandError::NoSuch(_)
+        | CommandError::Inactive(_)
+        | CommandError::VersionMismatch { .. } => true,
+        CommandError::KeyReused | CommandError::Contention | CommandError::Store(_) => false,
+    }
+}

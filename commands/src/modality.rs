@@ -1,0 +1,49 @@
+//! Commands on the catalog's modalities.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{ModalityId, StreamId, TenantId};
+use roentgen_domain::modality::{Changes, Command, Modality};
+
+use crate::error::CommandError;
+use crate::executor::UseCase;
+use crate::work::Work;
+
+/// Adds a modality to the catalog.
+#[derive(Debug, Clone)]
+pub struct CreateModality(pub Modality);
+
+impl UseCase for CreateModality {
+    type Aggregate = Modality;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        Some(ModalityId::of(tenant, &self.0.code).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Modality>, CommandError> {
+        let id = ModalityId::of(work.context().tenant_id, &self.0.code);
+        work.create::<Modality>(id, Command::Create(self.0.clone()))
+            .await
+    }
+}
+
+/// Changes a modality.
+#[derive(Debug, Clone)]
+pub struct UpdateModality {
+    /// Which.
+    pub id: ModalityId,
+    /// What.
+    pub changes: Changes,
+}
+
+impl UseCase for UpdateModality {
+    type Aggregate = Modality;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Modality>, CommandError> {
+        work.decide::<Modality>(self.id, Command::Update(self.changes.clone()))
+            .await
+    }
+}

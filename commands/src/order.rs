@@ -1,0 +1,105 @@
+//! Commands on imaging orders.
+
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::ids::{
+    DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId,
+    StreamId, TenantId,
+};
+use roentgen_domain::order::{Command, CreatedPhi, NewOrder, Order, Priority, Request, Update};
+use roentgen_domain::procedure::Procedure;
+use roentgen_domain::{Timestamp, Versioned};
+
+use crate::error::{CommandError, Reference};
+use crate::executor::UseCase;
+use crate::work::Work;
+
+/// Orders an examination. The procedure must exist and be active, and still be so when the order enters the log.
+#[derive(Debug, Clone)]
+pub struct CreateOrder {
+    /// Who is to be examined.
+    pub patient_id: PatientId,
+    /// The visit.
+    pub encounter_id: Option<EncounterId>,
+    /// The episode of care.
+    pub episode_id: Option<EpisodeId>,
+    /// Who orders.
+    pub ordering_practitioner_id: Option<PractitionerId>,
+    /// Which department orders.
+    pub ordering_department_id: Option<DepartmentId>,
+    /// What is to be done.
+    pub imaging_procedure_id: ProcedureId,
+    /// How soon.
+    pub priority: Priority,
+    /// When it was ordered; now, where the client does not say.
+    pub requested_at: Option<Timestamp>,
+    /// The EHR's number; generated, where it sends none.
+    pub accession_number: Option<AccessionNumber>,
+    /// Its PHI.
+    pub phi: CreatedPhi,
+}
+
+impl UseCase for CreateOrder {
+    type Aggregate = Order;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        self.accession_number
+            .as_ref()
+            .map(|it| OrderId::of(tenant, it).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+        let procedure = work.read::<Procedure>(self.imaging_procedure_id).await?;
+        let procedure = procedure.ok_or(CommandError::NoSuch(Reference::Procedure))?;
+        if !procedure.state.is_active {
+            return Err(CommandError::Inactive(Reference::Procedure));
+        }
+        let context = work.context();
+        let given = self.accession_number.clone();
+        let accession_number =
+            given.unwrap_or_else(|| AccessionNumber::generated(context.fresh_id));
+        let order_id = OrderId::of(context.tenant_id, &accession_number);
+        let request = Request {
+            encounter_id: self.encounter_id,
+            episode_id: self.episode_id,
+            ordering_practitioner_id: self.ordering_practitioner_id,
+            ordering_department_id: self.ordering_department_id,
+            imaging_procedure_id: self.imaging_procedure_id,
+            procedure_code: procedure.state.code.clone(),
+            procedure_name: procedure.state.name.clone(),
+            modality_code: procedure.state.modality_code.clone(),
+            priority: self.priority,
+            requested_at: self.requested_at.unwrap_or(context.now),
+            accession_number,
+            fhir_service_request_id: order_id,
+        };
+        let new = NewOrder {
+            patient_id: self.patient_id,
+            request,
+            phi: self.phi.clone(),
+        };
+        work.create::<Order>(order_id, Command::Create(Box::new(new)))
+            .await
+    }
+}
+
+/// Moves an order on, or changes its details.
+#[derive(Debug, Clone)]
+pub struct UpdateOrder {
+    /// Which.
+    pub id: OrderId,
+    /// What.
+    pub update: Update,
+}
+
+impl UseCase for UpdateOrder {
+    type Aggregate = Order;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+        work.decide::<Order>(self.id, Command::Update(Box::new(self.update.clone())))
+            .await
+    }
+}

@@ -1,0 +1,300 @@
+//! One attempt at a command: what it read, what it decided, and the append that comes of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use roentgen_domain::aggregate::Standing;
+use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Timestamp, Versioned};
+use roentgen_store::StoreError;
+use roentgen_store::codec::{self, Place, Unreadable};
+use roentgen_store::keys::{PatientKey, WritingKey};
+use roentgen_store::log::{Append, Check};
+use roentgen_store::open::Store;
+use roentgen_store::streams::{self, AsOf};
+
+use crate::error::{CommandError, Refusal};
+use crate::executor::Request;
+use crate::states::{AnyState, States};
+
+/// A state whose times are those of the append, once that is known.
+type Finish = Box<dyn FnOnce(Timestamp) -> (StreamId, AnyState) + Send + Sync>;
+
+/// One attempt.
+pub struct Work<'a> {
+    store: &'a Store,
+    states: &'a States,
+    request: &'a Request,
+    context: Context,
+    metadata: String,
+    trusts_absence: bool,
+    guessed: bool,
+    checks: BTreeMap<StreamId, u64>,
+    pub(crate) append: Append,
+    finishes: Vec<Finish>,
+    new_keys: Vec<(PatientId, PatientKey)>,
+}
+
+impl std::fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("checks", &self.checks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn begin(
+        store: &'a Store,
+        states: &'a States,
+        request: &'a Request,
+        first_attempt: bool,
+    ) -> Self {
+        let metadata = EventMetadata {
+            actor: request.actor.clone(),
+            correlation_id: request.correlation_id,
+            causation_id: request.causation_id,
+        };
+        Self {
+            store,
+            states,
+            request,
+            context: request.context(),
+            metadata: serde_json::to_string(&metadata).unwrap_or_default(),
+            trusts_absence: first_attempt,
+            guessed: false,
+            checks: BTreeMap::new(),
+            append: Append::default(),
+            finishes: Vec::new(),
+            new_keys: Vec::new(),
+        }
+    }
+
+    /// Who, when, and a fresh id for this attempt.
+    pub const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// An aggregate as it is now; the append will hold only if it still is. `None` also for another tenant's.
+    pub async fn read<A: Aggregate>(
+        &mut self,
+        id: impl Into<StreamId>,
+    ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
+        let stream_id = id.into();
+        let state = match self.states.get::<A>(stream_id) {
+            Some(state) => {
+                self.guessed = true;
+                Some(state)
+            }
+            None => self.load::<A>(stream_id).await?,
+        };
+        let own = state.filter(|it| it.tenant_id == self.context.tenant_id);
+        if let Some(state) = &own {
+            self.checks.insert(stream_id, state.version);
+        }
+        Ok(own)
+    }
+
+    async fn load<A: Aggregate>(
+        &self,
+        stream_id: StreamId,
+    ) -> Result<Option<Arc<Versioned<A>>>, StoreError> {
+        let (engine, keyring) = (&self.store.engine, &self.store.keyring);
+        let loaded = streams::load::<A>(engine, keyring, stream_id, AsOf::Now).await?;
+        let loaded = loaded.map(Arc::new);
+        if let Some(state) = &loaded {
+            self.states.put(stream_id, Arc::clone(state) as AnyState);
+        }
+        Ok(loaded)
+    }
+
+    /// Decides a command that begins an aggregate. The first attempt takes it that there is none yet, without looking.
+    pub async fn create<A: Aggregate>(
+        &mut self,
+        id: impl Into<StreamId>,
+        command: A::Command,
+    ) -> Result<Versioned<A>, CommandError>
+    where
+        Refusal: From<A::Error>,
+    {
+        let stream_id = id.into();
+        let known = match self.trusts_absence {
+            true => self.states.get::<A>(stream_id),
+            false => self.read::<A>(stream_id).await?,
+        };
+        self.decide_on(stream_id, known, command).await
+    }
+
+    /// Decides a command on an aggregate.
+    pub async fn decide<A: Aggregate>(
+        &mut self,
+        id: impl Into<StreamId>,
+        command: A::Command,
+    ) -> Result<Versioned<A>, CommandError>
+    where
+        Refusal: From<A::Error>,
+    {
+        let stream_id = id.into();
+        let state = self.read::<A>(stream_id).await?;
+        self.decide_on(stream_id, state, command).await
+    }
+
+    async fn decide_on<A: Aggregate>(
+        &mut self,
+        stream_id: StreamId,
+        state: Option<Arc<Versioned<A>>>,
+        command: A::Command,
+    ) -> Result<Versioned<A>, CommandError>
+    where
+        Refusal: From<A::Error>,
+    {
+        self.precondition(state.as_deref().map(|it| it.version))?;
+        let expected = state.as_deref().map_or(0, |it| it.version);
+        let decided = A::decide(state.as_deref().map(|it| &it.state), command, &self.context);
+        let events = decided.map_err(Refusal::from)?;
+        self.checks.insert(stream_id, expected);
+        let mut after = state.map(Arc::unwrap_or_clone);
+        for event in events {
+            let version = after.as_ref().map_or(0, |it| it.version) + 1;
+            self.add::<A>(&event, stream_id, version).await?;
+            after = Some(self.evolve(after, event, stream_id, version)?);
+        }
+        let after = after.ok_or(StoreError::OutcomeUnknown)?;
+        self.finish(stream_id, after.clone(), expected);
+        Ok(after)
+    }
+
+    /// `If-Match` is about the aggregate that the command decides on.
+    fn precondition(&self, version: Option<u64>) -> Result<(), CommandError> {
+        match (self.request.if_match, version) {
+            (Some(asked), Some(actual)) if asked != actual => {
+                Err(CommandError::VersionMismatch { actual })
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    async fn add<A: Aggregate>(
+        &mut self,
+        event: &A::Event,
+        stream_id: StreamId,
+        version: u64,
+    ) -> Result<(), CommandError> {
+        let key = match (event.phi(), event.patient_id()) {
+            (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
+            (Some(_), None) | (None, _) => None,
+        };
+        let place = Place {
+            tenant_id: self.context.tenant_id,
+            stream_id,
+            version,
+        };
+        let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
+        self.append.events.push(new);
+        Ok(())
+    }
+
+    async fn writing_key(&mut self, patient: PatientId) -> Result<PatientKey, StoreError> {
+        if let Some((_, key)) = self.new_keys.iter().find(|(it, _)| *it == patient) {
+            return Ok(key.clone());
+        }
+        let tenant = self.context.tenant_id;
+        let WritingKey { key, new } = self.store.keyring.writing_key(tenant, patient).await?;
+        if let Some(new) = new {
+            self.append.patient_keys.push(new);
+            self.new_keys.push((patient, key.clone()));
+        }
+        Ok(key)
+    }
+
+    fn evolve<A: Aggregate>(
+        &self,
+        before: Option<Versioned<A>>,
+        event: A::Event,
+        stream_id: StreamId,
+        version: u64,
+    ) -> Result<Versioned<A>, StoreError> {
+        let standing = Standing {
+            stream_id,
+            tenant_id: self.context.tenant_id,
+            version,
+            recorded_at: self.context.now,
+        };
+        Versioned::evolve(before, event, standing).map_err(|misplaced| StoreError::Unreadable {
+            stream_id,
+            version,
+            source: Unreadable::Misplaced(misplaced),
+        })
+    }
+
+    fn finish<A: Aggregate>(&mut self, stream_id: StreamId, after: Versioned<A>, before: u64) {
+        if after.version > before {
+            self.finishes.push(Box::new(move |recorded_at| {
+                (
+                    stream_id,
+                    Arc::new(recorded(after, before, recorded_at)) as AnyState,
+                )
+            }));
+        }
+    }
+
+    /// Whether the decision rests on states that no append has proven yet.
+    pub(crate) const fn guessed(&self) -> bool {
+        self.guessed
+    }
+
+    /// The append, with every stream that was read as a check.
+    pub(crate) fn take_append(&mut self) -> Append {
+        let mut append = std::mem::take(&mut self.append);
+        let checks = std::mem::take(&mut self.checks).into_iter();
+        append.checks = checks
+            .map(|(stream_id, expected)| Check {
+                stream_id,
+                expected,
+            })
+            .collect();
+        append
+    }
+
+    /// Forgets what was read so far: the refusal may rest on it.
+    pub(crate) fn forget_reads(&self) {
+        for stream_id in self.checks.keys() {
+            self.states.forget(*stream_id);
+        }
+    }
+
+    /// Remembers what is true now that the append is in the log, and gives `resource` its times.
+    pub(crate) fn settle<A: Aggregate>(
+        &mut self,
+        resource: Versioned<A>,
+        recorded_at: Timestamp,
+    ) -> Versioned<A> {
+        let mut answer = None;
+        for finish in std::mem::take(&mut self.finishes) {
+            let (stream_id, state) = finish(recorded_at);
+            if stream_id == resource.id {
+                answer = Arc::clone(&state).downcast::<Versioned<A>>().ok();
+            }
+            self.states.put(stream_id, state);
+        }
+        for (patient, key) in std::mem::take(&mut self.new_keys) {
+            self.store
+                .keyring
+                .learn(self.context.tenant_id, patient, key);
+        }
+        answer.map_or(resource, Arc::unwrap_or_clone)
+    }
+}
+
+/// The resource with the times that its events were recorded at.
+fn recorded<A: Aggregate>(
+    mut resource: Versioned<A>,
+    before: u64,
+    recorded_at: Timestamp,
+) -> Versioned<A> {
+    resource.updated_at = recorded_at;
+    if before == 0 {
+        resource.created_at = recorded_at;
+    }
+    resource
+}

@@ -1,0 +1,96 @@
+//! Read models whose rows are resources: the document is the resource's open members, the sealed parts go along.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use roentgen_domain::{Aggregate, Versioned};
+use roentgen_store::codec;
+use roentgen_store::keys::SealedParts;
+use roentgen_store::log::StoredEvent;
+use roentgen_store::model::{Model, Row, Value};
+use roentgen_store::projector::{Folded, Projection};
+
+/// How a resource becomes a row.
+pub trait View: Debug + Default + Send + Sync + 'static {
+    /// The resource's aggregate.
+    type Aggregate: Aggregate;
+
+    /// The table.
+    const MODEL: &'static Model;
+
+    /// Where the row stands in the list.
+    fn sort_key(resource: &Versioned<Self::Aggregate>) -> Vec<u8>;
+
+    /// The filter columns, in the model's order.
+    fn values(resource: &Versioned<Self::Aggregate>) -> Vec<Value>;
+}
+
+/// The projection of a [`View`].
+#[derive(Debug, Default)]
+pub struct Documents<V>(PhantomData<V>);
+
+impl<V: View> Projection for Documents<V> {
+    fn model(&self) -> &'static Model {
+        V::MODEL
+    }
+
+    fn stream_type(&self) -> &'static str {
+        V::Aggregate::STREAM_TYPE
+    }
+
+    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded {
+        let (mut resource, mut sealed) = match open::<V>(row.as_ref()) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                let position = events.first().map_or(0, |it| it.position);
+                return Folded {
+                    row,
+                    stuck: Some((position, reason)),
+                };
+            }
+        };
+        let mut stuck = None;
+        for event in events {
+            match codec::evolve::<V::Aggregate>(resource.clone(), event, None) {
+                Ok(next) => {
+                    sealed.push(event.version, &event.sealed);
+                    resource = Some(next);
+                }
+                Err(error) => {
+                    stuck = Some((event.position, error.to_string()));
+                    break;
+                }
+            }
+        }
+        Folded {
+            row: resource.map(|it| close::<V>(&it, sealed)),
+            stuck,
+        }
+    }
+}
+
+type Opened<A> = (Option<Versioned<A>>, SealedParts);
+
+fn open<V: View>(row: Option<&Row>) -> Result<Opened<V::Aggregate>, String> {
+    let Some(row) = row else {
+        return Ok((None, SealedParts::default()));
+    };
+    let resource = serde_json::from_str(&row.document)
+        .map_err(|it| format!("the row's document is out of form (column {})", it.column()))?;
+    Ok((Some(resource), SealedParts::from_bytes(row.sealed.clone())))
+}
+
+/// The row of a resource.
+fn close<V: View>(resource: &Versioned<V::Aggregate>, sealed: SealedParts) -> Row {
+    Row {
+        id: resource.id.as_uuid(),
+        tenant_id: resource.tenant_id,
+        patient_id: resource.state.patient_id(),
+        version: resource.version,
+        sort_key: V::sort_key(resource),
+        values: V::values(resource),
+        document: serde_json::to_string(resource).unwrap_or_default(),
+        sealed: sealed.into_bytes(),
+    }
+}

@@ -1,0 +1,70 @@
+//! The catalog's modalities, newest first.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::TenantId;
+use roentgen_domain::modality::Modality;
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `modalities_v1`.
+pub static MODEL: Model = Model {
+    name: "modalities",
+    version: 1,
+    columns: &[Column {
+        name: "is_active",
+        kind: ColumnKind::Bool,
+    }],
+    indexes: &[Index {
+        columns: &[],
+        sparse: false,
+    }],
+};
+
+/// How a modality becomes a row.
+#[derive(Debug, Default)]
+pub struct Modalities;
+
+impl View for Modalities {
+    type Aggregate = Modality;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<Modality>) -> Vec<u8> {
+        sort_key::newest_first(resource.created_at, resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<Modality>) -> Vec<Value> {
+        vec![Value::Bool(resource.state.is_active)]
+    }
+}
+
+/// Which modalities a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// Active ones, or inactive ones.
+    pub is_active: Option<bool>,
+}
+
+/// A page of modalities.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let active = filters
+        .is_active
+        .map(|it| Filter::Is("is_active", Value::Bool(it)));
+    ListQuery {
+        model: &MODEL,
+        tenant_id,
+        prefixes: vec![Vec::new()],
+        filters: active.into_iter().collect(),
+        after,
+        from: None,
+        before: None,
+        limit,
+    }
+}

@@ -1,0 +1,117 @@
+//! The catalog's procedures, newest first.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{ModalityId, TenantId};
+use roentgen_domain::procedure::Procedure;
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `procedures_v1`.
+pub static MODEL: Model = Model {
+    name: "procedures",
+    version: 1,
+    columns: &[
+        Column {
+            name: "modality_id",
+            kind: ColumnKind::Uuid,
+        },
+        Column {
+            name: "body_part",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "search",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "is_active",
+            kind: ColumnKind::Bool,
+        },
+    ],
+    indexes: &[Index {
+        columns: &[],
+        sparse: false,
+    }],
+};
+
+/// How a procedure becomes a row.
+#[derive(Debug, Default)]
+pub struct Procedures;
+
+impl View for Procedures {
+    type Aggregate = Procedure;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<Procedure>) -> Vec<u8> {
+        sort_key::newest_first(resource.created_at, resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<Procedure>) -> Vec<Value> {
+        let procedure = &resource.state;
+        let search = format!("{}\n{}", procedure.code, procedure.name).to_lowercase();
+        vec![
+            Value::Uuid(procedure.modality_id.as_uuid()),
+            Value::text(
+                procedure
+                    .body_part
+                    .as_ref()
+                    .map(|it| it.as_str().to_lowercase()),
+            ),
+            Value::Text(search),
+            Value::Bool(procedure.is_active),
+        ]
+    }
+}
+
+/// Which procedures a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// Those of one modality.
+    pub modality_id: Option<ModalityId>,
+    /// Those of one body part, in any case.
+    pub body_part: Option<String>,
+    /// Those whose code or name holds this, in any case.
+    pub search: Option<String>,
+    /// Active ones, or inactive ones.
+    pub is_active: Option<bool>,
+}
+
+/// A page of procedures.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let modality = filters.modality_id.map(|it| Value::Uuid(it.as_uuid()));
+    let body_part = filters
+        .body_part
+        .as_ref()
+        .map(|it| Value::Text(it.to_lowercase()));
+    let active = filters.is_active.map(Value::Bool);
+    let equal = [
+        ("modality_id", modality),
+        ("body_part", body_part),
+        ("is_active", active),
+    ];
+    let equal = equal
+        .into_iter()
+        .filter_map(|(column, it)| Some(Filter::Is(column, it?)));
+    let search = filters
+        .search
+        .as_ref()
+        .map(|it| Filter::Contains("search", it.to_lowercase()));
+    ListQuery {
+        model: &MODEL,
+        tenant_id,
+        prefixes: vec![Vec::new()],
+        filters: equal.chain(search).collect(),
+        after,
+        from: None,
+        before: None,
+        limit,
+    }
+}

@@ -1,0 +1,60 @@
+//! Order-preserving sort keys: what SQL compares byte by byte is the order that people see.
+
+use roentgen_domain::Timestamp;
+use uuid::Uuid;
+
+/// A key's length in bytes: an inverted time and an id.
+pub const LENGTH: usize = 24;
+
+/// Newest first; at one time, by id.
+pub fn newest_first(time: Timestamp, id: Uuid) -> Vec<u8> {
+    [inverted(time.as_millis()).as_slice(), id.as_bytes()].concat()
+}
+
+/// The rows of the time and before are at or after this.
+pub fn not_later_than(time: Timestamp) -> Vec<u8> {
+    inverted(time.as_millis()).to_vec()
+}
+
+/// The rows of the time and later are before this.
+pub fn not_earlier_than(time: Timestamp) -> Vec<u8> {
+    inverted(time.as_millis().saturating_sub(1)).to_vec()
+}
+
+/// Descending in the time, whatever its sign.
+fn inverted(millis: i64) -> [u8; 8] {
+    let ascending = millis.cast_unsigned() ^ (1 << 63);
+    (!ascending).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis).unwrap()
+    }
+
+    #[test]
+    fn newest_comes_first_also_before_1970() {
+        let times = [
+            1_700_000_000_001,
+            1_700_000_000_000,
+            1,
+            0,
+            -1,
+            -62_000_000_000_000,
+        ];
+        let keys = times.map(|it| newest_first(at(it), Uuid::nil()));
+        assert!(keys.is_sorted(), "{keys:?}");
+        assert!(keys.iter().all(|it| it.len() == LENGTH));
+    }
+
+    #[test]
+    fn bounds_are_inclusive() {
+        let key = newest_first(at(1000), Uuid::nil());
+        assert!(key >= not_later_than(at(1000)) && key < not_earlier_than(at(1000)));
+        assert!(key < not_later_than(at(999)));
+        assert!(key >= not_earlier_than(at(1001)));
+    }
+}
