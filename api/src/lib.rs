@@ -1,1 +1,26 @@
+//! Roentgen over HTTP: the only crate that knows it. Routes, identity, problem documents, the event feed, and the
+//! program `roentgen`.
 
+pub mod access;
+pub mod app;
+mod call;
+pub mod cli;
+pub mod config;
+mod demo;
+mod feed;
+mod fields;
+mod health;
+pub mod identity;
+mod modalities;
+pub mod openapi;
+mod orders;
+mod outermost;
+mod page;
+mod params;
+pub mod problem;
+mod procedures;
+mod read;
+mod render;
+pub mod routes;
+mod serve;
+mod telemetry;

@@ -8,6 +8,8 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::Tasks;
+use crate::postgres::Postgres;
+use crate::sqlite::Sqlite;
 use crate::tail::Tail;
 
 /// Where the log is.
@@ -38,7 +40,10 @@ impl Database {
 
     /// Connects, without touching the schema.
     pub async fn connect(&self) -> Result<Arc<dyn Engine>, EngineError> {
-        todo!()
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
+            Self::Postgres(url) => Arc::new(Postgres::connect(url).await?),
+        })
     }
 }
 

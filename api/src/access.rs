@@ -1,0 +1,113 @@
+//! Who may do what: the contract's role table (section 2), as one value.
+
+use serde::{Deserialize, Serialize};
+
+/// A role that a token may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Orders examinations and reads what came of them.
+    Clinician,
+    /// Runs the scanners.
+    Technologist,
+    /// Reads and reports.
+    Radiologist,
+    /// Computes AI results.
+    AiWorker,
+    /// An EHR, a RIS or a gateway.
+    Integration,
+    /// Reads everything, changes nothing.
+    Auditor,
+    /// Runs a tenant.
+    Admin,
+    /// Runs the platform; of no tenant, and nothing clinical.
+    Operator,
+}
+
+roentgen_domain::named! {
+    Role: Clinician = "clinician", Technologist = "technologist", Radiologist = "radiologist",
+        AiWorker = "ai_worker", Integration = "integration", Auditor = "auditor", Admin = "admin",
+        Operator = "operator";
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// Read orders and the catalog.
+    ReadOrders,
+    /// Create orders.
+    CreateOrders,
+    /// Cancel orders.
+    CancelOrders,
+    /// Schedule, start and complete orders.
+    PerformOrders,
+    /// Write the catalog.
+    WriteCatalog,
+    /// Read the event feed.
+    ReadFeed,
+    /// Read PHI in the event feed.
+    ReadFeedPhi,
+    /// Watch the platform: metrics where they are not open.
+    Operate,
+}
+
+impl Capability {
+    /// Every row.
+    pub const ALL: &'static [Self] = &[
+        Self::ReadOrders,
+        Self::CreateOrders,
+        Self::CancelOrders,
+        Self::PerformOrders,
+        Self::WriteCatalog,
+        Self::ReadFeed,
+        Self::ReadFeedPhi,
+        Self::Operate,
+    ];
+
+    /// The roles that have it.
+    pub const fn roles(self) -> &'static [Role] {
+        use Role::{Admin, Auditor, Clinician, Integration, Operator, Radiologist, Technologist};
+        match self {
+            Self::ReadOrders => &[
+                Clinician,
+                Technologist,
+                Radiologist,
+                Integration,
+                Auditor,
+                Admin,
+            ],
+            Self::CreateOrders | Self::CancelOrders => {
+                &[Clinician, Radiologist, Integration, Admin]
+            }
+            Self::PerformOrders => &[Technologist, Integration, Admin],
+            Self::WriteCatalog => &[Admin],
+            Self::ReadFeed => &[Integration, Auditor, Admin, Operator],
+            Self::ReadFeedPhi => &[Integration, Auditor, Admin],
+            Self::Operate => &[Operator],
+        }
+    }
+
+    /// Whether one of `roles` has it.
+    pub fn granted_to(self, roles: &[Role]) -> bool {
+        roles.iter().any(|it| self.roles().contains(it))
+    }
+}
+
+/// What a route asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing, not even a token.
+    Open,
+    /// One of these; the handler may ask for a certain one, depending on the body.
+    Any(&'static [Capability]),
+}
+
+impl Access {
+    /// Whether a caller with these roles may go on to the handler.
+    pub fn allows(self, roles: &[Role]) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Any(capabilities) => capabilities.iter().any(|it| it.granted_to(roles)),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What every handler works with.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use roentgen_commands::Executor;
+use roentgen_store::engine::Engine;
+use roentgen_store::error::EngineError;
+use roentgen_store::keys::{KeyError, MasterKey};
+use roentgen_store::lease::Leadership;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::open::Store;
+use roentgen_store::projector::{GROUP, Progress, Projector};
+use tokio_util::sync::CancellationToken;
+
+use crate::identity::Identity;
+
+/// The program's parts, shared by all requests. Clones share them.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The log and everything over it.
+    pub store: Store,
+    /// The write side.
+    pub executor: Executor,
+    /// How far the read models are.
+    pub progress: Progress,
+    /// Who calls.
+    pub identity: Arc<Identity>,
+    /// Whether `/metrics` needs no token.
+    pub metrics_open: bool,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// Cancelled when the server is to stop: readiness fails, long answers end, nothing more is accepted.
+    pub stop: CancellationToken,
+}
+
+/// The process's metrics.
+#[derive(Clone)]
+pub struct Metrics(pub PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Why the parts do not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+}
+
+impl App {
+    /// Starts everything that runs over a database whose schema is up to date.
+    pub async fn start(
+        engine: Arc<dyn Engine>,
+        master: MasterKey,
+        identity: Identity,
+        metrics: (Metrics, bool),
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        let store = Store::start(Arc::clone(&engine), master, tasks).await?;
+        let leadership = Leadership::seek(Arc::clone(&engine), GROUP, tasks);
+        let (projections, tail) = (roentgen_projections::all(), Arc::clone(&store.tail));
+        let progress = Projector::start(engine, tail, projections, leadership, tasks).await?;
+        Ok(Self {
+            executor: Executor::new(store.clone()),
+            store,
+            progress,
+            identity: Arc::new(identity),
+            metrics: metrics.0,
+            metrics_open: metrics.1,
+            stop: CancellationToken::new(),
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! A command on its way in: caller, terms and body; and its answer on the way out.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use roentgen_commands::{Idempotency, Outcome, UseCase};
+use roentgen_domain::Aggregate;
+use roentgen_domain::ids::{CorrelationId, TenantId};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::identity::Caller;
+use crate::params::Query;
+use crate::problem::{Code, Problem};
+use crate::render;
+use crate::routes::canonical;
+
+/// The longest body, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Answers tell how far the log was.
+pub(crate) const LOG_POSITION: &str = "log-position";
+
+/// A command's request, whole.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) caller: Caller,
+    pub(crate) tenant: TenantId,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl FromRequest<App> for Call {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
+        Query::of(parts.uri.query(), &caller)?.finish()?;
+        let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
+            Problem::new(
+                Code::BodyTooLarge,
+                "a body is at most 8 MiB, and has to arrive whole",
+            )
+        })?;
+        let (method, path) = (parts.method, canonical(parts.uri.path()).to_owned());
+        let tenant = caller.tenant()?;
+        Ok(Self {
+            caller,
+            tenant,
+            method,
+            path,
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+/// A body that every command's body is: it may name the tenant.
+pub(crate) trait CommandBody: DeserializeOwned {
+    /// `tenant_id`, where the client sends it.
+    fn tenant_id(&self) -> Option<Uuid>;
+}
+
+impl Call {
+    /// The body's members. What is no JSON of this shape is refused here, with the place and without the words.
+    pub(crate) fn body<B: CommandBody>(&self) -> Result<B, Problem> {
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        let read = serde_path_to_error::deserialize::<_, B>(&mut json);
+        let body = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
+        json.end().map_err(|error| malformed(&error))?;
+        self.caller.owns(body.tenant_id())?;
+        Ok(body)
+    }
+
+    /// Carries out a use case and answers with the resource: 200, or 201 with its place.
+    pub(crate) async fn run<U: UseCase>(
+        &self,
+        app: &App,
+        use_case: &U,
+        answer: Answer,
+    ) -> Result<Response, Problem> {
+        let request = self.request()?;
+        let outcome = app.executor.execute(&request, use_case).await?;
+        Ok(respond(&outcome, answer))
+    }
+
+    fn request(&self) -> Result<roentgen_commands::Request, Problem> {
+        Ok(roentgen_commands::Request {
+            tenant_id: self.tenant,
+            actor: self.caller.actor(),
+            correlation_id: correlation(&self.headers)?,
+            causation_id: None,
+            if_match: if_match(&self.headers)?,
+            idempotency: self.idempotency()?,
+        })
+    }
+
+    fn idempotency(&self) -> Result<Option<Idempotency>, Problem> {
+        let Some(value) = self.headers.get("idempotency-key") else {
+            return Ok(None);
+        };
+        let key = value
+            .to_str()
+            .ok()
+            .filter(|it| (1..=255).contains(&it.len()));
+        let key = key.ok_or_else(|| {
+            Problem::new(
+                Code::InvalidHeader,
+                "Idempotency-Key must be 1 to 255 visible characters",
+            )
+        })?;
+        let (caller, method) = (self.caller.sub.as_str(), self.method.as_str());
+        Ok(Some(Idempotency::new(
+            self.tenant,
+            caller,
+            method,
+            &self.path,
+            key,
+            &self.body,
+        )))
+    }
+}
+
+/// What a command answers with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    /// 201, at this collection.
+    Created(&'static str),
+    /// 200.
+    Changed,
+}
+
+fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
+    let resource = &outcome.resource;
+    let status = match answer {
+        Answer::Created(_) => StatusCode::CREATED,
+        Answer::Changed => StatusCode::OK,
+    };
+    let mut response = json(status, render::resource(resource));
+    let headers = response.headers_mut();
+    put(headers, header::ETAG.as_str(), &etag(resource.version));
+    put(headers, LOG_POSITION, &outcome.position.to_string());
+    if let Answer::Created(collection) = answer {
+        put(
+            headers,
+            header::LOCATION.as_str(),
+            &format!("{collection}/{}", resource.id),
+        );
+    }
+    response
+}
+
+/// A JSON answer from text.
+pub(crate) fn json(status: StatusCode, body: String) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// A resource's `ETag`: its stream's version.
+pub(crate) fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+/// Sets a header whose value is known to be visible ASCII.
+pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = http::HeaderName::from_bytes(name.as_bytes());
+    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}
+
+/// The caller's correlation id, or the one that the outermost layer made.
+fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
+    let value = headers
+        .get("x-correlation-id")
+        .and_then(|it| it.to_str().ok());
+    let id = value.and_then(|it| Uuid::parse_str(it).ok());
+    let id =
+        id.ok_or_else(|| Problem::new(Code::InvalidHeader, "X-Correlation-Id must be a UUID"))?;
+    Ok(id.into())
+}
+
+/// `If-Match: "<version>"`; `*` is any version.
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    match version.and_then(|it| it.parse().ok()) {
+        Some(version) => Ok(Some(version)),
+        None => Err(Problem::new(
+            Code::InvalidHeader,
+            "If-Match must be an ETag as answered",
+        )),
+    }
+}
+
+/// A body that is JSON but not of the shape, or not JSON. A client's own words are not repeated: they could be PHI.
+fn out_of_shape(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        return malformed(error);
+    }
+    let said = error.to_string();
+    let detail = if said.starts_with("unknown field") {
+        "is not known here"
+    } else if said.starts_with("duplicate field") {
+        "stands there twice"
+    } else {
+        "has another JSON type"
+    };
+    let place = format!("line {}, column {}", error.line(), error.column());
+    Problem::new(Code::InvalidBody, format!("a member {detail}, {place}")).at(pointer(path), detail)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    let said = error.to_string();
+    if said.contains("surrogate") || said.contains("end of hex escape") {
+        let detail = format!("a text holds a lone surrogate, {place}");
+        return Problem::new(Code::Unacceptable, detail);
+    }
+    Problem::new(
+        Code::MalformedJson,
+        format!("the body is not JSON, {place}"),
+    )
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |text, segment| {
+        let step = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Enum { variant } => variant.clone(),
+            Segment::Unknown => "?".to_owned(),
+        };
+        format!("{text}/{step}")
+    })
+}

@@ -1,0 +1,160 @@
+//! The command line (contract, section 8).
+
+mod projections;
+mod serve;
+mod token;
+mod verify;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use roentgen_store::engine::Engine;
+use uuid::Uuid;
+
+use crate::access::Role;
+use crate::config::{Config, Options, Wrong};
+use crate::problem::chain;
+use crate::{demo, telemetry};
+
+pub(crate) use serve::start;
+
+/// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
+const WRONG: u8 = 64;
+
+/// The system of record for diagnostic imaging work.
+#[derive(Debug, Parser)]
+#[command(name = "roentgen", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves; migrates at start unless --no-migrate; SIGTERM drains and exits 0.
+    Serve,
+    /// Starts a server, plays a workflow through its HTTP API, prints each step and the trail it left, and serves on.
+    Demo {
+        /// Exit when the workflow is played.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Prints a token that a server with the same configuration accepts.
+    Token {
+        /// What it may; may be given several times.
+        #[arg(long = "role", required = true, value_parser = parse_role)]
+        roles: Vec<Role>,
+        /// Whose data it sees; the default tenant where left out, and none for the operator.
+        #[arg(long)]
+        tenant: Option<Uuid>,
+        /// The practitioner behind it.
+        #[arg(long)]
+        practitioner: Option<Uuid>,
+        /// How long it lasts: 90s, 15m, 8h, 7d.
+        #[arg(long, default_value = "8h", value_parser = parse_duration)]
+        ttl: Duration,
+    },
+    /// Brings the schema up to date.
+    Migrate,
+    /// Walks the hash chain; exit 1 where it breaks.
+    Verify,
+    /// Shows each projection's checkpoint, lag and parked streams.
+    Projections,
+    /// Shows the configuration in force, without secrets.
+    Config,
+}
+
+/// Runs one command.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                WRONG.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let config = match cli.options.resolve() {
+        Ok(config) => config,
+        Err(wrong) => return refuse(&wrong),
+    };
+    telemetry::log(config.log.clone());
+    match dispatch(cli.command, config).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("roentgen: {}", chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn refuse(wrong: &Wrong) -> ExitCode {
+    for line in &wrong.0 {
+        eprintln!("roentgen: {line}");
+    }
+    WRONG.into()
+}
+
+async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve => serve::run(config).await,
+        Command::Demo { once } => demo::run(config, once).await,
+        Command::Token {
+            roles,
+            tenant,
+            practitioner,
+            ttl,
+        } => token::run(&config, roles, tenant, practitioner, ttl),
+        Command::Migrate => {
+            config.database.connect().await?.migrate().await?;
+            println!("the schema of {} is up to date", config.database);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Verify => verify::run(&*config.database.connect().await?).await,
+        Command::Projections => projections::run(&*config.database.connect().await?).await,
+        Command::Config => {
+            println!("{config}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// A database whose schema is up to date.
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
+    let engine = config.database.connect().await?;
+    if config.migrate {
+        engine.migrate().await?;
+    }
+    Ok(engine)
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| format!("must be one of {}", Role::WORDS))
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let refused = || "must be a number with s, m, h or d".to_owned();
+    let (number, unit) = text
+        .split_at_checked(text.len().saturating_sub(1))
+        .ok_or_else(refused)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(refused()),
+    };
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or_else(refused)
+}

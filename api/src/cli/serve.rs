@@ -1,0 +1,96 @@
+//! `roentgen serve`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use roentgen_store::lifecycle::Tasks;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::serve::{Listener, signalled};
+use crate::{routes, telemetry};
+
+/// How long the batch in hand and the projectors may take when the process stops.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// A server in this process.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Its parts.
+    pub(crate) app: App,
+    tasks: Tasks,
+    serving: Tasks,
+}
+
+/// Migrates, starts everything and binds the port.
+pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
+    let engine = super::open(config)
+        .await
+        .context("the database cannot be opened")?;
+    let (tasks, serving) = (Tasks::new(), Tasks::new());
+    let metrics = (telemetry::metrics(&tasks), config.metrics_open);
+    let master = config.master_key.clone();
+    let app = App::start(engine, master, config.identity(), metrics, &tasks).await?;
+    let listener = Listener::bind(config.listen)
+        .await
+        .with_context(|| format!("{} cannot be listened on", config.listen))?;
+    let address = listener.address;
+    let router = routes::router(app.clone());
+    serving.spawn(
+        "listener",
+        listener.serve(router, app.stop.clone(), serving.clone()),
+    );
+    tracing::info!(%address, database = %config.database, dev = config.dev, "serving");
+    Ok(Running {
+        address,
+        app,
+        tasks,
+        serving,
+    })
+}
+
+impl Running {
+    /// Finishes requests, then the batch in hand, then closes the database.
+    pub(crate) async fn stop(self) -> bool {
+        self.app.stop.cancel();
+        let drained = self.serving.stop(Duration::from_secs(25)).await;
+        let flushed = self.tasks.stop(FLUSH).await;
+        Arc::clone(&self.app.store.engine).close().await;
+        drained && flushed
+    }
+
+    /// Serves until a signal.
+    pub(crate) async fn until_signalled(self) -> anyhow::Result<ExitCode> {
+        signalled().await?;
+        tracing::info!("stopping");
+        let clean = tokio::select! {
+            clean = self.stop() => clean,
+            again = signalled() => {
+                again?;
+                false
+            }
+        };
+        tracing::info!(clean, "stopped");
+        Ok(if clean {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let running = start(&config).await?;
+    if config.dev {
+        eprintln!(
+            "roentgen serves http://{} (dev: no token needed)",
+            running.address
+        );
+    }
+    running.until_signalled().await
+}

@@ -1,0 +1,170 @@
+//! `GET /events`: the log as its readers see it, in position order.
+//!
+//! Pages of NDJSON, or server-sent events. Envelopes are laid together from the stored bytes: a payload is never parsed
+//! on its way out unless PHI is asked for.
+
+mod envelope;
+mod stream;
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
+use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_store::log::{LogFilter, LogPage};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::access::Capability;
+use crate::app::App;
+use crate::call::{LOG_POSITION, put};
+use crate::identity::Caller;
+use crate::params::Query;
+use crate::problem::{Code, Problem};
+
+/// How often a waiting reader looks for what other nodes wrote.
+const POLL: Duration = Duration::from_millis(250);
+const DEFAULT_LIMIT: u32 = 500;
+const MAX_LIMIT: u32 = 5000;
+const MAX_WAIT_SECS: u64 = 60;
+
+/// What a reader of the log asks for.
+#[derive(Debug, Clone)]
+struct Subscription {
+    after: u64,
+    limit: u32,
+    wait: Duration,
+    filter: LogFilter,
+    phi: bool,
+}
+
+/// Events after a position, in position order: NDJSON, or SSE where the client accepts `text/event-stream`.
+/// `wait` is in seconds; `Scanned-To` says how far a filtered page looked.
+#[utoipa::path(get, path = "/events", tag = "Log",
+    params(("after" = Option<u64>, Query), ("limit" = Option<u32>, Query), ("types" = Option<String>, Query),
+        ("stream_type" = Option<String>, Query), ("stream_id" = Option<uuid::Uuid>, Query),
+        ("patient_id" = Option<uuid::Uuid>, Query), ("wait" = Option<u64>, Query), ("phi" = Option<bool>, Query)),
+    responses((status = 200, content_type = "application/x-ndjson", body = crate::openapi::EventEnvelope)))]
+pub(crate) async fn events(
+    State(app): State<App>,
+    axum::Extension(caller): axum::Extension<Caller>,
+    axum::extract::RawQuery(query): axum::extract::RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut subscription = Subscription::of(query.as_deref(), &caller)?;
+    if accepts_sse(&headers) {
+        if let Some(position) = last_event_id(&headers)? {
+            subscription.after = position;
+        }
+        return Ok(stream::respond(app, subscription));
+    }
+    let page = subscription.page(&app).await?;
+    let mut body = Vec::with_capacity(page.events.len() * 1024);
+    for event in &page.events {
+        envelope::write(&mut body, event, subscription.phi, &app.store.keyring).await?;
+        body.push(b'\n');
+    }
+    let kind = HeaderValue::from_static("application/x-ndjson");
+    let mut response = ([(header::CONTENT_TYPE, kind)], body).into_response();
+    put(
+        response.headers_mut(),
+        "scanned-to",
+        &page.scanned_to.to_string(),
+    );
+    put(
+        response.headers_mut(),
+        LOG_POSITION,
+        &app.store.tail.head().borrow().to_string(),
+    );
+    Ok(response)
+}
+
+impl Subscription {
+    fn of(query: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
+        let mut query = Query::of(query, caller)?;
+        let limit = query.take_parsed("limit", |it| {
+            let limit = it
+                .parse::<u32>()
+                .ok()
+                .filter(|it| (1..=MAX_LIMIT).contains(it));
+            limit.ok_or("must be 1 to 5000")
+        })?;
+        let wait = query.take_parsed("wait", |it| {
+            let wait = it.parse::<u64>().ok().filter(|it| *it <= MAX_WAIT_SECS);
+            wait.ok_or("must be 0 to 60 seconds")
+        })?;
+        let types = query.take_text("types")?.unwrap_or_default();
+        let phi = query.take_bool("phi")?.unwrap_or(false);
+        if phi {
+            caller.require(Capability::ReadFeedPhi)?;
+        }
+        let subscription = Self {
+            after: query.take_number("after")?.unwrap_or(0),
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            wait: Duration::from_secs(wait.unwrap_or(0)),
+            filter: LogFilter {
+                tenant_id: caller.tenant,
+                event_types: types
+                    .split(',')
+                    .filter(|it| !it.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+                stream_type: query.take_text("stream_type")?,
+                stream_id: query.take_uuid::<StreamId>("stream_id")?,
+                patient_id: query.take_uuid::<PatientId>("patient_id")?,
+            },
+            phi,
+        };
+        query.finish()?;
+        if i64::try_from(subscription.after).is_err() {
+            return Err(Problem::parameter("after", "is no position"));
+        }
+        Ok(subscription)
+    }
+
+    /// The next page; at the log's end it waits for one, as long as the reader asked.
+    async fn page(&mut self, app: &App) -> Result<LogPage, Problem> {
+        let deadline = Instant::now() + self.wait;
+        let mut head = app.store.tail.head();
+        loop {
+            head.borrow_and_update();
+            let page = app
+                .store
+                .engine
+                .page(self.after, self.limit, &self.filter)
+                .await?;
+            let at_the_end =
+                page.scanned_to.saturating_sub(self.after) < roentgen_store::engine::MAX_SCAN;
+            if !page.events.is_empty() || !at_the_end || Instant::now() >= deadline {
+                return Ok(page);
+            }
+            self.after = page.scanned_to;
+            let poll = Instant::now() + POLL;
+            tokio::select! {
+                _ = timeout_at(deadline, head.changed()) => {}
+                () = sleep_until(poll.min(deadline)) => {}
+                () = app.stop.cancelled() => return Ok(page),
+            }
+        }
+    }
+}
+
+fn accepts_sse(headers: &HeaderMap) -> bool {
+    let accepted = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|it| it.to_str().ok());
+    accepted
+        .flat_map(|it| it.split(','))
+        .any(|it| it.trim().starts_with("text/event-stream"))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let position = value.to_str().ok().and_then(|it| it.parse::<u64>().ok());
+    let position = position.filter(|it| i64::try_from(*it).is_ok());
+    let refused = || Problem::new(Code::InvalidHeader, "Last-Event-ID must be a position");
+    position.ok_or_else(refused).map(Some)
+}

@@ -1,0 +1,61 @@
+//! The feed as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, also of a heartbeat.
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http::{HeaderValue, header};
+use std::time::Duration;
+
+use super::{Subscription, envelope};
+use crate::app::App;
+use crate::problem::Problem;
+
+/// How long a quiet feed stays silent.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Events in one write.
+const CHUNK: u32 = 500;
+
+/// Everything from the subscription's position on, for as long as the client listens.
+pub(super) fn respond(app: App, mut subscription: Subscription) -> Response {
+    subscription.wait = HEARTBEAT;
+    subscription.limit = subscription.limit.min(CHUNK);
+    let first = Some((app, subscription));
+    let body = stream::unfold(first, |at| async {
+        let (app, mut subscription) = at?;
+        if app.stop.is_cancelled() {
+            return None;
+        }
+        match next(&app, &mut subscription).await {
+            Ok(chunk) => Some((Ok::<_, std::io::Error>(chunk), Some((app, subscription)))),
+            Err(problem) => Some((Err(std::io::Error::other(problem.code().as_str())), None)),
+        }
+    });
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, Body::from_stream(body)).into_response()
+}
+
+/// The next events, or a heartbeat that says how far the log was looked at.
+async fn next(app: &App, subscription: &mut Subscription) -> Result<Bytes, Problem> {
+    let page = subscription.page(app).await?;
+    let mut chunk = Vec::new();
+    for event in &page.events {
+        let head = format!(
+            "id: {}\nevent: {}\ndata: ",
+            event.position, event.event_type
+        );
+        chunk.extend_from_slice(head.as_bytes());
+        envelope::write(&mut chunk, event, subscription.phi, &app.store.keyring).await?;
+        chunk.extend_from_slice(b"\n\n");
+    }
+    subscription.after = page.scanned_to;
+    if page.events.is_empty() {
+        chunk.extend_from_slice(format!(": heartbeat\nid: {}\n\n", page.scanned_to).as_bytes());
+    }
+    Ok(chunk.into())
+}

@@ -1,0 +1,123 @@
+//! From a body's members to domain values: everything that is wrong is found at once, each with its pointer.
+
+use std::fmt::Display;
+
+use roentgen_domain::Timestamp;
+use roentgen_domain::phi::{BirthDate, Metadata, MetadataObject, Patient, Phi, PhiText, Sex};
+use roentgen_domain::text::Text;
+use serde_json::{Map, Value};
+
+use crate::problem::{FieldError, Problem};
+
+/// What was wrong so far.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// The member has to be there.
+    pub(crate) fn required<T>(&mut self, pointer: &str, member: Option<T>) -> Option<T> {
+        if member.is_none() {
+            self.wrong(pointer, "is required");
+        }
+        member
+    }
+
+    /// The member, where it is there, has to parse.
+    pub(crate) fn parse<T, U, E: Display>(
+        &mut self,
+        pointer: &str,
+        member: Option<T>,
+        parse: impl FnOnce(T) -> Result<U, E>,
+    ) -> Option<U> {
+        match parse(member?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong(pointer, error);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn text(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
+        self.parse(pointer, member, Text::parse)
+    }
+
+    pub(crate) fn phi_text(&mut self, pointer: &str, member: Option<String>) -> Option<PhiText> {
+        self.text(pointer, member).map(Phi::new)
+    }
+
+    pub(crate) fn time(&mut self, pointer: &str, member: Option<String>) -> Option<Timestamp> {
+        self.parse(pointer, member, |it| it.parse::<Timestamp>())
+    }
+
+    /// One of a closed set of words.
+    pub(crate) fn word<T>(
+        &mut self,
+        pointer: &str,
+        member: Option<String>,
+        parse: impl FnOnce(&str) -> Option<T>,
+        words: &str,
+    ) -> Option<T> {
+        self.parse(pointer, member, |it| {
+            parse(&it).ok_or_else(|| format!("must be one of {words}"))
+        })
+    }
+
+    pub(crate) fn metadata(
+        &mut self,
+        pointer: &str,
+        member: Option<Map<String, Value>>,
+    ) -> Option<Metadata> {
+        self.parse(pointer, member, MetadataObject::parse)
+            .map(Phi::new)
+    }
+
+    pub(crate) fn patient(&mut self, member: Option<PatientBody>) -> Option<Patient> {
+        let body = member?;
+        Some(Patient {
+            mrn: self.phi_text("/patient/mrn", body.mrn),
+            family_name: self.phi_text("/patient/family_name", body.family_name),
+            given_name: self.phi_text("/patient/given_name", body.given_name),
+            birth_date: self
+                .parse("/patient/birth_date", body.birth_date, |it| {
+                    BirthDate::parse(&it)
+                })
+                .map(Phi::new),
+            sex: self
+                .parse("/patient/sex", body.sex, |it| Sex::parse(&it))
+                .map(Phi::new),
+        })
+    }
+
+    pub(crate) fn wrong(&mut self, pointer: &str, detail: impl Display) {
+        self.0.push(FieldError {
+            pointer: pointer.to_owned(),
+            detail: detail.to_string(),
+        });
+    }
+
+    /// The whole, where nothing was wrong.
+    pub(crate) fn finish<T>(self, whole: Option<T>) -> Result<T, Problem> {
+        match whole {
+            Some(whole) if self.0.is_empty() => Ok(whole),
+            Some(_) | None => Err(Problem::unacceptable(self.0)),
+        }
+    }
+}
+
+/// Who the patient is, as the ordering system knows it.
+#[derive(Debug, Default, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Patient)]
+pub(crate) struct PatientBody {
+    /// Medical record number.
+    mrn: Option<String>,
+    /// Family name.
+    family_name: Option<String>,
+    /// Given names.
+    given_name: Option<String>,
+    /// `YYYY-MM-DD`.
+    birth_date: Option<String>,
+    /// female, male, other or unknown (or DICOM's F, M, O, U).
+    sex: Option<String>,
+}

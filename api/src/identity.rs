@@ -1,0 +1,254 @@
+//! Who calls: bearer JSON Web Tokens (RFC 7519), checked against one pinned key and algorithm.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use roentgen_domain::Actor;
+use roentgen_domain::ids::{PractitionerId, TenantId};
+use roentgen_store::clock;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::access::{Capability, Role};
+use crate::problem::{Code, Problem};
+
+/// The tenant of `--dev` callers who name none.
+pub const DEFAULT_TENANT: Uuid = Uuid::from_u128(1);
+const TENANT_HEADER: &str = "x-tenant-id";
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The token's subject.
+    pub sub: String,
+    /// Whose data the caller sees; the operator has none.
+    pub tenant: Option<TenantId>,
+    /// What the caller is.
+    pub roles: Vec<Role>,
+    /// The practitioner behind the token.
+    pub practitioner_id: Option<PractitionerId>,
+    /// A name to show.
+    pub name: Option<String>,
+}
+
+impl Caller {
+    /// The caller's tenant; 403 for who has none.
+    pub fn tenant(&self) -> Result<TenantId, Problem> {
+        self.tenant
+            .ok_or_else(|| Problem::new(Code::Forbidden, "the token names no tenant"))
+    }
+
+    /// Refuses a caller without the capability.
+    pub fn require(&self, capability: Capability) -> Result<(), Problem> {
+        if capability.granted_to(&self.roles) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Code::Forbidden,
+            "none of the token's roles may do this",
+        ))
+    }
+
+    /// Refuses a `tenant_id` in body or query that is not the caller's.
+    pub fn owns(&self, named: Option<Uuid>) -> Result<(), Problem> {
+        let own = self.tenant.map(TenantId::as_uuid);
+        if named.is_none() || named == own {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Code::OtherTenant,
+            "tenant_id is not the caller's",
+        ))
+    }
+
+    /// As the log keeps it.
+    pub fn actor(&self) -> Actor {
+        Actor {
+            sub: self.sub.clone(),
+            practitioner_id: self.practitioner_id,
+            roles: self.roles.iter().map(ToString::to_string).collect(),
+            name: self.name.clone(),
+        }
+    }
+
+    fn dev_admin(tenant: TenantId) -> Self {
+        Self {
+            sub: "dev-admin".to_owned(),
+            tenant: Some(tenant),
+            roles: vec![Role::Admin],
+            practitioner_id: None,
+            name: None,
+        }
+    }
+}
+
+/// A token's claims.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Claims {
+    /// Subject.
+    pub sub: String,
+    /// Expiry, in seconds since the epoch.
+    pub exp: i64,
+    /// The tenant; operators have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<Uuid>,
+    /// The roles; what is no role of ours is passed over.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// The practitioner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practitioner_id: Option<Uuid>,
+    /// A name to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Audience.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
+}
+
+/// Checks tokens, and in `--dev` stands in for them.
+#[derive(Clone)]
+pub struct Identity {
+    key: DecodingKey,
+    validation: Validation,
+    dev: bool,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("dev", &self.dev)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a token must say besides.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// `iss`.
+    pub issuer: Option<String>,
+    /// `aud`.
+    pub audience: Option<String>,
+}
+
+impl Identity {
+    /// Tokens signed with a shared secret (HS256).
+    pub fn by_secret(secret: &SecretString, expected: &Expected, dev: bool) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_required_spec_claims(&["exp", "sub"]);
+        validation.validate_nbf = true;
+        validation.leeway = 30;
+        match &expected.issuer {
+            Some(issuer) => validation.set_issuer(&[issuer]),
+            None => validation.iss = None,
+        }
+        match &expected.audience {
+            Some(audience) => validation.set_audience(&[audience]),
+            None => validation.validate_aud = false,
+        }
+        let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
+        Self {
+            key,
+            validation,
+            dev,
+        }
+    }
+
+    /// Who sent these headers. A token that is sent is always checked.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        match headers.get(AUTHORIZATION) {
+            Some(value) => {
+                let token = value.to_str().ok().and_then(bearer);
+                self.by_token(token.ok_or_else(unauthenticated)?)
+            }
+            None if self.dev => Ok(Caller::dev_admin(named_tenant(headers)?)),
+            None => Err(Problem::new(
+                Code::Unauthenticated,
+                "a bearer token is needed",
+            )),
+        }
+    }
+
+    fn by_token(&self, token: &str) -> Result<Caller, Problem> {
+        let claims = decode::<Claims>(token, &self.key, &self.validation);
+        let claims = claims.map_err(|_| unauthenticated())?.claims;
+        let roles: Vec<Role> = claims
+            .roles
+            .iter()
+            .filter_map(|it| Role::parse(it))
+            .collect();
+        let tenant = claims.tenant_id.map(TenantId::from);
+        if tenant.is_none() && !roles.contains(&Role::Operator) {
+            return Err(unauthenticated());
+        }
+        Ok(Caller {
+            sub: claims.sub,
+            tenant,
+            roles,
+            practitioner_id: claims.practitioner_id.map(PractitionerId::from),
+            name: claims.name,
+        })
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(Code::Unauthenticated, "the bearer token is not valid")
+}
+
+fn named_tenant(headers: &HeaderMap) -> Result<TenantId, Problem> {
+    let Some(value) = headers.get(TENANT_HEADER) else {
+        return Ok(DEFAULT_TENANT.into());
+    };
+    let tenant = value.to_str().ok().and_then(|it| Uuid::parse_str(it).ok());
+    let named = tenant.map(TenantId::from);
+    named.ok_or_else(|| Problem::new(Code::InvalidHeader, "X-Tenant-Id must be a UUID"))
+}
+
+/// Whom a token is made for.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// What it may.
+    pub roles: Vec<Role>,
+    /// Whose data it sees; none for the operator.
+    pub tenant: Option<Uuid>,
+    /// The practitioner behind it.
+    pub practitioner: Option<Uuid>,
+    /// How long it lasts.
+    pub ttl: Duration,
+}
+
+/// Makes a token that [`Identity::by_secret`] with the same secret accepts.
+pub fn mint(
+    secret: &SecretString,
+    expected: &Expected,
+    grant: &Grant,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    let ttl = i64::try_from(grant.ttl.as_secs()).unwrap_or(i64::MAX / 2);
+    let roles: Vec<String> = grant.roles.iter().map(ToString::to_string).collect();
+    let claims = Claims {
+        sub: grant
+            .practitioner
+            .map_or_else(|| roles.join("+"), |it| it.to_string()),
+        exp: clock::now_ms() / 1000 + ttl,
+        tenant_id: grant.tenant,
+        roles,
+        practitioner_id: grant.practitioner,
+        name: None,
+        iss: expected.issuer.clone(),
+        aud: expected.audience.clone(),
+    };
+    let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+    encode(&Header::new(Algorithm::HS256), &claims, &key)
+}

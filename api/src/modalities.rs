@@ -1,0 +1,157 @@
+//! `/imaging/modalities`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::modality::{CreateModality, UpdateModality};
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::modality::{Changes, Modality};
+use roentgen_projections::modalities;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::call::{Answer, Call, CommandBody};
+use crate::fields::Fields;
+use crate::openapi::ModalityDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/imaging/modalities";
+
+/// A new modality.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewModality {
+    /// 2 to 16 of A-Z, 0-9 and _; taken once in a tenant.
+    #[schema(required, value_type = String, example = "CT")]
+    code: Option<String>,
+    /// What people call it.
+    #[schema(required, value_type = String, example = "Computed tomography")]
+    name: Option<String>,
+    /// More about it.
+    description: Option<String>,
+    /// Whether new procedures may use it; true where left out.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// Members of a modality to change; its code never changes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModalityChanges {
+    /// A new name.
+    name: Option<String>,
+    /// A new description.
+    description: Option<String>,
+    /// Taken out of use, or put back.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewModality {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for ModalityChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewModality {
+    fn parse(self) -> Result<Modality, Problem> {
+        let mut fields = Fields::default();
+        let code = fields.required("/code", self.code);
+        let code = fields.parse("/code", code, |it| ModalityCode::parse(&it));
+        let name = fields.required("/name", self.name);
+        let name = fields.text("/name", name);
+        let description = fields.text("/description", self.description);
+        let is_active = self.is_active.unwrap_or(true);
+        let whole = code.zip(name);
+        fields.finish(whole.map(|(code, name)| Modality {
+            code,
+            name,
+            description,
+            is_active,
+        }))
+    }
+}
+
+impl ModalityChanges {
+    fn parse(self) -> Result<Changes, Problem> {
+        let mut fields = Fields::default();
+        let name = fields.text("/name", self.name);
+        let description = fields.text("/description", self.description);
+        fields.finish(Some(Changes {
+            name,
+            description,
+            is_active: self.is_active,
+        }))
+    }
+}
+
+/// Adds a modality to the catalog.
+#[utoipa::path(post, path = "/imaging/modalities", tag = "Imaging orders", request_body = NewModality,
+    responses((status = 201, body = ModalityDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let modality = call.body::<NewModality>()?.parse()?;
+    call.run(&app, &CreateModality(modality), Answer::Created(COLLECTION))
+        .await
+}
+
+/// Modalities, newest first.
+#[utoipa::path(get, path = "/imaging/modalities", tag = "Imaging orders",
+    params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [ModalityDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = modalities::Filters {
+        is_active: query.take_bool("is_active")?,
+    };
+    query.finish()?;
+    read.list(
+        &app,
+        modalities::page(read.tenant, &filters, page.after, page.limit),
+    )
+    .await
+}
+
+/// One modality.
+#[utoipa::path(get, path = "/imaging/modalities/{id}", tag = "Imaging orders",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = ModalityDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<Modality>(&app, &modalities::MODEL, id.into())
+        .await
+}
+
+/// Changes a modality.
+#[utoipa::path(patch, path = "/imaging/modalities/{id}", tag = "Imaging orders",
+    params(("id" = Uuid, Path)), request_body = ModalityChanges,
+    responses((status = 200, body = ModalityDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let changes = call.body::<ModalityChanges>()?.parse()?;
+    call.run(
+        &app,
+        &UpdateModality {
+            id: id.into(),
+            changes,
+        },
+        Answer::Changed,
+    )
+    .await
+}

@@ -1,0 +1,225 @@
+//! `/openapi.json`, a page that renders it, and the pages of the problems.
+
+use std::sync::OnceLock;
+
+use axum::extract::Path;
+use axum::response::{Html, IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::{Map, Value};
+use utoipa::openapi::path::{PathItem, PathsBuilder};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi};
+use utoipa::{IntoParams, OpenApi as _, ToSchema};
+use uuid::Uuid;
+
+use crate::access::Access;
+use crate::call::json;
+use crate::problem::{Code, Problem};
+use crate::routes::{Endpoint, endpoints};
+
+/// A page of a list.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters")]
+pub(crate) struct PageParameters {
+    /// 1 to 500; 50 where left out.
+    limit: Option<u32>,
+    /// From `Link: <...>; rel="next"`.
+    cursor: Option<String>,
+}
+
+/// Time travel.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters")]
+pub(crate) struct AsOfParameter {
+    /// An RFC 3339 time or a log position: the resource as it was then.
+    as_of: Option<String>,
+}
+
+macro_rules! documents {
+    ($($(#[$doc:meta])* $name:ident as $schema:ident { $($(#[$fdoc:meta])* $field:ident: $kind:ty,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, ToSchema)]
+        #[schema(as = $schema)]
+        #[expect(dead_code, reason = "describes an answer")]
+        pub(crate) struct $name {
+            /// Its id, which is its stream's.
+            id: Uuid,
+            /// Whose it is.
+            tenant_id: Uuid,
+            $($(#[$fdoc])* $field: $kind,)+
+            /// When its first event was recorded.
+            created_at: String,
+            /// When its last event was recorded.
+            updated_at: String,
+            /// How many events its stream has; also the `ETag`.
+            version: u64,
+        }
+    )+};
+}
+
+documents! {
+    /// A modality.
+    ModalityDocument as ImagingModality {
+        code: String,
+        name: String,
+        description: Option<String>,
+        is_active: bool,
+    }
+    /// A procedure.
+    ProcedureDocument as ImagingProcedure {
+        code: String,
+        name: String,
+        modality_id: Uuid,
+        modality_code: String,
+        description: Option<String>,
+        body_part: Option<String>,
+        snomed_code: Option<String>,
+        loinc_code: Option<String>,
+        default_duration_minutes: Option<u16>,
+        preparation_instructions: Option<String>,
+        is_active: bool,
+    }
+    /// An order (FHIR ServiceRequest). PHI members are absent where `phi` is not `open`.
+    OrderDocument as ImagingOrder {
+        patient_id: Uuid,
+        encounter_id: Option<Uuid>,
+        episode_id: Option<Uuid>,
+        ordering_practitioner_id: Option<Uuid>,
+        ordering_department_id: Option<Uuid>,
+        imaging_procedure_id: Uuid,
+        procedure_code: String,
+        procedure_name: String,
+        modality_code: String,
+        priority: String,
+        status: String,
+        requested_at: String,
+        scheduled_slot_id: Option<Uuid>,
+        performed_start_at: Option<String>,
+        performed_end_at: Option<String>,
+        accession_number: String,
+        fhir_service_request_id: Uuid,
+        /// open, sealed or erased.
+        phi: String,
+        indication: Option<String>,
+        cancellation_reason: Option<String>,
+        patient: Option<Map<String, Value>>,
+        metadata: Option<Map<String, Value>>,
+    }
+}
+
+/// One line of the feed.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+pub(crate) struct EventEnvelope {
+    id: Uuid,
+    /// Dense from 1, in commit order.
+    position: u64,
+    tenant_id: Uuid,
+    stream: Map<String, Value>,
+    version: u64,
+    r#type: String,
+    schema_version: u32,
+    recorded_at: String,
+    actor: Map<String, Value>,
+    correlation_id: Uuid,
+    causation_id: Option<Uuid>,
+    data: Map<String, Value>,
+    /// open, sealed or erased.
+    phi: String,
+    hash: String,
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "describes an answer")]
+struct ProblemSchema {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    code: String,
+    request_id: Uuid,
+    errors: Option<Vec<Map<String, Value>>>,
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(
+    ModalityDocument,
+    ProcedureDocument,
+    OrderDocument,
+    EventEnvelope,
+    ProblemSchema,
+    crate::modalities::NewModality,
+    crate::modalities::ModalityChanges,
+    crate::procedures::NewProcedure,
+    crate::procedures::ProcedureChanges,
+    crate::orders::NewOrder,
+    crate::orders::OrderChanges,
+    crate::fields::PatientBody,
+)))]
+struct Schemas;
+
+/// The whole description, from the routes themselves.
+pub fn describe() -> OpenApi {
+    let mut api = Schemas::openapi();
+    api.info = InfoBuilder::new()
+        .title("Roentgen")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("The system of record for diagnostic imaging work."))
+        .build();
+    let mut paths = PathsBuilder::new();
+    for Endpoint {
+        method,
+        path,
+        access,
+        mut operation,
+        ..
+    } in endpoints(false)
+    {
+        if access != Access::Open {
+            let bearer = utoipa::openapi::SecurityRequirement::new("bearer", [""; 0]);
+            operation.security = Some(vec![bearer]);
+        }
+        paths = paths.path(path, PathItem::new(method, operation));
+    }
+    api.paths = paths.build();
+    if let Some(components) = api.components.as_mut() {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+    api
+}
+
+/// The description as JSON.
+#[utoipa::path(get, path = "/openapi.json", tag = "Operations", responses((status = 200)))]
+pub(crate) async fn document() -> Response {
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default());
+    json(StatusCode::OK, text.clone())
+}
+
+/// The description as a page.
+#[utoipa::path(get, path = "/docs", tag = "Operations",
+    responses((status = 200, content_type = "text/html")))]
+pub(crate) async fn page() -> Html<&'static str> {
+    Html(include_str!("openapi/page.html"))
+}
+
+/// What a problem's `type` points at, as Markdown.
+#[utoipa::path(get, path = "/problems/{code}", tag = "Operations", params(("code" = String, Path)),
+    responses((status = 200, content_type = "text/markdown"), (status = 404)))]
+pub(crate) async fn problem_page(Path(code): Path<String>) -> Result<Response, Problem> {
+    let known = Code::ALL.iter().find(|it| it.as_str() == code);
+    let page = known.ok_or_else(Problem::not_found)?.page();
+    Ok((
+        [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")],
+        page,
+    )
+        .into_response())
+}

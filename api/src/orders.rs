@@ -1,0 +1,218 @@
+//! `/imaging/orders`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::order::{CreateOrder, UpdateOrder};
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::ids::{
+    DepartmentId, EncounterId, EpisodeId, PatientId, PractitionerId, ProcedureId, SlotId,
+};
+use roentgen_domain::order::{CreatedPhi, Order, Priority, Status, Update};
+use roentgen_projections::orders;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::Capability;
+use crate::app::App;
+use crate::call::{Answer, Call, CommandBody};
+use crate::fields::{Fields, PatientBody};
+use crate::openapi::OrderDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/imaging/orders";
+
+/// A new order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrder {
+    /// Who is to be examined.
+    #[schema(required, value_type = Uuid)]
+    patient_id: Option<Uuid>,
+    /// The visit.
+    encounter_id: Option<Uuid>,
+    /// The episode of care.
+    episode_id: Option<Uuid>,
+    /// Who orders.
+    ordering_practitioner_id: Option<Uuid>,
+    /// Which department orders.
+    ordering_department_id: Option<Uuid>,
+    /// What is to be done; must exist and be active.
+    #[schema(required, value_type = Uuid)]
+    imaging_procedure_id: Option<Uuid>,
+    /// Why.
+    #[schema(required, value_type = String, example = "rule out acute stroke")]
+    indication: Option<String>,
+    /// routine, urgent or stat; routine where left out.
+    priority: Option<String>,
+    /// When it was ordered; now where left out.
+    requested_at: Option<String>,
+    /// The EHR's number, at most 16 characters; generated where left out.
+    accession_number: Option<String>,
+    /// The client's own object.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+    /// Who the patient is.
+    patient: Option<PatientBody>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to an order; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderChanges {
+    /// requested, scheduled, in_progress, completed or cancelled.
+    status: Option<String>,
+    /// Its slot.
+    scheduled_slot_id: Option<Uuid>,
+    /// When the examination was begun.
+    performed_start_at: Option<String>,
+    /// When it was ended; with status completed.
+    performed_end_at: Option<String>,
+    /// Why; with status cancelled.
+    cancellation_reason: Option<String>,
+    /// The client's own object, as a whole.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewOrder {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for OrderChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewOrder {
+    fn parse(self) -> Result<CreateOrder, Problem> {
+        let mut fields = Fields::default();
+        let patient_id = fields.required("/patient_id", self.patient_id);
+        let procedure_id = fields.required("/imaging_procedure_id", self.imaging_procedure_id);
+        let indication = fields.required("/indication", self.indication);
+        let indication = fields.phi_text("/indication", indication);
+        let priority = fields.word("/priority", self.priority, Priority::parse, Priority::WORDS);
+        let requested_at = fields.time("/requested_at", self.requested_at);
+        let accession_number = fields.parse("/accession_number", self.accession_number, |it| {
+            AccessionNumber::parse(&it)
+        });
+        let metadata = fields.metadata("/metadata", self.metadata);
+        let patient = fields.patient(self.patient);
+        let whole = patient_id.zip(procedure_id).zip(indication);
+        fields.finish(
+            whole.map(|((patient_id, procedure_id), indication)| CreateOrder {
+                patient_id: PatientId::from(patient_id),
+                encounter_id: self.encounter_id.map(EncounterId::from),
+                episode_id: self.episode_id.map(EpisodeId::from),
+                ordering_practitioner_id: self.ordering_practitioner_id.map(PractitionerId::from),
+                ordering_department_id: self.ordering_department_id.map(DepartmentId::from),
+                imaging_procedure_id: ProcedureId::from(procedure_id),
+                priority: priority.unwrap_or_default(),
+                requested_at,
+                accession_number,
+                phi: CreatedPhi {
+                    indication,
+                    patient,
+                    metadata,
+                },
+            }),
+        )
+    }
+}
+
+impl OrderChanges {
+    fn parse(self) -> Result<Update, Problem> {
+        let mut fields = Fields::default();
+        let update = Update {
+            status: fields.word("/status", self.status, Status::parse, Status::WORDS),
+            scheduled_slot_id: self.scheduled_slot_id.map(SlotId::from),
+            performed_start_at: fields.time("/performed_start_at", self.performed_start_at),
+            performed_end_at: fields.time("/performed_end_at", self.performed_end_at),
+            cancellation_reason: fields.phi_text("/cancellation_reason", self.cancellation_reason),
+            metadata: fields.metadata("/metadata", self.metadata),
+        };
+        fields.finish(Some(update))
+    }
+}
+
+/// Orders an examination.
+#[utoipa::path(post, path = "/imaging/orders", tag = "Imaging orders", request_body = NewOrder,
+    responses((status = 201, body = OrderDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let order = call.body::<NewOrder>()?.parse()?;
+    call.run(&app, &order, Answer::Created(COLLECTION)).await
+}
+
+/// Orders, newest first by `requested_at`.
+#[utoipa::path(get, path = "/imaging/orders", tag = "Imaging orders",
+    params(("patient_id" = Option<Uuid>, Query), ("encounter_id" = Option<Uuid>, Query),
+        ("accession_number" = Option<String>, Query), ("status" = Option<String>, Query),
+        ("priority" = Option<String>, Query), ("from_date" = Option<String>, Query),
+        ("to_date" = Option<String>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [OrderDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = orders::Filters {
+        patient_id: query.take_uuid("patient_id")?,
+        encounter_id: query.take_uuid("encounter_id")?,
+        accession_number: query.take_parsed("accession_number", AccessionNumber::parse)?,
+        status: query.take_word("status", Status::parse, Status::WORDS)?,
+        priority: query.take_word("priority", Priority::parse, Priority::WORDS)?,
+        from: query.take_from("from_date")?,
+        to: query.take_to("to_date")?,
+    };
+    query.finish()?;
+    read.list(
+        &app,
+        orders::page(read.tenant, &filters, page.after, page.limit),
+    )
+    .await
+}
+
+/// One order.
+#[utoipa::path(get, path = "/imaging/orders/{id}", tag = "Imaging orders",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = OrderDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<Order>(&app, &orders::MODEL, id.into()).await
+}
+
+/// Moves an order on, or changes its details. Cancelling and performing are different privileges.
+#[utoipa::path(patch, path = "/imaging/orders/{id}", tag = "Imaging orders",
+    params(("id" = Uuid, Path)), request_body = OrderChanges,
+    responses((status = 200, body = OrderDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let update = call.body::<OrderChanges>()?.parse()?;
+    call.caller.require(match update.status {
+        Some(Status::Cancelled) => Capability::CancelOrders,
+        Some(Status::Requested | Status::Scheduled | Status::InProgress | Status::Completed)
+        | None => Capability::PerformOrders,
+    })?;
+    call.run(
+        &app,
+        &UpdateOrder {
+            id: id.into(),
+            update,
+        },
+        Answer::Changed,
+    )
+    .await
+}

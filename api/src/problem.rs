@@ -1,0 +1,238 @@
+//! Problem documents (RFC 9457): the one place where errors become answers.
+//!
+//! Every code has a page in `docs/problems/`, served at its `type` URI. What the log reads of a failure is logged once,
+//! here, with its source chain; what the client reads never holds it.
+
+mod mapping;
+
+use std::fmt;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $status:literal $code:literal $title:literal;)+) => {
+        /// What kind of problem it is. Frozen: clients match on it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The member `code`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// The HTTP status.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+
+            /// The member `title`.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)+ }
+            }
+
+            /// The code's page, as Markdown.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => {
+                        include_str!(concat!("../../docs/problems/", $code, ".md"))
+                    })+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Not JSON.
+    MalformedJson = 400 "malformed_json" "The body is not JSON";
+    /// JSON of another shape.
+    InvalidBody = 400 "invalid_body" "The body has another shape";
+    /// A parameter in path or query.
+    InvalidParameter = 400 "invalid_parameter" "A parameter is not acceptable";
+    /// A header.
+    InvalidHeader = 400 "invalid_header" "A header is not acceptable";
+    /// No token, or a bad one.
+    Unauthenticated = 401 "unauthenticated" "The caller is not known";
+    /// Role, tenant or privilege lacking.
+    Forbidden = 403 "forbidden" "The caller may not do this";
+    /// `tenant_id` is another's.
+    OtherTenant = 403 "other_tenant" "Another tenant is named";
+    /// The thing in the path.
+    NotFound = 404 "not_found" "There is no such thing";
+    /// A thing in the body.
+    ReferenceNotFound = 404 "reference_not_found" "Something referred to is not there";
+    /// No such method on this path.
+    MethodNotAllowed = 405 "method_not_allowed" "The path does not have this method";
+    /// Unique by meaning, and taken.
+    AlreadyExists = 409 "already_exists" "It exists already";
+    /// The state does not allow it.
+    TransitionRefused = 409 "transition_refused" "The state does not allow it";
+    /// `If-Match`.
+    VersionMismatch = 412 "version_mismatch" "The version is another";
+    /// Over 8 MiB.
+    BodyTooLarge = 413 "body_too_large" "The body is too large";
+    /// Well-formed and wrong.
+    Unacceptable = 422 "unacceptable" "Some of the body is not acceptable";
+    /// A retired catalog entry.
+    Inactive = 422 "inactive" "Something referred to is not active";
+    /// The same key with another body.
+    IdempotencyKeyReused = 422 "idempotency_key_reused" "The idempotency key was used before";
+    /// Our fault.
+    Internal = 500 "internal" "Something went wrong inside";
+    /// A dependency is down.
+    Unavailable = 503 "unavailable" "Not available now";
+    /// Too many commands on one thing.
+    Contention = 503 "contention" "Too many at once";
+    /// Whether it was written is not known.
+    OutcomeUnknown = 503 "outcome_unknown" "The outcome is not known";
+    /// The read models are behind.
+    ProjectionLagging = 503 "projection_lagging" "The read models are behind";
+}
+
+/// A problem on its way to the client.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+}
+
+/// What is wrong with one member of the body, or one parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// A JSON pointer (RFC 6901) into the body, or `?name` for a query parameter.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem; `detail` is for the client and holds no PHI and nothing of the inside.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// With what is wrong where.
+    pub fn at(mut self, pointer: impl Into<String>, detail: impl fmt::Display) -> Self {
+        self.errors.push(FieldError {
+            pointer: pointer.into(),
+            detail: detail.to_string(),
+        });
+        self
+    }
+
+    /// Several things wrong with the body.
+    pub fn unacceptable(errors: Vec<FieldError>) -> Self {
+        let detail = "see errors for each member that is not acceptable";
+        Self {
+            errors,
+            ..Self::new(Code::Unacceptable, detail)
+        }
+    }
+
+    /// There is no such thing here, or it is another tenant's.
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "there is no such thing here")
+    }
+
+    /// A parameter of the query.
+    pub fn parameter(name: &str, detail: impl fmt::Display) -> Self {
+        Self::new(
+            Code::InvalidParameter,
+            format!("the parameter {name} is not acceptable"),
+        )
+        .at(format!("?{name}"), detail)
+    }
+
+    /// Our own fault: logged with its sources, told without them.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = %chain(error), "a request failed inside");
+        Self::new(
+            Code::Internal,
+            "the request id names the log lines that say more",
+        )
+    }
+
+    /// What kind it is.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+}
+
+/// An error with all its sources.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(error.source(), |it| it.source());
+    sources.fold(error.to_string(), |text, it| format!("{text}: {it}"))
+}
+
+/// The members of a problem document; `request_id` is put in where the answer leaves.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProblemDocument {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'static str,
+    request_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl ProblemDocument {
+    /// As an answer to the request with this id. What the router said of the methods allowed is kept.
+    pub fn respond(mut self, request_id: &str, headers: &HeaderMap) -> Response {
+        request_id.clone_into(&mut self.request_id);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
+        if let Some(allowed) = headers.get(header::ALLOW) {
+            response
+                .headers_mut()
+                .insert(header::ALLOW, allowed.clone());
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// The document travels as an extension to the outermost layer, which knows the request id and writes the body.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = ProblemDocument {
+            kind: format!("/problems/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status(),
+            detail: self.detail,
+            code: self.code.as_str(),
+            request_id: String::new(),
+            errors: self.errors,
+        };
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(document);
+        response
+    }
+}

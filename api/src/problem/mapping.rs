@@ -1,0 +1,99 @@
+//! One exhaustive function a family of errors.
+
+use roentgen_commands::{CommandError, Refusal};
+use roentgen_domain::{modality, order, procedure};
+use roentgen_store::StoreError;
+use roentgen_store::error::{EngineError, Unavailable};
+
+use super::{Code, Problem};
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refusal) => refused(refusal),
+            CommandError::NoSuch(reference) => {
+                Self::new(Code::ReferenceNotFound, error.to_string())
+                    .at(reference.pointer(), "is not there")
+            }
+            CommandError::Inactive(reference) => Self::new(Code::Inactive, error.to_string())
+                .at(reference.pointer(), "is not active"),
+            CommandError::VersionMismatch { actual } => Self::new(
+                Code::VersionMismatch,
+                format!("the resource is at version {actual}"),
+            ),
+            CommandError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
+            CommandError::Contention => Self::new(Code::Contention, error.to_string()),
+            CommandError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let said = refusal.to_string();
+    match refusal {
+        Refusal::Modality(modality::Error::AlreadyExists)
+        | Refusal::Procedure(procedure::Error::AlreadyExists)
+        | Refusal::Order(order::Error::AlreadyExists) => Problem::new(Code::AlreadyExists, said),
+        Refusal::Modality(modality::Error::NotFound)
+        | Refusal::Procedure(procedure::Error::NotFound)
+        | Refusal::Order(order::Error::NotFound) => Problem::not_found(),
+        Refusal::Order(order::Error::Final { .. } | order::Error::Backwards { .. }) => {
+            Problem::new(Code::TransitionRefused, said)
+        }
+        Refusal::Order(order::Error::StartAfterEnd | order::Error::StartWithoutProgress) => {
+            Problem::new(Code::Unacceptable, said.clone()).at("/performed_start_at", said)
+        }
+        Refusal::Order(order::Error::EndWithoutCompletion) => {
+            Problem::new(Code::Unacceptable, said.clone()).at("/performed_end_at", said)
+        }
+        Refusal::Order(order::Error::ReasonWithoutCancellation) => {
+            Problem::new(Code::Unacceptable, said.clone()).at("/cancellation_reason", said)
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { .. } | StoreError::Claimed(_) | StoreError::PatientKeyExists => {
+                Self::new(
+                    Code::Contention,
+                    "too many commands at once on this resource",
+                )
+            }
+            StoreError::Unavailable(why) => unavailable(why),
+            StoreError::OutcomeUnknown => Self::new(
+                Code::OutcomeUnknown,
+                "repeat the request with the same Idempotency-Key to find out",
+            ),
+            StoreError::EventTooLarge { .. } => Self::new(
+                Code::Unacceptable,
+                "the change does not fit into one event of 256 KiB",
+            ),
+            StoreError::Engine(error) => error.into(),
+            StoreError::Unreadable { .. } | StoreError::Keys(_) => Self::internal(&error),
+        }
+    }
+}
+
+fn unavailable(why: Unavailable) -> Problem {
+    let detail = match why {
+        Unavailable::QueueFull => "too many commands wait already; nothing was written",
+        Unavailable::Deadline => "the command waited too long; nothing was written",
+        Unavailable::Closing => "the server is stopping; nothing was written",
+        Unavailable::Database => "the database is away; nothing was written",
+    };
+    Problem::new(Code::Unavailable, detail)
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Broken(_) | EngineError::Unavailable(_) => {
+                tracing::warn!(error = %super::chain(&error), "the database is away");
+                Self::new(Code::Unavailable, "the database is away")
+            }
+            EngineError::Refused(_) | EngineError::Damaged(_) => Self::internal(&error),
+        }
+    }
+}

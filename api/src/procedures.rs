@@ -1,0 +1,218 @@
+//! `/imaging/procedures`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::procedure::{CreateProcedure, UpdateProcedure};
+use roentgen_domain::codes::ProcedureCode;
+use roentgen_domain::ids::ModalityId;
+use roentgen_domain::procedure::{Changes, DurationMinutes, Procedure};
+use roentgen_projections::procedures;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::call::{Answer, Call, CommandBody};
+use crate::fields::Fields;
+use crate::openapi::ProcedureDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/imaging/procedures";
+
+/// A new procedure.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewProcedure {
+    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    #[schema(required, value_type = String, example = "CT_BRAIN_WO_CONTRAST")]
+    code: Option<String>,
+    /// What people call it.
+    #[schema(required, value_type = String, example = "CT brain without contrast")]
+    name: Option<String>,
+    /// The modality it is done on; must exist.
+    #[schema(required, value_type = Uuid)]
+    modality_id: Option<Uuid>,
+    /// More about it.
+    description: Option<String>,
+    /// DICOM Body Part Examined, or the house's own word.
+    body_part: Option<String>,
+    /// SNOMED CT concept id.
+    snomed_code: Option<String>,
+    /// LOINC code.
+    loinc_code: Option<String>,
+    /// 1 to 1440.
+    default_duration_minutes: Option<i64>,
+    /// What the patient has to do before.
+    preparation_instructions: Option<String>,
+    /// Whether it can be ordered; true where left out.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// Members of a procedure to change; its code and modality never change.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProcedureChanges {
+    /// A new name.
+    name: Option<String>,
+    /// A new description.
+    description: Option<String>,
+    /// A new body part.
+    body_part: Option<String>,
+    /// A new SNOMED CT concept id.
+    snomed_code: Option<String>,
+    /// A new LOINC code.
+    loinc_code: Option<String>,
+    /// 1 to 1440.
+    default_duration_minutes: Option<i64>,
+    /// New instructions.
+    preparation_instructions: Option<String>,
+    /// Taken out of use, or put back.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewProcedure {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for ProcedureChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewProcedure {
+    fn parse(self) -> Result<CreateProcedure, Problem> {
+        let mut fields = Fields::default();
+        let code = fields.required("/code", self.code);
+        let code = fields.parse("/code", code, |it| ProcedureCode::parse(&it));
+        let modality_id = fields.required("/modality_id", self.modality_id);
+        fields.required("/name", self.name.as_ref());
+        let changes = ProcedureChanges {
+            name: self.name,
+            description: self.description,
+            body_part: self.body_part,
+            snomed_code: self.snomed_code,
+            loinc_code: self.loinc_code,
+            default_duration_minutes: self.default_duration_minutes,
+            preparation_instructions: self.preparation_instructions,
+            is_active: self.is_active,
+            tenant_id: None,
+        };
+        let told = changes.check(&mut fields);
+        let whole = code
+            .zip(modality_id)
+            .zip(told.name)
+            .map(|((code, modality_id), name)| CreateProcedure {
+                code,
+                name,
+                modality_id: ModalityId::from(modality_id),
+                description: told.description,
+                body_part: told.body_part,
+                snomed_code: told.snomed_code,
+                loinc_code: told.loinc_code,
+                default_duration_minutes: told.default_duration_minutes,
+                preparation_instructions: told.preparation_instructions,
+                is_active: told.is_active.unwrap_or(true),
+            });
+        fields.finish(whole)
+    }
+}
+
+impl ProcedureChanges {
+    fn parse(self) -> Result<Changes, Problem> {
+        let mut fields = Fields::default();
+        let changes = self.check(&mut fields);
+        fields.finish(Some(changes))
+    }
+
+    fn check(self, fields: &mut Fields) -> Changes {
+        Changes {
+            name: fields.text("/name", self.name),
+            description: fields.text("/description", self.description),
+            body_part: fields.text("/body_part", self.body_part),
+            snomed_code: fields.text("/snomed_code", self.snomed_code),
+            loinc_code: fields.text("/loinc_code", self.loinc_code),
+            default_duration_minutes: fields.parse(
+                "/default_duration_minutes",
+                self.default_duration_minutes,
+                DurationMinutes::parse,
+            ),
+            preparation_instructions: fields
+                .text("/preparation_instructions", self.preparation_instructions),
+            is_active: self.is_active,
+        }
+    }
+}
+
+/// Adds a procedure to the catalog.
+#[utoipa::path(post, path = "/imaging/procedures", tag = "Imaging orders", request_body = NewProcedure,
+    responses((status = 201, body = ProcedureDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let procedure = call.body::<NewProcedure>()?.parse()?;
+    call.run(&app, &procedure, Answer::Created(COLLECTION))
+        .await
+}
+
+/// Procedures, newest first. `search` looks into code and name.
+#[utoipa::path(get, path = "/imaging/procedures", tag = "Imaging orders",
+    params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<String>, Query),
+        ("search" = Option<String>, Query), ("is_active" = Option<bool>, Query),
+        crate::openapi::PageParameters),
+    responses((status = 200, body = [ProcedureDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = procedures::Filters {
+        modality_id: query.take_uuid("modality_id")?,
+        body_part: query.take_text("body_part")?,
+        search: query.take_text("search")?,
+        is_active: query.take_bool("is_active")?,
+    };
+    query.finish()?;
+    read.list(
+        &app,
+        procedures::page(read.tenant, &filters, page.after, page.limit),
+    )
+    .await
+}
+
+/// One procedure.
+#[utoipa::path(get, path = "/imaging/procedures/{id}", tag = "Imaging orders",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = ProcedureDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<Procedure>(&app, &procedures::MODEL, id.into())
+        .await
+}
+
+/// Changes a procedure.
+#[utoipa::path(patch, path = "/imaging/procedures/{id}", tag = "Imaging orders",
+    params(("id" = Uuid, Path)), request_body = ProcedureChanges,
+    responses((status = 200, body = ProcedureDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let changes = call.body::<ProcedureChanges>()?.parse()?;
+    call.run(
+        &app,
+        &UpdateProcedure {
+            id: id.into(),
+            changes,
+        },
+        Answer::Changed,
+    )
+    .await
+}

@@ -1,0 +1,240 @@
+//! Reads: which model, how fresh, as of when.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::response::Response;
+use futures_util::future::try_join_all;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use roentgen_domain::Aggregate;
+use roentgen_domain::ids::{StreamId, TenantId};
+use roentgen_store::model::{ListQuery, Model, Row};
+use roentgen_store::streams::{self, AsOf};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::call::{LOG_POSITION, etag, json, put};
+use crate::identity::Caller;
+use crate::page::{Cursor, next_link};
+use crate::params::{Query, parse_uuid};
+use crate::problem::{Code, Problem};
+use crate::render;
+use crate::routes::canonical;
+
+/// How long a read waits for the read models.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A read's request.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) caller: Caller,
+    pub(crate) tenant: TenantId,
+    path: String,
+    raw_query: Option<String>,
+    freshness: Freshness,
+}
+
+/// What the reader asks of the models.
+#[derive(Debug, Clone, Copy)]
+struct Freshness {
+    /// What this node accepted for the tenant before the read arrived.
+    accepted: u64,
+    /// `Min-Log-Position`.
+    at_least: Option<u64>,
+    /// `Prefer: respond-async`.
+    at_once: bool,
+}
+
+impl FromRequestParts<App> for Read {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
+        let tenant = caller.tenant()?;
+        let freshness = Freshness {
+            accepted: app.store.appender.accepted().position(tenant),
+            at_least: min_log_position(&parts.headers)?,
+            at_once: prefers_async(&parts.headers),
+        };
+        let (path, raw_query) = (
+            parts.uri.path().to_owned(),
+            parts.uri.query().map(str::to_owned),
+        );
+        Ok(Self {
+            caller,
+            tenant,
+            path,
+            raw_query,
+            freshness,
+        })
+    }
+}
+
+fn min_log_position(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("min-log-position") else {
+        return Ok(None);
+    };
+    let position = value.to_str().ok().and_then(|it| it.parse().ok());
+    let position = position.ok_or_else(|| {
+        Problem::new(
+            Code::InvalidHeader,
+            "Min-Log-Position must be a whole number",
+        )
+    })?;
+    Ok(Some(position))
+}
+
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let values = headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|it| it.to_str().ok());
+    values
+        .flat_map(|it| it.split(','))
+        .any(|it| it.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// The id in a path.
+#[derive(Debug)]
+pub(crate) struct Id(pub(crate) uuid::Uuid);
+
+impl FromRequestParts<App> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, app).await;
+        let Path(text) = path.map_err(|_| Problem::parameter("id", "must be one path segment"))?;
+        parse_uuid("id", &text).map(Self)
+    }
+}
+
+impl Read {
+    /// The query, to be taken apart.
+    pub(crate) fn query(&self) -> Result<Query, Problem> {
+        Query::of(self.raw_query.as_deref(), &self.caller)
+    }
+
+    /// Waits until the models show what they have to, and says what they show.
+    async fn wait(&self, app: &App) -> Result<u64, Problem> {
+        let Freshness {
+            accepted,
+            at_least,
+            at_once,
+        } = self.freshness;
+        let wanted = accepted.max(at_least.unwrap_or(0));
+        if at_once {
+            return Ok(app.progress.position());
+        }
+        let shown = app
+            .progress
+            .reached(wanted, Instant::now() + PATIENCE)
+            .await;
+        if at_least.is_some_and(|it| shown < it) {
+            let detail = format!("the read models show position {shown}");
+            return Err(Problem::new(Code::ProjectionLagging, detail));
+        }
+        Ok(shown)
+    }
+
+    /// A page of a list.
+    pub(crate) async fn list(
+        &self,
+        app: &App,
+        mut query: ListQuery<'_>,
+    ) -> Result<Response, Problem> {
+        let shown = self.wait(app).await?;
+        let limit = query.limit;
+        query.limit += 1;
+        let mut rows = app.store.engine.list(&query).await?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
+        let documents = rows
+            .into_iter()
+            .map(|it| render::row(it, &app.store.keyring));
+        let body = format!("[{}]", try_join_all(documents).await?.join(","));
+        let mut response = json(StatusCode::OK, body);
+        put(response.headers_mut(), LOG_POSITION, &shown.to_string());
+        if let Some(key) = last {
+            let cursor = Cursor::print(&key, self.tenant, canonical(&self.path));
+            let link = next_link(&self.path, self.raw_query.as_deref(), &cursor);
+            put(response.headers_mut(), header::LINK.as_str(), &link);
+        }
+        Ok(response)
+    }
+
+    /// One resource: from its model where that is fresh enough, else folded from its stream.
+    pub(crate) async fn one<A: Aggregate>(
+        &self,
+        app: &App,
+        model: &Model,
+        id: StreamId,
+    ) -> Result<Response, Problem> {
+        let mut query = self.query()?;
+        let as_of = query.take_as_of()?;
+        query.finish()?;
+        let shown = app.progress.position();
+        let fresh = shown >= self.freshness.accepted || self.freshness.at_once;
+        match (as_of, self.freshness.at_least) {
+            (AsOf::Now, at_least) if fresh && at_least.is_none_or(|it| it <= shown) => {
+                self.model_row(app, model, id, shown).await
+            }
+            (AsOf::Now, Some(_)) => {
+                let shown = self.wait(app).await?;
+                self.model_row(app, model, id, shown).await
+            }
+            (as_of, _) => self.folded::<A>(app, id, as_of).await,
+        }
+    }
+
+    async fn model_row(
+        &self,
+        app: &App,
+        model: &Model,
+        id: StreamId,
+        shown: u64,
+    ) -> Result<Response, Problem> {
+        let rows = app.store.engine.rows(model, &[id.as_uuid()]).await?;
+        let own = rows
+            .into_iter()
+            .find(|it: &Row| it.tenant_id == self.tenant);
+        let row = own.ok_or_else(Problem::not_found)?;
+        let version = row.version;
+        let body = render::row(row, &app.store.keyring).await?;
+        Ok(answer(body, version, shown))
+    }
+
+    async fn folded<A: Aggregate>(
+        &self,
+        app: &App,
+        id: StreamId,
+        as_of: AsOf,
+    ) -> Result<Response, Problem> {
+        let position = match as_of {
+            AsOf::Position(position) => position,
+            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => app.store.engine.head().await?.position,
+        };
+        let (engine, keyring) = (&app.store.engine, &app.store.keyring);
+        let loaded = streams::load::<A>(engine, keyring, id, as_of).await?;
+        let own = loaded.filter(|it| it.tenant_id == self.tenant);
+        let resource = own.ok_or_else(Problem::not_found)?;
+        Ok(answer(
+            render::resource(&resource),
+            resource.version,
+            position,
+        ))
+    }
+}
+
+fn answer(body: String, version: u64, position: u64) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    put(
+        response.headers_mut(),
+        header::ETAG.as_str(),
+        &etag(version),
+    );
+    put(response.headers_mut(), LOG_POSITION, &position.to_string());
+    response
+}

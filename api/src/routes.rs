@@ -1,0 +1,179 @@
+//! Every route, once: its method and path, what it asks of its caller, and its handler.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use utoipa::openapi::HttpMethod;
+use utoipa::openapi::path::Operation;
+
+use crate::access::{Access, Capability};
+use crate::app::App;
+use crate::problem::{Code, Problem};
+use crate::{feed, health, modalities, openapi, orders, outermost, procedures};
+
+/// Where the same routes stand again.
+pub const PREFIX: &str = "/api/v1";
+
+/// A path without the prefix that it may have been called by.
+pub(crate) fn canonical(path: &str) -> &str {
+    path.strip_prefix(PREFIX).unwrap_or(path)
+}
+
+/// One method on one path.
+pub struct Endpoint {
+    /// The HTTP method.
+    pub method: HttpMethod,
+    /// The path, as the contract writes it.
+    pub path: String,
+    /// What it asks of its caller.
+    pub access: Access,
+    /// What `/openapi.json` says of it.
+    pub operation: Operation,
+    handler: MethodRouter<App>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}", self.verb(), self.path, self.access)
+    }
+}
+
+impl Endpoint {
+    /// The method as HTTP writes it.
+    pub fn verb(&self) -> &'static str {
+        match self.method {
+            HttpMethod::Get => "GET",
+            HttpMethod::Post => "POST",
+            HttpMethod::Put => "PUT",
+            HttpMethod::Delete => "DELETE",
+            HttpMethod::Options => "OPTIONS",
+            HttpMethod::Head => "HEAD",
+            HttpMethod::Patch => "PATCH",
+            HttpMethod::Trace => "TRACE",
+        }
+    }
+
+    /// Method and path come from the handler's own description, so that what is served and what is described are one.
+    fn new<P, H, T>(_described: P, access: Access, handler: H) -> Self
+    where
+        P: utoipa::Path,
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let method = P::methods().pop().unwrap_or(HttpMethod::Get);
+        let handler = on(filter(&method), handler);
+        Self {
+            method,
+            path: P::path(),
+            access,
+            operation: P::operation(),
+            handler,
+        }
+    }
+}
+
+fn filter(method: &HttpMethod) -> MethodFilter {
+    match method {
+        HttpMethod::Get => MethodFilter::GET,
+        HttpMethod::Post => MethodFilter::POST,
+        HttpMethod::Put => MethodFilter::PUT,
+        HttpMethod::Delete => MethodFilter::DELETE,
+        HttpMethod::Options => MethodFilter::OPTIONS,
+        HttpMethod::Head => MethodFilter::HEAD,
+        HttpMethod::Patch => MethodFilter::PATCH,
+        HttpMethod::Trace => MethodFilter::TRACE,
+    }
+}
+
+/// All of them.
+pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
+    use Capability::{
+        CancelOrders, CreateOrders, Operate, PerformOrders, ReadFeed, ReadOrders, WriteCatalog,
+    };
+    let read = Access::Any(&[ReadOrders]);
+    let catalog = Access::Any(&[WriteCatalog]);
+    let metrics = if metrics_open {
+        Access::Open
+    } else {
+        Access::Any(&[Operate])
+    };
+    vec![
+        Endpoint::new(modalities::__path_create, catalog, modalities::create),
+        Endpoint::new(modalities::__path_list, read, modalities::list),
+        Endpoint::new(modalities::__path_one, read, modalities::one),
+        Endpoint::new(modalities::__path_update, catalog, modalities::update),
+        Endpoint::new(procedures::__path_create, catalog, procedures::create),
+        Endpoint::new(procedures::__path_list, read, procedures::list),
+        Endpoint::new(procedures::__path_one, read, procedures::one),
+        Endpoint::new(procedures::__path_update, catalog, procedures::update),
+        Endpoint::new(
+            orders::__path_create,
+            Access::Any(&[CreateOrders]),
+            orders::create,
+        ),
+        Endpoint::new(orders::__path_list, read, orders::list),
+        Endpoint::new(orders::__path_one, read, orders::one),
+        Endpoint::new(
+            orders::__path_update,
+            Access::Any(&[CancelOrders, PerformOrders]),
+            orders::update,
+        ),
+        Endpoint::new(feed::__path_events, Access::Any(&[ReadFeed]), feed::events),
+        Endpoint::new(health::__path_live, Access::Open, health::live),
+        Endpoint::new(health::__path_ready, Access::Open, health::ready),
+        Endpoint::new(health::__path_metrics, metrics, health::metrics),
+        Endpoint::new(openapi::__path_document, Access::Open, openapi::document),
+        Endpoint::new(openapi::__path_page, Access::Open, openapi::page),
+        Endpoint::new(
+            openapi::__path_problem_page,
+            Access::Open,
+            openapi::problem_page,
+        ),
+    ]
+}
+
+/// The whole service.
+pub fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for Endpoint {
+        path,
+        access,
+        handler,
+        ..
+    } in endpoints(app.metrics_open)
+    {
+        let guarded = handler.layer(from_fn_with_state((app.clone(), access), guard));
+        router = router
+            .route(&path, guarded.clone())
+            .route(&format!("{PREFIX}{path}"), guarded);
+    }
+    router
+        .fallback(async || Problem::new(Code::NotFound, "there is no such path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "the path does not have this method")
+        })
+        .layer(from_fn(outermost::layer))
+        .with_state(app)
+}
+
+/// The one place where a caller is let in or not.
+async fn guard(
+    State((app, access)): State<(App, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if access != Access::Open {
+        let caller = app.identity.caller(request.headers())?;
+        if !access.allows(&caller.roles) {
+            return Err(Problem::new(
+                Code::Forbidden,
+                "none of the token's roles may do this",
+            ));
+        }
+        request.extensions_mut().insert(caller);
+    }
+    Ok(next.run(request).await)
+}

@@ -1,0 +1,136 @@
+//! Accepting connections, and stopping: readiness fails, nothing more is accepted, requests are finished, then the batch
+//! in hand; a second signal does not wait.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use roentgen_store::lifecycle::Tasks;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// Connections at once; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 8192;
+/// How long a client may take over its headers, and how long they may be (431 beyond).
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How long requests in flight may take when the process stops.
+const DRAIN: Duration = Duration::from_secs(20);
+/// The pause after a failed accept: the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound port.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    listener: TcpListener,
+    /// Where it really listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Listener {
+    pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Serves until `stop`, then finishes what was begun.
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken, tasks: Tasks) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept(&places) => accepted,
+                () = stop.cancelled() => break,
+            };
+            let Some((stream, place)) = accepted else {
+                continue;
+            };
+            let connection = connection(stream, router.clone());
+            let watched = graceful.watch(connection);
+            tasks.spawn("connection", async move {
+                if let Err(error) = watched.await {
+                    tracing::debug!(error = &*error, "a connection ended early");
+                }
+                drop(place);
+            });
+        }
+        if tokio::time::timeout(DRAIN, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some requests were not finished in time");
+        }
+    }
+
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        match self.listener.accept().await {
+            Ok((stream, _peer)) => {
+                let _ = stream.set_nodelay(true);
+                Some((stream, place))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                None
+            }
+        }
+    }
+}
+
+type Connection = hyper_util::server::conn::auto::Connection<
+    'static,
+    TokioIo<TcpStream>,
+    HyperService,
+    TokioExecutor,
+>;
+type HyperService = TowerToHyperService<
+    tower::util::MapRequest<
+        Router,
+        fn(http::Request<hyper::body::Incoming>) -> http::Request<Body>,
+    >,
+>;
+
+fn connection(stream: TcpStream, router: Router) -> Connection {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADER_BYTES as u32);
+    let into_body: fn(http::Request<hyper::body::Incoming>) -> http::Request<Body> =
+        |request| request.map(Body::new);
+    let service = TowerToHyperService::new(router.map_request(into_body));
+    builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned()
+}
+
+/// Waits for SIGTERM or SIGINT; after the first, a second one ends the process at once.
+pub(crate) async fn signalled() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
