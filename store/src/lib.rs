@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod log;
 pub mod model;
 mod sql;
+pub mod sqlite;
 pub mod tail;
 
 pub use engine::Engine;
