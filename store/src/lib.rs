@@ -20,6 +20,7 @@ pub mod open;
 pub mod projector;
 mod sql;
 pub mod streams;
+pub mod sqlite;
 pub mod tail;
 pub mod verify;
 

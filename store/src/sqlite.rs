@@ -1,0 +1,179 @@
+//! The engine on SQLite: three files, one writer each.
+//!
+//! `roentgen.db` holds the log, `roentgen-read.db` the read models and their checkpoints, `roentgen-keys.db` the
+//! patients' keys. In one file the projector would starve behind the appender, and a key destroyed would live on in
+//! every backup of the log.
+
+mod append;
+mod claims;
+mod decode;
+mod failure;
+mod file;
+mod keys;
+mod leases;
+mod log;
+mod models;
+mod statement;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use sqlx::migrate::Migrator;
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::log::{
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
+};
+use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+
+pub use failure::TooOld;
+use file::{Durability, File};
+
+static LOG: Migrator = sqlx::migrate!("../migrations/sqlite/log");
+static READ: Migrator = sqlx::migrate!("../migrations/sqlite/read");
+static KEYS: Migrator = sqlx::migrate!("../migrations/sqlite/keys");
+
+/// A log, its read models and its keys, in three files side by side.
+#[derive(Debug)]
+pub struct Sqlite {
+    log: File,
+    read: File,
+    keys: File,
+}
+
+impl Sqlite {
+    /// Opens the three files, and creates them and their directory where they are missing; `path` is the log's.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] around [`TooOld`] where the linked SQLite can corrupt a WAL.
+    pub async fn open(path: &Path) -> Result<Self, EngineError> {
+        let log = File::open(path, Durability::Log).await?;
+        let read = File::open(&beside(path, "read"), Durability::Rebuildable).await?;
+        let keys = File::open(&beside(path, "keys"), Durability::Secret).await?;
+        Ok(Self { log, read, keys })
+    }
+}
+
+/// `<stem>-<part>.db` beside the log's file.
+fn beside(path: &Path, part: &str) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_os_string();
+    name.push("-");
+    name.push(part);
+    name.push(".db");
+    path.with_file_name(name)
+}
+
+#[async_trait]
+impl Engine for Sqlite {
+    async fn migrate(&self) -> Result<(), EngineError> {
+        self.log.migrate(&LOG).await?;
+        self.read.migrate(&READ).await?;
+        self.keys.migrate(&KEYS).await
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.log.ping().await?;
+        self.read.ping().await?;
+        self.keys.ping().await
+    }
+
+    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+        let standing_keys = keys::offer(&self.keys, batch).await?;
+        append::append(&self.log, batch, standing_keys).await
+    }
+
+    async fn head(&self) -> Result<Head, EngineError> {
+        log::head(&self.log).await
+    }
+
+    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
+        log::event_at(&self.log, position).await
+    }
+
+    async fn stream(
+        &self,
+        stream_id: StreamId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        log::stream(&self.log, stream_id, after_version, limit).await
+    }
+
+    async fn page(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &LogFilter,
+    ) -> Result<LogPage, EngineError> {
+        log::page(&self.log, after, limit, filter).await
+    }
+
+    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
+        log::first_disagreement(&self.log).await
+    }
+
+    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {
+        claims::find(&self.log, key, now_ms).await
+    }
+
+    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+        claims::sweep(&self.log, now_ms, limit).await
+    }
+
+    async fn patient_keys(
+        &self,
+        patients: &[(TenantId, PatientId)],
+    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+        keys::find(&self.keys, patients).await
+    }
+
+    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        keys::fingerprint(&self.keys, candidate).await
+    }
+
+    async fn create_model(&self, model: &Model) -> Result<(), EngineError> {
+        models::create(&self.read, model).await
+    }
+
+    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError> {
+        models::checkpoint(&self.read, projection).await
+    }
+
+    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+        models::rows(&self.read, model, ids).await
+    }
+
+    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+        models::project(&self.read, batch).await
+    }
+
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
+        models::list(&self.read, query).await
+    }
+
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
+        models::parked(&self.read, projection).await
+    }
+
+    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {
+        leases::take(&self.read, name, holder, ttl).await
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError> {
+        leases::release(&self.read, name, holder).await
+    }
+
+    async fn close(&self) {
+        self.log.close().await;
+        self.read.close().await;
+        self.keys.close().await;
+    }
+}

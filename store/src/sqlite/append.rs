@@ -1,0 +1,279 @@
+//! A batch of appends in one transaction: look, decide, write.
+//!
+//! Each call of SQLite is a hop to its thread, so a batch costs the same few whatever its size: BEGIN, one look at all
+//! that matters, one insert each for events, streams and claims, COMMIT.
+
+use std::collections::HashMap;
+
+use roentgen_domain::ids::{EventId, StreamId};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::decode::Fields;
+use super::failure::classify;
+use super::file::{File, begin, commit};
+use super::statement::{Bound, Insert, hex_array, int, run_all};
+use super::verdict::{Look, Standing, StandingKeys, decide};
+use crate::chain::{Digest, GENESIS, hex, link};
+use crate::clock;
+use crate::error::{Damage, EngineError};
+use crate::log::{
+    Batch, BatchOutcome, Claim, ClaimHeld, ClaimKey, Head, NewEvent, Prepared, Verdict,
+};
+
+/// Decides on each append by itself, and writes the winners.
+pub(super) async fn append(
+    log: &File,
+    batch: &Batch<'_>,
+    standing_keys: StandingKeys,
+) -> Result<BatchOutcome, EngineError> {
+    let mut writing = log.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    let now_ms = clock::now_ms();
+    let look = look(&mut transaction, batch, now_ms, standing_keys).await?;
+    let recorded_at_ms = now_ms.max(look.recorded_at_ms);
+    let verdicts = decide(batch, &look);
+    let winners = winners(batch, &verdicts);
+    if !winners.is_empty() {
+        write(&mut transaction, &winners, look.head, recorded_at_ms).await?;
+        commit(transaction).await?;
+    }
+    Ok(BatchOutcome {
+        verdicts,
+        before: look.head,
+        recorded_at_ms,
+    })
+}
+
+async fn look(
+    connection: &mut SqliteConnection,
+    batch: &Batch<'_>,
+    now_ms: i64,
+    standing_keys: StandingKeys,
+) -> Result<Look, EngineError> {
+    let appends = || batch.appends.iter().map(|it| &it.append);
+    let checks = appends().flat_map(|it| &it.checks);
+    let claims = appends().flat_map(|it| &it.claims);
+    let sent_before = appends()
+        .filter(|_| batch.resend)
+        .filter_map(|it| it.events.first());
+    let rows = sqlx::query(include_str!("queries/append_look.sql"))
+        .bind(hex_array(
+            checks
+                .map(|it| it.stream_id.as_uuid())
+                .collect::<Vec<_>>()
+                .iter()
+                .map(bytes),
+        ))
+        .bind(hex_array(claims.map(|it| it.key.0.as_slice())))
+        .bind(now_ms)
+        .bind(first_events(sent_before))
+        .fetch_all(connection)
+        .await
+        .map_err(classify)?;
+    let head = Head {
+        position: 0,
+        hash: GENESIS,
+    };
+    let nothing = Look {
+        head,
+        recorded_at_ms: i64::MIN,
+        versions: HashMap::new(),
+        held: HashMap::new(),
+        standing: HashMap::new(),
+        standing_keys,
+    };
+    rows.iter().try_fold(nothing, seen)
+}
+
+fn bytes(id: &Uuid) -> &[u8] {
+    id.as_bytes()
+}
+
+/// A JSON array of `[stream id, version, event id]`.
+fn first_events<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
+    let triples: Vec<String> = events
+        .map(|it| {
+            let (stream_id, event_id) = (it.stream_id.as_uuid(), it.event_id.as_uuid());
+            let (stream_id, event_id) = (hex(stream_id.as_bytes()), hex(event_id.as_bytes()));
+            format!("[\"{stream_id}\",{},\"{event_id}\"]", it.version)
+        })
+        .collect();
+    format!("[{}]", triples.join(","))
+}
+
+/// Takes up one row of the look.
+fn seen(mut look: Look, row: &SqliteRow) -> Result<Look, EngineError> {
+    let fields = Fields::of(row);
+    match fields.get("subject")? {
+        "head" => {
+            look.head = Head {
+                position: fields.number("number")?,
+                hash: fields.digest("digest")?,
+            };
+            look.recorded_at_ms = fields.get("time")?;
+        }
+        "stream" => {
+            let stream_id = StreamId::from(fields.get::<Uuid>("key")?);
+            look.versions.insert(stream_id, fields.number("number")?);
+        }
+        "claim" => {
+            let held = ClaimHeld {
+                request_hash: fields.digest("digest")?,
+                stream_id: fields.get::<Uuid>("stream_id")?.into(),
+                version: fields.number("number")?,
+                expires_at_ms: fields.get("time")?,
+            };
+            look.held.insert(ClaimKey(fields.digest("key")?), held);
+        }
+        "event" => {
+            let standing = Standing {
+                position: fields.number("number")?,
+                recorded_at_ms: fields.get("time")?,
+            };
+            look.standing
+                .insert(EventId::from(fields.get::<Uuid>("key")?), standing);
+        }
+        _ => return Err(Damage::Answer.into()),
+    }
+    Ok(look)
+}
+
+fn winners<'a>(batch: &Batch<'a>, verdicts: &[Verdict]) -> Vec<&'a Prepared> {
+    let pairs = batch.appends.iter().zip(verdicts);
+    pairs
+        .filter(|(_, verdict)| **verdict == Verdict::Written)
+        .map(|(it, _)| *it)
+        .collect()
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    winners: &[&Prepared],
+    head: Head,
+    recorded_at_ms: i64,
+) -> Result<(), EngineError> {
+    let events = placed(winners, head, recorded_at_ms);
+    let claims: Vec<Claim> = winners
+        .iter()
+        .flat_map(|it| &it.append.claims)
+        .copied()
+        .collect();
+    let mut statements = EVENTS.of(&events, |query, it| event_row(query, it, recorded_at_ms));
+    statements.extend(STREAMS.of(&moved(&events), stream_row));
+    statements.extend(CLAIMS.of(&claims, claim_row));
+    run_all(connection, statements).await
+}
+
+/// An event at its place in the chain.
+struct Placed<'a> {
+    position: u64,
+    event: &'a NewEvent,
+    leaf: Digest,
+    hash: Digest,
+}
+
+fn placed<'a>(winners: &[&'a Prepared], head: Head, recorded_at_ms: i64) -> Vec<Placed<'a>> {
+    let events = winners
+        .iter()
+        .flat_map(|it| it.append.events.iter().zip(&it.leaves));
+    let mut last = head;
+    events
+        .map(|(event, leaf)| {
+            let position = last.position + 1;
+            let hash = link(&last.hash, position, recorded_at_ms, leaf);
+            last = Head { position, hash };
+            Placed {
+                position,
+                event,
+                leaf: *leaf,
+                hash,
+            }
+        })
+        .collect()
+}
+
+/// Where a stream stands after the batch.
+struct Moved<'a> {
+    first_position: u64,
+    last: &'a Placed<'a>,
+}
+
+fn moved<'a>(events: &'a [Placed<'a>]) -> Vec<Moved<'a>> {
+    let mut places: HashMap<StreamId, usize> = HashMap::new();
+    let mut streams: Vec<Moved<'a>> = Vec::new();
+    for it in events {
+        let place = *places.entry(it.event.stream_id).or_insert(streams.len());
+        match streams.get_mut(place) {
+            Some(stream) => stream.last = it,
+            None => streams.push(Moved {
+                first_position: it.position,
+                last: it,
+            }),
+        }
+    }
+    streams
+}
+
+const EVENTS: Insert<'static> = Insert {
+    into: "events",
+    columns: "position, tenant, stream_type, stream_id, version, event_id, type, schema_version, \
+              recorded_at, payload, sealed, metadata, leaf, hash",
+    on_conflict: "",
+};
+
+fn event_row(query: Bound, placed: &Placed<'_>, recorded_at_ms: i64) -> Bound {
+    let event = placed.event;
+    query
+        .bind(int(placed.position))
+        .bind(event.tenant_id.as_uuid())
+        .bind(event.stream_type)
+        .bind(event.stream_id.as_uuid())
+        .bind(int(event.version))
+        .bind(event.event_id.as_uuid())
+        .bind(event.event_type)
+        .bind(event.schema_version)
+        .bind(recorded_at_ms)
+        .bind(event.payload.as_str())
+        .bind(event.sealed.as_slice())
+        .bind(event.metadata.as_str())
+        .bind(placed.leaf.as_slice())
+        .bind(placed.hash.as_slice())
+}
+
+const STREAMS: Insert<'static> = Insert {
+    into: "streams",
+    columns: "id, type, tenant, version, first_position, last_position",
+    on_conflict: "ON CONFLICT (id) DO UPDATE SET version = excluded.version, \
+                  last_position = excluded.last_position",
+};
+
+fn stream_row(query: Bound, stream: &Moved<'_>) -> Bound {
+    let event = stream.last.event;
+    query
+        .bind(event.stream_id.as_uuid())
+        .bind(event.stream_type)
+        .bind(event.tenant_id.as_uuid())
+        .bind(int(event.version))
+        .bind(int(stream.first_position))
+        .bind(int(stream.last.position))
+}
+
+/// A claim that stands here already has run out, or is this very one.
+const CLAIMS: Insert<'static> = Insert {
+    into: "claims",
+    columns: "key, request_hash, stream_id, version, expires_at",
+    on_conflict: "ON CONFLICT (key) DO UPDATE SET request_hash = excluded.request_hash, \
+                  stream_id = excluded.stream_id, version = excluded.version, \
+                  expires_at = excluded.expires_at",
+};
+
+fn claim_row(query: Bound, claim: &Claim) -> Bound {
+    query
+        .bind(claim.key.0.to_vec())
+        .bind(claim.held.request_hash.to_vec())
+        .bind(claim.held.stream_id.as_uuid())
+        .bind(int(claim.held.version))
+        .bind(claim.held.expires_at_ms)
+}

@@ -1,0 +1,42 @@
+//! Claims outside an append.
+
+use uuid::Uuid;
+
+use super::decode::Fields;
+use super::failure::classify;
+use super::file::File;
+use crate::error::EngineError;
+use crate::log::{ClaimHeld, ClaimKey};
+
+pub(super) async fn find(
+    log: &File,
+    key: ClaimKey,
+    now_ms: i64,
+) -> Result<Option<ClaimHeld>, EngineError> {
+    let mut reading = log.read().await?;
+    let found = sqlx::query("SELECT * FROM claims WHERE key = ?1 AND expires_at > ?2")
+        .bind(key.0.to_vec())
+        .bind(now_ms)
+        .fetch_optional(&mut *reading)
+        .await
+        .map_err(classify)?;
+    let Some(row) = found else { return Ok(None) };
+    let fields = Fields::of(&row);
+    Ok(Some(ClaimHeld {
+        request_hash: fields.digest("request_hash")?,
+        stream_id: fields.get::<Uuid>("stream_id")?.into(),
+        version: fields.number("version")?,
+        expires_at_ms: fields.get("expires_at")?,
+    }))
+}
+
+pub(super) async fn sweep(log: &File, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+    let mut writing = log.write().await?;
+    let swept = sqlx::query(include_str!("queries/claims_sweep.sql"))
+        .bind(now_ms)
+        .bind(limit)
+        .execute(&mut *writing)
+        .await
+        .map_err(classify)?;
+    Ok(swept.rows_affected())
+}

@@ -1,0 +1,52 @@
+//! Rows, column by column: a value that its type does not allow is damage, and named.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row as _, Sqlite, Type};
+
+use crate::chain::Digest;
+use crate::error::{Damage, EngineError};
+
+/// A row, and the position that damage in it is reported at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'r> {
+    row: &'r SqliteRow,
+    position: u64,
+}
+
+impl<'r> Fields<'r> {
+    /// A row outside the log.
+    pub(super) fn of(row: &'r SqliteRow) -> Self {
+        Self { row, position: 0 }
+    }
+
+    /// A row of the log.
+    pub(super) fn at(row: &'r SqliteRow, position: u64) -> Self {
+        Self { row, position }
+    }
+
+    pub(super) fn get<T>(self, column: &'static str) -> Result<T, EngineError>
+    where
+        T: Decode<'r, Sqlite> + Type<Sqlite>,
+    {
+        self.row.try_get(column).map_err(|_| self.damaged(column))
+    }
+
+    /// A number that is never negative.
+    pub(super) fn number<T: TryFrom<i64>>(self, column: &'static str) -> Result<T, EngineError> {
+        T::try_from(self.get::<i64>(column)?).map_err(|_| self.damaged(column))
+    }
+
+    pub(super) fn digest(self, column: &'static str) -> Result<Digest, EngineError> {
+        self.get::<&[u8]>(column)?
+            .try_into()
+            .map_err(|_| self.damaged(column))
+    }
+
+    pub(super) fn damaged(self, column: &'static str) -> EngineError {
+        Damage::Column {
+            column,
+            position: self.position,
+        }
+        .into()
+    }
+}

@@ -1,0 +1,72 @@
+//! What SQLite's errors mean to a caller.
+
+use sqlx::Error;
+
+use crate::error::EngineError;
+
+/// The linked SQLite is older than 3.51.3, and can corrupt a WAL that two connections checkpoint at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("SQLite {found} is too old: 3.51.3 or later is needed")]
+pub struct TooOld {
+    /// What `sqlite_version()` says.
+    pub found: String,
+}
+
+impl From<TooOld> for EngineError {
+    fn from(too_old: TooOld) -> Self {
+        Self::Refused(Error::Configuration(Box::new(too_old)))
+    }
+}
+
+/// Primary result codes (<https://www.sqlite.org/rescode.html>) that say nothing about the statement: somebody else's
+/// lock, the disk, memory.
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const NOMEM: i32 = 7;
+const READONLY: i32 = 8;
+const INTERRUPT: i32 = 9;
+const IOERR: i32 = 10;
+const FULL: i32 = 13;
+const CANTOPEN: i32 = 14;
+const PROTOCOL: i32 = 15;
+const PASSING: [i32; 9] = [
+    BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL,
+];
+
+/// For everything but COMMIT: whatever failed took no effect, since its transaction is rolled back.
+pub(super) fn classify(error: Error) -> EngineError {
+    if passes(&error) {
+        EngineError::Unavailable(error)
+    } else {
+        EngineError::Refused(error)
+    }
+}
+
+/// For COMMIT: where the disk failed under it, the next reader of the WAL decides.
+pub(super) fn classify_commit(error: Error) -> EngineError {
+    let unknown = matches!(error, Error::WorkerCrashed) || primary_code(&error) == Some(IOERR);
+    if unknown {
+        EngineError::Broken(error)
+    } else {
+        classify(error)
+    }
+}
+
+fn passes(error: &Error) -> bool {
+    let ours = matches!(
+        error,
+        Error::Io(_)
+            | Error::PoolTimedOut
+            | Error::PoolClosed
+            | Error::WorkerCrashed
+            | Error::BeginFailed
+            | Error::InvalidSavePointStatement
+    );
+    ours || primary_code(error).is_some_and(|code| PASSING.contains(&code))
+}
+
+/// The low byte of the extended result code.
+fn primary_code(error: &Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}

@@ -1,0 +1,243 @@
+//! One database file: one writer, some readers.
+//!
+//! SQLite lets one connection write at a time. Here that is a rule of the program and not a race for a lock: writers of
+//! this process queue on a mutex, and only other processes' writers are waited for in SQLite.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, Error, Sqlite, SqliteConnection, Transaction};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+use super::failure::{TooOld, classify, classify_commit};
+use crate::error::EngineError;
+
+/// How long a caller waits for its turn, at the most.
+const TURN: Duration = Duration::from_secs(2);
+/// How long SQLite waits for another process's lock.
+const BUSY: Duration = Duration::from_secs(5);
+/// Connections that read, a file.
+const READERS: u32 = 4;
+/// Statements kept prepared, a connection: several sizes of the same insert, for every model.
+const STATEMENTS: usize = 400;
+/// The WAL is written back past this many pages of 4 KiB, and cut to `WAL_KEPT` bytes then.
+const WAL_PAGES: &str = "4000";
+const WAL_KEPT: &str = "67108864";
+/// Earlier versions can corrupt a WAL under two connections.
+const OLDEST: [u32; 3] = [3, 51, 3];
+
+/// What a crash may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Durability {
+    /// Nothing that was acknowledged.
+    Log,
+    /// The last moments, since they can be made again from the log.
+    Rebuildable,
+    /// Nothing, and what is deleted is overwritten.
+    Secret,
+}
+
+/// One database file, open.
+#[derive(Debug)]
+pub(super) struct File {
+    options: SqliteConnectOptions,
+    writer: Mutex<Writer>,
+    readers: SqlitePool,
+}
+
+#[derive(Debug)]
+enum Writer {
+    Open(SqliteConnection),
+    Lost,
+    Closed,
+}
+
+/// The writer, for as long as this lives.
+pub(super) type Writing<'a> = MappedMutexGuard<'a, SqliteConnection>;
+
+impl File {
+    pub(super) async fn open(path: &Path, durability: Durability) -> Result<Self, EngineError> {
+        create(path)
+            .await
+            .map_err(|error| classify(Error::Io(error)))?;
+        let options = writer_options(path, durability);
+        let mut writer = options.connect().await.map_err(classify)?;
+        assert_version(&mut writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(TURN)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(base_options(path).read_only(true));
+        Ok(Self {
+            options,
+            writer: Mutex::new(Writer::Open(writer)),
+            readers,
+        })
+    }
+
+    /// A connection to read by.
+    pub(super) async fn read(&self) -> Result<PoolConnection<Sqlite>, EngineError> {
+        self.readers.acquire().await.map_err(classify)
+    }
+
+    /// The connection to write by, when it is the caller's turn.
+    pub(super) async fn write(&self) -> Result<Writing<'_>, EngineError> {
+        let turn = tokio::time::timeout(TURN, self.writer.lock()).await;
+        let mut writer = turn.map_err(|_| classify(Error::PoolTimedOut))?;
+        if writer.is_unusable().await {
+            *writer = Writer::Lost;
+            *writer = Writer::Open(self.options.connect().await.map_err(classify)?);
+        }
+        MutexGuard::try_map(writer, Writer::connection).map_err(|_| classify(Error::PoolClosed))
+    }
+
+    /// Brings the file's schema up to date. Two processes that try at once queue.
+    pub(super) async fn migrate(&self, migrator: &Migrator) -> Result<(), EngineError> {
+        let mut writing = self.write().await?;
+        let mut transaction = begin(&mut writing).await?;
+        migrator
+            .run_direct(None, &mut *transaction, false)
+            .await
+            .map_err(|error| match error {
+                MigrateError::Execute(error) => classify(error),
+                other => classify(Error::Migrate(Box::new(other))),
+            })?;
+        commit(transaction).await
+    }
+
+    /// Reads something that is always there.
+    pub(super) async fn ping(&self) -> Result<(), EngineError> {
+        let mut reading = self.read().await?;
+        let count = sqlx::query("SELECT count(*) FROM sqlite_schema");
+        count
+            .fetch_one(&mut *reading)
+            .await
+            .map(drop)
+            .map_err(classify)
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        let writer = std::mem::replace(&mut *self.writer.lock().await, Writer::Closed);
+        if let Writer::Open(connection) = writer
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "a database file did not close cleanly");
+        }
+    }
+}
+
+impl Writer {
+    fn connection(&mut self) -> Option<&mut SqliteConnection> {
+        match self {
+            Self::Open(connection) => Some(connection),
+            Self::Lost | Self::Closed => None,
+        }
+    }
+
+    /// Whether a transaction is stuck in it, which neither its owner nor its roll-back ended: SQLite had ended it by
+    /// itself, as it does when the disk is full, and the driver lost count.
+    async fn is_unusable(&mut self) -> bool {
+        match self {
+            Self::Open(connection) if connection.is_in_transaction() => {
+                // A roll-back may still be on its way; a ping comes after it.
+                connection.ping().await.is_err() || connection.is_in_transaction()
+            }
+            Self::Open(_) | Self::Closed => false,
+            Self::Lost => true,
+        }
+    }
+}
+
+/// Takes the write lock at once, so that a transaction never finds out half-way that it may not write.
+pub(super) async fn begin<'a>(
+    writing: &'a mut Writing<'_>,
+) -> Result<Transaction<'a, Sqlite>, EngineError> {
+    writing
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(classify)
+}
+
+pub(super) async fn commit(transaction: Transaction<'_, Sqlite>) -> Result<(), EngineError> {
+    transaction.commit().await.map_err(classify_commit)
+}
+
+fn base_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY)
+        .statement_cache_capacity(STATEMENTS)
+        .row_buffer_size(1000)
+        .pragma("recursive_triggers", "ON")
+        // As on PostgreSQL: LIKE means the letters it is given.
+        .pragma("case_sensitive_like", "ON")
+        .disable_statement_logging()
+}
+
+fn writer_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
+    let options = base_options(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+        .pragma("journal_size_limit", WAL_KEPT);
+    match durability {
+        Durability::Log => options.synchronous(SqliteSynchronous::Full),
+        Durability::Rebuildable => options.synchronous(SqliteSynchronous::Normal),
+        Durability::Secret => options
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("secure_delete", "ON"),
+    }
+}
+
+/// Creates the file and its directory where they are missing, readable by its owner only; SQLite gives the files beside
+/// it the same mode. An existing file is not touched: closing it would drop the locks that this process has on it.
+async fn create(path: &Path) -> std::io::Result<()> {
+    if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        tokio::fs::create_dir_all(directory).await?;
+    }
+    let mut options = tokio::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    match options.open(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+async fn assert_version(connection: &mut SqliteConnection) -> Result<(), EngineError> {
+    let version = sqlx::query_scalar::<_, String>("SELECT sqlite_version()");
+    let found = version.fetch_one(connection).await.map_err(classify)?;
+    if is_sound(&found) {
+        Ok(())
+    } else {
+        Err(TooOld { found }.into())
+    }
+}
+
+fn is_sound(version: &str) -> bool {
+    let parts: Result<Vec<u32>, _> = version.split('.').map(str::parse).collect();
+    parts.is_ok_and(|it| it.as_slice() >= OLDEST.as_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sound;
+
+    #[test]
+    fn knows_versions_by_number() {
+        for sound in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
+            assert!(is_sound(sound), "{sound}");
+        }
+        for unsound in ["3.51.2", "3.6.23.1", "3.50.9", "2.99.99", "", "newest"] {
+            assert!(!is_sound(unsound), "{unsound}");
+        }
+    }
+}

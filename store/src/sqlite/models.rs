@@ -1,0 +1,222 @@
+//! Read models, and the checkpoints they move with.
+
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::decode::Fields;
+use super::failure::classify;
+use super::file::{File, begin, commit};
+use super::statement::{Bound, Insert, bound, dynamic, hex_array, int, run_all};
+use crate::error::EngineError;
+use crate::model::{
+    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Value,
+};
+use crate::sql::Dialect;
+
+const DIALECT: Dialect = Dialect {
+    schema: "",
+    uuid: "blob",
+    bool: "integer",
+    bytes: "blob",
+    int: "integer",
+};
+
+pub(super) async fn create(read: &File, model: &Model) -> Result<(), EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    for statement in DIALECT.create_model(model) {
+        dynamic(statement)
+            .execute(&mut *transaction)
+            .await
+            .map_err(classify)?;
+    }
+    commit(transaction).await
+}
+
+pub(super) async fn checkpoint(read: &File, projection: &str) -> Result<Checkpoint, EngineError> {
+    let mut reading = read.read().await?;
+    let found = sqlx::query("SELECT position, hash FROM checkpoints WHERE projection = ?1")
+        .bind(projection)
+        .fetch_optional(&mut *reading)
+        .await
+        .map_err(classify)?;
+    let Some(row) = found else {
+        return Ok(Checkpoint::START);
+    };
+    let fields = Fields::of(&row);
+    Ok(Checkpoint {
+        position: fields.number("position")?,
+        hash: fields.digest("hash")?,
+    })
+}
+
+pub(super) async fn rows(
+    read: &File,
+    model: &Model,
+    ids: &[Uuid],
+) -> Result<Vec<Row>, EngineError> {
+    let (columns, table) = (Dialect::columns(model), DIALECT.table(model));
+    let sql = format!(
+        "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1))"
+    );
+    let mut reading = read.read().await?;
+    let query = dynamic(sql).bind(hex_array(ids.iter().map(|it| it.as_bytes().as_slice())));
+    let found = query.fetch_all(&mut *reading).await.map_err(classify)?;
+    found.iter().map(|it| row(model, it)).collect()
+}
+
+pub(super) async fn list(read: &File, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
+    if query.prefixes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut reading = read.read().await?;
+    let listed = bound(DIALECT.list(query))
+        .fetch_all(&mut *reading)
+        .await
+        .map_err(classify)?;
+    listed.iter().map(|it| row(query.model, it)).collect()
+}
+
+/// The checkpoint moves first: who comes late finds out before it has written anything.
+pub(super) async fn project(read: &File, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    if !move_checkpoint(&mut transaction, batch).await? {
+        return Ok(false);
+    }
+    for (model, rows) in &batch.rows {
+        upsert(&mut transaction, model, rows).await?;
+    }
+    let parked = PARKED.of(&batch.parked, |query, it| {
+        parked_row(query, batch.projection, it)
+    });
+    run_all(&mut transaction, parked).await?;
+    commit(transaction).await?;
+    Ok(true)
+}
+
+async fn move_checkpoint(
+    connection: &mut SqliteConnection,
+    batch: &ProjectionBatch<'_>,
+) -> Result<bool, EngineError> {
+    let ProjectionBatch {
+        projection,
+        from,
+        to,
+        ..
+    } = batch;
+    let query = if *from == Checkpoint::START {
+        sqlx::query(include_str!("queries/checkpoints_start.sql"))
+    } else {
+        sqlx::query(include_str!("queries/checkpoints_move.sql"))
+    };
+    let moved = query
+        .bind(*projection)
+        .bind(int(to.position))
+        .bind(to.hash.to_vec())
+        .bind(int(from.position))
+        .bind(from.hash.to_vec())
+        .execute(connection)
+        .await
+        .map_err(classify)?;
+    Ok(moved.rows_affected() == 1)
+}
+
+async fn upsert(
+    connection: &mut SqliteConnection,
+    model: &Model,
+    rows: &[Row],
+) -> Result<(), EngineError> {
+    let columns = Dialect::columns(model);
+    let changed = columns.split(", ").filter(|it| *it != "id");
+    let assignments: Vec<String> = changed.map(|it| format!("{it} = excluded.{it}")).collect();
+    let insert = Insert {
+        into: &DIALECT.table(model),
+        columns: &columns,
+        on_conflict: &format!("ON CONFLICT (id) DO UPDATE SET {}", assignments.join(", ")),
+    };
+    run_all(connection, insert.of(rows, model_row)).await
+}
+
+fn model_row(query: Bound, row: &Row) -> Bound {
+    let fixed = query
+        .bind(row.id)
+        .bind(row.tenant_id.as_uuid())
+        .bind(row.patient_id.map(|it| it.as_uuid()))
+        .bind(int(row.version))
+        .bind(row.sort_key.as_slice())
+        .bind(row.document.as_str())
+        .bind(row.sealed.as_slice());
+    row.values.iter().fold(fixed, |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Uuid(id) => query.bind(*id),
+        Value::Text(text) => query.bind(text.as_str()),
+        Value::Bool(truth) => query.bind(*truth),
+    })
+}
+
+fn row(model: &Model, row: &SqliteRow) -> Result<Row, EngineError> {
+    let fields = Fields::of(row);
+    let values = model
+        .columns
+        .iter()
+        .map(|it| value(fields, it))
+        .collect::<Result<_, _>>()?;
+    Ok(Row {
+        id: fields.get("id")?,
+        tenant_id: fields.get::<Uuid>("tenant_id")?.into(),
+        patient_id: fields.get::<Option<Uuid>>("patient_id")?.map(Into::into),
+        version: fields.number("version")?,
+        sort_key: fields.get("sort_key")?,
+        values,
+        document: fields.get("document")?,
+        sealed: fields.get("sealed")?,
+    })
+}
+
+fn value(fields: Fields<'_>, column: &Column) -> Result<Value, EngineError> {
+    Ok(match column.kind {
+        ColumnKind::Uuid => Value::uuid(fields.get(column.name)?),
+        ColumnKind::Text => Value::text(fields.get::<Option<String>>(column.name)?),
+        ColumnKind::Bool => fields
+            .get::<Option<bool>>(column.name)?
+            .map_or(Value::Null, Value::Bool),
+    })
+}
+
+/// The first position found stays.
+const PARKED: Insert<'static> = Insert {
+    into: "parked",
+    columns: "projection, model, stream_id, position, reason",
+    on_conflict: "ON CONFLICT DO NOTHING",
+};
+
+fn parked_row(query: Bound, projection: &str, parked: &Parked) -> Bound {
+    query
+        .bind(projection)
+        .bind(parked.model.as_str())
+        .bind(parked.stream_id.as_uuid())
+        .bind(int(parked.position))
+        .bind(parked.reason.as_str())
+}
+
+pub(super) async fn parked(read: &File, projection: &str) -> Result<Vec<Parked>, EngineError> {
+    let mut reading = read.read().await?;
+    let rows = sqlx::query("SELECT * FROM parked WHERE projection = ?1 ORDER BY position")
+        .bind(projection)
+        .fetch_all(&mut *reading)
+        .await
+        .map_err(classify)?;
+    rows.iter().map(parked_stream).collect()
+}
+
+fn parked_stream(row: &SqliteRow) -> Result<Parked, EngineError> {
+    let fields = Fields::of(row);
+    Ok(Parked {
+        model: fields.get("model")?,
+        stream_id: fields.get::<Uuid>("stream_id")?.into(),
+        position: fields.number("position")?,
+        reason: fields.get("reason")?,
+    })
+}

@@ -1,0 +1,106 @@
+//! Statements whose text depends on a model's shape or on a number of rows.
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+
+use super::failure::classify;
+use crate::chain::hex;
+use crate::error::EngineError;
+use crate::sql::{Arg, Statement};
+
+/// A statement with its arguments so far.
+pub(super) type Bound = Query<'static, Sqlite, SqliteArguments>;
+
+/// The one place where text that was put together becomes a statement. It is put together from this program's own
+/// constants; whatever a caller says is an argument.
+pub(super) fn dynamic(sql: String) -> Bound {
+    sqlx::query(AssertSqlSafe(sql))
+}
+
+/// A statement of [`crate::sql`].
+pub(super) fn bound(statement: Statement) -> Bound {
+    statement
+        .args
+        .into_iter()
+        .fold(dynamic(statement.sql), |query, arg| match arg {
+            Arg::Uuid(it) => query.bind(it),
+            Arg::Text(it) => query.bind(it),
+            Arg::Bool(it) => query.bind(it),
+            Arg::Bytes(it) => query.bind(it),
+            Arg::Int(it) => query.bind(it),
+        })
+}
+
+/// An insert of many rows.
+#[derive(Debug)]
+pub(super) struct Insert<'a> {
+    /// The table.
+    pub(super) into: &'a str,
+    /// Its columns, with commas; the first is never null.
+    pub(super) columns: &'a str,
+    /// What to do about rows that are there, or nothing.
+    pub(super) on_conflict: &'a str,
+}
+
+/// Rows a statement, at the most: 120 columns stay within SQLite's 32,766 arguments.
+const MOST_ROWS: usize = 256;
+/// The texts there are: one for few rows, one for many, so that they stay prepared.
+const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_ROWS];
+
+impl Insert<'_> {
+    /// The statements that insert `rows` in order; `bind` gives a row's arguments in the columns' order.
+    pub(super) fn of<T>(&self, rows: &[T], bind: impl Fn(Bound, &T) -> Bound) -> Vec<Bound> {
+        let chunks = rows.chunks(MOST_ROWS);
+        chunks
+            .map(|it| it.iter().fold(dynamic(self.text(it.len())), &bind))
+            .collect()
+    }
+
+    /// With room for at least `rows`. Arguments that are not given are null, and rows that start with null are no rows.
+    fn text(&self, rows: usize) -> String {
+        let Self {
+            into,
+            columns,
+            on_conflict,
+        } = self;
+        let room = SIZES
+            .into_iter()
+            .find(|it| *it >= rows)
+            .unwrap_or(MOST_ROWS);
+        let row = vec!["?"; columns.split(',').count()].join(",");
+        let values = vec![format!("({row})"); room].join(",");
+        format!(
+            "INSERT INTO {into} ({columns}) SELECT * FROM (VALUES {values}) \
+             WHERE column1 IS NOT NULL {on_conflict}"
+        )
+    }
+}
+
+/// Runs statements one after the other.
+pub(super) async fn run_all(
+    connection: &mut SqliteConnection,
+    statements: Vec<Bound>,
+) -> Result<(), EngineError> {
+    for statement in statements {
+        statement
+            .execute(&mut *connection)
+            .await
+            .map_err(classify)?;
+    }
+    Ok(())
+}
+
+/// A JSON array of these, in hexadecimal, for `json_each` and `unhex`.
+pub(super) fn hex_array<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let quoted: Vec<String> = items
+        .into_iter()
+        .map(|it| format!("\"{}\"", hex(it)))
+        .collect();
+    format!("[{}]", quoted.join(","))
+}
+
+/// An integer as SQLite has them.
+pub(super) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,179 @@
+//! What only this engine can be asked: its triggers, its files, its plans. What both engines promise is in the contract
+//! suite; the few promises that are told here again are those the mechanics here could break.
+
+mod appending;
+mod files;
+mod guards;
+mod read_models;
+mod reading;
+
+use std::collections::BTreeMap;
+
+use roentgen_domain::ids::{EventId, StreamId, TenantId};
+use sqlx::AssertSqlSafe;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::Sqlite;
+use crate::chain::Leaf;
+use crate::clock;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::log::{
+    Append, Batch, BatchOutcome, Check, Claim, ClaimHeld, ClaimKey, NewEvent, Prepared,
+};
+
+/// An engine in a directory of its own.
+struct Bed {
+    engine: Sqlite,
+    directory: TempDir,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Sqlite::open(&directory.path().join("roentgen.db"))
+            .await
+            .unwrap();
+        engine.migrate().await.unwrap();
+        Self { engine, directory }
+    }
+
+    async fn send(&self, appends: &[Append]) -> BatchOutcome {
+        self.try_send(appends, false).await.unwrap()
+    }
+
+    async fn send_again(&self, appends: &[Append]) -> BatchOutcome {
+        self.try_send(appends, true).await.unwrap()
+    }
+
+    async fn try_send(
+        &self,
+        appends: &[Append],
+        resend: bool,
+    ) -> Result<BatchOutcome, EngineError> {
+        let prepared: Vec<Prepared> = appends.iter().map(prepared).collect();
+        self.engine
+            .append(&Batch {
+                appends: prepared.iter().collect(),
+                resend,
+            })
+            .await
+    }
+
+    /// Runs SQL on the log, past the engine.
+    async fn tamper(&self, sql: &str) -> Result<(), String> {
+        let mut writing = self.engine.log.write().await.unwrap();
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut *writing)
+            .await;
+        done.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn head(&self) -> u64 {
+        self.engine.head().await.unwrap().position
+    }
+}
+
+fn tenant() -> TenantId {
+    Uuid::from_u128(0x7e4a47).into()
+}
+
+fn stream(n: u128) -> StreamId {
+    Uuid::from_u128(0x5000 + n).into()
+}
+
+fn event(stream_id: StreamId, version: u64) -> NewEvent {
+    NewEvent {
+        event_id: EventId::from(clock::fresh_id()),
+        tenant_id: tenant(),
+        stream_type: "ImagingOrder",
+        stream_id,
+        version,
+        event_type: "ImagingOrder.Created",
+        schema_version: 1,
+        payload: format!("{{\"order_id\": \"{stream_id}\"}}"),
+        sealed: vec![1, 2, 3],
+        metadata: "{}".to_owned(),
+    }
+}
+
+/// One event on each stream, at the version behind the one given.
+fn writing(streams: &[(StreamId, u64)]) -> Append {
+    let checks = streams
+        .iter()
+        .map(|(stream_id, expected)| check(*stream_id, *expected));
+    let events = streams
+        .iter()
+        .map(|(stream_id, expected)| event(*stream_id, expected + 1));
+    Append {
+        checks: checks.collect(),
+        events: events.collect(),
+        ..Append::default()
+    }
+}
+
+/// So many events on a new stream.
+fn creating(stream_id: StreamId, events: u64) -> Append {
+    Append {
+        checks: vec![check(stream_id, 0)],
+        events: (1..=events)
+            .map(|version| event(stream_id, version))
+            .collect(),
+        ..Append::default()
+    }
+}
+
+fn check(stream_id: StreamId, expected: u64) -> Check {
+    Check {
+        stream_id,
+        expected,
+    }
+}
+
+fn claim(n: u8, expires_at_ms: i64) -> Claim {
+    let held = ClaimHeld {
+        request_hash: [n; 32],
+        stream_id: stream(u128::from(n)),
+        version: 1,
+        expires_at_ms,
+    };
+    Claim {
+        key: ClaimKey([n; 32]),
+        held,
+    }
+}
+
+fn in_an_hour() -> i64 {
+    clock::now_ms() + 3_600_000
+}
+
+fn prepared(append: &Append) -> Prepared {
+    let leaves = append.events.iter().map(|it| {
+        let leaf = Leaf {
+            tenant_id: it.tenant_id,
+            stream_id: it.stream_id,
+            event_id: it.event_id,
+            version: it.version,
+            schema_version: it.schema_version,
+            stream_type: it.stream_type,
+            event_type: it.event_type,
+            payload: it.payload.as_bytes(),
+            sealed: &it.sealed,
+            metadata: it.metadata.as_bytes(),
+        };
+        leaf.digest()
+    });
+    Prepared {
+        leaves: leaves.collect(),
+        append: append.clone(),
+    }
+}
+
+/// How often each value stands.
+fn tally<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
+    items.into_iter().fold(BTreeMap::new(), |mut counts, it| {
+        *counts.entry(it).or_default() += 1;
+        counts
+    })
+}

@@ -1,0 +1,156 @@
+use super::*;
+use sqlx::Connection as _;
+use sqlx::SqliteConnection;
+
+async fn three_events() -> Bed {
+    let bed = Bed::new().await;
+    bed.send(&[creating(stream(1), 2), creating(stream(2), 1)])
+        .await;
+    bed
+}
+
+/// A connection that knows nothing of our pragmas, as a shell's.
+async fn from_a_shell(bed: &Bed, sql: &'static str) -> Result<(), String> {
+    let url = format!(
+        "sqlite://{}",
+        bed.directory.path().join("roentgen.db").display()
+    );
+    let mut shell = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query(sql)
+        .execute(&mut shell)
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn assert_refused(outcome: Result<(), String>, rule: &str) {
+    let message = outcome.unwrap_err();
+    assert!(message.contains(rule), "{message}");
+}
+
+const REPLACE_POSITION: &str = "INSERT OR REPLACE INTO events SELECT 2, tenant, stream_type, \
+     stream_id, 99, event_id, type, schema_version, recorded_at, '{}', sealed, metadata, leaf, hash \
+     FROM events WHERE position = 2";
+const REPLACE_VERSION: &str = "INSERT OR REPLACE INTO events SELECT 4, tenant, stream_type, \
+     stream_id, version, event_id, type, schema_version, recorded_at, '{}', sealed, metadata, leaf, \
+     hash FROM events WHERE position = 2";
+const LEAVE_A_GAP: &str = "INSERT INTO events SELECT 9, tenant, stream_type, stream_id, 99, \
+     event_id, type, schema_version, recorded_at, payload, sealed, metadata, leaf, hash \
+     FROM events WHERE position = 2";
+
+mod when_history_is_changed {
+    use super::*;
+
+    #[tokio::test]
+    async fn refuses_an_update() {
+        let bed = three_events().await;
+        assert_refused(
+            bed.tamper("UPDATE events SET payload = '{}'").await,
+            "no UPDATE",
+        );
+    }
+
+    #[tokio::test]
+    async fn refuses_a_delete() {
+        let bed = three_events().await;
+        assert_refused(
+            bed.tamper("DELETE FROM events WHERE position = 3").await,
+            "no DELETE",
+        );
+        assert_refused(bed.tamper("DELETE FROM streams").await, "no DELETE");
+        assert_eq!(bed.head().await, 3);
+    }
+
+    #[tokio::test]
+    async fn refuses_to_replace_from_a_shell() {
+        let bed = three_events().await;
+        let position = from_a_shell(&bed, REPLACE_POSITION).await;
+        assert_refused(position, "an event takes the next position");
+        let version = from_a_shell(&bed, REPLACE_VERSION).await;
+        assert_refused(version, "the stream has this version");
+        assert_refused(
+            from_a_shell(&bed, LEAVE_A_GAP).await,
+            "an event takes the next position",
+        );
+        let second = bed.engine.event_at(2).await.unwrap().unwrap();
+        assert_ne!(second.payload, "{}");
+        assert_eq!(bed.head().await, 3);
+    }
+
+    /// Without the triggers before it, `INSERT OR REPLACE` still meets the one against DELETE on our connections.
+    #[tokio::test]
+    async fn recursive_triggers_stand_behind() {
+        let bed = three_events().await;
+        bed.tamper("DROP TRIGGER events_go_to_the_end; DROP TRIGGER events_take_free_versions")
+            .await
+            .unwrap();
+        assert_refused(bed.tamper(REPLACE_POSITION).await, "no DELETE");
+        assert_refused(bed.tamper(REPLACE_VERSION).await, "no DELETE");
+    }
+}
+
+mod when_it_was_changed_all_the_same {
+    use super::*;
+
+    async fn disagrees_after(sql: &str) -> Option<u64> {
+        let bed = three_events().await;
+        bed.send(&[writing(&[(stream(1), 2)]), creating(stream(3), 1)])
+            .await;
+        assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
+        bed.tamper("DROP TRIGGER events_are_never_deleted; DROP TRIGGER events_are_never_updated")
+            .await
+            .unwrap();
+        bed.tamper(sql).await.unwrap();
+        bed.engine.first_disagreement().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_removed_tail_is_named_by_its_first_position() {
+        assert_eq!(
+            disagrees_after("DELETE FROM events WHERE position > 2").await,
+            Some(3)
+        );
+        assert_eq!(
+            disagrees_after("DELETE FROM events WHERE position = 5").await,
+            Some(5)
+        );
+        assert_eq!(disagrees_after("DELETE FROM events").await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn an_event_inserted_by_hand_is_named() {
+        let next_version = "INSERT INTO events SELECT 6, tenant, stream_type, stream_id, 4, \
+             event_id, type, schema_version, recorded_at, payload, sealed, metadata, leaf, hash \
+             FROM events WHERE position = 4";
+        assert_eq!(disagrees_after(next_version).await, Some(6));
+        let new_stream = "INSERT INTO events SELECT 6, tenant, stream_type, zeroblob(16), 1, \
+             event_id, type, schema_version, recorded_at, payload, sealed, metadata, leaf, hash \
+             FROM events WHERE position = 4";
+        assert_eq!(disagrees_after(new_stream).await, Some(6));
+    }
+
+    #[tokio::test]
+    async fn a_removed_or_moved_event_is_named() {
+        assert_eq!(
+            disagrees_after("DELETE FROM events WHERE position = 4").await,
+            Some(4)
+        );
+        let renumbered = "DELETE FROM events WHERE position = 3; \
+             UPDATE events SET position = position - 1 WHERE position > 3";
+        assert_eq!(disagrees_after(renumbered).await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn a_column_out_of_form_is_damage_with_its_position() {
+        let bed = three_events().await;
+        bed.tamper("DROP TRIGGER events_are_never_updated; UPDATE events SET leaf = x'00' WHERE position = 2")
+            .await
+            .unwrap();
+        let damage = bed.engine.event_at(2).await.unwrap_err();
+        assert_eq!(
+            damage.to_string(),
+            "stored data is damaged: column leaf at position 2"
+        );
+        assert!(bed.engine.event_at(3).await.is_ok());
+    }
+}

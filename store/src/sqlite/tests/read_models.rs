@@ -1,0 +1,357 @@
+use std::time::Duration;
+
+use super::*;
+use crate::model::{
+    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
+    Value,
+};
+
+static ITEMS: Model = Model {
+    name: "items",
+    version: 1,
+    columns: &[
+        Column {
+            name: "holder_id",
+            kind: ColumnKind::Uuid,
+        },
+        Column {
+            name: "status",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "urgent",
+            kind: ColumnKind::Bool,
+        },
+    ],
+    indexes: &[
+        Index {
+            columns: &["status"],
+            sparse: false,
+        },
+        Index {
+            columns: &["holder_id"],
+            sparse: true,
+        },
+        Index {
+            columns: &[],
+            sparse: false,
+        },
+    ],
+};
+
+async fn with_items(rows: Vec<Row>) -> Bed {
+    let bed = Bed::new().await;
+    bed.engine.create_model(&ITEMS).await.unwrap();
+    bed.engine.create_model(&ITEMS).await.unwrap();
+    assert!(
+        bed.engine
+            .project(&moving(Checkpoint::START, at(1), rows))
+            .await
+            .unwrap()
+    );
+    bed
+}
+
+fn at(position: u64) -> Checkpoint {
+    Checkpoint {
+        position,
+        hash: [u8::try_from(position).unwrap(); 32],
+    }
+}
+
+fn moving(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch<'static> {
+    ProjectionBatch {
+        projection: "live",
+        from,
+        to,
+        rows: vec![(&ITEMS, rows)],
+        parked: vec![],
+    }
+}
+
+fn item(n: u8, status: &str, urgent: bool) -> Row {
+    Row {
+        id: Uuid::from_u128(u128::from(n)),
+        tenant_id: tenant(),
+        patient_id: (n % 2 == 0).then(|| Uuid::from_u128(77).into()),
+        version: 1,
+        sort_key: vec![n, 0xff, n],
+        values: vec![
+            Value::uuid(urgent.then(|| Uuid::from_u128(5))),
+            Value::text(Some(status)),
+            Value::Bool(urgent),
+        ],
+        document: format!("{{\"n\": {n}}}"),
+        sealed: vec![n; 3],
+    }
+}
+
+fn four() -> Vec<Row> {
+    vec![
+        item(4, "open", true),
+        item(1, "open", false),
+        item(3, "held", true),
+        item(2, "done", false),
+    ]
+}
+
+fn query(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery<'static> {
+    ListQuery {
+        model: &ITEMS,
+        tenant_id: tenant(),
+        prefixes,
+        filters: vec![],
+        after: None,
+        from: None,
+        before: None,
+        limit: 10,
+    }
+}
+
+async fn listed(bed: &Bed, query: &ListQuery<'_>) -> Vec<u8> {
+    bed.engine
+        .list(query)
+        .await
+        .unwrap()
+        .iter()
+        .map(|it| it.sort_key[0])
+        .collect()
+}
+
+fn status(of: &str) -> Vec<(&'static str, Value)> {
+    vec![("status", Value::Text(of.to_owned()))]
+}
+
+mod when_rows_are_written {
+    use super::*;
+
+    #[tokio::test]
+    async fn they_come_back_whole() {
+        let bed = with_items(four()).await;
+        let ids: Vec<Uuid> = [2, 4, 99].map(Uuid::from_u128).to_vec();
+        let mut rows = bed.engine.rows(&ITEMS, &ids).await.unwrap();
+        rows.sort_by_key(|it| it.id);
+        assert_eq!(rows, [item(2, "done", false), item(4, "open", true)]);
+        assert!(bed.engine.rows(&ITEMS, &[]).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_next_version_replaces_them() {
+        let bed = with_items(four()).await;
+        let mut next = item(4, "done", false);
+        next.version = 2;
+        next.sort_key = vec![9];
+        assert!(
+            bed.engine
+                .project(&moving(at(1), at(2), vec![next.clone()]))
+                .await
+                .unwrap()
+        );
+        assert_eq!(bed.engine.rows(&ITEMS, &[next.id]).await.unwrap(), [next]);
+        assert_eq!(listed(&bed, &query(vec![status("open")])).await, [1]);
+    }
+
+    #[tokio::test]
+    async fn large_batches_are_whole() {
+        let rows: Vec<Row> = (0..600_u128)
+            .map(|n| Row {
+                id: Uuid::from_u128(n),
+                sort_key: n.to_be_bytes().to_vec(),
+                ..item(1, "open", true)
+            })
+            .collect();
+        let ids: Vec<Uuid> = rows.iter().map(|it| it.id).collect();
+        let bed = with_items(rows).await;
+        assert_eq!(bed.engine.rows(&ITEMS, &ids).await.unwrap().len(), 600);
+    }
+}
+
+mod when_the_checkpoint_was_moved {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_written() {
+        let bed = with_items(four()).await;
+        let late = |from| moving(from, at(9), vec![item(9, "late", false)]);
+        let other_hash = Checkpoint {
+            hash: [0xee; 32],
+            ..at(1)
+        };
+        for from in [Checkpoint::START, at(2), other_hash] {
+            assert!(!bed.engine.project(&late(from)).await.unwrap(), "{from:?}");
+        }
+        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(1));
+        assert!(
+            bed.engine
+                .rows(&ITEMS, &[Uuid::from_u128(9)])
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(bed.engine.project(&late(at(1))).await.unwrap());
+        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(9));
+    }
+
+    #[tokio::test]
+    async fn each_projection_has_its_own() {
+        let bed = with_items(vec![]).await;
+        assert_eq!(
+            bed.engine.checkpoint("shadow").await.unwrap(),
+            Checkpoint::START
+        );
+        let shadow = ProjectionBatch {
+            projection: "shadow",
+            ..moving(Checkpoint::START, at(7), vec![])
+        };
+        assert!(bed.engine.project(&shadow).await.unwrap());
+        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(1));
+        assert_eq!(bed.engine.checkpoint("shadow").await.unwrap(), at(7));
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_refused_leave_it_where_it_was() {
+        let bed = with_items(vec![]).await;
+        let mut writing = bed.engine.read.write().await.unwrap();
+        sqlx::query("DROP TABLE items_v1")
+            .execute(&mut *writing)
+            .await
+            .unwrap();
+        drop(writing);
+        let refused = bed.engine.project(&moving(at(1), at(2), four())).await;
+        assert!(
+            matches!(refused, Err(EngineError::Refused(_))),
+            "{refused:?}"
+        );
+        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(1));
+    }
+}
+
+#[tokio::test]
+async fn the_first_position_parked_stays() {
+    let bed = with_items(vec![]).await;
+    let parked = |position, reason: &str| Parked {
+        model: "items".to_owned(),
+        stream_id: stream(1),
+        position,
+        reason: reason.to_owned(),
+    };
+    for (n, it) in [parked(4, "first"), parked(6, "second")]
+        .into_iter()
+        .enumerate()
+    {
+        let from = at(n as u64 + 1);
+        let batch = ProjectionBatch {
+            parked: vec![it],
+            ..moving(from, at(from.position + 1), vec![])
+        };
+        assert!(bed.engine.project(&batch).await.unwrap());
+    }
+    assert_eq!(
+        bed.engine.parked("live").await.unwrap(),
+        [parked(4, "first")]
+    );
+    assert!(bed.engine.parked("shadow").await.unwrap().is_empty());
+}
+
+mod when_listed {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_union_of_prefixes_is_one_ordered_list() {
+        let bed = with_items(four()).await;
+        assert_eq!(listed(&bed, &query(vec![vec![]])).await, [1, 2, 3, 4]);
+        assert_eq!(
+            listed(&bed, &query(vec![status("open"), status("done")])).await,
+            [1, 2, 4]
+        );
+        assert!(listed(&bed, &query(vec![])).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn pages_follow_each_other_without_gap_or_repeat() {
+        let bed = with_items(four()).await;
+        let mut pages = Vec::new();
+        let mut page = ListQuery {
+            limit: 1,
+            ..query(vec![status("open"), status("done")])
+        };
+        while let Some(last) = bed.engine.list(&page).await.unwrap().pop() {
+            pages.push(last.sort_key[0]);
+            page.after = Some(last.sort_key);
+        }
+        assert_eq!(pages, [1, 2, 4]);
+    }
+
+    #[tokio::test]
+    async fn bounds_filters_and_tenants_hold() {
+        let bed = with_items(four()).await;
+        let everything = || query(vec![vec![]]);
+        let from = ListQuery {
+            from: Some(vec![2]),
+            before: Some(vec![4]),
+            ..everything()
+        };
+        assert_eq!(listed(&bed, &from).await, [2, 3]);
+        let is = |column, value| ListQuery {
+            filters: vec![Filter::Is(column, value)],
+            ..everything()
+        };
+        assert_eq!(listed(&bed, &is("urgent", Value::Bool(true))).await, [3, 4]);
+        assert_eq!(listed(&bed, &is("holder_id", Value::Null)).await, [1, 2]);
+        assert_eq!(
+            listed(&bed, &is("holder_id", Value::Uuid(Uuid::from_u128(5)))).await,
+            [3, 4]
+        );
+        let elsewhere = ListQuery {
+            tenant_id: Uuid::from_u128(1).into(),
+            ..everything()
+        };
+        assert!(listed(&bed, &elsewhere).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn contained_text_means_its_letters() {
+        let rows = vec![item(1, "50% Open_x", false), item(2, "50 open.x", false)];
+        let bed = with_items(rows).await;
+        let contains = |text: &str| ListQuery {
+            filters: vec![Filter::Contains("status", text.to_owned())],
+            ..query(vec![vec![]])
+        };
+        assert_eq!(listed(&bed, &contains("0% O")).await, [1]);
+        assert_eq!(listed(&bed, &contains("open")).await, [2]);
+        assert_eq!(listed(&bed, &contains("n_x")).await, [1]);
+    }
+}
+
+mod when_leased {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    #[tokio::test]
+    async fn one_holds_it_and_renews_it() {
+        let (bed, one, other) = (Bed::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
+        let lease = async |holder| bed.engine.lease("leader", holder, LONG).await.unwrap();
+        assert!(lease(one).await);
+        assert!(!lease(other).await);
+        assert!(lease(one).await);
+        bed.engine.release_lease("leader", other).await.unwrap();
+        assert!(!lease(other).await);
+        bed.engine.release_lease("leader", one).await.unwrap();
+        assert!(lease(other).await);
+        assert!(bed.engine.lease("another", one, LONG).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn one_that_ran_out_is_taken_over() {
+        let (bed, one, other) = (Bed::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
+        assert!(
+            bed.engine
+                .lease("leader", one, Duration::ZERO)
+                .await
+                .unwrap()
+        );
+        assert!(bed.engine.lease("leader", other, LONG).await.unwrap());
+        assert!(!bed.engine.lease("leader", one, LONG).await.unwrap());
+    }
+}

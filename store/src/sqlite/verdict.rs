@@ -1,0 +1,93 @@
+//! What becomes of each append of a batch, given what the log holds.
+
+use std::collections::HashMap;
+
+use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
+use uuid::Uuid;
+
+use crate::log::{Append, Batch, Claim, ClaimHeld, ClaimKey, Head, Verdict};
+
+/// By patient, the id of the key that stands.
+pub(super) type StandingKeys = HashMap<(TenantId, PatientId), Uuid>;
+
+/// All that a batch must know of the log, as it stands under the write lock.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) head: Head,
+    /// When the last event was recorded.
+    pub(super) recorded_at_ms: i64,
+    /// The checked streams that exist.
+    pub(super) versions: HashMap<StreamId, u64>,
+    /// The asked claims that are taken and not expired.
+    pub(super) held: HashMap<ClaimKey, ClaimHeld>,
+    /// Of appends that may have been sent before, the first events that stand under the very same id.
+    pub(super) standing: HashMap<EventId, Standing>,
+    /// The keys of the batch's new patients.
+    pub(super) standing_keys: StandingKeys,
+}
+
+/// An event that stands already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) position: u64,
+    pub(super) recorded_at_ms: i64,
+}
+
+/// One verdict an append, in order. No stream that is written stands in two appends, so each is decided by itself.
+pub(super) fn decide(batch: &Batch<'_>, look: &Look) -> Vec<Verdict> {
+    batch
+        .appends
+        .iter()
+        .map(|it| verdict(&it.append, look, batch.resend))
+        .collect()
+}
+
+/// The first that applies, in this order on both engines.
+fn verdict(append: &Append, look: &Look, resend: bool) -> Verdict {
+    already_written(append, look)
+        .or_else(|| claimed(append, look, resend))
+        .or_else(|| patient_key_exists(append, look))
+        .or_else(|| conflict(append, look))
+        .unwrap_or(Verdict::Written)
+}
+
+fn already_written(append: &Append, look: &Look) -> Option<Verdict> {
+    let Standing {
+        position,
+        recorded_at_ms,
+    } = *look.standing.get(&append.events.first()?.event_id)?;
+    Some(Verdict::AlreadyWritten {
+        first_position: position,
+        recorded_at_ms,
+    })
+}
+
+fn claimed(append: &Append, look: &Look, resend: bool) -> Option<Verdict> {
+    // Claims without events have no event id to be known by; on a resend, the very same claim is the earlier sending's.
+    let may_be_ours = resend && append.events.is_empty();
+    let taken = |claim: &Claim| {
+        let held = look.held.get(&claim.key).copied()?;
+        (!may_be_ours || held != claim.held).then_some(held)
+    };
+    append
+        .claims
+        .iter()
+        .find_map(taken)
+        .map(|held| Verdict::Claimed { held })
+}
+
+fn patient_key_exists(append: &Append, look: &Look) -> Option<Verdict> {
+    let other = append.patient_keys.iter().any(|new| {
+        let standing = look.standing_keys.get(&(new.tenant_id, new.patient_id));
+        standing.is_some_and(|key_id| *key_id != new.wrapped.key_id)
+    });
+    other.then_some(Verdict::PatientKeyExists)
+}
+
+fn conflict(append: &Append, look: &Look) -> Option<Verdict> {
+    append.checks.iter().find_map(|check| {
+        let actual = look.versions.get(&check.stream_id).copied().unwrap_or(0);
+        let stream_id = check.stream_id;
+        (actual != check.expected).then_some(Verdict::Conflict { stream_id, actual })
+    })
+}
