@@ -14,6 +14,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod log;
 pub mod model;
+pub mod postgres;
 mod sql;
 pub mod tail;
 
