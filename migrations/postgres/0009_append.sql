@@ -197,3 +197,6 @@ BEGIN
     WHERE kinds[append] = 0
     ON CONFLICT (tenant, patient) DO NOTHING;
 END $$;
+
+REVOKE ALL ON FUNCTION log_append FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION log_append TO roentgen_server;

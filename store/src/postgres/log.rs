@@ -182,3 +182,6 @@ impl Names {
         new
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,6 @@ fn value(columns: &Columns<'_>, n: usize, column: &Column) -> Result<Value, Engi
         ColumnKind::Bool => Value::Bool(columns.bytes(n, column.name)? == [1]),
     })
 }
+
+#[cfg(test)]
+mod tests;

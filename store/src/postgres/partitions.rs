@@ -62,3 +62,6 @@ impl Ahead {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

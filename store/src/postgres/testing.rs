@@ -1,7 +1,6 @@
 //! A database per test, on a real server.
 
 use std::ops::Deref;
-use std::sync::Arc;
 
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sqlx::{Connection as _, PgConnection};
@@ -16,9 +15,9 @@ use crate::log::{Append, Batch, BatchOutcome, Check, NewEvent, Prepared, Verdict
 
 pub(super) const TENANT: Uuid = Uuid::from_u128(7);
 
-/// A migrated database; `drop_database` ends it.
+/// A migrated database, dropped with this.
 pub(super) struct Database {
-    engine: Arc<Postgres>,
+    engine: Postgres,
     name: String,
     server: String,
 }
@@ -31,13 +30,27 @@ impl Deref for Database {
     }
 }
 
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                run(&mut connect(&server).await, &drop).await.unwrap();
+            });
+        });
+        dropping.join().unwrap();
+    }
+}
+
 impl Database {
     pub(super) async fn create() -> Self {
         let server = std::env::var("ROENTGEN_TEST_POSTGRES")
             .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/postgres".to_owned());
         let name = format!("roentgen_test_{}", fresh_id().simple());
         run(&mut connect(&server).await, &format!("CREATE DATABASE {name}")).await.unwrap();
-        let engine = Arc::new(Postgres::connect(&url(&server, &name)).unwrap());
+        let engine = Postgres::connect(&url(&server, &name)).unwrap();
         engine.migrate().await.unwrap();
         Self { engine, name, server }
     }
@@ -63,12 +76,6 @@ impl Database {
     /// A connection with the server's rights.
     pub(super) async fn server(&self) -> PgConnection {
         self.doors.server().await.unwrap()
-    }
-
-    pub(super) async fn drop_database(self) {
-        self.engine.close().await;
-        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        run(&mut connect(&self.server).await, &drop).await.unwrap();
     }
 
     pub(super) async fn write(&self, appends: &[Prepared]) -> BatchOutcome {

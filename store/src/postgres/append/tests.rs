@@ -50,7 +50,6 @@ async fn the_database_links_as_the_chain_does() {
     assert_eq!(page.events.len(), 4);
     assert_eq!(later.before, Head { position: 3, hash: page.events[2].hash });
     assert_eq!(database.head().await.unwrap(), Head { position: 4, hash: previous });
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -69,7 +68,6 @@ async fn what_is_stored_is_what_was_given() {
     assert_eq!(stored.tenant_id, event.tenant_id);
     assert_eq!(stored.leaf, given.leaves[0]);
     assert_eq!(stored.recorded_at_ms, outcome.recorded_at_ms);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -89,7 +87,6 @@ async fn a_conflict_leaves_nothing_and_costs_no_position() {
     assert_eq!(database.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
     assert_eq!(database.patient_keys(&[patient]).await.unwrap(), [None]);
     assert_eq!(database.first_disagreement().await.unwrap(), None);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -103,7 +100,6 @@ async fn the_first_failing_check_is_named() {
     ];
     let named = Verdict::Conflict { stream_id: checks[1].stream_id, actual: 0 };
     assert_eq!(database.write(&[assertion(checks)]).await.verdicts, [named]);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -118,7 +114,6 @@ async fn several_appends_assert_one_stream() {
     let outcome = database.write(&[&appends[..], &[assertion(vec![asserted])]].concat()).await;
     assert_eq!(outcome.verdicts, [Verdict::Written; 3]);
     assert_eq!(database.head().await.unwrap().position, 3);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -144,7 +139,6 @@ async fn a_taken_claim_says_what_it_holds_until_it_expires() {
     assert_eq!(outcome.verdicts, [Verdict::Claimed { held: first.held }, Verdict::Written]);
     assert_eq!(database.claim(again.key, now).await.unwrap(), Some(again.held));
     assert_eq!(database.head().await.unwrap().position, 2);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -157,7 +151,6 @@ async fn expired_claims_are_forgotten_some_at_a_time() {
     assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 1);
     assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 0);
     assert!(database.claim(ClaimKey([4; 32]), 0).await.unwrap().is_some());
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -172,7 +165,6 @@ async fn a_patient_gets_one_key() {
     let keys = database.patient_keys(&ask).await.unwrap();
     let ids = keys.iter().map(|it| it.as_ref().map(|key| key.key_id.as_u128()));
     assert_eq!(ids.collect::<Vec<_>>(), [Some(30), None, Some(10)]);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -196,7 +188,6 @@ async fn weightier_verdicts_win() {
     let again = database.send(&[first], true).await.unwrap();
     let found = Verdict::AlreadyWritten { first_position: 1, recorded_at_ms: again.recorded_at_ms };
     assert!(matches!(again.verdicts[0], Verdict::AlreadyWritten { first_position: 1, .. }), "{found:?}");
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -221,7 +212,6 @@ async fn a_resend_finds_its_own_and_writes_the_rest() {
     let conflict =
         Verdict::Conflict { stream_id: foreign.append.checks[0].stream_id, actual: 2 };
     assert_eq!(database.send(&[foreign], true).await.unwrap().verdicts, [conflict]);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -239,7 +229,6 @@ async fn a_resend_without_events_finds_its_claim() {
     let held = sent.append.claims[0].held;
     assert_eq!(database.send(&[other], true).await.unwrap().verdicts, [Verdict::Claimed { held }]);
     assert_eq!(database.write(&[sent]).await.verdicts, [Verdict::Claimed { held }]);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -255,7 +244,6 @@ async fn time_does_not_go_back() {
     run(&mut owner, &ahead).await.unwrap();
     let outcome = database.write(&[to(stream(), 0, 1)]).await;
     assert_eq!(outcome.recorded_at_ms, future);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -267,7 +255,6 @@ async fn an_event_that_is_no_json_is_refused_with_its_batch() {
     assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
     database.fill(1).await;
     assert_eq!(database.head().await.unwrap().position, 1);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -283,7 +270,6 @@ async fn an_event_without_a_check_is_refused() {
         let refused = database.send(&[bad], false).await;
         assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
     }
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -302,7 +288,6 @@ async fn a_killed_connection_is_broken_once_and_replaced() {
     let broken = database.send(std::slice::from_ref(&lost), false).await;
     assert!(matches!(broken, Err(EngineError::Broken(_))), "{broken:?}");
     assert_eq!(database.send(&[lost], true).await.unwrap().verdicts, [Verdict::Written]);
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -317,7 +302,6 @@ async fn a_held_lock_means_unavailable() {
     assert!(matches!(waiting, Err(EngineError::Unavailable(_))), "{waiting:?}");
     run(&mut owner, "SELECT pg_advisory_unlock_all()").await.unwrap();
     database.fill(1).await;
-    database.drop_database().await;
 }
 
 #[tokio::test]
@@ -336,5 +320,4 @@ async fn nodes_write_one_dense_log() {
     assert!((1..=120).eq(page.events.iter().map(|it| it.position)));
     assert_eq!(database.first_disagreement().await.unwrap(), None);
     other.close().await;
-    database.drop_database().await;
 }
