@@ -9,7 +9,7 @@
 --   capacity       the first position that no partition is known to hold, or 0
 --
 -- The answer has one element an append, null where the verdict has no use for it. Verdicts, the weightier first:
---   4 written before  (resend only)  positions (of its first event; where it has none, the next free one), recordeds
+--   4 written before  (resend only)  positions (of its first event; the head where it has none), recordeds
 --   2 a claim is taken               request_hashes, streams, versions, expires
 --   3 a patient has a key
 --   1 a stream is elsewhere          streams, versions
@@ -57,6 +57,9 @@ BEGIN
     END IF;
     base := coalesce(base, 0);
     base_hash := coalesce(base_hash, decode(repeat('00', 32), 'hex'));
+    IF octet_length(base_hash) <> 32 THEN
+        RAISE EXCEPTION 'the link at position % is damaged', base USING ERRCODE = 'data_corrupted';
+    END IF;
     recorded := greatest(now_ms, recorded);
 
     kinds := array_fill(0, ARRAY[appends]);
@@ -121,7 +124,7 @@ BEGIN
                 FROM unnest(event_append, event_stream, event_version, event_ids)
                      WITH ORDINALITY AS c(append, stream, version, id, n)
                 UNION ALL
-                SELECT append, n, base + 1
+                SELECT append, n, base
                 FROM unnest(claim_append, claim_key, claim_request, claim_stream, claim_version,
                             claim_expires)
                      WITH ORDINALITY AS c(append, key, request, stream, version, expires, n)

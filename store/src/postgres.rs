@@ -42,8 +42,13 @@ use connect::Doors;
 /// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(13);
 
-const DIALECT: Dialect =
-    Dialect { schema: "read.", uuid: "uuid", bool: "boolean", bytes: "bytea", int: "bigint" };
+const DIALECT: Dialect = Dialect {
+    schema: "read.",
+    uuid: "uuid",
+    bool: "boolean",
+    bytes: "bytea",
+    int: "bigint",
+};
 
 /// A PostgreSQL database, version 14 or later.
 #[derive(Debug)]
@@ -82,7 +87,11 @@ impl Postgres {
         statement: Statement<'_>,
         mut decode: impl FnMut(&PgRow) -> Result<T, EngineError>,
     ) -> Result<Vec<T>, EngineError> {
-        let mut connection = self.readers.acquire().await.map_err(EngineError::Unavailable)?;
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
             let mut decoded = Vec::new();
@@ -100,7 +109,11 @@ impl Postgres {
 
     /// Runs one writing statement, which commits by itself. Returns how many rows it wrote.
     async fn execute(&self, statement: Statement<'_>) -> Result<u64, EngineError> {
-        let mut connection = self.readers.acquire().await.map_err(EngineError::Unavailable)?;
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
         let answer =
             tokio::time::timeout(ANSWER_TIMEOUT, statement.execute(&mut *connection)).await;
         let done = answer.unwrap_or_else(|_| {
@@ -134,7 +147,9 @@ impl Engine for Postgres {
     }
 
     async fn ping(&self) -> Result<(), EngineError> {
-        self.fetch(sqlx::query("SELECT 1"), |_| Ok(())).await.map(drop)
+        self.fetch(sqlx::query("SELECT 1"), |_| Ok(()))
+            .await
+            .map(drop)
     }
 
     async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {

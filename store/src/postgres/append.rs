@@ -38,7 +38,10 @@ impl Appending {
 impl Postgres {
     /// The connection is put back only when the answer is in: whoever drops the call drops the connection, and with it
     /// an answer that nobody waits for.
-    pub(super) async fn append_batch(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+    pub(super) async fn append_batch(
+        &self,
+        batch: &Batch<'_>,
+    ) -> Result<BatchOutcome, EngineError> {
         let arguments = Arguments::of(batch)?;
         let mut appending = self.appending.lock().await;
         let mut connection = match appending.connection.take() {
@@ -63,7 +66,11 @@ impl Postgres {
         let outcome = answer.outcome(batch)?;
         let head = answer.base + written(batch, &outcome);
         self.head_at_least.store(head, Ordering::Relaxed);
-        if appending.ahead.keep(&mut connection, head, answer.capacity).await {
+        if appending
+            .ahead
+            .keep(&mut connection, head, answer.capacity)
+            .await
+        {
             appending.connection = Some(connection);
         }
         Ok(outcome)
@@ -117,7 +124,10 @@ impl Answer {
         let verdicts = (0..self.kinds.len()).map(|n| self.verdict(n));
         Ok(BatchOutcome {
             verdicts: verdicts.collect::<Option<_>>().ok_or(Damage::Answer)?,
-            before: Head { position: self.base, hash: self.base_hash },
+            before: Head {
+                position: self.base,
+                hash: self.base_hash,
+            },
             recorded_at_ms: self.recorded_at_ms,
         })
     }
@@ -129,7 +139,9 @@ impl Answer {
                 stream_id: self.stream(n)?,
                 actual: count_at(&self.versions, n)?,
             }),
-            2 => Some(Verdict::Claimed { held: self.held(n)? }),
+            2 => Some(Verdict::Claimed {
+                held: self.held(n)?,
+            }),
             3 => Some(Verdict::PatientKeyExists),
             4 => Some(Verdict::AlreadyWritten {
                 first_position: count_at(&self.positions, n)?,

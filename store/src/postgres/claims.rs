@@ -56,18 +56,27 @@ impl Postgres {
             .bind(ids);
         self.fetch(statement, |row| {
             let columns = Columns::of(row);
-            let Some(key_id) = columns.maybe_uuid(0, "key_id")? else { return Ok(None) };
-            Ok(Some(WrappedKey { key_id, wrapped: columns.bytes(1, "wrapped")?.to_owned() }))
+            let Some(key_id) = columns.maybe_uuid(0, "key_id")? else {
+                return Ok(None);
+            };
+            Ok(Some(WrappedKey {
+                key_id,
+                wrapped: columns.bytes(1, "wrapped")?.to_owned(),
+            }))
         })
         .await
     }
 
     pub(super) async fn fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.execute(sqlx::query(MASTER_KEY).bind(candidate)).await?;
+        self.execute(sqlx::query(MASTER_KEY).bind(candidate))
+            .await?;
         let known = self.fetch(sqlx::query(MASTER_KEY_KNOWN), |row| {
             Ok(Columns::of(row).bytes(0, "value")?.to_owned())
         });
-        Ok(known.await?.pop().ok_or(Damage::Column { column: "value", position: 0 })?)
+        Ok(known.await?.pop().ok_or(Damage::Column {
+            column: "value",
+            position: 0,
+        })?)
     }
 
     pub(super) async fn take_lease(
@@ -90,6 +99,8 @@ impl Postgres {
         holder: Uuid,
     ) -> Result<(), EngineError> {
         let statement = sqlx::query("DELETE FROM read.leases WHERE name = $1 AND holder = $2");
-        self.execute(statement.bind(name).bind(holder)).await.map(drop)
+        self.execute(statement.bind(name).bind(holder))
+            .await
+            .map(drop)
     }
 }

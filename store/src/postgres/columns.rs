@@ -22,13 +22,23 @@ impl<'r> Columns<'r> {
     }
 
     pub(super) fn damaged(&self, column: &'static str) -> EngineError {
-        Damage::Column { column, position: self.position }.into()
+        Damage::Column {
+            column,
+            position: self.position,
+        }
+        .into()
     }
 
     /// `None` where the column is null.
-    pub(super) fn maybe_bytes(&self, index: usize, name: &'static str) -> Decoded<Option<&'r [u8]>> {
-        let value: PgValueRef<'r> =
-            self.row.try_get_raw(index).map_err(|_| self.damaged(name))?;
+    pub(super) fn maybe_bytes(
+        &self,
+        index: usize,
+        name: &'static str,
+    ) -> Decoded<Option<&'r [u8]>> {
+        let value: PgValueRef<'r> = self
+            .row
+            .try_get_raw(index)
+            .map_err(|_| self.damaged(name))?;
         if value.is_null() {
             return Ok(None);
         }
@@ -36,11 +46,14 @@ impl<'r> Columns<'r> {
     }
 
     pub(super) fn bytes(&self, index: usize, name: &'static str) -> Decoded<&'r [u8]> {
-        self.maybe_bytes(index, name)?.ok_or_else(|| self.damaged(name))
+        self.maybe_bytes(index, name)?
+            .ok_or_else(|| self.damaged(name))
     }
 
     fn fixed<const N: usize>(&self, index: usize, name: &'static str) -> Decoded<[u8; N]> {
-        self.bytes(index, name)?.try_into().map_err(|_| self.damaged(name))
+        self.bytes(index, name)?
+            .try_into()
+            .map_err(|_| self.damaged(name))
     }
 
     pub(super) fn digest(&self, index: usize, name: &'static str) -> Decoded<Digest> {
@@ -52,8 +65,12 @@ impl<'r> Columns<'r> {
     }
 
     pub(super) fn maybe_uuid(&self, index: usize, name: &'static str) -> Decoded<Option<Uuid>> {
-        let Some(bytes) = self.maybe_bytes(index, name)? else { return Ok(None) };
-        Uuid::from_slice(bytes).map(Some).map_err(|_| self.damaged(name))
+        let Some(bytes) = self.maybe_bytes(index, name)? else {
+            return Ok(None);
+        };
+        Uuid::from_slice(bytes)
+            .map(Some)
+            .map_err(|_| self.damaged(name))
     }
 
     pub(super) fn text(&self, index: usize, name: &'static str) -> Decoded<&'r str> {

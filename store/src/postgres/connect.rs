@@ -73,7 +73,10 @@ impl Doors {
 
     /// What projectors write can be written again: their commits do not wait for the disk.
     pub(super) fn projectors(&self) -> PgPool {
-        pool(2, self.server.clone().options([("synchronous_commit", "off")]))
+        pool(
+            2,
+            self.server.clone().options([("synchronous_commit", "off")]),
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Row as _};
 
 use crate::chain::GENESIS;
 use crate::engine::MAX_SCAN;
-use crate::error::EngineError;
+use crate::error::{Damage, EngineError};
 use crate::log::{Head, LogFilter, LogPage, StoredEvent};
 
 use super::columns::{Columns, stored};
@@ -18,7 +18,10 @@ use super::{Postgres, Statement, failure};
 const HEAD: &str =
     "SELECT position, hash FROM events WHERE position >= $1 ORDER BY position DESC LIMIT 1";
 
-const AT: &str = concat!(include_str!("queries/events_select.sql"), "WHERE position = $1");
+const AT: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    "WHERE position = $1"
+);
 
 const OF_STREAM: &str = concat!(
     include_str!("queries/events_select.sql"),
@@ -49,29 +52,48 @@ const AT_LENGTH: &str = "SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_m
     SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = on";
 
 impl Postgres {
-    /// Looked for from where it is known to have been; a log that was restored to an earlier point has nothing there.
     pub(super) async fn last_event(&self) -> Result<Head, EngineError> {
-        let at_least = self.head_at_least.load(Ordering::Relaxed);
-        let mut head = self.head_from(at_least).await?;
-        if head.is_none() && at_least > 0 {
-            head = self.head_from(0).await?;
-        }
-        let head = head.unwrap_or(Head { position: 0, hash: GENESIS });
-        self.head_at_least.store(head.position, Ordering::Relaxed);
-        Ok(head)
+        let Some((position, hash)) = self.last_link().await? else {
+            return Ok(Head {
+                position: 0,
+                hash: GENESIS,
+            });
+        };
+        let hash = hash.try_into().map_err(|_| Damage::Column {
+            column: "hash",
+            position,
+        })?;
+        Ok(Head { position, hash })
     }
 
-    async fn head_from(&self, at_least: u64) -> Result<Option<Head>, EngineError> {
+    /// Looked for from where it is known to have been; a log that was restored to an earlier point has nothing there.
+    async fn last_link(&self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+        let at_least = self.head_at_least.load(Ordering::Relaxed);
+        let mut link = self.last_link_from(at_least).await?;
+        if link.is_none() && at_least > 0 {
+            link = self.last_link_from(0).await?;
+        }
+        let position = link.as_ref().map_or(0, |it| it.0);
+        self.head_at_least.store(position, Ordering::Relaxed);
+        Ok(link)
+    }
+
+    async fn last_link_from(&self, at_least: u64) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
         let found = self.fetch(sqlx::query(HEAD).bind(stored(at_least)), |row| {
-            let mut columns = Columns::of(row);
-            columns.position = columns.count(0, "position")?;
-            Ok(Head { position: columns.position, hash: columns.digest(1, "hash")? })
+            let columns = Columns::of(row);
+            Ok((
+                columns.count(0, "position")?,
+                columns.bytes(1, "hash")?.to_owned(),
+            ))
         });
         Ok(found.await?.pop())
     }
 
     pub(super) async fn event(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
-        Ok(self.events(sqlx::query(AT).bind(stored(position))).await?.pop())
+        Ok(self
+            .events(sqlx::query(AT).bind(stored(position)))
+            .await?
+            .pop())
     }
 
     pub(super) async fn events_of(
@@ -96,11 +118,15 @@ impl Postgres {
         filter: &LogFilter,
     ) -> Result<LogPage, EngineError> {
         let until = after.saturating_add(MAX_SCAN);
-        let head = self.last_event().await?.position;
+        let head = self.last_link().await?.map_or(0, |it| it.0);
         let events = self.events(page(after, until, limit, filter)).await?;
         let last = events.last().map_or(after, |it| it.position);
         let full = events.len() as u64 >= u64::from(limit);
-        let scanned_to = if full { last } else { last.max(until.min(head)) };
+        let scanned_to = if full {
+            last
+        } else {
+            last.max(until.min(head))
+        };
         Ok(LogPage { events, scanned_to })
     }
 
@@ -110,9 +136,16 @@ impl Postgres {
     }
 
     pub(super) async fn disagreement(&self) -> Result<Option<u64>, EngineError> {
-        let mut connection = self.readers.acquire().await.map_err(EngineError::Unavailable)?;
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
         let mut snapshot = connection.begin().await.map_err(failure::of_read)?;
-        sqlx::raw_sql(AT_LENGTH).execute(&mut *snapshot).await.map_err(failure::of_read)?;
+        sqlx::raw_sql(AT_LENGTH)
+            .execute(&mut *snapshot)
+            .await
+            .map_err(failure::of_read)?;
         let first: Option<i64> = sqlx::query(include_str!("queries/events_disagree.sql"))
             .fetch_one(&mut *snapshot)
             .await
@@ -137,7 +170,11 @@ fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_>
         .bind(types)
         .bind(filter.stream_type.as_deref())
         .bind(filter.patient_id.map(|it| it.to_string()));
-    let statement = if let Some(owner) = owner { statement.bind(owner) } else { statement };
+    let statement = if let Some(owner) = owner {
+        statement.bind(owner)
+    } else {
+        statement
+    };
     match filter.stream_id {
         Some(_) => statement.bind(filter.tenant_id.map(TenantId::as_uuid)),
         None => statement,

@@ -24,9 +24,16 @@ const ONE_AT_A_TIME: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_tim
 
 impl Postgres {
     pub(super) async fn create_table(&self, model: &Model) -> Result<(), EngineError> {
-        let mut connection = self.readers.acquire().await.map_err(EngineError::Unavailable)?;
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
         let mut ddl = connection.begin().await.map_err(failure::of_write)?;
-        sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *ddl).await.map_err(failure::of_write)?;
+        sqlx::raw_sql(ONE_AT_A_TIME)
+            .execute(&mut *ddl)
+            .await
+            .map_err(failure::of_write)?;
         for statement in DIALECT.create_model(model) {
             let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
             done.map_err(failure::of_write)?;
@@ -68,12 +75,18 @@ impl Postgres {
             Dialect::columns(model),
             DIALECT.table(model)
         );
-        self.fetch(sqlx::query(composed(sql)).bind(ids), |row| decode(model, row)).await
+        self.fetch(sqlx::query(composed(sql)).bind(ids), |row| {
+            decode(model, row)
+        })
+        .await
     }
 
     pub(super) async fn list_rows(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
         let list = DIALECT.list(query);
-        let statement = list.args.into_iter().fold(sqlx::query(composed(list.sql)), bind);
+        let statement = list
+            .args
+            .into_iter()
+            .fold(sqlx::query(composed(list.sql)), bind);
         self.fetch(statement, |row| decode(query.model, row)).await
     }
 }
@@ -100,7 +113,9 @@ fn decode(model: &Model, row: &PgRow) -> Result<Row, EngineError> {
         sort_key: columns.bytes(4, "sort_key")?.to_owned(),
         document: columns.text(5, "document")?.to_owned(),
         sealed: columns.bytes(6, "sealed")?.to_owned(),
-        values: own.map(|(n, column)| value(&columns, n, column)).collect::<Result<_, _>>()?,
+        values: own
+            .map(|(n, column)| value(&columns, n, column))
+            .collect::<Result<_, _>>()?,
     })
 }
 

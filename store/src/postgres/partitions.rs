@@ -54,7 +54,9 @@ impl Ahead {
     }
 
     async fn look(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let Some(last) = sqlx::query(LAST).fetch_optional(connection).await? else { return Ok(()) };
+        let Some(last) = sqlx::query(LAST).fetch_optional(connection).await? else {
+            return Ok(());
+        };
         let first = last.try_get::<i64, _>(0)?.unsigned_abs();
         self.capacity = last.try_get::<i64, _>(1)?.unsigned_abs();
         self.size = self.capacity - first;

@@ -20,7 +20,11 @@ impl Postgres {
         &self,
         batch: &ProjectionBatch<'_>,
     ) -> Result<bool, EngineError> {
-        let mut connection = self.projectors.acquire().await.map_err(EngineError::Unavailable)?;
+        let mut connection = self
+            .projectors
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
         answer.unwrap_or_else(|_| {
             drop(connection.detach());
@@ -48,7 +52,10 @@ async fn write(
         return Ok(false);
     }
     for statement in statements {
-        statement.execute(&mut *transaction).await.map_err(failure::of_read)?;
+        statement
+            .execute(&mut *transaction)
+            .await
+            .map_err(failure::of_read)?;
     }
     transaction.commit().await.map_err(failure::of_write)?;
     Ok(true)
@@ -66,24 +73,66 @@ fn move_checkpoint<'q>(batch: &'q ProjectionBatch<'_>) -> Statement<'q> {
 fn park<'q>(projection: &'q str, parked: &'q [Parked]) -> Statement<'q> {
     sqlx::query(PARK)
         .bind(projection)
-        .bind(parked.iter().map(|it| it.model.as_str()).collect::<Vec<_>>())
-        .bind(parked.iter().map(|it| it.stream_id.as_uuid()).collect::<Vec<_>>())
-        .bind(parked.iter().map(|it| stored(it.position)).collect::<Vec<_>>())
-        .bind(parked.iter().map(|it| it.reason.as_str()).collect::<Vec<_>>())
+        .bind(
+            parked
+                .iter()
+                .map(|it| it.model.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            parked
+                .iter()
+                .map(|it| it.stream_id.as_uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            parked
+                .iter()
+                .map(|it| stored(it.position))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            parked
+                .iter()
+                .map(|it| it.reason.as_str())
+                .collect::<Vec<_>>(),
+        )
 }
 
 /// All rows of a model as one statement with an array a column.
 fn upsert<'q>(model: &Model, rows: &'q [Row]) -> Result<Statement<'q>, EngineError> {
     let mut statement = sqlx::query(composed(upsert_sql(model)))
         .bind(rows.iter().map(|it| it.id).collect::<Vec<_>>())
-        .bind(rows.iter().map(|it| it.tenant_id.as_uuid()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|it| it.patient_id.map(PatientId::as_uuid)).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|it| it.tenant_id.as_uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|it| it.patient_id.map(PatientId::as_uuid))
+                .collect::<Vec<_>>(),
+        )
         .bind(rows.iter().map(|it| stored(it.version)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|it| it.sort_key.as_slice()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|it| it.document.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|it| it.sealed.as_slice()).collect::<Vec<_>>());
+        .bind(
+            rows.iter()
+                .map(|it| it.sort_key.as_slice())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|it| it.document.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|it| it.sealed.as_slice())
+                .collect::<Vec<_>>(),
+        );
     for (n, column) in model.columns.iter().enumerate() {
-        let values = rows.iter().map(|row| row.values.get(n).unwrap_or(&Value::Null));
+        let values = rows
+            .iter()
+            .map(|row| row.values.get(n).unwrap_or(&Value::Null));
         statement = bind_column(statement, column, values)?;
     }
     Ok(statement)
@@ -91,12 +140,17 @@ fn upsert<'q>(model: &Model, rows: &'q [Row]) -> Result<Statement<'q>, EngineErr
 
 fn upsert_sql(model: &Model) -> String {
     let columns = Dialect::columns(model);
-    let own = (8..).zip(model.columns).map(|(n, Column { kind, .. })| match kind {
-        ColumnKind::Uuid => format!(", ${n}::uuid[]"),
-        ColumnKind::Text => format!(", ${n}::text[]"),
-        ColumnKind::Bool => format!(", ${n}::boolean[]"),
-    });
-    let changed = columns.split(", ").skip(1).map(|it| format!("{it} = excluded.{it}"));
+    let own = (8..)
+        .zip(model.columns)
+        .map(|(n, Column { kind, .. })| match kind {
+            ColumnKind::Uuid => format!(", ${n}::uuid[]"),
+            ColumnKind::Text => format!(", ${n}::text[]"),
+            ColumnKind::Bool => format!(", ${n}::boolean[]"),
+        });
+    let changed = columns
+        .split(", ")
+        .skip(1)
+        .map(|it| format!("{it} = excluded.{it}"));
     format!(
         "INSERT INTO {} ({columns}) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], \
          $4::bigint[], $5::bytea[], $6::text[], $7::bytea[]{}) ON CONFLICT (id) DO UPDATE SET {}",
@@ -111,11 +165,26 @@ fn bind_column<'q>(
     column: &Column,
     values: impl Iterator<Item = &'q Value>,
 ) -> Result<Statement<'q>, EngineError> {
-    let wrong = || Damage::Column { column: column.name, position: 0 }.into();
+    let wrong = || {
+        Damage::Column {
+            column: column.name,
+            position: 0,
+        }
+        .into()
+    };
     let bound = match column.kind {
-        ColumnKind::Uuid => values.map(uuid).collect::<Option<Vec<_>>>().map(|it| statement.bind(it)),
-        ColumnKind::Text => values.map(text).collect::<Option<Vec<_>>>().map(|it| statement.bind(it)),
-        ColumnKind::Bool => values.map(bool).collect::<Option<Vec<_>>>().map(|it| statement.bind(it)),
+        ColumnKind::Uuid => values
+            .map(uuid)
+            .collect::<Option<Vec<_>>>()
+            .map(|it| statement.bind(it)),
+        ColumnKind::Text => values
+            .map(text)
+            .collect::<Option<Vec<_>>>()
+            .map(|it| statement.bind(it)),
+        ColumnKind::Bool => values
+            .map(bool)
+            .collect::<Option<Vec<_>>>()
+            .map(|it| statement.bind(it)),
     };
     bound.ok_or_else(wrong)
 }

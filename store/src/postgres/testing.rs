@@ -34,7 +34,10 @@ impl Drop for Database {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let drop = format!("DROP DATABASE {name} WITH (FORCE)");
                 run(&mut connect(&server).await, &drop).await.unwrap();
@@ -49,17 +52,27 @@ impl Database {
         let server = std::env::var("ROENTGEN_TEST_POSTGRES")
             .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/postgres".to_owned());
         let name = format!("roentgen_test_{}", fresh_id().simple());
-        run(&mut connect(&server).await, &format!("CREATE DATABASE {name}")).await.unwrap();
+        run(
+            &mut connect(&server).await,
+            &format!("CREATE DATABASE {name}"),
+        )
+        .await
+        .unwrap();
         let engine = Postgres::connect(&url(&server, &name)).unwrap();
         engine.migrate().await.unwrap();
-        Self { engine, name, server }
+        Self {
+            engine,
+            name,
+            server,
+        }
     }
 
     /// One with small partitions.
     pub(super) async fn with_partitions_of(size: u32) -> Self {
         let database = Self::create().await;
         let owner = &mut database.owner().await;
-        let size = format!("INSERT INTO meta VALUES ('partition_size', convert_to('{size}', 'UTF8'))");
+        let size =
+            format!("INSERT INTO meta VALUES ('partition_size', convert_to('{size}', 'UTF8'))");
         run(owner, &size).await.unwrap();
         database
     }
@@ -87,15 +100,25 @@ impl Database {
         appends: &[Prepared],
         resend: bool,
     ) -> Result<BatchOutcome, EngineError> {
-        self.append(&Batch { appends: appends.iter().collect(), resend }).await
+        self.append(&Batch {
+            appends: appends.iter().collect(),
+            resend,
+        })
+        .await
     }
 
     /// Appends one event to each of `count` new streams.
     pub(super) async fn fill(&self, count: usize) -> Vec<StreamId> {
         let appends: Vec<_> = (0..count).map(|_| to(stream(), 0, 1)).collect();
         let outcome = self.write(&appends).await;
-        assert!(outcome.verdicts.iter().all(|it| *it == Verdict::Written), "{outcome:?}");
-        appends.iter().map(|it| it.append.checks[0].stream_id).collect()
+        assert!(
+            outcome.verdicts.iter().all(|it| *it == Verdict::Written),
+            "{outcome:?}"
+        );
+        appends
+            .iter()
+            .map(|it| it.append.checks[0].stream_id)
+            .collect()
     }
 }
 
@@ -105,24 +128,38 @@ fn url(server: &str, name: &str) -> String {
 }
 
 async fn connect(url: &str) -> PgConnection {
-    PgConnection::connect(url).await.expect("tests need a PostgreSQL server")
+    PgConnection::connect(url)
+        .await
+        .expect("tests need a PostgreSQL server")
 }
 
 pub(super) async fn run(connection: &mut PgConnection, sql: &str) -> sqlx::Result<u64> {
-    let done = sqlx::raw_sql(composed(sql.to_owned())).execute(connection).await?;
+    let done = sqlx::raw_sql(composed(sql.to_owned()))
+        .execute(connection)
+        .await?;
     Ok(done.rows_affected())
 }
 
 /// The statement's first column, as text, a line a row.
 pub(super) async fn ask(connection: &mut PgConnection, sql: &str) -> String {
-    let rows: Vec<(Option<String>,)> =
-        sqlx::query_as(composed(sql.to_owned())).fetch_all(connection).await.unwrap();
-    rows.into_iter().map(|it| it.0.unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    let rows: Vec<(Option<String>,)> = sqlx::query_as(composed(sql.to_owned()))
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    rows.into_iter()
+        .map(|it| it.0.unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 pub(super) async fn sqlstate_of(connection: &mut PgConnection, sql: &str) -> String {
     let error = run(connection, sql).await.unwrap_err();
-    error.as_database_error().unwrap().code().unwrap().into_owned()
+    error
+        .as_database_error()
+        .unwrap()
+        .code()
+        .unwrap()
+        .into_owned()
 }
 
 pub(super) fn stream() -> StreamId {
@@ -146,8 +183,17 @@ pub(super) fn event(stream_id: StreamId, version: u64) -> NewEvent {
 
 /// An append of `count` events to one stream that is at `expected`.
 pub(super) fn to(stream_id: StreamId, expected: u64, count: u64) -> Prepared {
-    let events = (1..=count).map(|n| event(stream_id, expected + n)).collect();
-    prepare(Append { checks: vec![Check { stream_id, expected }], events, ..Append::default() })
+    let events = (1..=count)
+        .map(|n| event(stream_id, expected + n))
+        .collect();
+    prepare(Append {
+        checks: vec![Check {
+            stream_id,
+            expected,
+        }],
+        events,
+        ..Append::default()
+    })
 }
 
 pub(super) fn prepare(append: Append) -> Prepared {

@@ -78,11 +78,18 @@ impl<'a> Arguments<'a> {
         let before = self.events.append.len();
         let mut covered = 0;
         for check in &append.checks {
-            covered +=
-                self.checks.push(number, check.stream_id, check.expected, &append.events, before)?;
+            covered += self.checks.push(
+                number,
+                check.stream_id,
+                check.expected,
+                &append.events,
+                before,
+            )?;
         }
         if covered != append.events.len() || prepared.leaves.len() != append.events.len() {
-            return Err(failure::unsayable("an event has no check, two of them, or no leaf"));
+            return Err(failure::unsayable(
+                "an event has no check, two of them, or no leaf",
+            ));
         }
         for claim in &append.claims {
             self.claims.push(number, claim);
@@ -104,7 +111,8 @@ impl<'a> Arguments<'a> {
             .bind(i32::try_from(batch.appends.len()).unwrap_or(i32::MAX))
             .bind(stored(at_least))
             .bind(stored(capacity));
-        self.events.bind(self.keys.bind(self.claims.bind(self.checks.bind(call))))
+        self.events
+            .bind(self.keys.bind(self.claims.bind(self.checks.bind(call))))
     }
 }
 
@@ -121,10 +129,15 @@ impl Checks {
         let mut first = None;
         let mut last = None;
         let mut version = expected;
-        for (place, event) in (before + 1..).zip(events).filter(|it| it.1.stream_id == stream) {
+        for (place, event) in (before + 1..)
+            .zip(events)
+            .filter(|it| it.1.stream_id == stream)
+        {
             version += 1;
             if event.version != version {
-                return Err(failure::unsayable("a stream's events are not at consecutive versions"));
+                return Err(failure::unsayable(
+                    "a stream's events are not at consecutive versions",
+                ));
             }
             first = first.or(Some((place, event)));
             last = Some(place);
@@ -132,8 +145,10 @@ impl Checks {
         let place = |it: usize| i32::try_from(it).unwrap_or(i32::MAX);
         self.append.push(number);
         self.stream.push(stream.as_uuid());
-        self.stream_type.push(first.map(|(_, event)| event.stream_type));
-        self.tenant.push(first.map(|(_, event)| event.tenant_id.as_uuid()));
+        self.stream_type
+            .push(first.map(|(_, event)| event.stream_type));
+        self.tenant
+            .push(first.map(|(_, event)| event.tenant_id.as_uuid()));
         self.expected.push(stored(expected));
         self.version.push(first.map(|_| stored(version)));
         self.first.push(first.map(|(it, _)| place(it)));
@@ -200,7 +215,8 @@ impl<'a> Events<'a> {
         self.version.push(stored(event.version));
         self.id.push(event.event_id.as_uuid());
         self.event_type.push(event.event_type);
-        self.schema.push(i32::try_from(event.schema_version).unwrap_or(i32::MAX));
+        self.schema
+            .push(i32::try_from(event.schema_version).unwrap_or(i32::MAX));
         self.payload.push(&event.payload);
         self.sealed.push(&event.sealed);
         self.metadata.push(&event.metadata);

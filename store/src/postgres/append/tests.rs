@@ -9,9 +9,16 @@ use crate::log::{
 use crate::postgres::testing::{Database, TENANT, event, prepare, run, stream, to};
 
 fn claim(key: u8, expires_at_ms: i64) -> Claim {
-    let held =
-        ClaimHeld { request_hash: [key; 32], stream_id: stream(), version: 1, expires_at_ms };
-    Claim { key: ClaimKey([key; 32]), held }
+    let held = ClaimHeld {
+        request_hash: [key; 32],
+        stream_id: stream(),
+        version: 1,
+        expires_at_ms,
+    };
+    Claim {
+        key: ClaimKey([key; 32]),
+        held,
+    }
 }
 
 fn claiming(mut prepared: Prepared, claim: Claim) -> Prepared {
@@ -20,7 +27,10 @@ fn claiming(mut prepared: Prepared, claim: Claim) -> Prepared {
 }
 
 fn assertion(checks: Vec<Check>) -> Prepared {
-    prepare(Append { checks, ..Append::default() })
+    prepare(Append {
+        checks,
+        ..Append::default()
+    })
 }
 
 fn keyed(patient: u128, key_id: u128) -> Prepared {
@@ -28,7 +38,10 @@ fn keyed(patient: u128, key_id: u128) -> Prepared {
     prepared.append.patient_keys.push(NewPatientKey {
         tenant_id: TENANT.into(),
         patient_id: uuid::Uuid::from_u128(patient).into(),
-        wrapped: WrappedKey { key_id: uuid::Uuid::from_u128(key_id), wrapped: vec![9; 60] },
+        wrapped: WrappedKey {
+            key_id: uuid::Uuid::from_u128(key_id),
+            wrapped: vec![9; 60],
+        },
     });
     prepared
 }
@@ -36,20 +49,43 @@ fn keyed(patient: u128, key_id: u128) -> Prepared {
 #[tokio::test]
 async fn the_database_links_as_the_chain_does() {
     let database = Database::create().await;
-    let outcome = database.write(&[to(stream(), 0, 2), to(stream(), 0, 1)]).await;
-    assert_eq!(outcome.before, Head { position: 0, hash: GENESIS });
+    let outcome = database
+        .write(&[to(stream(), 0, 2), to(stream(), 0, 1)])
+        .await;
+    assert_eq!(
+        outcome.before,
+        Head {
+            position: 0,
+            hash: GENESIS
+        }
+    );
     let later = database.write(&[to(stream(), 0, 1)]).await;
 
     let page = database.page(0, 10, &LogFilter::default()).await.unwrap();
     let mut previous = GENESIS;
     for (n, event) in (1..).zip(&page.events) {
         assert_eq!(event.position, n);
-        assert_eq!(event.hash, link(&previous, n, event.recorded_at_ms, &event.leaf));
+        assert_eq!(
+            event.hash,
+            link(&previous, n, event.recorded_at_ms, &event.leaf)
+        );
         previous = event.hash;
     }
     assert_eq!(page.events.len(), 4);
-    assert_eq!(later.before, Head { position: 3, hash: page.events[2].hash });
-    assert_eq!(database.head().await.unwrap(), Head { position: 4, hash: previous });
+    assert_eq!(
+        later.before,
+        Head {
+            position: 3,
+            hash: page.events[2].hash
+        }
+    );
+    assert_eq!(
+        database.head().await.unwrap(),
+        Head {
+            position: 4,
+            hash: previous
+        }
+    );
 }
 
 #[tokio::test]
@@ -76,13 +112,24 @@ async fn a_conflict_leaves_nothing_and_costs_no_position() {
     let taken = database.fill(1).await[0];
     let patient = (TENANT.into(), uuid::Uuid::from_u128(1).into());
     let mut loser = keyed(1, 2);
-    loser.append.checks.push(Check { stream_id: taken, expected: 0 });
+    loser.append.checks.push(Check {
+        stream_id: taken,
+        expected: 0,
+    });
     loser.append.claims.push(claim(1, i64::MAX));
 
-    let outcome = database.write(&[to(stream(), 0, 1), loser, to(taken, 1, 2)]).await;
+    let outcome = database
+        .write(&[to(stream(), 0, 1), loser, to(taken, 1, 2)])
+        .await;
 
-    let conflict = Verdict::Conflict { stream_id: taken, actual: 1 };
-    assert_eq!(outcome.verdicts, [Verdict::Written, conflict, Verdict::Written]);
+    let conflict = Verdict::Conflict {
+        stream_id: taken,
+        actual: 1,
+    };
+    assert_eq!(
+        outcome.verdicts,
+        [Verdict::Written, conflict, Verdict::Written]
+    );
     assert_eq!(database.head().await.unwrap().position, 4);
     assert_eq!(database.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
     assert_eq!(database.patient_keys(&[patient]).await.unwrap(), [None]);
@@ -94,24 +141,41 @@ async fn the_first_failing_check_is_named() {
     let database = Database::create().await;
     let there = database.fill(1).await[0];
     let checks = vec![
-        Check { stream_id: there, expected: 1 },
-        Check { stream_id: stream(), expected: 5 },
-        Check { stream_id: there, expected: 9 },
+        Check {
+            stream_id: there,
+            expected: 1,
+        },
+        Check {
+            stream_id: stream(),
+            expected: 5,
+        },
+        Check {
+            stream_id: there,
+            expected: 9,
+        },
     ];
-    let named = Verdict::Conflict { stream_id: checks[1].stream_id, actual: 0 };
+    let named = Verdict::Conflict {
+        stream_id: checks[1].stream_id,
+        actual: 0,
+    };
     assert_eq!(database.write(&[assertion(checks)]).await.verdicts, [named]);
 }
 
 #[tokio::test]
 async fn several_appends_assert_one_stream() {
     let database = Database::create().await;
-    let asserted = Check { stream_id: database.fill(1).await[0], expected: 1 };
+    let asserted = Check {
+        stream_id: database.fill(1).await[0],
+        expected: 1,
+    };
     let appends = [(); 2].map(|()| {
         let mut prepared = to(stream(), 0, 1);
         prepared.append.checks.push(asserted);
         prepared
     });
-    let outcome = database.write(&[&appends[..], &[assertion(vec![asserted])]].concat()).await;
+    let outcome = database
+        .write(&[&appends[..], &[assertion(vec![asserted])]].concat())
+        .await;
     assert_eq!(outcome.verdicts, [Verdict::Written; 3]);
     assert_eq!(database.head().await.unwrap().position, 3);
 }
@@ -123,10 +187,16 @@ async fn a_taken_claim_says_what_it_holds_until_it_expires() {
     let first = claim(1, now + 600_000);
     let brief = claim(2, now - 1);
     let outcome = database
-        .write(&[claiming(to(stream(), 0, 1), first), claiming(assertion(vec![]), brief)])
+        .write(&[
+            claiming(to(stream(), 0, 1), first),
+            claiming(assertion(vec![]), brief),
+        ])
         .await;
     assert_eq!(outcome.verdicts, [Verdict::Written; 2]);
-    assert_eq!(database.claim(first.key, now).await.unwrap(), Some(first.held));
+    assert_eq!(
+        database.claim(first.key, now).await.unwrap(),
+        Some(first.held)
+    );
     assert_eq!(database.claim(brief.key, now).await.unwrap(), None);
 
     let again = claim(2, now + 600_000);
@@ -136,8 +206,14 @@ async fn a_taken_claim_says_what_it_holds_until_it_expires() {
             claiming(to(stream(), 0, 1), again),
         ])
         .await;
-    assert_eq!(outcome.verdicts, [Verdict::Claimed { held: first.held }, Verdict::Written]);
-    assert_eq!(database.claim(again.key, now).await.unwrap(), Some(again.held));
+    assert_eq!(
+        outcome.verdicts,
+        [Verdict::Claimed { held: first.held }, Verdict::Written]
+    );
+    assert_eq!(
+        database.claim(again.key, now).await.unwrap(),
+        Some(again.held)
+    );
     assert_eq!(database.head().await.unwrap().position, 2);
 }
 
@@ -150,7 +226,13 @@ async fn expired_claims_are_forgotten_some_at_a_time() {
     assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 2);
     assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 1);
     assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 0);
-    assert!(database.claim(ClaimKey([4; 32]), 0).await.unwrap().is_some());
+    assert!(
+        database
+            .claim(ClaimKey([4; 32]), 0)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -159,11 +241,16 @@ async fn a_patient_gets_one_key() {
     let outcome = database.write(&[keyed(1, 10), keyed(2, 20)]).await;
     assert_eq!(outcome.verdicts, [Verdict::Written; 2]);
     let outcome = database.write(&[keyed(1, 11), keyed(3, 30)]).await;
-    assert_eq!(outcome.verdicts, [Verdict::PatientKeyExists, Verdict::Written]);
+    assert_eq!(
+        outcome.verdicts,
+        [Verdict::PatientKeyExists, Verdict::Written]
+    );
 
     let ask = [3, 4, 1].map(|n| (TENANT.into(), uuid::Uuid::from_u128(n).into()));
     let keys = database.patient_keys(&ask).await.unwrap();
-    let ids = keys.iter().map(|it| it.as_ref().map(|key| key.key_id.as_u128()));
+    let ids = keys
+        .iter()
+        .map(|it| it.as_ref().map(|key| key.key_id.as_u128()));
     assert_eq!(ids.collect::<Vec<_>>(), [Some(30), None, Some(10)]);
 }
 
@@ -176,24 +263,39 @@ async fn weightier_verdicts_win() {
     database.write(std::slice::from_ref(&first)).await;
 
     let at_odds = |mut prepared: Prepared| {
-        prepared.append.checks.push(Check { stream_id: stream(), expected: 9 });
+        prepared.append.checks.push(Check {
+            stream_id: stream(),
+            expected: 9,
+        });
         prepared
     };
     let all = at_odds(claiming(keyed(1, 11), claim(1, 0)));
     let outcome = database.write(&[all]).await;
     assert_eq!(outcome.verdicts, [Verdict::Claimed { held: taken.held }]);
-    assert_eq!(database.write(&[at_odds(keyed(1, 11))]).await.verdicts, [
-        Verdict::PatientKeyExists
-    ]);
+    assert_eq!(
+        database.write(&[at_odds(keyed(1, 11))]).await.verdicts,
+        [Verdict::PatientKeyExists]
+    );
     let again = database.send(&[first], true).await.unwrap();
-    let found = Verdict::AlreadyWritten { first_position: 1, recorded_at_ms: again.recorded_at_ms };
-    assert!(matches!(again.verdicts[0], Verdict::AlreadyWritten { first_position: 1, .. }), "{found:?}");
+    assert!(
+        matches!(
+            again.verdicts[0],
+            Verdict::AlreadyWritten {
+                first_position: 1,
+                ..
+            }
+        ),
+        "{again:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_resend_finds_its_own_and_writes_the_rest() {
     let database = Database::with_partitions_of(3).await;
-    let sent = [to(stream(), 0, 2), claiming(to(stream(), 0, 3), claim(1, i64::MAX))];
+    let sent = [
+        to(stream(), 0, 2),
+        claiming(to(stream(), 0, 3), claim(1, i64::MAX)),
+    ];
     let first = database.write(&sent).await;
     database.fill(4).await;
 
@@ -209,26 +311,46 @@ async fn a_resend_finds_its_own_and_writes_the_rest() {
     assert_eq!(outcome.verdicts, [already(1), already(3), Verdict::Written]);
     assert_eq!(outcome.before.position, 9);
     assert_eq!(database.head().await.unwrap().position, 10);
-    let conflict =
-        Verdict::Conflict { stream_id: foreign.append.checks[0].stream_id, actual: 2 };
-    assert_eq!(database.send(&[foreign], true).await.unwrap().verdicts, [conflict]);
+    let conflict = Verdict::Conflict {
+        stream_id: foreign.append.checks[0].stream_id,
+        actual: 2,
+    };
+    assert_eq!(
+        database.send(&[foreign], true).await.unwrap().verdicts,
+        [conflict]
+    );
 }
 
 #[tokio::test]
 async fn a_resend_without_events_finds_its_claim() {
     let database = Database::create().await;
     database.fill(1).await;
+    let head = database.event_at(1).await.unwrap().unwrap();
     let sent = claiming(assertion(vec![]), claim(1, i64::MAX));
     let other = claiming(assertion(vec![]), claim(1, i64::MAX));
-    assert_eq!(database.write(std::slice::from_ref(&sent)).await.verdicts, [Verdict::Written]);
+    assert_eq!(
+        database.write(std::slice::from_ref(&sent)).await.verdicts,
+        [Verdict::Written]
+    );
 
-    let again = database.send(std::slice::from_ref(&sent), true).await.unwrap();
-    let already =
-        Verdict::AlreadyWritten { first_position: 2, recorded_at_ms: again.recorded_at_ms };
+    let again = database
+        .send(std::slice::from_ref(&sent), true)
+        .await
+        .unwrap();
+    let already = Verdict::AlreadyWritten {
+        first_position: 1,
+        recorded_at_ms: head.recorded_at_ms,
+    };
     assert_eq!(again.verdicts, [already]);
     let held = sent.append.claims[0].held;
-    assert_eq!(database.send(&[other], true).await.unwrap().verdicts, [Verdict::Claimed { held }]);
-    assert_eq!(database.write(&[sent]).await.verdicts, [Verdict::Claimed { held }]);
+    assert_eq!(
+        database.send(&[other], true).await.unwrap().verdicts,
+        [Verdict::Claimed { held }]
+    );
+    assert_eq!(
+        database.write(&[sent]).await.verdicts,
+        [Verdict::Claimed { held }]
+    );
 }
 
 #[tokio::test]
@@ -252,7 +374,10 @@ async fn an_event_that_is_no_json_is_refused_with_its_batch() {
     let mut bad = to(stream(), 0, 1);
     bad.append.events[0].payload = "{".to_owned();
     let refused = database.send(&[to(stream(), 0, 1), bad], false).await;
-    assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(EngineError::Refused(_))),
+        "{refused:?}"
+    );
     database.fill(1).await;
     assert_eq!(database.head().await.unwrap().position, 1);
 }
@@ -260,15 +385,28 @@ async fn an_event_that_is_no_json_is_refused_with_its_batch() {
 #[tokio::test]
 async fn an_event_without_a_check_is_refused() {
     let database = Database::create().await;
-    let unchecked = prepare(Append { events: vec![event(stream(), 1)], ..Append::default() });
+    let unchecked = prepare(Append {
+        events: vec![event(stream(), 1)],
+        ..Append::default()
+    });
     let gap = {
         let stream_id = stream();
-        let checks = vec![Check { stream_id, expected: 0 }];
-        prepare(Append { checks, events: vec![event(stream_id, 2)], ..Append::default() })
+        let checks = vec![Check {
+            stream_id,
+            expected: 0,
+        }];
+        prepare(Append {
+            checks,
+            events: vec![event(stream_id, 2)],
+            ..Append::default()
+        })
     };
     for bad in [unchecked, gap] {
         let refused = database.send(&[bad], false).await;
-        assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(EngineError::Refused(_))),
+            "{refused:?}"
+        );
     }
 }
 
@@ -287,7 +425,10 @@ async fn a_killed_connection_is_broken_once_and_replaced() {
     let lost = to(stream(), 0, 1);
     let broken = database.send(std::slice::from_ref(&lost), false).await;
     assert!(matches!(broken, Err(EngineError::Broken(_))), "{broken:?}");
-    assert_eq!(database.send(&[lost], true).await.unwrap().verdicts, [Verdict::Written]);
+    assert_eq!(
+        database.send(&[lost], true).await.unwrap().verdicts,
+        [Verdict::Written]
+    );
 }
 
 #[tokio::test]
@@ -295,12 +436,20 @@ async fn a_held_lock_means_unavailable() {
     let database = Database::create().await;
     database.fill(1).await;
     let mut owner = database.owner().await;
-    run(&mut owner, "SELECT pg_advisory_lock(hashtextextended('roentgen.append', 0))")
+    run(
+        &mut owner,
+        "SELECT pg_advisory_lock(hashtextextended('roentgen.append', 0))",
+    )
+    .await
+    .unwrap();
+    let waiting = database.send(&[to(stream(), 0, 1)], false).await;
+    assert!(
+        matches!(waiting, Err(EngineError::Unavailable(_))),
+        "{waiting:?}"
+    );
+    run(&mut owner, "SELECT pg_advisory_unlock_all()")
         .await
         .unwrap();
-    let waiting = database.send(&[to(stream(), 0, 1)], false).await;
-    assert!(matches!(waiting, Err(EngineError::Unavailable(_))), "{waiting:?}");
-    run(&mut owner, "SELECT pg_advisory_unlock_all()").await.unwrap();
     database.fill(1).await;
 }
 
@@ -311,7 +460,10 @@ async fn nodes_write_one_dense_log() {
     let write = async |engine: &crate::postgres::Postgres| {
         for _ in 0..20 {
             let appends = [to(stream(), 0, 1), to(fresh_id().into(), 0, 2)];
-            let batch = crate::log::Batch { appends: appends.iter().collect(), resend: false };
+            let batch = crate::log::Batch {
+                appends: appends.iter().collect(),
+                resend: false,
+            };
             engine.append(&batch).await.unwrap();
         }
     };
