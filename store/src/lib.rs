@@ -17,10 +17,11 @@ pub mod lifecycle;
 pub mod log;
 pub mod model;
 pub mod open;
+pub mod postgres;
 pub mod projector;
 mod sql;
-pub mod streams;
 pub mod sqlite;
+pub mod streams;
 pub mod tail;
 pub mod verify;
 

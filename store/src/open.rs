@@ -42,7 +42,7 @@ impl Database {
     pub async fn connect(&self) -> Result<Arc<dyn Engine>, EngineError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
-            Self::Postgres(url) => Arc::new(Postgres::connect(url).await?),
+            Self::Postgres(url) => Arc::new(Postgres::connect(url)?),
         })
     }
 }

@@ -1,0 +1,245 @@
+//! PostgreSQL: the engine for many nodes.
+//!
+//! Appends have one connection of their own, on which each batch is one autocommit call of `log_append`; reads and
+//! projections have a small pool each. All of them work as the role `roentgen_server`, which may read and add events
+//! and nothing else; migrations alone work as the owner of the database.
+
+mod append;
+mod claims;
+mod columns;
+mod connect;
+mod failure;
+mod log;
+mod models;
+mod partitions;
+mod project;
+#[cfg(test)]
+mod testing;
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::log::{
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
+};
+use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::sql::Dialect;
+
+use append::Appending;
+use connect::Doors;
+
+/// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(13);
+
+const DIALECT: Dialect = Dialect {
+    schema: "read.",
+    uuid: "uuid",
+    bool: "boolean",
+    bytes: "bytea",
+    int: "bigint",
+};
+
+/// A PostgreSQL database, version 14 or later.
+#[derive(Debug)]
+pub struct Postgres {
+    doors: Doors,
+    readers: PgPool,
+    projectors: PgPool,
+    appending: Mutex<Appending>,
+    /// A position the log is known to have reached: from there the head is looked for.
+    head_at_least: AtomicU64,
+}
+
+type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+impl Postgres {
+    /// The database that `url` names (`postgres://...`). Connects when first asked something, so that this succeeds
+    /// while the database is away; it must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` where the URL cannot be read.
+    pub fn connect(url: &str) -> Result<Self, EngineError> {
+        let doors = Doors::parse(url)?;
+        Ok(Self {
+            readers: doors.readers(),
+            projectors: doors.projectors(),
+            doors,
+            appending: Mutex::default(),
+            head_at_least: AtomicU64::new(0),
+        })
+    }
+
+    /// Runs one reading statement and decodes its rows as they come.
+    async fn fetch<T>(
+        &self,
+        statement: Statement<'_>,
+        mut decode: impl FnMut(&PgRow) -> Result<T, EngineError>,
+    ) -> Result<Vec<T>, EngineError> {
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
+            let mut rows = statement.fetch(&mut *connection);
+            let mut decoded = Vec::new();
+            while let Some(row) = rows.try_next().await.map_err(failure::of_read)? {
+                decoded.push(decode(&row)?);
+            }
+            Ok(decoded)
+        })
+        .await;
+        answer.unwrap_or_else(|_| {
+            drop(connection.detach());
+            Err(EngineError::Unavailable(failure::timed_out()))
+        })
+    }
+
+    /// Runs one writing statement, which commits by itself. Returns how many rows it wrote.
+    async fn execute(&self, statement: Statement<'_>) -> Result<u64, EngineError> {
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let answer =
+            tokio::time::timeout(ANSWER_TIMEOUT, statement.execute(&mut *connection)).await;
+        let done = answer.unwrap_or_else(|_| {
+            drop(connection.detach());
+            Err(failure::timed_out())
+        });
+        Ok(done.map_err(failure::of_write)?.rows_affected())
+    }
+
+    async fn run_migrations(&self) -> Result<(), EngineError> {
+        let owner = self.doors.owner();
+        // A node of the release before may start while the next one's migrations are in: each says what it sees.
+        let mut migrations = sqlx::migrate!("../migrations/postgres");
+        migrations.set_ignore_missing(true);
+        let done = migrations.run(&owner).await;
+        owner.close().await;
+        done.map_err(failure::of_migration)
+    }
+}
+
+/// The one place where a statement is not written down beforehand: [`crate::sql`] and [`models`] put statements
+/// together from a [`Model`]'s `&'static str`s and placeholders, never from what a caller says.
+fn composed(sql: String) -> SqlStr {
+    AssertSqlSafe(sql).into_sql_str()
+}
+
+#[async_trait]
+impl Engine for Postgres {
+    async fn migrate(&self) -> Result<(), EngineError> {
+        self.run_migrations().await
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.fetch(sqlx::query("SELECT 1"), |_| Ok(()))
+            .await
+            .map(drop)
+    }
+
+    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+        self.append_batch(batch).await
+    }
+
+    async fn head(&self) -> Result<Head, EngineError> {
+        self.last_event().await
+    }
+
+    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
+        self.event(position).await
+    }
+
+    async fn stream(
+        &self,
+        stream_id: StreamId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        self.events_of(stream_id, after_version, limit).await
+    }
+
+    async fn page(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &LogFilter,
+    ) -> Result<LogPage, EngineError> {
+        self.log_page(after, limit, filter).await
+    }
+
+    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
+        self.disagreement().await
+    }
+
+    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {
+        self.held_claim(key, now_ms).await
+    }
+
+    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+        self.forget_claims(now_ms, limit).await
+    }
+
+    async fn patient_keys(
+        &self,
+        patients: &[(TenantId, PatientId)],
+    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+        self.keys_of(patients).await
+    }
+
+    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.fingerprint(candidate).await
+    }
+
+    async fn create_model(&self, model: &Model) -> Result<(), EngineError> {
+        self.create_table(model).await
+    }
+
+    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError> {
+        self.checkpoint_of(projection).await
+    }
+
+    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+        self.rows_by_id(model, ids).await
+    }
+
+    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+        self.write_projection(batch).await
+    }
+
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
+        self.list_rows(query).await
+    }
+
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
+        self.parked_by(projection).await
+    }
+
+    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {
+        self.take_lease(name, holder, ttl).await
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError> {
+        self.give_lease_back(name, holder).await
+    }
+
+    async fn close(&self) {
+        self.appending.lock().await.close().await;
+        self.readers.close().await;
+        self.projectors.close().await;
+    }
+}

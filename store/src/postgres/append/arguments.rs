@@ -1,0 +1,240 @@
+//! A batch as columns: one array a column, each row with the number, from 1, of the append it belongs to.
+
+use roentgen_domain::ids::StreamId;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::error::EngineError;
+use crate::log::{Batch, Claim, NewEvent, NewPatientKey, Prepared};
+use crate::postgres::columns::stored;
+use crate::postgres::{Statement, failure};
+
+#[derive(Default)]
+pub(super) struct Arguments<'a> {
+    checks: Checks,
+    claims: Claims<'a>,
+    keys: Keys<'a>,
+    events: Events<'a>,
+}
+
+#[derive(Default)]
+struct Checks {
+    append: Vec<i32>,
+    stream: Vec<Uuid>,
+    stream_type: Vec<Option<&'static str>>,
+    tenant: Vec<Option<Uuid>>,
+    expected: Vec<i64>,
+    version: Vec<Option<i64>>,
+    first: Vec<Option<i32>>,
+    last: Vec<Option<i32>>,
+}
+
+#[derive(Default)]
+struct Claims<'a> {
+    append: Vec<i32>,
+    key: Vec<&'a [u8]>,
+    request: Vec<&'a [u8]>,
+    stream: Vec<Uuid>,
+    version: Vec<i64>,
+    expires: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Keys<'a> {
+    append: Vec<i32>,
+    tenant: Vec<Uuid>,
+    patient: Vec<Uuid>,
+    id: Vec<Uuid>,
+    wrapped: Vec<&'a [u8]>,
+}
+
+#[derive(Default)]
+struct Events<'a> {
+    append: Vec<i32>,
+    tenant: Vec<Uuid>,
+    stream_type: Vec<&'static str>,
+    stream: Vec<Uuid>,
+    version: Vec<i64>,
+    id: Vec<Uuid>,
+    event_type: Vec<&'static str>,
+    schema: Vec<i32>,
+    payload: Vec<&'a str>,
+    sealed: Vec<&'a [u8]>,
+    metadata: Vec<&'a str>,
+    leaf: Vec<&'a [u8]>,
+}
+
+impl<'a> Arguments<'a> {
+    pub(super) fn of(batch: &Batch<'a>) -> Result<Self, EngineError> {
+        let mut arguments = Self::default();
+        for (number, prepared) in (1..).zip(batch.appends.iter().copied()) {
+            arguments.push(number, prepared)?;
+        }
+        Ok(arguments)
+    }
+
+    fn push(&mut self, number: i32, prepared: &'a Prepared) -> Result<(), EngineError> {
+        let append = &prepared.append;
+        let before = self.events.append.len();
+        let mut covered = 0;
+        for check in &append.checks {
+            covered += self.checks.push(
+                number,
+                check.stream_id,
+                check.expected,
+                &append.events,
+                before,
+            )?;
+        }
+        if covered != append.events.len() || prepared.leaves.len() != append.events.len() {
+            return Err(failure::unsayable(
+                "an event has no check, two of them, or no leaf",
+            ));
+        }
+        for claim in &append.claims {
+            self.claims.push(number, claim);
+        }
+        for key in &append.patient_keys {
+            self.keys.push(number, key);
+        }
+        for (event, leaf) in append.events.iter().zip(&prepared.leaves) {
+            self.events.push(number, event, leaf);
+        }
+        Ok(())
+    }
+
+    /// In the order of `queries/log_append.sql`.
+    pub(super) fn bind(self, batch: &Batch<'_>, at_least: u64, capacity: u64) -> Statement<'a> {
+        let call = sqlx::query(include_str!("../queries/log_append.sql"))
+            .bind(clock::now_ms())
+            .bind(batch.resend)
+            .bind(i32::try_from(batch.appends.len()).unwrap_or(i32::MAX))
+            .bind(stored(at_least))
+            .bind(stored(capacity));
+        self.events
+            .bind(self.keys.bind(self.claims.bind(self.checks.bind(call))))
+    }
+}
+
+impl Checks {
+    /// Returns how many of the append's events are the stream's. `before` events stand before them in the batch.
+    fn push(
+        &mut self,
+        number: i32,
+        stream: StreamId,
+        expected: u64,
+        events: &[NewEvent],
+        before: usize,
+    ) -> Result<usize, EngineError> {
+        let mut first = None;
+        let mut last = None;
+        let mut version = expected;
+        for (place, event) in (before + 1..)
+            .zip(events)
+            .filter(|it| it.1.stream_id == stream)
+        {
+            version += 1;
+            if event.version != version {
+                return Err(failure::unsayable(
+                    "a stream's events are not at consecutive versions",
+                ));
+            }
+            first = first.or(Some((place, event)));
+            last = Some(place);
+        }
+        let place = |it: usize| i32::try_from(it).unwrap_or(i32::MAX);
+        self.append.push(number);
+        self.stream.push(stream.as_uuid());
+        self.stream_type
+            .push(first.map(|(_, event)| event.stream_type));
+        self.tenant
+            .push(first.map(|(_, event)| event.tenant_id.as_uuid()));
+        self.expected.push(stored(expected));
+        self.version.push(first.map(|_| stored(version)));
+        self.first.push(first.map(|(it, _)| place(it)));
+        self.last.push(last.map(place));
+        usize::try_from(version - expected).map_err(|_| failure::unsayable("too many events"))
+    }
+
+    fn bind(self, call: Statement<'_>) -> Statement<'_> {
+        call.bind(self.append)
+            .bind(self.stream)
+            .bind(self.stream_type)
+            .bind(self.tenant)
+            .bind(self.expected)
+            .bind(self.version)
+            .bind(self.first)
+            .bind(self.last)
+    }
+}
+
+impl<'a> Claims<'a> {
+    fn push(&mut self, number: i32, claim: &'a Claim) {
+        self.append.push(number);
+        self.key.push(&claim.key.0);
+        self.request.push(&claim.held.request_hash);
+        self.stream.push(claim.held.stream_id.as_uuid());
+        self.version.push(stored(claim.held.version));
+        self.expires.push(claim.held.expires_at_ms);
+    }
+
+    fn bind(self, call: Statement<'a>) -> Statement<'a> {
+        call.bind(self.append)
+            .bind(self.key)
+            .bind(self.request)
+            .bind(self.stream)
+            .bind(self.version)
+            .bind(self.expires)
+    }
+}
+
+impl<'a> Keys<'a> {
+    fn push(&mut self, number: i32, key: &'a NewPatientKey) {
+        self.append.push(number);
+        self.tenant.push(key.tenant_id.as_uuid());
+        self.patient.push(key.patient_id.as_uuid());
+        self.id.push(key.wrapped.key_id);
+        self.wrapped.push(&key.wrapped.wrapped);
+    }
+
+    fn bind(self, call: Statement<'a>) -> Statement<'a> {
+        call.bind(self.append)
+            .bind(self.tenant)
+            .bind(self.patient)
+            .bind(self.id)
+            .bind(self.wrapped)
+    }
+}
+
+impl<'a> Events<'a> {
+    fn push(&mut self, number: i32, event: &'a NewEvent, leaf: &'a [u8]) {
+        self.append.push(number);
+        self.tenant.push(event.tenant_id.as_uuid());
+        self.stream_type.push(event.stream_type);
+        self.stream.push(event.stream_id.as_uuid());
+        self.version.push(stored(event.version));
+        self.id.push(event.event_id.as_uuid());
+        self.event_type.push(event.event_type);
+        self.schema
+            .push(i32::try_from(event.schema_version).unwrap_or(i32::MAX));
+        self.payload.push(&event.payload);
+        self.sealed.push(&event.sealed);
+        self.metadata.push(&event.metadata);
+        self.leaf.push(leaf);
+    }
+
+    fn bind(self, call: Statement<'a>) -> Statement<'a> {
+        call.bind(self.append)
+            .bind(self.tenant)
+            .bind(self.stream_type)
+            .bind(self.stream)
+            .bind(self.version)
+            .bind(self.id)
+            .bind(self.event_type)
+            .bind(self.schema)
+            .bind(self.payload)
+            .bind(self.sealed)
+            .bind(self.metadata)
+            .bind(self.leaf)
+    }
+}

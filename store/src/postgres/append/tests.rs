@@ -1,0 +1,475 @@
+use crate::chain::{GENESIS, link};
+use crate::clock::{fresh_id, now_ms};
+use crate::engine::Engine as _;
+use crate::error::EngineError;
+use crate::log::{
+    Append, Check, Claim, ClaimHeld, ClaimKey, Head, LogFilter, NewPatientKey, Prepared, Verdict,
+    WrappedKey,
+};
+use crate::postgres::testing::{Database, TENANT, event, prepare, run, stream, to};
+
+fn claim(key: u8, expires_at_ms: i64) -> Claim {
+    let held = ClaimHeld {
+        request_hash: [key; 32],
+        stream_id: stream(),
+        version: 1,
+        expires_at_ms,
+    };
+    Claim {
+        key: ClaimKey([key; 32]),
+        held,
+    }
+}
+
+fn claiming(mut prepared: Prepared, claim: Claim) -> Prepared {
+    prepared.append.claims.push(claim);
+    prepared
+}
+
+fn assertion(checks: Vec<Check>) -> Prepared {
+    prepare(Append {
+        checks,
+        ..Append::default()
+    })
+}
+
+fn keyed(patient: u128, key_id: u128) -> Prepared {
+    let mut prepared = to(stream(), 0, 1);
+    prepared.append.patient_keys.push(NewPatientKey {
+        tenant_id: TENANT.into(),
+        patient_id: uuid::Uuid::from_u128(patient).into(),
+        wrapped: WrappedKey {
+            key_id: uuid::Uuid::from_u128(key_id),
+            wrapped: vec![9; 60],
+        },
+    });
+    prepared
+}
+
+#[tokio::test]
+async fn the_database_links_as_the_chain_does() {
+    let database = Database::create().await;
+    let outcome = database
+        .write(&[to(stream(), 0, 2), to(stream(), 0, 1)])
+        .await;
+    assert_eq!(
+        outcome.before,
+        Head {
+            position: 0,
+            hash: GENESIS
+        }
+    );
+    let later = database.write(&[to(stream(), 0, 1)]).await;
+
+    let page = database.page(0, 10, &LogFilter::default()).await.unwrap();
+    let mut previous = GENESIS;
+    for (n, event) in (1..).zip(&page.events) {
+        assert_eq!(event.position, n);
+        assert_eq!(
+            event.hash,
+            link(&previous, n, event.recorded_at_ms, &event.leaf)
+        );
+        previous = event.hash;
+    }
+    assert_eq!(page.events.len(), 4);
+    assert_eq!(
+        later.before,
+        Head {
+            position: 3,
+            hash: page.events[2].hash
+        }
+    );
+    assert_eq!(
+        database.head().await.unwrap(),
+        Head {
+            position: 4,
+            hash: previous
+        }
+    );
+}
+
+#[tokio::test]
+async fn what_is_stored_is_what_was_given() {
+    let database = Database::create().await;
+    let given = to(stream(), 0, 1);
+    let outcome = database.write(std::slice::from_ref(&given)).await;
+    let stored = database.event_at(1).await.unwrap().unwrap();
+    let event = &given.append.events[0];
+    assert_eq!(stored.payload, event.payload);
+    assert_eq!(stored.sealed, event.sealed);
+    assert_eq!(stored.metadata, event.metadata);
+    assert_eq!(&*stored.stream_type, event.stream_type);
+    assert_eq!(&*stored.event_type, event.event_type);
+    assert_eq!(stored.event_id, event.event_id);
+    assert_eq!(stored.tenant_id, event.tenant_id);
+    assert_eq!(stored.leaf, given.leaves[0]);
+    assert_eq!(stored.recorded_at_ms, outcome.recorded_at_ms);
+}
+
+#[tokio::test]
+async fn a_conflict_leaves_nothing_and_costs_no_position() {
+    let database = Database::create().await;
+    let taken = database.fill(1).await[0];
+    let patient = (TENANT.into(), uuid::Uuid::from_u128(1).into());
+    let mut loser = keyed(1, 2);
+    loser.append.checks.push(Check {
+        stream_id: taken,
+        expected: 0,
+    });
+    loser.append.claims.push(claim(1, i64::MAX));
+
+    let outcome = database
+        .write(&[to(stream(), 0, 1), loser, to(taken, 1, 2)])
+        .await;
+
+    let conflict = Verdict::Conflict {
+        stream_id: taken,
+        actual: 1,
+    };
+    assert_eq!(
+        outcome.verdicts,
+        [Verdict::Written, conflict, Verdict::Written]
+    );
+    assert_eq!(database.head().await.unwrap().position, 4);
+    assert_eq!(database.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
+    assert_eq!(database.patient_keys(&[patient]).await.unwrap(), [None]);
+    assert_eq!(database.first_disagreement().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_first_failing_check_is_named() {
+    let database = Database::create().await;
+    let there = database.fill(1).await[0];
+    let checks = vec![
+        Check {
+            stream_id: there,
+            expected: 1,
+        },
+        Check {
+            stream_id: stream(),
+            expected: 5,
+        },
+        Check {
+            stream_id: there,
+            expected: 9,
+        },
+    ];
+    let named = Verdict::Conflict {
+        stream_id: checks[1].stream_id,
+        actual: 0,
+    };
+    assert_eq!(database.write(&[assertion(checks)]).await.verdicts, [named]);
+}
+
+#[tokio::test]
+async fn several_appends_assert_one_stream() {
+    let database = Database::create().await;
+    let asserted = Check {
+        stream_id: database.fill(1).await[0],
+        expected: 1,
+    };
+    let appends = [(); 2].map(|()| {
+        let mut prepared = to(stream(), 0, 1);
+        prepared.append.checks.push(asserted);
+        prepared
+    });
+    let outcome = database
+        .write(&[&appends[..], &[assertion(vec![asserted])]].concat())
+        .await;
+    assert_eq!(outcome.verdicts, [Verdict::Written; 3]);
+    assert_eq!(database.head().await.unwrap().position, 3);
+}
+
+#[tokio::test]
+async fn a_taken_claim_says_what_it_holds_until_it_expires() {
+    let database = Database::create().await;
+    let now = now_ms();
+    let first = claim(1, now + 600_000);
+    let brief = claim(2, now - 1);
+    let outcome = database
+        .write(&[
+            claiming(to(stream(), 0, 1), first),
+            claiming(assertion(vec![]), brief),
+        ])
+        .await;
+    assert_eq!(outcome.verdicts, [Verdict::Written; 2]);
+    assert_eq!(
+        database.claim(first.key, now).await.unwrap(),
+        Some(first.held)
+    );
+    assert_eq!(database.claim(brief.key, now).await.unwrap(), None);
+
+    let again = claim(2, now + 600_000);
+    let outcome = database
+        .write(&[
+            claiming(to(stream(), 0, 1), claim(1, i64::MAX)),
+            claiming(to(stream(), 0, 1), again),
+        ])
+        .await;
+    assert_eq!(
+        outcome.verdicts,
+        [Verdict::Claimed { held: first.held }, Verdict::Written]
+    );
+    assert_eq!(
+        database.claim(again.key, now).await.unwrap(),
+        Some(again.held)
+    );
+    assert_eq!(database.head().await.unwrap().position, 2);
+}
+
+#[tokio::test]
+async fn expired_claims_are_forgotten_some_at_a_time() {
+    let database = Database::create().await;
+    let claims = (1..=5).map(|n| claiming(assertion(vec![]), claim(n, i64::from(n) * 10)));
+    let outcome = database.write(&claims.collect::<Vec<_>>()).await;
+    assert_eq!(outcome.verdicts, [Verdict::Written; 5]);
+    assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 2);
+    assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 1);
+    assert_eq!(database.forget_expired_claims(40, 2).await.unwrap(), 0);
+    assert!(
+        database
+            .claim(ClaimKey([4; 32]), 0)
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn a_patient_gets_one_key() {
+    let database = Database::create().await;
+    let outcome = database.write(&[keyed(1, 10), keyed(2, 20)]).await;
+    assert_eq!(outcome.verdicts, [Verdict::Written; 2]);
+    let outcome = database.write(&[keyed(1, 11), keyed(3, 30)]).await;
+    assert_eq!(
+        outcome.verdicts,
+        [Verdict::PatientKeyExists, Verdict::Written]
+    );
+
+    let ask = [3, 4, 1].map(|n| (TENANT.into(), uuid::Uuid::from_u128(n).into()));
+    let keys = database.patient_keys(&ask).await.unwrap();
+    let ids = keys
+        .iter()
+        .map(|it| it.as_ref().map(|key| key.key_id.as_u128()));
+    assert_eq!(ids.collect::<Vec<_>>(), [Some(30), None, Some(10)]);
+}
+
+#[tokio::test]
+async fn weightier_verdicts_win() {
+    let database = Database::create().await;
+    let now = now_ms();
+    let taken = claim(1, now + 600_000);
+    let first = claiming(keyed(1, 10), taken);
+    database.write(std::slice::from_ref(&first)).await;
+
+    let at_odds = |mut prepared: Prepared| {
+        prepared.append.checks.push(Check {
+            stream_id: stream(),
+            expected: 9,
+        });
+        prepared
+    };
+    let all = at_odds(claiming(keyed(1, 11), claim(1, 0)));
+    let outcome = database.write(&[all]).await;
+    assert_eq!(outcome.verdicts, [Verdict::Claimed { held: taken.held }]);
+    assert_eq!(
+        database.write(&[at_odds(keyed(1, 11))]).await.verdicts,
+        [Verdict::PatientKeyExists]
+    );
+    let again = database.send(&[first], true).await.unwrap();
+    assert!(
+        matches!(
+            again.verdicts[0],
+            Verdict::AlreadyWritten {
+                first_position: 1,
+                ..
+            }
+        ),
+        "{again:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_resend_finds_its_own_and_writes_the_rest() {
+    let database = Database::with_partitions_of(3).await;
+    let sent = [
+        to(stream(), 0, 2),
+        claiming(to(stream(), 0, 3), claim(1, i64::MAX)),
+    ];
+    let first = database.write(&sent).await;
+    database.fill(4).await;
+
+    let unsent = to(stream(), 0, 1);
+    let foreign = to(sent[0].append.checks[0].stream_id, 0, 1);
+    let batch = [sent[0].clone(), sent[1].clone(), unsent];
+    let outcome = database.send(&batch, true).await.unwrap();
+
+    let already = |first_position| Verdict::AlreadyWritten {
+        first_position,
+        recorded_at_ms: first.recorded_at_ms,
+    };
+    assert_eq!(outcome.verdicts, [already(1), already(3), Verdict::Written]);
+    assert_eq!(outcome.before.position, 9);
+    assert_eq!(database.head().await.unwrap().position, 10);
+    let conflict = Verdict::Conflict {
+        stream_id: foreign.append.checks[0].stream_id,
+        actual: 2,
+    };
+    assert_eq!(
+        database.send(&[foreign], true).await.unwrap().verdicts,
+        [conflict]
+    );
+}
+
+#[tokio::test]
+async fn a_resend_without_events_finds_its_claim() {
+    let database = Database::create().await;
+    database.fill(1).await;
+    let head = database.event_at(1).await.unwrap().unwrap();
+    let sent = claiming(assertion(vec![]), claim(1, i64::MAX));
+    let other = claiming(assertion(vec![]), claim(1, i64::MAX));
+    assert_eq!(
+        database.write(std::slice::from_ref(&sent)).await.verdicts,
+        [Verdict::Written]
+    );
+
+    let again = database
+        .send(std::slice::from_ref(&sent), true)
+        .await
+        .unwrap();
+    let already = Verdict::AlreadyWritten {
+        first_position: 1,
+        recorded_at_ms: head.recorded_at_ms,
+    };
+    assert_eq!(again.verdicts, [already]);
+    let held = sent.append.claims[0].held;
+    assert_eq!(
+        database.send(&[other], true).await.unwrap().verdicts,
+        [Verdict::Claimed { held }]
+    );
+    assert_eq!(
+        database.write(&[sent]).await.verdicts,
+        [Verdict::Claimed { held }]
+    );
+}
+
+#[tokio::test]
+async fn time_does_not_go_back() {
+    let database = Database::create().await;
+    database.fill(1).await;
+    let future = now_ms() + 3_600_000;
+    let mut owner = database.owner().await;
+    let ahead = format!(
+        "ALTER TABLE events DISABLE TRIGGER ALL; ALTER TABLE events_from_0 DISABLE TRIGGER ALL; \
+         UPDATE events SET recorded_at = {future}"
+    );
+    run(&mut owner, &ahead).await.unwrap();
+    let outcome = database.write(&[to(stream(), 0, 1)]).await;
+    assert_eq!(outcome.recorded_at_ms, future);
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_json_is_refused_with_its_batch() {
+    let database = Database::create().await;
+    let mut bad = to(stream(), 0, 1);
+    bad.append.events[0].payload = "{".to_owned();
+    let refused = database.send(&[to(stream(), 0, 1), bad], false).await;
+    assert!(
+        matches!(refused, Err(EngineError::Refused(_))),
+        "{refused:?}"
+    );
+    database.fill(1).await;
+    assert_eq!(database.head().await.unwrap().position, 1);
+}
+
+#[tokio::test]
+async fn an_event_without_a_check_is_refused() {
+    let database = Database::create().await;
+    let unchecked = prepare(Append {
+        events: vec![event(stream(), 1)],
+        ..Append::default()
+    });
+    let gap = {
+        let stream_id = stream();
+        let checks = vec![Check {
+            stream_id,
+            expected: 0,
+        }];
+        prepare(Append {
+            checks,
+            events: vec![event(stream_id, 2)],
+            ..Append::default()
+        })
+    };
+    for bad in [unchecked, gap] {
+        let refused = database.send(&[bad], false).await;
+        assert!(
+            matches!(refused, Err(EngineError::Refused(_))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_killed_connection_is_broken_once_and_replaced() {
+    let database = Database::create().await;
+    database.fill(1).await;
+    let mut owner = database.owner().await;
+    run(
+        &mut owner,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await
+    .unwrap();
+    let lost = to(stream(), 0, 1);
+    let broken = database.send(std::slice::from_ref(&lost), false).await;
+    assert!(matches!(broken, Err(EngineError::Broken(_))), "{broken:?}");
+    assert_eq!(
+        database.send(&[lost], true).await.unwrap().verdicts,
+        [Verdict::Written]
+    );
+}
+
+#[tokio::test]
+async fn a_held_lock_means_unavailable() {
+    let database = Database::create().await;
+    database.fill(1).await;
+    let mut owner = database.owner().await;
+    run(
+        &mut owner,
+        "SELECT pg_advisory_lock(hashtextextended('roentgen.append', 0))",
+    )
+    .await
+    .unwrap();
+    let waiting = database.send(&[to(stream(), 0, 1)], false).await;
+    assert!(
+        matches!(waiting, Err(EngineError::Unavailable(_))),
+        "{waiting:?}"
+    );
+    run(&mut owner, "SELECT pg_advisory_unlock_all()")
+        .await
+        .unwrap();
+    database.fill(1).await;
+}
+
+#[tokio::test]
+async fn nodes_write_one_dense_log() {
+    let database = Database::create().await;
+    let other = crate::postgres::Postgres::connect(&database.url()).unwrap();
+    let write = async |engine: &crate::postgres::Postgres| {
+        for _ in 0..20 {
+            let appends = [to(stream(), 0, 1), to(fresh_id().into(), 0, 2)];
+            let batch = crate::log::Batch {
+                appends: appends.iter().collect(),
+                resend: false,
+            };
+            engine.append(&batch).await.unwrap();
+        }
+    };
+    tokio::join!(write(&database), write(&other));
+    let page = database.page(0, 1000, &LogFilter::default()).await.unwrap();
+    assert!((1..=120).eq(page.events.iter().map(|it| it.position)));
+    assert_eq!(database.first_disagreement().await.unwrap(), None);
+    other.close().await;
+}

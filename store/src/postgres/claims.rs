@@ -1,0 +1,106 @@
+//! Claims, keys and leases: what is taken by name.
+
+use std::time::Duration;
+
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use uuid::Uuid;
+
+use crate::error::{Damage, EngineError};
+use crate::log::{ClaimHeld, ClaimKey, WrappedKey};
+
+use super::Postgres;
+use super::columns::Columns;
+
+const CLAIM: &str = "SELECT request_hash, stream_id, version, expires_at FROM claims \
+                     WHERE key = $1 AND expires_at > $2";
+
+const MASTER_KEY: &str = "INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', $1) \
+                          ON CONFLICT (name) DO NOTHING";
+
+const MASTER_KEY_KNOWN: &str = "SELECT value FROM meta WHERE name = 'master_key_fingerprint'";
+
+impl Postgres {
+    pub(super) async fn held_claim(
+        &self,
+        key: ClaimKey,
+        now_ms: i64,
+    ) -> Result<Option<ClaimHeld>, EngineError> {
+        let statement = sqlx::query(CLAIM).bind(key.0.as_slice()).bind(now_ms);
+        let held = self.fetch(statement, |row| {
+            let columns = Columns::of(row);
+            Ok(ClaimHeld {
+                request_hash: columns.digest(0, "request_hash")?,
+                stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
+                version: columns.count(2, "version")?,
+                expires_at_ms: columns.signed(3, "expires_at")?,
+            })
+        });
+        Ok(held.await?.pop())
+    }
+
+    pub(super) async fn forget_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+        let statement = sqlx::query(include_str!("queries/claims_forget.sql"))
+            .bind(now_ms)
+            .bind(i64::from(limit));
+        self.execute(statement).await
+    }
+
+    pub(super) async fn keys_of(
+        &self,
+        patients: &[(TenantId, PatientId)],
+    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+        let tenants = patients.iter().map(|it| it.0.as_uuid()).collect::<Vec<_>>();
+        let ids = patients.iter().map(|it| it.1.as_uuid()).collect::<Vec<_>>();
+        let statement = sqlx::query(include_str!("queries/patient_keys_select.sql"))
+            .bind(tenants)
+            .bind(ids);
+        self.fetch(statement, |row| {
+            let columns = Columns::of(row);
+            let Some(key_id) = columns.maybe_uuid(0, "key_id")? else {
+                return Ok(None);
+            };
+            Ok(Some(WrappedKey {
+                key_id,
+                wrapped: columns.bytes(1, "wrapped")?.to_owned(),
+            }))
+        })
+        .await
+    }
+
+    pub(super) async fn fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.execute(sqlx::query(MASTER_KEY).bind(candidate))
+            .await?;
+        let known = self.fetch(sqlx::query(MASTER_KEY_KNOWN), |row| {
+            Ok(Columns::of(row).bytes(0, "value")?.to_owned())
+        });
+        Ok(known.await?.pop().ok_or(Damage::Column {
+            column: "value",
+            position: 0,
+        })?)
+    }
+
+    pub(super) async fn take_lease(
+        &self,
+        name: &str,
+        holder: Uuid,
+        ttl: Duration,
+    ) -> Result<bool, EngineError> {
+        let millis = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
+        let statement = sqlx::query(include_str!("queries/leases_take.sql"))
+            .bind(name)
+            .bind(holder)
+            .bind(millis);
+        Ok(self.execute(statement).await? == 1)
+    }
+
+    pub(super) async fn give_lease_back(
+        &self,
+        name: &str,
+        holder: Uuid,
+    ) -> Result<(), EngineError> {
+        let statement = sqlx::query("DELETE FROM read.leases WHERE name = $1 AND holder = $2");
+        self.execute(statement.bind(name).bind(holder))
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,97 @@
+//! Connections: their limits, their role, their planner.
+
+use std::time::Duration;
+
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+use crate::error::EngineError;
+
+use super::failure;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection that was idle for longer is asked whether it still lives before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// No call may hold another up for long, wherever either of them is stopped.
+const LIMITS: [(&str, &str); 5] = [
+    ("lock_timeout", "2s"),
+    ("statement_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_user_timeout", "5s"),
+    ("client_connection_check_interval", "2s"),
+];
+
+/// Every statement of the server follows an index, and its plan must not depend on how full the tables were when it was
+/// made: a plan from an empty table's statistics is a sequential scan that stays when the table grows.
+const PLANNER: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_sort", "off"),
+    ("jit", "off"),
+];
+
+/// Who opens connections, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Doors {
+    owner: PgConnectOptions,
+    server: PgConnectOptions,
+}
+
+impl Doors {
+    pub(super) fn parse(url: &str) -> Result<Self, EngineError> {
+        let url: PgConnectOptions = url.parse().map_err(EngineError::Refused)?;
+        let owner = url.application_name("roentgen").disable_statement_logging();
+        let server = owner
+            .clone()
+            .options(LIMITS)
+            .options(PLANNER)
+            .options([("role", "roentgen_server")]);
+        Ok(Self { owner, server })
+    }
+
+    /// A connection of the server, outside any pool.
+    pub(super) async fn server(&self) -> Result<PgConnection, EngineError> {
+        tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.server))
+            .await
+            .unwrap_or_else(|_| Err(failure::timed_out()))
+            .map_err(EngineError::Unavailable)
+    }
+
+    /// The database's owner, for migrations: they may take long, and wait for one another.
+    pub(super) fn owner(&self) -> PgPool {
+        pool(1, self.owner.clone().options([("lock_timeout", "60s")]))
+    }
+
+    /// Lists, single rows, pages of the log.
+    pub(super) fn readers(&self) -> PgPool {
+        pool(8, self.server.clone())
+    }
+
+    /// What projectors write can be written again: their commits do not wait for the disk.
+    pub(super) fn projectors(&self) -> PgPool {
+        pool(
+            2,
+            self.server.clone().options([("synchronous_commit", "off")]),
+        )
+    }
+}
+
+fn pool(max: u32, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| Box::pin(lives(connection, meta)))
+        .connect_lazy_with(options)
+}
+
+async fn lives(connection: &mut PgConnection, meta: PoolConnectionMetadata) -> sqlx::Result<bool> {
+    if meta.idle_for > TRUSTED_IDLE {
+        connection.ping().await?;
+    }
+    Ok(true)
+}

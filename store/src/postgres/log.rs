@@ -1,0 +1,224 @@
+//! Reading the log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use roentgen_domain::ids::{EventId, StreamId, TenantId};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection as _, Row as _};
+
+use crate::chain::GENESIS;
+use crate::engine::MAX_SCAN;
+use crate::error::{Damage, EngineError};
+use crate::log::{Head, LogFilter, LogPage, StoredEvent};
+
+use super::columns::{Columns, stored};
+use super::{Postgres, Statement, failure};
+
+const HEAD: &str =
+    "SELECT position, hash FROM events WHERE position >= $1 ORDER BY position DESC LIMIT 1";
+
+const AT: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    "WHERE position = $1"
+);
+
+const OF_STREAM: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    include_str!("queries/events_where_of_stream.sql")
+);
+
+/// A statement for each index: one that fits all three would be planned for none.
+const PAGE: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    include_str!("queries/events_where_filtered.sql"),
+    "ORDER BY position LIMIT $3"
+);
+
+const PAGE_OF_TENANT: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    include_str!("queries/events_where_filtered.sql"),
+    "AND tenant = $7 ORDER BY position LIMIT $3"
+);
+
+const PAGE_OF_STREAM: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    include_str!("queries/events_where_filtered.sql"),
+    "AND stream_id = $7 AND ($8::uuid IS NULL OR tenant = $8) ORDER BY version LIMIT $3"
+);
+
+/// A look at the whole log has all the time and every plan there is.
+const AT_LENGTH: &str = "SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_mode = auto; \
+    SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = on";
+
+impl Postgres {
+    pub(super) async fn last_event(&self) -> Result<Head, EngineError> {
+        let Some((position, hash)) = self.last_link().await? else {
+            return Ok(Head {
+                position: 0,
+                hash: GENESIS,
+            });
+        };
+        let hash = hash.try_into().map_err(|_| Damage::Column {
+            column: "hash",
+            position,
+        })?;
+        Ok(Head { position, hash })
+    }
+
+    /// Looked for from where it is known to have been; a log that was restored to an earlier point has nothing there.
+    async fn last_link(&self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+        let at_least = self.head_at_least.load(Ordering::Relaxed);
+        let mut link = self.last_link_from(at_least).await?;
+        if link.is_none() && at_least > 0 {
+            link = self.last_link_from(0).await?;
+        }
+        let position = link.as_ref().map_or(0, |it| it.0);
+        self.head_at_least.store(position, Ordering::Relaxed);
+        Ok(link)
+    }
+
+    async fn last_link_from(&self, at_least: u64) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+        let found = self.fetch(sqlx::query(HEAD).bind(stored(at_least)), |row| {
+            let columns = Columns::of(row);
+            Ok((
+                columns.count(0, "position")?,
+                columns.bytes(1, "hash")?.to_owned(),
+            ))
+        });
+        Ok(found.await?.pop())
+    }
+
+    pub(super) async fn event(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
+        Ok(self
+            .events(sqlx::query(AT).bind(stored(position)))
+            .await?
+            .pop())
+    }
+
+    pub(super) async fn events_of(
+        &self,
+        stream_id: StreamId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        let statement = sqlx::query(OF_STREAM)
+            .bind(stream_id.as_uuid())
+            .bind(stored(after_version))
+            .bind(i64::from(limit));
+        self.events(statement).await
+    }
+
+    /// The head is asked for before the events, so that nothing between what was found and `scanned_to` can appear
+    /// later.
+    pub(super) async fn log_page(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &LogFilter,
+    ) -> Result<LogPage, EngineError> {
+        let until = after.saturating_add(MAX_SCAN);
+        let head = self.last_link().await?.map_or(0, |it| it.0);
+        let events = self.events(page(after, until, limit, filter)).await?;
+        let last = events.last().map_or(after, |it| it.position);
+        let full = events.len() as u64 >= u64::from(limit);
+        let scanned_to = if full {
+            last
+        } else {
+            last.max(until.min(head))
+        };
+        Ok(LogPage { events, scanned_to })
+    }
+
+    async fn events(&self, statement: Statement<'_>) -> Result<Vec<StoredEvent>, EngineError> {
+        let mut names = Names::default();
+        self.fetch(statement, |row| decode(row, &mut names)).await
+    }
+
+    pub(super) async fn disagreement(&self) -> Result<Option<u64>, EngineError> {
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let mut snapshot = connection.begin().await.map_err(failure::of_read)?;
+        sqlx::raw_sql(AT_LENGTH)
+            .execute(&mut *snapshot)
+            .await
+            .map_err(failure::of_read)?;
+        let first: Option<i64> = sqlx::query(include_str!("queries/events_disagree.sql"))
+            .fetch_one(&mut *snapshot)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(failure::of_read)?;
+        snapshot.rollback().await.map_err(failure::of_read)?;
+        Ok(first.map(i64::unsigned_abs))
+    }
+}
+
+fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_> {
+    let (sql, owner) = match (filter.stream_id, filter.tenant_id) {
+        (Some(stream), _) => (PAGE_OF_STREAM, Some(stream.as_uuid())),
+        (None, Some(tenant)) => (PAGE_OF_TENANT, Some(tenant.as_uuid())),
+        (None, None) => (PAGE, None),
+    };
+    let types = (!filter.event_types.is_empty()).then_some(filter.event_types.as_slice());
+    let statement = sqlx::query(sql)
+        .bind(stored(after))
+        .bind(stored(until))
+        .bind(i64::from(limit))
+        .bind(types)
+        .bind(filter.stream_type.as_deref())
+        .bind(filter.patient_id.map(|it| it.to_string()));
+    let statement = if let Some(owner) = owner {
+        statement.bind(owner)
+    } else {
+        statement
+    };
+    match filter.stream_id {
+        Some(_) => statement.bind(filter.tenant_id.map(TenantId::as_uuid)),
+        None => statement,
+    }
+}
+
+/// In the order of `queries/events_select.sql`.
+fn decode(row: &PgRow, names: &mut Names) -> Result<StoredEvent, EngineError> {
+    let mut columns = Columns::of(row);
+    columns.position = columns.count(0, "position")?;
+    Ok(StoredEvent {
+        position: columns.position,
+        tenant_id: TenantId::from(columns.uuid(1, "tenant")?),
+        stream_type: names.shared(columns.text(2, "stream_type")?),
+        stream_id: StreamId::from(columns.uuid(3, "stream_id")?),
+        version: columns.count(4, "version")?,
+        event_id: EventId::from(columns.uuid(5, "event_id")?),
+        event_type: names.shared(columns.text(6, "type")?),
+        schema_version: columns.small_count(7, "schema_version")?,
+        recorded_at_ms: columns.signed(8, "recorded_at")?,
+        payload: columns.text(9, "payload")?.to_owned(),
+        sealed: columns.bytes(10, "sealed")?.to_owned(),
+        metadata: columns.text(11, "metadata")?.to_owned(),
+        leaf: columns.digest(12, "leaf")?,
+        hash: columns.digest(13, "hash")?,
+    })
+}
+
+/// Names that repeat on a page, kept once: there are some dozens of them.
+#[derive(Default)]
+struct Names(Vec<Arc<str>>);
+
+impl Names {
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|it| &***it == name) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = name.into();
+        if self.0.len() < 100 {
+            self.0.push(Arc::clone(&new));
+        }
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+use std::fmt::Write as _;
+
+use roentgen_domain::ids::{PatientId, StreamId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_STREAM, PAGE_OF_TENANT};
+use crate::clock::fresh_id;
+use crate::engine::{Engine as _, MAX_SCAN};
+use crate::error::EngineError;
+use crate::log::{LogFilter, Prepared};
+use crate::postgres::testing::{Database, TENANT, ask, prepare, run, stream, to};
+
+/// Past the guards, as somebody with the owner's rights and bad intent.
+async fn tamper(database: &Database, sql: &str) {
+    let mut owner = database.owner().await;
+    let disarm = "SET session_replication_role = replica";
+    run(&mut owner, &format!("{disarm}; {sql}")).await.unwrap();
+}
+
+/// The statement's plan for these arguments, with what ran.
+async fn plan(connection: &mut PgConnection, sql: &str, types: &str, arguments: &str) -> String {
+    let prepared = format!("DEALLOCATE ALL; PREPARE it({types}) AS {sql}");
+    run(connection, &prepared).await.unwrap();
+    let explain =
+        format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE it({arguments})");
+    let plan = ask(connection, &explain).await;
+    plan.lines()
+        .filter(|it| !it.contains("never executed"))
+        .fold(String::new(), |mut all, line| {
+            writeln!(all, "{line}").unwrap();
+            all
+        })
+}
+
+fn scans(plan: &str) -> Vec<&str> {
+    plan.lines()
+        .filter(|it| it.contains("Scan") && it.contains(" on events_from"))
+        .map(|it| {
+            it.trim()
+                .trim_start_matches("->")
+                .trim()
+                .split(" (")
+                .next()
+                .unwrap()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_stream_is_read_in_order_from_a_version_on() {
+    let database = Database::with_partitions_of(4).await;
+    let id = stream();
+    database.write(&[to(id, 0, 3)]).await;
+    database.fill(6).await;
+    database.write(&[to(id, 3, 2)]).await;
+
+    let versions = async |after, limit| {
+        let events = database.stream(id, after, limit).await.unwrap();
+        events
+            .iter()
+            .map(|it| (it.version, it.position))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        versions(0, 10).await,
+        [(1, 1), (2, 2), (3, 3), (4, 10), (5, 11)]
+    );
+    assert_eq!(versions(2, 2).await, [(3, 3), (4, 10)]);
+    assert_eq!(versions(5, 10).await, []);
+    assert_eq!(database.stream(stream(), 0, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn statements_touch_the_partitions_they_need_and_no_others() {
+    let database = Database::with_partitions_of(10).await;
+    let mut streams = Vec::new();
+    for _ in 0..12 {
+        streams.extend(database.fill(100).await);
+    }
+    let mut owner = database.owner().await;
+    run(&mut owner, "VACUUM ANALYZE").await.unwrap();
+    let mut server = database.server().await;
+    let id = streams[504];
+
+    let of_stream = format!("'{id}', 0, 100");
+    let of_stream = plan(&mut server, OF_STREAM, "uuid, bigint, bigint", &of_stream).await;
+    assert_eq!(
+        scans(&of_stream),
+        ["Index Scan using events_from_500_stream_id_version_key on events_from_500 events_51"],
+        "{of_stream}"
+    );
+    let head = plan(&mut server, HEAD, "bigint", "1195").await;
+    assert!(
+        scans(&head).len() <= 2 && !head.contains("events_from_1180"),
+        "{head}"
+    );
+
+    let types = "bigint, bigint, bigint, text[], text, text, uuid, uuid";
+    let page = plan(
+        &mut server,
+        PAGE,
+        types,
+        "500, 509, 50, null, null, null, null, null",
+    )
+    .await;
+    assert_eq!(
+        scans(&page),
+        ["Index Scan using events_from_500_pkey on events_from_500 events_1"],
+        "{page}"
+    );
+    let tenant = format!("500, 509, 50, null, null, null, '{TENANT}', null");
+    let tenant = plan(&mut server, PAGE_OF_TENANT, types, &tenant).await;
+    assert_eq!(scans(&tenant).len(), 1, "{tenant}");
+    let stream = format!("0, 1200, 50, null, null, null, '{id}', null");
+    let stream = plan(&mut server, PAGE_OF_STREAM, types, &stream).await;
+    assert!(
+        scans(&stream)
+            .iter()
+            .all(|it| it.contains("stream_id_version_key")),
+        "{stream}"
+    );
+}
+
+fn shaped(patient: u128, event_type: &'static str, stream_type: &'static str) -> Prepared {
+    let mut append = to(stream(), 0, 1).append;
+    let patient = PatientId::from(Uuid::from_u128(patient));
+    append.events[0].payload = format!(r#"{{"patient_id":"{patient}"}}"#);
+    append.events[0].event_type = event_type;
+    append.events[0].stream_type = stream_type;
+    prepare(append)
+}
+
+#[tokio::test]
+async fn a_page_holds_what_passes_the_filter() {
+    let database = Database::with_partitions_of(3).await;
+    let mut foreign = to(stream(), 0, 1).append;
+    foreign.events[0].tenant_id = Uuid::from_u128(8).into();
+    let foreign = prepare(foreign);
+    let id = foreign.append.checks[0].stream_id;
+    database
+        .write(&[
+            shaped(1, "A.One", "A"),
+            shaped(2, "B.Two", "B"),
+            foreign,
+            shaped(1, "A.Three", "A"),
+        ])
+        .await;
+
+    let all = LogFilter::default();
+    for (filter, positions) in [
+        (all.clone(), vec![1, 2, 3, 4]),
+        (
+            LogFilter {
+                tenant_id: Some(TENANT.into()),
+                ..all.clone()
+            },
+            vec![1, 2, 4],
+        ),
+        (
+            LogFilter {
+                event_types: vec!["A.Three".into(), "B.Two".into()],
+                ..all.clone()
+            },
+            vec![2, 4],
+        ),
+        (
+            LogFilter {
+                stream_type: Some("A".into()),
+                ..all.clone()
+            },
+            vec![1, 4],
+        ),
+        (
+            LogFilter {
+                stream_id: Some(id),
+                ..all.clone()
+            },
+            vec![3],
+        ),
+        (
+            LogFilter {
+                stream_id: Some(id),
+                tenant_id: Some(TENANT.into()),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            LogFilter {
+                patient_id: Some(Uuid::from_u128(1).into()),
+                ..all.clone()
+            },
+            vec![1, 4],
+        ),
+        (
+            LogFilter {
+                stream_id: Some(fresh_id().into()),
+                ..all
+            },
+            vec![],
+        ),
+    ] {
+        let page = database.page(0, 10, &filter).await.unwrap();
+        assert_eq!(
+            page.events.iter().map(|it| it.position).collect::<Vec<_>>(),
+            positions,
+            "{filter:?}"
+        );
+        assert_eq!(page.scanned_to, 4, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_how_far_it_looked() {
+    let database = Database::create().await;
+    database.fill(5).await;
+    let scanned = async |after, limit| {
+        database
+            .page(after, limit, &LogFilter::default())
+            .await
+            .unwrap()
+            .scanned_to
+    };
+    assert_eq!(scanned(0, 2).await, 2);
+    assert_eq!(scanned(0, 5).await, 5);
+    assert_eq!(scanned(0, 10).await, 5);
+    assert_eq!(scanned(9, 10).await, 9);
+    assert_eq!(scanned(u64::MAX, 10).await, u64::MAX);
+}
+
+#[tokio::test]
+async fn a_page_looks_at_so_many_positions_and_no_more() {
+    let database = Database::create().await;
+    database.fill(1).await;
+    let far = MAX_SCAN + 50;
+    tamper(
+        &database,
+        &format!(
+            "INSERT INTO events SELECT n, tenant, stream_type, gen_random_uuid(), 1, event_id, 'Rare',
+                 1, recorded_at, payload, sealed, metadata, leaf, hash
+             FROM events, generate_series({}, {far}) AS n",
+            MAX_SCAN - 50
+        ),
+    )
+    .await;
+    let rare = LogFilter {
+        event_types: vec!["Rare".into()],
+        ..LogFilter::default()
+    };
+    let page = database.page(0, 1000, &rare).await.unwrap();
+    assert_eq!((page.events.len(), page.scanned_to), (51, MAX_SCAN));
+    let page = database.page(page.scanned_to, 1000, &rare).await.unwrap();
+    assert_eq!((page.events.len(), page.scanned_to), (50, far));
+}
+
+#[tokio::test]
+async fn a_log_that_went_back_has_an_earlier_head() {
+    let database = Database::create().await;
+    database.fill(5).await;
+    tamper(&database, "DELETE FROM events WHERE position > 2").await;
+    assert_eq!(database.head().await.unwrap().position, 2);
+}
+
+#[tokio::test]
+async fn log_and_streams_disagree_where_somebody_was_at_work() {
+    let by_hand = "INSERT INTO events SELECT 11, tenant, stream_type, {}, event_id, type,
+                       1, recorded_at, payload, sealed, metadata, leaf, hash
+                   FROM events WHERE position = 10";
+    let unknown = by_hand.replace("{}", "gen_random_uuid(), 1");
+    let next = by_hand.replace("{}", "stream_id, 2");
+    for (sql, first) in [
+        ("SELECT", None),
+        (unknown.as_str(), Some(11)),
+        (next.as_str(), Some(11)),
+        ("DELETE FROM events WHERE position > 8", Some(9)),
+        ("DELETE FROM events", Some(1)),
+        ("DELETE FROM events WHERE position = 1", Some(1)),
+        ("DELETE FROM events WHERE position = 2", Some(2)),
+        ("DELETE FROM streams WHERE first_position = 7", Some(7)),
+        (
+            "UPDATE streams SET version = 9, last_position = 20 WHERE last_position = 10",
+            Some(11),
+        ),
+        (
+            "UPDATE streams SET tenant = gen_random_uuid() WHERE first_position = 6",
+            Some(6),
+        ),
+    ] {
+        let database = Database::with_partitions_of(4).await;
+        database.write(&[to(stream(), 0, 3)]).await;
+        database.fill(7).await;
+        tamper(&database, sql).await;
+        assert_eq!(database.first_disagreement().await.unwrap(), first, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_column_out_of_range_is_damage_at_its_position() {
+    let database = Database::create().await;
+    let id: StreamId = database.fill(2).await[1];
+    tamper(&database, "UPDATE events SET hash = '' WHERE position = 2").await;
+    let damage = database.stream(id, 0, 1).await.unwrap_err();
+    let named = "stored data is damaged: column hash at position 2";
+    assert_eq!(damage.to_string(), named);
+    assert_eq!(database.head().await.unwrap_err().to_string(), named);
+    assert_eq!(
+        database
+            .page(0, 1, &LogFilter::default())
+            .await
+            .unwrap()
+            .scanned_to,
+        1
+    );
+    let refused = database.send(&[to(stream(), 0, 1)], false).await;
+    assert!(
+        matches!(refused, Err(EngineError::Refused(_))),
+        "{refused:?}"
+    );
+}

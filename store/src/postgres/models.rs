@@ -1,0 +1,134 @@
+//! Read models: their tables, rows and lists.
+
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use sqlx::Connection as _;
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use crate::error::EngineError;
+use crate::model::{Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Row, Value};
+use crate::sql::{Arg, Dialect};
+
+use super::columns::Columns;
+use super::{DIALECT, Postgres, Statement, composed, failure};
+
+const CHECKPOINT: &str = "SELECT position, hash FROM read.checkpoints WHERE projection = $1";
+
+const PARKED: &str = "SELECT model, stream_id, position, reason FROM read.parked \
+                      WHERE projection = $1 ORDER BY model, stream_id";
+
+/// Two nodes that start at once create one table: IF NOT EXISTS alone lets them collide in the catalog. An index of a
+/// table that is full already takes its time.
+const ONE_AT_A_TIME: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
+                             SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
+
+impl Postgres {
+    pub(super) async fn create_table(&self, model: &Model) -> Result<(), EngineError> {
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let mut ddl = connection.begin().await.map_err(failure::of_write)?;
+        sqlx::raw_sql(ONE_AT_A_TIME)
+            .execute(&mut *ddl)
+            .await
+            .map_err(failure::of_write)?;
+        for statement in DIALECT.create_model(model) {
+            let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
+            done.map_err(failure::of_write)?;
+        }
+        ddl.commit().await.map_err(failure::of_write)
+    }
+
+    pub(super) async fn checkpoint_of(&self, projection: &str) -> Result<Checkpoint, EngineError> {
+        let found = self.fetch(sqlx::query(CHECKPOINT).bind(projection), |row| {
+            let columns = Columns::of(row);
+            Ok(Checkpoint {
+                position: columns.count(0, "position")?,
+                hash: columns.digest(1, "hash")?,
+            })
+        });
+        Ok(found.await?.pop().unwrap_or(Checkpoint::START))
+    }
+
+    pub(super) async fn parked_by(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
+        self.fetch(sqlx::query(PARKED).bind(projection), |row| {
+            let columns = Columns::of(row);
+            Ok(Parked {
+                model: columns.text(0, "model")?.to_owned(),
+                stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
+                position: columns.count(2, "position")?,
+                reason: columns.text(3, "reason")?.to_owned(),
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn rows_by_id(
+        &self,
+        model: &Model,
+        ids: &[Uuid],
+    ) -> Result<Vec<Row>, EngineError> {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE id = ANY($1)",
+            Dialect::columns(model),
+            DIALECT.table(model)
+        );
+        self.fetch(sqlx::query(composed(sql)).bind(ids), |row| {
+            decode(model, row)
+        })
+        .await
+    }
+
+    pub(super) async fn list_rows(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
+        let list = DIALECT.list(query);
+        let statement = list
+            .args
+            .into_iter()
+            .fold(sqlx::query(composed(list.sql)), bind);
+        self.fetch(statement, |row| decode(query.model, row)).await
+    }
+}
+
+fn bind(statement: Statement<'_>, arg: Arg) -> Statement<'_> {
+    match arg {
+        Arg::Uuid(id) => statement.bind(id),
+        Arg::Text(text) => statement.bind(text),
+        Arg::Bool(truth) => statement.bind(truth),
+        Arg::Bytes(bytes) => statement.bind(bytes),
+        Arg::Int(number) => statement.bind(number),
+    }
+}
+
+/// In the order of [`Dialect::columns`].
+fn decode(model: &Model, row: &PgRow) -> Result<Row, EngineError> {
+    let columns = Columns::of(row);
+    let own = (7..).zip(model.columns);
+    Ok(Row {
+        id: columns.uuid(0, "id")?,
+        tenant_id: TenantId::from(columns.uuid(1, "tenant_id")?),
+        patient_id: columns.maybe_uuid(2, "patient_id")?.map(PatientId::from),
+        version: columns.count(3, "version")?,
+        sort_key: columns.bytes(4, "sort_key")?.to_owned(),
+        document: columns.text(5, "document")?.to_owned(),
+        sealed: columns.bytes(6, "sealed")?.to_owned(),
+        values: own
+            .map(|(n, column)| value(&columns, n, column))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn value(columns: &Columns<'_>, n: usize, column: &Column) -> Result<Value, EngineError> {
+    if columns.maybe_bytes(n, column.name)?.is_none() {
+        return Ok(Value::Null);
+    }
+    Ok(match column.kind {
+        ColumnKind::Uuid => Value::Uuid(columns.uuid(n, column.name)?),
+        ColumnKind::Text => Value::Text(columns.text(n, column.name)?.to_owned()),
+        ColumnKind::Bool => Value::Bool(columns.bytes(n, column.name)? == [1]),
+    })
+}
+
+#[cfg(test)]
+mod tests;

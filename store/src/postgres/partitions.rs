@@ -1,0 +1,69 @@
+//! Partitions of the log are made long before they are needed, so that the append lock never waits for one.
+
+use sqlx::{PgConnection, Row as _};
+
+use super::columns::stored;
+use super::failure;
+
+const LAST: &str = "SELECT first_position, past_position FROM log_partitions \
+                    ORDER BY past_position DESC LIMIT 1";
+
+/// How far the partitions go, as far as is known here; other nodes make them too.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    /// The first position that no partition is known to hold.
+    pub(super) capacity: u64,
+    /// The head from which on the next partition is to be made.
+    make_at: u64,
+    /// The last partition's size.
+    size: u64,
+}
+
+impl Ahead {
+    /// Sees to it that there is a next partition once the head has passed the middle of the last. What goes wrong here
+    /// is no failure of the append. `false` where the connection is of no use any more.
+    pub(super) async fn keep(
+        &mut self,
+        connection: &mut PgConnection,
+        head: u64,
+        capacity: u64,
+    ) -> bool {
+        if capacity == self.capacity && head < self.make_at {
+            return true;
+        }
+        match self.extend(connection, head).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, head, "the log's next partition could not be made yet");
+                self.make_at = head + (self.size / 16).max(1);
+                failure::leaves_usable(&error)
+            }
+        }
+    }
+
+    async fn extend(&mut self, connection: &mut PgConnection, head: u64) -> sqlx::Result<()> {
+        self.look(connection).await?;
+        if head >= self.make_at {
+            sqlx::query("SELECT log_ensure_partitions($1)")
+                .bind(stored(self.capacity))
+                .execute(&mut *connection)
+                .await?;
+            self.look(connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let Some(last) = sqlx::query(LAST).fetch_optional(connection).await? else {
+            return Ok(());
+        };
+        let first = last.try_get::<i64, _>(0)?.unsigned_abs();
+        self.capacity = last.try_get::<i64, _>(1)?.unsigned_abs();
+        self.size = self.capacity - first;
+        self.make_at = first + self.size / 2;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
