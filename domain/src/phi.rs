@@ -174,7 +174,13 @@ mod tests {
     fn object(value: Value) -> Map<String, Value> {
         match value {
             Value::Object(map) => map,
-            _ => panic!("not an object"),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {
+                panic!("not an object")
+            }
         }
     }
 

@@ -1,0 +1,26 @@
+//! `roentgen demo --once`: what a newcomer runs first.
+
+use anyhow::Result;
+use roentgen_tests::server::program;
+use roentgen_tests::{Database, Engine};
+
+use crate::story::on_both_engines;
+
+on_both_engines!(plays_and_exits_0);
+
+async fn plays_and_exits_0(engine: Engine) -> Result<()> {
+    let database = Database::new(engine).await?;
+    for _again in 0..2 {
+        let played = program(&database).args(["demo", "--once"]).output()?;
+        let printed = String::from_utf8(played.stdout)?;
+        assert!(played.status.success(), "{printed}");
+        for line in [
+            "ImagingOrder.Completed",
+            "transition_refused",
+            "The hash chain holds",
+        ] {
+            assert!(printed.contains(line), "{line} is not in:\n{printed}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! A client of the API that keeps what it is told.
+
+use anyhow::{Context as _, Result};
+use reqwest::{Method, header::HeaderMap};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// An answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body's text.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; `null` where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// A member that is a string, by JSON pointer; empty where there is none.
+    pub fn text_at(&self, pointer: &str) -> String {
+        self.json()
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// A header's text; empty where there is none.
+    pub fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name).and_then(|it| it.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// The problem's `code`; empty where it is none.
+    pub fn code(&self) -> String {
+        self.text_at("/code")
+    }
+}
+
+/// Talks to one server as one caller.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Client {
+    /// The `--dev` admin of a tenant.
+    pub fn dev(base: &str, tenant: Uuid) -> Self {
+        Self::new(base).with("x-tenant-id", &tenant.to_string())
+    }
+
+    /// Nobody.
+    pub fn new(base: &str) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            base: base.to_owned(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same with a header on every request.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.retain(|(it, _)| it != name);
+        client.headers.push((name.to_owned(), value.to_owned()));
+        client
+    }
+
+    /// The same with a bearer token.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The same towards another server.
+    #[must_use]
+    pub fn towards(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Sends bytes, as they are.
+    pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if !body.is_empty() {
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
+        }
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("{method} {path}"))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response
+            .text()
+            .await
+            .with_context(|| format!("{method} {path}"))?;
+        Ok(Answer {
+            status,
+            headers,
+            text,
+        })
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, Vec::new()).await
+    }
+
+    /// POST, JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(Method::POST, path, serde_json::to_vec(body)?)
+            .await
+    }
+
+    /// PATCH, JSON.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(Method::PATCH, path, serde_json::to_vec(body)?)
+            .await
+    }
+}

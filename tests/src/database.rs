@@ -1,0 +1,100 @@
+//! A database a test, on each engine, gone when the test is.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tempfile::TempDir;
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Embedded.
+    Sqlite,
+    /// The server that `ROENTGEN_TEST_POSTGRES` names.
+    Postgres,
+}
+
+/// A database of its own, and a directory for whatever a server keeps beside it.
+#[derive(Debug)]
+pub struct Database {
+    /// Its engine.
+    pub engine: Engine,
+    /// As `--database` takes it.
+    pub url: String,
+    directory: TempDir,
+    name: Option<String>,
+}
+
+/// The PostgreSQL server that tests make databases on.
+pub fn postgres_server() -> String {
+    let named = std::env::var("ROENTGEN_TEST_POSTGRES").ok();
+    named.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/postgres".to_owned())
+}
+
+/// The URL of another database on the same server.
+pub fn beside(server: &str, name: &str) -> String {
+    let base = server.rsplit_once('/').map_or(server, |(base, _)| base);
+    format!("{base}/{name}")
+}
+
+impl Database {
+    /// A new one, empty.
+    pub async fn new(engine: Engine) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let (url, name) = match engine {
+            Engine::Sqlite => (
+                format!(
+                    "sqlite://{}",
+                    directory.path().join("roentgen.db").display()
+                ),
+                None,
+            ),
+            Engine::Postgres => {
+                let name = format!(
+                    "roentgen_test_{}",
+                    roentgen_store::clock::fresh_id().simple()
+                );
+                let mut server = PgConnection::connect(&postgres_server())
+                    .await
+                    .context("the tests need PostgreSQL: ROENTGEN_TEST_POSTGRES")?;
+                server
+                    .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                    .await?;
+                (beside(&postgres_server(), &name), Some(name))
+            }
+        };
+        Ok(Self {
+            engine,
+            url,
+            directory,
+            name,
+        })
+    }
+
+    /// Where a server works: keys of `--dev`, and SQLite's files.
+    pub fn directory(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+}
+
+/// Drops the database, whoever is still connected.
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let mut server = PgConnection::connect(&postgres_server()).await?;
+                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                server.execute(AssertSqlSafe(drop)).await?;
+                anyhow::Ok(())
+            })
+        });
+        if let Ok(Err(error)) = dropping.join() {
+            eprintln!("a test's database was not dropped: {error}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A server as a process of its own, which can be killed.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::database::Database;
+use crate::poll;
+
+const START: Duration = Duration::from_secs(30);
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    /// `http://127.0.0.1:PORT`.
+    pub base: String,
+    /// What it logged, JSON lines.
+    pub log: PathBuf,
+    child: Child,
+}
+
+/// The program, with the database and its directory; add a command.
+pub fn program(database: &Database) -> Command {
+    let mut command = Command::new(executable());
+    command
+        .current_dir(database.directory())
+        .env("ROENTGEN_DATABASE", &database.url)
+        .env("ROENTGEN_LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null());
+    command
+}
+
+fn executable() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_roentgen-under-test")
+        .or_else(|| std::env::var_os("NEXTEST_BIN_EXE_roentgen-under-test"))
+        .map(PathBuf::from)
+        .or_else(beside_the_test)
+        .unwrap_or_else(|| PathBuf::from("roentgen-under-test"))
+}
+
+/// `target/<profile>/deps/it-...` -> `target/<profile>/roentgen-under-test`.
+fn beside_the_test() -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    Some(test.parent()?.parent()?.join("roentgen-under-test"))
+}
+
+impl Server {
+    /// Starts one in `--dev`, with further arguments, and waits until it serves.
+    pub async fn start(database: &Database, arguments: &[&str]) -> Result<Self> {
+        Self::spawn(database, |command| {
+            command.args(arguments);
+        })
+        .await
+    }
+
+    /// Starts one, its command made ready by `prepare`.
+    pub async fn spawn(database: &Database, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        let (file, log) = tempfile::Builder::new()
+            .prefix("server-")
+            .suffix(".log")
+            .tempfile_in(database.directory())?
+            .keep()?;
+        let mut command = program(database);
+        command
+            .arg("serve")
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(file));
+        prepare(&mut command);
+        let mut child = command.spawn().context("the server does not start")?;
+        let waited = poll::until(
+            "the server's address",
+            START,
+            async || address(&log),
+            Option::is_some,
+        );
+        let base = match waited.await {
+            Ok(Some(address)) => format!("http://{address}"),
+            Ok(None) | Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                bail!(
+                    "the server does not serve: {}",
+                    std::fs::read_to_string(&log)?
+                );
+            }
+        };
+        Ok(Self { base, log, child })
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits for the process to be gone.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Sends a signal by name: `STOP`, `CONT`, `TERM`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status()?;
+        if !sent.success() {
+            bail!("SIG{name} was not sent");
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn terminate(mut self) -> Result<Option<i32>> {
+        self.signal("TERM")?;
+        Ok(self.child.wait()?.code())
+    }
+
+    /// Everything that it logged so far.
+    pub fn logged(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn address(log: &PathBuf) -> Option<String> {
+    use std::io::{BufRead as _, BufReader};
+    let lines = BufReader::new(File::open(log).ok()?).lines();
+    lines.map_while(Result::ok).find_map(|line| {
+        let entry: Value = serde_json::from_str(&line).ok()?;
+        let serving = entry.get("message")?.as_str()? == "serving";
+        serving.then(|| entry.get("address")?.as_str().map(str::to_owned))?
+    })
+}
