@@ -4,3 +4,8 @@ mod story;
 
 mod demo;
 mod orders;
+
+mod read_models;
+
+mod faults;
+mod properties;
