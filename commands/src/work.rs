@@ -103,7 +103,7 @@ impl<'a> Work<'a> {
         let loaded = streams::load::<A>(engine, keyring, stream_id, AsOf::Now).await?;
         let loaded = loaded.map(Arc::new);
         if let Some(state) = &loaded {
-            self.states.put(stream_id, Arc::clone(state) as AnyState);
+            self.states.loaded(stream_id, Arc::clone(state) as AnyState);
         }
         Ok(loaded)
     }
@@ -275,7 +275,7 @@ impl<'a> Work<'a> {
             if stream_id == resource.id {
                 answer = Arc::clone(&state).downcast::<Versioned<A>>().ok();
             }
-            self.states.put(stream_id, state);
+            self.states.evolved(stream_id, state);
         }
         for (patient, key) in std::mem::take(&mut self.new_keys) {
             self.store
