@@ -64,7 +64,9 @@ pub(crate) async fn equal_the_log(database: &Database) -> Result<usize> {
     let rows = compare_all(&beside.log, &beside.keyring).await?;
     for (table, expected) in rows.iter() {
         let mut read = ByHand::on(database, Part::Read).await?;
-        let there = read.number(&format!("SELECT count(*) FROM {table}")).await?;
+        let there = read
+            .number(&format!("SELECT count(*) FROM {table}"))
+            .await?;
         ensure!(
             usize::try_from(there)? == *expected,
             "{table} has {there} rows where the log has {expected} streams"

@@ -1,13 +1,11 @@
 //! Another master key than the database was first opened with.
 
-use std::cell::RefCell;
-use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use roentgen_store::keys::MasterKey;
+use roentgen_tests::Engine;
 use roentgen_tests::server::program;
-use roentgen_tests::{Engine, poll};
 
 use crate::story::{House, on_both_engines};
 
@@ -24,7 +22,9 @@ async fn another_master_key_is_refused_by_name(engine: Engine) -> Result<()> {
     serve
         .arg("serve")
         .env("ROENTGEN_MASTER_KEY", MasterKey::generate());
-    let refused = ended(&mut serve).await?;
+    let mut serve = tokio::process::Command::from(serve);
+    let refused = tokio::time::timeout(START, serve.kill_on_drop(true).output());
+    let refused = refused.await.context("it serves")??;
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(
@@ -32,21 +32,4 @@ async fn another_master_key_is_refused_by_name(engine: Engine) -> Result<()> {
         "{said}"
     );
     Ok(())
-}
-
-/// What a process that ends by itself printed; one that does not is killed.
-async fn ended(command: &mut Command) -> Result<Output> {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = RefCell::new(command.spawn()?);
-    let exit = async || child.borrow_mut().try_wait();
-    let waited = poll::until("the end of the process", START, exit, |it| {
-        matches!(it, Ok(Some(_)))
-    });
-    let waited = waited.await;
-    let mut child = child.into_inner();
-    if waited.is_err() {
-        child.kill()?;
-    }
-    waited??;
-    Ok(child.wait_with_output()?)
 }

@@ -29,7 +29,10 @@ async fn planted_words_are_nowhere(engine: Engine) -> Result<()> {
     read(&client, &order).await?;
     equal_the_log(&database).await?;
     let metrics = client.get("/metrics").await?;
-    ensure!(metrics.text.contains("roentgen_requests_total"), "{metrics:?}");
+    ensure!(
+        metrics.text.contains("roentgen_requests_total"),
+        "{metrics:?}"
+    );
     nothing_of(PLANTED, "the metrics", metrics.text.as_bytes())?;
 
     scan_database(&database)?;
@@ -38,14 +41,28 @@ async fn planted_words_are_nowhere(engine: Engine) -> Result<()> {
     scan_database(&database)?;
     let logged = std::fs::read(&log)?;
     let text = String::from_utf8_lossy(&logged);
-    ensure!(text.contains("\"message\":\"answered\""), "little is logged");
+    ensure!(
+        text.contains("\"message\":\"answered\""),
+        "little is logged"
+    );
     nothing_of(PLANTED, "the server's log", &logged)
 }
 
 /// An order with PHI in every member, updated and cancelled. Returns its place.
 async fn accepted(client: &Client) -> Result<String> {
     let procedure = catalog(client).await?;
-    let [indication, mrn, family, given, birth, key, value, later, reason, ..] = PLANTED;
+    let [
+        indication,
+        mrn,
+        family,
+        given,
+        birth,
+        key,
+        value,
+        later,
+        reason,
+        ..,
+    ] = PLANTED;
     let procedure_name = json!({ "name": OPEN });
     let renamed = format!("/imaging/procedures/{procedure}");
     let renamed = client.patch(&renamed, &procedure_name).await?;
@@ -66,7 +83,10 @@ async fn accepted(client: &Client) -> Result<String> {
         let changed = client.patch(&place, &change).await?;
         ensure!(changed.status == 200, "{changed:?}");
         // Refused by the state, or done again: either way it was read.
-        client.with("if-match", "\"1\"").patch(&place, &change).await?;
+        client
+            .with("if-match", "\"1\"")
+            .patch(&place, &change)
+            .await?;
         client.patch(&place, &change).await?;
     }
     let repeated = client.with("idempotency-key", "accepted");
@@ -76,11 +96,12 @@ async fn accepted(client: &Client) -> Result<String> {
 }
 
 async fn refused(client: &Client, order: &str) -> Result<()> {
-    let known = client.get(order).await?.json();
+    let known = client.get(order).await?;
+    let quoted = |pointer| format!("\"{}\"", known.text_at(pointer));
     for Refused { at, body } in REFUSED {
         let body = body
-            .replace("PATIENT", &known["patient_id"].to_string())
-            .replace("PROCEDURE", &known["imaging_procedure_id"].to_string())
+            .replace("PATIENT", &quoted("/patient_id"))
+            .replace("PROCEDURE", &quoted("/imaging_procedure_id"))
             .replace("LONG", &"x".repeat(65_000));
         let (method, path) = match *at {
             "" => (reqwest::Method::PATCH, order),
@@ -101,9 +122,18 @@ async fn refused(client: &Client, order: &str) -> Result<()> {
     ] {
         told_nothing(&client.get(&path).await?)?;
     }
-    for header in ["if-match", "idempotency-key", "x-correlation-id", "min-log-position"] {
+    for header in [
+        "if-match",
+        "idempotency-key",
+        "x-correlation-id",
+        "min-log-position",
+    ] {
         let client = client.with(header, bad);
-        told_nothing(&client.patch(order, &json!({ "status": "requested" })).await?)?;
+        told_nothing(
+            &client
+                .patch(order, &json!({ "status": "requested" }))
+                .await?,
+        )?;
     }
     Ok(())
 }
@@ -140,7 +170,11 @@ fn scan_database(database: &Database) -> Result<()> {
         "the scan does not see what is there"
     );
     nothing_of(PLANTED, "the database", &stored)?;
-    nothing_of(&["family_name", "cancellation_reason"], "the database", &stored)
+    nothing_of(
+        &["family_name", "cancellation_reason"],
+        "the database",
+        &stored,
+    )
 }
 
 /// Everything in the directory but the logs, which are looked at by themselves.
@@ -172,5 +206,7 @@ fn holds(bytes: &[u8], word: &[u8]) -> bool {
         return true;
     };
     let starts = bytes.iter().enumerate().filter(|(_, it)| *it == first);
-    starts.map(|(at, _)| at).any(|at| bytes.get(at..at + word.len()) == Some(word))
+    starts
+        .map(|(at, _)| at)
+        .any(|at| bytes.get(at..at + word.len()) == Some(word))
 }

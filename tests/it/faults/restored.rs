@@ -17,7 +17,10 @@ const NAMED: &str = "the log was restored to an earlier point or is another one"
 async fn read_models_of_a_longer_log_are_refused_by_name(engine: Engine) -> Result<()> {
     let mut house = House::open(engine).await?;
     let order = house.order();
-    assert_eq!(house.client.post("/imaging/orders", &order).await?.status, 201);
+    assert_eq!(
+        house.client.post("/imaging/orders", &order).await?.status,
+        201
+    );
     equal_the_log(&house.database).await?;
     house.server.terminate()?;
     let restored = house.database.copy().await?;
@@ -62,7 +65,13 @@ async fn keep_newer_read_models(newer: &Database, restored: &Database) -> Result
         Engine::Postgres => {
             let dump = newer.directory().join("read.sql");
             let mut dumping = Command::new("pg_dump");
-            tool(dumping.arg("--schema=read").arg("--file").arg(&dump).arg(&newer.url))?;
+            tool(
+                dumping
+                    .arg("--schema=read")
+                    .arg("--file")
+                    .arg(&dump)
+                    .arg(&newer.url),
+            )?;
             let mut owner = ByHand::on(restored, Part::Read).await?;
             owner.run("DROP SCHEMA read CASCADE").await?;
             let mut loading = Command::new("psql");

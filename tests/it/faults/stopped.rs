@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::{Client, Database, Engine, Server, poll};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -33,10 +33,10 @@ async fn heavy_stop_of_one_of_two_nodes() -> Result<()> {
     let (of_going, enough_too) = work(&client, &procedure);
     some_written(&client, 100).await?;
     stopped.signal("STOP")?;
-    let taken_over = async || client.get("/health/ready").await.map(|it| it.json());
+    let lag = async || ready(&client, "/lag").await;
     some_written(&client, 500).await?;
-    poll::until("the other node's lag", TAKEN_OVER, taken_over, |it| {
-        it.as_ref().is_ok_and(|it| it["lag"].as_u64() < Some(100))
+    poll::until("the other node's lag", TAKEN_OVER, lag, |it| {
+        it.as_ref().is_ok_and(|it| *it < 100)
     })
     .await??;
     stopped.signal("CONT")?;
@@ -97,13 +97,18 @@ async fn slowest(mut working: JoinSet<Result<Duration>>) -> Result<Duration> {
 
 /// Waits until the log has grown by so many events.
 async fn some_written(client: &Client, events: u64) -> Result<()> {
-    let head = async || {
-        let ready = client.get("/health/ready").await?.json();
-        anyhow::Ok(ready["head"].as_u64().unwrap_or_default())
-    };
+    let head = async || ready(client, "/head").await;
     let before = head().await?;
     let grown = poll::until("the log's growth", TAKEN_OVER, head, |it| {
         it.as_ref().is_ok_and(|it| *it >= before + events)
     });
     grown.await?.map(drop)
+}
+
+/// A number of what readiness tells.
+async fn ready(client: &Client, pointer: &str) -> Result<u64> {
+    let ready = client.get("/health/ready").await?;
+    let told = ready.json();
+    let number = told.pointer(pointer).and_then(Value::as_u64);
+    number.with_context(|| format!("no {pointer} in {ready:?}"))
 }

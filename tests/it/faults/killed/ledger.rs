@@ -21,6 +21,8 @@ const CREATED: &str = "ImagingOrder.Created";
 pub(super) struct Found {
     pub(super) acknowledged: u32,
     pub(super) repeated: u32,
+    /// Killed between commit and answer.
+    pub(super) repeated_and_written_before: u32,
     unanswered_and_written: u32,
     unanswered_and_not_written: u32,
     refused: u32,
@@ -31,8 +33,14 @@ type Streams<'a> = HashMap<Uuid, Vec<&'a StoredEvent>>;
 pub(super) async fn audit(beside: &Beside, tenant: Uuid, clerks: &[Clerk]) -> Result<Found> {
     let events = whole_log(&*beside.log).await?;
     let mut streams: Streams<'_> = HashMap::new();
-    for event in events.iter().filter(|it| &*it.stream_type == "ImagingOrder") {
-        ensure!(event.tenant_id == tenant.into(), "another tenant's {event:?}");
+    for event in events
+        .iter()
+        .filter(|it| &*it.stream_type == "ImagingOrder")
+    {
+        ensure!(
+            event.tenant_id == tenant.into(),
+            "another tenant's {event:?}"
+        );
         let stream = streams.entry(event.stream_id.as_uuid()).or_default();
         stream.push(event);
     }
@@ -80,7 +88,11 @@ fn audit_request(
     events: &[&StoredEvent],
     found: &mut Found,
 ) -> Result<()> {
-    let count = events.iter().filter(|it| *it.event_type == *event).count();
+    let written: Vec<_> = events
+        .iter()
+        .filter(|it| *it.event_type == *event)
+        .collect();
+    let count = written.len();
     let (holds, counter) = match (&request.fate, count) {
         (Fate::Done(_), _) => (count == 1, &mut found.acknowledged),
         (Fate::NotWritten, _) => (count == 0, &mut found.refused),
@@ -89,8 +101,9 @@ fn audit_request(
     };
     ensure!(holds, "{event} stands {count} times: {request:?}");
     *counter += 1;
-    if request.repeats > 0 {
+    if let (Some(repeated_at), Some(event)) = (request.repeated_at, written.first()) {
         found.repeated += 1;
+        found.repeated_and_written_before += u32::from(event.recorded_at_ms < repeated_at);
     }
     Ok(())
 }

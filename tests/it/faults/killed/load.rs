@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use reqwest::Method;
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::OrderId;
+use roentgen_store::clock;
 use roentgen_tests::{Answer, Client};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -29,8 +30,8 @@ pub(super) struct Request {
     body: Value,
     pub(super) key: Option<String>,
     pub(super) fate: Fate,
-    /// How often it was repeated after a kill.
-    pub(super) repeats: u32,
+    /// When it was first repeated after a kill, in milliseconds since the epoch.
+    pub(super) repeated_at: Option<i64>,
 }
 
 /// An order, as its clerk knows it.
@@ -68,7 +69,7 @@ impl Request {
             body,
             key: keyed.then(|| fresh().to_string()),
             fate: Fate::Unknown,
-            repeats: 0,
+            repeated_at: None,
         }
     }
 
@@ -87,7 +88,7 @@ impl Request {
         let Ok(answer) = self.ask(client).await else {
             return Ok(false);
         };
-        let sent_before = self.repeats > 0;
+        let sent_before = self.repeated_at.is_some();
         self.fate = match (answer.status, answer.code().as_str()) {
             (200 | 201, _) => Fate::Done(answer.text),
             (503, "outcome_unknown") => Fate::Unknown,
@@ -175,7 +176,7 @@ impl Clerk {
     async fn repeat(&mut self, client: &Client) -> Result<bool> {
         let open = self.orders.iter_mut().flat_map(Order::requests);
         for request in open.filter(|it| it.is_open()) {
-            request.repeats += 1;
+            request.repeated_at.get_or_insert_with(clock::now_ms);
             if !request.send(client).await? {
                 return Ok(false);
             }
