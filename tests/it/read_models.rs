@@ -61,7 +61,8 @@ impl Beside {
 pub(crate) async fn equal_the_log(database: &Database) -> Result<usize> {
     let beside = Beside::open(database).await?;
     caught_up(&*beside.log).await?;
-    let rows = compare_all(&beside.log, &beside.keyring).await?;
+    let everything = LogFilter::default();
+    let rows = compare_all(&beside.log, &beside.keyring, &everything).await?;
     for (table, expected) in rows.iter() {
         let mut read = ByHand::on(database, Part::Read).await?;
         let there = read
@@ -88,12 +89,13 @@ pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
     seen.await?.map(drop)
 }
 
-/// Compares every model. Returns the number of rows by table.
+/// Compares every model with what passes the filter. Returns the number of rows by table.
 pub(crate) async fn compare_all(
     log: &Arc<dyn Log>,
     keyring: &Keyring,
+    filter: &LogFilter,
 ) -> Result<BTreeMap<String, usize>> {
-    let events = whole_log(&**log).await?;
+    let events = every_event(&**log, filter).await?;
     let mut rows = BTreeMap::new();
     compare::<modalities::Modalities>(log, keyring, &events, &mut rows).await?;
     compare::<procedures::Procedures>(log, keyring, &events, &mut rows).await?;
@@ -101,15 +103,15 @@ pub(crate) async fn compare_all(
     Ok(rows)
 }
 
-/// Every event, in order.
-pub(crate) async fn whole_log(log: &dyn Log) -> Result<Vec<StoredEvent>> {
-    let mut events: Vec<StoredEvent> = Vec::new();
+/// Every event that passes the filter, in order.
+pub(crate) async fn every_event(log: &dyn Log, filter: &LogFilter) -> Result<Vec<StoredEvent>> {
+    let (mut events, mut after) = (Vec::new(), 0);
     loop {
-        let after = events.last().map_or(0, |it| it.position);
-        let page = log.page(after, 5000, &LogFilter::default()).await?;
-        if page.events.is_empty() {
+        let page = log.page(after, 5000, filter).await?;
+        if page.scanned_to == after {
             return Ok(events);
         }
+        after = page.scanned_to;
         events.extend(page.events);
     }
 }

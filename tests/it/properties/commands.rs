@@ -76,15 +76,35 @@ impl Time {
     ];
 }
 
-impl Step {
-    pub(super) fn plain(ask: Ask) -> Self {
-        Self {
-            node: 0,
-            ask,
-            if_match: None,
-            key: None,
-        }
-    }
+/// What most commands need: a catalog, and some orders.
+pub(super) fn beginning() -> Vec<Step> {
+    let order = |accession, patient| {
+        Ask::CreateOrder(NewOrder {
+            accession,
+            procedure: 0,
+            patient,
+            metadata: None,
+            urgent: false,
+        })
+    };
+    let procedure = Ask::CreateProcedure {
+        code: 0,
+        modality: 0,
+    };
+    let asks = [
+        Ask::CreateModality { code: 0 },
+        procedure,
+        order(Some(0), 0),
+        order(Some(1), 1),
+        order(None, 0),
+    ];
+    let plain = |ask| Step {
+        node: 0,
+        ask,
+        if_match: None,
+        key: None,
+    };
+    asks.into_iter().map(plain).collect()
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
@@ -115,11 +135,12 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn new_order() -> impl Strategy<Value = NewOrder> {
-    let parts = (of(0_u8..4), 0_u8..3, 0_u8..2, of(0_u8..2), any::<bool>());
+    let procedure = prop_oneof![4 => Just(0_u8), 1 => 1_u8..3];
+    let parts = (of(0_u8..4), procedure, 0_u8..2, of(0_u8..2), any::<bool>());
     parts.prop_map(
         |(accession, procedure, patient, metadata, urgent)| NewOrder {
             accession,
-            procedure: procedure.saturating_sub(1),
+            procedure,
             patient,
             metadata,
             urgent,
@@ -129,8 +150,9 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
 
 fn name() -> impl Strategy<Value = Name> {
     prop_oneof![
-        3 => (0_u8..4).prop_map(Name::Given),
-        1 => (0_u8..3).prop_map(Name::Generated),
+        6 => (0_u8..2).prop_map(Name::Given),
+        2 => (2_u8..4).prop_map(Name::Given),
+        2 => (0_u8..2).prop_map(Name::Generated),
     ]
 }
 
@@ -152,14 +174,26 @@ fn patch() -> impl Strategy<Value = Patch> {
         rarely(0..2),
         rarely(0..2),
     );
-    parts.prop_map(|(status, slot, start, end, reason, metadata)| Patch {
+    let any = parts.prop_map(|(status, slot, start, end, reason, metadata)| Patch {
         status,
         slot,
         start,
         end,
         reason,
         metadata,
-    })
+    });
+    let step = prop_oneof![
+        1 => Just("requested"),
+        3 => Just("scheduled"),
+        4 => Just("in_progress"),
+        1 => Just("completed"),
+    ];
+    let mere_step = (step, time()).prop_map(|(status, start)| Patch {
+        status: Some(status),
+        start: start.filter(|_| status == "in_progress"),
+        ..Patch::default()
+    });
+    prop_oneof![any, mere_step]
 }
 
 fn time() -> impl Strategy<Value = Option<Time>> {

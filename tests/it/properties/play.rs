@@ -15,13 +15,14 @@ use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey};
 use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::Tasks;
+use roentgen_store::log::LogFilter;
 use roentgen_store::open::Store;
 use roentgen_store::projector::{GROUP, Projector};
 use roentgen_store::streams::{self, AsOf};
 use roentgen_tests::{Database, Engine};
 use uuid::Uuid;
 
-use super::commands::{Ask, Name, Step};
+use super::commands::{Ask, Name, Step, beginning};
 use super::model::{Said, World, path};
 use super::words::{self, Shown};
 use crate::read_models::{caught_up, compare_all};
@@ -61,22 +62,15 @@ impl House {
         self.log.close().await;
     }
 
-    /// Plays a trace after a beginning that most commands need. Returns what each was answered.
+    /// Plays a trace, after its beginning. Returns what each was answered.
     pub(super) async fn play(&self, tenant: Uuid, steps: &[Step]) -> Result<Vec<Said>> {
-        let beginning = [
-            Step::plain(Ask::CreateModality { code: 0 }),
-            Step::plain(Ask::CreateProcedure {
-                code: 0,
-                modality: 0,
-            }),
-        ];
         let mut player = Player {
             house: self,
             tenant: tenant.into(),
             generated: BTreeMap::new(),
         };
         let (mut world, mut answers) = (World::default(), Vec::new());
-        for step in beginning.iter().chain(steps) {
+        for step in beginning().iter().chain(steps) {
             let before = self.log.head().await?.position;
             let said = player.ask(step).await?;
             let appended = self.log.head().await?.position - before;
@@ -97,7 +91,11 @@ impl House {
                 .await?;
         }
         caught_up(&*self.log).await?;
-        compare_all(&self.log, &self.keyring).await?;
+        let own = LogFilter {
+            tenant_id: Some(tenant.into()),
+            ..LogFilter::default()
+        };
+        compare_all(&self.log, &self.keyring, &own).await?;
         Ok(answers)
     }
 }

@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use roentgen_domain::order::Order as Resource;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_store::log::StoredEvent;
+use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::streams::{self, AsOf};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::load::{Clerk, Fate, Order, Request, STEPS};
-use crate::read_models::{Beside, whole_log};
+use crate::read_models::{Beside, every_event};
 
 const CREATED: &str = "ImagingOrder.Created";
 
@@ -31,7 +31,7 @@ pub(super) struct Found {
 type Streams<'a> = HashMap<Uuid, Vec<&'a StoredEvent>>;
 
 pub(super) async fn audit(beside: &Beside, tenant: Uuid, clerks: &[Clerk]) -> Result<Found> {
-    let events = whole_log(&*beside.log).await?;
+    let events = every_event(&*beside.log, &LogFilter::default()).await?;
     let mut streams: Streams<'_> = HashMap::new();
     for event in events
         .iter()
