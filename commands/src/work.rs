@@ -27,7 +27,8 @@ pub struct Work<'a> {
     request: &'a Request,
     context: Context,
     metadata: String,
-    trusts_absence: bool,
+    /// Takes states from the cache, and absence for granted.
+    trusts_guesses: bool,
     guessed: bool,
     checks: BTreeMap<StreamId, u64>,
     pub(crate) append: Append,
@@ -61,7 +62,7 @@ impl<'a> Work<'a> {
             request,
             context: request.context(),
             metadata: serde_json::to_string(&metadata).unwrap_or_default(),
-            trusts_absence: first_attempt,
+            trusts_guesses: first_attempt,
             guessed: false,
             checks: BTreeMap::new(),
             append: Append::default(),
@@ -81,11 +82,8 @@ impl<'a> Work<'a> {
         id: impl Into<StreamId>,
     ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
         let stream_id = id.into();
-        let state = match self.states.get::<A>(stream_id) {
-            Some(state) => {
-                self.guessed = true;
-                Some(state)
-            }
+        let state = match self.cached::<A>(stream_id) {
+            Some(state) => Some(state),
             None => self.load::<A>(stream_id).await?,
         };
         let own = state.filter(|it| it.tenant_id == self.context.tenant_id);
@@ -93,6 +91,15 @@ impl<'a> Work<'a> {
             self.checks.insert(stream_id, state.version);
         }
         Ok(own)
+    }
+
+    fn cached<A: Aggregate>(&mut self, stream_id: StreamId) -> Option<Arc<Versioned<A>>> {
+        if !self.trusts_guesses {
+            return None;
+        }
+        let state = self.states.get::<A>(stream_id)?;
+        self.guessed = true;
+        Some(state)
     }
 
     async fn load<A: Aggregate>(
@@ -118,8 +125,8 @@ impl<'a> Work<'a> {
         Refusal: From<A::Error>,
     {
         let stream_id = id.into();
-        let known = match self.trusts_absence {
-            true => self.states.get::<A>(stream_id),
+        let known = match self.trusts_guesses {
+            true => self.cached::<A>(stream_id),
             false => self.read::<A>(stream_id).await?,
         };
         self.decide_on(stream_id, known, command).await
@@ -254,13 +261,6 @@ impl<'a> Work<'a> {
             })
             .collect();
         append
-    }
-
-    /// Forgets what was read so far: the refusal may rest on it.
-    pub(crate) fn forget_reads(&self) {
-        for stream_id in self.checks.keys() {
-            self.states.forget(*stream_id);
-        }
     }
 
     /// Remembers what is true now that the append is in the log, and gives `resource` its times.
