@@ -12,6 +12,8 @@ pub(super) struct Step {
     pub(super) if_match: Option<u64>,
     /// An idempotency key.
     pub(super) key: Option<u8>,
+    /// Asked by another tenant, which has nothing.
+    pub(super) foreign: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,19 @@ pub(super) enum Ask {
     ChangeProcedure { code: u8, change: Change },
     CreateOrder(NewOrder),
     ChangeOrder { order: Name, patch: Patch },
+}
+
+impl Ask {
+    fn is_change(&self) -> bool {
+        match self {
+            Self::CreateModality { .. } | Self::CreateProcedure { .. } | Self::CreateOrder(_) => {
+                false
+            }
+            Self::ChangeModality { .. }
+            | Self::ChangeProcedure { .. }
+            | Self::ChangeOrder { .. } => true,
+        }
+    }
 }
 
 /// A change to the catalog.
@@ -103,6 +118,7 @@ pub(super) fn beginning() -> Vec<Step> {
         ask,
         if_match: None,
         key: None,
+        foreign: false,
     };
     asks.into_iter().map(plain).collect()
 }
@@ -110,11 +126,14 @@ pub(super) fn beginning() -> Vec<Step> {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let if_match = prop_oneof![4 => Just(None), 1 => (0_u64..5).prop_map(Some)];
     let key = prop_oneof![2 => Just(None), 1 => (0_u8..2).prop_map(Some)];
-    (0_usize..2, ask(), if_match, key).prop_map(|(node, ask, if_match, key)| Step {
+    let foreign = prop_oneof![9 => Just(false), 1 => Just(true)];
+    let parts = (0_usize..2, ask(), if_match, key, foreign);
+    parts.prop_map(|(node, ask, if_match, key, foreign)| Step {
         node,
-        ask,
         if_match,
         key,
+        foreign: foreign && ask.is_change(),
+        ask,
     })
 }
 

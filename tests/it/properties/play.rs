@@ -72,7 +72,8 @@ impl House {
         let (mut world, mut answers) = (World::default(), Vec::new());
         for step in beginning().iter().chain(steps) {
             let before = self.log.head().await?.position;
-            let said = player.ask(step).await?;
+            let said = player.ask(step).await;
+            let said = said.with_context(|| format!("{step:?}"))?;
             let appended = self.log.head().await?.position - before;
             let (expected, events) = world.ask(step);
             ensure!(
@@ -135,13 +136,17 @@ impl Player<'_> {
     where
         U::Aggregate: Shown,
     {
+        let tenant_id = match step.foreign {
+            true => Uuid::from_u128(7).into(),
+            false => self.tenant,
+        };
         let body = format!("{:?}", step.ask);
         let key = step.key.map(|it| {
             let (path, key) = (path(&step.ask), it.to_string());
-            Idempotency::new(self.tenant, "somebody", "ANY", &path, &key, body.as_bytes())
+            Idempotency::new(tenant_id, "somebody", "ANY", &path, &key, body.as_bytes())
         });
         let request = Request {
-            tenant_id: self.tenant,
+            tenant_id,
             actor: Actor::system(),
             correlation_id: Uuid::from_u128(1).into(),
             causation_id: None,
