@@ -22,7 +22,7 @@ use model::Said;
 use play::House;
 
 /// Times up to 40 commands, on each engine.
-const CASES: u32 = 32;
+const CASES: u32 = 48;
 const SHRINKS: u32 = 60;
 
 /// Answers that so many commands have to have met, or they prove little.

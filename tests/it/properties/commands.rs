@@ -150,7 +150,13 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    (of(0_u8..2), of(any::<bool>())).prop_map(|(name, is_active)| Change { name, is_active })
+    let is_active = prop_oneof![
+        Just(None),
+        Just(Some(true)),
+        Just(Some(false)),
+        Just(Some(false))
+    ];
+    (of(0_u8..2), is_active).prop_map(|(name, is_active)| Change { name, is_active })
 }
 
 fn new_order() -> impl Strategy<Value = NewOrder> {
@@ -205,11 +211,12 @@ fn patch() -> impl Strategy<Value = Patch> {
         1 => Just("requested"),
         3 => Just("scheduled"),
         4 => Just("in_progress"),
-        1 => Just("completed"),
+        2 => Just("completed"),
     ];
-    let mere_step = (step, time()).prop_map(|(status, start)| Patch {
+    let mere_step = (step, time(), time()).prop_map(|(status, start, end)| Patch {
         status: Some(status),
-        start: start.filter(|_| status == "in_progress"),
+        start: start.filter(|_| status == "in_progress" || status == "completed"),
+        end: end.filter(|_| status == "completed"),
         ..Patch::default()
     });
     prop_oneof![any, mere_step]
@@ -220,6 +227,6 @@ fn time() -> impl Strategy<Value = Option<Time>> {
         5 => Just(None),
         1 => Just(Some(Time::Past)),
         1 => Just(Some(Time::LaterPast)),
-        1 => Just(Some(Time::Future)),
+        2 => Just(Some(Time::Future)),
     ]
 }
