@@ -68,7 +68,7 @@ async fn look(
         ))
         .bind(hex_array(claims.map(|it| it.key.0.as_slice())))
         .bind(now_ms)
-        .bind(first_events(sent_before))
+        .bind(places(sent_before))
         .fetch_all(connection)
         .await
         .map_err(classify)?;
@@ -91,16 +91,13 @@ fn bytes(id: &Uuid) -> &[u8] {
     id.as_bytes()
 }
 
-/// A JSON array of `[stream id, version, event id]`.
-fn first_events<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
-    let triples: Vec<String> = events
-        .map(|it| {
-            let (stream_id, event_id) = (it.stream_id.as_uuid(), it.event_id.as_uuid());
-            let (stream_id, event_id) = (hex(stream_id.as_bytes()), hex(event_id.as_bytes()));
-            format!("[\"{stream_id}\",{},\"{event_id}\"]", it.version)
-        })
+/// A JSON array of `[stream id, version]`.
+fn places<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
+    let pairs: Vec<String> = events
+        .map(|it| (hex(it.stream_id.as_uuid().as_bytes()), it.version))
+        .map(|(stream_id, version)| format!("[\"{stream_id}\",{version}]"))
         .collect();
-    format!("[{}]", triples.join(","))
+    format!("[{}]", pairs.join(","))
 }
 
 /// Takes up one row of the look.

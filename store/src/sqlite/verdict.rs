@@ -20,7 +20,7 @@ pub(super) struct Look {
     pub(super) versions: HashMap<StreamId, u64>,
     /// The asked claims that are taken and not expired.
     pub(super) held: HashMap<ClaimKey, ClaimHeld>,
-    /// Of appends that may have been sent before, the first events that stand under the very same id.
+    /// Of appends that may have been sent before, what stands where their first events would, by its event id.
     pub(super) standing: HashMap<EventId, Standing>,
     /// The keys of the batch's new patients.
     pub(super) standing_keys: StandingKeys,
