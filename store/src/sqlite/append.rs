@@ -15,7 +15,7 @@ use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::statement::{Bound, Insert, hex_array, int, run_all};
 use super::verdict::{Look, Standing, StandingKeys, decide};
-use crate::chain::{Digest, GENESIS, hex, link};
+use crate::chain::{Digest, hex, link};
 use crate::clock;
 use crate::error::{Damage, EngineError};
 use crate::log::{
@@ -59,36 +59,14 @@ async fn look(
         .filter(|_| batch.resend)
         .filter_map(|it| it.events.first());
     let rows = sqlx::query(include_str!("queries/append_look.sql"))
-        .bind(hex_array(
-            checks
-                .map(|it| it.stream_id.as_uuid())
-                .collect::<Vec<_>>()
-                .iter()
-                .map(bytes),
-        ))
-        .bind(hex_array(claims.map(|it| it.key.0.as_slice())))
+        .bind(hex_array(checks.map(|it| it.stream_id.as_uuid())))
+        .bind(hex_array(claims.map(|it| it.key.0)))
         .bind(now_ms)
         .bind(places(sent_before))
         .fetch_all(connection)
         .await
         .map_err(classify)?;
-    let head = Head {
-        position: 0,
-        hash: GENESIS,
-    };
-    let nothing = Look {
-        head,
-        recorded_at_ms: i64::MIN,
-        versions: HashMap::new(),
-        held: HashMap::new(),
-        standing: HashMap::new(),
-        standing_keys,
-    };
-    rows.iter().try_fold(nothing, seen)
-}
-
-fn bytes(id: &Uuid) -> &[u8] {
-    id.as_bytes()
+    rows.iter().try_fold(Look::at_nothing(standing_keys), seen)
 }
 
 /// A JSON array of `[stream id, version]`.
