@@ -11,6 +11,7 @@ pub mod clock;
 pub mod codec;
 pub mod engine;
 pub mod error;
+pub mod es;
 pub mod keys;
 pub mod lease;
 pub mod lifecycle;
