@@ -1,6 +1,8 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
-use axum::body::to_bytes;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -20,6 +22,8 @@ use crate::routes::canonical;
 
 /// The longest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers tell how far the log was.
 pub(crate) const LOG_POSITION: &str = "log-position";
 
@@ -42,12 +46,7 @@ impl FromRequest<App> for Call {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         Query::of(parts.uri.query(), &caller)?.finish()?;
-        let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
-            Problem::new(
-                Code::BodyTooLarge,
-                "a body is at most 8 MiB, and has to arrive whole",
-            )
-        })?;
+        let body = whole(body).await?;
         let (method, path) = (parts.method, canonical(parts.uri.path()).to_owned());
         let tenant = caller.tenant()?;
         Ok(Self {
@@ -59,6 +58,22 @@ impl FromRequest<App> for Call {
             body,
         })
     }
+}
+
+async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let late = || {
+        Problem::new(
+            Code::RequestTimeout,
+            "the body did not arrive within 30 seconds",
+        )
+    };
+    let arrived = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await;
+    arrived.map_err(|_| late())?.map_err(|_| {
+        Problem::new(
+            Code::BodyTooLarge,
+            "a body is at most 8 MiB, and has to arrive whole",
+        )
+    })
 }
 
 /// A body that every command's body is: it may name the tenant.

@@ -71,6 +71,8 @@ codes! {
     ReferenceNotFound = 404 "reference_not_found" "Something referred to is not there";
     /// No such method on this path.
     MethodNotAllowed = 405 "method_not_allowed" "The path does not have this method";
+    /// The body did not arrive in time.
+    RequestTimeout = 408 "request_timeout" "The request took too long to arrive";
     /// Unique by meaning, and taken.
     AlreadyExists = 409 "already_exists" "It exists already";
     /// The state does not allow it.

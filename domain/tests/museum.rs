@@ -2,6 +2,13 @@
 //!
 //! A new shape adds `events/<type>/v<N>.json` and leaves the old ones alone.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
