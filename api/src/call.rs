@@ -33,6 +33,7 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) tenant: TenantId,
     method: Method,
+    prefix: String,
     path: String,
     headers: HeaderMap,
     body: Bytes,
@@ -47,12 +48,20 @@ impl FromRequest<App> for Call {
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         Query::of(parts.uri.query(), &caller)?.finish()?;
         let body = whole(body).await?;
-        let (method, path) = (parts.method, canonical(parts.uri.path()).to_owned());
+        let path = canonical(parts.uri.path()).to_owned();
+        let prefix = parts
+            .uri
+            .path()
+            .strip_suffix(&path)
+            .unwrap_or_default()
+            .to_owned();
+        let method = parts.method;
         let tenant = caller.tenant()?;
         Ok(Self {
             caller,
             tenant,
             method,
+            prefix,
             path,
             headers: parts.headers,
             body,
@@ -102,7 +111,7 @@ impl Call {
     ) -> Result<Response, Problem> {
         let request = self.request()?;
         let outcome = app.executor.execute(&request, use_case).await?;
-        Ok(respond(&outcome, answer))
+        Ok(respond(&outcome, answer, &self.prefix))
     }
 
     fn request(&self) -> Result<roentgen_commands::Request, Problem> {
@@ -151,7 +160,7 @@ pub(crate) enum Answer {
     Changed,
 }
 
-fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
+fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer, prefix: &str) -> Response {
     let resource = &outcome.resource;
     let status = match answer {
         Answer::Created(_) => StatusCode::CREATED,
@@ -165,7 +174,7 @@ fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
         put(
             headers,
             header::LOCATION.as_str(),
-            &format!("{collection}/{}", resource.id),
+            &format!("{prefix}{collection}/{}", resource.id),
         );
     }
     response
@@ -190,7 +199,7 @@ pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
-/// The caller's correlation id, or the one that the outermost layer made.
+/// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
 fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
     let value = headers
         .get("x-correlation-id")

@@ -9,6 +9,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use roentgen_store::error::causes;
 use serde::Serialize;
 
 macro_rules! codes {
@@ -160,7 +161,7 @@ impl Problem {
 
     /// Our own fault: logged with its sources, told without them.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = %chain(error), "a request failed inside");
+        tracing::error!(error = causes(error), "a request failed inside");
         Self::new(
             Code::Internal,
             "the request id names the log lines that say more",
@@ -171,12 +172,6 @@ impl Problem {
     pub const fn code(&self) -> Code {
         self.code
     }
-}
-
-/// An error with all its sources.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let sources = std::iter::successors(error.source(), |it| it.source());
-    sources.fold(error.to_string(), |text, it| format!("{text}: {it}"))
 }
 
 /// The members of a problem document; `request_id` is put in where the answer leaves.

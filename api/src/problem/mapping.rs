@@ -3,7 +3,7 @@
 use roentgen_commands::{CommandError, Refusal};
 use roentgen_domain::{modality, order, procedure};
 use roentgen_store::StoreError;
-use roentgen_store::error::{EngineError, Unavailable};
+use roentgen_store::error::{EngineError, Unavailable, causes};
 use roentgen_store::keys::KeyError;
 
 use super::{Code, Problem};
@@ -101,7 +101,7 @@ impl From<EngineError> for Problem {
 fn engine(error: &EngineError) -> Problem {
     match error {
         EngineError::Broken(_) | EngineError::Unavailable(_) => {
-            tracing::warn!(error = %super::chain(error), "the database is away");
+            tracing::warn!(error = causes(error), "the database is away");
             Problem::new(Code::Unavailable, "the database is away")
         }
         EngineError::Refused(_) | EngineError::Damaged(_) => Problem::internal(error),
