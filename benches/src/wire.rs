@@ -31,7 +31,7 @@ impl Server {
         let child = configured(Command::new(std::env::current_exe()?).arg("serve"))
             .env("ROENTGEN_DATABASE", &database.url)
             .env("ROENTGEN_LISTEN", &address)
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()?;
         let server = Self { address, child };
         let deadline = Instant::now() + START;
@@ -73,7 +73,7 @@ fn configured(command: &mut Command) -> &mut Command {
     command
         .env("ROENTGEN_JWT_SECRET", SECRET)
         .env("ROENTGEN_MASTER_KEY", MASTER)
-        .env("ROENTGEN_LOG", "warn")
+        .env("ROENTGEN_LOG", "info")
         .stdout(Stdio::null())
 }
 

@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, StoreError, Unavailable, causes};
 use crate::lifecycle::Tasks;
 use crate::log::{
-    Append, Appended, Batch, BatchOutcome, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
+    Append, Appended, Batch, BatchOutcome, Head, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
     Verdict,
 };
 use crate::tail::Tail;
@@ -236,7 +236,7 @@ impl Worker {
                 continue;
             }
             match self.send(&live).await {
-                Sent::Done(outcome) => self.settle(live, outcome),
+                Sent::Done(outcome) => self.settle(live, &outcome),
                 Sent::Refused(error) if live.len() == 1 => {
                     if let Some(guilty) = live.pop() {
                         guilty.answer(Err(StoreError::Engine(error)));
@@ -303,20 +303,22 @@ impl Worker {
     }
 
     /// Answers everyone in a batch and hands its events on.
-    fn settle(&self, jobs: Vec<Job>, outcome: BatchOutcome) {
-        let written = stored_events(&jobs, &outcome);
-        let recorded_at = time(outcome.recorded_at_ms);
-        let mut position = outcome.before.position;
+    fn settle(&self, mut jobs: Vec<Job>, outcome: &BatchOutcome) {
+        let counts: Vec<u64> = jobs
+            .iter()
+            .map(|it| it.prepared.append.events.len() as u64)
+            .collect();
+        let written = stored_events(&mut jobs, outcome);
         self.accepted.note(&written);
         self.tail.push(written);
-        for (job, verdict) in jobs.into_iter().zip(outcome.verdicts) {
-            let count = job.prepared.append.events.len() as u64;
-            let answer = match verdict {
+        let mut position = outcome.before.position;
+        for ((job, verdict), count) in jobs.into_iter().zip(&outcome.verdicts).zip(counts) {
+            let answer = match *verdict {
                 Verdict::Written => {
                     position += count;
                     Ok(Appended {
                         position,
-                        recorded_at,
+                        recorded_at: time(outcome.recorded_at_ms),
                     })
                 }
                 Verdict::AlreadyWritten {
@@ -324,10 +326,7 @@ impl Worker {
                     recorded_at_ms,
                 } => {
                     let position = first_position + count.saturating_sub(1);
-                    if let Some(event) = job.prepared.append.events.first() {
-                        self.accepted.note_last(event.tenant_id, position);
-                    }
-                    self.tail.saw(position);
+                    self.note_already_written(&job, position);
                     Ok(Appended {
                         position,
                         recorded_at: time(recorded_at_ms),
@@ -341,6 +340,13 @@ impl Worker {
             };
             job.answer(answer);
         }
+    }
+
+    fn note_already_written(&self, job: &Job, position: u64) {
+        if let Some(event) = job.prepared.append.events.first() {
+            self.accepted.note_last(event.tenant_id, position);
+        }
+        self.tail.saw(position);
     }
 }
 
@@ -364,34 +370,39 @@ fn answer_the_late(jobs: Vec<Job>) -> Vec<Job> {
     live
 }
 
-/// The batch's winners as they stand in the log now.
-fn stored_events(jobs: &[Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
+/// The batch's winners as they stand in the log now, taken out of their jobs.
+fn stored_events(jobs: &mut [Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
     let mut head = outcome.before;
     let mut stored = Vec::new();
-    for (job, verdict) in jobs.iter().zip(&outcome.verdicts) {
+    for (job, verdict) in jobs.iter_mut().zip(&outcome.verdicts) {
         if *verdict != Verdict::Written {
             continue;
         }
-        for (event, leaf) in job.prepared.append.events.iter().zip(&job.prepared.leaves) {
+        let events = std::mem::take(&mut job.prepared.append.events);
+        for (event, leaf) in events.into_iter().zip(&job.prepared.leaves) {
             head.position += 1;
             head.hash = chain::link(&head.hash, head.position, outcome.recorded_at_ms, leaf);
-            stored.push(StoredEvent {
-                position: head.position,
-                tenant_id: event.tenant_id,
-                stream_type: event.stream_type.into(),
-                stream_id: event.stream_id,
-                version: event.version,
-                event_id: event.event_id,
-                event_type: event.event_type.into(),
-                schema_version: event.schema_version,
-                recorded_at_ms: outcome.recorded_at_ms,
-                payload: event.payload.clone(),
-                sealed: event.sealed.clone(),
-                metadata: event.metadata.clone(),
-                leaf: *leaf,
-                hash: head.hash,
-            });
+            stored.push(standing(event, &head, outcome.recorded_at_ms, *leaf));
         }
     }
     stored
+}
+
+fn standing(event: NewEvent, at: &Head, recorded_at_ms: i64, leaf: chain::Digest) -> StoredEvent {
+    StoredEvent {
+        position: at.position,
+        tenant_id: event.tenant_id,
+        stream_type: event.stream_type.into(),
+        stream_id: event.stream_id,
+        version: event.version,
+        event_id: event.event_id,
+        event_type: event.event_type.into(),
+        schema_version: event.schema_version,
+        recorded_at_ms,
+        payload: event.payload,
+        sealed: event.sealed,
+        metadata: event.metadata,
+        leaf,
+        hash: at.hash,
+    }
 }

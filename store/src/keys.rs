@@ -59,7 +59,7 @@ pub enum KeyError {
 
 /// The key that wraps patient keys: 32 bytes.
 #[derive(Clone)]
-pub struct MasterKey(Aes256Gcm, [u8; 16]);
+pub struct MasterKey(Arc<Aes256Gcm>, [u8; 16]);
 
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,10 @@ impl MasterKey {
             .chain_update(bytes);
         let mut short = [0; 16];
         short.copy_from_slice(fingerprint.finalize().get(..16).unwrap_or_default());
-        Ok(Self(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes)), short))
+        Ok(Self(
+            Arc::new(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))),
+            short,
+        ))
     }
 
     /// A new one, base64.
