@@ -45,4 +45,4 @@ mod build;
 
 mod claims;
 mod races;
-
+mod whole;
