@@ -42,7 +42,13 @@ macro_rules! on_postgres_only {
 
 mod bed;
 mod build;
+mod faulty;
+mod tally;
 
 mod claims;
+mod order;
+mod projecting;
 mod races;
+mod restored;
+mod tampered;
 mod whole;

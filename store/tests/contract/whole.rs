@@ -1,12 +1,14 @@
 //! An append is written as a whole or not at all.
 
-use futures_util::future::join_all;
+use std::sync::Arc;
+
 use roentgen_domain::ids::PatientId;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::{Append, ClaimKey, MAX_EVENT_BYTES, WrappedKey};
 
 use crate::bed::{Bed, Contents, Kind, Node, sound_log};
 use crate::build::{check, claim, event, key, key_of, over, patient, poison, stream, tenant, to};
+use crate::faulty::Faulty;
 
 on_both_engines!(
     whatever_fails_nothing_of_the_append_is_there,
@@ -171,9 +173,10 @@ async fn whatever_fails_nothing_of_the_append_is_there(bed: &Bed) {
     sound_log(&*scene.node.engine).await;
 }
 
-/// They wait together, so that they go out in one batch, which the database refuses as a whole.
+/// They go out in one call, which the database refuses as a whole.
 async fn a_poisoned_append_fails_alone(bed: &Bed) {
-    let node = bed.node().await;
+    let faulty = Faulty::over(bed.connect().await);
+    let node = Node::over(Arc::clone(&faulty) as _).await;
     let appends: Vec<Append> = (0..40)
         .map(|n| {
             let mut append = to(stream(), 0, 2);
@@ -183,7 +186,7 @@ async fn a_poisoned_append_fails_alone(bed: &Bed) {
             append
         })
         .collect();
-    let answers = join_all(appends.iter().map(|it| node.append(it.clone()))).await;
+    let answers = faulty.together(&node, &appends, None).await;
     for (n, (append, answer)) in appends.iter().zip(answers).enumerate() {
         let stands = node
             .engine
@@ -203,7 +206,7 @@ async fn a_poisoned_append_fails_alone(bed: &Bed) {
             assert_eq!(stands.len(), 2, "{n}");
         }
     }
-    assert_eq!(sound_log(&*node.engine).await.len(), 2 * 37);
+    assert_eq!(sound_log(&*node.engine).await.len(), 1 + 2 * 37);
 }
 
 /// Not a race that was lost, but a program that is wrong: the log would have a hole.
