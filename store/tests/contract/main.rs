@@ -43,9 +43,11 @@ macro_rules! on_postgres_only {
 mod bed;
 mod build;
 mod faulty;
+mod proxy;
 mod tally;
 
 mod claims;
+mod cuts;
 mod order;
 mod projecting;
 mod races;
