@@ -50,9 +50,10 @@ impl Gate {
         self.open.acquire().await.unwrap().forget();
     }
 
-    /// From now on who comes waits.
+    /// From now on who comes waits; who came before is forgotten.
     pub(crate) fn shut(&self) {
         self.open.forget_permits(Semaphore::MAX_PERMITS);
+        self.arrived.forget_permits(Semaphore::MAX_PERMITS);
     }
 
     /// Waits until somebody stands before it.

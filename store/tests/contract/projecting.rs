@@ -16,6 +16,7 @@ on_both_engines!(
     rows_are_a_fold_of_the_log_whoever_writes_it,
     one_of_two_nodes_leads_and_the_other_takes_over,
     a_leader_that_wakes_up_late_does_no_harm,
+    a_leader_that_is_late_with_its_very_first_batch_does_no_harm,
     what_cannot_be_folded_parks_its_stream_and_the_others_go_on,
 );
 
@@ -85,17 +86,39 @@ async fn one_of_two_nodes_leads_and_the_other_takes_over(bed: &Bed) {
     assert_rows_are_the_log(&two).await;
 }
 
-/// Both believe that they lead, which a pause can bring about: the first stops with its rows folded and its transaction
-/// not begun, the second goes past it, the first goes on.
 async fn a_leader_that_wakes_up_late_does_no_harm(bed: &Bed) {
+    a_leader_wakes_up_late(bed, true).await;
+}
+
+async fn a_leader_that_is_late_with_its_very_first_batch_does_no_harm(bed: &Bed) {
+    a_leader_wakes_up_late(bed, false).await;
+}
+
+/// Both believe that they lead, which a pause can bring about: the first stops with its rows folded and its transaction
+/// not begun, the second goes past it, the first goes on. `begun` where there is a checkpoint by then.
+async fn a_leader_wakes_up_late(bed: &Bed, begun: bool) {
     let paused = Faulty::over(bed.connect().await);
     let one = Node::over(Arc::clone(&paused) as _).await;
     let two = Arc::new(bed.node().await);
     let (known, poisoned) = (stream(), stream());
-    two.append(to(known, 0, 2)).await.unwrap();
-    paused.projections.shut();
-    project(&one, "the first believes in this lease").await;
+    if begun {
+        two.append(to(stream(), 0, 1)).await.unwrap();
+        project(&one, "the first believes in this lease").await;
+        until(
+            "its checkpoint",
+            async || paused.moved(),
+            |it| it == &[true],
+        )
+        .await;
+        paused.projections.shut();
+        two.append(to(known, 0, 2)).await.unwrap();
+    } else {
+        two.append(to(known, 0, 2)).await.unwrap();
+        paused.projections.shut();
+        project(&one, "the first believes in this lease").await;
+    }
     paused.projections.somebody_waits().await;
+    let earlier = paused.moved().len();
 
     let mut bad = to(poisoned, 0, 2);
     bad.events[1] = unfoldable(bad.events[1].clone());
@@ -108,9 +131,14 @@ async fn a_leader_that_wakes_up_late_does_no_harm(bed: &Bed) {
     let parked = two.engine.parked(GROUP).await.unwrap();
 
     paused.projections.open();
-    let moved = until("the late one", async || paused.moved(), |it| !it.is_empty()).await;
+    let moved = until(
+        "the late one",
+        async || paused.moved(),
+        |it| it.len() > earlier,
+    )
+    .await;
     assert!(
-        !moved[0],
+        !moved[earlier],
         "a checkpoint moved that was not where its mover thought"
     );
     assert_eq!(rows(&*two.engine, &log).await, before);

@@ -127,6 +127,7 @@ fn deeds(kind: Kind, log: &[StoredEvent]) -> Vec<(&'static str, String, u64)> {
         ("type", set("type", "'ImagingOrder.Cancelled'", 6), 6),
         ("schema_version", set("schema_version", "2", 6), 6),
         ("stream_type", set("stream_type", "'Other'", 3), 3),
+        ("a leaf", set("leaf", &bytes(kind, &[0; 32]), 3), 3),
         ("a link", set("hash", &bytes(kind, &[0; 32]), 3), 3),
         ("half a link", set("hash", &bytes(kind, &[0; 16]), 3), 3),
         (
