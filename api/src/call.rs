@@ -1,6 +1,8 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
-use axum::body::to_bytes;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -20,6 +22,8 @@ use crate::routes::canonical;
 
 /// The longest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers tell how far the log was.
 pub(crate) const LOG_POSITION: &str = "log-position";
 
@@ -29,6 +33,7 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) tenant: TenantId,
     method: Method,
+    prefix: String,
     path: String,
     headers: HeaderMap,
     body: Bytes,
@@ -42,23 +47,42 @@ impl FromRequest<App> for Call {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         Query::of(parts.uri.query(), &caller)?.finish()?;
-        let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
-            Problem::new(
-                Code::BodyTooLarge,
-                "a body is at most 8 MiB, and has to arrive whole",
-            )
-        })?;
-        let (method, path) = (parts.method, canonical(parts.uri.path()).to_owned());
+        let body = whole(body).await?;
+        let path = canonical(parts.uri.path()).to_owned();
+        let prefix = parts
+            .uri
+            .path()
+            .strip_suffix(&path)
+            .unwrap_or_default()
+            .to_owned();
+        let method = parts.method;
         let tenant = caller.tenant()?;
         Ok(Self {
             caller,
             tenant,
             method,
+            prefix,
             path,
             headers: parts.headers,
             body,
         })
     }
+}
+
+async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let late = || {
+        Problem::new(
+            Code::RequestTimeout,
+            "the body did not arrive within 30 seconds",
+        )
+    };
+    let arrived = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await;
+    arrived.map_err(|_| late())?.map_err(|_| {
+        Problem::new(
+            Code::BodyTooLarge,
+            "a body is at most 8 MiB, and has to arrive whole",
+        )
+    })
 }
 
 /// A body that every command's body is: it may name the tenant.
@@ -87,7 +111,7 @@ impl Call {
     ) -> Result<Response, Problem> {
         let request = self.request()?;
         let outcome = app.executor.execute(&request, use_case).await?;
-        Ok(respond(&outcome, answer))
+        Ok(respond(&outcome, answer, &self.prefix))
     }
 
     fn request(&self) -> Result<roentgen_commands::Request, Problem> {
@@ -136,7 +160,7 @@ pub(crate) enum Answer {
     Changed,
 }
 
-fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
+fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer, prefix: &str) -> Response {
     let resource = &outcome.resource;
     let status = match answer {
         Answer::Created(_) => StatusCode::CREATED,
@@ -150,7 +174,7 @@ fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
         put(
             headers,
             header::LOCATION.as_str(),
-            &format!("{collection}/{}", resource.id),
+            &format!("{prefix}{collection}/{}", resource.id),
         );
     }
     response
@@ -175,7 +199,7 @@ pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
-/// The caller's correlation id, or the one that the outermost layer made.
+/// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
 fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
     let value = headers
         .get("x-correlation-id")

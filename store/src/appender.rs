@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain::{self, Leaf};
 use crate::engine::Engine;
-use crate::error::{EngineError, StoreError, Unavailable};
+use crate::error::{EngineError, StoreError, Unavailable, causes};
 use crate::lifecycle::Tasks;
 use crate::log::{
     Append, Appended, Batch, BatchOutcome, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
@@ -43,26 +43,37 @@ pub struct Appender {
     accepted: Accepted,
 }
 
-/// The last position this node wrote, by tenant: what a tenant's reads wait for.
-#[derive(Debug, Clone, Default)]
-pub struct Accepted(Arc<Mutex<HashMap<TenantId, u64>>>);
+/// What a tenant's reads wait for: the last position that this node wrote for it, and never less than where the log
+/// ended when the node started, so that what its predecessor acknowledged is not missed either.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    at_start: u64,
+    since: Arc<Mutex<HashMap<TenantId, u64>>>,
+}
 
 impl Accepted {
-    /// The tenant's last position, 0 where this node wrote none.
+    fn since(at_start: u64) -> Self {
+        Self {
+            at_start,
+            since: Arc::default(),
+        }
+    }
+
+    /// The position that the tenant's reads wait for.
     pub fn position(&self, tenant: TenantId) -> u64 {
-        let positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        positions.get(&tenant).copied().unwrap_or(0)
+        let positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.get(&tenant).copied().unwrap_or(self.at_start)
     }
 
     fn note(&self, events: &[StoredEvent]) {
-        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
             positions.insert(event.tenant_id, event.position);
         }
     }
 
     fn note_last(&self, tenant: TenantId, position: u64) {
-        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         let known = positions.entry(tenant).or_default();
         *known = position.max(*known);
     }
@@ -84,10 +95,10 @@ impl Job {
 }
 
 impl Appender {
-    /// Starts the task. What it writes goes into `tail`.
+    /// Starts the task. What it writes goes into `tail`, which knows by now where the log ends.
     pub fn start(engine: Arc<dyn Engine>, tail: Arc<Tail>, tasks: &Tasks) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_APPENDS);
-        let accepted = Accepted::default();
+        let accepted = Accepted::since(*tail.head().borrow());
         let worker = Worker {
             engine,
             tail,
@@ -160,12 +171,23 @@ fn leaf(event: &NewEvent) -> chain::Digest {
     .digest()
 }
 
-/// Runs the worker again where it panicked; who waited for the batch in hand is told that the outcome is unknown.
+/// What has not been sent yet; it outlives a worker that panics.
+#[derive(Debug)]
+struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    waiting: Waiting,
+}
+
+/// Runs the worker again where it panicked; who was in the batch in hand is told that the outcome is unknown.
 async fn supervise(worker: Worker, jobs: mpsc::Receiver<Job>, tasks: Tasks) {
-    let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
+    let queue = Queue {
+        jobs,
+        waiting: Waiting::default(),
+    };
+    let queue = Arc::new(tokio::sync::Mutex::new(queue));
     loop {
-        let (worker, jobs) = (worker.clone(), Arc::clone(&jobs));
-        let run = tasks.run(async move { worker.run(&mut *jobs.lock().await).await });
+        let (worker, queue) = (worker.clone(), Arc::clone(&queue));
+        let run = tasks.run(async move { worker.run(&mut *queue.lock().await).await });
         match run.await {
             Ok(()) => return,
             Err(error) => tracing::error!(%error, "the appender was restarted"),
@@ -183,8 +205,7 @@ struct Worker {
 
 impl Worker {
     /// Until the process stops and the queue is empty.
-    async fn run(&self, jobs: &mut mpsc::Receiver<Job>) {
-        let mut waiting = Waiting::default();
+    async fn run(&self, Queue { jobs, waiting }: &mut Queue) {
         loop {
             if waiting.is_empty() {
                 let next = tokio::select! {
@@ -256,10 +277,12 @@ impl Worker {
                     return Sent::Done(outcome);
                 }
                 Ok(Err(EngineError::Broken(error))) => {
+                    let error = causes(&error);
                     tracing::warn!(%error, appends = jobs.len(), "the append's answer was lost; asking again");
                     batch.resend = true;
                 }
                 Ok(Err(EngineError::Unavailable(error))) => {
+                    let error = causes(&error);
                     tracing::warn!(%error, appends = jobs.len(), "the database is not available");
                 }
                 Ok(Err(error @ (EngineError::Refused(_) | EngineError::Damaged(_)))) => {

@@ -268,26 +268,27 @@ impl SealedParts {
         }
     }
 
-    /// Opens all parts and lays their members over one another, the latest on top; `None` where nothing could be
-    /// opened because the key is destroyed.
+    /// Opens all parts and lays their members over one another, the latest on top; `None` where one of them cannot be
+    /// opened because its key is destroyed.
     pub fn open(
         &self,
         stream_id: StreamId,
         key: Option<&PatientKey>,
     ) -> Result<Option<Map<String, Value>>, SealError> {
         let Some(key) = key else { return Ok(None) };
-        let mut members = None;
+        let mut members = Map::new();
         let mut rest = self.0.as_slice();
         while !rest.is_empty() {
             let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
             rest = after;
-            if let Some(plain) = key.open(sealed, stream_id, version)? {
-                let part: Map<String, Value> =
-                    serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
-                members.get_or_insert_with(Map::new).extend(part);
-            }
+            let Some(plain) = key.open(sealed, stream_id, version)? else {
+                return Ok(None);
+            };
+            let part: Map<String, Value> =
+                serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
+            members.extend(part);
         }
-        Ok(members)
+        Ok(Some(members))
     }
 }
 
@@ -517,6 +518,17 @@ mod tests {
         let members = parts.open(stream(), Some(&key)).unwrap().unwrap();
         assert_eq!(Value::Object(members), serde_json::json!({"a": 1, "b": 2}));
         assert_eq!(parts.open(stream(), None), Ok(None));
+    }
+
+    #[test]
+    fn one_erased_part_makes_the_whole_erased() {
+        let master = master();
+        let (old, _) = fresh(&master);
+        let (new, _) = PatientKey::fresh(&master, patient(), Uuid::from_u128(5));
+        let mut parts = SealedParts::default();
+        parts.push(1, &old.seal(br#"{"a":1}"#, stream(), 1));
+        parts.push(2, &new.seal(br#"{"b":1}"#, stream(), 2));
+        assert_eq!(parts.open(stream(), Some(&new)), Ok(None));
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::appender::Appender;
+use crate::clock;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, causes};
 use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::Tasks;
 use crate::postgres::Postgres;
@@ -102,12 +106,41 @@ impl Store {
         let head = engine.head().await.map_err(Arc::new)?;
         tail.saw(head.position);
         let appender = Appender::start(Arc::clone(&engine), Arc::clone(&tail), tasks);
+        tasks.spawn("claims", forget_claims(Arc::clone(&engine), tasks.token()));
         Ok(Self {
             engine,
             appender,
             tail,
             keyring,
         })
+    }
+}
+
+/// How often, and how many at once, expired claims are forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEPT_AT_ONCE: u32 = 1000;
+
+/// Claims that answer to nobody any more do not stay.
+async fn forget_claims(engine: Arc<dyn Engine>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        while !stop.is_cancelled() {
+            match engine
+                .forget_expired_claims(clock::now_ms(), SWEPT_AT_ONCE)
+                .await
+            {
+                Ok(swept) if swept == u64::from(SWEPT_AT_ONCE) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(error = causes(&error), "expired claims were not forgotten");
+                    break;
+                }
+            }
+        }
     }
 }
 
