@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::bed::{Bed, Node, sound_log, until};
 use crate::build::{event, stream, to};
 use crate::faulty::Faulty;
-use crate::tally::{folded, project, rows, unfoldable};
+use crate::tally::{TALLY, folded, project, rows, unfoldable};
 
 on_both_engines!(
     rows_are_a_fold_of_the_log_whoever_writes_it,
@@ -161,7 +161,7 @@ async fn what_cannot_be_folded_parks_its_stream_and_the_others_go_on(bed: &Bed) 
     let begun = node.append(poisoned).await.unwrap().position;
     node.append(to(good, 0, 2)).await.unwrap();
     let parked = [Parked {
-        model: "tally".to_owned(),
+        model: TALLY.table(),
         stream_id: bad,
         position: begun - 1,
         reason: "not of this world".to_owned(),

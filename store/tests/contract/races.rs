@@ -11,10 +11,12 @@ use tokio::task::JoinSet;
 
 use crate::bed::{Bed, Node, sound_log};
 use crate::build::{claim, key, key_of, patient, stream, to};
+use crate::faulty::Faulty;
 
 on_both_engines!(
     exactly_one_of_many_appends_to_one_version_wins,
     a_lost_race_leaves_no_trace_and_costs_no_position,
+    losers_in_one_call_with_winners_leave_no_trace_either,
     appends_queued_in_order_come_out_in_order,
     an_acknowledged_append_stands_once_where_it_was_told,
 );
@@ -77,6 +79,16 @@ async fn exactly_one_of_many_appends_to_one_version_wins(bed: &Bed) {
     assert_eq!(sound_log(&*two.engine).await.len(), 10);
 }
 
+/// Other streams, a claim, and two events to a stream that is elsewhere.
+fn loser(fought_for: StreamId, expected: u64) -> Append {
+    let mut loser = to(stream(), 0, 3);
+    let late = to(fought_for, expected, 2);
+    loser.checks.extend(late.checks);
+    loser.events.extend(late.events);
+    loser.claims = vec![claim(key(), fought_for)];
+    loser
+}
+
 /// The loser carries all that an append can: other streams, a claim. Its patient key is left out: SQLite keeps keys in
 /// a file of their own, and stores them first (see `whole::`).
 async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &Bed) {
@@ -90,12 +102,7 @@ async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &Bed) {
     one.append(start).await.unwrap();
     let before = bed.contents().await;
     for (node, expected) in [(&one, 0), (&two, 1), (&two, 3), (&one, 9)] {
-        let mut loser = to(stream(), 0, 3);
-        let late = to(fought_for, expected, 2);
-        loser.checks.extend(late.checks);
-        loser.events.extend(late.events);
-        loser.claims = vec![claim(key(), fought_for)];
-        let refused = node.append(loser).await;
+        let refused = node.append(loser(fought_for, expected)).await;
         assert!(
             matches!(refused, Err(StoreError::Conflict { stream_id, actual: 2 }) if stream_id == fought_for),
             "{refused:?}"
@@ -105,6 +112,34 @@ async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &Bed) {
     assert_eq!(two.append(to(fought_for, 2, 1)).await.unwrap().position, 3);
     assert_eq!(one.append(to(stream(), 0, 1)).await.unwrap().position, 4);
     sound_log(&*one.engine).await;
+}
+
+/// One call decides on all of them, and writes for some.
+async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &Bed) {
+    let faulty = Faulty::over(bed.connect().await);
+    let node = Node::over(Arc::clone(&faulty) as _).await;
+    let elsewhere = [stream(), stream()];
+    for stream_id in elsewhere {
+        node.append(to(stream_id, 0, 2)).await.unwrap();
+    }
+    let before = bed.contents().await;
+    let mut winner = to(stream(), 0, 1);
+    winner.claims = vec![claim(key(), stream())];
+    let (early, late) = (loser(elsewhere[0], 5), loser(elsewhere[1], 1));
+    let appends = [early, winner, late, to(stream(), 0, 2)];
+    let answers = faulty.together(&node, &appends, None).await;
+    let told: Vec<_> = answers
+        .iter()
+        .map(|it| it.as_ref().ok().map(|it| it.position))
+        .collect();
+    assert_eq!(told, [None, Some(6), None, Some(8)]);
+    let after = bed.contents().await;
+    // One event and stream more: that of the append the others waited behind.
+    assert_eq!(after.events.len(), before.events.len() + 4);
+    assert_eq!(after.streams.len(), before.streams.len() + 3);
+    assert!(before.streams.iter().all(|it| after.streams.contains(it)));
+    assert_eq!(after.claims.len(), 1);
+    sound_log(&*node.engine).await;
 }
 
 /// Nobody waits for an answer before the next: the appender alone keeps the order, with other streams in between.
@@ -135,20 +170,15 @@ async fn an_acknowledged_append_stands_once_where_it_was_told(bed: &Bed) {
     for n in 0..8_u64 {
         let node = Arc::clone(&nodes[usize::try_from(n).unwrap() % 2]);
         writers.spawn(async move {
-            let own = stream();
+            let (own, mut at) = (stream(), 0);
             let mut told = Vec::new();
             for round in 0..10 {
                 let append = if round % 3 == 2 {
                     to(shared, round / 3, 1)
                 } else {
-                    to(
-                        own,
-                        told.iter()
-                            .filter(|it: &&(Append, _)| it.0.checks[0].stream_id == own)
-                            .map(|it| it.0.events.len() as u64)
-                            .sum(),
-                        n % 3 + 1,
-                    )
+                    let count = n % 3 + 1;
+                    at += count;
+                    to(own, at - count, count)
                 };
                 match node.append(append.clone()).await {
                     Ok(appended) => told.push((append, appended)),

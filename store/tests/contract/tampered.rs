@@ -89,105 +89,81 @@ fn moved(from: u64, to: u64) -> String {
     format!("UPDATE events SET position = {to} WHERE position = {from};")
 }
 
-/// What somebody does, and the first position that is not what it was.
-fn deeds(kind: Kind, log: &[StoredEvent]) -> Vec<(&'static str, String, u64)> {
-    let set = |column: &str, value: &str, at: u64| {
-        format!("UPDATE events SET {column} = {value} WHERE position = {at}")
+/// What somebody does, as SQL, and the first position that is not what it was.
+type Deed = (&'static str, String, u64);
+
+fn alterations(kind: Kind, log: &[StoredEvent]) -> Vec<Deed> {
+    let one_byte = log[2].payload.replacen("\"n\": 3", "\"n\": 4", 1);
+    assert_ne!(one_byte, log[2].payload);
+    let alterations = [
+        ("a byte of a payload", "payload", format!("'{one_byte}'"), 3),
+        (
+            "a space in the first payload",
+            "payload",
+            format!("'{} '", log[0].payload),
+            1,
+        ),
+        ("the last payload", "payload", "'{}'".into(), 7),
+        ("sealed", "sealed", bytes(kind, &[1, 2, 4]), 5),
+        (
+            "metadata",
+            "metadata",
+            "'{\"actor\": {\"sub\": \"mallory\"}}'".into(),
+            2,
+        ),
+        ("recorded_at", "recorded_at", "recorded_at - 1".into(), 4),
+        ("type", "type", "'ImagingOrder.Cancelled'".into(), 6),
+        ("schema_version", "schema_version", "2".into(), 6),
+        ("stream_type", "stream_type", "'Other'".into(), 3),
+        ("a leaf", "leaf", bytes(kind, &[0; 32]), 3),
+        ("a link", "hash", bytes(kind, &[0; 32]), 3),
+        ("half a link", "hash", bytes(kind, &[0; 16]), 3),
+    ];
+    let sql = |(what, column, value, at)| {
+        let sql = format!("UPDATE events SET {column} = {value} WHERE position = {at}");
+        (what, sql, at)
     };
+    alterations.into_iter().map(sql).collect()
+}
+
+fn removals() -> Vec<Deed> {
+    let gone = |which: &str| format!("DELETE FROM events WHERE position {which};");
+    let moved_up = [moved(5, 4), moved(6, 5), moved(7, 6)].concat();
+    let swapped = [moved(2, 100), moved(5, 2), moved(100, 5)].concat();
+    vec![
+        ("the first removed", gone("= 1"), 1),
+        ("one in the middle removed", gone("= 4"), 4),
+        ("the last removed", gone("= 7"), 7),
+        ("the last three removed", gone("> 4"), 5),
+        ("all removed", gone("> 0"), 1),
+        (
+            "one removed and the others moved up",
+            gone("= 4") + &moved_up,
+            4,
+        ),
+        ("two swapped", swapped, 2),
+    ]
+}
+
+/// A forger who links what he writes has only moved the break to the event behind it.
+fn forgeries(kind: Kind, log: &[StoredEvent]) -> Vec<Deed> {
     let other = |at: usize| StoredEvent {
         payload: r#"{"n": "forged"}"#.to_owned(),
         ..log[at - 1].clone()
     };
-    let one_byte = log[2].payload.replacen("\"n\": 3", "\"n\": 4", 1);
-    assert_ne!(one_byte, log[2].payload);
     let next = StoredEvent {
         position: 8,
         version: 4,
         ..log[6].clone()
     };
+    let one = forged(kind, log[2].hash, &[other(4)]);
+    let two = forged(kind, log[1].hash, &[other(3), other(4)]);
+    let added = once_more() + &forged(kind, log[6].hash, &[next]);
     vec![
-        (
-            "a byte of a payload",
-            set("payload", &format!("'{one_byte}'"), 3),
-            3,
-        ),
-        (
-            "a space in the first payload",
-            set("payload", &format!("'{} '", log[0].payload), 1),
-            1,
-        ),
-        ("the last payload", set("payload", "'{}'", 7), 7),
-        ("sealed", set("sealed", &bytes(kind, &[1, 2, 4]), 5), 5),
-        (
-            "metadata",
-            set("metadata", "'{\"actor\": {\"sub\": \"mallory\"}}'", 2),
-            2,
-        ),
-        ("recorded_at", set("recorded_at", "recorded_at - 1", 4), 4),
-        ("type", set("type", "'ImagingOrder.Cancelled'", 6), 6),
-        ("schema_version", set("schema_version", "2", 6), 6),
-        ("stream_type", set("stream_type", "'Other'", 3), 3),
-        ("a leaf", set("leaf", &bytes(kind, &[0; 32]), 3), 3),
-        ("a link", set("hash", &bytes(kind, &[0; 32]), 3), 3),
-        ("half a link", set("hash", &bytes(kind, &[0; 16]), 3), 3),
-        (
-            "the first removed",
-            "DELETE FROM events WHERE position = 1".into(),
-            1,
-        ),
-        (
-            "one in the middle removed",
-            "DELETE FROM events WHERE position = 4".into(),
-            4,
-        ),
-        (
-            "the last removed",
-            "DELETE FROM events WHERE position = 7".into(),
-            7,
-        ),
-        (
-            "the last three removed",
-            "DELETE FROM events WHERE position > 4".into(),
-            5,
-        ),
-        ("all removed", "DELETE FROM events".into(), 1),
-        (
-            "one removed and the others moved up",
-            format!(
-                "DELETE FROM events WHERE position = 4;{}{}{}",
-                moved(5, 4),
-                moved(6, 5),
-                moved(7, 6)
-            ),
-            4,
-        ),
-        (
-            "two swapped",
-            moved(2, 100) + &moved(5, 2) + &moved(100, 5),
-            2,
-        ),
+        ("one replaced and linked", one, 5),
+        ("two replaced and linked", two, 5),
         ("one added at the end", once_more(), 8),
-        (
-            "one added at the end and linked",
-            once_more() + &forged(kind, log[6].hash, &[next]),
-            8,
-        ),
-        (
-            "one replaced, its leaf kept",
-            set("payload", "'{\"n\": \"forged\"}'", 4),
-            4,
-        ),
-        // A forger who links what he writes has only moved the break to the event behind it.
-        (
-            "one replaced and linked",
-            forged(kind, log[2].hash, &[other(4)]),
-            5,
-        ),
-        (
-            "two replaced and linked",
-            forged(kind, log[1].hash, &[other(3), other(4)]),
-            5,
-        ),
+        ("one added at the end and linked", added, 8),
     ]
 }
 
@@ -197,7 +173,13 @@ async fn verify_names_the_first_position_that_was_tampered_with(bed: &Bed) {
     let log = sound_log(&*node.engine).await;
     bed.tamper("CREATE TABLE untouched AS SELECT * FROM events")
         .await;
-    for (deed, sql, first) in deeds(bed.kind, &log) {
+    let deeds = [
+        alterations(bed.kind, &log),
+        removals(),
+        forgeries(bed.kind, &log),
+    ]
+    .concat();
+    for (deed, sql, first) in deeds {
         bed.tamper(&sql).await;
         assert_eq!(first_bad(&*node.engine).await, Some(first), "{deed}");
         let undone = "DELETE FROM events; INSERT INTO events SELECT * FROM untouched";

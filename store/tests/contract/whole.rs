@@ -68,90 +68,89 @@ fn log_of(contents: Contents) -> Contents {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    TheKnownStreamIsFurther,
+    ANewStreamIsNotThatFar,
+    AnAssertionDoesNotHold,
+    TheSecondClaimIsTaken,
+    AnotherPatientHasAKey,
+    TheLastEventIsTooLarge,
+    TheLastEventIsNoJson,
+    TheLastMetadataIsNoJson,
+}
+
+impl Fault {
+    const ALL: [Self; 8] = [
+        Self::TheKnownStreamIsFurther,
+        Self::ANewStreamIsNotThatFar,
+        Self::AnAssertionDoesNotHold,
+        Self::TheSecondClaimIsTaken,
+        Self::AnotherPatientHasAKey,
+        Self::TheLastEventIsTooLarge,
+        Self::TheLastEventIsNoJson,
+        Self::TheLastMetadataIsNoJson,
+    ];
+
+    fn spoil(self, append: &mut Append, scene: &Scene) {
+        let last = &mut append.events[2];
+        match self {
+            Self::TheKnownStreamIsFurther => {
+                append.checks[1].expected = 1;
+                append.events[1].version = 2;
+            }
+            Self::ANewStreamIsNotThatFar => {
+                append.checks[2].expected = 4;
+                last.version = 5;
+            }
+            Self::AnAssertionDoesNotHold => append.checks[3].expected = 1,
+            Self::TheSecondClaimIsTaken => append.claims[1].key = scene.taken,
+            Self::AnotherPatientHasAKey => append.patient_keys.push(key_of(scene.keyed)),
+            Self::TheLastEventIsTooLarge => {
+                last.payload = format!("\"{}\"", "x".repeat(MAX_EVENT_BYTES));
+            }
+            Self::TheLastEventIsNoJson => *last = poison(last.stream_id, 1),
+            Self::TheLastMetadataIsNoJson => last.metadata = "{".to_owned(),
+        }
+    }
+
+    /// Whether this is what the appender says to it.
+    fn is_told_by(self, error: &StoreError) -> bool {
+        match self {
+            Self::TheKnownStreamIsFurther => {
+                matches!(error, StoreError::Conflict { actual: 2, .. })
+            }
+            Self::ANewStreamIsNotThatFar | Self::AnAssertionDoesNotHold => {
+                matches!(error, StoreError::Conflict { actual: 0, .. })
+            }
+            Self::TheSecondClaimIsTaken => matches!(error, StoreError::Claimed(_)),
+            Self::AnotherPatientHasAKey => matches!(error, StoreError::PatientKeyExists),
+            Self::TheLastEventIsTooLarge => matches!(error, StoreError::EventTooLarge { .. }),
+            Self::TheLastEventIsNoJson | Self::TheLastMetadataIsNoJson => {
+                matches!(error, StoreError::Engine(EngineError::Refused(_)))
+            }
+        }
+    }
+}
+
 /// Each way to fail, in turn. A key is the one thing that may stay, on SQLite: keys are a file of their own, written
 /// first, so that no event is ever sealed under a key that a crash took; the key waits for its patient's next event.
 async fn whatever_fails_nothing_of_the_append_is_there(bed: &Bed) {
     let scene = Scene::on(bed).await;
-    let conflict = |it: &StoreError| matches!(it, StoreError::Conflict { .. });
-    let claimed = |it: &StoreError| matches!(it, StoreError::Claimed(_));
-    let keyed = |it: &StoreError| matches!(it, StoreError::PatientKeyExists);
-    let too_large = |it: &StoreError| matches!(it, StoreError::EventTooLarge { .. });
-    let refused = |it: &StoreError| matches!(it, StoreError::Engine(EngineError::Refused(_)));
-    type Break = Box<dyn Fn(&mut Append)>;
-    let ways: Vec<(&str, Break, &dyn Fn(&StoreError) -> bool)> = vec![
-        (
-            "the known stream is not there yet",
-            Box::new(|it| {
-                it.checks[1].expected = 1;
-                it.events[1].version = 2;
-            }),
-            &conflict,
-        ),
-        (
-            "a new stream is ahead",
-            Box::new(|it| {
-                it.checks[2].expected = 4;
-                it.events[2].version = 5;
-            }),
-            &conflict,
-        ),
-        (
-            "an assertion does not hold",
-            Box::new(|it| it.checks[3].expected = 1),
-            &conflict,
-        ),
-        (
-            "the second claim is taken",
-            {
-                let taken = scene.taken;
-                Box::new(move |it| it.claims[1].key = taken)
-            },
-            &claimed,
-        ),
-        (
-            "the patient has a key",
-            {
-                let has_one = key_of(scene.keyed);
-                Box::new(move |it| it.patient_keys.push(has_one.clone()))
-            },
-            &keyed,
-        ),
-        (
-            "the last event is too large",
-            Box::new(|it| {
-                it.events[2].payload = format!("\"{}\"", "x".repeat(MAX_EVENT_BYTES));
-            }),
-            &too_large,
-        ),
-        (
-            "the last event is no JSON",
-            Box::new(|it| {
-                it.events[2] = poison(it.events[2].stream_id, 1);
-            }),
-            &refused,
-        ),
-        (
-            "the last metadata is no JSON",
-            Box::new(|it| {
-                it.events[2].metadata = "{".to_owned();
-            }),
-            &refused,
-        ),
-    ];
-    for (what, spoil, expected) in ways {
+    for fault in Fault::ALL {
         let before = bed.contents().await;
         let mut append = scene.large();
-        spoil(&mut append);
+        fault.spoil(&mut append, &scene);
         let error = scene.node.append(append.clone()).await.unwrap_err();
-        assert!(expected(&error), "{what}: {error:?}");
+        assert!(fault.is_told_by(&error), "{fault:?}: {error:?}");
         let after = bed.contents().await;
         if bed.kind == Kind::Postgres {
-            assert_eq!(after, before, "{what}");
+            assert_eq!(after, before, "{fault:?}");
         } else {
-            assert_eq!(log_of(after), log_of(before), "{what}");
+            assert_eq!(log_of(after), log_of(before), "{fault:?}");
         }
         if let Some(kept) = scene.has_key(&append).await {
-            assert_eq!(kept, append.patient_keys[0].wrapped, "{what}");
+            assert_eq!(kept, append.patient_keys[0].wrapped, "{fault:?}");
             let next = Append {
                 patient_keys: vec![append.patient_keys[0].clone()],
                 ..to(stream(), 0, 1)
@@ -166,10 +165,8 @@ async fn whatever_fails_nothing_of_the_append_is_there(bed: &Bed) {
     assert_eq!(after.events.len(), before.events.len() + 3);
     assert_eq!(after.streams.len(), before.streams.len() + 2);
     assert_eq!(after.claims.len(), before.claims.len() + 2);
-    assert_eq!(
-        scene.has_key(&good).await.as_ref(),
-        Some(&good.patient_keys[0].wrapped)
-    );
+    let key = scene.has_key(&good).await;
+    assert_eq!(key.as_ref(), Some(&good.patient_keys[0].wrapped));
     sound_log(&*scene.node.engine).await;
 }
 
