@@ -229,22 +229,22 @@ impl Worker {
 
     /// Sends a batch, in halves where the database refuses it, and answers everyone in it.
     async fn write(&self, jobs: Vec<Job>) {
-        let mut parts = vec![jobs];
-        while let Some(part) = parts.pop() {
-            let mut live = answer_the_late(part);
+        let mut parts = vec![(jobs, false)];
+        while let Some((part, resend)) = parts.pop() {
+            let mut live = answer_the_late(part, resend);
             if live.is_empty() {
                 continue;
             }
-            match self.send(&live).await {
+            match self.send(&live, resend).await {
                 Sent::Done(outcome) => self.settle(live, &outcome),
-                Sent::Refused(error) if live.len() == 1 => {
+                Sent::Refused { error, .. } if live.len() == 1 => {
                     if let Some(guilty) = live.pop() {
                         guilty.answer(Err(StoreError::Engine(error)));
                     }
                 }
-                Sent::Refused(_) => {
+                Sent::Refused { resend, .. } => {
                     let second = live.split_off(live.len() / 2);
-                    parts.extend([second, live]);
+                    parts.extend([(second, resend), (live, resend)]);
                 }
                 Sent::GaveUp { unknown } => {
                     for job in live {
@@ -258,16 +258,14 @@ impl Worker {
         }
     }
 
-    /// Sends until the outcome is known or the last deadline has passed.
-    async fn send(&self, jobs: &[Job]) -> Sent {
+    /// Sends until the outcome is known or the last deadline has passed; `resend` where an earlier sending may have been
+    /// committed.
+    async fn send(&self, jobs: &[Job], resend: bool) -> Sent {
         let appends: Vec<&Prepared> = jobs.iter().map(|it| &it.prepared).collect();
         let Some(deadline) = jobs.iter().map(|it| it.deadline).max() else {
-            return Sent::GaveUp { unknown: false };
+            return Sent::GaveUp { unknown: resend };
         };
-        let mut batch = Batch {
-            appends,
-            resend: false,
-        };
+        let mut batch = Batch { appends, resend };
         let mut pause = FIRST_PAUSE;
         loop {
             let started = Instant::now();
@@ -288,7 +286,8 @@ impl Worker {
                     tracing::warn!(%error, appends = jobs.len(), "the database is not available");
                 }
                 Ok(Err(error @ (EngineError::Refused(_) | EngineError::Damaged(_)))) => {
-                    return Sent::Refused(error);
+                    let resend = batch.resend;
+                    return Sent::Refused { error, resend };
                 }
                 Err(_elapsed) => return Sent::GaveUp { unknown: true },
             }
@@ -352,20 +351,29 @@ impl Worker {
 
 enum Sent {
     Done(BatchOutcome),
-    Refused(EngineError),
-    GaveUp { unknown: bool },
+    /// The parts of it may have been committed where it was a resend.
+    Refused {
+        error: EngineError,
+        resend: bool,
+    },
+    GaveUp {
+        unknown: bool,
+    },
 }
 
 fn time(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap_or(Timestamp::EPOCH)
 }
 
-/// Who waited past the deadline hears so now: nothing of theirs was sent.
-fn answer_the_late(jobs: Vec<Job>) -> Vec<Job> {
+/// Who waited past the deadline hears so now: nothing of theirs was sent, unless this is a part of a resend.
+fn answer_the_late(jobs: Vec<Job>, resend: bool) -> Vec<Job> {
     let now = Instant::now();
     let (late, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|it| it.deadline <= now);
     for job in late {
-        job.answer(Err(StoreError::Unavailable(Unavailable::Deadline)));
+        job.answer(Err(match resend {
+            true => StoreError::OutcomeUnknown,
+            false => StoreError::Unavailable(Unavailable::Deadline),
+        }));
     }
     live
 }

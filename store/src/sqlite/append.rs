@@ -22,6 +22,30 @@ use crate::log::{
     Batch, BatchOutcome, Claim, ClaimHeld, ClaimKey, Head, NewEvent, Prepared, Verdict,
 };
 
+/// Refuses what is no append and would leave a hole in a stream: each written stream has one check, and its events
+/// follow at consecutive versions.
+pub(super) fn assert_sound(batch: &Batch<'_>) -> Result<(), EngineError> {
+    let sound = batch.appends.iter().all(|it| is_sound(it));
+    sound.then_some(()).ok_or_else(|| {
+        let what = "an event has no check, two of them, no leaf, or not the next version";
+        EngineError::Refused(sqlx::Error::InvalidArgument(what.to_owned()))
+    })
+}
+
+fn is_sound(Prepared { append, leaves }: &Prepared) -> bool {
+    let covered = append.checks.iter().map(|check| {
+        let events = append.events.iter();
+        let own = events.filter(|it| it.stream_id == check.stream_id);
+        (check.expected + 1..)
+            .zip(own)
+            .try_fold(0, |seen, (next, event)| {
+                (event.version == next).then_some(seen + 1)
+            })
+    });
+    covered.sum::<Option<usize>>() == Some(append.events.len())
+        && leaves.len() == append.events.len()
+}
+
 /// Decides on each append by itself, and writes the winners.
 pub(super) async fn append(
     log: &File,
