@@ -1,9 +1,10 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
-use axum::body::to_bytes;
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use roentgen_commands::{Idempotency, Outcome, UseCase};
 use roentgen_domain::Aggregate;
@@ -20,6 +21,8 @@ use crate::routes::canonical;
 
 /// The longest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// How much of a longer one is read before it is refused.
+const MAX_READ_BYTES: usize = 8 * MAX_BODY_BYTES;
 /// Answers tell how far the log was.
 pub(crate) const LOG_POSITION: &str = "log-position";
 
@@ -42,12 +45,7 @@ impl FromRequest<App> for Call {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         Query::of(parts.uri.query(), &caller)?.finish()?;
-        let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
-            Problem::new(
-                Code::BodyTooLarge,
-                "a body is at most 8 MiB, and has to arrive whole",
-            )
-        })?;
+        let body = whole(body).await?;
         let (method, path) = (parts.method, canonical(parts.uri.path()).to_owned());
         let tenant = caller.tenant()?;
         Ok(Self {
@@ -59,6 +57,34 @@ impl FromRequest<App> for Call {
             body,
         })
     }
+}
+
+/// The body's bytes. One that is too long is read on all the same, up to a bound: a client that sends first and listens
+/// then would find the connection broken instead of the answer.
+async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let refused = || {
+        let detail = "a body is at most 8 MiB, and has to arrive whole";
+        Problem::new(Code::BodyTooLarge, detail)
+    };
+    let declared = body.size_hint().exact();
+    if declared.is_some_and(|it| it <= MAX_BODY_BYTES as u64) {
+        return to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| refused());
+    }
+    let (mut read, mut length) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| refused())?;
+        length += chunk.len();
+        if length <= MAX_BODY_BYTES {
+            read.extend_from_slice(&chunk);
+        } else if length > MAX_READ_BYTES {
+            break;
+        }
+    }
+    if length <= MAX_BODY_BYTES {
+        return Ok(read.into());
+    }
+    Err(refused())
 }
 
 /// A body that every command's body is: it may name the tenant.
