@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::fields::Object;
 use crate::identity::Caller;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
@@ -97,8 +98,8 @@ impl Call {
     /// The body's members. What is no JSON of this shape is refused here, with the place and without the words.
     pub(crate) fn body<B: CommandBody>(&self) -> Result<B, Problem> {
         let mut json = serde_json::Deserializer::from_slice(&self.body);
-        let read = serde_path_to_error::deserialize::<_, B>(&mut json);
-        let body = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
+        let read = serde_path_to_error::deserialize::<_, Object<B>>(&mut json);
+        let Object(body) = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
         json.end().map_err(|error| malformed(&error))?;
         self.caller.owns(body.tenant_id())?;
         Ok(body)
