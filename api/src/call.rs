@@ -237,16 +237,18 @@ fn out_of_shape(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
     if !error.is_data() {
         return malformed(error);
     }
-    let said = error.to_string();
+    let (said, mut pointer) = (error.to_string(), pointer(path));
     let detail = if said.starts_with("unknown field") {
         "is not known here"
-    } else if said.starts_with("duplicate field") {
+    } else if let Some(name) = said.strip_prefix("duplicate field `") {
+        // The path ends at the object here; the name is one of ours, not the client's.
+        pointer = format!("{pointer}/{}", name.split('`').next().unwrap_or_default());
         "stands there twice"
     } else {
         "has another JSON type"
     };
     let place = format!("line {}, column {}", error.line(), error.column());
-    Problem::new(Code::InvalidBody, format!("a member {detail}, {place}")).at(pointer(path), detail)
+    Problem::new(Code::InvalidBody, format!("a member {detail}, {place}")).at(pointer, detail)
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
