@@ -50,7 +50,12 @@ impl<'a> Refused<'a> {
 
 /// Each is refused as it says, and none of them leaves anything in the log.
 pub(crate) async fn all_refused(client: &Client, refused: Vec<Refused<'_>>) -> Result<()> {
-    let before = head(client).await?;
+    refusals(client, refused).await.map(drop)
+}
+
+/// The same, with the answers.
+pub(crate) async fn refusals(client: &Client, refused: Vec<Refused<'_>>) -> Result<Vec<Answer>> {
+    let (before, mut answers) = (head(client).await?, Vec::new());
     for it in refused {
         let asked = format!("{} {} {}", it.method, it.path, shortened(&it.body));
         let answer = client.send(it.method, it.path, it.body).await?;
@@ -59,8 +64,9 @@ pub(crate) async fn all_refused(client: &Client, refused: Vec<Refused<'_>>) -> R
             assert_eq!(pointers(&answer), it.pointers, "{asked}: {answer:?}");
         }
         assert_eq!(head(client).await?, before, "{asked} was appended");
+        answers.push(answer);
     }
-    Ok(())
+    Ok(answers)
 }
 
 /// The answer is a whole problem document of this code.

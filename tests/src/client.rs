@@ -144,20 +144,16 @@ impl Client {
                 .header("content-type", "application/json")
                 .body(body);
         }
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("{method} {path}"))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response
-            .text()
-            .await
-            .with_context(|| format!("{method} {path}"))?;
-        Ok(Answer {
-            status,
-            headers,
-            text,
-        })
+        answer(request, &format!("{method} {path}")).await
+    }
+
+    /// POST without saying how long the body is.
+    pub async fn post_chunked(&self, path: &str, body: Vec<u8>) -> Result<Answer> {
+        let chunks: Vec<_> = body.chunks(64 * 1024).map(<[u8]>::to_vec).collect();
+        let chunks = futures_util::stream::iter(chunks.into_iter().map(std::io::Result::Ok));
+        let request = self.request(Method::POST, path);
+        let request = request.body(reqwest::Body::wrap_stream(chunks));
+        answer(request, &format!("POST {path}")).await
     }
 
     /// GET.
@@ -176,4 +172,15 @@ impl Client {
         self.send(Method::PATCH, path, serde_json::to_vec(body)?)
             .await
     }
+}
+
+async fn answer(request: RequestBuilder, asked: &str) -> Result<Answer> {
+    let response = request.send().await.with_context(|| asked.to_owned())?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.with_context(|| asked.to_owned())?;
+    Ok(Answer {
+        status,
+        headers,
+        text,
+    })
 }

@@ -137,6 +137,8 @@ async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: Engine) -> Resu
         .get(&format!("/events?after={}", head + 100))
         .await?;
     assert_eq!((past.status, past.text.as_str()), (200, ""), "{past:?}");
+    let scanned = past.number("scanned-to");
+    assert_eq!(scanned, head + 100, "a reader is never sent back: {past:?}");
     Ok(())
 }
 

@@ -3,15 +3,17 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
+use roentgen_api::problem::Code;
 use roentgen_tests::{Client, Engine};
 use serde_json::{Value, json};
 
-use crate::expect::head;
+use crate::expect::{head, problem};
 use crate::story::{House, on_both_engines};
 
 on_both_engines!(
     changes_from_both_are_one_legal_sequence,
     what_one_wrote_is_read_on_the_other,
+    what_one_changed_is_known_to_the_other,
     a_key_has_one_effect_on_both,
 );
 
@@ -91,6 +93,43 @@ async fn what_one_wrote_is_read_on_the_other(engine: Engine) -> Result<()> {
             there.post("/imaging/orders", &again).await?.code(),
             "already_exists"
         );
+    }
+    Ok(())
+}
+
+/// Each remembers states; neither decides on one that the other has left behind.
+async fn what_one_changed_is_known_to_the_other(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let neighbour = house.neighbour().await?;
+    let (here, there) = (&house.client, house.client.towards(&neighbour.base));
+    let procedure = format!("/imaging/procedures/{}", house.procedure);
+    for _ in 0..5 {
+        let created = there.post("/imaging/orders", &house.order()).await?;
+        assert_eq!(created.status, 201, "{created:?}");
+        let place = created.header("location");
+        let completed = here
+            .patch(&place, &json!({ "status": "completed" }))
+            .await?;
+        assert_eq!(completed.status, 200, "{completed:?}");
+        let late = there
+            .patch(&place, &json!({ "status": "cancelled" }))
+            .await?;
+        problem(&late, Code::TransitionRefused, "decided on what is");
+        let same = there
+            .patch(&place, &json!({ "status": "completed" }))
+            .await?;
+        assert_eq!(
+            (same.status, &same.text),
+            (200, &completed.text),
+            "{same:?}"
+        );
+
+        here.patch(&procedure, &json!({ "is_active": false }))
+            .await?;
+        let retired = there.post("/imaging/orders", &house.order()).await?;
+        problem(&retired, Code::Inactive, "retired elsewhere");
+        here.patch(&procedure, &json!({ "is_active": true }))
+            .await?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! When a command comes again under its `Idempotency-Key`.
 
 use anyhow::Result;
+use futures_util::future::try_join_all;
 use roentgen_api::problem::Code;
 use roentgen_tests::{Client, Engine};
 use serde_json::json;
@@ -13,6 +14,8 @@ on_both_engines!(
     refuses_another_body,
     is_independent_elsewhere,
     remembers_no_refusal,
+    remembers_that_nothing_changed,
+    takes_one_of_many_bodies_at_once,
 );
 
 const ORDERS: &str = "/imaging/orders";
@@ -159,5 +162,41 @@ async fn remembers_no_refusal(engine: Engine) -> Result<()> {
         .patch(&procedure, &json!({ "is_active": true }))
         .await?;
     assert_eq!(client.post(ORDERS, &body).await?.status, 201);
+    Ok(())
+}
+
+async fn remembers_that_nothing_changed(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let place = house.ordered_and("scheduled").await?;
+    let (client, before) = (keyed(&house.client, "k"), head(&house.client).await?);
+    let same = json!({ "status": "scheduled" });
+    let first = client.patch(&place, &same).await?;
+    assert_eq!(
+        (first.status, head(&house.client).await?),
+        (200, before),
+        "{first:?}"
+    );
+    house
+        .client
+        .patch(&place, &json!({ "status": "completed" }))
+        .await?;
+    let again = client.patch(&place, &same).await?;
+    assert_eq!((again.status, &again.text), (200, &first.text), "{again:?}");
+    assert_eq!(head(&house.client).await?, before + 1);
+    Ok(())
+}
+
+async fn takes_one_of_many_bodies_at_once(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let (client, before) = (keyed(&house.client, "k"), head(&house.client).await?);
+    let bodies: Vec<_> = (0..20).map(|_| house.order()).collect();
+    let answers = try_join_all(bodies.iter().map(|it| client.post(ORDERS, it))).await?;
+    let created = answers.iter().filter(|it| it.status == 201).count();
+    let refused = answers
+        .iter()
+        .filter(|it| it.code() == "idempotency_key_reused")
+        .count();
+    assert_eq!((created, refused), (1, 19), "{answers:?}");
+    assert_eq!(head(&house.client).await?, before + 1);
     Ok(())
 }
