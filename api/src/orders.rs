@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, PatientBody};
+use crate::fields::{Fields, Object, PatientBody};
 use crate::openapi::OrderDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -55,7 +55,8 @@ pub(crate) struct NewOrder {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// Who the patient is.
-    patient: Option<PatientBody>,
+    #[schema(value_type = Option<PatientBody>)]
+    patient: Option<Object<PatientBody>>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }

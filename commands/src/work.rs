@@ -81,15 +81,15 @@ impl<'a> Work<'a> {
         id: impl Into<StreamId>,
     ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
         let stream_id = id.into();
-        let state = match self.states.get::<A>(stream_id) {
-            Some(state) => {
-                self.guessed = true;
-                Some(state)
-            }
+        let remembered = self.states.get::<A>(stream_id);
+        let guessed = remembered.is_some();
+        let state = match remembered {
+            Some(state) => Some(state),
             None => self.load::<A>(stream_id).await?,
         };
         let own = state.filter(|it| it.tenant_id == self.context.tenant_id);
         if let Some(state) = &own {
+            self.guessed |= guessed;
             self.checks.insert(stream_id, state.version);
         }
         Ok(own)

@@ -67,18 +67,34 @@ impl std::fmt::Display for Database {
     }
 }
 
+/// libpq takes a password before the `@`, and as a parameter.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "[unreadable]".to_owned();
     };
-    let Some((user, host)) = rest.rsplit_once('@') else {
-        return url.to_owned();
+    let (place, query) = match rest.rsplit_once('?') {
+        Some((place, query)) => (place, format!("?{}", without_secrets(query))),
+        None => (rest, String::new()),
     };
-    let name = user.split(':').next().unwrap_or_default();
-    match user.contains(':') {
-        true => format!("{scheme}://{name}:[secret]@{host}"),
-        false => url.to_owned(),
-    }
+    let place = match place.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:[secret]@{host}"),
+            None => place.to_owned(),
+        },
+        None => place.to_owned(),
+    };
+    format!("{scheme}://{place}{query}")
+}
+
+fn without_secrets(query: &str) -> String {
+    let shown = query.split('&').map(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        match name.to_ascii_lowercase().contains("password") {
+            true => format!("{name}=[secret]"),
+            false => parameter.to_owned(),
+        }
+    });
+    shown.collect::<Vec<_>>().join("&")
 }
 
 /// A database with everything that runs over it on this node. Clones share it.

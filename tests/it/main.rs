@@ -4,11 +4,19 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "tests"
+    clippy::indexing_slicing,
+    reason = "a story may panic: that is how it fails"
 )]
 
+mod expect;
 mod story;
 
+mod architecture;
+mod cli;
 mod cqrs_es;
 mod demo;
-mod orders;
+mod docs;
+mod events;
+mod health;
+mod identity;
+mod imaging;

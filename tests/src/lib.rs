@@ -2,9 +2,11 @@
 
 pub mod client;
 pub mod database;
+pub mod listening;
 pub mod poll;
 pub mod server;
 
 pub use client::{Answer, Client};
 pub use database::{Database, Engine};
+pub use listening::{Frame, Listening};
 pub use server::Server;
