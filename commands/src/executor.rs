@@ -169,7 +169,6 @@ impl Executor {
         let resource = match use_case.decide(work).await {
             Ok(resource) => resource,
             Err(refused) if work.guessed() && rests_on_state(&refused) => {
-                work.forget_reads();
                 return Ok(Attempt::Again);
             }
             Err(refused) => return Err(refused),

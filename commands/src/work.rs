@@ -27,7 +27,8 @@ pub struct Work<'a> {
     request: &'a Request,
     context: Context,
     metadata: String,
-    trusts_absence: bool,
+    /// Takes states from the cache, and absence for granted.
+    trusts_guesses: bool,
     guessed: bool,
     checks: BTreeMap<StreamId, u64>,
     pub(crate) append: Append,
@@ -61,7 +62,7 @@ impl<'a> Work<'a> {
             request,
             context: request.context(),
             metadata: serde_json::to_string(&metadata).unwrap_or_default(),
-            trusts_absence: first_attempt,
+            trusts_guesses: first_attempt,
             guessed: false,
             checks: BTreeMap::new(),
             append: Append::default(),
@@ -81,18 +82,24 @@ impl<'a> Work<'a> {
         id: impl Into<StreamId>,
     ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
         let stream_id = id.into();
-        let remembered = self.states.get::<A>(stream_id);
-        let guessed = remembered.is_some();
-        let state = match remembered {
+        let state = match self.cached::<A>(stream_id) {
             Some(state) => Some(state),
             None => self.load::<A>(stream_id).await?,
         };
         let own = state.filter(|it| it.tenant_id == self.context.tenant_id);
         if let Some(state) = &own {
-            self.guessed |= guessed;
             self.checks.insert(stream_id, state.version);
         }
         Ok(own)
+    }
+
+    fn cached<A: Aggregate>(&mut self, stream_id: StreamId) -> Option<Arc<Versioned<A>>> {
+        if !self.trusts_guesses {
+            return None;
+        }
+        let state = self.states.get::<A>(stream_id)?;
+        self.guessed = true;
+        Some(state)
     }
 
     async fn load<A: Aggregate>(
@@ -103,7 +110,7 @@ impl<'a> Work<'a> {
         let loaded = streams::load::<A>(engine, keyring, stream_id, AsOf::Now).await?;
         let loaded = loaded.map(Arc::new);
         if let Some(state) = &loaded {
-            self.states.put(stream_id, Arc::clone(state) as AnyState);
+            self.states.loaded(stream_id, Arc::clone(state) as AnyState);
         }
         Ok(loaded)
     }
@@ -122,8 +129,8 @@ impl<'a> Work<'a> {
         if self.request.if_match.is_some() {
             return Err(CommandError::VersionMismatch { actual: 0 });
         }
-        let known = match self.trusts_absence {
-            true => self.states.get::<A>(stream_id),
+        let known = match self.trusts_guesses {
+            true => self.cached::<A>(stream_id),
             false => self.read::<A>(stream_id).await?,
         };
         self.decide_on(stream_id, known, command).await
@@ -260,13 +267,6 @@ impl<'a> Work<'a> {
         append
     }
 
-    /// Forgets what was read so far: the refusal may rest on it.
-    pub(crate) fn forget_reads(&self) {
-        for stream_id in self.checks.keys() {
-            self.states.forget(*stream_id);
-        }
-    }
-
     /// Remembers what is true now that the append is in the log, and gives `resource` its times.
     pub(crate) fn settle<A: Aggregate>(
         &mut self,
@@ -279,7 +279,7 @@ impl<'a> Work<'a> {
             if stream_id == resource.id {
                 answer = Arc::clone(&state).downcast::<Versioned<A>>().ok();
             }
-            self.states.put(stream_id, state);
+            self.states.evolved(stream_id, state);
         }
         for (patient, key) in std::mem::take(&mut self.new_keys) {
             self.store

@@ -303,8 +303,8 @@ fn split_part(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
     Some((u64::from_be_bytes(*version), sealed, rest))
 }
 
-/// How long a cached key may outlive its row: the longest an erasure takes to reach this node.
-const CACHED_FOR: Duration = Duration::from_secs(5);
+/// How long a cached key, or PHI that it opened, may outlive its row: an erasure reaches this node within twice as long.
+pub const CACHED_FOR: Duration = Duration::from_secs(5);
 const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
 const WAITING_LOOKUPS: usize = 4096;
 const LOOKUPS_AT_ONCE: usize = 256;

@@ -20,3 +20,8 @@ mod events;
 mod health;
 mod identity;
 mod imaging;
+
+mod read_models;
+
+mod faults;
+mod properties;

@@ -1,6 +1,6 @@
 //! A database a test, on each engine, gone when the test is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -76,6 +76,50 @@ impl Database {
     pub fn directory(&self) -> PathBuf {
         self.directory.path().to_owned()
     }
+}
+
+impl Database {
+    /// Another database with everything that is in this one now. Nobody may be connected to this one.
+    pub async fn copy(&self) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        copy_files(self.directory.path(), directory.path())?;
+        let (url, name) = match &self.name {
+            None => {
+                let log = directory.path().join("roentgen.db");
+                (format!("sqlite://{}", log.display()), None)
+            }
+            Some(original) => {
+                let name = format!(
+                    "roentgen_test_{}",
+                    roentgen_store::clock::fresh_id().simple()
+                );
+                let mut server = PgConnection::connect(&postgres_server()).await?;
+                let copy = format!("CREATE DATABASE {name} TEMPLATE {original}");
+                server.execute(AssertSqlSafe(copy)).await?;
+                (beside(&postgres_server(), &name), Some(name))
+            }
+        };
+        Ok(Self {
+            engine: self.engine,
+            url,
+            directory,
+            name,
+        })
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy_files(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Drops the database, whoever is still connected.

@@ -1,11 +1,13 @@
 //! The harness of the HTTP and fault rings: a database a test, servers as processes of their own, and a client.
 
+pub mod by_hand;
 pub mod client;
 pub mod database;
 pub mod listening;
 pub mod poll;
 pub mod server;
 
+pub use by_hand::{ByHand, Part};
 pub use client::{Answer, Client};
 pub use database::{Database, Engine};
 pub use listening::{Frame, Listening};

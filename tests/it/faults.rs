@@ -1,0 +1,50 @@
+//! The fault ring: what is killed, stopped, tampered with, erased or restored, and what must hold all the same.
+
+mod erased;
+mod killed;
+mod master_key;
+mod phi_at_rest;
+mod raced;
+mod restored;
+mod stopped;
+mod tampered;
+mod told_apart;
+
+use std::process::Command;
+
+use anyhow::Result;
+use roentgen_tests::Database;
+use roentgen_tests::server::program;
+
+/// What a command of the program printed, and how it ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) printed: String,
+}
+
+/// Runs one command of the program on a database.
+pub(crate) fn run(database: &Database, arguments: &[&str]) -> Result<Ran> {
+    let output = program(database).args(arguments).output()?;
+    Ok(Ran {
+        code: output.status.code(),
+        printed: String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?,
+    })
+}
+
+/// The chain holds, says the program.
+pub(crate) fn verify(database: &Database) -> Result<()> {
+    let ran = run(database, &["verify"])?;
+    anyhow::ensure!(ran.code == Some(0), "{}", ran.printed);
+    Ok(())
+}
+
+/// Runs another program, which has to succeed. Returns its standard output.
+pub(crate) fn tool(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output.stdout)
+}

@@ -1,0 +1,153 @@
+//! A patient's key destroyed by hand: what was sealed under it reads as erased, everything else goes on.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use roentgen_tests::{Answer, ByHand, Client, Database, Engine, Part, Server, poll};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::verify;
+use crate::read_models::equal_the_log;
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(the_patient_is_gone_and_the_rest_stays);
+
+/// A cached key outlives its row for up to 5 s.
+const UNTIL_ERASED: Duration = Duration::from_secs(15);
+
+const PHI: [&str; 4] = ["indication", "patient", "metadata", "cancellation_reason"];
+
+async fn the_patient_is_gone_and_the_rest_stays(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let (patient, other) = (fresh(), fresh());
+    let erased = order(&house, patient).await?;
+    let untouched = order(&house, other).await?;
+    destroy_key(&house, patient).await?;
+
+    reads_erased(&house.client, &erased).await?;
+    reads_open(&house.client, &untouched).await?;
+    feed_says(&house.client, &erased, "erased").await?;
+    feed_says(&house.client, &untouched, "open").await?;
+    still_moves(&house.client, &erased).await?;
+
+    let later = order(&house, patient).await?;
+    reads_open(&house.client, &later).await?;
+    let moved = house.client.patch(&place(&later), &metadata()).await?;
+    assert_eq!(state(&moved), (200, "open".to_owned()), "{moved:?}");
+    reads_erased(&house.client, &erased).await?;
+
+    equal_the_log(&house.database).await?;
+    let (database, client) = rebuilt(house).await?;
+    assert_eq!(equal_the_log(&database).await?, 5);
+    reads_erased(&client.1, &erased).await?;
+    reads_open(&client.1, &later).await?;
+    verify(&database)
+}
+
+async fn order(house: &House, patient: Uuid) -> Result<String> {
+    let order = json!({
+        "patient_id": patient, "imaging_procedure_id": house.procedure,
+        "indication": "headache", "patient": { "mrn": "1" }, "metadata": { "ward": "7" },
+    });
+    let created = house.client.post("/imaging/orders", &order).await?;
+    assert_eq!(state(&created), (201, "open".to_owned()), "{created:?}");
+    Ok(created.text_at("/id"))
+}
+
+fn place(id: &str) -> String {
+    format!("/imaging/orders/{id}")
+}
+
+fn metadata() -> Value {
+    json!({ "metadata": { "ward": "8" } })
+}
+
+fn state(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.text_at("/phi"))
+}
+
+async fn destroy_key(house: &House, patient: Uuid) -> Result<()> {
+    let mut keys = ByHand::on(&house.database, Part::Keys).await?;
+    let (tenant, patient) = (keys.id(house.tenant), keys.id(patient));
+    let delete =
+        format!("DELETE FROM patient_keys WHERE tenant = {tenant} AND patient = {patient}");
+    let deleted = keys.run(&delete).await?;
+    assert_eq!(deleted, 1);
+    Ok(())
+}
+
+/// By itself and in the list, once the caches have forgotten.
+async fn reads_erased(client: &Client, id: &str) -> Result<()> {
+    let one = async || client.get(&place(id)).await.map(|it| it.json());
+    let listed = async || in_list(client, id).await;
+    let erased = |it: &Result<Value>| it.as_ref().is_ok_and(is_erased);
+    poll::until("erased by itself", UNTIL_ERASED, one, erased).await??;
+    poll::until("erased in the list", UNTIL_ERASED, listed, erased).await??;
+    Ok(())
+}
+
+fn is_erased(order: &Value) -> bool {
+    order.get("phi") == Some(&"erased".into()) && PHI.iter().all(|it| order.get(it).is_none())
+}
+
+async fn in_list(client: &Client, id: &str) -> Result<Value> {
+    let list = client.get("/imaging/orders").await?.json();
+    let orders = list.as_array().context("no list")?;
+    let found = orders.iter().find(|it| it.get("id") == Some(&id.into()));
+    found.cloned().context("not in the list")
+}
+
+async fn reads_open(client: &Client, id: &str) -> Result<()> {
+    let one = client.get(&place(id)).await?;
+    assert_eq!(state(&one), (200, "open".to_owned()), "{one:?}");
+    assert_eq!(one.text_at("/indication"), "headache");
+    assert_eq!(in_list(client, id).await?, one.json());
+    Ok(())
+}
+
+async fn feed_says(client: &Client, id: &str, phi: &str) -> Result<()> {
+    let path = format!("/events?phi=true&types=ImagingOrder.Created&stream_id={id}");
+    let fed = client.get(&path).await?;
+    let event = fed.json();
+    assert_eq!(fed.text_at("/phi"), phi, "{fed:?}");
+    let told = event.pointer("/data/indication").is_some();
+    assert_eq!(told, phi == "open", "{fed:?}");
+    Ok(())
+}
+
+/// Also the answers to commands forget the patient, and stay so when there is a new key.
+async fn still_moves(client: &Client, id: &str) -> Result<()> {
+    let scheduled = json!({ "status": "scheduled" });
+    let moved = async || client.patch(&place(id), &scheduled).await;
+    let erased = |it: &Result<Answer>| it.as_ref().is_ok_and(|it| is_erased(&it.json()));
+    let moved = poll::until("the move's answer", UNTIL_ERASED, moved, erased).await??;
+    assert_eq!(
+        (moved.status, moved.text_at("/status").as_str()),
+        (200, "scheduled")
+    );
+    let detailed = client.patch(&place(id), &metadata()).await?;
+    assert_eq!(state(&detailed), (200, "erased".to_owned()), "{detailed:?}");
+    let ended = json!({ "status": "cancelled", "cancellation_reason": "erased" });
+    let ended = client.patch(&place(id), &ended).await?;
+    assert_eq!(state(&ended), (200, "erased".to_owned()), "{ended:?}");
+    reads_erased(client, id).await
+}
+
+/// The read models thrown away by hand, and made again by a new process.
+async fn rebuilt(house: House) -> Result<(Database, (Server, Client))> {
+    let House {
+        server,
+        client,
+        database,
+        ..
+    } = house;
+    server.terminate()?;
+    let mut read = ByHand::on(&database, Part::Read).await?;
+    for table in ["modalities_v1", "procedures_v1", "orders_v1", "checkpoints"] {
+        assert!(read.run(&format!("DELETE FROM {table}")).await? > 0);
+    }
+    let server = Server::start(&database, &[]).await?;
+    let client = client.towards(&server.base);
+    Ok((database, (server, client)))
+}

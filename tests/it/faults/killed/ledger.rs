@@ -1,0 +1,134 @@
+//! The log against what the clerks wrote down.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_domain::order::Order as Resource;
+use roentgen_domain::phi::Phi;
+use roentgen_domain::{Aggregate as _, Versioned};
+use roentgen_store::log::{LogFilter, StoredEvent};
+use roentgen_store::streams::{self, AsOf};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::load::{Clerk, Fate, Order, Request, STEPS};
+use crate::read_models::{Beside, every_event};
+
+const CREATED: &str = "ImagingOrder.Created";
+
+/// What was proven about how much.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) acknowledged: u32,
+    pub(super) repeated: u32,
+    /// Killed between commit and answer.
+    pub(super) repeated_and_written_before: u32,
+    unanswered_and_written: u32,
+    unanswered_and_not_written: u32,
+    refused: u32,
+}
+
+type Streams<'a> = HashMap<Uuid, Vec<&'a StoredEvent>>;
+
+pub(super) async fn audit(beside: &Beside, tenant: Uuid, clerks: &[Clerk]) -> Result<Found> {
+    let events = every_event(&*beside.log, &LogFilter::default()).await?;
+    let mut streams: Streams<'_> = HashMap::new();
+    for event in events
+        .iter()
+        .filter(|it| &*it.stream_type == "ImagingOrder")
+    {
+        ensure!(
+            event.tenant_id == tenant.into(),
+            "another tenant's {event:?}"
+        );
+        let stream = streams.entry(event.stream_id.as_uuid()).or_default();
+        stream.push(event);
+    }
+    let orders: Vec<&Order> = clerks.iter().flat_map(|it| &it.orders).collect();
+    let sent: HashSet<Uuid> = orders.iter().map(|it| it.id).collect();
+    ensure!(sent.len() == orders.len(), "an id stands twice");
+    for id in streams.keys() {
+        ensure!(sent.contains(id), "nobody sent order {id}");
+    }
+    let mut found = Found::default();
+    for order in orders {
+        let events = streams.remove(&order.id).unwrap_or_default();
+        audit_order(order, &events, &mut found).with_context(|| format!("{order:?}"))?;
+        if !events.is_empty() {
+            audit_state(beside, order, events.len() as u64).await?;
+        }
+    }
+    Ok(found)
+}
+
+fn audit_order(order: &Order, events: &[&StoredEvent], found: &mut Found) -> Result<()> {
+    for (place, event) in events.iter().enumerate() {
+        ensure!(event.version == place as u64 + 1, "a gap: {event:?}");
+    }
+    if let Some(first) = events.first() {
+        let payload: Value = serde_json::from_str(&first.payload)?;
+        ensure!(
+            payload.pointer("/accession_number") == Some(&order.accession.as_str().into()),
+            "another order's event: {payload}"
+        );
+    }
+    audit_request(&order.create, CREATED, events, found)?;
+    for (step, (_, event)) in order.moves.iter().zip(STEPS) {
+        audit_request(step, event, events, found)?;
+    }
+    let asked = 1 + order.moves.len();
+    ensure!(events.len() <= asked, "more events than were asked for");
+    Ok(())
+}
+
+/// Acknowledged: exactly once. Unanswered: once or not at all. Refused: not at all.
+fn audit_request(
+    request: &Request,
+    event: &str,
+    events: &[&StoredEvent],
+    found: &mut Found,
+) -> Result<()> {
+    let written: Vec<_> = events
+        .iter()
+        .filter(|it| *it.event_type == *event)
+        .collect();
+    let count = written.len();
+    let (holds, counter) = match (&request.fate, count) {
+        (Fate::Done(_), _) => (count == 1, &mut found.acknowledged),
+        (Fate::NotWritten, _) => (count == 0, &mut found.refused),
+        (Fate::Unknown, 0) => (true, &mut found.unanswered_and_not_written),
+        (Fate::Unknown, _) => (count == 1, &mut found.unanswered_and_written),
+    };
+    ensure!(holds, "{event} stands {count} times: {request:?}");
+    *counter += 1;
+    if let (Some(repeated_at), Some(event)) = (request.repeated_at, written.first()) {
+        found.repeated += 1;
+        found.repeated_and_written_before += u32::from(event.recorded_at_ms < repeated_at);
+    }
+    Ok(())
+}
+
+/// The stream folds, to its last event; and what a creation with a key was answered is the fold at version 1.
+async fn audit_state(beside: &Beside, order: &Order, version: u64) -> Result<()> {
+    let (log, keyring, id) = (&beside.log, &beside.keyring, order.id.into());
+    let now = streams::load::<Resource>(log, keyring, id, AsOf::Now).await?;
+    let now = now.with_context(|| format!("{order:?} does not fold"))?;
+    ensure!(now.version == version, "{now:?} is not whole");
+    if let (Fate::Done(answer), Some(_)) = (&order.create.fate, &order.create.key) {
+        let first = streams::load::<Resource>(log, keyring, id, AsOf::Version(1)).await?;
+        let first = shown(&first.context("no first version")?)?;
+        let answer: Value = serde_json::from_str(answer)?;
+        ensure!(answer == first, "answered {answer}, folded {first}");
+    }
+    Ok(())
+}
+
+/// The resource as the API shows it to who may see PHI.
+fn shown(resource: &Versioned<Resource>) -> Result<Value> {
+    let mut shown = serde_json::to_value(resource)?;
+    let phi = resource.state.phi().map(Phi::into_exposed);
+    let members = shown.as_object_mut().context("no object")?;
+    members.extend(phi.context("erased")?);
+    members.insert("phi".to_owned(), "open".into());
+    Ok(shown)
+}

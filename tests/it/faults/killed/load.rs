@@ -1,0 +1,211 @@
+//! Clerks: each creates orders and moves them, one request after the other, and writes down what became of each.
+
+use anyhow::{Result, bail};
+use reqwest::Method;
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::ids::OrderId;
+use roentgen_store::clock;
+use roentgen_tests::{Answer, Client};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::story::fresh;
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Sent, and not answered.
+    Unknown,
+    /// Acknowledged, with this body.
+    Done(String),
+    /// "Nothing was written."
+    NotWritten,
+}
+
+/// One request, which may be sent several times where it has a key.
+#[derive(Debug)]
+pub(super) struct Request {
+    method: Method,
+    path: String,
+    body: Value,
+    pub(super) key: Option<String>,
+    pub(super) fate: Fate,
+    /// When it was first repeated after a kill, in milliseconds since the epoch.
+    pub(super) repeated_at: Option<i64>,
+}
+
+/// An order, as its clerk knows it.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) accession: String,
+    pub(super) id: Uuid,
+    pub(super) create: Request,
+    /// Scheduled, begun, completed: as far as the clerk came.
+    pub(super) moves: Vec<Request>,
+}
+
+pub(super) const STEPS: [(&str, &str); 3] = [
+    ("scheduled", "ImagingOrder.Scheduled"),
+    ("in_progress", "ImagingOrder.InProgress"),
+    ("completed", "ImagingOrder.Completed"),
+];
+
+#[derive(Debug)]
+pub(super) struct Clerk {
+    number: u32,
+    tenant: Uuid,
+    procedure: String,
+    pub(super) orders: Vec<Order>,
+}
+
+/// The server is gone.
+struct Gone;
+
+impl Request {
+    fn new(method: Method, path: String, body: Value, keyed: bool) -> Self {
+        Self {
+            method,
+            path,
+            body,
+            key: keyed.then(|| fresh().to_string()),
+            fate: Fate::Unknown,
+            repeated_at: None,
+        }
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Answer, Gone> {
+        let client = match &self.key {
+            Some(key) => client.with("idempotency-key", key),
+            None => client.clone(),
+        };
+        let body = self.body.to_string().into_bytes();
+        let answer = client.send(self.method.clone(), &self.path, body).await;
+        answer.map_err(|_| Gone)
+    }
+
+    /// Sends it, and writes down what became of it. `false` where the server is gone.
+    async fn send(&mut self, client: &Client) -> Result<bool> {
+        let Ok(answer) = self.ask(client).await else {
+            return Ok(false);
+        };
+        let sent_before = self.repeated_at.is_some();
+        self.fate = match (answer.status, answer.code().as_str()) {
+            (200 | 201, _) => Fate::Done(answer.text),
+            (503, "outcome_unknown") => Fate::Unknown,
+            // This time; the time before may have been another matter.
+            (503, _) if sent_before => Fate::Unknown,
+            (503, _) => Fate::NotWritten,
+            _ => bail!("{} {}: {answer:?}", self.method, self.path),
+        };
+        Ok(true)
+    }
+
+    fn is_open(&self) -> bool {
+        self.key.is_some() && self.fate == Fate::Unknown
+    }
+}
+
+impl Order {
+    fn requests(&mut self) -> impl Iterator<Item = &mut Request> {
+        std::iter::once(&mut self.create).chain(&mut self.moves)
+    }
+
+    fn can_be_moved(&self) -> bool {
+        let last = self.moves.last().unwrap_or(&self.create);
+        matches!(last.fate, Fate::Done(_)) && self.moves.len() < STEPS.len()
+    }
+}
+
+impl Clerk {
+    pub(super) fn new(number: u32, tenant: Uuid, procedure: &str) -> Self {
+        Self {
+            number,
+            tenant,
+            procedure: procedure.to_owned(),
+            orders: Vec::new(),
+        }
+    }
+
+    /// Works until the server is gone: first what it still owes an answer for, then new orders and moves.
+    pub(super) async fn work(&mut self, client: &Client) -> Result<()> {
+        if !self.repeat(client).await? {
+            return Ok(());
+        }
+        loop {
+            let order = self.new_order()?;
+            self.orders.push(order);
+            if let Some(order) = self.orders.last_mut()
+                && !order.create.send(client).await?
+            {
+                return Ok(());
+            }
+            let recent = self.orders.iter_mut().rev().take(4);
+            for order in recent.filter(|it| it.can_be_moved()) {
+                let (status, _) = STEPS.get(order.moves.len()).copied().unwrap_or_default();
+                let path = format!("/imaging/orders/{}", order.id);
+                let keyed = order.create.key.is_none();
+                let step = Request::new(Method::PATCH, path, json!({ "status": status }), keyed);
+                order.moves.push(step);
+                if let Some(step) = order.moves.last_mut()
+                    && !step.send(client).await?
+                {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn new_order(&self) -> Result<Order> {
+        let accession = format!("C{}-{}", self.number, self.orders.len());
+        let id = OrderId::of(self.tenant.into(), &AccessionNumber::parse(&accession)?);
+        let body = json!({
+            "patient_id": fresh(), "imaging_procedure_id": self.procedure,
+            "accession_number": accession, "indication": "seen under load",
+            "patient": { "mrn": accession, "birth_date": "1970-01-31" },
+        });
+        let keyed = self.orders.len().is_multiple_of(2);
+        Ok(Order {
+            id: id.as_uuid(),
+            create: Request::new(Method::POST, "/imaging/orders".to_owned(), body, keyed),
+            accession,
+            moves: Vec::new(),
+        })
+    }
+
+    /// Sends again what has a key and was not answered. `false` where the server is gone.
+    async fn repeat(&mut self, client: &Client) -> Result<bool> {
+        let open = self.orders.iter_mut().flat_map(Order::requests);
+        for request in open.filter(|it| it.is_open()) {
+            request.repeated_at.get_or_insert_with(clock::now_ms);
+            if !request.send(client).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Repeats until everything with a key is answered.
+    pub(super) async fn settle(&mut self, client: &Client) -> Result<()> {
+        for _ in 0..10 {
+            self.repeat(client).await?;
+            let mut all = self.orders.iter_mut().flat_map(Order::requests);
+            if !all.any(|it| it.is_open()) {
+                return Ok(());
+            }
+        }
+        bail!("clerk {} is not answered", self.number)
+    }
+
+    /// What was answered before gets the same answer again, whatever happened to the order since.
+    pub(super) async fn ask_again(&self, client: &Client) -> Result<()> {
+        let keyed = self.orders.iter().filter(|it| it.create.key.is_some());
+        for order in keyed.rev().take(10) {
+            let again = order.create.ask(client).await;
+            let Ok(again) = again else {
+                bail!("the server is gone")
+            };
+            assert_eq!(Fate::Done(again.text), order.create.fate, "{order:?}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Planted words in every PHI member, in what is accepted and in what is refused: none of them is in any file of the
+//! database, in anything logged by any crate, in the metrics, or in an answer to somebody else's mistake.
+
+mod planted;
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use roentgen_tests::{Answer, Client, Database, Engine, Server};
+use serde_json::json;
+
+use super::tool;
+use crate::read_models::equal_the_log;
+use crate::story::{catalog, fresh, on_both_engines};
+use planted::{OPEN, PLANTED, REFUSED, Refused};
+
+on_both_engines!(planted_words_are_nowhere);
+
+async fn planted_words_are_nowhere(engine: Engine) -> Result<()> {
+    let database = Database::new(engine).await?;
+    let server = Server::spawn(&database, |command| {
+        command.env("ROENTGEN_LOG", "trace");
+    });
+    let server = server.await?;
+    let client = Client::dev(&server.base, fresh());
+    let order = accepted(&client).await?;
+    refused(&client, &order).await?;
+    read(&client, &order).await?;
+    equal_the_log(&database).await?;
+    let metrics = client.get("/metrics").await?;
+    ensure!(
+        metrics.text.contains("roentgen_requests_total"),
+        "{metrics:?}"
+    );
+    nothing_of(PLANTED, "the metrics", metrics.text.as_bytes())?;
+
+    scan_database(&database)?;
+    let log = server.log.clone();
+    server.terminate()?;
+    scan_database(&database)?;
+    let logged = std::fs::read(&log)?;
+    let text = String::from_utf8_lossy(&logged);
+    ensure!(
+        text.contains("\"message\":\"answered\""),
+        "little is logged"
+    );
+    nothing_of(PLANTED, "the server's log", &logged)
+}
+
+/// An order with PHI in every member, updated and cancelled. Returns its place.
+async fn accepted(client: &Client) -> Result<String> {
+    let procedure = catalog(client).await?;
+    let [
+        indication,
+        mrn,
+        family,
+        given,
+        birth,
+        key,
+        value,
+        later,
+        reason,
+        ..,
+    ] = PLANTED;
+    let procedure_name = json!({ "name": OPEN });
+    let renamed = format!("/imaging/procedures/{procedure}");
+    let renamed = client.patch(&renamed, &procedure_name).await?;
+    ensure!(renamed.status == 200, "{renamed:?}");
+    let order = json!({
+        "patient_id": fresh(), "imaging_procedure_id": procedure, "indication": indication,
+        "patient": { "mrn": mrn, "family_name": family, "given_name": given,
+                     "birth_date": birth, "sex": "female" },
+        "metadata": { (*key): { "deep": [*value] } },
+    });
+    let created = client.with("idempotency-key", "accepted");
+    let created = created.post("/imaging/orders", &order).await?;
+    ensure!(created.status == 201, "{created:?}");
+    let place = created.header("location");
+    let detailed = json!({ "status": "scheduled", "metadata": { "note": later } });
+    let cancelled = json!({ "status": "cancelled", "cancellation_reason": reason });
+    for change in [detailed, cancelled] {
+        let changed = client.patch(&place, &change).await?;
+        ensure!(changed.status == 200, "{changed:?}");
+        // Refused by the state, or done again: either way it was read.
+        client
+            .with("if-match", "\"1\"")
+            .patch(&place, &change)
+            .await?;
+        client.patch(&place, &change).await?;
+    }
+    let repeated = client.with("idempotency-key", "accepted");
+    let repeated = repeated.post("/imaging/orders", &order).await?;
+    ensure!(repeated.text == created.text, "{repeated:?}");
+    Ok(place)
+}
+
+async fn refused(client: &Client, order: &str) -> Result<()> {
+    let known = client.get(order).await?;
+    let quoted = |pointer| format!("\"{}\"", known.text_at(pointer));
+    for Refused { at, body } in REFUSED {
+        let body = body
+            .replace("PATIENT", &quoted("/patient_id"))
+            .replace("PROCEDURE", &quoted("/imaging_procedure_id"))
+            .replace("LONG", &"x".repeat(65_000));
+        let (method, path) = match *at {
+            "" => (reqwest::Method::PATCH, order),
+            path => (reqwest::Method::POST, path),
+        };
+        let answer = client.send(method, path, body.clone().into_bytes()).await?;
+        ensure!((400..500).contains(&answer.status), "{body}: {answer:?}");
+        nothing_of(PLANTED, "an error's answer", answer.text.as_bytes())?;
+    }
+    let [.., bad] = PLANTED;
+    for path in [
+        format!("/imaging/orders?patient_id={bad}"),
+        format!("/imaging/orders?cursor={bad}"),
+        format!("/imaging/orders?status={bad}&limit=5"),
+        format!("/imaging/orders/{bad}"),
+        format!("/events?after={bad}"),
+        format!("/{bad}"),
+    ] {
+        told_nothing(&client.get(&path).await?)?;
+    }
+    for header in [
+        "if-match",
+        "idempotency-key",
+        "x-correlation-id",
+        "min-log-position",
+    ] {
+        let client = client.with(header, bad);
+        told_nothing(
+            &client
+                .patch(order, &json!({ "status": "requested" }))
+                .await?,
+        )?;
+    }
+    Ok(())
+}
+
+fn told_nothing(answer: &Answer) -> Result<()> {
+    ensure!((400..500).contains(&answer.status), "{answer:?}");
+    nothing_of(PLANTED, "an error's answer", answer.text.as_bytes())
+}
+
+async fn read(client: &Client, order: &str) -> Result<()> {
+    for (path, shown) in [
+        (order, true),
+        ("/imaging/orders", true),
+        ("/events?phi=true", true),
+        ("/events", false),
+    ] {
+        let answer = client.get(path).await?;
+        let found = nothing_of(PLANTED, path, answer.text.as_bytes()).is_err();
+        ensure!(answer.status == 200 && found == shown, "{answer:?}");
+    }
+    let at_first = client.get(&format!("{order}?as_of=3")).await?;
+    ensure!(matches!(at_first.status, 200 | 404), "{at_first:?}");
+    Ok(())
+}
+
+/// Every file of SQLite's; what PostgreSQL dumps. That the scan sees what is there, an open word shows.
+fn scan_database(database: &Database) -> Result<()> {
+    let stored = match database.engine {
+        Engine::Sqlite => files(&database.directory())?,
+        Engine::Postgres => tool(Command::new("pg_dump").arg(&database.url))?,
+    };
+    ensure!(
+        nothing_of(&[OPEN], "", &stored).is_err(),
+        "the scan does not see what is there"
+    );
+    nothing_of(PLANTED, "the database", &stored)?;
+    nothing_of(
+        &["family_name", "cancellation_reason"],
+        "the database",
+        &stored,
+    )
+}
+
+/// Everything in the directory but the logs, which are looked at by themselves.
+fn files(directory: &Path) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_file() && path.extension() != Some("log".as_ref()) {
+            all.extend(std::fs::read(path)?);
+            all.push(b'\n');
+        }
+    }
+    Ok(all)
+}
+
+/// As it is, and as PostgreSQL prints bytes.
+fn nothing_of(words: &[&str], place: &str, bytes: &[u8]) -> Result<()> {
+    for word in words {
+        let hex: String = word.bytes().map(|it| format!("{it:02x}")).collect();
+        for form in [*word, hex.as_str()] {
+            ensure!(!holds(bytes, form.as_bytes()), "{word} is in {place}");
+        }
+    }
+    Ok(())
+}
+
+fn holds(bytes: &[u8], word: &[u8]) -> bool {
+    let Some(first) = word.first() else {
+        return true;
+    };
+    let starts = bytes.iter().enumerate().filter(|(_, it)| *it == first);
+    starts
+        .map(|(at, _)| at)
+        .any(|at| bytes.get(at..at + word.len()) == Some(word))
+}

@@ -1,0 +1,83 @@
+//! The log restored to an earlier point, under read models that are newer.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+
+use super::{run, tool, verify};
+use crate::read_models::equal_the_log;
+use crate::story::{House, on_both_engines};
+
+on_both_engines!(read_models_of_a_longer_log_are_refused_by_name);
+
+const NAMED: &str = "the log was restored to an earlier point or is another one";
+
+async fn read_models_of_a_longer_log_are_refused_by_name(engine: Engine) -> Result<()> {
+    let mut house = House::open(engine).await?;
+    let order = house.order();
+    assert_eq!(
+        house.client.post("/imaging/orders", &order).await?.status,
+        201
+    );
+    equal_the_log(&house.database).await?;
+    house.server.terminate()?;
+    let restored = house.database.copy().await?;
+
+    house.server = Server::start(&house.database, &[]).await?;
+    let client = house.client.towards(&house.server.base);
+    assert_eq!(client.post("/imaging/orders", &order).await?.status, 201);
+    equal_the_log(&house.database).await?;
+    house.server.terminate()?;
+    keep_newer_read_models(&house.database, &restored).await?;
+
+    verify(&restored)?;
+    let shown = run(&restored, &["projections"])?;
+    assert_ne!(shown.code, Some(0), "{}", shown.printed);
+    assert!(shown.printed.contains(NAMED), "{}", shown.printed);
+    let server = Server::start(&restored, &[]).await?;
+    not_ready_by_name(&client.towards(&server.base)).await
+}
+
+async fn not_ready_by_name(client: &Client) -> Result<()> {
+    let asked = async || client.get("/health/ready").await;
+    let refused = poll::until("readiness", Duration::from_secs(15), asked, |it| {
+        it.as_ref().is_ok_and(|it| it.status == 503)
+    });
+    let refused = refused.await??;
+    assert!(refused.text_at("/detail").contains(NAMED), "{refused:?}");
+    Ok(())
+}
+
+/// What a restore of the log alone leaves behind.
+async fn keep_newer_read_models(newer: &Database, restored: &Database) -> Result<()> {
+    match newer.engine {
+        Engine::Sqlite => {
+            for file in std::fs::read_dir(newer.directory())? {
+                let file = file?.file_name();
+                if file.to_string_lossy().starts_with("roentgen-read.db") {
+                    let to = restored.directory().join(&file);
+                    std::fs::copy(newer.directory().join(&file), to)?;
+                }
+            }
+        }
+        Engine::Postgres => {
+            let dump = newer.directory().join("read.sql");
+            let mut dumping = Command::new("pg_dump");
+            tool(
+                dumping
+                    .arg("--schema=read")
+                    .arg("--file")
+                    .arg(&dump)
+                    .arg(&newer.url),
+            )?;
+            let mut owner = ByHand::on(restored, Part::Read).await?;
+            owner.run("DROP SCHEMA read CASCADE").await?;
+            let mut loading = Command::new("psql");
+            loading.args(["--quiet", "--set=ON_ERROR_STOP=1", "--file"]);
+            tool(loading.arg(&dump).arg(&restored.url))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The comparison that the other stories rest on sees what differs.
+
+use anyhow::Result;
+use roentgen_tests::{ByHand, Engine, Part};
+
+use crate::read_models::equal_the_log;
+use crate::story::{House, on_both_engines};
+
+on_both_engines!(a_changed_row_is_seen);
+
+/// What is changed, and how it is put back.
+const CHANGES: [(&str, &str); 4] = [
+    (
+        "UPDATE orders_v1 SET document = replace(document, 'routine', 'urgent')",
+        "UPDATE orders_v1 SET document = replace(document, 'urgent', 'routine')",
+    ),
+    (
+        "UPDATE orders_v1 SET status = 'scheduled'",
+        "UPDATE orders_v1 SET status = 'requested'",
+    ),
+    (
+        "UPDATE orders_v1 SET version = version + 1",
+        "UPDATE orders_v1 SET version = version - 1",
+    ),
+    (
+        "UPDATE orders_v1 SET sealed = substr(sealed, 2)",
+        "UPDATE orders_v1 SET version = version",
+    ),
+];
+
+async fn a_changed_row_is_seen(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let created = house.client.post("/imaging/orders", &house.order()).await?;
+    assert_eq!(created.status, 201, "{created:?}");
+    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    for (change, back) in CHANGES {
+        assert_eq!(equal_the_log(&house.database).await?, 3, "before {change}");
+        read.run(change).await?;
+        let seen = equal_the_log(&house.database).await;
+        assert!(seen.is_err(), "not seen: {change}");
+        read.run(back).await?;
+    }
+    Ok(())
+}

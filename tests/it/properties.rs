@@ -1,0 +1,94 @@
+//! Random commands against the executor over real stores, two nodes each: no panic; what is answered is what a naive
+//! model of the catalog and the orders says, refusals by their kind; a refused command appends nothing; the read models
+//! equal a fold of the log; SQLite and PostgreSQL answer alike.
+
+mod commands;
+mod model;
+mod orders;
+mod play;
+mod words;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use proptest::collection::vec;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use roentgen_tests::Engine;
+
+use crate::story::fresh;
+use commands::{Step, step};
+use model::Said;
+use play::House;
+
+/// Times up to 40 commands, on each engine.
+const CASES: u32 = 32;
+const SHRINKS: u32 = 60;
+
+/// Answers that so many commands have to have met, or they prove little.
+const REACHED: [&str; 14] = [
+    "shown",
+    "already_exists",
+    "not_found",
+    "no_such_modality",
+    "no_such_procedure",
+    "inactive",
+    "final",
+    "backwards",
+    "start_after_end",
+    "start_without_progress",
+    "end_without_completion",
+    "reason_without_cancellation",
+    "version_mismatch",
+    "key_reused",
+];
+
+#[test]
+fn random_commands_do_what_a_naive_model_says() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let sqlite = runtime.block_on(House::open(Engine::Sqlite))?;
+    let postgres = runtime.block_on(House::open(Engine::Postgres))?;
+    let mut runner = TestRunner::new(Config {
+        cases: CASES,
+        max_shrink_iters: SHRINKS,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let seen = RefCell::new(BTreeMap::new());
+    let outcome = runner.run(&vec(step(), 20..40), |steps| {
+        let answers = runtime.block_on(agree(&sqlite, &postgres, &steps));
+        let answers = answers.map_err(|error| TestCaseError::fail(format!("{error:#}")))?;
+        count(&answers, &mut seen.borrow_mut());
+        Ok(())
+    });
+    runtime.block_on(sqlite.close());
+    runtime.block_on(postgres.close());
+    outcome.context("see the commands above")?;
+    let seen = seen.into_inner();
+    eprintln!("{seen:?}");
+    for kind in REACHED {
+        ensure!(seen.contains_key(kind), "no command was answered {kind}");
+    }
+    Ok(())
+}
+
+async fn agree(sqlite: &House, postgres: &House, steps: &[Step]) -> Result<Vec<Said>> {
+    let tenant = fresh();
+    let one = sqlite.play(tenant, steps).await.context("SQLite")?;
+    let other = postgres.play(tenant, steps).await.context("PostgreSQL")?;
+    ensure!(one == other, "SQLite: {one:#?}\nPostgreSQL: {other:#?}");
+    Ok(one)
+}
+
+fn count(answers: &[Said], seen: &mut BTreeMap<String, u32>) {
+    for said in answers {
+        let kind = match said {
+            Said::Shown(_) => "shown",
+            Said::Refused(kind) => kind.split(' ').next().unwrap_or_default(),
+        };
+        *seen.entry(kind.to_owned()).or_default() += 1;
+    }
+}

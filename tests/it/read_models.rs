@@ -1,0 +1,187 @@
+//! The read models against the log, document by document: every row is what a fold of its stream makes, and there is no
+//! other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use roentgen_domain::ids::StreamId;
+use roentgen_domain::phi::Phi;
+use roentgen_domain::{Aggregate as _, Versioned};
+use roentgen_projections::documents::View;
+use roentgen_projections::{modalities, orders, procedures};
+use roentgen_store::engine::Engine as Log;
+use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::log::{LogFilter, StoredEvent};
+use roentgen_store::model::Row;
+use roentgen_store::projector::GROUP;
+use roentgen_store::streams::{self, AsOf};
+use roentgen_tests::{ByHand, Database, Engine, Part, poll};
+
+/// How long a projector may take to catch up, the lease of a dead one included.
+const PATIENCE: Duration = Duration::from_secs(15);
+const AT_ONCE: usize = 8;
+
+/// A database opened beside its server, with the keys of its `--dev`.
+pub(crate) struct Beside {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) keyring: Keyring,
+    tasks: Tasks,
+}
+
+impl Beside {
+    pub(crate) async fn open(database: &Database) -> Result<Self> {
+        let named = roentgen_store::open::Database::parse(&database.url)?;
+        let log = named.connect().await?;
+        let kept = match database.engine {
+            Engine::Sqlite => database.directory(),
+            Engine::Postgres => database.directory().join("data"),
+        };
+        let master = std::fs::read_to_string(kept.join("dev-master-key"))?;
+        let tasks = Tasks::new();
+        let master = MasterKey::parse(&master)?;
+        let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
+        Ok(Self {
+            log,
+            keyring,
+            tasks,
+        })
+    }
+
+    pub(crate) async fn close(self) {
+        self.tasks.stop(Duration::from_secs(1)).await;
+        self.log.close().await;
+    }
+}
+
+/// Waits until the projector has seen the whole log, then compares. Returns how many rows there are.
+pub(crate) async fn equal_the_log(database: &Database) -> Result<usize> {
+    let beside = Beside::open(database).await?;
+    caught_up(&*beside.log).await?;
+    let everything = LogFilter::default();
+    let rows = compare_all(&beside.log, &beside.keyring, &everything).await?;
+    for (table, expected) in rows.iter() {
+        let mut read = ByHand::on(database, Part::Read).await?;
+        let there = read
+            .number(&format!("SELECT count(*) FROM {table}"))
+            .await?;
+        ensure!(
+            usize::try_from(there)? == *expected,
+            "{table} has {there} rows where the log has {expected} streams"
+        );
+    }
+    beside.close().await;
+    Ok(rows.values().sum())
+}
+
+/// Waits until the checkpoint stands at the log's end.
+pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
+    let lag = async || {
+        let (head, checkpoint) = (log.head().await?, log.checkpoint(GROUP).await?);
+        anyhow::Ok(head.position.abs_diff(checkpoint.position))
+    };
+    let seen = poll::until("the projector's lag", PATIENCE, lag, |lag| {
+        lag.as_ref().is_ok_and(|it| *it == 0)
+    });
+    seen.await?.map(drop)
+}
+
+/// Compares every model with what passes the filter. Returns the number of rows by table.
+pub(crate) async fn compare_all(
+    log: &Arc<dyn Log>,
+    keyring: &Keyring,
+    filter: &LogFilter,
+) -> Result<BTreeMap<String, usize>> {
+    let events = every_event(&**log, filter).await?;
+    let mut rows = BTreeMap::new();
+    compare::<modalities::Modalities>(log, keyring, &events, &mut rows).await?;
+    compare::<procedures::Procedures>(log, keyring, &events, &mut rows).await?;
+    compare::<orders::Orders>(log, keyring, &events, &mut rows).await?;
+    Ok(rows)
+}
+
+/// Every event that passes the filter, in order.
+pub(crate) async fn every_event(log: &dyn Log, filter: &LogFilter) -> Result<Vec<StoredEvent>> {
+    let (mut events, mut after) = (Vec::new(), 0);
+    loop {
+        let page = log.page(after, 5000, filter).await?;
+        if page.scanned_to == after {
+            return Ok(events);
+        }
+        after = page.scanned_to;
+        events.extend(page.events);
+    }
+}
+
+async fn compare<V: View>(
+    log: &Arc<dyn Log>,
+    keyring: &Keyring,
+    events: &[StoredEvent],
+    rows: &mut BTreeMap<String, usize>,
+) -> Result<()> {
+    let mut streams: BTreeMap<StreamId, SealedParts> = BTreeMap::new();
+    for event in events {
+        if *event.stream_type == *<V::Aggregate as roentgen_domain::Aggregate>::STREAM_TYPE {
+            let parts = streams.entry(event.stream_id).or_default();
+            parts.push(event.version, &event.sealed);
+        }
+    }
+    rows.insert(V::MODEL.table(), streams.len());
+    stream::iter(streams)
+        .map(|(id, sealed)| compare_row::<V>(log, keyring, id, sealed))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+async fn compare_row<V: View>(
+    log: &Arc<dyn Log>,
+    keyring: &Keyring,
+    id: StreamId,
+    sealed: SealedParts,
+) -> Result<()> {
+    let folded = streams::load::<V::Aggregate>(log, keyring, id, AsOf::Now).await?;
+    let folded = folded.with_context(|| format!("stream {id} does not fold"))?;
+    let row = log.rows(V::MODEL, &[id.as_uuid()]).await?.pop();
+    let row = row.with_context(|| format!("{} has no row of {id}", V::MODEL.name))?;
+    let opened = opened(&row, keyring).await?;
+    let phi = folded.state.phi().map(Phi::into_exposed);
+    ensure!(
+        opened == phi,
+        "the PHI of row {id} differs from its fold's: {opened:?}, {phi:?}"
+    );
+    let expected = row_of::<V>(&folded, sealed)?;
+    ensure!(
+        row == expected,
+        "row {id} differs from its fold: {row:?}, {expected:?}"
+    );
+    Ok(())
+}
+
+fn row_of<V: View>(folded: &Versioned<V::Aggregate>, sealed: SealedParts) -> Result<Row> {
+    Ok(Row {
+        id: folded.id.as_uuid(),
+        tenant_id: folded.tenant_id,
+        patient_id: folded.state.patient_id(),
+        version: folded.version,
+        sort_key: V::sort_key(folded),
+        values: V::values(folded),
+        document: serde_json::to_string(folded)?,
+        sealed: sealed.into_bytes(),
+    })
+}
+
+async fn opened(
+    row: &Row,
+    keyring: &Keyring,
+) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+    let Some(patient) = row.patient_id else {
+        return Ok(None);
+    };
+    let key = keyring.key(row.tenant_id, patient).await?;
+    Ok(SealedParts::from_bytes(row.sealed.clone()).open(row.id.into(), key.as_ref())?)
+}

@@ -1,0 +1,85 @@
+//! What somebody with the database's own tools does to it, behind the program's back.
+
+use anyhow::Result;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use uuid::Uuid;
+
+use crate::database::{Database, Engine};
+
+/// A part of the database: SQLite keeps each in a file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The log.
+    Log,
+    /// The read models, their checkpoint, the leases.
+    Read,
+    /// The patients' keys.
+    Keys,
+}
+
+/// A connection of the database's owner. Tables are named without their schema.
+#[derive(Debug)]
+pub enum ByHand {
+    /// On one of SQLite's files.
+    Sqlite(SqliteConnection),
+    /// On PostgreSQL.
+    Postgres(PgConnection),
+}
+
+impl ByHand {
+    /// Connects to one part.
+    pub async fn on(database: &Database, part: Part) -> Result<Self> {
+        match database.engine {
+            Engine::Sqlite => {
+                let file = match part {
+                    Part::Log => "roentgen.db",
+                    Part::Read => "roentgen-read.db",
+                    Part::Keys => "roentgen-keys.db",
+                };
+                let path = database.directory().join(file);
+                let connection = SqliteConnection::connect(&format!("sqlite://{}", path.display()));
+                Ok(Self::Sqlite(connection.await?))
+            }
+            Engine::Postgres => {
+                let mut connection = PgConnection::connect(&database.url).await?;
+                connection.execute("SET search_path = public, read").await?;
+                Ok(Self::Postgres(connection))
+            }
+        }
+    }
+
+    /// Runs a statement. Returns how many rows it was about.
+    pub async fn run(&mut self, sql: &str) -> Result<u64> {
+        let statement = AssertSqlSafe(sql.to_owned());
+        Ok(match self {
+            Self::Sqlite(connection) => connection.execute(statement).await?.rows_affected(),
+            Self::Postgres(connection) => connection.execute(statement).await?.rows_affected(),
+        })
+    }
+
+    /// Runs a statement that answers with one number.
+    pub async fn number(&mut self, sql: &str) -> Result<i64> {
+        let query = AssertSqlSafe(sql.to_owned());
+        Ok(match self {
+            Self::Sqlite(connection) => sqlx::query_scalar(query).fetch_one(connection).await?,
+            Self::Postgres(connection) => sqlx::query_scalar(query).fetch_one(connection).await?,
+        })
+    }
+
+    /// Takes away what refuses changes of the log.
+    pub async fn unguard(&mut self) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => self.run("DROP TRIGGER events_are_never_updated").await,
+            Self::Postgres(_) => self.run("SET session_replication_role = replica").await,
+        }?;
+        Ok(())
+    }
+
+    /// A UUID as this engine writes it in a statement.
+    pub fn id(&self, id: Uuid) -> String {
+        match self {
+            Self::Sqlite(_) => format!("x'{}'", id.simple()),
+            Self::Postgres(_) => format!("'{id}'"),
+        }
+    }
+}
