@@ -15,9 +15,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::identity::Identity;
 
-/// The program's parts, shared by all requests. Clones share them.
+/// The program's parts, shared by all requests. A clone is one reference more.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What every handler works with.
+#[derive(Debug)]
+pub struct Parts {
     /// The log and everything over it.
     pub store: Store,
     /// The write side.
@@ -25,7 +37,7 @@ pub struct App {
     /// How far the read models are.
     pub progress: Progress,
     /// Who calls.
-    pub identity: Arc<Identity>,
+    pub identity: Identity,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// What `/metrics` shows.
@@ -68,14 +80,14 @@ impl App {
         let leadership = Leadership::seek(Arc::clone(&engine), GROUP, tasks);
         let (projections, tail) = (roentgen_projections::all(), Arc::clone(&store.tail));
         let progress = Projector::start(engine, tail, projections, leadership, tasks).await?;
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             executor: Executor::new(store.clone()),
             store,
             progress,
-            identity: Arc::new(identity),
+            identity,
             metrics: metrics.0,
             metrics_open: metrics.1,
             stop: CancellationToken::new(),
-        })
+        })))
     }
 }

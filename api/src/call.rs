@@ -1,9 +1,12 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
-use axum::body::to_bytes;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use roentgen_commands::{Idempotency, Outcome, UseCase};
 use roentgen_domain::Aggregate;
@@ -12,6 +15,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::fields::Object;
 use crate::identity::Caller;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
@@ -20,6 +24,10 @@ use crate::routes::canonical;
 
 /// The longest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// How much of a longer one is read before it is refused.
+const MAX_READ_BYTES: usize = 8 * MAX_BODY_BYTES;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers tell how far the log was.
 pub(crate) const LOG_POSITION: &str = "log-position";
 
@@ -29,6 +37,7 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) tenant: TenantId,
     method: Method,
+    prefix: String,
     path: String,
     headers: HeaderMap,
     body: Bytes,
@@ -42,23 +51,61 @@ impl FromRequest<App> for Call {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         Query::of(parts.uri.query(), &caller)?.finish()?;
-        let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
-            Problem::new(
-                Code::BodyTooLarge,
-                "a body is at most 8 MiB, and has to arrive whole",
-            )
-        })?;
-        let (method, path) = (parts.method, canonical(parts.uri.path()).to_owned());
+        let body = tokio::time::timeout(BODY_TIMEOUT, whole(body))
+            .await
+            .map_err(|_| {
+                Problem::new(
+                    Code::RequestTimeout,
+                    "the body did not arrive within 30 seconds",
+                )
+            })??;
+        let path = canonical(parts.uri.path()).to_owned();
+        let prefix = parts
+            .uri
+            .path()
+            .strip_suffix(&path)
+            .unwrap_or_default()
+            .to_owned();
+        let method = parts.method;
         let tenant = caller.tenant()?;
         Ok(Self {
             caller,
             tenant,
             method,
+            prefix,
             path,
             headers: parts.headers,
             body,
         })
     }
+}
+
+/// The body's bytes. One that is too long is read on all the same, up to a bound: a client that sends first and listens
+/// then would find the connection broken instead of the answer.
+async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let refused = || {
+        let detail = "a body is at most 8 MiB, and has to arrive whole";
+        Problem::new(Code::BodyTooLarge, detail)
+    };
+    let declared = body.size_hint().exact();
+    if declared.is_some_and(|it| it <= MAX_BODY_BYTES as u64) {
+        return to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| refused());
+    }
+    let (mut read, mut length) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| refused())?;
+        length += chunk.len();
+        if length <= MAX_BODY_BYTES {
+            read.extend_from_slice(&chunk);
+        } else if length > MAX_READ_BYTES {
+            break;
+        }
+    }
+    if length <= MAX_BODY_BYTES {
+        return Ok(read.into());
+    }
+    Err(refused())
 }
 
 /// A body that every command's body is: it may name the tenant.
@@ -71,8 +118,8 @@ impl Call {
     /// The body's members. What is no JSON of this shape is refused here, with the place and without the words.
     pub(crate) fn body<B: CommandBody>(&self) -> Result<B, Problem> {
         let mut json = serde_json::Deserializer::from_slice(&self.body);
-        let read = serde_path_to_error::deserialize::<_, B>(&mut json);
-        let body = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
+        let read = serde_path_to_error::deserialize::<_, Object<B>>(&mut json);
+        let Object(body) = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
         json.end().map_err(|error| malformed(&error))?;
         self.caller.owns(body.tenant_id())?;
         Ok(body)
@@ -87,7 +134,7 @@ impl Call {
     ) -> Result<Response, Problem> {
         let request = self.request()?;
         let outcome = app.executor.execute(&request, use_case).await?;
-        Ok(respond(&outcome, answer))
+        Ok(respond(&outcome, answer, &self.prefix))
     }
 
     fn request(&self) -> Result<roentgen_commands::Request, Problem> {
@@ -136,7 +183,7 @@ pub(crate) enum Answer {
     Changed,
 }
 
-fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
+fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer, prefix: &str) -> Response {
     let resource = &outcome.resource;
     let status = match answer {
         Answer::Created(_) => StatusCode::CREATED,
@@ -150,7 +197,7 @@ fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
         put(
             headers,
             header::LOCATION.as_str(),
-            &format!("{collection}/{}", resource.id),
+            &format!("{prefix}{collection}/{}", resource.id),
         );
     }
     response
@@ -175,7 +222,7 @@ pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
-/// The caller's correlation id, or the one that the outermost layer made.
+/// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
 fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
     let value = headers
         .get("x-correlation-id")
@@ -210,16 +257,18 @@ fn out_of_shape(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
     if !error.is_data() {
         return malformed(error);
     }
-    let said = error.to_string();
+    let (said, mut pointer) = (error.to_string(), pointer(path));
     let detail = if said.starts_with("unknown field") {
         "is not known here"
-    } else if said.starts_with("duplicate field") {
+    } else if let Some(name) = said.strip_prefix("duplicate field `") {
+        // The path ends at the object here; the name is one of ours, not the client's.
+        pointer = format!("{pointer}/{}", name.split('`').next().unwrap_or_default());
         "stands there twice"
     } else {
         "has another JSON type"
     };
     let place = format!("line {}, column {}", error.line(), error.column());
-    Problem::new(Code::InvalidBody, format!("a member {detail}, {place}")).at(pointer(path), detail)
+    Problem::new(Code::InvalidBody, format!("a member {detail}, {place}")).at(pointer, detail)
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

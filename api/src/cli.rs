@@ -12,17 +12,20 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use roentgen_store::engine::Engine;
+use roentgen_store::open::Database;
 use uuid::Uuid;
 
 use crate::access::Role;
 use crate::config::{Config, Options, Wrong};
-use crate::problem::chain;
 use crate::{demo, telemetry};
+use roentgen_store::error::causes;
 
 pub(crate) use serve::start;
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const WRONG: u8 = 64;
+/// `EX_SOFTWARE`: something failed; 1 is `verify`'s own answer.
+const FAILED: u8 = 70;
 
 /// The system of record for diagnostic imaging work.
 #[derive(Debug, Parser)]
@@ -90,8 +93,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli.command, config).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("roentgen: {}", chain(&*error));
-            ExitCode::FAILURE
+            eprintln!("roentgen: {}", causes(&*error));
+            ExitCode::from(FAILED)
         }
     }
 }
@@ -118,13 +121,21 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             println!("the schema of {} is up to date", config.database);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify => verify::run(&*config.database.connect().await?).await,
-        Command::Projections => projections::run(&*config.database.connect().await?).await,
+        Command::Verify => verify::run(&*existing(&config).await?).await,
+        Command::Projections => projections::run(&*existing(&config).await?).await,
         Command::Config => {
             println!("{config}");
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A database that is there already: looking at one does not make one.
+async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
+    if let Database::Sqlite(path) = &config.database {
+        anyhow::ensure!(path.exists(), "there is no database at {}", path.display());
+    }
+    Ok(config.database.connect().await?)
 }
 
 /// A database whose schema is up to date.

@@ -1,10 +1,13 @@
 //! From a body's members to domain values: everything that is wrong is found at once, each with its pointer.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::phi::{BirthDate, Metadata, MetadataObject, Patient, Phi, PhiText, Sex};
 use roentgen_domain::text::Text;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::problem::{FieldError, Problem};
@@ -72,8 +75,8 @@ impl Fields {
             .map(Phi::new)
     }
 
-    pub(crate) fn patient(&mut self, member: Option<PatientBody>) -> Option<Patient> {
-        let body = member?;
+    pub(crate) fn patient(&mut self, member: Option<Object<PatientBody>>) -> Option<Patient> {
+        let Object(body) = member?;
         Some(Patient {
             mrn: self.phi_text("/patient/mrn", body.mrn),
             family_name: self.phi_text("/patient/family_name", body.family_name),
@@ -102,6 +105,30 @@ impl Fields {
             Some(whole) if self.0.is_empty() => Ok(whole),
             Some(_) | None => Err(Problem::unacceptable(self.0)),
         }
+    }
+}
+
+/// A JSON object. Derived structs would take an array of their members' values too, in an order that is no contract.
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OfMembers(PhantomData))
+    }
+}
+
+struct OfMembers<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMembers<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
     }
 }
 

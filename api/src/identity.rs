@@ -86,31 +86,31 @@ impl Caller {
     }
 }
 
-/// A token's claims.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Claims {
-    /// Subject.
-    pub sub: String,
-    /// Expiry, in seconds since the epoch.
-    pub exp: i64,
-    /// The tenant; operators have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant_id: Option<Uuid>,
-    /// The roles; what is no role of ours is passed over.
+/// What we read of a token; `exp`, `nbf`, `iss` and `aud` are for the validation.
+#[derive(Debug, Deserialize)]
+struct Claims {
+    sub: String,
+    tenant_id: Option<Uuid>,
     #[serde(default)]
-    pub roles: Vec<String>,
-    /// The practitioner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub practitioner_id: Option<Uuid>,
-    /// A name to show.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Issuer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iss: Option<String>,
-    /// Audience.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
+    roles: Vec<String>,
+    practitioner_id: Option<Uuid>,
+    name: Option<String>,
+}
+
+/// What we put into a token.
+#[derive(Debug, Serialize)]
+struct MintedClaims<'a> {
+    sub: String,
+    exp: i64,
+    roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    practitioner_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
 }
 
 /// Checks tokens, and in `--dev` stands in for them.
@@ -142,17 +142,21 @@ impl Identity {
     /// Tokens signed with a shared secret (HS256).
     pub fn by_secret(secret: &SecretString, expected: &Expected, dev: bool) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_required_spec_claims(&["exp", "sub"]);
+        let mut required = vec!["exp", "sub"];
         validation.validate_nbf = true;
         validation.leeway = 30;
-        match &expected.issuer {
-            Some(issuer) => validation.set_issuer(&[issuer]),
-            None => validation.iss = None,
+        if let Some(issuer) = &expected.issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
         }
         match &expected.audience {
-            Some(audience) => validation.set_audience(&[audience]),
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                required.push("aud");
+            }
             None => validation.validate_aud = false,
         }
+        validation.set_required_spec_claims(&required);
         let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
         Self {
             key,
@@ -179,13 +183,10 @@ impl Identity {
     fn by_token(&self, token: &str) -> Result<Caller, Problem> {
         let claims = decode::<Claims>(token, &self.key, &self.validation);
         let claims = claims.map_err(|_| unauthenticated())?.claims;
-        let roles: Vec<Role> = claims
-            .roles
-            .iter()
-            .filter_map(|it| Role::parse(it))
-            .collect();
         let tenant = claims.tenant_id.map(TenantId::from);
-        if tenant.is_none() && !roles.contains(&Role::Operator) {
+        let known = claims.roles.iter().filter_map(|it| Role::parse(it));
+        let roles = counted(known.collect(), tenant);
+        if tenant.is_none() && roles.is_empty() {
             return Err(unauthenticated());
         }
         Ok(Caller {
@@ -196,6 +197,14 @@ impl Identity {
             name: claims.name,
         })
     }
+}
+
+/// Who has no tenant is the operator and nothing else: any other role would reach into every tenant.
+fn counted(mut roles: Vec<Role>, tenant: Option<TenantId>) -> Vec<Role> {
+    if tenant.is_none() {
+        roles.retain(|it| *it == Role::Operator);
+    }
+    roles
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -237,7 +246,7 @@ pub fn mint(
 ) -> Result<String, jsonwebtoken::errors::Error> {
     let ttl = i64::try_from(grant.ttl.as_secs()).unwrap_or(i64::MAX / 2);
     let roles: Vec<String> = grant.roles.iter().map(ToString::to_string).collect();
-    let claims = Claims {
+    let claims = MintedClaims {
         sub: grant
             .practitioner
             .map_or_else(|| roles.join("+"), |it| it.to_string()),
@@ -245,9 +254,8 @@ pub fn mint(
         tenant_id: grant.tenant,
         roles,
         practitioner_id: grant.practitioner,
-        name: None,
-        iss: expected.issuer.clone(),
-        aud: expected.audience.clone(),
+        iss: expected.issuer.as_deref(),
+        aud: expected.audience.as_deref(),
     };
     let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
     encode(&Header::new(Algorithm::HS256), &claims, &key)

@@ -31,7 +31,7 @@ pub(crate) struct NewModality {
     name: Option<String>,
     /// More about it.
     description: Option<String>,
-    /// Whether new procedures may use it; true where left out.
+    /// Whether it is offered; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,

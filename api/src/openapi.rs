@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::{Html, IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value};
@@ -214,7 +215,10 @@ pub(crate) async fn page() -> Html<&'static str> {
 /// What a problem's `type` points at, as Markdown.
 #[utoipa::path(get, path = "/problems/{code}", tag = "Operations", params(("code" = String, Path)),
     responses((status = 200, content_type = "text/markdown"), (status = 404)))]
-pub(crate) async fn problem_page(Path(code): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn problem_page(
+    code: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(code) = code.map_err(|_| Problem::not_found())?;
     let known = Code::ALL.iter().find(|it| it.as_str() == code);
     let page = known.ok_or_else(Problem::not_found)?.page();
     Ok((

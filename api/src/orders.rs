@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, PatientBody};
+use crate::fields::{Fields, Object, PatientBody};
 use crate::openapi::OrderDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -55,7 +55,8 @@ pub(crate) struct NewOrder {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// Who the patient is.
-    patient: Option<PatientBody>,
+    #[schema(value_type = Option<PatientBody>)]
+    patient: Option<Object<PatientBody>>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -191,6 +192,20 @@ pub(crate) async fn one(
     read.one::<Order>(&app, &orders::MODEL, id.into()).await
 }
 
+/// Cancelling is one privilege, everything else that an update may hold is another.
+fn needed(update: &Update) -> &'static [Capability] {
+    let cancels = update.status == Some(Status::Cancelled);
+    let performs = update.scheduled_slot_id.is_some()
+        || update.performed_start_at.is_some()
+        || update.performed_end_at.is_some()
+        || update.metadata.is_some();
+    match (cancels, performs) {
+        (true, false) => &[Capability::CancelOrders],
+        (true, true) => &[Capability::CancelOrders, Capability::PerformOrders],
+        (false, _) => &[Capability::PerformOrders],
+    }
+}
+
 /// Moves an order on, or changes its details. Cancelling and performing are different privileges.
 #[utoipa::path(patch, path = "/imaging/orders/{id}", tag = "Imaging orders",
     params(("id" = Uuid, Path)), request_body = OrderChanges,
@@ -201,11 +216,9 @@ pub(crate) async fn update(
     call: Call,
 ) -> Result<Response, Problem> {
     let update = call.body::<OrderChanges>()?.parse()?;
-    call.caller.require(match update.status {
-        Some(Status::Cancelled) => Capability::CancelOrders,
-        Some(Status::Requested | Status::Scheduled | Status::InProgress | Status::Completed)
-        | None => Capability::PerformOrders,
-    })?;
+    for capability in needed(&update) {
+        call.caller.require(*capability)?;
+    }
     call.run(
         &app,
         &UpdateOrder {

@@ -22,11 +22,20 @@ const CORRELATION_ID: &str = "x-correlation-id";
 pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = clock::fresh_id().to_string();
-    let correlation_id = correlation(&mut request, &request_id);
+    let correlation = correlation(&mut request, &request_id);
+    let bad_correlation = correlation.is_none();
+    let correlation_id = correlation.unwrap_or_else(|| request_id.clone());
     let method = request.method().clone();
     let route = route(&request);
     let span = tracing::info_span!("request", %method, %route, %request_id, %correlation_id);
-    let answered = AssertUnwindSafe(next.run(request))
+    let handled = async {
+        if bad_correlation {
+            let refused = Problem::new(Code::InvalidHeader, "X-Correlation-Id must be a UUID");
+            return refused.into_response();
+        }
+        next.run(request).await
+    };
+    let answered = AssertUnwindSafe(handled)
         .catch_unwind()
         .instrument(span.clone())
         .await;
@@ -52,23 +61,14 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The caller's correlation id where it is one; a new one where it sent none. A bad one stays, for the handler to refuse.
-fn correlation(request: &mut Request, request_id: &str) -> String {
-    let given = request
-        .headers()
-        .get(CORRELATION_ID)
-        .and_then(|it| it.to_str().ok());
-    match given.and_then(|it| Uuid::parse_str(it).ok()) {
-        Some(id) => id.to_string(),
-        None => {
-            if !request.headers().contains_key(CORRELATION_ID)
-                && let Ok(value) = HeaderValue::from_str(request_id)
-            {
-                request.headers_mut().insert(CORRELATION_ID, value);
-            }
-            request_id.to_owned()
-        }
+/// The caller's correlation id, or the request's own where it sent none; `None` where what it sent is none.
+fn correlation(request: &mut Request, request_id: &str) -> Option<String> {
+    if let Some(given) = request.headers().get(CORRELATION_ID) {
+        return Some(Uuid::parse_str(given.to_str().ok()?).ok()?.to_string());
     }
+    let value = HeaderValue::from_str(request_id).ok()?;
+    request.headers_mut().insert(CORRELATION_ID, value);
+    Some(request_id.to_owned())
 }
 
 /// The route's template: ids in paths are no labels.

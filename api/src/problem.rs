@@ -9,6 +9,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use roentgen_store::error::causes;
 use serde::Serialize;
 
 macro_rules! codes {
@@ -71,6 +72,8 @@ codes! {
     ReferenceNotFound = 404 "reference_not_found" "Something referred to is not there";
     /// No such method on this path.
     MethodNotAllowed = 405 "method_not_allowed" "The path does not have this method";
+    /// The body did not arrive in time.
+    RequestTimeout = 408 "request_timeout" "The request took too long to arrive";
     /// Unique by meaning, and taken.
     AlreadyExists = 409 "already_exists" "It exists already";
     /// The state does not allow it.
@@ -158,7 +161,7 @@ impl Problem {
 
     /// Our own fault: logged with its sources, told without them.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = %chain(error), "a request failed inside");
+        tracing::error!(error = causes(error), "a request failed inside");
         Self::new(
             Code::Internal,
             "the request id names the log lines that say more",
@@ -169,12 +172,6 @@ impl Problem {
     pub const fn code(&self) -> Code {
         self.code
     }
-}
-
-/// An error with all its sources.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let sources = std::iter::successors(error.source(), |it| it.source());
-    sources.fold(error.to_string(), |text, it| format!("{text}: {it}"))
 }
 
 /// The members of a problem document; `request_id` is put in where the answer leaves.

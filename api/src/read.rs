@@ -124,12 +124,10 @@ impl Read {
             at_once,
         } = self.freshness;
         let wanted = accepted.max(at_least.unwrap_or(0));
-        if at_once {
-            return Ok(app.progress.position());
-        }
+        let patience = if at_once { Duration::ZERO } else { PATIENCE };
         let shown = app
             .progress
-            .reached(wanted, Instant::now() + PATIENCE)
+            .reached(wanted, Instant::now() + patience)
             .await;
         if at_least.is_some_and(|it| shown < it) {
             let detail = format!("the read models show position {shown}");
@@ -212,9 +210,10 @@ impl Read {
         id: StreamId,
         as_of: AsOf,
     ) -> Result<Response, Problem> {
+        let head = app.store.engine.head().await?.position;
         let position = match as_of {
-            AsOf::Position(position) => position,
-            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => app.store.engine.head().await?.position,
+            AsOf::Position(position) => position.min(head),
+            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => head,
         };
         let (engine, keyring) = (&app.store.engine, &app.store.keyring);
         let loaded = streams::load::<A>(engine, keyring, id, as_of).await?;

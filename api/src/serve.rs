@@ -64,6 +64,8 @@ impl Listener {
                 drop(place);
             });
         }
+        // Otherwise the kernel would go on taking connections that nobody answers.
+        drop(self.listener);
         if tokio::time::timeout(DRAIN, graceful.shutdown())
             .await
             .is_err()

@@ -151,9 +151,7 @@ impl Executor {
             let mut work = Work::begin(&self.store, &self.states, request, first);
             match self.attempt(request, use_case, &mut work, deadline).await {
                 Ok(Attempt::Done(outcome)) => return Ok(outcome),
-                Ok(Attempt::Again) => {
-                    metrics::counter!("roentgen_command_races_total").increment(1)
-                }
+                Ok(Attempt::Again) => {}
                 Err(refused) => return self.repeat_or_refuse(request, refused).await,
             }
             first = false;
@@ -184,6 +182,7 @@ impl Executor {
             Ok(appended) => Ok(Attempt::Done(done(work, resource, appended))),
             Err(StoreError::Claimed(held)) => self.repeat(request, held).await.map(Attempt::Done),
             Err(StoreError::Conflict { .. } | StoreError::PatientKeyExists) => {
+                metrics::counter!("roentgen_command_races_total").increment(1);
                 retry.forget(&self.states);
                 Ok(Attempt::Again)
             }

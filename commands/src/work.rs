@@ -115,7 +115,8 @@ impl<'a> Work<'a> {
         Ok(loaded)
     }
 
-    /// Decides a command that begins an aggregate. The first attempt takes it that there is none yet, without looking.
+    /// Decides a command that begins an aggregate; there is no version of it that `If-Match` could name. The first attempt
+    /// takes it that there is none yet, without looking.
     pub async fn create<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -125,6 +126,9 @@ impl<'a> Work<'a> {
         Refusal: From<A::Error>,
     {
         let stream_id = id.into();
+        if self.request.if_match.is_some() {
+            return Err(CommandError::VersionMismatch { actual: 0 });
+        }
         let known = match self.trusts_guesses {
             true => self.cached::<A>(stream_id),
             false => self.read::<A>(stream_id).await?,

@@ -4,6 +4,8 @@
 //! (state and command to events) and `evolve` (state and event to state). Nothing here knows a database, a network, a
 //! clock or a random number: what a decision needs of them arrives in [`Context`].
 
+#![warn(missing_docs)]
+
 pub mod aggregate;
 pub mod codes;
 pub mod dicom;

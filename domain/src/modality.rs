@@ -23,7 +23,7 @@ pub struct Modality {
     /// More about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// Whether new procedures may use it.
+    /// Whether it is offered.
     pub is_active: bool,
 }
 

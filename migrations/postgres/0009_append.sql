@@ -96,18 +96,20 @@ BEGIN
     END LOOP;
 
     FOR it IN
-        SELECT append, held FROM (
-            SELECT append, n, (SELECT t FROM claims t
-                               WHERE t.key = c.key AND t.expires_at > recorded) AS held
+        SELECT append, key, held FROM (
+            SELECT append, key, n, (SELECT t FROM claims t WHERE t.key = c.key) AS held
             FROM unnest(claim_append, claim_key) WITH ORDINALITY AS c(append, key, n)
         ) AS taken WHERE (held).key IS NOT NULL ORDER BY n
     LOOP
-        CONTINUE WHEN kinds[it.append] = 2;
-        kinds[it.append] := 2;
-        request_hashes[it.append] := (it.held).request_hash;
-        streams[it.append] := (it.held).stream_id;
-        versions[it.append] := (it.held).version;
-        expires[it.append] := (it.held).expires_at;
+        IF (it.held).expires_at <= recorded THEN
+            DELETE FROM claims t WHERE t.key = it.key;
+        ELSIF kinds[it.append] <> 2 THEN
+            kinds[it.append] := 2;
+            request_hashes[it.append] := (it.held).request_hash;
+            streams[it.append] := (it.held).stream_id;
+            versions[it.append] := (it.held).version;
+            expires[it.append] := (it.held).expires_at;
+        END IF;
     END LOOP;
 
     -- An append is written as a whole, so its first event tells; where it has none, its claims do, to the last member.
@@ -120,6 +122,7 @@ BEGIN
                     WHERE e.stream_id = c.stream AND e.version = c.version AND e.event_id = c.id
                       AND e.position >= (SELECT s.first_position FROM streams s WHERE s.id = c.stream)
                       AND e.position <= (SELECT s.last_position FROM streams s WHERE s.id = c.stream)
+                    ORDER BY e.version LIMIT 1
                 ) AS stands
                 FROM unnest(event_append, event_stream, event_version, event_ids)
                      WITH ORDINALITY AS c(append, stream, version, id, n)
@@ -173,32 +176,41 @@ BEGIN
                   id, type, schema_version, payload, sealed, metadata, leaf, hash)
         WHERE position IS NOT NULL;
 
+        -- A plain INSERT costs two thirds of one that is ready for a conflict.
         INSERT INTO streams (id, type, tenant, version, first_position, last_position)
         SELECT stream, type, tenant, version, event_position[first], event_position[last]
-        FROM unnest(check_append, check_stream, check_type, check_tenant, check_version,
-                    check_first, check_last)
-             AS c(append, stream, type, tenant, version, first, last)
-        WHERE first IS NOT NULL AND kinds[append] = 0
+        FROM unnest(check_append, check_stream, check_type, check_tenant, check_expected,
+                    check_version, check_first, check_last)
+             AS c(append, stream, type, tenant, expected, version, first, last)
+        WHERE first IS NOT NULL AND expected = 0 AND kinds[append] = 0;
+
+        INSERT INTO streams (id, type, tenant, version, first_position, last_position)
+        SELECT stream, type, tenant, version, event_position[first], event_position[last]
+        FROM unnest(check_append, check_stream, check_type, check_tenant, check_expected,
+                    check_version, check_first, check_last)
+             AS c(append, stream, type, tenant, expected, version, first, last)
+        WHERE first IS NOT NULL AND expected > 0 AND kinds[append] = 0
         ON CONFLICT (id) DO UPDATE
         SET version = excluded.version, last_position = excluded.last_position;
     END IF;
 
-    INSERT INTO claims (key, request_hash, stream_id, version, expires_at)
-    SELECT key, request, stream, version, at
-    FROM unnest(claim_append, claim_key, claim_request, claim_stream, claim_version, claim_expires)
-         AS c(append, key, request, stream, version, at)
-    WHERE kinds[append] = 0
-    ON CONFLICT (key) DO UPDATE
-    SET request_hash = excluded.request_hash, stream_id = excluded.stream_id,
-        version = excluded.version, expires_at = excluded.expires_at
-    WHERE claims.expires_at <= recorded;
+    IF cardinality(claim_append) > 0 THEN
+        INSERT INTO claims (key, request_hash, stream_id, version, expires_at)
+        SELECT key, request, stream, version, at
+        FROM unnest(claim_append, claim_key, claim_request, claim_stream, claim_version,
+                    claim_expires)
+             AS c(append, key, request, stream, version, at)
+        WHERE kinds[append] = 0;
+    END IF;
 
-    INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at)
-    SELECT tenant, patient, id, wrapped, recorded
-    FROM unnest(key_append, key_tenant, key_patient, key_id, key_wrapped)
-         AS c(append, tenant, patient, id, wrapped)
-    WHERE kinds[append] = 0
-    ON CONFLICT (tenant, patient) DO NOTHING;
+    IF cardinality(key_append) > 0 THEN
+        INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at)
+        SELECT tenant, patient, id, wrapped, recorded
+        FROM unnest(key_append, key_tenant, key_patient, key_id, key_wrapped)
+             AS c(append, tenant, patient, id, wrapped)
+        WHERE kinds[append] = 0
+        ON CONFLICT (tenant, patient) DO NOTHING;
+    END IF;
 END $$;
 
 REVOKE ALL ON FUNCTION log_append FROM PUBLIC;

@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain::{self, Leaf};
 use crate::engine::Engine;
-use crate::error::{EngineError, StoreError, Unavailable};
+use crate::error::{EngineError, StoreError, Unavailable, causes};
 use crate::lifecycle::Tasks;
 use crate::log::{
-    Append, Appended, Batch, BatchOutcome, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
+    Append, Appended, Batch, BatchOutcome, Head, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
     Verdict,
 };
 use crate::tail::Tail;
@@ -43,26 +43,37 @@ pub struct Appender {
     accepted: Accepted,
 }
 
-/// The last position this node wrote, by tenant: what a tenant's reads wait for.
-#[derive(Debug, Clone, Default)]
-pub struct Accepted(Arc<Mutex<HashMap<TenantId, u64>>>);
+/// What a tenant's reads wait for: the last position that this node wrote for it, and never less than where the log
+/// ended when the node started, so that what its predecessor acknowledged is not missed either.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    at_start: u64,
+    since: Arc<Mutex<HashMap<TenantId, u64>>>,
+}
 
 impl Accepted {
-    /// The tenant's last position, 0 where this node wrote none.
+    fn since(at_start: u64) -> Self {
+        Self {
+            at_start,
+            since: Arc::default(),
+        }
+    }
+
+    /// The position that the tenant's reads wait for.
     pub fn position(&self, tenant: TenantId) -> u64 {
-        let positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        positions.get(&tenant).copied().unwrap_or(0)
+        let positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.get(&tenant).copied().unwrap_or(self.at_start)
     }
 
     fn note(&self, events: &[StoredEvent]) {
-        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
             positions.insert(event.tenant_id, event.position);
         }
     }
 
     fn note_last(&self, tenant: TenantId, position: u64) {
-        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         let known = positions.entry(tenant).or_default();
         *known = position.max(*known);
     }
@@ -84,10 +95,10 @@ impl Job {
 }
 
 impl Appender {
-    /// Starts the task. What it writes goes into `tail`.
+    /// Starts the task. What it writes goes into `tail`, which knows by now where the log ends.
     pub fn start(engine: Arc<dyn Engine>, tail: Arc<Tail>, tasks: &Tasks) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_APPENDS);
-        let accepted = Accepted::default();
+        let accepted = Accepted::since(*tail.head().borrow());
         let worker = Worker {
             engine,
             tail,
@@ -160,12 +171,23 @@ fn leaf(event: &NewEvent) -> chain::Digest {
     .digest()
 }
 
-/// Runs the worker again where it panicked; who waited for the batch in hand is told that the outcome is unknown.
+/// What has not been sent yet; it outlives a worker that panics.
+#[derive(Debug)]
+struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    waiting: Waiting,
+}
+
+/// Runs the worker again where it panicked; who was in the batch in hand is told that the outcome is unknown.
 async fn supervise(worker: Worker, jobs: mpsc::Receiver<Job>, tasks: Tasks) {
-    let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
+    let queue = Queue {
+        jobs,
+        waiting: Waiting::default(),
+    };
+    let queue = Arc::new(tokio::sync::Mutex::new(queue));
     loop {
-        let (worker, jobs) = (worker.clone(), Arc::clone(&jobs));
-        let run = tasks.run(async move { worker.run(&mut *jobs.lock().await).await });
+        let (worker, queue) = (worker.clone(), Arc::clone(&queue));
+        let run = tasks.run(async move { worker.run(&mut *queue.lock().await).await });
         match run.await {
             Ok(()) => return,
             Err(error) => tracing::error!(%error, "the appender was restarted"),
@@ -183,8 +205,7 @@ struct Worker {
 
 impl Worker {
     /// Until the process stops and the queue is empty.
-    async fn run(&self, jobs: &mut mpsc::Receiver<Job>) {
-        let mut waiting = Waiting::default();
+    async fn run(&self, Queue { jobs, waiting }: &mut Queue) {
         loop {
             if waiting.is_empty() {
                 let next = tokio::select! {
@@ -208,22 +229,22 @@ impl Worker {
 
     /// Sends a batch, in halves where the database refuses it, and answers everyone in it.
     async fn write(&self, jobs: Vec<Job>) {
-        let mut parts = vec![jobs];
-        while let Some(part) = parts.pop() {
-            let mut live = answer_the_late(part);
+        let mut parts = vec![(jobs, false)];
+        while let Some((part, resend)) = parts.pop() {
+            let mut live = answer_the_late(part, resend);
             if live.is_empty() {
                 continue;
             }
-            match self.send(&live).await {
-                Sent::Done(outcome) => self.settle(live, outcome),
-                Sent::Refused(error) if live.len() == 1 => {
+            match self.send(&live, resend).await {
+                Sent::Done(outcome) => self.settle(live, &outcome),
+                Sent::Refused { error, .. } if live.len() == 1 => {
                     if let Some(guilty) = live.pop() {
                         guilty.answer(Err(StoreError::Engine(error)));
                     }
                 }
-                Sent::Refused(_) => {
+                Sent::Refused { resend, .. } => {
                     let second = live.split_off(live.len() / 2);
-                    parts.extend([second, live]);
+                    parts.extend([(second, resend), (live, resend)]);
                 }
                 Sent::GaveUp { unknown } => {
                     for job in live {
@@ -237,16 +258,14 @@ impl Worker {
         }
     }
 
-    /// Sends until the outcome is known or the last deadline has passed.
-    async fn send(&self, jobs: &[Job]) -> Sent {
+    /// Sends until the outcome is known or the last deadline has passed; `resend` where an earlier sending may have been
+    /// committed.
+    async fn send(&self, jobs: &[Job], resend: bool) -> Sent {
         let appends: Vec<&Prepared> = jobs.iter().map(|it| &it.prepared).collect();
         let Some(deadline) = jobs.iter().map(|it| it.deadline).max() else {
-            return Sent::GaveUp { unknown: false };
+            return Sent::GaveUp { unknown: resend };
         };
-        let mut batch = Batch {
-            appends,
-            resend: false,
-        };
+        let mut batch = Batch { appends, resend };
         let mut pause = FIRST_PAUSE;
         loop {
             let started = Instant::now();
@@ -258,14 +277,17 @@ impl Worker {
                     return Sent::Done(outcome);
                 }
                 Ok(Err(EngineError::Broken(error))) => {
+                    let error = causes(&error);
                     tracing::warn!(%error, appends = jobs.len(), "the append's answer was lost; asking again");
                     batch.resend = true;
                 }
                 Ok(Err(EngineError::Unavailable(error))) => {
+                    let error = causes(&error);
                     tracing::warn!(%error, appends = jobs.len(), "the database is not available");
                 }
                 Ok(Err(error @ (EngineError::Refused(_) | EngineError::Damaged(_)))) => {
-                    return Sent::Refused(error);
+                    let resend = batch.resend;
+                    return Sent::Refused { error, resend };
                 }
                 Err(_elapsed) => return Sent::GaveUp { unknown: true },
             }
@@ -280,20 +302,22 @@ impl Worker {
     }
 
     /// Answers everyone in a batch and hands its events on.
-    fn settle(&self, jobs: Vec<Job>, outcome: BatchOutcome) {
-        let written = stored_events(&jobs, &outcome);
-        let recorded_at = time(outcome.recorded_at_ms);
-        let mut position = outcome.before.position;
+    fn settle(&self, mut jobs: Vec<Job>, outcome: &BatchOutcome) {
+        let counts: Vec<u64> = jobs
+            .iter()
+            .map(|it| it.prepared.append.events.len() as u64)
+            .collect();
+        let written = stored_events(&mut jobs, outcome);
         self.accepted.note(&written);
         self.tail.push(written);
-        for (job, verdict) in jobs.into_iter().zip(outcome.verdicts) {
-            let count = job.prepared.append.events.len() as u64;
-            let answer = match verdict {
+        let mut position = outcome.before.position;
+        for ((job, verdict), count) in jobs.into_iter().zip(&outcome.verdicts).zip(counts) {
+            let answer = match *verdict {
                 Verdict::Written => {
                     position += count;
                     Ok(Appended {
                         position,
-                        recorded_at,
+                        recorded_at: time(outcome.recorded_at_ms),
                     })
                 }
                 Verdict::AlreadyWritten {
@@ -301,10 +325,7 @@ impl Worker {
                     recorded_at_ms,
                 } => {
                     let position = first_position + count.saturating_sub(1);
-                    if let Some(event) = job.prepared.append.events.first() {
-                        self.accepted.note_last(event.tenant_id, position);
-                    }
-                    self.tail.saw(position);
+                    self.note_already_written(&job, position);
                     Ok(Appended {
                         position,
                         recorded_at: time(recorded_at_ms),
@@ -319,56 +340,77 @@ impl Worker {
             job.answer(answer);
         }
     }
+
+    fn note_already_written(&self, job: &Job, position: u64) {
+        if let Some(event) = job.prepared.append.events.first() {
+            self.accepted.note_last(event.tenant_id, position);
+        }
+        self.tail.saw(position);
+    }
 }
 
 enum Sent {
     Done(BatchOutcome),
-    Refused(EngineError),
-    GaveUp { unknown: bool },
+    /// The parts of it may have been committed where it was a resend.
+    Refused {
+        error: EngineError,
+        resend: bool,
+    },
+    GaveUp {
+        unknown: bool,
+    },
 }
 
 fn time(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap_or(Timestamp::EPOCH)
 }
 
-/// Who waited past the deadline hears so now: nothing of theirs was sent.
-fn answer_the_late(jobs: Vec<Job>) -> Vec<Job> {
+/// Who waited past the deadline hears so now: nothing of theirs was sent, unless this is a part of a resend.
+fn answer_the_late(jobs: Vec<Job>, resend: bool) -> Vec<Job> {
     let now = Instant::now();
     let (late, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|it| it.deadline <= now);
     for job in late {
-        job.answer(Err(StoreError::Unavailable(Unavailable::Deadline)));
+        job.answer(Err(match resend {
+            true => StoreError::OutcomeUnknown,
+            false => StoreError::Unavailable(Unavailable::Deadline),
+        }));
     }
     live
 }
 
-/// The batch's winners as they stand in the log now.
-fn stored_events(jobs: &[Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
+/// The batch's winners as they stand in the log now, taken out of their jobs.
+fn stored_events(jobs: &mut [Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
     let mut head = outcome.before;
     let mut stored = Vec::new();
-    for (job, verdict) in jobs.iter().zip(&outcome.verdicts) {
+    for (job, verdict) in jobs.iter_mut().zip(&outcome.verdicts) {
         if *verdict != Verdict::Written {
             continue;
         }
-        for (event, leaf) in job.prepared.append.events.iter().zip(&job.prepared.leaves) {
+        let events = std::mem::take(&mut job.prepared.append.events);
+        for (event, leaf) in events.into_iter().zip(&job.prepared.leaves) {
             head.position += 1;
             head.hash = chain::link(&head.hash, head.position, outcome.recorded_at_ms, leaf);
-            stored.push(StoredEvent {
-                position: head.position,
-                tenant_id: event.tenant_id,
-                stream_type: event.stream_type.into(),
-                stream_id: event.stream_id,
-                version: event.version,
-                event_id: event.event_id,
-                event_type: event.event_type.into(),
-                schema_version: event.schema_version,
-                recorded_at_ms: outcome.recorded_at_ms,
-                payload: event.payload.clone(),
-                sealed: event.sealed.clone(),
-                metadata: event.metadata.clone(),
-                leaf: *leaf,
-                hash: head.hash,
-            });
+            stored.push(standing(event, &head, outcome.recorded_at_ms, *leaf));
         }
     }
     stored
+}
+
+fn standing(event: NewEvent, at: &Head, recorded_at_ms: i64, leaf: chain::Digest) -> StoredEvent {
+    StoredEvent {
+        position: at.position,
+        tenant_id: event.tenant_id,
+        stream_type: event.stream_type.into(),
+        stream_id: event.stream_id,
+        version: event.version,
+        event_id: event.event_id,
+        event_type: event.event_type.into(),
+        schema_version: event.schema_version,
+        recorded_at_ms,
+        payload: event.payload,
+        sealed: event.sealed,
+        metadata: event.metadata,
+        leaf,
+        hash: at.hash,
+    }
 }

@@ -57,7 +57,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// What a claim says, where it is taken and not expired at `now_ms`.
     async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError>;
 
-    /// Forgets claims that expired before `now_ms`, at most `limit` of them. Returns how many.
+    /// Forgets claims that are expired at `now_ms`, at most `limit` of them. Returns how many.
     async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError>;
 
     // ---- keys ----------------------------------------------------------------------------------------------------

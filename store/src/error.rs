@@ -3,6 +3,12 @@
 use crate::log::ClaimHeld;
 use roentgen_domain::ids::StreamId;
 
+/// An error with all its sources, for the log.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(error.source(), |it| it.source());
+    sources.fold(error.to_string(), |text, it| format!("{text}: {it}"))
+}
+
 /// Why an engine's call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {

@@ -59,7 +59,7 @@ pub enum KeyError {
 
 /// The key that wraps patient keys: 32 bytes.
 #[derive(Clone)]
-pub struct MasterKey(Aes256Gcm, [u8; 16]);
+pub struct MasterKey(Arc<Aes256Gcm>, [u8; 16]);
 
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,10 @@ impl MasterKey {
             .chain_update(bytes);
         let mut short = [0; 16];
         short.copy_from_slice(fingerprint.finalize().get(..16).unwrap_or_default());
-        Ok(Self(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes)), short))
+        Ok(Self(
+            Arc::new(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))),
+            short,
+        ))
     }
 
     /// A new one, base64.
@@ -268,31 +271,27 @@ impl SealedParts {
         }
     }
 
-    /// Opens all parts and lays their members over one another, the latest on top; `None` where the key of the first is
-    /// destroyed. What was sealed later, under the patient's next key, is a piece without its whole, and a fold leaves it
-    /// out as well.
+    /// Opens all parts and lays their members over one another, the latest on top; `None` where one of them cannot be
+    /// opened because its key is destroyed.
     pub fn open(
         &self,
         stream_id: StreamId,
         key: Option<&PatientKey>,
     ) -> Result<Option<Map<String, Value>>, SealError> {
         let Some(key) = key else { return Ok(None) };
-        let mut members: Option<Map<String, Value>> = None;
+        let mut members = Map::new();
         let mut rest = self.0.as_slice();
         while !rest.is_empty() {
             let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
             rest = after;
             let Some(plain) = key.open(sealed, stream_id, version)? else {
-                if members.is_none() {
-                    return Ok(None);
-                }
-                continue;
+                return Ok(None);
             };
             let part: Map<String, Value> =
                 serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
-            members.get_or_insert_with(Map::new).extend(part);
+            members.extend(part);
         }
-        Ok(members)
+        Ok(Some(members))
     }
 }
 
@@ -525,13 +524,13 @@ mod tests {
     }
 
     #[test]
-    fn parts_whose_beginning_is_erased_stay_erased_under_a_later_key() {
+    fn one_erased_part_makes_the_whole_erased() {
         let master = master();
         let (old, _) = fresh(&master);
         let (new, _) = PatientKey::fresh(&master, patient(), Uuid::from_u128(5));
         let mut parts = SealedParts::default();
         parts.push(1, &old.seal(br#"{"a":1}"#, stream(), 1));
-        parts.push(2, &new.seal(br#"{"b":2}"#, stream(), 2));
+        parts.push(2, &new.seal(br#"{"b":1}"#, stream(), 2));
         assert_eq!(parts.open(stream(), Some(&new)), Ok(None));
     }
 

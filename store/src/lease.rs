@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::engine::Engine;
+use crate::error::causes;
 use crate::lifecycle::Tasks;
 
 /// How long a lease lasts without renewal; another node takes over this long after a death, and one renewal.
-const TTL: Duration = Duration::from_secs(6);
-const RENEWED_EVERY: Duration = Duration::from_secs(2);
+const TTL: Duration = Duration::from_secs(4);
+const RENEWED_EVERY: Duration = Duration::from_secs(1);
 
 /// Whether this node leads, as of now.
 #[derive(Debug, Clone)]
@@ -67,7 +68,13 @@ async fn seek(
         match tokio::time::timeout(TTL, engine.lease(name, holder, TTL)).await {
             Ok(Ok(true)) => held_until = asked + TTL,
             Ok(Ok(false)) => held_until = asked,
-            Ok(Err(error)) => tracing::warn!(lease = name, %error, "the lease was not renewed"),
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    lease = name,
+                    error = causes(&error),
+                    "the lease was not renewed"
+                );
+            }
             Err(_elapsed) => tracing::warn!(lease = name, "the lease was not renewed in time"),
         }
         let held = Instant::now() < held_until;
@@ -77,6 +84,10 @@ async fn seek(
     }
     leads.send_replace(false);
     if let Err(error) = engine.release_lease(name, holder).await {
-        tracing::warn!(lease = name, %error, "the lease was not given back");
+        tracing::warn!(
+            lease = name,
+            error = causes(&error),
+            "the lease was not given back"
+        );
     }
 }

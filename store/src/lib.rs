@@ -5,12 +5,15 @@
 //! events and stored ones, read-model tables ([`model`]), the [`projector`] group, leader [`lease`]s, and the adapter
 //! that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
+#![warn(missing_docs)]
+
 pub mod appender;
 pub mod chain;
 pub mod clock;
 pub mod codec;
 pub mod engine;
 pub mod error;
+pub mod es;
 pub mod keys;
 pub mod lease;
 pub mod lifecycle;

@@ -139,7 +139,7 @@ pub struct ProjectionBatch<'a> {
 /// A stream that a projection could not fold, from a position on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
-    /// The model it is missing from.
+    /// The table it is missing from.
     pub model: String,
     /// The stream.
     pub stream_id: StreamId,

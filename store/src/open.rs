@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::appender::Appender;
+use crate::clock;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, causes};
 use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::Tasks;
 use crate::postgres::Postgres;
@@ -63,18 +67,34 @@ impl std::fmt::Display for Database {
     }
 }
 
+/// libpq takes a password before the `@`, and as a parameter.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "[unreadable]".to_owned();
     };
-    let Some((user, host)) = rest.rsplit_once('@') else {
-        return url.to_owned();
+    let (place, query) = match rest.rsplit_once('?') {
+        Some((place, query)) => (place, format!("?{}", without_secrets(query))),
+        None => (rest, String::new()),
     };
-    let name = user.split(':').next().unwrap_or_default();
-    match user.contains(':') {
-        true => format!("{scheme}://{name}:[secret]@{host}"),
-        false => url.to_owned(),
-    }
+    let place = match place.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:[secret]@{host}"),
+            None => place.to_owned(),
+        },
+        None => place.to_owned(),
+    };
+    format!("{scheme}://{place}{query}")
+}
+
+fn without_secrets(query: &str) -> String {
+    let shown = query.split('&').map(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        match name.to_ascii_lowercase().contains("password") {
+            true => format!("{name}=[secret]"),
+            false => parameter.to_owned(),
+        }
+    });
+    shown.collect::<Vec<_>>().join("&")
 }
 
 /// A database with everything that runs over it on this node. Clones share it.
@@ -102,12 +122,41 @@ impl Store {
         let head = engine.head().await.map_err(Arc::new)?;
         tail.saw(head.position);
         let appender = Appender::start(Arc::clone(&engine), Arc::clone(&tail), tasks);
+        tasks.spawn("claims", forget_claims(Arc::clone(&engine), tasks.token()));
         Ok(Self {
             engine,
             appender,
             tail,
             keyring,
         })
+    }
+}
+
+/// How often, and how many at once, expired claims are forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEPT_AT_ONCE: u32 = 1000;
+
+/// Claims that answer to nobody any more do not stay.
+async fn forget_claims(engine: Arc<dyn Engine>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        while !stop.is_cancelled() {
+            match engine
+                .forget_expired_claims(clock::now_ms(), SWEPT_AT_ONCE)
+                .await
+            {
+                Ok(swept) if swept == u64::from(SWEPT_AT_ONCE) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(error = causes(&error), "expired claims were not forgotten");
+                    break;
+                }
+            }
+        }
     }
 }
 

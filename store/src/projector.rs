@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, causes};
 use crate::lease::Leadership;
 use crate::lifecycle::Tasks;
 use crate::log::{LogFilter, StoredEvent};
@@ -165,7 +165,7 @@ impl Projector {
                 self.follow(&mut leadership).await
             };
             if let Err(error) = ended {
-                tracing::warn!(%error, "the projector pauses");
+                tracing::warn!(error = causes(&error), "the projector pauses");
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_A_FAILURE) => {}
                     () = self.stop.cancelled() => {}
@@ -251,8 +251,11 @@ impl Projector {
     async fn fits_the_log(&self, checkpoint: Checkpoint) -> Result<bool, EngineError> {
         let refused = mismatch(&*self.engine, GROUP, checkpoint).await?;
         let fits = refused.is_none();
-        if let Some(refused) = &refused {
-            tracing::error!(%refused, "the projector stands still");
+        if let Some(said) = refused
+            .as_ref()
+            .filter(|it| self.progress.refused().as_ref() != Some(*it))
+        {
+            tracing::error!(refused = %said, "the projector stands still");
         }
         self.progress.refused.send_replace(refused);
         if !fits {

@@ -86,6 +86,7 @@ impl Engine for Sqlite {
     }
 
     async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+        append::assert_sound(batch)?;
         let standing_keys = keys::offer(&self.keys, batch).await?;
         append::append(&self.log, batch, standing_keys).await
     }

@@ -1,9 +1,25 @@
 //! The HTTP and fault rings, one binary. Folders mirror URLs; every story runs on both engines.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a story may panic: that is how it fails"
+)]
+
+mod expect;
 mod story;
 
+mod architecture;
+mod cli;
+mod cqrs_es;
 mod demo;
-mod orders;
+mod docs;
+mod events;
+mod health;
+mod identity;
+mod imaging;
 
 mod read_models;
 

@@ -1,9 +1,11 @@
 //! A client of the API that keeps what it is told.
 
 use anyhow::{Context as _, Result};
-use reqwest::{Method, header::HeaderMap};
+use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::listening::Listening;
 
 /// An answer, whole.
 #[derive(Debug, Clone)]
@@ -35,6 +37,35 @@ impl Answer {
     pub fn header(&self, name: &str) -> String {
         let value = self.headers.get(name).and_then(|it| it.to_str().ok());
         value.unwrap_or_default().to_owned()
+    }
+
+    /// A header that is a whole number; 0 where there is none.
+    pub fn number(&self, name: &str) -> u64 {
+        self.header(name).parse().unwrap_or_default()
+    }
+
+    /// The ids of a list's rows, in its order.
+    pub fn ids(&self) -> Vec<String> {
+        let list = self.json();
+        let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        rows.iter()
+            .filter_map(|it| it.get("id")?.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// The lines of an NDJSON body.
+    pub fn lines(&self) -> Vec<Value> {
+        self.text
+            .lines()
+            .map(|it| serde_json::from_str(it).unwrap_or_default())
+            .collect()
+    }
+
+    /// Where the next page is, as `Link: <...>; rel="next"` says.
+    pub fn next_page(&self) -> Option<String> {
+        let link = self.header("link");
+        let target = link.strip_suffix("; rel=\"next\"")?;
+        Some(target.strip_prefix('<')?.strip_suffix('>')?.to_owned())
     }
 
     /// The problem's `code`; empty where it is none.
@@ -90,33 +121,39 @@ impl Client {
         }
     }
 
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        self.headers.iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        })
+    }
+
+    /// Begins to read server-sent events.
+    pub async fn listen(&self, path: &str) -> Result<Listening> {
+        let request = self.request(Method::GET, path);
+        Ok(Listening::new(
+            request.header("accept", "text/event-stream").send().await?,
+        ))
+    }
+
     /// Sends bytes, as they are.
     pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
-        let mut request = self
-            .http
-            .request(method.clone(), format!("{}{path}", self.base));
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
+        let mut request = self.request(method.clone(), path);
         if !body.is_empty() {
             request = request
                 .header("content-type", "application/json")
                 .body(body);
         }
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("{method} {path}"))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response
-            .text()
-            .await
-            .with_context(|| format!("{method} {path}"))?;
-        Ok(Answer {
-            status,
-            headers,
-            text,
-        })
+        answer(request, &format!("{method} {path}")).await
+    }
+
+    /// POST without saying how long the body is.
+    pub async fn post_chunked(&self, path: &str, body: Vec<u8>) -> Result<Answer> {
+        let chunks: Vec<_> = body.chunks(64 * 1024).map(<[u8]>::to_vec).collect();
+        let chunks = futures_util::stream::iter(chunks.into_iter().map(std::io::Result::Ok));
+        let request = self.request(Method::POST, path);
+        let request = request.body(reqwest::Body::wrap_stream(chunks));
+        answer(request, &format!("POST {path}")).await
     }
 
     /// GET.
@@ -135,4 +172,15 @@ impl Client {
         self.send(Method::PATCH, path, serde_json::to_vec(body)?)
             .await
     }
+}
+
+async fn answer(request: RequestBuilder, asked: &str) -> Result<Answer> {
+    let response = request.send().await.with_context(|| asked.to_owned())?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.with_context(|| asked.to_owned())?;
+    Ok(Answer {
+        status,
+        headers,
+        text,
+    })
 }

@@ -3,10 +3,12 @@
 pub mod by_hand;
 pub mod client;
 pub mod database;
+pub mod listening;
 pub mod poll;
 pub mod server;
 
 pub use by_hand::{ByHand, Part};
 pub use client::{Answer, Client};
 pub use database::{Database, Engine};
+pub use listening::{Frame, Listening};
 pub use server::Server;

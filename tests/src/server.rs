@@ -116,8 +116,13 @@ impl Server {
     }
 
     /// SIGTERM, and the exit code.
-    pub fn terminate(mut self) -> Result<Option<i32>> {
+    pub fn terminate(self) -> Result<Option<i32>> {
         self.signal("TERM")?;
+        self.wait()
+    }
+
+    /// Waits until the process ends by itself; the exit code.
+    pub fn wait(mut self) -> Result<Option<i32>> {
         Ok(self.child.wait()?.code())
     }
 

@@ -3,7 +3,8 @@
 use roentgen_commands::{CommandError, Refusal};
 use roentgen_domain::{modality, order, procedure};
 use roentgen_store::StoreError;
-use roentgen_store::error::{EngineError, Unavailable};
+use roentgen_store::error::{EngineError, Unavailable, causes};
+use roentgen_store::keys::KeyError;
 
 use super::{Code, Problem};
 
@@ -70,8 +71,13 @@ impl From<StoreError> for Problem {
                 Code::Unacceptable,
                 "the change does not fit into one event of 256 KiB",
             ),
-            StoreError::Engine(error) => error.into(),
-            StoreError::Unreadable { .. } | StoreError::Keys(_) => Self::internal(&error),
+            StoreError::Engine(error) => engine(&error),
+            StoreError::Keys(KeyError::Engine(error)) => engine(&error),
+            StoreError::Keys(KeyError::Closing) => unavailable(Unavailable::Closing),
+            StoreError::Unreadable { .. }
+            | StoreError::Keys(
+                KeyError::OtherMasterKey | KeyError::MasterKeyForm | KeyError::Damaged,
+            ) => Self::internal(&error),
         }
     }
 }
@@ -88,12 +94,16 @@ fn unavailable(why: Unavailable) -> Problem {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Broken(_) | EngineError::Unavailable(_) => {
-                tracing::warn!(error = %super::chain(&error), "the database is away");
-                Self::new(Code::Unavailable, "the database is away")
-            }
-            EngineError::Refused(_) | EngineError::Damaged(_) => Self::internal(&error),
+        engine(&error)
+    }
+}
+
+fn engine(error: &EngineError) -> Problem {
+    match error {
+        EngineError::Broken(_) | EngineError::Unavailable(_) => {
+            tracing::warn!(error = causes(error), "the database is away");
+            Problem::new(Code::Unavailable, "the database is away")
         }
+        EngineError::Refused(_) | EngineError::Damaged(_) => Problem::internal(error),
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn create(new: NewOrder, context: &Context) -> Event {
         order_id,
         patient_id,
         request,
+        status: Status::Requested,
         phi: Some(phi),
     }))
 }

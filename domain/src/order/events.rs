@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Order, OrderPhi, Progress, Request};
+use super::{Order, OrderPhi, Progress, Request, Status};
 use crate::aggregate::{DomainEvent, Misplaced};
 use crate::ids::{OrderId, PatientId, SlotId};
 use crate::phi::{Metadata, Patient, PhiText};
@@ -37,6 +37,8 @@ pub struct Created {
     /// What, by whom and for when.
     #[serde(flatten)]
     pub request: Request,
+    /// `requested`: every order begins so.
+    pub status: Status,
     /// Sealed at rest.
     #[serde(skip)]
     pub phi: Option<CreatedPhi>,
@@ -170,10 +172,10 @@ pub(super) fn evolve(state: Option<Order>, event: Event) -> Result<Order, Mispla
 impl From<Box<Created>> for Order {
     fn from(created: Box<Created>) -> Self {
         let Created {
-            order_id: _,
             patient_id,
             request,
             phi,
+            ..
         } = *created;
         let phi = phi.map(|it| OrderPhi {
             indication: it.indication,

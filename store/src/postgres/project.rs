@@ -33,8 +33,48 @@ impl Postgres {
     }
 }
 
-/// The checkpoint goes first: of two that project the same events the second waits there, and finds it moved.
+/// As a rule one model changes, and its rows go with the checkpoint as one statement, which is one transaction.
 async fn write(
+    connection: &mut PgConnection,
+    batch: &ProjectionBatch<'_>,
+) -> Result<bool, EngineError> {
+    let mut changed = batch.rows.iter().filter(|it| !it.1.is_empty());
+    match (changed.next(), changed.next(), batch.parked.as_slice()) {
+        (Some((model, rows)), None, []) => write_one(connection, batch, model, rows).await,
+        (Some(_) | None, _, _) => write_all(connection, batch).await,
+    }
+}
+
+/// The rows are written where the checkpoint was moved, and only there.
+async fn write_one(
+    connection: &mut PgConnection,
+    batch: &ProjectionBatch<'_>,
+    model: &Model,
+    rows: &[Row],
+) -> Result<bool, EngineError> {
+    let sql = format!(
+        "WITH moved AS ({} RETURNING 1) {}",
+        include_str!("queries/checkpoints_move.sql"),
+        upsert_sql(
+            model,
+            CHECKPOINT_ARGUMENTS,
+            " WHERE EXISTS (SELECT FROM moved)"
+        )
+    );
+    let statement = bind_rows(
+        bind_checkpoint(sqlx::query(composed(sql)), batch),
+        model,
+        rows,
+    )?;
+    let written = statement
+        .execute(connection)
+        .await
+        .map_err(failure::of_write)?;
+    Ok(written.rows_affected() > 0)
+}
+
+/// The checkpoint goes first: of two that project the same events the second waits there, and finds it moved.
+async fn write_all(
     connection: &mut PgConnection,
     batch: &ProjectionBatch<'_>,
 ) -> Result<bool, EngineError> {
@@ -46,7 +86,10 @@ async fn write(
     if !batch.parked.is_empty() {
         statements.push(park(batch.projection, &batch.parked));
     }
-    let moved = move_checkpoint(batch).execute(&mut *transaction).await;
+    let moved = sqlx::query(include_str!("queries/checkpoints_move.sql"));
+    let moved = bind_checkpoint(moved, batch)
+        .execute(&mut *transaction)
+        .await;
     if moved.map_err(failure::of_read)?.rows_affected() == 0 {
         transaction.rollback().await.map_err(failure::of_read)?;
         return Ok(false);
@@ -61,8 +104,11 @@ async fn write(
     Ok(true)
 }
 
-fn move_checkpoint<'q>(batch: &'q ProjectionBatch<'_>) -> Statement<'q> {
-    sqlx::query(include_str!("queries/checkpoints_move.sql"))
+/// How many arguments `checkpoints_move.sql` takes.
+const CHECKPOINT_ARGUMENTS: usize = 5;
+
+fn bind_checkpoint<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch<'_>) -> Statement<'q> {
+    statement
         .bind(batch.projection)
         .bind(stored(batch.to.position))
         .bind(batch.to.hash.as_slice())
@@ -101,7 +147,15 @@ fn park<'q>(projection: &'q str, parked: &'q [Parked]) -> Statement<'q> {
 
 /// All rows of a model as one statement with an array a column.
 fn upsert<'q>(model: &Model, rows: &'q [Row]) -> Result<Statement<'q>, EngineError> {
-    let mut statement = sqlx::query(composed(upsert_sql(model)))
+    bind_rows(sqlx::query(composed(upsert_sql(model, 0, ""))), model, rows)
+}
+
+fn bind_rows<'q>(
+    statement: Statement<'q>,
+    model: &Model,
+    rows: &'q [Row],
+) -> Result<Statement<'q>, EngineError> {
+    let mut statement = statement
         .bind(rows.iter().map(|it| it.id).collect::<Vec<_>>())
         .bind(
             rows.iter()
@@ -138,27 +192,32 @@ fn upsert<'q>(model: &Model, rows: &'q [Row]) -> Result<Statement<'q>, EngineErr
     Ok(statement)
 }
 
-fn upsert_sql(model: &Model) -> String {
+/// The upsert whose arguments follow on `before` others, of the rows that pass `condition`.
+fn upsert_sql(model: &Model, before: usize, condition: &str) -> String {
     let columns = Dialect::columns(model);
-    let own = (8..)
-        .zip(model.columns)
-        .map(|(n, Column { kind, .. })| match kind {
-            ColumnKind::Uuid => format!(", ${n}::uuid[]"),
-            ColumnKind::Text => format!(", ${n}::text[]"),
-            ColumnKind::Bool => format!(", ${n}::boolean[]"),
-        });
+    let own = model.columns.iter().map(|it| match it.kind {
+        ColumnKind::Uuid => "uuid",
+        ColumnKind::Text => "text",
+        ColumnKind::Bool => "boolean",
+    });
+    let arrays = (before + 1..)
+        .zip(FIXED_TYPES.into_iter().chain(own))
+        .map(|(n, kind)| format!("${n}::{kind}[]"));
     let changed = columns
         .split(", ")
         .skip(1)
         .map(|it| format!("{it} = excluded.{it}"));
     format!(
-        "INSERT INTO {} ({columns}) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], \
-         $4::bigint[], $5::bytea[], $6::text[], $7::bytea[]{}) ON CONFLICT (id) DO UPDATE SET {}",
+        "INSERT INTO {} ({columns}) SELECT * FROM unnest({}){condition} \
+         ON CONFLICT (id) DO UPDATE SET {}",
         DIALECT.table(model),
-        own.collect::<String>(),
+        arrays.collect::<Vec<_>>().join(", "),
         changed.collect::<Vec<_>>().join(", ")
     )
 }
+
+/// The types of `sql::FIXED_COLUMNS`.
+const FIXED_TYPES: [&str; 7] = ["uuid", "uuid", "uuid", "bigint", "bytea", "text", "bytea"];
 
 fn bind_column<'q>(
     statement: Statement<'q>,

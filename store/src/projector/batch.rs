@@ -35,7 +35,8 @@ pub(super) async fn fold(
     for projection in projections {
         let model = projection.model();
         let mut streams = by_stream(events, projection.stream_type());
-        streams.retain(|(id, _)| !parked.contains(&(model.name.to_owned(), *id)));
+        let table = model.table();
+        streams.retain(|(id, _)| !parked.contains(&(table.clone(), *id)));
         if streams.is_empty() {
             continue;
         }
@@ -46,7 +47,7 @@ pub(super) async fn fold(
             let Folded { row, stuck } = fold_stream(&**projection, row, &events);
             rows.extend(row);
             folded.parked.extend(stuck.map(|(position, reason)| Parked {
-                model: model.name.to_owned(),
+                model: table.clone(),
                 stream_id,
                 position,
                 reason,

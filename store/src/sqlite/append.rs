@@ -15,12 +15,36 @@ use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::statement::{Bound, Insert, hex_array, int, run_all};
 use super::verdict::{Look, Standing, StandingKeys, decide};
-use crate::chain::{Digest, GENESIS, hex, link};
+use crate::chain::{Digest, hex, link};
 use crate::clock;
 use crate::error::{Damage, EngineError};
 use crate::log::{
     Batch, BatchOutcome, Claim, ClaimHeld, ClaimKey, Head, NewEvent, Prepared, Verdict,
 };
+
+/// Refuses what is no append and would leave a hole in a stream: each written stream has one check, and its events
+/// follow at consecutive versions.
+pub(super) fn assert_sound(batch: &Batch<'_>) -> Result<(), EngineError> {
+    let sound = batch.appends.iter().all(|it| is_sound(it));
+    sound.then_some(()).ok_or_else(|| {
+        let what = "an event has no check, two of them, no leaf, or not the next version";
+        EngineError::Refused(sqlx::Error::InvalidArgument(what.to_owned()))
+    })
+}
+
+fn is_sound(Prepared { append, leaves }: &Prepared) -> bool {
+    let covered = append.checks.iter().map(|check| {
+        let events = append.events.iter();
+        let own = events.filter(|it| it.stream_id == check.stream_id);
+        (check.expected + 1..)
+            .zip(own)
+            .try_fold(0, |seen, (next, event)| {
+                (event.version == next).then_some(seen + 1)
+            })
+    });
+    covered.sum::<Option<usize>>() == Some(append.events.len())
+        && leaves.len() == append.events.len()
+}
 
 /// Decides on each append by itself, and writes the winners.
 pub(super) async fn append(
@@ -59,48 +83,23 @@ async fn look(
         .filter(|_| batch.resend)
         .filter_map(|it| it.events.first());
     let rows = sqlx::query(include_str!("queries/append_look.sql"))
-        .bind(hex_array(
-            checks
-                .map(|it| it.stream_id.as_uuid())
-                .collect::<Vec<_>>()
-                .iter()
-                .map(bytes),
-        ))
-        .bind(hex_array(claims.map(|it| it.key.0.as_slice())))
+        .bind(hex_array(checks.map(|it| it.stream_id.as_uuid())))
+        .bind(hex_array(claims.map(|it| it.key.0)))
         .bind(now_ms)
-        .bind(first_events(sent_before))
+        .bind(places(sent_before))
         .fetch_all(connection)
         .await
         .map_err(classify)?;
-    let head = Head {
-        position: 0,
-        hash: GENESIS,
-    };
-    let nothing = Look {
-        head,
-        recorded_at_ms: i64::MIN,
-        versions: HashMap::new(),
-        held: HashMap::new(),
-        standing: HashMap::new(),
-        standing_keys,
-    };
-    rows.iter().try_fold(nothing, seen)
+    rows.iter().try_fold(Look::at_nothing(standing_keys), seen)
 }
 
-fn bytes(id: &Uuid) -> &[u8] {
-    id.as_bytes()
-}
-
-/// A JSON array of `[stream id, version, event id]`.
-fn first_events<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
-    let triples: Vec<String> = events
-        .map(|it| {
-            let (stream_id, event_id) = (it.stream_id.as_uuid(), it.event_id.as_uuid());
-            let (stream_id, event_id) = (hex(stream_id.as_bytes()), hex(event_id.as_bytes()));
-            format!("[\"{stream_id}\",{},\"{event_id}\"]", it.version)
-        })
+/// A JSON array of `[stream id, version]`.
+fn places<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
+    let pairs: Vec<String> = events
+        .map(|it| (hex(it.stream_id.as_uuid().as_bytes()), it.version))
+        .map(|(stream_id, version)| format!("[\"{stream_id}\",{version}]"))
         .collect();
-    format!("[{}]", triples.join(","))
+    format!("[{}]", pairs.join(","))
 }
 
 /// Takes up one row of the look.

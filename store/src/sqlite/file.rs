@@ -28,6 +28,8 @@ const STATEMENTS: usize = 400;
 /// The WAL is written back past this many pages of 4 KiB, and cut to `WAL_KEPT` bytes then.
 const WAL_PAGES: &str = "4000";
 const WAL_KEPT: &str = "67108864";
+/// Pages that the log's writer keeps in memory, in KiB: the inner pages of its indexes, whose keys come in no order.
+const LOG_CACHE: &str = "-16000";
 /// Earlier versions can corrupt a WAL under two connections.
 const OLDEST: [u32; 3] = [3, 51, 3];
 
@@ -102,13 +104,8 @@ impl File {
     pub(super) async fn migrate(&self, migrator: &Migrator) -> Result<(), EngineError> {
         let mut writing = self.write().await?;
         let mut transaction = begin(&mut writing).await?;
-        migrator
-            .run_direct(None, &mut *transaction, false)
-            .await
-            .map_err(|error| match error {
-                MigrateError::Execute(error) => classify(error),
-                other => classify(Error::Migrate(Box::new(other))),
-            })?;
+        let migrated = migrator.run_direct(None, &mut *transaction, false).await;
+        migrated.map_err(migration_failed)?;
         commit(transaction).await
     }
 
@@ -170,6 +167,13 @@ pub(super) async fn commit(transaction: Transaction<'_, Sqlite>) -> Result<(), E
     transaction.commit().await.map_err(classify_commit)
 }
 
+fn migration_failed(error: MigrateError) -> EngineError {
+    if let MigrateError::Execute(error) = error {
+        return classify(error);
+    }
+    classify(Error::Migrate(Box::new(error)))
+}
+
 fn base_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
@@ -185,10 +189,13 @@ fn base_options(path: &Path) -> SqliteConnectOptions {
 fn writer_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
     let options = base_options(path)
         .journal_mode(SqliteJournalMode::Wal)
+        .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .pragma("journal_size_limit", WAL_KEPT);
     match durability {
-        Durability::Log => options.synchronous(SqliteSynchronous::Full),
+        Durability::Log => options
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", LOG_CACHE),
         Durability::Rebuildable => options.synchronous(SqliteSynchronous::Normal),
         Durability::Secret => options
             .synchronous(SqliteSynchronous::Full)

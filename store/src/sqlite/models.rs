@@ -61,7 +61,7 @@ pub(super) async fn rows(
         "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1))"
     );
     let mut reading = read.read().await?;
-    let query = dynamic(sql).bind(hex_array(ids.iter().map(|it| it.as_bytes().as_slice())));
+    let query = dynamic(sql).bind(hex_array(ids));
     let found = query.fetch_all(&mut *reading).await.map_err(classify)?;
     found.iter().map(|it| row(model, it)).collect()
 }

@@ -92,10 +92,10 @@ pub(super) async fn run_all(
 }
 
 /// A JSON array of these, in hexadecimal, for `json_each` and `unhex`.
-pub(super) fn hex_array<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub(super) fn hex_array(items: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let quoted: Vec<String> = items
         .into_iter()
-        .map(|it| format!("\"{}\"", hex(it)))
+        .map(|it| format!("\"{}\"", hex(it.as_ref())))
         .collect();
     format!("[{}]", quoted.join(","))
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
+use crate::chain::GENESIS;
 use crate::log::{Append, Batch, Claim, ClaimHeld, ClaimKey, Head, Verdict};
 
 /// By patient, the id of the key that stands.
@@ -20,10 +21,27 @@ pub(super) struct Look {
     pub(super) versions: HashMap<StreamId, u64>,
     /// The asked claims that are taken and not expired.
     pub(super) held: HashMap<ClaimKey, ClaimHeld>,
-    /// Of appends that may have been sent before, the first events that stand under the very same id.
+    /// Of appends that may have been sent before, what stands where their first events would, by its event id.
     pub(super) standing: HashMap<EventId, Standing>,
     /// The keys of the batch's new patients.
     pub(super) standing_keys: StandingKeys,
+}
+
+impl Look {
+    /// At an empty log.
+    pub(super) fn at_nothing(standing_keys: StandingKeys) -> Self {
+        Self {
+            head: Head {
+                position: 0,
+                hash: GENESIS,
+            },
+            recorded_at_ms: i64::MIN,
+            versions: HashMap::new(),
+            held: HashMap::new(),
+            standing: HashMap::new(),
+            standing_keys,
+        }
+    }
 }
 
 /// An event that stands already.

@@ -3,7 +3,7 @@
 -- ?1 a JSON array of stream ids (hex)
 -- ?2 a JSON array of claim keys (hex)
 -- ?3 now, in milliseconds
--- ?4 a JSON array of [stream id, version, event id]: first events that may stand already
+-- ?4 a JSON array of [stream id, version]: where events of an earlier sending may stand
 --
 -- Each row says what it is about; the other columns are those of that subject.
 SELECT 'head' AS subject, NULL AS key, position AS number, recorded_at AS time, hash AS digest, NULL AS stream_id
@@ -18,4 +18,4 @@ UNION ALL
 SELECT 'event', event_id, position, recorded_at, NULL, NULL
 FROM json_each(?4) AS sent
 CROSS JOIN events
-    ON stream_id = unhex(sent.value ->> 0) AND version = sent.value ->> 1 AND event_id = unhex(sent.value ->> 2)
+    ON stream_id = unhex(sent.value ->> 0) AND version = sent.value ->> 1

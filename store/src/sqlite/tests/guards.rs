@@ -94,7 +94,7 @@ mod when_it_was_changed_all_the_same {
 
     async fn disagrees_after(sql: &str) -> Option<u64> {
         let bed = three_events().await;
-        bed.send(&[writing(&[(stream(1), 2)]), creating(stream(3), 1)])
+        bed.send(&[writing(&[(stream(1), 2)]), creating(stream(3), 3)])
             .await;
         assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
         bed.tamper("DROP TRIGGER events_are_never_deleted; DROP TRIGGER events_are_never_updated")
@@ -106,27 +106,26 @@ mod when_it_was_changed_all_the_same {
 
     #[tokio::test]
     async fn a_removed_tail_is_named_by_its_first_position() {
-        assert_eq!(
-            disagrees_after("DELETE FROM events WHERE position > 2").await,
-            Some(3)
-        );
-        assert_eq!(
-            disagrees_after("DELETE FROM events WHERE position = 5").await,
-            Some(5)
-        );
-        assert_eq!(disagrees_after("DELETE FROM events").await, Some(1));
+        for (first, sql) in [
+            (3, "DELETE FROM events WHERE position > 2"),
+            (6, "DELETE FROM events WHERE position > 5"),
+            (7, "DELETE FROM events WHERE position > 6"),
+            (1, "DELETE FROM events"),
+        ] {
+            assert_eq!(disagrees_after(sql).await, Some(first), "{sql}");
+        }
     }
 
     #[tokio::test]
     async fn an_event_inserted_by_hand_is_named() {
-        let next_version = "INSERT INTO events SELECT 6, tenant, stream_type, stream_id, 4, \
+        let next_version = "INSERT INTO events SELECT 8, tenant, stream_type, stream_id, 4, \
              event_id, type, schema_version, recorded_at, payload, sealed, metadata, leaf, hash \
              FROM events WHERE position = 4";
-        assert_eq!(disagrees_after(next_version).await, Some(6));
-        let new_stream = "INSERT INTO events SELECT 6, tenant, stream_type, zeroblob(16), 1, \
+        assert_eq!(disagrees_after(next_version).await, Some(8));
+        let new_stream = "INSERT INTO events SELECT 8, tenant, stream_type, zeroblob(16), 1, \
              event_id, type, schema_version, recorded_at, payload, sealed, metadata, leaf, hash \
              FROM events WHERE position = 4";
-        assert_eq!(disagrees_after(new_stream).await, Some(6));
+        assert_eq!(disagrees_after(new_stream).await, Some(8));
     }
 
     #[tokio::test]
@@ -135,6 +134,8 @@ mod when_it_was_changed_all_the_same {
             disagrees_after("DELETE FROM events WHERE position = 4").await,
             Some(4)
         );
+        let first = "DELETE FROM events WHERE position = 1";
+        assert_eq!(disagrees_after(first).await, Some(1));
         let renumbered = "DELETE FROM events WHERE position = 3; \
              UPDATE events SET position = position - 1 WHERE position > 3";
         assert_eq!(disagrees_after(renumbered).await, Some(3));

@@ -73,7 +73,7 @@ fn item(n: u8, status: &str, urgent: bool) -> Row {
     Row {
         id: Uuid::from_u128(u128::from(n)),
         tenant_id: tenant(),
-        patient_id: (n % 2 == 0).then(|| Uuid::from_u128(77).into()),
+        patient_id: n.is_multiple_of(2).then(|| Uuid::from_u128(77).into()),
         version: 1,
         sort_key: vec![n, 0xff, n],
         values: vec![

@@ -1,0 +1,157 @@
+//! The projector from zero over a log of orders.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roentgen_domain::aggregate::Aggregate as _;
+use roentgen_domain::codes::{ModalityCode, ProcedureCode};
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::ids::{OrderId, TenantId};
+use roentgen_domain::order::{Command, NewOrder, Order, Request};
+use roentgen_domain::text::Text;
+use roentgen_domain::{Actor, Context};
+use roentgen_store::chain::GENESIS;
+use roentgen_store::clock;
+use roentgen_store::codec::{Place, encode};
+use roentgen_store::log::{Append, Check};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::database::{Database, Node, TENANT, order};
+use crate::report::{Measure, Report, latencies};
+
+/// How long the log is.
+const EVENTS: u64 = 300_000;
+const WRITERS: u64 = 64;
+/// Events in one append while the log is made.
+const AT_ONCE: u64 = 50;
+
+/// A database with a log of orders in it, projected.
+pub(crate) async fn log_of_orders() -> anyhow::Result<Database> {
+    let database = Database::new().await?;
+    let node = Arc::new(Node::start(&database).await?);
+    fill(&node, EVENTS).await?;
+    if let Some(node) = Arc::into_inner(node) {
+        node.stop().await;
+    }
+    Ok(database)
+}
+
+/// Appends this many new orders, many at a time.
+pub(crate) async fn fill(node: &Arc<Node>, orders: u64) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..WRITERS {
+        let node = Arc::clone(node);
+        tasks.spawn(async move {
+            for _ in 0..orders / WRITERS / AT_ONCE {
+                let deadline = Instant::now() + Duration::from_secs(30);
+                node.store
+                    .appender
+                    .append(some_orders(&node).await?, deadline)
+                    .await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+async fn some_orders(node: &Node) -> anyhow::Result<Append> {
+    let mut append = Append::default();
+    let tenant_id = TenantId::from(TENANT);
+    let metadata = r#"{"actor":{"sub":"bench","roles":["clinician"]},"correlation_id":"00000000-0000-0000-0000-000000000001"}"#;
+    for _ in 0..AT_ONCE {
+        let fresh_id = clock::fresh_id();
+        let context = Context {
+            tenant_id,
+            actor: Actor::system(),
+            now: clock::now(),
+            fresh_id,
+        };
+        let new = new_order(node, &context)?;
+        let id = OrderId::of(tenant_id, &new.request.accession_number);
+        let writing = node
+            .store
+            .keyring
+            .writing_key(tenant_id, new.patient_id)
+            .await?;
+        let events = Order::decide(None, Command::Create(Box::new(new)), &context)?;
+        for event in &events {
+            let place = Place {
+                tenant_id,
+                stream_id: id.into(),
+                version: 1,
+            };
+            append.events.push(encode::<Order>(
+                event,
+                place,
+                metadata.into(),
+                Some(&writing.key),
+            ));
+        }
+        append.checks.push(Check {
+            stream_id: id.into(),
+            expected: 0,
+        });
+        append.patient_keys.extend(writing.new);
+    }
+    Ok(append)
+}
+
+fn new_order(node: &Node, context: &Context) -> anyhow::Result<NewOrder> {
+    let order = order(node.procedure);
+    let accession_number = AccessionNumber::generated(context.fresh_id);
+    let request = Request {
+        encounter_id: order.encounter_id,
+        episode_id: None,
+        ordering_practitioner_id: order.ordering_practitioner_id,
+        ordering_department_id: order.ordering_department_id,
+        imaging_procedure_id: order.imaging_procedure_id,
+        procedure_code: ProcedureCode::parse("CT_HEAD")?,
+        procedure_name: Text::parse("CT head")?,
+        modality_code: ModalityCode::parse("CT")?,
+        priority: order.priority,
+        requested_at: context.now,
+        fhir_service_request_id: OrderId::of(context.tenant_id, &accession_number),
+        accession_number,
+    };
+    Ok(NewOrder {
+        patient_id: order.patient_id,
+        request,
+        phi: order.phi,
+    })
+}
+
+/// Forgets the read models and makes them again.
+pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow::Result<()> {
+    println!("catch-up: the read models of a log of {EVENTS} events from zero");
+    let mut connection = PgConnection::connect(&database.url).await?;
+    let forget = "DROP TABLE read.orders_v1, read.procedures_v1, read.modalities_v1";
+    connection.execute(forget).await?;
+    connection.execute("DELETE FROM read.checkpoints").await?;
+    connection.execute("DELETE FROM read.leases").await?;
+    let started = Instant::now();
+    let node = Node::start(database).await?;
+    let head = node.store.engine.head().await?;
+    assert_ne!(head.hash, GENESIS, "the log is not empty");
+    let far = started + Duration::from_secs(600);
+    let reached = node.progress.reached(head.position, far).await;
+    let measure = Measure::of(
+        "catch-up".to_owned(),
+        reached,
+        started.elapsed(),
+        &latencies(),
+    );
+    report.add(&measure);
+    report.against(
+        "catch-up / 60k events a second",
+        measure.per_second,
+        60_000.0,
+    );
+    node.stop().await;
+    Ok(())
+}

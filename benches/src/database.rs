@@ -1,0 +1,187 @@
+//! A database for one measure, and everything over it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use roentgen_commands::modality::CreateModality;
+use roentgen_commands::order::CreateOrder;
+use roentgen_commands::procedure::CreateProcedure;
+use roentgen_commands::{Executor, Request};
+use roentgen_domain::Actor;
+use roentgen_domain::codes::{ModalityCode, ProcedureCode};
+use roentgen_domain::ids::{ModalityId, ProcedureId, TenantId};
+use roentgen_domain::modality::Modality;
+use roentgen_domain::order::{CreatedPhi, Priority};
+use roentgen_domain::phi::{Patient, Phi};
+use roentgen_domain::text::Text;
+use roentgen_store::clock;
+use roentgen_store::keys::MasterKey;
+use roentgen_store::lease::Leadership;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::open::{self, Store};
+use roentgen_store::projector::{GROUP, Progress, Projector};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use uuid::Uuid;
+
+/// Whose everything is.
+pub(crate) const TENANT: Uuid = Uuid::from_u128(1);
+
+/// The PostgreSQL server to measure on.
+pub(crate) fn server() -> String {
+    let named = std::env::var("ROENTGEN_BENCH_POSTGRES").ok();
+    named.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/postgres".to_owned())
+}
+
+/// A new database; [`Database::drop_it`] when done.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) url: String,
+    name: String,
+}
+
+impl Database {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        let name = format!("roentgen_bench_{}", clock::fresh_id().simple());
+        let mut connection = PgConnection::connect(&server())
+            .await
+            .context("ROENTGEN_BENCH_POSTGRES")?;
+        connection
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .await?;
+        let server = server();
+        let base = server
+            .rsplit_once('/')
+            .map_or(server.as_str(), |(base, _)| base);
+        Ok(Self {
+            url: format!("{base}/{name}"),
+            name,
+        })
+    }
+
+    pub(crate) async fn drop_it(self) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect(&server()).await?;
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        connection.execute(AssertSqlSafe(drop)).await?;
+        Ok(())
+    }
+}
+
+/// A node over a database, in this process.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) store: Store,
+    pub(crate) executor: Executor,
+    pub(crate) progress: Progress,
+    pub(crate) procedure: ProcedureId,
+    tasks: Tasks,
+}
+
+impl Node {
+    /// Migrates, starts everything, and makes a catalog.
+    pub(crate) async fn start(database: &Database) -> anyhow::Result<Self> {
+        let engine = open::Database::parse(&database.url)?.connect().await?;
+        engine.migrate().await?;
+        let tasks = Tasks::new();
+        let master = MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")?;
+        let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
+        let leadership = Leadership::seek(Arc::clone(&engine), GROUP, &tasks);
+        let tail = Arc::clone(&store.tail);
+        let all = roentgen_projections::all();
+        let progress = Projector::start(engine, tail, all, leadership, &tasks).await?;
+        let executor = Executor::new(store.clone());
+        let procedure = catalog(&executor).await?;
+        Ok(Self {
+            store,
+            executor,
+            progress,
+            procedure,
+            tasks,
+        })
+    }
+
+    pub(crate) async fn stop(self) {
+        self.tasks.stop(Duration::from_secs(30)).await;
+        self.store.engine.close().await;
+    }
+}
+
+async fn catalog(executor: &Executor) -> anyhow::Result<ProcedureId> {
+    let tenant = TenantId::from(TENANT);
+    let code = ModalityCode::parse("CT")?;
+    let modality_id = ModalityId::of(tenant, &code);
+    let name = Text::parse("Computed tomography")?;
+    let modality = Modality {
+        code,
+        name: name.clone(),
+        description: None,
+        is_active: true,
+    };
+    let code = ProcedureCode::parse("CT_HEAD")?;
+    let procedure_id = ProcedureId::of(tenant, &code);
+    let procedure = CreateProcedure {
+        code,
+        name,
+        modality_id,
+        description: None,
+        body_part: None,
+        snomed_code: None,
+        loinc_code: None,
+        default_duration_minutes: None,
+        preparation_instructions: None,
+        is_active: true,
+    };
+    if executor
+        .execute(&request(), &CreateModality(modality))
+        .await
+        .is_ok()
+    {
+        executor.execute(&request(), &procedure).await?;
+    }
+    Ok(procedure_id)
+}
+
+/// A request of the bench's caller.
+pub(crate) fn request() -> Request {
+    Request {
+        tenant_id: TENANT.into(),
+        actor: Actor {
+            sub: "bench".to_owned(),
+            practitioner_id: Some(Uuid::from_u128(2).into()),
+            roles: vec!["clinician".to_owned()],
+            name: Some("A clinician".to_owned()),
+        },
+        correlation_id: clock::fresh_id().into(),
+        causation_id: None,
+        if_match: None,
+        idempotency: None,
+    }
+}
+
+/// An order for a patient that nobody has seen before, of the size that orders have.
+pub(crate) fn order(procedure: ProcedureId) -> CreateOrder {
+    let text = |it: &str| Text::parse(it).ok().map(Phi::new);
+    let indication = text("sudden weakness of the right arm, rule out acute stroke");
+    CreateOrder {
+        patient_id: clock::fresh_id().into(),
+        encounter_id: Some(clock::fresh_id().into()),
+        episode_id: None,
+        ordering_practitioner_id: Some(Uuid::from_u128(2).into()),
+        ordering_department_id: Some(Uuid::from_u128(3).into()),
+        imaging_procedure_id: procedure,
+        priority: Priority::Urgent,
+        requested_at: None,
+        accession_number: None,
+        phi: CreatedPhi {
+            indication: indication.unwrap_or_else(|| unreachable!("not blank")),
+            patient: Some(Patient {
+                mrn: text("MRN-0012345"),
+                family_name: text("Example"),
+                given_name: text("Anna"),
+                birth_date: None,
+                sex: None,
+            }),
+            metadata: None,
+        },
+    }
+}

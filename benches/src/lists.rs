@@ -1,0 +1,138 @@
+//! Every documented filter of the order list over many orders, also one that matches nothing, and a page far in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use roentgen_domain::Timestamp;
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::order::{Priority, Status};
+use roentgen_projections::orders::{Filters, page};
+use roentgen_store::clock;
+use tokio::time::Instant;
+
+use crate::catch_up::fill;
+use crate::database::{Database, Node, TENANT};
+use crate::report::{Measure, Report, latencies};
+
+const LIMIT: u32 = 50;
+const TIMES: u32 = 200;
+const BUDGET_MS: f64 = 5.0;
+
+pub(crate) async fn measure(report: &mut Report, orders: u64) -> anyhow::Result<()> {
+    println!("lists: pages of {LIMIT} over {orders} orders, as the engine answers them");
+    let database = Database::new().await?;
+    let node = Arc::new(Node::start(&database).await?);
+    fill(&node, orders).await?;
+    let head = node.store.engine.head().await?.position;
+    node.progress
+        .reached(head, Instant::now() + Duration::from_secs(600))
+        .await;
+    let deep = deep_in(&node).await?;
+    for (name, filters) in filters()? {
+        one(report, &node, name, &filters, None).await?;
+    }
+    one(report, &node, "page 1,000", &Filters::default(), Some(deep)).await?;
+    if let Some(node) = Arc::into_inner(node) {
+        node.stop().await;
+    }
+    database.drop_it().await
+}
+
+fn filters() -> anyhow::Result<Vec<(&'static str, Filters)>> {
+    let none = Filters::default;
+    let hour_ago = Timestamp::from_millis(clock::now_ms() - 3_600_000).context("a time")?;
+    Ok(vec![
+        ("no filter", none()),
+        (
+            "patient, none",
+            Filters {
+                patient_id: Some(clock::fresh_id().into()),
+                ..none()
+            },
+        ),
+        (
+            "encounter, none",
+            Filters {
+                encounter_id: Some(clock::fresh_id().into()),
+                ..none()
+            },
+        ),
+        (
+            "accession number, none",
+            Filters {
+                accession_number: Some(AccessionNumber::parse("NONE")?),
+                ..none()
+            },
+        ),
+        (
+            "status, all of them",
+            Filters {
+                status: Some(Status::Requested),
+                ..none()
+            },
+        ),
+        (
+            "status, none",
+            Filters {
+                status: Some(Status::Completed),
+                ..none()
+            },
+        ),
+        (
+            "priority, none",
+            Filters {
+                priority: Some(Priority::Stat),
+                ..none()
+            },
+        ),
+        (
+            "to_date, none",
+            Filters {
+                to: Some(hour_ago),
+                ..none()
+            },
+        ),
+        (
+            "from_date, all of them",
+            Filters {
+                from: Some(hour_ago),
+                ..none()
+            },
+        ),
+    ])
+}
+
+async fn deep_in(node: &Node) -> anyhow::Result<Vec<u8>> {
+    let mut after = None;
+    for _ in 0..100 {
+        let query = page(TENANT.into(), &Filters::default(), after, 500);
+        let rows = node.store.engine.list(&query).await?;
+        after = rows.last().map(|it| it.sort_key.clone());
+    }
+    after.context("the list is long enough")
+}
+
+async fn one(
+    report: &mut Report,
+    node: &Node,
+    name: &str,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+) -> anyhow::Result<()> {
+    let (mut each, started) = (latencies(), Instant::now());
+    for _ in 0..TIMES {
+        let began = Instant::now();
+        node.store
+            .engine
+            .list(&page(TENANT.into(), filters, after.clone(), LIMIT))
+            .await?;
+        each.record(u64::try_from(began.elapsed().as_micros())?)?;
+    }
+    let name = format!("list, {name}");
+    let measure = Measure::of(name, u64::from(TIMES), started.elapsed(), &each);
+    report.add(&measure);
+    let p99 = measure.p99.as_secs_f64() * 1000.0;
+    report.against(&format!("5 ms / p99 of {}", measure.name), BUDGET_MS, p99);
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! How fast it is, beside the peers, in one run on one machine; `scripts/bench` runs both. The last lines are ratios.
+//!
+//! Called with `serve` it is the program `roentgen`: the HTTP measures talk to a process of its own.
+
+mod append;
+mod catch_up;
+mod database;
+mod lists;
+mod peers;
+mod post;
+mod replay;
+mod report;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use peers::Peers;
+use report::Report;
+
+/// What to measure.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How long each measure of a rate takes.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// What the peers printed in this run.
+    #[arg(long)]
+    peers: Option<PathBuf>,
+    /// Only measures whose name holds this: append, catch-up, replay, post, lists.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// How many orders the lists are measured over.
+    #[arg(long, default_value_t = 200_000)]
+    list_rows: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|it| it == "serve") {
+        return Ok(roentgen_api::cli::run(arguments).await);
+    }
+    let options = Options::parse();
+    let duration = Duration::from_secs(options.seconds);
+    let mut report = Report::new(Peers::read(options.peers.as_deref())?);
+    let wanted = |name: &str| name.contains(&options.only);
+    if wanted("append") {
+        append::measure(&mut report, duration).await?;
+    }
+    if wanted("post") {
+        post::measure(&mut report, duration).await?;
+    }
+    if wanted("catch-up") || wanted("replay") {
+        let log = catch_up::log_of_orders().await?;
+        catch_up::measure(&mut report, &log).await?;
+        replay::measure(&mut report, &log).await?;
+    }
+    if wanted("lists") {
+        lists::measure(&mut report, options.list_rows).await?;
+    }
+    report.print_ratios();
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,45 @@
+//! The feed over HTTP from the first event to the last, beside `COPY` out of the same server.
+
+use anyhow::{Context as _, ensure};
+use tokio::time::Instant;
+
+use crate::database::Database;
+use crate::report::{Measure, Report, latencies};
+use crate::wire::{Connection, Server, header};
+
+pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow::Result<()> {
+    println!("replay: GET /events?limit=5000 from the first event to the last");
+    let server = Server::start(database).await?;
+    let token = Server::token(&["auditor"])?;
+    let mut connection = Connection::open(&server.address, &token).await?;
+    let (mut after, mut events, mut each) = (0_u64, 0_u64, latencies());
+    let started = Instant::now();
+    loop {
+        let began = Instant::now();
+        let page = connection
+            .get(&format!("/events?limit=5000&after={after}"))
+            .await?;
+        ensure!(page.status == 200, "{}", page.head);
+        each.record(u64::try_from(began.elapsed().as_micros())?)?;
+        let count = page.body.iter().filter(|it| **it == b'\n').count() as u64;
+        if count == 0 {
+            break;
+        }
+        events += count;
+        after = header(&page.head, "scanned-to")
+            .context("Scanned-To")?
+            .parse()?;
+    }
+    let measure = Measure::of(
+        "replay over HTTP".to_owned(),
+        events,
+        started.elapsed(),
+        &each,
+    );
+    report.add(&measure);
+    report.beside(&measure.name, measure.per_second, ("copy-out", 1), 0.5);
+    if let Some(bytes) = server.memory() {
+        println!("{:<44} {:>10} MB resident, after", "", bytes / 1_000_000);
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! A server as a process of its own, and the leanest client that still speaks HTTP/1.1: the load generator shares two
+//! cores with what it measures.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::database::Database;
+
+const SECRET: &str = "a secret for the benchmarks only, 32 bytes and more";
+const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const START: Duration = Duration::from_secs(20);
+
+/// A server with tokens on.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: String,
+    child: Child,
+}
+
+impl Server {
+    pub(crate) async fn start(database: &Database) -> anyhow::Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let address = format!("127.0.0.1:{port}");
+        let child = configured(Command::new(std::env::current_exe()?).arg("serve"))
+            .env("ROENTGEN_DATABASE", &database.url)
+            .env("ROENTGEN_LISTEN", &address)
+            .stderr(Stdio::null())
+            .spawn()?;
+        let server = Self { address, child };
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(&server.address).await.is_err() {
+            ensure!(Instant::now() < deadline, "the server does not serve");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(server)
+    }
+
+    /// A token that the server accepts.
+    pub(crate) fn token(roles: &[&str]) -> anyhow::Result<String> {
+        let grant = roentgen_api::identity::Grant {
+            roles: roles
+                .iter()
+                .filter_map(|it| roentgen_api::access::Role::parse(it))
+                .collect(),
+            tenant: Some(crate::database::TENANT),
+            practitioner: None,
+            ttl: Duration::from_secs(24 * 3600),
+        };
+        let expected = roentgen_api::identity::Expected::default();
+        Ok(roentgen_api::identity::mint(
+            &SECRET.to_owned().into(),
+            &expected,
+            &grant,
+        )?)
+    }
+
+    /// The server's resident memory, in bytes (Linux).
+    pub(crate) fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    }
+}
+
+fn configured(command: &mut Command) -> &mut Command {
+    command
+        .env("ROENTGEN_JWT_SECRET", SECRET)
+        .env("ROENTGEN_MASTER_KEY", MASTER)
+        .env("ROENTGEN_LOG", "info")
+        .stdout(Stdio::null())
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection, one request at a time.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    head: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: &str, token: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let head = format!("host: bench\r\nauthorization: Bearer {token}\r\n");
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(16 * 1024),
+            head,
+        })
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
+        let request = format!("GET {path} HTTP/1.1\r\n{}\r\n", self.head);
+        self.stream.write_all(request.as_bytes()).await?;
+        self.answer().await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\n{}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.head,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes()).await?;
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> anyhow::Result<Answer> {
+        self.buffer.clear();
+        let end = loop {
+            self.read_some().await?;
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let head = String::from_utf8(self.buffer.get(..end).context("a head")?.to_vec())?;
+        let status = head.split(' ').nth(1).context("a status")?.parse()?;
+        let length: usize = header(&head, "content-length")
+            .context("a length")?
+            .parse()?;
+        while self.buffer.len() < end + length {
+            self.read_some().await?;
+        }
+        let body = self
+            .buffer
+            .get(end..end + length)
+            .context("a body")?
+            .to_vec();
+        Ok(Answer { status, head, body })
+    }
+
+    async fn read_some(&mut self) -> anyhow::Result<()> {
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            bail!("the server closed the connection");
+        }
+        Ok(())
+    }
+}
+
+/// A header's value in a head, by its lower-case name.
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(": ")?;
+        key.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes.windows(pattern.len()).position(|it| it == pattern)
+}

@@ -1,0 +1,111 @@
+//! The museum: one example of every event shape ever shipped, which must load forever.
+//!
+//! A new shape adds `events/<type>/v<N>.json` and leaves the old ones alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use roentgen_domain::aggregate::{Aggregate, DomainEvent};
+use roentgen_domain::modality::Modality;
+use roentgen_domain::order::Order;
+use roentgen_domain::procedure::Procedure;
+use serde_json::Value;
+
+fn museum() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/events")
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// Decodes the exhibit; where its shape is the current one, encoding it again gives the same members.
+fn shows<E: DomainEvent>(name: &str, version: u32, current: u32, exhibit: &Value) {
+    let data = exhibit["data"].to_string();
+    let phi = exhibit.get("phi").map(Value::to_string);
+    let event = E::decode(
+        name,
+        version,
+        data.as_bytes(),
+        phi.as_ref().map(String::as_bytes),
+    )
+    .unwrap_or_else(|error| panic!("{name} v{version}: {error}"));
+    assert_eq!(event.name(), name);
+    if version == current {
+        let written: Value = serde_json::from_slice(&event.payload()).unwrap();
+        assert_eq!(written, exhibit["data"], "{name} v{version}");
+        let sealed = event
+            .phi()
+            .map(|it| serde_json::from_slice::<Value>(it.expose()).unwrap());
+        assert_eq!(sealed.as_ref(), exhibit.get("phi"), "{name} v{version}");
+    }
+}
+
+/// Visits every exhibit of an aggregate's events; returns the types visited.
+fn visit<A: Aggregate>() -> Vec<String> {
+    let visited = A::Event::WIRE.iter().map(|(name, current)| {
+        let room = museum().join(name);
+        let mut versions: Vec<u32> = names(&room)
+            .iter()
+            .map(|it| {
+                it.strip_prefix('v')
+                    .unwrap()
+                    .strip_suffix(".json")
+                    .unwrap()
+                    .parse()
+                    .unwrap()
+            })
+            .collect();
+        versions.sort_unstable();
+        assert_eq!(versions, (1..=*current).collect::<Vec<_>>(), "{name}");
+        for version in versions {
+            let text = fs::read_to_string(room.join(format!("v{version}.json"))).unwrap();
+            let exhibit: Value = serde_json::from_str(&text).unwrap();
+            shows::<A::Event>(name, version, *current, &exhibit);
+        }
+        (*name).to_owned()
+    });
+    visited.collect()
+}
+
+#[test]
+fn every_shape_ever_shipped_still_loads() {
+    let mut visited = [visit::<Modality>(), visit::<Procedure>(), visit::<Order>()].concat();
+    let mut exhibited = names(&museum());
+    visited.sort_unstable();
+    exhibited.sort_unstable();
+    assert_eq!(visited, exhibited);
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    let later = <Order as Aggregate>::Event::decode("ImagingOrder.Created", 99, b"{}", None);
+    assert!(
+        later
+            .unwrap_err()
+            .to_string()
+            .contains("ImagingOrder.Created of schema version 99")
+    );
+}
+
+/// What a damaged payload says could be PHI: it is not repeated.
+#[test]
+fn a_damaged_payload_is_refused_without_its_words() {
+    let damaged = br#"{"order_id": "Jane Roe"}"#;
+    let error = <Order as Aggregate>::Event::decode("ImagingOrder.Scheduled", 1, damaged, None);
+    let said = error.unwrap_err().to_string();
+    assert!(
+        said.contains("ImagingOrder.Scheduled") && !said.contains("Jane"),
+        "{said}"
+    );
+}

@@ -1,0 +1,104 @@
+//! Appends in the words of the tests.
+
+use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
+use roentgen_store::clock::{fresh_id, now_ms};
+use roentgen_store::log::{
+    Append, Check, Claim, ClaimHeld, ClaimKey, NewEvent, NewPatientKey, WrappedKey,
+};
+use uuid::Uuid;
+
+pub(crate) const STREAM_TYPE: &str = "ImagingOrder";
+
+pub(crate) fn tenant() -> TenantId {
+    Uuid::from_u128(7).into()
+}
+
+pub(crate) fn stream() -> StreamId {
+    fresh_id().into()
+}
+
+pub(crate) fn event(stream_id: StreamId, version: u64) -> NewEvent {
+    NewEvent {
+        event_id: EventId::from(fresh_id()),
+        tenant_id: tenant(),
+        stream_type: STREAM_TYPE,
+        stream_id,
+        version,
+        event_type: "ImagingOrder.Created",
+        schema_version: 1,
+        payload: format!(r#"{{"n": {version}, "stream": "{stream_id}"}}"#),
+        sealed: vec![1, 2, 3],
+        metadata: r#"{"actor": {"sub": "system"}}"#.to_owned(),
+    }
+}
+
+/// An event that a database must refuse: its payload is no JSON.
+pub(crate) fn poison(stream_id: StreamId, version: u64) -> NewEvent {
+    NewEvent {
+        payload: "{\"n\": ".to_owned(),
+        ..event(stream_id, version)
+    }
+}
+
+pub(crate) fn check(stream_id: StreamId, expected: u64) -> Check {
+    Check {
+        stream_id,
+        expected,
+    }
+}
+
+/// So many events to one stream that is at `expected`.
+pub(crate) fn to(stream_id: StreamId, expected: u64, count: u64) -> Append {
+    Append {
+        checks: vec![check(stream_id, expected)],
+        events: (1..=count)
+            .map(|n| event(stream_id, expected + n))
+            .collect(),
+        ..Append::default()
+    }
+}
+
+/// One event to each of these streams, which are at the versions given.
+pub(crate) fn over(streams: &[(StreamId, u64)]) -> Append {
+    Append {
+        checks: streams.iter().map(|(id, at)| check(*id, *at)).collect(),
+        events: streams.iter().map(|(id, at)| event(*id, at + 1)).collect(),
+        ..Append::default()
+    }
+}
+
+pub(crate) fn key() -> ClaimKey {
+    let mut key = [7; 32];
+    key[..16].copy_from_slice(fresh_id().as_bytes());
+    ClaimKey(key)
+}
+
+/// What a claim on a stream's first version says, for an hour.
+pub(crate) fn held_by(stream_id: StreamId) -> ClaimHeld {
+    ClaimHeld {
+        request_hash: [9; 32],
+        stream_id,
+        version: 1,
+        expires_at_ms: now_ms() + 3_600_000,
+    }
+}
+
+pub(crate) fn claim(key: ClaimKey, stream_id: StreamId) -> Claim {
+    let held = held_by(stream_id);
+    Claim { key, held }
+}
+
+pub(crate) fn patient() -> PatientId {
+    fresh_id().into()
+}
+
+pub(crate) fn key_of(patient_id: PatientId) -> NewPatientKey {
+    NewPatientKey {
+        tenant_id: tenant(),
+        patient_id,
+        wrapped: WrappedKey {
+            key_id: fresh_id(),
+            wrapped: vec![5; 60],
+        },
+    }
+}

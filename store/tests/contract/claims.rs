@@ -1,0 +1,79 @@
+//! Unique keys.
+
+use roentgen_store::clock::now_ms;
+use roentgen_store::error::StoreError;
+use roentgen_store::log::{Append, Claim, ClaimHeld, ClaimKey};
+
+use crate::bed::{Bed, sound_log};
+use crate::build::{held_by, key, stream, to};
+
+on_both_engines!(
+    one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer,
+    a_key_that_ran_out_is_free_and_a_forgotten_one_too,
+);
+
+fn claiming(key: ClaimKey, held: ClaimHeld) -> Append {
+    Append {
+        claims: vec![Claim { key, held }],
+        ..to(held.stream_id, 0, 1)
+    }
+}
+
+async fn one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer(bed: &Bed) {
+    let (one, two) = (bed.node().await, bed.node().await);
+    for n in 0..10 {
+        let key = key();
+        let mine = ClaimHeld {
+            request_hash: [1; 32],
+            version: n + 1,
+            ..held_by(stream())
+        };
+        let yours = ClaimHeld {
+            request_hash: [2; 32],
+            ..held_by(stream())
+        };
+        let answers = tokio::join!(
+            one.append(claiming(key, mine)),
+            two.append(claiming(key, yours))
+        );
+        let (winner, loser, told) = match answers {
+            (Ok(_), Err(StoreError::Claimed(told))) => (mine, yours, told),
+            (Err(StoreError::Claimed(told)), Ok(_)) => (yours, mine, told),
+            neither => panic!("{neither:?}"),
+        };
+        assert_eq!(told, winner);
+        assert_eq!(one.engine.claim(key, now_ms()).await.unwrap(), Some(winner));
+        assert_eq!(two.engine.stream(loser.stream_id, 0, 1).await.unwrap(), []);
+    }
+    assert_eq!(sound_log(&*one.engine).await.len(), 10);
+}
+
+/// Time is an argument of claims and of look-ups, so that nobody has to wait for it.
+async fn a_key_that_ran_out_is_free_and_a_forgotten_one_too(bed: &Bed) {
+    let node = bed.node().await;
+    let (key, now) = (key(), now_ms());
+    let ran_out = ClaimHeld {
+        expires_at_ms: now - 1,
+        ..held_by(stream())
+    };
+    node.append(claiming(key, ran_out)).await.unwrap();
+    assert_eq!(node.engine.claim(key, now - 1).await.unwrap(), None);
+
+    let next = held_by(stream());
+    node.append(claiming(key, next)).await.unwrap();
+    assert_eq!(node.engine.claim(key, now).await.unwrap(), Some(next));
+    let refused = node.append(claiming(key, held_by(stream()))).await;
+    assert!(
+        matches!(refused, Err(StoreError::Claimed(held)) if held == next),
+        "{refused:?}"
+    );
+
+    assert_eq!(node.engine.forget_expired_claims(now, 10).await.unwrap(), 0);
+    let later = next.expires_at_ms + 1;
+    assert_eq!(
+        node.engine.forget_expired_claims(later, 10).await.unwrap(),
+        1
+    );
+    node.append(claiming(key, held_by(stream()))).await.unwrap();
+    sound_log(&*node.engine).await;
+}

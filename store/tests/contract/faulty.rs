@@ -1,0 +1,244 @@
+//! An engine that fails and waits when it is told to, over one that does not.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_store::engine::Engine;
+use roentgen_store::error::{EngineError, StoreError};
+use roentgen_store::log::{
+    Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage,
+    StoredEvent, WrappedKey,
+};
+use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::bed::Node;
+use crate::build::{stream, to};
+
+/// How a call's answer is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The call never arrived.
+    BeforeTheCall,
+    /// It took effect.
+    AfterTheCall,
+}
+
+/// A door that callers come to and wait at.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    arrived: Semaphore,
+    open: Semaphore,
+}
+
+impl Gate {
+    fn ajar() -> Self {
+        Self {
+            arrived: Semaphore::new(0),
+            open: Semaphore::new(Semaphore::MAX_PERMITS),
+        }
+    }
+
+    async fn pass(&self) {
+        self.arrived.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+    }
+
+    /// From now on who comes waits; who came before is forgotten.
+    pub(crate) fn shut(&self) {
+        self.open.forget_permits(Semaphore::MAX_PERMITS);
+        self.arrived.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// Waits until somebody stands before it.
+    pub(crate) async fn somebody_waits(&self) {
+        self.arrived.acquire().await.unwrap().forget();
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.add_permits(Semaphore::MAX_PERMITS);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    inner: Arc<dyn Engine>,
+    losses: Mutex<VecDeque<Option<Loss>>>,
+    lost: Semaphore,
+    /// Appends come here first.
+    pub(crate) appends: Gate,
+    /// A projection's transactions come here first.
+    pub(crate) projections: Gate,
+    moved: Mutex<Vec<bool>>,
+}
+
+impl Faulty {
+    pub(crate) fn over(inner: Arc<dyn Engine>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            losses: Mutex::default(),
+            lost: Semaphore::new(0),
+            appends: Gate::ajar(),
+            projections: Gate::ajar(),
+            moved: Mutex::default(),
+        })
+    }
+
+    /// The answer of the next call to append is lost, and the gate is shut for the one after it.
+    pub(crate) fn lose(&self, loss: Loss) {
+        self.losses.lock().unwrap().push_back(Some(loss));
+    }
+
+    /// Waits until an answer was lost.
+    pub(crate) async fn lost(&self) {
+        self.lost.acquire().await.unwrap().forget();
+    }
+
+    /// Appends that go out in one call, whose answer may be lost. Returns their answers.
+    pub(crate) async fn together(
+        &self,
+        node: &Node,
+        appends: &[Append],
+        loss: Option<Loss>,
+    ) -> Vec<Result<Appended, StoreError>> {
+        self.appends.shut();
+        self.losses.lock().unwrap().extend([None, loss]);
+        let waiting = async {
+            self.appends.somebody_waits().await;
+            let queued = join_all(appends.iter().map(|it| node.append(it.clone())));
+            // Polled in order: all are in the queue before the first may go.
+            tokio::join!(queued, async { self.appends.open() }).0
+        };
+        let (first, answers) = tokio::join!(node.append(to(stream(), 0, 1)), waiting);
+        first.unwrap();
+        answers
+    }
+
+    /// Whether each of the projection's transactions so far moved the checkpoint.
+    pub(crate) fn moved(&self) -> Vec<bool> {
+        self.moved.lock().unwrap().clone()
+    }
+}
+
+fn broken() -> EngineError {
+    EngineError::Broken(sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()))
+}
+
+#[async_trait]
+impl Engine for Faulty {
+    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+        self.appends.pass().await;
+        let loss = self.losses.lock().unwrap().pop_front().flatten();
+        let Some(loss) = loss else {
+            return self.inner.append(batch).await;
+        };
+        if loss == Loss::AfterTheCall {
+            self.inner.append(batch).await?;
+        }
+        self.appends.shut();
+        self.lost.add_permits(1);
+        Err(broken())
+    }
+
+    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+        self.projections.pass().await;
+        let moved = self.inner.project(batch).await?;
+        self.moved.lock().unwrap().push(moved);
+        Ok(moved)
+    }
+
+    async fn migrate(&self) -> Result<(), EngineError> {
+        self.inner.migrate().await
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.inner.ping().await
+    }
+
+    async fn head(&self) -> Result<Head, EngineError> {
+        self.inner.head().await
+    }
+
+    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
+        self.inner.event_at(position).await
+    }
+
+    async fn stream(
+        &self,
+        stream_id: StreamId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        self.inner.stream(stream_id, after_version, limit).await
+    }
+
+    async fn page(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &LogFilter,
+    ) -> Result<LogPage, EngineError> {
+        self.inner.page(after, limit, filter).await
+    }
+
+    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
+        self.inner.first_disagreement().await
+    }
+
+    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {
+        self.inner.claim(key, now_ms).await
+    }
+
+    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+        self.inner.forget_expired_claims(now_ms, limit).await
+    }
+
+    async fn patient_keys(
+        &self,
+        patients: &[(TenantId, PatientId)],
+    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+        self.inner.patient_keys(patients).await
+    }
+
+    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.inner.master_key_fingerprint(candidate).await
+    }
+
+    async fn create_model(&self, model: &Model) -> Result<(), EngineError> {
+        self.inner.create_model(model).await
+    }
+
+    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError> {
+        self.inner.checkpoint(projection).await
+    }
+
+    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+        self.inner.rows(model, ids).await
+    }
+
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
+        self.inner.list(query).await
+    }
+
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
+        self.inner.parked(projection).await
+    }
+
+    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {
+        self.inner.lease(name, holder, ttl).await
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError> {
+        self.inner.release_lease(name, holder).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

@@ -1,0 +1,58 @@
+//! The contract: what every engine promises, through [`Store`](roentgen_store::open::Store) and its appender, on real
+//! databases. Each test runs on SQLite and on PostgreSQL, in a database of its own; those that only one engine can be
+//! asked say so in their name's last part. A PostgreSQL server is needed (`ROENTGEN_TEST_POSTGRES`): without one the
+//! suite fails, it never skips.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+/// Makes `name::sqlite` and `name::postgres` of each `async fn name(bed: &Bed)`.
+macro_rules! on_both_engines {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Postgres).await).await;
+            }
+        }
+    )+};
+}
+
+/// Makes `name::postgres` of each `async fn name(bed: &Bed)`: faults that only a server can have.
+macro_rules! on_postgres_only {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Postgres).await).await;
+            }
+        }
+    )+};
+}
+
+mod bed;
+mod build;
+mod faulty;
+mod proxy;
+mod tally;
+
+mod claims;
+mod cuts;
+mod order;
+mod projecting;
+mod property;
+mod races;
+mod restored;
+mod stopped;
+mod tampered;
+mod whole;

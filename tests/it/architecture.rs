@@ -1,0 +1,169 @@
+//! Dependencies point one way: `domain <- store <- {commands, projections} <- api`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+
+/// Which of ours each of ours may know. The packages of tests and benchmarks may know all.
+const MAY_KNOW: [(&str, &[&str]); 5] = [
+    ("roentgen-domain", &[]),
+    ("roentgen-store", &["roentgen-domain"]),
+    ("roentgen-commands", &["roentgen-domain", "roentgen-store"]),
+    (
+        "roentgen-projections",
+        &["roentgen-domain", "roentgen-store"],
+    ),
+    (
+        "roentgen-api",
+        &[
+            "roentgen-domain",
+            "roentgen-store",
+            "roentgen-commands",
+            "roentgen-projections",
+        ],
+    ),
+];
+const MAY_KNOW_ALL: [&str; 2] = ["roentgen-tests", "roentgen-benches"];
+
+/// What only one of ours may name in its manifest.
+const ONLY: [(&str, &str); 6] = [
+    ("sqlx", "roentgen-store"),
+    ("axum", "roentgen-api"),
+    ("hyper", "roentgen-api"),
+    ("hyper-util", "roentgen-api"),
+    ("tower", "roentgen-api"),
+    ("http", "roentgen-api"),
+];
+
+/// What none of these reaches, by whatever way.
+const NEVER: [(&str, &[&str]); 4] = [
+    (
+        "roentgen-domain",
+        &[
+            "tokio",
+            "axum",
+            "hyper",
+            "sqlx",
+            "sqlx-core",
+            "async-nats",
+            "cqrs-es",
+            "rand",
+            "reqwest",
+        ],
+    ),
+    ("roentgen-store", &["axum", "hyper"]),
+    (
+        "roentgen-commands",
+        &["axum", "hyper", "roentgen-projections"],
+    ),
+    (
+        "roentgen-projections",
+        &["axum", "hyper", "roentgen-commands"],
+    ),
+];
+
+fn metadata() -> Result<Metadata> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let mut command = MetadataCommand::new();
+    command
+        .manifest_path(manifest)
+        .other_options(["--offline".to_owned(), "--locked".to_owned()]);
+    Ok(command.exec()?)
+}
+
+/// The packages that a member's manifest names for its own code, not for its tests.
+fn named(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
+    let of = |package: &&cargo_metadata::Package| {
+        let normal = package
+            .dependencies
+            .iter()
+            .filter(|it| it.kind != DependencyKind::Development);
+        (
+            package.name.to_string(),
+            normal.map(|it| it.name.clone()).collect(),
+        )
+    };
+    metadata.workspace_packages().iter().map(of).collect()
+}
+
+#[test]
+fn our_crates_know_each_other_one_way_only() -> Result<()> {
+    let named = named(&metadata()?);
+    for (package, dependencies) in &named {
+        if MAY_KNOW_ALL.contains(&package.as_str()) {
+            continue;
+        }
+        let (_, allowed) = MAY_KNOW
+            .iter()
+            .find(|(it, _)| it == package)
+            .with_context(|| format!("{package} is not in the table"))?;
+        let ours = dependencies.iter().filter(|it| it.starts_with("roentgen-"));
+        for dependency in ours {
+            assert!(
+                allowed.contains(&dependency.as_str()),
+                "{package} knows {dependency}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn sql_and_http_have_one_home_each() -> Result<()> {
+    for (package, dependencies) in named(&metadata()?) {
+        for (dependency, home) in ONLY {
+            let apart = package == home || MAY_KNOW_ALL.contains(&package.as_str());
+            assert!(
+                apart || !dependencies.contains(dependency),
+                "{package} names {dependency}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_domain_reaches_nothing_of_the_outside() -> Result<()> {
+    let metadata = metadata()?;
+    for (package, never) in NEVER {
+        let reached = reached(&metadata, package)?;
+        assert!(reached.contains("serde"), "{package}: {reached:?}");
+        for outside in never {
+            assert!(!reached.contains(*outside), "{package} reaches {outside}");
+        }
+    }
+    Ok(())
+}
+
+/// Every package that this one is built with.
+fn reached(metadata: &Metadata, package: &str) -> Result<BTreeSet<String>> {
+    let graph = metadata.resolve.as_ref().context("no graph")?;
+    let nodes: BTreeMap<&PackageId, _> = graph.nodes.iter().map(|it| (&it.id, it)).collect();
+    let start = metadata
+        .packages
+        .iter()
+        .find(|it| it.name == package)
+        .context("no such package")?;
+    let (mut reached, mut unseen) = (BTreeSet::new(), vec![&start.id]);
+    while let Some(id) = unseen.pop() {
+        if !reached.insert(id) {
+            continue;
+        }
+        let dependencies = nodes
+            .get(id)
+            .map(|it| it.deps.as_slice())
+            .unwrap_or_default();
+        let built_with = dependencies.iter().filter(|it| {
+            it.dep_kinds
+                .iter()
+                .any(|it| it.kind != DependencyKind::Development)
+        });
+        unseen.extend(built_with.map(|it| &it.pkg));
+    }
+    Ok(reached
+        .into_iter()
+        .map(|id| metadata[id].name.to_string())
+        .collect())
+}

@@ -1,0 +1,5 @@
+//! The command line.
+
+mod commands;
+mod refused;
+mod serve;

@@ -1,0 +1,104 @@
+//! `cqrs-es` programs on our aggregates and our log: its frameworks decide, store and load what our own code does.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use cqrs_es::CqrsFramework;
+use cqrs_es::test::TestFramework;
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::ids::{ModalityId, TenantId};
+use roentgen_domain::modality::{Changes, Command, Created, Error, Event, Modality};
+use roentgen_domain::text::Text;
+use roentgen_domain::{Actor, Context};
+use roentgen_store::clock;
+use roentgen_store::es::{Es, EsEvent, EsStore, Services};
+use roentgen_store::keys::MasterKey;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::open::{self, Store};
+use roentgen_store::streams::{self, AsOf};
+use roentgen_tests::{Database, Engine};
+use uuid::Uuid;
+
+use crate::story::on_both_engines;
+
+fn tenant() -> TenantId {
+    Uuid::from_u128(1).into()
+}
+
+fn services() -> Services {
+    Services(Box::new(|| Context {
+        tenant_id: tenant(),
+        actor: Actor::system(),
+        now: clock::now(),
+        fresh_id: clock::fresh_id(),
+    }))
+}
+
+fn ct() -> Modality {
+    Modality {
+        code: ModalityCode::parse("CT").unwrap(),
+        name: Text::parse("Computed tomography").unwrap(),
+        description: None,
+        is_active: true,
+    }
+}
+
+fn created() -> EsEvent<Event> {
+    let modality_id = ModalityId::of(tenant(), &ct().code);
+    EsEvent(Event::Created(Created {
+        modality_id,
+        modality: ct(),
+    }))
+}
+
+#[test]
+fn its_test_framework_runs_on_our_aggregates() {
+    type Given = TestFramework<Es<Modality>>;
+    Given::with(services())
+        .given_no_previous_events()
+        .when(Command::Create(ct()))
+        .then_expect_events(vec![created()]);
+    let refused = Given::with(services())
+        .given(vec![created()])
+        .when(Command::Create(ct()))
+        .inspect_result();
+    assert_eq!(refused.map(|_| ()), Err(Error::AlreadyExists));
+}
+
+on_both_engines!(its_framework_runs_on_our_log);
+
+async fn its_framework_runs_on_our_log(engine: Engine) -> Result<()> {
+    let database = Database::new(engine).await?;
+    let tasks = Tasks::new();
+    let engine = open::Database::parse(&database.url)?.connect().await?;
+    engine.migrate().await?;
+    let master = MasterKey::parse(&MasterKey::generate())?;
+    let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
+    let log = EsStore::<Modality>::new(store.clone(), tenant(), Actor::system());
+    let framework = CqrsFramework::new(log, Vec::new(), services());
+    let id = ModalityId::of(tenant(), &ct().code);
+    framework
+        .execute(&id.to_string(), Command::Create(ct()))
+        .await?;
+    let retired = Changes {
+        is_active: Some(false),
+        ..Changes::default()
+    };
+    framework
+        .execute(&id.to_string(), Command::Update(retired))
+        .await?;
+    let again = framework
+        .execute(&id.to_string(), Command::Create(ct()))
+        .await;
+    assert!(matches!(
+        again,
+        Err(cqrs_es::AggregateError::UserError(Error::AlreadyExists))
+    ));
+
+    let loaded =
+        streams::load::<Modality>(&store.engine, &store.keyring, id.into(), AsOf::Now).await?;
+    let loaded = loaded.expect("the modality is in the log");
+    assert_eq!((loaded.version, loaded.state.is_active), (2, false));
+    assert!(tasks.stop(std::time::Duration::from_secs(10)).await);
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! `/events`.
+
+mod paged;
+mod phi;
+mod streamed;
+mod waiting;

@@ -1,0 +1,87 @@
+//! When the feed is asked for PHI.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::Engine;
+use serde_json::{Value, json};
+
+use crate::expect::problem;
+use crate::story::{House, on_both_engines};
+
+on_both_engines!(is_sealed_unless_it_is_asked_for_by_whom_may_read_it);
+
+const WORDS: [&str; 4] = ["wombat-mrn", "wombat-why", "wombat-free", "wombat-reason"];
+
+async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let told = json!({ "patient": { "mrn": "wombat-mrn" }, "indication": "wombat-why",
+        "metadata": { "key": "wombat-free" } });
+    let order = house.ordered(told).await?;
+    let reason = json!({ "status": "cancelled", "cancellation_reason": "wombat-reason" });
+    house
+        .client
+        .patch(&order.header("location"), &reason)
+        .await?;
+    let id = order.text_at("/id");
+    let (sealed, open) = (
+        format!("/events?stream_id={id}"),
+        format!("/events?stream_id={id}&phi=true"),
+    );
+    for role in ["admin", "auditor", "integration"] {
+        let caller = house.caller(role)?;
+        let page = caller.get(&sealed).await?;
+        assert!(
+            !WORDS.iter().any(|it| page.text.contains(it)),
+            "{role}: {page:?}"
+        );
+        assert_eq!(members(&page.lines(), "phi"), ["sealed", "sealed"]);
+        let told = caller.get(&open).await?;
+        assert_eq!(members(&told.lines(), "phi"), ["open", "open"]);
+        let created = &told.lines()[0]["data"];
+        assert_eq!(created["patient"], json!({ "mrn": "wombat-mrn" }));
+        assert_eq!(created["indication"], "wombat-why");
+        assert_eq!(created["metadata"], json!({ "key": "wombat-free" }));
+        assert_eq!(
+            told.lines()[1]["data"]["cancellation_reason"],
+            "wombat-reason"
+        );
+    }
+    let operator = house.operator()?;
+    problem(
+        &operator.get("/events?phi=true").await?,
+        Code::Forbidden,
+        "operator",
+    );
+    problem(
+        &operator
+            .with("accept", "text/event-stream")
+            .get("/events?phi=true")
+            .await?,
+        Code::Forbidden,
+        "SSE",
+    );
+    let page = operator.get("/events?phi=false").await?;
+    assert!(!WORDS.iter().any(|it| page.text.contains(it)), "{page:?}");
+    let catalog = house
+        .client
+        .get("/events?stream_type=ImagingModality")
+        .await?
+        .lines();
+    assert_eq!(
+        members(&catalog, "phi"),
+        ["open"],
+        "what has no PHI has none to seal"
+    );
+    let log = house.server.logged()?;
+    assert!(!WORDS.iter().any(|it| log.contains(it)), "{log}");
+    let metrics = house.client.get("/metrics").await?.text;
+    assert!(!WORDS.iter().any(|it| metrics.contains(it)), "{metrics}");
+    Ok(())
+}
+
+fn members(events: &[Value], name: &str) -> Vec<String> {
+    events
+        .iter()
+        .map(|it| it[name].as_str().unwrap_or_default().to_owned())
+        .collect()
+}

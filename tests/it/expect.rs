@@ -1,0 +1,129 @@
+//! What stories expect of refusals.
+
+use anyhow::Result;
+use reqwest::Method;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Answer, Client};
+use serde_json::Value;
+
+/// A request that is refused, with what it is answered.
+pub(crate) struct Refused<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) body: Vec<u8>,
+    pub(crate) code: Code,
+    /// Where the members are that are wrong; not looked at where empty.
+    pub(crate) pointers: &'a [&'a str],
+}
+
+impl<'a> Refused<'a> {
+    pub(crate) fn get(path: &'a str, code: Code) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            body: Vec::new(),
+            code,
+            pointers: &[],
+        }
+    }
+
+    pub(crate) fn post(path: &'a str, body: impl Into<Vec<u8>>, code: Code) -> Self {
+        Self {
+            method: Method::POST,
+            body: body.into(),
+            ..Self::get(path, code)
+        }
+    }
+
+    pub(crate) fn patch(path: &'a str, body: impl Into<Vec<u8>>, code: Code) -> Self {
+        Self {
+            method: Method::PATCH,
+            body: body.into(),
+            ..Self::get(path, code)
+        }
+    }
+
+    pub(crate) fn at(self, pointers: &'a [&'a str]) -> Self {
+        Self { pointers, ..self }
+    }
+}
+
+/// Each is refused as it says, and none of them leaves anything in the log.
+pub(crate) async fn all_refused(client: &Client, refused: Vec<Refused<'_>>) -> Result<()> {
+    refusals(client, refused).await.map(drop)
+}
+
+/// The same, with the answers.
+pub(crate) async fn refusals(client: &Client, refused: Vec<Refused<'_>>) -> Result<Vec<Answer>> {
+    let (before, mut answers) = (head(client).await?, Vec::new());
+    for it in refused {
+        let asked = format!("{} {} {}", it.method, it.path, shortened(&it.body));
+        let answer = client.send(it.method, it.path, it.body).await?;
+        problem(&answer, it.code, &asked);
+        if !it.pointers.is_empty() {
+            assert_eq!(pointers(&answer), it.pointers, "{asked}: {answer:?}");
+        }
+        assert_eq!(head(client).await?, before, "{asked} was appended");
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+/// The answer is a whole problem document of this code.
+pub(crate) fn problem(answer: &Answer, code: Code, asked: &str) {
+    let document = answer.json();
+    let said = format!("{asked}: {answer:?}");
+    assert_eq!(answer.code(), code.as_str(), "{said}");
+    assert_eq!(answer.status, code.status(), "{said}");
+    assert_eq!(document["status"], code.status(), "{said}");
+    assert_eq!(
+        answer.header("content-type"),
+        "application/problem+json",
+        "{said}"
+    );
+    assert_eq!(
+        answer.text_at("/type"),
+        format!("/problems/{}", code.as_str()),
+        "{said}"
+    );
+    assert_eq!(answer.text_at("/title"), code.title(), "{said}");
+    assert!(!answer.text_at("/detail").is_empty(), "{said}");
+    assert_eq!(
+        answer.text_at("/request_id"),
+        answer.header("x-request-id"),
+        "{said}"
+    );
+    assert!(!answer.header("x-request-id").is_empty(), "{said}");
+    let known = [
+        "type",
+        "title",
+        "status",
+        "detail",
+        "code",
+        "request_id",
+        "errors",
+    ];
+    let members = document.as_object().map(|it| it.keys().cloned());
+    for member in members.into_iter().flatten() {
+        assert!(known.contains(&member.as_str()), "{member} in {said}");
+    }
+}
+
+/// The pointers of a problem's `errors`, in order.
+pub(crate) fn pointers(answer: &Answer) -> Vec<String> {
+    let document = answer.json();
+    let errors = document["errors"].as_array().cloned().unwrap_or_default();
+    let pointer = |it: &Value| it["pointer"].as_str().unwrap_or_default().to_owned();
+    errors.iter().map(pointer).collect()
+}
+
+/// The log's last position.
+pub(crate) async fn head(client: &Client) -> Result<u64> {
+    let page = client.get("/events?limit=1").await?;
+    assert_eq!(page.status, 200, "{page:?}");
+    Ok(page.number("log-position"))
+}
+
+fn shortened(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).chars().take(200).collect()
+}

@@ -1,0 +1,71 @@
+//! `/health/*` and `/metrics`.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Client, Engine};
+use serde_json::json;
+
+use crate::expect::{head, problem};
+use crate::story::{House, on_both_engines};
+
+on_both_engines!(says_how_it_is, shows_metrics_to_the_operator_only);
+
+async fn says_how_it_is(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let nobody = Client::new(&house.server.base);
+    let live = nobody.get("/health/live").await?;
+    assert_eq!(
+        (live.status, live.json()),
+        (200, json!({ "status": "live" }))
+    );
+    house.ordered(json!({})).await?;
+    house.client.get("/imaging/orders").await?;
+    let ready = nobody.get("/health/ready").await?;
+    let head = head(&house.client).await?;
+    assert_eq!(ready.status, 200, "{ready:?}");
+    assert_eq!(
+        ready.json(),
+        json!({ "status": "ready", "head": head, "projected": head, "lag": 0 })
+    );
+    Ok(())
+}
+
+async fn shows_metrics_to_the_operator_only(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let place = house.ordered_and("scheduled").await?;
+    house.client.get(&place).await?;
+    problem(
+        &Client::new(&house.server.base).get("/metrics").await?,
+        Code::Unauthenticated,
+        "nobody",
+    );
+    problem(
+        &house.client.get("/metrics").await?,
+        Code::Forbidden,
+        "admin",
+    );
+    let metrics = house.operator()?.get("/metrics").await?;
+    assert_eq!(metrics.status, 200, "{metrics:?}");
+    assert!(
+        metrics.header("content-type").starts_with("text/plain"),
+        "{metrics:?}"
+    );
+    for expected in [
+        "roentgen_requests_total",
+        "route=\"/imaging/orders/{id}\"",
+        "roentgen_request_seconds_bucket",
+    ] {
+        assert!(
+            metrics.text.contains(expected),
+            "{expected} is not in {}",
+            metrics.text
+        );
+    }
+    let id = place.rsplit('/').next().unwrap_or_default();
+    assert!(
+        !metrics.text.contains(id),
+        "an id is no label: {}",
+        metrics.text
+    );
+    Ok(())
+}

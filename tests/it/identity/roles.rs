@@ -1,0 +1,116 @@
+//! The role table, written out from the contract (section 2): who is let through to what.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use reqwest::Method;
+use roentgen_api::routes;
+use roentgen_tests::{Client, Engine};
+
+use crate::expect::head;
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(each_may_what_the_table_says_and_nothing_else);
+
+const ROLES: [&str; 8] = [
+    "clinician",
+    "technologist",
+    "radiologist",
+    "ai_worker",
+    "integration",
+    "auditor",
+    "admin",
+    "operator",
+];
+
+/// A request, and a mark for each of [`ROLES`]: `x` is let through, `-` is 403; `o` is open to everybody.
+const TABLE: [(&str, &str, &str, &str); 23] = [
+    // Clinician, technologist, radiologist, AI worker, integration, auditor, admin, operator:  CTRWIUAO
+    ("POST", "/imaging/modalities", "{}", "------x-"),
+    ("GET", "/imaging/modalities", "", "xxx-xxx-"),
+    ("GET", "/imaging/modalities/{id}", "", "xxx-xxx-"),
+    ("PATCH", "/imaging/modalities/{id}", "{}", "------x-"),
+    ("POST", "/imaging/procedures", "{}", "------x-"),
+    ("GET", "/imaging/procedures", "", "xxx-xxx-"),
+    ("GET", "/imaging/procedures/{id}", "", "xxx-xxx-"),
+    ("PATCH", "/imaging/procedures/{id}", "{}", "------x-"),
+    ("POST", "/imaging/orders", "{}", "x-x-x-x-"),
+    ("GET", "/imaging/orders", "", "xxx-xxx-"),
+    ("GET", "/imaging/orders/{id}", "", "xxx-xxx-"),
+    (
+        "PATCH",
+        "/imaging/orders/{id}",
+        r#"{"status":"cancelled"}"#,
+        "x-x-x-x-",
+    ),
+    (
+        "PATCH",
+        "/imaging/orders/{id}",
+        r#"{"status":"scheduled"}"#,
+        "-x--x-x-",
+    ),
+    (
+        "PATCH",
+        "/imaging/orders/{id}",
+        r#"{"status":"in_progress"}"#,
+        "-x--x-x-",
+    ),
+    (
+        "PATCH",
+        "/imaging/orders/{id}",
+        r#"{"status":"completed"}"#,
+        "-x--x-x-",
+    ),
+    ("PATCH", "/imaging/orders/{id}", "{}", "-x--x-x-"),
+    ("GET", "/events", "", "----xxxx"),
+    ("GET", "/metrics", "", "-------x"),
+    ("GET", "/health/live", "", "oooooooo"),
+    ("GET", "/health/ready", "", "oooooooo"),
+    ("GET", "/openapi.json", "", "oooooooo"),
+    ("GET", "/docs", "", "oooooooo"),
+    ("GET", "/problems/{code}", "", "oooooooo"),
+];
+
+async fn each_may_what_the_table_says_and_nothing_else(engine: Engine) -> Result<()> {
+    let served = routes::endpoints(false)
+        .iter()
+        .map(|it| format!("{} {}", it.verb(), it.path))
+        .collect();
+    let told: BTreeSet<String> = TABLE
+        .iter()
+        .map(|it| format!("{} {}", it.0, it.1))
+        .collect();
+    assert_eq!(told, served, "every endpoint has its row in the table");
+
+    let house = House::open_guarded(engine).await?;
+    let nobody = Client::new(&house.server.base);
+    let (before, unknown) = (head(&house.client).await?, fresh().to_string());
+    for (column, role) in ROLES.into_iter().enumerate() {
+        let caller = if role == "operator" {
+            house.operator()?
+        } else {
+            house.caller(role)?
+        };
+        for (verb, path, body, marks) in TABLE {
+            let path = path
+                .replace("{id}", &unknown)
+                .replace("{code}", "forbidden");
+            let method: Method = verb.parse()?;
+            let answer = caller.send(method.clone(), &path, body.into()).await?;
+            let said = format!("{role}: {verb} {path} {body}: {answer:?}");
+            let refused = marks.as_bytes()[column] == b'-';
+            assert_eq!(answer.status == 403, refused, "{said}");
+            assert_eq!(answer.code() == "forbidden", refused, "{said}");
+            let anonymous = nobody.send(method, &path, body.into()).await?;
+            let open = marks.starts_with('o');
+            assert_eq!(
+                anonymous.status == 401,
+                !open,
+                "nobody: {verb} {path}: {anonymous:?}"
+            );
+            assert!(answer.status < 500, "{said}");
+        }
+    }
+    assert_eq!(head(&house.client).await?, before);
+    Ok(())
+}

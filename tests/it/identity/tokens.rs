@@ -1,0 +1,190 @@
+//! When a token is sent.
+
+use anyhow::Result;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use roentgen_api::problem::Code;
+use roentgen_tests::{Client, Engine};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::expect::{Refused, all_refused, problem};
+use crate::story::{House, MASTER_KEY, SECRET, fresh, on_both_engines, serve, token, with};
+
+on_both_engines!(
+    is_let_in_with_the_servers_own,
+    is_refused_with_any_other,
+    is_the_operators_and_nothing_else_without_a_tenant,
+    is_held_to_issuer_and_audience,
+);
+
+/// The server's key and algorithm, and these claims beside good ones; null takes one out.
+fn signed(tenant: Uuid, claims: Value) -> Result<String> {
+    signed_by(SECRET, Algorithm::HS256, tenant, claims)
+}
+
+fn signed_by(secret: &str, algorithm: Algorithm, tenant: Uuid, claims: Value) -> Result<String> {
+    let good = json!({ "sub": "somebody", "exp": 4_000_000_000_u64, "tenant_id": tenant, "roles": ["admin"] });
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    Ok(encode(&Header::new(algorithm), &with(good, claims), &key)?)
+}
+
+async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let nobody = Client::new(&house.server.base);
+    let practitioner = fresh();
+    let claims = json!({ "practitioner_id": practitioner, "name": "Dr. Roe", "roles": ["radiologist", "night shift"] });
+    let caller = nobody.bearer(&signed(house.tenant, claims)?);
+    let created = caller.post("/imaging/orders", &house.order()).await?;
+    assert_eq!(created.status, 201, "{created:?}");
+    let events = house
+        .client
+        .get(&format!("/events?stream_id={}", created.text_at("/id")))
+        .await?
+        .lines();
+    let actor = json!({ "sub": "somebody", "practitioner_id": practitioner, "name": "Dr. Roe", "roles": ["radiologist"] });
+    assert_eq!(events[0]["actor"], actor);
+    for scheme in ["bearer", "BEARER"] {
+        let value = format!("{scheme} {}", signed(house.tenant, json!({}))?);
+        assert_eq!(
+            nobody
+                .with("authorization", &value)
+                .get("/imaging/orders")
+                .await?
+                .status,
+            200,
+            "{scheme}"
+        );
+    }
+    let nothing = nobody.bearer(&signed(house.tenant, json!({ "roles": ["king"] }))?);
+    problem(
+        &nothing.get("/imaging/orders").await?,
+        Code::Forbidden,
+        "no role of ours",
+    );
+    let two = nobody.bearer(&token(
+        &house.database,
+        &["auditor", "clinician"],
+        Some(house.tenant),
+    )?);
+    assert_eq!(
+        two.post("/imaging/orders", &house.order()).await?.status,
+        201
+    );
+    assert_eq!(two.get("/events").await?.status, 200);
+    Ok(())
+}
+
+async fn is_refused_with_any_other(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let nobody = Client::new(&house.server.base);
+    let good = signed(house.tenant, json!({}))?;
+    let parts: Vec<&str> = good.split('.').collect();
+    let other = signed(house.tenant, json!({ "roles": ["operator"] }))?;
+    let claims = |claims: Value| signed(house.tenant, claims);
+    let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", parts[1]);
+    let bad = [
+        String::new(),
+        "x".to_owned(),
+        format!("{}.{}", parts[0], parts[1]),
+        format!(
+            "{}.{}.{}",
+            parts[0],
+            parts[1],
+            other.split('.').next_back().unwrap_or_default()
+        ),
+        none.clone(),
+        format!("{none}{}", parts[2]),
+        signed_by(SECRET, Algorithm::HS512, house.tenant, json!({}))?,
+        signed_by(SECRET, Algorithm::HS384, house.tenant, json!({}))?,
+        signed_by(
+            "another secret of at least thirty-two bytes",
+            Algorithm::HS256,
+            house.tenant,
+            json!({}),
+        )?,
+        claims(json!({ "exp": 1_500_000_000 }))?,
+        claims(json!({ "exp": null }))?,
+        claims(json!({ "exp": "never" }))?,
+        claims(json!({ "nbf": 3_900_000_000_u64 }))?,
+        claims(json!({ "sub": null }))?,
+        claims(json!({ "tenant_id": null }))?,
+        claims(json!({ "tenant_id": "house" }))?,
+        claims(json!({ "tenant_id": null, "roles": [] }))?,
+        claims(json!({ "roles": "admin" }))?,
+        claims(json!({ "practitioner_id": "x" }))?,
+    ];
+    for token in bad {
+        let caller = nobody.bearer(&token);
+        for path in ["/imaging/orders", "/events", "/metrics"] {
+            let refused = caller.get(path).await?;
+            problem(&refused, Code::Unauthenticated, &token);
+            assert_eq!(refused.header("www-authenticate"), "Bearer");
+        }
+        let refused = caller.post("/imaging/orders", &house.order()).await?;
+        problem(&refused, Code::Unauthenticated, &token);
+        if parts.contains(&token.as_str()) || token.len() > 20 {
+            assert!(
+                !house.server.logged()?.contains(&token),
+                "a token was logged"
+            );
+        }
+    }
+    let named = nobody.with("x-tenant-id", &house.tenant.to_string());
+    problem(
+        &named.get("/imaging/orders").await?,
+        Code::Unauthenticated,
+        "nobody",
+    );
+    assert_eq!(house.client.get("/imaging/orders").await?.text, "[]");
+    Ok(())
+}
+
+/// A role beside `operator` counts in a tenant only: without one, nothing clinical is shown.
+async fn is_the_operators_and_nothing_else_without_a_tenant(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let claims = json!({ "tenant_id": null, "roles": ["operator", "admin"] });
+    let both = Client::new(&house.server.base).bearer(&signed(house.tenant, claims)?);
+    let refused = vec![
+        Refused::get("/events?phi=true", Code::Forbidden),
+        Refused::get("/imaging/orders", Code::Forbidden),
+        Refused::post("/imaging/modalities", "{}", Code::Forbidden),
+    ];
+    all_refused(&both, refused).await?;
+    assert_eq!(both.get("/metrics").await?.status, 200);
+    Ok(())
+}
+
+async fn is_held_to_issuer_and_audience(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let arguments = [
+        "--master-key",
+        MASTER_KEY,
+        "--jwt-issuer",
+        "us",
+        "--jwt-audience",
+        "roentgen",
+    ];
+    let server = serve(&house.database, &arguments).await?;
+    let strict = Client::new(&server.base);
+    let right = json!({ "iss": "us", "aud": "roentgen" });
+    let right = strict
+        .bearer(&signed(house.tenant, right)?)
+        .get("/imaging/orders")
+        .await?;
+    assert_eq!(right.status, 200, "{right:?}");
+    for wrong in [
+        json!({}),
+        json!({ "iss": "us" }),
+        json!({ "aud": "roentgen" }),
+        json!({ "iss": "them", "aud": "roentgen" }),
+        json!({ "iss": "us", "aud": "other" }),
+    ] {
+        let said = wrong.to_string();
+        let answer = strict
+            .bearer(&signed(house.tenant, wrong)?)
+            .get("/imaging/orders")
+            .await?;
+        problem(&answer, Code::Unauthenticated, &said);
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! `/imaging`.
+
+mod modalities;
+mod orders;
+mod procedures;
+mod queries;

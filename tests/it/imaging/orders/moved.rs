@@ -1,0 +1,145 @@
+//! When an order is moved on.
+
+use anyhow::Result;
+use reqwest::Method;
+use roentgen_api::problem::Code;
+use roentgen_tests::Engine;
+use serde_json::json;
+
+use crate::expect::{Refused, all_refused, head, problem};
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(
+    goes_forward_and_never_back,
+    is_told_everything_that_changed,
+    heeds_if_match,
+    appends_nothing_where_nothing_changes,
+);
+
+const STATUSES: [&str; 5] = [
+    "requested",
+    "scheduled",
+    "in_progress",
+    "completed",
+    "cancelled",
+];
+
+/// From each status (a row) to each (a column): `+` appends an event, `=` changes nothing, `-` is refused.
+const TABLE: [&str; 5] = ["=++++", "-=+++", "--=++", "---=-", "----="];
+
+async fn goes_forward_and_never_back(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    for (from, row) in STATUSES.into_iter().zip(TABLE) {
+        for (to, step) in STATUSES.into_iter().zip(row.chars()) {
+            let place = house.ordered_and(from).await?;
+            let before = head(&house.client).await?;
+            let body = json!({ "status": to });
+            let moved = house.client.patch(&place, &body).await?;
+            let said = format!("{from} -> {to}: {moved:?}");
+            if step == '-' {
+                problem(&moved, Code::TransitionRefused, &said);
+            } else {
+                assert_eq!(moved.status, 200, "{said}");
+                assert_eq!(moved.text_at("/status"), to, "{said}");
+            }
+            let appended = head(&house.client).await? - before;
+            assert_eq!(appended, u64::from(step == '+'), "{said}");
+            let read = house.client.get(&place).await?;
+            let is = if step == '-' { from } else { to };
+            assert_eq!(read.text_at("/status"), is, "{said}");
+        }
+    }
+    Ok(())
+}
+
+async fn is_told_everything_that_changed(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let place = house.ordered_and("requested").await?;
+    let (slot, patch) = (fresh(), async |body| {
+        house.client.patch(&place, &body).await
+    });
+    let scheduled = patch(json!({ "status": "scheduled", "scheduled_slot_id": slot })).await?;
+    assert_eq!(scheduled.header("etag"), "\"2\"");
+    let (start, end) = ("2026-01-31T08:00:00.000Z", "2026-01-31T08:20:00.000Z");
+    patch(json!({ "status": "in_progress", "performed_start_at": start })).await?;
+    let ended =
+        json!({ "status": "completed", "performed_end_at": end, "metadata": { "dose": 2 } });
+    let completed = patch(ended).await?;
+    let order = completed.json();
+    assert_eq!(order["scheduled_slot_id"], json!(slot));
+    assert_eq!(
+        [&order["performed_start_at"], &order["performed_end_at"]],
+        [start, end]
+    );
+    assert_eq!(order["metadata"], json!({ "dose": 2 }));
+    assert_eq!(
+        completed.header("etag"),
+        "\"5\"",
+        "metadata and step are two events"
+    );
+    assert_eq!(house.client.get(&place).await?.text, completed.text);
+
+    let place = house.ordered_and("in_progress").await?;
+    let called_off = json!({ "status": "cancelled", "cancellation_reason": "claustrophobia" });
+    let cancelled = house.client.patch(&place, &called_off).await?;
+    assert_eq!(cancelled.text_at("/cancellation_reason"), "claustrophobia");
+    assert!(
+        !cancelled.text_at("/performed_start_at").is_empty(),
+        "it had been begun"
+    );
+    assert_eq!(house.client.get(&place).await?.text, cancelled.text);
+    Ok(())
+}
+
+async fn heeds_if_match(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let place = house.ordered_and("requested").await?;
+    let scheduled = json!({ "status": "scheduled" }).to_string();
+    let seen = |it: &str| house.client.with("if-match", it);
+    for (stale, code) in [
+        ("\"2\"", Code::VersionMismatch),
+        ("\"0\"", Code::VersionMismatch),
+        ("1", Code::InvalidHeader),
+        ("\"x\"", Code::InvalidHeader),
+        ("W/\"1\"", Code::InvalidHeader),
+        ("", Code::InvalidHeader),
+    ] {
+        let refused = Refused::patch(&place, scheduled.clone(), code);
+        all_refused(&seen(stale), vec![refused]).await?;
+    }
+    let patch =
+        async |it: &str, body: &str| seen(it).send(Method::PATCH, &place, body.into()).await;
+    let moved = patch("\"1\"", &scheduled).await?;
+    assert_eq!(
+        (moved.status, moved.header("etag")),
+        (200, "\"2\"".to_owned()),
+        "{moved:?}"
+    );
+    let again = patch("\"1\"", &scheduled).await?;
+    problem(&again, Code::VersionMismatch, "a version that is past");
+    let any = patch("*", r#"{"status":"in_progress"}"#).await?;
+    assert_eq!(
+        (any.status, any.header("etag")),
+        (200, "\"3\"".to_owned()),
+        "{any:?}"
+    );
+    Ok(())
+}
+
+async fn appends_nothing_where_nothing_changes(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let told = json!({ "metadata": { "a": 1 } });
+    let place = house.ordered(told.clone()).await?.header("location");
+    let slot = json!({ "status": "scheduled", "scheduled_slot_id": fresh() });
+    let moved = house.client.patch(&place, &slot).await?;
+    let before = head(&house.client).await?;
+    let only_slot = json!({ "scheduled_slot_id": slot["scheduled_slot_id"] });
+    for same in [json!({}), slot, told, only_slot] {
+        let same = house.client.patch(&place, &same).await?;
+        assert_eq!((same.status, &same.text), (200, &moved.text));
+        assert_eq!(same.header("etag"), moved.header("etag"));
+        assert!(same.number("log-position") >= moved.number("log-position"));
+    }
+    assert_eq!(head(&house.client).await?, before);
+    Ok(())
+}

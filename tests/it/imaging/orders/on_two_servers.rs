@@ -1,0 +1,179 @@
+//! When two processes share a database.
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use reqwest::Method;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Client, Engine};
+use serde_json::{Value, json};
+
+use crate::expect::{head, problem};
+use crate::story::{House, on_both_engines};
+
+on_both_engines!(
+    changes_from_both_are_one_legal_sequence,
+    what_one_wrote_is_read_on_the_other,
+    what_one_changed_is_known_to_the_other,
+    a_key_has_one_effect_on_both,
+);
+
+const STEPS: [&str; 5] = [
+    "requested",
+    "scheduled",
+    "in_progress",
+    "completed",
+    "cancelled",
+];
+
+async fn changes_from_both_are_one_legal_sequence(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let neighbour = house.neighbour().await?;
+    let clients = [house.client.clone(), house.client.towards(&neighbour.base)];
+    let place = house.ordered_and("requested").await?;
+    let steps = ["scheduled", "in_progress", "completed", "cancelled"];
+    let changes = (0..24).map(|n| {
+        let (client, place) = (&clients[n % 2], &place);
+        let change = match n % 3 {
+            0 => json!({ "metadata": { "n": n } }),
+            _ => json!({ "status": steps[n / 2 % 4] }),
+        };
+        async move { client.patch(place, &change).await }
+    });
+    let answers = try_join_all(changes).await?;
+    let accepted = answers.iter().filter(|it| it.status == 200).count();
+    assert!(
+        answers
+            .iter()
+            .all(|it| it.status == 200 || it.status == 409),
+        "{answers:?}"
+    );
+    assert!(accepted > 0, "{answers:?}");
+    let events = house
+        .client
+        .get(&format!("/events?stream_id={}", id_in(&place)))
+        .await?
+        .lines();
+    let versions: Vec<u64> = events
+        .iter()
+        .filter_map(|it| it["version"].as_u64())
+        .collect();
+    assert_eq!(versions, (1..=events.len() as u64).collect::<Vec<_>>());
+    let taken: Vec<&str> = events.iter().filter_map(status_of).collect();
+    let ranks: Vec<usize> = taken
+        .iter()
+        .filter_map(|it| STEPS.iter().position(|step| step == it))
+        .collect();
+    assert!(ranks.is_sorted_by(|a, b| a < b), "{taken:?}");
+    assert!(
+        !(taken.contains(&"completed") && taken.contains(&"cancelled")),
+        "{taken:?}"
+    );
+    let read = house.client.get(&place).await?;
+    assert_eq!(read.json()["version"], events.len());
+    assert_eq!(Some(&read.text_at("/status").as_str()), taken.last());
+    Ok(())
+}
+
+async fn what_one_wrote_is_read_on_the_other(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let neighbour = house.neighbour().await?;
+    let ours = [house.client.clone(), house.client.towards(&neighbour.base)];
+    for n in 0..10 {
+        let (here, there) = (&ours[n % 2], &ours[(n + 1) % 2]);
+        let created = here.post("/imaging/orders", &house.order()).await?;
+        assert_eq!(created.status, 201, "{created:?}");
+        let there = there.with("min-log-position", &created.header("log-position"));
+        let read = there.get(&created.header("location")).await?;
+        assert_eq!((read.status, &read.text), (200, &created.text), "{read:?}");
+        let listed = there.get("/imaging/orders?limit=1").await?;
+        assert_eq!(listed.json(), json!([created.json()]), "{listed:?}");
+        let number = created.text_at("/accession_number");
+        let again = house.order_with(json!({ "accession_number": number }));
+        assert_eq!(
+            there.post("/imaging/orders", &again).await?.code(),
+            "already_exists"
+        );
+    }
+    Ok(())
+}
+
+/// Each remembers states; neither decides on one that the other has left behind.
+async fn what_one_changed_is_known_to_the_other(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let neighbour = house.neighbour().await?;
+    let (here, there) = (&house.client, house.client.towards(&neighbour.base));
+    let procedure = format!("/imaging/procedures/{}", house.procedure);
+    for _ in 0..5 {
+        let created = there.post("/imaging/orders", &house.order()).await?;
+        assert_eq!(created.status, 201, "{created:?}");
+        let place = created.header("location");
+        let completed = here
+            .patch(&place, &json!({ "status": "completed" }))
+            .await?;
+        assert_eq!(completed.status, 200, "{completed:?}");
+        let late = there
+            .patch(&place, &json!({ "status": "cancelled" }))
+            .await?;
+        problem(&late, Code::TransitionRefused, "decided on what is");
+        let same = there
+            .patch(&place, &json!({ "status": "completed" }))
+            .await?;
+        assert_eq!(
+            (same.status, &same.text),
+            (200, &completed.text),
+            "{same:?}"
+        );
+
+        here.patch(&procedure, &json!({ "is_active": false }))
+            .await?;
+        let retired = there.post("/imaging/orders", &house.order()).await?;
+        problem(&retired, Code::Inactive, "retired elsewhere");
+        here.patch(&procedure, &json!({ "is_active": true }))
+            .await?;
+    }
+    Ok(())
+}
+
+async fn a_key_has_one_effect_on_both(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let neighbour = house.neighbour().await?;
+    let before = head(&house.client).await?;
+    let here = house.client.with("idempotency-key", "the one");
+    let clients: [Client; 2] = [here.clone(), here.towards(&neighbour.base)];
+    let body = house.order().to_string();
+    let repeats = (0..50).map(|n| {
+        let (client, body) = (&clients[n % 2], body.clone().into_bytes());
+        async move { client.send(Method::POST, "/imaging/orders", body).await }
+    });
+    let answers = try_join_all(repeats).await?;
+    for answer in &answers {
+        assert_eq!(
+            (answer.status, &answer.text),
+            (201, &answers[0].text),
+            "{answer:?}"
+        );
+        for header in ["location", "etag"] {
+            assert_eq!(answer.header(header), answers[0].header(header));
+        }
+        assert!(answer.number("log-position") > before);
+    }
+    assert_eq!(house.client.get("/imaging/orders").await?.ids().len(), 1);
+    assert_eq!(head(&house.client).await?, before + 1);
+    Ok(())
+}
+
+fn id_in(place: &str) -> &str {
+    place.rsplit('/').next().unwrap_or_default()
+}
+
+/// The status that an event leads to.
+fn status_of(event: &Value) -> Option<&'static str> {
+    match event["type"].as_str()? {
+        "ImagingOrder.Created" => Some("requested"),
+        "ImagingOrder.Scheduled" => Some("scheduled"),
+        "ImagingOrder.InProgress" => Some("in_progress"),
+        "ImagingOrder.Completed" => Some("completed"),
+        "ImagingOrder.Cancelled" => Some("cancelled"),
+        _ => None,
+    }
+}

@@ -1,0 +1,179 @@
+//! When an order is read: how fresh, as of when, under which correlation.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use roentgen_api::problem::Code;
+use roentgen_tests::Engine;
+use serde_json::json;
+
+use crate::expect::{Refused, all_refused, head, problem};
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(
+    travels_in_time,
+    waits_for_the_position_that_is_asked,
+    keeps_the_correlation_id,
+);
+
+async fn travels_in_time(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let before = head(&house.client).await?;
+    let mut versions = vec![house.ordered(json!({ "metadata": { "n": 0 } })).await?];
+    let place = versions[0].header("location");
+    for change in [
+        json!({ "status": "scheduled" }),
+        json!({ "metadata": { "n": 1 } }),
+        json!({ "status": "cancelled", "cancellation_reason": "moved away" }),
+    ] {
+        versions.push(house.client.patch(&place, &change).await?);
+    }
+    let at = |as_of: &str| format!("{place}?as_of={as_of}");
+    for (n, version) in versions.iter().enumerate() {
+        let time = version.text_at("/updated_at");
+        let later = versions.get(n + 1).map(|it| it.text_at("/updated_at"));
+        let by_position = house
+            .client
+            .get(&at(&version.header("log-position")))
+            .await?;
+        assert_eq!(
+            (by_position.status, &by_position.text),
+            (200, &version.text)
+        );
+        assert_eq!(by_position.header("etag"), version.header("etag"));
+        if later.as_ref() != Some(&time) {
+            let by_time = house.client.get(&at(&time)).await?;
+            assert_eq!(
+                (by_time.status, &by_time.text),
+                (200, &version.text),
+                "{time}"
+            );
+        }
+    }
+    let last = versions
+        .last()
+        .map(|it| it.text.clone())
+        .unwrap_or_default();
+    for future in [
+        "9999-01-01",
+        "9999-12-30T00:00:00Z",
+        "9223372036854775807",
+        "18446744073709551615",
+    ] {
+        assert_eq!(house.client.get(&at(future)).await?.text, last, "{future}");
+    }
+    let (early, absurd) = (at(&before.to_string()), at("-1"));
+    let refused = vec![
+        Refused::get(&early, Code::NotFound),
+        Refused::get(&absurd, Code::InvalidParameter).at(&["?as_of"]),
+    ];
+    all_refused(&house.client, refused).await?;
+    for (as_of, code) in [
+        ("0", Code::NotFound),
+        ("2020-01-01", Code::NotFound),
+        ("2020-01-01T00:00:00Z", Code::NotFound),
+        ("", Code::InvalidParameter),
+        ("yesterday", Code::InvalidParameter),
+        ("2026-02-30", Code::InvalidParameter),
+    ] {
+        all_refused(&house.client, vec![Refused::get(&at(as_of), code)]).await?;
+    }
+    let procedure = format!("/imaging/procedures/{}", house.procedure);
+    let then = house
+        .client
+        .get(&format!("{procedure}?as_of={before}"))
+        .await?;
+    assert_eq!(then.text, house.client.get(&procedure).await?.text);
+    Ok(())
+}
+
+async fn waits_for_the_position_that_is_asked(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let created = house.ordered(json!({})).await?;
+    let (place, position) = (created.header("location"), created.header("log-position"));
+    let asking = |position: &str| house.client.with("min-log-position", position);
+    let paths = [
+        &place,
+        "/imaging/orders",
+        "/imaging/procedures",
+        "/imaging/modalities",
+    ];
+    let each = paths.map(async |path| {
+        let met = asking(&position).get(path).await?;
+        assert_eq!(met.status, 200, "{met:?}");
+        let shown = met.number("log-position");
+        assert!(shown >= created.number("log-position"), "{met:?}");
+
+        let begun = Instant::now();
+        let beyond = asking("1000000").get(path).await?;
+        problem(&beyond, Code::ProjectionLagging, path);
+        assert_eq!(beyond.header("retry-after"), "1");
+        let took = begun.elapsed();
+        let bounds = Duration::from_millis(1900)..Duration::from_secs(5);
+        assert!(bounds.contains(&took), "{path}: {took:?}");
+
+        let (begun, hasty) = (
+            Instant::now(),
+            asking("1000000").with("prefer", "respond-async"),
+        );
+        let at_once = hasty.get(path).await?;
+        assert_eq!(at_once.status, 200, "{at_once:?}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(1500), "{path}: {took:?}");
+        anyhow::Ok(())
+    });
+    try_join_all(each).await?;
+    for malformed in ["", "x", "-1", "1.5", "99999999999999999999"] {
+        let refused = vec![Refused::get(&place, Code::InvalidHeader)];
+        all_refused(&asking(malformed), refused).await?;
+    }
+    Ok(())
+}
+
+async fn keeps_the_correlation_id(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let correlation = fresh().to_string();
+    let client = house.client.with("x-correlation-id", &correlation);
+    let created = client.post("/imaging/orders", &house.order()).await?;
+    let place = created.header("location");
+    let moved = client
+        .patch(&place, &json!({ "status": "scheduled" }))
+        .await?;
+    let read = client.get(&place).await?;
+    for answer in [&created, &moved, &read] {
+        assert_eq!(answer.header("x-correlation-id"), correlation);
+    }
+    let alone = house
+        .client
+        .patch(&place, &json!({ "status": "cancelled" }))
+        .await?;
+    let events = house
+        .client
+        .get(&format!("/events?stream_id={}", created.text_at("/id")))
+        .await?;
+    let kept: Vec<String> = events
+        .lines()
+        .iter()
+        .map(|it| it["correlation_id"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            correlation.clone(),
+            correlation,
+            alone.header("x-correlation-id")
+        ]
+    );
+    assert_eq!(
+        alone.header("x-correlation-id"),
+        alone.header("x-request-id")
+    );
+    for malformed in ["", "x", "1234", "ffffffff-ffff-ffff-ffff-fffffffffffg"] {
+        let body = house.order().to_string();
+        let refused = Refused::post("/imaging/orders", body, Code::InvalidHeader);
+        let client = house.client.with("x-correlation-id", malformed);
+        all_refused(&client, vec![refused]).await?;
+    }
+    Ok(())
+}

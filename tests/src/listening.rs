@@ -1,0 +1,67 @@
+//! A reader of server-sent events (WHATWG HTML, section 9.2).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use reqwest::Response;
+use serde_json::Value;
+
+/// Longer than a quiet feed stays silent.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What stood between two empty lines.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Frame {
+    /// `id:`.
+    pub id: String,
+    /// `event:`; empty in a heartbeat.
+    pub event: String,
+    /// `data:`, which is JSON; `null` in a heartbeat.
+    pub data: Value,
+}
+
+/// An answer that goes on.
+#[derive(Debug)]
+pub struct Listening {
+    /// The answer's beginning.
+    pub response: Response,
+    unread: String,
+}
+
+impl Listening {
+    pub(crate) fn new(response: Response) -> Self {
+        Self {
+            response,
+            unread: String::new(),
+        }
+    }
+
+    /// The next frame; `None` where the server ended the answer.
+    pub async fn next(&mut self) -> Result<Option<Frame>> {
+        loop {
+            if let Some((frame, rest)) = self.unread.split_once("\n\n") {
+                let (frame, rest) = (parse(frame), rest.to_owned());
+                self.unread = rest;
+                return Ok(Some(frame));
+            }
+            let read = tokio::time::timeout(PATIENCE, self.response.chunk());
+            let Some(chunk) = read.await.context("the feed is silent")?? else {
+                return Ok(None);
+            };
+            self.unread.push_str(std::str::from_utf8(&chunk)?);
+        }
+    }
+}
+
+fn parse(frame: &str) -> Frame {
+    let mut parsed = Frame::default();
+    for line in frame.lines() {
+        match line.split_once(": ") {
+            Some(("id", id)) => id.clone_into(&mut parsed.id),
+            Some(("event", event)) => event.clone_into(&mut parsed.event),
+            Some(("data", data)) => parsed.data = serde_json::from_str(data).unwrap_or_default(),
+            Some(_) | None => {}
+        }
+    }
+    parsed
+}
