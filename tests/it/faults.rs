@@ -2,7 +2,6 @@
 
 mod erased;
 mod killed;
-mod master_key;
 mod phi_at_rest;
 mod raced;
 mod restored;

@@ -67,10 +67,13 @@ pub(super) fn path(ask: &Ask) -> String {
     }
 }
 
-fn matches(if_match: Option<u64>, version: Option<u64>) -> Result<(), String> {
-    match (if_match, version) {
-        (Some(asked), Some(is)) if asked != is => Err(format!("version_mismatch {is}")),
-        _ => Ok(()),
+/// A creation with `If-Match`.
+const NO_VERSION: &str = "version_mismatch 0";
+
+fn matches(if_match: Option<u64>, version: u64) -> Result<(), String> {
+    match if_match {
+        Some(asked) if asked != version => Err(format!("version_mismatch {version}")),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -118,7 +121,7 @@ impl World {
             Ask::CreateOrder(new) => self.create_order(new, if_match),
             Ask::ChangeOrder { order, patch } => {
                 let before = self.orders.get_mut(order).ok_or("not_found")?;
-                matches(if_match, Some(before.version))?;
+                matches(if_match, before.version)?;
                 let after = before.changed(patch)?;
                 let events = after.version - before.version;
                 *before = after;
@@ -141,8 +144,10 @@ impl World {
             Some(number) => Name::Given(number),
             None => Name::Generated(self.generated),
         };
-        if let Some(there) = self.orders.get(&name) {
-            matches(if_match, Some(there.version))?;
+        if if_match.is_some() {
+            return Err(NO_VERSION.to_owned());
+        }
+        if self.orders.contains_key(&name) {
             return Err("already_exists".to_owned());
         }
         if new.accession.is_none() {
@@ -161,8 +166,10 @@ fn add(
     modality: Option<u8>,
     if_match: Option<u64>,
 ) -> Result<(Value, u64), String> {
-    if let Some(there) = entries.get(&code) {
-        matches(if_match, Some(there.version))?;
+    if if_match.is_some() {
+        return Err(NO_VERSION.to_owned());
+    }
+    if entries.contains_key(&code) {
         return Err("already_exists".to_owned());
     }
     let entry = Entry {
@@ -184,7 +191,7 @@ fn update(
     if_match: Option<u64>,
 ) -> Result<(Value, u64), String> {
     let before = entries.get_mut(&code).ok_or("not_found")?;
-    matches(if_match, Some(before.version))?;
+    matches(if_match, before.version)?;
     let after = before.changed(change);
     let events = after.version - before.version;
     *before = after;
