@@ -2,6 +2,7 @@
 
 mod erased;
 mod killed;
+mod master_key;
 mod phi_at_rest;
 mod raced;
 mod restored;

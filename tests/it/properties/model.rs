@@ -67,13 +67,11 @@ pub(super) fn path(ask: &Ask) -> String {
     }
 }
 
-/// A creation with `If-Match`.
-const NO_VERSION: &str = "version_mismatch 0";
-
-fn matches(if_match: Option<u64>, version: u64) -> Result<(), String> {
-    match if_match {
-        Some(asked) if asked != version => Err(format!("version_mismatch {version}")),
-        Some(_) | None => Ok(()),
+fn matches(if_match: Option<u64>, version: Option<u64>) -> Result<(), String> {
+    match (if_match, version) {
+        (Some(asked), Some(is)) if asked != is => Err(format!("version_mismatch {is}")),
+        (Some(_), None) => Err("version_mismatch 0".to_owned()),
+        _ => Ok(()),
     }
 }
 
@@ -121,7 +119,7 @@ impl World {
             Ask::CreateOrder(new) => self.create_order(new, if_match),
             Ask::ChangeOrder { order, patch } => {
                 let before = self.orders.get_mut(order).ok_or("not_found")?;
-                matches(if_match, before.version)?;
+                matches(if_match, Some(before.version))?;
                 let after = before.changed(patch)?;
                 let events = after.version - before.version;
                 *before = after;
@@ -144,12 +142,11 @@ impl World {
             Some(number) => Name::Given(number),
             None => Name::Generated(self.generated),
         };
-        if if_match.is_some() {
-            return Err(NO_VERSION.to_owned());
-        }
-        if self.orders.contains_key(&name) {
+        if let Some(there) = self.orders.get(&name) {
+            matches(if_match, Some(there.version))?;
             return Err("already_exists".to_owned());
         }
+        matches(if_match, None)?;
         if new.accession.is_none() {
             self.generated += 1;
         }
@@ -166,12 +163,11 @@ fn add(
     modality: Option<u8>,
     if_match: Option<u64>,
 ) -> Result<(Value, u64), String> {
-    if if_match.is_some() {
-        return Err(NO_VERSION.to_owned());
-    }
-    if entries.contains_key(&code) {
+    if let Some(there) = entries.get(&code) {
+        matches(if_match, Some(there.version))?;
         return Err("already_exists".to_owned());
     }
+    matches(if_match, None)?;
     let entry = Entry {
         code,
         name: 0,
@@ -191,7 +187,7 @@ fn update(
     if_match: Option<u64>,
 ) -> Result<(Value, u64), String> {
     let before = entries.get_mut(&code).ok_or("not_found")?;
-    matches(if_match, before.version)?;
+    matches(if_match, Some(before.version))?;
     let after = before.changed(change);
     let events = after.version - before.version;
     *before = after;

@@ -170,10 +170,12 @@ async fn keeps_the_correlation_id(engine: Engine) -> Result<()> {
         alone.header("x-request-id")
     );
     for malformed in ["", "x", "1234", "ffffffff-ffff-ffff-ffff-fffffffffffg"] {
-        let body = house.order().to_string();
-        let refused = Refused::post("/imaging/orders", body, Code::InvalidHeader);
+        let before = head(&house.client).await?;
         let client = house.client.with("x-correlation-id", malformed);
-        all_refused(&client, vec![refused]).await?;
+        let posted = client.post("/imaging/orders", &house.order()).await?;
+        problem(&posted, Code::InvalidHeader, malformed);
+        problem(&client.get(&place).await?, Code::InvalidHeader, malformed);
+        assert_eq!(head(&house.client).await?, before);
     }
     Ok(())
 }

@@ -1,0 +1,35 @@
+//! Another master key than the database was first opened with.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use roentgen_store::keys::MasterKey;
+use roentgen_tests::Engine;
+use roentgen_tests::server::program;
+
+use crate::story::{House, on_both_engines};
+
+on_both_engines!(another_master_key_is_refused_by_name);
+
+const START: Duration = Duration::from_secs(15);
+
+async fn another_master_key_is_refused_by_name(engine: Engine) -> Result<()> {
+    let House {
+        server, database, ..
+    } = House::open(engine).await?;
+    server.terminate()?;
+    let mut serve = program(&database);
+    serve
+        .arg("serve")
+        .env("ROENTGEN_MASTER_KEY", MasterKey::generate());
+    let mut serve = tokio::process::Command::from(serve);
+    let refused = tokio::time::timeout(START, serve.kill_on_drop(true).output());
+    let refused = refused.await.context("it serves")??;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(70), "{said}");
+    assert!(
+        said.contains("this database belongs to another master key"),
+        "{said}"
+    );
+    Ok(())
+}
