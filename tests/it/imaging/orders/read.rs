@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
+use reqwest::Method;
 use roentgen_api::problem::Code;
 use roentgen_tests::Engine;
 use serde_json::json;
@@ -113,12 +114,10 @@ async fn waits_for_the_position_that_is_asked(engine: Engine) -> Result<()> {
         let bounds = Duration::from_millis(1900)..Duration::from_secs(5);
         assert!(bounds.contains(&took), "{path}: {took:?}");
 
-        let (begun, hasty) = (
-            Instant::now(),
-            asking("1000000").with("prefer", "respond-async"),
-        );
-        let at_once = hasty.get(path).await?;
-        assert_eq!(at_once.status, 200, "{at_once:?}");
+        let (begun, hasty) = (Instant::now(), house.client.with("prefer", "respond-async"));
+        assert_eq!(hasty.get(path).await?.status, 200, "{path}");
+        let hasty = hasty.with("min-log-position", "1000000").get(path).await?;
+        problem(&hasty, Code::ProjectionLagging, path);
         let took = begun.elapsed();
         assert!(took < Duration::from_millis(1500), "{path}: {took:?}");
         anyhow::Ok(())
@@ -169,11 +168,21 @@ async fn keeps_the_correlation_id(engine: Engine) -> Result<()> {
         alone.header("x-correlation-id"),
         alone.header("x-request-id")
     );
+    let (list, body) = ("/imaging/orders", house.order().to_string());
+    let before = head(&house.client).await?;
     for malformed in ["", "x", "1234", "ffffffff-ffff-ffff-ffff-fffffffffffg"] {
-        let body = house.order().to_string();
-        let refused = Refused::post("/imaging/orders", body, Code::InvalidHeader);
         let client = house.client.with("x-correlation-id", malformed);
-        all_refused(&client, vec![refused]).await?;
+        let commanded = client.send(Method::POST, list, body.clone().into());
+        for refused in [
+            client.get(list).await?,
+            client.get(&place).await?,
+            commanded.await?,
+        ] {
+            problem(&refused, Code::InvalidHeader, malformed);
+            let ids = ["x-correlation-id", "x-request-id"].map(|it| refused.header(it));
+            assert_eq!(ids[0], ids[1]);
+        }
     }
+    assert_eq!(head(&house.client).await?, before);
     Ok(())
 }
