@@ -37,7 +37,6 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) tenant: TenantId,
     method: Method,
-    prefix: String,
     path: String,
     headers: HeaderMap,
     body: Bytes,
@@ -60,19 +59,12 @@ impl FromRequest<App> for Call {
                 )
             })??;
         let path = canonical(parts.uri.path()).to_owned();
-        let prefix = parts
-            .uri
-            .path()
-            .strip_suffix(&path)
-            .unwrap_or_default()
-            .to_owned();
         let method = parts.method;
         let tenant = caller.tenant()?;
         Ok(Self {
             caller,
             tenant,
             method,
-            prefix,
             path,
             headers: parts.headers,
             body,
@@ -134,7 +126,7 @@ impl Call {
     ) -> Result<Response, Problem> {
         let request = self.request()?;
         let outcome = app.executor.execute(&request, use_case).await?;
-        Ok(respond(&outcome, answer, &self.prefix))
+        Ok(respond(&outcome, answer))
     }
 
     fn request(&self) -> Result<roentgen_commands::Request, Problem> {
@@ -183,7 +175,7 @@ pub(crate) enum Answer {
     Changed,
 }
 
-fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer, prefix: &str) -> Response {
+fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
     let resource = &outcome.resource;
     let status = match answer {
         Answer::Created(_) => StatusCode::CREATED,
@@ -197,7 +189,7 @@ fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer, prefix: &str) -> 
         put(
             headers,
             header::LOCATION.as_str(),
-            &format!("{prefix}{collection}/{}", resource.id),
+            &format!("{collection}/{}", resource.id),
         );
     }
     response

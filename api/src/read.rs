@@ -124,11 +124,11 @@ impl Read {
             at_once,
         } = self.freshness;
         let wanted = accepted.max(at_least.unwrap_or(0));
-        let patience = if at_once { Duration::ZERO } else { PATIENCE };
-        let shown = app
-            .progress
-            .reached(wanted, Instant::now() + patience)
-            .await;
+        if at_once {
+            return Ok(app.progress.position());
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let shown = app.progress.reached(wanted, deadline).await;
         if at_least.is_some_and(|it| shown < it) {
             let detail = format!("the read models show position {shown}");
             return Err(Problem::new(Code::ProjectionLagging, detail));

@@ -126,13 +126,14 @@ impl<'a> Work<'a> {
         Refusal: From<A::Error>,
     {
         let stream_id = id.into();
-        if self.request.if_match.is_some() {
-            return Err(CommandError::VersionMismatch { actual: 0 });
-        }
-        let known = match self.trusts_guesses {
+        let conditional = self.request.if_match.is_some();
+        let known = match self.trusts_guesses && !conditional {
             true => self.cached::<A>(stream_id),
             false => self.read::<A>(stream_id).await?,
         };
+        if conditional && known.is_none() {
+            return Err(CommandError::VersionMismatch { actual: 0 });
+        }
         self.decide_on(stream_id, known, command).await
     }
 

@@ -26,7 +26,7 @@ async fn another_master_key_is_refused_by_name(engine: Engine) -> Result<()> {
     let refused = tokio::time::timeout(START, serve.kill_on_drop(true).output());
     let refused = refused.await.context("it serves")??;
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert_eq!(refused.status.code(), Some(70), "{said}");
     assert!(
         said.contains("this database belongs to another master key"),
         "{said}"

@@ -70,6 +70,7 @@ pub(super) fn path(ask: &Ask) -> String {
 fn matches(if_match: Option<u64>, version: Option<u64>) -> Result<(), String> {
     match (if_match, version) {
         (Some(asked), Some(is)) if asked != is => Err(format!("version_mismatch {is}")),
+        (Some(_), None) => Err("version_mismatch 0".to_owned()),
         _ => Ok(()),
     }
 }
@@ -145,6 +146,7 @@ impl World {
             matches(if_match, Some(there.version))?;
             return Err("already_exists".to_owned());
         }
+        matches(if_match, None)?;
         if new.accession.is_none() {
             self.generated += 1;
         }
@@ -165,6 +167,7 @@ fn add(
         matches(if_match, Some(there.version))?;
         return Err("already_exists".to_owned());
     }
+    matches(if_match, None)?;
     let entry = Entry {
         code,
         name: 0,
