@@ -24,7 +24,7 @@ const ROLES: [&str; 8] = [
 ];
 
 /// A request, and a mark for each of [`ROLES`]: `x` is let through, `-` is 403; `o` is open to everybody.
-const TABLE: [(&str, &str, &str, &str); 23] = [
+const TABLE: [(&str, &str, &str, &str); 24] = [
     // Clinician, technologist, radiologist, AI worker, integration, auditor, admin, operator:  CTRWIUAO
     ("POST", "/imaging/modalities", "{}", "------x-"),
     ("GET", "/imaging/modalities", "", "xxx-xxx-"),
@@ -60,6 +60,12 @@ const TABLE: [(&str, &str, &str, &str); 23] = [
         "/imaging/orders/{id}",
         r#"{"status":"completed"}"#,
         "-x--x-x-",
+    ),
+    (
+        "PATCH",
+        "/imaging/orders/{id}",
+        r#"{"status":"cancelled","metadata":{}}"#,
+        "----x-x-",
     ),
     ("PATCH", "/imaging/orders/{id}", "{}", "-x--x-x-"),
     ("GET", "/events", "", "----xxxx"),

@@ -97,6 +97,12 @@ async fn is_served_under_the_prefix_too(engine: Engine) -> Result<()> {
         .await?;
     assert_eq!(created.status, 201, "{created:?}");
     let id = created.text_at("/id");
+    let place = format!("/imaging/orders/{id}");
+    assert_eq!(
+        created.header("location"),
+        place,
+        "a resource has one place"
+    );
     for path in [
         format!("/api/v1/imaging/orders/{id}"),
         format!("/imaging/orders/{id}"),

@@ -107,6 +107,9 @@ async fn heeds_if_match(engine: Engine) -> Result<()> {
         let refused = Refused::patch(&place, scheduled.clone(), code);
         all_refused(&seen(stale), vec![refused]).await?;
     }
+    let body = house.order().to_string();
+    let new = Refused::post("/imaging/orders", body, Code::VersionMismatch);
+    all_refused(&seen("\"1\""), vec![new]).await?;
     let patch =
         async |it: &str, body: &str| seen(it).send(Method::PATCH, &place, body.into()).await;
     let moved = patch("\"1\"", &scheduled).await?;

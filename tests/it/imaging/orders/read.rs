@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
+use reqwest::Method;
 use roentgen_api::problem::Code;
 use roentgen_tests::Engine;
 use serde_json::json;
@@ -169,13 +170,21 @@ async fn keeps_the_correlation_id(engine: Engine) -> Result<()> {
         alone.header("x-correlation-id"),
         alone.header("x-request-id")
     );
+    let (list, body) = ("/imaging/orders", house.order().to_string());
+    let before = head(&house.client).await?;
     for malformed in ["", "x", "1234", "ffffffff-ffff-ffff-ffff-fffffffffffg"] {
-        let before = head(&house.client).await?;
         let client = house.client.with("x-correlation-id", malformed);
-        let posted = client.post("/imaging/orders", &house.order()).await?;
-        problem(&posted, Code::InvalidHeader, malformed);
-        problem(&client.get(&place).await?, Code::InvalidHeader, malformed);
-        assert_eq!(head(&house.client).await?, before);
+        let commanded = client.send(Method::POST, list, body.clone().into());
+        for refused in [
+            client.get(list).await?,
+            client.get(&place).await?,
+            commanded.await?,
+        ] {
+            problem(&refused, Code::InvalidHeader, malformed);
+            let ids = ["x-correlation-id", "x-request-id"].map(|it| refused.header(it));
+            assert_eq!(ids[0], ids[1]);
+        }
     }
+    assert_eq!(head(&house.client).await?, before);
     Ok(())
 }

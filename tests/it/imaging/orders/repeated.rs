@@ -52,17 +52,11 @@ async fn answers_with_the_first_result(engine: Engine) -> Result<()> {
         .await?;
     let before = head(&house.client).await?;
     for _ in 0..2 {
-        for path in [ORDERS, "/api/v1/imaging/orders"] {
-            let again = client.post(path, &body).await?;
-            assert_eq!(
-                (again.status, &again.text),
-                (201, &created.text),
-                "{again:?}"
-            );
-            assert_eq!(
-                (again.header("location"), again.header("etag")),
-                (place.clone(), "\"1\"".into())
-            );
+        for prefix in ["", "/api/v1"] {
+            let again = client.post(&format!("{prefix}{ORDERS}"), &body).await?;
+            assert_eq!((again.status, &again.text), (201, &created.text));
+            assert_eq!(again.header("location"), place);
+            assert_eq!(again.header("etag"), "\"1\"");
         }
         let again = client
             .with("if-match", "\"1\"")
