@@ -40,7 +40,7 @@ struct Subscription {
 
 /// Events after a position, in position order: NDJSON, or SSE where the client accepts `text/event-stream`.
 /// `wait` is in seconds; `Scanned-To` says how far a filtered page looked.
-#[utoipa::path(get, path = "/events", tag = "Log",
+#[utoipa::path(get, path = "/events",
     params(("after" = Option<u64>, Query), ("limit" = Option<u32>, Query), ("types" = Option<String>, Query),
         ("stream_type" = Option<String>, Query), ("stream_id" = Option<uuid::Uuid>, Query),
         ("patient_id" = Option<uuid::Uuid>, Query), ("wait" = Option<u64>, Query), ("phi" = Option<bool>, Query)),

@@ -10,13 +10,13 @@ use crate::call::json;
 use crate::problem::{Code, Problem};
 
 /// The process runs.
-#[utoipa::path(get, path = "/health/live", tag = "Operations", responses((status = 200)))]
+#[utoipa::path(get, path = "/health/live", responses((status = 200)))]
 pub(crate) async fn live() -> Response {
     json(StatusCode::OK, json!({ "status": "live" }).to_string())
 }
 
 /// The process can do its work: the database answers and the read models fit the log.
-#[utoipa::path(get, path = "/health/ready", tag = "Operations",
+#[utoipa::path(get, path = "/health/ready",
     responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.stop.is_cancelled() {
@@ -34,7 +34,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 }
 
 /// Prometheus text.
-#[utoipa::path(get, path = "/metrics", tag = "Operations",
+#[utoipa::path(get, path = "/metrics",
     responses((status = 200, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];

@@ -96,7 +96,7 @@ impl ModalityChanges {
 }
 
 /// Adds a modality to the catalog.
-#[utoipa::path(post, path = "/imaging/modalities", tag = "Imaging orders", request_body = NewModality,
+#[utoipa::path(post, path = "/imaging/modalities", request_body = NewModality,
     responses((status = 201, body = ModalityDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
     let modality = call.body::<NewModality>()?.parse()?;
@@ -105,7 +105,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 }
 
 /// Modalities, newest first.
-#[utoipa::path(get, path = "/imaging/modalities", tag = "Imaging orders",
+#[utoipa::path(get, path = "/imaging/modalities",
     params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ModalityDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
@@ -123,7 +123,7 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
 }
 
 /// One modality.
-#[utoipa::path(get, path = "/imaging/modalities/{id}", tag = "Imaging orders",
+#[utoipa::path(get, path = "/imaging/modalities/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ModalityDocument)))]
 pub(crate) async fn one(
@@ -136,7 +136,7 @@ pub(crate) async fn one(
 }
 
 /// Changes a modality.
-#[utoipa::path(patch, path = "/imaging/modalities/{id}", tag = "Imaging orders",
+#[utoipa::path(patch, path = "/imaging/modalities/{id}",
     params(("id" = Uuid, Path)), request_body = ModalityChanges,
     responses((status = 200, body = ModalityDocument)))]
 pub(crate) async fn update(

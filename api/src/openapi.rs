@@ -180,6 +180,7 @@ pub fn describe() -> OpenApi {
         ..
     } in endpoints(false)
     {
+        operation.tags = Some(vec![chapter(&path).to_owned()]);
         if access != Access::Open {
             let bearer = utoipa::openapi::SecurityRequirement::new("bearer", [""; 0]);
             operation.security = Some(vec![bearer]);
@@ -197,8 +198,19 @@ pub fn describe() -> OpenApi {
     api
 }
 
+/// The chapter of the description that a path belongs to.
+fn chapter(path: &str) -> &'static str {
+    if path.starts_with("/imaging/") {
+        "Imaging orders"
+    } else if path.starts_with("/events") {
+        "Log"
+    } else {
+        "Operations"
+    }
+}
+
 /// The description as JSON.
-#[utoipa::path(get, path = "/openapi.json", tag = "Operations", responses((status = 200)))]
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200)))]
 pub(crate) async fn document() -> Response {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default());
@@ -206,14 +218,14 @@ pub(crate) async fn document() -> Response {
 }
 
 /// The description as a page.
-#[utoipa::path(get, path = "/docs", tag = "Operations",
+#[utoipa::path(get, path = "/docs",
     responses((status = 200, content_type = "text/html")))]
 pub(crate) async fn page() -> Html<&'static str> {
     Html(include_str!("openapi/page.html"))
 }
 
 /// What a problem's `type` points at, as Markdown.
-#[utoipa::path(get, path = "/problems/{code}", tag = "Operations", params(("code" = String, Path)),
+#[utoipa::path(get, path = "/problems/{code}", params(("code" = String, Path)),
     responses((status = 200, content_type = "text/markdown"), (status = 404)))]
 pub(crate) async fn problem_page(
     code: Result<Path<String>, PathRejection>,

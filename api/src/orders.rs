@@ -146,7 +146,7 @@ impl OrderChanges {
 }
 
 /// Orders an examination.
-#[utoipa::path(post, path = "/imaging/orders", tag = "Imaging orders", request_body = NewOrder,
+#[utoipa::path(post, path = "/imaging/orders", request_body = NewOrder,
     responses((status = 201, body = OrderDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
     let order = call.body::<NewOrder>()?.parse()?;
@@ -154,7 +154,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 }
 
 /// Orders, newest first by `requested_at`.
-#[utoipa::path(get, path = "/imaging/orders", tag = "Imaging orders",
+#[utoipa::path(get, path = "/imaging/orders",
     params(("patient_id" = Option<Uuid>, Query), ("encounter_id" = Option<Uuid>, Query),
         ("accession_number" = Option<String>, Query), ("status" = Option<String>, Query),
         ("priority" = Option<String>, Query), ("from_date" = Option<String>, Query),
@@ -181,7 +181,7 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
 }
 
 /// One order.
-#[utoipa::path(get, path = "/imaging/orders/{id}", tag = "Imaging orders",
+#[utoipa::path(get, path = "/imaging/orders/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = OrderDocument)))]
 pub(crate) async fn one(
@@ -207,7 +207,7 @@ fn needed(update: &Update) -> &'static [Capability] {
 }
 
 /// Moves an order on, or changes its details. Cancelling and performing are different privileges.
-#[utoipa::path(patch, path = "/imaging/orders/{id}", tag = "Imaging orders",
+#[utoipa::path(patch, path = "/imaging/orders/{id}",
     params(("id" = Uuid, Path)), request_body = OrderChanges,
     responses((status = 200, body = OrderDocument)))]
 pub(crate) async fn update(

@@ -152,7 +152,7 @@ impl ProcedureChanges {
 }
 
 /// Adds a procedure to the catalog.
-#[utoipa::path(post, path = "/imaging/procedures", tag = "Imaging orders", request_body = NewProcedure,
+#[utoipa::path(post, path = "/imaging/procedures", request_body = NewProcedure,
     responses((status = 201, body = ProcedureDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
     let procedure = call.body::<NewProcedure>()?.parse()?;
@@ -161,7 +161,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 }
 
 /// Procedures, newest first. `search` looks into code and name.
-#[utoipa::path(get, path = "/imaging/procedures", tag = "Imaging orders",
+#[utoipa::path(get, path = "/imaging/procedures",
     params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<String>, Query),
         ("search" = Option<String>, Query), ("is_active" = Option<bool>, Query),
         crate::openapi::PageParameters),
@@ -184,7 +184,7 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
 }
 
 /// One procedure.
-#[utoipa::path(get, path = "/imaging/procedures/{id}", tag = "Imaging orders",
+#[utoipa::path(get, path = "/imaging/procedures/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ProcedureDocument)))]
 pub(crate) async fn one(
@@ -197,7 +197,7 @@ pub(crate) async fn one(
 }
 
 /// Changes a procedure.
-#[utoipa::path(patch, path = "/imaging/procedures/{id}", tag = "Imaging orders",
+#[utoipa::path(patch, path = "/imaging/procedures/{id}",
     params(("id" = Uuid, Path)), request_body = ProcedureChanges,
     responses((status = 200, body = ProcedureDocument)))]
 pub(crate) async fn update(

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::chain::{self, Leaf};
+use crate::chain;
 use crate::engine::Engine;
 use crate::error::{EngineError, StoreError, Unavailable, causes};
 use crate::lifecycle::Tasks;
@@ -128,7 +128,7 @@ impl Appender {
         {
             return Err(StoreError::EventTooLarge { bytes });
         }
-        let leaves = append.events.iter().map(leaf).collect();
+        let leaves = append.events.iter().map(NewEvent::leaf).collect();
         let room = self.reserve(&append)?;
         let (reply, answer) = oneshot::channel();
         let job = Job {
@@ -153,22 +153,6 @@ impl Appender {
             .try_acquire_many_owned(bytes)
             .map_err(|_| StoreError::Unavailable(Unavailable::QueueFull))
     }
-}
-
-fn leaf(event: &NewEvent) -> chain::Digest {
-    Leaf {
-        tenant_id: event.tenant_id,
-        stream_id: event.stream_id,
-        event_id: event.event_id,
-        version: event.version,
-        schema_version: event.schema_version,
-        stream_type: event.stream_type,
-        event_type: event.event_type,
-        payload: event.payload.as_bytes(),
-        sealed: &event.sealed,
-        metadata: event.metadata.as_bytes(),
-    }
-    .digest()
 }
 
 /// What has not been sent yet; it outlives a worker that panics.

@@ -9,7 +9,7 @@ use roentgen_domain::Timestamp;
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
-use crate::chain::Digest;
+use crate::chain::{Digest, Leaf};
 
 /// An event is at most this long: payload, sealed part and metadata together, in bytes.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
@@ -66,6 +66,23 @@ impl NewEvent {
     /// Payload, sealed part and metadata together, in bytes.
     pub fn size(&self) -> usize {
         self.payload.len() + self.sealed.len() + self.metadata.len()
+    }
+
+    /// The digest of what will be stored.
+    pub fn leaf(&self) -> Digest {
+        Leaf {
+            tenant_id: self.tenant_id,
+            stream_id: self.stream_id,
+            event_id: self.event_id,
+            version: self.version,
+            schema_version: self.schema_version,
+            stream_type: self.stream_type,
+            event_type: self.event_type,
+            payload: self.payload.as_bytes(),
+            sealed: &self.sealed,
+            metadata: self.metadata.as_bytes(),
+        }
+        .digest()
     }
 }
 
@@ -152,6 +169,23 @@ impl StoredEvent {
     /// When it was recorded; the epoch where the stored number is no time at all.
     pub fn recorded_at(&self) -> Timestamp {
         Timestamp::from_millis(self.recorded_at_ms).unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// The digest of what is stored: `leaf`, where nobody altered it.
+    pub fn computed_leaf(&self) -> Digest {
+        Leaf {
+            tenant_id: self.tenant_id,
+            stream_id: self.stream_id,
+            event_id: self.event_id,
+            version: self.version,
+            schema_version: self.schema_version,
+            stream_type: &self.stream_type,
+            event_type: &self.event_type,
+            payload: self.payload.as_bytes(),
+            sealed: &self.sealed,
+            metadata: self.metadata.as_bytes(),
+        }
+        .digest()
     }
 
     /// Roughly what it weighs in memory, in bytes.

@@ -1,6 +1,6 @@
 //! Walking the chain: is the log what it was when it was written?
 
-use crate::chain::{self, Digest, GENESIS, Leaf};
+use crate::chain::{self, Digest, GENESIS};
 use crate::engine::Engine;
 use crate::error::{Damage, EngineError};
 use crate::log::{Head, LogFilter, StoredEvent};
@@ -83,19 +83,7 @@ fn follow(head: &Head, event: &StoredEvent) -> Result<Digest, (u64, &'static str
     if event.position != expected {
         return Err((expected, "an event is missing"));
     }
-    let leaf = Leaf {
-        tenant_id: event.tenant_id,
-        stream_id: event.stream_id,
-        event_id: event.event_id,
-        version: event.version,
-        schema_version: event.schema_version,
-        stream_type: &event.stream_type,
-        event_type: &event.event_type,
-        payload: event.payload.as_bytes(),
-        sealed: &event.sealed,
-        metadata: event.metadata.as_bytes(),
-    }
-    .digest();
+    let leaf = event.computed_leaf();
     if leaf != event.leaf {
         return Err((expected, "the event is not what its leaf says"));
     }

@@ -7,7 +7,6 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::{Postgres, composed};
-use crate::chain::Leaf;
 use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
@@ -197,21 +196,6 @@ pub(super) fn to(stream_id: StreamId, expected: u64, count: u64) -> Prepared {
 }
 
 pub(super) fn prepare(append: Append) -> Prepared {
-    let leaves = append.events.iter().map(|it| leaf(it).digest()).collect();
+    let leaves = append.events.iter().map(NewEvent::leaf).collect();
     Prepared { append, leaves }
-}
-
-fn leaf(event: &NewEvent) -> Leaf<'_> {
-    Leaf {
-        tenant_id: event.tenant_id,
-        stream_id: event.stream_id,
-        event_id: event.event_id,
-        version: event.version,
-        schema_version: event.schema_version,
-        stream_type: event.stream_type,
-        event_type: event.event_type,
-        payload: event.payload.as_bytes(),
-        sealed: &event.sealed,
-        metadata: event.metadata.as_bytes(),
-    }
 }

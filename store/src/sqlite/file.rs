@@ -4,7 +4,7 @@
 //! this process queue on a mutex, and only other processes' writers are waited for in SQLite.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
@@ -21,6 +21,9 @@ use crate::error::EngineError;
 const TURN: Duration = Duration::from_secs(2);
 /// How long SQLite waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
+/// `SQLITE_BUSY`, and the pause before the next try.
+const LOCKED: &str = "5";
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 /// Connections that read, a file.
 const READERS: u32 = 4;
 /// Statements kept prepared, a connection: several sizes of the same insert, for every model.
@@ -62,13 +65,30 @@ enum Writer {
 /// The writer, for as long as this lives.
 pub(super) type Writing<'a> = MappedMutexGuard<'a, SqliteConnection>;
 
+/// A connection that writes. Two that open a new file at once both turn it to WAL, and SQLite tells the second that it
+/// is locked without waiting as it does everywhere else (`sqlite3_busy_timeout` does not cover that change): so the wait
+/// is here.
+async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, EngineError> {
+    let deadline = Instant::now() + BUSY;
+    loop {
+        match options.connect().await {
+            Err(Error::Database(error))
+                if error.code().as_deref() == Some(LOCKED) && Instant::now() < deadline =>
+            {
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            connected => return connected.map_err(classify),
+        }
+    }
+}
+
 impl File {
     pub(super) async fn open(path: &Path, durability: Durability) -> Result<Self, EngineError> {
         create(path)
             .await
             .map_err(|error| classify(Error::Io(error)))?;
         let options = writer_options(path, durability);
-        let mut writer = options.connect().await.map_err(classify)?;
+        let mut writer = connect(&options).await?;
         assert_version(&mut writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -95,7 +115,7 @@ impl File {
         let mut writer = turn.map_err(|_| classify(Error::PoolTimedOut))?;
         if writer.is_unusable().await {
             *writer = Writer::Lost;
-            *writer = Writer::Open(self.options.connect().await.map_err(classify)?);
+            *writer = Writer::Open(connect(&self.options).await?);
         }
         MutexGuard::try_map(writer, Writer::connection).map_err(|_| classify(Error::PoolClosed))
     }

@@ -15,7 +15,6 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::Sqlite;
-use crate::chain::Leaf;
 use crate::clock;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -149,21 +148,7 @@ fn in_an_hour() -> i64 {
 }
 
 fn prepared(append: &Append) -> Prepared {
-    let leaves = append.events.iter().map(|it| {
-        let leaf = Leaf {
-            tenant_id: it.tenant_id,
-            stream_id: it.stream_id,
-            event_id: it.event_id,
-            version: it.version,
-            schema_version: it.schema_version,
-            stream_type: it.stream_type,
-            event_type: it.event_type,
-            payload: it.payload.as_bytes(),
-            sealed: &it.sealed,
-            metadata: it.metadata.as_bytes(),
-        };
-        leaf.digest()
-    });
+    let leaves = append.events.iter().map(NewEvent::leaf);
     Prepared {
         leaves: leaves.collect(),
         append: append.clone(),

@@ -1,7 +1,7 @@
 //! A log that somebody was at, past the program and the database's guards.
 
 use roentgen_domain::ids::StreamId;
-use roentgen_store::chain::{Digest, Leaf, hex, link};
+use roentgen_store::chain::{Digest, hex, link};
 use roentgen_store::engine::Engine;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::model::Checkpoint;
@@ -42,28 +42,12 @@ fn bytes(kind: Kind, bytes: &[u8]) -> String {
     }
 }
 
-fn leaf(event: &StoredEvent) -> Digest {
-    Leaf {
-        tenant_id: event.tenant_id,
-        stream_id: event.stream_id,
-        event_id: event.event_id,
-        version: event.version,
-        schema_version: event.schema_version,
-        stream_type: &event.stream_type,
-        event_type: &event.event_type,
-        payload: event.payload.as_bytes(),
-        sealed: &event.sealed,
-        metadata: event.metadata.as_bytes(),
-    }
-    .digest()
-}
-
 /// Writes these events over what stands at their positions, as if they followed `after`.
 fn forged(kind: Kind, after: Digest, events: &[StoredEvent]) -> String {
     let mut last = after;
     let mut sql = String::new();
     for event in events {
-        let leaf = leaf(event);
+        let leaf = event.computed_leaf();
         last = link(&last, event.position, event.recorded_at_ms, &leaf);
         sql += &format!(
             "UPDATE events SET payload = '{}', version = {}, leaf = {}, hash = {} WHERE position = {};",
