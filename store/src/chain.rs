@@ -77,14 +77,12 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 }
 
 /// Lower-case hexadecimal.
-pub fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes
         .iter()
-        .fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        .flat_map(|it| [digit(it >> 4), digit(it & 15)])
+        .collect()
 }
 
 #[cfg(test)]

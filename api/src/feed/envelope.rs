@@ -1,5 +1,6 @@
 //! One event's envelope (contract, section 5), laid together from the stored bytes.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use roentgen_domain::ids::PatientId;
@@ -23,10 +24,10 @@ pub(super) async fn write(
         false => None,
     };
     let (data, state) = match opened {
-        Some(Some(phi)) => (merged(&event.payload, &phi), "open"),
-        Some(None) => (event.payload.clone(), "erased"),
-        None if event.sealed.is_empty() => (event.payload.clone(), "open"),
-        None => (event.payload.clone(), "sealed"),
+        Some(Some(phi)) => (Cow::Owned(merged(&event.payload, &phi)), "open"),
+        Some(None) => (Cow::Borrowed(event.payload.as_str()), "erased"),
+        None if event.sealed.is_empty() => (Cow::Borrowed(event.payload.as_str()), "open"),
+        None => (Cow::Borrowed(event.payload.as_str()), "sealed"),
     };
     let written = write!(
         out,
