@@ -130,8 +130,19 @@ impl Executor {
         }
     }
 
-    /// Carries out a use case, or says why not.
+    /// Carries out a use case, or says why not. Whoever reads on this node afterwards sees what was answered.
     pub async fn execute<U: UseCase>(
+        &self,
+        request: &Request,
+        use_case: &U,
+    ) -> Result<Outcome<U::Aggregate>, CommandError> {
+        let outcome = self.carry_out(request, use_case).await?;
+        let accepted = self.store.appender.accepted();
+        accepted.answered(request.tenant_id, outcome.position);
+        Ok(outcome)
+    }
+
+    async fn carry_out<U: UseCase>(
         &self,
         request: &Request,
         use_case: &U,

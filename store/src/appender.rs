@@ -5,14 +5,13 @@
 //! batch in order. A broken connection makes the batch go out again with the same event ids until its outcome is known;
 //! a refused statement makes it go out in halves, so that only the guilty append fails.
 
+mod accepted;
 mod batch;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_domain::Timestamp;
-use roentgen_domain::ids::TenantId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +25,7 @@ use crate::log::{
     Verdict,
 };
 use crate::tail::Tail;
+pub use accepted::Accepted;
 use batch::Waiting;
 
 /// How much may wait.
@@ -41,42 +41,6 @@ pub struct Appender {
     queue: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
     accepted: Accepted,
-}
-
-/// What a tenant's reads wait for: the last position that this node wrote for it, and never less than where the log
-/// ended when the node started, so that what its predecessor acknowledged is not missed either.
-#[derive(Debug, Clone)]
-pub struct Accepted {
-    at_start: u64,
-    since: Arc<Mutex<HashMap<TenantId, u64>>>,
-}
-
-impl Accepted {
-    fn since(at_start: u64) -> Self {
-        Self {
-            at_start,
-            since: Arc::default(),
-        }
-    }
-
-    /// The position that the tenant's reads wait for.
-    pub fn position(&self, tenant: TenantId) -> u64 {
-        let positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        positions.get(&tenant).copied().unwrap_or(self.at_start)
-    }
-
-    fn note(&self, events: &[StoredEvent]) {
-        let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
-            positions.insert(event.tenant_id, event.position);
-        }
-    }
-
-    fn note_last(&self, tenant: TenantId, position: u64) {
-        let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = positions.entry(tenant).or_default();
-        *known = position.max(*known);
-    }
 }
 
 /// An append on its way.
@@ -292,7 +256,7 @@ impl Worker {
             .map(|it| it.prepared.append.events.len() as u64)
             .collect();
         let written = stored_events(&mut jobs, outcome);
-        self.accepted.note(&written);
+        self.accepted.written(&written);
         self.tail.push(written);
         let mut position = outcome.before.position;
         for ((job, verdict), count) in jobs.into_iter().zip(&outcome.verdicts).zip(counts) {
@@ -327,7 +291,7 @@ impl Worker {
 
     fn note_already_written(&self, job: &Job, position: u64) {
         if let Some(event) = job.prepared.append.events.first() {
-            self.accepted.note_last(event.tenant_id, position);
+            self.accepted.answered(event.tenant_id, position);
         }
         self.tail.saw(position);
     }

@@ -166,12 +166,15 @@ async fn is_held_to_issuer_and_audience(engine: Engine) -> Result<()> {
     ];
     let server = serve(&house.database, &arguments).await?;
     let strict = Client::new(&server.base);
-    let right = json!({ "iss": "us", "aud": "roentgen" });
-    let right = strict
-        .bearer(&signed(house.tenant, right)?)
-        .get("/imaging/orders")
-        .await?;
-    assert_eq!(right.status, 200, "{right:?}");
+    for right in [
+        json!({ "iss": "us", "aud": "roentgen" }),
+        json!({ "iss": "us", "aud": ["others", "roentgen"], "exp": 4_000_000_000.5_f64 }),
+    ] {
+        let said = right.to_string();
+        let caller = strict.bearer(&signed(house.tenant, right)?);
+        let answer = caller.get("/imaging/orders").await?;
+        assert_eq!(answer.status, 200, "{said}: {answer:?}");
+    }
     for wrong in [
         json!({}),
         json!({ "iss": "us" }),

@@ -7,13 +7,14 @@ use roentgen_tests::Engine;
 use serde_json::json;
 
 use crate::expect::{Refused, all_refused, head, problem};
-use crate::story::{House, fresh, on_both_engines};
+use crate::story::{House, fresh, on_both_engines, with};
 
 on_both_engines!(
     goes_forward_and_never_back,
     is_told_everything_that_changed,
     heeds_if_match,
     appends_nothing_where_nothing_changes,
+    is_cancelled_by_who_may_cancel_and_changed_by_who_may_perform,
 );
 
 const STATUSES: [&str; 5] = [
@@ -144,5 +145,41 @@ async fn appends_nothing_where_nothing_changes(engine: Engine) -> Result<()> {
         assert!(same.number("log-position") >= moved.number("log-position"));
     }
     assert_eq!(head(&house.client).await?, before);
+    Ok(())
+}
+
+async fn is_cancelled_by_who_may_cancel_and_changed_by_who_may_perform(
+    engine: Engine,
+) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let place = house.ordered_and("requested").await?;
+    let (clinician, technologist) = (house.caller("clinician")?, house.caller("technologist")?);
+    let before = head(&house.client).await?;
+    for beside in [
+        json!({ "metadata": { "a": 1 } }),
+        json!({ "scheduled_slot_id": fresh() }),
+        json!({ "performed_start_at": "2026-01-31T08:15:00Z" }),
+    ] {
+        let both = with(json!({ "status": "cancelled" }), beside.clone());
+        let said = both.to_string();
+        problem(
+            &clinician.patch(&place, &both).await?,
+            Code::Forbidden,
+            &said,
+        );
+        problem(
+            &technologist.patch(&place, &both).await?,
+            Code::Forbidden,
+            &said,
+        );
+        problem(
+            &clinician.patch(&place, &beside).await?,
+            Code::Forbidden,
+            &said,
+        );
+    }
+    assert_eq!(head(&house.client).await?, before);
+    let cancelled = json!({ "status": "cancelled", "cancellation_reason": "moved away" });
+    assert_eq!(clinician.patch(&place, &cancelled).await?.status, 200);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{Client, Engine, Server};
 use serde_json::{Value, json};
 
 use crate::expect::{head, problem};
@@ -15,6 +15,8 @@ on_both_engines!(
     what_one_wrote_is_read_on_the_other,
     what_one_changed_is_known_to_the_other,
     a_key_has_one_effect_on_both,
+    what_one_repeats_or_confirms_is_read_there_at_once,
+    what_was_acknowledged_is_read_after_a_kill,
 );
 
 const STEPS: [&str; 5] = [
@@ -176,4 +178,46 @@ fn status_of(event: &Value) -> Option<&'static str> {
         "ImagingOrder.Cancelled" => Some("cancelled"),
         _ => None,
     }
+}
+
+/// A node that answers for what another one wrote owes its readers the same as for its own. The leader was killed, so
+/// that nobody projects while this is asked.
+async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let (one, other) = (house.neighbour().await?, house.neighbour().await?);
+    let body = house.order();
+    house.server.kill()?;
+    let here = house.client.towards(&one.base);
+    let there = house.client.towards(&other.base);
+    let keyed = |it: &Client| it.with("idempotency-key", "k");
+
+    let created = keyed(&here).post("/imaging/orders", &body).await?;
+    let repeated = keyed(&there).post("/imaging/orders", &body).await?;
+    assert_eq!((repeated.status, &repeated.text), (201, &created.text));
+    let place = repeated.header("location");
+    let read = there.get(&place).await?;
+    assert_eq!((read.status, &read.text), (200, &created.text));
+
+    let scheduled = json!({ "status": "scheduled" });
+    let moved = here.patch(&place, &scheduled).await?;
+    let confirmed = there.patch(&place, &scheduled).await?;
+    assert_eq!((confirmed.status, &confirmed.text), (200, &moved.text));
+    let read = there.get(&place).await?;
+    assert_eq!((read.status, &read.text), (200, &moved.text));
+    Ok(())
+}
+
+/// The predecessor's lease still stands: nobody projects yet, and nothing that it acknowledged may be missed.
+async fn what_was_acknowledged_is_read_after_a_kill(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let place = house.ordered_and("requested").await?;
+    let moved = house
+        .client
+        .patch(&place, &json!({ "status": "scheduled" }))
+        .await?;
+    house.server.kill()?;
+    let server = Server::start(&house.database, &[]).await?;
+    let read = house.client.towards(&server.base).get(&place).await?;
+    assert_eq!((read.status, &read.text), (200, &moved.text));
+    Ok(())
 }

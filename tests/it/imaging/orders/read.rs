@@ -15,6 +15,7 @@ use crate::story::{House, fresh, on_both_engines};
 on_both_engines!(
     travels_in_time,
     waits_for_the_position_that_is_asked,
+    shows_no_position_past_the_logs_end,
     keeps_the_correlation_id,
 );
 
@@ -86,6 +87,16 @@ async fn travels_in_time(engine: Engine) -> Result<()> {
         .get(&format!("{procedure}?as_of={before}"))
         .await?;
     assert_eq!(then.text, house.client.get(&procedure).await?.text);
+    Ok(())
+}
+
+async fn shows_no_position_past_the_logs_end(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let created = house.ordered(json!({})).await?;
+    let place = created.header("location");
+    let read = house.client.get(&format!("{place}?as_of=99999")).await?;
+    assert_eq!((read.status, &read.text), (200, &created.text));
+    assert_eq!(read.number("log-position"), head(&house.client).await?);
     Ok(())
 }
 
