@@ -4,12 +4,13 @@ use roentgen_store::clock::now_ms;
 use roentgen_store::error::StoreError;
 use roentgen_store::log::{Append, Claim, ClaimHeld, ClaimKey};
 
-use crate::bed::{Bed, sound_log};
+use crate::bed::{Bed, sound_log, until};
 use crate::build::{held_by, key, stream, to};
 
 on_both_engines!(
     one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer,
     a_key_that_ran_out_is_free_and_a_forgotten_one_too,
+    a_node_sweeps_the_keys_that_ran_out,
 );
 
 fn claiming(key: ClaimKey, held: ClaimHeld) -> Append {
@@ -76,4 +77,22 @@ async fn a_key_that_ran_out_is_free_and_a_forgotten_one_too(bed: &Bed) {
     );
     node.append(claiming(key, held_by(stream()))).await.unwrap();
     sound_log(&*node.engine).await;
+}
+
+async fn a_node_sweeps_the_keys_that_ran_out(bed: &Bed) {
+    let one = bed.node().await;
+    let (gone, stays) = (key(), key());
+    let ran_out = ClaimHeld {
+        expires_at_ms: now_ms() - 1,
+        ..held_by(stream())
+    };
+    one.append(claiming(gone, ran_out)).await.unwrap();
+    one.append(claiming(stays, held_by(stream())))
+        .await
+        .unwrap();
+
+    let _sweeps_when_it_starts = bed.node().await;
+    let row = async || one.engine.claim(gone, 0).await.unwrap();
+    until("the key's row is gone", row, Option::is_none).await;
+    assert!(one.engine.claim(stays, 0).await.unwrap().is_some());
 }
