@@ -71,11 +71,8 @@ pub(crate) async fn events(
         "scanned-to",
         &page.scanned_to.to_string(),
     );
-    put(
-        response.headers_mut(),
-        LOG_POSITION,
-        &app.store.tail.head().borrow().to_string(),
-    );
+    let head = (*app.store.tail.head().borrow()).max(page.scanned_to);
+    put(response.headers_mut(), LOG_POSITION, &head.to_string());
     Ok(response)
 }
 

@@ -58,13 +58,7 @@ pub fn page(
         .is_active
         .map(|it| Filter::Is("is_active", Value::Bool(it)));
     ListQuery {
-        model: &MODEL,
-        tenant_id,
-        prefixes: vec![Vec::new()],
         filters: active.into_iter().collect(),
-        after,
-        from: None,
-        before: None,
-        limit,
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

@@ -105,14 +105,11 @@ pub fn page(
     limit: u32,
 ) -> ListQuery<'static> {
     ListQuery {
-        model: &MODEL,
-        tenant_id,
         prefixes: prefixes(tenant_id, filters),
         filters: residual(filters),
-        after,
         from: filters.to.map(sort_key::not_later_than),
         before: filters.from.map(sort_key::not_earlier_than),
-        limit,
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }
 

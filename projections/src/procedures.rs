@@ -105,13 +105,7 @@ pub fn page(
         .as_ref()
         .map(|it| Filter::Contains("search", it.to_lowercase()));
     ListQuery {
-        model: &MODEL,
-        tenant_id,
-        prefixes: vec![Vec::new()],
         filters: equal.chain(search).collect(),
-        after,
-        from: None,
-        before: None,
-        limit,
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

@@ -5,26 +5,24 @@
 //! what was sealed under a destroyed key reads as erased, also when the patient has a new key by now. Patient keys are
 //! stored wrapped by the master key.
 
+mod keyring;
+mod parts;
+
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lru::LruCache;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::lifecycle::Tasks;
 use crate::log::{NewPatientKey, WrappedKey};
+pub use keyring::{CACHED_FOR, Keyring, WritingKey};
+pub use parts::SealedParts;
 
 /// Why a sealed part cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,15 +93,11 @@ impl MasterKey {
         &self.1
     }
 
-    fn wrap(&self, patient: (TenantId, PatientId), key_id: Uuid, key: &[u8]) -> Vec<u8> {
+    fn wrap(&self, patient: Patient, key_id: Uuid, key: &[u8]) -> Vec<u8> {
         encrypt(&self.0, key, &wrapping_context(patient, key_id))
     }
 
-    fn unwrap(
-        &self,
-        patient: (TenantId, PatientId),
-        stored: &WrappedKey,
-    ) -> Result<PatientKey, KeyError> {
+    fn unwrap(&self, patient: Patient, stored: &WrappedKey) -> Result<PatientKey, KeyError> {
         let context = wrapping_context(patient, stored.key_id);
         let bytes = decrypt(&self.0, &stored.wrapped, &context).ok_or(KeyError::Damaged)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Damaged)?;
@@ -115,7 +109,7 @@ impl MasterKey {
     }
 }
 
-fn wrapping_context((tenant, patient): (TenantId, PatientId), key_id: Uuid) -> [u8; 48] {
+fn wrapping_context((tenant, patient): Patient, key_id: Uuid) -> [u8; 48] {
     concat([
         *tenant.as_uuid().as_bytes(),
         *patient.as_uuid().as_bytes(),
@@ -178,11 +172,7 @@ impl fmt::Debug for PatientKey {
 const FORM: u8 = 1;
 
 impl PatientKey {
-    fn fresh(
-        master: &MasterKey,
-        patient: (TenantId, PatientId),
-        key_id: Uuid,
-    ) -> (Self, NewPatientKey) {
+    fn fresh(master: &MasterKey, patient: Patient, key_id: Uuid) -> (Self, NewPatientKey) {
         let key = Key::<Aes256Gcm>::generate();
         let wrapped = WrappedKey {
             key_id,
@@ -238,214 +228,12 @@ fn sealing_context(stream_id: StreamId, version: u64) -> [u8; 24] {
     context
 }
 
-/// The sealed parts of a stream's events, as a read-model row carries them: for each event that has one its version
-/// (be64), its length (be32) and its bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SealedParts(Vec<u8>);
-
-impl SealedParts {
-    /// As stored.
-    pub const fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// For storage.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
-    }
-
-    /// Whether no event had a sealed part.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Adds one event's part; an empty one is none.
-    pub fn push(&mut self, version: u64, sealed: &[u8]) {
-        let Ok(length) = u32::try_from(sealed.len()) else {
-            return;
-        };
-        if length > 0 {
-            self.0.extend_from_slice(&version.to_be_bytes());
-            self.0.extend_from_slice(&length.to_be_bytes());
-            self.0.extend_from_slice(sealed);
-        }
-    }
-
-    /// Opens all parts and lays their members over one another, the latest on top; `None` where one of them cannot be
-    /// opened because its key is destroyed.
-    pub fn open(
-        &self,
-        stream_id: StreamId,
-        key: Option<&PatientKey>,
-    ) -> Result<Option<Map<String, Value>>, SealError> {
-        let Some(key) = key else { return Ok(None) };
-        let mut members = Map::new();
-        let mut rest = self.0.as_slice();
-        while !rest.is_empty() {
-            let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
-            rest = after;
-            let Some(plain) = key.open(sealed, stream_id, version)? else {
-                return Ok(None);
-            };
-            let part: Map<String, Value> =
-                serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
-            members.extend(part);
-        }
-        Ok(Some(members))
-    }
-}
-
-fn split_part(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
-    let (version, rest) = bytes.split_first_chunk::<8>()?;
-    let (length, rest) = rest.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (sealed, rest) = rest.split_at_checked(length)?;
-    Some((u64::from_be_bytes(*version), sealed, rest))
-}
-
-/// How long a cached key, or PHI that it opened, may outlive its row: an erasure reaches this node within twice as long.
-pub const CACHED_FOR: Duration = Duration::from_secs(5);
-const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
-const WAITING_LOOKUPS: usize = 4096;
-const LOOKUPS_AT_ONCE: usize = 256;
-
 type Patient = (TenantId, PatientId);
-type Answer = Result<Option<PatientKey>, KeyError>;
-type Lookup = (Patient, oneshot::Sender<Answer>);
-
-/// Patient keys, looked up in batches and cached.
-#[derive(Debug, Clone)]
-pub struct Keyring {
-    master: MasterKey,
-    cache: Arc<Mutex<LruCache<Patient, (PatientKey, Instant)>>>,
-    lookups: mpsc::Sender<Lookup>,
-}
-
-/// The key to seal under, and what the append must carry where it is a new one.
-#[derive(Debug, Clone)]
-pub struct WritingKey {
-    /// The key.
-    pub key: PatientKey,
-    /// Its row, where the patient had none.
-    pub new: Option<NewPatientKey>,
-}
-
-impl Keyring {
-    /// A keyring over this database. Refuses a master key other than the one it was first opened with.
-    pub async fn open(
-        engine: Arc<dyn Engine>,
-        master: MasterKey,
-        tasks: &Tasks,
-    ) -> Result<Self, KeyError> {
-        let known = engine
-            .master_key_fingerprint(master.fingerprint())
-            .await
-            .map_err(Arc::new)?;
-        if known != master.fingerprint() {
-            return Err(KeyError::OtherMasterKey);
-        }
-        let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
-        let cache = Arc::new(Mutex::new(LruCache::new(CACHED_KEYS)));
-        tasks.spawn(
-            "key look-ups",
-            look_up(engine, master.clone(), waiting, tasks.token()),
-        );
-        Ok(Self {
-            master,
-            cache,
-            lookups,
-        })
-    }
-
-    /// A patient's key, where there is one.
-    pub async fn key(&self, tenant: TenantId, patient: PatientId) -> Answer {
-        if let Some(key) = self.cached((tenant, patient)) {
-            return Ok(Some(key));
-        }
-        let (reply, answer) = oneshot::channel();
-        let asked = self.lookups.send(((tenant, patient), reply)).await;
-        asked.map_err(|_| KeyError::Closing)?;
-        let found = answer.await.map_err(|_| KeyError::Closing)??;
-        if let Some(key) = &found {
-            self.learn(tenant, patient, key.clone());
-        }
-        Ok(found)
-    }
-
-    /// The key to seal a patient's PHI under: theirs, or a new one.
-    pub async fn writing_key(
-        &self,
-        tenant: TenantId,
-        patient: PatientId,
-    ) -> Result<WritingKey, KeyError> {
-        if let Some(key) = self.key(tenant, patient).await? {
-            return Ok(WritingKey { key, new: None });
-        }
-        let key_id = crate::clock::fresh_id();
-        let (key, new) = PatientKey::fresh(&self.master, (tenant, patient), key_id);
-        Ok(WritingKey {
-            key,
-            new: Some(new),
-        })
-    }
-
-    /// Remembers a key whose row is known to be there.
-    pub fn learn(&self, tenant: TenantId, patient: PatientId, key: PatientKey) {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.put((tenant, patient), (key, Instant::now()));
-    }
-
-    fn cached(&self, patient: Patient) -> Option<PatientKey> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        match cache.get(&patient) {
-            Some((key, since)) if since.elapsed() < CACHED_FOR => Some(key.clone()),
-            Some(_) => {
-                cache.pop(&patient);
-                None
-            }
-            None => None,
-        }
-    }
-}
-
-/// Answers look-ups, all that wait in one query.
-async fn look_up(
-    engine: Arc<dyn Engine>,
-    master: MasterKey,
-    mut waiting: mpsc::Receiver<Lookup>,
-    stop: tokio_util::sync::CancellationToken,
-) {
-    let mut batch = Vec::with_capacity(LOOKUPS_AT_ONCE);
-    loop {
-        let some = tokio::select! {
-            some = waiting.recv_many(&mut batch, LOOKUPS_AT_ONCE) => some,
-            () = stop.cancelled() => 0,
-        };
-        if some == 0 {
-            return;
-        }
-        let patients: Vec<Patient> = batch.iter().map(|(patient, _)| *patient).collect();
-        match engine.patient_keys(&patients).await {
-            Ok(found) => {
-                for ((patient, reply), stored) in batch.drain(..).zip(found) {
-                    let key = stored.map(|it| master.unwrap(patient, &it)).transpose();
-                    let _ = reply.send(key);
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for (_, reply) in batch.drain(..) {
-                    let _ = reply.send(Err(Arc::clone(&error).into()));
-                }
-            }
-        }
-        batch.clear();
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn patient() -> Patient {
         (Uuid::from_u128(1).into(), Uuid::from_u128(2).into())

@@ -171,6 +171,22 @@ pub struct ListQuery<'a> {
     pub limit: u32,
 }
 
+impl<'a> ListQuery<'a> {
+    /// A page of all that the tenant has, to be narrowed.
+    pub fn all(model: &'a Model, tenant_id: TenantId, after: Option<Vec<u8>>, limit: u32) -> Self {
+        Self {
+            model,
+            tenant_id,
+            prefixes: vec![Vec::new()],
+            filters: Vec::new(),
+            after,
+            from: None,
+            before: None,
+            limit,
+        }
+    }
+}
+
 /// One condition on a filter column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {

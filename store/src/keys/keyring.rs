@@ -1,0 +1,153 @@
+//! Patient keys, looked up in batches and cached.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use roentgen_domain::ids::{PatientId, TenantId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{KeyError, MasterKey, Patient, PatientKey};
+use crate::engine::Engine;
+use crate::lifecycle::Tasks;
+use crate::log::NewPatientKey;
+
+/// How long a cached key, or PHI that it opened, may outlive its row: an erasure reaches this node within twice as long.
+pub const CACHED_FOR: Duration = Duration::from_secs(5);
+const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
+const WAITING_LOOKUPS: usize = 4096;
+const LOOKUPS_AT_ONCE: usize = 256;
+
+type Answer = Result<Option<PatientKey>, KeyError>;
+type Lookup = (Patient, oneshot::Sender<Answer>);
+
+/// Patient keys, looked up in batches and cached.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    master: MasterKey,
+    cache: Arc<Mutex<LruCache<Patient, (PatientKey, Instant)>>>,
+    lookups: mpsc::Sender<Lookup>,
+}
+
+/// The key to seal under, and what the append must carry where it is a new one.
+#[derive(Debug, Clone)]
+pub struct WritingKey {
+    /// The key.
+    pub key: PatientKey,
+    /// Its row, where the patient had none.
+    pub new: Option<NewPatientKey>,
+}
+
+impl Keyring {
+    /// A keyring over this database. Refuses a master key other than the one it was first opened with.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        master: MasterKey,
+        tasks: &Tasks,
+    ) -> Result<Self, KeyError> {
+        let known = engine
+            .master_key_fingerprint(master.fingerprint())
+            .await
+            .map_err(Arc::new)?;
+        if known != master.fingerprint() {
+            return Err(KeyError::OtherMasterKey);
+        }
+        let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
+        let cache = Arc::new(Mutex::new(LruCache::new(CACHED_KEYS)));
+        tasks.spawn(
+            "key look-ups",
+            look_up(engine, master.clone(), waiting, tasks.token()),
+        );
+        Ok(Self {
+            master,
+            cache,
+            lookups,
+        })
+    }
+
+    /// A patient's key, where there is one.
+    pub async fn key(&self, tenant: TenantId, patient: PatientId) -> Answer {
+        if let Some(key) = self.cached((tenant, patient)) {
+            return Ok(Some(key));
+        }
+        let (reply, answer) = oneshot::channel();
+        let asked = self.lookups.send(((tenant, patient), reply)).await;
+        asked.map_err(|_| KeyError::Closing)?;
+        let found = answer.await.map_err(|_| KeyError::Closing)??;
+        if let Some(key) = &found {
+            self.learn(tenant, patient, key.clone());
+        }
+        Ok(found)
+    }
+
+    /// The key to seal a patient's PHI under: theirs, or a new one.
+    pub async fn writing_key(
+        &self,
+        tenant: TenantId,
+        patient: PatientId,
+    ) -> Result<WritingKey, KeyError> {
+        if let Some(key) = self.key(tenant, patient).await? {
+            return Ok(WritingKey { key, new: None });
+        }
+        let key_id = crate::clock::fresh_id();
+        let (key, new) = PatientKey::fresh(&self.master, (tenant, patient), key_id);
+        Ok(WritingKey {
+            key,
+            new: Some(new),
+        })
+    }
+
+    /// Remembers a key whose row is known to be there.
+    pub fn learn(&self, tenant: TenantId, patient: PatientId, key: PatientKey) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.put((tenant, patient), (key, Instant::now()));
+    }
+
+    fn cached(&self, patient: Patient) -> Option<PatientKey> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        match cache.get(&patient) {
+            Some((key, since)) if since.elapsed() < CACHED_FOR => Some(key.clone()),
+            Some(_) => {
+                cache.pop(&patient);
+                None
+            }
+            None => None,
+        }
+    }
+}
+
+/// Answers look-ups, all that wait in one query.
+async fn look_up(
+    engine: Arc<dyn Engine>,
+    master: MasterKey,
+    mut waiting: mpsc::Receiver<Lookup>,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    let mut batch = Vec::with_capacity(LOOKUPS_AT_ONCE);
+    loop {
+        let some = tokio::select! {
+            some = waiting.recv_many(&mut batch, LOOKUPS_AT_ONCE) => some,
+            () = stop.cancelled() => 0,
+        };
+        if some == 0 {
+            return;
+        }
+        let patients: Vec<Patient> = batch.iter().map(|(patient, _)| *patient).collect();
+        match engine.patient_keys(&patients).await {
+            Ok(found) => {
+                for ((patient, reply), stored) in batch.drain(..).zip(found) {
+                    let key = stored.map(|it| master.unwrap(patient, &it)).transpose();
+                    let _ = reply.send(key);
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for (_, reply) in batch.drain(..) {
+                    let _ = reply.send(Err(Arc::clone(&error).into()));
+                }
+            }
+        }
+        batch.clear();
+    }
+}

@@ -1,0 +1,71 @@
+//! What a read-model row carries of a stream's sealed PHI.
+
+use roentgen_domain::ids::StreamId;
+use serde_json::{Map, Value};
+
+use super::{PatientKey, SealError};
+
+/// The sealed parts of a stream's events, as a read-model row carries them: for each event that has one its version
+/// (be64), its length (be32) and its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealedParts(Vec<u8>);
+
+impl SealedParts {
+    /// As stored.
+    pub const fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// For storage.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// Whether no event had a sealed part.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one event's part; an empty one is none.
+    pub fn push(&mut self, version: u64, sealed: &[u8]) {
+        let Ok(length) = u32::try_from(sealed.len()) else {
+            return;
+        };
+        if length > 0 {
+            self.0.extend_from_slice(&version.to_be_bytes());
+            self.0.extend_from_slice(&length.to_be_bytes());
+            self.0.extend_from_slice(sealed);
+        }
+    }
+
+    /// Opens all parts and lays their members over one another, the latest on top; `None` where one of them cannot be
+    /// opened because its key is destroyed.
+    pub fn open(
+        &self,
+        stream_id: StreamId,
+        key: Option<&PatientKey>,
+    ) -> Result<Option<Map<String, Value>>, SealError> {
+        let Some(key) = key else { return Ok(None) };
+        let mut members = Map::new();
+        let mut rest = self.0.as_slice();
+        while !rest.is_empty() {
+            let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
+            rest = after;
+            let Some(plain) = key.open(sealed, stream_id, version)? else {
+                return Ok(None);
+            };
+            let part: Map<String, Value> =
+                serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
+            members.extend(part);
+        }
+        Ok(Some(members))
+    }
+}
+
+fn split_part(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
+    let (version, rest) = bytes.split_first_chunk::<8>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (sealed, rest) = rest.split_at_checked(length)?;
+    Some((u64::from_be_bytes(*version), sealed, rest))
+}
