@@ -47,6 +47,12 @@ codes! {
     ModalityCode(NotAModalityCode): 2..=16, b"_", "must be 2 to 16 of A-Z, 0-9 and _";
     /// A procedure: `CT_BRAIN_WO_CONTRAST`.
     ProcedureCode(NotAProcedureCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    /// A PACS endpoint: `MAIN_PACS`.
+    PacsEndpointCode(NotAPacsEndpointCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    /// A report template: `CT_HEAD_STANDARD`.
+    TemplateCode(NotATemplateCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    /// An AI model: `ICH_TRIAGE_V2`.
+    AiModelCode(NotAnAiModelCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
 }
 
 #[cfg(test)]

@@ -54,6 +54,44 @@ impl fmt::Display for AccessionNumber {
     }
 }
 
+/// Unique Identifier (PS3.5, section 9.1): at most 64 characters, components of digits separated by dots, no
+/// component with a leading zero unless it is 0.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Uid(String);
+
+/// The text is no DICOM UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be a DICOM UID: at most 64 characters, numbers without leading zeros separated by dots"
+)]
+pub struct NotAUid;
+
+impl Uid {
+    /// Refuses what is no UID. Trailing NULs and spaces, the padding of some files, are refused too.
+    pub fn parse(text: &str) -> Result<Self, NotAUid> {
+        let component = |it: &str| {
+            let digits = !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit());
+            digits && (it.len() == 1 || !it.starts_with('0'))
+        };
+        if text.len() > 64 || !text.split('.').all(component) {
+            return Err(NotAUid);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The UID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +109,23 @@ mod tests {
                 Err(NotAnAccessionNumber),
                 "{bad:?}"
             );
+        }
+    }
+
+    #[test]
+    fn takes_uids_as_the_standard_writes_them() {
+        for good in [
+            "1.2.840.10008.1.2",
+            "0.0",
+            "2.25.329800735698586629295641978511506172918",
+        ] {
+            assert_eq!(Uid::parse(good).unwrap().as_str(), good);
+        }
+        let long = format!("1.{}", "2".repeat(63));
+        for bad in [
+            "", ".", "1..2", "1.2.", "1.02", "1.a", "1.2 ", "1.2\0", &long,
+        ] {
+            assert_eq!(Uid::parse(bad), Err(NotAUid), "{bad:?}");
         }
     }
 

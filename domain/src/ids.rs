@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-use crate::codes::{ModalityCode, ProcedureCode};
-use crate::dicom::AccessionNumber;
+use crate::codes::{AiModelCode, ModalityCode, PacsEndpointCode, ProcedureCode, TemplateCode};
+use crate::dicom::{AccessionNumber, Uid};
 
 macro_rules! typed_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
@@ -71,6 +71,36 @@ typed_ids! {
     ModalityId,
     /// A [procedure](crate::procedure) of the catalog.
     ProcedureId,
+    /// A PACS endpoint of the catalog.
+    PacsEndpointId,
+    /// An imaging study (FHIR ImagingStudy).
+    StudyId,
+    /// A series of a study.
+    SeriesId,
+    /// An instance of a series.
+    InstanceId,
+    /// The stream of looks at a study's images.
+    StudyAccessId,
+    /// A reading profile of the catalog.
+    ReadingProfileId,
+    /// A study's place on the radiologists' worklist.
+    WorklistItemId,
+    /// The cases that a radiologist holds.
+    CaseloadId,
+    /// A report template of the catalog.
+    TemplateId,
+    /// A radiology report (FHIR DiagnosticReport).
+    ReportId,
+    /// An addendum to a report.
+    AddendumId,
+    /// A critical result told to somebody (FHIR Communication).
+    CommunicationId,
+    /// An AI model of the catalog.
+    AiModelId,
+    /// One run of a model over a study (FHIR Task).
+    AiTaskId,
+    /// A result of such a run.
+    AiOutputId,
 }
 
 macro_rules! stream_ids {
@@ -89,7 +119,21 @@ macro_rules! stream_ids {
     )+};
 }
 
-stream_ids!(OrderId, ModalityId, ProcedureId);
+stream_ids!(
+    OrderId,
+    ModalityId,
+    ProcedureId,
+    PacsEndpointId,
+    StudyId,
+    StudyAccessId,
+    ReadingProfileId,
+    WorklistItemId,
+    CaseloadId,
+    TemplateId,
+    ReportId,
+    AiModelId,
+    AiTaskId,
+);
 
 impl OrderId {
     /// v5(tenant, accession number): a study finds its order without a search.
@@ -112,6 +156,94 @@ impl ProcedureId {
     }
 }
 
+impl PacsEndpointId {
+    /// v5(tenant, kind, code).
+    pub fn of(tenant: TenantId, code: &PacsEndpointCode) -> Self {
+        Self(catalog_id(tenant, "PACSEndpoint", code.as_str()))
+    }
+}
+
+impl TemplateId {
+    /// v5(tenant, kind, code).
+    pub fn of(tenant: TenantId, code: &TemplateCode) -> Self {
+        Self(catalog_id(tenant, "RadiologyReportTemplate", code.as_str()))
+    }
+}
+
+impl AiModelId {
+    /// v5(tenant, kind, code).
+    pub fn of(tenant: TenantId, code: &AiModelCode) -> Self {
+        Self(catalog_id(tenant, "ImagingAIModel", code.as_str()))
+    }
+}
+
+impl ReadingProfileId {
+    /// v5(tenant, kind, practitioner): one profile a radiologist.
+    pub fn of(tenant: TenantId, practitioner: PractitionerId) -> Self {
+        let practitioner = practitioner.to_string();
+        Self(catalog_id(tenant, "RadiologyReadingProfile", &practitioner))
+    }
+}
+
+impl CaseloadId {
+    /// v5(tenant, kind, practitioner): one caseload a radiologist.
+    pub fn of(tenant: TenantId, practitioner: PractitionerId) -> Self {
+        let practitioner = practitioner.to_string();
+        Self(catalog_id(tenant, "RadiologistCaseload", &practitioner))
+    }
+}
+
+impl StudyId {
+    /// v5(tenant, kind, Study Instance UID). A UID is longer than an accession number may be, or else could be one: the
+    /// kind keeps a study's id from an order's.
+    pub fn of(tenant: TenantId, uid: &Uid) -> Self {
+        Self(catalog_id(tenant, "ImagingStudy", uid.as_str()))
+    }
+}
+
+impl SeriesId {
+    /// v5(study, Series Instance UID).
+    pub fn of(study: StudyId, uid: &Uid) -> Self {
+        Self(Uuid::new_v5(&study.0, uid.as_str().as_bytes()))
+    }
+}
+
+impl InstanceId {
+    /// v5(series, SOP Instance UID).
+    pub fn of(series: SeriesId, uid: &Uid) -> Self {
+        Self(Uuid::new_v5(&series.0, uid.as_str().as_bytes()))
+    }
+}
+
+impl StudyAccessId {
+    /// v5(study, "access"): a look does not change the study.
+    pub fn of(study: StudyId) -> Self {
+        Self(Uuid::new_v5(&study.0, b"access"))
+    }
+}
+
+impl WorklistItemId {
+    /// v5(study, "worklist"): one item a study.
+    pub fn of(study: StudyId) -> Self {
+        Self(Uuid::new_v5(&study.0, b"worklist"))
+    }
+}
+
+impl ReportId {
+    /// v5(study, "report"): one report a study.
+    pub fn of(study: StudyId) -> Self {
+        Self(Uuid::new_v5(&study.0, b"report"))
+    }
+}
+
+impl AiTaskId {
+    /// v5(study, model, type, attempt), attempts counted from 1.
+    pub fn of(study: StudyId, model: AiModelId, task_type: &str, attempt: u32) -> Self {
+        let meaning = format!("{model}:{task_type}:{attempt}");
+        Self(Uuid::new_v5(&study.0, meaning.as_bytes()))
+    }
+}
+
 /// The kind's name is longer than any accession number, so that no code can collide with an order's id.
 fn catalog_id(tenant: TenantId, kind: &str, code: &str) -> Uuid {
     Uuid::new_v5(&tenant.0, format!("{kind}:{code}").as_bytes())
@@ -122,6 +254,15 @@ mod tests {
     use super::*;
 
     const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+    /// Of a study, a series of the same UID, its item, its report, its accesses, its first triage task.
+    const GOLDEN: [&str; 6] = [
+        "b54591c0-82d0-5735-ade4-8bb6d7525c75",
+        "1fcf4731-ce92-54df-a377-3a35263a75d1",
+        "1e109b11-5b0e-5e87-ad16-c8a8edfe538d",
+        "972f59cd-4221-5c8b-adca-e14322a67bf7",
+        "0ef9aa8a-bf80-5685-b5f6-84fcefa34fab",
+        "b995028b-8c55-52d8-a95d-6d871ae265e2",
+    ];
 
     #[test]
     fn ids_by_meaning_are_stable_forever() {
@@ -134,6 +275,31 @@ mod tests {
         assert_eq!(
             ModalityId::of(TENANT, &code),
             ModalityId::of(TENANT, &ModalityCode::parse("CT").unwrap())
+        );
+    }
+
+    #[test]
+    fn a_studys_own_ids_are_stable_and_apart() {
+        let uid = Uid::parse("1.2.840.113619.2.55.3").unwrap();
+        let study = StudyId::of(TENANT, &uid);
+        let accession = AccessionNumber::parse("1.2.3").unwrap();
+        let short = Uid::parse("1.2.3").unwrap();
+        assert_ne!(
+            StudyId::of(TENANT, &short).as_uuid(),
+            OrderId::of(TENANT, &accession).as_uuid()
+        );
+        let ids = [
+            study.as_uuid(),
+            SeriesId::of(study, &uid).as_uuid(),
+            WorklistItemId::of(study).as_uuid(),
+            ReportId::of(study).as_uuid(),
+            StudyAccessId::of(study).as_uuid(),
+            AiTaskId::of(study, AiModelId(Uuid::nil()), "triage", 1).as_uuid(),
+        ];
+        assert_eq!(
+            ids.map(|it| it.to_string()),
+            GOLDEN.map(str::to_owned),
+            "an id derived from its meaning never changes"
         );
     }
 

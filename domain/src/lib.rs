@@ -16,6 +16,7 @@ pub mod named;
 pub mod order;
 pub mod phi;
 pub mod procedure;
+pub mod score;
 pub mod text;
 pub mod time;
 
