@@ -73,6 +73,8 @@ typed_ids! {
     ProcedureId,
     /// A PACS endpoint of the catalog.
     PacsEndpointId,
+    /// A secret of the catalog (a password, a token), which lies sealed beside the log and never in it.
+    SecretId,
     /// An imaging study (FHIR ImagingStudy).
     StudyId,
     /// A series of a study.

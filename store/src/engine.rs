@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::error::EngineError;
@@ -12,6 +12,7 @@ use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::secrets::SealedSecret;
 
 /// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
 #[async_trait]
@@ -71,6 +72,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// The fingerprint of the master key that this database was first opened with; `candidate` becomes it where there
     /// was none.
     async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
+
+    /// Keeps a sealed secret under a fresh id.
+    async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError>;
+
+    /// A tenant's secret, sealed, where there is one.
+    async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError>;
 
     // ---- read models ---------------------------------------------------------------------------------------------
 

@@ -47,6 +47,9 @@ pub enum KeyError {
     /// A wrapped key does not open under the master key.
     #[error("a patient's key is damaged")]
     Damaged,
+    /// A secret does not open under the master key, its tenant and its id.
+    #[error("a secret is damaged")]
+    DamagedSecret,
     /// The look-up was given up on.
     #[error("the key look-up is closing")]
     Closing,
@@ -55,9 +58,13 @@ pub enum KeyError {
     Engine(#[from] Arc<EngineError>),
 }
 
-/// The key that wraps patient keys: 32 bytes.
+/// The key that wraps patient keys and seals secrets, and from which the viewer's key is derived: 32 bytes.
 #[derive(Clone)]
-pub struct MasterKey(Arc<Aes256Gcm>, [u8; 16]);
+pub struct MasterKey {
+    cipher: Arc<Aes256Gcm>,
+    fingerprint: [u8; 16],
+    viewer: [u8; 32],
+}
 
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,15 +79,17 @@ impl MasterKey {
             .decode(text.trim())
             .map_err(|_| KeyError::MasterKeyForm)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::MasterKeyForm)?;
-        let fingerprint = Sha256::new()
-            .chain_update(b"roentgen.master.1")
-            .chain_update(bytes);
-        let mut short = [0; 16];
-        short.copy_from_slice(fingerprint.finalize().get(..16).unwrap_or_default());
-        Ok(Self(
-            Arc::new(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))),
-            short,
-        ))
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(
+            derived(b"roentgen.master.1", bytes)
+                .get(..16)
+                .unwrap_or(&[0; 16]),
+        );
+        Ok(Self {
+            cipher: Arc::new(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))),
+            fingerprint,
+            viewer: derived(b"roentgen.viewer.1", bytes),
+        })
     }
 
     /// A new one, base64.
@@ -90,16 +99,31 @@ impl MasterKey {
 
     /// Tells two master keys apart without telling the key.
     pub const fn fingerprint(&self) -> &[u8] {
-        &self.1
+        &self.fingerprint
+    }
+
+    /// The key that signs viewer tokens: derived, so that nodes that share a database agree on it.
+    pub const fn viewer_key(&self) -> &[u8; 32] {
+        &self.viewer
+    }
+
+    /// Seals a secret for the place `context` stands for.
+    pub(crate) fn seal_secret(&self, secret: &[u8], context: &[u8; 32]) -> Vec<u8> {
+        encrypt(&self.cipher, secret, context)
+    }
+
+    /// The secret, where this key sealed it for this place.
+    pub(crate) fn open_secret(&self, sealed: &[u8], context: &[u8; 32]) -> Option<Vec<u8>> {
+        decrypt(&self.cipher, sealed, context)
     }
 
     fn wrap(&self, patient: Patient, key_id: Uuid, key: &[u8]) -> Vec<u8> {
-        encrypt(&self.0, key, &wrapping_context(patient, key_id))
+        encrypt(&self.cipher, key, &wrapping_context(patient, key_id))
     }
 
     fn unwrap(&self, patient: Patient, stored: &WrappedKey) -> Result<PatientKey, KeyError> {
         let context = wrapping_context(patient, stored.key_id);
-        let bytes = decrypt(&self.0, &stored.wrapped, &context).ok_or(KeyError::Damaged)?;
+        let bytes = decrypt(&self.cipher, &stored.wrapped, &context).ok_or(KeyError::Damaged)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Damaged)?;
         let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
         Ok(PatientKey {
@@ -107,6 +131,11 @@ impl MasterKey {
             cipher: Arc::new(cipher),
         })
     }
+}
+
+fn derived(purpose: &[u8], master: [u8; 32]) -> [u8; 32] {
+    let digest = Sha256::new().chain_update(purpose).chain_update(master);
+    digest.finalize().into()
 }
 
 fn wrapping_context((tenant, patient): Patient, key_id: Uuid) -> [u8; 48] {

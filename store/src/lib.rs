@@ -1,7 +1,8 @@
 //! The log and everything at rest: the only crate that knows SQL.
 //!
 //! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
-//! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the [`codec`] between domain
+//! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
+//! [`secrets`], the [`codec`] between domain
 //! events and stored ones, read-model tables ([`model`]), the [`projector`] group, leader [`lease`]s, and the adapter
 //! that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
@@ -22,6 +23,7 @@ pub mod model;
 pub mod open;
 pub mod postgres;
 pub mod projector;
+pub mod secrets;
 mod sql;
 pub mod sqlite;
 pub mod streams;

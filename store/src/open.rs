@@ -13,6 +13,7 @@ use crate::error::{EngineError, causes};
 use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::Tasks;
 use crate::postgres::Postgres;
+use crate::secrets::Secrets;
 use crate::sqlite::Sqlite;
 use crate::tail::Tail;
 
@@ -108,6 +109,8 @@ pub struct Store {
     pub tail: Arc<Tail>,
     /// Patients' keys.
     pub keyring: Keyring,
+    /// The catalog's secrets.
+    pub secrets: Secrets,
 }
 
 impl Store {
@@ -117,6 +120,7 @@ impl Store {
         master: MasterKey,
         tasks: &Tasks,
     ) -> Result<Self, KeyError> {
+        let secrets = Secrets::over(Arc::clone(&engine), master.clone());
         let keyring = Keyring::open(Arc::clone(&engine), master, tasks).await?;
         let tail = Arc::new(Tail::default());
         let head = engine.head().await.map_err(Arc::new)?;
@@ -128,6 +132,7 @@ impl Store {
             appender,
             tail,
             keyring,
+            secrets,
         })
     }
 }

@@ -13,6 +13,7 @@ mod log;
 mod models;
 mod partitions;
 mod project;
+mod secrets;
 #[cfg(test)]
 mod testing;
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
@@ -34,6 +35,7 @@ use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
 
 use append::Appending;
@@ -203,6 +205,14 @@ impl Engine for Postgres {
 
     async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
         self.fingerprint(candidate).await
+    }
+
+    async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
+        self.keep_secret(secret).await
+    }
+
+    async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError> {
+        self.secret_of(tenant, id).await
     }
 
     async fn create_model(&self, model: &Model) -> Result<(), EngineError> {

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
@@ -33,6 +33,7 @@ use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::secrets::SealedSecret;
 
 pub use failure::TooOld;
 use file::{Durability, File};
@@ -138,6 +139,14 @@ impl Engine for Sqlite {
 
     async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
         keys::fingerprint(&self.keys, candidate).await
+    }
+
+    async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
+        keys::put_secret(&self.keys, secret).await
+    }
+
+    async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError> {
+        keys::secret(&self.keys, tenant, id).await
     }
 
     async fn create_model(&self, model: &Model) -> Result<(), EngineError> {

@@ -76,7 +76,10 @@ impl From<StoreError> for Problem {
             StoreError::Keys(KeyError::Closing) => unavailable(Unavailable::Closing),
             StoreError::Unreadable { .. }
             | StoreError::Keys(
-                KeyError::OtherMasterKey | KeyError::MasterKeyForm | KeyError::Damaged,
+                KeyError::OtherMasterKey
+                | KeyError::MasterKeyForm
+                | KeyError::Damaged
+                | KeyError::DamagedSecret,
             ) => Self::internal(&error),
         }
     }

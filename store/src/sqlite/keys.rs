@@ -1,6 +1,6 @@
-//! Patients' keys, and the fingerprint of the master key that wraps them.
+//! Patients' keys, sealed secrets, and the fingerprint of the master key that wraps both.
 
-use roentgen_domain::ids::{PatientId, TenantId};
+use roentgen_domain::ids::{PatientId, SecretId, TenantId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use crate::chain::hex;
 use crate::clock;
 use crate::error::{Damage, EngineError};
 use crate::log::{Batch, NewPatientKey, WrappedKey};
+use crate::secrets::SealedSecret;
 
 /// A patient's first key stays.
 const PATIENT_KEYS: Insert<'static> = Insert {
@@ -132,4 +133,32 @@ pub(super) async fn fingerprint(keys: &File, candidate: &[u8]) -> Result<Vec<u8>
         .map_err(classify)?;
     commit(transaction).await?;
     Fields::of(&row).get("value")
+}
+
+pub(super) async fn put_secret(keys: &File, secret: &SealedSecret) -> Result<(), EngineError> {
+    let mut writing = keys.write().await?;
+    sqlx::query("INSERT INTO secrets (tenant, id, sealed, created_at) VALUES (?1, ?2, ?3, ?4)")
+        .bind(secret.tenant_id.as_uuid())
+        .bind(secret.id.as_uuid())
+        .bind(secret.sealed.as_slice())
+        .bind(clock::now_ms())
+        .execute(&mut *writing)
+        .await
+        .map(drop)
+        .map_err(classify)
+}
+
+pub(super) async fn secret(
+    keys: &File,
+    tenant: TenantId,
+    id: SecretId,
+) -> Result<Option<Vec<u8>>, EngineError> {
+    let mut reading = keys.read().await?;
+    let row = sqlx::query("SELECT sealed FROM secrets WHERE tenant = ?1 AND id = ?2")
+        .bind(tenant.as_uuid())
+        .bind(id.as_uuid())
+        .fetch_optional(&mut *reading)
+        .await
+        .map_err(classify)?;
+    row.map(|it| Fields::of(&it).get("sealed")).transpose()
 }

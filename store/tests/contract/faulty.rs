@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::{
@@ -15,6 +15,7 @@ use roentgen_store::log::{
     StoredEvent, WrappedKey,
 };
 use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -208,6 +209,14 @@ impl Engine for Faulty {
 
     async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
         self.inner.master_key_fingerprint(candidate).await
+    }
+
+    async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
+        self.inner.put_secret(secret).await
+    }
+
+    async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError> {
+        self.inner.secret(tenant, id).await
     }
 
     async fn create_model(&self, model: &Model) -> Result<(), EngineError> {

@@ -53,6 +53,7 @@ mod projecting;
 mod property;
 mod races;
 mod restored;
+mod secrets;
 mod stopped;
 mod tampered;
 mod whole;

@@ -102,6 +102,8 @@ async fn the_server_may_not_change_the_log() {
         "DELETE FROM streams",
         "UPDATE patient_keys SET wrapped = ''",
         "DELETE FROM patient_keys",
+        "UPDATE secrets SET sealed = ''",
+        "DELETE FROM secrets",
         "UPDATE meta SET value = ''",
         "INSERT INTO log_partitions VALUES (0, 1)",
         "CREATE TABLE public.mine ()",

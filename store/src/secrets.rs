@@ -1,0 +1,116 @@
+//! The catalog's secrets: passwords and tokens of PACS endpoints and AI models.
+//!
+//! A secret never enters the log, a read model or an answer. It lies in a table of its own, sealed with AES-256-GCM
+//! under the master key, with its tenant and id as associated data; events and states carry the id alone. It is put
+//! before the append that names it, and stays where that append is refused: nobody can tell whose it would have been.
+
+use std::fmt;
+use std::sync::Arc;
+
+use roentgen_domain::ids::{SecretId, TenantId};
+
+use crate::clock;
+use crate::engine::Engine;
+use crate::error::StoreError;
+use crate::keys::{KeyError, MasterKey};
+
+/// A secret in the open. Never prints itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// Marks bytes as secret.
+    pub const fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for whoever has to show them to the other side.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A secret's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Its id, random.
+    pub id: SecretId,
+    /// Nonce (12 bytes), ciphertext, tag (16 bytes).
+    pub sealed: Vec<u8>,
+}
+
+/// Puts secrets away and gets them back.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    engine: Arc<dyn Engine>,
+    master: MasterKey,
+}
+
+impl Secrets {
+    /// Over this database, under this key.
+    pub fn over(engine: Arc<dyn Engine>, master: MasterKey) -> Self {
+        Self { engine, master }
+    }
+
+    /// Seals the secret and keeps it under a fresh id. Durable when this returns.
+    pub async fn put(
+        &self,
+        tenant: TenantId,
+        secret: &SecretBytes,
+    ) -> Result<SecretId, StoreError> {
+        let id = SecretId::from(clock::fresh_id());
+        let sealed = self.master.seal_secret(&secret.0, &place(tenant, id));
+        let row = SealedSecret {
+            tenant_id: tenant,
+            id,
+            sealed,
+        };
+        self.engine.put_secret(&row).await?;
+        Ok(id)
+    }
+
+    /// A tenant's secret, where there is one.
+    ///
+    /// # Errors
+    /// [`KeyError::DamagedSecret`] where it does not open: its bytes, its place or the master key is another.
+    pub async fn get(
+        &self,
+        tenant: TenantId,
+        id: SecretId,
+    ) -> Result<Option<SecretBytes>, StoreError> {
+        let Some(sealed) = self.engine.secret(tenant, id).await? else {
+            return Ok(None);
+        };
+        let opened = self.master.open_secret(&sealed, &place(tenant, id));
+        let bytes = opened.ok_or(KeyError::DamagedSecret)?;
+        Ok(Some(SecretBytes(bytes)))
+    }
+}
+
+/// Tenant, then id.
+fn place(tenant: TenantId, id: SecretId) -> [u8; 32] {
+    let mut place = [0; 32];
+    let (first, second) = place.split_at_mut(16);
+    first.copy_from_slice(tenant.as_uuid().as_bytes());
+    second.copy_from_slice(id.as_uuid().as_bytes());
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints_itself() {
+        let secret = SecretBytes::new(b"hunter2".to_vec());
+        assert_eq!(format!("{secret:?}"), "[secret]");
+    }
+}
