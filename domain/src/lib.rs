@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod aggregate;
+pub mod caseload;
 pub mod codes;
 pub mod dicom;
 pub mod envelope;
@@ -16,9 +17,11 @@ pub mod named;
 pub mod order;
 pub mod phi;
 pub mod procedure;
+pub mod reading_profile;
 pub mod score;
 pub mod text;
 pub mod time;
+pub mod worklist_item;
 
 #[cfg(test)]
 mod given;

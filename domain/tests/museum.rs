@@ -13,9 +13,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use roentgen_domain::aggregate::{Aggregate, DomainEvent};
+use roentgen_domain::caseload::Caseload;
 use roentgen_domain::modality::Modality;
 use roentgen_domain::order::Order;
 use roentgen_domain::procedure::Procedure;
+use roentgen_domain::reading_profile::ReadingProfile;
+use roentgen_domain::worklist_item::WorklistItem;
 use serde_json::Value;
 
 fn museum() -> PathBuf {
@@ -80,7 +83,15 @@ fn visit<A: Aggregate>() -> Vec<String> {
 
 #[test]
 fn every_shape_ever_shipped_still_loads() {
-    let mut visited = [visit::<Modality>(), visit::<Procedure>(), visit::<Order>()].concat();
+    let mut visited = [
+        visit::<Modality>(),
+        visit::<Procedure>(),
+        visit::<Order>(),
+        visit::<ReadingProfile>(),
+        visit::<WorklistItem>(),
+        visit::<Caseload>(),
+    ]
+    .concat();
     let mut exhibited = names(&museum());
     visited.sort_unstable();
     exhibited.sort_unstable();

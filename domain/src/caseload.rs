@@ -1,0 +1,266 @@
+//! `RadiologistCaseload`: the cases that a radiologist holds. It is appended to together with the worklist item that is
+//! claimed or let go, so that the limit of cases is a version check on one stream and holds over any number of nodes.
+//!
+//! ```text
+//! (none) --Take--> {item} <--Take/Free--> {items...}
+//! ```
+//!
+//! Its events carry the open set as it is then: the last one is the state.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::ids::{PatientId, PractitionerId, WorklistItemId};
+use crate::phi::Phi;
+use crate::reading_profile::CaseLimit;
+use crate::{domain_events, facts_without_phi};
+
+/// A radiologist's open cases as they are now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caseload {
+    /// Whose they are.
+    pub radiologist_id: PractitionerId,
+    /// The items held, in the order they were taken.
+    pub open_cases: Vec<WorklistItemId>,
+}
+
+/// What may be asked of a caseload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Takes an item, if there is room for it.
+    Take {
+        /// Who takes it.
+        radiologist_id: PractitionerId,
+        /// Which.
+        item: WorklistItemId,
+        /// How many may be open.
+        limit: CaseLimit,
+    },
+    /// Lets an item go.
+    Free {
+        /// Which.
+        item: WorklistItemId,
+    },
+}
+
+domain_events! {
+    /// What may happen to a caseload.
+    pub enum Event {
+        /// A case was taken.
+        CaseTaken(CaseTaken) = "RadiologistCaseload.CaseTaken" v 1,
+        /// A case was let go.
+        CaseFreed(CaseFreed) = "RadiologistCaseload.CaseFreed" v 1,
+    }
+}
+
+/// `RadiologistCaseload.CaseTaken`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseTaken {
+    /// Who took it.
+    pub radiologist_id: PractitionerId,
+    /// Which.
+    pub worklist_item_id: WorklistItemId,
+    /// All that are open now.
+    pub open_cases: Vec<WorklistItemId>,
+}
+
+/// `RadiologistCaseload.CaseFreed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseFreed {
+    /// Who held it.
+    pub radiologist_id: PractitionerId,
+    /// Which.
+    pub worklist_item_id: WorklistItemId,
+    /// All that are open still.
+    pub open_cases: Vec<WorklistItemId>,
+}
+
+facts_without_phi!(CaseTaken, CaseFreed);
+
+/// Why a caseload refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no room.
+    #[error("the radiologist holds {open} of at most {limit} cases already")]
+    LimitReached {
+        /// How many are open.
+        open: usize,
+        /// How many may be.
+        limit: usize,
+    },
+}
+
+impl Aggregate for Caseload {
+    const STREAM_TYPE: &'static str = "RadiologistCaseload";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        _context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match command {
+            Command::Take {
+                radiologist_id,
+                item,
+                limit,
+            } => take(state, radiologist_id, item, limit),
+            Command::Free { item } => Ok(state.and_then(|it| free(it, item)).into_iter().collect()),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        match (state, event) {
+            (_, Event::CaseTaken(it)) => Ok(Self {
+                radiologist_id: it.radiologist_id,
+                open_cases: it.open_cases,
+            }),
+            (Some(_), Event::CaseFreed(it)) => Ok(Self {
+                radiologist_id: it.radiologist_id,
+                open_cases: it.open_cases,
+            }),
+            (None, Event::CaseFreed(_)) => Err(Misplaced {
+                event: "RadiologistCaseload.CaseFreed",
+            }),
+        }
+    }
+
+    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+fn take(
+    state: Option<&Caseload>,
+    radiologist_id: PractitionerId,
+    item: WorklistItemId,
+    limit: CaseLimit,
+) -> Result<Vec<Event>, Error> {
+    let mut open_cases = state.map(|it| it.open_cases.clone()).unwrap_or_default();
+    if open_cases.contains(&item) {
+        return Ok(Vec::new());
+    }
+    let (open, limit) = (open_cases.len(), limit.cases());
+    if open >= limit {
+        return Err(Error::LimitReached { open, limit });
+    }
+    open_cases.push(item);
+    Ok(vec![Event::CaseTaken(CaseTaken {
+        radiologist_id,
+        worklist_item_id: item,
+        open_cases,
+    })])
+}
+
+fn free(caseload: &Caseload, item: WorklistItemId) -> Option<Event> {
+    let mut open_cases = caseload.open_cases.clone();
+    open_cases.retain(|it| *it != item);
+    if open_cases.len() == caseload.open_cases.len() {
+        return None;
+    }
+    Some(Event::CaseFreed(CaseFreed {
+        radiologist_id: caseload.radiologist_id,
+        worklist_item_id: item,
+        open_cases,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::given;
+    use uuid::Uuid;
+
+    fn radiologist() -> PractitionerId {
+        Uuid::from_u128(21).into()
+    }
+
+    fn items(numbers: &[u128]) -> Vec<WorklistItemId> {
+        numbers
+            .iter()
+            .map(|it| Uuid::from_u128(*it).into())
+            .collect()
+    }
+
+    fn take(item: u128, limit: i64) -> Command {
+        Command::Take {
+            radiologist_id: radiologist(),
+            item: Uuid::from_u128(item).into(),
+            limit: CaseLimit::parse(limit).unwrap(),
+        }
+    }
+
+    fn free(item: u128) -> Command {
+        let item = Uuid::from_u128(item).into();
+        Command::Free { item }
+    }
+
+    fn taken(item: u128, open: &[u128]) -> Event {
+        Event::CaseTaken(CaseTaken {
+            radiologist_id: radiologist(),
+            worklist_item_id: Uuid::from_u128(item).into(),
+            open_cases: items(open),
+        })
+    }
+
+    fn freed(item: u128, open: &[u128]) -> Event {
+        Event::CaseFreed(CaseFreed {
+            radiologist_id: radiologist(),
+            worklist_item_id: Uuid::from_u128(item).into(),
+            open_cases: items(open),
+        })
+    }
+
+    #[test]
+    fn takes_cases_up_to_the_limit() {
+        given::<Caseload>([])
+            .when(take(1, 2))
+            .then([taken(1, &[1])]);
+        given::<Caseload>([taken(1, &[1])])
+            .when(take(2, 2))
+            .then([taken(2, &[1, 2])]);
+        given::<Caseload>([taken(1, &[1]), taken(2, &[1, 2])])
+            .when(take(3, 2))
+            .refused(Error::LimitReached { open: 2, limit: 2 });
+    }
+
+    #[test]
+    fn takes_a_case_once_also_at_the_limit() {
+        given::<Caseload>([taken(1, &[1])])
+            .when(take(1, 1))
+            .then([]);
+    }
+
+    #[test]
+    fn frees_what_it_holds_and_nothing_else() {
+        given::<Caseload>([]).when(free(1)).then([]);
+        given::<Caseload>([taken(1, &[1])]).when(free(2)).then([]);
+        given::<Caseload>([taken(1, &[1]), taken(2, &[1, 2])])
+            .when(free(1))
+            .then([freed(1, &[2])]);
+        given::<Caseload>([taken(1, &[1]), freed(1, &[])])
+            .when(free(1))
+            .then([]);
+    }
+
+    #[test]
+    fn a_limit_that_was_lowered_refuses_until_enough_are_freed() {
+        given::<Caseload>([taken(1, &[1]), taken(2, &[1, 2])])
+            .when(take(3, 1))
+            .refused(Error::LimitReached { open: 2, limit: 1 });
+    }
+
+    #[test]
+    fn its_last_event_is_its_state() {
+        let whole = given::<Caseload>([taken(1, &[1]), taken(2, &[1, 2]), freed(1, &[2])]).state();
+        let last = given::<Caseload>([taken(2, &[2])]).state();
+        assert_eq!(whole, last);
+    }
+}

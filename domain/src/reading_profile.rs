@@ -1,0 +1,384 @@
+//! `RadiologyReadingProfile`: what a radiologist reads, where, and how many cases at once. Its id is derived from the
+//! practitioner's, so each has one at the most.
+//!
+//! ```text
+//! (none) --Create--> active <--Update--> inactive
+//! ```
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::ModalityCode;
+use crate::ids::{PatientId, PractitionerId, ReadingProfileId};
+use crate::phi::Phi;
+use crate::text::Text;
+use crate::{domain_events, facts_without_phi};
+
+/// A reading profile as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReadingProfile {
+    /// Whose it is; never changes: the id is derived from it.
+    pub practitioner_id: PractitionerId,
+    /// The modalities that may be claimed; all, where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_modalities: Option<Vec<ModalityCode>>,
+    /// The body parts that may be claimed, in any case; all, where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_body_parts: Option<Vec<Text>>,
+    /// How many cases may be open at once.
+    pub max_concurrent_cases: CaseLimit,
+    /// Where the radiologist reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading_locations: Option<Vec<Text>>,
+    /// Whether the radiologist may claim at all.
+    pub is_active: bool,
+}
+
+/// How many cases a radiologist may hold at once: 1 to 100, 5 where nobody says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CaseLimit(u8);
+
+/// The number is no limit of cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 100 cases")]
+pub struct NotACaseLimit;
+
+impl CaseLimit {
+    /// Refuses zero, negative numbers and more than a hundred.
+    pub fn parse(cases: i64) -> Result<Self, NotACaseLimit> {
+        match u8::try_from(cases) {
+            Ok(cases @ 1..=100) => Ok(Self(cases)),
+            Ok(_) | Err(_) => Err(NotACaseLimit),
+        }
+    }
+
+    /// The limit as a number of cases.
+    pub fn cases(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl Default for CaseLimit {
+    fn default() -> Self {
+        Self(5)
+    }
+}
+
+/// What may be asked of a reading profile.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Adds it to the catalog.
+    Create(Box<ReadingProfile>),
+    /// Changes what is given.
+    Update(Box<Changes>),
+}
+
+/// Members to change; what is `None` stays. The practitioner never changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Other modalities; `Some(None)` is all.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "told"
+    )]
+    pub allowed_modalities: Option<Option<Vec<ModalityCode>>>,
+    /// Other body parts; `Some(None)` is all.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "told"
+    )]
+    pub allowed_body_parts: Option<Option<Vec<Text>>>,
+    /// Another limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_cases: Option<CaseLimit>,
+    /// Other places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading_locations: Option<Vec<Text>>,
+    /// Taken out of use, or put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+}
+
+/// A member that is there, `null` included: `null` takes a restriction away, absence leaves it.
+pub fn told<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+domain_events! {
+    /// What may happen to a reading profile.
+    pub enum Event {
+        /// It was added to the catalog.
+        Created(Created) = "RadiologyReadingProfile.Created" v 1,
+        /// Some of it changed.
+        Updated(Updated) = "RadiologyReadingProfile.Updated" v 1,
+    }
+}
+
+/// `RadiologyReadingProfile.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub reading_profile_id: ReadingProfileId,
+    /// All of it.
+    #[serde(flatten)]
+    pub profile: ReadingProfile,
+}
+
+/// `RadiologyReadingProfile.Updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub reading_profile_id: ReadingProfileId,
+    /// What changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+facts_without_phi!(Created, Updated);
+
+/// Why a reading profile refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The practitioner has one.
+    #[error("the practitioner has a reading profile already")]
+    AlreadyExists,
+    /// There is none.
+    #[error("there is no such reading profile")]
+    NotFound,
+    /// Nothing may be claimed.
+    #[error("the radiologist's reading profile is not active")]
+    NotActive,
+    /// The item's modality is not among the allowed ones.
+    #[error("the radiologist's reading profile does not allow this modality")]
+    ModalityNotAllowed,
+    /// The item's body part is not among the allowed ones.
+    #[error("the radiologist's reading profile does not allow this body part")]
+    BodyPartNotAllowed,
+}
+
+impl Aggregate for ReadingProfile {
+    const STREAM_TYPE: &'static str = "RadiologyReadingProfile";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (None, Command::Create(profile)) => Ok(vec![create(*profile, context)]),
+            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
+            (Some(profile), Command::Update(changes)) => Ok(update(profile, *changes, context)),
+            (None, Command::Update(_)) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        match (state, event) {
+            (None, Event::Created(created)) => Ok(created.profile),
+            (Some(profile), Event::Updated(updated)) => Ok(profile.with(updated.changes)),
+            (Some(_), Event::Created(_)) => Err(Misplaced {
+                event: "RadiologyReadingProfile.Created",
+            }),
+            (None, Event::Updated(_)) => Err(Misplaced {
+                event: "RadiologyReadingProfile.Updated",
+            }),
+        }
+    }
+
+    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+fn create(profile: ReadingProfile, context: &Context) -> Event {
+    Event::Created(Created {
+        reading_profile_id: ReadingProfileId::of(context.tenant_id, profile.practitioner_id),
+        profile,
+    })
+}
+
+fn update(profile: &ReadingProfile, changes: Changes, context: &Context) -> Vec<Event> {
+    if profile.clone().with(changes.clone()) == *profile {
+        return Vec::new();
+    }
+    vec![Event::Updated(Updated {
+        reading_profile_id: ReadingProfileId::of(context.tenant_id, profile.practitioner_id),
+        changes,
+    })]
+}
+
+impl ReadingProfile {
+    /// Whether a case of this modality and body part may be claimed; what a case does not state is allowed.
+    pub fn admits(&self, modality: &ModalityCode, body_part: Option<&Text>) -> Result<(), Error> {
+        if !self.is_active {
+            return Err(Error::NotActive);
+        }
+        let modalities = self.allowed_modalities.as_ref();
+        if modalities.is_some_and(|allowed| !allowed.contains(modality)) {
+            return Err(Error::ModalityNotAllowed);
+        }
+        let (Some(allowed), Some(body_part)) = (&self.allowed_body_parts, body_part) else {
+            return Ok(());
+        };
+        let body_part = body_part.as_str().to_uppercase();
+        let named = |it: &Text| it.as_str().to_uppercase() == body_part;
+        match allowed.iter().any(named) {
+            true => Ok(()),
+            false => Err(Error::BodyPartNotAllowed),
+        }
+    }
+
+    fn with(self, changes: Changes) -> Self {
+        Self {
+            practitioner_id: self.practitioner_id,
+            allowed_modalities: changes
+                .allowed_modalities
+                .unwrap_or(self.allowed_modalities),
+            allowed_body_parts: changes
+                .allowed_body_parts
+                .unwrap_or(self.allowed_body_parts),
+            max_concurrent_cases: changes
+                .max_concurrent_cases
+                .unwrap_or(self.max_concurrent_cases),
+            reading_locations: changes.reading_locations.or(self.reading_locations),
+            is_active: changes.is_active.unwrap_or(self.is_active),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{context, given};
+    use uuid::Uuid;
+
+    fn text(text: &str) -> Text {
+        Text::parse(text).unwrap()
+    }
+
+    fn ct() -> ModalityCode {
+        ModalityCode::parse("CT").unwrap()
+    }
+
+    fn of_heads() -> ReadingProfile {
+        ReadingProfile {
+            practitioner_id: Uuid::from_u128(21).into(),
+            allowed_modalities: Some(vec![ct()]),
+            allowed_body_parts: Some(vec![text("Head")]),
+            max_concurrent_cases: CaseLimit::default(),
+            reading_locations: None,
+            is_active: true,
+        }
+    }
+
+    fn created() -> Event {
+        create(of_heads(), &context())
+    }
+
+    fn updated(changes: Changes) -> Event {
+        Event::Updated(Updated {
+            reading_profile_id: ReadingProfileId::of(
+                context().tenant_id,
+                of_heads().practitioner_id,
+            ),
+            changes,
+        })
+    }
+
+    fn retired() -> Changes {
+        Changes {
+            is_active: Some(false),
+            ..Changes::default()
+        }
+    }
+
+    #[test]
+    fn is_created_once_a_practitioner() {
+        given::<ReadingProfile>([])
+            .when(Command::Create(Box::new(of_heads())))
+            .then([created()]);
+        given::<ReadingProfile>([created()])
+            .when(Command::Create(Box::new(of_heads())))
+            .refused(Error::AlreadyExists);
+    }
+
+    #[test]
+    fn is_updated_where_it_exists_and_something_changes() {
+        given::<ReadingProfile>([])
+            .when(Command::Update(Box::new(retired())))
+            .refused(Error::NotFound);
+        given::<ReadingProfile>([created()])
+            .when(Command::Update(Box::new(retired())))
+            .then([updated(retired())]);
+        given::<ReadingProfile>([created(), updated(retired())])
+            .when(Command::Update(Box::new(retired())))
+            .then([]);
+    }
+
+    #[test]
+    fn a_restriction_is_taken_away_by_null_and_left_by_silence() {
+        let silent: Changes = serde_json::from_str("{}").unwrap();
+        assert_eq!(silent, Changes::default());
+        let lifted: Changes = serde_json::from_str(r#"{"allowed_modalities": null}"#).unwrap();
+        assert_eq!(lifted.allowed_modalities, Some(None));
+        let profile = given::<ReadingProfile>([created(), updated(lifted)]).state();
+        assert_eq!(profile.allowed_modalities, None);
+        assert_eq!(profile.allowed_body_parts, of_heads().allowed_body_parts);
+    }
+
+    #[test]
+    fn admits_what_is_allowed_in_any_case_and_what_the_case_does_not_state() {
+        let profile = of_heads();
+        let (head, chest) = (text("HEAD"), text("CHEST"));
+        let mr = ModalityCode::parse("MR").unwrap();
+        assert_eq!(profile.admits(&ct(), Some(&head)), Ok(()));
+        assert_eq!(profile.admits(&ct(), None), Ok(()));
+        assert_eq!(
+            profile.admits(&ct(), Some(&chest)),
+            Err(Error::BodyPartNotAllowed)
+        );
+        assert_eq!(
+            profile.admits(&mr, Some(&head)),
+            Err(Error::ModalityNotAllowed)
+        );
+    }
+
+    #[test]
+    fn admits_everything_where_nothing_is_restricted_and_nothing_where_inactive() {
+        let free = ReadingProfile {
+            allowed_modalities: None,
+            allowed_body_parts: None,
+            ..of_heads()
+        };
+        let retired = ReadingProfile {
+            is_active: false,
+            ..free.clone()
+        };
+        assert_eq!(free.admits(&ct(), Some(&text("CHEST"))), Ok(()));
+        assert_eq!(retired.admits(&ct(), None), Err(Error::NotActive));
+    }
+
+    #[test]
+    fn limits_are_one_to_a_hundred_cases() {
+        for bad in [i64::MIN, -1, 0, 101, i64::MAX] {
+            assert_eq!(CaseLimit::parse(bad), Err(NotACaseLimit), "{bad}");
+        }
+        assert_eq!(CaseLimit::parse(100).unwrap().cases(), 100);
+        assert_eq!(CaseLimit::default().cases(), 5);
+    }
+}

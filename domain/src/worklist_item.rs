@@ -1,0 +1,371 @@
+//! `RadiologyWorklistItem`: a study's place on the radiologists' worklist. There is one item a study: its id is derived
+//! from the study's.
+//!
+//! ```text
+//! (none) --Create--> pending --Claim--> claimed --> in_progress --> completed
+//!                     ^   ^                |  ^--------'|              |
+//!                     |   +---- Release ---+------------+              |
+//!                     |   +---- late images ---------------------------+
+//!                  Create
+//!                     |
+//!                 cancelled <---- pending, claimed, in_progress
+//! ```
+//!
+//! A cancelled item may be created again. What AI models contributed is kept through all of this, each model's part by
+//! itself, and never changes the clinician's priority.
+
+mod decide;
+mod events;
+mod triage;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use events::{Claimed, Created, CreatedPhi, Event, ReleaseReason, Released, Updated};
+pub use triage::{AiContribution, Flags, Triage};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::ModalityCode;
+use crate::dicom::AccessionNumber;
+use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
+use crate::named;
+use crate::order::Priority;
+use crate::phi::{Patient, Phi};
+use crate::score::Score;
+use crate::text::Text;
+use crate::time::Timestamp;
+
+/// An item as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorklistItem {
+    /// Whose images are to be read.
+    pub patient_id: PatientId,
+    /// What is to be read.
+    #[serde(flatten)]
+    pub case: Case,
+    /// How soon: the clinician's word.
+    pub priority: Priority,
+    /// How far it is, and who holds it.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// When it was created, claimed, or last worked on by its holder.
+    pub last_activity_at: Timestamp,
+    /// What AI models say of it.
+    #[serde(flatten)]
+    pub triage: Triage,
+    /// What a person should know before it is read.
+    pub attention: Vec<Attention>,
+    /// `None` where it is sealed, erased, or not known.
+    #[serde(skip)]
+    pub phi: Option<CreatedPhi>,
+}
+
+/// What is to be read, as the study says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// The order that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imaging_order_id: Option<OrderId>,
+    /// DICOM Modality (0008,0060).
+    pub modality_code: ModalityCode,
+    /// DICOM Body Part Examined (0018,0015), or the house's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// DICOM Accession Number (0008,0050).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accession_number: Option<AccessionNumber>,
+    /// DICOM Study Description (0008,1030).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+}
+
+/// How far an item is, with the radiologist it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Progress {
+    /// Waits for somebody to claim it.
+    Pending,
+    /// Held, and not begun.
+    Claimed(Holding),
+    /// Held, and being read.
+    InProgress(Holding),
+    /// Read.
+    Completed {
+        /// Who held it then; nobody, where the report was signed before anybody claimed it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        assigned_radiologist_id: Option<PractitionerId>,
+        /// Since when.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        claimed_at: Option<Timestamp>,
+    },
+    /// Not to be read.
+    Cancelled,
+}
+
+/// Who holds an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// The radiologist.
+    pub assigned_radiologist_id: PractitionerId,
+    /// Since when.
+    pub claimed_at: Timestamp,
+}
+
+/// The name of a [`Progress`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Waits.
+    Pending,
+    /// Held.
+    Claimed,
+    /// Being read.
+    InProgress,
+    /// Read.
+    Completed,
+    /// Not to be read.
+    Cancelled,
+}
+
+/// What a person should know before an item is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// Images came after it was completed.
+    LateImages,
+    /// The order was cancelled, but there are images.
+    OrderCancelled,
+    /// Study and order are not the same patient's.
+    LinkConflict,
+}
+
+/// A status that an update may ask for; a claim is a command of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Back to the others, also where somebody holds it.
+    Pending,
+    /// Reading begins.
+    InProgress,
+    /// Reading is done.
+    Completed,
+    /// Not to be read.
+    Cancelled,
+}
+
+named! {
+    Status: Pending = "pending", Claimed = "claimed", InProgress = "in_progress",
+        Completed = "completed", Cancelled = "cancelled";
+    Attention: LateImages = "late_images", OrderCancelled = "order_cancelled",
+        LinkConflict = "link_conflict";
+    Step: Pending = "pending", InProgress = "in_progress", Completed = "completed",
+        Cancelled = "cancelled";
+}
+
+/// On whose authority something is asked that is the holder's to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// One's own: the holder has to be this radiologist.
+    Own(PractitionerId),
+    /// An administrator's: whoever holds it.
+    Any,
+}
+
+/// What may be asked of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Puts a study on the worklist, or puts it there again.
+    Create(Box<NewItem>),
+    /// Claims it for a radiologist. Profile and limit are checked beside it.
+    Claim(Claim),
+    /// Gives it back.
+    Release(Authority),
+    /// A person's or another system's changes.
+    Update(Box<Update>),
+    /// The study was linked to an order, whose priority counts where it is higher.
+    AttachOrder {
+        /// The order.
+        order_id: OrderId,
+        /// How soon the order wants it.
+        priority: Priority,
+    },
+    /// An AI model's word; a later one of the same model takes its place.
+    Contribute(AiContribution),
+    /// Something a person should know; late images open a completed item again.
+    Attend(Attention),
+    /// A report was begun.
+    Begin,
+    /// The report was signed: from whatever open state.
+    Complete,
+    /// The report was cancelled.
+    BackToClaimed,
+    /// Releases a claim that was idle, if it is still that claim.
+    ReleaseIdle {
+        /// Who was idle.
+        radiologist_id: PractitionerId,
+        /// Which of that radiologist's claims.
+        claimed_at: Timestamp,
+    },
+}
+
+/// A new item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewItem {
+    /// Whose images are to be read.
+    pub patient_id: PatientId,
+    /// What is to be read.
+    pub case: Case,
+    /// How soon.
+    pub priority: Priority,
+    /// What is known of it already.
+    pub attention: Vec<Attention>,
+    /// Who the patient is, where study or order say so.
+    pub patient: Option<Patient>,
+}
+
+/// Who is to hold an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The radiologist.
+    pub radiologist_id: PractitionerId,
+    /// Who assigned it (the token's subject), where it was not the radiologist.
+    pub assigned_by: Option<String>,
+}
+
+/// A change to an item; what is `None` stays. Where a release and a claim come together, the release is first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    /// Where it is to be.
+    pub status: Option<Step>,
+    /// On whose authority the holder's steps are asked.
+    pub authority: Authority,
+    /// How soon.
+    pub priority: Option<Priority>,
+    /// Who is to hold it.
+    pub assign: Option<Claim>,
+    /// A score of no model's.
+    pub ai_triage_score: Option<Score>,
+    /// Flags of no model's.
+    pub ai_triage_flags: Option<Vec<Text>>,
+}
+
+/// Why an item refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The study has one, which is open or completed.
+    #[error("the study's worklist item exists already and is {status}")]
+    AlreadyExists {
+        /// What it is.
+        status: Status,
+    },
+    /// There is none.
+    #[error("there is no such worklist item")]
+    NotFound,
+    /// Only a pending item is claimed.
+    #[error("a worklist item that is {status} cannot be claimed")]
+    NotPending {
+        /// What it is.
+        status: Status,
+    },
+    /// Only who holds an item works on it.
+    #[error("the worklist item is held by another radiologist")]
+    HeldByOther,
+    /// A pending item is worked on by nobody.
+    #[error("the worklist item is pending: it has to be claimed first")]
+    NotHeld,
+    /// Completed or cancelled.
+    #[error("the worklist item is {status}")]
+    Closed {
+        /// What it is.
+        status: Status,
+    },
+}
+
+impl Aggregate for WorklistItem {
+    const STREAM_TYPE: &'static str = "RadiologyWorklistItem";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        if let Command::Create(new) = command {
+            return decide::create(state, *new, context);
+        }
+        decide::on(state.ok_or(Error::NotFound)?, command, context)
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        events::evolve(state, event)
+    }
+
+    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+        match serde_json::to_value(self.phi.as_ref()?) {
+            Ok(Value::Object(members)) => Some(Phi::new(members)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        Some(self.patient_id)
+    }
+}
+
+impl WorklistItem {
+    /// The item's id.
+    pub fn id(&self) -> WorklistItemId {
+        WorklistItemId::of(self.case.imaging_study_id)
+    }
+
+    /// How far it is.
+    pub fn status(&self) -> Status {
+        self.progress.status()
+    }
+
+    /// Who holds it now; nobody, once it is completed.
+    pub fn holding(&self) -> Option<Holding> {
+        match self.progress {
+            Progress::Claimed(holding) | Progress::InProgress(holding) => Some(holding),
+            Progress::Pending | Progress::Completed { .. } | Progress::Cancelled => None,
+        }
+    }
+
+    /// The radiologist who holds it now.
+    pub fn holder(&self) -> Option<PractitionerId> {
+        self.holding().map(|it| it.assigned_radiologist_id)
+    }
+}
+
+impl Progress {
+    /// Its name.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Pending => Status::Pending,
+            Self::Claimed(_) => Status::Claimed,
+            Self::InProgress(_) => Status::InProgress,
+            Self::Completed { .. } => Status::Completed,
+            Self::Cancelled => Status::Cancelled,
+        }
+    }
+}
+
+impl Status {
+    /// The states in which somebody has still to read it.
+    pub const OPEN: [Self; 3] = [Self::Pending, Self::Claimed, Self::InProgress];
+
+    /// Whether it is one of them.
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Pending | Self::Claimed | Self::InProgress => true,
+            Self::Completed | Self::Cancelled => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

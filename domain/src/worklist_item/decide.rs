@@ -1,0 +1,344 @@
+//! What a worklist item does when asked.
+
+use super::{
+    AiContribution, Attention, Authority, Claim, Claimed, Command, Created, CreatedPhi, Error,
+    Event, Holding, NewItem, Priority, Progress, ReleaseReason, Released, Status, Step, Update,
+    Updated, WorklistItem,
+};
+use crate::aggregate::{Aggregate, Context};
+use crate::ids::{OrderId, PractitionerId, WorklistItemId};
+use crate::time::Timestamp;
+
+pub(super) fn create(
+    state: Option<&WorklistItem>,
+    new: NewItem,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    match state.map(WorklistItem::status) {
+        None | Some(Status::Cancelled) => {}
+        Some(
+            status @ (Status::Pending | Status::Claimed | Status::InProgress | Status::Completed),
+        ) => return Err(Error::AlreadyExists { status }),
+    }
+    Ok(vec![Event::Created(Box::new(Created {
+        worklist_item_id: WorklistItemId::of(new.case.imaging_study_id),
+        patient_id: new.patient_id,
+        case: new.case,
+        priority: new.priority,
+        status: Status::Pending,
+        last_activity_at: context.now,
+        attention: new.attention,
+        phi: new.patient.map(|patient| CreatedPhi { patient }),
+    }))])
+}
+
+/// Everything but creation.
+pub(super) fn on(
+    item: &WorklistItem,
+    command: Command,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    match command {
+        Command::Create(new) => create(Some(item), *new, context),
+        Command::Claim(by) => claim(item, by, context.now),
+        Command::Release(authority) => release(item, authority, context),
+        Command::Update(asked) => update(item, &asked, context),
+        Command::AttachOrder { order_id, priority } => Ok(attach_order(item, order_id, priority)),
+        Command::Contribute(part) => Ok(contribute(item, part)),
+        Command::Attend(attention) => Ok(attend(item, attention)),
+        Command::Begin => Ok(begin(item, context.now)),
+        Command::Complete => Ok(complete(item)),
+        Command::BackToClaimed => Ok(back_to_claimed(item)),
+        Command::ReleaseIdle {
+            radiologist_id,
+            claimed_at,
+        } => Ok(release_idle(item, radiologist_id, claimed_at)),
+    }
+}
+
+fn claim(item: &WorklistItem, by: Claim, now: Timestamp) -> Result<Vec<Event>, Error> {
+    let status = item.status();
+    if status != Status::Pending {
+        return Err(Error::NotPending { status });
+    }
+    Ok(vec![Event::Claimed(Claimed {
+        worklist_item_id: item.id(),
+        imaging_study_id: item.case.imaging_study_id,
+        radiologist_id: by.radiologist_id,
+        claimed_at: now,
+        assigned_by: by.assigned_by,
+    })])
+}
+
+fn release(
+    item: &WorklistItem,
+    authority: Authority,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    let status = item.status();
+    match item.progress {
+        Progress::Pending => Ok(Vec::new()),
+        Progress::Claimed(held) | Progress::InProgress(held) => {
+            authority.over(held)?;
+            let own = context.actor.practitioner_id == Some(held.assigned_radiologist_id);
+            let reason = match own {
+                true => ReleaseReason::ByRadiologist,
+                false => ReleaseReason::ByAdmin,
+            };
+            Ok(vec![released(item, held.assigned_radiologist_id, reason)])
+        }
+        Progress::Completed { .. } | Progress::Cancelled => Err(Error::Closed { status }),
+    }
+}
+
+fn released(item: &WorklistItem, radiologist_id: PractitionerId, reason: ReleaseReason) -> Event {
+    Event::Released(Released {
+        worklist_item_id: item.id(),
+        imaging_study_id: item.case.imaging_study_id,
+        radiologist_id,
+        reason,
+    })
+}
+
+impl Authority {
+    fn over(self, held: Holding) -> Result<(), Error> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Own(radiologist) if radiologist == held.assigned_radiologist_id => Ok(()),
+            Self::Own(_) => Err(Error::HeldByOther),
+        }
+    }
+}
+
+/// Release, claim, and what else changes, in this order, each on what the one before left.
+fn update(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Vec<Event>, Error> {
+    let mut events = Vec::new();
+    let mut item = item.clone();
+    if asked.status == Some(Step::Pending) {
+        let step = release(&item, Authority::Any, context)?;
+        item = after(item, &step);
+        events.extend(step);
+    }
+    if let Some(by) = &asked.assign {
+        let step = claim(&item, by.clone(), context.now)?;
+        item = after(item, &step);
+        events.extend(step);
+    }
+    events.extend(change(&item, asked, context)?);
+    Ok(events)
+}
+
+fn after(item: WorklistItem, events: &[Event]) -> WorklistItem {
+    events.iter().fold(item, |item, event| {
+        let before = item.clone();
+        WorklistItem::evolve(Some(item), event.clone()).unwrap_or(before)
+    })
+}
+
+/// What an update changes beside claim and release.
+fn change(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Option<Event>, Error> {
+    let step = match asked.status {
+        Some(Step::Pending) | None => None,
+        Some(Step::InProgress) => begin_by_hand(item, asked.authority)?,
+        Some(Step::Completed) => complete_by_hand(item, asked.authority)?,
+        Some(Step::Cancelled) => cancel(item)?,
+    };
+    let own = item.holder().is_some() && item.holder() == context.actor.practitioner_id;
+    let mut change = unchanged(item);
+    change.priority = reprioritise(item, asked.priority)?;
+    change.ai_contribution = by_hand(item, asked);
+    change.attention = step.and_then(|it| attention_once(item, it));
+    change.status = step;
+    let is_one = change != unchanged(item);
+    change.last_activity_at = own.then_some(context.now);
+    Ok(is_one.then(|| Event::Updated(Box::new(change))))
+}
+
+fn begin_by_hand(item: &WorklistItem, authority: Authority) -> Result<Option<Status>, Error> {
+    let status = item.status();
+    match item.progress {
+        Progress::Pending => Err(Error::NotHeld),
+        Progress::Claimed(held) => authority.over(held).map(|()| Some(Status::InProgress)),
+        Progress::InProgress(held) => authority.over(held).map(|()| None),
+        Progress::Completed { .. } | Progress::Cancelled => Err(Error::Closed { status }),
+    }
+}
+
+fn complete_by_hand(item: &WorklistItem, authority: Authority) -> Result<Option<Status>, Error> {
+    let status = item.status();
+    match item.progress {
+        Progress::Pending => Err(Error::NotHeld),
+        Progress::Claimed(held) | Progress::InProgress(held) => {
+            authority.over(held).map(|()| Some(Status::Completed))
+        }
+        Progress::Completed { .. } => Ok(None),
+        Progress::Cancelled => Err(Error::Closed { status }),
+    }
+}
+
+fn cancel(item: &WorklistItem) -> Result<Option<Status>, Error> {
+    match item.status() {
+        Status::Pending | Status::Claimed | Status::InProgress => Ok(Some(Status::Cancelled)),
+        Status::Cancelled => Ok(None),
+        status @ Status::Completed => Err(Error::Closed { status }),
+    }
+}
+
+fn reprioritise(
+    item: &WorklistItem,
+    priority: Option<Priority>,
+) -> Result<Option<Priority>, Error> {
+    let other = priority.filter(|it| *it != item.priority);
+    let status = item.status();
+    if other.is_some() && !status.is_open() {
+        return Err(Error::Closed { status });
+    }
+    Ok(other)
+}
+
+/// The contribution without a model; what is not told of it stays.
+fn by_hand(item: &WorklistItem, asked: &Update) -> Option<AiContribution> {
+    if asked.ai_triage_score.is_none() && asked.ai_triage_flags.is_none() {
+        return None;
+    }
+    let before = item.triage.of(None);
+    let part = AiContribution {
+        ai_model_id: None,
+        imaging_ai_task_id: None,
+        score: asked
+            .ai_triage_score
+            .or_else(|| before.and_then(|it| it.score)),
+        flags: asked
+            .ai_triage_flags
+            .clone()
+            .or_else(|| before.map(|it| it.flags.clone()))
+            .unwrap_or_default(),
+    };
+    (before != Some(&part)).then_some(part)
+}
+
+/// Late images were read once the item is completed.
+fn attention_once(item: &WorklistItem, status: Status) -> Option<Vec<Attention>> {
+    match status {
+        Status::Completed => without(item, Attention::LateImages),
+        Status::Pending | Status::Claimed | Status::InProgress | Status::Cancelled => None,
+    }
+}
+
+fn without(item: &WorklistItem, attention: Attention) -> Option<Vec<Attention>> {
+    let mut left = item.attention.clone();
+    left.retain(|it| *it != attention);
+    (left.len() < item.attention.len()).then_some(left)
+}
+
+fn attach_order(item: &WorklistItem, order_id: OrderId, priority: Priority) -> Vec<Event> {
+    if !item.status().is_open() {
+        return Vec::new();
+    }
+    updated(item, |change| {
+        change.imaging_order_id =
+            Some(order_id).filter(|it| item.case.imaging_order_id != Some(*it));
+        change.priority = Some(priority).filter(|it| *it > item.priority);
+        change.attention = without(item, Attention::LinkConflict);
+    })
+}
+
+fn contribute(item: &WorklistItem, part: AiContribution) -> Vec<Event> {
+    updated(item, |change| {
+        let known = item.triage.of(part.ai_model_id);
+        change.ai_contribution = (known != Some(&part)).then_some(part);
+    })
+}
+
+fn attend(item: &WorklistItem, attention: Attention) -> Vec<Event> {
+    let status = match (attention, item.status()) {
+        (Attention::LateImages, Status::Completed) => Some(Status::Pending),
+        (Attention::LateImages, Status::Pending | Status::Claimed | Status::InProgress)
+        | (Attention::OrderCancelled, Status::Completed)
+        | (_, Status::Cancelled) => return Vec::new(),
+        (
+            Attention::OrderCancelled | Attention::LinkConflict,
+            Status::Pending | Status::Claimed | Status::InProgress,
+        )
+        | (Attention::LinkConflict, Status::Completed) => None,
+    };
+    updated(item, |change| {
+        let mut all = item.attention.clone();
+        if !all.contains(&attention) {
+            all.push(attention);
+            change.attention = Some(all);
+        }
+        change.status = status;
+    })
+}
+
+fn begin(item: &WorklistItem, now: Timestamp) -> Vec<Event> {
+    match item.progress {
+        Progress::Claimed(_) => updated(item, |change| {
+            change.status = Some(Status::InProgress);
+            change.last_activity_at = Some(now);
+        }),
+        Progress::Pending
+        | Progress::InProgress(_)
+        | Progress::Completed { .. }
+        | Progress::Cancelled => Vec::new(),
+    }
+}
+
+fn complete(item: &WorklistItem) -> Vec<Event> {
+    if !item.status().is_open() {
+        return Vec::new();
+    }
+    updated(item, |change| {
+        change.status = Some(Status::Completed);
+        change.attention = attention_once(item, Status::Completed);
+    })
+}
+
+fn back_to_claimed(item: &WorklistItem) -> Vec<Event> {
+    match item.progress {
+        Progress::InProgress(_) => updated(item, |it| it.status = Some(Status::Claimed)),
+        Progress::Pending
+        | Progress::Claimed(_)
+        | Progress::Completed { .. }
+        | Progress::Cancelled => Vec::new(),
+    }
+}
+
+fn release_idle(
+    item: &WorklistItem,
+    radiologist_id: PractitionerId,
+    claimed_at: Timestamp,
+) -> Vec<Event> {
+    let idle = Holding {
+        assigned_radiologist_id: radiologist_id,
+        claimed_at,
+    };
+    match item.holding() {
+        Some(held) if held == idle => vec![released(item, radiologist_id, ReleaseReason::Idle)],
+        Some(_) | None => Vec::new(),
+    }
+}
+
+fn unchanged(item: &WorklistItem) -> Updated {
+    Updated {
+        worklist_item_id: item.id(),
+        imaging_study_id: item.case.imaging_study_id,
+        status: None,
+        priority: None,
+        ai_contribution: None,
+        attention: None,
+        imaging_order_id: None,
+        last_activity_at: None,
+    }
+}
+
+/// An update, where anything changes.
+fn updated(item: &WorklistItem, set: impl FnOnce(&mut Updated)) -> Vec<Event> {
+    let mut change = unchanged(item);
+    set(&mut change);
+    if change == unchanged(item) {
+        return Vec::new();
+    }
+    vec![Event::Updated(Box::new(change))]
+}

@@ -1,0 +1,217 @@
+//! What may happen to a worklist item, and what becomes of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AiContribution, Attention, Case, Holding, Priority, Progress, Status, Triage, WorklistItem,
+};
+use crate::aggregate::{DomainEvent, Misplaced};
+use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
+use crate::phi::Patient;
+use crate::time::Timestamp;
+use crate::{domain_events, facts_with_phi, facts_without_phi, named};
+
+domain_events! {
+    /// What may happen to a worklist item.
+    pub enum Event {
+        /// A study was put on the worklist, or put there again.
+        Created(Box<Created>) = "RadiologyWorklistItem.Created" v 1,
+        /// A radiologist took it.
+        Claimed(Claimed) = "RadiologyWorklistItem.Claimed" v 1,
+        /// It was given back.
+        Released(Released) = "RadiologyWorklistItem.Released" v 1,
+        /// Something else about it changed.
+        Updated(Box<Updated>) = "RadiologyWorklistItem.Updated" v 1,
+    }
+}
+
+/// `RadiologyWorklistItem.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub worklist_item_id: WorklistItemId,
+    /// Whose images are to be read.
+    pub patient_id: PatientId,
+    /// What is to be read.
+    #[serde(flatten)]
+    pub case: Case,
+    /// How soon.
+    pub priority: Priority,
+    /// `pending`: every item begins so.
+    pub status: Status,
+    /// When it was put there.
+    pub last_activity_at: Timestamp,
+    /// What was known of it.
+    pub attention: Vec<Attention>,
+    /// Sealed at rest.
+    #[serde(skip)]
+    pub phi: Option<CreatedPhi>,
+}
+
+/// The PHI of `RadiologyWorklistItem.Created`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedPhi {
+    /// Who the patient is.
+    pub patient: Patient,
+}
+
+/// `RadiologyWorklistItem.Claimed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Its id.
+    pub worklist_item_id: WorklistItemId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// Who took it.
+    pub radiologist_id: PractitionerId,
+    /// When.
+    pub claimed_at: Timestamp,
+    /// Who assigned it, where it was not the radiologist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assigned_by: Option<String>,
+}
+
+/// `RadiologyWorklistItem.Released`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// Its id.
+    pub worklist_item_id: WorklistItemId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// Who held it.
+    pub radiologist_id: PractitionerId,
+    /// How it came.
+    pub reason: ReleaseReason,
+}
+
+/// How a release came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseReason {
+    /// Its holder gave it back.
+    ByRadiologist,
+    /// Somebody else took it away.
+    ByAdmin,
+    /// Nothing happened for too long.
+    Idle,
+}
+
+named! {
+    ReleaseReason: ByRadiologist = "by_radiologist", ByAdmin = "by_admin", Idle = "idle";
+}
+
+/// `RadiologyWorklistItem.Updated`: what changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub worklist_item_id: WorklistItemId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// Where it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// How soon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// What a model says now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ai_contribution: Option<AiContribution>,
+    /// All that a person should know now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Vec<Attention>>,
+    /// The order that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imaging_order_id: Option<OrderId>,
+    /// When, where it was its holder's doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_activity_at: Option<Timestamp>,
+}
+
+facts_with_phi!(Created);
+facts_without_phi!(Claimed, Released, Updated);
+
+pub(super) fn evolve(state: Option<WorklistItem>, event: Event) -> Result<WorklistItem, Misplaced> {
+    let misplaced = Misplaced {
+        event: event.name(),
+    };
+    match (state, event) {
+        (None, Event::Created(it)) => Ok(created(*it, None)),
+        (Some(item), Event::Created(it)) if item.progress == Progress::Cancelled => {
+            Ok(created(*it, Some(item)))
+        }
+        (Some(item), Event::Claimed(it)) => Ok(claimed(item, &it)),
+        (Some(item), Event::Released(_)) => Ok(WorklistItem {
+            progress: Progress::Pending,
+            ..item
+        }),
+        (Some(item), Event::Updated(it)) => updated(item, *it).ok_or(misplaced),
+        (Some(_), Event::Created(_))
+        | (None, Event::Claimed(_) | Event::Released(_) | Event::Updated(_)) => Err(misplaced),
+    }
+}
+
+/// An item that is created again keeps what models contributed, and whom it is about.
+fn created(it: Created, before: Option<WorklistItem>) -> WorklistItem {
+    let (triage, phi) = before.map_or((Triage::default(), None), |it| (it.triage, it.phi));
+    WorklistItem {
+        patient_id: it.patient_id,
+        case: it.case,
+        priority: it.priority,
+        progress: Progress::Pending,
+        last_activity_at: it.last_activity_at,
+        triage,
+        attention: it.attention,
+        phi: it.phi.or(phi),
+    }
+}
+
+fn claimed(item: WorklistItem, it: &Claimed) -> WorklistItem {
+    let holding = Holding {
+        assigned_radiologist_id: it.radiologist_id,
+        claimed_at: it.claimed_at,
+    };
+    WorklistItem {
+        progress: Progress::Claimed(holding),
+        last_activity_at: it.claimed_at,
+        ..item
+    }
+}
+
+fn updated(item: WorklistItem, it: Updated) -> Option<WorklistItem> {
+    let progress = match it.status {
+        Some(status) => moved(&item, status)?,
+        None => item.progress,
+    };
+    let case = Case {
+        imaging_order_id: it.imaging_order_id.or(item.case.imaging_order_id),
+        ..item.case
+    };
+    let triage = match it.ai_contribution {
+        Some(part) => item.triage.with(part),
+        None => item.triage,
+    };
+    Some(WorklistItem {
+        case,
+        progress,
+        triage,
+        priority: it.priority.unwrap_or(item.priority),
+        attention: it.attention.unwrap_or(item.attention),
+        last_activity_at: it.last_activity_at.unwrap_or(item.last_activity_at),
+        ..item
+    })
+}
+
+/// `None` where nobody holds what only a holder's item can be.
+fn moved(item: &WorklistItem, status: Status) -> Option<Progress> {
+    let holding = item.holding();
+    match status {
+        Status::Pending => Some(Progress::Pending),
+        Status::Claimed => holding.map(Progress::Claimed),
+        Status::InProgress => holding.map(Progress::InProgress),
+        Status::Completed => Some(Progress::Completed {
+            assigned_radiologist_id: holding.map(|it| it.assigned_radiologist_id),
+            claimed_at: holding.map(|it| it.claimed_at),
+        }),
+        Status::Cancelled => Some(Progress::Cancelled),
+    }
+}
