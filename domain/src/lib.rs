@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 pub mod aggregate;
+pub mod ai_model;
+pub mod ai_task;
 pub mod caseload;
 pub mod codes;
 pub mod dicom;

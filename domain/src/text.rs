@@ -37,6 +37,11 @@ impl Text {
         Ok(Self(text))
     }
 
+    /// A text of this program's own, known to be acceptable.
+    pub(crate) fn literal(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -13,6 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use roentgen_domain::aggregate::{Aggregate, DomainEvent};
+use roentgen_domain::ai_model::AiModel;
+use roentgen_domain::ai_task::AiTask;
 use roentgen_domain::caseload::Caseload;
 use roentgen_domain::modality::Modality;
 use roentgen_domain::order::Order;
@@ -90,6 +92,8 @@ fn every_shape_ever_shipped_still_loads() {
         visit::<ReadingProfile>(),
         visit::<WorklistItem>(),
         visit::<Caseload>(),
+        visit::<AiModel>(),
+        visit::<AiTask>(),
     ]
     .concat();
     let mut exhibited = names(&museum());

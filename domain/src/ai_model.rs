@@ -1,0 +1,290 @@
+//! `ImagingAIModel`: a model of the catalog, what it can be asked for, and where it answers. Its id is derived from its
+//! code, so a code is taken once.
+//!
+//! ```text
+//! (none) --Create--> active <--Update--> inactive
+//! ```
+
+mod endpoint;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use endpoint::{
+    AuthKind, EndpointAuth, EndpointConfig, EndpointUrl, MaxAttempts, NotAnEndpointUrl,
+    OutOfAttempts, OutOfTime, TimeoutMs,
+};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::{AiModelCode, ModalityCode};
+use crate::ids::{AiModelId, PatientId};
+use crate::phi::Phi;
+use crate::text::Text;
+use crate::{domain_events, facts_without_phi, named};
+
+/// A model as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AiModel {
+    /// Never changes: the id is derived from it.
+    pub code: AiModelCode,
+    /// What people call it.
+    pub name: Text,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// The modality it was made for; any, where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// The body part it was made for (DICOM 0018,0015); any, where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// What it can be asked for.
+    pub capabilities: Capabilities,
+    /// Who makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<Text>,
+    /// The vendor's version of it. A resource's own `version` counts its events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_version: Option<Text>,
+    /// Where it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_config: Option<EndpointConfig>,
+    /// Whether it can be asked.
+    pub is_active: bool,
+}
+
+/// What a model can be asked for: the names of `capabilities`, and the types of tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskType {
+    /// How urgent the case is.
+    Triage,
+    /// How good the images are.
+    Quality,
+    /// What a report could say.
+    PreReport,
+    /// What changed since a prior study.
+    Comparison,
+    /// Where something is.
+    Detection,
+    /// What belongs to what.
+    Segmentation,
+}
+
+named! {
+    TaskType: Triage = "triage", Quality = "quality", PreReport = "pre_report",
+        Comparison = "comparison", Detection = "detection", Segmentation = "segmentation";
+}
+
+impl TaskType {
+    /// Whether the system asks for it by itself when a study arrives.
+    pub const fn is_automatic(self) -> bool {
+        match self {
+            Self::Triage | Self::Quality | Self::PreReport => true,
+            Self::Comparison | Self::Detection | Self::Segmentation => false,
+        }
+    }
+}
+
+/// What a model says it can do and cannot; what it does not name it cannot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Capabilities(BTreeMap<TaskType, bool>);
+
+impl Capabilities {
+    /// From what was said, each name once.
+    pub fn new(said: impl IntoIterator<Item = (TaskType, bool)>) -> Self {
+        Self(said.into_iter().collect())
+    }
+
+    /// Whether this can be asked for.
+    pub fn allow(&self, task_type: TaskType) -> bool {
+        self.0.get(&task_type).is_some_and(|it| *it)
+    }
+}
+
+/// What may be asked of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Adds it to the catalog.
+    Create(Box<AiModel>),
+    /// Changes what is given.
+    Update(Box<Changes>),
+}
+
+/// Members to change; what is `None` stays. The code never changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// A new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// A new description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// Another modality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// Another body part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// All it can do, as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
+    /// Another vendor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<Text>,
+    /// A new version of the vendor's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_version: Option<Text>,
+    /// Where it answers, as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_config: Option<EndpointConfig>,
+    /// Taken out of use, or put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+}
+
+domain_events! {
+    /// What may happen to a model.
+    pub enum Event {
+        /// It was added to the catalog.
+        Created(Created) = "ImagingAIModel.Created" v 1,
+        /// Some of it changed.
+        Updated(Updated) = "ImagingAIModel.Updated" v 1,
+    }
+}
+
+/// `ImagingAIModel.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub ai_model_id: AiModelId,
+    /// All of it.
+    #[serde(flatten)]
+    pub model: AiModel,
+}
+
+/// `ImagingAIModel.Updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub ai_model_id: AiModelId,
+    /// What changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+facts_without_phi!(Created, Updated);
+
+/// Why a model refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The code is taken.
+    #[error("an AI model with this code exists already")]
+    AlreadyExists,
+    /// There is none.
+    #[error("there is no such AI model")]
+    NotFound,
+}
+
+impl Aggregate for AiModel {
+    const STREAM_TYPE: &'static str = "ImagingAIModel";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (None, Command::Create(model)) => Ok(vec![create(*model, context)]),
+            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
+            (Some(model), Command::Update(changes)) => Ok(update(model, *changes, context)),
+            (None, Command::Update(_)) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        match (state, event) {
+            (None, Event::Created(created)) => Ok(created.model),
+            (Some(model), Event::Updated(updated)) => Ok(model.with(updated.changes)),
+            (Some(_), Event::Created(_)) => Err(Misplaced {
+                event: "ImagingAIModel.Created",
+            }),
+            (None, Event::Updated(_)) => Err(Misplaced {
+                event: "ImagingAIModel.Updated",
+            }),
+        }
+    }
+
+    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+fn create(model: AiModel, context: &Context) -> Event {
+    let ai_model_id = AiModelId::of(context.tenant_id, &model.code);
+    Event::Created(Created { ai_model_id, model })
+}
+
+fn update(model: &AiModel, changes: Changes, context: &Context) -> Vec<Event> {
+    if model.clone().with(changes.clone()) == *model {
+        return Vec::new();
+    }
+    let ai_model_id = AiModelId::of(context.tenant_id, &model.code);
+    vec![Event::Updated(Updated {
+        ai_model_id,
+        changes,
+    })]
+}
+
+impl AiModel {
+    /// Whether it was made for such images. What either side leaves open matches; words match in any case.
+    pub fn matches(&self, modality: Option<&ModalityCode>, body_part: Option<&Text>) -> bool {
+        let modality_fits = match (&self.modality_code, modality) {
+            (Some(own), Some(asked)) => own == asked,
+            (None, _) | (_, None) => true,
+        };
+        let body_part_fits = match (&self.body_part, body_part) {
+            (Some(own), Some(asked)) => same_word(own, asked),
+            (None, _) | (_, None) => true,
+        };
+        modality_fits && body_part_fits
+    }
+
+    /// What the system asks it for by itself when a study arrives.
+    pub fn automatic_tasks(&self) -> impl Iterator<Item = TaskType> {
+        let all = TaskType::ALL.iter().copied();
+        all.filter(|it| it.is_automatic() && self.capabilities.allow(*it))
+    }
+
+    fn with(self, changes: Changes) -> Self {
+        Self {
+            code: self.code,
+            name: changes.name.unwrap_or(self.name),
+            description: changes.description.or(self.description),
+            modality_code: changes.modality_code.or(self.modality_code),
+            body_part: changes.body_part.or(self.body_part),
+            capabilities: changes.capabilities.unwrap_or(self.capabilities),
+            vendor: changes.vendor.or(self.vendor),
+            model_version: changes.model_version.or(self.model_version),
+            endpoint_config: changes.endpoint_config.or(self.endpoint_config),
+            is_active: changes.is_active.unwrap_or(self.is_active),
+        }
+    }
+}
+
+fn same_word(one: &Text, other: &Text) -> bool {
+    one.as_str().trim().to_lowercase() == other.as_str().trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

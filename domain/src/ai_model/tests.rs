@@ -1,0 +1,119 @@
+use super::*;
+use crate::given::{context, given};
+
+fn text(text: &str) -> Text {
+    Text::parse(text).unwrap()
+}
+
+fn head_triage() -> AiModel {
+    AiModel {
+        code: AiModelCode::parse("CT_HEAD_ICH_TRIAGE").unwrap(),
+        name: text("Intracranial haemorrhage"),
+        description: None,
+        modality_code: ModalityCode::parse("CT").ok(),
+        body_part: Some(text("Head")),
+        capabilities: Capabilities::new([
+            (TaskType::Triage, true),
+            (TaskType::Quality, false),
+            (TaskType::Segmentation, true),
+        ]),
+        vendor: None,
+        model_version: Some(text("2.1")),
+        endpoint_config: None,
+        is_active: true,
+    }
+}
+
+fn created() -> Event {
+    create(head_triage(), &context())
+}
+
+fn retired() -> Box<Changes> {
+    Box::new(Changes {
+        is_active: Some(false),
+        ..Changes::default()
+    })
+}
+
+#[test]
+fn is_created_once() {
+    let create = || Command::Create(Box::new(head_triage()));
+    given::<AiModel>([]).when(create()).then([created()]);
+    given::<AiModel>([created()])
+        .when(create())
+        .refused(Error::AlreadyExists);
+}
+
+#[test]
+fn is_updated_where_it_exists_and_something_changes() {
+    let updated = Event::Updated(Updated {
+        ai_model_id: AiModelId::of(context().tenant_id, &head_triage().code),
+        changes: *retired(),
+    });
+    given::<AiModel>([])
+        .when(Command::Update(retired()))
+        .refused(Error::NotFound);
+    given::<AiModel>([created()])
+        .when(Command::Update(retired()))
+        .then([updated.clone()]);
+    given::<AiModel>([created(), updated])
+        .when(Command::Update(retired()))
+        .then([]);
+}
+
+/// What either side leaves open matches; words match in any case.
+#[test]
+fn matches_images_of_its_modality_and_body_part() {
+    let (ct, mr) = (
+        ModalityCode::parse("ct").ok(),
+        ModalityCode::parse("MR").ok(),
+    );
+    let (head, chest) = (Some(text(" HEAD")), Some(text("CHEST")));
+    let model = head_triage();
+    for (modality, body_part, expected) in [
+        (&ct, &head, true),
+        (&None, &head, true),
+        (&ct, &None, true),
+        (&None, &None, true),
+        (&mr, &head, false),
+        (&ct, &chest, false),
+        (&mr, &None, false),
+    ] {
+        assert_eq!(
+            model.matches(modality.as_ref(), body_part.as_ref()),
+            expected,
+            "{modality:?} {body_part:?}"
+        );
+    }
+    let anything = AiModel {
+        modality_code: None,
+        body_part: None,
+        ..head_triage()
+    };
+    assert!(anything.matches(mr.as_ref(), chest.as_ref()));
+}
+
+#[test]
+fn can_do_what_it_says_and_nothing_else() {
+    let model = head_triage();
+    let able: Vec<TaskType> = TaskType::ALL
+        .iter()
+        .copied()
+        .filter(|it| model.capabilities.allow(*it))
+        .collect();
+    assert_eq!(able, [TaskType::Triage, TaskType::Segmentation]);
+    assert_eq!(
+        model.automatic_tasks().collect::<Vec<_>>(),
+        [TaskType::Triage],
+        "segmentation is asked for by people only"
+    );
+}
+
+#[test]
+fn what_it_cannot_do_is_kept_as_it_was_said() {
+    let json = serde_json::to_value(head_triage().capabilities).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({ "triage": true, "quality": false, "segmentation": true })
+    );
+}

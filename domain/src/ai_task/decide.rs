@@ -1,0 +1,135 @@
+//! What a task does when asked.
+
+use super::{
+    AiTask, Cancelled, Completed, Created, Error, Event, Failed, MAX_ATTEMPTS, Move, NewOutput,
+    NewTask, OutputCreated, Progress, Request, Started, Status,
+};
+use crate::aggregate::Context;
+use crate::ids::AiOutputId;
+use crate::text::Text;
+
+/// Said where a worker says nothing.
+const NO_REASON: &str = "the worker gave no reason";
+
+pub(super) fn create(new: NewTask, context: &Context) -> Result<Vec<Event>, Error> {
+    if new.attempt > MAX_ATTEMPTS {
+        return Err(Error::TooManyAttempts);
+    }
+    let request = Request {
+        imaging_study_id: new.imaging_study_id,
+        patient_id: new.patient_id,
+        ai_model_id: new.ai_model_id,
+        ai_model_code: new.ai_model_code,
+        task_type: new.task_type,
+        attempt: new.attempt,
+        requested_at: context.now,
+    };
+    Ok(vec![Event::Created(Created {
+        ai_task_id: request.task_id(),
+        request,
+    })])
+}
+
+pub(super) fn advance(task: &AiTask, to: Move, context: &Context) -> Result<Vec<Event>, Error> {
+    let from = task.progress.status();
+    if to.error_message.is_some() && to.status != Status::Failed {
+        return Err(Error::ErrorWithoutFailure);
+    }
+    if from == to.status && says_nothing_new(task, to.error_message.as_ref()) {
+        return Ok(Vec::new());
+    }
+    if from.is_final() {
+        return Err(Error::Final { status: from });
+    }
+    step(task, to, context).map(|event| vec![event])
+}
+
+/// A failure may be told again, though not for another reason.
+fn says_nothing_new(task: &AiTask, told: Option<&Text>) -> bool {
+    match (&task.progress, told) {
+        (Progress::Failed { error_message, .. }, Some(told)) => error_message == told,
+        (_, None) => true,
+        (
+            Progress::Queued
+            | Progress::Running { .. }
+            | Progress::Completed { .. }
+            | Progress::Cancelled { .. },
+            Some(_),
+        ) => false,
+    }
+}
+
+fn step(task: &AiTask, to: Move, context: &Context) -> Result<Event, Error> {
+    let (ai_task_id, request) = (task.request.task_id(), &task.request);
+    let (imaging_study_id, patient_id) = (request.imaging_study_id, request.patient_id);
+    let task_type = request.task_type;
+    let event = match to.status {
+        Status::Queued => {
+            let from = task.progress.status();
+            return Err(Error::Backwards {
+                from,
+                to: Status::Queued,
+            });
+        }
+        Status::Running => Event::Started(Started {
+            ai_task_id,
+            imaging_study_id,
+            patient_id,
+            task_type,
+            started_at: context.now,
+        }),
+        Status::Completed => Event::Completed(Completed {
+            ai_task_id,
+            imaging_study_id,
+            patient_id,
+            task_type,
+            completed_at: context.now,
+        }),
+        Status::Failed => Event::Failed(Failed {
+            ai_task_id,
+            imaging_study_id,
+            patient_id,
+            task_type,
+            error: reason(to.error_message),
+            completed_at: context.now,
+        }),
+        Status::Cancelled => Event::Cancelled(Cancelled {
+            ai_task_id,
+            imaging_study_id,
+            patient_id,
+            task_type,
+        }),
+    };
+    Ok(event)
+}
+
+fn reason(told: Option<Text>) -> Text {
+    told.unwrap_or_else(|| Text::literal(NO_REASON))
+}
+
+pub(super) fn add_output(
+    task: &AiTask,
+    new: NewOutput,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    let status = task.progress.status();
+    match status {
+        Status::Failed | Status::Cancelled => return Err(Error::OutputRefused { status }),
+        Status::Queued | Status::Running | Status::Completed => {}
+    }
+    let output_type = new.payload.output_type();
+    let (open, phi) = new.payload.into_parts();
+    let request = &task.request;
+    Ok(vec![Event::OutputCreated(Box::new(OutputCreated {
+        output_id: AiOutputId::from(context.fresh_id),
+        ai_task_id: request.task_id(),
+        imaging_study_id: request.imaging_study_id,
+        patient_id: request.patient_id,
+        ai_model_id: request.ai_model_id,
+        ai_model_code: request.ai_model_code.clone(),
+        task_type: request.task_type,
+        output_type,
+        payload: open,
+        phi,
+    }))])
+}

@@ -1,0 +1,216 @@
+//! What may happen to a task, and what becomes of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::output::{Members, OutputType, Triage};
+use super::{AiTask, Progress, Request};
+use crate::aggregate::{DomainEvent, Misplaced};
+use crate::ai_model::TaskType;
+use crate::codes::AiModelCode;
+use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
+use crate::phi::Phi;
+use crate::text::Text;
+use crate::time::Timestamp;
+use crate::{domain_events, facts_with_phi, facts_without_phi};
+
+domain_events! {
+    /// What may happen to a task.
+    pub enum Event {
+        /// It was asked for.
+        Created(Created) = "ImagingAI.TaskCreated" v 1,
+        /// A worker took it up.
+        Started(Started) = "ImagingAI.TaskStarted" v 1,
+        /// It was done.
+        Completed(Completed) = "ImagingAI.TaskCompleted" v 1,
+        /// It did not work.
+        Failed(Failed) = "ImagingAI.TaskFailed" v 1,
+        /// It was called off.
+        Cancelled(Cancelled) = "ImagingAI.TaskCancelled" v 1,
+        /// A result came of it.
+        OutputCreated(Box<OutputCreated>) = "ImagingAI.OutputCreated" v 1,
+    }
+}
+
+/// `ImagingAI.TaskCreated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub ai_task_id: AiTaskId,
+    /// What was asked of which model.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// `ImagingAI.TaskStarted`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its id.
+    pub ai_task_id: AiTaskId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// What for.
+    pub task_type: TaskType,
+    /// Since when.
+    pub started_at: Timestamp,
+}
+
+/// `ImagingAI.TaskCompleted`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Completed {
+    /// Its id.
+    pub ai_task_id: AiTaskId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// What for.
+    pub task_type: TaskType,
+    /// Until when.
+    pub completed_at: Timestamp,
+}
+
+/// `ImagingAI.TaskFailed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Its id.
+    pub ai_task_id: AiTaskId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// What for.
+    pub task_type: TaskType,
+    /// What the worker says of it.
+    pub error: Text,
+    /// Until when.
+    pub completed_at: Timestamp,
+}
+
+/// `ImagingAI.TaskCancelled`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// Its id.
+    pub ai_task_id: AiTaskId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// What for.
+    pub task_type: TaskType,
+}
+
+/// `ImagingAI.OutputCreated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputCreated {
+    /// Its id.
+    pub output_id: AiOutputId,
+    /// Its task.
+    pub ai_task_id: AiTaskId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// The model it is of.
+    pub ai_model_id: AiModelId,
+    /// That model's code.
+    pub ai_model_code: AiModelCode,
+    /// What was asked for.
+    pub task_type: TaskType,
+    /// What came.
+    pub output_type: OutputType,
+    /// A triage's score and flags, which are no PHI; absent from every other type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Triage>,
+    /// Sealed at rest.
+    #[serde(skip)]
+    pub phi: Option<OutputPhi>,
+}
+
+/// The PHI of `ImagingAI.OutputCreated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputPhi {
+    /// The payload, of any type but triage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Phi<Members>>,
+    /// A triage's further members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub further: Option<Phi<Members>>,
+}
+
+facts_with_phi!(OutputCreated);
+facts_without_phi!(Created, Started, Completed, Failed, Cancelled);
+
+pub(super) fn evolve(state: Option<AiTask>, event: Event) -> Result<AiTask, Misplaced> {
+    let misplaced = Misplaced {
+        event: event.name(),
+    };
+    match (state, event) {
+        (None, Event::Created(it)) => Ok(it.into()),
+        (Some(task), Event::Started(it)) => Ok(started(task, &it)),
+        (Some(task), Event::Completed(it)) => Ok(completed(task, &it)),
+        (Some(task), Event::Failed(it)) => Ok(failed(task, it)),
+        (Some(task), Event::Cancelled(_)) => Ok(cancelled(task)),
+        (Some(task), Event::OutputCreated(it)) => Ok(output_created(task, &it)),
+        (Some(_), Event::Created(_))
+        | (
+            None,
+            Event::Started(_)
+            | Event::Completed(_)
+            | Event::Failed(_)
+            | Event::Cancelled(_)
+            | Event::OutputCreated(_),
+        ) => Err(misplaced),
+    }
+}
+
+impl From<Created> for AiTask {
+    fn from(created: Created) -> Self {
+        Self {
+            request: created.request,
+            progress: Progress::Queued,
+            number_of_outputs: 0,
+            latest_output_id: None,
+        }
+    }
+}
+
+fn started(task: AiTask, it: &Started) -> AiTask {
+    let progress = Progress::Running {
+        started_at: it.started_at,
+    };
+    AiTask { progress, ..task }
+}
+
+fn completed(task: AiTask, it: &Completed) -> AiTask {
+    let progress = Progress::Completed {
+        started_at: task.progress.started_at(),
+        completed_at: it.completed_at,
+    };
+    AiTask { progress, ..task }
+}
+
+fn failed(task: AiTask, it: Failed) -> AiTask {
+    let progress = Progress::Failed {
+        started_at: task.progress.started_at(),
+        completed_at: it.completed_at,
+        error_message: it.error,
+    };
+    AiTask { progress, ..task }
+}
+
+fn cancelled(task: AiTask) -> AiTask {
+    let progress = Progress::Cancelled {
+        started_at: task.progress.started_at(),
+    };
+    AiTask { progress, ..task }
+}
+
+fn output_created(task: AiTask, it: &OutputCreated) -> AiTask {
+    AiTask {
+        number_of_outputs: task.number_of_outputs + 1,
+        latest_output_id: Some(it.output_id),
+        ..task
+    }
+}

@@ -1,0 +1,211 @@
+//! What a model answers: a JSON object, checked by its type. Members that no type names are kept as they are.
+
+mod rules;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{OutputCreated, OutputPhi, Request};
+use crate::ai_model::TaskType;
+use crate::codes::AiModelCode;
+use crate::ids::{AiModelId, AiTaskId, PatientId, StudyId};
+use crate::named;
+use crate::phi::Phi;
+use crate::score::Score;
+use crate::text::Text;
+
+/// The largest payload, in bytes of its JSON: what an event of 256 KiB holds beside its ids, its actor and its seal.
+pub const MAX_PAYLOAD_BYTES: usize = 252 * 1024;
+
+/// What kind of result it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputType {
+    /// How urgent the case is: `{triage_score, flags}`.
+    Triage,
+    /// How good the images are: `{score, issues?}`.
+    Quality,
+    /// What was found: `{findings: [{label, confidence, code?, location?}]}`.
+    FindingList,
+    /// Where it was found: `{boxes: [{x, y, width, height, label, ...}]}`.
+    Bbox,
+    /// Where the segments lie (a DICOM SEG, a URL): `{reference}`.
+    Segmentation,
+    /// What a report could say: `{findings?, impression?}`.
+    SuggestedReport,
+    /// What changed: `{prior_study_instance_uid?, summary}`.
+    Comparison,
+}
+
+named! {
+    OutputType: Triage = "triage", Quality = "quality", FindingList = "finding_list",
+        Bbox = "bbox", Segmentation = "segmentation", SuggestedReport = "suggested_report",
+        Comparison = "comparison";
+}
+
+/// A triage's score and flags: the part of a payload that is no PHI.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Triage {
+    /// How urgent the model finds the case.
+    pub triage_score: Score,
+    /// What it suspects, in its own words.
+    pub flags: Vec<Text>,
+}
+
+/// Members of a payload. Never prints itself.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Members(Map<String, Value>);
+
+impl Members {
+    /// The members, for a caller who may see them.
+    pub const fn expose(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[phi]")
+    }
+}
+
+/// A result that holds what its type asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Payload {
+    output_type: OutputType,
+    triage: Option<Triage>,
+    /// All other members.
+    members: Phi<Members>,
+}
+
+/// What is wrong with one member. Neither part repeats a client's words: they could be PHI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// A JSON pointer (RFC 6901) into the payload; empty for the whole of it.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: &'static str,
+}
+
+impl Payload {
+    /// Checks by type.
+    ///
+    /// # Errors
+    /// All that is wrong at once: members that are missing or out of range, NUL anywhere, text past 64 KiB, more than
+    /// [`MAX_PAYLOAD_BYTES`] in all.
+    pub fn parse(
+        output_type: OutputType,
+        mut object: Map<String, Value>,
+    ) -> Result<Self, Vec<Wrong>> {
+        let wrong = rules::wrong(output_type, &object);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let triage = match output_type {
+            OutputType::Triage => Some(take_triage(&mut object)),
+            OutputType::Quality
+            | OutputType::FindingList
+            | OutputType::Bbox
+            | OutputType::Segmentation
+            | OutputType::SuggestedReport
+            | OutputType::Comparison => None,
+        };
+        Ok(Self {
+            output_type,
+            triage: triage.transpose().map_err(|wrong| vec![wrong])?,
+            members: Phi::new(Members(object)),
+        })
+    }
+
+    /// What kind of result it is.
+    pub const fn output_type(&self) -> OutputType {
+        self.output_type
+    }
+
+    /// The open part and the PHI: of a triage only what goes beyond score and flags, of the others all.
+    pub fn into_parts(self) -> (Option<Triage>, Option<OutputPhi>) {
+        let Self {
+            triage, members, ..
+        } = self;
+        let nothing_more = members.expose().0.is_empty();
+        let phi = match &triage {
+            Some(_) if nothing_more => None,
+            Some(_) => Some(OutputPhi {
+                payload: None,
+                further: Some(members),
+            }),
+            None => Some(OutputPhi {
+                payload: Some(members),
+                further: None,
+            }),
+        };
+        (triage, phi)
+    }
+}
+
+/// `ImagingAIOutput` (FHIR Observation): a result as it is read. It never changes; its PHI goes beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AiOutput {
+    /// The task it came of.
+    pub imaging_ai_task_id: AiTaskId,
+    /// The study.
+    pub imaging_study_id: StudyId,
+    /// The patient.
+    pub patient_id: PatientId,
+    /// The model.
+    pub ai_model_id: AiModelId,
+    /// That model's code.
+    pub ai_model_code: AiModelCode,
+    /// What was asked for.
+    pub task_type: TaskType,
+    /// What came.
+    pub output_type: OutputType,
+    /// A triage's score and flags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Triage>,
+}
+
+impl AiOutput {
+    /// A result of a task.
+    pub fn of(request: &Request, output_type: OutputType, payload: Option<Triage>) -> Self {
+        Self {
+            imaging_ai_task_id: request.task_id(),
+            imaging_study_id: request.imaging_study_id,
+            patient_id: request.patient_id,
+            ai_model_id: request.ai_model_id,
+            ai_model_code: request.ai_model_code.clone(),
+            task_type: request.task_type,
+            output_type,
+            payload,
+        }
+    }
+}
+
+impl From<OutputCreated> for AiOutput {
+    fn from(it: OutputCreated) -> Self {
+        Self {
+            imaging_ai_task_id: it.ai_task_id,
+            imaging_study_id: it.imaging_study_id,
+            patient_id: it.patient_id,
+            ai_model_id: it.ai_model_id,
+            ai_model_code: it.ai_model_code,
+            task_type: it.task_type,
+            output_type: it.output_type,
+            payload: it.payload,
+        }
+    }
+}
+
+fn take_triage(object: &mut Map<String, Value>) -> Result<Triage, Wrong> {
+    let open: Map<String, Value> = ["triage_score", "flags"]
+        .into_iter()
+        .filter_map(|name| object.remove(name).map(|it| (name.to_owned(), it)))
+        .collect();
+    serde_json::from_value(Value::Object(open)).map_err(|_| Wrong {
+        pointer: String::new(),
+        detail: "is no triage",
+    })
+}
