@@ -9,6 +9,7 @@
 pub mod aggregate;
 pub mod ai_model;
 pub mod ai_task;
+pub mod canonical;
 pub mod caseload;
 pub mod codes;
 pub mod dicom;
@@ -20,6 +21,8 @@ pub mod order;
 pub mod phi;
 pub mod procedure;
 pub mod reading_profile;
+pub mod report;
+pub mod report_template;
 pub mod score;
 pub mod text;
 pub mod time;

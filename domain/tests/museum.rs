@@ -20,6 +20,8 @@ use roentgen_domain::modality::Modality;
 use roentgen_domain::order::Order;
 use roentgen_domain::procedure::Procedure;
 use roentgen_domain::reading_profile::ReadingProfile;
+use roentgen_domain::report::Report;
+use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::worklist_item::WorklistItem;
 use serde_json::Value;
 
@@ -94,6 +96,8 @@ fn every_shape_ever_shipped_still_loads() {
         visit::<Caseload>(),
         visit::<AiModel>(),
         visit::<AiTask>(),
+        visit::<ReportTemplate>(),
+        visit::<Report>(),
     ]
     .concat();
     let mut exhibited = names(&museum());

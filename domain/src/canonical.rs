@@ -1,0 +1,197 @@
+//! JSON in one form only, so that two programs that mean the same sign the same bytes: RFC 8785 (JCS).
+//!
+//! No white space; members ordered by the UTF-16 code units of their names; strings with the shortest escapes (`\"`,
+//! `\\`, `\b`, `\t`, `\n`, `\f`, `\r`, `\u00xx` for other control characters, everything else as it is); numbers as
+//! ECMAScript prints them (`1`, `1.5`, `1e+21`, `1e-7`). One difference: an integer past 2^53 keeps its digits, where
+//! RFC 8785 would round it to a double first.
+
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 of canonical JSON, as 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Of this object's canonical form.
+    pub fn of(object: &Map<String, Value>) -> Self {
+        let mut text = String::new();
+        write_object(&mut text, object);
+        let mut hex = String::with_capacity(64);
+        for byte in Sha256::digest(text.as_bytes()) {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self(hex)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The canonical form of a value.
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_value(&mut text, value);
+    text
+}
+
+fn write_value(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => write_number(out, number),
+        Value::String(text) => write_string(out, text),
+        Value::Array(items) => write_array(out, items),
+        Value::Object(members) => write_object(out, members),
+    }
+}
+
+fn write_array(out: &mut String, items: &[Value]) {
+    out.push('[');
+    for (place, item) in items.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        write_value(out, item);
+    }
+    out.push(']');
+}
+
+fn write_object(out: &mut String, members: &Map<String, Value>) {
+    let mut sorted: Vec<_> = members.iter().collect();
+    sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    out.push('{');
+    for (place, (name, value)) in sorted.into_iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        write_string(out, name);
+        out.push(':');
+        write_value(out, value);
+    }
+    out.push('}');
+}
+
+fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            '\0'..='\u{1f}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn write_number(out: &mut String, number: &Number) {
+    match number.as_f64() {
+        Some(float) if number.is_f64() => write_float(out, float),
+        Some(_) | None => {
+            let _ = write!(out, "{number}");
+        }
+    }
+}
+
+/// ECMA-262, `Number::toString`: the shortest digits that read back as the same double, and where the point goes.
+fn write_float(out: &mut String, float: f64) {
+    let shortest = format!("{:e}", float.abs());
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let digits = mantissa.replace('.', "");
+    if float < 0.0 {
+        out.push('-');
+    }
+    let point = exponent + 1;
+    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    let zeros = |many: i32| "0".repeat(usize::try_from(many).unwrap_or(0));
+    let whole = usize::try_from(point).unwrap_or(0);
+    let _ = if (count..=21).contains(&point) {
+        write!(out, "{digits}{}", zeros(point - count))
+    } else if let (1..=21, Some((whole, part))) = (point, digits.split_at_checked(whole)) {
+        write!(out, "{whole}.{part}")
+    } else if (-5..=0).contains(&point) {
+        write!(out, "0.{}{digits}", zeros(-point))
+    } else {
+        let (first, rest) = digits.split_at_checked(1).unwrap_or((&digits, ""));
+        let dot = if rest.is_empty() { "" } else { "." };
+        write!(out, "{first}{dot}{rest}e{exponent:+}")
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn prints_numbers_as_ecmascript_does() {
+        for (number, printed) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (1.0, "1"),
+            (-1.5, "-1.5"),
+            (333_333_333.333_333_3, "333333333.3333333"),
+            (1e30, "1e+30"),
+            (1e21, "1e+21"),
+            (1e20, "100000000000000000000"),
+            (4.5, "4.5"),
+            (0.002, "0.002"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-7"),
+            (1.5e-27, "1.5e-27"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+        ] {
+            assert_eq!(canonical(&json!(number)), printed);
+        }
+        assert_eq!(canonical(&json!(u64::MAX)), "18446744073709551615");
+        assert_eq!(canonical(&json!(-7)), "-7");
+    }
+
+    /// RFC 8785, section 3.2.3.
+    #[test]
+    fn orders_members_by_utf_16_code_units() {
+        let members = json!({"\u{20ac}": 1, "\r": 2, "\u{fb33}": 3, "1": 4, "\u{1f600}": 5, "\u{80}": 6, "\u{f6}": 7});
+        assert_eq!(
+            canonical(&members),
+            "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}"
+        );
+    }
+
+    #[test]
+    fn escapes_no_more_than_it_must() {
+        let text = json!({"a": ["\u{8}\t\n\u{c}\r\u{f}\"\\/\u{e9}\u{7f}", null, true, {}]});
+        assert_eq!(
+            canonical(&text),
+            "{\"a\":[\"\\b\\t\\n\\f\\r\\u000f\\\"\\\\/\u{e9}\u{7f}\",null,true,{}]}"
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_sha_256_of_that() {
+        let Value::Object(empty) = json!({}) else {
+            panic!("an object")
+        };
+        assert_eq!(
+            Fingerprint::of(&empty).to_string(),
+            "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        );
+    }
+}

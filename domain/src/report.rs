@@ -1,0 +1,298 @@
+//! `RadiologyReport`: what a radiologist says of a study (FHIR DiagnosticReport). One a study: its id is derived from
+//! the study's.
+//!
+//! ```text
+//! (none) --Create--> draft --Sign--> preliminary --Sign--> final --AddAddendum--> corrected --AddAddendum--+
+//!           ^          |                  |     \_Sign_^                              ^_____________________|
+//!           |          +------Cancel------+
+//!           +--------- cancelled <--------+
+//! ```
+//!
+//! A draft may be signed as final at once. Editing leaves the status as it is, and ends with `final`. A cancelled report
+//! may be created again: the same stream, another report.
+//!
+//! **What was signed is never altered.** Words are kept by the version of the fact that told them ([`ReportPhi`]); a
+//! [`Release`] names the version up to which they are signed. What is written to a preliminary report later stands
+//! behind that version until it is signed too.
+//!
+//! **A critical result** is raised once: with the first signature of a report that is marked critical, with a later
+//! signature where it was marked since, or with an addendum that says so. A communication counts from the moment the
+//! report was marked, in a draft from its beginning. Signing that a report is not critical, or an addendum that says
+//! so, takes the result back; so does cancelling. If it is marked again after that, it is raised again.
+//!
+//! **AI suggests, a radiologist decides**: the machine's words (`ai_assist_summary`) are no content. They are not signed
+//! and not released.
+
+mod content;
+mod critical;
+mod decide;
+mod events;
+mod evolve;
+mod phi;
+mod signature;
+mod state;
+
+use serde_json::{Map, Value};
+
+pub use content::{Content, NotASectionCode, Section, SectionCode, Written};
+pub use critical::{Communication, CommunicationFacts, Critical, CriticalCommunication, Method};
+pub use events::{
+    AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, CommunicationPhi,
+    Created, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue, CriticalResultPhi,
+    Event, ReviewPhi, Signed, Updated,
+};
+pub use phi::{ReportPhi, Told};
+pub use state::{
+    Activity, Addendum, AddendumFacts, AddendumKind, Decision, Progress, Release, ReleaseFacts,
+    Report, Review, Status,
+};
+
+use std::time::Duration;
+
+use crate::Timestamp;
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, StudyId, TemplateId};
+use crate::named;
+use crate::phi::{Phi, PhiText};
+
+/// What may be asked of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Begins a draft.
+    Create(Box<NewReport>),
+    /// Changes what is given.
+    Edit(Box<Edit>),
+    /// Releases what is written.
+    Sign(Box<Sign>),
+    /// Adds to what is final.
+    AddAddendum(Box<NewAddendum>),
+    /// Notes that somebody was told of a critical result.
+    Communicate(Box<NewCommunication>),
+    /// Judges what an AI model suggested.
+    ReviewSuggestion(Box<NewReview>),
+    /// Calls it off.
+    Cancel(Cancel),
+    /// The system's: the deadline of a critical result has passed. Nothing happens where somebody was told.
+    MarkOverdue,
+}
+
+/// A new report. Patient and order are the study's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewReport {
+    /// What is reported on.
+    pub imaging_study_id: StudyId,
+    /// The order that the study answers, where there is one.
+    pub imaging_order_id: Option<OrderId>,
+    /// Whose study it is.
+    pub patient_id: PatientId,
+    /// Who writes.
+    pub radiologist_id: PractitionerId,
+    /// What it was begun from.
+    pub template_id: Option<TemplateId>,
+    /// What it says, the template's words included.
+    pub written: Written,
+}
+
+/// A change to a draft, or to what is to become of a preliminary report; what is `None` stays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// Who writes. A draft becomes theirs.
+    pub radiologist_id: PractitionerId,
+    /// Members to change.
+    pub written: Written,
+    /// Sections to change, one by one; the four are the members of the same names.
+    pub sections: Vec<Section>,
+    /// Whether somebody has to be told at once.
+    pub critical_result: Option<bool>,
+}
+
+/// A signature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sign {
+    /// Who signs.
+    pub radiologist_id: PractitionerId,
+    /// Final, or preliminary.
+    pub is_final: bool,
+    /// Somebody who was told already.
+    pub communication: Option<NewCommunication>,
+    /// For a critical result.
+    pub notice: Notice,
+}
+
+/// Whom a critical result concerns, and how long they may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notice {
+    /// The order that the study answers by now.
+    pub imaging_order_id: Option<OrderId>,
+    /// Who ordered.
+    pub ordering_practitioner_id: Option<PractitionerId>,
+    /// How soon somebody has to be told.
+    pub critical_deadline: Duration,
+}
+
+/// A new addendum.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewAddendum {
+    /// Who adds.
+    pub radiologist_id: PractitionerId,
+    /// What it is.
+    pub kind: AddendumKind,
+    /// What it says.
+    pub content: PhiText,
+    /// Whether the result is critical by now.
+    pub critical_result: Option<bool>,
+    /// For a critical result.
+    pub notice: Notice,
+}
+
+/// A new communication.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCommunication {
+    /// Who told.
+    pub radiologist_id: PractitionerId,
+    /// Who was told.
+    pub recipient: PhiText,
+    /// How.
+    pub method: Method,
+    /// When.
+    pub communicated_at: Timestamp,
+    /// Whether they repeated what they heard.
+    pub read_back: bool,
+    /// More about it.
+    pub note: Option<PhiText>,
+}
+
+/// A radiologist's judgement of a suggestion.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewReview {
+    /// Who judges.
+    pub radiologist_id: PractitionerId,
+    /// What is judged.
+    pub output_id: AiOutputId,
+    /// How.
+    pub decision: Decision,
+    /// Why.
+    pub note: Option<PhiText>,
+}
+
+/// A cancellation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cancel {
+    /// Who cancels.
+    pub radiologist_id: PractitionerId,
+    /// Why.
+    pub reason: PhiText,
+}
+
+/// What a report may refuse in a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To be edited.
+    Edit,
+    /// To be signed.
+    Sign,
+    /// To be added to.
+    AddAddendum,
+    /// To have a communication.
+    Communicate,
+    /// To have a suggestion judged.
+    ReviewSuggestion,
+    /// To be cancelled.
+    Cancel,
+}
+
+named! {
+    Asked: Edit = "edited", Sign = "signed", AddAddendum = "added to",
+        Communicate = "communicated", ReviewSuggestion = "compared with suggestions",
+        Cancel = "cancelled";
+}
+
+/// Why a report refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The study has one.
+    #[error("the study has a report already")]
+    AlreadyExists,
+    /// There is none.
+    #[error("there is no such report")]
+    NotFound,
+    /// Not in this status.
+    #[error("a report that is {status} cannot be {asked}")]
+    Refused {
+        /// What it is.
+        status: Status,
+        /// What was asked.
+        asked: Asked,
+    },
+    /// Final without an impression.
+    #[error("a final report needs an impression")]
+    ImpressionMissing,
+    /// Neither one of the four nor the template's own.
+    #[error("the report has no such section")]
+    NoSuchSection,
+    /// Told after now.
+    #[error("communicated_at must not lie in the future")]
+    CommunicatedInFuture,
+    /// Nobody can read it any more.
+    #[error("the patient's data were erased")]
+    Erased,
+    /// The deadline is still to come.
+    #[error("the deadline has not passed yet")]
+    NotDue,
+}
+
+impl Aggregate for Report {
+    const STREAM_TYPE: &'static str = "RadiologyReport";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (report, Command::Create(new)) => decide::create(report, *new, context),
+            (Some(report), Command::Edit(edit)) => decide::edit(report, *edit, context),
+            (Some(report), Command::Sign(sign)) => decide::sign(report, *sign, context),
+            (Some(report), Command::AddAddendum(new)) => {
+                decide::add_addendum(report, *new, context)
+            }
+            (Some(report), Command::Communicate(new)) => {
+                critical::communicate(report, *new, context)
+            }
+            (Some(report), Command::ReviewSuggestion(new)) => {
+                decide::review_suggestion(report, *new, context)
+            }
+            (Some(report), Command::Cancel(cancel)) => decide::cancel(report, cancel, context),
+            (Some(report), Command::MarkOverdue) => critical::mark_overdue(report, context),
+            (
+                None,
+                Command::Edit(_)
+                | Command::Sign(_)
+                | Command::AddAddendum(_)
+                | Command::Communicate(_)
+                | Command::ReviewSuggestion(_)
+                | Command::Cancel(_)
+                | Command::MarkOverdue,
+            ) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        evolve::evolve(state, event)
+    }
+
+    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+        self.phi.as_ref().map(|it| Phi::new(it.laid_over()))
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        Some(self.patient_id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

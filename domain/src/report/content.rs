@@ -1,0 +1,178 @@
+//! What a report says: the four sections that every report has, the template's own, and structured data.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::phi::{Metadata, PhiText};
+use crate::report_template::DefaultText;
+
+/// A section's name: 1 to 64 of a-z, 0-9 and _.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SectionCode(Cow<'static, str>);
+
+/// The text is no section's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a section's code must be 1 to 64 of a-z, 0-9 and _")]
+pub struct NotASectionCode;
+
+impl SectionCode {
+    /// What the patient comes with.
+    pub const CLINICAL_HISTORY: Self = Self(Cow::Borrowed("clinical_history"));
+    /// How the images were made.
+    pub const TECHNIQUE: Self = Self(Cow::Borrowed("technique"));
+    /// What is seen.
+    pub const FINDINGS: Self = Self(Cow::Borrowed("findings"));
+    /// What it means.
+    pub const IMPRESSION: Self = Self(Cow::Borrowed("impression"));
+
+    /// Takes any case, keeps lower case.
+    pub fn parse(text: &str) -> Result<Self, NotASectionCode> {
+        let code = text.to_ascii_lowercase();
+        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if (1..=64).contains(&code.len()) && code.bytes().all(legal) {
+            Ok(Self(code.into()))
+        } else {
+            Err(NotASectionCode)
+        }
+    }
+
+    /// The code as text, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What people read: `left_ventricle` is "Left ventricle".
+    pub fn title(&self) -> String {
+        let words = self.0.replace('_', " ");
+        let mut letters = words.chars();
+        letters.next().map_or_else(String::new, |first| {
+            first.to_ascii_uppercase().to_string() + letters.as_str()
+        })
+    }
+}
+
+impl fmt::Display for SectionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A section that is the template's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// Its name in this report.
+    pub code: SectionCode,
+    /// What it says; nothing yet, where it is there to be filled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<PhiText>,
+}
+
+/// What a report says, or what of it changes: a member that is `None` is not there, or stays. PHI, all of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// What the patient comes with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clinical_history: Option<PhiText>,
+    /// How the images were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub technique: Option<PhiText>,
+    /// What is seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<PhiText>,
+    /// What it means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impression: Option<PhiText>,
+    /// The template's own sections, as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sections: Option<Vec<Section>>,
+    /// What the template's schema is about, as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_data: Option<Metadata>,
+}
+
+/// What a radiologist writes: the report's content, and what they keep of the machine's words.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// What is to be signed.
+    #[serde(flatten)]
+    pub content: Content,
+    /// What AI models said of the study. Never part of the content: it is not signed and not released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ai_assist_summary: Option<PhiText>,
+}
+
+impl Content {
+    /// This content with the template's words where nothing was written.
+    #[must_use]
+    pub fn or_default_text(mut self, default_text: &DefaultText) -> Self {
+        match default_text {
+            DefaultText::Findings(text) => {
+                self.begin(&SectionCode::FINDINGS, Some(PhiText::new(text.clone())));
+            }
+            DefaultText::BySection(texts) => {
+                for (code, text) in texts {
+                    self.begin(code, text.clone().map(PhiText::new));
+                }
+            }
+        }
+        self
+    }
+
+    fn begin(&mut self, code: &SectionCode, text: Option<PhiText>) {
+        match self.member(code) {
+            Some(member) => *member = member.take().or(text),
+            None => self.sections.get_or_insert_default().push(Section {
+                code: code.clone(),
+                text,
+            }),
+        }
+    }
+
+    /// The member that one of the four sections is.
+    pub(super) fn member(&mut self, code: &SectionCode) -> Option<&mut Option<PhiText>> {
+        match code.as_str() {
+            "clinical_history" => Some(&mut self.clinical_history),
+            "technique" => Some(&mut self.technique),
+            "findings" => Some(&mut self.findings),
+            "impression" => Some(&mut self.impression),
+            _ => None,
+        }
+    }
+
+    /// Every section that there is, in reading order: the four, then the template's own.
+    pub fn all_sections(&self) -> Vec<Section> {
+        let four = [
+            (SectionCode::CLINICAL_HISTORY, &self.clinical_history),
+            (SectionCode::TECHNIQUE, &self.technique),
+            (SectionCode::FINDINGS, &self.findings),
+            (SectionCode::IMPRESSION, &self.impression),
+        ];
+        let four = four
+            .into_iter()
+            .filter_map(|(code, text)| text.clone().map(|it| (code, it)));
+        four.map(|(code, text)| Section {
+            code,
+            text: Some(text),
+        })
+        .chain(self.sections.iter().flatten().cloned())
+        .collect()
+    }
+
+    /// What of `asked` differs from this.
+    pub(super) fn changed_by(&self, asked: Self) -> Self {
+        fn changed<T: PartialEq>(asked: Option<T>, is: Option<&T>) -> Option<T> {
+            asked.filter(|it| is != Some(it))
+        }
+        Self {
+            clinical_history: changed(asked.clinical_history, self.clinical_history.as_ref()),
+            technique: changed(asked.technique, self.technique.as_ref()),
+            findings: changed(asked.findings, self.findings.as_ref()),
+            impression: changed(asked.impression, self.impression.as_ref()),
+            sections: changed(asked.sections, self.sections.as_ref()),
+            structured_data: changed(asked.structured_data, self.structured_data.as_ref()),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Critical results: raised with a signature, told to somebody, overdue where nobody was told in time.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Asked, CommunicationPhi, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue,
+    CriticalResultPhi, Error, Event, NewCommunication, Notice, Report, Status,
+};
+use crate::Timestamp;
+use crate::aggregate::Context;
+use crate::ids::{CommunicationId, PractitionerId};
+use crate::named;
+use crate::phi::PhiText;
+
+/// How far a clock that says when somebody was told may be ahead of ours, in milliseconds.
+const CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
+
+/// A critical result that was raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Critical {
+    /// When it was signed.
+    pub raised_at: Timestamp,
+    /// When somebody has to have been told.
+    pub deadline: Timestamp,
+    /// Whether it was found that nobody was, by then.
+    pub overdue: bool,
+    /// Who ordered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordering_practitioner_id: Option<PractitionerId>,
+}
+
+/// Somebody was told (FHIR Communication).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Communication {
+    /// Its version in the stream, by which its words are found.
+    pub version: u64,
+    /// What it is without its words.
+    #[serde(flatten)]
+    pub facts: CommunicationFacts,
+}
+
+/// A communication without its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommunicationFacts {
+    /// Its id.
+    pub communication_id: CommunicationId,
+    /// How.
+    pub method: Method,
+    /// When.
+    pub communicated_at: Timestamp,
+    /// Whether they repeated what they heard.
+    pub read_back: bool,
+    /// Who told.
+    pub communicated_by_radiologist_id: PractitionerId,
+    /// When it was noted.
+    pub noted_at: Timestamp,
+}
+
+/// How somebody was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// On the telephone.
+    Phone,
+    /// Face to face.
+    InPerson,
+    /// By a message that is acknowledged.
+    SecureMessage,
+    /// Otherwise.
+    Other,
+}
+
+/// Whether somebody still has to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CriticalCommunication {
+    /// There is nothing critical to be told.
+    None,
+    /// Nobody was told yet.
+    Outstanding,
+    /// Somebody was told.
+    Communicated,
+}
+
+named! {
+    Method: Phone = "phone", InPerson = "in_person", SecureMessage = "secure_message",
+        Other = "other";
+    CriticalCommunication: None = "none", Outstanding = "outstanding",
+        Communicated = "communicated";
+}
+
+impl Report {
+    /// Whether somebody still has to be told of what is marked critical.
+    pub fn critical_communication(&self) -> CriticalCommunication {
+        match (self.critical_since, self.is_told()) {
+            (None, _) => CriticalCommunication::None,
+            (Some(_), false) => CriticalCommunication::Outstanding,
+            (Some(_), true) => CriticalCommunication::Communicated,
+        }
+    }
+
+    /// Whether somebody was told since the report is marked critical.
+    fn is_told(&self) -> bool {
+        let since = self.critical_since.unwrap_or(u64::MAX);
+        self.communications.iter().any(|it| it.version > since)
+    }
+
+    /// The critical result that was raised and that nobody was told of.
+    pub fn open_critical(&self) -> Option<&Critical> {
+        self.critical.as_ref().filter(|_| !self.is_told())
+    }
+
+    /// Marks the report critical, or not. A mark that was signed is only taken back by signing that.
+    pub(super) fn mark(&mut self, critical: bool) {
+        self.critical_result = critical;
+        match (critical, self.critical_since) {
+            (true, None) => {
+                let is_draft = self.status() == Status::Draft;
+                self.critical_since = Some(if is_draft { self.begun } else { self.facts });
+            }
+            (false, Some(_)) if self.critical.is_none() => self.critical_since = None,
+            (true, Some(_)) | (false, _) => {}
+        }
+    }
+
+    /// The same, signed.
+    pub(super) fn mark_signed(&mut self, critical: bool) {
+        if !critical {
+            self.critical = None;
+        }
+        self.mark(critical);
+    }
+}
+
+/// The event that raises the critical result of a report whose signed words have this impression.
+pub(super) fn raise(
+    report: &Report,
+    notice: Notice,
+    impression: Option<PhiText>,
+    now: Timestamp,
+) -> Event {
+    let wait = i64::try_from(notice.critical_deadline.as_millis()).unwrap_or(i64::MAX);
+    let deadline = Timestamp::from_millis(now.as_millis().saturating_add(wait));
+    Event::CriticalResult(CriticalResult {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        imaging_order_id: notice.imaging_order_id.or(report.imaging_order_id),
+        ordering_practitioner_id: notice.ordering_practitioner_id,
+        raised_at: now,
+        deadline: deadline.unwrap_or(now),
+        phi: Some(CriticalResultPhi { impression }),
+    })
+}
+
+pub(super) fn communicate(
+    report: &Report,
+    new: NewCommunication,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    if report.status() == Status::Cancelled {
+        return Err(Error::Refused {
+            status: Status::Cancelled,
+            asked: Asked::Communicate,
+        });
+    }
+    if report.has_noted(&new) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![communicated(report, new, context)?])
+}
+
+pub(super) fn communicated(
+    report: &Report,
+    new: NewCommunication,
+    context: &Context,
+) -> Result<Event, Error> {
+    let ahead = new.communicated_at.as_millis() - context.now.as_millis();
+    if ahead > CLOCK_SKEW_MS {
+        return Err(Error::CommunicatedInFuture);
+    }
+    Ok(Event::CriticalResultCommunicated(
+        CriticalResultCommunicated {
+            report_id: report.id(),
+            imaging_study_id: report.imaging_study_id,
+            patient_id: report.patient_id,
+            facts: CommunicationFacts {
+                communication_id: context.fresh_id.into(),
+                method: new.method,
+                communicated_at: new.communicated_at,
+                read_back: new.read_back,
+                communicated_by_radiologist_id: new.radiologist_id,
+                noted_at: context.now,
+            },
+            phi: Some(CommunicationPhi {
+                recipient: new.recipient,
+                note: new.note,
+            }),
+        },
+    ))
+}
+
+impl Report {
+    /// Whether the same communication was noted already.
+    pub(super) fn has_noted(&self, new: &NewCommunication) -> bool {
+        self.noted(new).is_some()
+    }
+
+    /// The communication that is the same as `new`.
+    pub fn noted(&self, new: &NewCommunication) -> Option<&Communication> {
+        self.communications.iter().find(|it| {
+            let facts = &it.facts;
+            let told = self.phi.as_ref().and_then(|phi| phi.told(it.version));
+            facts.method == new.method
+                && facts.communicated_at == new.communicated_at
+                && facts.read_back == new.read_back
+                && facts.communicated_by_radiologist_id == new.radiologist_id
+                && told.is_some_and(|it| it.recipient == new.recipient && it.note == new.note)
+        })
+    }
+}
+
+pub(super) fn mark_overdue(report: &Report, context: &Context) -> Result<Vec<Event>, Error> {
+    let Some(critical) = report.open_critical().filter(|it| !it.overdue) else {
+        return Ok(Vec::new());
+    };
+    if context.now < critical.deadline {
+        return Err(Error::NotDue);
+    }
+    Ok(vec![Event::CriticalResultOverdue(CriticalResultOverdue {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        deadline: critical.deadline,
+    })])
+}

@@ -1,0 +1,282 @@
+//! What a report does when asked.
+
+use super::content::{Content, Section, Written};
+use super::critical::{communicated, raise};
+use super::events::{
+    AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, Created, Event,
+    ReviewPhi, Signed, Updated,
+};
+use super::state::{AddendumFacts, ReleaseFacts, Report, Status};
+use super::{Asked, Cancel, Edit, Error, NewAddendum, NewReport, NewReview, Sign, signature};
+use crate::aggregate::Context;
+use crate::ids::ReportId;
+
+pub(super) fn create(
+    report: Option<&Report>,
+    new: NewReport,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    if report.is_some_and(|it| it.status() != Status::Cancelled) {
+        return Err(Error::AlreadyExists);
+    }
+    Ok(vec![Event::Created(Box::new(Created {
+        report_id: ReportId::of(new.imaging_study_id),
+        imaging_study_id: new.imaging_study_id,
+        imaging_order_id: new.imaging_order_id,
+        patient_id: new.patient_id,
+        radiologist_id: new.radiologist_id,
+        template_id: new.template_id,
+        status: Status::Draft,
+        critical_result: false,
+        drafted_at: context.now,
+        phi: Some(new.written),
+    }))])
+}
+
+pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec<Event>, Error> {
+    let is_draft = match report.status() {
+        Status::Draft => true,
+        Status::Preliminary => false,
+        status @ (Status::Final | Status::Corrected | Status::Cancelled) => {
+            return Err(Error::Refused {
+                status,
+                asked: Asked::Edit,
+            });
+        }
+    };
+    let before = report.written().ok_or(Error::Erased)?;
+    let asked = with_sections(&before.content, edit.written.content, edit.sections)?;
+    let changes = Written {
+        content: before.content.changed_by(asked),
+        ai_assist_summary: edit
+            .written
+            .ai_assist_summary
+            .filter(|it| before.ai_assist_summary.as_ref() != Some(it)),
+    };
+    let radiologist_id =
+        Some(edit.radiologist_id).filter(|it| is_draft && *it != report.radiologist_id);
+    let critical_result = edit
+        .critical_result
+        .filter(|it| *it != report.critical_result);
+    if changes == Written::default() && radiologist_id.is_none() && critical_result.is_none() {
+        return Ok(Vec::new());
+    }
+    let critical = critical_result.unwrap_or(report.critical_result);
+    let content = before.content.laid_under(&changes.content);
+    let phi = Some(changes).filter(|it| *it != Written::default());
+    Ok(vec![Event::Updated(Box::new(Updated {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        radiologist_id,
+        critical_result,
+        edited_by_radiologist_id: edit.radiologist_id,
+        edited_at: context.now,
+        unsigned_changes: differs_from_signed(report, &content, critical),
+        phi,
+    }))])
+}
+
+/// Whether something was signed, and it was not this.
+fn differs_from_signed(report: &Report, content: &Content, critical: bool) -> bool {
+    report.release().is_some_and(|release| {
+        release.facts.critical_result != critical
+            || report.released_content().as_ref() != Some(content)
+    })
+}
+
+/// Lays sections that are changed one by one into the members, or into the template's own.
+fn with_sections(
+    before: &Content,
+    mut asked: Content,
+    sections: Vec<Section>,
+) -> Result<Content, Error> {
+    let mut own = before.sections.clone().unwrap_or_default();
+    let mut touches_own = false;
+    for Section { code, text } in sections {
+        if let Some(member) = asked.member(&code) {
+            *member = text.or(member.take());
+            continue;
+        }
+        let section = own.iter_mut().find(|it| it.code == code);
+        let section = section.ok_or(Error::NoSuchSection)?;
+        section.text = text;
+        touches_own = true;
+    }
+    asked.sections = touches_own.then_some(own);
+    Ok(asked)
+}
+
+impl Content {
+    /// This content with changes laid over it.
+    fn laid_under(&self, changes: &Self) -> Self {
+        let over = changes.clone();
+        let under = self.clone();
+        Self {
+            clinical_history: over.clinical_history.or(under.clinical_history),
+            technique: over.technique.or(under.technique),
+            findings: over.findings.or(under.findings),
+            impression: over.impression.or(under.impression),
+            sections: over.sections.or(under.sections),
+            structured_data: over.structured_data.or(under.structured_data),
+        }
+    }
+}
+
+pub(super) fn sign(report: &Report, sign: Sign, context: &Context) -> Result<Vec<Event>, Error> {
+    let mut events = Vec::new();
+    if !is_signed_already(report, &sign)? {
+        let content = report.written().ok_or(Error::Erased)?.content;
+        if sign.is_final && content.impression.is_none() {
+            return Err(Error::ImpressionMissing);
+        }
+        events.push(signed(report, &sign, &content, context));
+        if report.critical_result && report.critical.is_none() {
+            events.push(raise(report, sign.notice, content.impression, context.now));
+        }
+    }
+    match sign.communication {
+        Some(new) if !report.has_noted(&new) => events.push(communicated(report, new, context)?),
+        Some(_) | None => {}
+    }
+    Ok(events)
+}
+
+/// Whether this signature would say what one by the same radiologist says already.
+fn is_signed_already(report: &Report, sign: &Sign) -> Result<bool, Error> {
+    let by_same = |it: &super::Release| it.facts.signed_by_radiologist_id == sign.radiologist_id;
+    match (report.status(), sign.is_final) {
+        (Status::Draft, _) | (Status::Preliminary, true) => Ok(false),
+        (Status::Preliminary, false) => {
+            Ok(!report.unsigned_changes && report.release().is_some_and(by_same))
+        }
+        (Status::Final, true) if report.release().is_some_and(by_same) => Ok(true),
+        (status @ (Status::Final | Status::Corrected | Status::Cancelled), _) => {
+            Err(Error::Refused {
+                status,
+                asked: Asked::Sign,
+            })
+        }
+    }
+}
+
+fn signed(report: &Report, sign: &Sign, content: &Content, context: &Context) -> Event {
+    let facts = ReleaseFacts {
+        status: if sign.is_final {
+            Status::Final
+        } else {
+            Status::Preliminary
+        },
+        signed_by_radiologist_id: sign.radiologist_id,
+        signed_at: context.now,
+        critical_result: report.critical_result,
+    };
+    Event::Signed(Signed {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        status: facts.status,
+        signed_by_radiologist_id: facts.signed_by_radiologist_id,
+        signed_at: facts.signed_at,
+        sha256: signature::of_content(report, &facts, content),
+        critical_result: facts.critical_result,
+    })
+}
+
+pub(super) fn add_addendum(
+    report: &Report,
+    new: NewAddendum,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    match report.status() {
+        Status::Final | Status::Corrected => {}
+        status @ (Status::Draft | Status::Preliminary | Status::Cancelled) => {
+            return Err(Error::Refused {
+                status,
+                asked: Asked::AddAddendum,
+            });
+        }
+    }
+    let facts = AddendumFacts {
+        addendum_id: context.fresh_id.into(),
+        kind: new.kind,
+        added_by_radiologist_id: new.radiologist_id,
+        added_at: context.now,
+        critical_result: new.critical_result,
+    };
+    let mut events = vec![Event::AddendumAdded(Box::new(AddendumAdded {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        sha256: signature::of_addendum(report.id(), &facts, &new.content),
+        facts,
+        phi: Some(AddendumPhi {
+            content: new.content,
+        }),
+    }))];
+    if new.critical_result == Some(true) && report.critical.is_none() {
+        let impression = report.released_content().and_then(|it| it.impression);
+        events.push(raise(report, new.notice, impression, context.now));
+    }
+    Ok(events)
+}
+
+pub(super) fn review_suggestion(
+    report: &Report,
+    new: NewReview,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    if report.status() == Status::Cancelled {
+        return Err(Error::Refused {
+            status: Status::Cancelled,
+            asked: Asked::ReviewSuggestion,
+        });
+    }
+    let phi = report.phi.as_ref();
+    let known = report.ai_suggestions.iter().any(|it| {
+        it.output_id == new.output_id
+            && it.decision == new.decision
+            && it.reviewed_by_radiologist_id == new.radiologist_id
+            && phi.and_then(|phi| phi.note(it.version)) == new.note
+    });
+    if known {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::AiSuggestionReviewed(AiSuggestionReviewed {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        output_id: new.output_id,
+        decision: new.decision,
+        reviewed_by_radiologist_id: new.radiologist_id,
+        reviewed_at: context.now,
+        phi: new.note.map(|note| ReviewPhi { note }),
+    })])
+}
+
+pub(super) fn cancel(
+    report: &Report,
+    cancel: Cancel,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    match report.status() {
+        Status::Draft | Status::Preliminary => {}
+        Status::Cancelled => return Ok(Vec::new()),
+        status @ (Status::Final | Status::Corrected) => {
+            return Err(Error::Refused {
+                status,
+                asked: Asked::Cancel,
+            });
+        }
+    }
+    Ok(vec![Event::Cancelled(Cancelled {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        cancelled_by_radiologist_id: cancel.radiologist_id,
+        cancelled_at: context.now,
+        phi: Some(CancelledPhi {
+            cancellation_reason: cancel.reason,
+        }),
+    })])
+}

@@ -1,0 +1,82 @@
+//! A report's PHI, kept by the version of the fact that told it: what was signed and what was written since then are
+//! told apart by versions, and neither can take the other's place.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::content::Written;
+use crate::phi::{Phi, PhiText};
+
+/// The PHI members of each of a report's facts that has any, by the fact's version in its stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReportPhi(BTreeMap<u64, Phi<Map<String, Value>>>);
+
+/// What was said to whom.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Told {
+    /// Who was told.
+    pub recipient: PhiText,
+    /// More about it.
+    pub note: Option<PhiText>,
+}
+
+impl ReportPhi {
+    /// From opened parts, as a row of a read model carries them.
+    pub fn from_parts(parts: impl IntoIterator<Item = (u64, Map<String, Value>)>) -> Self {
+        let parts = parts.into_iter();
+        Self(parts.map(|(version, it)| (version, Phi::new(it))).collect())
+    }
+
+    pub(super) fn add(&mut self, version: u64, json: &[u8]) {
+        if let Ok(members) = serde_json::from_slice(json) {
+            self.0.insert(version, Phi::new(members));
+        }
+    }
+
+    /// What was written in these versions, later words over earlier ones.
+    pub fn written(&self, versions: RangeInclusive<u64>) -> Written {
+        if versions.is_empty() {
+            return Written::default();
+        }
+        let parts = self.0.range(versions).map(|(_, it)| it.expose().clone());
+        let laid_over = parts.fold(Map::new(), |mut members, part| {
+            members.extend(part);
+            members
+        });
+        serde_json::from_value(Value::Object(laid_over)).unwrap_or_default()
+    }
+
+    /// All members of all facts, the latest on top.
+    pub(super) fn laid_over(&self) -> Map<String, Value> {
+        let members = self.0.values().map(|it| it.expose().clone());
+        members.flatten().collect()
+    }
+
+    fn member<T: for<'de> Deserialize<'de>>(&self, version: u64, name: &str) -> Option<T> {
+        let value = self.0.get(&version)?.expose().get(name)?;
+        T::deserialize(value).ok()
+    }
+
+    /// The words of the addendum of this version.
+    pub fn addendum(&self, version: u64) -> Option<PhiText> {
+        self.member(version, "content")
+    }
+
+    /// The words about the communication of this version.
+    pub fn told(&self, version: u64) -> Option<Told> {
+        Told::deserialize(Value::Object(self.0.get(&version)?.expose().clone())).ok()
+    }
+
+    /// The note of this version.
+    pub fn note(&self, version: u64) -> Option<PhiText> {
+        self.member(version, "note")
+    }
+
+    /// The reason of the cancellation of this version.
+    pub fn cancellation_reason(&self, version: u64) -> Option<PhiText> {
+        self.member(version, "cancellation_reason")
+    }
+}

@@ -1,0 +1,100 @@
+//! What a signature is over.
+//!
+//! The SHA-256 of one JSON object in [canonical form](crate::canonical). A report's has the members `report_id`,
+//! `imaging_study_id`, `patient_id`, `status` (`preliminary` or `final`, as it was signed), `signed_by_radiologist_id`,
+//! `signed_at`, `critical_result`, and, where they are there, `clinical_history`, `technique`, `findings`, `impression`,
+//! `sections` (the template's own: `[{code, text?}]`) and `structured_data`. An addendum's has `report_id`,
+//! `addendum_id`, `kind`, `content`, `added_by_radiologist_id`, `added_at`, and `critical_result` where it said so.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::content::Content;
+use super::{Addendum, AddendumFacts, Release, ReleaseFacts, Report, Status};
+use crate::Timestamp;
+use crate::canonical::Fingerprint;
+use crate::ids::{PatientId, PractitionerId, ReportId, StudyId};
+use crate::phi::PhiText;
+
+#[derive(Serialize)]
+struct Signed<'a> {
+    report_id: ReportId,
+    imaging_study_id: StudyId,
+    patient_id: PatientId,
+    status: Status,
+    signed_by_radiologist_id: PractitionerId,
+    signed_at: Timestamp,
+    critical_result: bool,
+    #[serde(flatten)]
+    content: &'a Content,
+}
+
+#[derive(Serialize)]
+struct Added<'a> {
+    report_id: ReportId,
+    #[serde(flatten)]
+    addendum: &'a AddendumFacts,
+    content: &'a PhiText,
+}
+
+fn fingerprint(signed: &impl Serialize) -> Fingerprint {
+    let members = match serde_json::to_value(signed) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Map::new(),
+    };
+    Fingerprint::of(&members)
+}
+
+/// Of a report with this content, released so.
+pub(super) fn of_content(
+    report: &Report,
+    release: &ReleaseFacts,
+    content: &Content,
+) -> Fingerprint {
+    fingerprint(&Signed {
+        report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        patient_id: report.patient_id,
+        status: release.status,
+        signed_by_radiologist_id: release.signed_by_radiologist_id,
+        signed_at: release.signed_at,
+        critical_result: release.critical_result,
+        content,
+    })
+}
+
+/// Of an addendum with these words.
+pub(super) fn of_addendum(
+    report_id: ReportId,
+    addendum: &AddendumFacts,
+    content: &PhiText,
+) -> Fingerprint {
+    fingerprint(&Added {
+        report_id,
+        addendum,
+        content,
+    })
+}
+
+impl Report {
+    /// Whether the released content still is what was signed; `None` where nothing is released, or where the words
+    /// cannot be read any more.
+    pub fn signature_holds(&self) -> Option<bool> {
+        let release = self.release()?;
+        let content = self.released_content()?;
+        Some(of_content(self, &release.facts, &content) == release.sha256)
+    }
+
+    /// Whether an addendum still says what was added; `None` where its words cannot be read any more.
+    pub fn addendum_holds(&self, addendum: &Addendum) -> Option<bool> {
+        let content = self.phi.as_ref()?.addendum(addendum.version)?;
+        Some(of_addendum(self.id(), &addendum.facts, &content) == addendum.sha256)
+    }
+
+    /// What was signed last; `None` where nothing was, or where the words cannot be read any more.
+    pub fn released_content(&self) -> Option<Content> {
+        let Release { version, .. } = self.release()?;
+        let phi = self.phi.as_ref()?;
+        Some(phi.written(self.begun..=*version).content)
+    }
+}

@@ -1,0 +1,281 @@
+//! A report as it is now.
+
+use serde::{Deserialize, Serialize};
+
+use super::content::Written;
+use super::critical::{Communication, Critical};
+use super::phi::ReportPhi;
+use crate::Timestamp;
+use crate::canonical::Fingerprint;
+use crate::ids::{
+    AddendumId, AiOutputId, OrderId, PatientId, PractitionerId, ReportId, StudyId, TemplateId,
+};
+use crate::named;
+
+/// A report as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What is reported on.
+    pub imaging_study_id: StudyId,
+    /// The order that the study answered when the report was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imaging_order_id: Option<OrderId>,
+    /// Whose study it is.
+    pub patient_id: PatientId,
+    /// Whose report it is: who began it, or took over the draft.
+    pub radiologist_id: PractitionerId,
+    /// What it was begun from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_id: Option<TemplateId>,
+    /// How far it is, with what belongs to that.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// Whether it is marked critical, signed or not.
+    pub critical_result: bool,
+    /// The version at which it was marked, from which on communications count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) critical_since: Option<u64>,
+    /// The critical result that was raised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical: Option<Critical>,
+    /// Whether something was written that is not signed, after something that is.
+    pub unsigned_changes: bool,
+    /// Who was told, in order.
+    pub communications: Vec<Communication>,
+    /// What was judged of the machine's suggestions; the latest judgement of each.
+    pub ai_suggestions: Vec<Review>,
+    /// Who wrote last.
+    pub last_activity: Activity,
+    /// The version of the `Created` that this report began with: more than 1 after a cancellation.
+    pub(super) begun: u64,
+    /// The version of the last fact.
+    pub(super) facts: u64,
+    /// `None` where it is sealed or erased.
+    #[serde(skip)]
+    pub phi: Option<ReportPhi>,
+}
+
+/// How far a report is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Progress {
+    /// Being written.
+    Draft,
+    /// Released, to be signed once more.
+    Preliminary {
+        /// What was signed.
+        release: Release,
+    },
+    /// Released for good.
+    Final {
+        /// What was signed.
+        release: Release,
+    },
+    /// Released for good, and added to.
+    Corrected {
+        /// What was signed.
+        release: Release,
+        /// What was added, in order; at least one.
+        addenda: Vec<Addendum>,
+    },
+    /// Called off.
+    Cancelled {
+        /// What had been signed as preliminary.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        release: Option<Release>,
+        /// The version of the cancellation.
+        cancelled_in: u64,
+    },
+}
+
+/// The name of a [`Progress`] (FHIR DiagnosticReport.status; `draft` is FHIR's `registered` or `partial`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Being written.
+    Draft,
+    /// Released, to be signed once more.
+    Preliminary,
+    /// Released for good.
+    Final,
+    /// Released for good, and added to.
+    Corrected,
+    /// Called off.
+    Cancelled,
+}
+
+/// What was signed: everything that was written up to a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// The signature's version in the stream. What was written before it is signed, what comes after it is not.
+    pub version: u64,
+    /// Who, when, as what.
+    #[serde(flatten)]
+    pub facts: ReleaseFacts,
+    /// Over the content and the facts; see [the module](super::signature).
+    pub sha256: Fingerprint,
+}
+
+/// A signature without what it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseFacts {
+    /// As what it was signed: preliminary or final.
+    #[serde(rename = "signed_as")]
+    pub status: Status,
+    /// Who signed.
+    pub signed_by_radiologist_id: PractitionerId,
+    /// When.
+    pub signed_at: Timestamp,
+    /// Whether it was marked critical.
+    #[serde(rename = "signed_critical_result")]
+    pub critical_result: bool,
+}
+
+/// What was added to a final report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Addendum {
+    /// Its version in the stream, by which its words are found.
+    pub version: u64,
+    /// What it is without its words.
+    #[serde(flatten)]
+    pub facts: AddendumFacts,
+    /// Over its words and facts.
+    pub sha256: Fingerprint,
+}
+
+/// An addendum without its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddendumFacts {
+    /// Its id.
+    pub addendum_id: AddendumId,
+    /// What it is.
+    pub kind: AddendumKind,
+    /// Who added it.
+    pub added_by_radiologist_id: PractitionerId,
+    /// When.
+    pub added_at: Timestamp,
+    /// Whether the result is critical by now, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical_result: Option<bool>,
+}
+
+/// What an addendum is to what was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddendumKind {
+    /// It says more.
+    #[default]
+    Addition,
+    /// It says what was wrong.
+    Correction,
+    /// It says something else.
+    Amendment,
+}
+
+/// What was judged of one suggestion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// The version of the judgement, by which its note is found.
+    pub version: u64,
+    /// What was judged.
+    pub output_id: AiOutputId,
+    /// How.
+    pub decision: Decision,
+    /// By whom.
+    pub reviewed_by_radiologist_id: PractitionerId,
+    /// When.
+    pub reviewed_at: Timestamp,
+}
+
+/// What became of a suggestion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Taken as it is.
+    Accepted,
+    /// Not taken.
+    Rejected,
+    /// Taken in other words.
+    Modified,
+}
+
+/// Who did something to the report last, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// Who.
+    pub radiologist: PractitionerId,
+    /// When.
+    pub at: Timestamp,
+}
+
+named! {
+    Status: Draft = "draft", Preliminary = "preliminary", Final = "final",
+        Corrected = "corrected", Cancelled = "cancelled";
+    AddendumKind: Addition = "addition", Correction = "correction", Amendment = "amendment";
+    Decision: Accepted = "accepted", Rejected = "rejected", Modified = "modified";
+}
+
+impl Progress {
+    /// Its name.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Draft => Status::Draft,
+            Self::Preliminary { .. } => Status::Preliminary,
+            Self::Final { .. } => Status::Final,
+            Self::Corrected { .. } => Status::Corrected,
+            Self::Cancelled { .. } => Status::Cancelled,
+        }
+    }
+}
+
+impl Report {
+    /// Its id.
+    pub fn id(&self) -> ReportId {
+        ReportId::of(self.imaging_study_id)
+    }
+
+    /// How far it is.
+    pub const fn status(&self) -> Status {
+        self.progress.status()
+    }
+
+    /// What was signed last.
+    pub const fn release(&self) -> Option<&Release> {
+        match &self.progress {
+            Progress::Draft => None,
+            Progress::Preliminary { release }
+            | Progress::Final { release }
+            | Progress::Corrected { release, .. } => Some(release),
+            Progress::Cancelled { release, .. } => release.as_ref(),
+        }
+    }
+
+    /// What was added, in order.
+    pub fn addenda(&self) -> &[Addendum] {
+        match &self.progress {
+            Progress::Corrected { addenda, .. } => addenda,
+            Progress::Draft
+            | Progress::Preliminary { .. }
+            | Progress::Final { .. }
+            | Progress::Cancelled { .. } => &[],
+        }
+    }
+
+    /// Everything that is written, signed or not; `None` where the words cannot be read any more.
+    pub fn written(&self) -> Option<Written> {
+        let phi = self.phi.as_ref()?;
+        Some(phi.written(self.begun..=self.facts))
+    }
+
+    /// Whether the released report is critical, as those see it who see released content only.
+    pub fn released_critical_result(&self) -> Option<bool> {
+        match &self.progress {
+            Progress::Draft => None,
+            Progress::Preliminary { release } => Some(release.facts.critical_result),
+            Progress::Final { .. } | Progress::Corrected { .. } => Some(self.critical_result),
+            Progress::Cancelled { release, .. } => {
+                release.as_ref().map(|it| it.facts.critical_result)
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! `RadiologyReportTemplate`: what a report of an examination begins with, and the shape its structured data must have
+//! in the end. Its id is derived from its code, so a code is taken once. Nothing in it is about a patient.
+//!
+//! ```text
+//! (none) --Create--> active <--Update--> inactive
+//! ```
+
+mod default_text;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use default_text::{DefaultText, NotADefaultText};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::{ModalityCode, TemplateCode};
+use crate::ids::{PatientId, TemplateId};
+use crate::phi::{MetadataObject, Phi};
+use crate::text::{Text, TextError};
+use crate::{domain_events, facts_without_phi, named};
+
+/// A template as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportTemplate {
+    /// Never changes: the id is derived from it.
+    pub code: TemplateCode,
+    /// What people call it.
+    pub name: Text,
+    /// The modality it is for; any, where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// The body part it is for; any, where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// What a report of it consists of.
+    pub template_type: TemplateType,
+    /// What structured data must satisfy when a report becomes final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
+    /// What a new report begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_text: Option<DefaultText>,
+    /// Whether reports can be begun from it.
+    pub is_active: bool,
+}
+
+/// What a report consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateType {
+    /// Text.
+    FreeText,
+    /// Structured data.
+    Structured,
+    /// Both.
+    Hybrid,
+}
+
+named! {
+    TemplateType: FreeText = "free_text", Structured = "structured", Hybrid = "hybrid";
+}
+
+impl TemplateType {
+    /// Whether reports of it have structured data.
+    pub const fn is_structured(self) -> bool {
+        match self {
+            Self::FreeText => false,
+            Self::Structured | Self::Hybrid => true,
+        }
+    }
+}
+
+/// A JSON Schema (draft 2020-12): an object of at most 64 KiB without NUL. Whether it is a valid schema is for a
+/// validator to say, outside of the domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Schema(Map<String, Value>);
+
+impl Schema {
+    /// Refuses NUL in any key or string, and objects past 64 KiB of JSON.
+    pub fn parse(object: Map<String, Value>) -> Result<Self, TextError> {
+        MetadataObject::parse(object.clone())?;
+        Ok(Self(object))
+    }
+
+    /// The schema itself.
+    pub const fn as_object(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+/// What may be asked of a template.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Adds it to the catalog.
+    Create(Box<ReportTemplate>),
+    /// Changes what is given.
+    Update(Box<Changes>),
+}
+
+/// Members to change; what is `None` stays. The code never changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// A new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// Another modality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// Another body part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// A new description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// Another kind of report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_type: Option<TemplateType>,
+    /// Another schema, as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
+    /// Other words to begin with, as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_text: Option<DefaultText>,
+    /// Taken out of use, or put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+}
+
+domain_events! {
+    /// What may happen to a template.
+    pub enum Event {
+        /// It was added to the catalog.
+        Created(Box<Created>) = "RadiologyReportTemplate.Created" v 1,
+        /// Some of it changed.
+        Updated(Box<Updated>) = "RadiologyReportTemplate.Updated" v 1,
+    }
+}
+
+/// `RadiologyReportTemplate.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub template_id: TemplateId,
+    /// All of it.
+    #[serde(flatten)]
+    pub template: ReportTemplate,
+}
+
+/// `RadiologyReportTemplate.Updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub template_id: TemplateId,
+    /// What changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+facts_without_phi!(Created, Updated);
+
+/// Why a template refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The code is taken.
+    #[error("a template with this code exists already")]
+    AlreadyExists,
+    /// There is none.
+    #[error("there is no such template")]
+    NotFound,
+    /// Structured data without a shape.
+    #[error("a structured or hybrid template needs a schema")]
+    SchemaMissing,
+}
+
+impl Aggregate for ReportTemplate {
+    const STREAM_TYPE: &'static str = "RadiologyReportTemplate";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (None, Command::Create(template)) => create(*template, context),
+            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
+            (Some(template), Command::Update(changes)) => update(template, *changes, context),
+            (None, Command::Update(_)) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        match (state, event) {
+            (None, Event::Created(created)) => Ok(created.template),
+            (Some(template), Event::Updated(updated)) => Ok(template.with(updated.changes)),
+            (Some(_), Event::Created(_)) => Err(Misplaced {
+                event: "RadiologyReportTemplate.Created",
+            }),
+            (None, Event::Updated(_)) => Err(Misplaced {
+                event: "RadiologyReportTemplate.Updated",
+            }),
+        }
+    }
+
+    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+fn create(template: ReportTemplate, context: &Context) -> Result<Vec<Event>, Error> {
+    template.is_whole()?;
+    let template_id = TemplateId::of(context.tenant_id, &template.code);
+    Ok(vec![Event::Created(Box::new(Created {
+        template_id,
+        template,
+    }))])
+}
+
+fn update(
+    template: &ReportTemplate,
+    changes: Changes,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
+    let after = template.clone().with(changes.clone());
+    after.is_whole()?;
+    if after == *template {
+        return Ok(Vec::new());
+    }
+    let template_id = TemplateId::of(context.tenant_id, &template.code);
+    Ok(vec![Event::Updated(Box::new(Updated {
+        template_id,
+        changes,
+    }))])
+}
+
+impl ReportTemplate {
+    fn is_whole(&self) -> Result<(), Error> {
+        if self.template_type.is_structured() && self.schema.is_none() {
+            return Err(Error::SchemaMissing);
+        }
+        Ok(())
+    }
+
+    /// Whether a report of a study with this modality and body part can be begun from it. What either does not say
+    /// does not keep them apart; case does not either.
+    pub fn fits(&self, modality: Option<&ModalityCode>, body_part: Option<&str>) -> bool {
+        let modality_fits = match (&self.modality_code, modality) {
+            (Some(own), Some(studys)) => own == studys,
+            (None, _) | (_, None) => true,
+        };
+        let body_part_fits = match (&self.body_part, body_part) {
+            (Some(own), Some(studys)) => own.as_str().eq_ignore_ascii_case(studys),
+            (None, _) | (_, None) => true,
+        };
+        modality_fits && body_part_fits
+    }
+
+    /// The schema that a final report's structured data must satisfy.
+    pub fn enforced_schema(&self) -> Option<&Schema> {
+        self.schema
+            .as_ref()
+            .filter(|_| self.template_type.is_structured())
+    }
+
+    fn with(self, changes: Changes) -> Self {
+        Self {
+            code: self.code,
+            name: changes.name.unwrap_or(self.name),
+            modality_code: changes.modality_code.or(self.modality_code),
+            body_part: changes.body_part.or(self.body_part),
+            description: changes.description.or(self.description),
+            template_type: changes.template_type.unwrap_or(self.template_type),
+            schema: changes.schema.or(self.schema),
+            default_text: changes.default_text.or(self.default_text),
+            is_active: changes.is_active.unwrap_or(self.is_active),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

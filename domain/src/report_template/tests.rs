@@ -1,0 +1,160 @@
+use serde_json::json;
+
+use super::*;
+use crate::given::{context, given};
+use crate::report::{NotASectionCode, SectionCode};
+
+fn ct_head() -> ReportTemplate {
+    ReportTemplate {
+        code: TemplateCode::parse("CT_HEAD_STANDARD").unwrap(),
+        name: Text::parse("CT head").unwrap(),
+        modality_code: ModalityCode::parse("CT").ok(),
+        body_part: Text::parse("Head").ok(),
+        description: None,
+        template_type: TemplateType::FreeText,
+        schema: None,
+        default_text: None,
+        is_active: true,
+    }
+}
+
+fn schema() -> Schema {
+    Schema::parse(Map::from_iter([("type".to_owned(), json!("object"))])).unwrap()
+}
+
+fn created(template: ReportTemplate) -> Event {
+    create(template, &context()).unwrap().remove(0)
+}
+
+fn change(change: impl FnOnce(&mut Changes)) -> Changes {
+    let mut changes = Changes::default();
+    change(&mut changes);
+    changes
+}
+
+fn updated(changes: Changes) -> Event {
+    Event::Updated(Box::new(Updated {
+        template_id: TemplateId::of(context().tenant_id, &ct_head().code),
+        changes,
+    }))
+}
+
+#[test]
+fn is_created_once() {
+    let create = || Command::Create(Box::new(ct_head()));
+    given::<ReportTemplate>([])
+        .when(create())
+        .then([created(ct_head())]);
+    given::<ReportTemplate>([created(ct_head())])
+        .when(create())
+        .refused(Error::AlreadyExists);
+}
+
+#[test]
+fn is_updated_where_it_exists_and_something_changes() {
+    let retired = || change(|it| it.is_active = Some(false));
+    let update = || Command::Update(Box::new(retired()));
+    given::<ReportTemplate>([])
+        .when(update())
+        .refused(Error::NotFound);
+    given::<ReportTemplate>([created(ct_head())])
+        .when(update())
+        .then([updated(retired())]);
+    given::<ReportTemplate>([created(ct_head()), updated(retired())])
+        .when(update())
+        .then([]);
+}
+
+#[test]
+fn structured_and_hybrid_ones_need_a_schema() {
+    for template_type in [TemplateType::Structured, TemplateType::Hybrid] {
+        let bare = ReportTemplate {
+            template_type,
+            ..ct_head()
+        };
+        given::<ReportTemplate>([])
+            .when(Command::Create(Box::new(bare.clone())))
+            .refused(Error::SchemaMissing);
+        let becomes = change(|it| it.template_type = Some(template_type));
+        given::<ReportTemplate>([created(ct_head())])
+            .when(Command::Update(Box::new(becomes)))
+            .refused(Error::SchemaMissing);
+        let whole = ReportTemplate {
+            schema: Some(schema()),
+            ..bare
+        };
+        given::<ReportTemplate>([])
+            .when(Command::Create(Box::new(whole.clone())))
+            .then([created(whole)]);
+    }
+}
+
+#[test]
+fn fits_where_modality_and_body_part_are_the_same_or_not_said() {
+    let (ct, mr) = (
+        ModalityCode::parse("CT").unwrap(),
+        ModalityCode::parse("MR").unwrap(),
+    );
+    let template = ct_head();
+    assert!(template.fits(Some(&ct), Some("HEAD")));
+    assert!(template.fits(None, None));
+    assert!(!template.fits(Some(&mr), Some("HEAD")));
+    assert!(!template.fits(Some(&ct), Some("CHEST")));
+    let any = ReportTemplate {
+        modality_code: None,
+        body_part: None,
+        ..template
+    };
+    assert!(any.fits(Some(&mr), Some("CHEST")));
+}
+
+#[test]
+fn only_a_structured_report_has_to_satisfy_the_schema() {
+    let template = ReportTemplate {
+        schema: Some(schema()),
+        ..ct_head()
+    };
+    assert_eq!(template.enforced_schema(), None);
+    let hybrid = ReportTemplate {
+        template_type: TemplateType::Hybrid,
+        ..template
+    };
+    assert_eq!(hybrid.enforced_schema(), Some(&schema()));
+}
+
+#[test]
+fn default_text_is_the_findings_or_texts_by_section() {
+    let text = |it: &str| Text::parse(it).unwrap();
+    assert_eq!(
+        DefaultText::parse(json!("No bleed.")),
+        Ok(DefaultText::Findings(text("No bleed.")))
+    );
+    let sections = DefaultText::parse(json!({"Findings": "No bleed.", "ventricles": " "}));
+    let expected = [
+        (SectionCode::FINDINGS, Some(text("No bleed."))),
+        (SectionCode::parse("ventricles").unwrap(), None),
+    ];
+    assert_eq!(
+        sections,
+        Ok(DefaultText::BySection(expected.into_iter().collect()))
+    );
+    for (bad, why) in [
+        (json!(1), NotADefaultText::Shape),
+        (json!({"findings": 1}), NotADefaultText::Shape),
+        (
+            json!({"a b": "x"}),
+            NotADefaultText::Section(NotASectionCode),
+        ),
+        (json!("\0"), NotADefaultText::Text(TextError::Nul)),
+        (json!({"a": "\0"}), NotADefaultText::Text(TextError::Nul)),
+    ] {
+        assert_eq!(DefaultText::parse(bad.clone()), Err(why), "{bad}");
+    }
+}
+
+#[test]
+fn schemas_are_bounded() {
+    let long = json!("x".repeat(crate::text::MAX_TEXT_BYTES));
+    let object = Map::from_iter([("title".to_owned(), long)]);
+    assert_eq!(Schema::parse(object), Err(TextError::TooLong));
+}
