@@ -31,6 +31,8 @@ pub struct Work<'a> {
     trusts_guesses: bool,
     guessed: bool,
     checks: BTreeMap<StreamId, u64>,
+    /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append meanwhile.
+    seen: BTreeMap<StreamId, Option<AnyState>>,
     pub(crate) append: Append,
     finishes: Vec<Finish>,
     new_keys: Vec<(PatientId, PatientKey)>,
@@ -65,6 +67,7 @@ impl<'a> Work<'a> {
             trusts_guesses: first_attempt,
             guessed: false,
             checks: BTreeMap::new(),
+            seen: BTreeMap::new(),
             append: Append::default(),
             finishes: Vec::new(),
             new_keys: Vec::new(),
@@ -76,21 +79,36 @@ impl<'a> Work<'a> {
         &self.context
     }
 
-    /// An aggregate as it is now; the append will hold only if it still is. `None` also for another tenant's.
+    /// An aggregate as it is now; the append will hold only if it still is, or still is not there. `None` also for another
+    /// tenant's. Read again, it is what it was.
     pub async fn read<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
     ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
         let stream_id = id.into();
+        let state = self.state_of::<A>(stream_id).await?;
+        let version = state.as_ref().map_or(0, |it| it.version);
+        let own = state.as_ref().map(|it| it.tenant_id) == Some(self.context.tenant_id);
+        if own || state.is_none() {
+            self.checks.entry(stream_id).or_insert(version);
+        }
+        Ok(state.filter(|_| own))
+    }
+
+    async fn state_of<A: Aggregate>(
+        &mut self,
+        stream_id: StreamId,
+    ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
+        if let Some(seen) = self.seen.get(&stream_id) {
+            return Ok(seen.clone().and_then(|it| it.downcast().ok()));
+        }
         let state = match self.cached::<A>(stream_id) {
             Some(state) => Some(state),
             None => self.load::<A>(stream_id).await?,
         };
-        let own = state.filter(|it| it.tenant_id == self.context.tenant_id);
-        if let Some(state) = &own {
-            self.checks.insert(stream_id, state.version);
-        }
-        Ok(own)
+        let seen = state.clone().map(|it| it as AnyState);
+        self.seen.insert(stream_id, seen);
+        Ok(state)
     }
 
     fn cached<A: Aggregate>(&mut self, stream_id: StreamId) -> Option<Arc<Versioned<A>>> {
@@ -127,14 +145,17 @@ impl<'a> Work<'a> {
     {
         let stream_id = id.into();
         let conditional = self.request.if_match.is_some();
-        let known = match self.trusts_guesses && !conditional {
+        let looked = self.seen.contains_key(&stream_id);
+        let known = match self.trusts_guesses && !conditional && !looked {
             true => self.cached::<A>(stream_id),
             false => self.read::<A>(stream_id).await?,
         };
         if conditional && known.is_none() {
             return Err(CommandError::VersionMismatch { actual: 0 });
         }
-        self.decide_on(stream_id, known, command).await
+        self.precondition(known.as_deref().map(|it| it.version))?;
+        let after = self.decide_on(stream_id, known, command).await?;
+        Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
 
     /// Decides a command on an aggregate.
@@ -148,6 +169,23 @@ impl<'a> Work<'a> {
     {
         let stream_id = id.into();
         let state = self.read::<A>(stream_id).await?;
+        self.precondition(state.as_deref().map(|it| it.version))?;
+        let after = self.decide_on(stream_id, state, command).await?;
+        Ok(after.ok_or(StoreError::OutcomeUnknown)?)
+    }
+
+    /// Decides a command on an aggregate beside the one that the use case is about: `If-Match` says nothing of it. `None`
+    /// where it is not there, and nothing came of the command.
+    pub async fn beside<A: Aggregate>(
+        &mut self,
+        id: impl Into<StreamId>,
+        command: A::Command,
+    ) -> Result<Option<Versioned<A>>, CommandError>
+    where
+        Refusal: From<A::Error>,
+    {
+        let stream_id = id.into();
+        let state = self.read::<A>(stream_id).await?;
         self.decide_on(stream_id, state, command).await
     }
 
@@ -156,23 +194,25 @@ impl<'a> Work<'a> {
         stream_id: StreamId,
         state: Option<Arc<Versioned<A>>>,
         command: A::Command,
-    ) -> Result<Versioned<A>, CommandError>
+    ) -> Result<Option<Versioned<A>>, CommandError>
     where
         Refusal: From<A::Error>,
     {
-        self.precondition(state.as_deref().map(|it| it.version))?;
-        let expected = state.as_deref().map_or(0, |it| it.version);
+        let version = state.as_deref().map_or(0, |it| it.version);
+        let expected = *self.checks.entry(stream_id).or_insert(version);
         let decided = A::decide(state.as_deref().map(|it| &it.state), command, &self.context);
         let events = decided.map_err(Refusal::from)?;
-        self.checks.insert(stream_id, expected);
         let mut after = state.map(Arc::unwrap_or_clone);
         for event in events {
             let version = after.as_ref().map_or(0, |it| it.version) + 1;
             self.add::<A>(&event, stream_id, version).await?;
             after = Some(self.evolve(after, event, stream_id, version)?);
         }
-        let after = after.ok_or(StoreError::OutcomeUnknown)?;
-        self.finish(stream_id, after.clone(), expected);
+        if let Some(after) = &after {
+            let seen = Arc::new(after.clone()) as AnyState;
+            self.seen.insert(stream_id, Some(seen));
+            self.finish(stream_id, after.clone(), expected);
+        }
         Ok(after)
     }
 
