@@ -66,6 +66,8 @@ codes! {
     Forbidden = 403 "forbidden" "The caller may not do this";
     /// `tenant_id` is another's.
     OtherTenant = 403 "other_tenant" "Another tenant is named";
+    /// The radiologist's reading profile.
+    NotPrivileged = 403 "not_privileged" "The reading profile does not allow this case";
     /// The thing in the path.
     NotFound = 404 "not_found" "There is no such thing";
     /// A thing in the body.
@@ -78,6 +80,10 @@ codes! {
     AlreadyExists = 409 "already_exists" "It exists already";
     /// The state does not allow it.
     TransitionRefused = 409 "transition_refused" "The state does not allow it";
+    /// The radiologist's open cases.
+    CaseLimitReached = 409 "case_limit_reached" "The radiologist holds as many cases as allowed";
+    /// The case is another radiologist's.
+    HeldByOther = 409 "held_by_other" "Another radiologist holds the case";
     /// `If-Match`.
     VersionMismatch = 412 "version_mismatch" "The version is another";
     /// Over 8 MiB.

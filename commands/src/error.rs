@@ -1,6 +1,6 @@
 //! Why a command has no effect.
 
-use roentgen_domain::{modality, order, procedure};
+use roentgen_domain::{caseload, modality, order, procedure, reading_profile, worklist_item};
 use roentgen_store::StoreError;
 
 /// Why a command was not carried out.
@@ -44,6 +44,15 @@ pub enum Refusal {
     /// An order's.
     #[error(transparent)]
     Order(#[from] order::Error),
+    /// A reading profile's.
+    #[error(transparent)]
+    ReadingProfile(#[from] reading_profile::Error),
+    /// A worklist item's.
+    #[error(transparent)]
+    WorklistItem(#[from] worklist_item::Error),
+    /// A caseload's.
+    #[error(transparent)]
+    Caseload(#[from] caseload::Error),
 }
 
 /// A thing that a body refers to.

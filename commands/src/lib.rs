@@ -8,8 +8,10 @@ mod locks;
 pub mod modality;
 pub mod order;
 pub mod procedure;
+pub mod reading_profile;
 mod states;
 pub mod work;
+pub mod worklist;
 
 pub use error::{CommandError, Reference, Refusal};
 pub use executor::{Executor, Idempotency, Outcome, Request, UseCase};

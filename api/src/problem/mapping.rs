@@ -1,7 +1,7 @@
 //! One exhaustive function a family of errors.
 
 use roentgen_commands::{CommandError, Refusal};
-use roentgen_domain::{modality, order, procedure};
+use roentgen_domain::{caseload, modality, order, procedure, reading_profile, worklist_item};
 use roentgen_store::StoreError;
 use roentgen_store::error::{EngineError, Unavailable, causes};
 use roentgen_store::keys::KeyError;
@@ -49,6 +49,36 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::Order(order::Error::ReasonWithoutCancellation) => {
             Problem::new(Code::Unacceptable, said.clone()).at("/cancellation_reason", said)
+        }
+        Refusal::ReadingProfile(error) => reading_profile(error),
+        Refusal::WorklistItem(error) => worklist_item(error),
+        Refusal::Caseload(caseload::Error::LimitReached { .. }) => {
+            Problem::new(Code::CaseLimitReached, said)
+        }
+    }
+}
+
+fn reading_profile(error: reading_profile::Error) -> Problem {
+    use reading_profile::Error;
+    let said = error.to_string();
+    match error {
+        Error::AlreadyExists => Problem::new(Code::AlreadyExists, said),
+        Error::NotFound => Problem::not_found(),
+        Error::NotActive | Error::ModalityNotAllowed | Error::BodyPartNotAllowed => {
+            Problem::new(Code::NotPrivileged, said)
+        }
+    }
+}
+
+fn worklist_item(error: worklist_item::Error) -> Problem {
+    use worklist_item::Error;
+    let said = error.to_string();
+    match error {
+        Error::AlreadyExists { .. } => Problem::new(Code::AlreadyExists, said),
+        Error::NotFound => Problem::not_found(),
+        Error::HeldByOther => Problem::new(Code::HeldByOther, said),
+        Error::NotPending { .. } | Error::NotHeld | Error::Closed { .. } => {
+            Problem::new(Code::TransitionRefused, said)
         }
     }
 }

@@ -1,0 +1,98 @@
+//! Commands on the radiologists' worklist.
+//!
+//! An item and the caseloads of those who let it go or take it are appended to at once, each at the version that was
+//! read: the limit of cases holds under any concurrency, over any number of nodes.
+
+mod holding;
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{CaseloadId, PractitionerId, StreamId, TenantId, WorklistItemId};
+use roentgen_domain::worklist_item::{Authority, Claim, Command, Update, WorklistItem};
+
+use crate::error::CommandError;
+use crate::executor::UseCase;
+use crate::work::Work;
+
+pub use holding::hold_case;
+
+/// Claims an item for the caller.
+#[derive(Debug, Clone)]
+pub struct ClaimItem {
+    /// Which.
+    pub id: WorklistItemId,
+    /// Who claims.
+    pub radiologist_id: PractitionerId,
+}
+
+impl UseCase for ClaimItem {
+    type Aggregate = WorklistItem;
+
+    /// A radiologist's claims queue on the caseload rather than race for its places; many radiologists' claims of one item
+    /// race, and all but one of them find it taken.
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        Some(CaseloadId::of(tenant, self.radiologist_id).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        let claim = Command::Claim(Claim {
+            radiologist_id: self.radiologist_id,
+            assigned_by: None,
+        });
+        holding::decide(work, self.id, claim).await
+    }
+}
+
+/// Gives an item back.
+#[derive(Debug, Clone)]
+pub struct ReleaseItem {
+    /// Which.
+    pub id: WorklistItemId,
+    /// On whose authority.
+    pub authority: Authority,
+}
+
+impl UseCase for ReleaseItem {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        Some(queue_of(tenant, self.id, self.authority))
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        holding::decide(work, self.id, Command::Release(self.authority)).await
+    }
+}
+
+/// Changes an item: status, priority, who is to hold it, and what is known of it besides.
+#[derive(Debug, Clone)]
+pub struct UpdateItem {
+    /// Which.
+    pub id: WorklistItemId,
+    /// What.
+    pub update: Update,
+}
+
+impl UseCase for UpdateItem {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        let assigned = self.update.assign.as_ref();
+        let authority = assigned.map_or(self.update.authority, |it| {
+            Authority::Own(it.radiologist_id)
+        });
+        Some(queue_of(tenant, self.id, authority))
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        let update = Command::Update(Box::new(self.update.clone()));
+        holding::decide(work, self.id, update).await
+    }
+}
+
+/// Where a command queues: with the radiologist's other cases, or else with the item's other commands.
+fn queue_of(tenant: TenantId, id: WorklistItemId, authority: Authority) -> StreamId {
+    match authority {
+        Authority::Own(radiologist) => CaseloadId::of(tenant, radiologist).into(),
+        Authority::Any => id.into(),
+    }
+}

@@ -1,0 +1,124 @@
+//! Who holds a case, and what of the caseloads follows from it.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::caseload::{self, Caseload};
+use roentgen_domain::ids::{CaseloadId, PractitionerId, ReadingProfileId, StudyId, WorklistItemId};
+use roentgen_domain::reading_profile::{CaseLimit, ReadingProfile};
+use roentgen_domain::worklist_item::{Claim, Command, Error, Progress, WorklistItem};
+
+use crate::error::{CommandError, Refusal};
+use crate::work::Work;
+
+/// Decides a command on an item together with what follows from it: who held the item lets it go, and who holds it now
+/// has to be allowed to and to have room.
+pub(super) async fn decide(
+    work: &mut Work<'_>,
+    id: WorklistItemId,
+    command: Command,
+) -> Result<Versioned<WorklistItem>, CommandError> {
+    let before = holder(work, id).await?;
+    let after = work.decide::<WorklistItem>(id, command).await?;
+    follow(work, before, &after).await?;
+    Ok(after)
+}
+
+/// Makes sure that who writes on a study holds its case: a pending item is claimed in the same append, with all the
+/// checks of a claim; another one's is refused. Where there is no item, or it is closed, nobody has to hold it.
+pub async fn hold_case(
+    work: &mut Work<'_>,
+    study_id: StudyId,
+    radiologist_id: PractitionerId,
+) -> Result<(), CommandError> {
+    let id = WorklistItemId::of(study_id);
+    let Some(item) = work.read::<WorklistItem>(id).await? else {
+        return Ok(());
+    };
+    match item.state.progress {
+        Progress::Pending => claim_beside(work, id, radiologist_id).await,
+        Progress::Claimed(held) | Progress::InProgress(held)
+            if held.assigned_radiologist_id != radiologist_id =>
+        {
+            Err(Refusal::from(Error::HeldByOther).into())
+        }
+        Progress::Claimed(_)
+        | Progress::InProgress(_)
+        | Progress::Completed { .. }
+        | Progress::Cancelled => Ok(()),
+    }
+}
+
+async fn claim_beside(
+    work: &mut Work<'_>,
+    id: WorklistItemId,
+    radiologist_id: PractitionerId,
+) -> Result<(), CommandError> {
+    let claim = Command::Claim(Claim {
+        radiologist_id,
+        assigned_by: None,
+    });
+    match work.beside::<WorklistItem>(id, claim).await? {
+        Some(after) => follow(work, None, &after).await,
+        None => Ok(()),
+    }
+}
+
+async fn holder(
+    work: &mut Work<'_>,
+    id: WorklistItemId,
+) -> Result<Option<PractitionerId>, CommandError> {
+    let item = work.read::<WorklistItem>(id).await?;
+    Ok(item.and_then(|it| it.state.holder()))
+}
+
+async fn follow(
+    work: &mut Work<'_>,
+    before: Option<PractitionerId>,
+    after: &Versioned<WorklistItem>,
+) -> Result<(), CommandError> {
+    let now = after.state.holder();
+    if before == now {
+        return Ok(());
+    }
+    if let Some(radiologist) = before {
+        free(work, radiologist, after.state.id()).await?;
+    }
+    match now {
+        Some(radiologist) => take(work, radiologist, &after.state).await,
+        None => Ok(()),
+    }
+}
+
+async fn free(
+    work: &mut Work<'_>,
+    radiologist: PractitionerId,
+    item: WorklistItemId,
+) -> Result<(), CommandError> {
+    let caseload = CaseloadId::of(work.context().tenant_id, radiologist);
+    let free = caseload::Command::Free { item };
+    work.beside::<Caseload>(caseload, free).await.map(drop)
+}
+
+async fn take(
+    work: &mut Work<'_>,
+    radiologist_id: PractitionerId,
+    item: &WorklistItem,
+) -> Result<(), CommandError> {
+    let tenant = work.context().tenant_id;
+    let profile = ReadingProfileId::of(tenant, radiologist_id);
+    let limit = match work.read::<ReadingProfile>(profile).await? {
+        Some(profile) => allowed(&profile.state, item)?,
+        None => CaseLimit::default(),
+    };
+    let take = caseload::Command::Take {
+        radiologist_id,
+        item: item.id(),
+        limit,
+    };
+    let caseload = CaseloadId::of(tenant, radiologist_id);
+    work.beside::<Caseload>(caseload, take).await.map(drop)
+}
+
+fn allowed(profile: &ReadingProfile, item: &WorklistItem) -> Result<CaseLimit, Refusal> {
+    profile.admits(&item.case.modality_code, item.case.body_part.as_ref())?;
+    Ok(profile.max_concurrent_cases)
+}
