@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use roentgen_commands::{
-    CommandError, Executor, Idempotency, Reference, Refusal, Request, UseCase,
-};
+use roentgen_commands::{CommandError, Executor, Idempotency, Refusal, Request, UseCase};
 use roentgen_domain::ids::{OrderId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Versioned, modality, order, procedure};
 use roentgen_projections::all;
@@ -210,9 +208,8 @@ impl Player<'_> {
 
 fn kind(error: CommandError) -> Result<String> {
     let kind = match error {
-        CommandError::Refused(refusal) => of_refusal(refusal),
-        CommandError::NoSuch(Reference::Modality) => "no_such_modality",
-        CommandError::NoSuch(Reference::Procedure) => "no_such_procedure",
+        CommandError::Refused(refusal) => of_refusal(refusal)?,
+        CommandError::NoSuch(reference) => return Ok(format!("no_such_{}", reference.name())),
         CommandError::Inactive(_) => "inactive",
         CommandError::VersionMismatch { actual } => {
             return Ok(format!("version_mismatch {actual}"));
@@ -224,8 +221,12 @@ fn kind(error: CommandError) -> Result<String> {
     Ok(kind.to_owned())
 }
 
-fn of_refusal(refusal: Refusal) -> &'static str {
-    match refusal {
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not played here is a failure of the test"
+)]
+fn of_refusal(refusal: Refusal) -> Result<&'static str> {
+    let kind = match refusal {
         Refusal::Modality(modality::Error::AlreadyExists)
         | Refusal::Procedure(procedure::Error::AlreadyExists)
         | Refusal::Order(order::Error::AlreadyExists) => "already_exists",
@@ -238,5 +239,7 @@ fn of_refusal(refusal: Refusal) -> &'static str {
         Refusal::Order(order::Error::StartWithoutProgress) => "start_without_progress",
         Refusal::Order(order::Error::EndWithoutCompletion) => "end_without_completion",
         Refusal::Order(order::Error::ReasonWithoutCancellation) => "reason_without_cancellation",
-    }
+        other => bail!("{other:?} of nothing that is played"),
+    };
+    Ok(kind)
 }
