@@ -11,6 +11,7 @@ use crate::error::EngineError;
 use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
+use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
 use crate::secrets::SealedSecret;
 
@@ -99,6 +100,21 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// What a projection has parked.
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError>;
+
+    // ---- subscriptions ---------------------------------------------------------------------------------------------
+
+    /// Remembered values by id, in no order; those that are not there are left out.
+    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError>;
+
+    /// The timers that fall due first, in order, at most `limit`.
+    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError>;
+
+    /// Writes what a subscription remembers and moves its checkpoint in one transaction, by compare-and-set on the old
+    /// checkpoint. `false` where another had moved it: nothing was written.
+    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError>;
+
+    /// The effects that were refused for good, latest first, at most `limit`.
+    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError>;
 
     // ---- leases --------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 //!
 //! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
 //! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
-//! [`secrets`], the [`codec`] between domain
-//! events and stored ones, read-model tables ([`model`]), the [`projector`] group, leader [`lease`]s, and the adapter
+//! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]), the [`projector`]
+//! group, durable [`subscription`]s with what they remember ([`memory`]), leader [`lease`]s, and the adapter
 //! that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
 #![warn(missing_docs)]
@@ -19,6 +19,7 @@ pub mod keys;
 pub mod lease;
 pub mod lifecycle;
 pub mod log;
+pub mod memory;
 pub mod model;
 pub mod open;
 pub mod postgres;
@@ -27,6 +28,7 @@ pub mod secrets;
 mod sql;
 pub mod sqlite;
 pub mod streams;
+pub mod subscription;
 pub mod tail;
 pub mod verify;
 

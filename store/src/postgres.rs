@@ -10,6 +10,7 @@ mod columns;
 mod connect;
 mod failure;
 mod log;
+mod memory;
 mod models;
 mod partitions;
 mod project;
@@ -34,6 +35,7 @@ use crate::error::EngineError;
 use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
+use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
 use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
@@ -237,6 +239,22 @@ impl Engine for Postgres {
 
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
         self.parked_by(projection).await
+    }
+
+    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
+        self.memories_by_id(ids).await
+    }
+
+    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
+        self.first_timers(limit).await
+    }
+
+    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
+        self.write_memory(batch).await
+    }
+
+    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
+        self.last_refused(limit).await
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {

@@ -12,6 +12,7 @@ mod file;
 mod keys;
 mod leases;
 mod log;
+mod memory;
 mod models;
 mod statement;
 mod verdict;
@@ -32,6 +33,7 @@ use crate::error::EngineError;
 use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
+use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
 use crate::secrets::SealedSecret;
 
@@ -171,6 +173,22 @@ impl Engine for Sqlite {
 
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
         models::parked(&self.read, projection).await
+    }
+
+    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
+        memory::find(&self.read, ids).await
+    }
+
+    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
+        memory::earliest_due(&self.read, limit).await
+    }
+
+    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
+        memory::remember(&self.read, batch).await
+    }
+
+    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
+        memory::refused(&self.read, limit).await
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {

@@ -5,7 +5,7 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::error::{Damage, EngineError};
-use crate::model::{Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Value};
+use crate::model::{Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Value};
 use crate::sql::Dialect;
 
 use super::columns::stored;
@@ -62,7 +62,7 @@ async fn write_one(
         )
     );
     let statement = bind_rows(
-        bind_checkpoint(sqlx::query(composed(sql)), batch),
+        bind_checkpoint(sqlx::query(composed(sql)), place_of(batch)),
         model,
         rows,
     )?;
@@ -87,7 +87,7 @@ async fn write_all(
         statements.push(park(batch.projection, &batch.parked));
     }
     let moved = sqlx::query(include_str!("queries/checkpoints_move.sql"));
-    let moved = bind_checkpoint(moved, batch)
+    let moved = bind_checkpoint(moved, place_of(batch))
         .execute(&mut *transaction)
         .await;
     if moved.map_err(failure::of_read)?.rows_affected() == 0 {
@@ -107,13 +107,23 @@ async fn write_all(
 /// How many arguments `checkpoints_move.sql` takes.
 const CHECKPOINT_ARGUMENTS: usize = 5;
 
-fn bind_checkpoint<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch<'_>) -> Statement<'q> {
+/// Whose checkpoint, from where, to where.
+pub(super) type Move<'a> = (&'a str, &'a Checkpoint, &'a Checkpoint);
+
+const fn place_of<'a>(batch: &'a ProjectionBatch<'_>) -> Move<'a> {
+    (batch.projection, &batch.from, &batch.to)
+}
+
+pub(super) fn bind_checkpoint<'q>(
+    statement: Statement<'q>,
+    (name, from, to): Move<'q>,
+) -> Statement<'q> {
     statement
-        .bind(batch.projection)
-        .bind(stored(batch.to.position))
-        .bind(batch.to.hash.as_slice())
-        .bind(stored(batch.from.position))
-        .bind(batch.from.hash.as_slice())
+        .bind(name)
+        .bind(stored(to.position))
+        .bind(to.hash.as_slice())
+        .bind(stored(from.position))
+        .bind(from.hash.as_slice())
 }
 
 fn park<'q>(projection: &'q str, parked: &'q [Parked]) -> Statement<'q> {

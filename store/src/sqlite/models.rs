@@ -82,7 +82,8 @@ pub(super) async fn list(read: &File, query: &ListQuery<'_>) -> Result<Vec<Row>,
 pub(super) async fn project(read: &File, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    if !move_checkpoint(&mut transaction, batch).await? {
+    let (from, to) = (batch.from, batch.to);
+    if !move_checkpoint(&mut transaction, batch.projection, from, to).await? {
         return Ok(false);
     }
     for (model, rows) in &batch.rows {
@@ -96,23 +97,20 @@ pub(super) async fn project(read: &File, batch: &ProjectionBatch<'_>) -> Result<
     Ok(true)
 }
 
-async fn move_checkpoint(
+/// Compare-and-set, of a projection's or a subscription's checkpoint alike.
+pub(super) async fn move_checkpoint(
     connection: &mut SqliteConnection,
-    batch: &ProjectionBatch<'_>,
+    name: &str,
+    from: Checkpoint,
+    to: Checkpoint,
 ) -> Result<bool, EngineError> {
-    let ProjectionBatch {
-        projection,
-        from,
-        to,
-        ..
-    } = batch;
-    let query = if *from == Checkpoint::START {
+    let query = if from == Checkpoint::START {
         sqlx::query(include_str!("queries/checkpoints_start.sql"))
     } else {
         sqlx::query(include_str!("queries/checkpoints_move.sql"))
     };
     let moved = query
-        .bind(*projection)
+        .bind(name)
         .bind(int(to.position))
         .bind(to.hash.to_vec())
         .bind(int(from.position))

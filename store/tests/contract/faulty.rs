@@ -14,6 +14,7 @@ use roentgen_store::log::{
     Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage,
     StoredEvent, WrappedKey,
 };
+use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
 use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
 use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
@@ -237,6 +238,22 @@ impl Engine for Faulty {
 
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
         self.inner.parked(projection).await
+    }
+
+    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
+        self.inner.memories(ids).await
+    }
+
+    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
+        self.inner.earliest_due(limit).await
+    }
+
+    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
+        self.inner.remember(batch).await
+    }
+
+    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
+        self.inner.refused_effects(limit).await
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {

@@ -55,5 +55,6 @@ mod races;
 mod restored;
 mod secrets;
 mod stopped;
+mod subscribed;
 mod tampered;
 mod whole;

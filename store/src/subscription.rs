@@ -1,0 +1,196 @@
+//! Durable subscriptions: the log's events of some types, in position order, from a checkpoint on.
+//!
+//! A subscription is read by the node that leads. It takes events from this node's appender in memory and from the
+//! database where they are another node's; what is of no interest to it costs a look at the type's name. What it
+//! remembers goes into the database with its checkpoint, by compare-and-set: a holder that was paused and wakes up finds
+//! the checkpoint elsewhere and has changed nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::log::{LogFilter, StoredEvent};
+use crate::memory::{Memory, MemoryBatch, MemoryKey, RefusedEffect};
+use crate::model::Checkpoint;
+use crate::projector::{CheckpointAhead, mismatch};
+use crate::tail::Tail;
+
+/// Events looked at in one go, from memory and from the database.
+const BATCH_LIVE: usize = 1000;
+const BATCH_CATCH_UP: u32 = 1000;
+/// How often the log is looked at where nothing tells of new events.
+const POLL: Duration = Duration::from_millis(100);
+/// Where nothing happens that is of interest, the checkpoint moves this often.
+const QUIET_MOVE: Duration = Duration::from_millis(500);
+
+/// A subscription in the hands of its reader.
+#[derive(Debug)]
+pub struct Subscription {
+    engine: Arc<dyn Engine>,
+    tail: Arc<Tail>,
+    name: &'static str,
+    types: HashSet<&'static str>,
+    /// Where the checkpoint stands, as far as this reader knows.
+    saved: Checkpoint,
+    /// How far the log was read.
+    seen: Checkpoint,
+    /// When the checkpoint was last moved.
+    moved_at: Instant,
+}
+
+/// What a reader made of the events since the checkpoint.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// New and changed values, each id once.
+    pub kept: Vec<Memory>,
+    /// Ids of values that are not needed any more.
+    pub forgotten: Vec<Uuid>,
+    /// Effects that were refused for good.
+    pub refusals: Vec<RefusedEffect>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.forgotten.is_empty() && self.refusals.is_empty()
+    }
+}
+
+impl Subscription {
+    /// Goes on where the checkpoint stands, or says why it does not fit the log.
+    pub async fn resume(
+        engine: Arc<dyn Engine>,
+        tail: Arc<Tail>,
+        name: &'static str,
+        types: HashSet<&'static str>,
+    ) -> Result<Result<Self, CheckpointAhead>, EngineError> {
+        let saved = engine.checkpoint(name).await?;
+        if let Some(refused) = mismatch(&*engine, name, saved).await? {
+            return Ok(Err(refused));
+        }
+        Ok(Ok(Self {
+            engine,
+            tail,
+            name,
+            types,
+            saved,
+            seen: saved,
+            moved_at: Instant::now(),
+        }))
+    }
+
+    /// How far the log was read.
+    pub const fn position(&self) -> u64 {
+        self.seen.position
+    }
+
+    /// Where the checkpoint stands.
+    pub const fn checkpoint(&self) -> u64 {
+        self.saved.position
+    }
+
+    /// The next events of interest; none where the reader has come to the log's end, or across a stretch without any.
+    pub async fn next(&mut self) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
+        let after = self.seen.position;
+        let Some(mut events) = self.tail.after(after, BATCH_LIVE) else {
+            return self.next_from_database(after).await;
+        };
+        if let Some(last) = events.last() {
+            self.seen = place(last);
+        }
+        events.retain(|it| self.types.contains(&*it.event_type));
+        Ok(events)
+    }
+
+    async fn next_from_database(
+        &mut self,
+        after: u64,
+    ) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
+        let filter = LogFilter {
+            event_types: self.types.iter().map(|it| (*it).to_owned()).collect(),
+            ..LogFilter::default()
+        };
+        let page = self.engine.page(after, BATCH_CATCH_UP, &filter).await?;
+        if page.scanned_to <= after {
+            return Ok(Vec::new());
+        }
+        self.tail.saw(page.scanned_to);
+        self.seen = match page.events.last() {
+            Some(last) if last.position == page.scanned_to => place(last),
+            Some(_) | None => match self.engine.event_at(page.scanned_to).await? {
+                Some(last) => place(&last),
+                None => return Ok(Vec::new()),
+            },
+        };
+        Ok(page.events.into_iter().map(Arc::new).collect())
+    }
+
+    /// Waits for something to read, at most until `until`.
+    pub async fn wait(&self, until: Option<Instant>) {
+        let mut head = self.tail.head();
+        let poll = Instant::now() + POLL;
+        let until = until.map_or(poll, |it| it.min(poll));
+        tokio::select! {
+            _ = head.wait_for(|it| *it > self.seen.position) => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+
+    /// What is remembered under these keys as of the checkpoint; `None` where another reader moved it meanwhile.
+    pub async fn recall(&self, keys: &[MemoryKey]) -> Result<Option<Vec<Memory>>, EngineError> {
+        if keys.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let ids: Vec<Uuid> = keys.iter().map(MemoryKey::id).collect();
+        let memories = self.engine.memories(&ids).await?;
+        // In this order: memory is the checkpoint's, as it still stood after memory was read.
+        let checkpoint = self.engine.checkpoint(self.name).await?;
+        Ok((checkpoint == self.saved).then_some(memories))
+    }
+
+    /// Writes changes and moves the checkpoint to where the log was read. `false` where another reader moved it.
+    pub async fn settle(&mut self, changes: Changes) -> Result<bool, EngineError> {
+        let batch = MemoryBatch {
+            subscription: self.name,
+            from: self.saved,
+            to: self.seen,
+            kept: changes.kept,
+            forgotten: changes.forgotten,
+            refusals: changes.refusals,
+        };
+        let moved = self.engine.remember(&batch).await?;
+        if moved {
+            self.saved = self.seen;
+            self.moved_at = Instant::now();
+        }
+        Ok(moved)
+    }
+
+    /// Moves the checkpoint across a stretch of no interest, not often.
+    pub async fn settle_quietly(&mut self) -> Result<bool, EngineError> {
+        let is_due = self.moved_at.elapsed() >= QUIET_MOVE;
+        if self.seen == self.saved || !is_due {
+            return Ok(true);
+        }
+        self.settle(Changes::default()).await
+    }
+
+    /// Writes changes where there are any, and leaves the checkpoint where it is if there are none.
+    pub async fn note(&mut self, changes: Changes) -> Result<bool, EngineError> {
+        if changes.is_empty() {
+            return Ok(true);
+        }
+        self.settle(changes).await
+    }
+}
+
+fn place(event: &StoredEvent) -> Checkpoint {
+    Checkpoint {
+        position: event.position,
+        hash: event.hash,
+    }
+}
