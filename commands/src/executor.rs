@@ -20,8 +20,11 @@ use crate::work::Work;
 
 /// How long a command may take, races and queues included.
 pub const DEADLINE: Duration = Duration::from_secs(2);
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How long an idempotency key answers.
-const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+const KEY_LIFETIME_MS: i64 = DAY_MS;
+/// How long the claim of a policy's effect stands.
+pub(crate) const EFFECT_LIFETIME_MS: i64 = 30 * DAY_MS;
 
 /// Who asks, and on what terms.
 #[derive(Debug, Clone)]
@@ -41,6 +44,23 @@ pub struct Request {
 }
 
 impl Request {
+    /// The system's own, in consequence of an event.
+    pub(crate) fn of_system(
+        tenant_id: TenantId,
+        correlation_id: CorrelationId,
+        causation_id: EventId,
+        idempotency: Option<Idempotency>,
+    ) -> Self {
+        Self {
+            tenant_id,
+            actor: Actor::system(),
+            correlation_id,
+            causation_id: Some(causation_id),
+            if_match: None,
+            idempotency,
+        }
+    }
+
     pub(crate) fn context(&self) -> Context {
         Context {
             tenant_id: self.tenant_id,
@@ -56,6 +76,7 @@ impl Request {
 pub struct Idempotency {
     key: ClaimKey,
     request_hash: Digest,
+    lifetime_ms: i64,
 }
 
 impl Idempotency {
@@ -77,6 +98,20 @@ impl Idempotency {
         Self {
             key: ClaimKey(sha256(&scope)),
             request_hash: sha256(body),
+            lifetime_ms: KEY_LIFETIME_MS,
+        }
+    }
+
+    /// The claim of one effect of one event: whoever carries it out a second time finds it taken.
+    pub(crate) fn of_effect(effect: &str, target: StreamId, position: u64) -> Self {
+        let mut scope = b"effect".to_vec();
+        scope.extend_from_slice(&position.to_be_bytes());
+        scope.extend_from_slice(target.as_uuid().as_bytes());
+        scope.extend_from_slice(effect.as_bytes());
+        Self {
+            key: ClaimKey(sha256(&scope)),
+            request_hash: sha256(b"effect"),
+            lifetime_ms: EFFECT_LIFETIME_MS,
         }
     }
 }
@@ -128,6 +163,11 @@ impl Executor {
             states: Arc::default(),
             locks: Arc::default(),
         }
+    }
+
+    /// What it works on.
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Carries out a use case, or says why not. Whoever reads on this node afterwards sees what was answered.
@@ -269,7 +309,7 @@ fn claim<A: Aggregate>(idempotency: Idempotency, resource: &Versioned<A>) -> Cla
         request_hash: idempotency.request_hash,
         stream_id: resource.id,
         version: resource.version,
-        expires_at_ms: clock::now_ms() + KEY_LIFETIME_MS,
+        expires_at_ms: clock::now_ms() + idempotency.lifetime_ms,
     };
     Claim {
         key: idempotency.key,

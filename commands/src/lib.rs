@@ -1,12 +1,14 @@
 //! The write side: a command is loaded for, decided and appended, and repeated where it lost a race.
 //!
 //! [`Executor`] does that for every [`UseCase`]; the use cases themselves are one module a resource.
+//! What follows from events without anybody asking is in [`policies`].
 
 pub mod error;
 pub mod executor;
 mod locks;
 pub mod modality;
 pub mod order;
+pub mod policies;
 pub mod procedure;
 pub mod reading_profile;
 mod states;

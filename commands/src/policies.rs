@@ -1,0 +1,116 @@
+//! Policies: events that lead to commands.
+//!
+//! ```text
+//! the log --> events of interest --> react (pure, with memory) --> effects --> Executor --> the log
+//!                  ^                        |                         |
+//!                  +------ checkpoint <-----+------- all done --------+
+//! ```
+//!
+//! A policy is told each event that it listens to, in position order, with what it remembered of earlier ones, and
+//! answers with effects: use cases of the system's own. It reads no read model. What an effect decides on is the state of
+//! its aggregates, read and proven in its append like any other command's; each effect carries a claim of its policy,
+//! its name, its target and the causing event's position in that same append, so that none is ever done twice, whenever
+//! the process was killed. The checkpoint moves, together with the memory, once all effects of a batch are done.
+//!
+//! Effects of one study are carried out in order, those of different ones at once. What fails because something is down
+//! is tried again until it is done; what is refused, and would be again, is recorded and passed.
+
+mod effect;
+mod recall;
+mod runner;
+mod timers;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use roentgen_domain::{Aggregate, Timestamp};
+use roentgen_store::codec::{self, Unreadable};
+use roentgen_store::log::StoredEvent;
+use roentgen_store::memory::{Memory, MemoryKey};
+
+use crate::error::CommandError;
+use crate::executor::Executor;
+
+pub use effect::Effect;
+pub use recall::Recall;
+pub use runner::{Progress, Runner};
+
+/// The checkpoint's name.
+pub const POLICIES: &str = "policies";
+
+/// What policies are told at the start.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long a claim may be idle.
+    pub claim_timeout: Duration,
+}
+
+/// What follows from events of some types.
+#[async_trait]
+pub trait Policy: Debug + Send + Sync + 'static {
+    /// Frozen: it is part of the claims.
+    fn name(&self) -> &'static str;
+
+    /// The events that it is told, by their wire names.
+    fn listens_to(&self) -> &'static [&'static str];
+
+    /// What it must remember to react to this one.
+    fn recalls(&self, _cause: &Cause<'_>) -> Vec<MemoryKey> {
+        Vec::new()
+    }
+
+    /// What follows, in order. Nothing but the event and memory may matter, so that it is the same at every repetition.
+    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable>;
+
+    /// The topic of its timers, where it has any.
+    fn timers(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// One of its timers has come to its time.
+    async fn fall_due(&self, _timer: &Memory, _executor: &Executor) -> Result<Due, CommandError> {
+        Ok(Due::Done)
+    }
+}
+
+/// What becomes of a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing more.
+    Done,
+    /// It is not time yet.
+    Later(Timestamp),
+}
+
+/// An event that something may follow from.
+#[derive(Debug, Clone, Copy)]
+pub struct Cause<'a> {
+    /// As it stands in the log.
+    pub event: &'a StoredEvent,
+}
+
+impl Cause<'_> {
+    /// What happened, without its PHI; `None` where it is another aggregate's.
+    pub fn fact<A: Aggregate>(&self) -> Result<Option<A::Event>, Unreadable> {
+        if *self.event.stream_type != *A::STREAM_TYPE {
+            return Ok(None);
+        }
+        codec::decode::<A>(self.event, None).map(Some)
+    }
+
+    /// Where a value of this tenant is kept.
+    pub fn memory(&self, topic: &'static str, key: impl ToString) -> MemoryKey {
+        MemoryKey {
+            topic,
+            tenant_id: self.event.tenant_id,
+            key: key.to_string(),
+        }
+    }
+}
+
+/// Every policy there is.
+pub fn all(_settings: Settings) -> Vec<Arc<dyn Policy>> {
+    Vec::new()
+}

@@ -1,0 +1,416 @@
+//! Reads the log for the policies and carries their effects out, on the node that leads.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use roentgen_domain::EventMetadata;
+use roentgen_domain::ids::{CorrelationId, StreamId};
+use roentgen_store::codec::Unreadable;
+use roentgen_store::error::{EngineError, causes};
+use roentgen_store::lease::Leadership;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::log::StoredEvent;
+use roentgen_store::memory::RefusedEffect;
+use roentgen_store::projector::CheckpointAhead;
+use roentgen_store::subscription::Subscription;
+use roentgen_store::{StoreError, clock};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::recall::Recall;
+use super::timers::Timers;
+use super::{Cause, Effect, POLICIES, Policy};
+use crate::error::CommandError;
+use crate::executor::{EFFECT_LIFETIME_MS, Executor, Idempotency, Request};
+
+/// Lanes at once.
+const LANES: usize = 16;
+/// Pauses between tries of an effect that failed.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
+/// How often an effect is tried that the database refuses: it may have been the schema's fault, but hardly for long.
+const TRIES_OF_THE_REFUSED: u32 = 12;
+/// An effect's claim stands from its append for [`EFFECT_LIFETIME_MS`]. An event younger than this, whose effect was
+/// done, finds that claim: so a log that is read again from its beginning repeats nothing. What is older is remembered
+/// and leads to nothing.
+const EFFECTS_WITHIN_MS: i64 = EFFECT_LIFETIME_MS - 24 * 60 * 60 * 1000;
+
+/// How far the policies are.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    position: Arc<watch::Sender<u64>>,
+    refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
+}
+
+impl Progress {
+    /// The last position whose effects are done; 0 on a node that has not led.
+    pub fn position(&self) -> u64 {
+        *self.position.borrow()
+    }
+
+    /// Why the policies stand still, where the log does not fit their checkpoint.
+    pub fn refused(&self) -> Option<CheckpointAhead> {
+        self.refused.borrow().clone()
+    }
+}
+
+/// Runs policies.
+#[derive(Debug)]
+pub struct Runner {
+    executor: Executor,
+    policies: Vec<Arc<dyn Policy>>,
+    progress: Progress,
+    stop: CancellationToken,
+}
+
+/// An effect with what it follows from.
+struct Planned {
+    label: String,
+    effect: Effect,
+    request: Request,
+    position: u64,
+}
+
+enum Done {
+    Done,
+    Refused(RefusedEffect),
+    /// Somebody else is to go on: this node stops, or leads no more.
+    GaveUp,
+}
+
+impl Runner {
+    /// Starts the policies: they run while this node leads.
+    pub fn start(
+        executor: Executor,
+        policies: Vec<Arc<dyn Policy>>,
+        leadership: Leadership,
+        tasks: &Tasks,
+    ) -> Progress {
+        let progress = Progress {
+            position: Arc::new(watch::Sender::new(0)),
+            refused: Arc::new(watch::Sender::new(None)),
+        };
+        let runner = Self {
+            executor,
+            policies,
+            progress: progress.clone(),
+            stop: tasks.token(),
+        };
+        tasks.spawn("policies", runner.run(leadership));
+        progress
+    }
+
+    async fn run(self, mut leadership: Leadership) {
+        while !self.stop.is_cancelled() {
+            if !leadership.held() {
+                tokio::select! {
+                    () = leadership.gained() => {}
+                    () = self.stop.cancelled() => return,
+                }
+            }
+            match self.lead(&leadership).await {
+                Ok(()) => {}
+                Err(error) => tracing::warn!(error = causes(&error), "the policies pause"),
+            }
+            self.pause(AFTER_A_FAILURE).await;
+        }
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Reads and reacts, until this node does not lead or another moved the checkpoint.
+    async fn lead(&self, leadership: &Leadership) -> Result<(), EngineError> {
+        let Some(mut log) = self.resume().await? else {
+            return Ok(());
+        };
+        let mut timers = Timers::default();
+        while leadership.held() && !self.stop.is_cancelled() {
+            let before = log.position();
+            let events = log.next().await?;
+            let goes_on = match events.is_empty() {
+                true => log.settle_quietly().await?,
+                false => {
+                    self.react(&mut log, &events, leadership, &mut timers)
+                        .await?
+                }
+            };
+            let fired = goes_on
+                && timers
+                    .fire(&mut log, &self.policies, &self.executor)
+                    .await?;
+            if !fired {
+                return Ok(());
+            }
+            self.note(&log);
+            if log.position() == before {
+                tokio::select! {
+                    () = log.wait(timers.next()) => {}
+                    () = self.stop.cancelled() => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn resume(&self) -> Result<Option<Subscription>, EngineError> {
+        let store = self.executor.store();
+        let types: HashSet<&'static str> = self
+            .policies
+            .iter()
+            .flat_map(|it| it.listens_to().iter().copied())
+            .collect();
+        let (engine, tail) = (Arc::clone(&store.engine), Arc::clone(&store.tail));
+        match Subscription::resume(engine, tail, POLICIES, types).await? {
+            Ok(log) => {
+                self.progress.refused.send_replace(None);
+                Ok(Some(log))
+            }
+            Err(refused) => {
+                if self.progress.refused().as_ref() != Some(&refused) {
+                    tracing::error!(%refused, "the policies stand still");
+                }
+                self.progress.refused.send_replace(Some(refused));
+                Ok(None)
+            }
+        }
+    }
+
+    fn note(&self, log: &Subscription) {
+        self.progress.position.send_replace(log.position());
+        let head = *self.executor.store().tail.head().borrow();
+        let lag = head.saturating_sub(log.position());
+        metrics::gauge!("roentgen_policy_lag_events").set(lag as f64);
+    }
+
+    /// Has the policies react to a batch, carries out what follows, and moves the checkpoint. `false` where another is to
+    /// go on.
+    async fn react(
+        &self,
+        log: &mut Subscription,
+        events: &[Arc<StoredEvent>],
+        leadership: &Leadership,
+        timers: &mut Timers,
+    ) -> Result<bool, EngineError> {
+        let causes: Vec<Cause<'_>> = events.iter().map(|event| Cause { event }).collect();
+        let keys: BTreeSet<_> = self
+            .listening(&causes)
+            .flat_map(|(policy, cause)| policy.recalls(cause))
+            .collect();
+        let keys: Vec<_> = keys.into_iter().collect();
+        let Some(memories) = log.recall(&keys).await? else {
+            tracing::warn!("another node moved the policies' checkpoint");
+            return Ok(false);
+        };
+        let mut recall = Recall::of(memories);
+        let (planned, mut refusals) = self.plan(&causes, &mut recall);
+        let Some(refused) = self.carry_out(planned, leadership).await else {
+            return Ok(false);
+        };
+        refusals.extend(refused);
+        if recall.sets_timers() {
+            timers.were_set();
+        }
+        log.settle(recall.into_changes(refusals)).await
+    }
+
+    fn listening<'a, 'e>(
+        &'a self,
+        causes: &'a [Cause<'e>],
+    ) -> impl Iterator<Item = (&'a dyn Policy, &'a Cause<'e>)> {
+        causes.iter().flat_map(|cause| {
+            let listening = self.policies.iter().filter(|it| {
+                it.listens_to()
+                    .iter()
+                    .any(|name| *name == &*cause.event.event_type)
+            });
+            listening.map(move |policy| (&**policy, cause))
+        })
+    }
+
+    /// What follows from the events, in their order, and what could not be understood.
+    fn plan(
+        &self,
+        causes: &[Cause<'_>],
+        recall: &mut Recall,
+    ) -> (Vec<Planned>, Vec<RefusedEffect>) {
+        let (mut planned, mut refusals) = (Vec::new(), Vec::new());
+        let oldest_ms = clock::now_ms() - EFFECTS_WITHIN_MS;
+        for (policy, cause) in self.listening(causes) {
+            match policy.react(cause, recall) {
+                Ok(_) if cause.event.recorded_at_ms < oldest_ms => {}
+                Ok(effects) => {
+                    let effects = effects.into_iter();
+                    planned.extend(effects.map(|it| Planned::of(policy, cause.event, it)));
+                }
+                Err(unreadable) => refusals.push(not_understood(policy, cause.event, &unreadable)),
+            }
+        }
+        (planned, refusals)
+    }
+
+    /// Carries out effects, lane by lane. Returns what was refused; `None` where another is to go on.
+    async fn carry_out(
+        &self,
+        planned: Vec<Planned>,
+        leadership: &Leadership,
+    ) -> Option<Vec<RefusedEffect>> {
+        let lanes = stream::iter(lanes(planned));
+        let mut running = lanes
+            .map(|lane| self.lane(lane, leadership))
+            .buffer_unordered(LANES);
+        let mut refusals = Vec::new();
+        while let Some(refused) = running.next().await {
+            refusals.extend(refused?);
+        }
+        Some(refusals)
+    }
+
+    async fn lane(
+        &self,
+        planned: Vec<Planned>,
+        leadership: &Leadership,
+    ) -> Option<Vec<RefusedEffect>> {
+        let mut refusals = Vec::new();
+        for it in planned {
+            match self.until_done(&it, leadership).await {
+                Done::Done => {}
+                Done::Refused(refused) => refusals.push(refused),
+                Done::GaveUp => return None,
+            }
+        }
+        Some(refusals)
+    }
+
+    async fn until_done(&self, planned: &Planned, leadership: &Leadership) -> Done {
+        let Planned {
+            label,
+            effect,
+            request,
+            position,
+        } = planned;
+        let (mut pause, mut tries) = (FIRST_PAUSE, 0);
+        loop {
+            let Err(error) = effect.carry_out(&self.executor, request).await else {
+                metrics::counter!("roentgen_policy_effects_total", "effect" => label.clone())
+                    .increment(1);
+                return Done::Done;
+            };
+            tries += 1;
+            if !passes_by_itself(&error, tries) {
+                return Done::Refused(refused_effect(planned, &error));
+            }
+            if tries == 1 {
+                let error = causes(&error);
+                tracing::warn!(effect = label, position, error, "an effect is tried again");
+            }
+            if self.stop.is_cancelled() || !leadership.held() {
+                return Done::GaveUp;
+            }
+            self.pause(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+}
+
+impl Planned {
+    fn of(policy: &dyn Policy, event: &StoredEvent, effect: Effect) -> Self {
+        let label = format!("{}.{}", policy.name(), effect.name);
+        let claim = Idempotency::of_effect(&label, effect.target, event.position);
+        let correlation = correlation_of(event);
+        let request = Request::of_system(event.tenant_id, correlation, event.event_id, Some(claim));
+        Self {
+            label,
+            effect,
+            request,
+            position: event.position,
+        }
+    }
+}
+
+/// What set the event in motion; the event itself, where it does not say.
+pub(super) fn correlation_of(event: &StoredEvent) -> CorrelationId {
+    let metadata: Result<EventMetadata, _> = serde_json::from_str(&event.metadata);
+    metadata.map_or_else(|_| event.event_id.as_uuid().into(), |it| it.correlation_id)
+}
+
+/// One study's effects in one lane, in order.
+fn lanes(planned: Vec<Planned>) -> Vec<Vec<Planned>> {
+    let mut places: HashMap<StreamId, usize> = HashMap::new();
+    let mut lanes: Vec<Vec<Planned>> = Vec::new();
+    for it in planned {
+        let place = *places.entry(it.effect.lane).or_insert_with(|| {
+            lanes.push(Vec::new());
+            lanes.len() - 1
+        });
+        if let Some(lane) = lanes.get_mut(place) {
+            lane.push(it);
+        }
+    }
+    lanes
+}
+
+/// Whether an effect that failed is worth another try: something is down, or too much is going on.
+fn passes_by_itself(error: &CommandError, tries: u32) -> bool {
+    match error {
+        CommandError::Contention => true,
+        CommandError::Store(error) => store_recovers(error, tries),
+        CommandError::Refused(_)
+        | CommandError::NoSuch(_)
+        | CommandError::Inactive(_)
+        | CommandError::VersionMismatch { .. }
+        | CommandError::KeyReused => false,
+    }
+}
+
+fn store_recovers(error: &StoreError, tries: u32) -> bool {
+    match error {
+        StoreError::EventTooLarge { .. } | StoreError::Unreadable { .. } => false,
+        StoreError::Engine(EngineError::Refused(_) | EngineError::Damaged(_)) => {
+            tries < TRIES_OF_THE_REFUSED
+        }
+        StoreError::Engine(EngineError::Broken(_) | EngineError::Unavailable(_))
+        | StoreError::Conflict { .. }
+        | StoreError::Claimed(_)
+        | StoreError::PatientKeyExists
+        | StoreError::Unavailable(_)
+        | StoreError::OutcomeUnknown
+        | StoreError::Keys(_) => true,
+    }
+}
+
+fn not_understood(
+    policy: &dyn Policy,
+    event: &StoredEvent,
+    unreadable: &Unreadable,
+) -> RefusedEffect {
+    let (policy, position, reason) = (policy.name(), event.position, causes(unreadable));
+    tracing::error!(policy, position, reason, "an event was not understood");
+    metrics::counter!("roentgen_policy_refusals_total", "effect" => policy).increment(1);
+    RefusedEffect {
+        position,
+        tenant_id: event.tenant_id,
+        effect: policy.to_owned(),
+        reason,
+    }
+}
+
+fn refused_effect(planned: &Planned, error: &CommandError) -> RefusedEffect {
+    let (label, position) = (&planned.label, planned.position);
+    let reason = causes(error);
+    tracing::warn!(effect = label, position, reason, "an effect was refused");
+    metrics::counter!("roentgen_policy_refusals_total", "effect" => label.clone()).increment(1);
+    RefusedEffect {
+        position,
+        tenant_id: planned.request.tenant_id,
+        effect: format!("{label} {}", planned.effect.target),
+        reason,
+    }
+}

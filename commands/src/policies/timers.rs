@@ -1,0 +1,88 @@
+//! Timers: remembered values that fall due.
+//!
+//! A timer is a hint and no proof: what it leads to is decided on the aggregates as they are then, and is a command that
+//! changes nothing where it was done before. So a timer needs no claim, and one that comes late or twice does no harm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roentgen_store::error::EngineError;
+use roentgen_store::memory::Memory;
+use roentgen_store::subscription::{Changes, Subscription};
+use roentgen_store::{clock, error};
+use tokio::time::Instant;
+
+use super::{Due, Policy};
+use crate::executor::Executor;
+
+/// Timers looked at in one go.
+const AT_ONCE: u32 = 64;
+/// When a timer that failed is looked at again.
+const AFTER_A_FAILURE_MS: i64 = 5_000;
+
+/// When the next timer falls due, as far as is known.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    looked: bool,
+    next_ms: Option<i64>,
+}
+
+impl Timers {
+    /// Some were set: the next one may be sooner than was known.
+    pub(super) fn were_set(&mut self) {
+        self.looked = false;
+    }
+
+    fn is_due(&self) -> bool {
+        !self.looked || self.next_ms.is_some_and(|it| it <= clock::now_ms())
+    }
+
+    /// When to look again.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let in_ms = self.next_ms?.saturating_sub(clock::now_ms());
+        Some(Instant::now() + Duration::from_millis(u64::try_from(in_ms).unwrap_or(0)))
+    }
+
+    /// Lets fall due what has come to its time. `false` where another reader moved the checkpoint.
+    pub(super) async fn fire(
+        &mut self,
+        log: &mut Subscription,
+        policies: &[Arc<dyn Policy>],
+        executor: &Executor,
+    ) -> Result<bool, EngineError> {
+        if !self.is_due() {
+            return Ok(true);
+        }
+        let engine = &executor.store().engine;
+        let (now_ms, mut changes) = (clock::now_ms(), Changes::default());
+        let earliest = engine.earliest_due(AT_ONCE).await?;
+        let is_due = |it: &Memory| it.due_at_ms.is_some_and(|at| at <= now_ms);
+        for timer in earliest.iter().filter(|it| is_due(it)) {
+            match after(timer, policies, executor).await {
+                None => changes.forgotten.push(timer.id),
+                due_at_ms => changes.kept.push(Memory {
+                    due_at_ms,
+                    ..timer.clone()
+                }),
+            }
+        }
+        self.looked = changes.kept.is_empty() && changes.forgotten.is_empty();
+        self.next_ms = earliest.first().and_then(|it| it.due_at_ms);
+        log.note(changes).await
+    }
+}
+
+/// When a timer falls due again; `None` where it is done.
+async fn after(timer: &Memory, policies: &[Arc<dyn Policy>], executor: &Executor) -> Option<i64> {
+    let mut owners = policies.iter();
+    let policy = owners.find(|it| it.timers() == Some(timer.topic.as_str()))?;
+    match policy.fall_due(timer, executor).await {
+        Ok(Due::Done) => None,
+        Ok(Due::Later(time)) => Some(time.as_millis()),
+        Err(error) => {
+            let error = error::causes(&error);
+            tracing::warn!(policy = policy.name(), error, "a timer failed; it stays");
+            Some(clock::now_ms().saturating_add(AFTER_A_FAILURE_MS))
+        }
+    }
+}
