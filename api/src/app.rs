@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use roentgen_commands::Executor;
+use roentgen_commands::policies::{self, Runner, Settings};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
 use roentgen_store::keys::{KeyError, MasterKey};
@@ -36,6 +37,8 @@ pub struct Parts {
     pub executor: Executor,
     /// How far the read models are.
     pub progress: Progress,
+    /// How far the policies are.
+    pub policies: policies::Progress,
     /// Who calls.
     pub identity: Identity,
     /// Whether `/metrics` needs no token.
@@ -74,14 +77,20 @@ impl App {
         master: MasterKey,
         identity: Identity,
         metrics: (Metrics, bool),
+        settings: Settings,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
         let leadership = Leadership::seek(Arc::clone(&engine), GROUP, tasks);
         let (projections, tail) = (roentgen_projections::all(), Arc::clone(&store.tail));
-        let progress = Projector::start(engine, tail, projections, leadership, tasks).await?;
+        let leads = leadership.clone();
+        let progress = Projector::start(engine, tail, projections, leads, tasks).await?;
+        let executor = Executor::new(store.clone());
+        let policies = policies::all(settings);
+        let policies = Runner::start(executor.clone(), policies, leadership, tasks);
         Ok(Self(Arc::new(Parts {
-            executor: Executor::new(store.clone()),
+            executor,
+            policies,
             store,
             progress,
             identity,

@@ -151,7 +151,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| format!("must be one of {}", Role::WORDS))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let refused = || "must be a number with s, m, h or d".to_owned();
     let (number, unit) = text
         .split_at_checked(text.len().saturating_sub(1))

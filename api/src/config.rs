@@ -2,6 +2,7 @@
 //! before any port is bound.
 
 mod generated;
+mod times;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
 use crate::identity::{Expected, Identity};
+
+pub use times::{TimeOptions, Times};
 
 /// The shortest shared secret, in bytes: as long as the digest it keys (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -69,6 +72,9 @@ pub struct Options {
     /// Show /metrics without a token; so it is in --dev.
     #[arg(long, env = "ROENTGEN_OPEN_METRICS", global = true)]
     pub open_metrics: bool,
+    /// How long things may take.
+    #[command(flatten)]
+    pub times: TimeOptions,
     /// What is logged, in RUST_LOG's form.
     #[arg(long, env = "ROENTGEN_LOG", default_value = "info", global = true)]
     pub log: String,
@@ -102,6 +108,8 @@ pub struct Config {
     pub expected: Expected,
     /// Wraps patients' keys.
     pub master_key: MasterKey,
+    /// How long things may take.
+    pub times: Times,
     /// Where each key came from, for `roentgen config`.
     pub sources: Sources,
     /// What is logged.
@@ -153,6 +161,7 @@ impl Options {
             .parse(&self.log)
             .map_err(|it| note("log", &it))
             .ok();
+        let times = self.times.resolve(&mut note);
         if let Some(secret) = &self.jwt_secret
             && secret.expose_secret().len() < MIN_SECRET_BYTES
         {
@@ -176,8 +185,8 @@ impl Options {
             .map_err(|it| note("master-key", &it))
             .ok()
             .flatten();
-        let (Some(database), Some(listen), Some(log), true) =
-            (database, listen, log, wrong.is_empty())
+        let (Some(database), Some(listen), Some(log), Some(times), true) =
+            (database, listen, log, times, wrong.is_empty())
         else {
             return Err(Wrong(wrong));
         };
@@ -190,6 +199,7 @@ impl Options {
             metrics_open: self.open_metrics || dev,
             jwt_secret: keys.0,
             master_key: keys.1,
+            times,
             sources: keys.2,
             expected: Expected {
                 issuer: self.jwt_issuer.clone(),
@@ -282,6 +292,7 @@ impl fmt::Display for Config {
             self.expected.audience.clone().unwrap_or_else(none)
         )?;
         writeln!(f, "master-key    {}", said(self.sources.master_key))?;
+        write!(f, "{}", self.times)?;
         write!(f, "log           {}", self.log)
     }
 }

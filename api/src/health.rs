@@ -26,6 +26,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if let Some(refused) = app.progress.refused() {
         return Err(Problem::new(Code::Unavailable, refused.to_string()));
     }
+    if let Some(refused) = app.policies.refused() {
+        return Err(Problem::new(Code::Unavailable, refused.to_string()));
+    }
     let head = app.store.engine.head().await?.position;
     let projected = app.progress.position();
     let lag = head.saturating_sub(projected);

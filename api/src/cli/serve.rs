@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use roentgen_commands::policies::Settings;
 use roentgen_store::lifecycle::Tasks;
 
 use crate::app::App;
@@ -35,7 +36,10 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let (tasks, serving) = (Tasks::new(), Tasks::new());
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key.clone();
-    let app = App::start(engine, master, config.identity(), metrics, &tasks).await?;
+    let settings = Settings {
+        claim_timeout: config.times.claim_timeout,
+    };
+    let app = App::start(engine, master, config.identity(), metrics, settings, &tasks).await?;
     let listener = Listener::bind(config.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;

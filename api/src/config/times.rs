@@ -1,0 +1,75 @@
+//! How long things may take: `90s`, `15m`, `8h`, `7d`.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::parse_duration;
+
+/// The flags.
+#[derive(Args, Debug, Clone)]
+pub struct TimeOptions {
+    /// How long a claimed case may be idle before it goes back to the others.
+    #[arg(
+        long,
+        env = "ROENTGEN_CLAIM_TIMEOUT",
+        default_value = "30m",
+        global = true
+    )]
+    pub claim_timeout: String,
+    /// How soon somebody has to be told of a critical result.
+    #[arg(
+        long,
+        env = "ROENTGEN_CRITICAL_DEADLINE",
+        default_value = "60m",
+        global = true
+    )]
+    pub critical_deadline: String,
+    /// How long a viewer's token lasts.
+    #[arg(
+        long,
+        env = "ROENTGEN_VIEWER_TOKEN_TTL",
+        default_value = "10m",
+        global = true
+    )]
+    pub viewer_token_ttl: String,
+}
+
+/// What is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// How long a claimed case may be idle.
+    pub claim_timeout: Duration,
+    /// How soon somebody has to be told of a critical result.
+    pub critical_deadline: Duration,
+    /// How long a viewer's token lasts.
+    pub viewer_token_ttl: Duration,
+}
+
+impl TimeOptions {
+    /// All of them, or a note of each that is wrong.
+    pub(super) fn resolve(&self, note: &mut impl FnMut(&str, &dyn fmt::Display)) -> Option<Times> {
+        let mut parse = |name: &str, text: &str| {
+            let parsed = parse_duration(text);
+            parsed.map_err(|it| note(name, &it)).ok()
+        };
+        let claim_timeout = parse("claim-timeout", &self.claim_timeout);
+        let critical_deadline = parse("critical-deadline", &self.critical_deadline);
+        let viewer_token_ttl = parse("viewer-token-ttl", &self.viewer_token_ttl);
+        Some(Times {
+            claim_timeout: claim_timeout?,
+            critical_deadline: critical_deadline?,
+            viewer_token_ttl: viewer_token_ttl?,
+        })
+    }
+}
+
+/// Lines of `roentgen config`.
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "claim-timeout {:?}", self.claim_timeout)?;
+        writeln!(f, "critical-deadline {:?}", self.critical_deadline)?;
+        writeln!(f, "viewer-token-ttl {:?}", self.viewer_token_ttl)
+    }
+}
