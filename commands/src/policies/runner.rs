@@ -74,7 +74,7 @@ struct Planned {
     position: u64,
 }
 
-enum Done {
+enum Ended {
     Done,
     Refused(RefusedEffect),
     /// Somebody else is to go on: this node stops, or leads no more.
@@ -281,15 +281,15 @@ impl Runner {
         let mut refusals = Vec::new();
         for it in planned {
             match self.until_done(&it, leadership).await {
-                Done::Done => {}
-                Done::Refused(refused) => refusals.push(refused),
-                Done::GaveUp => return None,
+                Ended::Done => {}
+                Ended::Refused(refused) => refusals.push(refused),
+                Ended::GaveUp => return None,
             }
         }
         Some(refusals)
     }
 
-    async fn until_done(&self, planned: &Planned, leadership: &Leadership) -> Done {
+    async fn until_done(&self, planned: &Planned, leadership: &Leadership) -> Ended {
         let Planned {
             label,
             effect,
@@ -301,18 +301,18 @@ impl Runner {
             let Err(error) = effect.carry_out(&self.executor, request).await else {
                 metrics::counter!("roentgen_policy_effects_total", "effect" => label.clone())
                     .increment(1);
-                return Done::Done;
+                return Ended::Done;
             };
             tries += 1;
             if !passes_by_itself(&error, tries) {
-                return Done::Refused(refused_effect(planned, &error));
+                return Ended::Refused(refused_effect(planned, &error));
             }
             if tries == 1 {
                 let error = causes(&error);
                 tracing::warn!(effect = label, position, error, "an effect is tried again");
             }
             if self.stop.is_cancelled() || !leadership.held() {
-                return Done::GaveUp;
+                return Ended::GaveUp;
             }
             self.pause(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
