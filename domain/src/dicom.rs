@@ -54,6 +54,34 @@ impl fmt::Display for AccessionNumber {
     }
 }
 
+/// Application Entity Title (PS3.5, VR AE): at most 16 characters of ASCII, no backslash and no control characters;
+/// leading and trailing spaces mean nothing and are dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AeTitle(String);
+
+/// The text is no Application Entity Title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 16 ASCII characters without backslash or control characters")]
+pub struct NotAnAeTitle;
+
+impl AeTitle {
+    /// Refuses what is no title, such as one that is nothing but spaces.
+    pub fn parse(text: &str) -> Result<Self, NotAnAeTitle> {
+        let text = text.trim_matches(' ');
+        let legal = |b: u8| (b == b' ' || b.is_ascii_graphic()) && b != b'\\';
+        if !(1..=16).contains(&text.len()) || !text.bytes().all(legal) {
+            return Err(NotAnAeTitle);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The title as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Unique Identifier (PS3.5, section 9.1): at most 64 characters, components of digits separated by dots, no
 /// component with a leading zero unless it is 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -109,6 +137,15 @@ mod tests {
                 Err(NotAnAccessionNumber),
                 "{bad:?}"
             );
+        }
+    }
+
+    #[test]
+    fn takes_application_entity_titles_only() {
+        assert_eq!(AeTitle::parse(" MAIN PACS ").unwrap().as_str(), "MAIN PACS");
+        assert!(AeTitle::parse("1234567890123456").is_ok());
+        for bad in ["", "   ", "12345678901234567", "A\\B", "A\nB", "PÄCS"] {
+            assert_eq!(AeTitle::parse(bad), Err(NotAnAeTitle), "{bad:?}");
         }
     }
 

@@ -83,6 +83,8 @@ typed_ids! {
     InstanceId,
     /// The stream of looks at a study's images.
     StudyAccessId,
+    /// A viewer token: one launch of the viewer.
+    ViewerTokenId,
     /// A reading profile of the catalog.
     ReadingProfileId,
     /// A study's place on the radiologists' worklist.

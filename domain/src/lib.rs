@@ -18,14 +18,18 @@ pub mod ids;
 pub mod modality;
 pub mod named;
 pub mod order;
+pub mod pacs_endpoint;
 pub mod phi;
 pub mod procedure;
 pub mod reading_profile;
 pub mod report;
 pub mod report_template;
 pub mod score;
+pub mod study;
+pub mod study_access;
 pub mod text;
 pub mod time;
+pub mod url;
 pub mod worklist_item;
 
 #[cfg(test)]

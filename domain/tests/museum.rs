@@ -18,10 +18,13 @@ use roentgen_domain::ai_task::AiTask;
 use roentgen_domain::caseload::Caseload;
 use roentgen_domain::modality::Modality;
 use roentgen_domain::order::Order;
+use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::procedure::Procedure;
 use roentgen_domain::reading_profile::ReadingProfile;
 use roentgen_domain::report::Report;
 use roentgen_domain::report_template::ReportTemplate;
+use roentgen_domain::study::Study;
+use roentgen_domain::study_access::StudyAccess;
 use roentgen_domain::worklist_item::WorklistItem;
 use serde_json::Value;
 
@@ -98,6 +101,9 @@ fn every_shape_ever_shipped_still_loads() {
         visit::<AiTask>(),
         visit::<ReportTemplate>(),
         visit::<Report>(),
+        visit::<PacsEndpoint>(),
+        visit::<Study>(),
+        visit::<StudyAccess>(),
     ]
     .concat();
     let mut exhibited = names(&museum());

@@ -1,0 +1,506 @@
+//! `PACSEndpoint`: an archive that studies come from, and the viewer that shows them. Its id is derived from its code,
+//! so a code is taken once.
+//!
+//! ```text
+//! (none) --Create--> active <--Update--> inactive
+//! ```
+//!
+//! What it takes to log in there is a secret: it lies sealed beside the log, and events name it by its id.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::PacsEndpointCode;
+use crate::dicom::{AeTitle, Uid};
+use crate::ids::{PacsEndpointId, PatientId, SecretId};
+use crate::named;
+use crate::phi::Phi;
+use crate::text::Text;
+use crate::url::{HttpUrl, UrlError};
+use crate::{domain_events, facts_without_phi};
+
+/// An endpoint as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PacsEndpoint {
+    /// Never changes: the id is derived from it.
+    pub code: PacsEndpointCode,
+    /// What people call it.
+    pub name: Text,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// Its DICOM Application Entity Title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ae_title: Option<AeTitle>,
+    /// Host name or address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// TCP port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where its web services are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<HttpUrl>,
+    /// How one logs in, without what it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_config: Option<AuthConfig>,
+    /// Where its viewer opens a study.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewer_launch_url: Option<LaunchUrl>,
+    /// Whether a study from here completes its order.
+    pub completes_order: bool,
+    /// Whether studies come from it.
+    pub is_active: bool,
+    /// The secret that goes with `auth_config`; never part of the resource.
+    #[serde(skip)]
+    pub secret_id: Option<SecretId>,
+}
+
+/// What an endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// DICOM message exchange (PS3.7): C-FIND, C-MOVE, C-STORE.
+    #[serde(rename = "DICOM")]
+    Dicom,
+    /// DICOMweb (PS3.18).
+    #[serde(rename = "DICOMWEB")]
+    Dicomweb,
+    /// Retrieval by WADO-RS alone (PS3.18, section 10.4).
+    #[serde(rename = "WADO_RS")]
+    WadoRs,
+}
+
+/// How one logs in, without what it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthConfig {
+    /// How.
+    pub kind: AuthKind,
+}
+
+/// How one logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthKind {
+    /// Not at all.
+    None,
+    /// User and password (RFC 7617).
+    Basic,
+    /// A bearer token (RFC 6750).
+    Bearer,
+    /// A header of the endpoint's own.
+    Header,
+}
+
+named! {
+    Protocol: Dicom = "DICOM", Dicomweb = "DICOMWEB", WadoRs = "WADO_RS";
+    AuthKind: None = "none", Basic = "basic", Bearer = "bearer", Header = "header";
+}
+
+/// A host name, an IPv4 address or an IPv6 address: at most 253 of letters, digits, `.`, `-`, `_`, `:`, `[` and `]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Host(String);
+
+/// The text is no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a host name or address")]
+pub struct NotAHost;
+
+impl Host {
+    /// Refuses what no host is called.
+    pub fn parse(text: &str) -> Result<Self, NotAHost> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+        if !(1..=253).contains(&text.len()) || !text.bytes().all(legal) {
+            return Err(NotAHost);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A TCP port: 1 to 65535.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Port(u16);
+
+/// The number is no port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 65535")]
+pub struct NotAPort;
+
+impl Port {
+    /// Refuses zero, negative numbers and more than 65535.
+    pub fn parse(number: i64) -> Result<Self, NotAPort> {
+        match u16::try_from(number) {
+            Ok(number @ 1..) => Ok(Self(number)),
+            Ok(0) | Err(_) => Err(NotAPort),
+        }
+    }
+}
+
+/// Where a viewer opens a study: a URL with `{study_instance_uid}` in it, and `{token}` where it takes one there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaunchUrl(HttpUrl);
+
+/// Why a text is no launch URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchUrlError {
+    /// No URL.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// It opens the same page for every study.
+    #[error("must hold {{study_instance_uid}}")]
+    NoStudy,
+    /// A placeholder that nobody fills.
+    #[error("must hold no braces but {{study_instance_uid}} and {{token}}")]
+    Placeholder,
+}
+
+const STUDY: &str = "{study_instance_uid}";
+const TOKEN: &str = "{token}";
+
+impl LaunchUrl {
+    /// Refuses a URL without the study's place, and one with any other placeholder.
+    pub fn parse(text: &str) -> Result<Self, LaunchUrlError> {
+        let url = HttpUrl::parse(text)?;
+        if !text.contains(STUDY) {
+            return Err(LaunchUrlError::NoStudy);
+        }
+        if text
+            .replace(STUDY, "")
+            .replace(TOKEN, "")
+            .contains(['{', '}'])
+        {
+            return Err(LaunchUrlError::Placeholder);
+        }
+        Ok(Self(url))
+    }
+
+    /// The URL for a study. A token has no character that a URL would have to escape (RFC 7515: base64url and dots).
+    pub fn fill(&self, study: &Uid, token: &str) -> String {
+        let text = self.0.as_str().replace(STUDY, study.as_str());
+        text.replace(TOKEN, token)
+    }
+}
+
+/// What may be asked of an endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Adds it to the catalog.
+    Create(Box<PacsEndpoint>),
+    /// Changes what is given.
+    Update(Box<Changes>),
+}
+
+/// Members to change; what is `None` stays. The code never changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// A new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// A new description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// A new Application Entity Title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ae_title: Option<AeTitle>,
+    /// A new host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// A new port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+    /// What it speaks from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// A new base URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<HttpUrl>,
+    /// How one logs in from now on; takes the old secret's place with `secret_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_config: Option<AuthConfig>,
+    /// The secret that goes with the new `auth_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_id: Option<SecretId>,
+    /// A new launch URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewer_launch_url: Option<LaunchUrl>,
+    /// Whether a study from here completes its order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completes_order: Option<bool>,
+    /// Taken out of use, or put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+}
+
+domain_events! {
+    /// What may happen to an endpoint.
+    pub enum Event {
+        /// It was added to the catalog.
+        Created(Box<Created>) = "PACSEndpoint.Created" v 1,
+        /// Some of it changed.
+        Updated(Box<Updated>) = "PACSEndpoint.Updated" v 1,
+    }
+}
+
+/// `PACSEndpoint.Created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub pacs_endpoint_id: PacsEndpointId,
+    /// All of it.
+    #[serde(flatten)]
+    pub endpoint: PacsEndpoint,
+    /// The secret that goes with `auth_config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_id: Option<SecretId>,
+}
+
+/// `PACSEndpoint.Updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub pacs_endpoint_id: PacsEndpointId,
+    /// What changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+facts_without_phi!(Created, Updated);
+
+/// Why an endpoint refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The code is taken.
+    #[error("a PACS endpoint with this code exists already")]
+    AlreadyExists,
+    /// There is none.
+    #[error("there is no such PACS endpoint")]
+    NotFound,
+}
+
+impl Aggregate for PacsEndpoint {
+    const STREAM_TYPE: &'static str = "PACSEndpoint";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (None, Command::Create(endpoint)) => Ok(vec![create(*endpoint, context)]),
+            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
+            (Some(endpoint), Command::Update(changes)) => Ok(update(endpoint, *changes, context)),
+            (None, Command::Update(_)) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        match (state, event) {
+            (None, Event::Created(created)) => Ok(Self {
+                secret_id: created.secret_id,
+                ..created.endpoint
+            }),
+            (Some(endpoint), Event::Updated(updated)) => Ok(endpoint.with(updated.changes)),
+            (Some(_), Event::Created(_)) => Err(Misplaced {
+                event: "PACSEndpoint.Created",
+            }),
+            (None, Event::Updated(_)) => Err(Misplaced {
+                event: "PACSEndpoint.Updated",
+            }),
+        }
+    }
+
+    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+fn create(endpoint: PacsEndpoint, context: &Context) -> Event {
+    Event::Created(Box::new(Created {
+        pacs_endpoint_id: PacsEndpointId::of(context.tenant_id, &endpoint.code),
+        secret_id: endpoint.secret_id,
+        endpoint,
+    }))
+}
+
+fn update(endpoint: &PacsEndpoint, changes: Changes, context: &Context) -> Vec<Event> {
+    if endpoint.clone().with(changes.clone()) == *endpoint {
+        return Vec::new();
+    }
+    vec![Event::Updated(Box::new(Updated {
+        pacs_endpoint_id: PacsEndpointId::of(context.tenant_id, &endpoint.code),
+        changes,
+    }))]
+}
+
+impl PacsEndpoint {
+    fn with(self, changes: Changes) -> Self {
+        let secret_id = match changes.auth_config {
+            Some(_) => changes.secret_id,
+            None => self.secret_id,
+        };
+        Self {
+            code: self.code,
+            name: changes.name.unwrap_or(self.name),
+            description: changes.description.or(self.description),
+            ae_title: changes.ae_title.or(self.ae_title),
+            host: changes.host.or(self.host),
+            port: changes.port.or(self.port),
+            protocol: changes.protocol.unwrap_or(self.protocol),
+            base_url: changes.base_url.or(self.base_url),
+            auth_config: changes.auth_config.or(self.auth_config),
+            viewer_launch_url: changes.viewer_launch_url.or(self.viewer_launch_url),
+            completes_order: changes.completes_order.unwrap_or(self.completes_order),
+            is_active: changes.is_active.unwrap_or(self.is_active),
+            secret_id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::DomainEvent as _;
+    use crate::given::{context, given};
+    use uuid::Uuid;
+
+    fn secret() -> SecretId {
+        Uuid::from_u128(5).into()
+    }
+
+    fn main_pacs() -> PacsEndpoint {
+        PacsEndpoint {
+            code: PacsEndpointCode::parse("main_pacs").unwrap(),
+            name: Text::parse("Main archive").unwrap(),
+            description: None,
+            ae_title: AeTitle::parse("MAIN").ok(),
+            host: Host::parse("pacs.example").ok(),
+            port: Port::parse(104).ok(),
+            protocol: Protocol::Dicomweb,
+            base_url: HttpUrl::parse("https://pacs.example/dicom-web").ok(),
+            auth_config: Some(AuthConfig {
+                kind: AuthKind::Basic,
+            }),
+            viewer_launch_url: LaunchUrl::parse("https://viewer/{study_instance_uid}").ok(),
+            completes_order: true,
+            is_active: true,
+            secret_id: Some(secret()),
+        }
+    }
+
+    fn created() -> Event {
+        create(main_pacs(), &context())
+    }
+
+    fn updated(changes: Changes) -> Event {
+        Event::Updated(Box::new(Updated {
+            pacs_endpoint_id: PacsEndpointId::of(context().tenant_id, &main_pacs().code),
+            changes,
+        }))
+    }
+
+    #[test]
+    fn is_created_once() {
+        given::<PacsEndpoint>([])
+            .when(Command::Create(Box::new(main_pacs())))
+            .then([created()]);
+        given::<PacsEndpoint>([created()])
+            .when(Command::Create(Box::new(main_pacs())))
+            .refused(Error::AlreadyExists);
+    }
+
+    #[test]
+    fn is_updated_where_it_exists_and_something_changes() {
+        let retired = Changes {
+            is_active: Some(false),
+            ..Changes::default()
+        };
+        let command = || Command::Update(Box::new(retired.clone()));
+        given::<PacsEndpoint>([])
+            .when(command())
+            .refused(Error::NotFound);
+        given::<PacsEndpoint>([created()])
+            .when(command())
+            .then([updated(retired.clone())]);
+        given::<PacsEndpoint>([created(), updated(retired.clone())])
+            .when(command())
+            .then([]);
+    }
+
+    #[test]
+    fn the_secret_is_named_in_the_event_and_nowhere_in_the_resource() {
+        let state = given::<PacsEndpoint>([created()]).state();
+        assert_eq!(state.secret_id, Some(secret()));
+        let shown = serde_json::to_value(&state).unwrap();
+        assert_eq!(shown["auth_config"], serde_json::json!({"kind": "basic"}));
+        assert!(!shown.to_string().contains(&secret().to_string()));
+        let payload = String::from_utf8(created().payload()).unwrap();
+        assert!(payload.contains(&secret().to_string()), "{payload}");
+    }
+
+    #[test]
+    fn another_way_to_log_in_takes_the_old_secrets_place() {
+        let open = Changes {
+            auth_config: Some(AuthConfig {
+                kind: AuthKind::None,
+            }),
+            ..Changes::default()
+        };
+        let state = given::<PacsEndpoint>([created(), updated(open)]).state();
+        assert_eq!(state.secret_id, None);
+        let renamed = Changes {
+            name: Text::parse("Archive").ok(),
+            ..Changes::default()
+        };
+        let state = given::<PacsEndpoint>([created(), updated(renamed)]).state();
+        assert_eq!(state.secret_id, Some(secret()), "nothing was said of it");
+    }
+
+    #[test]
+    fn ports_and_hosts_are_those_of_a_network() {
+        for bad in [i64::MIN, -1, 0, 65_536, i64::MAX] {
+            assert_eq!(Port::parse(bad), Err(NotAPort), "{bad}");
+        }
+        assert!(Port::parse(65_535).is_ok());
+        for bad in ["", "a b", "pacs/x", "user@pacs"] {
+            assert_eq!(Host::parse(bad), Err(NotAHost), "{bad}");
+        }
+        assert!(Host::parse("[2001:db8::1]").is_ok());
+    }
+
+    #[test]
+    fn a_launch_url_has_a_place_for_the_study_and_no_place_that_nobody_fills() {
+        let url = LaunchUrl::parse("https://v/{study_instance_uid}?t={token}").unwrap();
+        let uid = Uid::parse("1.2.3").unwrap();
+        assert_eq!(url.fill(&uid, "a.b.c"), "https://v/1.2.3?t=a.b.c");
+        let cases = [
+            ("https://v/", LaunchUrlError::NoStudy),
+            (
+                "https://v/{study_instance_uid}/{patient}",
+                LaunchUrlError::Placeholder,
+            ),
+            (
+                "https://v/{study_instance_uid}/{",
+                LaunchUrlError::Placeholder,
+            ),
+            (
+                "v/{study_instance_uid}",
+                LaunchUrlError::Url(UrlError::Form),
+            ),
+        ];
+        for (bad, why) in cases {
+            assert_eq!(LaunchUrl::parse(bad), Err(why), "{bad}");
+        }
+    }
+}

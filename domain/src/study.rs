@@ -1,0 +1,388 @@
+//! `ImagingStudy`: what a scanner made of a patient at one time, with its series and instances (FHIR ImagingStudy).
+//!
+//! ```text
+//! (none) --Sync--> available --Update--> archived
+//!                   |    ^
+//!                   +----+ Sync, AddSeries, AddInstance, Update
+//!
+//! unlinked --Link--> linked         --MarkConflict--> conflict --Link--> linked
+//! ```
+//!
+//! A study is told of as often as its archive likes: a sync is an upsert by UID, and one that changes nothing has no
+//! events. Series and instances only grow. The id is derived from the Study Instance UID, so that there is never a
+//! second study of one UID, and those of series and instances from theirs.
+
+mod content;
+mod decide;
+mod events;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use content::{Content, KnownSeries};
+pub use events::{
+    AddedInstance, AddedSeries, Archived, Available, AvailablePhi, Event, InstancesAdded, LinkKind,
+    Linked, SeriesAdded, SeriesChange, SeriesInstances, Updated, UpdatedPhi,
+};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::codes::{ModalityCode, PacsEndpointCode};
+use crate::dicom::{AccessionNumber, Uid};
+use crate::ids::{OrderId, PacsEndpointId, PatientId, SeriesId, StudyId};
+use crate::named;
+use crate::phi::{Patient, Phi};
+use crate::text::Text;
+use crate::time::Timestamp;
+use crate::url::HttpUrl;
+
+/// A study as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// What its archive says of it.
+    #[serde(flatten)]
+    pub details: Details,
+    /// Which order it answers.
+    #[serde(flatten)]
+    pub linking: Linking,
+    /// The larger of what was stated and what is listed (FHIR `numberOfSeries`).
+    pub number_of_series: u32,
+    /// The larger of what was stated and what is listed (FHIR `numberOfInstances`).
+    pub number_of_instances: u32,
+    /// A link to its images, without a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewer_url: Option<HttpUrl>,
+    /// Whether its archive still changes it.
+    pub status: Status,
+    /// Its series and instances, as far as decisions need them: known where the whole stream was folded, and no part of
+    /// the resource, which could not carry thousands of them.
+    #[serde(skip)]
+    pub content: Arc<Content>,
+    /// `None` where it is sealed or erased.
+    #[serde(skip)]
+    pub phi: Option<StudyPhi>,
+}
+
+/// What an archive says of a study (DICOM General Study Module, PS3.3 C.7.2.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Details {
+    /// Where it came from first.
+    pub pacs_endpoint_id: PacsEndpointId,
+    /// That endpoint's code, which never changes.
+    pub pacs_endpoint_code: PacsEndpointCode,
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: Uid,
+    /// Accession Number (0008,0050).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accession_number: Option<AccessionNumber>,
+    /// Modality (0008,0060).
+    pub modality_code: ModalityCode,
+    /// Body Part Examined (0018,0015), or the house's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// Study Description (0008,1030).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// Study Date and Time (0008,0020 and 0008,0030).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the last image was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// Which order a study answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "link", rename_all = "snake_case")]
+pub enum Linking {
+    /// None is known yet.
+    Unlinked,
+    /// This one.
+    Linked {
+        /// The order.
+        imaging_order_id: OrderId,
+    },
+    /// One of another patient: for a person to settle.
+    Conflict {
+        /// The order it would have been.
+        conflicting_order_id: OrderId,
+    },
+}
+
+impl Linking {
+    /// The order, where there is one.
+    pub const fn order(self) -> Option<OrderId> {
+        match self {
+            Self::Linked { imaging_order_id } => Some(imaging_order_id),
+            Self::Unlinked | Self::Conflict { .. } => None,
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> LinkName {
+        match self {
+            Self::Unlinked => LinkName::Unlinked,
+            Self::Linked { .. } => LinkName::Linked,
+            Self::Conflict { .. } => LinkName::Conflict,
+        }
+    }
+}
+
+/// The name of a [`Linking`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkName {
+    /// No order is known yet.
+    Unlinked,
+    /// An order is.
+    Linked,
+    /// An order of another patient.
+    Conflict,
+}
+
+/// Whether a study's archive still changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Its images can be had, and more may come.
+    Available,
+    /// Put away: nothing comes any more.
+    Archived,
+}
+
+named! {
+    LinkName: Unlinked = "unlinked", Linked = "linked", Conflict = "conflict";
+    Status: Available = "available", Archived = "archived";
+}
+
+/// The PHI members of a study.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StudyPhi {
+    /// Who the patient is, where the archive said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient: Option<Patient>,
+}
+
+/// A series as a resource: what one acquisition made (PS3.3 C.7.3.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Its study.
+    pub imaging_study_id: StudyId,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub facts: SeriesFacts,
+}
+
+/// What is said of a series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesFacts {
+    /// Series Instance UID (0020,000E).
+    pub series_instance_uid: Uid,
+    /// Series Number (0020,0011).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series_number: Option<i32>,
+    /// Body Part Examined (0018,0015), or the house's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// Modality (0008,0060).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// The larger of what was stated and what is listed; absent where neither is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_of_instances: Option<u32>,
+    /// Series Description (0008,103E).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+}
+
+/// An instance as a resource: one image, or another object (PS3.3 C.12.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its series.
+    pub imaging_series_id: SeriesId,
+    /// The series' study.
+    pub imaging_study_id: StudyId,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub facts: InstanceFacts,
+}
+
+/// What is said of an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceFacts {
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// SOP Class UID (0008,0016).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sop_class_uid: Option<Uid>,
+    /// Instance Number (0020,0013).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_number: Option<i32>,
+}
+
+/// What may be asked of a study.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Takes up what its archive says of it.
+    Sync(Box<Sync>),
+    /// Adds one series.
+    AddSeries(Box<SeriesFacts>),
+    /// Adds one instance.
+    AddInstance {
+        /// To this series.
+        series_id: SeriesId,
+        /// The instance.
+        instance: InstanceFacts,
+    },
+    /// Changes what is given.
+    Update(Box<Update>),
+    /// Links it with an order of the same patient; one that is linked stays so.
+    Link {
+        /// The order.
+        order_id: OrderId,
+    },
+    /// Says that the order it names is another patient's; one that is linked stays so.
+    MarkConflict {
+        /// The order.
+        order_id: OrderId,
+    },
+}
+
+/// What an archive says of a study; what is `None` says nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sync {
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// The study's own members. The endpoint counts for a new study only.
+    pub details: Details,
+    /// Who the patient is.
+    pub patient: Option<Patient>,
+    /// The order that the study names.
+    pub order: Option<NamedOrder>,
+    /// Its series with their instances, as many as the archive knows.
+    pub series: Vec<SyncedSeries>,
+}
+
+/// One series of a sync.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncedSeries {
+    /// What is said of it.
+    pub facts: SeriesFacts,
+    /// Its instances, as many as the archive lists.
+    pub instances: Vec<InstanceFacts>,
+}
+
+/// An order that exists, beside a study that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedOrder {
+    /// It is the same patient's.
+    SamePatient(OrderId),
+    /// It is another's.
+    OtherPatient(OrderId),
+}
+
+/// A change to a study by a person; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Update {
+    /// Where it is to be.
+    pub status: Option<Status>,
+    /// How many series there are to be.
+    pub number_of_series: Option<u32>,
+    /// How many instances there are to be.
+    pub number_of_instances: Option<u32>,
+    /// When the last image was made.
+    pub ended_at: Option<Timestamp>,
+    /// A link to its images.
+    pub viewer_url: Option<HttpUrl>,
+    /// The order it answers.
+    pub order: Option<NamedOrder>,
+}
+
+/// Why a study refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error("there is no such study")]
+    NotFound,
+    /// The study's UID is known as another patient's.
+    #[error("the study is another patient's")]
+    OtherPatient,
+    /// Nothing comes any more.
+    #[error("the study is archived")]
+    Archived,
+    /// The series is known.
+    #[error("the study has a series of this UID already")]
+    SeriesExists,
+    /// The series is not.
+    #[error("the study has no such series")]
+    NoSuchSeries,
+    /// The instance is known.
+    #[error("the series has an instance of this UID already")]
+    InstanceExists,
+    /// The order is another patient's.
+    #[error("the order is another patient's")]
+    OrderOfOtherPatient,
+    /// Start is not after end.
+    #[error("started_at must not be after ended_at")]
+    StartAfterEnd,
+}
+
+impl Aggregate for Study {
+    const STREAM_TYPE: &'static str = "ImagingStudy";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (None, Command::Sync(sync)) => decide::first_sync(*sync, context),
+            (Some(study), Command::Sync(sync)) => decide::sync(study, *sync, context),
+            (Some(study), Command::AddSeries(facts)) => decide::add_series(study, *facts, context),
+            (
+                Some(study),
+                Command::AddInstance {
+                    series_id,
+                    instance,
+                },
+            ) => decide::add_instance(study, series_id, instance, context),
+            (Some(study), Command::Update(update)) => decide::update(study, *update, context),
+            (Some(study), Command::Link { order_id }) => Ok(decide::link(study, order_id, context)),
+            (Some(study), Command::MarkConflict { order_id }) => {
+                Ok(decide::mark_conflict(study, order_id, context))
+            }
+            (
+                None,
+                Command::AddSeries(_)
+                | Command::AddInstance { .. }
+                | Command::Update(_)
+                | Command::Link { .. }
+                | Command::MarkConflict { .. },
+            ) => Err(Error::NotFound),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        events::evolve(state, event)
+    }
+
+    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+        match serde_json::to_value(self.phi.as_ref()?) {
+            Ok(Value::Object(members)) => Some(Phi::new(members)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        Some(self.patient_id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! A study's series and instances, as far as decisions need them.
+
+use std::collections::BTreeMap;
+
+use super::SeriesFacts;
+use super::events::{AddedInstance, AddedSeries, SeriesChange, SeriesInstances};
+use crate::ids::{InstanceId, SeriesId};
+
+/// Which series a study has, and which instances each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Content {
+    series: BTreeMap<SeriesId, KnownSeries>,
+}
+
+/// One series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownSeries {
+    /// What is said of it; the number of instances is the larger of stated and listed.
+    pub facts: SeriesFacts,
+    /// In order of their ids.
+    instances: Vec<InstanceId>,
+}
+
+impl Content {
+    /// A series, where it is known.
+    pub fn series(&self, id: SeriesId) -> Option<&KnownSeries> {
+        self.series.get(&id)
+    }
+
+    /// How many series are listed.
+    pub fn number_of_series(&self) -> u32 {
+        count(self.series.len())
+    }
+
+    /// How many instances there are: of each series the larger of stated and listed.
+    pub fn number_of_instances(&self) -> u32 {
+        let numbers = self.series.values();
+        numbers
+            .filter_map(|it| it.facts.number_of_instances)
+            .fold(0, u32::saturating_add)
+    }
+
+    pub(super) fn add_series(&mut self, added: &[AddedSeries]) {
+        for it in added {
+            let known = KnownSeries {
+                facts: it.facts.clone(),
+                instances: Vec::new(),
+            };
+            self.series.entry(it.series_id).or_insert(known);
+        }
+    }
+
+    pub(super) fn add_instances(&mut self, added: &[SeriesInstances]) {
+        for it in added {
+            if let Some(series) = self.series.get_mut(&it.series_id) {
+                let ids = it.instances.iter().map(|it| it.instance_id);
+                series.instances.extend(ids);
+                series.instances.sort_unstable();
+                series.facts.number_of_instances = Some(it.number_of_instances);
+            }
+        }
+    }
+
+    pub(super) fn change_series(&mut self, changes: &[SeriesChange]) {
+        for it in changes {
+            if let Some(series) = self.series.get_mut(&it.series_id) {
+                it.apply(&mut series.facts);
+            }
+        }
+    }
+}
+
+impl KnownSeries {
+    /// Whether the instance is listed.
+    pub fn has(&self, id: InstanceId) -> bool {
+        self.instances.binary_search(&id).is_ok()
+    }
+
+    /// The number of instances with so many more listed.
+    pub(super) fn number_with(&self, more: usize) -> u32 {
+        larger(self.facts.number_of_instances, self.instances.len() + more)
+    }
+
+    /// The number of instances where so many are stated.
+    pub(super) fn number_where_stated(&self, stated: u32) -> u32 {
+        larger(Some(stated), self.instances.len())
+    }
+}
+
+/// The larger of what is stated and what is listed.
+pub(super) fn larger(stated: Option<u32>, listed: usize) -> u32 {
+    stated.unwrap_or(0).max(count(listed))
+}
+
+fn count(listed: usize) -> u32 {
+    u32::try_from(listed).unwrap_or(u32::MAX)
+}
+
+/// The bytes that a series takes in an event, roughly and rather more.
+pub(super) fn weight_of_series(facts: &SeriesFacts) -> usize {
+    let texts = [&facts.body_part, &facts.description];
+    let texts = texts.into_iter().flatten().map(|it| it.as_str().len());
+    256 + texts.sum::<usize>()
+}
+
+/// The bytes that an instance takes in an event, roughly and rather more.
+pub(super) fn weight_of_instance(added: &AddedInstance) -> usize {
+    let class = added
+        .sop_class_uid
+        .as_ref()
+        .map_or(0, |it| it.as_str().len());
+    190 + added.sop_instance_uid.as_str().len() + class
+}

@@ -1,0 +1,246 @@
+//! How a study grows: which of the series and instances that it is told of are new, in events of bounded size.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Whose;
+use crate::ids::{InstanceId, SeriesId, StudyId};
+use crate::study::content::{larger, weight_of_instance, weight_of_series};
+use crate::study::{
+    AddedInstance, AddedSeries, Content, Event, InstanceFacts, InstancesAdded, KnownSeries,
+    SeriesAdded, SeriesChange, SeriesFacts, SeriesInstances, Study, SyncedSeries,
+};
+
+/// How much goes into one event, by rough weight: below 256 KiB with room to spare.
+const EVENT_WEIGHT: usize = 200 * 1024;
+
+/// The series of a sync, each once: what is said of one twice is laid over one another.
+pub(super) struct Told(Vec<(SeriesId, SyncedSeries)>);
+
+impl Told {
+    pub(super) fn of(series: Vec<SyncedSeries>, study_id: StudyId) -> Self {
+        let mut places: BTreeMap<SeriesId, usize> = BTreeMap::new();
+        let mut told: Vec<(SeriesId, SyncedSeries)> = Vec::with_capacity(series.len());
+        for it in series {
+            let id = SeriesId::of(study_id, &it.facts.series_instance_uid);
+            let place = *places.entry(id).or_insert(told.len());
+            match told.get_mut(place) {
+                Some((_, first)) => first.lay_over(it),
+                None => told.push((id, it)),
+            }
+        }
+        Self(told)
+    }
+}
+
+impl SyncedSeries {
+    fn lay_over(&mut self, again: Self) {
+        let facts = &mut self.facts;
+        facts.series_number = again.facts.series_number.or(facts.series_number);
+        facts.body_part = again.facts.body_part.or(facts.body_part.take());
+        facts.modality_code = again.facts.modality_code.or(facts.modality_code.take());
+        facts.number_of_instances = again
+            .facts
+            .number_of_instances
+            .or(facts.number_of_instances);
+        facts.description = again.facts.description.or(facts.description.take());
+        self.instances.extend(again.instances);
+    }
+}
+
+/// A study's content while events are added to it.
+pub(super) struct Growth {
+    whose: Whose,
+    content: Content,
+    number_of_series: u32,
+    number_of_instances: u32,
+}
+
+impl Growth {
+    pub(super) fn of_new(whose: Whose) -> Self {
+        Self {
+            whose,
+            content: Content::default(),
+            number_of_series: 0,
+            number_of_instances: 0,
+        }
+    }
+
+    pub(super) fn of(study: &Study, whose: Whose) -> Self {
+        Self {
+            whose,
+            content: (*study.content).clone(),
+            number_of_series: study.number_of_series,
+            number_of_instances: study.number_of_instances,
+        }
+    }
+
+    /// Lays what is told of known series over what is known of them.
+    pub(super) fn change(&mut self, told: &Told) -> Vec<SeriesChange> {
+        let known = told.0.iter().filter_map(|(id, it)| {
+            let known = self.content.series(*id)?;
+            changed(*id, known, &it.facts)
+        });
+        let changes: Vec<SeriesChange> = known.collect();
+        self.content.change_series(&changes);
+        self.count();
+        changes
+    }
+
+    pub(super) fn number_of_instances_if_other(&self, study: &Study) -> Option<u32> {
+        let number = self.number_of_instances;
+        (number != study.number_of_instances).then_some(number)
+    }
+
+    /// The events that add what is new.
+    pub(super) fn add(mut self, told: Told) -> Vec<Event> {
+        let mut events = Vec::new();
+        let (mut series, mut instances) = (Vec::new(), Vec::new());
+        for (
+            id,
+            SyncedSeries {
+                facts,
+                instances: listed,
+            },
+        ) in told.0
+        {
+            let known = self.content.series(id);
+            let new = new_instances(id, known, listed);
+            if known.is_none() {
+                series.push(AddedSeries {
+                    series_id: id,
+                    facts,
+                });
+            }
+            instances.push((id, new));
+        }
+        for chunk in in_chunks(series, |it| weight_of_series(&it.facts)) {
+            events.push(self.series_added(chunk));
+        }
+        for chunk in chunks_by_series(instances) {
+            events.push(self.instances_added(chunk));
+        }
+        events
+    }
+
+    fn series_added(&mut self, series: Vec<AddedSeries>) -> Event {
+        self.content.add_series(&series);
+        self.count();
+        Event::SeriesAdded(SeriesAdded {
+            study_id: self.whose.study_id,
+            patient_id: self.whose.patient_id,
+            series,
+            number_of_series: self.number_of_series,
+            number_of_instances: self.number_of_instances,
+        })
+    }
+
+    fn instances_added(&mut self, added: Vec<(SeriesId, Vec<AddedInstance>)>) -> Event {
+        let series = added.into_iter().map(|(series_id, instances)| {
+            let known = self.content.series(series_id);
+            let number_of_instances = known.map_or_else(
+                || larger(None, instances.len()),
+                |it| it.number_with(instances.len()),
+            );
+            SeriesInstances {
+                series_id,
+                number_of_instances,
+                instances,
+            }
+        });
+        let series: Vec<SeriesInstances> = series.collect();
+        self.content.add_instances(&series);
+        self.count();
+        Event::InstancesAdded(InstancesAdded {
+            study_id: self.whose.study_id,
+            patient_id: self.whose.patient_id,
+            series,
+            number_of_instances: self.number_of_instances,
+        })
+    }
+
+    /// The larger of stated and listed; what was larger before was stated.
+    fn count(&mut self) {
+        self.number_of_series = self.number_of_series.max(self.content.number_of_series());
+        let instances = self.content.number_of_instances();
+        self.number_of_instances = self.number_of_instances.max(instances);
+    }
+}
+
+fn changed(series_id: SeriesId, known: &KnownSeries, told: &SeriesFacts) -> Option<SeriesChange> {
+    let facts = &known.facts;
+    let stated = told.number_of_instances;
+    let number = stated.map(|it| known.number_where_stated(it));
+    let change = SeriesChange {
+        series_id,
+        series_number: super::other(told.series_number, facts.series_number.as_ref()),
+        body_part: super::other(told.body_part.clone(), facts.body_part.as_ref()),
+        modality_code: super::other(told.modality_code.clone(), facts.modality_code.as_ref()),
+        number_of_instances: super::other(number, facts.number_of_instances.as_ref()),
+        description: super::other(told.description.clone(), facts.description.as_ref()),
+    };
+    let mut after = facts.clone();
+    change.apply(&mut after);
+    (after != *facts).then_some(change)
+}
+
+/// Those that are not listed yet, each once.
+fn new_instances(
+    series_id: SeriesId,
+    known: Option<&KnownSeries>,
+    listed: Vec<InstanceFacts>,
+) -> Vec<AddedInstance> {
+    let mut seen: BTreeSet<InstanceId> = BTreeSet::new();
+    let new = listed.into_iter().filter_map(|facts| {
+        let id = InstanceId::of(series_id, &facts.sop_instance_uid);
+        let is_new = known.is_none_or(|it| !it.has(id)) && seen.insert(id);
+        is_new.then(|| AddedInstance::new(id, facts))
+    });
+    new.collect()
+}
+
+/// In order, each chunk below an event's weight, or of one that is above it.
+fn in_chunks<T>(items: Vec<T>, weight: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut chunks: Vec<Vec<T>> = Vec::new();
+    let mut filled = EVENT_WEIGHT;
+    for item in items {
+        let weight = weight(&item);
+        match chunks
+            .last_mut()
+            .filter(|_| filled + weight <= EVENT_WEIGHT)
+        {
+            Some(chunk) => {
+                chunk.push(item);
+                filled += weight;
+            }
+            None => {
+                chunks.push(vec![item]);
+                filled = weight;
+            }
+        }
+    }
+    chunks
+}
+
+/// The same for instances, which stay together by series.
+fn chunks_by_series(
+    series: Vec<(SeriesId, Vec<AddedInstance>)>,
+) -> Vec<Vec<(SeriesId, Vec<AddedInstance>)>> {
+    let flat = series.into_iter().flat_map(|(id, instances)| {
+        let of_series = move |it| (id, it);
+        instances.into_iter().map(of_series)
+    });
+    let weight = |(_, it): &(SeriesId, AddedInstance)| weight_of_instance(it);
+    let chunks = in_chunks(flat.collect(), weight);
+    chunks.into_iter().map(grouped).collect()
+}
+
+fn grouped(chunk: Vec<(SeriesId, AddedInstance)>) -> Vec<(SeriesId, Vec<AddedInstance>)> {
+    let mut groups: Vec<(SeriesId, Vec<AddedInstance>)> = Vec::new();
+    for (id, instance) in chunk {
+        match groups.last_mut().filter(|(last, _)| *last == id) {
+            Some((_, instances)) => instances.push(instance),
+            None => groups.push((id, vec![instance])),
+        }
+    }
+    groups
+}

@@ -1,0 +1,358 @@
+//! What may happen to a study, and what becomes of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Details, InstanceFacts, Linking, SeriesFacts, Status, Study, StudyPhi};
+use crate::aggregate::{DomainEvent, Misplaced};
+use crate::codes::ModalityCode;
+use crate::dicom::{AccessionNumber, Uid};
+use crate::ids::{InstanceId, OrderId, PatientId, SeriesId, StudyId};
+use crate::phi::Patient;
+use crate::text::Text;
+use crate::time::Timestamp;
+use crate::url::HttpUrl;
+use crate::{domain_events, facts_with_phi, facts_without_phi};
+
+domain_events! {
+    /// What may happen to a study.
+    pub enum Event {
+        /// Its archive told of it for the first time.
+        Available(Box<Available>) = "ImagingStudy.Available" v 1,
+        /// Some of it changed.
+        Updated(Box<Updated>) = "ImagingStudy.Updated" v 1,
+        /// It was linked with an order, or could not be.
+        Linked(Linked) = "ImagingStudy.Linked" v 1,
+        /// Series were added.
+        SeriesAdded(SeriesAdded) = "ImagingStudy.SeriesAdded" v 1,
+        /// Instances were added.
+        InstancesAdded(InstancesAdded) = "ImagingStudy.InstancesAdded" v 1,
+        /// It was put away.
+        Archived(Archived) = "ImagingStudy.Archived" v 1,
+    }
+}
+
+/// `ImagingStudy.Available`: the study without series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Available {
+    /// Its id.
+    pub study_id: StudyId,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// What its archive says of it.
+    #[serde(flatten)]
+    pub details: Details,
+    /// `available`: every study begins so.
+    pub status: Status,
+    /// Sealed at rest.
+    #[serde(skip)]
+    pub phi: Option<AvailablePhi>,
+}
+
+/// The PHI of `ImagingStudy.Available`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AvailablePhi {
+    /// Who the patient is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient: Option<Patient>,
+}
+
+/// `ImagingStudy.Updated`: what changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Its id.
+    pub study_id: StudyId,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// A new modality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// A new accession number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accession_number: Option<AccessionNumber>,
+    /// A new body part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// A new description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// A new start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// A new end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// The number of series after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_of_series: Option<u32>,
+    /// The number of instances after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_of_instances: Option<u32>,
+    /// A new link to its images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewer_url: Option<HttpUrl>,
+    /// Series of which something changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<SeriesChange>,
+    /// Sealed at rest.
+    #[serde(skip)]
+    pub phi: Option<UpdatedPhi>,
+}
+
+/// The PHI of `ImagingStudy.Updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdatedPhi {
+    /// Who the patient is, as a whole.
+    pub patient: Patient,
+}
+
+/// What changed of a series; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesChange {
+    /// Its id.
+    pub series_id: SeriesId,
+    /// A new number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series_number: Option<i32>,
+    /// A new body part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// A new modality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// The number of its instances after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_of_instances: Option<u32>,
+    /// A new description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+}
+
+/// `ImagingStudy.Linked`: it was linked with an order, or the order it names is another patient's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linked {
+    /// Its id.
+    pub study_id: StudyId,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// Which.
+    pub link: LinkKind,
+    /// The order.
+    pub imaging_order_id: OrderId,
+}
+
+/// What an order is to a study that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkKind {
+    /// The one it answers.
+    Linked,
+    /// One of another patient, which it cannot answer.
+    Conflict,
+}
+
+/// `ImagingStudy.SeriesAdded`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesAdded {
+    /// The study's id.
+    pub study_id: StudyId,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// The series that are new.
+    pub series: Vec<AddedSeries>,
+    /// The study's number of series after it.
+    pub number_of_series: u32,
+    /// The study's number of instances after it.
+    pub number_of_instances: u32,
+}
+
+/// A new series. Its number of instances is what was stated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddedSeries {
+    /// Its id.
+    pub series_id: SeriesId,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub facts: SeriesFacts,
+}
+
+/// `ImagingStudy.InstancesAdded`. Many are split over several, so that each is well below 256 KiB.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstancesAdded {
+    /// The study's id.
+    pub study_id: StudyId,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// The instances that are new, by series.
+    pub series: Vec<SeriesInstances>,
+    /// The study's number of instances after it.
+    pub number_of_instances: u32,
+}
+
+/// A series' new instances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesInstances {
+    /// The series' id.
+    pub series_id: SeriesId,
+    /// The series' number of instances after it.
+    pub number_of_instances: u32,
+    /// The instances.
+    pub instances: Vec<AddedInstance>,
+}
+
+/// A new instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddedInstance {
+    /// Its id.
+    pub instance_id: InstanceId,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// SOP Class UID (0008,0016).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sop_class_uid: Option<Uid>,
+    /// Instance Number (0020,0013).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_number: Option<i32>,
+}
+
+impl AddedInstance {
+    pub(super) fn new(instance_id: InstanceId, facts: InstanceFacts) -> Self {
+        Self {
+            instance_id,
+            sop_instance_uid: facts.sop_instance_uid,
+            sop_class_uid: facts.sop_class_uid,
+            instance_number: facts.instance_number,
+        }
+    }
+
+    /// What is said of it.
+    pub fn facts(self) -> InstanceFacts {
+        InstanceFacts {
+            sop_instance_uid: self.sop_instance_uid,
+            sop_class_uid: self.sop_class_uid,
+            instance_number: self.instance_number,
+        }
+    }
+}
+
+impl SeriesChange {
+    /// Lays what changed over what was.
+    pub fn apply(&self, facts: &mut SeriesFacts) {
+        let it = self.clone();
+        facts.series_number = it.series_number.or(facts.series_number);
+        facts.body_part = it.body_part.or(facts.body_part.take());
+        facts.modality_code = it.modality_code.or(facts.modality_code.take());
+        facts.number_of_instances = it.number_of_instances.or(facts.number_of_instances);
+        facts.description = it.description.or(facts.description.take());
+    }
+}
+
+/// `ImagingStudy.Archived`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archived {
+    /// Its id.
+    pub study_id: StudyId,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+}
+
+facts_with_phi!(Available, Updated);
+facts_without_phi!(Linked, SeriesAdded, InstancesAdded, Archived);
+
+pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, Misplaced> {
+    let misplaced = Misplaced {
+        event: event.name(),
+    };
+    match (state, event) {
+        (None, Event::Available(it)) => Ok(available(*it)),
+        (Some(study), Event::Updated(it)) => Ok(updated(study, *it)),
+        (Some(study), Event::Linked(it)) => Ok(linked(study, it)),
+        (Some(study), Event::SeriesAdded(it)) => Ok(series_added(study, &it)),
+        (Some(study), Event::InstancesAdded(it)) => Ok(instances_added(study, &it)),
+        (Some(study), Event::Archived(_)) => Ok(Study {
+            status: Status::Archived,
+            ..study
+        }),
+        (Some(_), Event::Available(_))
+        | (
+            None,
+            Event::Updated(_)
+            | Event::Linked(_)
+            | Event::SeriesAdded(_)
+            | Event::InstancesAdded(_)
+            | Event::Archived(_),
+        ) => Err(misplaced),
+    }
+}
+
+fn available(it: Available) -> Study {
+    Study {
+        patient_id: it.patient_id,
+        details: it.details,
+        linking: Linking::Unlinked,
+        number_of_series: 0,
+        number_of_instances: 0,
+        viewer_url: None,
+        status: it.status,
+        content: Arc::default(),
+        phi: it.phi.map(|it| StudyPhi {
+            patient: it.patient,
+        }),
+    }
+}
+
+fn updated(mut study: Study, it: Updated) -> Study {
+    if let (Some(phi), Some(told)) = (study.phi.as_mut(), it.phi) {
+        phi.patient = Some(told.patient);
+    }
+    if !it.series.is_empty() {
+        Arc::make_mut(&mut study.content).change_series(&it.series);
+    }
+    let known = study.details;
+    let details = Details {
+        accession_number: it.accession_number.or(known.accession_number),
+        modality_code: it.modality_code.unwrap_or(known.modality_code),
+        body_part: it.body_part.or(known.body_part),
+        description: it.description.or(known.description),
+        started_at: it.started_at.or(known.started_at),
+        ended_at: it.ended_at.or(known.ended_at),
+        ..known
+    };
+    Study {
+        details,
+        number_of_series: it.number_of_series.unwrap_or(study.number_of_series),
+        number_of_instances: it.number_of_instances.unwrap_or(study.number_of_instances),
+        viewer_url: it.viewer_url.or(study.viewer_url),
+        ..study
+    }
+}
+
+fn linked(study: Study, it: Linked) -> Study {
+    let linking = match it.link {
+        LinkKind::Linked => Linking::Linked {
+            imaging_order_id: it.imaging_order_id,
+        },
+        LinkKind::Conflict => Linking::Conflict {
+            conflicting_order_id: it.imaging_order_id,
+        },
+    };
+    Study { linking, ..study }
+}
+
+fn series_added(mut study: Study, it: &SeriesAdded) -> Study {
+    Arc::make_mut(&mut study.content).add_series(&it.series);
+    Study {
+        number_of_series: it.number_of_series,
+        number_of_instances: it.number_of_instances,
+        ..study
+    }
+}
+
+fn instances_added(mut study: Study, it: &InstancesAdded) -> Study {
+    Arc::make_mut(&mut study.content).add_instances(&it.series);
+    Study {
+        number_of_instances: it.number_of_instances,
+        ..study
+    }
+}

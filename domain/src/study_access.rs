@@ -1,0 +1,206 @@
+//! `StudyAccess`: who looked at a study's images, and when. A stream of its own for each study, since a look does not
+//! change the study.
+//!
+//! ```text
+//! --Launch--> a token is out --Use--> used          (later uses leave no trace)
+//! ```
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::ids::{PatientId, StudyId, ViewerTokenId};
+use crate::phi::Phi;
+use crate::{domain_events, facts_without_phi};
+
+/// The looks at a study so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyAccess {
+    /// Whose images.
+    pub study_id: StudyId,
+    /// Of whom they are.
+    pub patient_id: PatientId,
+    /// Tokens that were given out and not used yet.
+    pub unused: BTreeSet<ViewerTokenId>,
+}
+
+/// The leave to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Whose images.
+    pub study_id: StudyId,
+    /// Of whom they are.
+    pub patient_id: PatientId,
+    /// The token.
+    pub token_id: ViewerTokenId,
+}
+
+/// What may be asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Gives a token out.
+    Launch(Look),
+    /// A token was shown for the study's images.
+    Use(ViewerTokenId),
+}
+
+domain_events! {
+    /// What may happen.
+    pub enum Event {
+        /// Somebody launched the viewer, or used the token for the first time.
+        Accessed(Accessed) = "ImagingStudy.Accessed" v 1,
+    }
+}
+
+/// `ImagingStudy.Accessed`. Who it was is the envelope's actor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Accessed {
+    /// Whose images.
+    pub study_id: StudyId,
+    /// Of whom they are.
+    pub patient_id: PatientId,
+    /// What it was.
+    pub kind: Kind,
+    /// The token.
+    pub token_id: ViewerTokenId,
+}
+
+/// What kind of access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The viewer was launched: a token was given out.
+    Launched,
+    /// The token was used for the first time.
+    FirstUsed,
+}
+
+facts_without_phi!(Accessed);
+
+/// Why a look is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The token was never given out for this study.
+    #[error("this token was not given out for this study")]
+    UnknownToken,
+}
+
+impl Aggregate for StudyAccess {
+    const STREAM_TYPE: &'static str = "StudyAccess";
+
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(
+        state: Option<&Self>,
+        command: Command,
+        _context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        match (state, command) {
+            (_, Command::Launch(look)) => Ok(vec![accessed(look, Kind::Launched)]),
+            (Some(access), Command::Use(token)) => Ok(access.first_use(token)),
+            (None, Command::Use(_)) => Err(Error::UnknownToken),
+        }
+    }
+
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+        let Event::Accessed(it) = event;
+        let mut access = state.unwrap_or_else(|| Self {
+            study_id: it.study_id,
+            patient_id: it.patient_id,
+            unused: BTreeSet::new(),
+        });
+        match it.kind {
+            Kind::Launched => access.unused.insert(it.token_id),
+            Kind::FirstUsed => access.unused.remove(&it.token_id),
+        };
+        Ok(access)
+    }
+
+    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+        None
+    }
+
+    fn patient_id(&self) -> Option<PatientId> {
+        Some(self.patient_id)
+    }
+}
+
+impl StudyAccess {
+    fn first_use(&self, token_id: ViewerTokenId) -> Vec<Event> {
+        if !self.unused.contains(&token_id) {
+            return Vec::new();
+        }
+        let look = Look {
+            study_id: self.study_id,
+            patient_id: self.patient_id,
+            token_id,
+        };
+        vec![accessed(look, Kind::FirstUsed)]
+    }
+}
+
+fn accessed(look: Look, kind: Kind) -> Event {
+    Event::Accessed(Accessed {
+        study_id: look.study_id,
+        patient_id: look.patient_id,
+        kind,
+        token_id: look.token_id,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::given;
+    use uuid::Uuid;
+
+    fn look(token: u128) -> Look {
+        Look {
+            study_id: Uuid::from_u128(1).into(),
+            patient_id: Uuid::from_u128(2).into(),
+            token_id: Uuid::from_u128(token).into(),
+        }
+    }
+
+    fn launched(token: u128) -> Event {
+        accessed(look(token), Kind::Launched)
+    }
+
+    fn first_used(token: u128) -> Event {
+        accessed(look(token), Kind::FirstUsed)
+    }
+
+    #[test]
+    fn every_launch_is_noted() {
+        given::<StudyAccess>([])
+            .when(Command::Launch(look(7)))
+            .then([launched(7)]);
+        given::<StudyAccess>([launched(7)])
+            .when(Command::Launch(look(8)))
+            .then([launched(8)]);
+    }
+
+    #[test]
+    fn the_first_use_is_noted_and_later_ones_are_not() {
+        given::<StudyAccess>([launched(7), launched(8)])
+            .when(Command::Use(look(7).token_id))
+            .then([first_used(7)]);
+        given::<StudyAccess>([launched(7), launched(8), first_used(7)])
+            .when(Command::Use(look(7).token_id))
+            .then([]);
+        given::<StudyAccess>([launched(7), launched(8), first_used(7)])
+            .when(Command::Use(look(8).token_id))
+            .then([first_used(8)]);
+    }
+
+    #[test]
+    fn a_token_of_a_study_that_nobody_launched_is_refused() {
+        given::<StudyAccess>([])
+            .when(Command::Use(look(7).token_id))
+            .refused(Error::UnknownToken);
+    }
+}
