@@ -1,6 +1,9 @@
 //! Why a command has no effect.
 
-use roentgen_domain::{caseload, modality, order, procedure, reading_profile, worklist_item};
+use roentgen_domain::{
+    ai_model, ai_task, caseload, modality, order, pacs_endpoint, procedure, reading_profile,
+    report, study, worklist_item,
+};
 use roentgen_store::StoreError;
 
 /// Why a command was not carried out.
@@ -53,6 +56,21 @@ pub enum Refusal {
     /// A caseload's.
     #[error(transparent)]
     Caseload(#[from] caseload::Error),
+    /// A report's.
+    #[error(transparent)]
+    Report(#[from] report::Error),
+    /// A study's.
+    #[error(transparent)]
+    Study(#[from] study::Error),
+    /// A PACS endpoint's.
+    #[error(transparent)]
+    PacsEndpoint(#[from] pacs_endpoint::Error),
+    /// An AI model's.
+    #[error(transparent)]
+    AiModel(#[from] ai_model::Error),
+    /// An AI task's.
+    #[error(transparent)]
+    AiTask(#[from] ai_task::Error),
 }
 
 /// A thing that a body refers to.

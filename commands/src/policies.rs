@@ -15,17 +15,28 @@
 //! Effects of one study are carried out in order, those of different ones at once. What fails because something is down
 //! is tried again until it is done; what is refused, and would be again, is recorded and passed.
 
+mod ai_tasks;
+mod arrived;
+mod critical_results;
 mod effect;
+mod failure;
+mod idle_claims;
+mod late_images;
+mod linking;
+mod ordered;
 mod recall;
+mod reported;
 mod runner;
 mod timers;
+mod triage;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roentgen_domain::{Aggregate, Timestamp};
+use roentgen_domain::ids::CorrelationId;
+use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
 use roentgen_store::codec::{self, Unreadable};
 use roentgen_store::log::StoredEvent;
 use roentgen_store::memory::{Memory, MemoryKey};
@@ -100,6 +111,13 @@ impl Cause<'_> {
         codec::decode::<A>(self.event, None).map(Some)
     }
 
+    /// What set the event in motion; the event itself, where it does not say.
+    pub fn correlation_id(&self) -> CorrelationId {
+        let metadata: Result<EventMetadata, _> = serde_json::from_str(&self.event.metadata);
+        let by_itself = || self.event.event_id.as_uuid().into();
+        metadata.map_or_else(|_| by_itself(), |it| it.correlation_id)
+    }
+
     /// Where a value of this tenant is kept.
     pub fn memory(&self, topic: &'static str, key: impl ToString) -> MemoryKey {
         MemoryKey {
@@ -110,7 +128,18 @@ impl Cause<'_> {
     }
 }
 
-/// Every policy there is.
-pub fn all(_settings: Settings) -> Vec<Arc<dyn Policy>> {
-    Vec::new()
+/// Every policy there is. Those that are told of one event plan its effects in this order.
+pub fn all(settings: Settings) -> Vec<Arc<dyn Policy>> {
+    let Settings { claim_timeout } = settings;
+    vec![
+        Arc::new(arrived::Arrived),
+        Arc::new(linking::Links),
+        Arc::new(ordered::Ordered),
+        Arc::new(ai_tasks::AsksModels),
+        Arc::new(triage::Triage),
+        Arc::new(reported::Reported),
+        Arc::new(late_images::LateImages),
+        Arc::new(idle_claims::IdleClaims { claim_timeout }),
+        Arc::new(critical_results::CriticalResults),
+    ]
 }

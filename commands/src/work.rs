@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roentgen_domain::aggregate::Standing;
-use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_domain::ids::{PatientId, PractitionerId, StreamId};
 use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Timestamp, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::codec::{self, Place, Unreadable};
 use roentgen_store::keys::{PatientKey, WritingKey};
-use roentgen_store::log::{Append, Check};
+use roentgen_store::log::{Append, Check, StoredEvent};
 use roentgen_store::open::Store;
 use roentgen_store::streams::{self, AsOf};
 
@@ -19,6 +19,9 @@ use crate::states::{AnyState, States};
 
 /// A state whose times are those of the append, once that is known.
 type Finish = Box<dyn FnOnce(Timestamp) -> (StreamId, AnyState) + Send + Sync>;
+
+/// Events read at once when a stream is looked back on.
+const LOOKED_BACK: u32 = 50;
 
 /// One attempt.
 pub struct Work<'a> {
@@ -131,6 +134,38 @@ impl<'a> Work<'a> {
             self.states.loaded(stream_id, Arc::clone(state) as AnyState);
         }
         Ok(loaded)
+    }
+
+    /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold only if
+    /// nobody has done anything to it meanwhile.
+    pub(crate) async fn last_word<A: Aggregate>(
+        &mut self,
+        id: impl Into<StreamId>,
+        by: PractitionerId,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, CommandError> {
+        let stream_id = id.into();
+        let Some(state) = self.read::<A>(stream_id).await? else {
+            return Ok(None);
+        };
+        let mut before = state.version + 1;
+        while before > 1 {
+            let after = before.saturating_sub(1 + u64::from(LOOKED_BACK));
+            let engine = &self.store.engine;
+            let events = engine.stream(stream_id, after, LOOKED_BACK).await;
+            let events = events.map_err(StoreError::Engine)?;
+            let recent = events
+                .iter()
+                .rev()
+                .filter(|it| it.version < before)
+                .take_while(|it| it.recorded_at() >= since);
+            if let Some(word) = recent.clone().find(|it| is_by(it, by)) {
+                return Ok(Some(word.recorded_at()));
+            }
+            let whole_page = recent.count() as u64 == before - 1 - after;
+            before = if whole_page { after + 1 } else { 1 };
+        }
+        Ok(None)
     }
 
     /// Decides a command that begins an aggregate; there is no version of it that `If-Match` could name. The first attempt
@@ -329,6 +364,11 @@ impl<'a> Work<'a> {
         }
         answer.map_or(resource, Arc::unwrap_or_clone)
     }
+}
+
+fn is_by(event: &StoredEvent, practitioner: PractitionerId) -> bool {
+    let metadata: Result<EventMetadata, _> = serde_json::from_str(&event.metadata);
+    metadata.is_ok_and(|it| it.actor.practitioner_id == Some(practitioner))
 }
 
 /// The resource with the times that its events were recorded at.

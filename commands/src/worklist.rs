@@ -3,7 +3,8 @@
 //! An item and the caseloads of those who let it go or take it are appended to at once, each at the version that was
 //! read: the limit of cases holds under any concurrency, over any number of nodes.
 
-mod holding;
+pub(crate) mod by_system;
+pub(crate) mod holding;
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{CaseloadId, PractitionerId, StreamId, TenantId, WorklistItemId};

@@ -21,6 +21,8 @@ mod health;
 mod identity;
 mod imaging;
 
+mod policies;
+
 mod read_models;
 
 mod faults;

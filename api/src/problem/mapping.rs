@@ -52,6 +52,11 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::ReadingProfile(error) => reading_profile(error),
         Refusal::WorklistItem(error) => worklist_item(error),
+        Refusal::Report(_)
+        | Refusal::Study(_)
+        | Refusal::PacsEndpoint(_)
+        | Refusal::AiModel(_)
+        | Refusal::AiTask(_) => Problem::not_found(),
         Refusal::Caseload(caseload::Error::LimitReached { .. }) => {
             Problem::new(Code::CaseLimitReached, said)
         }

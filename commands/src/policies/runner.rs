@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use roentgen_domain::EventMetadata;
-use roentgen_domain::ids::{CorrelationId, StreamId};
+use roentgen_domain::ids::StreamId;
+use roentgen_store::clock;
 use roentgen_store::codec::Unreadable;
 use roentgen_store::error::{EngineError, causes};
 use roentgen_store::lease::Leadership;
@@ -15,10 +15,10 @@ use roentgen_store::log::StoredEvent;
 use roentgen_store::memory::RefusedEffect;
 use roentgen_store::projector::CheckpointAhead;
 use roentgen_store::subscription::Subscription;
-use roentgen_store::{StoreError, clock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::failure::passes_by_itself;
 use super::recall::Recall;
 use super::timers::Timers;
 use super::{Cause, Effect, POLICIES, Policy};
@@ -31,8 +31,6 @@ const LANES: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
-/// How often an effect is tried that the database refuses: it may have been the schema's fault, but hardly for long.
-const TRIES_OF_THE_REFUSED: u32 = 12;
 /// An effect's claim stands from its append for [`EFFECT_LIFETIME_MS`]. An event younger than this, whose effect was
 /// done, finds that claim: so a log that is read again from its beginning repeats nothing. What is older is remembered
 /// and leads to nothing.
@@ -324,7 +322,7 @@ impl Planned {
     fn of(policy: &dyn Policy, event: &StoredEvent, effect: Effect) -> Self {
         let label = format!("{}.{}", policy.name(), effect.name);
         let claim = Idempotency::of_effect(&label, effect.target, event.position);
-        let correlation = correlation_of(event);
+        let correlation = Cause { event }.correlation_id();
         let request = Request::of_system(event.tenant_id, correlation, event.event_id, Some(claim));
         Self {
             label,
@@ -333,12 +331,6 @@ impl Planned {
             position: event.position,
         }
     }
-}
-
-/// What set the event in motion; the event itself, where it does not say.
-pub(super) fn correlation_of(event: &StoredEvent) -> CorrelationId {
-    let metadata: Result<EventMetadata, _> = serde_json::from_str(&event.metadata);
-    metadata.map_or_else(|_| event.event_id.as_uuid().into(), |it| it.correlation_id)
 }
 
 /// One study's effects in one lane, in order.
@@ -355,35 +347,6 @@ fn lanes(planned: Vec<Planned>) -> Vec<Vec<Planned>> {
         }
     }
     lanes
-}
-
-/// Whether an effect that failed is worth another try: something is down, or too much is going on.
-fn passes_by_itself(error: &CommandError, tries: u32) -> bool {
-    match error {
-        CommandError::Contention => true,
-        CommandError::Store(error) => store_recovers(error, tries),
-        CommandError::Refused(_)
-        | CommandError::NoSuch(_)
-        | CommandError::Inactive(_)
-        | CommandError::VersionMismatch { .. }
-        | CommandError::KeyReused => false,
-    }
-}
-
-fn store_recovers(error: &StoreError, tries: u32) -> bool {
-    match error {
-        StoreError::EventTooLarge { .. } | StoreError::Unreadable { .. } => false,
-        StoreError::Engine(EngineError::Refused(_) | EngineError::Damaged(_)) => {
-            tries < TRIES_OF_THE_REFUSED
-        }
-        StoreError::Engine(EngineError::Broken(_) | EngineError::Unavailable(_))
-        | StoreError::Conflict { .. }
-        | StoreError::Claimed(_)
-        | StoreError::PatientKeyExists
-        | StoreError::Unavailable(_)
-        | StoreError::OutcomeUnknown
-        | StoreError::Keys(_) => true,
-    }
 }
 
 fn not_understood(

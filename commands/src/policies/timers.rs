@@ -12,6 +12,7 @@ use roentgen_store::subscription::{Changes, Subscription};
 use roentgen_store::{clock, error};
 use tokio::time::Instant;
 
+use super::failure::passes_by_itself;
 use super::{Due, Policy};
 use crate::executor::Executor;
 
@@ -80,9 +81,10 @@ async fn after(timer: &Memory, policies: &[Arc<dyn Policy>], executor: &Executor
         Ok(Due::Done) => None,
         Ok(Due::Later(time)) => Some(time.as_millis()),
         Err(error) => {
-            let error = error::causes(&error);
-            tracing::warn!(policy = policy.name(), error, "a timer failed; it stays");
-            Some(clock::now_ms().saturating_add(AFTER_A_FAILURE_MS))
+            let stays = passes_by_itself(&error, 1);
+            let (policy, error) = (policy.name(), error::causes(&error));
+            tracing::warn!(policy, error, stays, "a timer failed");
+            stays.then(|| clock::now_ms().saturating_add(AFTER_A_FAILURE_MS))
         }
     }
 }

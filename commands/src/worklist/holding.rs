@@ -11,7 +11,7 @@ use crate::work::Work;
 
 /// Decides a command on an item together with what follows from it: who held the item lets it go, and who holds it now
 /// has to be allowed to and to have room.
-pub(super) async fn decide(
+pub(crate) async fn decide(
     work: &mut Work<'_>,
     id: WorklistItemId,
     command: Command,

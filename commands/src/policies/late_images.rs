@@ -1,0 +1,133 @@
+//! Images that come after a study was read: it is read again.
+
+use async_trait::async_trait;
+use roentgen_domain::ids::{StudyId, WorklistItemId};
+use roentgen_domain::report::{self, Report};
+use roentgen_domain::study::{self, Study};
+use roentgen_domain::worklist_item::{self, Attention, Command, Status, WorklistItem};
+use roentgen_store::codec::Unreadable;
+use roentgen_store::memory::MemoryKey;
+
+use super::{Cause, Effect, Policy, Recall};
+use crate::worklist::by_system::OnItem;
+
+/// Studies that are read: signed as final, or their items completed.
+const READ: &str = "read_studies";
+
+/// `ImagingStudy.SeriesAdded` and `.InstancesAdded` after the item was completed.
+#[derive(Debug)]
+pub(super) struct LateImages;
+
+/// What an event says of a study.
+enum Told {
+    Read(StudyId),
+    ToBeRead(StudyId),
+    Images(StudyId),
+}
+
+#[async_trait]
+impl Policy for LateImages {
+    fn name(&self) -> &'static str {
+        "late_images"
+    }
+
+    fn listens_to(&self) -> &'static [&'static str] {
+        &[
+            "ImagingStudy.SeriesAdded",
+            "ImagingStudy.InstancesAdded",
+            "RadiologyReport.Signed",
+            "RadiologyWorklistItem.Created",
+            "RadiologyWorklistItem.Updated",
+        ]
+    }
+
+    fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+        match cause.event.event_type.as_ref() {
+            "ImagingStudy.SeriesAdded" | "ImagingStudy.InstancesAdded" => {
+                vec![cause.memory(READ, cause.event.stream_id)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
+        let late = match told(cause)? {
+            Some(Told::Read(study)) => {
+                recall.keep(&cause.memory(READ, study), &true);
+                None
+            }
+            Some(Told::ToBeRead(study)) => {
+                recall.forget(&cause.memory(READ, study));
+                None
+            }
+            Some(Told::Images(study)) => {
+                let is_read = recall.get(&cause.memory(READ, study)).unwrap_or(false);
+                is_read.then(|| attend(study))
+            }
+            None => None,
+        };
+        Ok(late.into_iter().collect())
+    }
+}
+
+fn attend(study_id: StudyId) -> Effect {
+    let attend = OnItem {
+        study_id,
+        command: Command::Attend(Attention::LateImages),
+    };
+    let item = WorklistItemId::of(study_id);
+    Effect::new("attend", item, study_id, attend)
+}
+
+fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
+    if let Some(event) = cause.fact::<Study>()? {
+        return Ok(of_study(&event));
+    }
+    if let Some(event) = cause.fact::<Report>()? {
+        return Ok(of_report(&event));
+    }
+    Ok(cause
+        .fact::<WorklistItem>()?
+        .and_then(|event| of_item(&event)))
+}
+
+fn of_study(event: &study::Event) -> Option<Told> {
+    match event {
+        study::Event::SeriesAdded(it) => Some(Told::Images(it.study_id)),
+        study::Event::InstancesAdded(it) => Some(Told::Images(it.study_id)),
+        study::Event::Available(_)
+        | study::Event::Updated(_)
+        | study::Event::Linked(_)
+        | study::Event::Archived(_) => None,
+    }
+}
+
+/// What is signed was read, also where its item is completed a moment later.
+fn of_report(event: &report::Event) -> Option<Told> {
+    match event {
+        report::Event::Signed(it) if it.status == report::Status::Final => {
+            Some(Told::Read(it.imaging_study_id))
+        }
+        report::Event::Signed(_)
+        | report::Event::Created(_)
+        | report::Event::Updated(_)
+        | report::Event::AddendumAdded(_)
+        | report::Event::CriticalResult(_)
+        | report::Event::CriticalResultCommunicated(_)
+        | report::Event::CriticalResultOverdue(_)
+        | report::Event::AiSuggestionReviewed(_)
+        | report::Event::Cancelled(_) => None,
+    }
+}
+
+fn of_item(event: &worklist_item::Event) -> Option<Told> {
+    match event {
+        worklist_item::Event::Updated(it) => match it.status? {
+            Status::Completed => Some(Told::Read(it.imaging_study_id)),
+            Status::Pending | Status::Cancelled => Some(Told::ToBeRead(it.imaging_study_id)),
+            Status::Claimed | Status::InProgress => None,
+        },
+        worklist_item::Event::Created(it) => Some(Told::ToBeRead(it.case.imaging_study_id)),
+        worklist_item::Event::Claimed(_) | worklist_item::Event::Released(_) => None,
+    }
+}

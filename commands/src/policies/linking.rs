@@ -1,0 +1,152 @@
+//! Studies and orders find one another by the accession number, whichever came first.
+
+use async_trait::async_trait;
+use roentgen_domain::Versioned;
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId};
+use roentgen_domain::order::{self, Order};
+use roentgen_domain::study::{self, Command, Linking, Study};
+use roentgen_store::codec::Unreadable;
+use roentgen_store::memory::MemoryKey;
+
+use super::{Cause, Effect, Policy, Recall};
+use crate::error::{CommandError, Refusal};
+use crate::executor::UseCase;
+use crate::work::Work;
+
+/// Studies that wait for an order, by the id that it will have.
+const WAITING: &str = "waiting_studies";
+/// More studies than this do not wait for one order: the accession number is no name of an order but a filler.
+const MOST_WAITING: usize = 200;
+
+/// `ImagingStudy.Available`, `.Updated` and `ImagingOrder.Created`: the study is linked where both are there.
+#[derive(Debug)]
+pub(super) struct Links;
+
+/// What an event says of who waits for whom.
+enum Told {
+    Waits(StudyId, OrderId),
+    Linked(StudyId, OrderId),
+    Ordered(OrderId),
+}
+
+#[async_trait]
+impl Policy for Links {
+    fn name(&self) -> &'static str {
+        "linking"
+    }
+
+    fn listens_to(&self) -> &'static [&'static str] {
+        &[
+            "ImagingStudy.Available",
+            "ImagingStudy.Updated",
+            "ImagingStudy.Linked",
+            "ImagingOrder.Created",
+        ]
+    }
+
+    fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+        let Ok(Some(told)) = told(cause) else {
+            return Vec::new();
+        };
+        vec![cause.memory(WAITING, told.order())]
+    }
+
+    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
+        let Some(told) = told(cause)? else {
+            return Ok(Vec::new());
+        };
+        let order_id = told.order();
+        let key = cause.memory(WAITING, order_id);
+        let mut waiting: Vec<StudyId> = recall.get(&key).unwrap_or_default();
+        let linked = match told {
+            Told::Waits(study, _) => {
+                if !waiting.contains(&study) && waiting.len() < MOST_WAITING {
+                    waiting.push(study);
+                }
+                vec![study]
+            }
+            Told::Linked(study, _) => {
+                waiting.retain(|it| *it != study);
+                Vec::new()
+            }
+            Told::Ordered(_) => std::mem::take(&mut waiting),
+        };
+        match waiting.is_empty() {
+            true => recall.forget(&key),
+            false => recall.keep(&key, &waiting),
+        }
+        let links = linked.into_iter().map(|study_id| {
+            let link = LinkStudy { study_id, order_id };
+            Effect::new("link", study_id, study_id, link)
+        });
+        Ok(links.collect())
+    }
+}
+
+impl Told {
+    const fn order(&self) -> OrderId {
+        match self {
+            Self::Waits(_, order) | Self::Linked(_, order) | Self::Ordered(order) => *order,
+        }
+    }
+}
+
+fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
+    if let Some(order::Event::Created(it)) = cause.fact::<Order>()? {
+        return Ok(Some(Told::Ordered(it.order_id)));
+    }
+    let waits = |study, accession: Option<&AccessionNumber>| {
+        let order = OrderId::of(cause.event.tenant_id, accession?);
+        Some(Told::Waits(study, order))
+    };
+    Ok(match cause.fact::<Study>()? {
+        Some(study::Event::Available(it)) => {
+            waits(it.study_id, it.details.accession_number.as_ref())
+        }
+        Some(study::Event::Updated(it)) => waits(it.study_id, it.accession_number.as_ref()),
+        Some(study::Event::Linked(it)) => Some(Told::Linked(it.study_id, it.imaging_order_id)),
+        Some(
+            study::Event::SeriesAdded(_)
+            | study::Event::InstancesAdded(_)
+            | study::Event::Archived(_),
+        )
+        | None => None,
+    })
+}
+
+/// Links a study with an order, where that is there by now and the study names it still.
+#[derive(Debug, Clone, Copy)]
+struct LinkStudy {
+    study_id: StudyId,
+    order_id: OrderId,
+}
+
+impl UseCase for LinkStudy {
+    type Aggregate = Study;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.study_id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+        let study = work.read::<Study>(self.study_id).await?;
+        let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+        let tenant = work.context().tenant_id;
+        let named = study.state.details.accession_number.as_ref();
+        let names_it = named.is_some_and(|it| OrderId::of(tenant, it) == self.order_id);
+        let is_linked = matches!(study.state.linking, Linking::Linked { .. });
+        if is_linked || !names_it {
+            return Ok((*study).clone());
+        }
+        let Some(order) = work.read::<Order>(self.order_id).await? else {
+            return Ok((*study).clone());
+        };
+        let order_id = self.order_id;
+        let command = match order.state.patient_id == study.state.patient_id {
+            true => Command::Link { order_id },
+            false => Command::MarkConflict { order_id },
+        };
+        work.decide::<Study>(self.study_id, command).await
+    }
+}

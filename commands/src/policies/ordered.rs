@@ -1,0 +1,194 @@
+//! A study answers an order: the item is told of it, and the order is done.
+
+use async_trait::async_trait;
+use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId, WorklistItemId};
+use roentgen_domain::order::{self, Order, Status, Update};
+use roentgen_domain::pacs_endpoint::PacsEndpoint;
+use roentgen_domain::study::{self, LinkKind, Study};
+use roentgen_domain::worklist_item::{Attention, Command, WorklistItem};
+use roentgen_domain::{Timestamp, Versioned};
+use roentgen_store::codec::Unreadable;
+use roentgen_store::memory::MemoryKey;
+
+use super::{Cause, Effect, Policy, Recall};
+use crate::error::{CommandError, Refusal};
+use crate::executor::UseCase;
+use crate::work::Work;
+use crate::worklist::by_system::OnItem;
+use crate::worklist::holding;
+
+/// The studies that answer an order that may still be cancelled.
+const STUDIES: &str = "order_studies";
+
+/// `ImagingStudy.Linked` and `ImagingOrder.Cancelled`.
+#[derive(Debug)]
+pub(super) struct Ordered;
+
+#[async_trait]
+impl Policy for Ordered {
+    fn name(&self) -> &'static str {
+        "ordered"
+    }
+
+    fn listens_to(&self) -> &'static [&'static str] {
+        &[
+            "ImagingStudy.Linked",
+            "ImagingOrder.Cancelled",
+            "ImagingOrder.Completed",
+        ]
+    }
+
+    fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+        let order = match (cause.fact::<Study>(), cause.fact::<Order>()) {
+            (Ok(Some(study::Event::Linked(it))), _) => it.imaging_order_id,
+            (_, Ok(Some(order::Event::Cancelled(it)))) => it.order_id,
+            (Ok(_) | Err(_), _) => return Vec::new(),
+        };
+        vec![cause.memory(STUDIES, order)]
+    }
+
+    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
+        if let Some(study::Event::Linked(it)) = cause.fact::<Study>()? {
+            return Ok(match it.link {
+                LinkKind::Linked => linked(cause, it.study_id, it.imaging_order_id, recall),
+                LinkKind::Conflict => vec![attend(it.study_id, Attention::LinkConflict)],
+            });
+        }
+        Ok(match cause.fact::<Order>()? {
+            Some(order::Event::Cancelled(it)) => cancelled(cause, it.order_id, recall),
+            Some(order::Event::Completed(it)) => {
+                recall.forget(&cause.memory(STUDIES, it.order_id));
+                Vec::new()
+            }
+            Some(
+                order::Event::Created(_)
+                | order::Event::Scheduled(_)
+                | order::Event::InProgress(_)
+                | order::Event::DetailsUpdated(_),
+            )
+            | None => Vec::new(),
+        })
+    }
+}
+
+fn linked(
+    cause: &Cause<'_>,
+    study_id: StudyId,
+    order_id: OrderId,
+    recall: &mut Recall,
+) -> Vec<Effect> {
+    let key = cause.memory(STUDIES, order_id);
+    let mut studies: Vec<StudyId> = recall.get(&key).unwrap_or_default();
+    if !studies.contains(&study_id) {
+        studies.push(study_id);
+    }
+    recall.keep(&key, &studies);
+    let attach = AttachOrder { study_id, order_id };
+    let complete = CompleteOrder {
+        study_id,
+        order_id,
+        linked_at: cause.event.recorded_at(),
+    };
+    let item = WorklistItemId::of(study_id);
+    vec![
+        Effect::new("attach_order", item, study_id, attach),
+        Effect::new("complete_order", order_id, study_id, complete),
+    ]
+}
+
+fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<Effect> {
+    let key = cause.memory(STUDIES, order_id);
+    let studies: Vec<StudyId> = recall.get(&key).unwrap_or_default();
+    recall.forget(&key);
+    let attend_all = studies
+        .into_iter()
+        .map(|it| attend(it, Attention::OrderCancelled));
+    attend_all.collect()
+}
+
+fn attend(study_id: StudyId, attention: Attention) -> Effect {
+    let attend = OnItem {
+        study_id,
+        command: Command::Attend(attention),
+    };
+    let item = WorklistItemId::of(study_id);
+    Effect::new("attend", item, study_id, attend)
+}
+
+/// Tells an item of the order that it answers: its priority, or that it was called off.
+#[derive(Debug, Clone, Copy)]
+struct AttachOrder {
+    study_id: StudyId,
+    order_id: OrderId,
+}
+
+impl UseCase for AttachOrder {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(WorklistItemId::of(self.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        let order = work.read::<Order>(self.order_id).await?;
+        let order = order.ok_or_else(|| Refusal::from(order::Error::NotFound))?;
+        let id = WorklistItemId::of(self.study_id);
+        let attach = Command::AttachOrder {
+            order_id: self.order_id,
+            priority: order.state.request.priority,
+        };
+        let attached = holding::decide(work, id, attach).await?;
+        match order.state.progress.status() {
+            Status::Cancelled => {
+                let attend = Command::Attend(Attention::OrderCancelled);
+                holding::decide(work, id, attend).await
+            }
+            Status::Requested | Status::Scheduled | Status::InProgress | Status::Completed => {
+                Ok(attached)
+            }
+        }
+    }
+}
+
+/// Completes the order that a study answers, where it is open and the endpoint's studies do that.
+#[derive(Debug, Clone, Copy)]
+struct CompleteOrder {
+    study_id: StudyId,
+    order_id: OrderId,
+    linked_at: Timestamp,
+}
+
+impl UseCase for CompleteOrder {
+    type Aggregate = Order;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.order_id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+        let order = work.read::<Order>(self.order_id).await?;
+        let order = order.ok_or_else(|| Refusal::from(order::Error::NotFound))?;
+        let study = work.read::<Study>(self.study_id).await?;
+        let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+        let endpoint = study.state.details.pacs_endpoint_id;
+        let endpoint = work.read::<PacsEndpoint>(endpoint).await?;
+        let completes = endpoint.is_some_and(|it| it.state.completes_order);
+        if !completes || order.state.progress.status().is_final() {
+            return Ok((*order).clone());
+        }
+        let update = Update {
+            status: Some(Status::Completed),
+            performed_end_at: Some(end(&study.state, &order.state, self.linked_at)),
+            ..Update::default()
+        };
+        work.decide::<Order>(self.order_id, order::Command::Update(Box::new(update)))
+            .await
+    }
+}
+
+/// The later of the study's end or start and the order's start, else when they were linked.
+fn end(study: &Study, order: &Order, linked_at: Timestamp) -> Timestamp {
+    let of_study = study.details.ended_at.or(study.details.started_at);
+    let of_order = order.progress.performed_start_at();
+    of_study.max(of_order).unwrap_or(linked_at)
+}

@@ -1,0 +1,59 @@
+//! What becomes of a report becomes of its item.
+
+use async_trait::async_trait;
+use roentgen_domain::ids::{StudyId, WorklistItemId};
+use roentgen_domain::report::{self, Report, Status};
+use roentgen_domain::worklist_item::Command;
+use roentgen_store::codec::Unreadable;
+
+use super::{Cause, Effect, Policy, Recall};
+use crate::worklist::by_system::OnItem;
+
+/// `RadiologyReport.Created`, `.Signed` and `.Cancelled`: the item is in progress, completed, claimed again.
+#[derive(Debug)]
+pub(super) struct Reported;
+
+#[async_trait]
+impl Policy for Reported {
+    fn name(&self) -> &'static str {
+        "reported"
+    }
+
+    fn listens_to(&self) -> &'static [&'static str] {
+        &[
+            "RadiologyReport.Created",
+            "RadiologyReport.Signed",
+            "RadiologyReport.Cancelled",
+        ]
+    }
+
+    fn react(&self, cause: &Cause<'_>, _recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
+        let step = cause.fact::<Report>()?.and_then(|it| step(&it));
+        let effect = step.map(|(name, study_id, command)| {
+            let on_item = OnItem { study_id, command };
+            Effect::new(name, WorklistItemId::of(study_id), study_id, on_item)
+        });
+        Ok(effect.into_iter().collect())
+    }
+}
+
+fn step(event: &report::Event) -> Option<(&'static str, StudyId, Command)> {
+    match event {
+        report::Event::Created(it) => Some(("begin", it.imaging_study_id, Command::Begin)),
+        report::Event::Signed(it) if it.status == Status::Final => {
+            Some(("complete", it.imaging_study_id, Command::Complete))
+        }
+        report::Event::Cancelled(it) => Some((
+            "back_to_claimed",
+            it.imaging_study_id,
+            Command::BackToClaimed,
+        )),
+        report::Event::Signed(_)
+        | report::Event::Updated(_)
+        | report::Event::AddendumAdded(_)
+        | report::Event::CriticalResult(_)
+        | report::Event::CriticalResultCommunicated(_)
+        | report::Event::CriticalResultOverdue(_)
+        | report::Event::AiSuggestionReviewed(_) => None,
+    }
+}

@@ -1,0 +1,226 @@
+//! What follows from events: every policy in the contract's table, on both engines. The commands are given to a node in
+//! this process, by which a story can wait for all that follows from them and look at the log.
+
+mod arriving;
+mod asking;
+mod being_late;
+mod hospital;
+mod linking;
+mod reporting;
+mod running;
+mod timing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use roentgen_commands::policies::{self, POLICIES, Policy, Runner, Settings};
+use roentgen_commands::{CommandError, Executor, Refusal, Request, UseCase, Work};
+use roentgen_domain::ids::{CorrelationId, StreamId, TenantId};
+use roentgen_domain::{Actor, Aggregate, Versioned};
+use roentgen_store::keys::MasterKey;
+use roentgen_store::lease::Leadership;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::log::{LogFilter, StoredEvent};
+use roentgen_store::open::{Database as Named, Store};
+use roentgen_store::projector::GROUP;
+use roentgen_store::streams::{self, AsOf};
+use roentgen_tests::{Database, Engine, poll};
+
+use crate::read_models::every_event;
+use crate::story::{MASTER_KEY, fresh};
+
+/// How long all that follows from a command may take, on the slowest machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any story takes.
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// A node in this process.
+pub(crate) struct Node {
+    pub(crate) store: Store,
+    pub(crate) executor: Executor,
+    pub(crate) tenant: TenantId,
+    tasks: Tasks,
+    /// Dropped last.
+    database: Arc<Database>,
+}
+
+/// A command, given as it is.
+struct Give<A: Aggregate> {
+    id: StreamId,
+    command: A::Command,
+}
+
+impl<A: Aggregate> UseCase for Give<A>
+where
+    A::Command: Clone + Sync,
+    Refusal: From<A::Error>,
+{
+    type Aggregate = A;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id)
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<A>, CommandError> {
+        work.decide::<A>(self.id, self.command.clone()).await
+    }
+}
+
+impl Node {
+    /// Over a new database, with every policy.
+    pub(crate) async fn start(engine: Engine) -> Result<Self> {
+        Self::start_with(engine, AN_HOUR).await
+    }
+
+    /// The same, where claims may be idle for so long.
+    pub(crate) async fn start_with(engine: Engine, claim_timeout: Duration) -> Result<Self> {
+        let database = Arc::new(Database::new(engine).await?);
+        let node = Self::over(database, fresh().into()).await?;
+        node.run(policies::all(Settings { claim_timeout }));
+        Ok(node)
+    }
+
+    /// Over a database, without policies.
+    pub(crate) async fn over(database: Arc<Database>, tenant: TenantId) -> Result<Self> {
+        let engine = Named::parse(&database.url)?.connect().await?;
+        engine.migrate().await?;
+        let tasks = Tasks::new();
+        let store = Store::start(engine, MasterKey::parse(MASTER_KEY)?, &tasks).await?;
+        Ok(Self {
+            executor: Executor::new(store.clone()),
+            store,
+            tenant,
+            tasks,
+            database,
+        })
+    }
+
+    /// Another node over the same database.
+    pub(crate) async fn neighbour(&self) -> Result<Self> {
+        Self::over(Arc::clone(&self.database), self.tenant).await
+    }
+
+    /// Runs policies.
+    pub(crate) fn run(&self, policies: Vec<Arc<dyn Policy>>) {
+        self.run_under(GROUP, policies);
+    }
+
+    /// Runs policies under a lease of this name.
+    pub(crate) fn run_under(&self, lease: &'static str, policies: Vec<Arc<dyn Policy>>) {
+        let leadership = Leadership::seek(Arc::clone(&self.store.engine), lease, &self.tasks);
+        Runner::start(self.executor.clone(), policies, leadership, &self.tasks);
+    }
+
+    /// Ends as a process does that was asked to.
+    pub(crate) async fn stop(self) -> Result<()> {
+        anyhow::ensure!(self.tasks.stop(PATIENCE).await, "a task did not end");
+        self.store.engine.close().await;
+        Ok(())
+    }
+
+    /// Gives a command as somebody with this practitioner.
+    pub(crate) async fn give_as<A>(
+        &self,
+        practitioner: Option<roentgen_domain::ids::PractitionerId>,
+        id: impl Into<StreamId>,
+        command: A::Command,
+    ) -> Result<Versioned<A>>
+    where
+        A: Aggregate,
+        A::Command: Clone + Sync,
+        Refusal: From<A::Error>,
+    {
+        let request = self.request(practitioner, fresh().into());
+        let give = Give {
+            id: id.into(),
+            command,
+        };
+        let outcome = self.executor.execute(&request, &give).await;
+        outcome.map(|it| it.resource).map_err(Into::into)
+    }
+
+    /// Gives a command as nobody in particular.
+    pub(crate) async fn give<A>(
+        &self,
+        id: impl Into<StreamId>,
+        command: A::Command,
+    ) -> Result<Versioned<A>>
+    where
+        A: Aggregate,
+        A::Command: Clone + Sync,
+        Refusal: From<A::Error>,
+    {
+        self.give_as::<A>(None, id, command).await
+    }
+
+    pub(crate) fn request(
+        &self,
+        practitioner: Option<roentgen_domain::ids::PractitionerId>,
+        correlation_id: CorrelationId,
+    ) -> Request {
+        Request {
+            tenant_id: self.tenant,
+            actor: Actor {
+                sub: "somebody".to_owned(),
+                practitioner_id: practitioner,
+                roles: Vec::new(),
+                name: None,
+            },
+            correlation_id,
+            causation_id: None,
+            if_match: None,
+            idempotency: None,
+        }
+    }
+
+    /// A resource as its stream has it; `None` where there is none.
+    pub(crate) async fn maybe<A: Aggregate>(
+        &self,
+        id: impl Into<StreamId>,
+    ) -> Result<Option<Versioned<A>>> {
+        let (engine, keyring) = (&self.store.engine, &self.store.keyring);
+        Ok(streams::load::<A>(engine, keyring, id.into(), AsOf::Now).await?)
+    }
+
+    /// A resource as its stream has it.
+    pub(crate) async fn state<A: Aggregate>(&self, id: impl Into<StreamId>) -> Result<A> {
+        let found = self.maybe::<A>(id).await?;
+        Ok(found.context(A::STREAM_TYPE)?.state)
+    }
+
+    /// Waits until all that follows from what was commanded is done.
+    pub(crate) async fn settled(&self) -> Result<()> {
+        let engine = &self.store.engine;
+        let lag = async || {
+            let (checkpoint, head) = (engine.checkpoint(POLICIES).await?, engine.head().await?);
+            anyhow::Ok(head.position.abs_diff(checkpoint.position))
+        };
+        let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
+        poll::until("the policies' lag", PATIENCE, lag, done)
+            .await?
+            .map(drop)
+    }
+
+    /// The events of one type.
+    pub(crate) async fn events(&self, event_type: &str) -> Result<Vec<StoredEvent>> {
+        let filter = LogFilter {
+            event_types: vec![event_type.to_owned()],
+            ..LogFilter::default()
+        };
+        every_event(&*self.store.engine, &filter).await
+    }
+
+    /// Waits for so many events of one type.
+    pub(crate) async fn awaited(&self, event_type: &str, count: usize) -> Result<Vec<StoredEvent>> {
+        let events = async || self.events(event_type).await;
+        let enough = |it: &Result<Vec<_>>| it.as_ref().is_ok_and(|it| it.len() >= count);
+        poll::until(event_type, PATIENCE, events, enough).await?
+    }
+
+    /// Effects that were refused for good, in the words that are kept.
+    pub(crate) async fn refused(&self) -> Result<Vec<String>> {
+        let refused = self.store.engine.refused_effects(100).await?;
+        Ok(refused.into_iter().map(|it| it.effect).collect())
+    }
+}

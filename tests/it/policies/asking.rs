@@ -1,0 +1,97 @@
+//! AI models are asked by themselves, and what they find counts.
+
+use anyhow::Result;
+use roentgen_domain::ai_model::{AiModel, Changes, Command as OfModel, TaskType};
+use roentgen_domain::ai_task::{AiTask, Command, NewOutput, OutputType, Payload, task_id};
+use roentgen_domain::ids::{AiModelId, StudyId};
+use roentgen_domain::order::Priority;
+use roentgen_domain::score::Score;
+use roentgen_tests::Engine;
+use serde_json::{Value, json};
+
+use super::Node;
+use super::hospital::{Images, text};
+use crate::story::on_both_engines;
+
+on_both_engines!(
+    models_that_match_are_asked_for_what_they_can_by_themselves,
+    a_model_out_of_use_is_not_asked,
+    the_highest_score_counts_and_every_flag,
+);
+
+async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let all = json!({ "triage": true, "quality": true, "pre_report": true, "comparison": true });
+    let any = node.model("ANY", json!({ "capabilities": all })).await?;
+    let head = json!({ "modality_code": "CT", "body_part": "head" });
+    let head = node.model("HEAD_CT", head).await?;
+    node.model("CHEST", json!({ "body_part": "CHEST" })).await?;
+    node.model("MR", json!({ "modality_code": "MR" })).await?;
+    let study = node.synced(&Images::new()).await?;
+    node.settled().await?;
+    let asked = [
+        (any, TaskType::Triage),
+        (any, TaskType::Quality),
+        (any, TaskType::PreReport),
+        (head, TaskType::Triage),
+    ];
+    for (model, task_type) in asked {
+        let task = task_id(study, model, task_type, 1);
+        node.state::<AiTask>(task).await?;
+    }
+    let created = node.events("ImagingAI.TaskCreated").await?;
+    assert_eq!(created.len(), asked.len(), "{created:?}");
+    node.stop().await
+}
+
+async fn a_model_out_of_use_is_not_asked(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let model = node.model("OLD", json!({})).await?;
+    let out_of_use = Changes {
+        is_active: Some(false),
+        ..Changes::default()
+    };
+    node.give::<AiModel>(model, OfModel::Update(Box::new(out_of_use)))
+        .await?;
+    node.synced(&Images::new()).await?;
+    node.settled().await?;
+    assert!(node.events("ImagingAI.TaskCreated").await?.is_empty());
+    node.stop().await
+}
+
+async fn the_highest_score_counts_and_every_flag(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let high = node.model("HIGH", json!({})).await?;
+    let low = node.model("LOW", json!({})).await?;
+    let study = node.synced(&Images::new()).await?;
+    node.settled().await?;
+    found(&node, study, high, 0.92, "ICH_suspected").await?;
+    found(&node, study, low, 0.15, "motion").await?;
+    node.settled().await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.triage.score(), Some(Score::parse(0.92)?));
+    assert_eq!(item.triage.flags(), [text("ICH_suspected"), text("motion")]);
+    assert_eq!(item.triage.contributions().len(), 2);
+    assert_eq!(item.priority, Priority::Routine, "that is a clinician's");
+    node.stop().await
+}
+
+/// A model's worker tells what it found.
+async fn found(
+    node: &Node,
+    study: StudyId,
+    model: AiModelId,
+    score: f64,
+    flag: &str,
+) -> Result<()> {
+    let task = task_id(study, model, TaskType::Triage, 1);
+    let Value::Object(payload) = json!({ "triage_score": score, "flags": [flag] }) else {
+        anyhow::bail!("no object")
+    };
+    let payload = Payload::parse(OutputType::Triage, payload).unwrap();
+    let add = Command::AddOutput(Box::new(NewOutput { payload }));
+    node.give::<AiTask>(task, add).await.map(drop)
+}

@@ -1,0 +1,78 @@
+//! What becomes of a report becomes of its item.
+
+use anyhow::Result;
+use roentgen_domain::caseload::Caseload;
+use roentgen_domain::ids::{CaseloadId, PractitionerId};
+use roentgen_domain::phi::PhiText;
+use roentgen_domain::report::{Cancel, Command};
+use roentgen_domain::worklist_item::Status;
+use roentgen_tests::Engine;
+
+use super::Node;
+use super::hospital::{Images, text};
+use crate::story::{fresh, on_both_engines};
+
+on_both_engines!(
+    a_report_takes_its_item_through_to_completed,
+    a_preliminary_signature_completes_nothing,
+    a_cancelled_report_leaves_the_item_claimed,
+);
+
+async fn open_cases(node: &Node, of: PractitionerId) -> Result<usize> {
+    let caseload = CaseloadId::of(node.tenant, of);
+    let caseload = node.maybe::<Caseload>(caseload).await?;
+    Ok(caseload.map_or(0, |it| it.state.open_cases.len()))
+}
+
+async fn a_report_takes_its_item_through_to_completed(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let (images, anna) = (Images::new(), fresh().into());
+    let study = node.synced(&images).await?;
+    node.settled().await?;
+    node.claimed(study, anna).await?;
+    node.reported(&images, study, anna).await?;
+    node.settled().await?;
+    assert_eq!(node.item(study).await?.status(), Status::InProgress);
+    assert_eq!(open_cases(&node, anna).await?, 1);
+    node.signed(study, anna, true).await?;
+    node.settled().await?;
+    assert_eq!(node.item(study).await?.status(), Status::Completed);
+    assert_eq!(open_cases(&node, anna).await?, 0, "the place is free");
+    node.stop().await
+}
+
+async fn a_preliminary_signature_completes_nothing(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let (images, anna) = (Images::new(), fresh().into());
+    let study = node.synced(&images).await?;
+    node.settled().await?;
+    node.claimed(study, anna).await?;
+    node.reported(&images, study, anna).await?;
+    node.signed(study, anna, false).await?;
+    node.settled().await?;
+    assert_eq!(node.item(study).await?.status(), Status::InProgress);
+    node.stop().await
+}
+
+async fn a_cancelled_report_leaves_the_item_claimed(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let (images, anna) = (Images::new(), fresh().into());
+    let study = node.synced(&images).await?;
+    node.settled().await?;
+    node.claimed(study, anna).await?;
+    node.reported(&images, study, anna).await?;
+    node.settled().await?;
+    let cancel = Command::Cancel(Cancel {
+        radiologist_id: anna,
+        reason: PhiText::new(text("wrong study")),
+    });
+    node.say(study, anna, cancel).await?;
+    node.settled().await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.status(), Status::Claimed);
+    assert_eq!(item.holder(), Some(anna));
+    node.stop().await
+}

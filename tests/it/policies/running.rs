@@ -1,0 +1,134 @@
+//! The runner: in order, once, past what cannot be mended, and past what cannot be read.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use roentgen_commands::policies::{self, POLICIES, Settings};
+use roentgen_domain::ids::WorklistItemId;
+use roentgen_domain::worklist_item::Status;
+use roentgen_store::log::{Append, Check, NewEvent};
+use roentgen_store::memory::MemoryBatch;
+use roentgen_store::model::Checkpoint;
+use roentgen_tests::Engine;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::hospital::Images;
+use super::{AN_HOUR, Node, PATIENCE};
+use crate::story::{fresh, on_both_engines};
+
+on_both_engines!(
+    a_log_read_again_from_its_beginning_repeats_nothing,
+    what_cannot_be_read_is_recorded_and_passed,
+    what_is_refused_is_recorded_and_passed,
+    two_nodes_that_both_believe_to_lead_double_nothing,
+);
+
+fn every_policy() -> Vec<Arc<dyn policies::Policy>> {
+    policies::all(Settings {
+        claim_timeout: AN_HOUR,
+    })
+}
+
+/// As after the loss of what the policies remember: the checkpoint is back at the start.
+async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    node.model("TRIAGE", json!({})).await?;
+    let (images, anna) = (Images::accessioned(), fresh().into());
+    let study = node.synced(&images).await?;
+    node.ordered(&images, json!({ "priority": "stat" })).await?;
+    node.settled().await?;
+    node.claimed(study, anna).await?;
+    node.reported(&images, study, anna).await?;
+    node.signed(study, anna, true).await?;
+    node.synced(&images.and_more()).await?;
+    node.settled().await?;
+    let before = node.store.engine.head().await?;
+    assert_eq!(node.item(study).await?.status(), Status::Pending);
+    let again = node.neighbour().await?;
+    node.stop().await?;
+    let moved = MemoryBatch {
+        subscription: POLICIES,
+        from: again.store.engine.checkpoint(POLICIES).await?,
+        to: Checkpoint::START,
+        kept: Vec::new(),
+        forgotten: Vec::new(),
+        refusals: Vec::new(),
+    };
+    assert!(again.store.engine.remember(&moved).await?);
+    again.run(every_policy());
+    again.settled().await?;
+    assert_eq!(again.store.engine.head().await?, before);
+    assert_eq!(again.refused().await?, Vec::<String>::new());
+    again.stop().await
+}
+
+/// An event of a shape that a later program wrote.
+async fn what_cannot_be_read_is_recorded_and_passed(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let stream_id = fresh().into();
+    let unknown = NewEvent {
+        event_id: fresh().into(),
+        tenant_id: node.tenant,
+        stream_type: "ImagingStudy",
+        stream_id,
+        version: 1,
+        event_type: "ImagingStudy.Available",
+        schema_version: 99,
+        payload: "{}".to_owned(),
+        sealed: Vec::new(),
+        metadata: "{}".to_owned(),
+    };
+    let append = Append {
+        checks: vec![Check {
+            stream_id,
+            expected: 0,
+        }],
+        events: vec![unknown],
+        ..Append::default()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    node.store.appender.append(append, deadline).await?;
+    let study = node.synced(&Images::new()).await?;
+    node.settled().await?;
+    assert!(node.item(study).await?.status().is_open());
+    assert!(node.refused().await?.contains(&"arrived".to_owned()));
+    node.stop().await
+}
+
+/// A report of a study that never arrived has no item to begin.
+async fn what_is_refused_is_recorded_and_passed(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let images = Images::new();
+    let nowhere = node.study_id(&Images::new());
+    node.reported(&images, nowhere, fresh().into()).await?;
+    let study = node.synced(&images).await?;
+    node.settled().await?;
+    assert!(node.item(study).await?.status().is_open());
+    let effect = format!("reported.begin {}", WorklistItemId::of(nowhere));
+    assert_eq!(node.refused().await?, [effect]);
+    node.stop().await
+}
+
+/// Each with a lease of its own name: claims and checkpoint are what keeps them apart.
+async fn two_nodes_that_both_believe_to_lead_double_nothing(engine: Engine) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    node.model("TRIAGE", json!({})).await?;
+    let other = node.neighbour().await?;
+    other.run_under("another lease", every_policy());
+    for _ in 0..50 {
+        node.synced(&Images::new()).await?;
+        other.synced(&Images::new()).await?;
+    }
+    node.settled().await?;
+    for event in ["RadiologyWorklistItem.Created", "ImagingAI.TaskCreated"] {
+        assert_eq!(node.events(event).await?.len(), 100, "{event}");
+    }
+    assert_eq!(node.refused().await?, Vec::<String>::new());
+    other.stop().await?;
+    node.stop().await
+}
