@@ -13,6 +13,7 @@ use roentgen_domain::{Actor, Context};
 use roentgen_store::chain::GENESIS;
 use roentgen_store::clock;
 use roentgen_store::codec::{Place, encode};
+use roentgen_store::keys::Finding;
 use roentgen_store::log::{Append, Check};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinSet;
@@ -77,7 +78,7 @@ async fn some_orders(node: &Node) -> anyhow::Result<Append> {
         let writing = node
             .store
             .keyring
-            .writing_key(tenant_id, new.patient_id)
+            .writing_key(tenant_id, new.patient_id, Finding::Guessed)
             .await?;
         let events = Order::decide(None, Command::Create(Box::new(new)), &context)?;
         for event in &events {

@@ -8,7 +8,7 @@ use roentgen_domain::ids::{PatientId, PractitionerId, StreamId};
 use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Timestamp, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::codec::{self, Place, Unreadable};
-use roentgen_store::keys::{PatientKey, WritingKey};
+use roentgen_store::keys::{Finding, PatientKey, WritingKey};
 use roentgen_store::log::{Append, Check, StoredEvent};
 use roentgen_store::open::Store;
 use roentgen_store::streams::{self, AsOf};
@@ -286,7 +286,12 @@ impl<'a> Work<'a> {
             return Ok(key.clone());
         }
         let tenant = self.context.tenant_id;
-        let WritingKey { key, new } = self.store.keyring.writing_key(tenant, patient).await?;
+        let finding = match self.trusts_guesses {
+            true => Finding::Guessed,
+            false => Finding::Looked,
+        };
+        let keyring = &self.store.keyring;
+        let WritingKey { key, new } = keyring.writing_key(tenant, patient, finding).await?;
         if let Some(new) = new {
             self.append.patient_keys.push(new);
             self.new_keys.push((patient, key.clone()));

@@ -335,11 +335,19 @@ fn stored_events(jobs: &mut [Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
             continue;
         }
         let events = std::mem::take(&mut job.prepared.append.events);
-        for (event, leaf) in events.into_iter().zip(&job.prepared.leaves) {
-            head.position += 1;
-            head.hash = chain::link(&head.hash, head.position, outcome.recorded_at_ms, leaf);
-            stored.push(standing(event, &head, outcome.recorded_at_ms, *leaf));
-        }
+        let leaves = &job.prepared.leaves;
+        let positions = head.position + 1..;
+        let links = chain::extend(&mut head, outcome.recorded_at_ms, leaves);
+        let places = positions.zip(links).zip(leaves);
+        stored.extend(events.into_iter().zip(places).map(|(event, place)| {
+            let ((position, hash), leaf) = place;
+            standing(
+                event,
+                &Head { position, hash },
+                outcome.recorded_at_ms,
+                *leaf,
+            )
+        }));
     }
     stored
 }

@@ -2,10 +2,12 @@
 //!
 //! `leaf(n)` is a digest of what is stored, with fixed-width and length-prefixed fields, so that no two events have one
 //! leaf; `hash(n) = SHA-256(hash(n-1) || be64(n) || be64(recorded_at in ms) || leaf(n))`, and `hash(0)` is 32 zero
-//! bytes. Leaves are computed here, links in the database under the append lock, and again here by whoever verifies.
+//! bytes. Leaves are computed here. A link is computed under the append lock, or before for the head that is then found.
 
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};
+
+use crate::log::Head;
 
 /// A SHA-256 digest, or a link of the chain.
 pub type Digest = [u8; 32];
@@ -69,6 +71,20 @@ pub fn link(previous: &Digest, position: u64, recorded_at_ms: i64, leaf: &Digest
     hasher.update(recorded_at_ms.to_be_bytes());
     hasher.update(leaf);
     hasher.finalize().into()
+}
+
+/// Moves `head` past events with these leaves, recorded at one time; answers with each one's link.
+pub fn extend<'a>(
+    head: &mut Head,
+    recorded_at_ms: i64,
+    leaves: impl IntoIterator<Item = &'a Digest>,
+) -> Vec<Digest> {
+    let step = |leaf| {
+        head.position += 1;
+        head.hash = link(&head.hash, head.position, recorded_at_ms, leaf);
+        head.hash
+    };
+    leaves.into_iter().map(step).collect()
 }
 
 /// SHA-256 of some bytes.

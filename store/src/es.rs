@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::codec::{self, Place};
 use crate::error::StoreError;
-use crate::keys::PatientKey;
+use crate::keys::{Finding, PatientKey};
 use crate::log::{Append, Check, StoredEvent};
 use crate::open::Store;
 
@@ -270,7 +270,7 @@ impl<A: Aggregate> EsStore<A> {
                 let writing = self
                     .store
                     .keyring
-                    .writing_key(self.tenant_id, patient)
+                    .writing_key(self.tenant_id, patient, Finding::Looked)
                     .await?;
                 append.patient_keys.extend(writing.new);
                 key = Some(writing.key);

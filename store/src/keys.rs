@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::log::{NewPatientKey, WrappedKey};
-pub use keyring::{CACHED_FOR, Keyring, WritingKey};
+pub use keyring::{CACHED_FOR, Finding, Keyring, WritingKey};
 pub use parts::SealedParts;
 
 /// Why a sealed part cannot be opened.

@@ -195,7 +195,7 @@ impl StoredEvent {
 }
 
 /// The last event's place and link; position 0 and 32 zero bytes before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Head {
     /// The last event's position.
     pub position: u64,

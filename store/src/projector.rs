@@ -267,10 +267,18 @@ impl Projector {
         Ok(fits)
     }
 
+    /// From memory, or else from the database; nothing where this node knows of nothing.
     async fn events_after(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         if let Some(events) = self.tail.after(position, BATCH_LIVE) {
             return Ok(events);
         }
+        if *self.tail.head().borrow() == position {
+            return Ok(Vec::new());
+        }
+        self.stored_after(position).await
+    }
+
+    async fn stored_after(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let page = self
             .engine
             .page(position, BATCH_CATCH_UP, &LogFilter::default())
@@ -284,12 +292,15 @@ impl Projector {
     /// This node's next events at once, other nodes' by polling.
     async fn wait_for_events(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let mut head = self.tail.head();
-        tokio::select! {
-            _ = head.wait_for(|it| *it > position) => {}
-            () = tokio::time::sleep(POLL) => {}
+        let known = tokio::select! {
+            _ = head.wait_for(|it| *it > position) => true,
+            () = tokio::time::sleep(POLL) => false,
             () = self.stop.cancelled() => return Ok(Vec::new()),
+        };
+        match known {
+            true => self.events_after(position).await,
+            false => self.stored_after(position).await,
         }
-        self.events_after(position).await
     }
 }
 

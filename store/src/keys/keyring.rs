@@ -1,6 +1,7 @@
 //! Patient keys, looked up in batches and cached.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,17 @@ pub struct Keyring {
     master: MasterKey,
     cache: Arc<Mutex<LruCache<Patient, (PatientKey, Instant)>>>,
     lookups: mpsc::Sender<Lookup>,
+    /// Whether the last patient who was looked up to be written about had no key.
+    newcomers: Arc<AtomicBool>,
+}
+
+/// How to come by a key to seal under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// While newcomers come, take it without looking that a patient is one; the append finds out.
+    Guessed,
+    /// Look.
+    Looked,
 }
 
 /// The key to seal under, and what the append must carry where it is a new one.
@@ -63,6 +75,7 @@ impl Keyring {
             master,
             cache,
             lookups,
+            newcomers: Arc::default(),
         })
     }
 
@@ -81,13 +94,24 @@ impl Keyring {
         Ok(found)
     }
 
-    /// The key to seal a patient's PHI under: theirs, or a new one.
+    /// The key to seal a patient's PHI under: theirs, or a new one. A new one that rests on a guess may be refused as
+    /// `PatientKeyExists`; then ask again, and look.
     pub async fn writing_key(
         &self,
         tenant: TenantId,
         patient: PatientId,
+        finding: Finding,
     ) -> Result<WritingKey, KeyError> {
-        if let Some(key) = self.key(tenant, patient).await? {
+        let known = match self.cached((tenant, patient)) {
+            Some(key) => Some(key),
+            None if finding == Finding::Guessed && self.newcomers.load(Ordering::Relaxed) => None,
+            None => {
+                let found = self.key(tenant, patient).await?;
+                self.newcomers.store(found.is_none(), Ordering::Relaxed);
+                found
+            }
+        };
+        if let Some(key) = known {
             return Ok(WritingKey { key, new: None });
         }
         let key_id = crate::clock::fresh_id();

@@ -15,14 +15,17 @@ use super::partitions::Ahead;
 use super::{ANSWER_TIMEOUT, Postgres, failure};
 
 mod arguments;
+mod outlook;
 
 use arguments::Arguments;
+use outlook::Outlook;
 
 /// The one connection for appends, and what is known from the last.
 #[derive(Debug, Default)]
 pub(super) struct Appending {
     connection: Option<PgConnection>,
     ahead: Ahead,
+    outlook: Option<Outlook>,
 }
 
 impl Appending {
@@ -49,7 +52,8 @@ impl Postgres {
             None => self.doors.server().await?,
         };
         let at_least = self.head_at_least.load(Ordering::Relaxed);
-        let call = arguments.bind(batch, at_least, appending.ahead.capacity);
+        let outlook = appending.outlook.take();
+        let call = arguments.bind(batch, outlook, at_least, appending.ahead.capacity);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, call.fetch_one(&mut connection))
             .await
             .unwrap_or_else(|_| Err(failure::timed_out()));
@@ -64,7 +68,9 @@ impl Postgres {
         };
         let answer = Answer::of(&row)?;
         let outcome = answer.outcome(batch)?;
-        let head = answer.base + written(batch, &outcome);
+        let outlook = Outlook::after(batch, &outcome);
+        let head = outlook.head.position;
+        appending.outlook = Some(outlook);
         self.head_at_least.store(head, Ordering::Relaxed);
         if appending
             .ahead
@@ -75,13 +81,6 @@ impl Postgres {
         }
         Ok(outcome)
     }
-}
-
-fn written(batch: &Batch<'_>, outcome: &BatchOutcome) -> u64 {
-    let each = batch.appends.iter().zip(&outcome.verdicts);
-    each.filter(|(_, verdict)| **verdict == Verdict::Written)
-        .map(|(prepared, _)| prepared.append.events.len() as u64)
-        .sum()
 }
 
 /// What `log_append` answers: arrays have one element an append.

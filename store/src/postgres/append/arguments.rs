@@ -9,6 +9,8 @@ use crate::log::{Batch, Claim, NewEvent, NewPatientKey, Prepared};
 use crate::postgres::columns::stored;
 use crate::postgres::{Statement, failure};
 
+use super::outlook::{Linked, Outlook};
+
 #[derive(Default)]
 pub(super) struct Arguments<'a> {
     checks: Checks,
@@ -104,15 +106,29 @@ impl<'a> Arguments<'a> {
     }
 
     /// In the order of `queries/log_append.sql`.
-    pub(super) fn bind(self, batch: &Batch<'_>, at_least: u64, capacity: u64) -> Statement<'a> {
+    pub(super) fn bind(
+        self,
+        batch: &Batch<'_>,
+        outlook: Option<Outlook>,
+        at_least: u64,
+        capacity: u64,
+    ) -> Statement<'a> {
+        let now_ms = clock::now_ms();
+        let linked = Linked::of(batch, outlook, now_ms);
+        let goes_on = self.checks.goes_on();
         let call = sqlx::query(include_str!("../queries/log_append.sql"))
-            .bind(clock::now_ms())
+            .bind(now_ms)
             .bind(batch.resend)
             .bind(i32::try_from(batch.appends.len()).unwrap_or(i32::MAX))
             .bind(stored(at_least))
             .bind(stored(capacity));
         self.events
             .bind(self.keys.bind(self.claims.bind(self.checks.bind(call))))
+            .bind(stored(linked.head.position))
+            .bind(linked.head.hash.to_vec())
+            .bind(linked.recorded_at_ms)
+            .bind(linked.links)
+            .bind(goes_on)
     }
 }
 
@@ -154,6 +170,14 @@ impl Checks {
         self.first.push(first.map(|(it, _)| place(it)));
         self.last.push(last.map(place));
         usize::try_from(version - expected).map_err(|_| failure::unsayable("too many events"))
+    }
+
+    /// Whether a stream that has events already gets more.
+    fn goes_on(&self) -> bool {
+        let written = self.first.iter().zip(&self.expected);
+        written
+            .into_iter()
+            .any(|(first, expected)| first.is_some() && *expected > 0)
     }
 
     fn bind(self, call: Statement<'_>) -> Statement<'_> {

@@ -1,13 +1,14 @@
 mod faults;
 
-use crate::chain::{GENESIS, link};
+use crate::chain::{Digest, GENESIS, link};
 use crate::clock::{fresh_id, now_ms};
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::{
-    Append, Check, Claim, ClaimHeld, ClaimKey, Head, LogFilter, NewPatientKey, Prepared, Verdict,
-    WrappedKey,
+    Append, Batch, Check, Claim, ClaimHeld, ClaimKey, Head, LogFilter, NewPatientKey, Prepared,
+    Verdict, WrappedKey,
 };
+use crate::postgres::Postgres;
 use crate::postgres::testing::{Database, TENANT, event, prepare, run, stream, to};
 
 fn claim(key: u8, expires_at_ms: i64) -> Claim {
@@ -63,7 +64,26 @@ async fn the_database_links_as_the_chain_does() {
     );
     let later = database.write(&[to(stream(), 0, 1)]).await;
 
-    let page = database.page(0, 10, &LogFilter::default()).await.unwrap();
+    let hashes = unbroken(&database, 4).await;
+    assert_eq!(
+        later.before,
+        Head {
+            position: 3,
+            hash: hashes[2]
+        }
+    );
+    assert_eq!(
+        database.head().await.unwrap(),
+        Head {
+            position: 4,
+            hash: hashes[3]
+        }
+    );
+}
+
+/// The links of a log of so many events.
+async fn unbroken(database: &Database, events: usize) -> Vec<Digest> {
+    let page = database.page(0, 100, &LogFilter::default()).await.unwrap();
     let mut previous = GENESIS;
     for (n, event) in (1..).zip(&page.events) {
         assert_eq!(event.position, n);
@@ -73,21 +93,28 @@ async fn the_database_links_as_the_chain_does() {
         );
         previous = event.hash;
     }
-    assert_eq!(page.events.len(), 4);
-    assert_eq!(
-        later.before,
-        Head {
-            position: 3,
-            hash: page.events[2].hash
-        }
-    );
-    assert_eq!(
-        database.head().await.unwrap(),
-        Head {
-            position: 4,
-            hash: previous
-        }
-    );
+    assert_eq!(page.events.len(), events);
+    page.events.iter().map(|it| it.hash).collect()
+}
+
+#[tokio::test]
+async fn a_batch_is_linked_to_what_it_finds_whatever_was_foretold() {
+    let database = Database::create().await;
+    let other_node = Postgres::connect(&database.url()).unwrap();
+    let (known, elsewhere) = (to(stream(), 0, 2), to(stream(), 0, 1));
+    database.write(std::slice::from_ref(&known)).await;
+    let from_elsewhere = Batch {
+        appends: vec![&elsewhere],
+        resend: false,
+    };
+    other_node.append(&from_elsewhere).await.unwrap();
+    database.write(&[to(stream(), 0, 1)]).await;
+    let outcome = database
+        .write(&[to(stream(), 0, 1), known, to(stream(), 0, 1)])
+        .await;
+    assert!(matches!(outcome.verdicts[1], Verdict::Conflict { .. }));
+    database.write(&[to(stream(), 0, 3)]).await;
+    unbroken(&database, 9).await;
 }
 
 #[tokio::test]
@@ -351,11 +378,11 @@ async fn an_event_without_a_check_is_refused() {
 #[tokio::test]
 async fn nodes_write_one_dense_log() {
     let database = Database::create().await;
-    let other = crate::postgres::Postgres::connect(&database.url()).unwrap();
-    let write = async |engine: &crate::postgres::Postgres| {
+    let other = Postgres::connect(&database.url()).unwrap();
+    let write = async |engine: &Postgres| {
         for _ in 0..20 {
             let appends = [to(stream(), 0, 1), to(fresh_id().into(), 0, 2)];
-            let batch = crate::log::Batch {
+            let batch = Batch {
                 appends: appends.iter().collect(),
                 resend: false,
             };

@@ -8,12 +8,13 @@ use roentgen_tests::{Client, Engine, Server};
 use serde_json::{Value, json};
 
 use crate::expect::{head, problem};
-use crate::story::{House, on_both_engines};
+use crate::story::{House, fresh, on_both_engines};
 
 on_both_engines!(
     changes_from_both_are_one_legal_sequence,
     what_one_wrote_is_read_on_the_other,
     what_one_changed_is_known_to_the_other,
+    a_patient_whom_the_other_knows_keeps_one_key,
     a_key_has_one_effect_on_both,
     what_one_repeats_or_confirms_is_read_there_at_once,
     what_was_acknowledged_is_read_after_a_kill,
@@ -95,6 +96,25 @@ async fn what_one_wrote_is_read_on_the_other(engine: Engine) -> Result<()> {
             there.post("/imaging/orders", &again).await?.code(),
             "already_exists"
         );
+    }
+    Ok(())
+}
+
+/// A node takes a patient whom it does not know for a new one while new ones come.
+async fn a_patient_whom_the_other_knows_keeps_one_key(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let neighbour = house.neighbour().await?;
+    let (here, there) = (&house.client, house.client.towards(&neighbour.base));
+    let known = house.order();
+    let first = here.post("/imaging/orders", &known).await?;
+    let newcomer = house.order_with(json!({ "patient_id": fresh() }));
+    assert_eq!(there.post("/imaging/orders", &newcomer).await?.status, 201);
+    let second = there.post("/imaging/orders", &known).await?;
+    assert_eq!(second.status, 201, "{second:?}");
+    for order in [first, second] {
+        let read = there.get(&order.header("location")).await?;
+        assert_eq!(read.text_at("/phi"), "open", "{read:?}");
+        assert_eq!(read.json()["indication"], known["indication"], "{read:?}");
     }
     Ok(())
 }
