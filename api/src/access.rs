@@ -43,6 +43,14 @@ pub enum Capability {
     PerformOrders,
     /// Write the catalog.
     WriteCatalog,
+    /// Read the AI models of the catalog.
+    ReadAiModels,
+    /// Read AI tasks and outputs.
+    ReadAiResults,
+    /// Request and cancel AI tasks.
+    RequestAiTasks,
+    /// Say how far an AI task is, and what came of it.
+    WriteAiResults,
     /// Read the event feed.
     ReadFeed,
     /// Read PHI in the event feed.
@@ -59,6 +67,10 @@ impl Capability {
         Self::CancelOrders,
         Self::PerformOrders,
         Self::WriteCatalog,
+        Self::ReadAiModels,
+        Self::ReadAiResults,
+        Self::RequestAiTasks,
+        Self::WriteAiResults,
         Self::ReadFeed,
         Self::ReadFeedPhi,
         Self::Operate,
@@ -66,7 +78,9 @@ impl Capability {
 
     /// The roles that have it.
     pub const fn roles(self) -> &'static [Role] {
-        use Role::{Admin, Auditor, Clinician, Integration, Operator, Radiologist, Technologist};
+        use Role::{
+            Admin, AiWorker, Auditor, Clinician, Integration, Operator, Radiologist, Technologist,
+        };
         match self {
             Self::ReadOrders => &[
                 Clinician,
@@ -81,6 +95,18 @@ impl Capability {
             }
             Self::PerformOrders => &[Technologist, Integration, Admin],
             Self::WriteCatalog => &[Admin],
+            Self::ReadAiModels => &[
+                Clinician,
+                Technologist,
+                Radiologist,
+                AiWorker,
+                Integration,
+                Auditor,
+                Admin,
+            ],
+            Self::ReadAiResults => &[Radiologist, AiWorker, Integration, Auditor, Admin],
+            Self::RequestAiTasks => &[Radiologist, Integration, Admin],
+            Self::WriteAiResults => &[AiWorker, Integration, Admin],
             Self::ReadFeed => &[Integration, Auditor, Admin, Operator],
             Self::ReadFeedPhi => &[Integration, Auditor, Admin],
             Self::Operate => &[Operator],

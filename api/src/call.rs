@@ -1,5 +1,6 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _, to_bytes};
@@ -40,16 +41,38 @@ pub(crate) struct Call {
     path: String,
     headers: HeaderMap,
     body: Bytes,
+    /// What the query says beside the body, where it may say anything.
+    query: Option<String>,
+}
+
+/// A command that may be told of in the query, too.
+#[derive(Debug)]
+pub(crate) struct CallWithQuery {
+    pub(crate) call: Call,
+    pub(crate) query: Query,
 }
 
 impl FromRequest<App> for Call {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let CallWithQuery { call, query } = CallWithQuery::from_request(request, app).await?;
+        query.finish()?;
+        Ok(Self {
+            query: None,
+            ..call
+        })
+    }
+}
+
+impl FromRequest<App> for CallWithQuery {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
-        Query::of(parts.uri.query(), &caller)?.finish()?;
+        let query = Query::of(parts.uri.query(), &caller)?;
         let body = tokio::time::timeout(BODY_TIMEOUT, whole(body))
             .await
             .map_err(|_| {
@@ -59,16 +82,17 @@ impl FromRequest<App> for Call {
                 )
             })??;
         let path = canonical(parts.uri.path()).to_owned();
-        let method = parts.method;
         let tenant = caller.tenant()?;
-        Ok(Self {
+        let call = Call {
             caller,
             tenant,
-            method,
+            method: parts.method,
             path,
             headers: parts.headers,
             body,
-        })
+            query: parts.uri.query().map(str::to_owned),
+        };
+        Ok(Self { call, query })
     }
 }
 
@@ -117,6 +141,14 @@ impl Call {
         Ok(body)
     }
 
+    /// The same, where there may be no body.
+    pub(crate) fn body_or_default<B: CommandBody + Default>(&self) -> Result<B, Problem> {
+        if self.body.is_empty() {
+            return Ok(B::default());
+        }
+        self.body()
+    }
+
     /// Carries out a use case and answers with the resource: 200, or 201 with its place.
     pub(crate) async fn run<U: UseCase>(
         &self,
@@ -124,9 +156,18 @@ impl Call {
         use_case: &U,
         answer: Answer,
     ) -> Result<Response, Problem> {
-        let request = self.request()?;
-        let outcome = app.executor.execute(&request, use_case).await?;
+        let outcome = self.execute(app, use_case).await?;
         Ok(respond(&outcome, answer))
+    }
+
+    /// Carries out a use case.
+    pub(crate) async fn execute<U: UseCase>(
+        &self,
+        app: &App,
+        use_case: &U,
+    ) -> Result<Outcome<U::Aggregate>, Problem> {
+        let request = self.request()?;
+        Ok(app.executor.execute(&request, use_case).await?)
     }
 
     fn request(&self) -> Result<roentgen_commands::Request, Problem> {
@@ -155,14 +196,18 @@ impl Call {
             )
         })?;
         let (caller, method) = (self.caller.sub.as_str(), self.method.as_str());
+        let (tenant, said) = (self.tenant, self.said());
         Ok(Some(Idempotency::new(
-            self.tenant,
-            caller,
-            method,
-            &self.path,
-            key,
-            &self.body,
+            tenant, caller, method, &self.path, key, &said,
         )))
+    }
+
+    /// What a repeat has to say, too: the body, and the query where it may say anything.
+    fn said(&self) -> Cow<'_, [u8]> {
+        match &self.query {
+            None => Cow::Borrowed(&self.body),
+            Some(query) => Cow::Owned([query.as_bytes(), b"\n", &self.body].concat()),
+        }
     }
 }
 
@@ -173,25 +218,56 @@ pub(crate) enum Answer {
     Created(&'static str),
     /// 200.
     Changed,
+    /// 201, at this collection, where the resource began with the command; else 200.
+    Upserted(&'static str),
+}
+
+impl Answer {
+    /// Where a new resource is.
+    const fn collection(self, created: bool) -> Option<&'static str> {
+        match (self, created) {
+            (Self::Created(collection), _) | (Self::Upserted(collection), true) => Some(collection),
+            (Self::Changed, _) | (Self::Upserted(_), false) => None,
+        }
+    }
 }
 
 fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
     let resource = &outcome.resource;
-    let status = match answer {
-        Answer::Created(_) => StatusCode::CREATED,
-        Answer::Changed => StatusCode::OK,
+    let collection = answer.collection(outcome.created);
+    let status = match collection {
+        Some(_) => StatusCode::CREATED,
+        None => StatusCode::OK,
     };
     let mut response = json(status, render::resource(resource));
     let headers = response.headers_mut();
     put(headers, header::ETAG.as_str(), &etag(resource.version));
     put(headers, LOG_POSITION, &outcome.position.to_string());
-    if let Answer::Created(collection) = answer {
+    if let Some(collection) = collection {
         put(
             headers,
             header::LOCATION.as_str(),
             &format!("{collection}/{}", resource.id),
         );
     }
+    response
+}
+
+/// 201 with a part that was added to its aggregate, and the part's place.
+pub(crate) fn added<A>(collection: &str, id: Uuid, outcome: &Outcome<A>, body: String) -> Response {
+    let mut response = json(StatusCode::CREATED, body);
+    let headers = response.headers_mut();
+    put(
+        headers,
+        header::ETAG.as_str(),
+        &etag(outcome.resource.version),
+    );
+    put(headers, LOG_POSITION, &outcome.position.to_string());
+    put(
+        headers,
+        header::LOCATION.as_str(),
+        &format!("{collection}/{id}"),
+    );
     response
 }
 

@@ -2,6 +2,9 @@
 //! program `roentgen`.
 
 pub mod access;
+mod ai_models;
+mod ai_outputs;
+mod ai_tasks;
 pub mod app;
 mod call;
 pub mod cli;

@@ -110,6 +110,53 @@ documents! {
     }
 }
 
+documents! {
+    /// An AI model. What it takes to be let in at its endpoint is never shown.
+    AiModelDocument as ImagingAIModel {
+        code: String,
+        name: String,
+        description: Option<String>,
+        modality_code: Option<String>,
+        body_part: Option<String>,
+        capabilities: crate::ai_models::CapabilitiesBody,
+        vendor: Option<String>,
+        /// The vendor's version of it.
+        model_version: Option<String>,
+        endpoint_config: Option<Map<String, Value>>,
+        is_active: bool,
+    }
+    /// A run of a model over a study (FHIR Task).
+    AiTaskDocument as ImagingAITask {
+        imaging_study_id: Uuid,
+        patient_id: Uuid,
+        ai_model_id: Uuid,
+        ai_model_code: String,
+        task_type: String,
+        status: String,
+        requested_at: String,
+        started_at: Option<String>,
+        completed_at: Option<String>,
+        error_message: Option<String>,
+        /// The how-manieth try, from 1.
+        attempt: u32,
+        number_of_outputs: u64,
+        latest_output_id: Option<Uuid>,
+    }
+    /// A result of such a run. `payload` is PHI, a triage's score and flags aside.
+    AiOutputDocument as ImagingAIOutput {
+        imaging_ai_task_id: Uuid,
+        imaging_study_id: Uuid,
+        patient_id: Uuid,
+        ai_model_id: Uuid,
+        ai_model_code: String,
+        task_type: String,
+        output_type: String,
+        /// open, sealed or erased.
+        phi: String,
+        payload: Option<Map<String, Value>>,
+    }
+}
+
 /// One line of the feed.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
@@ -151,6 +198,9 @@ struct ProblemSchema {
     ModalityDocument,
     ProcedureDocument,
     OrderDocument,
+    AiModelDocument,
+    AiTaskDocument,
+    AiOutputDocument,
     EventEnvelope,
     ProblemSchema,
     crate::modalities::NewModality,
@@ -159,6 +209,14 @@ struct ProblemSchema {
     crate::procedures::ProcedureChanges,
     crate::orders::NewOrder,
     crate::orders::OrderChanges,
+    crate::ai_models::NewAiModel,
+    crate::ai_models::AiModelChanges,
+    crate::ai_models::CapabilitiesBody,
+    crate::ai_models::EndpointBody,
+    crate::ai_models::AuthBody,
+    crate::ai_tasks::NewAiTask,
+    crate::ai_tasks::AiTaskStatus,
+    crate::ai_outputs::NewAiOutput,
     crate::fields::PatientBody,
 )))]
 struct Schemas;
@@ -200,7 +258,9 @@ pub fn describe() -> OpenApi {
 
 /// The chapter of the description that a path belongs to.
 fn chapter(path: &str) -> &'static str {
-    if path.starts_with("/imaging/") {
+    if path.starts_with("/imaging-ai/") {
+        "Imaging AI"
+    } else if path.starts_with("/imaging/") {
         "Imaging orders"
     } else if path.starts_with("/events") {
         "Log"

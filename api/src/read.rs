@@ -1,5 +1,6 @@
 //! Reads: which model, how fresh, as of when.
 
+use std::future::Future;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path};
@@ -12,6 +13,7 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_store::model::{ListQuery, Model, Row};
 use roentgen_store::streams::{self, AsOf};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{LOG_POSITION, etag, json, put};
@@ -98,7 +100,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
 
 /// The id in a path.
 #[derive(Debug)]
-pub(crate) struct Id(pub(crate) uuid::Uuid);
+pub(crate) struct Id(pub(crate) Uuid);
 
 impl FromRequestParts<App> for Id {
     type Rejection = Problem;
@@ -137,11 +139,21 @@ impl Read {
     }
 
     /// A page of a list.
-    pub(crate) async fn list(
+    pub(crate) async fn list(&self, app: &App, query: ListQuery<'_>) -> Result<Response, Problem> {
+        self.list_as(app, query, |it| render::row(it, &app.store.keyring))
+            .await
+    }
+
+    /// A page of a list whose rows are rendered in a way of their own.
+    pub(crate) async fn list_as<F>(
         &self,
         app: &App,
         mut query: ListQuery<'_>,
-    ) -> Result<Response, Problem> {
+        render: impl Fn(Row) -> F,
+    ) -> Result<Response, Problem>
+    where
+        F: Future<Output = Result<String, Problem>>,
+    {
         let shown = self.wait(app).await?;
         let limit = query.limit;
         query.limit += 1;
@@ -149,9 +161,7 @@ impl Read {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
-        let documents = rows
-            .into_iter()
-            .map(|it| render::row(it, &app.store.keyring));
+        let documents = rows.into_iter().map(render);
         let body = format!("[{}]", try_join_all(documents).await?.join(","));
         let mut response = json(StatusCode::OK, body);
         put(response.headers_mut(), LOG_POSITION, &shown.to_string());
@@ -194,14 +204,29 @@ impl Read {
         id: StreamId,
         shown: u64,
     ) -> Result<Response, Problem> {
-        let rows = app.store.engine.rows(model, &[id.as_uuid()]).await?;
-        let own = rows
-            .into_iter()
-            .find(|it: &Row| it.tenant_id == self.tenant);
-        let row = own.ok_or_else(Problem::not_found)?;
+        let row = self.own_row(app, model, id.as_uuid()).await?;
         let version = row.version;
         let body = render::row(row, &app.store.keyring).await?;
         Ok(answer(body, version, shown))
+    }
+
+    /// A row that has no stream to itself, once the model shows what it has to; and what it shows.
+    pub(crate) async fn row(
+        &self,
+        app: &App,
+        model: &Model,
+        id: Uuid,
+    ) -> Result<(Row, u64), Problem> {
+        let shown = self.wait(app).await?;
+        Ok((self.own_row(app, model, id).await?, shown))
+    }
+
+    async fn own_row(&self, app: &App, model: &Model, id: Uuid) -> Result<Row, Problem> {
+        let rows = app.store.engine.rows(model, &[id]).await?;
+        let own = rows
+            .into_iter()
+            .find(|it: &Row| it.tenant_id == self.tenant);
+        own.ok_or_else(Problem::not_found)
     }
 
     async fn folded<A: Aggregate>(
@@ -227,7 +252,8 @@ impl Read {
     }
 }
 
-fn answer(body: String, version: u64, position: u64) -> Response {
+/// 200 with a resource, its version and how much of the log it shows.
+pub(crate) fn answer(body: String, version: u64, position: u64) -> Response {
     let mut response = json(StatusCode::OK, body);
     put(
         response.headers_mut(),

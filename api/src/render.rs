@@ -1,6 +1,6 @@
 //! Resources as JSON: the open members as they are stored, and the PHI laid in where the caller may see it.
 
-use roentgen_domain::ids::PatientId;
+use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::keys::{Keyring, SealedParts};
@@ -24,12 +24,15 @@ pub(crate) async fn row(row: Row, keyring: &Keyring) -> Result<String, Problem> 
     let Some(patient) = row.patient_id else {
         return Ok(row.document);
     };
-    let phi = opened(&row, patient, keyring).await?;
+    let phi = opened(&row, row.id.into(), patient, keyring).await?;
     Ok(with_phi(&row.document, phi.as_ref()))
 }
 
-async fn opened(
+/// A row's PHI members, laid over one another; `None` where the patient is erased. They are sealed for the stream that
+/// the row is of.
+pub(crate) async fn opened(
     row: &Row,
+    stream_id: StreamId,
     patient: PatientId,
     keyring: &Keyring,
 ) -> Result<Option<Map<String, Value>>, Problem> {
@@ -39,7 +42,7 @@ async fn opened(
         .map_err(StoreError::Keys)?;
     let sealed = SealedParts::from_bytes(row.sealed.clone());
     sealed
-        .open(row.id.into(), key.as_ref())
+        .open(stream_id, key.as_ref())
         .map_err(|error| Problem::internal(&error))
 }
 

@@ -12,7 +12,10 @@ use utoipa::openapi::path::Operation;
 use crate::access::{Access, Capability};
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::{feed, health, modalities, openapi, orders, outermost, procedures};
+use crate::{
+    ai_models, ai_outputs, ai_tasks, feed, health, modalities, openapi, orders, outermost,
+    procedures,
+};
 
 /// Where the same routes stand again.
 pub const PREFIX: &str = "/api/v1";
@@ -91,10 +94,13 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 /// All of them.
 pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
     use Capability::{
-        CancelOrders, CreateOrders, Operate, PerformOrders, ReadFeed, ReadOrders, WriteCatalog,
+        CancelOrders, CreateOrders, Operate, PerformOrders, ReadAiModels, ReadAiResults, ReadFeed,
+        ReadOrders, RequestAiTasks, WriteAiResults, WriteCatalog,
     };
     let read = Access::Any(&[ReadOrders]);
     let catalog = Access::Any(&[WriteCatalog]);
+    let models = Access::Any(&[ReadAiModels]);
+    let ai_results = Access::Any(&[ReadAiResults]);
     let metrics = if metrics_open {
         Access::Open
     } else {
@@ -121,6 +127,29 @@ pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
             Access::Any(&[CancelOrders, PerformOrders]),
             orders::update,
         ),
+        Endpoint::new(ai_models::__path_create, catalog, ai_models::create),
+        Endpoint::new(ai_models::__path_list, models, ai_models::list),
+        Endpoint::new(ai_models::__path_one, models, ai_models::one),
+        Endpoint::new(ai_models::__path_update, catalog, ai_models::update),
+        Endpoint::new(
+            ai_tasks::__path_create,
+            Access::Any(&[RequestAiTasks]),
+            ai_tasks::create,
+        ),
+        Endpoint::new(ai_tasks::__path_list, ai_results, ai_tasks::list),
+        Endpoint::new(ai_tasks::__path_one, ai_results, ai_tasks::one),
+        Endpoint::new(
+            ai_tasks::__path_update_status,
+            Access::Any(&[WriteAiResults, RequestAiTasks]),
+            ai_tasks::update_status,
+        ),
+        Endpoint::new(
+            ai_outputs::__path_create,
+            Access::Any(&[WriteAiResults]),
+            ai_outputs::create,
+        ),
+        Endpoint::new(ai_outputs::__path_list, ai_results, ai_outputs::list),
+        Endpoint::new(ai_outputs::__path_one, ai_results, ai_outputs::one),
         Endpoint::new(feed::__path_events, Access::Any(&[ReadFeed]), feed::events),
         Endpoint::new(health::__path_live, Access::Open, health::live),
         Endpoint::new(health::__path_ready, Access::Open, health::ready),

@@ -80,6 +80,12 @@ pub enum Reference {
     Modality,
     /// `imaging_procedure_id`.
     Procedure,
+    /// `imaging_study_id`.
+    Study,
+    /// `ai_model_id`.
+    AiModel,
+    /// `imaging_ai_task_id`.
+    AiTask,
 }
 
 impl Reference {
@@ -88,6 +94,9 @@ impl Reference {
         match self {
             Self::Modality => "modality",
             Self::Procedure => "procedure",
+            Self::Study => "imaging study",
+            Self::AiModel => "AI model",
+            Self::AiTask => "AI task",
         }
     }
 
@@ -96,6 +105,9 @@ impl Reference {
         match self {
             Self::Modality => "/modality_id",
             Self::Procedure => "/imaging_procedure_id",
+            Self::Study => "/imaging_study_id",
+            Self::AiModel => "/ai_model_id",
+            Self::AiTask => "/imaging_ai_task_id",
         }
     }
 }

@@ -140,6 +140,8 @@ pub struct Outcome<A> {
     pub position: u64,
     /// Whether this is the first answer again.
     pub repeated: bool,
+    /// Whether the resource began with it.
+    pub created: bool,
 }
 
 /// Carries out use cases. Clones share locks and states.
@@ -229,8 +231,12 @@ impl Executor {
             .claims
             .extend(request.idempotency.map(|it| claim(it, &resource)));
         let retry = ForRetry::of(&append);
+        let created = begins(&append, resource.id);
         match self.store.appender.append(append, deadline).await {
-            Ok(appended) => Ok(Attempt::Done(done(work, resource, appended))),
+            Ok(appended) => Ok(Attempt::Done(Outcome {
+                created,
+                ..done(work, resource, appended)
+            })),
             Err(StoreError::Claimed(held)) => self.repeat(request, held).await.map(Attempt::Done),
             Err(StoreError::Conflict { .. } | StoreError::PatientKeyExists) => {
                 metrics::counter!("roentgen_command_races_total").increment(1);
@@ -281,12 +287,21 @@ impl Executor {
         let resource = streams::load::<A>(engine, keyring, held.stream_id, as_of).await?;
         let resource = resource.ok_or(StoreError::OutcomeUnknown)?;
         let head = engine.head().await.map_err(StoreError::Engine)?;
+        // The events of one append were recorded at one time.
+        let created = resource.created_at == resource.updated_at;
         Ok(Outcome {
             resource,
             position: head.position,
             repeated: true,
+            created,
         })
     }
+}
+
+/// Whether the append has the stream's first event.
+fn begins(append: &Append, stream_id: StreamId) -> bool {
+    let mut events = append.events.iter();
+    events.any(|it| it.stream_id == stream_id && it.version == 1)
 }
 
 /// The streams that an append stood on.
@@ -327,6 +342,7 @@ fn done<A: Aggregate>(
         resource,
         position: appended.position,
         repeated: false,
+        created: false,
     }
 }
 

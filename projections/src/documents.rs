@@ -9,7 +9,7 @@ use roentgen_store::codec;
 use roentgen_store::keys::SealedParts;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::model::{Model, Row, Value};
-use roentgen_store::projector::{Folded, Projection};
+use roentgen_store::projector::{Folded, Folding, FoldsRow, Projection};
 
 /// How a resource becomes a row.
 pub trait View: Debug + Default + Send + Sync + 'static {
@@ -39,6 +39,12 @@ impl<V: View> Projection for Documents<V> {
         V::Aggregate::STREAM_TYPE
     }
 
+    fn folding(&self) -> Folding<'_> {
+        Folding::Row(self)
+    }
+}
+
+impl<V: View> FoldsRow for Documents<V> {
     fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded {
         let (mut resource, mut sealed) = match open::<V>(row.as_ref()) {
             Ok(opened) => opened,
@@ -81,6 +87,14 @@ fn open<V: View>(row: Option<&Row>) -> Result<Opened<V::Aggregate>, String> {
     Ok((Some(resource), SealedParts::from_bytes(row.sealed.clone())))
 }
 
+/// The sealed parts that go along: none where the resource names no patient, since nothing of them is the resource's own.
+pub fn kept<A: Aggregate>(resource: &Versioned<A>, sealed: SealedParts) -> Vec<u8> {
+    match resource.state.patient_id() {
+        Some(_) => sealed.into_bytes(),
+        None => Vec::new(),
+    }
+}
+
 /// The row of a resource.
 fn close<V: View>(resource: &Versioned<V::Aggregate>, sealed: SealedParts) -> Row {
     Row {
@@ -91,6 +105,6 @@ fn close<V: View>(resource: &Versioned<V::Aggregate>, sealed: SealedParts) -> Ro
         sort_key: V::sort_key(resource),
         values: V::values(resource),
         document: serde_json::to_string(resource).unwrap_or_default(),
-        sealed: sealed.into_bytes(),
+        sealed: kept(resource, sealed),
     }
 }

@@ -3,6 +3,9 @@
 //! One module a read model. Each names its table, says how a resource becomes a row, and turns a documented filter into
 //! a query that an index answers.
 
+pub mod ai_models;
+pub mod ai_outputs;
+pub mod ai_tasks;
 pub mod documents;
 pub mod modalities;
 pub mod orders;
@@ -21,5 +24,8 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(Documents::<modalities::Modalities>::default()),
         Arc::new(Documents::<procedures::Procedures>::default()),
         Arc::new(Documents::<orders::Orders>::default()),
+        Arc::new(Documents::<ai_models::AiModels>::default()),
+        Arc::new(Documents::<ai_tasks::AiTasks>::default()),
+        Arc::new(ai_outputs::AiOutputs),
     ]
 }

@@ -1,12 +1,12 @@
 //! The projector group: one reader, one checkpoint and one transaction a batch for all live read models.
 //!
-//! A projection is a pure function from one stream's events to that stream's row. The leader's projector takes events
+//! A projection is a pure function from one stream's events to that stream's row, or rows. The leader's projector takes events
 //! from this node's appender in memory and reads the database only for gaps; the other nodes follow its checkpoint. A
 //! stream that cannot be folded is parked, and the others go on.
 
 mod batch;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use roentgen_domain::ids::StreamId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, causes};
@@ -30,6 +31,8 @@ pub const GROUP: &str = "read-models";
 /// Events in one transaction, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 4000;
+/// Bytes of payload in one transaction: one event can make a thousand rows.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How often the leader looks for other nodes' events, and the others for the leader's checkpoint when somebody waits.
 const POLL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
@@ -43,8 +46,47 @@ pub trait Projection: Debug + Send + Sync + 'static {
     /// The type of the streams that it folds.
     fn stream_type(&self) -> &'static str;
 
-    /// One stream's row after some more of its events, in order.
+    /// How a stream becomes rows.
+    fn folding(&self) -> Folding<'_>;
+}
+
+/// How a stream becomes rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Folding<'a> {
+    /// One row a stream, whose id is the stream's.
+    Row(&'a dyn FoldsRow),
+    /// Several rows a stream, each with an id of its own.
+    Rows(&'a dyn FoldsRows),
+}
+
+/// Folds a stream into its one row.
+pub trait FoldsRow: Debug + Send + Sync {
+    /// The row after some more of its stream's events, in order.
     fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded;
+}
+
+/// Folds a stream into several rows. How far the stream is folded cannot be read from them: a row says when it was
+/// touched last. So there is a table beside them with a row a stream that says it, written in the same transaction.
+pub trait FoldsRows: Debug + Send + Sync {
+    /// The table beside: no columns, no indexes.
+    fn progress(&self) -> &'static Model;
+
+    /// The rows that these events of one stream change, beside those they add.
+    fn changes(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid>;
+
+    /// The rows after some more of their stream's events, in order; `rows` are those of [`Self::changes`] that are there.
+    fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> FoldedRows;
+}
+
+/// What became of a stream's rows.
+#[derive(Debug)]
+pub struct FoldedRows {
+    /// Those that were added or changed.
+    pub rows: Vec<Row>,
+    /// The last event that could be folded.
+    pub folded: Option<Arc<StoredEvent>>,
+    /// The first event that could not, and why (without PHI).
+    pub stuck: Option<(u64, String)>,
 }
 
 /// What became of a stream's row.
@@ -143,6 +185,9 @@ impl Projector {
     ) -> Result<Progress, EngineError> {
         for projection in &projections {
             engine.create_model(projection.model()).await?;
+            if let Folding::Rows(several) = projection.folding() {
+                engine.create_model(several.progress()).await?;
+            }
         }
         let progress = Progress::new();
         let stop = tasks.token();
@@ -205,6 +250,7 @@ impl Projector {
             .collect();
         let mut events = self.events_after(from.position).await?;
         while leadership.held() && !self.stop.is_cancelled() {
+            let rest = batch::beyond(&mut events, BATCH_BYTES);
             let Some(last) = events.last() else {
                 events = self.wait_for_events(from.position).await?;
                 continue;
@@ -228,7 +274,7 @@ impl Projector {
                 parked: folded.parked,
             };
             let (moved, next) =
-                tokio::join!(self.engine.project(&batch), self.events_after(to.position));
+                tokio::join!(self.engine.project(&batch), self.next(rest, to.position));
             if !moved? {
                 tracing::warn!("another node moved the checkpoint");
                 return Ok(());
@@ -265,6 +311,18 @@ impl Projector {
             }
         }
         Ok(fits)
+    }
+
+    /// What was read already, or what comes after it.
+    async fn next(
+        &self,
+        rest: Vec<Arc<StoredEvent>>,
+        position: u64,
+    ) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
+        if rest.is_empty() {
+            return self.events_after(position).await;
+        }
+        Ok(rest)
     }
 
     /// From memory, or else from the database; nothing where this node knows of nothing.

@@ -20,6 +20,7 @@ mod events;
 mod health;
 mod identity;
 mod imaging;
+mod imaging_ai;
 
 mod policies;
 

@@ -10,8 +10,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use roentgen_domain::ids::StreamId;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_projections::documents::View;
-use roentgen_projections::{modalities, orders, procedures};
+use roentgen_projections::documents::{View, kept};
+use roentgen_projections::{ai_models, ai_tasks, modalities, orders, procedures};
 use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
 use roentgen_store::lifecycle::Tasks;
@@ -100,6 +100,8 @@ pub(crate) async fn compare_all(
     compare::<modalities::Modalities>(log, keyring, &events, &mut rows).await?;
     compare::<procedures::Procedures>(log, keyring, &events, &mut rows).await?;
     compare::<orders::Orders>(log, keyring, &events, &mut rows).await?;
+    compare::<ai_models::AiModels>(log, keyring, &events, &mut rows).await?;
+    compare::<ai_tasks::AiTasks>(log, keyring, &events, &mut rows).await?;
     Ok(rows)
 }
 
@@ -171,7 +173,7 @@ fn row_of<V: View>(folded: &Versioned<V::Aggregate>, sealed: SealedParts) -> Res
         sort_key: V::sort_key(folded),
         values: V::values(folded),
         document: serde_json::to_string(folded)?,
-        sealed: sealed.into_bytes(),
+        sealed: kept(folded, sealed),
     })
 }
 

@@ -1,5 +1,7 @@
 //! One exhaustive function a family of errors.
 
+mod ai;
+
 use roentgen_commands::{CommandError, Refusal};
 use roentgen_domain::{caseload, modality, order, procedure, reading_profile, worklist_item};
 use roentgen_store::StoreError;
@@ -50,13 +52,11 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Order(order::Error::ReasonWithoutCancellation) => {
             Problem::new(Code::Unacceptable, said.clone()).at("/cancellation_reason", said)
         }
+        Refusal::AiModel(error) => ai::model(error),
+        Refusal::AiTask(error) => ai::task(error),
         Refusal::ReadingProfile(error) => reading_profile(error),
         Refusal::WorklistItem(error) => worklist_item(error),
-        Refusal::Report(_)
-        | Refusal::Study(_)
-        | Refusal::PacsEndpoint(_)
-        | Refusal::AiModel(_)
-        | Refusal::AiTask(_) => Problem::not_found(),
+        Refusal::Report(_) | Refusal::Study(_) | Refusal::PacsEndpoint(_) => Problem::not_found(),
         Refusal::Caseload(caseload::Error::LimitReached { .. }) => {
             Problem::new(Code::CaseLimitReached, said)
         }

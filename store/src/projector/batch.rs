@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
-use super::{Folded, Projection};
+use super::{Folded, Folding, FoldsRow, FoldsRows, Projection};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::StoredEvent;
@@ -20,6 +20,18 @@ pub(super) struct FoldedBatch {
 
 /// One stream's events in a batch, in order.
 type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
+
+/// Takes what is beyond so many bytes of payload out of the events; the first of them stays in any case.
+pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Arc<StoredEvent>> {
+    let mut sum = 0;
+    let fit = events.iter().take_while(|it| {
+        let first = sum == 0;
+        sum += it.payload.len();
+        first || sum <= bytes
+    });
+    let fit = fit.count();
+    events.split_off(fit)
+}
 
 /// Loads the touched rows of each model in one query, and folds in memory.
 pub(super) async fn fold(
@@ -40,46 +52,132 @@ pub(super) async fn fold(
         if streams.is_empty() {
             continue;
         }
-        let mut known = known_rows(engine, model, &streams).await?;
-        let mut rows = Vec::with_capacity(streams.len());
-        for (stream_id, events) in streams {
-            let row = known.remove(&stream_id.as_uuid());
-            let Folded { row, stuck } = fold_stream(&**projection, row, &events);
-            rows.extend(row);
-            folded.parked.extend(stuck.map(|(position, reason)| Parked {
-                model: table.clone(),
-                stream_id,
-                position,
-                reason,
-            }));
+        match projection.folding() {
+            Folding::Row(it) => folded.fold_row(engine, (model, it), streams).await?,
+            Folding::Rows(it) => folded.fold_rows(engine, (model, it), streams).await?,
         }
-        folded.rows.push((model, rows));
     }
     Ok(folded)
 }
 
+impl FoldedBatch {
+    async fn fold_row(
+        &mut self,
+        engine: &dyn Engine,
+        (model, projection): (&'static Model, &dyn FoldsRow),
+        streams: Streams,
+    ) -> Result<(), EngineError> {
+        let mut known = known_rows(engine, model, &streams).await?;
+        let mut rows = Vec::with_capacity(streams.len());
+        for (stream_id, events) in streams {
+            let row = known.remove(&stream_id.as_uuid());
+            let Folded { row, stuck } = match unseen(row.as_ref(), &events) {
+                Ok([]) => Folded { row, stuck: None },
+                Ok(events) => projection.fold(row, events),
+                Err(stuck) => Folded {
+                    row,
+                    stuck: Some(stuck),
+                },
+            };
+            rows.extend(row);
+            self.park(model, stream_id, stuck);
+        }
+        self.rows.push((model, rows));
+        Ok(())
+    }
+
+    /// As with one row a stream, but that the row that says how far a stream is folded lies in a table beside.
+    async fn fold_rows(
+        &mut self,
+        engine: &dyn Engine,
+        (model, projection): (&'static Model, &dyn FoldsRows),
+        streams: Streams,
+    ) -> Result<(), EngineError> {
+        let progress = projection.progress();
+        let reached = known_rows(engine, progress, &streams).await?;
+        let mut changed = changed_rows(engine, model, projection, &streams).await?;
+        let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
+        for (stream_id, events) in streams {
+            let events = match unseen(reached.get(&stream_id.as_uuid()), &events) {
+                Ok([]) => continue,
+                Ok(events) => events,
+                Err(stuck) => {
+                    self.park(model, stream_id, Some(stuck));
+                    continue;
+                }
+            };
+            let touched = projection.changes(events).into_iter();
+            let touched = touched.filter_map(|id| Some((id, changed.remove(&id)?)));
+            let folded = projection.fold(touched.collect(), events);
+            rows.extend(folded.rows);
+            moved.extend(folded.folded.map(|it| progress_row(&it)));
+            self.park(model, stream_id, folded.stuck);
+        }
+        self.rows.push((model, rows));
+        self.rows.push((progress, moved));
+        Ok(())
+    }
+
+    fn park(&mut self, model: &Model, stream_id: StreamId, stuck: Option<(u64, String)>) {
+        self.parked.extend(stuck.map(|(position, reason)| Parked {
+            model: model.table(),
+            stream_id,
+            position,
+            reason,
+        }));
+    }
+}
+
 /// Events that the row has seen already are left out; a gap before the first is one event too many to fold.
-fn fold_stream(
-    projection: &dyn Projection,
-    row: Option<Row>,
-    events: &[Arc<StoredEvent>],
-) -> Folded {
-    let seen = row.as_ref().map_or(0, |it| it.version);
+fn unseen<'a>(
+    row: Option<&Row>,
+    events: &'a [Arc<StoredEvent>],
+) -> Result<&'a [Arc<StoredEvent>], (u64, String)> {
+    let seen = row.map_or(0, |it| it.version);
     let new = events
         .iter()
         .position(|it| it.version > seen)
         .unwrap_or(events.len());
     let events = events.get(new..).unwrap_or_default();
     match events.first() {
-        None => Folded { row, stuck: None },
         Some(first) if first.version != seen + 1 => {
             let reason = format!("version {} follows on {seen}", first.version);
-            Folded {
-                row,
-                stuck: Some((first.position, reason)),
-            }
+            Err((first.position, reason))
         }
-        Some(_) => projection.fold(row, events),
+        Some(_) | None => Ok(events),
+    }
+}
+
+/// The rows that the streams' events change, of all streams in one query.
+async fn changed_rows(
+    engine: &dyn Engine,
+    model: &Model,
+    projection: &dyn FoldsRows,
+    streams: &Streams,
+) -> Result<HashMap<Uuid, Row>, EngineError> {
+    let ids = streams.iter().flat_map(|(_, it)| projection.changes(it));
+    let mut ids: Vec<Uuid> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = engine.rows(model, &ids).await?;
+    Ok(rows.into_iter().map(|it| (it.id, it)).collect())
+}
+
+/// How far a stream is folded.
+fn progress_row(last: &StoredEvent) -> Row {
+    let id = last.stream_id.as_uuid();
+    Row {
+        id,
+        tenant_id: last.tenant_id,
+        patient_id: None,
+        version: last.version,
+        sort_key: id.as_bytes().to_vec(),
+        values: Vec::new(),
+        document: "{}".to_owned(),
+        sealed: Vec::new(),
     }
 }
 

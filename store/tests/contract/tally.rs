@@ -8,7 +8,7 @@ use roentgen_store::engine::Engine;
 use roentgen_store::lease::Leadership;
 use roentgen_store::log::{NewEvent, StoredEvent};
 use roentgen_store::model::{Column, ColumnKind, Index, Model, Row, Value};
-use roentgen_store::projector::{Folded, Progress, Projection, Projector};
+use roentgen_store::projector::{Folded, Folding, FoldsRow, Progress, Projection, Projector};
 use uuid::Uuid;
 
 use crate::bed::Node;
@@ -49,6 +49,12 @@ impl Projection for Tally {
         STREAM_TYPE
     }
 
+    fn folding(&self) -> Folding<'_> {
+        Folding::Row(self)
+    }
+}
+
+impl FoldsRow for Tally {
     fn fold(&self, mut row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded {
         for event in events {
             if *event.event_type == *UNFOLDABLE {

@@ -24,7 +24,7 @@ const ROLES: [&str; 8] = [
 ];
 
 /// A request, and a mark for each of [`ROLES`]: `x` is let through, `-` is 403; `o` is open to everybody.
-const TABLE: [(&str, &str, &str, &str); 24] = [
+const TABLE: [(&str, &str, &str, &str); 36] = [
     // Clinician, technologist, radiologist, AI worker, integration, auditor, admin, operator:  CTRWIUAO
     ("POST", "/imaging/modalities", "{}", "------x-"),
     ("GET", "/imaging/modalities", "", "xxx-xxx-"),
@@ -68,6 +68,28 @@ const TABLE: [(&str, &str, &str, &str); 24] = [
         "----x-x-",
     ),
     ("PATCH", "/imaging/orders/{id}", "{}", "-x--x-x-"),
+    ("POST", "/imaging-ai/models", "{}", "------x-"),
+    ("GET", "/imaging-ai/models", "", "xxxxxxx-"),
+    ("GET", "/imaging-ai/models/{id}", "", "xxxxxxx-"),
+    ("PATCH", "/imaging-ai/models/{id}", "{}", "------x-"),
+    ("POST", "/imaging-ai/tasks", "{}", "--x-x-x-"),
+    ("GET", "/imaging-ai/tasks", "", "--xxxxx-"),
+    ("GET", "/imaging-ai/tasks/{id}", "", "--xxxxx-"),
+    (
+        "PATCH",
+        "/imaging-ai/tasks/{id}/status",
+        r#"{"status":"cancelled"}"#,
+        "--x-x-x-",
+    ),
+    (
+        "PATCH",
+        "/imaging-ai/tasks/{id}/status",
+        r#"{"status":"running"}"#,
+        "---xx-x-",
+    ),
+    ("POST", "/imaging-ai/outputs", "{}", "---xx-x-"),
+    ("GET", "/imaging-ai/outputs", "", "--xxxxx-"),
+    ("GET", "/imaging-ai/outputs/{id}", "", "--xxxxx-"),
     ("GET", "/events", "", "----xxxx"),
     ("GET", "/metrics", "", "-------x"),
     ("GET", "/health/live", "", "oooooooo"),

@@ -1,0 +1,276 @@
+//! `/imaging-ai/models`.
+
+mod endpoint;
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::ai_model::{CreateAiModel, UpdateAiModel};
+use roentgen_domain::ai_model::{AiModel, Capabilities, Changes, TaskType};
+use roentgen_domain::codes::{AiModelCode, ModalityCode};
+use roentgen_projections::ai_models;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::call::{Answer, Call, CommandBody};
+use crate::fields::{Fields, Object};
+use crate::openapi::AiModelDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+use endpoint::Endpoint;
+pub(crate) use endpoint::{AuthBody, EndpointBody};
+
+const COLLECTION: &str = "/imaging-ai/models";
+
+/// A new AI model.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAiModel {
+    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    #[schema(required, value_type = String, example = "CT_HEAD_ICH_TRIAGE")]
+    code: Option<String>,
+    /// What people call it.
+    #[schema(required, value_type = String)]
+    name: Option<String>,
+    /// More about it.
+    description: Option<String>,
+    /// The modality it was made for; any, where left out.
+    modality_code: Option<String>,
+    /// The body part it was made for; any, where left out.
+    body_part: Option<String>,
+    /// What it can be asked for.
+    #[schema(required, value_type = CapabilitiesBody)]
+    capabilities: Option<Object<CapabilitiesBody>>,
+    /// Who makes it.
+    vendor: Option<String>,
+    /// The vendor's version of it; answered as `model_version`.
+    version: Option<String>,
+    /// The same by the name that answers have.
+    model_version: Option<String>,
+    /// Where it answers.
+    #[schema(value_type = Option<EndpointBody>)]
+    endpoint_config: Option<Object<EndpointBody>>,
+    /// Whether it can be asked; true where left out.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// Members of a model to change; its code never changes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AiModelChanges {
+    /// A new name.
+    name: Option<String>,
+    /// A new description.
+    description: Option<String>,
+    /// Another modality.
+    modality_code: Option<String>,
+    /// Another body part.
+    body_part: Option<String>,
+    /// All it can do, as a whole.
+    #[schema(value_type = Option<CapabilitiesBody>)]
+    capabilities: Option<Object<CapabilitiesBody>>,
+    /// Another vendor.
+    vendor: Option<String>,
+    /// A new version of the vendor's; answered as `model_version`.
+    version: Option<String>,
+    /// The same by the name that answers have.
+    model_version: Option<String>,
+    /// Where it answers, as a whole.
+    #[schema(value_type = Option<EndpointBody>)]
+    endpoint_config: Option<Object<EndpointBody>>,
+    /// Taken out of use, or put back.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// What a model can be asked for; what is left out it cannot.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AiCapabilities)]
+pub(crate) struct CapabilitiesBody {
+    /// How urgent a case is.
+    triage: Option<bool>,
+    /// How good images are.
+    quality: Option<bool>,
+    /// What a report could say.
+    pre_report: Option<bool>,
+    /// What changed since a prior study.
+    comparison: Option<bool>,
+    /// Where something is.
+    detection: Option<bool>,
+    /// What belongs to what.
+    segmentation: Option<bool>,
+}
+
+impl CommandBody for NewAiModel {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for AiModelChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CapabilitiesBody {
+    fn said(&self) -> Capabilities {
+        let said = [
+            (TaskType::Triage, self.triage),
+            (TaskType::Quality, self.quality),
+            (TaskType::PreReport, self.pre_report),
+            (TaskType::Comparison, self.comparison),
+            (TaskType::Detection, self.detection),
+            (TaskType::Segmentation, self.segmentation),
+        ];
+        let said = said.into_iter();
+        Capabilities::new(said.filter_map(|(name, can)| can.map(|it| (name, it))))
+    }
+}
+
+impl NewAiModel {
+    fn parse(self) -> Result<(AiModel, Option<Endpoint>), Problem> {
+        let mut fields = Fields::default();
+        let code = fields.required("/code", self.code);
+        let code = fields.parse("/code", code, |it| AiModelCode::parse(&it));
+        fields.required("/name", self.name.as_ref());
+        fields.required("/capabilities", self.capabilities.as_ref());
+        let changes = AiModelChanges {
+            name: self.name,
+            description: self.description,
+            modality_code: self.modality_code,
+            body_part: self.body_part,
+            capabilities: self.capabilities,
+            vendor: self.vendor,
+            version: self.version,
+            model_version: self.model_version,
+            endpoint_config: self.endpoint_config,
+            is_active: self.is_active,
+            tenant_id: None,
+        };
+        let (told, endpoint) = changes.check(&mut fields);
+        let whole = code.zip(told.name).zip(told.capabilities);
+        let model = whole.map(|((code, name), capabilities)| AiModel {
+            code,
+            name,
+            description: told.description,
+            modality_code: told.modality_code,
+            body_part: told.body_part,
+            capabilities,
+            vendor: told.vendor,
+            model_version: told.model_version,
+            endpoint_config: None,
+            is_active: told.is_active.unwrap_or(true),
+        });
+        fields.finish(model).map(|it| (it, endpoint))
+    }
+}
+
+impl AiModelChanges {
+    fn parse(self) -> Result<(Changes, Option<Endpoint>), Problem> {
+        let mut fields = Fields::default();
+        let checked = self.check(&mut fields);
+        fields.finish(Some(checked))
+    }
+
+    fn check(self, fields: &mut Fields) -> (Changes, Option<Endpoint>) {
+        let endpoint = self.endpoint_config;
+        let endpoint = endpoint.and_then(|Object(it)| it.check("/endpoint_config", fields));
+        let version = fields.text("/version", self.version);
+        let changes = Changes {
+            name: fields.text("/name", self.name),
+            description: fields.text("/description", self.description),
+            modality_code: fields.parse("/modality_code", self.modality_code, |it| {
+                ModalityCode::parse(&it)
+            }),
+            body_part: fields.text("/body_part", self.body_part),
+            capabilities: self.capabilities.map(|Object(it)| it.said()),
+            vendor: fields.text("/vendor", self.vendor),
+            model_version: fields
+                .text("/model_version", self.model_version)
+                .or(version),
+            endpoint_config: None,
+            is_active: self.is_active,
+        };
+        (changes, endpoint)
+    }
+}
+
+/// Adds an AI model to the catalog. What it takes to be let in where it answers is kept sealed and never answered.
+#[utoipa::path(post, path = "/imaging-ai/models", request_body = NewAiModel,
+    responses((status = 201, body = AiModelDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let (model, endpoint) = call.body::<NewAiModel>()?.parse()?;
+    let endpoint_config = endpoint::keep(&app, call.tenant, endpoint).await?;
+    let model = AiModel {
+        endpoint_config,
+        ..model
+    };
+    call.run(&app, &CreateAiModel { model }, Answer::Created(COLLECTION))
+        .await
+}
+
+/// AI models, newest first.
+#[utoipa::path(get, path = "/imaging-ai/models",
+    params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
+        ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [AiModelDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = ai_models::Filters {
+        modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,
+        body_part: query.take_text("body_part")?,
+        is_active: query.take_bool("is_active")?,
+    };
+    query.finish()?;
+    read.list(
+        &app,
+        ai_models::page(read.tenant, &filters, page.after, page.limit),
+    )
+    .await
+}
+
+/// One AI model.
+#[utoipa::path(get, path = "/imaging-ai/models/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = AiModelDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<AiModel>(&app, &ai_models::MODEL, id.into())
+        .await
+}
+
+/// Changes an AI model.
+#[utoipa::path(patch, path = "/imaging-ai/models/{id}",
+    params(("id" = Uuid, Path)), request_body = AiModelChanges,
+    responses((status = 200, body = AiModelDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let (changes, endpoint) = call.body::<AiModelChanges>()?.parse()?;
+    let endpoint_config = endpoint::keep(&app, call.tenant, endpoint).await?;
+    let changes = Changes {
+        endpoint_config,
+        ..changes
+    };
+    call.run(
+        &app,
+        &UpdateAiModel {
+            id: id.into(),
+            changes,
+        },
+        Answer::Changed,
+    )
+    .await
+}

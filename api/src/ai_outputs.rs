@@ -1,0 +1,191 @@
+//! `/imaging-ai/outputs`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::Outcome;
+use roentgen_commands::ai_task::AddOutput;
+use roentgen_domain::Versioned;
+use roentgen_domain::ai_task::{AiOutput, AiTask, OutputType, Payload};
+use roentgen_domain::ids::{AiTaskId, StreamId};
+use roentgen_projections::ai_outputs;
+use roentgen_store::model::Row;
+use roentgen_store::streams::{self, AsOf};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::call::{Call, CommandBody, added};
+use crate::fields::Fields;
+use crate::openapi::AiOutputDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read, answer};
+use crate::render;
+
+const COLLECTION: &str = "/imaging-ai/outputs";
+
+/// A result of an AI task.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAiOutput {
+    /// The task it came of; must exist.
+    #[schema(required, value_type = Uuid)]
+    imaging_ai_task_id: Option<Uuid>,
+    /// triage, quality, finding_list, bbox, segmentation, suggested_report or comparison.
+    #[schema(required, value_type = String, example = "triage")]
+    output_type: Option<String>,
+    /// What it says; what has to be in it depends on its type, and further members are kept.
+    #[schema(required, value_type = Object)]
+    payload: Option<Map<String, Value>>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewAiOutput {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewAiOutput {
+    fn parse(self) -> Result<AddOutput, Problem> {
+        let mut fields = Fields::default();
+        let task = fields.required("/imaging_ai_task_id", self.imaging_ai_task_id);
+        let output_type = fields.required("/output_type", self.output_type);
+        let output_type = fields.word(
+            "/output_type",
+            output_type,
+            OutputType::parse,
+            OutputType::WORDS,
+        );
+        let payload = fields.required("/payload", self.payload);
+        let payload = output_type.zip(payload);
+        let payload = payload.and_then(|(of, members)| checked(of, members, &mut fields));
+        fields.finish(task.zip(payload).map(|(task, payload)| AddOutput {
+            task_id: AiTaskId::from(task),
+            payload,
+        }))
+    }
+}
+
+fn checked(of: OutputType, members: Map<String, Value>, fields: &mut Fields) -> Option<Payload> {
+    match Payload::parse(of, members) {
+        Ok(payload) => Some(payload),
+        Err(wrong) => {
+            for it in wrong {
+                fields.wrong(&format!("/payload{}", it.pointer), it.detail);
+            }
+            None
+        }
+    }
+}
+
+/// Keeps a result of an AI task, checked by its type.
+#[utoipa::path(post, path = "/imaging-ai/outputs", request_body = NewAiOutput,
+    responses((status = 201, body = AiOutputDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let output = call.body::<NewAiOutput>()?.parse()?;
+    let outcome = call.execute(&app, &output).await?;
+    let (id, body) = answered(&outcome, output.payload)?;
+    Ok(added(COLLECTION, id, &outcome, body))
+}
+
+/// The output that was just kept: the task's latest. A repeat brings the same payload along, or it is refused.
+fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String), Problem> {
+    let task = &outcome.resource;
+    let id = task.state.latest_output_id.ok_or_else(Problem::not_found)?;
+    let output_type = payload.output_type();
+    let (open, phi) = payload.into_parts();
+    let output = Versioned {
+        id: StreamId::from(id.as_uuid()),
+        tenant_id: task.tenant_id,
+        state: AiOutput::of(&task.state.request, output_type, open),
+        created_at: task.updated_at,
+        updated_at: task.updated_at,
+        version: task.version,
+    };
+    let document = serde_json::to_string(&output).unwrap_or_default();
+    let phi = match serde_json::to_value(phi) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Map::new(),
+    };
+    Ok((id.as_uuid(), laid_out(&document, Some(phi))))
+}
+
+/// An output with its payload whole: what was sealed of it goes where it belongs.
+fn laid_out(document: &str, phi: Option<Map<String, Value>>) -> String {
+    let mut output: Map<String, Value> = serde_json::from_str(document).unwrap_or_default();
+    let state = if phi.is_some() { "open" } else { "erased" };
+    output.insert("phi".to_owned(), Value::from(state));
+    let Some(mut phi) = phi else {
+        return Value::Object(output).to_string();
+    };
+    if let Some(payload) = phi.remove("payload") {
+        output.insert("payload".to_owned(), payload);
+    }
+    if let (Some(Value::Object(payload)), Some(Value::Object(further))) =
+        (output.get_mut("payload"), phi.remove("further"))
+    {
+        payload.extend(further);
+    }
+    Value::Object(output).to_string()
+}
+
+async fn rendered(app: &App, row: Row) -> Result<String, Problem> {
+    let (Some(task), Some(patient)) = (ai_outputs::task_of(&row), row.patient_id) else {
+        return Ok(row.document);
+    };
+    let phi = render::opened(&row, task.into(), patient, &app.store.keyring).await?;
+    Ok(laid_out(&row.document, phi))
+}
+
+/// AI outputs, newest first.
+#[utoipa::path(get, path = "/imaging-ai/outputs",
+    params(("imaging_ai_task_id" = Option<Uuid>, Query),
+        ("imaging_study_id" = Option<Uuid>, Query), ("output_type" = Option<String>, Query),
+        crate::openapi::PageParameters),
+    responses((status = 200, body = [AiOutputDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = ai_outputs::Filters {
+        imaging_ai_task_id: query.take_uuid("imaging_ai_task_id")?,
+        imaging_study_id: query.take_uuid("imaging_study_id")?,
+        output_type: query.take_word("output_type", OutputType::parse, OutputType::WORDS)?,
+    };
+    query.finish()?;
+    let page = ai_outputs::page(read.tenant, &filters, page.after, page.limit);
+    read.list_as(&app, page, |row| rendered(&app, row)).await
+}
+
+/// One AI output. It never changes: `as_of` asks whether it was there.
+#[utoipa::path(get, path = "/imaging-ai/outputs/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = AiOutputDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let as_of = query.take_as_of()?;
+    query.finish()?;
+    let (row, shown) = read.row(&app, &ai_outputs::MODEL, id).await?;
+    if !was_there(&app, &row, as_of).await? {
+        return Err(Problem::not_found());
+    }
+    let version = row.version;
+    Ok(answer(rendered(&app, row).await?, version, shown))
+}
+
+/// Whether the task's stream had come as far as the output by then.
+async fn was_there(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> {
+    if matches!(as_of, AsOf::Now) {
+        return Ok(true);
+    }
+    let task = ai_outputs::task_of(row).ok_or_else(Problem::not_found)?;
+    let (engine, keyring) = (&app.store.engine, &app.store.keyring);
+    let task = streams::load::<AiTask>(engine, keyring, task.into(), as_of).await?;
+    Ok(task.is_some_and(|it| it.version >= row.version))
+}

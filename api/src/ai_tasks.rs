@@ -1,0 +1,185 @@
+//! `/imaging-ai/tasks`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::ai_task::{Asked, MoveTask, RequestTask};
+use roentgen_domain::ai_model::TaskType;
+use roentgen_domain::ai_task::{AiTask, Move, Status};
+use roentgen_domain::ids::{AiModelId, StudyId};
+use roentgen_domain::text::Text;
+use roentgen_projections::ai_tasks;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::Capability;
+use crate::app::App;
+use crate::call::{Answer, Call, CallWithQuery, CommandBody};
+use crate::fields::Fields;
+use crate::openapi::AiTaskDocument;
+use crate::params::Query;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/imaging-ai/tasks";
+
+/// What a model is to be asked for about a study.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAiTask {
+    /// Which images; must exist.
+    #[schema(required, value_type = Uuid)]
+    imaging_study_id: Option<Uuid>,
+    /// Which model; must exist, be active and be capable of it.
+    #[schema(required, value_type = Uuid)]
+    ai_model_id: Option<Uuid>,
+    /// triage, quality, pre_report, comparison, detection or segmentation.
+    #[schema(required, value_type = String, example = "triage")]
+    task_type: Option<String>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// How far a task is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AiTaskStatus {
+    /// queued, running, completed, failed or cancelled.
+    #[schema(required, value_type = String, example = "running")]
+    status: Option<String>,
+    /// Why; with failed.
+    error_message: Option<String>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewAiTask {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for AiTaskStatus {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewAiTask {
+    fn parse(self) -> Result<RequestTask, Problem> {
+        let mut fields = Fields::default();
+        let study = fields.required("/imaging_study_id", self.imaging_study_id);
+        let model = fields.required("/ai_model_id", self.ai_model_id);
+        let task_type = fields.required("/task_type", self.task_type);
+        let task_type = fields.word("/task_type", task_type, TaskType::parse, TaskType::WORDS);
+        let whole = study.zip(model).zip(task_type);
+        fields.finish(whole.map(|((study, model), task_type)| {
+            RequestTask(Asked {
+                imaging_study_id: StudyId::from(study),
+                ai_model_id: AiModelId::from(model),
+                task_type,
+            })
+        }))
+    }
+}
+
+impl AiTaskStatus {
+    /// Members of the body and of the query, each in one of the two.
+    fn parse(self, mut query: Query) -> Result<Move, Problem> {
+        let (asked, told) = (self.status.is_some(), self.error_message.is_some());
+        let status = query.take_word("status", Status::parse, Status::WORDS)?;
+        let error_message = query.take_parsed("error_message", |it| Text::parse(it))?;
+        query.finish()?;
+        for (name, twice) in [
+            ("status", asked && status.is_some()),
+            ("error_message", told && error_message.is_some()),
+        ] {
+            if twice {
+                return Err(Problem::parameter(name, "stands in the body, too"));
+            }
+        }
+        let mut fields = Fields::default();
+        let in_body = fields.word("/status", self.status, Status::parse, Status::WORDS);
+        if !asked && status.is_none() {
+            fields.wrong("/status", "is required");
+        }
+        let told = fields.text("/error_message", self.error_message);
+        let error_message = told.or(error_message);
+        fields.finish(in_body.or(status).map(|status| Move {
+            status,
+            error_message,
+        }))
+    }
+}
+
+/// Asks a model for something about a study. An open or completed task for the same is answered with as it is (200);
+/// after a failed or cancelled one a new attempt is made.
+#[utoipa::path(post, path = "/imaging-ai/tasks", request_body = NewAiTask,
+    responses((status = 201, body = AiTaskDocument), (status = 200, body = AiTaskDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let asked = call.body::<NewAiTask>()?.parse()?;
+    call.run(&app, &asked, Answer::Upserted(COLLECTION)).await
+}
+
+/// AI tasks, newest first by `requested_at`.
+#[utoipa::path(get, path = "/imaging-ai/tasks",
+    params(("imaging_study_id" = Option<Uuid>, Query), ("ai_model_id" = Option<Uuid>, Query),
+        ("task_type" = Option<String>, Query), ("status" = Option<String>, Query),
+        crate::openapi::PageParameters),
+    responses((status = 200, body = [AiTaskDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = ai_tasks::Filters {
+        imaging_study_id: query.take_uuid("imaging_study_id")?,
+        ai_model_id: query.take_uuid("ai_model_id")?,
+        task_type: query.take_word("task_type", TaskType::parse, TaskType::WORDS)?,
+        status: query.take_word("status", Status::parse, Status::WORDS)?,
+    };
+    query.finish()?;
+    read.list(
+        &app,
+        ai_tasks::page(read.tenant, &filters, page.after, page.limit),
+    )
+    .await
+}
+
+/// One AI task.
+#[utoipa::path(get, path = "/imaging-ai/tasks/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = AiTaskDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<AiTask>(&app, &ai_tasks::MODEL, id.into()).await
+}
+
+/// Calling a task off is for whoever asks for tasks, everything else for whoever works on them.
+fn needed(status: Status) -> Capability {
+    match status {
+        Status::Cancelled => Capability::RequestAiTasks,
+        Status::Queued | Status::Running | Status::Completed | Status::Failed => {
+            Capability::WriteAiResults
+        }
+    }
+}
+
+/// Says how far a task is, or calls it off. Members may stand in the body or in the query.
+#[utoipa::path(patch, path = "/imaging-ai/tasks/{id}/status",
+    params(("id" = Uuid, Path), ("status" = Option<String>, Query),
+        ("error_message" = Option<String>, Query)),
+    request_body = AiTaskStatus,
+    responses((status = 200, body = AiTaskDocument)))]
+pub(crate) async fn update_status(
+    State(app): State<App>,
+    Id(id): Id,
+    CallWithQuery { call, query }: CallWithQuery,
+) -> Result<Response, Problem> {
+    let body = call.body_or_default::<AiTaskStatus>()?;
+    let to = body.parse(query)?;
+    call.caller.require(needed(to.status))?;
+    call.run(&app, &MoveTask { id: id.into(), to }, Answer::Changed)
+        .await
+}

@@ -1,0 +1,52 @@
+//! Commands on the catalog's AI models.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ai_model::{AiModel, Changes, Command};
+use roentgen_domain::ids::{AiModelId, StreamId, TenantId};
+
+use crate::error::CommandError;
+use crate::executor::UseCase;
+use crate::work::Work;
+
+/// Adds a model to the catalog.
+#[derive(Debug, Clone)]
+pub struct CreateAiModel {
+    /// All of it.
+    pub model: AiModel,
+}
+
+impl UseCase for CreateAiModel {
+    type Aggregate = AiModel;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        Some(AiModelId::of(tenant, &self.model.code).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiModel>, CommandError> {
+        let id = AiModelId::of(work.context().tenant_id, &self.model.code);
+        work.create::<AiModel>(id, Command::Create(Box::new(self.model.clone())))
+            .await
+    }
+}
+
+/// Changes a model.
+#[derive(Debug, Clone)]
+pub struct UpdateAiModel {
+    /// Which.
+    pub id: AiModelId,
+    /// What.
+    pub changes: Changes,
+}
+
+impl UseCase for UpdateAiModel {
+    type Aggregate = AiModel;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiModel>, CommandError> {
+        let update = Command::Update(Box::new(self.changes.clone()));
+        work.decide::<AiModel>(self.id, update).await
+    }
+}

@@ -1,0 +1,98 @@
+//! The catalog's AI models, newest first.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ai_model::AiModel;
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::ids::TenantId;
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `ai_models_v1`.
+pub static MODEL: Model = Model {
+    name: "ai_models",
+    version: 1,
+    columns: &[
+        Column {
+            name: "modality_code",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "body_part",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "is_active",
+            kind: ColumnKind::Bool,
+        },
+    ],
+    indexes: &[Index {
+        columns: &[],
+        sparse: false,
+    }],
+};
+
+/// How a model becomes a row.
+#[derive(Debug, Default)]
+pub struct AiModels;
+
+impl View for AiModels {
+    type Aggregate = AiModel;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<AiModel>) -> Vec<u8> {
+        sort_key::newest_first(resource.created_at, resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<AiModel>) -> Vec<Value> {
+        let model = &resource.state;
+        let body_part = model.body_part.as_ref();
+        vec![
+            Value::text(model.modality_code.as_ref().map(ModalityCode::as_str)),
+            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::Bool(model.is_active),
+        ]
+    }
+}
+
+/// Which models a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// Those made for one modality.
+    pub modality_code: Option<ModalityCode>,
+    /// Those made for one body part, in any case.
+    pub body_part: Option<String>,
+    /// Active ones, or inactive ones.
+    pub is_active: Option<bool>,
+}
+
+/// A page of models. A catalog is small: its filters are conditions on one walk.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let modality = filters.modality_code.as_ref();
+    let body_part = filters.body_part.as_ref();
+    let equal = [
+        (
+            "modality_code",
+            modality.map(|it| Value::Text(it.to_string())),
+        ),
+        (
+            "body_part",
+            body_part.map(|it| Value::Text(it.to_uppercase())),
+        ),
+        ("is_active", filters.is_active.map(Value::Bool)),
+    ];
+    let equal = equal
+        .into_iter()
+        .filter_map(|(column, it)| Some(Filter::Is(column, it?)));
+    ListQuery {
+        filters: equal.collect(),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}

@@ -1,0 +1,211 @@
+//! Results of AI tasks, newest first. A row for each `ImagingAI.OutputCreated` of a task's stream: it never changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use roentgen_domain::ai_task::{AiOutput, AiTask, Event, OutputCreated, OutputType};
+use roentgen_domain::ids::{AiTaskId, StreamId, StudyId, TenantId};
+use roentgen_domain::{Aggregate, Versioned};
+use roentgen_store::codec;
+use roentgen_store::keys::SealedParts;
+use roentgen_store::log::StoredEvent;
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Row, Value};
+use roentgen_store::projector::{FoldedRows, Folding, FoldsRows, Projection};
+use uuid::Uuid;
+
+use crate::sort_key;
+
+/// `ai_outputs_v1`.
+pub static MODEL: Model = Model {
+    name: "ai_outputs",
+    version: 1,
+    columns: &[
+        Column {
+            name: "imaging_ai_task_id",
+            kind: ColumnKind::Uuid,
+        },
+        Column {
+            name: "imaging_study_id",
+            kind: ColumnKind::Uuid,
+        },
+        Column {
+            name: "output_type",
+            kind: ColumnKind::Text,
+        },
+    ],
+    indexes: &[
+        Index {
+            columns: &["imaging_ai_task_id"],
+            sparse: false,
+        },
+        Index {
+            columns: &["imaging_study_id"],
+            sparse: false,
+        },
+        Index {
+            columns: &["output_type"],
+            sparse: false,
+        },
+    ],
+};
+
+/// `ai_outputs_streams_v1`.
+static PROGRESS: Model = Model {
+    name: "ai_outputs_streams",
+    version: 1,
+    columns: &[],
+    indexes: &[],
+};
+
+/// How a task's stream becomes its outputs' rows.
+#[derive(Debug, Default)]
+pub struct AiOutputs;
+
+impl Projection for AiOutputs {
+    fn model(&self) -> &'static Model {
+        &MODEL
+    }
+
+    fn stream_type(&self) -> &'static str {
+        AiTask::STREAM_TYPE
+    }
+
+    fn folding(&self) -> Folding<'_> {
+        Folding::Rows(self)
+    }
+}
+
+impl FoldsRows for AiOutputs {
+    fn progress(&self) -> &'static Model {
+        &PROGRESS
+    }
+
+    /// None: an output never changes.
+    fn changes(&self, _events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
+        Vec::new()
+    }
+
+    fn fold(&self, _rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> FoldedRows {
+        let (mut rows, mut folded, mut stuck) = (Vec::new(), None, None);
+        for event in events {
+            match codec::decode::<AiTask>(event, None) {
+                Ok(decoded) => {
+                    rows.extend(output(decoded).map(|it| row(it, event)));
+                    folded = Some(Arc::clone(event));
+                }
+                Err(error) => {
+                    stuck = Some((event.position, error.to_string()));
+                    break;
+                }
+            }
+        }
+        FoldedRows {
+            rows,
+            folded,
+            stuck,
+        }
+    }
+}
+
+fn output(event: Event) -> Option<OutputCreated> {
+    match event {
+        Event::OutputCreated(it) => Some(*it),
+        Event::Created(_)
+        | Event::Started(_)
+        | Event::Completed(_)
+        | Event::Failed(_)
+        | Event::Cancelled(_) => None,
+    }
+}
+
+/// The row of an output: what its event says, and the event's sealed part.
+pub fn row(output: OutputCreated, event: &StoredEvent) -> Row {
+    let id = output.output_id.as_uuid();
+    let recorded_at = event.recorded_at();
+    let mut sealed = SealedParts::default();
+    sealed.push(event.version, &event.sealed);
+    let values = vec![
+        Value::Uuid(output.ai_task_id.as_uuid()),
+        Value::Uuid(output.imaging_study_id.as_uuid()),
+        Value::Text(output.output_type.to_string()),
+    ];
+    let patient_id = output.patient_id;
+    let resource = Versioned {
+        id: StreamId::from(id),
+        tenant_id: event.tenant_id,
+        state: AiOutput::from(output),
+        created_at: recorded_at,
+        updated_at: recorded_at,
+        version: event.version,
+    };
+    Row {
+        id,
+        tenant_id: event.tenant_id,
+        patient_id: Some(patient_id),
+        version: event.version,
+        sort_key: sort_key::newest_first(recorded_at, id),
+        values,
+        document: serde_json::to_string(&resource).unwrap_or_default(),
+        sealed: sealed.into_bytes(),
+    }
+}
+
+/// The task whose stream the row is of.
+pub fn task_of(row: &Row) -> Option<AiTaskId> {
+    match row.values.first() {
+        Some(Value::Uuid(id)) => Some(AiTaskId::from(*id)),
+        Some(Value::Null | Value::Text(_) | Value::Bool(_)) | None => None,
+    }
+}
+
+/// Which outputs a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// One task's.
+    pub imaging_ai_task_id: Option<AiTaskId>,
+    /// One study's.
+    pub imaging_study_id: Option<StudyId>,
+    /// Those of one type.
+    pub output_type: Option<OutputType>,
+}
+
+/// A page of outputs.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let task = filters.imaging_ai_task_id.map(|it| it.as_uuid());
+    let study = filters.imaging_study_id.map(|it| it.as_uuid());
+    let types = filters
+        .output_type
+        .map_or(OutputType::ALL.to_vec(), |it| vec![it]);
+    let prefixes = match (task, study) {
+        (Some(task), _) => vec![vec![is("imaging_ai_task_id", task)]],
+        (None, Some(study)) => vec![vec![is("imaging_study_id", study)]],
+        (None, None) => types
+            .into_iter()
+            .map(|it| vec![("output_type", Value::Text(it.to_string()))])
+            .collect(),
+    };
+    // What a task's or a study's prefix does not say already: both have a handful.
+    let one_of_few = task.is_some() || study.is_some();
+    let output_type = filters.output_type.filter(|_| one_of_few);
+    let residual = [
+        study.map(|it| is("imaging_study_id", it)),
+        output_type.map(|it| ("output_type", Value::Text(it.to_string()))),
+    ];
+    let residual = residual.into_iter().flatten();
+    ListQuery {
+        prefixes,
+        filters: residual
+            .map(|(column, it)| Filter::Is(column, it))
+            .collect(),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}
+
+fn is(column: &'static str, id: Uuid) -> (&'static str, Value) {
+    (column, Value::Uuid(id))
+}
