@@ -4,6 +4,7 @@ mod erased;
 mod killed;
 mod master_key;
 mod phi_at_rest;
+mod policies;
 mod raced;
 mod restored;
 mod stopped;

@@ -1,0 +1,175 @@
+//! `kill -9` and SIGSTOP while studies arrive: every study has its item, its tasks and what they found, once.
+
+mod audit;
+mod load;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_commands::policies::POLICIES;
+use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::verify;
+use crate::read_models::Beside;
+use crate::story::{catalog, fresh, on_both_engines};
+use load::{Gateway, furnish};
+
+on_both_engines!(heavy_kill_while_studies_arrive);
+
+const KILLS: u32 = 22;
+const GATEWAYS: u32 = 8;
+/// The process is killed this long after it serves.
+const FIRST_MOMENT_MS: u64 = 150;
+const LAST_MOMENT_MS: u64 = 700;
+/// How long all that follows may take, a dead leader's lease included.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn heavy_kill_while_studies_arrive(engine: Engine) -> Result<()> {
+    let database = Database::new(engine).await?;
+    let tenant = fresh();
+    let server = Server::start(&database, &[]).await?;
+    let mut gateways = open(&Client::dev(&server.base, tenant), tenant).await?;
+    let mut running = Some(server);
+    for _ in 0..KILLS {
+        let server = match running.take() {
+            Some(server) => server,
+            None => start_again(&database).await?,
+        };
+        let working = work(&server, tenant, gateways);
+        // Not a wait for anything: the random moment is what is tested.
+        tokio::time::sleep(random_moment()).await;
+        server.kill()?;
+        gateways = all(working).await?;
+    }
+    let server = start_again(&database).await?;
+    settle_and_audit(&database, &server, tenant, gateways).await?;
+    server.terminate()?.context("killed")?;
+    Ok(())
+}
+
+/// The node that leads is stopped, another takes over, and the first one wakes up in the middle of what it was doing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_stop_of_the_leader_while_studies_arrive() -> Result<()> {
+    let database = Database::new(Engine::Postgres).await?;
+    let tenant = fresh();
+    let leads = Server::start(&database, &[]).await?;
+    let mut gateways = open(&Client::dev(&leads.base, tenant), tenant).await?;
+    settled(&database).await?;
+    let other = Server::start(&database, &[]).await?;
+    let mut stopped = &leads;
+    let mut goes_on = &other;
+    for _ in 0..3 {
+        let working = work(goes_on, tenant, gateways);
+        tokio::time::sleep(random_moment()).await;
+        stopped.signal("STOP")?;
+        taken_over(&database).await?;
+        stopped.signal("CONT")?;
+        tokio::time::sleep(random_moment()).await;
+        working.1.cancel();
+        gateways = all(working).await?;
+        std::mem::swap(&mut stopped, &mut goes_on);
+    }
+    settle_and_audit(&database, goes_on, tenant, gateways).await?;
+    for server in [leads, other] {
+        server.terminate()?.context("killed")?;
+    }
+    Ok(())
+}
+
+async fn open(client: &Client, tenant: Uuid) -> Result<Vec<Gateway>> {
+    let procedure = catalog(client).await?;
+    furnish(client).await?;
+    Ok((0..GATEWAYS)
+        .map(|it| Gateway::new(it, tenant, &procedure))
+        .collect())
+}
+
+type Working = (
+    JoinSet<Result<Gateway>>,
+    tokio_util::sync::CancellationToken,
+);
+
+fn work(server: &Server, tenant: Uuid, gateways: Vec<Gateway>) -> Working {
+    let mut working = JoinSet::new();
+    let enough = tokio_util::sync::CancellationToken::new();
+    for mut gateway in gateways {
+        let client = Client::dev(&server.base, tenant);
+        let enough = enough.clone();
+        working.spawn(async move {
+            gateway.work(&client, &enough).await?;
+            anyhow::Ok(gateway)
+        });
+    }
+    (working, enough)
+}
+
+async fn all((mut working, _): Working) -> Result<Vec<Gateway>> {
+    let mut gateways = Vec::new();
+    while let Some(gateway) = working.join_next().await {
+        gateways.push(gateway??);
+    }
+    Ok(gateways)
+}
+
+async fn settle_and_audit(
+    database: &Database,
+    server: &Server,
+    tenant: Uuid,
+    mut gateways: Vec<Gateway>,
+) -> Result<()> {
+    let client = Client::dev(&server.base, tenant);
+    settled(database).await?;
+    for gateway in &mut gateways {
+        gateway.settle(&client).await?;
+    }
+    settled(database).await?;
+    let found = audit::audit(database, &gateways).await?;
+    verify(database)?;
+    eprintln!("{:?}: {found:?}", database.engine);
+    ensure!(
+        found.studies > 100 && found.contributions > 100 && found.completed > 10,
+        "too little load to prove anything: {found:?}"
+    );
+    Ok(())
+}
+
+/// A dead leader's lease would keep the policies off for longer than a cycle lasts: it is taken away, so that they too are
+/// killed at their work.
+async fn start_again(database: &Database) -> Result<Server> {
+    let mut read = ByHand::on(database, Part::Read).await?;
+    read.run("DELETE FROM leases").await?;
+    Server::start(database, &[]).await
+}
+
+/// Waits until all that follows from what is in the log is done.
+async fn settled(database: &Database) -> Result<()> {
+    let beside = Beside::open(database).await?;
+    let log = &beside.log;
+    let lag = async || {
+        let (checkpoint, head) = (log.checkpoint(POLICIES).await?, log.head().await?);
+        anyhow::Ok(head.position.abs_diff(checkpoint.position))
+    };
+    let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
+    poll::until("the policies' lag", PATIENCE, lag, done).await??;
+    beside.close().await;
+    Ok(())
+}
+
+/// Waits until the policies are further than they were when the leader was stopped, and some.
+async fn taken_over(database: &Database) -> Result<()> {
+    let beside = Beside::open(database).await?;
+    let log = &beside.log;
+    let stood = log.head().await?.position;
+    let position = async || anyhow::Ok(log.checkpoint(POLICIES).await?.position);
+    let beyond = |it: &Result<u64>| it.as_ref().is_ok_and(|it| *it > stood);
+    poll::until("the other node's policies", PATIENCE, position, beyond).await??;
+    beside.close().await;
+    Ok(())
+}
+
+fn random_moment() -> Duration {
+    let (_, random) = fresh().as_u64_pair();
+    Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
+}
