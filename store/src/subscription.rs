@@ -23,8 +23,9 @@ use crate::tail::Tail;
 /// Events looked at in one go, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 1000;
-/// How often the log is looked at where nothing tells of new events.
-const POLL: Duration = Duration::from_millis(100);
+/// How often the log is looked at where nothing tells of new events: the projector on the same node looks more often, and
+/// tells.
+const POLL: Duration = Duration::from_millis(250);
 /// Where nothing happens that is of interest, the checkpoint moves this often.
 const QUIET_MOVE: Duration = Duration::from_millis(500);
 

@@ -1,11 +1,11 @@
 //! Studies and orders find one another by the accession number, whichever came first.
 
 use async_trait::async_trait;
-use roentgen_domain::Versioned;
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId};
-use roentgen_domain::order::{self, Order};
+use roentgen_domain::order::Order;
 use roentgen_domain::study::{self, Command, Linking, Study};
+use roentgen_domain::{Aggregate as _, Versioned};
 use roentgen_store::codec::Unreadable;
 use roentgen_store::memory::MemoryKey;
 
@@ -58,7 +58,8 @@ impl Policy for Links {
         };
         let order_id = told.order();
         let key = cause.memory(WAITING, order_id);
-        let mut waiting: Vec<StudyId> = recall.get(&key).unwrap_or_default();
+        let before: Vec<StudyId> = recall.get(&key).unwrap_or_default();
+        let mut waiting = before.clone();
         let linked = match told {
             Told::Waits(study, _) => {
                 if !waiting.contains(&study) && waiting.len() < MOST_WAITING {
@@ -73,6 +74,7 @@ impl Policy for Links {
             Told::Ordered(_) => std::mem::take(&mut waiting),
         };
         match waiting.is_empty() {
+            true if before.is_empty() => {}
             true => recall.forget(&key),
             false => recall.keep(&key, &waiting),
         }
@@ -92,9 +94,10 @@ impl Told {
     }
 }
 
+/// Of orders there are many, and all that matters is which: their own words are not read.
 fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
-    if let Some(order::Event::Created(it)) = cause.fact::<Order>()? {
-        return Ok(Some(Told::Ordered(it.order_id)));
+    if *cause.event.stream_type == *Order::STREAM_TYPE {
+        return Ok(Some(Told::Ordered(cause.event.stream_id.into())));
     }
     let waits = |study, accession: Option<&AccessionNumber>| {
         let order = OrderId::of(cause.event.tenant_id, accession?);

@@ -39,12 +39,12 @@ impl Policy for Ordered {
     }
 
     fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
-        let order = match (cause.fact::<Study>(), cause.fact::<Order>()) {
-            (Ok(Some(study::Event::Linked(it))), _) => it.imaging_order_id,
-            (_, Ok(Some(order::Event::Cancelled(it)))) => it.order_id,
-            (Ok(_) | Err(_), _) => return Vec::new(),
-        };
-        vec![cause.memory(STUDIES, order)]
+        match cause.fact::<Study>() {
+            Ok(Some(study::Event::Linked(it))) => vec![cause.memory(STUDIES, it.imaging_order_id)],
+            Ok(Some(_)) | Err(_) => Vec::new(),
+            // An order's: it is called off, or done.
+            Ok(None) => vec![cause.memory(STUDIES, cause.event.stream_id)],
+        }
     }
 
     fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
@@ -57,7 +57,7 @@ impl Policy for Ordered {
         Ok(match cause.fact::<Order>()? {
             Some(order::Event::Cancelled(it)) => cancelled(cause, it.order_id, recall),
             Some(order::Event::Completed(it)) => {
-                recall.forget(&cause.memory(STUDIES, it.order_id));
+                studies_of(cause, it.order_id, recall);
                 Vec::new()
             }
             Some(
@@ -97,13 +97,20 @@ fn linked(
 }
 
 fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<Effect> {
+    let studies = studies_of(cause, order_id, recall).into_iter();
+    studies
+        .map(|it| attend(it, Attention::OrderCancelled))
+        .collect()
+}
+
+/// The studies of an order that is final now: they need not be remembered any more.
+fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<StudyId> {
     let key = cause.memory(STUDIES, order_id);
     let studies: Vec<StudyId> = recall.get(&key).unwrap_or_default();
-    recall.forget(&key);
-    let attend_all = studies
-        .into_iter()
-        .map(|it| attend(it, Attention::OrderCancelled));
-    attend_all.collect()
+    if !studies.is_empty() {
+        recall.forget(&key);
+    }
+    studies
 }
 
 fn attend(study_id: StudyId, attention: Attention) -> Effect {
