@@ -1,9 +1,10 @@
 //! Images that come after a study was read: it is read again.
 
 use async_trait::async_trait;
+use roentgen_domain::Aggregate as _;
 use roentgen_domain::ids::{StudyId, WorklistItemId};
 use roentgen_domain::report::{self, Report};
-use roentgen_domain::study::{self, Study};
+use roentgen_domain::study::Study;
 use roentgen_domain::worklist_item::{self, Attention, Command, Status, WorklistItem};
 use roentgen_store::codec::Unreadable;
 use roentgen_store::memory::MemoryKey;
@@ -42,11 +43,9 @@ impl Policy for LateImages {
     }
 
     fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
-        match cause.event.event_type.as_ref() {
-            "ImagingStudy.SeriesAdded" | "ImagingStudy.InstancesAdded" => {
-                vec![cause.memory(READ, cause.event.stream_id)]
-            }
-            _ => Vec::new(),
+        match *cause.event.stream_type == *Study::STREAM_TYPE {
+            true => vec![cause.memory(READ, cause.event.stream_id)],
+            false => Vec::new(),
         }
     }
 
@@ -79,9 +78,10 @@ fn attend(study_id: StudyId) -> Effect {
     Effect::new("attend", item, study_id, attend)
 }
 
+/// Events of images are long, and all that matters is whose they are: their own words are not read.
 fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
-    if let Some(event) = cause.fact::<Study>()? {
-        return Ok(of_study(&event));
+    if *cause.event.stream_type == *Study::STREAM_TYPE {
+        return Ok(Some(Told::Images(cause.event.stream_id.into())));
     }
     if let Some(event) = cause.fact::<Report>()? {
         return Ok(of_report(&event));
@@ -89,17 +89,6 @@ fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
     Ok(cause
         .fact::<WorklistItem>()?
         .and_then(|event| of_item(&event)))
-}
-
-fn of_study(event: &study::Event) -> Option<Told> {
-    match event {
-        study::Event::SeriesAdded(it) => Some(Told::Images(it.study_id)),
-        study::Event::InstancesAdded(it) => Some(Told::Images(it.study_id)),
-        study::Event::Available(_)
-        | study::Event::Updated(_)
-        | study::Event::Linked(_)
-        | study::Event::Archived(_) => None,
-    }
 }
 
 /// What is signed was read, also where its item is completed a moment later.
