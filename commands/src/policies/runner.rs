@@ -183,8 +183,12 @@ impl Runner {
 
     fn note(&self, log: &Subscription) {
         self.progress.position.send_replace(log.position());
+        self.note_lag(log.position());
+    }
+
+    fn note_lag(&self, position: u64) {
         let head = *self.executor.store().tail.head().borrow();
-        let lag = head.saturating_sub(log.position());
+        let lag = head.saturating_sub(position);
         metrics::gauge!("roentgen_policy_lag_events").set(lag as f64);
     }
 
@@ -312,6 +316,7 @@ impl Runner {
             if self.stop.is_cancelled() || !leadership.held() {
                 return Ended::GaveUp;
             }
+            self.note_lag(position.saturating_sub(1));
             self.pause(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
