@@ -23,6 +23,8 @@ const GATEWAYS: u32 = 8;
 /// The process is killed this long after it serves.
 const FIRST_MOMENT_MS: u64 = 150;
 const LAST_MOMENT_MS: u64 = 700;
+/// While a lease is waited for, there need not be thousands.
+const BETWEEN_STUDIES: Duration = Duration::from_millis(50);
 /// How long all that follows may take, a dead leader's lease included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,7 +39,7 @@ async fn heavy_kill_while_studies_arrive(engine: Engine) -> Result<()> {
             Some(server) => server,
             None => start_again(&database).await?,
         };
-        let working = work(&server, tenant, gateways);
+        let working = work(&server, tenant, Duration::ZERO, gateways);
         // Not a wait for anything: the random moment is what is tested.
         tokio::time::sleep(random_moment()).await;
         server.kill()?;
@@ -61,7 +63,7 @@ async fn heavy_stop_of_the_leader_while_studies_arrive() -> Result<()> {
     let mut stopped = &leads;
     let mut goes_on = &other;
     for _ in 0..3 {
-        let working = work(goes_on, tenant, gateways);
+        let working = work(goes_on, tenant, BETWEEN_STUDIES, gateways);
         tokio::time::sleep(random_moment()).await;
         stopped.signal("STOP")?;
         taken_over(&database).await?;
@@ -91,14 +93,14 @@ type Working = (
     tokio_util::sync::CancellationToken,
 );
 
-fn work(server: &Server, tenant: Uuid, gateways: Vec<Gateway>) -> Working {
+fn work(server: &Server, tenant: Uuid, pause: Duration, gateways: Vec<Gateway>) -> Working {
     let mut working = JoinSet::new();
     let enough = tokio_util::sync::CancellationToken::new();
     for mut gateway in gateways {
         let client = Client::dev(&server.base, tenant);
         let enough = enough.clone();
         working.spawn(async move {
-            gateway.work(&client, &enough).await?;
+            gateway.work(&client, pause, &enough).await?;
             anyhow::Ok(gateway)
         });
     }

@@ -1,5 +1,7 @@
 //! Gateways: each tells of studies, orders some of them before or after, and answers for the AI models.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use roentgen_domain::ai_model::TaskType;
 use roentgen_domain::ai_task::task_id;
@@ -69,9 +71,15 @@ impl Gateway {
         }
     }
 
-    /// Works until the server is gone, or it is enough.
-    pub(super) async fn work(&mut self, client: &Client, enough: &CancellationToken) -> Result<()> {
+    /// Works until the server is gone, or it is enough, with a pause after each study.
+    pub(super) async fn work(
+        &mut self,
+        client: &Client,
+        pause: Duration,
+        enough: &CancellationToken,
+    ) -> Result<()> {
         while !enough.is_cancelled() {
+            tokio::time::sleep(pause).await;
             let told = self.new_study();
             self.studies.push(told);
             for told in self.studies.iter_mut().rev().take(5) {
@@ -92,7 +100,7 @@ impl Gateway {
                 if told.open_tasks.is_empty() {
                     break;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
                 ensure!(told.go_on(client).await?, "the server is gone");
             }
             ensure!(told.is_done(), "not answered: {told:?}");
