@@ -42,6 +42,8 @@ pub struct Subscription {
     seen: Checkpoint,
     /// When the checkpoint was last moved.
     moved_at: Instant,
+    /// When the database was last looked at.
+    looked_at: Option<Instant>,
 }
 
 /// What a reader made of the events since the checkpoint.
@@ -81,6 +83,7 @@ impl Subscription {
             saved,
             seen: saved,
             moved_at: Instant::now(),
+            looked_at: None,
         }))
     }
 
@@ -98,13 +101,22 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let after = self.seen.position;
         let Some(mut events) = self.tail.after(after, BATCH_LIVE) else {
-            return self.next_from_database(after).await;
+            return match self.may_be_at_the_end(after) {
+                true => Ok(Vec::new()),
+                false => self.next_from_database(after).await,
+            };
         };
         if let Some(last) = events.last() {
             self.seen = place(last);
         }
         events.retain(|it| self.types.contains(&*it.event_type));
         Ok(events)
+    }
+
+    /// Nobody has told of more, and the database was asked a moment ago.
+    fn may_be_at_the_end(&self, after: u64) -> bool {
+        let looked = self.looked_at.is_some_and(|it| it.elapsed() < POLL);
+        looked && *self.tail.head().borrow() <= after
     }
 
     async fn next_from_database(
@@ -115,6 +127,7 @@ impl Subscription {
             event_types: self.types.iter().map(|it| (*it).to_owned()).collect(),
             ..LogFilter::default()
         };
+        self.looked_at = Some(Instant::now());
         let page = self.engine.page(after, BATCH_CATCH_UP, &filter).await?;
         if page.scanned_to <= after {
             return Ok(Vec::new());
