@@ -1,15 +1,20 @@
 //! The runner: in order, once, past what cannot be mended, and past what cannot be read.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
-use roentgen_commands::policies::{self, POLICIES, Settings};
-use roentgen_domain::ids::WorklistItemId;
+use roentgen_commands::policies::{self, Cause, Effect, POLICIES, Policy, Recall, Settings};
+use roentgen_commands::{CommandError, UseCase, Work};
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{OrderId, StreamId, TenantId, WorklistItemId};
+use roentgen_domain::order::{Command, Order, Status as OrderStatus, Update};
 use roentgen_domain::worklist_item::Status;
+use roentgen_store::codec::Unreadable;
 use roentgen_store::log::{Append, Check, NewEvent};
 use roentgen_store::memory::MemoryBatch;
 use roentgen_store::model::Checkpoint;
-use roentgen_tests::Engine;
+use roentgen_tests::{Database, Engine};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -22,9 +27,10 @@ on_both_engines!(
     what_cannot_be_read_is_recorded_and_passed,
     what_is_refused_is_recorded_and_passed,
     two_nodes_that_both_believe_to_lead_double_nothing,
+    what_passes_by_itself_is_tried_until_it_is_done,
 );
 
-fn every_policy() -> Vec<Arc<dyn policies::Policy>> {
+fn every_policy() -> Vec<Arc<dyn Policy>> {
     policies::all(Settings {
         claim_timeout: AN_HOUR,
     })
@@ -130,5 +136,65 @@ async fn two_nodes_that_both_believe_to_lead_double_nothing(engine: Engine) -> R
     }
     assert_eq!(node.refused().await?, Vec::<String>::new());
     other.stop().await?;
+    node.stop().await
+}
+
+/// Schedules orders, and fails the first times as if the database were busy.
+#[derive(Debug, Default)]
+struct Schedules(Arc<AtomicU32>);
+
+const FAILURES: u32 = 3;
+
+#[async_trait::async_trait]
+impl Policy for Schedules {
+    fn name(&self) -> &'static str {
+        "schedules"
+    }
+
+    fn listens_to(&self) -> &'static [&'static str] {
+        &["ImagingOrder.Created"]
+    }
+
+    fn react(&self, cause: &Cause<'_>, _recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
+        let order = OrderId::from(cause.event.stream_id);
+        let schedule = Schedule(order, Arc::clone(&self.0));
+        Ok(vec![Effect::new("schedule", order, order, schedule)])
+    }
+}
+
+#[derive(Debug)]
+struct Schedule(OrderId, Arc<AtomicU32>);
+
+impl UseCase for Schedule {
+    type Aggregate = Order;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.0.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+        if self.1.fetch_add(1, Ordering::Relaxed) < FAILURES {
+            return Err(CommandError::Contention);
+        }
+        let schedule = Update {
+            status: Some(OrderStatus::Scheduled),
+            ..Update::default()
+        };
+        work.decide::<Order>(self.0, Command::Update(Box::new(schedule)))
+            .await
+    }
+}
+
+async fn what_passes_by_itself_is_tried_until_it_is_done(engine: Engine) -> Result<()> {
+    let database = Arc::new(Database::new(engine).await?);
+    let node = Node::over(database, fresh().into()).await?;
+    let tries = Arc::new(AtomicU32::new(0));
+    node.run(vec![Arc::new(Schedules(Arc::clone(&tries)))]);
+    let order = node.ordered(&Images::accessioned(), json!({})).await?;
+    node.settled().await?;
+    let status = node.state::<Order>(order).await?.progress.status();
+    assert_eq!(status, OrderStatus::Scheduled);
+    assert_eq!(tries.load(Ordering::Relaxed), FAILURES + 1);
+    assert_eq!(node.refused().await?, Vec::<String>::new());
     node.stop().await
 }
