@@ -41,6 +41,14 @@ pub enum Capability {
     CancelOrders,
     /// Schedule, start and complete orders.
     PerformOrders,
+    /// Read studies, series and instances.
+    ReadStudies,
+    /// Read the PHI of studies.
+    ReadStudyPhi,
+    /// Sync and change studies, series and instances.
+    SyncStudies,
+    /// Launch the viewer.
+    LaunchViewer,
     /// Write the catalog.
     WriteCatalog,
     /// Read the AI models of the catalog.
@@ -66,6 +74,10 @@ impl Capability {
         Self::CreateOrders,
         Self::CancelOrders,
         Self::PerformOrders,
+        Self::ReadStudies,
+        Self::ReadStudyPhi,
+        Self::SyncStudies,
+        Self::LaunchViewer,
         Self::WriteCatalog,
         Self::ReadAiModels,
         Self::ReadAiResults,
@@ -82,7 +94,17 @@ impl Capability {
             Admin, AiWorker, Auditor, Clinician, Integration, Operator, Radiologist, Technologist,
         };
         match self {
-            Self::ReadOrders => &[
+            Self::ReadStudies => &[
+                Clinician,
+                Technologist,
+                Radiologist,
+                AiWorker,
+                Integration,
+                Auditor,
+                Admin,
+            ],
+            Self::LaunchViewer => &[Clinician, Technologist, Radiologist, Admin],
+            Self::ReadOrders | Self::ReadStudyPhi => &[
                 Clinician,
                 Technologist,
                 Radiologist,
@@ -93,7 +115,7 @@ impl Capability {
             Self::CreateOrders | Self::CancelOrders => {
                 &[Clinician, Radiologist, Integration, Admin]
             }
-            Self::PerformOrders => &[Technologist, Integration, Admin],
+            Self::PerformOrders | Self::SyncStudies => &[Technologist, Integration, Admin],
             Self::WriteCatalog => &[Admin],
             Self::ReadAiModels => &[
                 Clinician,

@@ -1,6 +1,7 @@
 //! What every handler works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use roentgen_commands::Executor;
@@ -15,6 +16,7 @@ use roentgen_store::projector::{GROUP, Progress, Projector};
 use tokio_util::sync::CancellationToken;
 
 use crate::identity::Identity;
+use crate::viewer::ViewerTokens;
 
 /// The program's parts, shared by all requests. A clone is one reference more.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Parts {
     pub policies: policies::Progress,
     /// Who calls.
     pub identity: Identity,
+    /// Who may look at which study's images.
+    pub(crate) viewer_tokens: ViewerTokens,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// What `/metrics` shows.
@@ -78,8 +82,10 @@ impl App {
         identity: Identity,
         metrics: (Metrics, bool),
         settings: Settings,
+        viewer_token_ttl: Duration,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
+        let viewer_tokens = ViewerTokens::new(&master, viewer_token_ttl);
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
         let leadership = Leadership::seek(Arc::clone(&engine), GROUP, tasks);
         let (projections, tail) = (roentgen_projections::all(), Arc::clone(&store.tail));
@@ -94,6 +100,7 @@ impl App {
             store,
             progress,
             identity,
+            viewer_tokens,
             metrics: metrics.0,
             metrics_open: metrics.1,
             stop: CancellationToken::new(),

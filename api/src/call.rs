@@ -10,8 +10,9 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use roentgen_commands::{Idempotency, Outcome, UseCase};
-use roentgen_domain::Aggregate;
 use roentgen_domain::ids::{CorrelationId, TenantId};
+use roentgen_domain::{Aggregate, Versioned};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -160,6 +161,31 @@ impl Call {
         Ok(respond(&outcome, answer))
     }
 
+    /// Carries out a use case that adds a part to its aggregate, and answers with that part: 201.
+    pub(crate) async fn run_for_part<U: UseCase, P: Serialize>(
+        &self,
+        app: &App,
+        use_case: &U,
+        part: Part<P>,
+    ) -> Result<Response, Problem> {
+        let outcome = self.execute(app, use_case).await?;
+        let (id, resource) = (part.id.into(), &outcome.resource);
+        let document = Versioned {
+            id,
+            tenant_id: resource.tenant_id,
+            state: part.state,
+            created_at: resource.updated_at,
+            updated_at: resource.updated_at,
+            version: resource.version,
+        };
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        let mut response = json(StatusCode::CREATED, body);
+        let headers = response.headers_mut();
+        put(headers, LOG_POSITION, &outcome.position.to_string());
+        put(headers, header::LOCATION.as_str(), &part.place);
+        Ok(response)
+    }
+
     /// Carries out a use case.
     pub(crate) async fn execute<U: UseCase>(
         &self,
@@ -232,6 +258,16 @@ impl Answer {
     }
 }
 
+/// A part of an aggregate that has an id of its own.
+#[derive(Debug)]
+pub(crate) struct Part<P> {
+    pub(crate) id: Uuid,
+    /// Where it is listed.
+    pub(crate) place: String,
+    /// What it shows.
+    pub(crate) state: P,
+}
+
 fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
     let resource = &outcome.resource;
     let collection = answer.collection(outcome.created);
@@ -291,7 +327,7 @@ pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
 }
 
 /// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
-fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
+pub(crate) fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
     let value = headers
         .get("x-correlation-id")
         .and_then(|it| it.to_str().ok());

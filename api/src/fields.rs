@@ -99,6 +99,18 @@ impl Fields {
         });
     }
 
+    /// What was wrong within a member; its pointer is asked for where something was.
+    pub(crate) fn within(&mut self, pointer: impl FnOnce() -> String, inner: Self) {
+        if inner.0.is_empty() {
+            return;
+        }
+        let outer = pointer();
+        self.0.extend(inner.0.into_iter().map(|it| FieldError {
+            pointer: format!("{outer}{}", it.pointer),
+            ..it
+        }));
+    }
+
     /// The whole, where nothing was wrong.
     pub(crate) fn finish<T>(self, whole: Option<T>) -> Result<T, Problem> {
         match whole {

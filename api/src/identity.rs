@@ -207,7 +207,8 @@ fn counted(mut roles: Vec<Role>, tenant: Option<TenantId>) -> Vec<Role> {
     roles
 }
 
-fn bearer(value: &str) -> Option<&str> {
+/// The token of an `Authorization: Bearer` header.
+pub(crate) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

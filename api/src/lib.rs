@@ -6,6 +6,7 @@ mod ai_models;
 mod ai_outputs;
 mod ai_tasks;
 pub mod app;
+mod auth_config;
 mod call;
 pub mod cli;
 pub mod config;
@@ -14,10 +15,12 @@ mod feed;
 mod fields;
 mod health;
 pub mod identity;
+mod instances;
 mod modalities;
 pub mod openapi;
 mod orders;
 mod outermost;
+mod pacs_endpoints;
 mod page;
 mod params;
 pub mod problem;
@@ -25,8 +28,11 @@ mod procedures;
 mod read;
 mod render;
 pub mod routes;
+mod series;
 mod serve;
+mod studies;
 mod telemetry;
+mod viewer;
 
 /// A quarter of a request's time went into glibc's allocator (`perf record`, POST order at 64 connections).
 #[global_allocator]

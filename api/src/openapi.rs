@@ -108,6 +108,67 @@ documents! {
         patient: Option<Map<String, Value>>,
         metadata: Option<Map<String, Value>>,
     }
+    /// A PACS endpoint. What `auth_config` takes is never shown.
+    PacsEndpointDocument as PACSEndpoint {
+        code: String,
+        name: String,
+        description: Option<String>,
+        ae_title: Option<String>,
+        host: Option<String>,
+        port: Option<u16>,
+        protocol: String,
+        base_url: Option<String>,
+        /// `{"kind": ...}`.
+        auth_config: Option<Map<String, Value>>,
+        viewer_launch_url: Option<String>,
+        completes_order: bool,
+        is_active: bool,
+    }
+    /// A study (FHIR ImagingStudy). PHI members are absent where `phi` is not `open`.
+    StudyDocument as ImagingStudy {
+        patient_id: Uuid,
+        pacs_endpoint_id: Uuid,
+        pacs_endpoint_code: String,
+        study_instance_uid: String,
+        accession_number: Option<String>,
+        modality_code: String,
+        body_part: Option<String>,
+        description: Option<String>,
+        started_at: Option<String>,
+        ended_at: Option<String>,
+        /// linked, unlinked or conflict.
+        link: String,
+        /// The order it answers, where it is linked.
+        imaging_order_id: Option<Uuid>,
+        /// The order it names, where that is another patient's.
+        conflicting_order_id: Option<Uuid>,
+        number_of_series: u32,
+        number_of_instances: u32,
+        viewer_url: Option<String>,
+        /// available or archived.
+        status: String,
+        /// open, sealed or erased.
+        phi: String,
+        patient: Option<Map<String, Value>>,
+    }
+    /// A series of a study. `version` is its study's when it was changed last.
+    SeriesDocument as ImagingSeries {
+        imaging_study_id: Uuid,
+        series_instance_uid: String,
+        series_number: Option<i32>,
+        body_part: Option<String>,
+        modality_code: Option<String>,
+        number_of_instances: Option<u32>,
+        description: Option<String>,
+    }
+    /// An instance of a series. `version` is its study's when it was added.
+    InstanceDocument as ImagingInstance {
+        imaging_series_id: Uuid,
+        imaging_study_id: Uuid,
+        sop_instance_uid: String,
+        sop_class_uid: Option<String>,
+        instance_number: Option<i32>,
+    }
 }
 
 documents! {
@@ -201,6 +262,10 @@ struct ProblemSchema {
     AiModelDocument,
     AiTaskDocument,
     AiOutputDocument,
+    PacsEndpointDocument,
+    StudyDocument,
+    SeriesDocument,
+    InstanceDocument,
     EventEnvelope,
     ProblemSchema,
     crate::modalities::NewModality,
@@ -217,6 +282,16 @@ struct ProblemSchema {
     crate::ai_tasks::NewAiTask,
     crate::ai_tasks::AiTaskStatus,
     crate::ai_outputs::NewAiOutput,
+    crate::pacs_endpoints::NewPacsEndpoint,
+    crate::pacs_endpoints::PacsEndpointChanges,
+    crate::auth_config::AuthConfigBody,
+    crate::studies::SyncBody,
+    crate::studies::SyncedSeriesBody,
+    crate::studies::SyncedInstanceBody,
+    crate::studies::StudyChanges,
+    crate::studies::SeriesBody,
+    crate::studies::InstanceBody,
+    crate::viewer::ViewerLaunch,
     crate::fields::PatientBody,
 )))]
 struct Schemas;
@@ -262,6 +337,8 @@ fn chapter(path: &str) -> &'static str {
         "Imaging AI"
     } else if path.starts_with("/imaging/") {
         "Imaging orders"
+    } else if path.starts_with("/pacs/") {
+        "PACS connector"
     } else if path.starts_with("/events") {
         "Log"
     } else {

@@ -18,13 +18,18 @@ pub(crate) struct Query {
 impl Query {
     /// Takes a query apart, and out of it the `tenant_id` that every endpoint knows.
     pub(crate) fn of(raw: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(raw.unwrap_or_default())
-            .map_err(|_| Problem::parameter("?", "the query is not form-encoded"))?;
-        let mut query = Self { pairs };
+        let mut query = Self::open(raw)?;
         let tenant = query.take("tenant_id")?;
         let tenant = tenant.map(|it| parse_uuid("tenant_id", &it)).transpose()?;
         caller.owns(tenant)?;
         Ok(query)
+    }
+
+    /// A query of somebody who is no caller.
+    pub(crate) fn open(raw: Option<&str>) -> Result<Self, Problem> {
+        let pairs = serde_urlencoded::from_str(raw.unwrap_or_default())
+            .map_err(|_| Problem::parameter("?", "the query is not form-encoded"))?;
+        Ok(Self { pairs })
     }
 
     /// A parameter, out of the query.

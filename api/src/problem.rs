@@ -72,12 +72,16 @@ codes! {
     NotFound = 404 "not_found" "There is no such thing";
     /// A thing in the body.
     ReferenceNotFound = 404 "reference_not_found" "Something referred to is not there";
+    /// The endpoint has no launch URL.
+    ViewerNotConfigured = 404 "viewer_not_configured" "There is no viewer for this study";
     /// No such method on this path.
     MethodNotAllowed = 405 "method_not_allowed" "The path does not have this method";
     /// The body did not arrive in time.
     RequestTimeout = 408 "request_timeout" "The request took too long to arrive";
     /// Unique by meaning, and taken.
     AlreadyExists = 409 "already_exists" "It exists already";
+    /// The UID is another patient's study.
+    OtherPatient = 409 "other_patient" "The study is another patient's";
     /// The state does not allow it.
     TransitionRefused = 409 "transition_refused" "The state does not allow it";
     /// The radiologist's open cases.

@@ -15,6 +15,7 @@ use roentgen_store::streams::{self, AsOf};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::access::Capability;
 use crate::app::App;
 use crate::call::{LOG_POSITION, etag, json, put};
 use crate::identity::Caller;
@@ -35,6 +36,7 @@ pub(crate) struct Read {
     path: String,
     raw_query: Option<String>,
     freshness: Freshness,
+    sees_phi: bool,
 }
 
 /// What the reader asks of the models.
@@ -70,6 +72,7 @@ impl FromRequestParts<App> for Read {
             path,
             raw_query,
             freshness,
+            sees_phi: true,
         })
     }
 }
@@ -113,6 +116,20 @@ impl FromRequestParts<App> for Id {
 }
 
 impl Read {
+    /// Who may read, but lacks this, sees PHI sealed.
+    pub(crate) fn with_phi_for(self, capability: Capability) -> Self {
+        let sees_phi = capability.granted_to(&self.caller.roles);
+        Self { sees_phi, ..self }
+    }
+
+    /// A row, as this reader may see it.
+    async fn shown(&self, app: &App, row: Row) -> Result<String, Problem> {
+        match self.sees_phi {
+            true => render::row(row, &app.store.keyring).await,
+            false => Ok(render::sealed_row(row)),
+        }
+    }
+
     /// The query, to be taken apart.
     pub(crate) fn query(&self) -> Result<Query, Problem> {
         Query::of(self.raw_query.as_deref(), &self.caller)
@@ -140,8 +157,7 @@ impl Read {
 
     /// A page of a list.
     pub(crate) async fn list(&self, app: &App, query: ListQuery<'_>) -> Result<Response, Problem> {
-        self.list_as(app, query, |it| render::row(it, &app.store.keyring))
-            .await
+        self.list_as(app, query, |it| self.shown(app, it)).await
     }
 
     /// A page of a list whose rows are rendered in a way of their own.
@@ -206,7 +222,7 @@ impl Read {
     ) -> Result<Response, Problem> {
         let row = self.own_row(app, model, id.as_uuid()).await?;
         let version = row.version;
-        let body = render::row(row, &app.store.keyring).await?;
+        let body = self.shown(app, row).await?;
         Ok(answer(body, version, shown))
     }
 
@@ -244,11 +260,11 @@ impl Read {
         let loaded = streams::load::<A>(engine, keyring, id, as_of).await?;
         let own = loaded.filter(|it| it.tenant_id == self.tenant);
         let resource = own.ok_or_else(Problem::not_found)?;
-        Ok(answer(
-            render::resource(&resource),
-            resource.version,
-            position,
-        ))
+        let body = match self.sees_phi {
+            true => render::resource(&resource),
+            false => render::sealed_resource(&resource),
+        };
+        Ok(answer(body, resource.version, position))
     }
 }
 

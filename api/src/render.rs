@@ -19,6 +19,25 @@ pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     with_phi(&open, phi.as_ref().map(roentgen_domain::phi::Phi::expose))
 }
 
+/// The same for who may not see its PHI.
+pub(crate) fn sealed_resource<A: Aggregate>(resource: &Versioned<A>) -> String {
+    let open = serde_json::to_string(resource).unwrap_or_default();
+    match resource.state.patient_id() {
+        Some(_) => splice(&open, SEALED),
+        None => open,
+    }
+}
+
+/// A row for who may not see its PHI.
+pub(crate) fn sealed_row(row: Row) -> String {
+    match row.patient_id {
+        Some(_) => splice(&row.document, SEALED),
+        None => row.document,
+    }
+}
+
+const SEALED: &str = "\"phi\":\"sealed\"";
+
 /// A row of a read model.
 pub(crate) async fn row(row: Row, keyring: &Keyring) -> Result<String, Problem> {
     let Some(patient) = row.patient_id else {

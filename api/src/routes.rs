@@ -13,8 +13,8 @@ use crate::access::{Access, Capability};
 use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::{
-    ai_models, ai_outputs, ai_tasks, feed, health, modalities, openapi, orders, outermost,
-    procedures,
+    ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
+    outermost, pacs_endpoints, procedures, series, studies, viewer,
 };
 
 /// Where the same routes stand again.
@@ -93,19 +93,15 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 
 /// All of them.
 pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
-    use Capability::{
-        CancelOrders, CreateOrders, Operate, PerformOrders, ReadAiModels, ReadAiResults, ReadFeed,
-        ReadOrders, RequestAiTasks, WriteAiResults, WriteCatalog,
-    };
+    let services = [imaging(), pacs(), imaging_ai(), platform(metrics_open)];
+    services.into_iter().flatten().collect()
+}
+
+/// `/imaging`.
+fn imaging() -> Vec<Endpoint> {
+    use Capability::{CancelOrders, CreateOrders, PerformOrders, ReadOrders, WriteCatalog};
     let read = Access::Any(&[ReadOrders]);
     let catalog = Access::Any(&[WriteCatalog]);
-    let models = Access::Any(&[ReadAiModels]);
-    let ai_results = Access::Any(&[ReadAiResults]);
-    let metrics = if metrics_open {
-        Access::Open
-    } else {
-        Access::Any(&[Operate])
-    };
     vec![
         Endpoint::new(modalities::__path_create, catalog, modalities::create),
         Endpoint::new(modalities::__path_list, read, modalities::list),
@@ -127,6 +123,60 @@ pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
             Access::Any(&[CancelOrders, PerformOrders]),
             orders::update,
         ),
+    ]
+}
+
+/// `/pacs`.
+fn pacs() -> Vec<Endpoint> {
+    use Capability::{LaunchViewer, ReadOrders, ReadStudies, SyncStudies, WriteCatalog};
+    let catalog = Access::Any(&[WriteCatalog]);
+    let (read, read_catalog) = (Access::Any(&[ReadStudies]), Access::Any(&[ReadOrders]));
+    let sync = Access::Any(&[SyncStudies]);
+    vec![
+        Endpoint::new(
+            pacs_endpoints::__path_create,
+            catalog,
+            pacs_endpoints::create,
+        ),
+        Endpoint::new(
+            pacs_endpoints::__path_list,
+            read_catalog,
+            pacs_endpoints::list,
+        ),
+        Endpoint::new(
+            pacs_endpoints::__path_one,
+            read_catalog,
+            pacs_endpoints::one,
+        ),
+        Endpoint::new(
+            pacs_endpoints::__path_update,
+            catalog,
+            pacs_endpoints::update,
+        ),
+        Endpoint::new(studies::__path_sync, sync, studies::sync),
+        Endpoint::new(studies::__path_list, read, studies::list),
+        Endpoint::new(studies::__path_one, read, studies::one),
+        Endpoint::new(studies::__path_update, sync, studies::update),
+        Endpoint::new(series::__path_create, sync, series::create),
+        Endpoint::new(series::__path_list, read, series::list),
+        Endpoint::new(instances::__path_create, sync, instances::create),
+        Endpoint::new(instances::__path_list, read, instances::list),
+        Endpoint::new(
+            viewer::__path_launch,
+            Access::Any(&[LaunchViewer]),
+            viewer::launch,
+        ),
+        Endpoint::new(viewer::__path_verify, Access::Open, viewer::verify),
+    ]
+}
+
+/// `/imaging-ai`.
+fn imaging_ai() -> Vec<Endpoint> {
+    use Capability::{ReadAiModels, ReadAiResults, RequestAiTasks, WriteAiResults, WriteCatalog};
+    let catalog = Access::Any(&[WriteCatalog]);
+    let models = Access::Any(&[ReadAiModels]);
+    let ai_results = Access::Any(&[ReadAiResults]);
+    vec![
         Endpoint::new(ai_models::__path_create, catalog, ai_models::create),
         Endpoint::new(ai_models::__path_list, models, ai_models::list),
         Endpoint::new(ai_models::__path_one, models, ai_models::one),
@@ -150,6 +200,18 @@ pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
         ),
         Endpoint::new(ai_outputs::__path_list, ai_results, ai_outputs::list),
         Endpoint::new(ai_outputs::__path_one, ai_results, ai_outputs::one),
+    ]
+}
+
+/// The log, and what runs the program.
+fn platform(metrics_open: bool) -> Vec<Endpoint> {
+    use Capability::{Operate, ReadFeed};
+    let metrics = if metrics_open {
+        Access::Open
+    } else {
+        Access::Any(&[Operate])
+    };
+    vec![
         Endpoint::new(feed::__path_events, Access::Any(&[ReadFeed]), feed::events),
         Endpoint::new(health::__path_live, Access::Open, health::live),
         Endpoint::new(health::__path_ready, Access::Open, health::ready),

@@ -2,7 +2,7 @@
 
 use roentgen_domain::{
     ai_model, ai_task, caseload, modality, order, pacs_endpoint, procedure, reading_profile,
-    report, study, worklist_item,
+    report, study, study_access, worklist_item,
 };
 use roentgen_store::StoreError;
 
@@ -47,6 +47,15 @@ pub enum Refusal {
     /// An order's.
     #[error(transparent)]
     Order(#[from] order::Error),
+    /// A PACS endpoint's.
+    #[error(transparent)]
+    PacsEndpoint(#[from] pacs_endpoint::Error),
+    /// A study's.
+    #[error(transparent)]
+    Study(#[from] study::Error),
+    /// That of looking at a study.
+    #[error(transparent)]
+    StudyAccess(#[from] study_access::Error),
     /// A reading profile's.
     #[error(transparent)]
     ReadingProfile(#[from] reading_profile::Error),
@@ -59,12 +68,6 @@ pub enum Refusal {
     /// A report's.
     #[error(transparent)]
     Report(#[from] report::Error),
-    /// A study's.
-    #[error(transparent)]
-    Study(#[from] study::Error),
-    /// A PACS endpoint's.
-    #[error(transparent)]
-    PacsEndpoint(#[from] pacs_endpoint::Error),
     /// An AI model's.
     #[error(transparent)]
     AiModel(#[from] ai_model::Error),
@@ -86,6 +89,12 @@ pub enum Reference {
     AiModel,
     /// `imaging_ai_task_id`.
     AiTask,
+    /// `imaging_order_id`.
+    Order,
+    /// `pacs_endpoint_code`.
+    PacsEndpoint,
+    /// `imaging_series_id`.
+    Series,
 }
 
 impl Reference {
@@ -97,6 +106,9 @@ impl Reference {
             Self::Study => "imaging study",
             Self::AiModel => "AI model",
             Self::AiTask => "AI task",
+            Self::Order => "order",
+            Self::PacsEndpoint => "PACS endpoint",
+            Self::Series => "series",
         }
     }
 
@@ -108,6 +120,9 @@ impl Reference {
             Self::Study => "/imaging_study_id",
             Self::AiModel => "/ai_model_id",
             Self::AiTask => "/imaging_ai_task_id",
+            Self::Order => "/imaging_order_id",
+            Self::PacsEndpoint => "/pacs_endpoint_code",
+            Self::Series => "/imaging_series_id",
         }
     }
 }

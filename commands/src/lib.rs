@@ -10,10 +10,12 @@ pub mod executor;
 mod locks;
 pub mod modality;
 pub mod order;
+pub mod pacs_endpoint;
 pub mod policies;
 pub mod procedure;
 pub mod reading_profile;
 mod states;
+pub mod study;
 pub mod work;
 pub mod worklist;
 

@@ -7,16 +7,22 @@ pub mod ai_models;
 pub mod ai_outputs;
 pub mod ai_tasks;
 pub mod documents;
+pub mod instances;
 pub mod modalities;
 pub mod orders;
+pub mod pacs_endpoints;
+pub mod parts;
 pub mod procedures;
+pub mod series;
 pub mod sort_key;
+pub mod studies;
 
 use std::sync::Arc;
 
 use roentgen_store::projector::Projection;
 
 use documents::Documents;
+use parts::PartDocuments;
 
 /// Every live read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {
@@ -27,5 +33,9 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(Documents::<ai_models::AiModels>::default()),
         Arc::new(Documents::<ai_tasks::AiTasks>::default()),
         Arc::new(ai_outputs::AiOutputs),
+        Arc::new(Documents::<pacs_endpoints::PacsEndpoints>::default()),
+        Arc::new(Documents::<studies::Studies>::default()),
+        Arc::new(PartDocuments::<series::AllSeries>::default()),
+        Arc::new(PartDocuments::<instances::Instances>::default()),
     ]
 }

@@ -11,6 +11,14 @@ pub fn newest_first(time: Timestamp, id: Uuid) -> Vec<u8> {
     [inverted(time.as_millis()).as_slice(), id.as_bytes()].concat()
 }
 
+/// By a number that may be absent, which is last; at one number, by id.
+pub fn by_number(number: Option<i32>, id: Uuid) -> Vec<u8> {
+    let (absent, number) = (number.is_none(), number.unwrap_or_default());
+    let ascending = number.cast_unsigned() ^ (1 << 31);
+    let number = ascending.to_be_bytes();
+    [&[u8::from(absent)], number.as_slice(), id.as_bytes()].concat()
+}
+
 /// The rows of the time and before are at or after this.
 pub fn not_later_than(time: Timestamp) -> Vec<u8> {
     inverted(time.as_millis()).to_vec()
@@ -48,6 +56,20 @@ mod tests {
         let keys = times.map(|it| newest_first(at(it), Uuid::nil()));
         assert!(keys.is_sorted(), "{keys:?}");
         assert!(keys.iter().all(|it| it.len() == LENGTH));
+    }
+
+    #[test]
+    fn numbers_ascend_and_what_has_none_comes_last() {
+        let numbers = [
+            Some(i32::MIN),
+            Some(-1),
+            Some(0),
+            Some(1),
+            Some(i32::MAX),
+            None,
+        ];
+        let keys = numbers.map(|it| by_number(it, Uuid::nil()));
+        assert!(keys.is_sorted(), "{keys:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The projector group: one reader, one checkpoint and one transaction a batch for all live read models.
 //!
-//! A projection is a pure function from one stream's events to that stream's row, or rows. The leader's projector takes events
-//! from this node's appender in memory and reads the database only for gaps; the other nodes follow its checkpoint. A
+//! A projection is a pure function from one stream's events to that stream's row, or rows. The leader's projector takes
+//! events from this node's appender in memory and reads the database only for gaps; the other nodes follow its checkpoint. A
 //! stream that cannot be folded is parked, and the others go on.
 
 mod batch;

@@ -21,6 +21,7 @@ mod health;
 mod identity;
 mod imaging;
 mod imaging_ai;
+mod pacs;
 
 mod policies;
 

@@ -11,7 +11,9 @@ use roentgen_domain::ids::StreamId;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
 use roentgen_projections::documents::{View, kept};
-use roentgen_projections::{ai_models, ai_tasks, modalities, orders, procedures};
+use roentgen_projections::{
+    ai_models, ai_tasks, instances, modalities, orders, pacs_endpoints, procedures, series, studies,
+};
 use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
 use roentgen_store::lifecycle::Tasks;
@@ -19,6 +21,10 @@ use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::model::Row;
 use roentgen_store::projector::GROUP;
 use roentgen_store::streams::{self, AsOf};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::story::with;
 use roentgen_tests::{ByHand, Database, Engine, Part, poll};
 
 /// How long a projector may take to catch up, the lease of a dead one included.
@@ -102,6 +108,9 @@ pub(crate) async fn compare_all(
     compare::<orders::Orders>(log, keyring, &events, &mut rows).await?;
     compare::<ai_models::AiModels>(log, keyring, &events, &mut rows).await?;
     compare::<ai_tasks::AiTasks>(log, keyring, &events, &mut rows).await?;
+    compare::<pacs_endpoints::PacsEndpoints>(log, keyring, &events, &mut rows).await?;
+    compare::<studies::Studies>(log, keyring, &events, &mut rows).await?;
+    compare_parts(log, &events, &mut rows).await?;
     Ok(rows)
 }
 
@@ -138,6 +147,77 @@ async fn compare<V: View>(
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())
+}
+
+/// The rows of series and instances are what their studies' events say of them, one event after the other.
+async fn compare_parts(
+    log: &Arc<dyn Log>,
+    events: &[StoredEvent],
+    rows: &mut BTreeMap<String, usize>,
+) -> Result<()> {
+    let (all_series, all_instances) = parts_of(events)?;
+    for (model, expected) in [
+        (&series::MODEL, all_series),
+        (&instances::MODEL, all_instances),
+    ] {
+        rows.insert(model.table(), expected.len());
+        let ids: Vec<Uuid> = expected.keys().copied().collect();
+        for ids in ids.chunks(500) {
+            for row in log.rows(model, ids).await? {
+                let shown: Value = serde_json::from_str(&row.document)?;
+                let expected = &expected[&row.id];
+                ensure!(shown == *expected, "{} {shown}: {expected}", model.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+type Documents = BTreeMap<Uuid, Value>;
+
+/// Series and instances by id, from the events' JSON alone.
+fn parts_of(events: &[StoredEvent]) -> Result<(Documents, Documents)> {
+    let (mut all_series, mut all_instances) = (Documents::new(), Documents::new());
+    for event in events {
+        let data: Value = serde_json::from_str(&event.payload)?;
+        let stamp = |mut part: Value, id: &Value| {
+            part["id"] = id.clone();
+            part["tenant_id"] = json!(event.tenant_id);
+            part["version"] = json!(event.version);
+            part["updated_at"] = json!(event.recorded_at());
+            part
+        };
+        let touched = data["series"].as_array().cloned().unwrap_or_default();
+        for mut part in touched {
+            let id = part["series_id"].take();
+            let key: Uuid = serde_json::from_value(id.clone())?;
+            part.as_object_mut().map(|it| it.remove("series_id"));
+            match &*event.event_type {
+                "ImagingStudy.SeriesAdded" => {
+                    part["imaging_study_id"] = data["study_id"].clone();
+                    part["created_at"] = json!(event.recorded_at());
+                    all_series.insert(key, stamp(part, &id));
+                }
+                "ImagingStudy.Updated" | "ImagingStudy.InstancesAdded" => {
+                    let added = part["instances"].take();
+                    part.as_object_mut().map(|it| it.remove("instances"));
+                    let known = all_series.remove(&key).context("no series")?;
+                    all_series.insert(key, stamp(with(known, part), &id));
+                    for mut instance in added.as_array().cloned().unwrap_or_default() {
+                        let own = instance["instance_id"].take();
+                        instance.as_object_mut().map(|it| it.remove("instance_id"));
+                        instance["imaging_series_id"] = id.clone();
+                        instance["imaging_study_id"] = data["study_id"].clone();
+                        instance["created_at"] = json!(event.recorded_at());
+                        let key: Uuid = serde_json::from_value(own.clone())?;
+                        all_instances.insert(key, stamp(instance, &own));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok((all_series, all_instances))
 }
 
 async fn compare_row<V: View>(
@@ -177,10 +257,7 @@ fn row_of<V: View>(folded: &Versioned<V::Aggregate>, sealed: SealedParts) -> Res
     })
 }
 
-async fn opened(
-    row: &Row,
-    keyring: &Keyring,
-) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+async fn opened(row: &Row, keyring: &Keyring) -> Result<Option<serde_json::Map<String, Value>>> {
     let Some(patient) = row.patient_id else {
         return Ok(None);
     };

@@ -39,7 +39,8 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let settings = Settings {
         claim_timeout: config.times.claim_timeout,
     };
-    let app = App::start(engine, master, config.identity(), metrics, settings, &tasks).await?;
+    let (identity, ttl) = (config.identity(), config.times.viewer_token_ttl);
+    let app = App::start(engine, master, identity, metrics, settings, ttl, &tasks).await?;
     let listener = Listener::bind(config.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;

@@ -2,8 +2,11 @@
 
 mod ai;
 
-use roentgen_commands::{CommandError, Refusal};
-use roentgen_domain::{caseload, modality, order, procedure, reading_profile, worklist_item};
+use roentgen_commands::{CommandError, Reference, Refusal};
+use roentgen_domain::{
+    caseload, modality, order, pacs_endpoint, procedure, reading_profile, study, study_access,
+    worklist_item,
+};
 use roentgen_store::StoreError;
 use roentgen_store::error::{EngineError, Unavailable, causes};
 use roentgen_store::keys::KeyError;
@@ -40,6 +43,14 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Modality(modality::Error::NotFound)
         | Refusal::Procedure(procedure::Error::NotFound)
         | Refusal::Order(order::Error::NotFound) => Problem::not_found(),
+        Refusal::PacsEndpoint(pacs_endpoint::Error::AlreadyExists) => {
+            Problem::new(Code::AlreadyExists, said)
+        }
+        Refusal::PacsEndpoint(pacs_endpoint::Error::NotFound) => Problem::not_found(),
+        Refusal::Study(error) => study(error),
+        Refusal::StudyAccess(study_access::Error::UnknownToken) => {
+            Problem::new(Code::Unauthenticated, said)
+        }
         Refusal::Order(order::Error::Final { .. } | order::Error::Backwards { .. }) => {
             Problem::new(Code::TransitionRefused, said)
         }
@@ -56,7 +67,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::AiTask(error) => ai::task(error),
         Refusal::ReadingProfile(error) => reading_profile(error),
         Refusal::WorklistItem(error) => worklist_item(error),
-        Refusal::Report(_) | Refusal::Study(_) | Refusal::PacsEndpoint(_) => Problem::not_found(),
+        Refusal::Report(_) => Problem::not_found(),
         Refusal::Caseload(caseload::Error::LimitReached { .. }) => {
             Problem::new(Code::CaseLimitReached, said)
         }
@@ -84,6 +95,24 @@ fn worklist_item(error: worklist_item::Error) -> Problem {
         Error::HeldByOther => Problem::new(Code::HeldByOther, said),
         Error::NotPending { .. } | Error::NotHeld | Error::Closed { .. } => {
             Problem::new(Code::TransitionRefused, said)
+        }
+    }
+}
+
+fn study(error: study::Error) -> Problem {
+    use study::Error;
+    let said = error.to_string();
+    match error {
+        Error::NotFound => Problem::not_found(),
+        Error::OtherPatient => Problem::new(Code::OtherPatient, said),
+        Error::Archived => Problem::new(Code::TransitionRefused, said),
+        Error::SeriesExists | Error::InstanceExists => Problem::new(Code::AlreadyExists, said),
+        Error::NoSuchSeries => CommandError::NoSuch(Reference::Series).into(),
+        Error::OrderOfOtherPatient => {
+            Problem::new(Code::Unacceptable, said.clone()).at("/imaging_order_id", said)
+        }
+        Error::StartAfterEnd => {
+            Problem::new(Code::Unacceptable, said.clone()).at("/started_at", said)
         }
     }
 }

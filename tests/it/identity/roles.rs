@@ -24,7 +24,7 @@ const ROLES: [&str; 8] = [
 ];
 
 /// A request, and a mark for each of [`ROLES`]: `x` is let through, `-` is 403; `o` is open to everybody.
-const TABLE: [(&str, &str, &str, &str); 36] = [
+const TABLE: [(&str, &str, &str, &str); 50] = [
     // Clinician, technologist, radiologist, AI worker, integration, auditor, admin, operator:  CTRWIUAO
     ("POST", "/imaging/modalities", "{}", "------x-"),
     ("GET", "/imaging/modalities", "", "xxx-xxx-"),
@@ -90,6 +90,21 @@ const TABLE: [(&str, &str, &str, &str); 36] = [
     ("POST", "/imaging-ai/outputs", "{}", "---xx-x-"),
     ("GET", "/imaging-ai/outputs", "", "--xxxxx-"),
     ("GET", "/imaging-ai/outputs/{id}", "", "--xxxxx-"),
+    ("POST", "/pacs/endpoints", "{}", "------x-"),
+    ("GET", "/pacs/endpoints", "", "xxx-xxx-"),
+    ("GET", "/pacs/endpoints/{id}", "", "xxx-xxx-"),
+    ("PATCH", "/pacs/endpoints/{id}", "{}", "------x-"),
+    ("POST", "/pacs/studies/sync", "{}", "-x--x-x-"),
+    ("GET", "/pacs/studies", "", "xxxxxxx-"),
+    ("GET", "/pacs/studies/{id}", "", "xxxxxxx-"),
+    ("PATCH", "/pacs/studies/{id}", "{}", "-x--x-x-"),
+    ("POST", "/pacs/series", "{}", "-x--x-x-"),
+    ("GET", "/pacs/series", "", "xxxxxxx-"),
+    ("POST", "/pacs/instances", "{}", "-x--x-x-"),
+    ("GET", "/pacs/instances", "", "xxxxxxx-"),
+    ("GET", "/pacs/studies/{id}/viewer-launch", "", "xxx---x-"),
+    // Takes a viewer token, and nobody's bearer token is one.
+    ("GET", "/pacs/viewer-tokens/verify", "", "xxxxxxxx"),
     ("GET", "/events", "", "----xxxx"),
     ("GET", "/metrics", "", "-------x"),
     ("GET", "/health/live", "", "oooooooo"),

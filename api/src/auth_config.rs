@@ -1,0 +1,160 @@
+//! `auth_config`: how one logs in at an endpoint. What it takes is written and never read: it goes from the body to the
+//! store's secrets, past the log.
+
+use std::fmt;
+
+use roentgen_domain::pacs_endpoint::AuthKind;
+use roentgen_domain::text::Text;
+use roentgen_store::secrets::SecretBytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::fields::{Fields, Object};
+
+/// How one logs in. Write-only: an answer shows `kind` and nothing else.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AuthConfig)]
+pub(crate) struct AuthConfigBody {
+    /// none, basic, bearer or header.
+    #[schema(required, value_type = String, example = "basic")]
+    kind: Option<String>,
+    /// With basic.
+    username: Option<String>,
+    /// With basic.
+    password: Option<String>,
+    /// With bearer.
+    token: Option<String>,
+    /// With header: what it is called.
+    name: Option<String>,
+    /// With header: what it says.
+    value: Option<String>,
+}
+
+impl fmt::Debug for AuthConfigBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthConfigBody([secret])")
+    }
+}
+
+/// How one logs in, with what it takes.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    /// How.
+    pub(crate) kind: AuthKind,
+    /// What it takes: an object of the kind's members. `none` takes nothing.
+    pub(crate) secret: Option<SecretBytes>,
+}
+
+/// The members that go with a kind.
+const fn members_of(kind: AuthKind) -> &'static [&'static str] {
+    match kind {
+        AuthKind::None => &[],
+        AuthKind::Basic => &["username", "password"],
+        AuthKind::Bearer => &["token"],
+        AuthKind::Header => &["name", "value"],
+    }
+}
+
+impl Fields {
+    /// An `auth_config` at `pointer`. Each kind needs its own members and takes no other.
+    pub(crate) fn auth_config(
+        &mut self,
+        pointer: &str,
+        member: Option<Object<AuthConfigBody>>,
+    ) -> Option<Auth> {
+        let Object(body) = member?;
+        let at = |name: &str| format!("{pointer}/{name}");
+        let kind = self.required(&at("kind"), body.kind);
+        let kind = self.word(&at("kind"), kind, AuthKind::parse, AuthKind::WORDS)?;
+        let given = [
+            ("username", body.username),
+            ("password", body.password),
+            ("token", body.token),
+            ("name", body.name),
+            ("value", body.value),
+        ];
+        let needed = members_of(kind);
+        let mut secret = Map::new();
+        for (name, value) in given {
+            let at = at(name);
+            if !needed.contains(&name) {
+                if value.is_some() {
+                    self.wrong(&at, format!("does not go with kind {kind}"));
+                }
+                continue;
+            }
+            let value = self.required(&at, value);
+            let value = self.parse(&at, value, |it| header_safe(name, it));
+            secret.extend(value.map(|it| (name.to_owned(), Value::String(it))));
+        }
+        let secret = serde_json::to_vec(&secret).unwrap_or_default();
+        Some(Auth {
+            kind,
+            secret: (!needed.is_empty()).then(|| SecretBytes::new(secret)),
+        })
+    }
+}
+
+/// All of it will stand in a header (RFC 9110, section 5.5) one day.
+fn header_safe(name: &str, text: String) -> Result<String, String> {
+    let text = Text::parse(text).map_err(|it| it.to_string())?;
+    if text.as_str().chars().any(char::is_control) {
+        return Err("must not contain control characters".to_owned());
+    }
+    if name == "name" && http::HeaderName::from_bytes(text.as_str().as_bytes()).is_err() {
+        return Err("must be a header's name".to_owned());
+    }
+    Ok(text.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Problem;
+    use serde_json::json;
+
+    fn parsed(body: Value) -> Result<Auth, Problem> {
+        let mut fields = Fields::default();
+        let body: AuthConfigBody = serde_json::from_value(body).unwrap();
+        let auth = fields.auth_config("/auth_config", Some(Object(body)));
+        fields.finish(auth)
+    }
+
+    #[test]
+    fn each_kind_takes_its_own_members_and_no_other() {
+        let good = [
+            json!({"kind": "none"}),
+            json!({"kind": "BASIC", "username": "u", "password": "p"}),
+            json!({"kind": "bearer", "token": "t"}),
+            json!({"kind": "header", "name": "X-Key", "value": "v"}),
+        ];
+        for body in good {
+            assert!(parsed(body.clone()).is_ok(), "{body}");
+        }
+        let bad = [
+            json!({}),
+            json!({"kind": "digest"}),
+            json!({"kind": "none", "token": "t"}),
+            json!({"kind": "basic", "username": "u"}),
+            json!({"kind": "bearer", "token": "t", "password": "p"}),
+            json!({"kind": "bearer", "token": " "}),
+            json!({"kind": "header", "name": "X Key", "value": "v"}),
+            json!({"kind": "header", "name": "X-Key", "value": "a\nb"}),
+        ];
+        for body in bad {
+            assert!(parsed(body.clone()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_it_takes_is_kept_whole_and_never_printed() {
+        let auth =
+            parsed(json!({"kind": "basic", "username": "u", "password": "hunter2"})).unwrap();
+        let secret = auth.secret.as_ref().unwrap().expose();
+        let kept: Value = serde_json::from_slice(secret).unwrap();
+        assert_eq!(kept, json!({"username": "u", "password": "hunter2"}));
+        assert!(!format!("{auth:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,90 @@
+//! `/pacs/instances`.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::study::AddInstance;
+use roentgen_commands::{CommandError, Reference};
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{InstanceId, SeriesId, StudyId, TenantId};
+use roentgen_domain::study::{Instance, Series};
+use roentgen_projections::{instances, series};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::call::{Call, Part};
+use crate::openapi::InstanceDocument;
+use crate::problem::{Code, Problem};
+use crate::read::Read;
+use crate::studies::InstanceBody;
+
+const COLLECTION: &str = "/pacs/instances";
+/// How long the series is looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Adds one instance to a series.
+#[utoipa::path(post, path = "/pacs/instances", request_body = InstanceBody,
+    responses((status = 201, body = InstanceDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let (series, instance) = call.body::<InstanceBody>()?.parse()?;
+    let study_id = study_of(&app, call.tenant, series).await?;
+    let series_id = SeriesId::from(series);
+    let part = Part {
+        id: InstanceId::of(series_id, &instance.sop_instance_uid).as_uuid(),
+        place: format!("{COLLECTION}?imaging_series_id={series_id}"),
+        state: Instance {
+            imaging_series_id: series_id,
+            imaging_study_id: study_id,
+            facts: instance.clone(),
+        },
+    };
+    let add = AddInstance {
+        study_id,
+        series_id,
+        instance,
+    };
+    call.run_for_part(&app, &add, part).await
+}
+
+/// The study that a series belongs to. A series' id does not tell; its row does, as soon as it is there. Where it is not,
+/// the read models are waited for, up to the log's end: a series that another node has just answered for is found too.
+async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, Problem> {
+    if let Some(study) = row_of(app, tenant, series).await? {
+        return Ok(study);
+    }
+    let head = app.store.engine.head().await?.position;
+    let shown = app.progress.reached(head, Instant::now() + PATIENCE).await;
+    match row_of(app, tenant, series).await? {
+        Some(study) => Ok(study),
+        None if shown < head => {
+            let detail = format!("the read models show position {shown}");
+            Err(Problem::new(Code::ProjectionLagging, detail))
+        }
+        None => Err(CommandError::NoSuch(Reference::Series).into()),
+    }
+}
+
+async fn row_of(app: &App, tenant: TenantId, series: Uuid) -> Result<Option<StudyId>, Problem> {
+    let rows = app.store.engine.rows(&series::MODEL, &[series]).await?;
+    let Some(row) = rows.into_iter().find(|it| it.tenant_id == tenant) else {
+        return Ok(None);
+    };
+    let part: Versioned<Series> =
+        serde_json::from_str(&row.document).map_err(|it| Problem::internal(&it))?;
+    Ok(Some(part.state.imaging_study_id))
+}
+
+/// Instances, by instance number: of one series, or of all.
+#[utoipa::path(get, path = "/pacs/instances",
+    params(("imaging_series_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [InstanceDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let of_series = query.take_uuid("imaging_series_id")?;
+    query.finish()?;
+    let page = instances::page(read.tenant, of_series, page.after, page.limit);
+    read.list(&app, page).await
+}

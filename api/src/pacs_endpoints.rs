@@ -1,0 +1,258 @@
+//! `/pacs/endpoints`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::pacs_endpoint::{CreatePacsEndpoint, UpdatePacsEndpoint};
+use roentgen_domain::codes::PacsEndpointCode;
+use roentgen_domain::dicom::AeTitle;
+use roentgen_domain::ids::{SecretId, TenantId};
+use roentgen_domain::pacs_endpoint::{
+    AuthConfig, Changes, Host, LaunchUrl, PacsEndpoint, Port, Protocol,
+};
+use roentgen_domain::url::HttpUrl;
+use roentgen_projections::pacs_endpoints;
+use roentgen_store::secrets::SecretBytes;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth_config::AuthConfigBody;
+use crate::call::{Answer, Call, CommandBody};
+use crate::fields::{Fields, Object};
+use crate::openapi::PacsEndpointDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/pacs/endpoints";
+
+/// A new PACS endpoint.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPacsEndpoint {
+    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    #[schema(required, value_type = String, example = "MAIN_PACS")]
+    code: Option<String>,
+    /// What people call it.
+    #[schema(required, value_type = String, example = "Main archive")]
+    name: Option<String>,
+    /// More about it.
+    description: Option<String>,
+    /// DICOM Application Entity Title, 1 to 16 characters.
+    ae_title: Option<String>,
+    /// Host name or address.
+    host: Option<String>,
+    /// 1 to 65535.
+    port: Option<i64>,
+    /// DICOM, DICOMWEB or WADO_RS, in any case.
+    #[schema(required, value_type = String, example = "DICOMWEB")]
+    protocol: Option<String>,
+    /// Where its web services are; http or https, without user and password.
+    base_url: Option<String>,
+    /// How one logs in.
+    #[schema(value_type = Option<AuthConfigBody>)]
+    auth_config: Option<Object<AuthConfigBody>>,
+    /// Where its viewer opens a study: a URL with `{study_instance_uid}` and, where it takes one, `{token}`.
+    #[schema(example = "https://viewer.example/?study={study_instance_uid}&token={token}")]
+    viewer_launch_url: Option<String>,
+    /// Whether a study from here completes its order; true where left out.
+    completes_order: Option<bool>,
+    /// Whether studies come from it; true where left out.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// Members of a PACS endpoint to change; its code never changes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PacsEndpointChanges {
+    /// A new name.
+    name: Option<String>,
+    /// A new description.
+    description: Option<String>,
+    /// A new Application Entity Title.
+    ae_title: Option<String>,
+    /// A new host.
+    host: Option<String>,
+    /// 1 to 65535.
+    port: Option<i64>,
+    /// DICOM, DICOMWEB or WADO_RS, in any case.
+    protocol: Option<String>,
+    /// A new base URL.
+    base_url: Option<String>,
+    /// How one logs in from now on, as a whole.
+    #[schema(value_type = Option<AuthConfigBody>)]
+    auth_config: Option<Object<AuthConfigBody>>,
+    /// A new launch URL.
+    viewer_launch_url: Option<String>,
+    /// Whether a study from here completes its order.
+    completes_order: Option<bool>,
+    /// Taken out of use, or put back.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewPacsEndpoint {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for PacsEndpointChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+/// Changes, and the secret that goes with them.
+type Told = (Changes, Option<SecretBytes>);
+
+impl NewPacsEndpoint {
+    fn parse(self) -> Result<(PacsEndpoint, Option<SecretBytes>), Problem> {
+        let mut fields = Fields::default();
+        let code = fields.required("/code", self.code);
+        let code = fields.parse("/code", code, |it| PacsEndpointCode::parse(&it));
+        fields.required("/name", self.name.as_ref());
+        fields.required("/protocol", self.protocol.as_ref());
+        let changes = PacsEndpointChanges {
+            name: self.name,
+            description: self.description,
+            ae_title: self.ae_title,
+            host: self.host,
+            port: self.port,
+            protocol: self.protocol,
+            base_url: self.base_url,
+            auth_config: self.auth_config,
+            viewer_launch_url: self.viewer_launch_url,
+            completes_order: self.completes_order,
+            is_active: self.is_active,
+            tenant_id: None,
+        };
+        let (told, secret) = changes.check(&mut fields);
+        let needed = code.zip(told.name).zip(told.protocol);
+        let endpoint = needed.map(|((code, name), protocol)| PacsEndpoint {
+            code,
+            name,
+            protocol,
+            description: told.description,
+            ae_title: told.ae_title,
+            host: told.host,
+            port: told.port,
+            base_url: told.base_url,
+            auth_config: told.auth_config,
+            viewer_launch_url: told.viewer_launch_url,
+            completes_order: told.completes_order.unwrap_or(true),
+            is_active: told.is_active.unwrap_or(true),
+            secret_id: None,
+        });
+        fields.finish(endpoint.map(|it| (it, secret)))
+    }
+}
+
+impl PacsEndpointChanges {
+    fn parse(self) -> Result<Told, Problem> {
+        let mut fields = Fields::default();
+        let told = self.check(&mut fields);
+        fields.finish(Some(told))
+    }
+
+    fn check(self, fields: &mut Fields) -> Told {
+        let auth = fields.auth_config("/auth_config", self.auth_config);
+        let changes = Changes {
+            name: fields.text("/name", self.name),
+            description: fields.text("/description", self.description),
+            ae_title: fields.parse("/ae_title", self.ae_title, |it| AeTitle::parse(&it)),
+            host: fields.parse("/host", self.host, |it| Host::parse(&it)),
+            port: fields.parse("/port", self.port, Port::parse),
+            protocol: fields.word("/protocol", self.protocol, protocol, Protocol::WORDS),
+            base_url: fields.parse("/base_url", self.base_url, |it| HttpUrl::parse(&it)),
+            auth_config: auth.as_ref().map(|it| AuthConfig { kind: it.kind }),
+            secret_id: None,
+            viewer_launch_url: fields.parse("/viewer_launch_url", self.viewer_launch_url, |it| {
+                LaunchUrl::parse(&it)
+            }),
+            completes_order: self.completes_order,
+            is_active: self.is_active,
+        };
+        (changes, auth.and_then(|it| it.secret))
+    }
+}
+
+/// People also write `WADO-RS`.
+fn protocol(text: &str) -> Option<Protocol> {
+    Protocol::parse(&text.replace('-', "_"))
+}
+
+/// Puts a secret away, before anything names it.
+async fn put_away(
+    app: &App,
+    tenant: TenantId,
+    secret: Option<SecretBytes>,
+) -> Result<Option<SecretId>, Problem> {
+    match secret {
+        Some(secret) => Ok(Some(app.store.secrets.put(tenant, &secret).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Adds a PACS endpoint to the catalog. What `auth_config` takes is never shown again.
+#[utoipa::path(post, path = "/pacs/endpoints", request_body = NewPacsEndpoint,
+    responses((status = 201, body = PacsEndpointDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let (endpoint, secret) = call.body::<NewPacsEndpoint>()?.parse()?;
+    let secret_id = put_away(&app, call.tenant, secret).await?;
+    let endpoint = CreatePacsEndpoint(PacsEndpoint {
+        secret_id,
+        ..endpoint
+    });
+    call.run(&app, &endpoint, Answer::Created(COLLECTION)).await
+}
+
+/// PACS endpoints, newest first.
+#[utoipa::path(get, path = "/pacs/endpoints",
+    params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [PacsEndpointDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let is_active = query.take_bool("is_active")?;
+    query.finish()?;
+    let page = pacs_endpoints::page(read.tenant, is_active, page.after, page.limit);
+    read.list(&app, page).await
+}
+
+/// One PACS endpoint.
+#[utoipa::path(get, path = "/pacs/endpoints/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = PacsEndpointDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<PacsEndpoint>(&app, &pacs_endpoints::MODEL, id.into())
+        .await
+}
+
+/// Changes a PACS endpoint.
+#[utoipa::path(patch, path = "/pacs/endpoints/{id}",
+    params(("id" = Uuid, Path)), request_body = PacsEndpointChanges,
+    responses((status = 200, body = PacsEndpointDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let (changes, secret) = call.body::<PacsEndpointChanges>()?.parse()?;
+    let secret_id = put_away(&app, call.tenant, secret).await?;
+    let update = UpdatePacsEndpoint {
+        id: id.into(),
+        changes: Changes {
+            secret_id,
+            ..changes
+        },
+    };
+    call.run(&app, &update, Answer::Changed).await
+}

@@ -1,0 +1,48 @@
+//! `/pacs/series`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::study::AddSeries;
+use roentgen_domain::ids::SeriesId;
+use roentgen_domain::study::Series;
+use roentgen_projections::series;
+
+use crate::app::App;
+use crate::call::{Call, Part};
+use crate::openapi::SeriesDocument;
+use crate::problem::Problem;
+use crate::read::Read;
+use crate::studies::SeriesBody;
+
+const COLLECTION: &str = "/pacs/series";
+
+/// Adds one series to a study.
+#[utoipa::path(post, path = "/pacs/series", request_body = SeriesBody,
+    responses((status = 201, body = SeriesDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let (study_id, facts) = call.body::<SeriesBody>()?.parse()?;
+    let id = SeriesId::of(study_id, &facts.series_instance_uid);
+    let part = Part {
+        id: id.as_uuid(),
+        place: format!("{COLLECTION}?imaging_study_id={study_id}"),
+        state: Series {
+            imaging_study_id: study_id,
+            facts: facts.clone(),
+        },
+    };
+    call.run_for_part(&app, &AddSeries { study_id, facts }, part)
+        .await
+}
+
+/// Series, by series number: of one study, or of all.
+#[utoipa::path(get, path = "/pacs/series",
+    params(("imaging_study_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [SeriesDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let study = query.take_uuid("imaging_study_id")?;
+    query.finish()?;
+    let page = series::page(read.tenant, study, page.after, page.limit);
+    read.list(&app, page).await
+}

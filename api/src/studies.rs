@@ -1,0 +1,85 @@
+//! `/pacs/studies`.
+
+mod body;
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::dicom::{AccessionNumber, Uid};
+use roentgen_domain::study::{LinkName, Status, Study};
+use roentgen_projections::studies;
+
+pub(crate) use body::{
+    InstanceBody, SeriesBody, StudyChanges, SyncBody, SyncedInstanceBody, SyncedSeriesBody,
+};
+
+use crate::access::Capability;
+use crate::app::App;
+use crate::call::{Answer, Call};
+use crate::openapi::StudyDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/pacs/studies";
+
+/// Takes up what an archive says of a study: an upsert by UID. 201 where the study is new, else 200. Series and instances
+/// that are known already are passed over.
+#[utoipa::path(post, path = "/pacs/studies/sync", request_body = SyncBody,
+    responses((status = 201, body = StudyDocument), (status = 200, body = StudyDocument)))]
+pub(crate) async fn sync(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let sync = call.body::<SyncBody>()?.parse()?;
+    call.run(&app, &sync, Answer::Upserted(COLLECTION)).await
+}
+
+/// Studies, newest first by `started_at`, else by when they became known.
+#[utoipa::path(get, path = "/pacs/studies",
+    params(("patient_id" = Option<Uuid>, Query), ("modality_code" = Option<String>, Query),
+        ("accession_number" = Option<String>, Query), ("study_instance_uid" = Option<String>, Query),
+        ("status" = Option<String>, Query), ("link" = Option<String>, Query),
+        ("from_date" = Option<String>, Query), ("to_date" = Option<String>, Query),
+        crate::openapi::PageParameters),
+    responses((status = 200, body = [StudyDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let read = read.with_phi_for(Capability::ReadStudyPhi);
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = studies::Filters {
+        patient_id: query.take_uuid("patient_id")?,
+        modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,
+        accession_number: query.take_parsed("accession_number", AccessionNumber::parse)?,
+        study_instance_uid: query.take_parsed("study_instance_uid", Uid::parse)?,
+        status: query.take_word("status", Status::parse, Status::WORDS)?,
+        link: query.take_word("link", LinkName::parse, LinkName::WORDS)?,
+        from: query.take_from("from_date")?,
+        to: query.take_to("to_date")?,
+    };
+    query.finish()?;
+    let page = studies::page(read.tenant, &filters, page.after, page.limit);
+    read.list(&app, page).await
+}
+
+/// One study, without its series.
+#[utoipa::path(get, path = "/pacs/studies/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = StudyDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    let read = read.with_phi_for(Capability::ReadStudyPhi);
+    read.one::<Study>(&app, &studies::MODEL, id.into()).await
+}
+
+/// Changes a study, archives it, or settles which order it answers.
+#[utoipa::path(patch, path = "/pacs/studies/{id}",
+    params(("id" = Uuid, Path)), request_body = StudyChanges,
+    responses((status = 200, body = StudyDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let update = call.body::<StudyChanges>()?.parse(id.into())?;
+    call.run(&app, &update, Answer::Changed).await
+}

@@ -1,0 +1,356 @@
+//! What clients send of studies, series and instances.
+
+use std::fmt::Display;
+
+use roentgen_commands::study::{SyncStudy, UpdateStudy};
+use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
+use roentgen_domain::dicom::{AccessionNumber, Uid};
+use roentgen_domain::ids::{OrderId, PatientId, StudyId};
+use roentgen_domain::study::{InstanceFacts, SeriesFacts, Status, SyncedSeries, Update};
+use roentgen_domain::url::HttpUrl;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::call::CommandBody;
+use crate::fields::{Fields, Object, PatientBody};
+use crate::problem::Problem;
+
+/// What an archive says of a study.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StudySync)]
+pub(crate) struct SyncBody {
+    /// Where it comes from; must exist and be active.
+    #[schema(required, value_type = String, example = "MAIN_PACS")]
+    pacs_endpoint_code: Option<String>,
+    /// Study Instance UID (0020,000D).
+    #[schema(required, value_type = String, example = "1.2.840.113619.2.55.3")]
+    study_instance_uid: Option<String>,
+    /// Of whom it is.
+    #[schema(required, value_type = Uuid)]
+    patient_id: Option<Uuid>,
+    /// Modality (0008,0060).
+    #[schema(required, value_type = String, example = "CT")]
+    modality_code: Option<String>,
+    /// Accession Number (0008,0050): links the study with its order.
+    accession_number: Option<String>,
+    /// Study Description (0008,1030).
+    description: Option<String>,
+    /// Body Part Examined (0018,0015).
+    body_part: Option<String>,
+    /// When it was begun.
+    started_at: Option<String>,
+    /// When it was ended.
+    ended_at: Option<String>,
+    /// The order, where the archive knows it; must exist.
+    imaging_order_id: Option<Uuid>,
+    /// Who the patient is.
+    #[schema(value_type = Option<PatientBody>)]
+    patient: Option<Object<PatientBody>>,
+    /// Its series, as many as the archive lists.
+    #[schema(value_type = Option<Vec<SyncedSeriesBody>>)]
+    series: Option<Vec<Object<SyncedSeriesBody>>>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A series with its instances.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SyncedSeries)]
+pub(crate) struct SyncedSeriesBody {
+    /// Series Instance UID (0020,000E).
+    #[schema(required, value_type = String)]
+    series_instance_uid: Option<String>,
+    /// Series Number (0020,0011).
+    series_number: Option<i64>,
+    /// Body Part Examined (0018,0015).
+    body_part: Option<String>,
+    /// Modality (0008,0060).
+    modality_code: Option<String>,
+    /// How many instances there are, listed or not.
+    number_of_instances: Option<i64>,
+    /// Series Description (0008,103E).
+    description: Option<String>,
+    /// Its instances, as many as the archive lists.
+    #[schema(value_type = Option<Vec<SyncedInstanceBody>>)]
+    instances: Option<Vec<Object<SyncedInstanceBody>>>,
+}
+
+/// An instance.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SyncedInstance)]
+pub(crate) struct SyncedInstanceBody {
+    /// SOP Instance UID (0008,0018).
+    #[schema(required, value_type = String)]
+    sop_instance_uid: Option<String>,
+    /// SOP Class UID (0008,0016).
+    sop_class_uid: Option<String>,
+    /// Instance Number (0020,0013).
+    instance_number: Option<i64>,
+}
+
+/// A new series of a study.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewSeries)]
+pub(crate) struct SeriesBody {
+    /// Its study.
+    #[schema(required, value_type = Uuid)]
+    imaging_study_id: Option<Uuid>,
+    /// Series Instance UID (0020,000E); new in the study.
+    #[schema(required, value_type = String)]
+    series_instance_uid: Option<String>,
+    /// Series Number (0020,0011).
+    series_number: Option<i64>,
+    /// Body Part Examined (0018,0015).
+    body_part: Option<String>,
+    /// Modality (0008,0060).
+    modality_code: Option<String>,
+    /// How many instances there are, listed or not.
+    number_of_instances: Option<i64>,
+    /// Series Description (0008,103E).
+    description: Option<String>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A new instance of a series.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewInstance)]
+pub(crate) struct InstanceBody {
+    /// Its series.
+    #[schema(required, value_type = Uuid)]
+    imaging_series_id: Option<Uuid>,
+    /// SOP Instance UID (0008,0018); new in the series.
+    #[schema(required, value_type = String)]
+    sop_instance_uid: Option<String>,
+    /// SOP Class UID (0008,0016).
+    sop_class_uid: Option<String>,
+    /// Instance Number (0020,0013).
+    instance_number: Option<i64>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to a study; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StudyChanges {
+    /// archived; what is archived stays so.
+    status: Option<String>,
+    /// How many series there are, listed or not.
+    number_of_series: Option<i64>,
+    /// How many instances there are, listed or not.
+    number_of_instances: Option<i64>,
+    /// When it was ended.
+    ended_at: Option<String>,
+    /// A link to its images, without a token.
+    viewer_url: Option<String>,
+    /// The order it answers: must exist and be the same patient's. Settles a conflict.
+    imaging_order_id: Option<Uuid>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for SyncBody {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for SeriesBody {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for InstanceBody {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for StudyChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl SyncBody {
+    pub(super) fn parse(self) -> Result<SyncStudy, Problem> {
+        let mut fields = Fields::default();
+        let code = fields.required("/pacs_endpoint_code", self.pacs_endpoint_code);
+        let code = fields.parse("/pacs_endpoint_code", code, |it| {
+            PacsEndpointCode::parse(&it)
+        });
+        let uid = required_uid(&mut fields, "/study_instance_uid", self.study_instance_uid);
+        let patient_id = fields.required("/patient_id", self.patient_id);
+        let modality = fields.required("/modality_code", self.modality_code);
+        let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
+        let accession_number = fields.parse("/accession_number", self.accession_number, |it| {
+            AccessionNumber::parse(&it)
+        });
+        let description = fields.text("/description", self.description);
+        let body_part = fields.text("/body_part", self.body_part);
+        let started_at = fields.time("/started_at", self.started_at);
+        let ended_at = fields.time("/ended_at", self.ended_at);
+        let patient = fields.patient(self.patient);
+        let series = synced(&mut fields, self.series.unwrap_or_default());
+        let needed = code.zip(uid).zip(patient_id).zip(modality);
+        let sync = needed.map(|(((code, uid), patient_id), modality)| SyncStudy {
+            pacs_endpoint_code: code,
+            study_instance_uid: uid,
+            patient_id: PatientId::from(patient_id),
+            modality_code: modality,
+            accession_number,
+            description,
+            body_part,
+            started_at,
+            ended_at,
+            imaging_order_id: self.imaging_order_id.map(OrderId::from),
+            patient,
+            series,
+        });
+        fields.finish(sync)
+    }
+}
+
+/// Pointers are put together where something is wrong only: there may be thousands of instances.
+fn synced(fields: &mut Fields, series: Vec<Object<SyncedSeriesBody>>) -> Vec<SyncedSeries> {
+    let parsed = series
+        .into_iter()
+        .enumerate()
+        .filter_map(|(n, Object(it))| {
+            let mut own = Fields::default();
+            let series = it.parse(&mut own);
+            fields.within(|| format!("/series/{n}"), own);
+            series
+        });
+    parsed.collect()
+}
+
+impl SyncedSeriesBody {
+    fn parse(self, fields: &mut Fields) -> Option<SyncedSeries> {
+        let listed = self.instances.unwrap_or_default();
+        let mut instances = Vec::with_capacity(listed.len());
+        for (n, Object(it)) in listed.into_iter().enumerate() {
+            let mut own = Fields::default();
+            instances.extend(it.parse(&mut own));
+            fields.within(|| format!("/instances/{n}"), own);
+        }
+        let facts = series_facts(
+            fields,
+            SeriesBody {
+                imaging_study_id: None,
+                series_instance_uid: self.series_instance_uid,
+                series_number: self.series_number,
+                body_part: self.body_part,
+                modality_code: self.modality_code,
+                number_of_instances: self.number_of_instances,
+                description: self.description,
+                tenant_id: None,
+            },
+        )?;
+        Some(SyncedSeries { facts, instances })
+    }
+}
+
+impl SyncedInstanceBody {
+    fn parse(self, fields: &mut Fields) -> Option<InstanceFacts> {
+        let uid = required_uid(fields, "/sop_instance_uid", self.sop_instance_uid);
+        let sop_class_uid =
+            fields.parse("/sop_class_uid", self.sop_class_uid, |it| Uid::parse(&it));
+        let instance_number = fields.parse("/instance_number", self.instance_number, number);
+        Some(InstanceFacts {
+            sop_instance_uid: uid?,
+            sop_class_uid,
+            instance_number,
+        })
+    }
+}
+
+impl SeriesBody {
+    pub(crate) fn parse(self) -> Result<(StudyId, SeriesFacts), Problem> {
+        let mut fields = Fields::default();
+        let study = fields.required("/imaging_study_id", self.imaging_study_id);
+        let facts = series_facts(&mut fields, self);
+        fields.finish(study.map(StudyId::from).zip(facts))
+    }
+}
+
+impl InstanceBody {
+    pub(crate) fn parse(self) -> Result<(Uuid, InstanceFacts), Problem> {
+        let mut fields = Fields::default();
+        let series = fields.required("/imaging_series_id", self.imaging_series_id);
+        let instance = SyncedInstanceBody {
+            sop_instance_uid: self.sop_instance_uid,
+            sop_class_uid: self.sop_class_uid,
+            instance_number: self.instance_number,
+        };
+        let facts = instance.parse(&mut fields);
+        fields.finish(series.zip(facts))
+    }
+}
+
+fn series_facts(fields: &mut Fields, body: SeriesBody) -> Option<SeriesFacts> {
+    let uid = required_uid(fields, "/series_instance_uid", body.series_instance_uid);
+    let series_number = fields.parse("/series_number", body.series_number, number);
+    let body_part = fields.text("/body_part", body.body_part);
+    let modality_code = fields.parse("/modality_code", body.modality_code, |it| {
+        ModalityCode::parse(&it)
+    });
+    let stated = fields.parse("/number_of_instances", body.number_of_instances, count);
+    let description = fields.text("/description", body.description);
+    Some(SeriesFacts {
+        series_instance_uid: uid?,
+        series_number,
+        body_part,
+        modality_code,
+        number_of_instances: stated,
+        description,
+    })
+}
+
+impl StudyChanges {
+    pub(super) fn parse(self, id: StudyId) -> Result<UpdateStudy, Problem> {
+        let mut fields = Fields::default();
+        let update = Update {
+            status: fields.word("/status", self.status, Status::parse, Status::WORDS),
+            number_of_series: fields.parse("/number_of_series", self.number_of_series, count),
+            number_of_instances: fields.parse(
+                "/number_of_instances",
+                self.number_of_instances,
+                count,
+            ),
+            ended_at: fields.time("/ended_at", self.ended_at),
+            viewer_url: fields.parse("/viewer_url", self.viewer_url, |it| {
+                HttpUrl::parse_without_token(&it)
+            }),
+            order: None,
+        };
+        fields.finish(Some(UpdateStudy {
+            id,
+            update,
+            imaging_order_id: self.imaging_order_id.map(OrderId::from),
+        }))
+    }
+}
+
+fn required_uid(fields: &mut Fields, pointer: &str, uid: Option<String>) -> Option<Uid> {
+    let uid = fields.required(pointer, uid);
+    fields.parse(pointer, uid, |it| Uid::parse(&it))
+}
+
+/// DICOM's Integer String (PS3.5, VR IS) is of 32 bits.
+fn number(number: i64) -> Result<i32, impl Display> {
+    i32::try_from(number).map_err(|_| "must be a whole number of 32 bits")
+}
+
+fn count(number: i64) -> Result<u32, impl Display> {
+    let count = i32::try_from(number).and_then(u32::try_from);
+    count.map_err(|_| "must be 0 to 2147483647")
+}

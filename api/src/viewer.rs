@@ -1,0 +1,165 @@
+//! The viewer: launching it for a study, and telling a proxy whether a token may see the images.
+
+mod token;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use roentgen_commands::study::{LaunchViewer, UseViewerToken};
+use roentgen_domain::dicom::Uid;
+use roentgen_domain::pacs_endpoint::{LaunchUrl, PacsEndpoint};
+use roentgen_domain::study::Study;
+use roentgen_domain::{Aggregate, Timestamp, Versioned};
+use roentgen_store::clock;
+use roentgen_store::streams::{self, AsOf};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub(crate) use token::ViewerTokens;
+use token::{Holder, Token};
+
+use crate::app::App;
+use crate::call::{Call, correlation, json};
+use crate::identity::bearer;
+use crate::params::Query;
+use crate::problem::{Code, Problem};
+use crate::read::Id;
+
+/// What it takes to look at a study's images.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ViewerLaunch {
+    /// Whose images.
+    study_id: Uuid,
+    /// Where the viewer opens them.
+    viewer_url: String,
+    /// For that study, this tenant and this caller.
+    viewer_token: String,
+    /// Until when.
+    #[schema(value_type = String)]
+    expires_at: Timestamp,
+}
+
+/// A link to a study's images and a token to see them with. The launch is noted in the audit trail.
+#[utoipa::path(get, path = "/pacs/studies/{id}/viewer-launch",
+    params(("id" = Uuid, Path)),
+    responses((status = 200, body = ViewerLaunch)))]
+pub(crate) async fn launch(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let study = loaded::<Study>(&app, &call, id).await?;
+    let details = &study.state.details;
+    let endpoint = details.pacs_endpoint_id.as_uuid();
+    let endpoint = loaded::<PacsEndpoint>(&app, &call, endpoint).await?;
+    let template = endpoint
+        .state
+        .viewer_launch_url
+        .ok_or_else(not_configured)?;
+    let holder = Holder::of(&call.caller, call.tenant, id.into());
+    let token = app.viewer_tokens.fresh(holder, &details.study_instance_uid);
+    let launched = LaunchViewer {
+        study_id: id.into(),
+        token_id: token.id(),
+    };
+    call.execute(&app, &launched).await?;
+    answer(&app, &template, token, id)
+}
+
+fn not_configured() -> Problem {
+    let detail = "the study's PACS endpoint has no viewer_launch_url";
+    Problem::new(Code::ViewerNotConfigured, detail)
+}
+
+fn answer(app: &App, template: &LaunchUrl, token: Token, id: Uuid) -> Result<Response, Problem> {
+    let (study, expires_at) = (token.study_instance_uid().clone(), token.expires_at());
+    let signed = app.viewer_tokens.sign(&token);
+    let signed = signed.map_err(|it| Problem::internal(&it))?;
+    let launch = ViewerLaunch {
+        study_id: id,
+        viewer_url: template.fill(&study, &signed),
+        viewer_token: signed,
+        expires_at,
+    };
+    let body = serde_json::to_string(&launch).unwrap_or_default();
+    let mut response = json(StatusCode::OK, body);
+    let never = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, never);
+    Ok(response)
+}
+
+/// The aggregate as its stream says; 404 where the tenant has none.
+async fn loaded<A: Aggregate>(app: &App, call: &Call, id: Uuid) -> Result<Versioned<A>, Problem> {
+    let (engine, keyring) = (&app.store.engine, &app.store.keyring);
+    let loaded = streams::load::<A>(engine, keyring, id.into(), AsOf::Now).await?;
+    let own = loaded.filter(|it| it.tenant_id == call.tenant);
+    own.ok_or_else(Problem::not_found)
+}
+
+/// Whether a viewer token may see a study's images, for a proxy before the archive (nginx `auth_request`): 204 where it
+/// may, 401 where there is no token or it is not good (any more), 403 where it is for another study or tenant. The token
+/// comes as bearer or as `token`. Its first use is noted in the audit trail.
+#[utoipa::path(get, path = "/pacs/viewer-tokens/verify",
+    params(("study_instance_uid" = String, Query), ("token" = Option<String>, Query),
+        ("tenant_id" = Option<Uuid>, Query)),
+    responses((status = 204), (status = 401), (status = 403)))]
+pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let mut query = Query::open(request.uri().query())?;
+    let given = query.take("token")?;
+    let study = query.take_parsed("study_instance_uid", Uid::parse)?;
+    let tenant = query.take_uuid::<Uuid>("tenant_id")?;
+    query.finish()?;
+    let given = given.or_else(|| by_header(request.headers()));
+    let token = given.and_then(|it| app.viewer_tokens.open(&it));
+    let token = token.ok_or_else(unauthenticated)?;
+    let study = study.ok_or_else(|| Problem::parameter("study_instance_uid", "is required"))?;
+    if *token.study_instance_uid() != study {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "the token is for another study",
+        ));
+    }
+    if tenant.is_some_and(|it| it != token.tenant().as_uuid()) {
+        return Err(Problem::new(
+            Code::OtherTenant,
+            "the token is of another tenant",
+        ));
+    }
+    note_first_use(&app, &token, request.headers()).await?;
+    let never = HeaderValue::from_static("no-store");
+    Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, never)]).into_response())
+}
+
+fn by_header(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    bearer(value).map(str::to_owned)
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(Code::Unauthenticated, "a good viewer token is needed")
+}
+
+/// Nobody sees an image before it is in the log that they do. A viewer asks for thousands: what this node has noted once
+/// it does not look for again.
+async fn note_first_use(app: &App, token: &Token, headers: &HeaderMap) -> Result<(), Problem> {
+    if app.viewer_tokens.was_used(token) {
+        return Ok(());
+    }
+    let request = roentgen_commands::Request {
+        tenant_id: token.tenant(),
+        actor: token.actor(),
+        correlation_id: correlation(headers)?,
+        causation_id: None,
+        if_match: None,
+        idempotency: None,
+    };
+    let used = UseViewerToken {
+        study_id: token.study_id(),
+        token_id: token.id(),
+    };
+    app.executor.execute(&request, &used).await?;
+    app.viewer_tokens.note_use(token, clock::now());
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! Viewer tokens: JSON Web Tokens (RFC 7519) signed with a key of their own, which no caller's token is checked with.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jsonwebtoken::errors::Error;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use roentgen_domain::dicom::Uid;
+use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, ViewerTokenId};
+use roentgen_domain::{Actor, Timestamp};
+use roentgen_store::clock;
+use roentgen_store::keys::MasterKey;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Caller;
+
+/// `aud` of every viewer token.
+const AUDIENCE: &str = "roentgen-viewer";
+/// How many used tokens are remembered, about.
+const REMEMBERED: usize = 10_000;
+
+/// Signs and opens viewer tokens, and remembers which were used on this node.
+pub(crate) struct ViewerTokens {
+    signing: EncodingKey,
+    opening: DecodingKey,
+    validation: Validation,
+    lifetime: Duration,
+    used: Mutex<HashMap<ViewerTokenId, i64>>,
+}
+
+impl fmt::Debug for ViewerTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewerTokens")
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who may look at what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Holder {
+    sub: String,
+    tenant_id: TenantId,
+    study_id: StudyId,
+    roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    practitioner_id: Option<PractitionerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+impl Holder {
+    pub(super) fn of(caller: &Caller, tenant_id: TenantId, study_id: StudyId) -> Self {
+        let actor = caller.actor();
+        Self {
+            sub: actor.sub,
+            tenant_id,
+            study_id,
+            roles: actor.roles,
+            practitioner_id: actor.practitioner_id,
+            name: actor.name,
+        }
+    }
+}
+
+/// A token's claims.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Token {
+    aud: String,
+    /// Seconds since the Unix epoch.
+    exp: i64,
+    jti: ViewerTokenId,
+    study_instance_uid: Uid,
+    #[serde(flatten)]
+    holder: Holder,
+}
+
+impl Token {
+    pub(super) const fn id(&self) -> ViewerTokenId {
+        self.jti
+    }
+
+    pub(super) const fn study_id(&self) -> StudyId {
+        self.holder.study_id
+    }
+
+    pub(super) const fn tenant(&self) -> TenantId {
+        self.holder.tenant_id
+    }
+
+    pub(super) const fn study_instance_uid(&self) -> &Uid {
+        &self.study_instance_uid
+    }
+
+    pub(super) fn expires_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.exp.saturating_mul(1000)).unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// Who launched the viewer is who looks.
+    pub(super) fn actor(&self) -> Actor {
+        let holder = self.holder.clone();
+        Actor {
+            sub: holder.sub,
+            practitioner_id: holder.practitioner_id,
+            roles: holder.roles,
+            name: holder.name,
+        }
+    }
+}
+
+impl ViewerTokens {
+    /// Tokens that live so long, under a key that is derived from the master key.
+    pub(crate) fn new(master: &MasterKey, lifetime: Duration) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
+        validation.leeway = 0;
+        Self {
+            signing: EncodingKey::from_secret(master.viewer_key()),
+            opening: DecodingKey::from_secret(master.viewer_key()),
+            validation,
+            lifetime,
+            used: Mutex::default(),
+        }
+    }
+
+    /// A new token.
+    pub(super) fn fresh(&self, holder: Holder, study: &Uid) -> Token {
+        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX / 2);
+        Token {
+            aud: AUDIENCE.to_owned(),
+            exp: clock::now_ms() / 1000 + lifetime,
+            jti: clock::fresh_id().into(),
+            study_instance_uid: study.clone(),
+            holder,
+        }
+    }
+
+    pub(super) fn sign(&self, token: &Token) -> Result<String, Error> {
+        encode(&Header::new(Algorithm::HS256), token, &self.signing)
+    }
+
+    /// The token, where it is one of ours and still good.
+    pub(super) fn open(&self, text: &str) -> Option<Token> {
+        let opened = decode::<Token>(text, &self.opening, &self.validation);
+        opened.ok().map(|it| it.claims)
+    }
+
+    /// Whether this node has noted its first use.
+    pub(super) fn was_used(&self, token: &Token) -> bool {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.contains_key(&token.jti)
+    }
+
+    /// Remembers that its first use is noted. Those that are not good any more are forgotten.
+    pub(super) fn note_use(&self, token: &Token, now: Timestamp) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() >= REMEMBERED {
+            let seconds = now.as_millis() / 1000;
+            used.retain(|_, expires| *expires > seconds);
+        }
+        if used.len() >= REMEMBERED {
+            used.clear();
+        }
+        used.insert(token.jti, token.exp);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn tokens(lifetime: u64) -> ViewerTokens {
+        let master = MasterKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+        ViewerTokens::new(&master, Duration::from_secs(lifetime))
+    }
+
+    fn holder() -> Holder {
+        Holder {
+            sub: "dr-roe".to_owned(),
+            tenant_id: Uuid::from_u128(1).into(),
+            study_id: Uuid::from_u128(2).into(),
+            roles: vec!["radiologist".to_owned()],
+            practitioner_id: None,
+            name: None,
+        }
+    }
+
+    fn study() -> Uid {
+        Uid::parse("1.2.3").unwrap()
+    }
+
+    #[test]
+    fn a_token_opens_where_it_was_signed() {
+        let tokens = tokens(600);
+        let token = tokens.fresh(holder(), &study());
+        let opened = tokens.open(&tokens.sign(&token).unwrap()).unwrap();
+        assert_eq!((opened.id(), opened.tenant()), (token.id(), token.tenant()));
+        assert_eq!(opened.study_instance_uid(), &study());
+        assert_eq!(opened.actor().sub, "dr-roe");
+    }
+
+    #[test]
+    fn one_that_ran_out_or_was_signed_elsewhere_does_not() {
+        let tokens = tokens(600);
+        let mut old = tokens.fresh(holder(), &study());
+        old.exp -= 601;
+        assert!(tokens.open(&tokens.sign(&old).unwrap()).is_none());
+
+        let master = MasterKey::parse(&MasterKey::generate()).unwrap();
+        let elsewhere = ViewerTokens::new(&master, Duration::from_secs(600));
+        let token = elsewhere.fresh(holder(), &study());
+        assert!(tokens.open(&elsewhere.sign(&token).unwrap()).is_none());
+        let mut other = tokens.fresh(holder(), &study());
+        other.aud = "roentgen".to_owned();
+        assert!(tokens.open(&tokens.sign(&other).unwrap()).is_none());
+    }
+
+    #[test]
+    fn what_is_remembered_of_uses_is_bounded() {
+        let tokens = tokens(600);
+        let first = tokens.fresh(holder(), &study());
+        for _ in 0..=REMEMBERED {
+            tokens.note_use(&tokens.fresh(holder(), &study()), clock::now());
+        }
+        tokens.note_use(&first, clock::now());
+        assert!(tokens.was_used(&first));
+        assert!(tokens.used.lock().unwrap().len() <= REMEMBERED);
+    }
+}

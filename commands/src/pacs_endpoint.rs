@@ -1,0 +1,49 @@
+//! Commands on the catalog's PACS endpoints.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{PacsEndpointId, StreamId, TenantId};
+use roentgen_domain::pacs_endpoint::{Changes, Command, PacsEndpoint};
+
+use crate::error::CommandError;
+use crate::executor::UseCase;
+use crate::work::Work;
+
+/// Adds an endpoint to the catalog. Its secret is put away already.
+#[derive(Debug, Clone)]
+pub struct CreatePacsEndpoint(pub PacsEndpoint);
+
+impl UseCase for CreatePacsEndpoint {
+    type Aggregate = PacsEndpoint;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        Some(PacsEndpointId::of(tenant, &self.0.code).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<PacsEndpoint>, CommandError> {
+        let id = PacsEndpointId::of(work.context().tenant_id, &self.0.code);
+        work.create::<PacsEndpoint>(id, Command::Create(Box::new(self.0.clone())))
+            .await
+    }
+}
+
+/// Changes an endpoint. Its new secret, where there is one, is put away already.
+#[derive(Debug, Clone)]
+pub struct UpdatePacsEndpoint {
+    /// Which.
+    pub id: PacsEndpointId,
+    /// What.
+    pub changes: Changes,
+}
+
+impl UseCase for UpdatePacsEndpoint {
+    type Aggregate = PacsEndpoint;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<PacsEndpoint>, CommandError> {
+        let update = Command::Update(Box::new(self.changes.clone()));
+        work.decide::<PacsEndpoint>(self.id, update).await
+    }
+}

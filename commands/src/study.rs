@@ -1,0 +1,279 @@
+//! Commands on imaging studies, their series and instances.
+//!
+//! A study finds its order by the order's id or by the accession number, of which the order's id is derived; the order's
+//! version, or that there is none, is checked with the append. So whichever of the two comes second sees the first.
+
+use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
+use roentgen_domain::dicom::{AccessionNumber, Uid};
+use roentgen_domain::ids::{
+    OrderId, PacsEndpointId, PatientId, SeriesId, StreamId, StudyAccessId, StudyId, TenantId,
+    ViewerTokenId,
+};
+use roentgen_domain::order::Order;
+use roentgen_domain::pacs_endpoint::PacsEndpoint;
+use roentgen_domain::phi::Patient;
+use roentgen_domain::study::{
+    Command, Details, InstanceFacts, NamedOrder, SeriesFacts, Study, Sync, SyncedSeries, Update,
+};
+use roentgen_domain::study_access::{self, Look, StudyAccess};
+use roentgen_domain::text::Text;
+use roentgen_domain::{Timestamp, Versioned};
+
+use crate::error::{CommandError, Reference};
+use crate::executor::UseCase;
+use crate::work::Work;
+
+/// Takes up what an archive says of a study.
+#[derive(Debug, Clone)]
+pub struct SyncStudy {
+    /// Where it comes from; must exist and be active.
+    pub pacs_endpoint_code: PacsEndpointCode,
+    /// Its UID.
+    pub study_instance_uid: Uid,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// Its modality.
+    pub modality_code: ModalityCode,
+    /// The order's number.
+    pub accession_number: Option<AccessionNumber>,
+    /// What it is.
+    pub description: Option<Text>,
+    /// What it shows.
+    pub body_part: Option<Text>,
+    /// When it was begun.
+    pub started_at: Option<Timestamp>,
+    /// When it was ended.
+    pub ended_at: Option<Timestamp>,
+    /// The order, where the archive knows it; must exist.
+    pub imaging_order_id: Option<OrderId>,
+    /// Who the patient is.
+    pub patient: Option<Patient>,
+    /// Its series with their instances.
+    pub series: Vec<SyncedSeries>,
+}
+
+impl UseCase for SyncStudy {
+    type Aggregate = Study;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        Some(StudyId::of(tenant, &self.study_instance_uid).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+        let tenant = work.context().tenant_id;
+        let endpoint = PacsEndpointId::of(tenant, &self.pacs_endpoint_code);
+        let known = work.read::<PacsEndpoint>(endpoint).await?;
+        let known = known.ok_or(CommandError::NoSuch(Reference::PacsEndpoint))?;
+        if !known.state.is_active {
+            return Err(CommandError::Inactive(Reference::PacsEndpoint));
+        }
+        let study_id = StudyId::of(tenant, &self.study_instance_uid);
+        let sync = Sync {
+            patient_id: self.patient_id,
+            details: self.details(endpoint),
+            patient: self.patient.clone(),
+            order: self.order(work, study_id).await?,
+            series: self.series.clone(),
+        };
+        work.decide::<Study>(study_id, Command::Sync(Box::new(sync)))
+            .await
+    }
+}
+
+impl SyncStudy {
+    fn details(&self, pacs_endpoint_id: PacsEndpointId) -> Details {
+        Details {
+            pacs_endpoint_id,
+            pacs_endpoint_code: self.pacs_endpoint_code.clone(),
+            study_instance_uid: self.study_instance_uid.clone(),
+            accession_number: self.accession_number.clone(),
+            modality_code: self.modality_code.clone(),
+            body_part: self.body_part.clone(),
+            description: self.description.clone(),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+        }
+    }
+
+    /// The order that the study names, by this sync or an earlier one; not looked for where the study has its order.
+    async fn order(
+        &self,
+        work: &mut Work<'_>,
+        study_id: StudyId,
+    ) -> Result<Option<NamedOrder>, CommandError> {
+        if let Some(id) = self.imaging_order_id {
+            return named_order(work, id, self.patient_id).await.map(Some);
+        }
+        let study = work.read::<Study>(study_id).await?;
+        if study
+            .as_ref()
+            .is_some_and(|it| it.state.linking.order().is_some())
+        {
+            return Ok(None);
+        }
+        let earlier = study.and_then(|it| it.state.details.accession_number.clone());
+        let Some(accession) = self.accession_number.clone().or(earlier) else {
+            return Ok(None);
+        };
+        let id = OrderId::of(work.context().tenant_id, &accession);
+        let order = work.read::<Order>(id).await?;
+        Ok(order.map(|it| compared(id, it.state.patient_id, self.patient_id)))
+    }
+}
+
+/// An order that was named by its id: it must exist.
+async fn named_order(
+    work: &mut Work<'_>,
+    id: OrderId,
+    patient: PatientId,
+) -> Result<NamedOrder, CommandError> {
+    let order = work.read::<Order>(id).await?;
+    let order = order.ok_or(CommandError::NoSuch(Reference::Order))?;
+    Ok(compared(id, order.state.patient_id, patient))
+}
+
+fn compared(id: OrderId, of_order: PatientId, of_study: PatientId) -> NamedOrder {
+    match of_order == of_study {
+        true => NamedOrder::SamePatient(id),
+        false => NamedOrder::OtherPatient(id),
+    }
+}
+
+/// Adds one series to a study.
+#[derive(Debug, Clone)]
+pub struct AddSeries {
+    /// Which study.
+    pub study_id: StudyId,
+    /// The series.
+    pub facts: SeriesFacts,
+}
+
+impl UseCase for AddSeries {
+    type Aggregate = Study;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.study_id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+        let study = work.read::<Study>(self.study_id).await?;
+        study.ok_or(CommandError::NoSuch(Reference::Study))?;
+        let command = Command::AddSeries(Box::new(self.facts.clone()));
+        work.decide::<Study>(self.study_id, command).await
+    }
+}
+
+/// Adds one instance to a series.
+#[derive(Debug, Clone)]
+pub struct AddInstance {
+    /// The series' study.
+    pub study_id: StudyId,
+    /// Which series.
+    pub series_id: SeriesId,
+    /// The instance.
+    pub instance: InstanceFacts,
+}
+
+impl UseCase for AddInstance {
+    type Aggregate = Study;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.study_id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+        let command = Command::AddInstance {
+            series_id: self.series_id,
+            instance: self.instance.clone(),
+        };
+        work.decide::<Study>(self.study_id, command).await
+    }
+}
+
+/// Changes a study, or settles which order it answers.
+#[derive(Debug, Clone)]
+pub struct UpdateStudy {
+    /// Which.
+    pub id: StudyId,
+    /// What; its order is not looked at.
+    pub update: Update,
+    /// The order it answers; must exist.
+    pub imaging_order_id: Option<OrderId>,
+}
+
+impl UseCase for UpdateStudy {
+    type Aggregate = Study;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+        let study = work.read::<Study>(self.id).await?;
+        let order = match (self.imaging_order_id, study) {
+            (Some(order), Some(study)) => {
+                Some(named_order(work, order, study.state.patient_id).await?)
+            }
+            (Some(_) | None, _) => None,
+        };
+        let update = Update {
+            order,
+            ..self.update.clone()
+        };
+        work.decide::<Study>(self.id, Command::Update(Box::new(update)))
+            .await
+    }
+}
+
+/// Gives out a token to look at a study's images.
+#[derive(Debug, Clone, Copy)]
+pub struct LaunchViewer {
+    /// Whose images.
+    pub study_id: StudyId,
+    /// The token.
+    pub token_id: ViewerTokenId,
+}
+
+impl UseCase for LaunchViewer {
+    type Aggregate = StudyAccess;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(StudyAccessId::of(self.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
+        let study = work.read::<Study>(self.study_id).await?;
+        let study = study.ok_or(CommandError::NoSuch(Reference::Study))?;
+        let look = Look {
+            study_id: self.study_id,
+            patient_id: study.state.patient_id,
+            token_id: self.token_id,
+        };
+        let launch = study_access::Command::Launch(look);
+        work.decide::<StudyAccess>(StudyAccessId::of(self.study_id), launch)
+            .await
+    }
+}
+
+/// Notes the first use of a token; later ones leave no trace.
+#[derive(Debug, Clone, Copy)]
+pub struct UseViewerToken {
+    /// Whose images.
+    pub study_id: StudyId,
+    /// The token.
+    pub token_id: ViewerTokenId,
+}
+
+impl UseCase for UseViewerToken {
+    type Aggregate = StudyAccess;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(StudyAccessId::of(self.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
+        let used = study_access::Command::Use(self.token_id);
+        work.decide::<StudyAccess>(StudyAccessId::of(self.study_id), used)
+            .await
+    }
+}

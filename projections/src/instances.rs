@@ -1,0 +1,98 @@
+//! Instances of series, by instance number; several rows a study's stream, each written once.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{SeriesId, TenantId};
+use roentgen_domain::study::{Instance, InstancesAdded};
+use roentgen_store::log::StoredEvent;
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use uuid::Uuid;
+
+use crate::parts::{NotFolded, PartView, Parts};
+use crate::sort_key;
+
+/// `instances_v1`.
+pub static MODEL: Model = Model {
+    name: "instances",
+    version: 1,
+    columns: &[Column {
+        name: "imaging_series_id",
+        kind: ColumnKind::Uuid,
+    }],
+    indexes: &[
+        Index {
+            columns: &["imaging_series_id"],
+            sparse: false,
+        },
+        Index {
+            columns: &[],
+            sparse: false,
+        },
+    ],
+};
+
+/// `instances_streams_v1`.
+static PROGRESS: Model = Model {
+    name: "instances_streams",
+    version: 1,
+    columns: &[],
+    indexes: &[],
+};
+
+/// How a study's instances become rows.
+#[derive(Debug, Default)]
+pub struct Instances;
+
+const ADDED: &str = "ImagingStudy.InstancesAdded";
+
+impl PartView for Instances {
+    type Part = Instance;
+
+    const MODEL: &'static Model = &MODEL;
+    const PROGRESS: &'static Model = &PROGRESS;
+    const STREAM_TYPE: &'static str = "ImagingStudy";
+
+    fn changes(_event: &StoredEvent) -> Result<Vec<Uuid>, NotFolded> {
+        Ok(Vec::new())
+    }
+
+    fn apply(event: &StoredEvent, parts: &mut Parts<Instance>) -> Result<(), NotFolded> {
+        if &*event.event_type != ADDED {
+            return Ok(());
+        }
+        let added: InstancesAdded = serde_json::from_str(&event.payload)?;
+        for series in added.series {
+            for it in series.instances {
+                let id = it.instance_id.as_uuid();
+                let instance = Instance {
+                    imaging_series_id: series.series_id,
+                    imaging_study_id: added.study_id,
+                    facts: it.facts(),
+                };
+                parts.add(id, event, instance)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sort_key(part: &Versioned<Instance>) -> Vec<u8> {
+        sort_key::by_number(part.state.facts.instance_number, part.id.as_uuid())
+    }
+
+    fn values(part: &Versioned<Instance>) -> Vec<Value> {
+        vec![Value::Uuid(part.state.imaging_series_id.as_uuid())]
+    }
+}
+
+/// A page of instances: of one series, or of all.
+pub fn page(
+    tenant_id: TenantId,
+    series: Option<SeriesId>,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let of_series = series.map(|it| ("imaging_series_id", Value::Uuid(it.as_uuid())));
+    ListQuery {
+        prefixes: vec![of_series.into_iter().collect()],
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}

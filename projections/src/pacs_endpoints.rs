@@ -1,0 +1,55 @@
+//! The catalog's PACS endpoints, newest first.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::TenantId;
+use roentgen_domain::pacs_endpoint::PacsEndpoint;
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `pacs_endpoints_v1`.
+pub static MODEL: Model = Model {
+    name: "pacs_endpoints",
+    version: 1,
+    columns: &[Column {
+        name: "is_active",
+        kind: ColumnKind::Bool,
+    }],
+    indexes: &[Index {
+        columns: &[],
+        sparse: false,
+    }],
+};
+
+/// How an endpoint becomes a row.
+#[derive(Debug, Default)]
+pub struct PacsEndpoints;
+
+impl View for PacsEndpoints {
+    type Aggregate = PacsEndpoint;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<PacsEndpoint>) -> Vec<u8> {
+        sort_key::newest_first(resource.created_at, resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<PacsEndpoint>) -> Vec<Value> {
+        vec![Value::Bool(resource.state.is_active)]
+    }
+}
+
+/// A page of endpoints. There are few: the tenant's index is walked and filtered.
+pub fn page(
+    tenant_id: TenantId,
+    is_active: Option<bool>,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let active = is_active.map(|it| Filter::Is("is_active", Value::Bool(it)));
+    ListQuery {
+        filters: active.into_iter().collect(),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}

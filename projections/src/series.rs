@@ -1,0 +1,145 @@
+//! Series of studies, by series number; several rows a study's stream.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{SeriesId, StudyId, TenantId};
+use roentgen_domain::study::{Series, SeriesAdded, SeriesChange};
+use roentgen_store::log::StoredEvent;
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::parts::{NotFolded, PartView, Parts};
+use crate::sort_key;
+
+/// `series_v1`.
+pub static MODEL: Model = Model {
+    name: "series",
+    version: 1,
+    columns: &[Column {
+        name: "imaging_study_id",
+        kind: ColumnKind::Uuid,
+    }],
+    indexes: &[
+        Index {
+            columns: &["imaging_study_id"],
+            sparse: false,
+        },
+        Index {
+            columns: &[],
+            sparse: false,
+        },
+    ],
+};
+
+/// `series_streams_v1`.
+static PROGRESS: Model = Model {
+    name: "series_streams",
+    version: 1,
+    columns: &[],
+    indexes: &[],
+};
+
+/// How a study's series become rows.
+#[derive(Debug, Default)]
+pub struct AllSeries;
+
+/// What the series' rows take of `ImagingStudy.Updated`.
+#[derive(Deserialize)]
+struct Changed {
+    #[serde(default)]
+    series: Vec<SeriesChange>,
+}
+
+/// What the series' rows take of `ImagingStudy.InstancesAdded`: the instances themselves are passed over.
+#[derive(Deserialize)]
+struct Grown {
+    series: Vec<GrownSeries>,
+}
+
+#[derive(Deserialize)]
+struct GrownSeries {
+    series_id: SeriesId,
+    number_of_instances: u32,
+}
+
+const ADDED: &str = "ImagingStudy.SeriesAdded";
+const CHANGED: &str = "ImagingStudy.Updated";
+const GROWN: &str = "ImagingStudy.InstancesAdded";
+
+impl PartView for AllSeries {
+    type Part = Series;
+
+    const MODEL: &'static Model = &MODEL;
+    const PROGRESS: &'static Model = &PROGRESS;
+    const STREAM_TYPE: &'static str = "ImagingStudy";
+
+    fn changes(event: &StoredEvent) -> Result<Vec<Uuid>, NotFolded> {
+        let ids: Vec<SeriesId> = match &*event.event_type {
+            CHANGED => {
+                let changed: Changed = serde_json::from_str(&event.payload)?;
+                changed.series.iter().map(|it| it.series_id).collect()
+            }
+            GROWN => {
+                let grown: Grown = serde_json::from_str(&event.payload)?;
+                grown.series.iter().map(|it| it.series_id).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(ids.into_iter().map(SeriesId::as_uuid).collect())
+    }
+
+    fn apply(event: &StoredEvent, parts: &mut Parts<Series>) -> Result<(), NotFolded> {
+        match &*event.event_type {
+            ADDED => add(event, parts),
+            CHANGED => {
+                let changed: Changed = serde_json::from_str(&event.payload)?;
+                changed.series.iter().try_for_each(|it| {
+                    let id = it.series_id.as_uuid();
+                    parts.change(id, event, |series| it.apply(&mut series.facts))
+                })
+            }
+            GROWN => {
+                let grown: Grown = serde_json::from_str(&event.payload)?;
+                grown.series.iter().try_for_each(|it| {
+                    parts.change(it.series_id.as_uuid(), event, |series| {
+                        series.facts.number_of_instances = Some(it.number_of_instances);
+                    })
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sort_key(part: &Versioned<Series>) -> Vec<u8> {
+        sort_key::by_number(part.state.facts.series_number, part.id.as_uuid())
+    }
+
+    fn values(part: &Versioned<Series>) -> Vec<Value> {
+        vec![Value::Uuid(part.state.imaging_study_id.as_uuid())]
+    }
+}
+
+fn add(event: &StoredEvent, parts: &mut Parts<Series>) -> Result<(), NotFolded> {
+    let added: SeriesAdded = serde_json::from_str(&event.payload)?;
+    added.series.into_iter().try_for_each(|it| {
+        let series = Series {
+            imaging_study_id: added.study_id,
+            facts: it.facts,
+        };
+        parts.add(it.series_id.as_uuid(), event, series)
+    })
+}
+
+/// A page of series: of one study, or of all.
+pub fn page(
+    tenant_id: TenantId,
+    study: Option<StudyId>,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let of_study = study.map(|it| ("imaging_study_id", Value::Uuid(it.as_uuid())));
+    ListQuery {
+        prefixes: vec![of_study.into_iter().collect()],
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}

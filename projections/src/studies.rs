@@ -1,0 +1,181 @@
+//! Imaging studies, newest first by `started_at`, else by when they became known.
+//!
+//! Status and link have few values: a page that leaves one open walks an index once for each and merges, so that also a
+//! filter that matches nothing touches no more than a handful of index entries. Codes are compared in upper case.
+
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::dicom::{AccessionNumber, Uid};
+use roentgen_domain::ids::{PatientId, StudyId, TenantId};
+use roentgen_domain::study::{LinkName, Status, Study};
+use roentgen_domain::{Timestamp, Versioned};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `studies_v1`.
+pub static MODEL: Model = Model {
+    name: "studies",
+    version: 1,
+    columns: &[
+        Column {
+            name: "accession_number",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "modality_code",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "status",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "link",
+            kind: ColumnKind::Text,
+        },
+    ],
+    indexes: &[
+        Index {
+            columns: &["patient_id"],
+            sparse: false,
+        },
+        Index {
+            columns: &["accession_number"],
+            sparse: true,
+        },
+        Index {
+            columns: &["modality_code", "status", "link"],
+            sparse: false,
+        },
+        Index {
+            columns: &["status", "link"],
+            sparse: false,
+        },
+    ],
+};
+
+/// How a study becomes a row.
+#[derive(Debug, Default)]
+pub struct Studies;
+
+impl View for Studies {
+    type Aggregate = Study;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<Study>) -> Vec<u8> {
+        let time = resource.state.details.started_at;
+        sort_key::newest_first(time.unwrap_or(resource.created_at), resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<Study>) -> Vec<Value> {
+        let study = &resource.state;
+        let accession = study.details.accession_number.as_ref();
+        vec![
+            Value::text(accession.map(AccessionNumber::as_str)),
+            Value::Text(study.details.modality_code.to_string()),
+            Value::Text(study.status.to_string()),
+            Value::Text(study.linking.name().to_string()),
+        ]
+    }
+}
+
+/// Which studies a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// One patient's.
+    pub patient_id: Option<PatientId>,
+    /// Of one modality.
+    pub modality_code: Option<ModalityCode>,
+    /// Those with this accession number.
+    pub accession_number: Option<AccessionNumber>,
+    /// The one with this UID.
+    pub study_instance_uid: Option<Uid>,
+    /// Available or archived.
+    pub status: Option<Status>,
+    /// Linked, unlinked or in conflict.
+    pub link: Option<LinkName>,
+    /// Begun then or later.
+    pub from: Option<Timestamp>,
+    /// Begun then or earlier.
+    pub to: Option<Timestamp>,
+}
+
+/// A page of studies.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let (prefixes, filters_left) = match narrow(tenant_id, filters) {
+        Some(prefix) => (vec![vec![prefix]], residual(filters)),
+        None => (wide(filters), Vec::new()),
+    };
+    ListQuery {
+        prefixes,
+        filters: filters_left,
+        from: filters.to.map(sort_key::not_later_than),
+        before: filters.from.map(sort_key::not_earlier_than),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}
+
+/// What leaves few rows by itself.
+fn narrow(tenant: TenantId, filters: &Filters) -> Option<(&'static str, Value)> {
+    if let Some(uid) = &filters.study_instance_uid {
+        return Some(("id", Value::Uuid(StudyId::of(tenant, uid).as_uuid())));
+    }
+    if let Some(accession) = &filters.accession_number {
+        let accession = Value::Text(accession.to_string());
+        return Some(("accession_number", accession));
+    }
+    let patient = filters.patient_id?;
+    Some(("patient_id", Value::Uuid(patient.as_uuid())))
+}
+
+fn wide(filters: &Filters) -> Vec<Vec<(&'static str, Value)>> {
+    let statuses = filters.status.map_or(Status::ALL.to_vec(), |it| vec![it]);
+    let links = filters.link.map_or(LinkName::ALL.to_vec(), |it| vec![it]);
+    let modality = filters.modality_code.as_ref();
+    let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
+    let pairs = statuses
+        .into_iter()
+        .flat_map(|status| links.iter().map(move |link| (status, *link)));
+    pairs
+        .map(|(status, link)| {
+            let few = [
+                ("status", Value::Text(status.to_string())),
+                ("link", Value::Text(link.to_string())),
+            ];
+            modality.iter().cloned().chain(few).collect()
+        })
+        .collect()
+}
+
+fn residual(filters: &Filters) -> Vec<Filter> {
+    let patient = filters.patient_id.map(|it| Value::Uuid(it.as_uuid()));
+    let accession = filters.accession_number.as_ref();
+    let modality = filters.modality_code.as_ref();
+    let equal = [
+        ("patient_id", patient),
+        (
+            "accession_number",
+            accession.map(|it| Value::Text(it.to_string())),
+        ),
+        (
+            "modality_code",
+            modality.map(|it| Value::Text(it.to_string())),
+        ),
+        (
+            "status",
+            filters.status.map(|it| Value::Text(it.to_string())),
+        ),
+        ("link", filters.link.map(|it| Value::Text(it.to_string()))),
+    ];
+    equal
+        .into_iter()
+        .filter_map(|(column, it)| Some(Filter::Is(column, it?)))
+        .collect()
+}

@@ -1,0 +1,242 @@
+//! Looking at a study's images.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Answer, Client, Engine, poll};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::scene::{archive, endpoint, place, study, sync, with_archive};
+use crate::expect::{Refused, all_refused, head, problem};
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(
+    a_launch_gives_a_link_and_a_token_that_nobody_keeps,
+    a_token_lets_see_its_study_and_no_other,
+    the_first_use_is_in_the_audit_trail_and_later_ones_are_not,
+    the_api_takes_no_viewer_token_and_the_viewer_no_other,
+    a_token_runs_out,
+    a_study_without_a_viewer_says_so,
+    a_kept_link_carries_no_token,
+);
+
+const VERIFY: &str = "/pacs/viewer-tokens/verify";
+
+async fn launch(client: &Client, study: &Answer) -> Result<Answer> {
+    let answer = client
+        .get(&format!("{}/viewer-launch", place(study)))
+        .await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    Ok(answer)
+}
+
+/// Asks as a proxy does.
+async fn verify(base: &str, token: &str, uid: &str) -> Result<Answer> {
+    let proxy = Client::new(base).bearer(token);
+    proxy
+        .get(&format!("{VERIFY}?study_instance_uid={uid}"))
+        .await
+}
+
+async fn looks(house: &House) -> Result<Vec<Value>> {
+    let events = house
+        .client
+        .get("/events?types=ImagingStudy.Accessed")
+        .await?;
+    Ok(events.lines())
+}
+
+async fn a_launch_gives_a_link_and_a_token_that_nobody_keeps(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let told = sync(&house, &study(json!({}))).await?;
+    let radiologist = house.caller("radiologist")?;
+    let launched = launch(&radiologist, &told).await?;
+    assert_eq!(launched.header("cache-control"), "no-store");
+    let token = launched.text_at("/viewer_token");
+    let (uid, shown) = (told.text_at("/study_instance_uid"), launched.json());
+    assert_eq!(
+        shown["viewer_url"],
+        format!("https://viewer.example/?study={uid}&access={token}")
+    );
+    assert_eq!(launched.text_at("/study_id"), told.text_at("/id"));
+    assert!(
+        launched.text_at("/expires_at").ends_with("Z"),
+        "{launched:?}"
+    );
+
+    let events = looks(&house).await?;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["data"]["kind"], "launched");
+    assert_eq!(events[0]["data"]["patient_id"], told.json()["patient_id"]);
+    assert_eq!(events[0]["actor"]["roles"], json!(["radiologist"]));
+    assert_eq!(events[0]["stream"]["type"], "StudyAccess");
+    let read = house.client.get(&place(&told)).await?;
+    assert_eq!(read.json(), told.json(), "a look does not change the study");
+    let everything = house.client.get("/events?phi=true").await?;
+    assert!(!everything.text.contains(&token));
+    Ok(())
+}
+
+async fn a_token_lets_see_its_study_and_no_other(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let (one, other) = (
+        sync(&house, &study(json!({}))).await?,
+        sync(&house, &study(json!({}))).await?,
+    );
+    let token = launch(&house.client, &one).await?.text_at("/viewer_token");
+    let base = &house.server.base;
+    let (uid, others) = (
+        one.text_at("/study_instance_uid"),
+        other.text_at("/study_instance_uid"),
+    );
+    assert_eq!(verify(base, &token, &uid).await?.status, 204);
+    let nobody = Client::new(base);
+    let by_query = format!("{VERIFY}?token={token}&study_instance_uid={uid}");
+    assert_eq!(nobody.get(&by_query).await?.status, 204);
+    assert_eq!(
+        nobody
+            .get(&format!("{by_query}&tenant_id={}", house.tenant))
+            .await?
+            .status,
+        204
+    );
+    problem(
+        &verify(base, &token, &others).await?,
+        Code::Forbidden,
+        "another study",
+    );
+    let elsewhere = format!("{by_query}&tenant_id={}", fresh());
+    problem(
+        &nobody.get(&elsewhere).await?,
+        Code::OtherTenant,
+        "another tenant",
+    );
+    let unsaid = format!("{VERIFY}?token={token}");
+    problem(
+        &nobody.get(&unsaid).await?,
+        Code::InvalidParameter,
+        "no study",
+    );
+    let bare = format!("{VERIFY}?study_instance_uid={uid}");
+    problem(&nobody.get(&bare).await?, Code::Unauthenticated, "no token");
+    let broken = &token[..token.len() - 3];
+    problem(
+        &verify(base, broken, &uid).await?,
+        Code::Unauthenticated,
+        "a broken token",
+    );
+
+    let neighbour = house.neighbour().await?;
+    assert_eq!(
+        verify(&neighbour.base, &token, &uid).await?.status,
+        204,
+        "nodes share the key"
+    );
+    Ok(())
+}
+
+async fn the_first_use_is_in_the_audit_trail_and_later_ones_are_not(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let told = sync(&house, &study(json!({}))).await?;
+    let uid = told.text_at("/study_instance_uid");
+    let radiologist = house.caller("radiologist")?;
+    let token = launch(&radiologist, &told).await?.text_at("/viewer_token");
+    let neighbour = house.neighbour().await?;
+    for base in [&house.server.base, &neighbour.base, &house.server.base] {
+        assert_eq!(verify(base, &token, &uid).await?.status, 204);
+        assert_eq!(verify(base, &token, &uid).await?.status, 204);
+    }
+    let events = looks(&house).await?;
+    let kinds: Vec<&Value> = events.iter().map(|it| &it["data"]["kind"]).collect();
+    assert_eq!(kinds, ["launched", "first_used"]);
+    assert_eq!(events[0]["data"]["token_id"], events[1]["data"]["token_id"]);
+    assert_eq!(
+        events[0]["actor"], events[1]["actor"],
+        "who launched is who looks"
+    );
+    let second = launch(&radiologist, &told).await?.text_at("/viewer_token");
+    assert_eq!(verify(&house.server.base, &second, &uid).await?.status, 204);
+    assert_eq!(looks(&house).await?.len(), 4);
+    Ok(())
+}
+
+async fn the_api_takes_no_viewer_token_and_the_viewer_no_other(engine: Engine) -> Result<()> {
+    let house = with_archive(House::open_guarded(engine).await?).await?;
+    let told = sync(&house, &study(json!({}))).await?;
+    let token = launch(&house.client, &told).await?.text_at("/viewer_token");
+    let viewer = Client::new(&house.server.base).bearer(&token);
+    for path in ["/pacs/studies", "/imaging/orders", "/events", &place(&told)] {
+        problem(&viewer.get(path).await?, Code::Unauthenticated, path);
+    }
+    let before = head(&house.client).await?;
+    let uid = told.text_at("/study_instance_uid");
+    let admin = house
+        .client
+        .get(&format!("{VERIFY}?study_instance_uid={uid}"))
+        .await?;
+    problem(&admin, Code::Unauthenticated, "an API token");
+    assert_eq!(head(&house.client).await?, before);
+    Ok(())
+}
+
+async fn a_token_runs_out(engine: Engine) -> Result<()> {
+    let house = House::open_with(engine, &["--dev", "--viewer-token-ttl", "2s"]).await?;
+    let house = with_archive(house).await?;
+    let told = sync(&house, &study(json!({}))).await?;
+    let token = launch(&house.client, &told).await?.text_at("/viewer_token");
+    let uid = told.text_at("/study_instance_uid");
+    let ask = async || {
+        verify(&house.server.base, &token, &uid)
+            .await
+            .map(|it| it.status)
+    };
+    let over = |it: &Result<u16>| it.as_ref().is_ok_and(|it| *it == 401);
+    let last = poll::until("the token runs out", Duration::from_secs(10), ask, over).await?;
+    assert_eq!(last?, 401);
+    Ok(())
+}
+
+async fn a_study_without_a_viewer_says_so(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let bare = house
+        .client
+        .post("/pacs/endpoints", &endpoint("BARE", json!({})))
+        .await?;
+    assert_eq!(bare.status, 201, "{bare:?}");
+    let told = sync(&house, &study(json!({ "pacs_endpoint_code": "BARE" }))).await?;
+    let at = format!("{}/viewer-launch", place(&told));
+    let nowhere = format!("/pacs/studies/{}/viewer-launch", fresh());
+    let refused = vec![
+        Refused::get(&at, Code::ViewerNotConfigured),
+        Refused::get(&nowhere, Code::NotFound),
+    ];
+    all_refused(&house.client, refused).await?;
+    let stranger = Client::dev(&house.server.base, fresh());
+    problem(
+        &stranger.get(&at).await?,
+        Code::NotFound,
+        "another tenant's study",
+    );
+    Ok(())
+}
+
+async fn a_kept_link_carries_no_token(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let told = sync(&house, &study(json!({}))).await?;
+    let at = place(&told);
+    let token = launch(&house.client, &told).await?.text_at("/viewer_token");
+    let link = |url: String| json!({ "viewer_url": url }).to_string();
+    let bad = [
+        "https://viewer/?token=x".to_owned(),
+        format!("https://viewer/{token}"),
+        "https://u:p@viewer/".to_owned(),
+        "viewer".to_owned(),
+    ];
+    let refused =
+        bad.map(|it| Refused::patch(&at, link(it), Code::Unacceptable).at(&["/viewer_url"]));
+    all_refused(&house.client, refused.into()).await?;
+    let kept = json!({ "viewer_url": "https://viewer/?study=1" });
+    let changed = house.client.patch(&at, &kept).await?;
+    assert_eq!(changed.text_at("/viewer_url"), "https://viewer/?study=1");
+    Ok(())
+}
