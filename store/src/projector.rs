@@ -113,6 +113,15 @@ pub struct CheckpointAhead {
     pub found: &'static str,
 }
 
+/// A batch that is folded and not written yet.
+struct Ready {
+    to: Checkpoint,
+    events: usize,
+    folded: batch::FoldedBatch,
+    /// Events that were read already and come after it.
+    rest: Vec<Arc<StoredEvent>>,
+}
+
 /// How far the read models are, for those who wait for them.
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -248,18 +257,20 @@ impl Projector {
             .into_iter()
             .map(|it| (it.model, it.stream_id))
             .collect();
-        let mut events = self.events_after(from.position).await?;
+        let events = self.events_after(from.position).await?;
+        let mut ready = self.fold(&parked, events, &[]).await?;
         while leadership.held() && !self.stop.is_cancelled() {
-            let rest = batch::beyond(&mut events, BATCH_BYTES);
-            let Some(last) = events.last() else {
-                events = self.wait_for_events(from.position).await?;
+            let Some(Ready {
+                to,
+                events,
+                rest,
+                folded,
+            }) = ready
+            else {
+                let events = self.wait_for_events(from.position).await?;
+                ready = self.fold(&parked, events, &[]).await?;
                 continue;
             };
-            let to = Checkpoint {
-                position: last.position,
-                hash: last.hash,
-            };
-            let folded = batch::fold(&*self.engine, &self.projections, &parked, &events).await?;
             parked.extend(
                 folded
                     .parked
@@ -273,17 +284,46 @@ impl Projector {
                 rows: folded.rows,
                 parked: folded.parked,
             };
-            let (moved, next) =
-                tokio::join!(self.engine.project(&batch), self.next(rest, to.position));
+            let meanwhile = async {
+                let events = self.next(rest, to.position).await?;
+                self.fold(&parked, events, &batch.rows).await
+            };
+            let (moved, next) = tokio::join!(self.engine.project(&batch), meanwhile);
             if !moved? {
                 tracing::warn!("another node moved the checkpoint");
                 return Ok(());
             }
             from = to;
-            self.note(to.position, events.len());
-            events = next?;
+            self.note(to.position, events);
+            ready = next?;
         }
         Ok(())
+    }
+
+    /// Folds as many of the events as make a batch, on what is written and what is about to be.
+    async fn fold(
+        &self,
+        parked: &HashSet<(String, StreamId)>,
+        mut events: Vec<Arc<StoredEvent>>,
+        unwritten: &batch::Rows,
+    ) -> Result<Option<Ready>, EngineError> {
+        let rest = batch::beyond(&mut events, BATCH_BYTES);
+        let Some(last) = events.last() else {
+            return Ok(None);
+        };
+        let known = batch::Known {
+            engine: &*self.engine,
+            unwritten,
+        };
+        Ok(Some(Ready {
+            to: Checkpoint {
+                position: last.position,
+                hash: last.hash,
+            },
+            events: events.len(),
+            folded: batch::fold(known, &self.projections, parked, &events).await?,
+            rest,
+        }))
     }
 
     fn note(&self, position: u64, events: usize) {
@@ -325,6 +365,7 @@ impl Projector {
         Ok(rest)
     }
 
+    /// From memory, or else from the database; nothing where this node knows of nothing.
     /// From memory, or else from the database; nothing where this node knows of nothing.
     async fn events_after(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         if let Some(events) = self.tail.after(position, BATCH_LIVE) {

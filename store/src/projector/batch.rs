@@ -18,6 +18,49 @@ pub(super) struct FoldedBatch {
     pub(super) parked: Vec<Parked>,
 }
 
+/// Rows by their model.
+pub(super) type Rows = [(&'static Model, Vec<Row>)];
+
+/// Where rows are looked up: the batch before this one may not be written yet, and has the last word.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) engine: &'a dyn Engine,
+    pub(super) unwritten: &'a Rows,
+}
+
+impl Known<'_> {
+    async fn rows(
+        self,
+        model: &Model,
+        mut ids: Vec<Uuid>,
+    ) -> Result<HashMap<Uuid, Row>, EngineError> {
+        let mut found = HashMap::with_capacity(ids.len());
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let of_model = self
+            .unwritten
+            .iter()
+            .filter(|it| it.0.table() == model.table());
+        for row in of_model.flat_map(|it| &it.1) {
+            if let Ok(place) = ids.binary_search(&row.id) {
+                ids.remove(place);
+                found.insert(row.id, row.clone());
+            }
+        }
+        if !ids.is_empty() {
+            let rows = self.engine.rows(model, &ids).await?;
+            found.extend(rows.into_iter().map(|it| (it.id, it)));
+        }
+        Ok(found)
+    }
+}
+
+/// Streams that are folded in one go before whoever else is on this task has a turn.
+const IN_ONE_GO: usize = 32;
+
 /// One stream's events in a batch, in order.
 type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
@@ -35,7 +78,7 @@ pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Ar
 
 /// Loads the touched rows of each model in one query, and folds in memory.
 pub(super) async fn fold(
-    engine: &dyn Engine,
+    known: Known<'_>,
     projections: &[Arc<dyn Projection>],
     parked: &HashSet<(String, StreamId)>,
     events: &[Arc<StoredEvent>],
@@ -53,8 +96,8 @@ pub(super) async fn fold(
             continue;
         }
         match projection.folding() {
-            Folding::Row(it) => folded.fold_row(engine, (model, it), streams).await?,
-            Folding::Rows(it) => folded.fold_rows(engine, (model, it), streams).await?,
+            Folding::Row(it) => folded.fold_row(known, (model, it), streams).await?,
+            Folding::Rows(it) => folded.fold_rows(known, (model, it), streams).await?,
         }
     }
     Ok(folded)
@@ -63,13 +106,16 @@ pub(super) async fn fold(
 impl FoldedBatch {
     async fn fold_row(
         &mut self,
-        engine: &dyn Engine,
+        known: Known<'_>,
         (model, projection): (&'static Model, &dyn FoldsRow),
         streams: Streams,
     ) -> Result<(), EngineError> {
-        let mut known = known_rows(engine, model, &streams).await?;
+        let mut known = known_rows(known, model, &streams).await?;
         let mut rows = Vec::with_capacity(streams.len());
-        for (stream_id, events) in streams {
+        for (n, (stream_id, events)) in (1..).zip(streams) {
+            if n % IN_ONE_GO == 0 {
+                tokio::task::yield_now().await;
+            }
             let row = known.remove(&stream_id.as_uuid());
             let Folded { row, stuck } = match unseen(row.as_ref(), &events) {
                 Ok([]) => Folded { row, stuck: None },
@@ -89,13 +135,13 @@ impl FoldedBatch {
     /// As with one row a stream, but that the row that says how far a stream is folded lies in a table beside.
     async fn fold_rows(
         &mut self,
-        engine: &dyn Engine,
+        known: Known<'_>,
         (model, projection): (&'static Model, &dyn FoldsRows),
         streams: Streams,
     ) -> Result<(), EngineError> {
         let progress = projection.progress();
-        let reached = known_rows(engine, progress, &streams).await?;
-        let mut changed = changed_rows(engine, model, projection, &streams).await?;
+        let reached = known_rows(known, progress, &streams).await?;
+        let mut changed = changed_rows(known, model, projection, &streams).await?;
         let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
         for (stream_id, events) in streams {
             let events = match unseen(reached.get(&stream_id.as_uuid()), &events) {
@@ -150,20 +196,13 @@ fn unseen<'a>(
 
 /// The rows that the streams' events change, of all streams in one query.
 async fn changed_rows(
-    engine: &dyn Engine,
+    known: Known<'_>,
     model: &Model,
     projection: &dyn FoldsRows,
     streams: &Streams,
 ) -> Result<HashMap<Uuid, Row>, EngineError> {
     let ids = streams.iter().flat_map(|(_, it)| projection.changes(it));
-    let mut ids: Vec<Uuid> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = engine.rows(model, &ids).await?;
-    Ok(rows.into_iter().map(|it| (it.id, it)).collect())
+    known.rows(model, ids.collect()).await
 }
 
 /// How far a stream is folded.
@@ -198,20 +237,15 @@ fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
 
 /// A stream that begins in this batch has no row yet.
 async fn known_rows(
-    engine: &dyn Engine,
+    known: Known<'_>,
     model: &Model,
     streams: &Streams,
 ) -> Result<HashMap<Uuid, Row>, EngineError> {
     let begun_before =
         |events: &Vec<Arc<StoredEvent>>| events.first().is_some_and(|it| it.version > 1);
-    let ids: Vec<Uuid> = streams
+    let ids = streams
         .iter()
         .filter(|(_, events)| begun_before(events))
-        .map(|(id, _)| id.as_uuid())
-        .collect();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = engine.rows(model, &ids).await?;
-    Ok(rows.into_iter().map(|it| (it.id, it)).collect())
+        .map(|(id, _)| id.as_uuid());
+    known.rows(model, ids.collect()).await
 }

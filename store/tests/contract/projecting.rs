@@ -14,6 +14,7 @@ use crate::tally::{TALLY, folded, project, rows, unfoldable};
 
 on_both_engines!(
     rows_are_a_fold_of_the_log_whoever_writes_it,
+    a_stream_goes_on_where_the_batch_before_is_not_written_yet,
     one_of_two_nodes_leads_and_the_other_takes_over,
     a_leader_that_wakes_up_late_does_no_harm,
     a_leader_that_is_late_with_its_very_first_batch_does_no_harm,
@@ -63,6 +64,19 @@ async fn rows_are_a_fold_of_the_log_whoever_writes_it(bed: &Bed) {
     let head = nodes[0].position().await;
     let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
     assert_eq!(progress.reached(head, soon).await, head);
+}
+
+/// A batch is folded while the one before it is written.
+async fn a_stream_goes_on_where_the_batch_before_is_not_written_yet(bed: &Bed) {
+    let writer = bed.node().await;
+    let long = stream();
+    for round in 0..10 {
+        writer.append(to(long, 1000 * round, 1000)).await.unwrap();
+    }
+    let reader = bed.node().await;
+    project(&reader, "leader").await;
+    projected_all(&reader).await;
+    assert_rows_are_the_log(&reader).await;
 }
 
 async fn one_of_two_nodes_leads_and_the_other_takes_over(bed: &Bed) {
