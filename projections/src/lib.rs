@@ -13,9 +13,11 @@ pub mod orders;
 pub mod pacs_endpoints;
 pub mod parts;
 pub mod procedures;
+pub mod reading_profiles;
 pub mod series;
 pub mod sort_key;
 pub mod studies;
+pub mod worklist_items;
 
 use std::sync::Arc;
 
@@ -37,5 +39,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(Documents::<studies::Studies>::default()),
         Arc::new(PartDocuments::<series::AllSeries>::default()),
         Arc::new(PartDocuments::<instances::Instances>::default()),
+        Arc::new(Documents::<reading_profiles::ReadingProfiles>::default()),
+        Arc::new(Documents::<worklist_items::WorklistItems>::default()),
     ]
 }

@@ -3,7 +3,7 @@
 use roentgen_domain::Timestamp;
 use uuid::Uuid;
 
-/// A key's length in bytes: an inverted time and an id.
+/// The length in bytes of a key of a time and an id.
 pub const LENGTH: usize = 24;
 
 /// Newest first; at one time, by id.
@@ -19,6 +19,11 @@ pub fn by_number(number: Option<i32>, id: Uuid) -> Vec<u8> {
     [&[u8::from(absent)], number.as_slice(), id.as_bytes()].concat()
 }
 
+/// Oldest first; at one time, by id.
+pub fn oldest_first(time: Timestamp, id: Uuid) -> Vec<u8> {
+    [ascending(time.as_millis()).as_slice(), id.as_bytes()].concat()
+}
+
 /// The rows of the time and before are at or after this.
 pub fn not_later_than(time: Timestamp) -> Vec<u8> {
     inverted(time.as_millis()).to_vec()
@@ -31,8 +36,11 @@ pub fn not_earlier_than(time: Timestamp) -> Vec<u8> {
 
 /// Descending in the time, whatever its sign.
 fn inverted(millis: i64) -> [u8; 8] {
-    let ascending = millis.cast_unsigned() ^ (1 << 63);
-    (!ascending).to_be_bytes()
+    ascending(millis).map(|it| !it)
+}
+
+fn ascending(millis: i64) -> [u8; 8] {
+    (millis.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
 #[cfg(test)]

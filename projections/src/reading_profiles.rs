@@ -1,0 +1,78 @@
+//! The radiologists' reading profiles, newest first.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{PractitionerId, ReadingProfileId, TenantId};
+use roentgen_domain::reading_profile::ReadingProfile;
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `reading_profiles_v1`.
+pub static MODEL: Model = Model {
+    name: "reading_profiles",
+    version: 1,
+    columns: &[Column {
+        name: "is_active",
+        kind: ColumnKind::Bool,
+    }],
+    indexes: &[Index {
+        columns: &["is_active"],
+        sparse: false,
+    }],
+};
+
+/// How a reading profile becomes a row.
+#[derive(Debug, Default)]
+pub struct ReadingProfiles;
+
+impl View for ReadingProfiles {
+    type Aggregate = ReadingProfile;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<ReadingProfile>) -> Vec<u8> {
+        sort_key::newest_first(resource.created_at, resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<ReadingProfile>) -> Vec<Value> {
+        vec![Value::Bool(resource.state.is_active)]
+    }
+}
+
+/// Which reading profiles a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// The one of this practitioner.
+    pub practitioner_id: Option<PractitionerId>,
+    /// Active ones, or inactive ones.
+    pub is_active: Option<bool>,
+}
+
+/// A page of reading profiles.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let query = ListQuery::all(&MODEL, tenant_id, after, limit);
+    if let Some(practitioner) = filters.practitioner_id {
+        let id = ReadingProfileId::of(tenant_id, practitioner);
+        let active = filters.is_active.map(Value::Bool);
+        return ListQuery {
+            prefixes: vec![vec![("id", Value::Uuid(id.as_uuid()))]],
+            filters: active
+                .into_iter()
+                .map(|it| Filter::Is("is_active", it))
+                .collect(),
+            ..query
+        };
+    }
+    let states = filters.is_active.map_or(vec![true, false], |it| vec![it]);
+    let prefix = |it| vec![("is_active", Value::Bool(it))];
+    ListQuery {
+        prefixes: states.into_iter().map(prefix).collect(),
+        ..query
+    }
+}

@@ -1,0 +1,294 @@
+//! The radiologists' worklist, in reading order.
+//!
+//! The order is one key: priority, then items whose score reaches [`TRIAGE_THRESHOLD`] with the highest first, then the
+//! others with the oldest first. A page walks one index once for each status that it is about and merges; priority is
+//! the key's first byte, so that a filter on it is a range of the same walk. Modality and body part have an index each
+//! and one together, since their values are the house's own and cannot be walked one by one: also a filter that matches
+//! nothing touches a handful of entries.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, WorklistItemId};
+use roentgen_domain::order::Priority;
+use roentgen_domain::score::Score;
+use roentgen_domain::worklist_item::{Progress, Status, WorklistItem};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// The score from which on AI triage moves a case ahead within its priority. It is part of every row's key: another value
+/// is another version of the model.
+pub const TRIAGE_THRESHOLD: f64 = 0.5;
+
+/// `worklist_items_v1`.
+pub static MODEL: Model = Model {
+    name: "worklist_items",
+    version: 1,
+    columns: &[
+        Column {
+            name: "status",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "modality",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "body_part",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "radiologist_id",
+            kind: ColumnKind::Uuid,
+        },
+    ],
+    indexes: &[
+        Index {
+            columns: &["status"],
+            sparse: false,
+        },
+        Index {
+            columns: &["status", "modality"],
+            sparse: false,
+        },
+        Index {
+            columns: &["body_part", "status"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part", "modality", "status"],
+            sparse: true,
+        },
+        Index {
+            columns: &["radiologist_id", "status"],
+            sparse: true,
+        },
+    ],
+};
+
+/// How an item becomes a row.
+#[derive(Debug, Default)]
+pub struct WorklistItems;
+
+impl View for WorklistItems {
+    type Aggregate = WorklistItem;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<WorklistItem>) -> Vec<u8> {
+        let item = &resource.state;
+        [
+            &[rank(item.priority)],
+            urgency(item.triage.score()).as_slice(),
+            &sort_key::oldest_first(resource.created_at, resource.id.as_uuid()),
+        ]
+        .concat()
+    }
+
+    fn values(resource: &Versioned<WorklistItem>) -> Vec<Value> {
+        let item = &resource.state;
+        let body_part = item.case.body_part.as_ref();
+        vec![
+            status(item.status()),
+            Value::Text(item.case.modality_code.to_string()),
+            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::uuid(radiologist(&item.progress).map(PractitionerId::as_uuid)),
+        ]
+    }
+}
+
+/// The key's first byte: stat, urgent, routine.
+const fn rank(priority: Priority) -> u8 {
+    match priority {
+        Priority::Stat => 0,
+        Priority::Urgent => 1,
+        Priority::Routine => 2,
+    }
+}
+
+/// The highest score that counts first; those that do not count are last, all alike.
+fn urgency(score: Option<Score>) -> [u8; 8] {
+    match score.map(Score::get) {
+        Some(score) if score >= TRIAGE_THRESHOLD => (!score.to_bits()).to_be_bytes(),
+        Some(_) | None => [u8::MAX; 8],
+    }
+}
+
+/// Who holds the item, or read it.
+fn radiologist(progress: &Progress) -> Option<PractitionerId> {
+    match progress {
+        Progress::Claimed(holding) | Progress::InProgress(holding) => {
+            Some(holding.assigned_radiologist_id)
+        }
+        Progress::Completed {
+            assigned_radiologist_id,
+            ..
+        } => *assigned_radiologist_id,
+        Progress::Pending | Progress::Cancelled => None,
+    }
+}
+
+fn status(status: Status) -> Value {
+    Value::Text(status.to_string())
+}
+
+/// Which items a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// Those that are so far; the open ones, where empty.
+    pub statuses: Vec<Status>,
+    /// Those of one modality.
+    pub modality: Option<ModalityCode>,
+    /// Those of one body part, in any case.
+    pub body_part: Option<String>,
+    /// Those that are so urgent.
+    pub priority: Option<Priority>,
+    /// The one of this study.
+    pub imaging_study_id: Option<StudyId>,
+    /// Those that this radiologist holds or read.
+    pub radiologist_id: Option<PractitionerId>,
+}
+
+/// A page of items.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let statuses = match filters.statuses.as_slice() {
+        [] => Status::OPEN.to_vec(),
+        asked => asked.to_vec(),
+    };
+    let (leading, residual) = conditions(filters);
+    let prefixes = statuses.into_iter().map(|it| {
+        let mut prefix = leading.clone();
+        prefix.push(("status", status(it)));
+        prefix
+    });
+    ListQuery {
+        prefixes: prefixes.collect(),
+        filters: residual,
+        from: filters.priority.map(|it| vec![rank(it)]),
+        before: filters.priority.map(|it| vec![rank(it) + 1]),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}
+
+type Equal = (&'static str, Value);
+
+/// What one index answers, and what is left to be looked at in the few rows that it gives.
+fn conditions(filters: &Filters) -> (Vec<Equal>, Vec<Filter>) {
+    let study = filters.imaging_study_id.map(|it| {
+        let id = WorklistItemId::of(it);
+        ("id", Value::Uuid(id.as_uuid()))
+    });
+    let radiologist = filters
+        .radiologist_id
+        .map(|it| ("radiologist_id", Value::Uuid(it.as_uuid())));
+    let body_part = filters
+        .body_part
+        .as_ref()
+        .map(|it| ("body_part", Value::Text(it.to_uppercase())));
+    let modality = filters
+        .modality
+        .as_ref()
+        .map(|it| ("modality", Value::Text(it.to_string())));
+    let facets = body_part.into_iter().chain(modality);
+    match study.or(radiologist.clone()) {
+        Some(few) => {
+            let others = radiologist.into_iter().chain(facets);
+            let residual = others.map(|(column, it)| Filter::Is(column, it)).collect();
+            (vec![few], residual)
+        }
+        None => (facets.collect(), Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roentgen_domain::Timestamp;
+    use roentgen_domain::ids::StreamId;
+    use roentgen_domain::worklist_item::{AiContribution, Case, Triage};
+    use uuid::Uuid;
+
+    fn item(priority: Priority, score: Option<f64>, created: i64) -> Versioned<WorklistItem> {
+        let part = score.map(|it| AiContribution {
+            ai_model_id: None,
+            imaging_ai_task_id: None,
+            score: Score::parse(it).ok(),
+            flags: Vec::new(),
+        });
+        let at = Timestamp::from_millis(created).unwrap();
+        Versioned {
+            id: StreamId::from(Uuid::from_u128(1)),
+            tenant_id: TenantId::from(Uuid::from_u128(1)),
+            state: WorklistItem {
+                patient_id: Uuid::from_u128(7).into(),
+                case: Case {
+                    imaging_study_id: Uuid::from_u128(5).into(),
+                    imaging_order_id: None,
+                    modality_code: ModalityCode::parse("CT").unwrap(),
+                    body_part: None,
+                    accession_number: None,
+                    description: None,
+                },
+                priority,
+                progress: Progress::Pending,
+                last_activity_at: at,
+                triage: part.into_iter().fold(Triage::default(), Triage::with),
+                attention: Vec::new(),
+                phi: None,
+            },
+            created_at: at,
+            updated_at: at,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn reads_by_priority_then_by_score_that_counts_then_by_age() {
+        use Priority::{Routine, Stat, Urgent};
+        let in_order = [
+            item(Stat, Some(0.9), 90),
+            item(Stat, Some(0.5), 10),
+            item(Stat, Some(0.49), 20),
+            item(Stat, None, 30),
+            item(Stat, Some(0.1), 40),
+            item(Urgent, Some(1.0), 5),
+            item(Urgent, None, 1),
+            item(Routine, Some(0.51), 7),
+            item(Routine, Some(0.5), 6),
+            item(Routine, None, -5),
+            item(Routine, Some(0.0), 3),
+        ];
+        let keys = in_order.map(|it| WorklistItems::sort_key(&it));
+        assert!(keys.is_sorted(), "{keys:?}");
+    }
+
+    #[test]
+    fn a_page_of_nothing_in_particular_is_of_open_items() {
+        let tenant = TenantId::from(Uuid::from_u128(1));
+        let query = page(tenant, &Filters::default(), None, 50);
+        let open = Status::OPEN.map(|it| vec![("status", status(it))]);
+        assert_eq!(query.prefixes, open);
+        assert!(query.filters.is_empty());
+    }
+
+    #[test]
+    fn every_filter_leads_an_index_or_looks_at_few_rows() {
+        let filters = Filters {
+            statuses: vec![Status::Pending],
+            modality: ModalityCode::parse("ct").ok(),
+            body_part: Some("head".to_owned()),
+            ..Filters::default()
+        };
+        let query = page(Uuid::from_u128(1).into(), &filters, None, 50);
+        let leading: Vec<&str> = query.prefixes[0].iter().map(|it| it.0).collect();
+        assert_eq!(leading, ["body_part", "modality", "status"]);
+        assert!(MODEL.indexes.iter().any(|it| it.columns == leading));
+        assert!(query.filters.is_empty());
+    }
+}
