@@ -59,6 +59,20 @@ pub enum Capability {
     RequestAiTasks,
     /// Say how far an AI task is, and what came of it.
     WriteAiResults,
+    /// Change where one reads, in the own reading profile.
+    WriteOwnProfile,
+    /// Read the worklist.
+    ReadWorklist,
+    /// Create, cancel, re-prioritise worklist items; take them back, assign them on behalf.
+    RunWorklist,
+    /// Claim cases.
+    ClaimCases,
+    /// Release one's own cases, or as admin any.
+    ReleaseCases,
+    /// Begin and complete one's own cases, or as admin any.
+    WorkOnCases,
+    /// Score cases with what is no catalog model's.
+    ContributeTriage,
     /// Read the event feed.
     ReadFeed,
     /// Read PHI in the event feed.
@@ -83,6 +97,13 @@ impl Capability {
         Self::ReadAiResults,
         Self::RequestAiTasks,
         Self::WriteAiResults,
+        Self::WriteOwnProfile,
+        Self::ReadWorklist,
+        Self::RunWorklist,
+        Self::ClaimCases,
+        Self::ReleaseCases,
+        Self::WorkOnCases,
+        Self::ContributeTriage,
         Self::ReadFeed,
         Self::ReadFeedPhi,
         Self::Operate,
@@ -115,7 +136,9 @@ impl Capability {
             Self::CreateOrders | Self::CancelOrders => {
                 &[Clinician, Radiologist, Integration, Admin]
             }
-            Self::PerformOrders | Self::SyncStudies => &[Technologist, Integration, Admin],
+            Self::PerformOrders | Self::SyncStudies | Self::RunWorklist => {
+                &[Technologist, Integration, Admin]
+            }
             Self::WriteCatalog => &[Admin],
             Self::ReadAiModels => &[
                 Clinician,
@@ -129,6 +152,10 @@ impl Capability {
             Self::ReadAiResults => &[Radiologist, AiWorker, Integration, Auditor, Admin],
             Self::RequestAiTasks => &[Radiologist, Integration, Admin],
             Self::WriteAiResults => &[AiWorker, Integration, Admin],
+            Self::WriteOwnProfile | Self::ClaimCases => &[Radiologist],
+            Self::ReadWorklist => &[Technologist, Radiologist, Integration, Auditor, Admin],
+            Self::ReleaseCases | Self::WorkOnCases => &[Radiologist, Admin],
+            Self::ContributeTriage => &[Integration, Admin],
             Self::ReadFeed => &[Integration, Auditor, Admin, Operator],
             Self::ReadFeedPhi => &[Integration, Auditor, Admin],
             Self::Operate => &[Operator],

@@ -41,6 +41,20 @@ impl Fields {
         }
     }
 
+    /// Each of the member's elements has to parse.
+    pub(crate) fn each<T, U, E: Display>(
+        &mut self,
+        pointer: &str,
+        members: Option<Vec<T>>,
+        parse: impl Fn(T) -> Result<U, E>,
+    ) -> Option<Vec<U>> {
+        let mut parsed = Vec::new();
+        for (number, member) in members?.into_iter().enumerate() {
+            parsed.extend(self.parse(&format!("{pointer}/{number}"), Some(member), &parse));
+        }
+        Some(parsed)
+    }
+
     pub(crate) fn text(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
         self.parse(pointer, member, Text::parse)
     }

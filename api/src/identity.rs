@@ -42,6 +42,12 @@ impl Caller {
             .ok_or_else(|| Problem::new(Code::Forbidden, "the token names no tenant"))
     }
 
+    /// The caller's practitioner; 403 for who has none.
+    pub fn practitioner(&self) -> Result<PractitionerId, Problem> {
+        self.practitioner_id
+            .ok_or_else(|| Problem::new(Code::Forbidden, "the token names no practitioner"))
+    }
+
     /// Refuses a caller without the capability.
     pub fn require(&self, capability: Capability) -> Result<(), Problem> {
         if capability.granted_to(&self.roles) {

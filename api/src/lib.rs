@@ -26,6 +26,7 @@ mod params;
 pub mod problem;
 mod procedures;
 mod read;
+mod reading_profiles;
 mod render;
 pub mod routes;
 mod series;
@@ -33,6 +34,7 @@ mod serve;
 mod studies;
 mod telemetry;
 mod viewer;
+mod worklist;
 
 /// A quarter of a request's time went into glibc's allocator (`perf record`, POST order at 64 connections).
 #[global_allocator]

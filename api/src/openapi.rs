@@ -108,6 +108,43 @@ documents! {
         patient: Option<Map<String, Value>>,
         metadata: Option<Map<String, Value>>,
     }
+    /// A radiologist's reading profile.
+    ReadingProfileDocument as RadiologyReadingProfile {
+        practitioner_id: Uuid,
+        /// All, where absent.
+        allowed_modalities: Option<Vec<String>>,
+        /// All, where absent.
+        allowed_body_parts: Option<Vec<String>>,
+        max_concurrent_cases: u8,
+        reading_locations: Option<Vec<String>>,
+        is_active: bool,
+    }
+    /// A case on the radiologists' worklist. PHI members are absent where `phi` is not `open`.
+    WorklistItemDocument as RadiologyWorklistItem {
+        imaging_study_id: Uuid,
+        imaging_order_id: Option<Uuid>,
+        patient_id: Uuid,
+        modality_code: String,
+        body_part: Option<String>,
+        priority: String,
+        /// pending, claimed, in_progress, completed or cancelled.
+        status: String,
+        /// Who holds it, or read it.
+        assigned_radiologist_id: Option<Uuid>,
+        claimed_at: Option<String>,
+        last_activity_at: String,
+        /// The highest of all contributions, 0 to 1.
+        ai_triage_score: Option<f64>,
+        ai_triage_flags: Map<String, Value>,
+        ai_contributions: Vec<Map<String, Value>>,
+        /// late_images, order_cancelled, link_conflict.
+        attention: Vec<String>,
+        accession_number: Option<String>,
+        description: Option<String>,
+        /// open, sealed or erased.
+        phi: String,
+        patient: Option<Map<String, Value>>,
+    }
     /// A PACS endpoint. What `auth_config` takes is never shown.
     PacsEndpointDocument as PACSEndpoint {
         code: String,
@@ -266,6 +303,8 @@ struct ProblemSchema {
     StudyDocument,
     SeriesDocument,
     InstanceDocument,
+    ReadingProfileDocument,
+    WorklistItemDocument,
     EventEnvelope,
     ProblemSchema,
     crate::modalities::NewModality,
@@ -292,6 +331,12 @@ struct ProblemSchema {
     crate::studies::SeriesBody,
     crate::studies::InstanceBody,
     crate::viewer::ViewerLaunch,
+    crate::reading_profiles::NewReadingProfile,
+    crate::reading_profiles::ReadingProfileChanges,
+    crate::worklist::NewWorklistItem,
+    crate::worklist::WorklistItemChanges,
+    crate::worklist::FlagsBody,
+    crate::worklist::Oneself,
     crate::fields::PatientBody,
 )))]
 struct Schemas;
@@ -339,6 +384,8 @@ fn chapter(path: &str) -> &'static str {
         "Imaging orders"
     } else if path.starts_with("/pacs/") {
         "PACS connector"
+    } else if path.starts_with("/radiology/worklist") || path.starts_with("/radiology/reading") {
+        "Radiology worklist"
     } else if path.starts_with("/events") {
         "Log"
     } else {

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::{
     ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
-    outermost, pacs_endpoints, procedures, series, studies, viewer,
+    outermost, pacs_endpoints, procedures, reading_profiles, series, studies, viewer, worklist,
 };
 
 /// Where the same routes stand again.
@@ -93,7 +93,13 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 
 /// All of them.
 pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
-    let services = [imaging(), pacs(), imaging_ai(), platform(metrics_open)];
+    let services = [
+        imaging(),
+        pacs(),
+        worklist(),
+        imaging_ai(),
+        platform(metrics_open),
+    ];
     services.into_iter().flatten().collect()
 }
 
@@ -167,6 +173,61 @@ fn pacs() -> Vec<Endpoint> {
             viewer::launch,
         ),
         Endpoint::new(viewer::__path_verify, Access::Open, viewer::verify),
+    ]
+}
+
+/// `/radiology/reading-profiles` and `/radiology/worklist`.
+fn worklist() -> Vec<Endpoint> {
+    use Capability::{
+        ClaimCases, ContributeTriage, ReadOrders, ReadWorklist, ReleaseCases, RunWorklist,
+        WorkOnCases, WriteCatalog, WriteOwnProfile,
+    };
+    let catalog = Access::Any(&[WriteCatalog]);
+    let read_catalog = Access::Any(&[ReadOrders]);
+    let read = Access::Any(&[ReadWorklist]);
+    vec![
+        Endpoint::new(
+            reading_profiles::__path_create,
+            catalog,
+            reading_profiles::create,
+        ),
+        Endpoint::new(
+            reading_profiles::__path_list,
+            read_catalog,
+            reading_profiles::list,
+        ),
+        Endpoint::new(
+            reading_profiles::__path_one,
+            read_catalog,
+            reading_profiles::one,
+        ),
+        Endpoint::new(
+            reading_profiles::__path_update,
+            Access::Any(&[WriteCatalog, WriteOwnProfile]),
+            reading_profiles::update,
+        ),
+        Endpoint::new(
+            worklist::__path_create,
+            Access::Any(&[RunWorklist]),
+            worklist::create,
+        ),
+        Endpoint::new(worklist::__path_list, read, worklist::list),
+        Endpoint::new(worklist::__path_one, read, worklist::one),
+        Endpoint::new(
+            worklist::__path_claim,
+            Access::Any(&[ClaimCases]),
+            worklist::claim,
+        ),
+        Endpoint::new(
+            worklist::__path_release,
+            Access::Any(&[ReleaseCases]),
+            worklist::release,
+        ),
+        Endpoint::new(
+            worklist::__path_update,
+            Access::Any(&[RunWorklist, WorkOnCases, ContributeTriage]),
+            worklist::update,
+        ),
     ]
 }
 

@@ -18,6 +18,9 @@ pub enum CommandError {
     /// What the body refers to may not be used.
     #[error("this {} is not active", .0.name())]
     Inactive(Reference),
+    /// What the body refers to belongs to another study.
+    #[error("this {} is not the study's", .0.name())]
+    NotTheStudys(Reference),
     /// `If-Match` names another version.
     #[error("the version is {actual}")]
     VersionMismatch {
@@ -95,6 +98,8 @@ pub enum Reference {
     PacsEndpoint,
     /// `imaging_series_id`.
     Series,
+    /// `patient_id`.
+    Patient,
 }
 
 impl Reference {
@@ -106,9 +111,10 @@ impl Reference {
             Self::Study => "imaging study",
             Self::AiModel => "AI model",
             Self::AiTask => "AI task",
-            Self::Order => "order",
+            Self::Order => "imaging order",
             Self::PacsEndpoint => "PACS endpoint",
             Self::Series => "series",
+            Self::Patient => "patient",
         }
     }
 
@@ -123,6 +129,7 @@ impl Reference {
             Self::Order => "/imaging_order_id",
             Self::PacsEndpoint => "/pacs_endpoint_code",
             Self::Series => "/imaging_series_id",
+            Self::Patient => "/patient_id",
         }
     }
 }

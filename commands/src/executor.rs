@@ -352,6 +352,7 @@ const fn rests_on_state(error: &CommandError) -> bool {
         CommandError::Refused(_)
         | CommandError::NoSuch(_)
         | CommandError::Inactive(_)
+        | CommandError::NotTheStudys(_)
         | CommandError::VersionMismatch { .. } => true,
         CommandError::KeyReused | CommandError::Contention | CommandError::Store(_) => false,
     }

@@ -3,7 +3,8 @@
 //! An item and the caseloads of those who let it go or take it are appended to at once, each at the version that was
 //! read: the limit of cases holds under any concurrency, over any number of nodes.
 
-pub(crate) mod by_system;
+pub mod by_system;
+pub(crate) mod create;
 pub(crate) mod holding;
 
 use roentgen_domain::Versioned;
@@ -14,6 +15,7 @@ use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::work::Work;
 
+pub use create::CreateItem;
 pub use holding::hold_case;
 
 /// Claims an item for the caller.

@@ -93,9 +93,9 @@ impl House {
         serve(&self.database, &["--dev"]).await
     }
 
-    /// Somebody of this tenant with this role.
+    /// A practitioner of this tenant with this role.
     pub(crate) fn caller(&self, role: &str) -> Result<Client> {
-        let token = token(&self.database, &[role], Some(self.tenant))?;
+        let token = token_of(&self.database, &[role], Some(self.tenant), Some(fresh()))?;
         Ok(Client::new(&self.server.base).bearer(&token))
     }
 
@@ -148,6 +148,16 @@ pub(crate) async fn serve(database: &Database, arguments: &[&str]) -> Result<Ser
 
 /// A token that [`serve`]'s servers accept, from the command line.
 pub(crate) fn token(database: &Database, roles: &[&str], tenant: Option<Uuid>) -> Result<String> {
+    token_of(database, roles, tenant, None)
+}
+
+/// The same, of a practitioner.
+fn token_of(
+    database: &Database,
+    roles: &[&str],
+    tenant: Option<Uuid>,
+    practitioner: Option<Uuid>,
+) -> Result<String> {
     let mut command = program(database);
     command
         .env("ROENTGEN_JWT_SECRET", SECRET)
@@ -157,6 +167,9 @@ pub(crate) fn token(database: &Database, roles: &[&str], tenant: Option<Uuid>) -
     }
     if let Some(tenant) = tenant {
         command.args(["--tenant", &tenant.to_string()]);
+    }
+    if let Some(practitioner) = practitioner {
+        command.args(["--practitioner", &practitioner.to_string()]);
     }
     let made = command.output()?;
     let printed = String::from_utf8(made.stdout)?;

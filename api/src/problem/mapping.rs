@@ -23,6 +23,10 @@ impl From<CommandError> for Problem {
             }
             CommandError::Inactive(reference) => Self::new(Code::Inactive, error.to_string())
                 .at(reference.pointer(), "is not active"),
+            CommandError::NotTheStudys(reference) => {
+                Self::new(Code::Unacceptable, error.to_string())
+                    .at(reference.pointer(), "is not the study's")
+            }
             CommandError::VersionMismatch { actual } => Self::new(
                 Code::VersionMismatch,
                 format!("the resource is at version {actual}"),

@@ -3,15 +3,16 @@
 use async_trait::async_trait;
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
-use roentgen_domain::order::{Order, Priority, Status};
-use roentgen_domain::study::{self, Linking, Study};
-use roentgen_domain::worklist_item::{Attention, Case, Command, NewItem, WorklistItem};
+use roentgen_domain::order::Order;
+use roentgen_domain::study::{self, Study};
+use roentgen_domain::worklist_item::{Command, WorklistItem};
 use roentgen_store::codec::Unreadable;
 
 use super::{Cause, Effect, Policy, Recall};
 use crate::error::{CommandError, Refusal};
 use crate::executor::UseCase;
 use crate::work::Work;
+use crate::worklist::create;
 
 /// `ImagingStudy.Available`: its item is created.
 #[derive(Debug)]
@@ -62,41 +63,12 @@ impl UseCase for CreateItem {
             Some(order) => work.read::<Order>(order).await?,
             None => None,
         };
-        let new = item_of(
+        let new = create::of_study(
             self.study_id,
             &study.state,
             order.as_deref().map(|it| &it.state),
         );
         work.create::<WorklistItem>(id, Command::Create(Box::new(new)))
             .await
-    }
-}
-
-fn item_of(study_id: StudyId, study: &Study, order: Option<&Order>) -> NewItem {
-    let details = &study.details;
-    let by_study = study.phi.as_ref().and_then(|it| it.patient.clone());
-    let by_order = order.and_then(|it| it.phi.as_ref()?.patient.clone());
-    NewItem {
-        patient_id: study.patient_id,
-        case: Case {
-            imaging_study_id: study_id,
-            imaging_order_id: study.linking.order(),
-            modality_code: details.modality_code.clone(),
-            body_part: details.body_part.clone(),
-            accession_number: details.accession_number.clone(),
-            description: details.description.clone(),
-        },
-        priority: order.map_or(Priority::Routine, |it| it.request.priority),
-        attention: attention(study.linking, order),
-        patient: by_study.or(by_order),
-    }
-}
-
-fn attention(linking: Linking, order: Option<&Order>) -> Vec<Attention> {
-    let cancelled = order.is_some_and(|it| it.progress.status() == Status::Cancelled);
-    match linking {
-        Linking::Conflict { .. } => vec![Attention::LinkConflict],
-        Linking::Linked { .. } if cancelled => vec![Attention::OrderCancelled],
-        Linking::Linked { .. } | Linking::Unlinked => Vec::new(),
     }
 }

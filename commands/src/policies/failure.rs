@@ -16,6 +16,7 @@ pub(super) fn passes_by_itself(error: &CommandError, tries: u32) -> bool {
         CommandError::Refused(_)
         | CommandError::NoSuch(_)
         | CommandError::Inactive(_)
+        | CommandError::NotTheStudys(_)
         | CommandError::VersionMismatch { .. }
         | CommandError::KeyReused => false,
     }

@@ -11,9 +11,11 @@ use crate::work::Work;
 
 /// A command on the item of a study, with what follows from it for its holder's caseload.
 #[derive(Debug, Clone)]
-pub(crate) struct OnItem {
-    pub(crate) study_id: StudyId,
-    pub(crate) command: Command,
+pub struct OnItem {
+    /// Whose item.
+    pub study_id: StudyId,
+    /// What follows for it.
+    pub command: Command,
 }
 
 impl UseCase for OnItem {

@@ -24,7 +24,7 @@ const ROLES: [&str; 8] = [
 ];
 
 /// A request, and a mark for each of [`ROLES`]: `x` is let through, `-` is 403; `o` is open to everybody.
-const TABLE: [(&str, &str, &str, &str); 50] = [
+const TABLE: &[(&str, &str, &str, &str)] = &[
     // Clinician, technologist, radiologist, AI worker, integration, auditor, admin, operator:  CTRWIUAO
     ("POST", "/imaging/modalities", "{}", "------x-"),
     ("GET", "/imaging/modalities", "", "xxx-xxx-"),
@@ -105,6 +105,67 @@ const TABLE: [(&str, &str, &str, &str); 50] = [
     ("GET", "/pacs/studies/{id}/viewer-launch", "", "xxx---x-"),
     // Takes a viewer token, and nobody's bearer token is one.
     ("GET", "/pacs/viewer-tokens/verify", "", "xxxxxxxx"),
+    ("POST", "/radiology/reading-profiles", "{}", "------x-"),
+    ("GET", "/radiology/reading-profiles", "", "xxx-xxx-"),
+    ("GET", "/radiology/reading-profiles/{id}", "", "xxx-xxx-"),
+    ("PUT", "/radiology/reading-profiles/{id}", "{}", "------x-"),
+    ("POST", "/radiology/worklist/items", "{}", "-x--x-x-"),
+    ("GET", "/radiology/worklist/items", "", "-xx-xxx-"),
+    ("GET", "/radiology/worklist/items/{id}", "", "-xx-xxx-"),
+    (
+        "POST",
+        "/radiology/worklist/items/{id}/claim",
+        "{}",
+        "--x-----",
+    ),
+    (
+        "POST",
+        "/radiology/worklist/items/{id}/release",
+        "{}",
+        "--x---x-",
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/{id}",
+        r#"{"status":"cancelled"}"#,
+        "-x--x-x-",
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/{id}",
+        r#"{"status":"pending"}"#,
+        "-x--x-x-",
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/{id}",
+        r#"{"priority":"stat"}"#,
+        "-x--x-x-",
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/{id}",
+        r#"{"assigned_radiologist_id":"00000000-0000-0000-0000-000000000021"}"#,
+        "-x--x-x-",
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/{id}",
+        r#"{"status":"in_progress"}"#,
+        "--x---x-",
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/{id}",
+        r#"{"status":"completed"}"#,
+        "--x---x-",
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/{id}",
+        r#"{"ai_triage_score":0.5}"#,
+        "----x-x-",
+    ),
     ("GET", "/events", "", "----xxxx"),
     ("GET", "/metrics", "", "-------x"),
     ("GET", "/health/live", "", "oooooooo"),
@@ -134,7 +195,7 @@ async fn each_may_what_the_table_says_and_nothing_else(engine: Engine) -> Result
         } else {
             house.caller(role)?
         };
-        for (verb, path, body, marks) in TABLE {
+        for (verb, path, body, marks) in TABLE.iter().copied() {
             let path = path
                 .replace("{id}", &unknown)
                 .replace("{code}", "forbidden");

@@ -211,6 +211,7 @@ fn kind(error: CommandError) -> Result<String> {
         CommandError::Refused(refusal) => of_refusal(refusal)?,
         CommandError::NoSuch(reference) => return Ok(format!("no_such_{}", reference.name())),
         CommandError::Inactive(_) => "inactive",
+        CommandError::NotTheStudys(_) => bail!("no study is played"),
         CommandError::VersionMismatch { actual } => {
             return Ok(format!("version_mismatch {actual}"));
         }

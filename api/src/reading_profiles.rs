@@ -1,0 +1,208 @@
+//! `/radiology/reading-profiles`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::reading_profile::{CreateReadingProfile, UpdateReadingProfile};
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::ids::{PractitionerId, ReadingProfileId};
+use roentgen_domain::reading_profile::{CaseLimit, Changes, ReadingProfile, told};
+use roentgen_domain::text::Text;
+use roentgen_projections::reading_profiles;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::Capability;
+use crate::app::App;
+use crate::call::{Answer, Call, CommandBody};
+use crate::fields::Fields;
+use crate::openapi::ReadingProfileDocument;
+use crate::problem::{Code, Problem};
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/radiology/reading-profiles";
+
+/// A new reading profile.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewReadingProfile {
+    /// Whose it is; each practitioner has one.
+    #[schema(required, value_type = Uuid)]
+    practitioner_id: Option<Uuid>,
+    /// The modalities that may be claimed; all, where left out.
+    allowed_modalities: Option<Vec<String>>,
+    /// The body parts that may be claimed, in any case; all, where left out.
+    allowed_body_parts: Option<Vec<String>>,
+    /// How many cases may be open at once, 1 to 100; 5 where left out.
+    max_concurrent_cases: Option<i64>,
+    /// Where the radiologist reads.
+    reading_locations: Option<Vec<String>>,
+    /// Whether the radiologist may claim; true where left out.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to a reading profile; what is left out stays, `null` takes a restriction away.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadingProfileChanges {
+    /// Other modalities; all, where null.
+    #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_modalities: Option<Option<Vec<String>>>,
+    /// Other body parts; all, where null.
+    #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_body_parts: Option<Option<Vec<String>>>,
+    /// Another limit, 1 to 100.
+    max_concurrent_cases: Option<i64>,
+    /// Other places.
+    reading_locations: Option<Vec<String>>,
+    /// Taken out of use, or put back.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewReadingProfile {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for ReadingProfileChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewReadingProfile {
+    fn parse(self) -> Result<CreateReadingProfile, Problem> {
+        let mut fields = Fields::default();
+        let practitioner_id = fields.required("/practitioner_id", self.practitioner_id);
+        let told = ReadingProfileChanges {
+            allowed_modalities: self.allowed_modalities.map(Some),
+            allowed_body_parts: self.allowed_body_parts.map(Some),
+            max_concurrent_cases: self.max_concurrent_cases,
+            reading_locations: self.reading_locations,
+            is_active: self.is_active,
+            tenant_id: None,
+        };
+        let told = told.check(&mut fields);
+        let profile = practitioner_id.map(|it| ReadingProfile {
+            practitioner_id: PractitionerId::from(it),
+            allowed_modalities: told.allowed_modalities.flatten(),
+            allowed_body_parts: told.allowed_body_parts.flatten(),
+            max_concurrent_cases: told.max_concurrent_cases.unwrap_or_default(),
+            reading_locations: told.reading_locations,
+            is_active: told.is_active.unwrap_or(true),
+        });
+        fields.finish(profile.map(CreateReadingProfile))
+    }
+}
+
+impl ReadingProfileChanges {
+    fn parse(self) -> Result<Changes, Problem> {
+        let mut fields = Fields::default();
+        let changes = self.check(&mut fields);
+        fields.finish(Some(changes))
+    }
+
+    fn check(self, fields: &mut Fields) -> Changes {
+        let modalities = self
+            .allowed_modalities
+            .map(|it| fields.each("/allowed_modalities", it, |it| ModalityCode::parse(&it)));
+        let body_parts = self
+            .allowed_body_parts
+            .map(|it| fields.each("/allowed_body_parts", it, Text::parse));
+        Changes {
+            allowed_modalities: modalities,
+            allowed_body_parts: body_parts,
+            max_concurrent_cases: fields.parse(
+                "/max_concurrent_cases",
+                self.max_concurrent_cases,
+                CaseLimit::parse,
+            ),
+            reading_locations: fields.each(
+                "/reading_locations",
+                self.reading_locations,
+                Text::parse,
+            ),
+            is_active: self.is_active,
+        }
+    }
+}
+
+/// Adds a reading profile.
+#[utoipa::path(post, path = "/radiology/reading-profiles", request_body = NewReadingProfile,
+    responses((status = 201, body = ReadingProfileDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let profile = call.body::<NewReadingProfile>()?.parse()?;
+    call.run(&app, &profile, Answer::Created(COLLECTION)).await
+}
+
+/// Reading profiles, newest first.
+#[utoipa::path(get, path = "/radiology/reading-profiles",
+    params(("practitioner_id" = Option<Uuid>, Query), ("is_active" = Option<bool>, Query),
+        crate::openapi::PageParameters),
+    responses((status = 200, body = [ReadingProfileDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = reading_profiles::Filters {
+        practitioner_id: query.take_uuid("practitioner_id")?,
+        is_active: query.take_bool("is_active")?,
+    };
+    query.finish()?;
+    let page = reading_profiles::page(read.tenant, &filters, page.after, page.limit);
+    read.list(&app, page).await
+}
+
+/// One reading profile.
+#[utoipa::path(get, path = "/radiology/reading-profiles/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = ReadingProfileDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<ReadingProfile>(&app, &reading_profiles::MODEL, id.into())
+        .await
+}
+
+/// Changes a reading profile. A radiologist may change the `reading_locations` of the own one, and nothing else.
+#[utoipa::path(put, path = "/radiology/reading-profiles/{id}",
+    params(("id" = Uuid, Path)), request_body = ReadingProfileChanges,
+    responses((status = 200, body = ReadingProfileDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let changes = call.body::<ReadingProfileChanges>()?.parse()?;
+    let id = ReadingProfileId::from(id);
+    may_change(&call, id, &changes)?;
+    call.run(&app, &UpdateReadingProfile { id, changes }, Answer::Changed)
+        .await
+}
+
+fn may_change(call: &Call, id: ReadingProfileId, changes: &Changes) -> Result<(), Problem> {
+    if Capability::WriteCatalog.granted_to(&call.caller.roles) {
+        return Ok(());
+    }
+    let practitioner = call.caller.practitioner_id;
+    let own = practitioner.map(|it| ReadingProfileId::of(call.tenant, it)) == Some(id);
+    let where_only = Changes {
+        reading_locations: None,
+        ..changes.clone()
+    } == Changes::default();
+    match own && where_only {
+        true => Ok(()),
+        false => Err(Problem::new(
+            Code::Forbidden,
+            "a radiologist changes the own profile's reading_locations, and nothing else",
+        )),
+    }
+}

@@ -1,0 +1,159 @@
+//! What may be sent to the worklist.
+
+use roentgen_commands::worklist::CreateItem;
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId};
+use roentgen_domain::order::Priority;
+use roentgen_domain::score::Score;
+use roentgen_domain::text::Text;
+use roentgen_domain::worklist_item::{Authority, Claim, Step, Update};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::call::CommandBody;
+use crate::fields::{Fields, Object};
+use crate::problem::Problem;
+
+/// A study for the worklist.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewWorklistItem {
+    /// The study; must exist.
+    #[schema(required, value_type = Uuid)]
+    imaging_study_id: Option<Uuid>,
+    /// The order; must be the study's.
+    imaging_order_id: Option<Uuid>,
+    /// Whose images they are; must be the study's patient.
+    #[schema(required, value_type = Uuid)]
+    patient_id: Option<Uuid>,
+    /// DICOM Modality.
+    #[schema(required, value_type = String, example = "CT")]
+    modality_code: Option<String>,
+    /// DICOM Body Part Examined; the study's where left out.
+    body_part: Option<String>,
+    /// routine, urgent or stat; routine where left out.
+    priority: Option<String>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to an item; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorklistItemChanges {
+    /// pending, in_progress, completed or cancelled.
+    status: Option<String>,
+    /// routine, urgent or stat.
+    priority: Option<String>,
+    /// A claim on behalf of this radiologist, with all its checks.
+    assigned_radiologist_id: Option<Uuid>,
+    /// A score that is no catalog model's, 0 to 1.
+    ai_triage_score: Option<f64>,
+    /// Flags that are no catalog model's.
+    #[schema(value_type = Option<FlagsBody>)]
+    ai_triage_flags: Option<Object<FlagsBody>>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// `{"flags": ["ICH_suspected"]}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TriageFlags)]
+pub(crate) struct FlagsBody {
+    /// What was found, by name.
+    #[schema(required)]
+    flags: Vec<String>,
+}
+
+/// Who claims or releases: always the token's practitioner. A body that names another is refused.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Oneself {
+    /// Must be the token's practitioner.
+    radiologist_id: Option<Uuid>,
+    /// The same by its other name.
+    assigned_radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewWorklistItem {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for WorklistItemChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for Oneself {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewWorklistItem {
+    pub(super) fn parse(self) -> Result<CreateItem, Problem> {
+        let mut fields = Fields::default();
+        let study_id = fields.required("/imaging_study_id", self.imaging_study_id);
+        let patient_id = fields.required("/patient_id", self.patient_id);
+        let modality = fields.required("/modality_code", self.modality_code);
+        let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
+        let body_part = fields.text("/body_part", self.body_part);
+        let priority = fields.word("/priority", self.priority, Priority::parse, Priority::WORDS);
+        let whole = study_id.zip(patient_id).zip(modality);
+        fields.finish(
+            whole.map(|((study_id, patient_id), modality_code)| CreateItem {
+                imaging_study_id: StudyId::from(study_id),
+                imaging_order_id: self.imaging_order_id.map(OrderId::from),
+                patient_id: PatientId::from(patient_id),
+                modality_code,
+                body_part,
+                priority: priority.unwrap_or_default(),
+            }),
+        )
+    }
+}
+
+impl WorklistItemChanges {
+    /// On the caller's own authority over nothing; the handler says over what.
+    pub(super) fn parse(self, caller: &str) -> Result<Update, Problem> {
+        let mut fields = Fields::default();
+        let flags = self.ai_triage_flags.map(|Object(it)| it.flags);
+        let update = Update {
+            status: fields.word("/status", self.status, Step::parse, Step::WORDS),
+            authority: Authority::Any,
+            priority: fields.word("/priority", self.priority, Priority::parse, Priority::WORDS),
+            assign: self.assigned_radiologist_id.map(|it| Claim {
+                radiologist_id: PractitionerId::from(it),
+                assigned_by: Some(caller.to_owned()),
+            }),
+            ai_triage_score: fields.parse("/ai_triage_score", self.ai_triage_score, Score::parse),
+            ai_triage_flags: fields.each("/ai_triage_flags/flags", flags, Text::parse),
+        };
+        fields.finish(Some(update))
+    }
+}
+
+impl Oneself {
+    /// Refuses a body that names somebody else.
+    pub(super) fn is(&self, practitioner: Option<PractitionerId>) -> Result<(), Problem> {
+        let own = practitioner.map(PractitionerId::as_uuid);
+        let mut fields = Fields::default();
+        let named = [
+            ("/radiologist_id", self.radiologist_id),
+            ("/assigned_radiologist_id", self.assigned_radiologist_id),
+        ];
+        for (pointer, named) in named {
+            if named.is_some() && named != own {
+                fields.wrong(pointer, "must be the caller's practitioner_id");
+            }
+        }
+        fields.finish(Some(()))
+    }
+}

@@ -1,0 +1,5 @@
+//! `/radiology`.
+
+mod reading_profiles;
+mod reading_room;
+mod worklist;

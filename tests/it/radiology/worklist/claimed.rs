@@ -1,0 +1,205 @@
+//! When a case is claimed and let go.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::Engine;
+use serde_json::json;
+
+use super::super::reading_room::{ReadingRoom, done};
+use crate::expect::{Refused, all_refused, head, problem};
+use crate::story::{fresh, on_both_engines};
+
+on_both_engines!(
+    is_held_by_one_who_claims_a_pending_case,
+    is_refused_where_the_profile_does_not_allow_it,
+    is_refused_at_the_limit_until_a_place_is_freed,
+    needs_a_practitioner_in_the_token_and_no_other_in_the_body,
+    is_released_by_its_holder_or_an_admin,
+    is_held_to_the_version_that_was_seen,
+    has_one_effect_a_key,
+);
+
+async fn is_held_by_one_who_claims_a_pending_case(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let (item, anna, boris) = (
+        room.item(json!({})).await?,
+        room.radiologist()?,
+        room.radiologist()?,
+    );
+    let claimed = anna.claim(&item).await?;
+    done(&claimed);
+    let shown = claimed.json();
+    assert_eq!(shown["status"], "claimed");
+    assert_eq!(shown["assigned_radiologist_id"], json!(anna.id));
+    assert_eq!(shown["claimed_at"], shown["last_activity_at"]);
+    assert_eq!(anna.client.get(&item.place).await?.text, claimed.text);
+    let taken = head(&room.house.client).await?;
+    problem(
+        &boris.claim(&item).await?,
+        Code::TransitionRefused,
+        "another's",
+    );
+    problem(
+        &anna.claim(&item).await?,
+        Code::TransitionRefused,
+        "one's own",
+    );
+    assert_eq!(head(&room.house.client).await?, taken);
+    assert_eq!(room.open_cases(anna.id).await?, [item.id.to_string()]);
+    let events = room.house.client.get("/events?limit=5000").await?.lines();
+    let types: Vec<_> = events.iter().rev().take(2).map(|it| &it["type"]).collect();
+    assert_eq!(
+        types,
+        [
+            &json!("RadiologistCaseload.CaseTaken"),
+            &json!("RadiologyWorklistItem.Claimed")
+        ],
+        "one append has both"
+    );
+    Ok(())
+}
+
+async fn is_refused_where_the_profile_does_not_allow_it(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let item = room.item(json!({ "body_part": "Head" })).await?;
+    for profile in [
+        json!({ "is_active": false }),
+        json!({ "allowed_modalities": ["MR", "us"] }),
+        json!({ "allowed_body_parts": ["CHEST"] }),
+        json!({ "allowed_modalities": [] }),
+    ] {
+        let anna = room.radiologist_with(profile.clone()).await?;
+        let asked = profile.to_string();
+        problem(&anna.claim(&item).await?, Code::NotPrivileged, &asked);
+        assert!(room.open_cases(anna.id).await?.is_empty());
+    }
+    let told = json!({ "allowed_modalities": ["ct"], "allowed_body_parts": ["hEAD"] });
+    let anna = room.radiologist_with(told).await?;
+    done(&anna.claim(&item).await?);
+    Ok(())
+}
+
+async fn is_refused_at_the_limit_until_a_place_is_freed(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let anna = room
+        .radiologist_with(json!({ "max_concurrent_cases": 1 }))
+        .await?;
+    let items = room.items(4).await?;
+    let admin = &room.house.client;
+    done(&anna.claim(&items[0]).await?);
+    for (n, freed) in ["released", "completed", "cancelled"].iter().enumerate() {
+        let (held, next) = (&items[n], &items[n + 1]);
+        problem(&anna.claim(next).await?, Code::CaseLimitReached, freed);
+        done(&match *freed {
+            "released" => anna.release(held).await?,
+            "completed" => anna.moves(held, "completed").await?,
+            other => {
+                let status = json!({ "status": other });
+                admin.patch(&held.place, &status).await?
+            }
+        });
+        assert!(room.open_cases(anna.id).await?.is_empty(), "{freed}");
+        done(&anna.claim(next).await?);
+    }
+    assert_eq!(room.open_cases(anna.id).await?, [items[3].id.to_string()]);
+    Ok(())
+}
+
+async fn needs_a_practitioner_in_the_token_and_no_other_in_the_body(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    let claim = format!("{}/claim", item.place);
+    let nobody = room.person("radiologist", None)?;
+    problem(
+        &nobody.post(&claim, &json!({})).await?,
+        Code::Forbidden,
+        "no practitioner",
+    );
+    let another = json!({ "radiologist_id": fresh() });
+    let refused = anna.client.post(&claim, &another).await?;
+    problem(&refused, Code::Unacceptable, "another one");
+    let unknown = anna.client.post(&claim, &json!({ "who": anna.id })).await?;
+    problem(&unknown, Code::InvalidBody, "unknown member");
+    let oneself = json!({ "radiologist_id": anna.id, "tenant_id": room.house.tenant });
+    done(&anna.client.post(&claim, &oneself).await?);
+    let missing = format!("/radiology/worklist/items/{}/claim", fresh());
+    problem(
+        &anna.client.post(&missing, &json!({})).await?,
+        Code::NotFound,
+        "no such item",
+    );
+    Ok(())
+}
+
+async fn is_released_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let (item, anna, boris) = (
+        room.item(json!({})).await?,
+        room.radiologist()?,
+        room.radiologist()?,
+    );
+    let release = format!("{}/release", item.place);
+    done(&anna.claim(&item).await?);
+    problem(&boris.release(&item).await?, Code::HeldByOther, "another's");
+    let released = anna.release(&item).await?;
+    done(&released);
+    assert_eq!(released.text_at("/status"), "pending");
+    assert_eq!(released.json().get("assigned_radiologist_id"), None);
+    assert_eq!(
+        anna.release(&item).await?.text,
+        released.text,
+        "it already is"
+    );
+    done(&boris.claim(&item).await?);
+    done(&room.house.client.post(&release, &json!({})).await?);
+    let of_item = format!("/events?stream_id={}", item.id);
+    let events = room.house.client.get(&of_item).await?.lines();
+    let reasons: Vec<_> = events
+        .iter()
+        .filter_map(|it| it["data"]["reason"].as_str())
+        .collect();
+    assert_eq!(reasons, ["by_radiologist", "by_admin"]);
+    done(&anna.claim(&item).await?);
+    done(&anna.moves(&item, "completed").await?);
+    problem(
+        &anna.release(&item).await?,
+        Code::TransitionRefused,
+        "completed",
+    );
+    Ok(())
+}
+
+/// `If-Match` is about the item and says nothing of the caseload beside it.
+async fn is_held_to_the_version_that_was_seen(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let (items, anna) = (room.items(2).await?, room.radiologist()?);
+    done(&anna.claim(&items[0]).await?);
+    let claim = format!("{}/claim", items[1].place);
+    let stale = anna.client.with("if-match", "\"7\"");
+    problem(
+        &stale.post(&claim, &json!({})).await?,
+        Code::VersionMismatch,
+        "stale",
+    );
+    let seen = anna.client.with("if-match", "\"1\"");
+    let claimed = seen.post(&claim, &json!({})).await?;
+    done(&claimed);
+    assert_eq!(claimed.header("etag"), "\"2\"");
+    Ok(())
+}
+
+async fn has_one_effect_a_key(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    let claim = format!("{}/claim", item.place);
+    let keyed = anna.client.with("idempotency-key", "once");
+    let first = keyed.post(&claim, &json!({})).await?;
+    done(&first);
+    done(&anna.release(&item).await?);
+    let before = head(&room.house.client).await?;
+    let again = keyed.post(&claim, &json!({})).await?;
+    assert_eq!((again.status, &again.text), (200, &first.text));
+    assert_eq!(head(&room.house.client).await?, before);
+    let refused = Refused::post(&claim, "{}", Code::Forbidden);
+    all_refused(&room.house.client, vec![refused]).await
+}

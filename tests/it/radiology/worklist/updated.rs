@@ -1,0 +1,198 @@
+//! When a case is changed.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::Engine;
+use serde_json::json;
+
+use super::super::reading_room::{ReadingRoom, done};
+use crate::expect::{Refused, all_refused, head, problem};
+use crate::story::{fresh, on_both_engines};
+
+on_both_engines!(
+    is_read_by_its_holder_or_an_admin,
+    is_run_by_those_who_run_the_worklist,
+    is_assigned_on_behalf_with_all_the_checks_of_a_claim,
+    takes_scores_that_are_no_models,
+    refuses_what_is_not_acceptable,
+);
+
+async fn is_read_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let (item, anna, boris) = (
+        room.item(json!({})).await?,
+        room.radiologist()?,
+        room.radiologist()?,
+    );
+    for status in ["in_progress", "completed"] {
+        let early = anna.moves(&item, status).await?;
+        problem(&early, Code::TransitionRefused, "nobody holds it");
+    }
+    done(&anna.claim(&item).await?);
+    problem(
+        &boris.moves(&item, "in_progress").await?,
+        Code::HeldByOther,
+        "another's",
+    );
+    let begun = anna.moves(&item, "in_progress").await?;
+    assert_eq!(begun.text_at("/status"), "in_progress");
+    assert!(begun.text_at("/last_activity_at") >= begun.text_at("/claimed_at"));
+    let before = head(&room.house.client).await?;
+    assert_eq!(anna.moves(&item, "in_progress").await?.text, begun.text);
+    assert_eq!(head(&room.house.client).await?, before, "it already is");
+    let completed = json!({ "status": "completed" });
+    let completed = room.house.client.patch(&item.place, &completed).await?;
+    assert_eq!(completed.text_at("/status"), "completed");
+    assert_eq!(
+        completed.text_at("/assigned_radiologist_id"),
+        anna.id.to_string()
+    );
+    assert!(room.open_cases(anna.id).await?.is_empty());
+    for status in ["in_progress", "cancelled", "pending"] {
+        let late = json!({ "status": status });
+        let late = room.house.client.patch(&item.place, &late).await?;
+        problem(&late, Code::TransitionRefused, status);
+    }
+    Ok(())
+}
+
+async fn is_run_by_those_who_run_the_worklist(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    for role in ["admin", "technologist", "integration"] {
+        let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+        let runs = room.person(role, None)?;
+        let urgent = json!({ "priority": "URGENT" });
+        let changed = runs.patch(&item.place, &urgent).await?;
+        assert_eq!(changed.text_at("/priority"), "urgent", "{changed:?}");
+        done(&anna.claim(&item).await?);
+        let back = runs
+            .patch(&item.place, &json!({ "status": "pending" }))
+            .await?;
+        assert_eq!(back.text_at("/status"), "pending", "{back:?}");
+        assert!(room.open_cases(anna.id).await?.is_empty());
+        let gone = json!({ "status": "cancelled" });
+        let cancelled = runs.patch(&item.place, &gone).await?;
+        assert_eq!(cancelled.text_at("/status"), "cancelled", "{cancelled:?}");
+        assert_eq!(runs.patch(&item.place, &gone).await?.text, cancelled.text);
+    }
+    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    done(&anna.claim(&item).await?);
+    for change in [
+        json!({ "status": "cancelled" }),
+        json!({ "status": "pending" }),
+        json!({ "priority": "stat" }),
+        json!({ "assigned_radiologist_id": anna.id }),
+        json!({ "ai_triage_score": 0.5 }),
+        json!({ "status": "completed", "priority": "stat" }),
+    ] {
+        let refused = anna.client.patch(&item.place, &change).await?;
+        problem(&refused, Code::Forbidden, &change.to_string());
+    }
+    Ok(())
+}
+
+async fn is_assigned_on_behalf_with_all_the_checks_of_a_claim(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let desk = room.person("technologist", None)?;
+    let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
+    let anna = room.radiologist_with(limited).await?;
+    let to = |it: uuid::Uuid| json!({ "assigned_radiologist_id": it });
+    let mr = room.item(json!({ "modality_code": "MR" })).await?;
+    problem(
+        &desk.patch(&mr.place, &to(anna.id)).await?,
+        Code::NotPrivileged,
+        "MR",
+    );
+    let items = room.items(2).await?;
+    let assigned = desk.patch(&items[0].place, &to(anna.id)).await?;
+    assert_eq!(assigned.text_at("/status"), "claimed", "{assigned:?}");
+    let events = room
+        .house
+        .client
+        .get(&format!("/events?stream_id={}", items[0].id))
+        .await?
+        .lines();
+    assert_eq!(events[1]["data"]["assigned_by"], "technologist");
+    problem(
+        &desk.patch(&items[1].place, &to(anna.id)).await?,
+        Code::CaseLimitReached,
+        "full",
+    );
+    let boris = room.radiologist()?;
+    problem(
+        &desk.patch(&items[0].place, &to(boris.id)).await?,
+        Code::TransitionRefused,
+        "held",
+    );
+    let handed_over = json!({ "status": "pending", "assigned_radiologist_id": boris.id });
+    let moved = desk.patch(&items[0].place, &handed_over).await?;
+    assert_eq!(
+        moved.text_at("/assigned_radiologist_id"),
+        boris.id.to_string(),
+        "{moved:?}"
+    );
+    assert!(room.open_cases(anna.id).await?.is_empty());
+    assert_eq!(room.open_cases(boris.id).await?, [items[0].id.to_string()]);
+    Ok(())
+}
+
+async fn takes_scores_that_are_no_models(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let item = room.item(json!({ "priority": "urgent" })).await?;
+    let gateway = room.person("integration", None)?;
+    let triage = json!({ "ai_triage_score": 0.92, "ai_triage_flags": { "flags": ["ICH_suspected", "mass_effect"] } });
+    let scored = gateway.patch(&item.place, &triage).await?;
+    done(&scored);
+    let shown = scored.json();
+    assert_eq!(shown["ai_triage_score"], 0.92);
+    assert_eq!(
+        shown["ai_triage_flags"],
+        json!({ "flags": ["ICH_suspected", "mass_effect"] })
+    );
+    assert_eq!(
+        shown["ai_contributions"],
+        json!([{ "score": 0.92, "flags": ["ICH_suspected", "mass_effect"] }])
+    );
+    assert_eq!(
+        shown["priority"], "urgent",
+        "AI never changes the clinician's"
+    );
+    assert_eq!(gateway.patch(&item.place, &triage).await?.text, scored.text);
+    let lower = json!({ "ai_triage_score": 0.1 });
+    let lower = gateway.patch(&item.place, &lower).await?.json();
+    assert_eq!(lower["ai_triage_score"], 0.1, "the same part, told anew");
+    assert_eq!(lower["ai_triage_flags"], shown["ai_triage_flags"]);
+    Ok(())
+}
+
+async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let item = room.item(json!({})).await?;
+    let missing = format!("/radiology/worklist/items/{}", fresh());
+    let patch = |body, code| Refused::patch(&item.place, body, code);
+    all_refused(
+        &room.house.client,
+        vec![
+            patch(r#"{"state":"pending"}"#, Code::InvalidBody),
+            patch(r#"{"priority":1}"#, Code::InvalidBody),
+            patch(r#"{"ai_triage_score":"high"}"#, Code::InvalidBody),
+            patch(r#"{"ai_triage_flags":["ich"]}"#, Code::InvalidBody),
+            patch(r#"{"status":"claimed"}"#, Code::Unacceptable).at(&["/status"]),
+            patch(r#"{"status":"open","priority":"now"}"#, Code::Unacceptable)
+                .at(&["/status", "/priority"]),
+            patch(r#"{"ai_triage_score":1.01}"#, Code::Unacceptable).at(&["/ai_triage_score"]),
+            patch(
+                r#"{"ai_triage_flags":{"flags":["ich"," "]}}"#,
+                Code::Unacceptable,
+            )
+            .at(&["/ai_triage_flags/flags/1"]),
+            patch(
+                r#"{"tenant_id":"00000000-0000-0000-0000-000000000009"}"#,
+                Code::OtherTenant,
+            ),
+            Refused::patch(&missing, r#"{"priority":"stat"}"#, Code::NotFound),
+            Refused::get(&missing, Code::NotFound),
+        ],
+    )
+    .await
+}
