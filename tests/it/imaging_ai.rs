@@ -1,19 +1,76 @@
 //! `/imaging-ai`.
 
 mod models;
+mod outputs;
+mod tasks;
+
+use std::time::Duration;
 
 use anyhow::Result;
+use roentgen_tests::{Answer, poll};
 use serde_json::{Value, json};
 
-use crate::story::{House, with};
+use crate::story::{House, fresh, with};
 
 const MODELS: &str = "/imaging-ai/models";
+const TASKS: &str = "/imaging-ai/tasks";
+const OUTPUTS: &str = "/imaging-ai/outputs";
 
 /// A model for triage and quality, for any images.
 async fn a_model(house: &House, code: &str, members: Value) -> Result<String> {
-    let capabilities = json!({ "triage": true, "quality": true });
-    let body = json!({ "code": code, "name": code, "capabilities": capabilities });
+    let body =
+        json!({ "code": code, "name": code, "capabilities": { "triage": true, "quality": true } });
     let created = house.client.post(MODELS, &with(body, members)).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(created.text_at("/id"))
+}
+
+/// The same, made for other images than those of [`a_study`]: nobody asks it unless a story does.
+async fn an_unasked_model(house: &House, code: &str) -> Result<String> {
+    a_model(house, code, json!({ "modality_code": "MR" })).await
+}
+
+/// A study of a new patient, as its archive tells of it, with its place on the worklist.
+async fn a_study(house: &House) -> Result<Answer> {
+    let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
+    let endpoint = house.client.post("/pacs/endpoints", &endpoint).await?;
+    assert!([201, 409].contains(&endpoint.status), "{endpoint:?}");
+    let uid = format!("2.25.{}", fresh().as_u128());
+    let study = json!({ "pacs_endpoint_code": "MAIN_PACS", "study_instance_uid": uid,
+        "patient_id": fresh(), "modality_code": "CT", "body_part": "HEAD" });
+    let study = house.client.post("/pacs/studies/sync", &study).await?;
+    assert_eq!(study.status, 201, "{study:?}");
+    let patient = study.text_at("/patient_id");
+    let items = format!("/events?types=RadiologyWorklistItem.Created&patient_id={patient}");
+    let listed = || house.client.get(&items);
+    let there = |page: &Result<Answer>| page.as_ref().is_ok_and(|it| !it.lines().is_empty());
+    poll::until("the study's worklist item", PATIENCE, listed, there).await??;
+    Ok(study)
+}
+
+/// How long a policy may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn asked(study: &str, model: &str, task_type: &str) -> Value {
+    json!({ "imaging_study_id": study, "ai_model_id": model, "task_type": task_type })
+}
+
+/// A triage task of a new study; its id.
+async fn a_task(house: &House) -> Result<String> {
+    let study = a_study(house).await?.text_at("/id");
+    let model = an_unasked_model(house, &format!("M{}", fresh().simple())).await?;
+    let task = house
+        .client
+        .post(TASKS, &asked(&study, &model, "triage"))
+        .await?;
+    assert_eq!(task.status, 201, "{task:?}");
+    Ok(task.text_at("/id"))
+}
+
+async fn moved(house: &House, task: &str, status: &str) -> Result<Answer> {
+    let path = format!("{TASKS}/{task}/status");
+    house
+        .client
+        .patch(&path, &json!({ "status": status }))
+        .await
 }
