@@ -73,6 +73,10 @@ pub enum Capability {
     WorkOnCases,
     /// Score cases with what is no catalog model's.
     ContributeTriage,
+    /// Read reports, released content only.
+    ReadReports,
+    /// Read drafts, and what the machine says.
+    ReadDrafts,
     /// Read the event feed.
     ReadFeed,
     /// Read PHI in the event feed.
@@ -104,6 +108,8 @@ impl Capability {
         Self::ReleaseCases,
         Self::WorkOnCases,
         Self::ContributeTriage,
+        Self::ReadReports,
+        Self::ReadDrafts,
         Self::ReadFeed,
         Self::ReadFeedPhi,
         Self::Operate,
@@ -125,7 +131,7 @@ impl Capability {
                 Admin,
             ],
             Self::LaunchViewer => &[Clinician, Technologist, Radiologist, Admin],
-            Self::ReadOrders | Self::ReadStudyPhi => &[
+            Self::ReadOrders | Self::ReadReports | Self::ReadStudyPhi => &[
                 Clinician,
                 Technologist,
                 Radiologist,
@@ -156,6 +162,7 @@ impl Capability {
             Self::ReadWorklist => &[Technologist, Radiologist, Integration, Auditor, Admin],
             Self::ReleaseCases | Self::WorkOnCases => &[Radiologist, Admin],
             Self::ContributeTriage => &[Integration, Admin],
+            Self::ReadDrafts => &[Radiologist, Auditor, Admin],
             Self::ReadFeed => &[Integration, Auditor, Admin, Operator],
             Self::ReadFeedPhi => &[Integration, Auditor, Admin],
             Self::Operate => &[Operator],

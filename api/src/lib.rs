@@ -33,6 +33,7 @@ mod series;
 mod serve;
 mod studies;
 mod telemetry;
+mod timeline;
 mod viewer;
 mod worklist;
 

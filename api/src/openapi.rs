@@ -255,6 +255,21 @@ documents! {
     }
 }
 
+/// One line of a patient's timeline; nothing of it is PHI.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+pub(crate) struct TimelineEntry {
+    /// order, study or ai_task.
+    kind: String,
+    id: Uuid,
+    at: String,
+    title: String,
+    status: String,
+    imaging_study_id: Option<Uuid>,
+    accession_number: Option<String>,
+    modality_code: Option<String>,
+}
+
 /// One line of the feed.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
@@ -305,6 +320,7 @@ struct ProblemSchema {
     InstanceDocument,
     ReadingProfileDocument,
     WorklistItemDocument,
+    TimelineEntry,
     EventEnvelope,
     ProblemSchema,
     crate::modalities::NewModality,
@@ -386,6 +402,8 @@ fn chapter(path: &str) -> &'static str {
         "PACS connector"
     } else if path.starts_with("/radiology/worklist") || path.starts_with("/radiology/reading") {
         "Radiology worklist"
+    } else if path.starts_with("/patients/") {
+        "Patients"
     } else if path.starts_with("/events") {
         "Log"
     } else {

@@ -136,7 +136,7 @@ impl Read {
     }
 
     /// Waits until the models show what they have to, and says what they show.
-    async fn wait(&self, app: &App) -> Result<u64, Problem> {
+    pub(crate) async fn wait(&self, app: &App) -> Result<u64, Problem> {
         let Freshness {
             accepted,
             at_least,
@@ -177,16 +177,25 @@ impl Read {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
-        let documents = rows.into_iter().map(render);
-        let body = format!("[{}]", try_join_all(documents).await?.join(","));
-        let mut response = json(StatusCode::OK, body);
+        let documents = try_join_all(rows.into_iter().map(render)).await?;
+        Ok(self.page(&documents, last.as_deref(), shown))
+    }
+
+    /// A list's page, with a link to what follows on `last`, where anything does.
+    pub(crate) fn page(&self, documents: &[String], last: Option<&[u8]>, shown: u64) -> Response {
+        let mut response = json(StatusCode::OK, format!("[{}]", documents.join(",")));
         put(response.headers_mut(), LOG_POSITION, &shown.to_string());
         if let Some(key) = last {
-            let cursor = Cursor::print(&key, self.tenant, canonical(&self.path));
+            let cursor = Cursor::print(key, self.tenant, self.list_name());
             let link = next_link(&self.path, self.raw_query.as_deref(), &cursor);
             put(response.headers_mut(), header::LINK.as_str(), &link);
         }
-        Ok(response)
+        response
+    }
+
+    /// What identifies the list in its cursors: the path.
+    pub(crate) fn list_name(&self) -> &str {
+        canonical(&self.path)
     }
 
     /// One resource: from its model where that is fresh enough, else folded from its stream.

@@ -14,7 +14,8 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::{
     ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
-    outermost, pacs_endpoints, procedures, reading_profiles, series, studies, viewer, worklist,
+    outermost, pacs_endpoints, procedures, reading_profiles, series, studies, timeline, viewer,
+    worklist,
 };
 
 /// Where the same routes stand again.
@@ -98,6 +99,7 @@ pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
         pacs(),
         worklist(),
         imaging_ai(),
+        patients(),
         platform(metrics_open),
     ];
     services.into_iter().flatten().collect()
@@ -229,6 +231,12 @@ fn worklist() -> Vec<Endpoint> {
             worklist::update,
         ),
     ]
+}
+
+/// `/patients`.
+fn patients() -> Vec<Endpoint> {
+    let read = Access::Any(&[Capability::ReadReports]);
+    vec![Endpoint::new(timeline::__path_list, read, timeline::list)]
 }
 
 /// `/imaging-ai`.

@@ -17,6 +17,7 @@ pub mod reading_profiles;
 pub mod series;
 pub mod sort_key;
 pub mod studies;
+pub mod timeline;
 pub mod worklist_items;
 
 use std::sync::Arc;

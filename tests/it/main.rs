@@ -22,6 +22,7 @@ mod identity;
 mod imaging;
 mod imaging_ai;
 mod pacs;
+mod patients;
 mod radiology;
 
 mod policies;

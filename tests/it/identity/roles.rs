@@ -166,6 +166,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"ai_triage_score":0.5}"#,
         "----x-x-",
     ),
+    ("GET", "/patients/{id}/timeline", "", "xxx-xxx-"),
     ("GET", "/events", "", "----xxxx"),
     ("GET", "/metrics", "", "-------x"),
     ("GET", "/health/live", "", "oooooooo"),

@@ -1,0 +1,57 @@
+//! `/patients/{id}/timeline`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_domain::ids::PatientId;
+use roentgen_projections::timeline::{self, Kind, Reader};
+use roentgen_store::model::Row;
+
+use crate::access::Capability;
+use crate::app::App;
+use crate::openapi::TimelineEntry;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+/// What happened to a patient, newest first. Who reads released content only sees no drafts and nothing of AI.
+#[utoipa::path(get, path = "/patients/{id}/timeline",
+    params(("id" = Uuid, Path), crate::openapi::PageParameters),
+    responses((status = 200, body = [TimelineEntry])))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, read.list_name())?;
+    query.finish()?;
+    let (patient, reader) = (PatientId::from(id), reader(&read));
+    let after = page.after.as_ref();
+    // One more of each than is shown: any of them may be the row behind the page's last.
+    let pages = timeline::pages(read.tenant, patient, reader, after, page.limit + 1);
+    let mut rows = Vec::new();
+    let shown = read.wait(&app).await?;
+    for (kind, query) in pages {
+        let found = app.store.engine.list(&query).await?;
+        rows.extend(found.into_iter().map(|it| (kind, it)));
+    }
+    rows.sort_by(|(_, one), (_, other)| one.sort_key.cmp(&other.sort_key));
+    let more = rows.len() > page.limit as usize;
+    rows.truncate(page.limit as usize);
+    let last = rows.last().filter(|_| more);
+    let last = last.map(|(_, row)| row.sort_key.as_slice());
+    let lines = rows.iter().map(|(kind, row)| line(*kind, row));
+    let lines = lines.collect::<Result<Vec<String>, Problem>>()?;
+    Ok(read.page(&lines, last, shown))
+}
+
+fn line(kind: Kind, row: &Row) -> Result<String, Problem> {
+    let entry = timeline::entry(kind, row).and_then(|it| serde_json::to_string(&it));
+    entry.map_err(|error| Problem::internal(&error))
+}
+
+fn reader(read: &Read) -> Reader {
+    match Capability::ReadDrafts.granted_to(&read.caller.roles) {
+        true => Reader::OfAll,
+        false => Reader::OfReleased,
+    }
+}

@@ -1,0 +1,152 @@
+//! What happened to a patient, newest first: orders, studies and AI tasks, each read from its own model.
+//!
+//! There is no table of the timeline: the models' sort keys are of one form, time and id, so that a page of it is the
+//! merge of a page of each.
+
+use roentgen_domain::ai_task::AiTask;
+use roentgen_domain::ids::{PatientId, StudyId, TenantId};
+use roentgen_domain::order::Order;
+use roentgen_domain::study::Study;
+use roentgen_domain::{Timestamp, Versioned};
+use roentgen_store::model::{ListQuery, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::{ai_tasks, orders, studies};
+
+/// What kind of thing an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An imaging order, at the time it was requested.
+    Order,
+    /// A study, at the time it was begun, else the time it became known.
+    Study,
+    /// An AI task, at the time it was requested.
+    AiTask,
+}
+
+/// One line of the timeline; nothing of it is PHI.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// What it is about.
+    pub kind: Kind,
+    /// Its id.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What people would call it.
+    pub title: String,
+    /// How far it is.
+    pub status: String,
+    /// The study that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imaging_study_id: Option<StudyId>,
+    /// The number that ties order and study together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accession_number: Option<String>,
+    /// Its modality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<String>,
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// AI tasks, too.
+    OfAll,
+    /// Released content only, and nothing of AI.
+    OfReleased,
+}
+
+/// A page of each model that the reader sees.
+pub fn pages(
+    tenant: TenantId,
+    patient: PatientId,
+    reader: Reader,
+    after: Option<&Vec<u8>>,
+    limit: u32,
+) -> Vec<(Kind, ListQuery<'static>)> {
+    let ordered = orders::Filters {
+        patient_id: Some(patient),
+        ..orders::Filters::default()
+    };
+    let imaged = studies::Filters {
+        patient_id: Some(patient),
+        ..studies::Filters::default()
+    };
+    let after = || after.cloned();
+    let mut pages = vec![
+        (Kind::Order, orders::page(tenant, &ordered, after(), limit)),
+        (Kind::Study, studies::page(tenant, &imaged, after(), limit)),
+    ];
+    if reader == Reader::OfAll {
+        let asked = ai_tasks::of_patient(tenant, patient, after(), limit);
+        pages.push((Kind::AiTask, asked));
+    }
+    pages
+}
+
+/// The line that a row makes.
+///
+/// # Errors
+/// The row's document is out of form.
+pub fn entry(kind: Kind, row: &Row) -> Result<Entry, serde_json::Error> {
+    Ok(match kind {
+        Kind::Order => order(&document(row)?),
+        Kind::Study => study(&document(row)?),
+        Kind::AiTask => ai_task(&document(row)?),
+    })
+}
+
+fn document<A: DeserializeOwned>(row: &Row) -> Result<Versioned<A>, serde_json::Error> {
+    serde_json::from_str(&row.document)
+}
+
+fn order(order: &Versioned<Order>) -> Entry {
+    let request = &order.state.request;
+    Entry {
+        kind: Kind::Order,
+        id: order.id.as_uuid(),
+        at: request.requested_at,
+        title: request.procedure_name.to_string(),
+        status: order.state.progress.status().to_string(),
+        imaging_study_id: None,
+        accession_number: Some(request.accession_number.to_string()),
+        modality_code: Some(request.modality_code.to_string()),
+    }
+}
+
+fn study(study: &Versioned<Study>) -> Entry {
+    let details = &study.state.details;
+    let described = details.description.as_ref();
+    let accession = details.accession_number.as_ref();
+    Entry {
+        kind: Kind::Study,
+        id: study.id.as_uuid(),
+        at: details.started_at.unwrap_or(study.created_at),
+        title: described.map_or_else(
+            || format!("{} study", details.modality_code),
+            ToString::to_string,
+        ),
+        status: study.state.status.to_string(),
+        imaging_study_id: Some(study.id.into()),
+        accession_number: accession.map(ToString::to_string),
+        modality_code: Some(details.modality_code.to_string()),
+    }
+}
+
+fn ai_task(task: &Versioned<AiTask>) -> Entry {
+    let request = &task.state.request;
+    Entry {
+        kind: Kind::AiTask,
+        id: task.id.as_uuid(),
+        at: request.requested_at,
+        title: format!("{} by {}", request.task_type, request.ai_model_code),
+        status: task.state.progress.status().to_string(),
+        imaging_study_id: Some(request.imaging_study_id),
+        accession_number: None,
+        modality_code: None,
+    }
+}

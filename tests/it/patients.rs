@@ -1,0 +1,3 @@
+//! `/patients`.
+
+mod timeline;

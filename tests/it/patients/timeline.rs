@@ -1,0 +1,159 @@
+//! `/patients/{id}/timeline`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Answer, Client, Engine, poll};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::expect::{Refused, all_refused};
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(
+    shows_what_happened_newest_first,
+    is_paged_over_all_kinds,
+    hides_ai_from_whom_reads_released_content_only,
+    refuses_what_it_does_not_know,
+);
+
+/// How long a policy may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn timeline(patient: Uuid) -> String {
+    format!("/patients/{patient}/timeline")
+}
+
+/// A member of each line, in the timeline's order.
+fn each(page: &Answer, member: &str) -> Vec<String> {
+    let lines = page.json();
+    let lines = lines.as_array().into_iter().flatten();
+    let text = |it: &Value| it[member].as_str().unwrap_or_default().to_owned();
+    lines.map(text).collect()
+}
+
+/// An order, its study, and the triage that a model was asked for by itself.
+async fn examined(house: &House, patient: Uuid) -> Result<()> {
+    let model = json!({ "code": "TRIAGE", "name": "Triage", "capabilities": { "triage": true } });
+    house.client.post("/imaging-ai/models", &model).await?;
+    let endpoint = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
+    house.client.post("/pacs/endpoints", &endpoint).await?;
+    let requested = json!({ "patient_id": patient, "accession_number": "ACC1",
+        "requested_at": "2026-01-01T08:00:00Z" });
+    house.ordered(requested).await?;
+    let study = json!({ "pacs_endpoint_code": "MAIN", "study_instance_uid": "1.2.3", "patient_id": patient,
+        "modality_code": "CT", "description": "CT head", "accession_number": "ACC1",
+        "started_at": "2026-01-01T09:00:00Z", "patient": { "family_name": "wombat" } });
+    let study = house.client.post("/pacs/studies/sync", &study).await?;
+    assert_eq!(study.status, 201, "{study:?}");
+    let (path, tasks) = (timeline(patient), || house.client.get("/imaging-ai/tasks"));
+    let asked = |it: &Result<Answer>| it.as_ref().is_ok_and(|it| it.ids().len() == 1);
+    poll::until("the triage task", PATIENCE, tasks, asked).await??;
+    let order = || house.client.get(&path);
+    let done = |it: &Result<Answer>| it.as_ref().is_ok_and(|it| it.text.contains("completed"));
+    poll::until("the order's completion", PATIENCE, order, done)
+        .await?
+        .map(drop)
+}
+
+async fn shows_what_happened_newest_first(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let (patient, other) = (fresh(), fresh());
+    examined(&house, patient).await?;
+    house.ordered(json!({ "patient_id": other })).await?;
+    let page = house.client.get(&timeline(patient)).await?;
+    assert_eq!(
+        each(&page, "kind"),
+        ["ai_task", "study", "order"],
+        "{page:?}"
+    );
+    assert_eq!(
+        each(&page, "title"),
+        ["triage by TRIAGE", "CT head", "CT head"]
+    );
+    assert_eq!(each(&page, "status"), ["queued", "available", "completed"]);
+    assert_eq!(
+        each(&page, "at")[1..],
+        ["2026-01-01T09:00:00.000Z", "2026-01-01T08:00:00.000Z"]
+    );
+    assert_eq!(each(&page, "accession_number"), ["", "ACC1", "ACC1"]);
+    assert!(
+        !page.text.contains("wombat") && !page.text.contains("stroke"),
+        "no PHI: {page:?}"
+    );
+    assert_eq!(
+        each(&house.client.get(&timeline(other)).await?, "kind"),
+        ["order"]
+    );
+    let stranger = Client::dev(&house.server.base, fresh());
+    assert_eq!(stranger.get(&timeline(patient)).await?.json(), json!([]));
+    Ok(())
+}
+
+async fn is_paged_over_all_kinds(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let patient = fresh();
+    examined(&house, patient).await?;
+    let late = json!({ "patient_id": patient, "requested_at": "2026-01-01T10:00:00Z" });
+    house.ordered(late).await?;
+    let whole = house.client.get(&timeline(patient)).await?;
+    assert_eq!(each(&whole, "kind"), ["ai_task", "order", "study", "order"]);
+    for limit in 1..=4 {
+        let (mut paged, mut next) = (
+            Vec::new(),
+            Some(format!("{}?limit={limit}", timeline(patient))),
+        );
+        while let Some(path) = next {
+            let page = house.client.get(&path).await?;
+            assert!(page.ids().len() <= limit, "{page:?}");
+            paged.extend(page.ids());
+            next = page.next_page();
+        }
+        assert_eq!(paged, whole.ids(), "{limit}");
+    }
+    let first = house
+        .client
+        .get(&format!("{}?limit=1", timeline(patient)))
+        .await?;
+    let elsewhere = first
+        .next_page()
+        .unwrap()
+        .replace(&patient.to_string(), &fresh().to_string());
+    all_refused(
+        &house.client,
+        vec![Refused::get(&elsewhere, Code::InvalidParameter)],
+    )
+    .await
+}
+
+async fn hides_ai_from_whom_reads_released_content_only(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    let patient = fresh();
+    examined(&house, patient).await?;
+    for role in ["radiologist", "auditor", "admin"] {
+        let page = house.caller(role)?.get(&timeline(patient)).await?;
+        assert_eq!(each(&page, "kind"), ["ai_task", "study", "order"], "{role}");
+    }
+    for role in ["clinician", "technologist", "integration"] {
+        let page = house.caller(role)?.get(&timeline(patient)).await?;
+        assert_eq!(each(&page, "kind"), ["study", "order"], "{role}");
+    }
+    Ok(())
+}
+
+async fn refuses_what_it_does_not_know(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let refused = vec![
+        Refused::get("/patients/nobody/timeline", Code::InvalidParameter),
+        Refused::get(
+            "/patients/00000000-0000-0000-0000-000000000007/timeline?kind=order",
+            Code::InvalidParameter,
+        ),
+        Refused::get(
+            "/patients/00000000-0000-0000-0000-000000000007/timeline?limit=0",
+            Code::InvalidParameter,
+        ),
+    ];
+    all_refused(&house.client, refused).await
+}
