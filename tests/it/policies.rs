@@ -6,6 +6,7 @@ mod asking;
 mod being_late;
 mod hospital;
 mod linking;
+mod over_http;
 mod reporting;
 mod running;
 mod timing;
