@@ -61,7 +61,7 @@ pub enum Capability {
     WriteAiResults,
     /// Change where one reads, in the own reading profile.
     WriteOwnProfile,
-    /// Read the worklist.
+    /// Read the worklist, and the critical results that were raised.
     ReadWorklist,
     /// Create, cancel, re-prioritise worklist items; take them back, assign them on behalf.
     RunWorklist,
@@ -77,6 +77,8 @@ pub enum Capability {
     ReadReports,
     /// Read drafts, and what the machine says.
     ReadDrafts,
+    /// Write, sign and cancel reports, add to them, log communications, judge AI suggestions.
+    WriteReports,
     /// Read the event feed.
     ReadFeed,
     /// Read PHI in the event feed.
@@ -110,6 +112,7 @@ impl Capability {
         Self::ContributeTriage,
         Self::ReadReports,
         Self::ReadDrafts,
+        Self::WriteReports,
         Self::ReadFeed,
         Self::ReadFeedPhi,
         Self::Operate,
@@ -131,7 +134,7 @@ impl Capability {
                 Admin,
             ],
             Self::LaunchViewer => &[Clinician, Technologist, Radiologist, Admin],
-            Self::ReadOrders | Self::ReadReports | Self::ReadStudyPhi => &[
+            Self::ReadOrders | Self::ReadStudyPhi | Self::ReadReports => &[
                 Clinician,
                 Technologist,
                 Radiologist,
@@ -163,6 +166,7 @@ impl Capability {
             Self::ReleaseCases | Self::WorkOnCases => &[Radiologist, Admin],
             Self::ContributeTriage => &[Integration, Admin],
             Self::ReadDrafts => &[Radiologist, Auditor, Admin],
+            Self::WriteReports => &[Radiologist],
             Self::ReadFeed => &[Integration, Auditor, Admin, Operator],
             Self::ReadFeedPhi => &[Integration, Auditor, Admin],
             Self::Operate => &[Operator],

@@ -132,7 +132,8 @@ fn laid_out(document: &str, phi: Option<Map<String, Value>>) -> String {
     Value::Object(output).to_string()
 }
 
-async fn rendered(app: &App, row: Row) -> Result<String, Problem> {
+/// An output with its payload opened.
+pub(crate) async fn rendered(app: &App, row: Row) -> Result<String, Problem> {
     let (Some(task), Some(patient)) = (ai_outputs::task_of(&row), row.patient_id) else {
         return Ok(row.document);
     };

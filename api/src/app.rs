@@ -1,7 +1,6 @@
 //! What every handler works with.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use roentgen_commands::Executor;
@@ -15,6 +14,7 @@ use roentgen_store::open::Store;
 use roentgen_store::projector::{GROUP, Progress, Projector};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Times;
 use crate::identity::Identity;
 use crate::viewer::ViewerTokens;
 
@@ -45,6 +45,8 @@ pub struct Parts {
     pub identity: Identity,
     /// Who may look at which study's images.
     pub(crate) viewer_tokens: ViewerTokens,
+    /// How long what may take.
+    pub times: Times,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// What `/metrics` shows.
@@ -81,11 +83,11 @@ impl App {
         master: MasterKey,
         identity: Identity,
         metrics: (Metrics, bool),
+        times: Times,
         settings: Settings,
-        viewer_token_ttl: Duration,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
-        let viewer_tokens = ViewerTokens::new(&master, viewer_token_ttl);
+        let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
         let leadership = Leadership::seek(Arc::clone(&engine), GROUP, tasks);
         let (projections, tail) = (roentgen_projections::all(), Arc::clone(&store.tail));
@@ -103,6 +105,7 @@ impl App {
             viewer_tokens,
             metrics: metrics.0,
             metrics_open: metrics.1,
+            times,
             stop: CancellationToken::new(),
         })))
     }

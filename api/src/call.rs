@@ -289,6 +289,16 @@ fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
     response
 }
 
+/// 200 with a resource, or a part of it, that is rendered in a way of its own.
+pub(crate) fn changed<A>(outcome: &Outcome<A>, body: String) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    let headers = response.headers_mut();
+    let version = outcome.resource.version;
+    put(headers, header::ETAG.as_str(), &etag(version));
+    put(headers, LOG_POSITION, &outcome.position.to_string());
+    response
+}
+
 /// 201 with a part that was added to its aggregate, and the part's place.
 pub(crate) fn added<A>(collection: &str, id: Uuid, outcome: &Outcome<A>, body: String) -> Response {
     let mut response = json(StatusCode::CREATED, body);

@@ -28,6 +28,8 @@ mod procedures;
 mod read;
 mod reading_profiles;
 mod render;
+mod report_templates;
+mod reports;
 pub mod routes;
 mod series;
 mod serve;

@@ -8,8 +8,8 @@ use axum::response::Response;
 use futures_util::future::try_join_all;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
-use roentgen_domain::Aggregate;
 use roentgen_domain::ids::{StreamId, TenantId};
+use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::model::{ListQuery, Model, Row};
 use roentgen_store::streams::{self, AsOf};
 use tokio::time::Instant;
@@ -133,6 +133,16 @@ impl Read {
     /// The query, to be taken apart.
     pub(crate) fn query(&self) -> Result<Query, Problem> {
         Query::of(self.raw_query.as_deref(), &self.caller)
+    }
+
+    /// The path as it was called.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query as it was sent.
+    pub(crate) fn raw_query(&self) -> Option<&str> {
+        self.raw_query.as_deref()
     }
 
     /// Waits until the models show what they have to, and says what they show.
@@ -260,6 +270,34 @@ impl Read {
         id: StreamId,
         as_of: AsOf,
     ) -> Result<Response, Problem> {
+        let (resource, position) = self.load::<A>(app, id, as_of).await?;
+        let body = match self.sees_phi {
+            true => render::resource(&resource),
+            false => render::sealed_resource(&resource),
+        };
+        Ok(answer(body, resource.version, position))
+    }
+
+    /// One resource as its stream says, and how much of the log that shows; for answers that are rendered in a way of their
+    /// own.
+    pub(crate) async fn state<A: Aggregate>(
+        &self,
+        app: &App,
+        id: StreamId,
+        as_of: AsOf,
+    ) -> Result<(Versioned<A>, u64), Problem> {
+        if self.freshness.at_least.is_some() && as_of == AsOf::Now {
+            self.wait(app).await?;
+        }
+        self.load(app, id, as_of).await
+    }
+
+    async fn load<A: Aggregate>(
+        &self,
+        app: &App,
+        id: StreamId,
+        as_of: AsOf,
+    ) -> Result<(Versioned<A>, u64), Problem> {
         let head = app.store.engine.head().await?.position;
         let position = match as_of {
             AsOf::Position(position) => position.min(head),
@@ -268,12 +306,7 @@ impl Read {
         let (engine, keyring) = (&app.store.engine, &app.store.keyring);
         let loaded = streams::load::<A>(engine, keyring, id, as_of).await?;
         let own = loaded.filter(|it| it.tenant_id == self.tenant);
-        let resource = own.ok_or_else(Problem::not_found)?;
-        let body = match self.sees_phi {
-            true => render::resource(&resource),
-            false => render::sealed_resource(&resource),
-        };
-        Ok(answer(body, resource.version, position))
+        Ok((own.ok_or_else(Problem::not_found)?, position))
     }
 }
 

@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::{
     ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
-    outermost, pacs_endpoints, procedures, reading_profiles, series, studies, timeline, viewer,
-    worklist,
+    outermost, pacs_endpoints, procedures, reading_profiles, report_templates, reports, series,
+    studies, timeline, viewer, worklist,
 };
 
 /// Where the same routes stand again.
@@ -98,6 +98,7 @@ pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
         imaging(),
         pacs(),
         worklist(),
+        reporting(),
         imaging_ai(),
         patients(),
         platform(metrics_open),
@@ -269,6 +270,55 @@ fn imaging_ai() -> Vec<Endpoint> {
         ),
         Endpoint::new(ai_outputs::__path_list, ai_results, ai_outputs::list),
         Endpoint::new(ai_outputs::__path_one, ai_results, ai_outputs::one),
+    ]
+}
+
+/// `/radiology`, what is reported.
+fn reporting() -> Vec<Endpoint> {
+    use Capability::{ReadOrders, ReadReports, ReadWorklist, WriteCatalog, WriteReports};
+    let (read, catalog) = (Access::Any(&[ReadOrders]), Access::Any(&[WriteCatalog]));
+    let read_reports = Access::Any(&[ReadReports]);
+    let write_reports = Access::Any(&[WriteReports]);
+    vec![
+        Endpoint::new(
+            report_templates::__path_create,
+            catalog,
+            report_templates::create,
+        ),
+        Endpoint::new(report_templates::__path_list, read, report_templates::list),
+        Endpoint::new(report_templates::__path_one, read, report_templates::one),
+        Endpoint::new(
+            report_templates::__path_update,
+            catalog,
+            report_templates::update,
+        ),
+        Endpoint::new(reports::__path_create, write_reports, reports::create),
+        Endpoint::new(reports::__path_list, read_reports, reports::list),
+        Endpoint::new(reports::__path_one, read_reports, reports::one),
+        Endpoint::new(reports::__path_update, write_reports, reports::update),
+        Endpoint::new(reports::__path_sign, write_reports, reports::sign),
+        Endpoint::new(reports::__path_cancel, write_reports, reports::cancel),
+        Endpoint::new(
+            reports::__path_add_addendum,
+            write_reports,
+            reports::add_addendum,
+        ),
+        Endpoint::new(reports::__path_addenda, read_reports, reports::addenda),
+        Endpoint::new(
+            reports::__path_communicate,
+            write_reports,
+            reports::communicate,
+        ),
+        Endpoint::new(
+            reports::__path_review_suggestion,
+            write_reports,
+            reports::review_suggestion,
+        ),
+        Endpoint::new(
+            reports::criticals::__path_list,
+            Access::Any(&[ReadWorklist]),
+            reports::criticals::list,
+        ),
     ]
 }
 

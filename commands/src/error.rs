@@ -1,8 +1,9 @@
 //! Why a command has no effect.
 
+use roentgen_domain::phi::Phi;
 use roentgen_domain::{
     ai_model, ai_task, caseload, modality, order, pacs_endpoint, procedure, reading_profile,
-    report, study, study_access, worklist_item,
+    report, report_template, study, study_access, worklist_item,
 };
 use roentgen_store::StoreError;
 
@@ -18,9 +19,12 @@ pub enum CommandError {
     /// What the body refers to may not be used.
     #[error("this {} is not active", .0.name())]
     Inactive(Reference),
-    /// What the body refers to belongs to another study.
+    /// What the body refers to belongs to another study, or suits another.
     #[error("this {} is not the study's", .0.name())]
     NotTheStudys(Reference),
+    /// What the resource would say is not acceptable.
+    #[error("some of it is not acceptable")]
+    Unacceptable(Vec<Violation>),
     /// `If-Match` names another version.
     #[error("the version is {actual}")]
     VersionMismatch {
@@ -36,6 +40,15 @@ pub enum CommandError {
     /// The store's own failure.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What is not acceptable, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// A JSON pointer (RFC 6901) into the resource. The names in it may be a client's own.
+    pub pointer: Phi<String>,
+    /// What is wrong there, without what stands there.
+    pub detail: String,
 }
 
 /// An aggregate's own reason.
@@ -77,6 +90,9 @@ pub enum Refusal {
     /// An AI task's.
     #[error(transparent)]
     AiTask(#[from] ai_task::Error),
+    /// A report template's.
+    #[error(transparent)]
+    ReportTemplate(#[from] report_template::Error),
 }
 
 /// A thing that a body refers to.
@@ -100,6 +116,10 @@ pub enum Reference {
     Series,
     /// `patient_id`.
     Patient,
+    /// `template_id`.
+    Template,
+    /// An AI model's output, named in the path.
+    AiOutput,
 }
 
 impl Reference {
@@ -115,6 +135,8 @@ impl Reference {
             Self::PacsEndpoint => "PACS endpoint",
             Self::Series => "series",
             Self::Patient => "patient",
+            Self::Template => "report template",
+            Self::AiOutput => "AI output",
         }
     }
 
@@ -130,6 +152,8 @@ impl Reference {
             Self::PacsEndpoint => "/pacs_endpoint_code",
             Self::Series => "/imaging_series_id",
             Self::Patient => "/patient_id",
+            Self::Template => "/template_id",
+            Self::AiOutput => "/output_id",
         }
     }
 }

@@ -353,6 +353,7 @@ const fn rests_on_state(error: &CommandError) -> bool {
         | CommandError::NoSuch(_)
         | CommandError::Inactive(_)
         | CommandError::NotTheStudys(_)
+        | CommandError::Unacceptable(_)
         | CommandError::VersionMismatch { .. } => true,
         CommandError::KeyReused | CommandError::Contention | CommandError::Store(_) => false,
     }

@@ -14,11 +14,14 @@ pub mod pacs_endpoint;
 pub mod policies;
 pub mod procedure;
 pub mod reading_profile;
+pub mod report;
+pub mod report_template;
+pub mod schema;
 mod states;
 pub mod study;
 pub mod work;
 pub mod worklist;
 
-pub use error::{CommandError, Reference, Refusal};
+pub use error::{CommandError, Reference, Refusal, Violation};
 pub use executor::{Executor, Idempotency, Outcome, Request, UseCase};
 pub use work::Work;

@@ -158,6 +158,14 @@ pub fn task_of(row: &Row) -> Option<AiTaskId> {
     }
 }
 
+/// The study that the row's result is about.
+pub fn study_of(row: &Row) -> Option<StudyId> {
+    match row.values.get(1) {
+        Some(Value::Uuid(id)) => Some(StudyId::from(*id)),
+        Some(Value::Null | Value::Text(_) | Value::Bool(_)) | None => None,
+    }
+}
+
 /// Which outputs a page is about.
 #[derive(Debug, Default)]
 pub struct Filters {

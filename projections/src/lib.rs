@@ -6,6 +6,7 @@
 pub mod ai_models;
 pub mod ai_outputs;
 pub mod ai_tasks;
+pub mod critical_results;
 pub mod documents;
 pub mod instances;
 pub mod modalities;
@@ -14,6 +15,8 @@ pub mod pacs_endpoints;
 pub mod parts;
 pub mod procedures;
 pub mod reading_profiles;
+pub mod report_templates;
+pub mod reports;
 pub mod series;
 pub mod sort_key;
 pub mod studies;
@@ -42,5 +45,8 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(PartDocuments::<instances::Instances>::default()),
         Arc::new(Documents::<reading_profiles::ReadingProfiles>::default()),
         Arc::new(Documents::<worklist_items::WorklistItems>::default()),
+        Arc::new(Documents::<report_templates::ReportTemplates>::default()),
+        Arc::new(Documents::<reports::Reports>::default()),
+        Arc::new(Documents::<critical_results::CriticalResults>::default()),
     ]
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::error::EngineError;
 use crate::log::{NewPatientKey, WrappedKey};
 pub use keyring::{CACHED_FOR, Finding, Keyring, WritingKey};
-pub use parts::SealedParts;
+pub use parts::{OpenedPart, SealedParts};
 
 /// Why a sealed part cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

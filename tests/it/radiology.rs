@@ -2,4 +2,5 @@
 
 mod reading_profiles;
 mod reading_room;
+mod templates;
 mod worklist;

@@ -12,7 +12,8 @@ use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
 use roentgen_projections::documents::{View, kept};
 use roentgen_projections::{
-    ai_models, ai_tasks, instances, modalities, orders, pacs_endpoints, procedures, series, studies,
+    ai_models, ai_tasks, critical_results, instances, modalities, orders, pacs_endpoints,
+    procedures, report_templates, reports, series, studies,
 };
 use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
@@ -106,6 +107,9 @@ pub(crate) async fn compare_all(
     compare::<modalities::Modalities>(log, keyring, &events, &mut rows).await?;
     compare::<procedures::Procedures>(log, keyring, &events, &mut rows).await?;
     compare::<orders::Orders>(log, keyring, &events, &mut rows).await?;
+    compare::<report_templates::ReportTemplates>(log, keyring, &events, &mut rows).await?;
+    compare::<reports::Reports>(log, keyring, &events, &mut rows).await?;
+    compare::<critical_results::CriticalResults>(log, keyring, &events, &mut rows).await?;
     compare::<ai_models::AiModels>(log, keyring, &events, &mut rows).await?;
     compare::<ai_tasks::AiTasks>(log, keyring, &events, &mut rows).await?;
     compare::<pacs_endpoints::PacsEndpoints>(log, keyring, &events, &mut rows).await?;

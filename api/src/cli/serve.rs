@@ -39,8 +39,8 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let settings = Settings {
         claim_timeout: config.times.claim_timeout,
     };
-    let (identity, ttl) = (config.identity(), config.times.viewer_token_ttl);
-    let app = App::start(engine, master, identity, metrics, settings, ttl, &tasks).await?;
+    let (identity, times) = (config.identity(), config.times);
+    let app = App::start(engine, master, identity, metrics, times, settings, &tasks).await?;
     let listener = Listener::bind(config.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;

@@ -1,6 +1,7 @@
 //! One exhaustive function a family of errors.
 
 mod ai;
+mod reports;
 
 use roentgen_commands::{CommandError, Reference, Refusal};
 use roentgen_domain::{
@@ -11,7 +12,7 @@ use roentgen_store::StoreError;
 use roentgen_store::error::{EngineError, Unavailable, causes};
 use roentgen_store::keys::KeyError;
 
-use super::{Code, Problem};
+use super::{Code, FieldError, Problem};
 
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
@@ -21,6 +22,15 @@ impl From<CommandError> for Problem {
                 Self::new(Code::ReferenceNotFound, error.to_string())
                     .at(reference.pointer(), "is not there")
             }
+            CommandError::Unacceptable(violations) => Self::unacceptable(
+                violations
+                    .into_iter()
+                    .map(|it| FieldError {
+                        pointer: it.pointer.into_exposed(),
+                        detail: it.detail,
+                    })
+                    .collect(),
+            ),
             CommandError::Inactive(reference) => Self::new(Code::Inactive, error.to_string())
                 .at(reference.pointer(), "is not active"),
             CommandError::NotTheStudys(reference) => {
@@ -69,9 +79,10 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::AiModel(error) => ai::model(error),
         Refusal::AiTask(error) => ai::task(error),
+        Refusal::ReportTemplate(error) => reports::template(error),
+        Refusal::Report(error) => reports::report(error),
         Refusal::ReadingProfile(error) => reading_profile(error),
         Refusal::WorklistItem(error) => worklist_item(error),
-        Refusal::Report(_) => Problem::not_found(),
         Refusal::Caseload(caseload::Error::LimitReached { .. }) => {
             Problem::new(Code::CaseLimitReached, said)
         }

@@ -87,6 +87,11 @@ impl UseCase for MarkOverdue {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
-        work.decide::<Report>(self.0, Command::MarkOverdue).await
+        let before = work.read::<Report>(self.0).await?;
+        let after = work.decide::<Report>(self.0, Command::MarkOverdue).await?;
+        if before.is_some_and(|it| it.version < after.version) {
+            metrics::counter!("roentgen_critical_results_overdue_total").increment(1);
+        }
+        Ok(after)
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn passes_by_itself(error: &CommandError, tries: u32) -> bool {
         | CommandError::NoSuch(_)
         | CommandError::Inactive(_)
         | CommandError::NotTheStudys(_)
+        | CommandError::Unacceptable(_)
         | CommandError::VersionMismatch { .. }
         | CommandError::KeyReused => false,
     }

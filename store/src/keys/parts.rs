@@ -10,6 +10,9 @@ use super::{PatientKey, SealError};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SealedParts(Vec<u8>);
 
+/// An event's version, and its PHI members.
+pub type OpenedPart = (u64, Map<String, Value>);
+
 impl SealedParts {
     /// As stored.
     pub const fn from_bytes(bytes: Vec<u8>) -> Self {
@@ -45,8 +48,18 @@ impl SealedParts {
         stream_id: StreamId,
         key: Option<&PatientKey>,
     ) -> Result<Option<Map<String, Value>>, SealError> {
+        let parts = self.open_each(stream_id, key)?;
+        Ok(parts.map(|it| it.into_iter().flat_map(|(_, part)| part).collect()))
+    }
+
+    /// Opens all parts, each with its event's version, in their order; `None` as in [`Self::open`].
+    pub fn open_each(
+        &self,
+        stream_id: StreamId,
+        key: Option<&PatientKey>,
+    ) -> Result<Option<Vec<OpenedPart>>, SealError> {
         let Some(key) = key else { return Ok(None) };
-        let mut members = Map::new();
+        let mut parts = Vec::new();
         let mut rest = self.0.as_slice();
         while !rest.is_empty() {
             let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
@@ -54,11 +67,10 @@ impl SealedParts {
             let Some(plain) = key.open(sealed, stream_id, version)? else {
                 return Ok(None);
             };
-            let part: Map<String, Value> =
-                serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
-            members.extend(part);
+            let part = serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
+            parts.push((version, part));
         }
-        Ok(Some(members))
+        Ok(Some(parts))
     }
 }
 

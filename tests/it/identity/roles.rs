@@ -167,6 +167,31 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "----x-x-",
     ),
     ("GET", "/patients/{id}/timeline", "", "xxx-xxx-"),
+    ("POST", "/radiology/templates", "{}", "------x-"),
+    ("GET", "/radiology/templates", "", "xxx-xxx-"),
+    ("GET", "/radiology/templates/{id}", "", "xxx-xxx-"),
+    ("PATCH", "/radiology/templates/{id}", "{}", "------x-"),
+    ("POST", "/radiology/reports", "{}", "--x-----"),
+    ("GET", "/radiology/reports", "", "xxx-xxx-"),
+    ("GET", "/radiology/reports/{id}", "", "xxx-xxx-"),
+    ("PATCH", "/radiology/reports/{id}", "{}", "--x-----"),
+    ("POST", "/radiology/reports/{id}/sign", "{}", "--x-----"),
+    ("POST", "/radiology/reports/{id}/cancel", "{}", "--x-----"),
+    ("POST", "/radiology/reports/{id}/addenda", "{}", "--x-----"),
+    ("GET", "/radiology/reports/{id}/addenda", "", "xxx-xxx-"),
+    (
+        "POST",
+        "/radiology/reports/{id}/communications",
+        "{}",
+        "--x-----",
+    ),
+    (
+        "POST",
+        "/radiology/reports/{id}/ai-suggestions/{output_id}",
+        "{}",
+        "--x-----",
+    ),
+    ("GET", "/radiology/critical-results", "", "-xx-xxx-"),
     ("GET", "/events", "", "----xxxx"),
     ("GET", "/metrics", "", "-------x"),
     ("GET", "/health/live", "", "oooooooo"),
@@ -199,6 +224,7 @@ async fn each_may_what_the_table_says_and_nothing_else(engine: Engine) -> Result
         for (verb, path, body, marks) in TABLE.iter().copied() {
             let path = path
                 .replace("{id}", &unknown)
+                .replace("{output_id}", &unknown)
                 .replace("{code}", "forbidden");
             let method: Method = verb.parse()?;
             let answer = caller.send(method.clone(), &path, body.into()).await?;

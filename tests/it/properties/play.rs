@@ -211,12 +211,14 @@ fn kind(error: CommandError) -> Result<String> {
         CommandError::Refused(refusal) => of_refusal(refusal)?,
         CommandError::NoSuch(reference) => return Ok(format!("no_such_{}", reference.name())),
         CommandError::Inactive(_) => "inactive",
-        CommandError::NotTheStudys(_) => bail!("no study is played"),
         CommandError::VersionMismatch { actual } => {
             return Ok(format!("version_mismatch {actual}"));
         }
         CommandError::KeyReused => "key_reused",
         CommandError::Contention => bail!("contention, with nobody else there"),
+        error @ (CommandError::NotTheStudys(_) | CommandError::Unacceptable(_)) => {
+            bail!("{error} is none of the catalog's or an order's")
+        }
         CommandError::Store(error) => return Err(anyhow!(error)),
     };
     Ok(kind.to_owned())

@@ -1,0 +1,209 @@
+//! `/radiology/templates`.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::report_template::{CreateTemplate, UpdateTemplate};
+use roentgen_domain::codes::{ModalityCode, TemplateCode};
+use roentgen_domain::report_template::{
+    Changes, DefaultText, ReportTemplate, Schema, TemplateType,
+};
+use roentgen_projections::report_templates;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::call::{Answer, Call, CommandBody};
+use crate::fields::Fields;
+use crate::openapi::ReportTemplateDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read};
+
+const COLLECTION: &str = "/radiology/templates";
+
+/// A new report template.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewReportTemplate {
+    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    #[schema(required, value_type = String, example = "CT_HEAD_STROKE")]
+    code: Option<String>,
+    /// What people call it.
+    #[schema(required, value_type = String, example = "CT head, stroke")]
+    name: Option<String>,
+    /// The modality it is for; any where left out.
+    modality_code: Option<String>,
+    /// The body part it is for; any where left out.
+    body_part: Option<String>,
+    /// More about it.
+    description: Option<String>,
+    /// free_text, structured or hybrid.
+    #[schema(required, value_type = String, example = "free_text")]
+    template_type: Option<String>,
+    /// A JSON Schema (draft 2020-12), at most 64 KiB, that points into itself only; required for structured and hybrid.
+    #[schema(value_type = Option<Object>)]
+    schema: Option<Map<String, Value>>,
+    /// The findings that a report begins with, or an object of texts by section.
+    #[schema(value_type = Option<Value>)]
+    default_text: Option<Value>,
+    /// Whether reports can be begun from it; true where left out.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// Members of a template to change; its code never changes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportTemplateChanges {
+    /// A new name.
+    name: Option<String>,
+    /// Another modality.
+    modality_code: Option<String>,
+    /// Another body part.
+    body_part: Option<String>,
+    /// A new description.
+    description: Option<String>,
+    /// free_text, structured or hybrid.
+    template_type: Option<String>,
+    /// Another schema, as a whole.
+    #[schema(value_type = Option<Object>)]
+    schema: Option<Map<String, Value>>,
+    /// Other words to begin with, as a whole.
+    #[schema(value_type = Option<Value>)]
+    default_text: Option<Value>,
+    /// Taken out of use, or put back.
+    is_active: Option<bool>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+impl CommandBody for NewReportTemplate {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl CommandBody for ReportTemplateChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewReportTemplate {
+    fn parse(self) -> Result<CreateTemplate, Problem> {
+        let mut fields = Fields::default();
+        let code = fields.required("/code", self.code);
+        let code = fields.parse("/code", code, |it| TemplateCode::parse(&it));
+        fields.required("/name", self.name.as_ref());
+        fields.required("/template_type", self.template_type.as_ref());
+        let changes = ReportTemplateChanges {
+            name: self.name,
+            modality_code: self.modality_code,
+            body_part: self.body_part,
+            description: self.description,
+            template_type: self.template_type,
+            schema: self.schema,
+            default_text: self.default_text,
+            is_active: self.is_active,
+            tenant_id: None,
+        };
+        let told = changes.check(&mut fields);
+        let whole = code.zip(told.name).zip(told.template_type);
+        fields.finish(whole.map(|((code, name), template_type)| {
+            CreateTemplate(ReportTemplate {
+                code,
+                name,
+                modality_code: told.modality_code,
+                body_part: told.body_part,
+                description: told.description,
+                template_type,
+                schema: told.schema,
+                default_text: told.default_text,
+                is_active: told.is_active.unwrap_or(true),
+            })
+        }))
+    }
+}
+
+impl ReportTemplateChanges {
+    fn parse(self) -> Result<Changes, Problem> {
+        let mut fields = Fields::default();
+        let changes = self.check(&mut fields);
+        fields.finish(Some(changes))
+    }
+
+    fn check(self, fields: &mut Fields) -> Changes {
+        let modality = |it: String| ModalityCode::parse(&it);
+        Changes {
+            name: fields.text("/name", self.name),
+            modality_code: fields.parse("/modality_code", self.modality_code, modality),
+            body_part: fields.text("/body_part", self.body_part),
+            description: fields.text("/description", self.description),
+            template_type: fields.word(
+                "/template_type",
+                self.template_type,
+                TemplateType::parse,
+                TemplateType::WORDS,
+            ),
+            schema: fields.parse("/schema", self.schema, Schema::parse),
+            default_text: fields.parse("/default_text", self.default_text, DefaultText::parse),
+            is_active: self.is_active,
+        }
+    }
+}
+
+/// Adds a report template to the catalog.
+#[utoipa::path(post, path = "/radiology/templates", request_body = NewReportTemplate,
+    responses((status = 201, body = ReportTemplateDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let template = call.body::<NewReportTemplate>()?.parse()?;
+    call.run(&app, &template, Answer::Created(COLLECTION)).await
+}
+
+/// Report templates, newest first.
+#[utoipa::path(get, path = "/radiology/templates",
+    params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
+        ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [ReportTemplateDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = report_templates::Filters {
+        modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,
+        body_part: query.take_text("body_part")?,
+        is_active: query.take_bool("is_active")?,
+    };
+    query.finish()?;
+    let page = report_templates::page(read.tenant, &filters, page.after, page.limit);
+    read.list(&app, page).await
+}
+
+/// One report template.
+#[utoipa::path(get, path = "/radiology/templates/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = ReportTemplateDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    read.one::<ReportTemplate>(&app, &report_templates::MODEL, id.into())
+        .await
+}
+
+/// Changes a report template.
+#[utoipa::path(patch, path = "/radiology/templates/{id}",
+    params(("id" = Uuid, Path)), request_body = ReportTemplateChanges,
+    responses((status = 200, body = ReportTemplateDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let changes = call.body::<ReportTemplateChanges>()?.parse()?;
+    let id = id.into();
+    call.run(&app, &UpdateTemplate { id, changes }, Answer::Changed)
+        .await
+}

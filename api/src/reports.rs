@@ -1,0 +1,168 @@
+//! `/radiology/reports`.
+
+mod assist;
+mod bodies;
+pub(crate) mod criticals;
+mod parts;
+mod view;
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_commands::report::{CancelReport, EditReport, SignReport};
+use roentgen_commands::{Outcome, UseCase};
+use roentgen_domain::Versioned;
+use roentgen_domain::report::{Cancel, Report, Status};
+use roentgen_projections::reports;
+use roentgen_store::model::Row;
+
+pub(crate) use bodies::{
+    Cancellation, NewAddendumBody, NewCommunicationBody, NewReport, ReportChanges, SectionBody,
+    Signing, SuggestionReview,
+};
+pub(crate) use parts::{
+    __path_add_addendum, __path_addenda, __path_communicate, __path_review_suggestion,
+    add_addendum, addenda, communicate, review_suggestion,
+};
+pub(crate) use view::Audience;
+
+use crate::app::App;
+use crate::call::{Call, added, changed};
+use crate::openapi::RadiologyReportDocument;
+use crate::problem::Problem;
+use crate::read::{Id, Read, answer};
+
+pub(crate) const COLLECTION: &str = "/radiology/reports";
+
+/// The report for its writers: who writes sees everything.
+fn whole(resource: &Versioned<Report>) -> String {
+    view::document(resource, Audience::Writers).unwrap_or_default()
+}
+
+/// Carries out a command and answers with the report.
+async fn run<U: UseCase<Aggregate = Report>>(
+    app: &App,
+    call: &Call,
+    use_case: &U,
+) -> Result<Response, Problem> {
+    let outcome: Outcome<Report> = call.execute(app, use_case).await?;
+    Ok(changed(&outcome, whole(&outcome.resource)))
+}
+
+/// Begins a draft on a study. Who does it holds the case, or claims it with this.
+#[utoipa::path(post, path = "/radiology/reports", request_body = NewReport,
+    responses((status = 201, body = RadiologyReportDocument)))]
+pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+    let radiologist = call.caller.practitioner()?;
+    let mut report = call.body::<NewReport>()?.parse(radiologist)?;
+    let study = report.imaging_study_id;
+    report.written.ai_assist_summary = assist::summary(&app, call.tenant, study).await?;
+    let outcome = call.execute(&app, &report).await?;
+    let body = whole(&outcome.resource);
+    let id = outcome.resource.id.as_uuid();
+    Ok(added(COLLECTION, id, &outcome, body))
+}
+
+/// Reports, newest first. Who sees released content only sees released reports only.
+#[utoipa::path(get, path = "/radiology/reports",
+    params(("patient_id" = Option<Uuid>, Query), ("radiologist_id" = Option<Uuid>, Query),
+        ("imaging_study_id" = Option<Uuid>, Query), ("status" = Option<String>, Query),
+        ("critical_result" = Option<bool>, Query), ("from_date" = Option<String>, Query),
+        ("to_date" = Option<String>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [RadiologyReportDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let audience = Audience::of(&read.caller);
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let filters = reports::Filters {
+        released_only: audience == Audience::Readers,
+        patient_id: query.take_uuid("patient_id")?,
+        radiologist_id: query.take_uuid("radiologist_id")?,
+        imaging_study_id: query.take_uuid("imaging_study_id")?,
+        status: query.take_word("status", Status::parse, Status::WORDS)?,
+        critical_result: query.take_bool("critical_result")?,
+        from: query.take_from("from_date")?,
+        to: query.take_to("to_date")?,
+    };
+    query.finish()?;
+    let page = reports::page(read.tenant, &filters, page.after, page.limit);
+    let keyring = &app.store.keyring;
+    let render = async |row: Row| {
+        let resource = view::opened(&row, keyring).await?;
+        view::document(&resource, audience).ok_or_else(Problem::not_found)
+    };
+    read.list_as(&app, page, render).await
+}
+
+/// One report. `signature.valid` is whether the released content still is what was signed.
+#[utoipa::path(get, path = "/radiology/reports/{id}",
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
+    responses((status = 200, body = RadiologyReportDocument)))]
+pub(crate) async fn one(
+    State(app): State<App>,
+    Id(id): Id,
+    read: Read,
+) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let as_of = query.take_as_of()?;
+    query.finish()?;
+    let (resource, position) = read.state::<Report>(&app, id.into(), as_of).await?;
+    let document = view::document(&resource, Audience::of(&read.caller));
+    let document = document.ok_or_else(Problem::not_found)?;
+    Ok(answer(document, resource.version, position))
+}
+
+/// Edits a draft, or what is to become of a preliminary report.
+#[utoipa::path(patch, path = "/radiology/reports/{id}",
+    params(("id" = Uuid, Path)), request_body = ReportChanges,
+    responses((status = 200, body = RadiologyReportDocument)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let radiologist = call.caller.practitioner()?;
+    let edit = call.body::<ReportChanges>()?.parse(radiologist)?;
+    let id = id.into();
+    run(&app, &call, &EditReport { id, edit }).await
+}
+
+/// Signs what is written: it is released, and never altered from then on.
+#[utoipa::path(post, path = "/radiology/reports/{id}/sign",
+    params(("id" = Uuid, Path)), request_body = Signing,
+    responses((status = 200, body = RadiologyReportDocument)))]
+pub(crate) async fn sign(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let radiologist_id = call.caller.practitioner()?;
+    let signing = call.body_or_default::<Signing>()?;
+    let (is_final, communication) = signing.parse(radiologist_id)?;
+    let sign = SignReport {
+        id: id.into(),
+        radiologist_id,
+        is_final,
+        communication,
+        critical_deadline: app.times.critical_deadline,
+    };
+    run(&app, &call, &sign).await
+}
+
+/// Calls a report off that is not final.
+#[utoipa::path(post, path = "/radiology/reports/{id}/cancel",
+    params(("id" = Uuid, Path)), request_body = Cancellation,
+    responses((status = 200, body = RadiologyReportDocument)))]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Id(id): Id,
+    call: Call,
+) -> Result<Response, Problem> {
+    let radiologist_id = call.caller.practitioner()?;
+    let reason = call.body::<Cancellation>()?.parse()?;
+    let cancel = Cancel {
+        radiologist_id,
+        reason,
+    };
+    let id = id.into();
+    run(&app, &call, &CancelReport { id, cancel }).await
+}

@@ -1,0 +1,397 @@
+//! What is said to reports.
+
+use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, ReportId, StudyId, TemplateId};
+use roentgen_domain::phi::PhiText;
+use roentgen_domain::report::{
+    AddendumKind, Content, Decision, Edit, Method, NewCommunication, Section, SectionCode, Written,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::call::CommandBody;
+use crate::fields::{Fields, Object};
+use crate::problem::Problem;
+
+/// A new report, on a study of the patient.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewReport {
+    /// What is reported on.
+    #[schema(required, value_type = Uuid)]
+    imaging_study_id: Option<Uuid>,
+    /// Must be the study's.
+    #[schema(required, value_type = Uuid)]
+    patient_id: Option<Uuid>,
+    /// Must be the study's.
+    imaging_order_id: Option<Uuid>,
+    /// What it is begun from; must be active and fit the study.
+    template_id: Option<Uuid>,
+    /// Must be the caller's own practitioner.
+    radiologist_id: Option<Uuid>,
+    /// What the patient comes with.
+    clinical_history: Option<String>,
+    /// How the images were made.
+    technique: Option<String>,
+    /// What is seen.
+    findings: Option<String>,
+    /// What it means.
+    impression: Option<String>,
+    /// What the template's schema is about.
+    #[schema(value_type = Option<Object>)]
+    structured_data: Option<Map<String, Value>>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to a report; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportChanges {
+    /// What the patient comes with.
+    clinical_history: Option<String>,
+    /// How the images were made.
+    technique: Option<String>,
+    /// What is seen.
+    findings: Option<String>,
+    /// What it means.
+    impression: Option<String>,
+    /// Sections to change, one by one: the four by their names, and the template's own.
+    #[schema(value_type = Option<Vec<SectionBody>>)]
+    sections: Option<Vec<Object<SectionBody>>>,
+    /// What the template's schema is about, as a whole.
+    #[schema(value_type = Option<Object>)]
+    structured_data: Option<Map<String, Value>>,
+    /// What is kept of the machine's words; not signed and not released.
+    ai_assist_summary: Option<String>,
+    /// Whether somebody has to be told at once.
+    critical_result: Option<bool>,
+    /// Must be the caller's own practitioner.
+    radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A section to change.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReportSection)]
+pub(crate) struct SectionBody {
+    /// Its name: `findings`.
+    #[schema(required, value_type = String)]
+    code: Option<String>,
+    /// As it was answered; a title follows from the code.
+    #[serde(rename = "title")]
+    _title: Option<String>,
+    /// What it is to say.
+    #[schema(required, value_type = String)]
+    text: Option<String>,
+}
+
+/// A signature.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signing {
+    /// Final, or preliminary; final where left out.
+    #[serde(rename = "final")]
+    pub(super) is_final: Option<bool>,
+    /// Somebody who was told already.
+    #[schema(value_type = Option<NewCommunicationBody>)]
+    pub(super) communication: Option<Object<NewCommunicationBody>>,
+    /// Must be the caller's own practitioner.
+    radiologist_id: Option<Uuid>,
+    /// Must be the caller's own practitioner.
+    signed_by_radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// An addendum to a final report.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAddendumBody {
+    /// What it says.
+    #[schema(required, value_type = String)]
+    content: Option<String>,
+    /// addition, correction or amendment; addition where left out.
+    kind: Option<String>,
+    /// Whether the result is critical by now.
+    pub(super) critical_result: Option<bool>,
+    /// Must be the report of the path.
+    radiology_report_id: Option<Uuid>,
+    /// Must be the caller's own practitioner.
+    added_by_radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// Somebody was told of a critical result.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewCommunication)]
+pub(crate) struct NewCommunicationBody {
+    /// Who was told.
+    #[schema(required, value_type = String)]
+    recipient: Option<String>,
+    /// phone, in_person, secure_message or other.
+    #[schema(required, value_type = String)]
+    method: Option<String>,
+    /// When.
+    #[schema(required, value_type = String)]
+    communicated_at: Option<String>,
+    /// Whether they repeated what they heard.
+    #[schema(required, value_type = bool)]
+    read_back: Option<bool>,
+    /// More about it.
+    note: Option<String>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A judgement of a suggestion.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuggestionReview {
+    /// accepted, rejected or modified.
+    #[schema(required, value_type = String)]
+    decision: Option<String>,
+    /// Why.
+    note: Option<String>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+/// A cancellation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cancellation {
+    /// Why.
+    #[schema(required, value_type = String)]
+    reason: Option<String>,
+    /// Must be the caller's own.
+    tenant_id: Option<Uuid>,
+}
+
+macro_rules! command_bodies {
+    ($($body:ty),+) => {$(
+        impl CommandBody for $body {
+            fn tenant_id(&self) -> Option<Uuid> {
+                self.tenant_id
+            }
+        }
+    )+};
+}
+
+command_bodies!(
+    NewReport,
+    ReportChanges,
+    Signing,
+    NewAddendumBody,
+    NewCommunicationBody,
+    SuggestionReview,
+    Cancellation
+);
+
+/// A body may name who acts; it is the token's practitioner all the same.
+fn own(fields: &mut Fields, pointer: &str, named: Option<Uuid>, caller: PractitionerId) {
+    if named.is_some_and(|it| it != caller.as_uuid()) {
+        fields.wrong(pointer, "must be the caller's own practitioner");
+    }
+}
+
+impl NewReport {
+    pub(super) fn parse(
+        self,
+        radiologist_id: PractitionerId,
+    ) -> Result<roentgen_commands::report::CreateReport, Problem> {
+        let mut fields = Fields::default();
+        let study = fields.required("/imaging_study_id", self.imaging_study_id);
+        let patient = fields.required("/patient_id", self.patient_id);
+        own(
+            &mut fields,
+            "/radiologist_id",
+            self.radiologist_id,
+            radiologist_id,
+        );
+        let content = Content {
+            clinical_history: fields.phi_text("/clinical_history", self.clinical_history),
+            technique: fields.phi_text("/technique", self.technique),
+            findings: fields.phi_text("/findings", self.findings),
+            impression: fields.phi_text("/impression", self.impression),
+            sections: None,
+            structured_data: fields.metadata("/structured_data", self.structured_data),
+        };
+        fields.finish(study.zip(patient).map(|(study, patient)| {
+            roentgen_commands::report::CreateReport {
+                imaging_study_id: StudyId::from(study),
+                patient_id: PatientId::from(patient),
+                imaging_order_id: self.imaging_order_id.map(OrderId::from),
+                template_id: self.template_id.map(TemplateId::from),
+                radiologist_id,
+                written: Written {
+                    content,
+                    ai_assist_summary: None,
+                },
+            }
+        }))
+    }
+}
+
+impl ReportChanges {
+    pub(super) fn parse(self, radiologist_id: PractitionerId) -> Result<Edit, Problem> {
+        let mut fields = Fields::default();
+        own(
+            &mut fields,
+            "/radiologist_id",
+            self.radiologist_id,
+            radiologist_id,
+        );
+        let content = Content {
+            clinical_history: fields.phi_text("/clinical_history", self.clinical_history),
+            technique: fields.phi_text("/technique", self.technique),
+            findings: fields.phi_text("/findings", self.findings),
+            impression: fields.phi_text("/impression", self.impression),
+            sections: None,
+            structured_data: fields.metadata("/structured_data", self.structured_data),
+        };
+        let summary = fields.phi_text("/ai_assist_summary", self.ai_assist_summary);
+        let sections = self.sections.unwrap_or_default().into_iter().enumerate();
+        let sections = sections.filter_map(|(place, Object(it))| it.parse(place, &mut fields));
+        let sections = sections.collect();
+        fields.finish(Some(Edit {
+            radiologist_id,
+            written: Written {
+                content,
+                ai_assist_summary: summary,
+            },
+            sections,
+            critical_result: self.critical_result,
+        }))
+    }
+}
+
+impl SectionBody {
+    fn parse(self, place: usize, fields: &mut Fields) -> Option<Section> {
+        let (code_at, text_at) = (
+            format!("/sections/{place}/code"),
+            format!("/sections/{place}/text"),
+        );
+        let code = fields.required(&code_at, self.code);
+        let code = fields.parse(&code_at, code, |it| SectionCode::parse(&it));
+        let text = fields.required(&text_at, self.text);
+        let text = fields.phi_text(&text_at, text);
+        Some(Section {
+            code: code?,
+            text: Some(text?),
+        })
+    }
+}
+
+impl Signing {
+    /// Final or not, and who was told.
+    pub(super) fn parse(
+        self,
+        radiologist_id: PractitionerId,
+    ) -> Result<(bool, Option<NewCommunication>), Problem> {
+        let mut fields = Fields::default();
+        own(
+            &mut fields,
+            "/radiologist_id",
+            self.radiologist_id,
+            radiologist_id,
+        );
+        let signer = self.signed_by_radiologist_id;
+        own(
+            &mut fields,
+            "/signed_by_radiologist_id",
+            signer,
+            radiologist_id,
+        );
+        let told = self
+            .communication
+            .map(|Object(it)| it.check(radiologist_id, "/communication", &mut fields));
+        let whole = match told {
+            None => Some(None),
+            Some(told) => told.map(Some),
+        };
+        fields.finish(whole.map(|told| (self.is_final.unwrap_or(true), told)))
+    }
+}
+
+impl NewAddendumBody {
+    pub(super) fn parse(
+        self,
+        report: ReportId,
+        radiologist_id: PractitionerId,
+    ) -> Result<(AddendumKind, PhiText), Problem> {
+        let mut fields = Fields::default();
+        let content = fields.required("/content", self.content);
+        let content = fields.phi_text("/content", content);
+        let kind = fields.word("/kind", self.kind, AddendumKind::parse, AddendumKind::WORDS);
+        let adder = self.added_by_radiologist_id;
+        own(
+            &mut fields,
+            "/added_by_radiologist_id",
+            adder,
+            radiologist_id,
+        );
+        let named = self.radiology_report_id;
+        if named.is_some_and(|it| it != report.as_uuid()) {
+            fields.wrong("/radiology_report_id", "must be the report of the path");
+        }
+        fields.finish(content.map(|it| (kind.unwrap_or_default(), it)))
+    }
+}
+
+impl NewCommunicationBody {
+    pub(super) fn parse(self, radiologist_id: PractitionerId) -> Result<NewCommunication, Problem> {
+        let mut fields = Fields::default();
+        let whole = self.check(radiologist_id, "", &mut fields);
+        fields.finish(whole)
+    }
+
+    fn check(
+        self,
+        radiologist_id: PractitionerId,
+        root: &str,
+        fields: &mut Fields,
+    ) -> Option<NewCommunication> {
+        let at = |member: &str| format!("{root}/{member}");
+        let recipient = fields.required(&at("recipient"), self.recipient);
+        let recipient = fields.phi_text(&at("recipient"), recipient);
+        let method = fields.required(&at("method"), self.method);
+        let method = fields.word(&at("method"), method, Method::parse, Method::WORDS);
+        let told_at = fields.required(&at("communicated_at"), self.communicated_at);
+        let told_at = fields.time(&at("communicated_at"), told_at);
+        let read_back = fields.required(&at("read_back"), self.read_back);
+        let note = fields.phi_text(&at("note"), self.note);
+        Some(NewCommunication {
+            radiologist_id,
+            recipient: recipient?,
+            method: method?,
+            communicated_at: told_at?,
+            read_back: read_back?,
+            note,
+        })
+    }
+}
+
+impl SuggestionReview {
+    pub(super) fn parse(self) -> Result<(Decision, Option<PhiText>), Problem> {
+        let mut fields = Fields::default();
+        let decision = fields.required("/decision", self.decision);
+        let decision = fields.word("/decision", decision, Decision::parse, Decision::WORDS);
+        let note = fields.phi_text("/note", self.note);
+        fields.finish(decision.map(|it| (it, note)))
+    }
+}
+
+impl Cancellation {
+    pub(super) fn parse(self) -> Result<PhiText, Problem> {
+        let mut fields = Fields::default();
+        let reason = fields.required("/reason", self.reason);
+        let reason = fields.phi_text("/reason", reason);
+        fields.finish(reason)
+    }
+}

@@ -1,0 +1,118 @@
+//! `/radiology/critical-results`: what somebody has to be told.
+
+use axum::extract::State;
+use axum::response::Response;
+use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, ReportId, StudyId, TenantId};
+use roentgen_domain::phi::PhiText;
+use roentgen_domain::report::{CriticalCommunication, Report, Status};
+use roentgen_domain::{Timestamp, Versioned};
+use roentgen_projections::critical_results::{self, Standing};
+use roentgen_store::clock;
+use roentgen_store::model::Row;
+use serde::Serialize;
+
+use super::view;
+use crate::app::App;
+use crate::openapi::CriticalResultDocument;
+use crate::problem::Problem;
+use crate::read::Read;
+
+const COLLECTION: &str = "/radiology/critical-results";
+const WORDS: &str = "open, overdue, communicated, all";
+
+#[derive(Serialize)]
+struct Document {
+    /// The report's id.
+    id: ReportId,
+    tenant_id: TenantId,
+    radiology_report_id: ReportId,
+    imaging_study_id: StudyId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imaging_order_id: Option<OrderId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordering_practitioner_id: Option<PractitionerId>,
+    patient_id: PatientId,
+    radiologist_id: PractitionerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by_radiologist_id: Option<PractitionerId>,
+    status: Status,
+    critical_communication: CriticalCommunication,
+    raised_at: Timestamp,
+    deadline: Timestamp,
+    age_seconds: i64,
+    overdue: bool,
+    communications: Vec<view::CommunicationDocument>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    version: u64,
+    phi: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impression: Option<PhiText>,
+}
+
+/// Critical results that were raised, oldest first.
+#[utoipa::path(get, path = "/radiology/critical-results",
+    params(("status" = Option<String>, Query), crate::openapi::PageParameters),
+    responses((status = 200, body = [CriticalResultDocument])))]
+pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+    let mut query = read.query()?;
+    let page = query.take_page(read.tenant, COLLECTION)?;
+    let standings = query.take_word("status", standings, WORDS)?;
+    query.finish()?;
+    let standings = standings.unwrap_or(&[Standing::Open, Standing::Overdue]);
+    let page = critical_results::page(read.tenant, standings, page.after, page.limit);
+    let (keyring, now) = (&app.store.keyring, clock::now());
+    let render = async |row: Row| {
+        let resource = view::opened(&row, keyring).await?;
+        document(&resource, now).ok_or_else(Problem::not_found)
+    };
+    read.list_as(&app, page, render).await
+}
+
+/// `open` is what nobody was told of, in time or not.
+fn standings(word: &str) -> Option<&'static [Standing]> {
+    if word.eq_ignore_ascii_case("all") {
+        return Some(Standing::ALL);
+    }
+    Standing::parse(word).map(|it| match it {
+        Standing::Open => [Standing::Open, Standing::Overdue].as_slice(),
+        Standing::Overdue => &[Standing::Overdue],
+        Standing::Communicated => &[Standing::Communicated],
+    })
+}
+
+fn document(resource: &Versioned<Report>, now: Timestamp) -> Option<String> {
+    let report = &resource.state;
+    let critical = report.critical?;
+    let is_open = report.open_critical().is_some();
+    let age = now
+        .as_millis()
+        .saturating_sub(critical.raised_at.as_millis());
+    let document = Document {
+        id: report.id(),
+        tenant_id: resource.tenant_id,
+        radiology_report_id: report.id(),
+        imaging_study_id: report.imaging_study_id,
+        imaging_order_id: report.imaging_order_id,
+        ordering_practitioner_id: critical.ordering_practitioner_id,
+        patient_id: report.patient_id,
+        radiologist_id: report.radiologist_id,
+        signed_by_radiologist_id: report.release().map(|it| it.facts.signed_by_radiologist_id),
+        status: report.status(),
+        critical_communication: report.critical_communication(),
+        raised_at: critical.raised_at,
+        deadline: critical.deadline,
+        age_seconds: age / 1000,
+        overdue: critical.overdue || (is_open && now >= critical.deadline),
+        communications: view::communications(report),
+        created_at: resource.created_at,
+        updated_at: resource.updated_at,
+        version: resource.version,
+        phi: match report.phi {
+            Some(_) => "open",
+            None => "erased",
+        },
+        impression: report.released_content().and_then(|it| it.impression),
+    };
+    serde_json::to_string(&document).ok()
+}

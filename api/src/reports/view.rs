@@ -1,0 +1,347 @@
+//! A report as its readers see it.
+//!
+//! Radiologists, auditors and admins see what is written, signed or not, and what the machine said. Everybody else sees
+//! what was signed last: of a report that was never signed, nothing, not even that it is there; of one that was, the
+//! status, the mark and the words of the signature, whatever was written since. Both are rendered from one state.
+
+use roentgen_domain::ids::{AddendumId, AiOutputId, CommunicationId, PractitionerId, ReportId};
+use roentgen_domain::phi::PhiText;
+use roentgen_domain::report::{
+    Addendum, AddendumKind, Communication, CommunicationFacts, Content, CriticalCommunication,
+    Decision, Progress, Report, ReportPhi, Review, Section,
+};
+use roentgen_domain::{Timestamp, Versioned};
+use roentgen_store::StoreError;
+use roentgen_store::keys::{Keyring, SealedParts};
+use roentgen_store::model::Row;
+use serde::Serialize;
+
+use crate::access::Capability;
+use crate::identity::Caller;
+use crate::problem::Problem;
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Who sees everything that is written.
+    Writers,
+    /// Who sees what was signed.
+    Readers,
+}
+
+impl Audience {
+    pub(crate) fn of(caller: &Caller) -> Self {
+        match Capability::ReadDrafts.granted_to(&caller.roles) {
+            true => Self::Writers,
+            false => Self::Readers,
+        }
+    }
+
+    /// Whether there is a report for them at all.
+    pub(crate) fn sees(self, report: &Report) -> bool {
+        self == Self::Writers || report.release().is_some()
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    id: ReportId,
+    tenant_id: roentgen_domain::ids::TenantId,
+    imaging_study_id: roentgen_domain::ids::StudyId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imaging_order_id: Option<roentgen_domain::ids::OrderId>,
+    patient_id: roentgen_domain::ids::PatientId,
+    radiologist_id: PractitionerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_id: Option<roentgen_domain::ids::TemplateId>,
+    status: roentgen_domain::report::Status,
+    critical_result: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by_radiologist_id: Option<PractitionerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsigned_changes: Option<bool>,
+    addenda: Vec<AddendumDocument>,
+    communications: Vec<CommunicationDocument>,
+    critical_communication: CriticalCommunication,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    critical_deadline: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ai_suggestions: Option<Vec<ReviewDocument>>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    version: u64,
+    phi: &'static str,
+    #[serde(flatten)]
+    words: Option<Words<'a>>,
+}
+
+/// `valid` is absent where the words cannot be read any more.
+#[derive(Serialize)]
+struct Signature {
+    sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Words<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clinical_history: &'a Option<PhiText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    technique: &'a Option<PhiText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: &'a Option<PhiText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impression: &'a Option<PhiText>,
+    sections: Vec<SectionDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    structured_data: &'a Option<roentgen_domain::phi::Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ai_assist_summary: Option<PhiText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancellation_reason: Option<PhiText>,
+}
+
+#[derive(Serialize)]
+struct SectionDocument {
+    code: String,
+    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<PhiText>,
+}
+
+impl From<Section> for SectionDocument {
+    fn from(section: Section) -> Self {
+        Self {
+            code: section.code.to_string(),
+            title: section.code.title(),
+            text: section.text,
+        }
+    }
+}
+
+/// An addendum, by itself or in its report.
+#[derive(Serialize)]
+pub(super) struct AddendumDocument {
+    id: AddendumId,
+    radiology_report_id: ReportId,
+    kind: AddendumKind,
+    added_by_radiologist_id: PractitionerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    critical_result: Option<bool>,
+    signature: Signature,
+    created_at: Timestamp,
+    phi: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<PhiText>,
+}
+
+/// A communication, by itself or in its report.
+#[derive(Serialize)]
+pub(super) struct CommunicationDocument {
+    id: CommunicationId,
+    radiology_report_id: ReportId,
+    method: roentgen_domain::report::Method,
+    communicated_at: Timestamp,
+    read_back: bool,
+    communicated_by_radiologist_id: PractitionerId,
+    created_at: Timestamp,
+    phi: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<PhiText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<PhiText>,
+}
+
+/// A judgement of a suggestion, by itself or in its report.
+#[derive(Serialize)]
+pub(super) struct ReviewDocument {
+    output_id: AiOutputId,
+    decision: Decision,
+    reviewed_by_radiologist_id: PractitionerId,
+    reviewed_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<PhiText>,
+}
+
+/// The report for these readers; `None` where there is none for them.
+pub(crate) fn document(resource: &Versioned<Report>, audience: Audience) -> Option<String> {
+    let report = &resource.state;
+    if !audience.sees(report) {
+        return None;
+    }
+    let written = report.written();
+    let content = match audience {
+        Audience::Writers => written.as_ref().map(|it| it.content.clone()),
+        Audience::Readers => report.released_content(),
+    };
+    let summary = match audience {
+        Audience::Writers => written.and_then(|it| it.ai_assist_summary),
+        Audience::Readers => None,
+    };
+    let release = report.release();
+    let critical_result = critical_result(report, audience);
+    let document = Document {
+        id: report.id(),
+        tenant_id: resource.tenant_id,
+        imaging_study_id: report.imaging_study_id,
+        imaging_order_id: report.imaging_order_id,
+        patient_id: report.patient_id,
+        radiologist_id: report.radiologist_id,
+        template_id: report.template_id,
+        status: report.status(),
+        critical_result,
+        signed_at: release.map(|it| it.facts.signed_at),
+        signed_by_radiologist_id: release.map(|it| it.facts.signed_by_radiologist_id),
+        signature: release.map(|it| Signature {
+            sha256: it.sha256.to_string(),
+            valid: report.signature_holds(),
+        }),
+        unsigned_changes: (audience == Audience::Writers).then_some(report.unsigned_changes),
+        addenda: report
+            .addenda()
+            .iter()
+            .map(|it| addendum(report, it))
+            .collect(),
+        communications: communications(report),
+        critical_communication: critical_communication(report, audience),
+        critical_deadline: report.critical.map(|it| it.deadline),
+        ai_suggestions: (audience == Audience::Writers).then(|| {
+            let reviews = report.ai_suggestions.iter();
+            reviews.map(|it| review(report, it)).collect()
+        }),
+        created_at: resource.created_at,
+        updated_at: resource.updated_at,
+        version: resource.version,
+        phi: phi(report),
+        words: content.as_ref().map(|it| words(report, it, summary)),
+    };
+    serde_json::to_string(&document).ok()
+}
+
+fn words<'a>(report: &Report, content: &'a Content, summary: Option<PhiText>) -> Words<'a> {
+    let sections = content.all_sections().into_iter();
+    Words {
+        clinical_history: &content.clinical_history,
+        technique: &content.technique,
+        findings: &content.findings,
+        impression: &content.impression,
+        sections: sections.map(SectionDocument::from).collect(),
+        structured_data: &content.structured_data,
+        ai_assist_summary: summary,
+        cancellation_reason: cancellation_reason(report),
+    }
+}
+
+fn cancellation_reason(report: &Report) -> Option<PhiText> {
+    match &report.progress {
+        Progress::Cancelled { cancelled_in, .. } => {
+            report.phi.as_ref()?.cancellation_reason(*cancelled_in)
+        }
+        Progress::Draft
+        | Progress::Preliminary { .. }
+        | Progress::Final { .. }
+        | Progress::Corrected { .. } => None,
+    }
+}
+
+fn critical_result(report: &Report, audience: Audience) -> bool {
+    match audience {
+        Audience::Writers => report.critical_result,
+        Audience::Readers => report.released_critical_result() == Some(true),
+    }
+}
+
+/// A mark that is not signed is nothing that readers know of.
+fn critical_communication(report: &Report, audience: Audience) -> CriticalCommunication {
+    if audience == Audience::Readers && !critical_result(report, audience) {
+        return CriticalCommunication::None;
+    }
+    report.critical_communication()
+}
+
+fn phi(report: &Report) -> &'static str {
+    match report.phi {
+        Some(_) => "open",
+        None => "erased",
+    }
+}
+
+/// An addendum of a report.
+pub(super) fn addendum(report: &Report, addendum: &Addendum) -> AddendumDocument {
+    let words = report.phi.as_ref();
+    AddendumDocument {
+        id: addendum.facts.addendum_id,
+        radiology_report_id: report.id(),
+        kind: addendum.facts.kind,
+        added_by_radiologist_id: addendum.facts.added_by_radiologist_id,
+        critical_result: addendum.facts.critical_result,
+        signature: Signature {
+            sha256: addendum.sha256.to_string(),
+            valid: report.addendum_holds(addendum),
+        },
+        created_at: addendum.facts.added_at,
+        phi: phi(report),
+        content: words.and_then(|it| it.addendum(addendum.version)),
+    }
+}
+
+pub(super) fn communications(report: &Report) -> Vec<CommunicationDocument> {
+    let all = report.communications.iter();
+    all.map(|it| communication(report, it)).collect()
+}
+
+/// A communication of a report.
+pub(super) fn communication(report: &Report, it: &Communication) -> CommunicationDocument {
+    let told = report.phi.as_ref().and_then(|phi| phi.told(it.version));
+    let (recipient, note) = told.map_or((None, None), |it| (Some(it.recipient), it.note));
+    let CommunicationFacts {
+        communication_id,
+        method,
+        communicated_at,
+        read_back,
+        communicated_by_radiologist_id,
+        noted_at,
+    } = it.facts;
+    CommunicationDocument {
+        id: communication_id,
+        radiology_report_id: report.id(),
+        method,
+        communicated_at,
+        read_back,
+        communicated_by_radiologist_id,
+        created_at: noted_at,
+        phi: phi(report),
+        recipient,
+        note,
+    }
+}
+
+/// A judgement of a suggestion.
+pub(super) fn review(report: &Report, review: &Review) -> ReviewDocument {
+    ReviewDocument {
+        output_id: review.output_id,
+        decision: review.decision,
+        reviewed_by_radiologist_id: review.reviewed_by_radiologist_id,
+        reviewed_at: review.reviewed_at,
+        note: report.phi.as_ref().and_then(|it| it.note(review.version)),
+    }
+}
+
+/// The report that a row of a read model holds, its words opened.
+pub(super) async fn opened(row: &Row, keyring: &Keyring) -> Result<Versioned<Report>, Problem> {
+    let mut resource: Versioned<Report> =
+        serde_json::from_str(&row.document).map_err(|error| Problem::internal(&error))?;
+    let patient = resource.state.patient_id;
+    let key = keyring.key(row.tenant_id, patient).await;
+    let key = key.map_err(StoreError::Keys)?;
+    let sealed = SealedParts::from_bytes(row.sealed.clone());
+    let parts = sealed.open_each(row.id.into(), key.as_ref());
+    let parts = parts.map_err(|error| Problem::internal(&error))?;
+    resource.state.phi = parts.map(ReportPhi::from_parts);
+    Ok(resource)
+}

@@ -1,0 +1,126 @@
+//! Commands on reports. Who creates, edits or signs a draft holds its case, in the same append; a preliminary report may
+//! be edited and signed by any radiologist.
+
+mod create;
+mod sign;
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{PractitionerId, ReportId, StreamId, StudyId, TenantId};
+use roentgen_domain::report::{Cancel, Command, Edit, NewCommunication, NewReview, Report, Status};
+
+use crate::error::{CommandError, Reference};
+use crate::executor::UseCase;
+use crate::work::Work;
+use crate::worklist::hold_case;
+
+pub use create::CreateReport;
+pub use sign::{AddAddendum, SignReport};
+
+/// Edits a draft or a preliminary report.
+#[derive(Debug, Clone)]
+pub struct EditReport {
+    /// Which.
+    pub id: ReportId,
+    /// What.
+    pub edit: Edit,
+}
+
+impl UseCase for EditReport {
+    type Aggregate = Report;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+        hold_draft(work, self.id, self.edit.radiologist_id).await?;
+        work.decide::<Report>(self.id, Command::Edit(Box::new(self.edit.clone())))
+            .await
+    }
+}
+
+/// Makes sure that who writes on a draft holds its case.
+async fn hold_draft(
+    work: &mut Work<'_>,
+    id: ReportId,
+    radiologist_id: PractitionerId,
+) -> Result<(), CommandError> {
+    match work.read::<Report>(id).await? {
+        Some(report) if report.state.status() == Status::Draft => {
+            hold_case(work, report.state.imaging_study_id, radiologist_id).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Notes that somebody was told.
+#[derive(Debug, Clone)]
+pub struct Communicate {
+    /// Of which report.
+    pub id: ReportId,
+    /// Who, how and when.
+    pub communication: NewCommunication,
+}
+
+impl UseCase for Communicate {
+    type Aggregate = Report;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+        let communicate = Command::Communicate(Box::new(self.communication.clone()));
+        work.decide::<Report>(self.id, communicate).await
+    }
+}
+
+/// Judges what an AI model suggested about the report's study.
+#[derive(Debug, Clone)]
+pub struct ReviewSuggestion {
+    /// In which report.
+    pub id: ReportId,
+    /// The study that the output is about. An output never changes, nor does its study.
+    pub output_of: StudyId,
+    /// Which output, and how it is judged.
+    pub review: NewReview,
+}
+
+impl UseCase for ReviewSuggestion {
+    type Aggregate = Report;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+        let report = work.read::<Report>(self.id).await?;
+        if report.is_some_and(|it| it.state.imaging_study_id != self.output_of) {
+            return Err(CommandError::NoSuch(Reference::AiOutput));
+        }
+        let review = Command::ReviewSuggestion(Box::new(self.review.clone()));
+        work.decide::<Report>(self.id, review).await
+    }
+}
+
+/// Calls a report off.
+#[derive(Debug, Clone)]
+pub struct CancelReport {
+    /// Which.
+    pub id: ReportId,
+    /// Who, and why.
+    pub cancel: Cancel,
+}
+
+impl UseCase for CancelReport {
+    type Aggregate = Report;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+        work.decide::<Report>(self.id, Command::Cancel(self.cancel.clone()))
+            .await
+    }
+}

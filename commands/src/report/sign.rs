@@ -1,0 +1,174 @@
+//! Signing a report, and adding to it.
+
+use std::time::Duration;
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{PractitionerId, ReportId, StreamId, StudyId, TenantId};
+use roentgen_domain::order::Order;
+use roentgen_domain::phi::{Phi, PhiText};
+use roentgen_domain::report::{
+    AddendumKind, Command, NewAddendum, NewCommunication, Notice, Report, Sign, Status,
+};
+use roentgen_domain::report_template::ReportTemplate;
+use roentgen_domain::study::Study;
+use serde_json::Value;
+
+use super::hold_draft;
+use crate::error::{CommandError, Violation};
+use crate::executor::UseCase;
+use crate::schema;
+use crate::work::Work;
+
+/// Signs what is written: as final only where there is an impression and the structured data satisfy the template's
+/// schema as it is now.
+#[derive(Debug, Clone)]
+pub struct SignReport {
+    /// Which.
+    pub id: ReportId,
+    /// Who signs.
+    pub radiologist_id: PractitionerId,
+    /// Final, or preliminary.
+    pub is_final: bool,
+    /// Somebody who was told already.
+    pub communication: Option<NewCommunication>,
+    /// How soon somebody has to be told of a critical result.
+    pub critical_deadline: Duration,
+}
+
+impl UseCase for SignReport {
+    type Aggregate = Report;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+        hold_draft(work, self.id, self.radiologist_id).await?;
+        if self.is_final {
+            may_be_final(work, self.id).await?;
+        }
+        let sign = Sign {
+            radiologist_id: self.radiologist_id,
+            is_final: self.is_final,
+            communication: self.communication.clone(),
+            notice: notice(work, self.id, self.critical_deadline).await?,
+        };
+        work.decide::<Report>(self.id, Command::Sign(Box::new(sign)))
+            .await
+    }
+}
+
+/// Everything at once that keeps a report from being final.
+async fn may_be_final(work: &mut Work<'_>, id: ReportId) -> Result<(), CommandError> {
+    let Some(report) = work.read::<Report>(id).await? else {
+        return Ok(());
+    };
+    match report.state.status() {
+        Status::Draft | Status::Preliminary => {}
+        Status::Final | Status::Corrected | Status::Cancelled => return Ok(()),
+    }
+    // Of an erased patient there is nothing to be checked; the report refuses by itself.
+    let Some(written) = report.state.written() else {
+        return Ok(());
+    };
+    let mut wrong = Vec::new();
+    if written.content.impression.is_none() {
+        wrong.push(needed("/impression", "a final report needs an impression"));
+    }
+    let template = match report.state.template_id {
+        Some(id) => work.read::<ReportTemplate>(id).await?,
+        None => None,
+    };
+    if let Some(schema) = template.as_ref().and_then(|it| it.state.enforced_schema()) {
+        let data = written.content.structured_data;
+        match data.and_then(|it| serde_json::to_value(it.expose()).ok()) {
+            None => wrong.push(needed("/structured_data", "the template asks for them")),
+            Some(data) => wrong.extend(unsatisfied(schema, &data)),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::Unacceptable(wrong))
+}
+
+fn unsatisfied(schema: &roentgen_domain::report_template::Schema, data: &Value) -> Vec<Violation> {
+    schema::satisfied(schema, data).err().unwrap_or_default()
+}
+
+fn needed(pointer: &str, detail: &str) -> Violation {
+    Violation {
+        pointer: Phi::new(pointer.to_owned()),
+        detail: detail.to_owned(),
+    }
+}
+
+/// Adds to a report that is final.
+#[derive(Debug, Clone)]
+pub struct AddAddendum {
+    /// To which.
+    pub id: ReportId,
+    /// Who adds.
+    pub radiologist_id: PractitionerId,
+    /// What it is.
+    pub kind: AddendumKind,
+    /// What it says.
+    pub content: PhiText,
+    /// Whether the result is critical by now.
+    pub critical_result: Option<bool>,
+    /// How soon somebody has to be told of a critical result.
+    pub critical_deadline: Duration,
+}
+
+impl UseCase for AddAddendum {
+    type Aggregate = Report;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+        let new = NewAddendum {
+            radiologist_id: self.radiologist_id,
+            kind: self.kind,
+            content: self.content.clone(),
+            critical_result: self.critical_result,
+            notice: notice(work, self.id, self.critical_deadline).await?,
+        };
+        work.decide::<Report>(self.id, Command::AddAddendum(Box::new(new)))
+            .await
+    }
+}
+
+/// Whom a critical result concerns: the order that the study answers by now, and who ordered.
+async fn notice(
+    work: &mut Work<'_>,
+    id: ReportId,
+    critical_deadline: Duration,
+) -> Result<Notice, CommandError> {
+    let report = work.read::<Report>(id).await?;
+    let (study, known) = match &report {
+        Some(it) => (Some(it.state.imaging_study_id), it.state.imaging_order_id),
+        None => (None, None),
+    };
+    let linked = linked_order(work, study).await?;
+    let imaging_order_id = linked.or(known);
+    let order = match imaging_order_id {
+        Some(order) => work.read::<Order>(order).await?,
+        None => None,
+    };
+    Ok(Notice {
+        imaging_order_id,
+        ordering_practitioner_id: order.and_then(|it| it.state.request.ordering_practitioner_id),
+        critical_deadline,
+    })
+}
+
+async fn linked_order(
+    work: &mut Work<'_>,
+    study: Option<StudyId>,
+) -> Result<Option<roentgen_domain::ids::OrderId>, CommandError> {
+    let Some(study) = study else { return Ok(None) };
+    let study = work.read::<Study>(study).await?;
+    Ok(study.and_then(|it| it.state.linking.order()))
+}

@@ -1,0 +1,58 @@
+//! Commands on the catalog's report templates.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{StreamId, TemplateId, TenantId};
+use roentgen_domain::report_template::{Changes, Command, ReportTemplate, Schema};
+
+use crate::error::CommandError;
+use crate::executor::UseCase;
+use crate::schema;
+use crate::work::Work;
+
+/// Adds a template to the catalog. Its schema, where it has one, must be one that can be evaluated.
+#[derive(Debug, Clone)]
+pub struct CreateTemplate(pub ReportTemplate);
+
+impl UseCase for CreateTemplate {
+    type Aggregate = ReportTemplate;
+
+    fn stream(&self, tenant: TenantId) -> Option<StreamId> {
+        Some(TemplateId::of(tenant, &self.0.code).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
+        check(self.0.schema.as_ref())?;
+        let id = TemplateId::of(work.context().tenant_id, &self.0.code);
+        work.create::<ReportTemplate>(id, Command::Create(Box::new(self.0.clone())))
+            .await
+    }
+}
+
+/// Changes a template. Reports that are begun already are judged by its schema as it is when they become final.
+#[derive(Debug, Clone)]
+pub struct UpdateTemplate {
+    /// Which.
+    pub id: TemplateId,
+    /// What.
+    pub changes: Changes,
+}
+
+impl UseCase for UpdateTemplate {
+    type Aggregate = ReportTemplate;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.id.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
+        check(self.changes.schema.as_ref())?;
+        let update = Command::Update(Box::new(self.changes.clone()));
+        work.decide::<ReportTemplate>(self.id, update).await
+    }
+}
+
+fn check(schema: Option<&Schema>) -> Result<(), CommandError> {
+    schema.map_or(Ok(()), |it| {
+        schema::check(it).map_err(CommandError::Unacceptable)
+    })
+}

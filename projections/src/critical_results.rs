@@ -1,0 +1,86 @@
+//! Critical results that were raised, oldest first: who has waited longest stands on top.
+//!
+//! A row for every report, since a row folds from its stream; those without a critical result are in no index.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::TenantId;
+use roentgen_domain::report::Report;
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `critical_results_v1`.
+pub static MODEL: Model = Model {
+    name: "critical_results",
+    version: 1,
+    columns: &[Column {
+        name: "standing",
+        kind: ColumnKind::Text,
+    }],
+    indexes: &[Index {
+        columns: &["standing"],
+        sparse: true,
+    }],
+};
+
+/// How far a critical result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody was told yet.
+    Open,
+    /// Nobody was told in time, nor later.
+    Overdue,
+    /// Somebody was told.
+    Communicated,
+}
+
+roentgen_domain::named! {
+    Standing: Open = "open", Overdue = "overdue", Communicated = "communicated";
+}
+
+impl Standing {
+    /// Of a report's critical result, where one was raised.
+    pub fn of(report: &Report) -> Option<Self> {
+        report.critical.as_ref()?;
+        Some(match report.open_critical() {
+            None => Self::Communicated,
+            Some(critical) if critical.overdue => Self::Overdue,
+            Some(_) => Self::Open,
+        })
+    }
+}
+
+/// How a report becomes a row.
+#[derive(Debug, Default)]
+pub struct CriticalResults;
+
+impl View for CriticalResults {
+    type Aggregate = Report;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<Report>) -> Vec<u8> {
+        let raised = resource.state.critical.map(|it| it.raised_at);
+        sort_key::oldest_first(raised.unwrap_or(resource.created_at), resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<Report>) -> Vec<Value> {
+        let standing = Standing::of(&resource.state);
+        vec![Value::text(standing.map(|it| it.to_string()))]
+    }
+}
+
+/// A page of critical results that stand so. Open ones are those that nobody was told of, overdue or not.
+pub fn page(
+    tenant_id: TenantId,
+    standings: &[Standing],
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let of = |it: &Standing| vec![("standing", Value::Text(it.to_string()))];
+    ListQuery {
+        prefixes: standings.iter().map(of).collect(),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}

@@ -1,0 +1,107 @@
+//! The catalog's report templates, newest first.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::ids::TenantId;
+use roentgen_domain::report_template::ReportTemplate;
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `report_templates_v1`.
+pub static MODEL: Model = Model {
+    name: "report_templates",
+    version: 1,
+    columns: &[
+        Column {
+            name: "modality_code",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "body_part",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "is_active",
+            kind: ColumnKind::Bool,
+        },
+    ],
+    indexes: &[
+        Index {
+            columns: &[],
+            sparse: false,
+        },
+        Index {
+            columns: &["modality_code"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part"],
+            sparse: true,
+        },
+    ],
+};
+
+/// How a template becomes a row.
+#[derive(Debug, Default)]
+pub struct ReportTemplates;
+
+impl View for ReportTemplates {
+    type Aggregate = ReportTemplate;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<ReportTemplate>) -> Vec<u8> {
+        sort_key::newest_first(resource.created_at, resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<ReportTemplate>) -> Vec<Value> {
+        let template = &resource.state;
+        let modality = template.modality_code.as_ref().map(ModalityCode::as_str);
+        let body_part = template.body_part.as_ref();
+        vec![
+            Value::text(modality),
+            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::Bool(template.is_active),
+        ]
+    }
+}
+
+/// Which templates a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// Those of one modality.
+    pub modality_code: Option<ModalityCode>,
+    /// Those of one body part, in any case.
+    pub body_part: Option<String>,
+    /// Active ones, or inactive ones.
+    pub is_active: Option<bool>,
+}
+
+/// A page of templates.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let modality = filters.modality_code.as_ref();
+    let modality = modality.map(|it| ("modality_code", Value::Text(it.as_str().to_owned())));
+    let body_part = filters.body_part.as_ref();
+    let body_part = body_part.map(|it| ("body_part", Value::Text(it.to_uppercase())));
+    let (prefix, residual) = match (modality, body_part) {
+        (Some(modality), body_part) => (vec![modality], body_part),
+        (None, Some(body_part)) => (vec![body_part], None),
+        (None, None) => (Vec::new(), None),
+    };
+    let active = filters.is_active.map(|it| ("is_active", Value::Bool(it)));
+    let residual = residual.into_iter().chain(active);
+    ListQuery {
+        prefixes: vec![prefix],
+        filters: residual
+            .map(|(column, it)| Filter::Is(column, it))
+            .collect(),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}

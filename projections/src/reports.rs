@@ -1,0 +1,220 @@
+//! Reports, newest first.
+//!
+//! Some see released content only. What they may not see is not in their pages, so that a page is as full for them as
+//! for everybody: `shown` says of each row which of the two see it, and in which status and mark they see it.
+
+use roentgen_domain::ids::{PatientId, PractitionerId, StudyId, TenantId};
+use roentgen_domain::report::{Report, Status};
+use roentgen_domain::{Timestamp, Versioned};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+
+use crate::documents::View;
+use crate::sort_key;
+
+/// `reports_v1`.
+pub static MODEL: Model = Model {
+    name: "reports",
+    version: 1,
+    columns: &[
+        Column {
+            name: "radiologist_id",
+            kind: ColumnKind::Uuid,
+        },
+        Column {
+            name: "status",
+            kind: ColumnKind::Text,
+        },
+        Column {
+            name: "critical_result",
+            kind: ColumnKind::Bool,
+        },
+        Column {
+            name: "released",
+            kind: ColumnKind::Bool,
+        },
+        Column {
+            name: "released_critical",
+            kind: ColumnKind::Bool,
+        },
+    ],
+    indexes: &[
+        Index {
+            columns: &["patient_id"],
+            sparse: false,
+        },
+        Index {
+            columns: &["radiologist_id", "status"],
+            sparse: false,
+        },
+        Index {
+            columns: &["status", "released", "critical_result", "released_critical"],
+            sparse: false,
+        },
+    ],
+};
+
+/// How a report becomes a row.
+#[derive(Debug, Default)]
+pub struct Reports;
+
+impl View for Reports {
+    type Aggregate = Report;
+
+    const MODEL: &'static Model = &MODEL;
+
+    fn sort_key(resource: &Versioned<Report>) -> Vec<u8> {
+        sort_key::newest_first(resource.created_at, resource.id.as_uuid())
+    }
+
+    fn values(resource: &Versioned<Report>) -> Vec<Value> {
+        let report = &resource.state;
+        let released = report.released_critical_result();
+        vec![
+            Value::Uuid(report.radiologist_id.as_uuid()),
+            status(report.status()),
+            Value::Bool(report.critical_result),
+            Value::Bool(released.is_some()),
+            Value::Bool(released == Some(true)),
+        ]
+    }
+}
+
+fn status(status: Status) -> Value {
+    Value::Text(status.to_string())
+}
+
+/// Which reports a page is about.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// Released ones only, by what of them is released.
+    pub released_only: bool,
+    /// One patient's.
+    pub patient_id: Option<PatientId>,
+    /// One radiologist's.
+    pub radiologist_id: Option<PractitionerId>,
+    /// The one of this study.
+    pub imaging_study_id: Option<StudyId>,
+    /// Those that are so far.
+    pub status: Option<Status>,
+    /// Critical ones, or those that are not.
+    pub critical_result: Option<bool>,
+    /// Begun then or later.
+    pub from: Option<Timestamp>,
+    /// Begun then or earlier.
+    pub to: Option<Timestamp>,
+}
+
+type Condition = (&'static str, Value);
+
+/// A page of reports.
+pub fn page(
+    tenant_id: TenantId,
+    filters: &Filters,
+    after: Option<Vec<u8>>,
+    limit: u32,
+) -> ListQuery<'static> {
+    let (prefixes, residual) = walks(filters);
+    ListQuery {
+        prefixes,
+        filters: residual
+            .into_iter()
+            .map(|(column, it)| Filter::Is(column, it))
+            .collect(),
+        from: filters.to.map(sort_key::not_later_than),
+        before: filters.from.map(sort_key::not_earlier_than),
+        ..ListQuery::all(&MODEL, tenant_id, after, limit)
+    }
+}
+
+/// The index prefixes that the page is walked by, and what they do not say.
+fn walks(filters: &Filters) -> (Vec<Vec<Condition>>, Vec<Condition>) {
+    let radiologist = filters
+        .radiologist_id
+        .map(|it| ("radiologist_id", Value::Uuid(it.as_uuid())));
+    let patient = filters
+        .patient_id
+        .map(|it| ("patient_id", Value::Uuid(it.as_uuid())));
+    let is_status = filters.status.map(|it| ("status", status(it)));
+    let rest = [is_status.clone()]
+        .into_iter()
+        .flatten()
+        .chain(seen(filters));
+    if let Some(study) = filters.imaging_study_id {
+        let id = roentgen_domain::ids::ReportId::of(study).as_uuid();
+        let rest = rest.chain(patient).chain(radiologist).collect();
+        return (vec![vec![("id", Value::Uuid(id))]], rest);
+    }
+    if let Some(patient) = patient {
+        return (vec![vec![patient]], rest.chain(radiologist).collect());
+    }
+    if let Some(radiologist) = radiologist {
+        let of = |it: &Status| vec![radiologist.clone(), ("status", status(*it))];
+        let prefixes = statuses(filters).iter().map(of).collect();
+        return (prefixes, seen(filters).collect());
+    }
+    (by_status(filters), Vec::new())
+}
+
+/// What of a row its readers see, as conditions.
+fn seen(filters: &Filters) -> impl Iterator<Item = Condition> + use<> {
+    let released = filters
+        .released_only
+        .then_some(("released", Value::Bool(true)));
+    let column = match filters.released_only {
+        true => "released_critical",
+        false => "critical_result",
+    };
+    let critical = filters.critical_result.map(|it| (column, Value::Bool(it)));
+    released.into_iter().chain(critical)
+}
+
+fn statuses(filters: &Filters) -> Vec<Status> {
+    filters.status.map_or(Status::ALL.to_vec(), |it| vec![it])
+}
+
+/// The whole of the third index: each of its columns has few values, and few of them go together.
+fn by_status(filters: &Filters) -> Vec<Vec<Condition>> {
+    let is = |asked: Option<bool>, of: bool| asked.is_none_or(|it| it == of);
+    let mut prefixes = Vec::new();
+    for of in statuses(filters) {
+        for (released, critical, released_critical) in marks(of) {
+            let shown = match filters.released_only {
+                true => *released && is(filters.critical_result, *released_critical),
+                false => is(filters.critical_result, *critical),
+            };
+            if shown {
+                prefixes.push(vec![
+                    ("status", status(of)),
+                    ("released", Value::Bool(*released)),
+                    ("critical_result", Value::Bool(*critical)),
+                    ("released_critical", Value::Bool(*released_critical)),
+                ]);
+            }
+        }
+    }
+    prefixes
+}
+
+/// What of `released`, `critical_result` and `released_critical` goes together in a status.
+const fn marks(of: Status) -> &'static [(bool, bool, bool)] {
+    const UNRELEASED: [(bool, bool, bool); 2] = [(false, false, false), (false, true, false)];
+    const RELEASED: [(bool, bool, bool); 4] = [
+        (true, false, false),
+        (true, false, true),
+        (true, true, false),
+        (true, true, true),
+    ];
+    match of {
+        Status::Draft => &UNRELEASED,
+        Status::Preliminary => &RELEASED,
+        Status::Final | Status::Corrected => &[(true, false, false), (true, true, true)],
+        Status::Cancelled => &[
+            (false, false, false),
+            (false, true, false),
+            (true, false, false),
+            (true, false, true),
+            (true, true, false),
+            (true, true, true),
+        ],
+    }
+}
