@@ -69,7 +69,12 @@ impl UseCase for Put {
 
 impl ReadingRoom {
     pub(super) async fn open(engine: Engine) -> Result<Self> {
-        let house = House::open_with(engine, &ARGUMENTS).await?;
+        Self::open_with(engine, &[]).await
+    }
+
+    /// The same, of a server with further arguments.
+    pub(super) async fn open_with(engine: Engine, further: &[&str]) -> Result<Self> {
+        let house = House::open_with(engine, &[&ARGUMENTS, further].concat()).await?;
         let log = open::Database::parse(&house.database.url)?;
         let (log, tasks) = (log.connect().await?, Tasks::new());
         let store = Store::start(log, MasterKey::parse(MASTER_KEY)?, &tasks).await?;

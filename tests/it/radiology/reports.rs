@@ -1,0 +1,151 @@
+//! `/radiology/reports` and `/radiology/critical-results`.
+
+mod added;
+mod criticals;
+mod held;
+mod seen;
+mod signed;
+mod tampered;
+mod written;
+
+use anyhow::Result;
+use roentgen_tests::{Answer, Client, Engine};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::reading_room::{ITEMS, Radiologist, ReadingRoom};
+use crate::expect::{Refused, pointers, problem};
+use crate::story::{fresh, with};
+
+const REPORTS: &str = "/radiology/reports";
+
+/// A study of a patient.
+#[derive(Debug, Clone)]
+struct Images {
+    study: Uuid,
+    patient: Uuid,
+}
+
+/// A reading room with an archive.
+async fn a_room(engine: Engine) -> Result<ReadingRoom> {
+    a_room_with(engine, &[]).await
+}
+
+/// The same, of a server with further arguments.
+async fn a_room_with(engine: Engine, arguments: &[&str]) -> Result<ReadingRoom> {
+    let room = ReadingRoom::open_with(engine, arguments).await?;
+    let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
+    let archive = room.house.client.post("/pacs/endpoints", &archive).await?;
+    assert_eq!(archive.status, 201, "{archive:?}");
+    Ok(room)
+}
+
+/// A CT of the head, where nothing else is said.
+async fn images(room: &ReadingRoom, members: Value) -> Result<Images> {
+    let patient = fresh();
+    let study = json!({
+        "pacs_endpoint_code": "MAIN", "study_instance_uid": format!("2.25.{}", fresh().as_u128()),
+        "patient_id": patient, "modality_code": "CT", "body_part": "HEAD",
+    });
+    let study = with(study, members);
+    let synced = room.house.client.post("/pacs/studies/sync", &study).await?;
+    assert_eq!(synced.status, 201, "{synced:?}");
+    Ok(Images {
+        study: synced.text_at("/id").parse()?,
+        patient: synced.text_at("/patient_id").parse()?,
+    })
+}
+
+/// The study's case on the worklist, whoever put it there.
+async fn case(room: &ReadingRoom, images: &Images) -> Result<String> {
+    let item = json!({ "imaging_study_id": images.study, "patient_id": images.patient,
+        "modality_code": "CT", "priority": "routine" });
+    let put = room.house.client.post(ITEMS, &item).await?;
+    assert!([201, 409].contains(&put.status), "{put:?}");
+    let study: roentgen_domain::ids::StudyId = images.study.into();
+    let id = roentgen_domain::ids::WorklistItemId::of(study);
+    Ok(format!("{ITEMS}/{id}"))
+}
+
+/// Each is refused as it says, and none of them leaves anything in a report. (What follows from studies goes on beside.)
+async fn all_refused(room: &ReadingRoom, client: &Client, refused: Vec<Refused<'_>>) -> Result<()> {
+    let events = "/events?stream_type=RadiologyReport&limit=5000";
+    let before = room.house.client.get(events).await?.lines();
+    for it in refused {
+        let asked = format!("{} {}", it.method, it.path);
+        let answer = client.send(it.method, it.path, it.body).await?;
+        problem(&answer, it.code, &asked);
+        if !it.pointers.is_empty() {
+            assert_eq!(pointers(&answer), it.pointers, "{asked}: {answer:?}");
+        }
+    }
+    assert_eq!(room.house.client.get(events).await?.lines(), before);
+    Ok(())
+}
+
+fn body(images: &Images, members: Value) -> Value {
+    let body = json!({
+        "imaging_study_id": images.study, "patient_id": images.patient,
+        "findings": "a hyperdense left MCA", "impression": "acute stroke",
+    });
+    with(body, members)
+}
+
+/// A draft; returns its place.
+async fn a_draft(by: &Radiologist, images: &Images, members: Value) -> Result<String> {
+    let created = by.client.post(REPORTS, &body(images, members)).await?;
+    assert_eq!(created.status, 201, "{created:?}");
+    Ok(created.header("location"))
+}
+
+async fn sign(by: &Radiologist, place: &str, is_final: bool) -> Result<Answer> {
+    let signing = json!({ "final": is_final });
+    by.client.post(&format!("{place}/sign"), &signing).await
+}
+
+/// A report that was signed; returns its place.
+async fn a_signed(by: &Radiologist, images: &Images, is_final: bool) -> Result<String> {
+    let place = a_draft(by, images, json!({})).await?;
+    let signed = sign(by, &place, is_final).await?;
+    assert_eq!(signed.status, 200, "{signed:?}");
+    Ok(place)
+}
+
+/// A critical report that was signed; returns its place.
+async fn a_critical(by: &Radiologist, images: &Images, is_final: bool) -> Result<String> {
+    let place = a_draft(by, images, json!({})).await?;
+    let marked = by
+        .client
+        .patch(&place, &json!({ "critical_result": true }))
+        .await;
+    assert_eq!(marked?.status, 200);
+    let signed = sign(by, &place, is_final).await?;
+    assert_eq!(signed.status, 200, "{signed:?}");
+    Ok(place)
+}
+
+fn told() -> Value {
+    json!({
+        "recipient": "Dr. Example", "method": "phone", "read_back": true,
+        "communicated_at": "2026-01-31T08:15:00Z", "note": "thrombectomy team called",
+    })
+}
+
+/// The types of a report's events, in order.
+async fn trail(room: &ReadingRoom, place: &str) -> Result<Vec<String>> {
+    let id = place.rsplit('/').next().unwrap_or_default();
+    let events = format!("/events?stream_id={id}&limit=5000");
+    let events = room.house.client.get(&events).await?.lines();
+    let name = |it: &Value| it["type"].as_str().unwrap_or_default().to_owned();
+    let short = |it: String| it.replace("RadiologyReport.", "");
+    Ok(events.iter().map(name).map(short).collect())
+}
+
+/// What only this study's event of a type says.
+async fn event(room: &ReadingRoom, place: &str, name: &str) -> Result<Value> {
+    let id = place.rsplit('/').next().unwrap_or_default();
+    let events = format!("/events?stream_id={id}&types=RadiologyReport.{name}&phi=true");
+    let events = room.house.client.get(&events).await?.lines();
+    assert_eq!(events.len(), 1, "{name}: {events:?}");
+    Ok(events[0].clone())
+}

@@ -1,0 +1,139 @@
+//! Who writes holds the case.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::Engine;
+use serde_json::json;
+
+use super::{REPORTS, a_draft, a_room, a_signed, all_refused, body, case, images, sign};
+use crate::expect::{Refused, problem};
+use crate::story::on_both_engines;
+
+on_both_engines!(
+    a_report_written_without_a_claim_claims_the_case,
+    another_ones_case_is_not_written_on,
+    who_claims_the_case_takes_over_its_draft,
+    a_preliminary_report_is_signed_by_any_radiologist,
+    a_claim_with_a_report_is_a_claim_with_all_its_checks,
+);
+
+async fn a_report_written_without_a_claim_claims_the_case(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let case = case(&room, &ours).await?;
+    let created = radiologist
+        .client
+        .post(REPORTS, &body(&ours, json!({})))
+        .await;
+    let position = created?.number("log-position");
+    let item = radiologist.client.get(&case).await?.json();
+    assert_eq!(item["assigned_radiologist_id"], json!(radiologist.id));
+    let cases = room.open_cases(radiologist.id).await?;
+    assert_eq!(cases, [item["id"].as_str().unwrap()]);
+    let claimed = "/events?types=RadiologyWorklistItem.Claimed";
+    let claimed = room.house.client.get(claimed).await?.lines();
+    let at = claimed[0]["position"].as_u64().unwrap();
+    assert!(position - at <= 2, "one append: {at} and {position}");
+    Ok(())
+}
+
+async fn another_ones_case_is_not_written_on(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, holder, other) = (
+        images(&room, json!({})).await?,
+        room.radiologist()?,
+        room.radiologist()?,
+    );
+    let case = case(&room, &ours).await?;
+    let claim = format!("{case}/claim");
+    assert_eq!(holder.client.post(&claim, &json!({})).await?.status, 200);
+    let create = Refused::post(
+        REPORTS,
+        body(&ours, json!({})).to_string(),
+        Code::HeldByOther,
+    );
+    all_refused(&room, &other.client, vec![create]).await?;
+    let place = a_draft(&holder, &ours, json!({})).await?;
+    let signing = format!("{place}/sign");
+    let refused = vec![
+        Refused::patch(&place, r#"{"findings":"more"}"#, Code::HeldByOther),
+        Refused::post(&signing, "{}", Code::HeldByOther),
+        Refused::post(&signing, r#"{"final":false}"#, Code::HeldByOther),
+    ];
+    all_refused(&room, &other.client, refused).await
+}
+
+async fn who_claims_the_case_takes_over_its_draft(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, first, second) = (
+        images(&room, json!({})).await?,
+        room.radiologist()?,
+        room.radiologist()?,
+    );
+    let case = case(&room, &ours).await?;
+    let place = a_draft(&first, &ours, json!({})).await?;
+    let released = first
+        .client
+        .post(&format!("{case}/release"), &json!({}))
+        .await;
+    assert_eq!(released?.status, 200);
+    let edit = json!({ "technique": "plain" });
+    let edited = second.client.patch(&place, &edit).await?;
+    assert_eq!(edited.text_at("/radiologist_id"), second.id.to_string());
+    let item = second.client.get(&case).await?;
+    assert_eq!(
+        item.text_at("/assigned_radiologist_id"),
+        second.id.to_string()
+    );
+    let late = first
+        .client
+        .patch(&place, &json!({ "findings": "x" }))
+        .await;
+    problem(&late?, Code::HeldByOther, "the first one's edit");
+    Ok(())
+}
+
+async fn a_preliminary_report_is_signed_by_any_radiologist(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, resident, attending) = (
+        images(&room, json!({})).await?,
+        room.radiologist()?,
+        room.radiologist()?,
+    );
+    case(&room, &ours).await?;
+    let place = a_signed(&resident, &ours, false).await?;
+    let edit = json!({ "impression": "acute left MCA stroke" });
+    let edited = attending.client.patch(&place, &edit).await?;
+    assert_eq!(edited.status, 200, "{edited:?}");
+    let signed = sign(&attending, &place, true).await?.json();
+    assert_eq!(signed["status"], "final");
+    assert_eq!(signed["signed_by_radiologist_id"], json!(attending.id));
+    assert_eq!(signed["radiologist_id"], json!(resident.id));
+    assert_eq!(signed["impression"], "acute left MCA stroke");
+    Ok(())
+}
+
+async fn a_claim_with_a_report_is_a_claim_with_all_its_checks(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let ours = images(&room, json!({})).await?;
+    case(&room, &ours).await?;
+    let mr_only = json!({ "allowed_modalities": ["MR"] });
+    let mr_only = room.radiologist_with(mr_only).await?;
+    let refused = Refused::post(
+        REPORTS,
+        body(&ours, json!({})).to_string(),
+        Code::NotPrivileged,
+    );
+    all_refused(&room, &mr_only.client, vec![refused]).await?;
+    let one_case = json!({ "max_concurrent_cases": 1 });
+    let one_case = room.radiologist_with(one_case).await?;
+    a_draft(&one_case, &ours, json!({})).await?;
+    let more = images(&room, json!({})).await?;
+    case(&room, &more).await?;
+    let refused = Refused::post(
+        REPORTS,
+        body(&more, json!({})).to_string(),
+        Code::CaseLimitReached,
+    );
+    all_refused(&room, &one_case.client, vec![refused]).await
+}

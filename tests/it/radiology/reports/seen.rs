@@ -1,0 +1,291 @@
+//! Who sees what of a report.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Client, Engine};
+use serde_json::{Value, json};
+
+use super::{REPORTS, a_critical, a_draft, a_room, a_signed, all_refused, body, images, sign};
+use crate::expect::{Refused, problem};
+use crate::story::{fresh, on_both_engines};
+
+on_both_engines!(
+    drafts_are_not_there_for_who_sees_released_content_only,
+    pages_of_released_reports_are_as_full_as_anybodys,
+    lists_by_every_filter_what_the_reader_sees,
+    a_query_is_taken_strictly,
+    who_is_no_practitioner_writes_nothing,
+    the_machines_words_are_for_who_sees_drafts,
+    suggestions_are_judged_where_they_are_about_the_study,
+);
+
+async fn drafts_are_not_there_for_who_sees_released_content_only(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_draft(&radiologist, &ours, json!({})).await?;
+    let addenda = format!("{place}/addenda");
+    let of_study = format!("{REPORTS}?imaging_study_id={}", ours.study);
+    for role in ["clinician", "technologist", "integration"] {
+        let reader = room.person(role, None)?;
+        for path in [&place, &addenda] {
+            problem(&reader.get(path).await?, Code::NotFound, role);
+        }
+        for list in [REPORTS, &of_study, "/radiology/reports?status=draft"] {
+            assert_eq!(reader.get(list).await?.text, "[]", "{role}: {list}");
+        }
+    }
+    let other = Client::dev(&room.house.server.base, fresh());
+    problem(&other.get(&place).await?, Code::NotFound, "another tenant");
+    for role in ["radiologist", "auditor", "admin"] {
+        let reader = room.person(role, None)?;
+        let report = reader.get(&place).await?;
+        assert_eq!(
+            (report.status, report.text_at("/status").as_str()),
+            (200, "draft")
+        );
+        assert_eq!(
+            reader.get(REPORTS).await?.text,
+            format!("[{}]", report.text)
+        );
+    }
+    sign(&radiologist, &place, false).await?;
+    let clinician = room.person("clinician", None)?;
+    let report = clinician.get(&place).await?;
+    assert_eq!(
+        (report.status, report.text_at("/status").as_str()),
+        (200, "preliminary")
+    );
+    assert_eq!(
+        clinician.get(REPORTS).await?.text,
+        format!("[{}]", report.text)
+    );
+    for hidden in ["unsigned_changes", "ai_suggestions", "ai_assist_summary"] {
+        assert_eq!(report.json()[hidden], Value::Null, "{hidden}");
+    }
+    let before = report.number("log-position") - 1;
+    let earlier = clinician.get(&format!("{place}?as_of={before}")).await?;
+    problem(&earlier, Code::NotFound, "a draft of the past is a draft");
+    Ok(())
+}
+
+async fn pages_of_released_reports_are_as_full_as_anybodys(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (radiologist, clinician) = (room.radiologist()?, room.person("clinician", None)?);
+    let mut signed = Vec::new();
+    for place in 0..8 {
+        let ours = images(&room, json!({})).await?;
+        if place % 2 == 0 {
+            a_draft(&radiologist, &ours, json!({})).await?;
+        } else {
+            signed.push(a_signed(&radiologist, &ours, true).await?);
+        }
+    }
+    signed.reverse();
+    for filter in ["", &format!("&radiologist_id={}", radiologist.id)] {
+        let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+        let mut next = Some(format!("{REPORTS}?limit=3{filter}"));
+        while let Some(path) = next {
+            let page = clinician.get(&path).await?;
+            assert_eq!(page.status, 200, "{page:?}");
+            let ids = page.ids();
+            sizes.push(ids.len());
+            seen.extend(ids.iter().map(|it| format!("{REPORTS}/{it}")));
+            next = page.next_page();
+        }
+        assert_eq!((sizes, &seen), (vec![3, 1], &signed), "{filter}");
+    }
+    Ok(())
+}
+
+async fn lists_by_every_filter_what_the_reader_sees(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (one, two) = (room.radiologist()?, room.radiologist()?);
+    let clinician = room.person("clinician", None)?;
+    let (a, b, c) = (
+        images(&room, json!({})).await?,
+        images(&room, json!({})).await?,
+        images(&room, json!({})).await?,
+    );
+    let draft = a_draft(&one, &a, json!({})).await?;
+    let critical = a_critical(&two, &b, true).await?;
+    let marked_later = a_signed(&two, &c, false).await?;
+    let mark = json!({ "critical_result": true });
+    assert_eq!(two.client.patch(&marked_later, &mark).await?.status, 200);
+    let cases: Vec<(String, Vec<&String>, Vec<&String>)> = vec![
+        (format!("patient_id={}", a.patient), vec![&draft], vec![]),
+        (
+            format!("radiologist_id={}", two.id),
+            vec![&marked_later, &critical],
+            vec![&marked_later, &critical],
+        ),
+        (
+            format!("imaging_study_id={}", b.study),
+            vec![&critical],
+            vec![&critical],
+        ),
+        (
+            format!("imaging_study_id={}&patient_id={}", b.study, a.patient),
+            vec![],
+            vec![],
+        ),
+        ("status=DRAFT".to_owned(), vec![&draft], vec![]),
+        (
+            "critical_result=true".to_owned(),
+            vec![&marked_later, &critical],
+            vec![&critical],
+        ),
+        (
+            "critical_result=false".to_owned(),
+            vec![&draft],
+            vec![&marked_later],
+        ),
+        (
+            format!("patient_id={}&critical_result=true", c.patient),
+            vec![&marked_later],
+            vec![],
+        ),
+        ("to_date=2020-01-01".to_owned(), vec![], vec![]),
+        (
+            "from_date=2020-01-01&status=preliminary".to_owned(),
+            vec![&marked_later],
+            vec![&marked_later],
+        ),
+    ];
+    for (filter, all, released) in cases {
+        for (reader, expected) in [(&one.client, all), (&clinician, released)] {
+            let listed = reader.get(&format!("{REPORTS}?{filter}")).await?;
+            let places: Vec<_> = listed
+                .ids()
+                .iter()
+                .map(|it| format!("{REPORTS}/{it}"))
+                .collect();
+            assert_eq!(places.iter().collect::<Vec<_>>(), expected, "{filter}");
+        }
+    }
+    Ok(())
+}
+
+async fn a_query_is_taken_strictly(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let clinician = room.person("clinician", None)?;
+    let refused = vec![
+        Refused::get("/radiology/reports?status=x", Code::InvalidParameter),
+        Refused::get("/radiology/reports?sort=x", Code::InvalidParameter),
+        Refused::get("/radiology/reports?patient_id=x", Code::InvalidParameter),
+    ];
+    all_refused(&room, &clinician, refused).await
+}
+
+async fn who_is_no_practitioner_writes_nothing(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_draft(&radiologist, &ours, json!({})).await?;
+    let nobody = room.person("radiologist", None)?;
+    let paths = ["sign", "cancel", "addenda", "communications"].map(|it| format!("{place}/{it}"));
+    let mut refused = vec![
+        Refused::post(REPORTS, body(&ours, json!({})).to_string(), Code::Forbidden),
+        Refused::patch(&place, "{}", Code::Forbidden),
+    ];
+    refused.extend(
+        paths
+            .iter()
+            .map(|it| Refused::post(it, "{}", Code::Forbidden)),
+    );
+    all_refused(&room, &nobody, refused).await?;
+    let another = json!({ "signed_by_radiologist_id": fresh() }).to_string();
+    let signing = format!("{place}/sign");
+    let refused =
+        Refused::post(&signing, another, Code::Unacceptable).at(&["/signed_by_radiologist_id"]);
+    all_refused(&room, &radiologist.client, vec![refused]).await
+}
+
+/// A triage of a study; returns the output's id.
+async fn triaged(
+    room: &super::ReadingRoom,
+    images: &super::Images,
+    status: &str,
+) -> Result<String> {
+    let admin = &room.house.client;
+    let code = format!("M-{}", fresh().simple());
+    let model = json!({ "code": code, "name": "ICH", "capabilities": { "triage": true } });
+    let model = admin
+        .post("/imaging-ai/models", &model)
+        .await?
+        .text_at("/id");
+    let task = json!({
+        "imaging_study_id": images.study, "ai_model_id": model, "task_type": "triage",
+    });
+    let task = admin.post("/imaging-ai/tasks", &task).await?.text_at("/id");
+    let output = json!({
+        "imaging_ai_task_id": task, "output_type": "triage",
+        "payload": { "triage_score": 0.92, "flags": ["ICH_suspected"] },
+    });
+    let output = admin.post("/imaging-ai/outputs", &output).await?;
+    assert_eq!(output.status, 201, "{output:?}");
+    let place = format!("/imaging-ai/tasks/{task}/status");
+    let moved = admin.patch(&place, &json!({ "status": status })).await?;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    Ok(output.text_at("/id"))
+}
+
+async fn the_machines_words_are_for_who_sees_drafts(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    triaged(&room, &ours, "completed").await?;
+    let place = a_signed(&radiologist, &ours, false).await?;
+    let report = radiologist.client.get(&place).await?.json();
+    let summary = report["ai_assist_summary"].as_str().unwrap();
+    assert!(
+        summary.ends_with("(triage): ICH_suspected; score 0.92"),
+        "{summary}"
+    );
+    assert!(
+        !report["sections"].to_string().contains("ICH"),
+        "AI suggests"
+    );
+    let seen = room.person("clinician", None)?.get(&place).await?;
+    assert!(!seen.text.contains("ICH"), "{seen:?}");
+    let running = images(&room, json!({})).await?;
+    triaged(&room, &running, "running").await?;
+    let place = a_draft(&radiologist, &running, json!({})).await?;
+    let report = radiologist.client.get(&place).await?.json();
+    assert_eq!(
+        report["ai_assist_summary"],
+        Value::Null,
+        "it is not done yet"
+    );
+    Ok(())
+}
+
+async fn suggestions_are_judged_where_they_are_about_the_study(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let output = triaged(&room, &ours, "completed").await?;
+    let place = a_draft(&radiologist, &ours, json!({})).await?;
+    let judging = format!("{place}/ai-suggestions/{output}");
+    let judgement = json!({ "decision": "modified", "note": "seen on two slices" });
+    let judged = radiologist.client.post(&judging, &judgement).await?;
+    assert_eq!(judged.status, 200, "{judged:?}");
+    assert_eq!(judged.text_at("/output_id"), output);
+    let again = radiologist.client.post(&judging, &judgement).await?;
+    assert_eq!(again.text, judged.text);
+    let report = radiologist.client.get(&place).await?.json();
+    assert_eq!(report["ai_suggestions"], json!([judged.json()]));
+    assert_eq!(
+        super::trail(&room, &place).await?,
+        ["Created", "AiSuggestionReviewed"]
+    );
+    let elsewhere = images(&room, json!({})).await?;
+    let foreign = triaged(&room, &elsewhere, "completed").await?;
+    let (foreign, unknown) = (
+        format!("{place}/ai-suggestions/{foreign}"),
+        format!("{place}/ai-suggestions/{}", fresh()),
+    );
+    let body = r#"{"decision":"accepted"}"#;
+    let refused = vec![
+        Refused::post(&foreign, body, Code::ReferenceNotFound),
+        Refused::post(&unknown, body, Code::NotFound),
+        Refused::post(&judging, r#"{"decision":"maybe"}"#, Code::Unacceptable).at(&["/decision"]),
+    ];
+    all_refused(&room, &radiologist.client, refused).await
+}

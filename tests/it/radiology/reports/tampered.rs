@@ -1,0 +1,93 @@
+//! Words of a signed report changed behind the program's back, by somebody who has the keys, and by somebody who has not.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use roentgen_api::problem::Code;
+use roentgen_store::keys::{Keyring, MasterKey};
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::log::StoredEvent;
+use roentgen_tests::{ByHand, Engine, Part};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{a_room, a_signed, images};
+use crate::expect::problem;
+use crate::faults::run;
+use crate::radiology::reading_room::ReadingRoom;
+use crate::story::{MASTER_KEY, on_both_engines};
+
+on_both_engines!(
+    words_sealed_anew_do_not_hold_against_the_signature,
+    a_flipped_byte_is_no_words_at_all,
+);
+
+/// The event that a report began with, and its words sealed anew.
+async fn sealed_anew(
+    room: &ReadingRoom,
+    place: &str,
+    patient: Uuid,
+    words: &str,
+) -> Result<(StoredEvent, Vec<u8>)> {
+    let id: Uuid = place.rsplit('/').next().context("no id")?.parse()?;
+    let log = roentgen_store::open::Database::parse(&room.house.database.url)?;
+    let (log, tasks) = (log.connect().await?, Tasks::new());
+    let master = MasterKey::parse(MASTER_KEY)?;
+    let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
+    let key = keyring
+        .key(room.house.tenant.into(), patient.into())
+        .await?;
+    let key = key.context("the patient has no key")?;
+    let event = log
+        .stream(id.into(), 0, 1)
+        .await?
+        .pop()
+        .context("no event")?;
+    let sealed = key.seal(words.as_bytes(), event.stream_id, event.version);
+    Ok((event, sealed))
+}
+
+async fn replaced(room: &ReadingRoom, event: &StoredEvent, sealed: &[u8]) -> Result<()> {
+    let hex = roentgen_store::chain::hex(sealed);
+    let mut log = ByHand::on(&room.house.database, Part::Log).await?;
+    log.unguard().await?;
+    let bytes = match room.house.database.engine {
+        Engine::Sqlite => format!("x'{hex}'"),
+        Engine::Postgres => format!("'\\x{hex}'::bytea"),
+    };
+    let position = event.position;
+    let changed = format!("UPDATE events SET sealed = {bytes} WHERE position = {position}");
+    assert_eq!(log.run(&changed).await?, 1);
+    let found = run(&room.house.database, &["verify"])?;
+    assert_eq!(found.code, Some(1), "{}", found.printed);
+    let named = format!("position {position}:");
+    assert!(found.printed.contains(&named), "{}", found.printed);
+    Ok(())
+}
+
+async fn words_sealed_anew_do_not_hold_against_the_signature(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_signed(&radiologist, &ours, true).await?;
+    let words = r#"{"findings":"a hyperdense left MCA","impression":"no stroke"}"#;
+    let (event, sealed) = sealed_anew(&room, &place, ours.patient, words).await?;
+    replaced(&room, &event, &sealed).await?;
+    let report = radiologist.client.get(&place).await?.json();
+    assert_eq!(report["impression"], "no stroke");
+    assert_eq!(report["signature"]["valid"], false);
+    Ok(())
+}
+
+async fn a_flipped_byte_is_no_words_at_all(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_signed(&radiologist, &ours, true).await?;
+    let (event, _) = sealed_anew(&room, &place, ours.patient, "{}").await?;
+    let mut flipped = event.sealed.to_vec();
+    *flipped.last_mut().context("nothing is sealed")? ^= 1;
+    replaced(&room, &event, &flipped).await?;
+    let read = radiologist.client.get(&place).await?;
+    problem(&read, Code::Internal, "words that do not open");
+    assert!(!read.text.contains("MCA"), "{read:?}");
+    Ok(())
+}
