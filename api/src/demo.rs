@@ -1,7 +1,12 @@
-//! `roentgen demo`: the workflow, played through the server's own HTTP API in a tenant of its own, and the trail it left.
+//! `roentgen demo`: the imaging workflow and the AI workflow, played through the server's own HTTP API by people and
+//! programs with roles, in a tenant of their own, and the trail they left.
 
+mod ai;
+mod cast;
+mod catalog;
 mod client;
-mod orders;
+mod imaging;
+mod trail;
 
 use std::process::ExitCode;
 
@@ -10,24 +15,24 @@ use roentgen_store::verify::{Verification, verify};
 
 use crate::cli::start;
 use crate::config::Config;
+use cast::Cast;
 use client::Client;
 
 /// Plays, shows the trail, verifies the log; then serves on, or exits.
 pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCode> {
     config.play(once);
     let running = start(&config).await?;
-    let client = Client::new(running.address, clock::fresh_id());
+    let cast = Cast::assemble(&config, clock::fresh_id())?;
+    let client = Client::new(running.address);
     println!(
         "Roentgen at http://{}, log in {}",
         running.address, config.database
     );
     println!(
-        "Everything below happens in tenant {}, made for this run.\n",
-        client.tenant
+        "Everything below happens in tenant {}, made for this run.",
+        cast.tenant
     );
-    orders::play(&client).await?;
-    println!("\nThe trail, as GET /events tells it:\n");
-    client.print_trail().await?;
+    play(&client, &cast).await?;
     let held = match verify(&*running.app.store.engine, |_| {}).await? {
         Verification::Holds(head) => {
             println!(
@@ -54,4 +59,12 @@ pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCo
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn play(client: &Client, cast: &Cast) -> anyhow::Result<()> {
+    let house = catalog::fill(client, cast).await?;
+    let head = imaging::play(client, cast, &house).await?;
+    ai::play(client, cast, &house).await?;
+    imaging::epilogue(client, cast, &house, &head).await?;
+    trail::show(client, cast).await
 }

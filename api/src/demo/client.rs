@@ -1,101 +1,182 @@
 //! A client that prints what it does.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use uuid::Uuid;
+use tokio::time::{Instant, sleep};
 
-/// Talks to the server as the `--dev` admin of one tenant.
+use super::cast::Actor;
+
+/// What follows by itself is there by then.
+const PATIENCE: Duration = Duration::from_secs(15);
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
+/// Talks to the server.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
-    pub(super) tenant: Uuid,
+}
+
+/// What is done: by whom, why, and what should come of it.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    pub(super) who: &'a Actor,
+    pub(super) says: &'a str,
+    pub(super) expected: StatusCode,
+}
+
+impl<'a> Step<'a> {
+    /// Makes something.
+    pub(super) const fn creates(who: &'a Actor, says: &'a str) -> Self {
+        Self::with(who, says, StatusCode::CREATED)
+    }
+
+    /// Changes or reads something.
+    pub(super) const fn does(who: &'a Actor, says: &'a str) -> Self {
+        Self::with(who, says, StatusCode::OK)
+    }
+
+    /// Is refused.
+    pub(super) const fn is_refused(who: &'a Actor, says: &'a str) -> Self {
+        Self::with(who, says, StatusCode::CONFLICT)
+    }
+
+    /// Ends in this status.
+    pub(super) const fn with(who: &'a Actor, says: &'a str, expected: StatusCode) -> Self {
+        Self {
+            who,
+            says,
+            expected,
+        }
+    }
 }
 
 impl Client {
-    pub(super) fn new(address: SocketAddr, tenant: Uuid) -> Self {
+    pub(super) fn new(address: SocketAddr) -> Self {
         Self {
             http: reqwest::Client::new(),
             base: format!("http://{address}"),
-            tenant,
         }
     }
 
-    /// Does one step, prints it, and expects the status.
-    pub(super) async fn step(
+    pub(super) async fn post(
         &self,
-        says: &str,
+        step: Step<'_>,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        self.take(step, (Method::POST, path), Some(body)).await
+    }
+
+    pub(super) async fn patch(
+        &self,
+        step: Step<'_>,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        self.take(step, (Method::PATCH, path), Some(body)).await
+    }
+
+    pub(super) async fn get(&self, step: Step<'_>, path: &str) -> anyhow::Result<Value> {
+        self.take(step, (Method::GET, path), None).await
+    }
+
+    /// Takes one step, prints it, and expects what it should come to.
+    async fn take(
+        &self,
+        step: Step<'_>,
         (method, path): (Method, &str),
         body: Option<&Value>,
-        expected: StatusCode,
     ) -> anyhow::Result<Value> {
-        let mut request = self
-            .http
-            .request(method.clone(), format!("{}{path}", self.base));
-        request = request.header("x-tenant-id", self.tenant.to_string());
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("{method} {path}"))?;
-        let status = response.status();
-        let answer: Value = response
-            .json()
-            .await
-            .with_context(|| format!("{method} {path}"))?;
-        println!("  {says}\n    {method} {path} -> {}", status.as_u16());
+        let (status, answer) = self.send(step.who, (method.clone(), path), body).await?;
+        let shown = path.split_once("token=").map_or(path, |it| it.0);
+        println!("  {:<18} {}", step.who.name, step.says);
+        println!("  {:<18} {method} {shown} -> {}", "", status.as_u16());
         ensure!(
-            status == expected,
-            "{method} {path}: {status} instead of {expected}: {answer}"
+            status == step.expected,
+            "{method} {shown}: {status} instead of {}: {answer}",
+            step.expected
         );
+        if status.is_client_error() {
+            let (code, detail) = (text(&answer, "/code"), text(&answer, "/detail"));
+            println!("  {:<18} {code}: {detail}", "");
+        }
         Ok(answer)
     }
 
-    /// Prints every event of the tenant, a line each.
-    pub(super) async fn print_trail(&self) -> anyhow::Result<()> {
-        let request = self.http.get(format!("{}/events?limit=5000", self.base));
-        let response = request
-            .header("x-tenant-id", self.tenant.to_string())
-            .send()
-            .await?;
+    async fn send(
+        &self,
+        who: &Actor,
+        (method, path): (Method, &str),
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(method, url).bearer_auth(&who.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let bytes = response.bytes().await?;
+        let answer = match bytes.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&bytes).context("the answer is no JSON")?,
+        };
+        Ok((status, answer))
+    }
+
+    /// Looks until `wanted` finds in the answer what follows by itself, and prints what it is.
+    pub(super) async fn until<T>(
+        &self,
+        who: &Actor,
+        says: &str,
+        path: &str,
+        wanted: impl Fn(&Value) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, answer) = self.send(who, (Method::GET, path), None).await?;
+            if let Some(found) = wanted(&answer) {
+                println!("  {:<18} {says}", "(by itself)");
+                println!("  {:<18} GET {path} -> {}", "", status.as_u16());
+                return Ok(found);
+            }
+            if Instant::now() > deadline {
+                bail!("{says}: not after {PATIENCE:?}: {answer}");
+            }
+            sleep(LOOKS_EVERY).await;
+        }
+    }
+
+    /// The whole feed of the caller's tenant, an envelope each.
+    pub(super) async fn events(&self, who: &Actor) -> anyhow::Result<Vec<Value>> {
+        let url = format!("{}/events?limit=5000", self.base);
+        let response = self.http.get(url).bearer_auth(&who.token).send().await?;
         ensure!(
             response.status() == StatusCode::OK,
             "GET /events: {}",
             response.status()
         );
-        println!(
-            "  {:>8}  {:<28} {:>3}  {:<9} hash",
-            "position", "type", "ver", "actor"
-        );
-        for line in response.text().await?.lines() {
-            let event: Value = serde_json::from_str(line)?;
-            let text = |pointer: &str| {
-                event
-                    .pointer(pointer)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let number =
-                |pointer: &str| event.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-            let hash: String = text("/hash").chars().take(16).collect();
-            let (position, version) = (number("/position"), number("/version"));
-            let (kind, actor) = (text("/type"), text("/actor/sub"));
-            println!("  {position:>8}  {kind:<28} {version:>3}  {actor:<9} {hash}");
-        }
-        Ok(())
+        let lines = response.text().await?;
+        let events = lines.lines().map(serde_json::from_str);
+        Ok(events.collect::<Result<_, _>>()?)
     }
 }
 
 /// The `id` of an answer.
-pub(super) fn id(answer: &Value) -> anyhow::Result<&str> {
+pub(super) fn id(answer: &Value) -> anyhow::Result<String> {
+    let id = answer.get("id").and_then(Value::as_str);
+    Ok(id.context("the answer has no id")?.to_owned())
+}
+
+/// A text member, by its JSON pointer; empty where there is none.
+pub(super) fn text<'a>(answer: &'a Value, pointer: &str) -> &'a str {
     answer
-        .get("id")
+        .pointer(pointer)
         .and_then(Value::as_str)
-        .context("the answer has no id")
+        .unwrap_or_default()
 }

@@ -1,0 +1,244 @@
+//! The imaging workflow: a stat CT head, from the order to the addendum.
+
+use anyhow::{Context as _, ensure};
+use reqwest::StatusCode;
+use roentgen_store::clock;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ai::{complete, output, task};
+use super::cast::{CLINICIAN, Cast};
+use super::catalog::House;
+use super::client::{Client, Step, id, text};
+
+/// Who is examined.
+pub(super) const PATIENT: Uuid = Uuid::from_u128(0xca5e_0001);
+const UID: &str = "1.2.826.0.1.3680043.10.1001.1";
+const SERIES: u32 = 3;
+const INSTANCES: u32 = 50;
+
+/// The examination, and what became of it.
+#[derive(Debug)]
+pub(super) struct Examination {
+    pub(super) study: String,
+    order: String,
+}
+
+pub(super) async fn play(
+    client: &Client,
+    cast: &Cast,
+    house: &House,
+) -> anyhow::Result<Examination> {
+    println!("\nThe imaging workflow: a stat CT head\n");
+    let order = ordered(client, cast, &house.head, ("ACC123456", "stat"), PATIENT).await?;
+    let path = format!("/imaging/orders/{order}");
+    for (says, status) in [("books it", "scheduled"), ("starts it", "in_progress")] {
+        let step = Step::does(&cast.gateway, says);
+        client
+            .patch(step, &path, &json!({ "status": status }))
+            .await?;
+    }
+    let step = Step::creates(&cast.gateway, "syncs the study: 150 instances in 3 series");
+    let study = client.post(step, "/pacs/studies/sync", &study()).await?;
+    let study = id(&study)?;
+    let says = "the order is completed, since its images are here";
+    client
+        .until(&cast.clinician, says, &path, |it| {
+            (text(it, "/status") == "completed").then_some(())
+        })
+        .await?;
+    let suggestion = triaged(client, cast, &study).await?;
+    let item = waits(client, cast, &study).await?;
+    let report = read(client, cast, house, (&study, &item)).await?;
+    signed(client, cast, (&report, &suggestion)).await?;
+    Ok(Examination { study, order })
+}
+
+/// A clinician orders.
+pub(super) async fn ordered(
+    client: &Client,
+    cast: &Cast,
+    procedure: &str,
+    (accession, priority): (&str, &str),
+    patient: Uuid,
+) -> anyhow::Result<String> {
+    let body = json!({
+        "patient_id": patient, "imaging_procedure_id": procedure, "priority": priority,
+        "indication": "rule out acute stroke", "accession_number": accession,
+        "ordering_practitioner_id": CLINICIAN,
+        "patient": { "mrn": "DEMO-1", "family_name": "Example", "birth_date": "1950-01-31" },
+    });
+    let says = format!("orders, {priority}");
+    let step = Step::creates(&cast.clinician, &says);
+    id(&client.post(step, "/imaging/orders", &body).await?)
+}
+
+fn study() -> Value {
+    let instance = |series: u32, n: u32| json!({ "sop_instance_uid": format!("{UID}.{series}.{n}"), "instance_number": n });
+    let series = (1..=SERIES).map(|series| {
+        let instances: Vec<Value> = (1..=INSTANCES).map(|n| instance(series, n)).collect();
+        json!({
+            "series_instance_uid": format!("{UID}.{series}"), "series_number": series, "instances": instances,
+        })
+    });
+    json!({
+        "pacs_endpoint_code": "MAIN_PACS", "study_instance_uid": UID, "patient_id": PATIENT, "modality_code": "CT",
+        "accession_number": "ACC123456", "body_part": "HEAD", "description": "CT head without contrast",
+        "series": series.collect::<Vec<_>>(),
+    })
+}
+
+/// The model finds something, and drafts a report. Returns the draft's id.
+async fn triaged(client: &Client, cast: &Cast, study: &str) -> anyhow::Result<String> {
+    let triage = task(client, cast, study, "triage").await?;
+    let payload = json!({ "triage_score": 0.92, "flags": ["ICH_suspected", "mass_effect"] });
+    output(client, cast, &triage, ("triage", payload)).await?;
+    complete(client, cast, &triage).await?;
+    let draft = task(client, cast, study, "pre_report").await?;
+    let payload = json!({
+        "findings": "Hyperdense collection in the left basal ganglia.",
+        "impression": "Suspected intracranial hemorrhage.",
+    });
+    let suggestion = output(client, cast, &draft, ("suggested_report", payload)).await?;
+    complete(client, cast, &draft).await?;
+    Ok(suggestion)
+}
+
+/// The case is on the worklist, with what the model found. Returns the item's id.
+async fn waits(client: &Client, cast: &Cast, study: &str) -> anyhow::Result<String> {
+    let path = format!("/radiology/worklist/items?imaging_study_id={study}");
+    let says = "it is on the worklist: stat, score 0.92, ICH_suspected, mass_effect";
+    client
+        .until(&cast.radiologist, says, &path, |it| {
+            let item = it.get(0)?;
+            let triaged = item.get("ai_triage_score")?.as_f64()? > 0.9;
+            (triaged && text(item, "/priority") == "stat").then(|| id(item).ok())?
+        })
+        .await
+}
+
+/// Claims the case, looks at the images, drafts. Returns the report's id.
+async fn read(
+    client: &Client,
+    cast: &Cast,
+    house: &House,
+    (study, item): (&str, &str),
+) -> anyhow::Result<String> {
+    let claim = format!("/radiology/worklist/items/{item}/claim");
+    let step = Step::does(&cast.radiologist, "claims the case");
+    client.post(step, &claim, &json!({})).await?;
+    let step = Step::is_refused(&cast.colleague, "claims it too, and is refused");
+    client.post(step, &claim, &json!({})).await?;
+    let launch = format!("/pacs/studies/{study}/viewer-launch");
+    let step = Step::does(&cast.radiologist, "opens the viewer");
+    let launched = client.get(step, &launch).await?;
+    let token = text(&launched, "/viewer_token");
+    let verify = format!("/pacs/viewer-tokens/verify?study_instance_uid={UID}&token={token}");
+    let says = "shows its token to the image proxy";
+    let step = Step::with(&cast.radiologist, says, StatusCode::NO_CONTENT);
+    client.get(step, &verify).await?;
+    let body =
+        json!({ "imaging_study_id": study, "patient_id": PATIENT, "template_id": house.template });
+    let step = Step::creates(&cast.radiologist, "begins the report, from a template");
+    let report = client.post(step, "/radiology/reports", &body).await?;
+    ensure!(
+        !text(&report, "/ai_assist_summary").is_empty(),
+        "the report brings the AI's words along: {report}"
+    );
+    id(&report)
+}
+
+async fn signed(
+    client: &Client,
+    cast: &Cast,
+    (report, suggestion): (&str, &str),
+) -> anyhow::Result<()> {
+    let path = format!("/radiology/reports/{report}");
+    let judged = json!({ "decision": "modified", "note": "side confirmed, size added" });
+    let step = Step::does(&cast.radiologist, "takes the AI's draft, in other words");
+    let place = format!("{path}/ai-suggestions/{suggestion}");
+    client.post(step, &place, &judged).await?;
+    let body = json!({
+        "findings": "Hyperdense collection in the left basal ganglia, 3 cm, midline shift of 4 mm.",
+        "impression": "Acute intracranial hemorrhage with mass effect.",
+        "structured_data": { "hemorrhage": true, "midline_shift_mm": 4 }, "critical_result": true,
+    });
+    let step = Step::does(&cast.radiologist, "writes, and calls it critical");
+    client.patch(step, &path, &body).await?;
+    let step = Step::does(&cast.radiologist, "signs, finally");
+    let signed = client
+        .post(step, &format!("{path}/sign"), &json!({ "final": true }))
+        .await?;
+    ensure!(
+        signed.pointer("/signature/valid") == Some(&Value::Bool(true)),
+        "it holds: {signed}"
+    );
+    let step = Step::is_refused(&cast.radiologist, "changes a word, and is refused");
+    client
+        .patch(step, &path, &json!({ "impression": "Nothing." }))
+        .await?;
+    let step = Step::does(&cast.radiologist, "sees the critical result wait");
+    let open = client
+        .get(step, "/radiology/critical-results?status=open")
+        .await?;
+    ensure!(
+        open.as_array().is_some_and(|it| it.len() == 1),
+        "one waits: {open}"
+    );
+    let body = json!({
+        "recipient": "the ordering physician", "method": "phone", "read_back": true,
+        "communicated_at": clock::now(),
+    });
+    let step = Step::creates(&cast.radiologist, "tells it by phone, and has it read back");
+    client
+        .post(step, &format!("{path}/communications"), &body)
+        .await?;
+    let body = json!({ "content": "Neurosurgery was called at once.", "kind": "addition" });
+    let step = Step::creates(&cast.radiologist, "adds an addendum");
+    client.post(step, &format!("{path}/addenda"), &body).await?;
+    Ok(())
+}
+
+/// What is left to show: a wrong move, an order called off, a study archived, a patient's timeline.
+pub(super) async fn epilogue(
+    client: &Client,
+    cast: &Cast,
+    house: &House,
+    examination: &Examination,
+) -> anyhow::Result<()> {
+    println!("\nAfterwards\n");
+    let path = format!("/imaging/orders/{}", examination.order);
+    let step = Step::is_refused(
+        &cast.gateway,
+        "books the completed order again, and is refused",
+    );
+    client
+        .patch(step, &path, &json!({ "status": "scheduled" }))
+        .await?;
+    let second = ordered(client, cast, &house.head, ("ACC123458", "routine"), PATIENT).await?;
+    let body = json!({ "status": "cancelled", "cancellation_reason": "the patient went home" });
+    let step = Step::does(&cast.clinician, "calls it off");
+    client
+        .patch(step, &format!("/imaging/orders/{second}"), &body)
+        .await?;
+    let path = format!("/pacs/studies/{}", examination.study);
+    let step = Step::does(&cast.gateway, "archives the CT head");
+    client
+        .patch(step, &path, &json!({ "status": "archived" }))
+        .await?;
+    let step = Step::does(&cast.radiologist, "looks at the patient's timeline");
+    let timeline = client
+        .get(step, &format!("/patients/{PATIENT}/timeline"))
+        .await?;
+    let entries = timeline.as_array().context("a list")?;
+    for entry in entries {
+        println!(
+            "  {:<18} {} {}",
+            "",
+            text(entry, "/at"),
+            text(entry, "/kind")
+        );
+    }
+    ensure!(entries.len() > 3, "orders, study, report, AI: {timeline}");
+    Ok(())
+}
