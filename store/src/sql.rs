@@ -174,12 +174,20 @@ impl Lister {
                 ));
             }
         }
+        // One row has no order. Asked for one, a planner may walk another index in that order to come upon the row.
+        let one = prefix.iter().any(|(column, _)| *column == "id");
+        let end = match one {
+            true => "LIMIT 1".to_owned(),
+            false => {
+                let limit = self.arg(Arg::Int(i64::from(query.limit)));
+                format!("ORDER BY sort_key LIMIT {limit}")
+            }
+        };
         format!(
-            "SELECT {} FROM {} WHERE {} ORDER BY sort_key LIMIT {}",
+            "SELECT {} FROM {} WHERE {} {end}",
             Dialect::columns(query.model),
             dialect.table(query.model),
             conditions.join(" AND "),
-            self.arg(Arg::Int(i64::from(query.limit)))
         )
     }
 
