@@ -25,8 +25,10 @@ use crate::report::{Measure, Report, latencies};
 /// How long the log is.
 const EVENTS: u64 = 300_000;
 const WRITERS: u64 = 64;
-/// Events in one append while the log is made.
-const AT_ONCE: u64 = 50;
+/// What stands around every event.
+pub(crate) const METADATA: &str = r#"{"actor":{"sub":"bench","roles":["clinician"]},"correlation_id":"00000000-0000-0000-0000-000000000001"}"#;
+/// Streams in one append while the log is made.
+pub(crate) const AT_ONCE: u64 = 50;
 
 /// A database with a log of orders in it, projected.
 pub(crate) async fn log_of_orders() -> anyhow::Result<Database> {
@@ -41,16 +43,29 @@ pub(crate) async fn log_of_orders() -> anyhow::Result<Database> {
 
 /// Appends this many new orders, many at a time.
 pub(crate) async fn fill(node: &Arc<Node>, orders: u64) -> anyhow::Result<()> {
+    fill_with(node, orders / AT_ONCE, |node| async move {
+        some_orders(&node).await
+    })
+    .await
+}
+
+/// Makes and appends so many appends, from many writers.
+pub(crate) async fn fill_with<F>(
+    node: &Arc<Node>,
+    appends: u64,
+    make: fn(Arc<Node>) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<Append>> + Send + 'static,
+{
     let mut tasks = JoinSet::new();
-    for _ in 0..WRITERS {
+    for writer in 0..WRITERS {
         let node = Arc::clone(node);
         tasks.spawn(async move {
-            for _ in 0..orders / WRITERS / AT_ONCE {
+            for _ in (writer..appends).step_by(WRITERS as usize) {
+                let append = make(Arc::clone(&node)).await?;
                 let deadline = Instant::now() + Duration::from_secs(30);
-                node.store
-                    .appender
-                    .append(some_orders(&node).await?, deadline)
-                    .await?;
+                node.store.appender.append(append, deadline).await?;
             }
             anyhow::Ok(())
         });
@@ -64,7 +79,6 @@ pub(crate) async fn fill(node: &Arc<Node>, orders: u64) -> anyhow::Result<()> {
 async fn some_orders(node: &Node) -> anyhow::Result<Append> {
     let mut append = Append::default();
     let tenant_id = TenantId::from(TENANT);
-    let metadata = r#"{"actor":{"sub":"bench","roles":["clinician"]},"correlation_id":"00000000-0000-0000-0000-000000000001"}"#;
     for _ in 0..AT_ONCE {
         let fresh_id = clock::fresh_id();
         let context = Context {
@@ -90,7 +104,7 @@ async fn some_orders(node: &Node) -> anyhow::Result<Append> {
             append.events.push(encode::<Order>(
                 event,
                 place,
-                metadata.into(),
+                METADATA.into(),
                 Some(&writing.key),
             ));
         }

@@ -9,13 +9,15 @@ use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::order::{Priority, Status};
 use roentgen_projections::orders::{Filters, page};
 use roentgen_store::clock;
+use roentgen_store::model::ListQuery;
 use tokio::time::Instant;
 
 use crate::catch_up::fill;
 use crate::database::{Database, Node, TENANT};
 use crate::report::{Measure, Report, latencies};
 
-const LIMIT: u32 = 50;
+/// Rows of a page.
+pub(crate) const LIMIT: u32 = 50;
 const TIMES: u32 = 200;
 const BUDGET_MS: f64 = 5.0;
 
@@ -29,10 +31,15 @@ pub(crate) async fn measure(report: &mut Report, orders: u64) -> anyhow::Result<
         .reached(head, Instant::now() + Duration::from_secs(600))
         .await;
     let deep = deep_in(&node).await?;
+    let of = |filters: &Filters, after| page(TENANT.into(), filters, after, LIMIT);
     for (name, filters) in filters()? {
-        one(report, &node, name, &filters, None).await?;
+        one(report, &node, &format!("orders, {name}"), || {
+            of(&filters, None)
+        })
+        .await?;
     }
-    one(report, &node, "page 1,000", &Filters::default(), Some(deep)).await?;
+    let far = || of(&Filters::default(), Some(deep.clone()));
+    one(report, &node, "orders, page 1,000", far).await?;
     if let Some(node) = Arc::into_inner(node) {
         node.stop().await;
     }
@@ -59,9 +66,11 @@ fn filters() -> anyhow::Result<Vec<(&'static str, Filters)>> {
             },
         ),
         (
-            "accession number, none",
+            "accession number, status and priority, none",
             Filters {
                 accession_number: Some(AccessionNumber::parse("NONE")?),
+                status: Some(Status::Requested),
+                priority: Some(Priority::Urgent),
                 ..none()
             },
         ),
@@ -113,20 +122,17 @@ async fn deep_in(node: &Node) -> anyhow::Result<Vec<u8>> {
     after.context("the list is long enough")
 }
 
-async fn one(
+/// One page, many times.
+pub(crate) async fn one(
     report: &mut Report,
     node: &Node,
     name: &str,
-    filters: &Filters,
-    after: Option<Vec<u8>>,
+    query: impl Fn() -> ListQuery<'static>,
 ) -> anyhow::Result<()> {
     let (mut each, started) = (latencies(), Instant::now());
     for _ in 0..TIMES {
-        let began = Instant::now();
-        node.store
-            .engine
-            .list(&page(TENANT.into(), filters, after.clone(), LIMIT))
-            .await?;
+        let (query, began) = (query(), Instant::now());
+        node.store.engine.list(&query).await?;
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
     let name = format!("list, {name}");

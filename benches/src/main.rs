@@ -10,7 +10,9 @@ mod peers;
 mod post;
 mod replay;
 mod report;
+mod sync;
 mod wire;
+mod worklist;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,10 +32,11 @@ struct Options {
     /// What the peers printed in this run.
     #[arg(long)]
     peers: Option<PathBuf>,
-    /// Only measures whose name holds this: append, catch-up, replay, post, lists.
+    /// Only measures whose name holds this: append, catch-up, replay, post, lists, sync,
+    /// worklist.
     #[arg(long, default_value = "")]
     only: String,
-    /// How many orders the lists are measured over.
+    /// How many orders, and how many worklist items, the lists are measured over.
     #[arg(long, default_value_t = 200_000)]
     list_rows: u64,
 }
@@ -61,6 +64,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wanted("lists") {
         lists::measure(&mut report, options.list_rows).await?;
+    }
+    if wanted("sync") {
+        sync::measure(&mut report).await?;
+    }
+    if wanted("worklist") {
+        worklist::measure(&mut report, options.list_rows).await?;
     }
     report.print_ratios();
     Ok(ExitCode::SUCCESS)
