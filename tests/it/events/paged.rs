@@ -65,9 +65,11 @@ async fn are_what_the_contract_lists(engine: Engine) -> Result<()> {
     let members: BTreeSet<String> = members.into_iter().flatten().collect();
     assert_eq!(members, MEMBERS.map(str::to_owned).into());
     assert_eq!(event["stream"], json!({ "type": "ImagingOrder", "id": id }));
+    let who = event["actor"]["practitioner_id"].clone();
+    assert!(who.is_string(), "{event}");
     assert_eq!(
         event["actor"],
-        json!({ "sub": "integration", "roles": ["integration"] })
+        json!({ "sub": who, "practitioner_id": who, "roles": ["integration"] })
     );
     assert_eq!(event["tenant_id"], json!(house.tenant));
     assert_eq!(event["position"], created.number("log-position"));
