@@ -4,6 +4,7 @@
 //! on its way out unless PHI is asked for.
 
 mod envelope;
+mod opened;
 mod stream;
 
 use std::time::Duration;
@@ -15,12 +16,12 @@ use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_store::log::{LogFilter, LogPage};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::access::Capability;
 use crate::app::App;
 use crate::call::{LOG_POSITION, put};
 use crate::identity::Caller;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
+use opened::Opened;
 
 /// How often a waiting reader looks for what other nodes wrote.
 const POLL: Duration = Duration::from_millis(250);
@@ -35,7 +36,7 @@ struct Subscription {
     limit: u32,
     wait: Duration,
     filter: LogFilter,
-    phi: bool,
+    phi: Opened,
 }
 
 /// Events after a position, in position order: NDJSON, or SSE where the client accepts `text/event-stream`.
@@ -91,10 +92,10 @@ impl Subscription {
             wait.ok_or("must be 0 to 60 seconds")
         })?;
         let types = query.take_text("types")?.unwrap_or_default();
-        let phi = query.take_bool("phi")?.unwrap_or(false);
-        if phi {
-            caller.require(Capability::ReadFeedPhi)?;
-        }
+        let phi = match query.take_bool("phi")?.unwrap_or(false) {
+            true => Opened::to(caller)?,
+            false => Opened::Nothing,
+        };
         let subscription = Self {
             after: query.take_number("after")?.unwrap_or(0),
             limit: limit.unwrap_or(DEFAULT_LIMIT),

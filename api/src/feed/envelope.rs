@@ -10,16 +10,17 @@ use roentgen_store::keys::Keyring;
 use roentgen_store::log::StoredEvent;
 use serde::Deserialize;
 
+use super::opened::Opened;
 use crate::problem::Problem;
 
 /// Appends the envelope as one line of JSON, without the line's end.
 pub(super) async fn write(
     out: &mut Vec<u8>,
     event: &StoredEvent,
-    phi: bool,
+    phi: Opened,
     keyring: &Keyring,
 ) -> Result<(), Problem> {
-    let opened = match phi && !event.sealed.is_empty() {
+    let opened = match phi.has(&event.event_type) && !event.sealed.is_empty() {
         true => Some(open(event, keyring).await?),
         false => None,
     };

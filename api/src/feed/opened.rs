@@ -1,0 +1,53 @@
+//! Whose PHI the feed opens to whom: the one place that decides it, event by event.
+
+use crate::access::Capability;
+use crate::identity::Caller;
+use crate::problem::Problem;
+
+/// What a reader of the feed sees of PHI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Nothing.
+    Nothing,
+    /// What the event itself released: no drafts, and nothing that a machine said.
+    Released,
+    /// Everything.
+    Everything,
+}
+
+impl Opened {
+    /// What a caller who asks for PHI sees.
+    pub(super) fn to(caller: &Caller) -> Result<Self, Problem> {
+        caller.require(Capability::ReadFeedPhi)?;
+        Ok(match Capability::ReadDrafts.granted_to(&caller.roles) {
+            true => Self::Everything,
+            false => Self::Released,
+        })
+    }
+
+    /// Whether the PHI of an event of this type is among it.
+    pub(super) fn has(self, event_type: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Released => is_released(event_type),
+            Self::Everything => true,
+        }
+    }
+}
+
+/// Whether an event's words were released when it happened. What is not named here stays sealed: drafts, which a later
+/// signature does not release event by event; communications and cancellations, which may be a draft's; AI outputs and
+/// what was said of them.
+fn is_released(event_type: &str) -> bool {
+    matches!(
+        event_type,
+        "ImagingOrder.Created"
+            | "ImagingOrder.DetailsUpdated"
+            | "ImagingOrder.Cancelled"
+            | "ImagingStudy.Available"
+            | "ImagingStudy.Updated"
+            | "RadiologyWorklistItem.Created"
+            | "RadiologyReport.AddendumAdded"
+            | "RadiologyReport.CriticalResult"
+    )
+}
