@@ -26,6 +26,7 @@ mod patients;
 mod radiology;
 
 mod policies;
+mod workflow;
 
 mod read_models;
 

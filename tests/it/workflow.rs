@@ -1,0 +1,5 @@
+//! The whole way from order to report over HTTP, with all that follows from events.
+
+mod hospital;
+mod ordering;
+mod reading;
