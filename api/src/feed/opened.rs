@@ -51,3 +51,27 @@ fn is_released(event_type: &str) -> bool {
             | "RadiologyReport.CriticalResult"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drafts_and_the_machines_words_stay_sealed_to_who_reads_what_was_released() {
+        for sealed in [
+            "RadiologyReport.Created",
+            "RadiologyReport.Updated",
+            "RadiologyReport.AiSuggestionReviewed",
+            "RadiologyReport.Cancelled",
+            "ImagingAI.OutputCreated",
+            "Whatever.ComesLater",
+        ] {
+            assert!(!Opened::Released.has(sealed), "{sealed}");
+            assert!(Opened::Everything.has(sealed), "{sealed}");
+        }
+        for released in ["ImagingOrder.Created", "RadiologyReport.CriticalResult"] {
+            assert!(Opened::Released.has(released), "{released}");
+            assert!(!Opened::Nothing.has(released), "{released}");
+        }
+    }
+}
