@@ -1,7 +1,7 @@
 //! Templates' JSON Schemas (draft 2020-12): which are taken, and what satisfies them.
 //!
 //! A schema is written by a person and evaluated by us, so it is bounded before it is compiled: it points nowhere but
-//! into itself, it does not contain itself, and what it unfolds to is limited ([`bounds`]). Patterns run in time linear
+//! into itself, it does not contain itself, and what it unfolds to is limited (`bounds`). Patterns run in time linear
 //! in the text. What a refusal says is the schema's words and never the data's.
 
 mod bounds;

@@ -105,7 +105,7 @@ pub struct Signed {
     pub signed_by_radiologist_id: PractitionerId,
     /// When.
     pub signed_at: Timestamp,
-    /// Over what is released; see [the module](super::signature).
+    /// Over what is released; see `report/signature.rs`.
     pub sha256: Fingerprint,
     /// Whether it is marked critical.
     pub critical_result: bool,

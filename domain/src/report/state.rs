@@ -112,7 +112,7 @@ pub struct Release {
     /// Who, when, as what.
     #[serde(flatten)]
     pub facts: ReleaseFacts,
-    /// Over the content and the facts; see [the module](super::signature).
+    /// Over the content and the facts; see `report/signature.rs`.
     pub sha256: Fingerprint,
 }
 
