@@ -19,7 +19,7 @@ use crate::openapi::AiModelDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
 use endpoint::Endpoint;
-pub(crate) use endpoint::{AuthBody, EndpointBody};
+pub(crate) use endpoint::EndpointBody;
 
 const COLLECTION: &str = "/imaging-ai/models";
 

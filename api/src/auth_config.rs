@@ -1,9 +1,9 @@
-//! `auth_config`: how one logs in at an endpoint. What it takes is written and never read: it goes from the body to the
+//! How one logs in at a PACS (`auth_config`) or at a model (`endpoint_config.auth`). What it takes is written and never read: it goes from the body to the
 //! store's secrets, past the log.
 
 use std::fmt;
 
-use roentgen_domain::pacs_endpoint::AuthKind;
+use roentgen_domain::auth::AuthKind;
 use roentgen_domain::text::Text;
 use roentgen_store::secrets::SecretBytes;
 use serde::Deserialize;

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use endpoint::{
-    AuthKind, EndpointAuth, EndpointConfig, EndpointUrl, MaxAttempts, NotAnEndpointUrl,
-    OutOfAttempts, OutOfTime, TimeoutMs,
+    EndpointAuth, EndpointConfig, MaxAttempts, OutOfAttempts, OutOfTime, TimeoutMs,
 };
 
 use crate::aggregate::{Aggregate, Context, Misplaced};

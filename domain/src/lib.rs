@@ -9,6 +9,7 @@
 pub mod aggregate;
 pub mod ai_model;
 pub mod ai_task;
+pub mod auth;
 pub mod canonical;
 pub mod caseload;
 pub mod codes;

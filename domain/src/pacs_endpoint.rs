@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::auth::AuthKind;
 use crate::codes::PacsEndpointCode;
 use crate::dicom::{AeTitle, Uid};
 use crate::ids::{PacsEndpointId, PatientId, SecretId};
@@ -79,23 +80,8 @@ pub struct AuthConfig {
     pub kind: AuthKind,
 }
 
-/// How one logs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthKind {
-    /// Not at all.
-    None,
-    /// User and password (RFC 7617).
-    Basic,
-    /// A bearer token (RFC 6750).
-    Bearer,
-    /// A header of the endpoint's own.
-    Header,
-}
-
 named! {
     Protocol: Dicom = "DICOM", Dicomweb = "DICOMWEB", WadoRs = "WADO_RS";
-    AuthKind: None = "none", Basic = "basic", Bearer = "bearer", Header = "header";
 }
 
 /// A host name, an IPv4 address or an IPv6 address: at most 253 of letters, digits, `.`, `-`, `_`, `:`, `[` and `]`.

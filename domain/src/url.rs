@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn takes_web_addresses_only() {
-        for good in ["http://pacs", "HTTPS://pacs.example:8443/dicom-web?a={b}#c"] {
+        for good in [
+            "http://pacs",
+            "http://10.0.0.7:8500/v1/infer",
+            "HTTPS://pacs.example:8443/dicom-web?a={b}#c",
+        ] {
             assert_eq!(HttpUrl::parse(good).unwrap().as_str(), good);
         }
         let long = format!("https://pacs/{}", "x".repeat(2048));
@@ -104,6 +108,7 @@ mod tests {
             "https:///x",
             "https://a b",
             "https://ä",
+            "https://pacs/\0",
             "javascript:x://y",
             &long,
         ] {

@@ -1,0 +1,23 @@
+//! How a program logs in at another. What it takes is a secret, and lies elsewhere.
+
+use serde::{Deserialize, Serialize};
+
+use crate::named;
+
+/// How one logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthKind {
+    /// Not at all.
+    None,
+    /// User and password (RFC 7617).
+    Basic,
+    /// A bearer token (RFC 6750).
+    Bearer,
+    /// A header of the endpoint's own.
+    Header,
+}
+
+named! {
+    AuthKind: None = "none", Basic = "basic", Bearer = "bearer", Header = "header";
+}
