@@ -146,6 +146,16 @@ impl Problem {
         self
     }
 
+    /// The same, where the body in question stands at `pointer` of the one that came.
+    pub fn within(mut self, pointer: &str, members: &[&str]) -> Self {
+        for error in &mut self.errors {
+            if members.contains(&error.pointer.as_str()) {
+                error.pointer.insert_str(0, pointer);
+            }
+        }
+        self
+    }
+
     /// Several things wrong with the body.
     pub fn unacceptable(errors: Vec<FieldError>) -> Self {
         let detail = "see errors for each member that is not acceptable";

@@ -145,7 +145,8 @@ pub(crate) async fn sign(
         communication,
         critical_deadline: app.times.critical_deadline,
     };
-    run(&app, &call, &sign).await
+    let signed = run(&app, &call, &sign).await;
+    signed.map_err(|it| it.within("/communication", &["/communicated_at"]))
 }
 
 /// Calls a report off that is not final.

@@ -155,8 +155,13 @@ async fn a_communication_may_come_with_the_signature(engine: Engine) -> Result<(
         "/communication/communicated_at",
         "/communication/read_back",
     ];
-    let refused = Refused::post(&signing, blank, Code::Unacceptable).at(pointers);
-    all_refused(&room, &radiologist.client, vec![refused]).await?;
+    let late = crate::story::with(told(), json!({ "communicated_at": "2126-01-01T00:00:00Z" }));
+    let late = json!({ "final": true, "communication": late }).to_string();
+    let refused = vec![
+        Refused::post(&signing, blank, Code::Unacceptable).at(pointers),
+        Refused::post(&signing, late, Code::Unacceptable).at(&["/communication/communicated_at"]),
+    ];
+    all_refused(&room, &radiologist.client, refused).await?;
     let told = json!({ "final": true, "communication": told() });
     let signed = radiologist.client.post(&signing, &told).await?.json();
     assert_eq!(signed["critical_communication"], "communicated");
