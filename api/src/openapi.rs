@@ -396,7 +396,7 @@ pub(crate) struct SuggestionReviewDocument {
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 pub(crate) struct TimelineEntry {
-    /// order, study or ai_task.
+    /// order, study, report or ai_task.
     kind: String,
     id: Uuid,
     at: String,
@@ -405,6 +405,8 @@ pub(crate) struct TimelineEntry {
     imaging_study_id: Option<Uuid>,
     accession_number: Option<String>,
     modality_code: Option<String>,
+    /// Of a report, as far as the reader may see it.
+    critical_result: Option<bool>,
 }
 
 /// One line of the feed.
@@ -488,7 +490,6 @@ struct ProblemSchema {
     crate::ai_models::AiModelChanges,
     crate::ai_models::CapabilitiesBody,
     crate::ai_models::EndpointBody,
-    crate::ai_models::AuthBody,
     crate::ai_tasks::NewAiTask,
     crate::ai_tasks::AiTaskStatus,
     crate::ai_outputs::NewAiOutput,

@@ -39,13 +39,13 @@ pub(crate) async fn list(
     rows.truncate(page.limit as usize);
     let last = rows.last().filter(|_| more);
     let last = last.map(|(_, row)| row.sort_key.as_slice());
-    let lines = rows.iter().map(|(kind, row)| line(*kind, row));
+    let lines = rows.iter().map(|(kind, row)| line(*kind, reader, row));
     let lines = lines.collect::<Result<Vec<String>, Problem>>()?;
     Ok(read.page(&lines, last, shown))
 }
 
-fn line(kind: Kind, row: &Row) -> Result<String, Problem> {
-    let entry = timeline::entry(kind, row).and_then(|it| serde_json::to_string(&it));
+fn line(kind: Kind, reader: Reader, row: &Row) -> Result<String, Problem> {
+    let entry = timeline::entry(kind, reader, row).and_then(|it| serde_json::to_string(&it));
     entry.map_err(|error| Problem::internal(&error))
 }
 

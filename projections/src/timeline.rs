@@ -1,4 +1,4 @@
-//! What happened to a patient, newest first: orders, studies and AI tasks, each read from its own model.
+//! What happened to a patient, newest first: orders, studies, reports and AI tasks, each read from its own model.
 //!
 //! There is no table of the timeline: the models' sort keys are of one form, time and id, so that a page of it is the
 //! merge of a page of each.
@@ -6,6 +6,7 @@
 use roentgen_domain::ai_task::AiTask;
 use roentgen_domain::ids::{PatientId, StudyId, TenantId};
 use roentgen_domain::order::Order;
+use roentgen_domain::report::Report;
 use roentgen_domain::study::Study;
 use roentgen_domain::{Timestamp, Versioned};
 use roentgen_store::model::{ListQuery, Row};
@@ -13,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::{ai_tasks, orders, studies};
+use crate::{ai_tasks, orders, reports, studies};
 
 /// What kind of thing an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,6 +24,8 @@ pub enum Kind {
     Order,
     /// A study, at the time it was begun, else the time it became known.
     Study,
+    /// A report, at the time it was begun.
+    Report,
     /// An AI task, at the time it was requested.
     AiTask,
 }
@@ -49,12 +52,15 @@ pub struct Entry {
     /// Its modality.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<String>,
+    /// Whether a report is critical, as far as the reader may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical_result: Option<bool>,
 }
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// AI tasks, too.
+    /// Drafts and AI tasks, too.
     OfAll,
     /// Released content only, and nothing of AI.
     OfReleased,
@@ -76,10 +82,19 @@ pub fn pages(
         patient_id: Some(patient),
         ..studies::Filters::default()
     };
+    let reported = reports::Filters {
+        released_only: reader == Reader::OfReleased,
+        patient_id: Some(patient),
+        ..reports::Filters::default()
+    };
     let after = || after.cloned();
     let mut pages = vec![
         (Kind::Order, orders::page(tenant, &ordered, after(), limit)),
         (Kind::Study, studies::page(tenant, &imaged, after(), limit)),
+        (
+            Kind::Report,
+            reports::page(tenant, &reported, after(), limit),
+        ),
     ];
     if reader == Reader::OfAll {
         let asked = ai_tasks::of_patient(tenant, patient, after(), limit);
@@ -88,14 +103,15 @@ pub fn pages(
     pages
 }
 
-/// The line that a row makes.
+/// The line that a row makes for this reader.
 ///
 /// # Errors
 /// The row's document is out of form.
-pub fn entry(kind: Kind, row: &Row) -> Result<Entry, serde_json::Error> {
+pub fn entry(kind: Kind, reader: Reader, row: &Row) -> Result<Entry, serde_json::Error> {
     Ok(match kind {
         Kind::Order => order(&document(row)?),
         Kind::Study => study(&document(row)?),
+        Kind::Report => report(&document(row)?, reader),
         Kind::AiTask => ai_task(&document(row)?),
     })
 }
@@ -115,6 +131,7 @@ fn order(order: &Versioned<Order>) -> Entry {
         imaging_study_id: None,
         accession_number: Some(request.accession_number.to_string()),
         modality_code: Some(request.modality_code.to_string()),
+        critical_result: None,
     }
 }
 
@@ -134,6 +151,25 @@ fn study(study: &Versioned<Study>) -> Entry {
         imaging_study_id: Some(study.id.into()),
         accession_number: accession.map(ToString::to_string),
         modality_code: Some(details.modality_code.to_string()),
+        critical_result: None,
+    }
+}
+
+fn report(report: &Versioned<Report>, reader: Reader) -> Entry {
+    let state = &report.state;
+    Entry {
+        kind: Kind::Report,
+        id: report.id.as_uuid(),
+        at: report.created_at,
+        title: "Radiology report".to_owned(),
+        status: state.status().to_string(),
+        imaging_study_id: Some(state.imaging_study_id),
+        accession_number: None,
+        modality_code: None,
+        critical_result: match reader {
+            Reader::OfAll => Some(state.critical_result),
+            Reader::OfReleased => state.released_critical_result(),
+        },
     }
 }
 
@@ -148,5 +184,6 @@ fn ai_task(task: &Versioned<AiTask>) -> Entry {
         imaging_study_id: Some(request.imaging_study_id),
         accession_number: None,
         modality_code: None,
+        critical_result: None,
     }
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use roentgen_api::problem::Code;
 use roentgen_tests::{Client, Engine};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{REPORTS, a_critical, a_draft, a_room, a_signed, all_refused, body, images, sign};
 use crate::expect::{Refused, problem};
@@ -11,6 +12,8 @@ use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
     drafts_are_not_there_for_who_sees_released_content_only,
+    a_timeline_shows_of_reports_what_its_reader_sees,
+    the_feed_opens_drafts_to_who_sees_drafts_only,
     pages_of_released_reports_are_as_full_as_anybodys,
     lists_by_every_filter_what_the_reader_sees,
     a_query_is_taken_strictly,
@@ -66,6 +69,85 @@ async fn drafts_are_not_there_for_who_sees_released_content_only(engine: Engine)
     let earlier = clinician.get(&format!("{place}?as_of={before}")).await?;
     problem(&earlier, Code::NotFound, "a draft of the past is a draft");
     Ok(())
+}
+
+/// The reports in a patient's timeline, by status and mark.
+async fn in_timeline(reader: &Client, patient: Uuid) -> Result<Vec<(String, Value)>> {
+    let page = reader.get(&format!("/patients/{patient}/timeline")).await?;
+    assert_eq!(page.status, 200, "{page:?}");
+    let lines = page.json();
+    let lines = lines.as_array().into_iter().flatten();
+    let reports = lines.filter(|it| it["kind"] == "report");
+    let told = |it: &Value| {
+        (
+            it["status"].as_str().unwrap_or_default().to_owned(),
+            it["critical_result"].clone(),
+        )
+    };
+    Ok(reports.map(told).collect())
+}
+
+async fn a_timeline_shows_of_reports_what_its_reader_sees(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_draft(&radiologist, &ours, json!({})).await?;
+    let (clinician, auditor) = (
+        room.person("clinician", None)?,
+        room.person("auditor", None)?,
+    );
+    let draft = ("draft".to_owned(), json!(false));
+    assert_eq!(in_timeline(&clinician, ours.patient).await?, []);
+    assert_eq!(in_timeline(&auditor, ours.patient).await?, [draft]);
+    sign(&radiologist, &place, false).await?;
+    let marked = json!({ "critical_result": true });
+    assert_eq!(radiologist.client.patch(&place, &marked).await?.status, 200);
+    let of = |mark: bool| ("preliminary".to_owned(), json!(mark));
+    assert_eq!(in_timeline(&clinician, ours.patient).await?, [of(false)]);
+    assert_eq!(in_timeline(&auditor, ours.patient).await?, [of(true)]);
+    Ok(())
+}
+
+/// The words of a draft, and what was released with an addendum, each as the feed tells it with `phi=true`.
+async fn the_feed_opens_drafts_to_who_sees_drafts_only(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_signed(&radiologist, &ours, true).await?;
+    let addendum = json!({ "content": "a wombat, too" });
+    let added = radiologist
+        .client
+        .post(&format!("{place}/addenda"), &addendum)
+        .await?;
+    assert_eq!(added.status, 201, "{added:?}");
+    let feed = format!(
+        "/events?phi=true&stream_type=RadiologyReport&patient_id={}",
+        ours.patient
+    );
+    for (role, drafts) in [
+        ("integration", "sealed"),
+        ("auditor", "open"),
+        ("admin", "open"),
+    ] {
+        let told = room.person(role, None)?.get(&feed).await?;
+        let seen: Vec<(String, String)> = told.lines().iter().map(kind_and_phi).collect();
+        let of = |kind: &str| seen.iter().find(|it| it.0 == kind).map(|it| it.1.as_str());
+        assert_eq!(
+            of("RadiologyReport.Created"),
+            Some(drafts),
+            "{role}: {seen:?}"
+        );
+        assert_eq!(
+            of("RadiologyReport.AddendumAdded"),
+            Some("open"),
+            "{role}: {seen:?}"
+        );
+        assert!(told.text.contains("a wombat, too"), "{role}");
+    }
+    Ok(())
+}
+
+fn kind_and_phi(event: &Value) -> (String, String) {
+    let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+    (text(&event["type"]), text(&event["phi"]))
 }
 
 async fn pages_of_released_reports_are_as_full_as_anybodys(engine: Engine) -> Result<()> {
