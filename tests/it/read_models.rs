@@ -1,7 +1,9 @@
 //! The read models against the log, document by document: every row is what a fold of its stream makes, and there is no
 //! other.
 
-use std::collections::BTreeMap;
+mod outputs;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use roentgen_domain::{Aggregate as _, Versioned};
 use roentgen_projections::documents::{View, kept};
 use roentgen_projections::{
     ai_models, ai_tasks, critical_results, instances, modalities, orders, pacs_endpoints,
-    procedures, report_templates, reports, series, studies,
+    procedures, reading_profiles, report_templates, reports, series, studies, worklist_items,
 };
 use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
@@ -25,8 +27,11 @@ use roentgen_store::streams::{self, AsOf};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::story::with;
+use crate::story::{House, on_both_engines, with};
+use crate::workflow::whole::{Words, play};
 use roentgen_tests::{ByHand, Database, Engine, Part, poll};
+
+on_both_engines!(every_row_of_the_whole_workflow_is_what_its_stream_makes);
 
 /// How long a projector may take to catch up, the lease of a dead one included.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -66,6 +71,11 @@ impl Beside {
 
 /// Waits until the projector has seen the whole log, then compares. Returns how many rows there are.
 pub(crate) async fn equal_the_log(database: &Database) -> Result<usize> {
+    Ok(rows_that_equal_the_log(database).await?.values().sum())
+}
+
+/// The same; how many rows each table has.
+async fn rows_that_equal_the_log(database: &Database) -> Result<BTreeMap<String, usize>> {
     let beside = Beside::open(database).await?;
     caught_up(&*beside.log).await?;
     let everything = LogFilter::default();
@@ -81,7 +91,24 @@ pub(crate) async fn equal_the_log(database: &Database) -> Result<usize> {
         );
     }
     beside.close().await;
-    Ok(rows.values().sum())
+    Ok(rows)
+}
+
+async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let whole = play(&house, &Words::default()).await?;
+    for place in whole.places() {
+        let read = house.client.get(place).await?;
+        assert_eq!(
+            read.text_at("/patient_id"),
+            whole.patient.to_string(),
+            "{read:?}"
+        );
+    }
+    let rows = rows_that_equal_the_log(&house.database).await?;
+    let empty: Vec<_> = rows.iter().filter(|(_, rows)| **rows == 0).collect();
+    assert!(empty.is_empty(), "nothing was played for {empty:?}");
+    Ok(())
 }
 
 /// Waits until the checkpoint stands at the log's end.
@@ -114,7 +141,14 @@ pub(crate) async fn compare_all(
     compare::<ai_tasks::AiTasks>(log, keyring, &events, &mut rows).await?;
     compare::<pacs_endpoints::PacsEndpoints>(log, keyring, &events, &mut rows).await?;
     compare::<studies::Studies>(log, keyring, &events, &mut rows).await?;
+    compare::<reading_profiles::ReadingProfiles>(log, keyring, &events, &mut rows).await?;
+    compare::<worklist_items::WorklistItems>(log, keyring, &events, &mut rows).await?;
+    outputs::compare(log, keyring, &events, &mut rows).await?;
     compare_parts(log, &events, &mut rows).await?;
+    let all = roentgen_projections::all();
+    let all: BTreeSet<String> = all.iter().map(|it| it.model().table()).collect();
+    let compared = rows.keys().cloned().collect();
+    ensure!(all == compared, "of {all:?} only {compared:?} are compared");
     Ok(rows)
 }
 
@@ -234,7 +268,7 @@ async fn compare_row<V: View>(
     let folded = folded.with_context(|| format!("stream {id} does not fold"))?;
     let row = log.rows(V::MODEL, &[id.as_uuid()]).await?.pop();
     let row = row.with_context(|| format!("{} has no row of {id}", V::MODEL.name))?;
-    let opened = opened(&row, keyring).await?;
+    let opened = opened(&row, id, keyring).await?;
     let phi = folded.state.phi().map(Phi::into_exposed);
     ensure!(
         opened == phi,
@@ -261,10 +295,15 @@ fn row_of<V: View>(folded: &Versioned<V::Aggregate>, sealed: SealedParts) -> Res
     })
 }
 
-async fn opened(row: &Row, keyring: &Keyring) -> Result<Option<serde_json::Map<String, Value>>> {
+/// The PHI of a row, which was sealed in this stream.
+async fn opened(
+    row: &Row,
+    stream: StreamId,
+    keyring: &Keyring,
+) -> Result<Option<serde_json::Map<String, Value>>> {
     let Some(patient) = row.patient_id else {
         return Ok(None);
     };
     let key = keyring.key(row.tenant_id, patient).await?;
-    Ok(SealedParts::from_bytes(row.sealed.clone()).open(row.id.into(), key.as_ref())?)
+    Ok(SealedParts::from_bytes(row.sealed.clone()).open(stream, key.as_ref())?)
 }

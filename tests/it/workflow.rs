@@ -3,3 +3,4 @@
 mod hospital;
 mod ordering;
 mod reading;
+pub(crate) mod whole;
