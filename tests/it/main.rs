@@ -9,6 +9,7 @@
 )]
 
 mod expect;
+mod scan;
 mod story;
 
 mod architecture;

@@ -23,6 +23,7 @@ use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::model::Row;
 use roentgen_store::projector::GROUP;
+use roentgen_store::secrets::Secrets;
 use roentgen_store::streams::{self, AsOf};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -41,6 +42,7 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Beside {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) keyring: Keyring,
+    pub(crate) secrets: Secrets,
     tasks: Tasks,
 }
 
@@ -55,10 +57,12 @@ impl Beside {
         let master = std::fs::read_to_string(kept.join("dev-master-key"))?;
         let tasks = Tasks::new();
         let master = MasterKey::parse(&master)?;
+        let secrets = Secrets::over(Arc::clone(&log), master.clone());
         let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
         Ok(Self {
             log,
             keyring,
+            secrets,
             tasks,
         })
     }

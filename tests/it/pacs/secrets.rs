@@ -1,100 +1,197 @@
-//! What it takes to log in at an endpoint: in no answer, no event, no log, no read model, and in no file in the open.
+//! What it takes to log in at a PACS endpoint or an AI model: in no answer, no event, no log, no metric, no read model
+//! and no document, and in nothing that the database keeps but as a secret under seal.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
-use anyhow::Result;
-use roentgen_tests::{Client, Database, Engine, Server};
+use anyhow::{Context as _, Result, ensure};
+use roentgen_domain::ids::SecretId;
+use roentgen_tests::{Answer, Client, Engine};
 use serde_json::{Value, json};
 
 use super::scene::endpoint;
-use crate::story::{fresh, on_both_engines};
+use crate::read_models::{Beside, equal_the_log};
+use crate::scan::{all_of, nothing_of, stored};
+use crate::story::{House, on_both_engines, with};
 
 on_both_engines!(a_secret_is_nowhere_in_the_open);
 
-/// No two alike, and none that anybody else writes.
-const PLANTED: [&str; 5] = [
-    "zq-user-11a",
-    "zq-password-22b",
-    "zq-token-33c",
-    "zq-value-44d",
-    "zq-refused-55e",
+/// Who keeps secrets, and how one says them.
+struct Keeper {
+    name: &'static str,
+    at: &'static str,
+    auth: fn(Value) -> Value,
+}
+
+const KEEPERS: [Keeper; 2] = [
+    Keeper {
+        name: "pacs",
+        at: "/pacs/endpoints",
+        auth: |auth| json!({ "auth_config": auth }),
+    },
+    Keeper {
+        name: "ai",
+        at: "/imaging-ai/models",
+        auth: |auth| json!({ "endpoint_config": { "url": "https://ai.example/v1", "auth": auth } }),
+    },
 ];
 
-/// What is said of endpoints, and what is refused.
-fn told() -> [(Value, u16); 6] {
-    let [user, password, token, value, refused] = PLANTED;
-    [
-        (
-            json!({ "kind": "basic", "username": user, "password": password }),
-            201,
-        ),
-        (json!({ "kind": "bearer", "token": token }), 201),
-        (
-            json!({ "kind": "header", "name": "X-Key", "value": value }),
-            201,
-        ),
-        (json!({ "kind": "none", "token": refused }), 422),
-        (
-            json!({ "kind": "basic", "username": refused, "password": "a\nb" }),
-            422,
-        ),
-        (json!({ "kind": "basic", "pass": refused }), 400),
-    ]
+const KINDS: usize = 3;
+/// A word that is no secret: the scan has to find it.
+const OPEN: &str = "zq-open-s3c";
+
+impl Keeper {
+    /// No two alike, and none that anybody else writes.
+    fn word(&self, said: &str) -> String {
+        format!("zq-{}-{said}-s3c", self.name)
+    }
+
+    /// One of each kind.
+    fn kinds(&self, round: &str) -> [Value; KINDS] {
+        let word = |member: &str| self.word(&format!("{round}-{member}"));
+        [
+            json!({ "kind": "basic", "username": word("user"), "password": word("password") }),
+            json!({ "kind": "bearer", "token": word("token") }),
+            json!({ "kind": "header", "name": word("name"), "value": word("value") }),
+        ]
+    }
+
+    fn words(&self, round: &str) -> impl Iterator<Item = String> {
+        let members = ["user", "password", "token", "name", "value"];
+        members
+            .map(|it| self.word(&format!("{round}-{it}")))
+            .into_iter()
+    }
+
+    fn refused(&self) -> [(Value, u16); 4] {
+        let refused = self.word("refused");
+        [
+            (json!({ "kind": "none", "token": refused }), 422),
+            (json!({ "kind": refused }), 422),
+            (
+                json!({ "kind": "basic", "username": refused, "password": "a\nb" }),
+                422,
+            ),
+            (json!({ "kind": "basic", "pass": refused }), 400),
+        ]
+    }
+
+    fn one_more(&self, n: usize, auth: Value) -> Value {
+        let body = match self.name {
+            "pacs" => endpoint(&format!("E{n}"), json!({})),
+            _ => json!({ "code": format!("M{n}"), "capabilities": { "triage": true } }),
+        };
+        with(with(body, json!({ "name": OPEN })), (self.auth)(auth))
+    }
+}
+
+/// Those that are kept.
+fn kept() -> BTreeSet<String> {
+    let rounds = ["first", "later"];
+    let words = |keeper: &'static Keeper| rounds.into_iter().flat_map(|it| keeper.words(it));
+    KEEPERS.iter().flat_map(words).collect()
+}
+
+fn planted() -> Vec<String> {
+    let refused = KEEPERS.iter().map(|it| it.word("refused"));
+    kept().into_iter().chain(refused).collect()
 }
 
 async fn a_secret_is_nowhere_in_the_open(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
-    let traced = Server::spawn(&database, |command| {
-        command.env("ROENTGEN_LOG", "trace");
-    });
-    let server = traced.await?;
-    let client = Client::dev(&server.base, fresh());
-    for (n, (auth, status)) in told().into_iter().enumerate() {
-        let body = endpoint(&format!("E{n}"), json!({ "auth_config": auth }));
-        let answer = client.post("/pacs/endpoints", &body).await?;
-        assert_eq!(answer.status, status, "{answer:?}");
-        nothing_in("an answer", answer.text.as_bytes());
-        if status == 201 {
-            let (at, same) = (answer.header("location"), json!({ "auth_config": auth }));
-            let changed = client.patch(&at, &same).await?;
-            nothing_in("an answer", changed.text.as_bytes());
+    let house = House::open_with(engine, &["--dev", "--log", "trace"]).await?;
+    for keeper in &KEEPERS {
+        told(&house.client, keeper).await?;
+        refused(&house.client, keeper).await?;
+        let list = house.client.get(keeper.at).await?;
+        assert_eq!(list.ids().len(), KINDS, "{list:?}");
+        shows_nothing(&list, 200)?;
+    }
+    for path in ["/events", "/events?phi=true", "/metrics", "/openapi.json"] {
+        shows_nothing(&house.client.get(path).await?, 200)?;
+    }
+    equal_the_log(&house.database).await?;
+    are_under_seal(&house).await?;
+
+    let nowhere = planted();
+    let scanned = |stored: &[u8]| {
+        all_of(&[OPEN], "the database", stored)?;
+        nothing_of(&nowhere, "the database", stored)
+    };
+    scanned(&stored(&house.database)?)?;
+    let log = house.server.log.clone();
+    house.server.terminate()?;
+    scanned(&stored(&house.database)?)?;
+    nothing_of(&nowhere, "the server's log", &std::fs::read(log)?)
+}
+
+/// One of each kind is added, read and changed.
+async fn told(client: &Client, keeper: &Keeper) -> Result<()> {
+    let (first, later) = (keeper.kinds("first"), keeper.kinds("later"));
+    for (n, (auth, changed)) in first.into_iter().zip(later).enumerate() {
+        let kind = auth["kind"].as_str().unwrap_or_default().to_owned();
+        let created = client.post(keeper.at, &keeper.one_more(n, auth)).await?;
+        shows_nothing(&created, 201)?;
+        let place = created.header("location");
+        let patched = client.patch(&place, &(keeper.auth)(changed)).await?;
+        shows_nothing(&patched, 200)?;
+        assert_eq!(patched.header("etag"), "\"2\"", "{patched:?}");
+        for path in [
+            place.clone(),
+            format!("{place}?as_of={}", created.header("log-position")),
+        ] {
+            let read = client.get(&path).await?;
+            shows_nothing(&read, 200)?;
+            assert!(
+                read.text.contains(&format!(r#""kind":"{kind}""#)),
+                "{read:?}"
+            );
         }
     }
-    for path in ["/pacs/endpoints", "/events?phi=true", "/metrics"] {
-        let answer = client.get(path).await?;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        nothing_in(path, answer.text.as_bytes());
-    }
-    let events = client.get("/events").await?.lines();
-    assert!(
-        events.iter().all(|it| it["data"]["secret_id"].is_string()),
-        "{events:?}"
+    Ok(())
+}
+
+async fn refused(client: &Client, keeper: &Keeper) -> Result<()> {
+    let there = client.get(keeper.at).await?.ids();
+    let there = format!(
+        "{}/{}",
+        keeper.at,
+        there.first().context("nothing is there")?
     );
-    let log = server.log.clone();
-    server.terminate()?;
-    nothing_in("the server's log", &std::fs::read(log)?);
-    if engine == Engine::Sqlite {
-        files_hold_nothing(&database.directory())?;
+    for (auth, status) in keeper.refused() {
+        let new = client
+            .post(keeper.at, &keeper.one_more(KINDS, auth.clone()))
+            .await?;
+        shows_nothing(&new, status)?;
+        let changed = client.patch(&there, &(keeper.auth)(auth)).await?;
+        shows_nothing(&changed, status)?;
     }
     Ok(())
 }
 
-fn files_hold_nothing(directory: &Path) -> Result<()> {
-    let mut seen = 0;
-    for file in std::fs::read_dir(directory)? {
-        let path = file?.path();
-        if path.is_file() {
-            nothing_in(&path.display().to_string(), &std::fs::read(&path)?);
-            seen += 1;
-        }
+fn shows_nothing(answer: &Answer, status: u16) -> Result<()> {
+    ensure!(answer.status == status, "{answer:?}");
+    nothing_of(&planted(), "an answer", format!("{answer:?}").as_bytes())
+}
+
+/// The events name the secrets, and these are what was told.
+async fn are_under_seal(house: &House) -> Result<()> {
+    let beside = Beside::open(&house.database).await?;
+    let mut found = BTreeSet::new();
+    let events = house.client.get("/events?limit=5000").await?.lines();
+    let ids = events.iter().filter_map(|it| secret_of(&it["data"]));
+    for id in ids.collect::<Result<Vec<SecretId>>>()? {
+        let secret = beside.secrets.get(house.tenant.into(), id).await?;
+        let secret = secret.with_context(|| format!("there is no secret {id}"))?;
+        let text = String::from_utf8_lossy(secret.expose()).into_owned();
+        found.extend(kept().into_iter().filter(|it| text.contains(it)));
     }
-    assert!(seen >= 3, "log, read models and keys were looked at");
+    beside.close().await;
+    assert_eq!(found, kept());
     Ok(())
 }
 
-fn nothing_in(what: &str, bytes: &[u8]) {
-    for word in PLANTED {
-        let there = bytes.windows(word.len()).any(|it| it == word.as_bytes());
-        assert!(!there, "{word} is in {what}");
-    }
+fn secret_of(data: &Value) -> Option<Result<SecretId>> {
+    let id = data
+        .get("secret_id")
+        .or_else(|| data.pointer("/endpoint_config/auth/secret_id"))?;
+    Some(serde_json::from_value(id.clone()).map_err(Into::into))
 }

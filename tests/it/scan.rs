@@ -1,0 +1,69 @@
+//! Looking for words where none of them may be: in files, dumps, logs and answers.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use roentgen_tests::{Database, Engine};
+
+use crate::faults::tool;
+
+/// Everything that a server keeps: the files of its directory and those below, and what PostgreSQL dumps. Logs are
+/// looked at by themselves.
+pub(crate) fn stored(database: &Database) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    files(&database.directory(), &mut all)?;
+    if database.engine == Engine::Postgres {
+        all.extend(tool(Command::new("pg_dump").arg(&database.url))?);
+    }
+    Ok(all)
+}
+
+fn files(directory: &Path, all: &mut Vec<u8>) -> Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files(&path, all)?;
+        } else if path.extension() != Some("log".as_ref()) {
+            all.extend(std::fs::read(path)?);
+            all.push(b'\n');
+        }
+    }
+    Ok(())
+}
+
+/// None of the words is there, in whatever case: neither as it is nor as PostgreSQL prints bytes.
+pub(crate) fn nothing_of<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
+    let text = folded(bytes);
+    for word in words {
+        ensure!(
+            !holds(&text, word.as_ref()),
+            "{} is in {place}",
+            word.as_ref()
+        );
+    }
+    Ok(())
+}
+
+/// All of the words are there: the search finds what it looks for.
+pub(crate) fn all_of<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
+    let text = folded(bytes);
+    for word in words {
+        ensure!(
+            holds(&text, word.as_ref()),
+            "{} is not in {place}",
+            word.as_ref()
+        );
+    }
+    Ok(())
+}
+
+/// Words of ASCII stay what they are whatever stands around them.
+fn folded(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).to_ascii_lowercase()
+}
+
+fn holds(text: &str, word: &str) -> bool {
+    let hex: String = word.bytes().map(|it| format!("{it:02x}")).collect();
+    text.contains(&word.to_ascii_lowercase()) || text.contains(&hex)
+}
