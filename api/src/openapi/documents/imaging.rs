@@ -1,0 +1,55 @@
+//! Modalities, procedures, orders.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+documents! {
+    /// A modality.
+    ModalityDocument as ImagingModality {
+        code: String,
+        name: String,
+        description: Option<String>,
+        is_active: bool,
+    }
+    /// A procedure.
+    ProcedureDocument as ImagingProcedure {
+        code: String,
+        name: String,
+        modality_id: Uuid,
+        modality_code: String,
+        description: Option<String>,
+        body_part: Option<String>,
+        snomed_code: Option<String>,
+        loinc_code: Option<String>,
+        default_duration_minutes: Option<u16>,
+        preparation_instructions: Option<String>,
+        is_active: bool,
+    }
+    /// An order (FHIR ServiceRequest). PHI members are absent where `phi` is not `open`.
+    OrderDocument as ImagingOrder {
+        patient_id: Uuid,
+        encounter_id: Option<Uuid>,
+        episode_id: Option<Uuid>,
+        ordering_practitioner_id: Option<Uuid>,
+        ordering_department_id: Option<Uuid>,
+        imaging_procedure_id: Uuid,
+        procedure_code: String,
+        procedure_name: String,
+        modality_code: String,
+        priority: String,
+        status: String,
+        requested_at: String,
+        scheduled_slot_id: Option<Uuid>,
+        performed_start_at: Option<String>,
+        performed_end_at: Option<String>,
+        accession_number: String,
+        fhir_service_request_id: Uuid,
+        /// open, sealed or erased.
+        phi: String,
+        indication: Option<String>,
+        cancellation_reason: Option<String>,
+        patient: Option<Map<String, Value>>,
+        metadata: Option<Map<String, Value>>,
+    }
+}

@@ -1,0 +1,45 @@
+//! Reading profiles and the cases on the worklist.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+documents! {
+    /// A radiologist's reading profile.
+    ReadingProfileDocument as RadiologyReadingProfile {
+        practitioner_id: Uuid,
+        /// All, where absent.
+        allowed_modalities: Option<Vec<String>>,
+        /// All, where absent.
+        allowed_body_parts: Option<Vec<String>>,
+        max_concurrent_cases: u8,
+        reading_locations: Option<Vec<String>>,
+        is_active: bool,
+    }
+    /// A case on the radiologists' worklist. PHI members are absent where `phi` is not `open`.
+    WorklistItemDocument as RadiologyWorklistItem {
+        imaging_study_id: Uuid,
+        imaging_order_id: Option<Uuid>,
+        patient_id: Uuid,
+        modality_code: String,
+        body_part: Option<String>,
+        priority: String,
+        /// pending, claimed, in_progress, completed or cancelled.
+        status: String,
+        /// Who holds it, or read it.
+        assigned_radiologist_id: Option<Uuid>,
+        claimed_at: Option<String>,
+        last_activity_at: String,
+        /// The highest of all contributions, 0 to 1.
+        ai_triage_score: Option<f64>,
+        ai_triage_flags: Map<String, Value>,
+        ai_contributions: Vec<Map<String, Value>>,
+        /// late_images, order_cancelled, link_conflict.
+        attention: Vec<String>,
+        accession_number: Option<String>,
+        description: Option<String>,
+        /// open, sealed or erased.
+        phi: String,
+        patient: Option<Map<String, Value>>,
+    }
+}
