@@ -1,0 +1,111 @@
+//! A command's answer on its way out.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use roentgen_commands::Outcome;
+use roentgen_domain::Aggregate;
+use uuid::Uuid;
+
+use crate::render;
+
+/// Answers tell how far the log was.
+pub(crate) const LOG_POSITION: &str = "log-position";
+
+/// What a command answers with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    /// 201, at this collection.
+    Created(&'static str),
+    /// 200.
+    Changed,
+    /// 201, at this collection, where the resource began with the command; else 200.
+    Upserted(&'static str),
+}
+
+impl Answer {
+    /// Where a new resource is.
+    const fn collection(self, created: bool) -> Option<&'static str> {
+        match (self, created) {
+            (Self::Created(collection), _) | (Self::Upserted(collection), true) => Some(collection),
+            (Self::Changed, _) | (Self::Upserted(_), false) => None,
+        }
+    }
+}
+
+/// A part of an aggregate that has an id of its own.
+#[derive(Debug)]
+pub(crate) struct Part<P> {
+    pub(crate) id: Uuid,
+    /// Where it is listed.
+    pub(crate) place: String,
+    /// What it shows.
+    pub(crate) state: P,
+}
+
+pub(super) fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
+    let resource = &outcome.resource;
+    let collection = answer.collection(outcome.created);
+    let status = match collection {
+        Some(_) => StatusCode::CREATED,
+        None => StatusCode::OK,
+    };
+    let mut response = json(status, render::resource(resource));
+    let headers = response.headers_mut();
+    put(headers, header::ETAG.as_str(), &etag(resource.version));
+    put(headers, LOG_POSITION, &outcome.position.to_string());
+    if let Some(collection) = collection {
+        put(
+            headers,
+            header::LOCATION.as_str(),
+            &format!("{collection}/{}", resource.id),
+        );
+    }
+    response
+}
+
+/// 200 with a resource, or a part of it, that is rendered in a way of its own.
+pub(crate) fn changed<A>(outcome: &Outcome<A>, body: String) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    let headers = response.headers_mut();
+    let version = outcome.resource.version;
+    put(headers, header::ETAG.as_str(), &etag(version));
+    put(headers, LOG_POSITION, &outcome.position.to_string());
+    response
+}
+
+/// 201 with a part that was added to its aggregate, and the part's place.
+pub(crate) fn added<A>(collection: &str, id: Uuid, outcome: &Outcome<A>, body: String) -> Response {
+    let mut response = json(StatusCode::CREATED, body);
+    let headers = response.headers_mut();
+    put(
+        headers,
+        header::ETAG.as_str(),
+        &etag(outcome.resource.version),
+    );
+    put(headers, LOG_POSITION, &outcome.position.to_string());
+    put(
+        headers,
+        header::LOCATION.as_str(),
+        &format!("{collection}/{id}"),
+    );
+    response
+}
+
+/// A JSON answer from text.
+pub(crate) fn json(status: StatusCode, body: String) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// A resource's `ETag`: its stream's version.
+pub(crate) fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+/// Sets a header whose value is known to be visible ASCII.
+pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = http::HeaderName::from_bytes(name.as_bytes());
+    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,120 @@
+//! A command's body: bytes as they arrive, members as they are read, and what is said of those that are neither.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::Call;
+use crate::fields::Object;
+use crate::problem::{Code, Problem};
+
+/// The longest body, in bytes.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// How much of a longer one is read before it is refused.
+const MAX_READ_BYTES: usize = 8 * MAX_BODY_BYTES;
+/// How long a body may take to arrive.
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The body's bytes. One that is too long is read on all the same, up to a bound: a client that sends first and listens
+/// then would find the connection broken instead of the answer.
+pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let refused = || {
+        let detail = "a body is at most 8 MiB, and has to arrive whole";
+        Problem::new(Code::BodyTooLarge, detail)
+    };
+    let declared = body.size_hint().exact();
+    if declared.is_some_and(|it| it <= MAX_BODY_BYTES as u64) {
+        return to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| refused());
+    }
+    let (mut read, mut length) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| refused())?;
+        length += chunk.len();
+        if length <= MAX_BODY_BYTES {
+            read.extend_from_slice(&chunk);
+        } else if length > MAX_READ_BYTES {
+            break;
+        }
+    }
+    if length <= MAX_BODY_BYTES {
+        return Ok(read.into());
+    }
+    Err(refused())
+}
+
+/// A body that every command's body is: it may name the tenant.
+pub(crate) trait CommandBody: DeserializeOwned {
+    /// `tenant_id`, where the client sends it.
+    fn tenant_id(&self) -> Option<Uuid>;
+}
+
+impl Call {
+    /// The body's members. What is no JSON of this shape is refused here, with the place and without the words.
+    pub(crate) fn body<B: CommandBody>(&self) -> Result<B, Problem> {
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        let read = serde_path_to_error::deserialize::<_, Object<B>>(&mut json);
+        let Object(body) = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
+        json.end().map_err(|error| malformed(&error))?;
+        self.caller.owns(body.tenant_id())?;
+        Ok(body)
+    }
+
+    /// The same, where there may be no body.
+    pub(crate) fn body_or_default<B: CommandBody + Default>(&self) -> Result<B, Problem> {
+        if self.body.is_empty() {
+            return Ok(B::default());
+        }
+        self.body()
+    }
+}
+
+/// A body that is JSON but not of the shape, or not JSON. A client's own words are not repeated: they could be PHI.
+fn out_of_shape(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        return malformed(error);
+    }
+    let (said, mut pointer) = (error.to_string(), pointer(path));
+    let detail = if said.starts_with("unknown field") {
+        "is not known here"
+    } else if let Some(name) = said.strip_prefix("duplicate field `") {
+        // The path ends at the object here; the name is one of ours, not the client's.
+        pointer = format!("{pointer}/{}", name.split('`').next().unwrap_or_default());
+        "stands there twice"
+    } else {
+        "has another JSON type"
+    };
+    let place = format!("line {}, column {}", error.line(), error.column());
+    Problem::new(Code::InvalidBody, format!("a member {detail}, {place}")).at(pointer, detail)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    let said = error.to_string();
+    if said.contains("surrogate") || said.contains("end of hex escape") {
+        let detail = format!("a text holds a lone surrogate, {place}");
+        return Problem::new(Code::Unacceptable, detail);
+    }
+    Problem::new(
+        Code::MalformedJson,
+        format!("the body is not JSON, {place}"),
+    )
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |text, segment| {
+        let step = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Enum { variant } => variant.clone(),
+            Segment::Unknown => "?".to_owned(),
+        };
+        format!("{text}/{step}")
+    })
+}

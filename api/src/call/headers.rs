@@ -1,0 +1,37 @@
+//! What a command's headers say.
+
+use http::{HeaderMap, header};
+use roentgen_domain::ids::CorrelationId;
+use uuid::Uuid;
+
+use crate::problem::{Code, Problem};
+
+/// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
+pub(crate) fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
+    let value = headers
+        .get("x-correlation-id")
+        .and_then(|it| it.to_str().ok());
+    let id = value.and_then(|it| Uuid::parse_str(it).ok());
+    let id =
+        id.ok_or_else(|| Problem::new(Code::InvalidHeader, "X-Correlation-Id must be a UUID"))?;
+    Ok(id.into())
+}
+
+/// `If-Match: "<version>"`; `*` is any version.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    match version.and_then(|it| it.parse().ok()) {
+        Some(version) => Ok(Some(version)),
+        None => Err(Problem::new(
+            Code::InvalidHeader,
+            "If-Match must be an ETag as answered",
+        )),
+    }
+}
