@@ -1,0 +1,47 @@
+//! What a person changes, up to the archiving.
+
+use super::*;
+
+#[test]
+fn the_larger_of_stated_and_listed_counts() {
+    with_an_image()
+        .when(update(|it| it.number_of_instances = Some(150)))
+        .then([updated(|it| it.number_of_instances = Some(150))]);
+    with_an_image()
+        .when(update(|it| it.number_of_instances = Some(0)))
+        .then([]);
+    with_an_image()
+        .when(update(|it| it.number_of_series = Some(3)))
+        .then([updated(|it| it.number_of_series = Some(3))]);
+}
+
+#[test]
+fn is_archived_once_and_never_opened_again() {
+    let archive = || update(|it| it.status = Some(Status::Archived));
+    past([available()]).when(archive()).then([archived()]);
+    past([available(), archived()]).when(archive()).then([]);
+    let reopen = update(|it| it.status = Some(Status::Available));
+    past([available(), archived()])
+        .when(reopen)
+        .refused(Error::Archived);
+    let change = update(|it| it.number_of_series = Some(3));
+    past([available(), archived()])
+        .when(change)
+        .refused(Error::Archived);
+}
+
+#[test]
+fn a_link_that_is_to_be_settled_is_settled_when_it_is_archived_too() {
+    let settle = update(|it| it.order = Some(NamedOrder::SamePatient(order(2))));
+    past([available(), linked(LinkKind::Conflict, 1), archived()])
+        .when(settle)
+        .then([linked(LinkKind::Linked, 2)]);
+}
+
+#[test]
+fn an_end_before_the_start_is_refused() {
+    let started = updated(|it| it.started_at = Some(minutes_from_now(0)));
+    past([available(), started])
+        .when(update(|it| it.ended_at = Some(minutes_from_now(-1))))
+        .refused(Error::StartAfterEnd);
+}
