@@ -1,17 +1,16 @@
 //! Planted words in every PHI member, in what is accepted and in what is refused: none of them is in any file of the
 //! database, in anything logged by any crate, in the metrics, or in an answer to somebody else's mistake.
 
+mod mistaken;
 mod planted;
-
-use std::path::Path;
-use std::process::Command;
+mod workflow;
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{Answer, Client, Database, Engine, Server};
 use serde_json::json;
 
-use super::tool;
 use crate::read_models::equal_the_log;
+use crate::scan::{all_of, nothing_of, stored};
 use crate::story::{catalog, fresh, on_both_engines};
 use planted::{OPEN, PLANTED, REFUSED, Refused};
 
@@ -159,54 +158,14 @@ async fn read(client: &Client, order: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every file of SQLite's; what PostgreSQL dumps. That the scan sees what is there, an open word shows.
+/// That the scan sees what is there, an open word shows.
 fn scan_database(database: &Database) -> Result<()> {
-    let stored = match database.engine {
-        Engine::Sqlite => files(&database.directory())?,
-        Engine::Postgres => tool(Command::new("pg_dump").arg(&database.url))?,
-    };
-    ensure!(
-        nothing_of(&[OPEN], "", &stored).is_err(),
-        "the scan does not see what is there"
-    );
+    let stored = stored(database)?;
+    all_of(&[OPEN], "the database", &stored)?;
     nothing_of(PLANTED, "the database", &stored)?;
     nothing_of(
         &["family_name", "cancellation_reason"],
         "the database",
         &stored,
     )
-}
-
-/// Everything in the directory but the logs, which are looked at by themselves.
-fn files(directory: &Path) -> Result<Vec<u8>> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_file() && path.extension() != Some("log".as_ref()) {
-            all.extend(std::fs::read(path)?);
-            all.push(b'\n');
-        }
-    }
-    Ok(all)
-}
-
-/// As it is, and as PostgreSQL prints bytes.
-fn nothing_of(words: &[&str], place: &str, bytes: &[u8]) -> Result<()> {
-    for word in words {
-        let hex: String = word.bytes().map(|it| format!("{it:02x}")).collect();
-        for form in [*word, hex.as_str()] {
-            ensure!(!holds(bytes, form.as_bytes()), "{word} is in {place}");
-        }
-    }
-    Ok(())
-}
-
-fn holds(bytes: &[u8], word: &[u8]) -> bool {
-    let Some(first) = word.first() else {
-        return true;
-    };
-    let starts = bytes.iter().enumerate().filter(|(_, it)| *it == first);
-    starts
-        .map(|(at, _)| at)
-        .any(|at| bytes.get(at..at + word.len()) == Some(word))
 }

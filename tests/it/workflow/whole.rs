@@ -18,7 +18,7 @@ pub(crate) struct Words(RefCell<Vec<String>>);
 
 impl Words {
     /// The word for a member, kept in mind.
-    fn of(&self, member: &str) -> String {
+    pub(crate) fn of(&self, member: &str) -> String {
         let word = format!("zq-{member}-w7c");
         let mut said = self.0.borrow_mut();
         if !said.contains(&word) {
@@ -32,6 +32,11 @@ impl Words {
         let date = "1871-03-11";
         self.0.borrow_mut().push(date.to_owned());
         date
+    }
+
+    /// All that were said so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.0.borrow().clone()
     }
 }
 
@@ -47,6 +52,8 @@ pub(crate) struct Whole {
     pub(crate) report: String,
     /// The report that was called off.
     pub(crate) cancelled: String,
+    /// The radiologist of both reports.
+    pub(crate) reader: Client,
 }
 
 impl Whole {
@@ -89,6 +96,7 @@ pub(crate) async fn play_again(house: &House, catalog: &Catalog, words: &Words) 
         outputs,
         report,
         cancelled,
+        reader,
     })
 }
 

@@ -1,0 +1,175 @@
+//! The same of the whole workflow: studies, worklist items, reports and what is said to them, AI outputs, and all that
+//! follows from them by itself.
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_tests::{Answer, Client, Engine};
+use serde_json::json;
+
+use super::mistaken::{ASKED, MISTAKEN};
+use crate::read_models::equal_the_log;
+use crate::scan::{all_of, nothing_of, stored};
+use crate::story::{House, fresh, on_both_engines};
+use crate::workflow::whole::{Whole, Words, play};
+
+on_both_engines!(the_workflows_words_are_nowhere);
+
+/// No PHI: the scan has to find it.
+const OPEN: &str = "Main archive";
+/// Members that stand in nothing that is not sealed.
+const NAMES: [&str; 5] = [
+    "family_name",
+    "cancellation_reason",
+    "clinical_history",
+    "recipient",
+    "ai_assist_summary",
+];
+
+async fn the_workflows_words_are_nowhere(engine: Engine) -> Result<()> {
+    let house = House::open_with(engine, &["--dev", "--log", "trace"]).await?;
+    let words = Words::default();
+    let whole = play(&house, &words).await?;
+    let said = words.said();
+    seen_by_whom_it_concerns(&house, &whole, &said).await?;
+    let bad = words.of("refused");
+    refused(&house, &whole, &bad).await?;
+    equal_the_log(&house.database).await?;
+
+    let said = words.said();
+    let metrics = house.client.get("/metrics").await?;
+    all_of(
+        &["roentgen_requests_total"],
+        "the metrics",
+        metrics.text.as_bytes(),
+    )?;
+    nothing_of(&said, "the metrics", metrics.text.as_bytes())?;
+    let scanned = |stored: &[u8]| {
+        all_of(&[OPEN], "the database", stored)?;
+        nothing_of(&NAMES, "the database", stored)?;
+        nothing_of(&said, "the database", stored)
+    };
+    scanned(&stored(&house.database)?)?;
+    let log = house.server.log.clone();
+    house.server.terminate()?;
+    scanned(&stored(&house.database)?)?;
+    let logged = std::fs::read(log)?;
+    all_of(
+        &["\"message\":\"answered\"", "\"level\":\"DEBUG\""],
+        "the log",
+        &logged,
+    )?;
+    nothing_of(&said, "the server's log", &logged)
+}
+
+/// All was taken: the feed tells it to whom may know, the lists show it, and nobody else sees any of it.
+async fn seen_by_whom_it_concerns(house: &House, whole: &Whole, said: &[String]) -> Result<()> {
+    let feed = "/events?limit=5000";
+    let (open, sealed) = (
+        house.client.get(&format!("{feed}&phi=true")).await?,
+        house.client.get(feed).await?,
+    );
+    all_of(said, "the open feed", open.text.as_bytes())?;
+    shows_nothing(&sealed, 200..300, said)?;
+    let addenda = format!("{}/addenda", whole.report);
+    let lists = [
+        "/imaging/orders",
+        "/pacs/studies",
+        "/radiology/worklist/items?status=all",
+        "/radiology/reports",
+        "/imaging-ai/outputs",
+        &addenda,
+    ];
+    for path in whole.places().into_iter().chain(lists) {
+        let read = whole.reader.get(path).await?;
+        ensure!(read.status == 200, "{path}: {read:?}");
+        // A task has none of its own.
+        let shown = nothing_of(said, path, read.text.as_bytes()).is_err();
+        ensure!(shown == (path != whole.task), "{path}: {read:?}");
+    }
+    let timeline = format!("/patients/{}/timeline", whole.patient);
+    for path in [
+        timeline.as_str(),
+        "/imaging-ai/tasks",
+        "/imaging/procedures",
+    ] {
+        shows_nothing(&whole.reader.get(path).await?, 200..300, said)?;
+    }
+    let worker = house.caller("ai_worker")?;
+    for path in [&whole.study, "/pacs/studies"] {
+        shows_nothing(&worker.get(path).await?, 200..300, said)?;
+    }
+    Ok(())
+}
+
+async fn refused(house: &House, whole: &Whole, bad: &str) -> Result<()> {
+    let draft = a_draft(whole, bad).await?;
+    let study = house.client.get(&whole.study).await?;
+    let id = |place: &str| place.rsplit('/').next().unwrap_or_default().to_owned();
+    let quoted = |text: &str| format!("\"{text}\"");
+    for it in MISTAKEN {
+        let path = [
+            ("DRAFT", draft.as_str()),
+            ("FINAL", &whole.report),
+            ("STUDY", &whole.study),
+            ("ITEM", &whole.item),
+            ("TASK", &whole.task),
+            ("OUTPUT", &id(&whole.outputs[0])),
+        ];
+        let body = [
+            ("PATIENT", quoted(&whole.patient.to_string())),
+            ("STUDY", quoted(&id(&whole.study))),
+            ("TASK", quoted(&id(&whole.task))),
+            ("NOBODY", quoted(&fresh().to_string())),
+            ("UID", quoted(&study.text_at("/study_instance_uid"))),
+            ("LONG", "x".repeat(65_000)),
+            ("BAD", bad.to_owned()),
+        ];
+        let path = path.iter().fold(it.path.to_owned(), |path, (name, is)| {
+            path.replace(name, is)
+        });
+        let body = body.iter().fold(it.body.to_owned(), |body, (name, is)| {
+            body.replace(name, is)
+        });
+        let client = writer(house, whole, &path);
+        let answer = client
+            .send(it.method.parse()?, &path, body.into_bytes())
+            .await?;
+        shows_nothing(&answer, 400..500, &[bad]).with_context(|| it.body)?;
+    }
+    for path in ASKED {
+        let answer = whole.reader.get(&path.replace("BAD", bad)).await?;
+        shows_nothing(&answer, 400..500, &[bad]).with_context(|| *path)?;
+    }
+    Ok(())
+}
+
+/// Reports are the radiologist's, everything else is the admin's.
+fn writer<'a>(house: &'a House, whole: &'a Whole, path: &str) -> &'a Client {
+    if path.starts_with("/radiology/reports") {
+        &whole.reader
+    } else {
+        &house.client
+    }
+}
+
+/// In the place of the report that was called off, with data that its template's schema does not allow.
+async fn a_draft(whole: &Whole, bad: &str) -> Result<String> {
+    let reader = &whole.reader;
+    let cancelled = reader.get(&whole.cancelled).await?.json();
+    let template = reader.get("/radiology/templates").await?.ids().pop();
+    let body = json!({
+        "imaging_study_id": cancelled["imaging_study_id"], "patient_id": whole.patient,
+        "template_id": template, "impression": bad, "structured_data": { "aspects": [bad] },
+    });
+    let draft = reader.post("/radiology/reports", &body).await?;
+    ensure!(draft.status == 201, "{draft:?}");
+    Ok(draft.header("location"))
+}
+
+fn shows_nothing<W: AsRef<str>>(
+    answer: &Answer,
+    status: std::ops::Range<u16>,
+    words: &[W],
+) -> Result<()> {
+    ensure!(status.contains(&answer.status), "{answer:?}");
+    nothing_of(words, "an answer", format!("{answer:?}").as_bytes())
+}
