@@ -1,8 +1,12 @@
 //! A patient's key destroyed by hand: what was sealed under it reads as erased, everything else goes on.
 
+mod workflow;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use roentgen_projections::all;
+use roentgen_store::projector::Folding;
 use roentgen_tests::{Answer, ByHand, Client, Database, Engine, Part, Server, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -37,9 +41,9 @@ async fn the_patient_is_gone_and_the_rest_stays(engine: Engine) -> Result<()> {
     assert_eq!(state(&moved), (200, "open".to_owned()), "{moved:?}");
     reads_erased(&house.client, &erased).await?;
 
-    equal_the_log(&house.database).await?;
-    let (database, client) = rebuilt(house).await?;
-    assert_eq!(equal_the_log(&database).await?, 5);
+    let rows = equal_the_log(&house.database).await?;
+    let (database, client) = rebuilt(house, rows).await?;
+    assert_eq!((equal_the_log(&database).await?, rows), (5, 5));
     reads_erased(&client.1, &erased).await?;
     reads_open(&client.1, &later).await?;
     verify(&database)
@@ -134,8 +138,8 @@ async fn still_moves(client: &Client, id: &str) -> Result<()> {
     reads_erased(client, id).await
 }
 
-/// The read models thrown away by hand, and made again by a new process.
-async fn rebuilt(house: House) -> Result<(Database, (Server, Client))> {
+/// All the rows of the read models thrown away by hand, and made again by a new process.
+async fn rebuilt(house: House, rows: usize) -> Result<(Database, (Server, Client))> {
     let House {
         server,
         client,
@@ -144,9 +148,19 @@ async fn rebuilt(house: House) -> Result<(Database, (Server, Client))> {
     } = house;
     server.terminate()?;
     let mut read = ByHand::on(&database, Part::Read).await?;
-    for table in ["modalities_v1", "procedures_v1", "orders_v1", "checkpoints"] {
-        assert!(read.run(&format!("DELETE FROM {table}")).await? > 0);
+    let mut deleted = 0;
+    for projection in all() {
+        let table = projection.model().table();
+        deleted += read.run(&format!("DELETE FROM {table}")).await?;
+        if let Folding::Rows(parts) = projection.folding() {
+            let progress = parts.progress().table();
+            read.run(&format!("DELETE FROM {progress}")).await?;
+        }
     }
+    assert_eq!(usize::try_from(deleted)?, rows);
+    assert!(read.run("DELETE FROM checkpoints").await? > 0);
+    // What policies remember is as old as their checkpoint, and goes with it.
+    read.run("DELETE FROM policy_memory").await?;
     let server = Server::start(&database, &[]).await?;
     let client = client.towards(&server.base);
     Ok((database, (server, client)))
