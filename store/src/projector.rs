@@ -5,24 +5,27 @@
 //! stream that cannot be folded is parked, and the others go on.
 
 mod batch;
+mod checkpoint;
+mod folding;
+mod progress;
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::Debug;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_domain::ids::StreamId;
-use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+
+pub use checkpoint::{CheckpointAhead, mismatch};
+pub use folding::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
+pub use progress::Progress;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, causes};
 use crate::lease::Leadership;
 use crate::lifecycle::Tasks;
 use crate::log::{LogFilter, StoredEvent};
-use crate::model::{Checkpoint, Model, ProjectionBatch, Row};
+use crate::model::{Checkpoint, ProjectionBatch};
 use crate::tail::Tail;
 
 /// The checkpoint's name.
@@ -38,81 +41,6 @@ const POLL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
 
-/// A read model and how it follows from the log.
-pub trait Projection: Debug + Send + Sync + 'static {
-    /// Its table.
-    fn model(&self) -> &'static Model;
-
-    /// The type of the streams that it folds.
-    fn stream_type(&self) -> &'static str;
-
-    /// How a stream becomes rows.
-    fn folding(&self) -> Folding<'_>;
-}
-
-/// How a stream becomes rows.
-#[derive(Debug, Clone, Copy)]
-pub enum Folding<'a> {
-    /// One row a stream, whose id is the stream's.
-    Row(&'a dyn FoldsRow),
-    /// Several rows a stream, each with an id of its own.
-    Rows(&'a dyn FoldsRows),
-}
-
-/// Folds a stream into its one row.
-pub trait FoldsRow: Debug + Send + Sync {
-    /// The row after some more of its stream's events, in order.
-    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded;
-}
-
-/// Folds a stream into several rows. How far the stream is folded cannot be read from them: a row says when it was
-/// touched last. So there is a table beside them with a row a stream that says it, written in the same transaction.
-pub trait FoldsRows: Debug + Send + Sync {
-    /// The table beside: no columns, no indexes.
-    fn progress(&self) -> &'static Model;
-
-    /// The rows that these events of one stream change, beside those they add.
-    fn changes(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid>;
-
-    /// The rows after some more of their stream's events, in order; `rows` are those of [`Self::changes`] that are there.
-    fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> FoldedRows;
-}
-
-/// What became of a stream's rows.
-#[derive(Debug)]
-pub struct FoldedRows {
-    /// Those that were added or changed.
-    pub rows: Vec<Row>,
-    /// The last event that could be folded.
-    pub folded: Option<Arc<StoredEvent>>,
-    /// The first event that could not, and why (without PHI).
-    pub stuck: Option<(u64, String)>,
-}
-
-/// What became of a stream's row.
-#[derive(Debug)]
-pub struct Folded {
-    /// The row after the last event that could be folded.
-    pub row: Option<Row>,
-    /// The first event that could not, and why (without PHI).
-    pub stuck: Option<(u64, String)>,
-}
-
-/// The checkpoint does not fit the log: the log was restored to an earlier point, or is another one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "checkpoint {projection} stands at position {position}, and the log {found}: \
-     the log was restored to an earlier point or is another one"
-)]
-pub struct CheckpointAhead {
-    /// Whose checkpoint.
-    pub projection: String,
-    /// Where it stands.
-    pub position: u64,
-    /// What the log has instead.
-    pub found: &'static str,
-}
-
 /// A batch that is folded and not written yet.
 struct Ready {
     to: Checkpoint,
@@ -120,57 +48,6 @@ struct Ready {
     folded: batch::FoldedBatch,
     /// Events that were read already and come after it.
     rest: Vec<Arc<StoredEvent>>,
-}
-
-/// How far the read models are, for those who wait for them.
-#[derive(Debug, Clone)]
-pub struct Progress {
-    projected: Arc<watch::Sender<u64>>,
-    wanted: Arc<watch::Sender<u64>>,
-    refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            projected: Arc::new(watch::Sender::new(0)),
-            wanted: Arc::new(watch::Sender::new(0)),
-            refused: Arc::new(watch::Sender::new(None)),
-        }
-    }
-
-    /// The last position that the read models show.
-    pub fn position(&self) -> u64 {
-        *self.projected.borrow()
-    }
-
-    /// Why the read models stand still, where the log does not fit them.
-    pub fn refused(&self) -> Option<CheckpointAhead> {
-        self.refused.borrow().clone()
-    }
-
-    /// Waits until the read models show `position`, at most until `deadline`. Returns what they show then.
-    pub async fn reached(&self, position: u64, deadline: Instant) -> u64 {
-        let mut projected = self.projected.subscribe();
-        if *projected.borrow() < position {
-            self.wanted.send_if_modified(|it| {
-                let higher = position > *it;
-                *it = position.max(*it);
-                higher
-            });
-            let reached = projected.wait_for(|it| *it >= position);
-            let _ = tokio::time::timeout_at(deadline, reached).await;
-        }
-        self.position()
-    }
-
-    fn set(&self, position: u64) {
-        self.projected.send_if_modified(|it| {
-            let moved = *it != position;
-            *it = position;
-            moved
-        });
-    }
 }
 
 /// The group.
@@ -401,26 +278,4 @@ impl Projector {
             false => self.stored_after(position).await,
         }
     }
-}
-
-/// Why `checkpoint` does not fit the log, where it does not.
-pub async fn mismatch(
-    engine: &dyn Engine,
-    projection: &str,
-    checkpoint: Checkpoint,
-) -> Result<Option<CheckpointAhead>, EngineError> {
-    if checkpoint.position == 0 {
-        return Ok(None);
-    }
-    let found = match engine.event_at(checkpoint.position).await? {
-        Some(event) if event.hash == checkpoint.hash => return Ok(None),
-        Some(_) => "has another event there",
-        None => "ends before it",
-    };
-    let (projection, position) = (projection.to_owned(), checkpoint.position);
-    Ok(Some(CheckpointAhead {
-        projection,
-        position,
-        found,
-    }))
 }

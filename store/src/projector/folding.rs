@@ -1,0 +1,70 @@
+//! How streams become rows.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::log::StoredEvent;
+use crate::model::{Model, Row};
+
+/// A read model and how it follows from the log.
+pub trait Projection: Debug + Send + Sync + 'static {
+    /// Its table.
+    fn model(&self) -> &'static Model;
+
+    /// The type of the streams that it folds.
+    fn stream_type(&self) -> &'static str;
+
+    /// How a stream becomes rows.
+    fn folding(&self) -> Folding<'_>;
+}
+
+/// How a stream becomes rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Folding<'a> {
+    /// One row a stream, whose id is the stream's.
+    Row(&'a dyn FoldsRow),
+    /// Several rows a stream, each with an id of its own.
+    Rows(&'a dyn FoldsRows),
+}
+
+/// Folds a stream into its one row.
+pub trait FoldsRow: Debug + Send + Sync {
+    /// The row after some more of its stream's events, in order.
+    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded;
+}
+
+/// Folds a stream into several rows. How far the stream is folded cannot be read from them: a row says when it was
+/// touched last. So there is a table beside them with a row a stream that says it, written in the same transaction.
+pub trait FoldsRows: Debug + Send + Sync {
+    /// The table beside: no columns, no indexes.
+    fn progress(&self) -> &'static Model;
+
+    /// The rows that these events of one stream change, beside those they add.
+    fn changes(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid>;
+
+    /// The rows after some more of their stream's events, in order; `rows` are those of [`Self::changes`] that are there.
+    fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> FoldedRows;
+}
+
+/// What became of a stream's rows.
+#[derive(Debug)]
+pub struct FoldedRows {
+    /// Those that were added or changed.
+    pub rows: Vec<Row>,
+    /// The last event that could be folded.
+    pub folded: Option<Arc<StoredEvent>>,
+    /// The first event that could not, and why (without PHI).
+    pub stuck: Option<(u64, String)>,
+}
+
+/// What became of a stream's row.
+#[derive(Debug)]
+pub struct Folded {
+    /// The row after the last event that could be folded.
+    pub row: Option<Row>,
+    /// The first event that could not, and why (without PHI).
+    pub stuck: Option<(u64, String)>,
+}
