@@ -243,7 +243,6 @@ impl Projector {
     }
 
     /// From memory, or else from the database; nothing where this node knows of nothing.
-    /// From memory, or else from the database; nothing where this node knows of nothing.
     async fn events_after(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         if let Some(events) = self.tail.after(position, BATCH_LIVE) {
             return Ok(events);
