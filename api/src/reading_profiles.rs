@@ -188,6 +188,14 @@ pub(crate) async fn update(
         .await
 }
 
+/// The same, as everything of the catalog is changed.
+#[utoipa::path(patch, path = "/radiology/reading-profiles/{id}",
+    params(("id" = Uuid, Path)), request_body = ReadingProfileChanges,
+    responses((status = 200, body = ReadingProfileDocument)))]
+pub(crate) async fn patch(state: State<App>, id: Id, call: Call) -> Result<Response, Problem> {
+    update(state, id, call).await
+}
+
 fn may_change(call: &Call, id: ReadingProfileId, changes: &Changes) -> Result<(), Problem> {
     if Capability::WriteCatalog.granted_to(&call.caller.roles) {
         return Ok(());

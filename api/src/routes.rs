@@ -210,6 +210,11 @@ fn worklist() -> Vec<Endpoint> {
             reading_profiles::update,
         ),
         Endpoint::new(
+            reading_profiles::__path_patch,
+            Access::Any(&[WriteCatalog, WriteOwnProfile]),
+            reading_profiles::patch,
+        ),
+        Endpoint::new(
             worklist::__path_create,
             Access::Any(&[RunWorklist]),
             worklist::create,

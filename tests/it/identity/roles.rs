@@ -109,6 +109,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/radiology/reading-profiles", "", "xxx-xxx-"),
     ("GET", "/radiology/reading-profiles/{id}", "", "xxx-xxx-"),
     ("PUT", "/radiology/reading-profiles/{id}", "{}", "------x-"),
+    (
+        "PATCH",
+        "/radiology/reading-profiles/{id}",
+        "{}",
+        "------x-",
+    ),
     ("POST", "/radiology/worklist/items", "{}", "-x--x-x-"),
     ("GET", "/radiology/worklist/items", "", "-xx-xxx-"),
     ("GET", "/radiology/worklist/items/{id}", "", "-xx-xxx-"),

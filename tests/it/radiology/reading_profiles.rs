@@ -48,7 +48,15 @@ async fn are_created_once_a_practitioner_and_changed(engine: Engine) -> Result<(
     assert_eq!(shown["max_concurrent_cases"], 2);
     let before = head(admin).await?;
     assert_eq!(put(admin, &place, &changes).await?.text, changed.text);
+    assert_eq!(admin.patch(&place, &changes).await?.text, changed.text);
     assert_eq!(head(admin).await?, before);
+    let patched = admin
+        .patch(&place, &json!({ "max_concurrent_cases": 3 }))
+        .await?;
+    assert_eq!(
+        (patched.status, &patched.json()["max_concurrent_cases"]),
+        (200, &json!(3))
+    );
     let least = json!({ "practitioner_id": fresh() });
     let least = admin.post(PROFILES, &least).await?.json();
     assert_eq!(
