@@ -7,9 +7,6 @@
 --   head_at_least  a position the log is known to have reached, or 0: the head is looked for from there, so that the
 --                  planner leaves out the partitions before it
 --   capacity       the first position that no partition is known to hold, or 0
---   linked_*       the head that the caller believes in, and the links and time of the batch's events if that is the head
---                  and every append wins; as a rule both are so, and nothing is hashed here. No links: it knows no head
---   goes_on        some stream that is written has events already
 --
 -- The answer has one element an append, null where the verdict has no use for it. Verdicts, the weightier first:
 --   4 written before  (resend only)  positions (of its first event; the head where it has none), recordeds
@@ -34,7 +31,6 @@ CREATE FUNCTION log_append(
     event_append integer[], event_tenant uuid[], event_stream_type text[], event_stream uuid[],
     event_version bigint[], event_ids uuid[], event_type text[], event_schema integer[],
     event_payload text[], event_sealed bytea[], event_metadata text[], event_leaf bytea[],
-    linked_position bigint, linked_hash bytea, linked_at bigint, linked bytea[], goes_on boolean,
     OUT base bigint, OUT base_hash bytea, OUT recorded bigint, OUT kinds integer[],
     OUT positions bigint[], OUT recordeds bigint[], OUT streams uuid[], OUT versions bigint[],
     OUT request_hashes bytea[], OUT expires bigint[]
@@ -148,29 +144,22 @@ BEGIN
         END LOOP;
     END IF;
 
-    IF cardinality(linked) > 0 AND linked_position = base AND linked_hash = base_hash
-       AND linked_at = recorded AND 0 = ALL (kinds) THEN
-        next_position := base + cardinality(linked);
-        event_position := ARRAY(SELECT generate_series(base + 1, next_position));
-        event_hash := linked;
-    ELSE
-        next_position := base;
-        link := base_hash;
-        FOR it IN
-            SELECT append, leaf
-            FROM unnest(event_append, event_leaf) WITH ORDINALITY AS c(append, leaf, n) ORDER BY n
-        LOOP
-            IF kinds[it.append] = 0 THEN
-                next_position := next_position + 1;
-                link := sha256(link || int8send(next_position) || int8send(recorded) || it.leaf);
-                event_position := array_append(event_position, next_position);
-                event_hash := array_append(event_hash, link);
-            ELSE
-                event_position := array_append(event_position, NULL);
-                event_hash := array_append(event_hash, NULL);
-            END IF;
-        END LOOP;
-    END IF;
+    next_position := base;
+    link := base_hash;
+    FOR it IN
+        SELECT append, leaf
+        FROM unnest(event_append, event_leaf) WITH ORDINALITY AS c(append, leaf, n) ORDER BY n
+    LOOP
+        IF kinds[it.append] = 0 THEN
+            next_position := next_position + 1;
+            link := sha256(link || int8send(next_position) || int8send(recorded) || it.leaf);
+            event_position := array_append(event_position, next_position);
+            event_hash := array_append(event_hash, link);
+        ELSE
+            event_position := array_append(event_position, NULL);
+            event_hash := array_append(event_hash, NULL);
+        END IF;
+    END LOOP;
 
     IF next_position > base THEN
         IF next_position >= capacity THEN
@@ -195,16 +184,14 @@ BEGIN
              AS c(append, stream, type, tenant, expected, version, first, last)
         WHERE first IS NOT NULL AND expected = 0 AND kinds[append] = 0;
 
-        IF goes_on THEN
-            INSERT INTO streams (id, type, tenant, version, first_position, last_position)
-            SELECT stream, type, tenant, version, event_position[first], event_position[last]
-            FROM unnest(check_append, check_stream, check_type, check_tenant, check_expected,
-                        check_version, check_first, check_last)
-                 AS c(append, stream, type, tenant, expected, version, first, last)
-            WHERE first IS NOT NULL AND expected > 0 AND kinds[append] = 0
-            ON CONFLICT (id) DO UPDATE
-            SET version = excluded.version, last_position = excluded.last_position;
-        END IF;
+        INSERT INTO streams (id, type, tenant, version, first_position, last_position)
+        SELECT stream, type, tenant, version, event_position[first], event_position[last]
+        FROM unnest(check_append, check_stream, check_type, check_tenant, check_expected,
+                    check_version, check_first, check_last)
+             AS c(append, stream, type, tenant, expected, version, first, last)
+        WHERE first IS NOT NULL AND expected > 0 AND kinds[append] = 0
+        ON CONFLICT (id) DO UPDATE
+        SET version = excluded.version, last_position = excluded.last_position;
     END IF;
 
     IF cardinality(claim_append) > 0 THEN
@@ -221,7 +208,8 @@ BEGIN
         SELECT tenant, patient, id, wrapped, recorded
         FROM unnest(key_append, key_tenant, key_patient, key_id, key_wrapped)
              AS c(append, tenant, patient, id, wrapped)
-        WHERE kinds[append] = 0;
+        WHERE kinds[append] = 0
+        ON CONFLICT (tenant, patient) DO NOTHING;
     END IF;
 END $$;
 
