@@ -12,7 +12,10 @@ use serde_json::{Map, Value};
 
 use crate::problem::{FieldError, Problem};
 
-/// What was wrong so far.
+/// So many things that are wrong are told of one body. Millions of them fit into a body, and would not into an answer.
+const TOLD: usize = 100;
+
+/// What was wrong so far, the first [`TOLD`] of it.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<FieldError>);
 
@@ -107,10 +110,12 @@ impl Fields {
     }
 
     pub(crate) fn wrong(&mut self, pointer: &str, detail: impl Display) {
-        self.0.push(FieldError {
-            pointer: pointer.to_owned(),
-            detail: detail.to_string(),
-        });
+        if self.0.len() < TOLD {
+            self.0.push(FieldError {
+                pointer: pointer.to_owned(),
+                detail: detail.to_string(),
+            });
+        }
     }
 
     /// What was wrong within a member; its pointer is asked for where something was.
@@ -119,10 +124,12 @@ impl Fields {
             return;
         }
         let outer = pointer();
-        self.0.extend(inner.0.into_iter().map(|it| FieldError {
-            pointer: format!("{outer}{}", it.pointer),
-            ..it
-        }));
+        let room = TOLD.saturating_sub(self.0.len());
+        self.0
+            .extend(inner.0.into_iter().take(room).map(|it| FieldError {
+                pointer: format!("{outer}{}", it.pointer),
+                ..it
+            }));
     }
 
     /// The whole, where nothing was wrong.
@@ -173,4 +180,24 @@ pub(crate) struct PatientBody {
     birth_date: Option<String>,
     /// female, male, other or unknown (or DICOM's F, M, O, U).
     sex: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_first_hundred_things_that_are_wrong() {
+        let mut inner = Fields::default();
+        let none = Some(vec![0; 90]);
+        inner.each("/b", none, |_| Err::<(), _>("is wrong"));
+        let mut fields = Fields::default();
+        fields.each("/a", Some(vec![0; 90]), |_| Err::<(), _>("is wrong"));
+        fields.within(|| "/c/0".to_owned(), inner);
+        fields.wrong("/d", "is wrong");
+        let told: Vec<&str> = fields.0.iter().map(|it| it.pointer.as_str()).collect();
+        assert_eq!(told.len(), TOLD);
+        assert_eq!((told[89], told[99]), ("/a/89", "/c/0/b/9"));
+        assert!(fields.finish(Some(())).is_err());
+    }
 }
