@@ -44,7 +44,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ) -> Result<Vec<StoredEvent>, EngineError>;
 
     /// Events with `after < position` that pass the filter, in order, at most `limit`, looking at no more than
-    /// `MAX_SCAN` positions.
+    /// `MAX_SCAN` positions; a page ends with the event that makes it `MAX_PAGE_BYTES` or more.
     async fn page(
         &self,
         after: u64,
@@ -130,3 +130,6 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
 /// How many positions one page of the log looks at, at the most.
 pub const MAX_SCAN: u64 = 100_000;
+
+/// How much one page of the log holds in memory: events may be 256 KiB each.
+pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;

@@ -89,7 +89,17 @@ impl Postgres {
     async fn fetch<T>(
         &self,
         statement: Statement<'_>,
+        decode: impl FnMut(&PgRow) -> Result<T, EngineError>,
+    ) -> Result<Vec<T>, EngineError> {
+        self.fetch_until(statement, decode, |_| false).await
+    }
+
+    /// The same, up to and with the row that is `enough`.
+    async fn fetch_until<T>(
+        &self,
+        statement: Statement<'_>,
         mut decode: impl FnMut(&PgRow) -> Result<T, EngineError>,
+        mut enough: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>, EngineError> {
         let mut connection = self
             .readers
@@ -100,7 +110,12 @@ impl Postgres {
             let mut rows = statement.fetch(&mut *connection);
             let mut decoded = Vec::new();
             while let Some(row) = rows.try_next().await.map_err(failure::of_read)? {
-                decoded.push(decode(&row)?);
+                let it = decode(&row)?;
+                let last = enough(&it);
+                decoded.push(it);
+                if last {
+                    break;
+                }
             }
             Ok(decoded)
         })

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, Row as _};
 
 use crate::chain::GENESIS;
-use crate::engine::MAX_SCAN;
+use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
 use crate::error::{Damage, EngineError};
 use crate::log::{Head, LogFilter, LogPage, StoredEvent};
 
@@ -119,9 +119,18 @@ impl Postgres {
     ) -> Result<LogPage, EngineError> {
         let until = after.saturating_add(MAX_SCAN);
         let head = self.last_link().await?.map_or(0, |it| it.0);
-        let events = self.events(page(after, until, limit, filter)).await?;
+        let (mut names, mut bytes) = (Names::default(), 0);
+        let mut full = false;
+        let statement = page(after, until, limit, filter);
+        let decoded = |row: &PgRow| decode(row, &mut names);
+        let enough = |it: &StoredEvent| {
+            bytes += it.weight();
+            full = bytes >= MAX_PAGE_BYTES;
+            full
+        };
+        let events = self.fetch_until(statement, decoded, enough).await?;
         let last = events.last().map_or(after, |it| it.position);
-        let full = events.len() as u64 >= u64::from(limit);
+        let full = full || events.len() as u64 >= u64::from(limit);
         let scanned_to = if full {
             last
         } else {

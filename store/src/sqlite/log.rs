@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use roentgen_domain::ids::StreamId;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::failure::classify;
 use super::file::File;
 use super::statement::{bound, int};
 use crate::chain::GENESIS;
-use crate::engine::MAX_SCAN;
+use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
 use crate::error::EngineError;
 use crate::log::{Head, LogFilter, LogPage, StoredEvent};
 use crate::sql::{Arg, Statement};
@@ -97,12 +98,18 @@ pub(super) async fn page(
     }
     let mut reading = log.read().await?;
     let query = bound(walk(after, to, limit, filter));
-    let rows = query.fetch_all(&mut *reading).await.map_err(classify)?;
-    let events = rows
-        .iter()
-        .map(stored_event)
-        .collect::<Result<Vec<_>, _>>()?;
-    let full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    let mut rows = query.fetch(&mut *reading);
+    while let Some(row) = rows.try_next().await.map_err(classify)? {
+        let event = stored_event(&row)?;
+        bytes += event.weight();
+        events.push(event);
+        if bytes >= MAX_PAGE_BYTES {
+            break;
+        }
+    }
+    let full =
+        bytes >= MAX_PAGE_BYTES || events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let scanned_to = events
         .last()
         .filter(|_| full)

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roentgen_store::engine::Engine;
-use roentgen_store::log::LogFilter;
+use roentgen_store::engine::{Engine, MAX_PAGE_BYTES};
+use roentgen_store::log::{LogFilter, MAX_EVENT_BYTES};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,8 +14,39 @@ use tokio_util::sync::CancellationToken;
 use crate::bed::{Bed, Kind, Node, Part, sound_log};
 use crate::build::{stream, to};
 
-on_both_engines!(heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction);
+on_both_engines!(
+    heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction,
+    a_page_of_heavy_events_ends_early_and_says_where,
+);
 on_postgres_only!(partitions_appear_under_load_beside_an_open_transaction);
+
+/// However many events are asked for, a page holds no more than it may, and one event.
+async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &Bed) {
+    let node = bed.node().await;
+    let weight = MAX_EVENT_BYTES / 2;
+    let events = 3 * MAX_PAGE_BYTES / 2 / weight;
+    for _ in 0..events {
+        let mut heavy = to(stream(), 0, 1);
+        for event in &mut heavy.events {
+            event.payload = format!("\"{}\"", "x".repeat(weight));
+        }
+        node.append(heavy).await.unwrap();
+    }
+    let (mut after, mut sizes) = (0, Vec::new());
+    while after < events as u64 {
+        let page = node.engine.page(after, 5000, &LogFilter::default()).await;
+        let page = page.unwrap();
+        assert_eq!(page.events.first().map(|it| it.position), Some(after + 1));
+        assert_eq!(
+            page.events.last().map(|it| it.position),
+            Some(page.scanned_to)
+        );
+        sizes.push(page.events.len());
+        after = page.scanned_to;
+    }
+    let full = MAX_PAGE_BYTES.div_ceil(weight);
+    assert!(sizes.len() == 2 && sizes[0] <= full, "{sizes:?}");
+}
 
 /// A transaction that has read the log, and stays open until it is asked what it sees.
 enum Snapshot {
