@@ -69,7 +69,7 @@ fn metadata() -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     command
         .manifest_path(manifest)
-        .other_options(["--offline".to_owned(), "--locked".to_owned()]);
+        .other_options(["--locked".to_owned()]);
     Ok(command.exec()?)
 }
 

@@ -299,13 +299,13 @@ fn row_of<V: View>(folded: &Versioned<V::Aggregate>, sealed: SealedParts) -> Res
     })
 }
 
-/// The PHI of a row, which was sealed in this stream.
+/// The PHI of a row, which was sealed in this stream; `None` where it has none or its key is destroyed.
 async fn opened(
     row: &Row,
     stream: StreamId,
     keyring: &Keyring,
 ) -> Result<Option<serde_json::Map<String, Value>>> {
-    let Some(patient) = row.patient_id else {
+    let Some(patient) = row.patient_id.filter(|_| !row.sealed.is_empty()) else {
         return Ok(None);
     };
     let key = keyring.key(row.tenant_id, patient).await?;
