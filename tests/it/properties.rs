@@ -3,9 +3,11 @@
 //! equal a fold of the log; SQLite and PostgreSQL answer alike.
 
 mod commands;
+mod grown;
 mod model;
 mod orders;
 mod play;
+mod whole_api;
 mod words;
 
 use std::cell::RefCell;

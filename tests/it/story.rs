@@ -95,7 +95,12 @@ impl House {
 
     /// A practitioner of this tenant with this role.
     pub(crate) fn caller(&self, role: &str) -> Result<Client> {
-        let token = token_of(&self.database, &[role], Some(self.tenant), Some(fresh()))?;
+        self.practitioner(fresh(), role)
+    }
+
+    /// This practitioner of this tenant, with this role.
+    pub(crate) fn practitioner(&self, id: Uuid, role: &str) -> Result<Client> {
+        let token = token_of(&self.database, &[role], Some(self.tenant), Some(id))?;
         Ok(Client::new(&self.server.base).bearer(&token))
     }
 

@@ -3,4 +3,5 @@
 mod hospital;
 mod ordering;
 mod reading;
+mod source;
 pub(crate) mod whole;

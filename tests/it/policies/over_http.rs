@@ -12,6 +12,7 @@ on_both_engines!(
     a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_model,
     a_claim_left_alone_goes_back_to_the_list,
     a_triage_shows_on_the_worklist,
+    one_correlation_id_leads_from_the_sync_to_the_triage_on_the_worklist,
 );
 
 const CLIENTS: usize = 32;
@@ -129,4 +130,43 @@ async fn a_triage_shows_on_the_worklist(engine: Engine) -> Result<()> {
     assert_eq!(items[0]["ai_triage_score"], 0.92);
     assert_eq!(items[0]["priority"], "routine");
     Ok(())
+}
+
+/// A worker that follows the feed sends back the correlation id of the task it was told of.
+async fn one_correlation_id_leads_from_the_sync_to_the_triage_on_the_worklist(
+    engine: Engine,
+) -> Result<()> {
+    const HEADER: &str = "x-correlation-id";
+    let house = furnished(engine, &["--dev"]).await?;
+    model(&house, "HIGH").await?;
+    let correlation = fresh().to_string();
+    let archive = house.client.with(HEADER, &correlation);
+    let synced = done(archive.post("/pacs/studies/sync", &images()).await?)?;
+    assert_eq!(synced.header(HEADER), correlation);
+    let task = fed(&house.client, "ImagingAI.TaskCreated").await?;
+    let worker = task["correlation_id"].as_str().unwrap_or_default();
+    let worker = house.client.with(HEADER, worker);
+    let output = json!({ "imaging_ai_task_id": task["stream"]["id"], "output_type": "triage",
+        "payload": { "triage_score": 0.92, "flags": [] } });
+    done(worker.post("/imaging-ai/outputs", &output).await?)?;
+    let output = fed(&house.client, "ImagingAI.OutputCreated").await?;
+    let triaged = fed(&house.client, "RadiologyWorklistItem.Updated").await?;
+    assert_eq!(triaged["causation_id"], output["id"], "{triaged}");
+    let study = fed(&house.client, "ImagingStudy.Available").await?;
+    let item = fed(&house.client, "RadiologyWorklistItem.Created").await?;
+    for event in [study, item, task, output, triaged] {
+        assert_eq!(event["correlation_id"], correlation, "{event}");
+    }
+    Ok(())
+}
+
+/// Waits until the feed holds the first event of a type.
+async fn fed(client: &Client, event_type: &str) -> Result<Value> {
+    let path = format!("/events?types={event_type}");
+    let events = async || match client.get(&path).await {
+        Ok(answer) => answer.lines(),
+        Err(_) => Vec::new(),
+    };
+    let events = poll::until(&path, PATIENCE, events, |it| !it.is_empty()).await?;
+    Ok(events[0].clone())
 }
