@@ -13,7 +13,8 @@
 //! the process was killed. The checkpoint moves, together with the memory, once all effects of a batch are done.
 //!
 //! Effects of one study are carried out in order, those of different ones at once. What fails because something is down
-//! is tried again until it is done; what is refused, and would be again, is recorded and passed.
+//! is tried again until it is done; what the database refuses is waited out for an hour; what is refused for good, or rests
+//! on damaged data, is recorded and passed.
 
 mod ai_tasks;
 mod arrived;
@@ -24,6 +25,7 @@ mod idle_claims;
 mod late_images;
 mod linking;
 mod ordered;
+mod planned;
 mod recall;
 mod reported;
 mod runner;

@@ -4,6 +4,7 @@
 mod arriving;
 mod asking;
 mod being_late;
+mod failing;
 mod hospital;
 mod linking;
 mod over_http;

@@ -1,40 +1,98 @@
-//! Which failures pass by themselves.
+//! What is to be done about an effect that failed.
+
+use std::time::Duration;
 
 use roentgen_store::StoreError;
-use roentgen_store::error::EngineError;
+use roentgen_store::error::{Damage, EngineError};
+use roentgen_store::keys::KeyError;
 
 use crate::error::CommandError;
 
-/// How often an effect is tried that the database refuses: it may have been the schema's fault, but hardly for long.
-const TRIES_OF_THE_REFUSED: u32 = 12;
+/// How long an effect is tried that the database refuses: long enough for somebody to give back a privilege or to finish a
+/// migration.
+const MENDED_WITHIN: Duration = Duration::from_secs(60 * 60);
 
-/// Whether what failed, for the so-manieth time, is worth another try: something is down, or too much is going on.
-pub(super) fn passes_by_itself(error: &CommandError, tries: u32) -> bool {
-    match error {
-        CommandError::Contention => true,
-        CommandError::Store(error) => store_recovers(error, tries),
-        CommandError::Refused(_)
-        | CommandError::NoSuch(_)
-        | CommandError::Inactive(_)
-        | CommandError::NotTheStudys(_)
-        | CommandError::Unacceptable(_)
-        | CommandError::VersionMismatch { .. }
-        | CommandError::KeyReused => false,
+/// What a failure is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Something is down, or too much is going on.
+    Passing,
+    /// The database refuses the statement, and will until somebody mends schema or privileges.
+    Mendable,
+    /// What is stored cannot be read, or what is to be stored cannot be.
+    Lasting,
+    /// The command is refused, as it would be to anybody.
+    Refusal,
+}
+
+impl Failure {
+    pub(super) fn of(error: &CommandError) -> Self {
+        match error {
+            CommandError::Contention => Self::Passing,
+            CommandError::Store(error) => of_store(error),
+            CommandError::Refused(_)
+            | CommandError::NoSuch(_)
+            | CommandError::Inactive(_)
+            | CommandError::NotTheStudys(_)
+            | CommandError::Unacceptable(_)
+            | CommandError::VersionMismatch { .. }
+            | CommandError::KeyReused => Self::Refusal,
+        }
+    }
+
+    /// Whether what has failed for so long is worth another try.
+    pub(super) fn is_tried_again(self, failed_for: Duration) -> bool {
+        match self {
+            Self::Passing => true,
+            Self::Mendable => failed_for < MENDED_WITHIN,
+            Self::Lasting | Self::Refusal => false,
+        }
+    }
+
+    /// Says, in the log and in numbers, that an effect will not be tried again.
+    pub(super) fn tell_the_end(self, effect: &str, position: Option<u64>, reason: &str) {
+        let label = effect.to_owned();
+        metrics::counter!("roentgen_policy_refusals_total", "effect" => label.clone()).increment(1);
+        match self {
+            Self::Refusal => tracing::warn!(effect, position, reason, "an effect was refused"),
+            Self::Passing | Self::Mendable | Self::Lasting => {
+                tracing::error!(effect, position, reason, "an effect was given up");
+                metrics::counter!("roentgen_policy_effects_given_up_total", "effect" => label)
+                    .increment(1);
+            }
+        }
     }
 }
 
-fn store_recovers(error: &StoreError, tries: u32) -> bool {
+fn of_store(error: &StoreError) -> Failure {
     match error {
-        StoreError::EventTooLarge { .. } | StoreError::Unreadable { .. } => false,
-        StoreError::Engine(EngineError::Refused(_) | EngineError::Damaged(_)) => {
-            tries < TRIES_OF_THE_REFUSED
-        }
-        StoreError::Engine(EngineError::Broken(_) | EngineError::Unavailable(_))
+        StoreError::Engine(error) => of_engine(error),
+        StoreError::Keys(KeyError::Engine(error)) => of_engine(error),
+        StoreError::Keys(KeyError::Closing)
         | StoreError::Conflict { .. }
         | StoreError::Claimed(_)
         | StoreError::PatientKeyExists
         | StoreError::Unavailable(_)
-        | StoreError::OutcomeUnknown
-        | StoreError::Keys(_) => true,
+        | StoreError::OutcomeUnknown => Failure::Passing,
+        StoreError::EventTooLarge { .. }
+        | StoreError::Unreadable { .. }
+        | StoreError::Keys(
+            KeyError::OtherMasterKey
+            | KeyError::MasterKeyForm
+            | KeyError::Damaged
+            | KeyError::DamagedSecret,
+        ) => Failure::Lasting,
     }
 }
+
+fn of_engine(error: &EngineError) -> Failure {
+    match error {
+        EngineError::Broken(_) | EngineError::Unavailable(_) => Failure::Passing,
+        // Another release's append function answers in another shape.
+        EngineError::Refused(_) | EngineError::Damaged(Damage::Answer) => Failure::Mendable,
+        EngineError::Damaged(Damage::Column { .. }) => Failure::Lasting,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,11 @@
 //! Reads the log for the policies and carries their effects out, on the node that leads.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use roentgen_domain::ids::StreamId;
 use roentgen_store::clock;
-use roentgen_store::codec::Unreadable;
 use roentgen_store::error::{EngineError, causes};
 use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::Tasks;
@@ -16,14 +14,15 @@ use roentgen_store::memory::RefusedEffect;
 use roentgen_store::projector::CheckpointAhead;
 use roentgen_store::subscription::Subscription;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::passes_by_itself;
+use super::failure::Failure;
+use super::planned::{Planned, lanes, not_understood};
 use super::recall::Recall;
 use super::timers::Timers;
-use super::{Cause, Effect, POLICIES, Policy};
-use crate::error::CommandError;
-use crate::executor::{EFFECT_LIFETIME_MS, Executor, Idempotency, Request};
+use super::{Cause, POLICIES, Policy};
+use crate::executor::{EFFECT_LIFETIME_MS, Executor};
 
 /// Lanes at once.
 const LANES: usize = 16;
@@ -31,6 +30,8 @@ const LANES: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
+/// The longest pause after a panic.
+const AFTER_PANICS: Duration = Duration::from_secs(30);
 /// An effect's claim stands from its append for [`EFFECT_LIFETIME_MS`]. An event younger than this, whose effect was
 /// done, finds that claim: so a log that is read again from its beginning repeats nothing. What is older is remembered
 /// and leads to nothing.
@@ -64,14 +65,6 @@ pub struct Runner {
     stop: CancellationToken,
 }
 
-/// An effect with what it follows from.
-struct Planned {
-    label: String,
-    effect: Effect,
-    request: Request,
-    position: u64,
-}
-
 enum Ended {
     Done,
     Refused(RefusedEffect),
@@ -97,11 +90,11 @@ impl Runner {
             progress: progress.clone(),
             stop: tasks.token(),
         };
-        tasks.spawn("policies", runner.run(leadership));
+        tasks.spawn("policies", supervise(runner, leadership, tasks.clone()));
         progress
     }
 
-    async fn run(self, mut leadership: Leadership) {
+    async fn run(&self, mut leadership: Leadership) {
         while !self.stop.is_cancelled() {
             if !leadership.held() {
                 tokio::select! {
@@ -298,18 +291,22 @@ impl Runner {
             request,
             position,
         } = planned;
-        let (mut pause, mut tries) = (FIRST_PAUSE, 0);
+        let (mut pause, mut before) = (FIRST_PAUSE, None);
         loop {
             let Err(error) = effect.carry_out(&self.executor, request).await else {
                 metrics::counter!("roentgen_policy_effects_total", "effect" => label.clone())
                     .increment(1);
                 return Ended::Done;
             };
-            tries += 1;
-            if !passes_by_itself(&error, tries) {
-                return Ended::Refused(refused_effect(planned, &error));
+            let failure = Failure::of(&error);
+            let since = match before {
+                Some((same, since)) if same == failure => since,
+                Some(_) | None => Instant::now(),
+            };
+            if !failure.is_tried_again(since.elapsed()) {
+                return Ended::Refused(planned.refused(failure, &error));
             }
-            if tries == 1 {
+            if before.replace((failure, since)).is_none() {
                 let error = causes(&error);
                 tracing::warn!(effect = label, position, error, "an effect is tried again");
             }
@@ -323,62 +320,25 @@ impl Runner {
     }
 }
 
-impl Planned {
-    fn of(policy: &dyn Policy, event: &StoredEvent, effect: Effect) -> Self {
-        let label = format!("{}.{}", policy.name(), effect.name);
-        let claim = Idempotency::of_effect(&label, effect.target, event.position);
-        let correlation = Cause { event }.correlation_id();
-        let request = Request::of_system(event.tenant_id, correlation, event.event_id, Some(claim));
-        Self {
-            label,
-            effect,
-            request,
-            position: event.position,
-        }
-    }
-}
-
-/// One study's effects in one lane, in order.
-fn lanes(planned: Vec<Planned>) -> Vec<Vec<Planned>> {
-    let mut places: HashMap<StreamId, usize> = HashMap::new();
-    let mut lanes: Vec<Vec<Planned>> = Vec::new();
-    for it in planned {
-        let place = *places.entry(it.effect.lane).or_insert_with(|| {
-            lanes.push(Vec::new());
-            lanes.len() - 1
-        });
-        if let Some(lane) = lanes.get_mut(place) {
-            lane.push(it);
-        }
-    }
-    lanes
-}
-
-fn not_understood(
-    policy: &dyn Policy,
-    event: &StoredEvent,
-    unreadable: &Unreadable,
-) -> RefusedEffect {
-    let (policy, position, reason) = (policy.name(), event.position, causes(unreadable));
-    tracing::error!(policy, position, reason, "an event was not understood");
-    metrics::counter!("roentgen_policy_refusals_total", "effect" => policy).increment(1);
-    RefusedEffect {
-        position,
-        tenant_id: event.tenant_id,
-        effect: policy.to_owned(),
-        reason,
-    }
-}
-
-fn refused_effect(planned: &Planned, error: &CommandError) -> RefusedEffect {
-    let (label, position) = (&planned.label, planned.position);
-    let reason = causes(error);
-    tracing::warn!(effect = label, position, reason, "an effect was refused");
-    metrics::counter!("roentgen_policy_refusals_total", "effect" => label.clone()).increment(1);
-    RefusedEffect {
-        position,
-        tenant_id: planned.request.tenant_id,
-        effect: format!("{label} {}", planned.effect.target),
-        reason,
+/// Starts the runner again where it panicked, from the checkpoint. The pause grows for as long as it gets no further: one
+/// event may be what it panics at.
+async fn supervise(runner: Runner, leadership: Leadership, tasks: Tasks) {
+    let runner = Arc::new(runner);
+    let (mut pause, mut position) = (AFTER_A_FAILURE, runner.progress.position());
+    loop {
+        let (again, leadership) = (Arc::clone(&runner), leadership.clone());
+        let run = tasks.run(async move { again.run(leadership).await });
+        let Err(ended) = run.await else { return };
+        let reached = runner.progress.position();
+        let panicked = ended.is_panic();
+        tracing::error!(panicked, position = reached, "the policies were restarted");
+        metrics::counter!("roentgen_policy_restarts_total").increment(1);
+        pause = match reached > position {
+            true => AFTER_A_FAILURE,
+            false => pause,
+        };
+        position = reached;
+        runner.pause(pause).await;
+        pause = (pause * 2).min(AFTER_PANICS);
     }
 }

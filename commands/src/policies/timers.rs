@@ -12,7 +12,7 @@ use roentgen_store::subscription::{Changes, Subscription};
 use roentgen_store::{clock, error};
 use tokio::time::Instant;
 
-use super::failure::passes_by_itself;
+use super::failure::Failure;
 use super::{Due, Policy};
 use crate::executor::Executor;
 
@@ -81,10 +81,13 @@ async fn after(timer: &Memory, policies: &[Arc<dyn Policy>], executor: &Executor
         Ok(Due::Done) => None,
         Ok(Due::Later(time)) => Some(time.as_millis()),
         Err(error) => {
-            let stays = passes_by_itself(&error, 1);
-            let (policy, error) = (policy.name(), error::causes(&error));
-            tracing::warn!(policy, error, stays, "a timer failed");
-            stays.then(|| clock::now_ms().saturating_add(AFTER_A_FAILURE_MS))
+            let (failure, reason) = (Failure::of(&error), error::causes(&error));
+            if !failure.is_tried_again(Duration::ZERO) {
+                failure.tell_the_end(policy.name(), None, &reason);
+                return None;
+            }
+            tracing::warn!(policy = policy.name(), error = reason, "a timer failed");
+            Some(clock::now_ms().saturating_add(AFTER_A_FAILURE_MS))
         }
     }
 }

@@ -30,7 +30,7 @@ on_both_engines!(
     what_passes_by_itself_is_tried_until_it_is_done,
 );
 
-fn every_policy() -> Vec<Arc<dyn Policy>> {
+pub(super) fn every_policy() -> Vec<Arc<dyn Policy>> {
     policies::all(Settings {
         claim_timeout: AN_HOUR,
     })
