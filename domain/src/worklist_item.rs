@@ -29,7 +29,7 @@ use crate::codes::ModalityCode;
 use crate::dicom::AccessionNumber;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::named;
-use crate::order::Priority;
+use crate::order::{self, Priority};
 use crate::phi::{Patient, Phi};
 use crate::score::Score;
 use crate::text::Text;
@@ -183,17 +183,14 @@ pub enum Command {
     Release(Authority),
     /// A person's or another system's changes.
     Update(Box<Update>),
-    /// The study was linked to an order, whose priority counts where it is higher.
-    AttachOrder {
-        /// The order.
-        order_id: OrderId,
-        /// How soon the order wants it.
-        priority: Priority,
-    },
+    /// The study answers this order. Its priority counts where it is news and higher; that it is cancelled is shown.
+    AttachOrder(LinkedOrder),
     /// An AI model's word; a later one of the same model takes its place.
     Contribute(AiContribution),
-    /// Something a person should know; late images open a completed item again.
-    Attend(Attention),
+    /// Images came late: a completed item is opened again, with the order that its study answers now.
+    Reopen(Option<LinkedOrder>),
+    /// The order that the study names is another patient's.
+    MarkConflict,
     /// A report was begun.
     Begin,
     /// The report was signed: from whatever open state.
@@ -222,6 +219,17 @@ pub struct NewItem {
     pub attention: Vec<Attention>,
     /// Who the patient is, where study or order say so.
     pub patient: Option<Patient>,
+}
+
+/// The order that an item's study answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkedOrder {
+    /// Which.
+    pub order_id: OrderId,
+    /// How soon it wants the images read.
+    pub priority: Priority,
+    /// How far it is.
+    pub status: order::Status,
 }
 
 /// Who is to hold an item.

@@ -1,16 +1,19 @@
 //! Images that come after a study was read: it is read again.
 
 use async_trait::async_trait;
-use roentgen_domain::Aggregate as _;
-use roentgen_domain::ids::{StudyId, WorklistItemId};
+use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::report::{self, Report};
 use roentgen_domain::study::Study;
-use roentgen_domain::worklist_item::{self, Attention, Command, Status, WorklistItem};
+use roentgen_domain::worklist_item::{self, Command, Status, WorklistItem};
+use roentgen_domain::{Aggregate as _, Versioned};
 use roentgen_store::codec::Unreadable;
 use roentgen_store::memory::MemoryKey;
 
 use super::{Cause, Effect, Policy, Recall};
-use crate::worklist::by_system::OnItem;
+use crate::error::CommandError;
+use crate::executor::UseCase;
+use crate::work::Work;
+use crate::worklist::{by_system, holding};
 
 /// Studies that are read: signed as final, or their items completed.
 const READ: &str = "read_studies";
@@ -61,21 +64,15 @@ impl Policy for LateImages {
             }
             Some(Told::Images(study)) => {
                 let is_read = recall.get(&cause.memory(READ, study)).unwrap_or(false);
-                is_read.then(|| attend(study))
+                is_read.then(|| {
+                    let again = ReadAgain { study_id: study };
+                    Effect::new("attend", WorklistItemId::of(study), study, again)
+                })
             }
             None => None,
         };
         Ok(late.into_iter().collect())
     }
-}
-
-fn attend(study_id: StudyId) -> Effect {
-    let attend = OnItem {
-        study_id,
-        command: Command::Attend(Attention::LateImages),
-    };
-    let item = WorklistItemId::of(study_id);
-    Effect::new("attend", item, study_id, attend)
 }
 
 /// Events of images are long, and all that matters is whose they are: their own words are not read.
@@ -118,5 +115,25 @@ fn of_item(event: &worklist_item::Event) -> Option<Told> {
         },
         worklist_item::Event::Created(it) => Some(Told::ToBeRead(it.case.imaging_study_id)),
         worklist_item::Event::Claimed(_) | worklist_item::Event::Released(_) => None,
+    }
+}
+
+/// Opens a study's completed item again. What became of study and order while it was completed, it was not told.
+#[derive(Debug, Clone, Copy)]
+struct ReadAgain {
+    study_id: StudyId,
+}
+
+impl UseCase for ReadAgain {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(WorklistItemId::of(self.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        let order = by_system::linked_order(work, self.study_id).await?;
+        let id = WorklistItemId::of(self.study_id);
+        holding::decide(work, id, Command::Reopen(order)).await
     }
 }

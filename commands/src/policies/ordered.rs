@@ -5,7 +5,7 @@ use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId, WorklistItemId}
 use roentgen_domain::order::{self, Order, Status, Update};
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::study::{self, LinkKind, Study};
-use roentgen_domain::worklist_item::{Attention, Command, WorklistItem};
+use roentgen_domain::worklist_item::{self, Command, WorklistItem};
 use roentgen_domain::{Timestamp, Versioned};
 use roentgen_store::codec::Unreadable;
 use roentgen_store::memory::MemoryKey;
@@ -14,7 +14,7 @@ use super::{Cause, Effect, Policy, Recall};
 use crate::error::{CommandError, Refusal};
 use crate::executor::UseCase;
 use crate::work::Work;
-use crate::worklist::by_system::OnItem;
+use crate::worklist::by_system::{self, OnItem};
 use crate::worklist::holding;
 
 /// The studies that answer an order that may still be cancelled.
@@ -51,7 +51,7 @@ impl Policy for Ordered {
         if let Some(study::Event::Linked(it)) = cause.fact::<Study>()? {
             return Ok(match it.link {
                 LinkKind::Linked => linked(cause, it.study_id, it.imaging_order_id, recall),
-                LinkKind::Conflict => vec![attend(it.study_id, Attention::LinkConflict)],
+                LinkKind::Conflict => vec![conflict(it.study_id)],
             });
         }
         Ok(match cause.fact::<Order>()? {
@@ -98,9 +98,11 @@ fn linked(
 
 fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<Effect> {
     let studies = studies_of(cause, order_id, recall).into_iter();
-    studies
-        .map(|it| attend(it, Attention::OrderCancelled))
-        .collect()
+    let told = studies.map(|study_id| {
+        let item = WorklistItemId::of(study_id);
+        Effect::new("attend", item, study_id, AttachOrder { study_id, order_id })
+    });
+    told.collect()
 }
 
 /// The studies of an order that is final now: they need not be remembered any more.
@@ -113,16 +115,16 @@ fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<
     studies
 }
 
-fn attend(study_id: StudyId, attention: Attention) -> Effect {
-    let attend = OnItem {
+fn conflict(study_id: StudyId) -> Effect {
+    let mark = OnItem {
         study_id,
-        command: Command::Attend(attention),
+        command: Command::MarkConflict,
     };
-    let item = WorklistItemId::of(study_id);
-    Effect::new("attend", item, study_id, attend)
+    Effect::new("attend", WorklistItemId::of(study_id), study_id, mark)
 }
 
-/// Tells an item of the order that it answers: its priority, or that it was called off.
+/// Tells an item of the order that its study answers: its priority, or that it was called off. A study that answers
+/// another by now is told of that one.
 #[derive(Debug, Clone, Copy)]
 struct AttachOrder {
     study_id: StudyId,
@@ -137,27 +139,20 @@ impl UseCase for AttachOrder {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
-        let order = work.read::<Order>(self.order_id).await?;
-        let order = order.ok_or_else(|| Refusal::from(order::Error::NotFound))?;
         let id = WorklistItemId::of(self.study_id);
-        let attach = Command::AttachOrder {
-            order_id: self.order_id,
-            priority: order.state.request.priority,
-        };
-        let attached = holding::decide(work, id, attach).await?;
-        match order.state.progress.status() {
-            Status::Cancelled => {
-                let attend = Command::Attend(Attention::OrderCancelled);
-                holding::decide(work, id, attend).await
+        let item = work.read::<WorklistItem>(id).await?;
+        let item = item.ok_or_else(|| Refusal::from(worklist_item::Error::NotFound))?;
+        match by_system::linked_order(work, self.study_id).await? {
+            Some(order) if order.order_id == self.order_id => {
+                holding::decide(work, id, Command::AttachOrder(order)).await
             }
-            Status::Requested | Status::Scheduled | Status::InProgress | Status::Completed => {
-                Ok(attached)
-            }
+            Some(_) | None => Ok((*item).clone()),
         }
     }
 }
 
-/// Completes the order that a study answers, where it is open and the endpoint's studies do that.
+/// Completes the order that a study answers, where it is open, the study answers it still, and the endpoint's studies do
+/// that.
 #[derive(Debug, Clone, Copy)]
 struct CompleteOrder {
     study_id: StudyId,
@@ -179,7 +174,8 @@ impl UseCase for CompleteOrder {
         let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
         let endpoint = study.state.details.pacs_endpoint_id;
         let endpoint = work.read::<PacsEndpoint>(endpoint).await?;
-        let completes = endpoint.is_some_and(|it| it.state.completes_order);
+        let answers = study.state.linking.order() == Some(self.order_id);
+        let completes = answers && endpoint.is_some_and(|it| it.state.completes_order);
         if !completes || order.state.progress.status().is_final() {
             return Ok((*order).clone());
         }

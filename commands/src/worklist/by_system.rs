@@ -2,10 +2,12 @@
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
-use roentgen_domain::worklist_item::{Command, WorklistItem};
+use roentgen_domain::order::Order;
+use roentgen_domain::study::{self, Study};
+use roentgen_domain::worklist_item::{Command, LinkedOrder, WorklistItem};
 
 use super::holding;
-use crate::error::CommandError;
+use crate::error::{CommandError, Refusal};
 use crate::executor::UseCase;
 use crate::work::Work;
 
@@ -29,4 +31,22 @@ impl UseCase for OnItem {
         let id = WorklistItemId::of(self.study_id);
         holding::decide(work, id, self.command.clone()).await
     }
+}
+
+/// The order that a study answers, both as they are now; the append will hold only if they still are.
+pub(crate) async fn linked_order(
+    work: &mut Work<'_>,
+    study_id: StudyId,
+) -> Result<Option<LinkedOrder>, CommandError> {
+    let study = work.read::<Study>(study_id).await?;
+    let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+    let Some(order_id) = study.state.linking.order() else {
+        return Ok(None);
+    };
+    let order = work.read::<Order>(order_id).await?;
+    Ok(order.map(|it| LinkedOrder {
+        order_id,
+        priority: it.state.request.priority,
+        status: it.state.progress.status(),
+    }))
 }

@@ -2,11 +2,12 @@
 
 use super::{
     AiContribution, Attention, Authority, Claim, Claimed, Command, Created, CreatedPhi, Error,
-    Event, Holding, NewItem, Priority, Progress, ReleaseReason, Released, Status, Step, Update,
-    Updated, WorklistItem,
+    Event, Holding, LinkedOrder, NewItem, Priority, Progress, ReleaseReason, Released, Status,
+    Step, Update, Updated, WorklistItem,
 };
 use crate::aggregate::{Aggregate, Context};
-use crate::ids::{OrderId, PractitionerId, WorklistItemId};
+use crate::ids::{PractitionerId, WorklistItemId};
+use crate::order;
 use crate::time::Timestamp;
 
 pub(super) fn create(
@@ -43,9 +44,10 @@ pub(super) fn on(
         Command::Claim(by) => claim(item, by, context.now),
         Command::Release(authority) => release(item, authority, context),
         Command::Update(asked) => update(item, &asked, context),
-        Command::AttachOrder { order_id, priority } => Ok(attach_order(item, order_id, priority)),
+        Command::AttachOrder(order) => Ok(attach_order(item, order)),
         Command::Contribute(part) => Ok(contribute(item, part)),
-        Command::Attend(attention) => Ok(attend(item, attention)),
+        Command::Reopen(order) => Ok(reopen(item, order)),
+        Command::MarkConflict => Ok(mark_conflict(item)),
         Command::Begin => Ok(begin(item, context.now)),
         Command::Complete => Ok(complete(item)),
         Command::BackToClaimed => Ok(back_to_claimed(item)),
@@ -147,8 +149,10 @@ fn change(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Opti
     let mut change = unchanged(item);
     change.priority = reprioritise(item, asked.priority)?;
     change.ai_contribution = by_hand(item, asked);
-    change.attention = step.and_then(|it| attention_once(item, it));
     change.status = step;
+    if step == Some(Status::Completed) {
+        read(item, &mut change);
+    }
     let is_one = change != unchanged(item);
     change.last_activity_at = own.then_some(context.now);
     Ok(is_one.then(|| Event::Updated(Box::new(change))))
@@ -217,58 +221,65 @@ fn by_hand(item: &WorklistItem, asked: &Update) -> Option<AiContribution> {
     (before != Some(&part)).then_some(part)
 }
 
-/// Late images were read once the item is completed.
-fn attention_once(item: &WorklistItem, status: Status) -> Option<Vec<Attention>> {
-    match status {
-        Status::Completed => without(item, Attention::LateImages),
-        Status::Pending | Status::Claimed | Status::InProgress | Status::Cancelled => None,
-    }
-}
-
-fn without(item: &WorklistItem, attention: Attention) -> Option<Vec<Attention>> {
-    let mut left = item.attention.clone();
-    left.retain(|it| *it != attention);
-    (left.len() < item.attention.len()).then_some(left)
-}
-
-fn attach_order(item: &WorklistItem, order_id: OrderId, priority: Priority) -> Vec<Event> {
+fn attach_order(item: &WorklistItem, order: LinkedOrder) -> Vec<Event> {
     if !item.status().is_open() {
         return Vec::new();
     }
-    updated(item, |change| {
-        change.imaging_order_id =
-            Some(order_id).filter(|it| item.case.imaging_order_id != Some(*it));
-        change.priority = Some(priority).filter(|it| *it > item.priority);
-        change.attention = without(item, Attention::LinkConflict);
-    })
+    updated(item, |change| attach(item, order, change))
+}
+
+/// Of an order that the item has already only its end is news: a clinician may have changed the priority since.
+fn attach(item: &WorklistItem, order: LinkedOrder, change: &mut Updated) {
+    if item.case.imaging_order_id != Some(order.order_id) {
+        change.imaging_order_id = Some(order.order_id);
+        change.priority = Some(order.priority).filter(|it| *it > item.priority);
+    }
+    let is_cancelled = order.status == order::Status::Cancelled;
+    mark(item, change, Attention::LinkConflict, false);
+    mark(item, change, Attention::OrderCancelled, is_cancelled);
+}
+
+fn reopen(item: &WorklistItem, order: Option<LinkedOrder>) -> Vec<Event> {
+    match item.status() {
+        Status::Completed => updated(item, |change| {
+            change.status = Some(Status::Pending);
+            mark(item, change, Attention::LateImages, true);
+            if let Some(order) = order {
+                attach(item, order, change);
+            }
+        }),
+        Status::Pending | Status::Claimed | Status::InProgress | Status::Cancelled => Vec::new(),
+    }
+}
+
+fn mark_conflict(item: &WorklistItem) -> Vec<Event> {
+    match item.status() {
+        Status::Pending | Status::Claimed | Status::InProgress | Status::Completed => {
+            updated(item, |change| {
+                mark(item, change, Attention::LinkConflict, true)
+            })
+        }
+        Status::Cancelled => Vec::new(),
+    }
+}
+
+/// Whether a person should know this from now on.
+fn mark(item: &WorklistItem, change: &mut Updated, what: Attention, is_so: bool) {
+    let told = change.attention.take();
+    let mut all = told.unwrap_or_else(|| item.attention.clone());
+    let known = all.contains(&what);
+    match is_so {
+        true if !known => all.push(what),
+        true => {}
+        false => all.retain(|it| *it != what),
+    }
+    change.attention = (all != item.attention).then_some(all);
 }
 
 fn contribute(item: &WorklistItem, part: AiContribution) -> Vec<Event> {
     updated(item, |change| {
         let known = item.triage.of(part.ai_model_id);
         change.ai_contribution = (known != Some(&part)).then_some(part);
-    })
-}
-
-fn attend(item: &WorklistItem, attention: Attention) -> Vec<Event> {
-    let status = match (attention, item.status()) {
-        (Attention::LateImages, Status::Completed) => Some(Status::Pending),
-        (Attention::LateImages, Status::Pending | Status::Claimed | Status::InProgress)
-        | (Attention::OrderCancelled, Status::Completed)
-        | (_, Status::Cancelled) => return Vec::new(),
-        (
-            Attention::OrderCancelled | Attention::LinkConflict,
-            Status::Pending | Status::Claimed | Status::InProgress,
-        )
-        | (Attention::LinkConflict, Status::Completed) => None,
-    };
-    updated(item, |change| {
-        let mut all = item.attention.clone();
-        if !all.contains(&attention) {
-            all.push(attention);
-            change.attention = Some(all);
-        }
-        change.status = status;
     })
 }
 
@@ -291,8 +302,13 @@ fn complete(item: &WorklistItem) -> Vec<Event> {
     }
     updated(item, |change| {
         change.status = Some(Status::Completed);
-        change.attention = attention_once(item, Status::Completed);
+        read(item, change);
     })
+}
+
+/// Late images were read once the item is completed.
+fn read(item: &WorklistItem, change: &mut Updated) {
+    mark(item, change, Attention::LateImages, false);
 }
 
 fn back_to_claimed(item: &WorklistItem) -> Vec<Event> {

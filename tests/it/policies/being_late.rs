@@ -1,8 +1,10 @@
 //! Images that come after a study was read.
 
 use anyhow::Result;
+use roentgen_domain::order::{Priority, Status as OrderStatus};
 use roentgen_domain::worklist_item::{Attention, Status};
 use roentgen_tests::Engine;
+use serde_json::json;
 
 use super::Node;
 use super::hospital::Images;
@@ -12,6 +14,8 @@ on_both_engines!(
     series_after_the_final_signature_bring_the_item_back,
     series_that_come_with_the_signature_are_late_too,
     series_before_it_is_read_are_not_late,
+    a_case_that_is_opened_again_has_the_order_that_came_meanwhile,
+    a_case_that_is_opened_again_shows_that_its_order_was_cancelled_meanwhile,
 );
 
 async fn read(node: &Node, images: &Images) -> Result<roentgen_domain::ids::StudyId> {
@@ -62,5 +66,45 @@ async fn series_before_it_is_read_are_not_late(engine: Engine) -> Result<()> {
     node.settled().await?;
     let item = node.item(study).await?;
     assert_eq!((item.status(), item.attention), (Status::Pending, vec![]));
+    node.stop().await
+}
+
+async fn a_case_that_is_opened_again_has_the_order_that_came_meanwhile(
+    engine: Engine,
+) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let images = Images::accessioned();
+    let study = read(&node, &images).await?;
+    node.settled().await?;
+    let order = node.ordered(&images, json!({ "priority": "stat" })).await?;
+    node.settled().await?;
+    assert_eq!(node.item(study).await?.status(), Status::Completed);
+    node.synced(&images.and_more()).await?;
+    node.settled().await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.status(), Status::Pending);
+    assert_eq!(item.case.imaging_order_id, Some(order));
+    assert_eq!(item.priority, Priority::Stat);
+    assert_eq!(item.attention, [Attention::LateImages]);
+    node.stop().await
+}
+
+async fn a_case_that_is_opened_again_shows_that_its_order_was_cancelled_meanwhile(
+    engine: Engine,
+) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(false).await?;
+    let images = Images::accessioned();
+    let order = node.ordered(&images, json!({})).await?;
+    let study = read(&node, &images).await?;
+    node.settled().await?;
+    node.move_order(order, OrderStatus::Cancelled).await?;
+    node.settled().await?;
+    node.synced(&images.and_more()).await?;
+    node.settled().await?;
+    let item = node.item(study).await?;
+    let expected = [Attention::LateImages, Attention::OrderCancelled];
+    assert_eq!(item.attention, expected);
     node.stop().await
 }

@@ -1,14 +1,18 @@
 //! Studies and orders find one another, and what follows from that.
 
+use std::sync::Arc;
+
 use anyhow::Result;
+use roentgen_domain::ids::{OrderId, StudyId};
 use roentgen_domain::order::{Order, Priority, Progress, Status};
-use roentgen_domain::study::{LinkName, Study};
+use roentgen_domain::study::{Command, LinkName, NamedOrder, Study, Update};
 use roentgen_domain::worklist_item::Attention;
-use roentgen_tests::Engine;
+use roentgen_tests::{Database, Engine};
 use serde_json::json;
 
 use super::Node;
 use super::hospital::Images;
+use super::running::every_policy;
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -19,6 +23,9 @@ on_both_engines!(
     an_order_of_another_patient_is_a_conflict_and_no_link,
     an_order_cancelled_with_images_is_shown_on_the_item,
     images_of_an_order_that_is_cancelled_already_are_shown_so,
+    a_study_that_a_person_links_to_another_order_is_shown_as_cancelled_no_more,
+    an_order_that_a_study_answers_no_more_does_nothing_to_its_item,
+    a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing,
 );
 
 async fn images_that_came_before_their_order_are_linked_with_it(engine: Engine) -> Result<()> {
@@ -127,5 +134,88 @@ async fn images_of_an_order_that_is_cancelled_already_are_shown_so(engine: Engin
         [Attention::OrderCancelled]
     );
     assert_eq!(node.refused().await?, Vec::<String>::new());
+    node.stop().await
+}
+
+/// A person says that a study answers this order.
+async fn links(node: &Node, study: StudyId, order: OrderId) -> Result<()> {
+    let settle = Command::Update(Box::new(Update {
+        order: Some(NamedOrder::SamePatient(order)),
+        ..Update::default()
+    }));
+    node.give::<Study>(study, settle).await.map(drop)
+}
+
+/// Another order for the patient of these images.
+async fn another_order(node: &Node, images: &Images) -> Result<OrderId> {
+    let number = Images::accessioned();
+    node.ordered_for(images.patient, &number, json!({})).await
+}
+
+async fn a_study_that_a_person_links_to_another_order_is_shown_as_cancelled_no_more(
+    engine: Engine,
+) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(false).await?;
+    let images = Images::accessioned();
+    let order = node.ordered(&images, json!({})).await?;
+    let study = node.synced(&images).await?;
+    node.move_order(order, Status::Cancelled).await?;
+    node.settled().await?;
+    let shown = node.item(study).await?.attention;
+    assert_eq!(shown, [Attention::OrderCancelled]);
+    let other = another_order(&node, &images).await?;
+    links(&node, study, other).await?;
+    node.settled().await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.case.imaging_order_id, Some(other));
+    assert_eq!(item.attention, []);
+    node.stop().await
+}
+
+async fn an_order_that_a_study_answers_no_more_does_nothing_to_its_item(
+    engine: Engine,
+) -> Result<()> {
+    let node = Node::start(engine).await?;
+    node.archive(false).await?;
+    let images = Images::accessioned();
+    let order = node.ordered(&images, json!({})).await?;
+    let study = node.synced(&images).await?;
+    let other = another_order(&node, &images).await?;
+    node.settled().await?;
+    links(&node, study, other).await?;
+    node.settled().await?;
+    node.move_order(order, Status::Cancelled).await?;
+    node.settled().await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.case.imaging_order_id, Some(other));
+    assert_eq!(item.attention, []);
+    assert_eq!(node.refused().await?, Vec::<String>::new());
+    node.stop().await
+}
+
+/// A person was faster than the policies.
+async fn a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing(
+    engine: Engine,
+) -> Result<()> {
+    let database = Arc::new(Database::new(engine).await?);
+    let node = Node::over(database, fresh().into()).await?;
+    node.archive(true).await?;
+    let images = Images::accessioned();
+    let wrong = node.ordered(&images, json!({ "priority": "stat" })).await?;
+    let right = another_order(&node, &images).await?;
+    let study = node.synced(&images).await?;
+    let link = Command::Link { order_id: wrong };
+    node.give::<Study>(study, link).await?;
+    links(&node, study, right).await?;
+    node.run(every_policy());
+    node.settled().await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.case.imaging_order_id, Some(right));
+    assert_eq!(item.priority, Priority::Routine);
+    let open = node.state::<Order>(wrong).await?.progress.status();
+    assert_eq!(open, Status::Requested, "nothing was done for it");
+    let done = node.state::<Order>(right).await?.progress.status();
+    assert_eq!(done, Status::Completed);
     node.stop().await
 }

@@ -1,16 +1,29 @@
 //! What the system's own commands do, each idempotent: they are refused nowhere, and a repeat yields no events.
 
 use super::*;
+use crate::order::Status as OrderStatus;
 
 fn order(number: u128) -> OrderId {
     Uuid::from_u128(number).into()
 }
 
-fn attach(number: u128, priority: Priority) -> Command {
-    Command::AttachOrder {
+fn linked(number: u128, priority: Priority) -> LinkedOrder {
+    LinkedOrder {
         order_id: order(number),
         priority,
+        status: OrderStatus::Completed,
     }
+}
+
+fn cancelled(number: u128) -> LinkedOrder {
+    LinkedOrder {
+        status: OrderStatus::Cancelled,
+        ..linked(number, Priority::Routine)
+    }
+}
+
+fn attach(number: u128, priority: Priority) -> Command {
+    Command::AttachOrder(linked(number, priority))
 }
 
 fn twice_is_once(status: Status, command: &Command, expected: Vec<Event>) {
@@ -52,21 +65,53 @@ fn an_order_that_is_attached_settles_a_conflict() {
 }
 
 #[test]
+fn a_clinicians_priority_is_not_raised_again_by_an_order_that_is_known() {
+    let attached = updated(|it| {
+        it.imaging_order_id = Some(order(9));
+        it.priority = Some(Priority::Stat);
+    });
+    let lowered = updated(|it| it.priority = Some(Priority::Routine));
+    given::<WorklistItem>([created(), attached, lowered])
+        .when(attach(9, Priority::Stat))
+        .then([]);
+}
+
+#[test]
 fn late_images_open_a_completed_item_again_and_no_other() {
-    let attend = Command::Attend(Attention::LateImages);
+    let reopen = Command::Reopen(None);
     let reopened = updated(|it| {
         it.status = Some(Status::Pending);
         it.attention = Some(vec![Attention::LateImages]);
     });
-    twice_is_once(Status::Completed, &attend, vec![reopened]);
+    twice_is_once(Status::Completed, &reopen, vec![reopened]);
     for status in [
         Status::Pending,
         Status::Claimed,
         Status::InProgress,
         Status::Cancelled,
     ] {
-        an_item(status).when(attend.clone()).then([]);
+        an_item(status).when(reopen.clone()).then([]);
     }
+}
+
+#[test]
+fn an_item_is_opened_again_with_the_order_that_its_study_answers_now() {
+    let again = |order, set: fn(&mut Updated)| {
+        an_item(Status::Completed)
+            .when(Command::Reopen(Some(order)))
+            .then([updated(|it| {
+                it.status = Some(Status::Pending);
+                it.imaging_order_id = Some(order.order_id);
+                set(it);
+            })]);
+    };
+    again(linked(9, Priority::Stat), |it| {
+        it.priority = Some(Priority::Stat);
+        it.attention = Some(vec![Attention::LateImages]);
+    });
+    again(cancelled(9), |it| {
+        it.attention = Some(vec![Attention::LateImages, Attention::OrderCancelled]);
+    });
 }
 
 #[test]
@@ -87,19 +132,36 @@ fn late_images_are_no_news_once_they_are_read() {
 
 #[test]
 fn a_cancelled_order_is_shown_on_an_open_item_and_hides_nothing() {
-    let attend = Command::Attend(Attention::OrderCancelled);
-    let shown = updated(|it| it.attention = Some(vec![Attention::OrderCancelled]));
+    let attach = Command::AttachOrder(cancelled(9));
+    let shown = updated(|it| {
+        it.imaging_order_id = Some(order(9));
+        it.attention = Some(vec![Attention::OrderCancelled]);
+    });
     for status in Status::OPEN {
-        twice_is_once(status, &attend, vec![shown.clone()]);
+        twice_is_once(status, &attach, vec![shown.clone()]);
     }
     for status in [Status::Completed, Status::Cancelled] {
-        an_item(status).when(attend.clone()).then([]);
+        an_item(status).when(attach.clone()).then([]);
     }
 }
 
 #[test]
+fn another_order_takes_the_place_of_a_cancelled_one() {
+    let shown = updated(|it| {
+        it.imaging_order_id = Some(order(9));
+        it.attention = Some(vec![Attention::OrderCancelled]);
+    });
+    given::<WorklistItem>([created(), shown])
+        .when(attach(10, Priority::Routine))
+        .then([updated(|it| {
+            it.imaging_order_id = Some(order(10));
+            it.attention = Some(Vec::new());
+        })]);
+}
+
+#[test]
 fn a_conflict_of_patients_is_shown_on_whatever_is_not_cancelled() {
-    let attend = Command::Attend(Attention::LinkConflict);
+    let conflict = Command::MarkConflict;
     let shown = updated(|it| it.attention = Some(vec![Attention::LinkConflict]));
     for status in [
         Status::Pending,
@@ -107,9 +169,9 @@ fn a_conflict_of_patients_is_shown_on_whatever_is_not_cancelled() {
         Status::InProgress,
         Status::Completed,
     ] {
-        twice_is_once(status, &attend, vec![shown.clone()]);
+        twice_is_once(status, &conflict, vec![shown.clone()]);
     }
-    an_item(Status::Cancelled).when(attend).then([]);
+    an_item(Status::Cancelled).when(conflict).then([]);
 }
 
 #[test]

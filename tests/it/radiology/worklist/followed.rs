@@ -10,9 +10,7 @@ use roentgen_domain::ids::{PractitionerId, StreamId, StudyId, TenantId, Worklist
 use roentgen_domain::reading_profile;
 use roentgen_domain::score::Score;
 use roentgen_domain::text::Text;
-use roentgen_domain::worklist_item::{
-    AiContribution, Attention, Command, Error, Status, WorklistItem,
-};
+use roentgen_domain::worklist_item::{AiContribution, Command, Error, Status, WorklistItem};
 use roentgen_tests::Engine;
 use serde_json::json;
 use uuid::Uuid;
@@ -87,7 +85,7 @@ async fn is_released_when_idle_and_not_when_claimed_anew(engine: Engine) -> Resu
 async fn opens_again_for_late_images(engine: Engine) -> Result<()> {
     let room = ReadingRoom::open(engine).await?;
     let (anna, item) = (room.radiologist()?, room.item(json!({})).await?);
-    let late = item.follow_up(Command::Attend(Attention::LateImages));
+    let late = item.follow_up(Command::Reopen(None));
     let early = room.system(&late).await?;
     assert!(early.state.attention.is_empty(), "it is open yet");
     done(&anna.claim(&item).await?);
