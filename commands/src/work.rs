@@ -204,7 +204,8 @@ impl<'a> Work<'a> {
     {
         let stream_id = id.into();
         let state = self.read::<A>(stream_id).await?;
-        self.precondition(state.as_deref().map(|it| it.version))?;
+        let first_read = self.checks.get(&stream_id).copied();
+        self.precondition(first_read.filter(|_| state.is_some()))?;
         let after = self.decide_on(stream_id, state, command).await?;
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
@@ -251,7 +252,7 @@ impl<'a> Work<'a> {
         Ok(after)
     }
 
-    /// `If-Match` is about the aggregate that the command decides on.
+    /// `If-Match` is about the aggregate that the command decides on, as it was before the attempt.
     fn precondition(&self, version: Option<u64>) -> Result<(), CommandError> {
         match (self.request.if_match, version) {
             (Some(asked), Some(actual)) if asked != actual => {

@@ -9,7 +9,7 @@ pub(crate) mod holding;
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{CaseloadId, PractitionerId, StreamId, TenantId, WorklistItemId};
-use roentgen_domain::worklist_item::{Authority, Claim, Command, Update, WorklistItem};
+use roentgen_domain::worklist_item::{Authority, Claim, Command, Step, Update, WorklistItem};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
@@ -86,9 +86,22 @@ impl UseCase for UpdateItem {
         Some(queue_of(tenant, self.id, authority))
     }
 
+    /// An assignment is decided by itself, before what else is asked: a case that is assigned and completed at once is held
+    /// by somebody who has to be allowed to and to have room, too.
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
-        let update = Command::Update(Box::new(self.update.clone()));
-        holding::decide(work, self.id, update).await
+        let mut update = self.update.clone();
+        if let Some(claim) = update.assign.take() {
+            let hand_over = Update {
+                status: update.status.take_if(|it| *it == Step::Pending),
+                authority: update.authority,
+                priority: None,
+                assign: Some(claim),
+                ai_triage_score: None,
+                ai_triage_flags: None,
+            };
+            holding::decide(work, self.id, Command::Update(Box::new(hand_over))).await?;
+        }
+        holding::decide(work, self.id, Command::Update(Box::new(update))).await
     }
 }
 

@@ -13,6 +13,7 @@ on_both_engines!(
     is_read_by_its_holder_or_an_admin,
     is_run_by_those_who_run_the_worklist,
     is_assigned_on_behalf_with_all_the_checks_of_a_claim,
+    is_assigned_with_these_checks_whatever_else_is_asked,
     takes_scores_that_are_no_models,
     refuses_what_is_not_acceptable,
 );
@@ -133,6 +134,39 @@ async fn is_assigned_on_behalf_with_all_the_checks_of_a_claim(engine: Engine) ->
     );
     assert!(room.open_cases(anna.id).await?.is_empty());
     assert_eq!(room.open_cases(boris.id).await?, [items[0].id.to_string()]);
+    Ok(())
+}
+
+async fn is_assigned_with_these_checks_whatever_else_is_asked(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
+    let anna = room.radiologist_with(limited).await?;
+    let mr = room.item(json!({ "modality_code": "MR" })).await?;
+    let items = room.items(4).await?;
+    let admin = &room.house.client;
+    let both = |status: &str| json!({ "status": status, "assigned_radiologist_id": anna.id });
+    let completed = admin.patch(&items[0].place, &both("completed")).await?;
+    assert_eq!(completed.text_at("/status"), "completed", "{completed:?}");
+    assert_eq!(
+        completed.text_at("/assigned_radiologist_id"),
+        anna.id.to_string()
+    );
+    assert!(room.open_cases(anna.id).await?.is_empty());
+    done(&anna.claim(&items[1]).await?);
+    let before = head(admin).await?;
+    for status in ["in_progress", "completed", "cancelled"] {
+        let full = admin.patch(&items[2].place, &both(status)).await?;
+        problem(&full, Code::CaseLimitReached, status);
+        let not_allowed = admin.patch(&mr.place, &both(status)).await?;
+        problem(&not_allowed, Code::NotPrivileged, status);
+    }
+    assert_eq!(head(admin).await?, before);
+    let boris = room.radiologist()?;
+    let handed_over = json!({ "status": "in_progress", "assigned_radiologist_id": boris.id });
+    let seen = admin.with("if-match", "\"1\"");
+    let begun = seen.patch(&items[3].place, &handed_over).await?;
+    assert_eq!(begun.text_at("/status"), "in_progress", "{begun:?}");
+    assert_eq!(room.open_cases(boris.id).await?, [items[3].id.to_string()]);
     Ok(())
 }
 
