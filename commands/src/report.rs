@@ -11,7 +11,7 @@ use roentgen_domain::report::{Cancel, Command, Edit, NewCommunication, NewReview
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
 use crate::work::Work;
-use crate::worklist::hold_case;
+use crate::worklist::holding;
 
 pub use create::CreateReport;
 pub use sign::{AddAddendum, SignReport};
@@ -39,7 +39,7 @@ impl UseCase for EditReport {
     }
 }
 
-/// Makes sure that who writes on a draft holds its case.
+/// Makes sure that who writes on a draft holds its case, which is in progress.
 async fn hold_draft(
     work: &mut Work<'_>,
     id: ReportId,
@@ -47,7 +47,7 @@ async fn hold_draft(
 ) -> Result<(), CommandError> {
     match work.read::<Report>(id).await? {
         Some(report) if report.state.status() == Status::Draft => {
-            hold_case(work, report.state.imaging_study_id, radiologist_id).await
+            holding::hold_case_begun(work, report.state.imaging_study_id, radiologist_id).await
         }
         Some(_) | None => Ok(()),
     }

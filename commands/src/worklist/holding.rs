@@ -47,6 +47,24 @@ pub async fn hold_case(
     }
 }
 
+/// The same for who goes on with a draft: the case says that it is being read. It may have been put on the worklist, or
+/// claimed anew, after the draft was begun.
+pub(crate) async fn hold_case_begun(
+    work: &mut Work<'_>,
+    study_id: StudyId,
+    radiologist_id: PractitionerId,
+) -> Result<(), CommandError> {
+    hold_case(work, study_id, radiologist_id).await?;
+    let id = WorklistItemId::of(study_id);
+    match work.read::<WorklistItem>(id).await? {
+        Some(_) => work
+            .beside::<WorklistItem>(id, Command::Begin)
+            .await
+            .map(drop),
+        None => Ok(()),
+    }
+}
+
 async fn claim_beside(
     work: &mut Work<'_>,
     id: WorklistItemId,

@@ -1,21 +1,26 @@
 //! What becomes of a report becomes of its item.
 
+use std::sync::Arc;
+
 use anyhow::Result;
+use roentgen_commands::report::EditReport;
 use roentgen_domain::caseload::Caseload;
-use roentgen_domain::ids::{CaseloadId, PractitionerId};
+use roentgen_domain::ids::{CaseloadId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
-use roentgen_domain::report::{Cancel, Command};
+use roentgen_domain::report::{Cancel, Command, Edit, Written};
 use roentgen_domain::worklist_item::Status;
-use roentgen_tests::Engine;
+use roentgen_tests::{Database, Engine};
 
 use super::Node;
 use super::hospital::{Images, text};
+use super::running::every_policy;
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
     a_report_takes_its_item_through_to_completed,
     a_preliminary_signature_completes_nothing,
     a_cancelled_report_leaves_the_item_claimed,
+    a_report_that_is_older_than_its_item_begins_it_with_the_next_word,
 );
 
 async fn open_cases(node: &Node, of: PractitionerId) -> Result<usize> {
@@ -73,6 +78,35 @@ async fn a_cancelled_report_leaves_the_item_claimed(engine: Engine) -> Result<()
     node.settled().await?;
     let item = node.item(study).await?;
     assert_eq!(item.status(), Status::Claimed);
+    assert_eq!(item.holder(), Some(anna));
+    node.stop().await
+}
+
+async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
+    engine: Engine,
+) -> Result<()> {
+    let database = Arc::new(Database::new(engine).await?);
+    let node = Node::over(database, fresh().into()).await?;
+    node.archive(true).await?;
+    let (images, anna) = (Images::new(), fresh().into());
+    let study = node.synced(&images).await?;
+    node.reported(&images, study, anna).await?;
+    node.run(every_policy());
+    node.settled().await?;
+    assert_eq!(node.item(study).await?.status(), Status::Pending);
+    let edit = EditReport {
+        id: ReportId::of(study),
+        edit: Edit {
+            radiologist_id: anna,
+            written: Written::default(),
+            sections: Vec::new(),
+            critical_result: Some(true),
+        },
+    };
+    let request = node.request(Some(anna), fresh().into());
+    node.executor.execute(&request, &edit).await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.status(), Status::InProgress);
     assert_eq!(item.holder(), Some(anna));
     node.stop().await
 }

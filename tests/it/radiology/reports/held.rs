@@ -85,6 +85,7 @@ async fn who_claims_the_case_takes_over_its_draft(engine: Engine) -> Result<()> 
         item.text_at("/assigned_radiologist_id"),
         second.id.to_string()
     );
+    assert_eq!(item.text_at("/status"), "in_progress", "it is being read");
     let late = first
         .client
         .patch(&place, &json!({ "findings": "x" }))
