@@ -212,13 +212,13 @@ fn upsert_sql(model: &Model, before: usize, condition: &str) -> String {
     });
     let arrays = (before + 1..)
         .zip(FIXED_TYPES.into_iter().chain(own))
-        .map(|(n, kind)| format!("${n}::{kind}[]"));
+        .map(|(n, kind)| format!("unnest(${n}::{kind}[])"));
     let changed = columns
         .split(", ")
         .skip(1)
         .map(|it| format!("{it} = excluded.{it}"));
     format!(
-        "INSERT INTO {} ({columns}) SELECT * FROM unnest({}){condition} \
+        "INSERT INTO {} ({columns}) SELECT {}{condition} \
          ON CONFLICT (id) DO UPDATE SET {}",
         DIALECT.table(model),
         arrays.collect::<Vec<_>>().join(", "),
