@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use roentgen_domain::ids::{PatientId, StreamId};
-use roentgen_store::log::{LogFilter, LogPage};
+use roentgen_store::log::{LogFilter, LogPage, StoredEvent};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
@@ -28,6 +28,8 @@ const POLL: Duration = Duration::from_millis(250);
 const DEFAULT_LIMIT: u32 = 500;
 const MAX_LIMIT: u32 = 5000;
 const MAX_WAIT_SECS: u64 = 60;
+/// What an envelope has around its payload and metadata, in bytes, roughly.
+const ENVELOPE: usize = 512;
 
 /// What a reader of the log asks for.
 #[derive(Debug, Clone)]
@@ -60,7 +62,8 @@ pub(crate) async fn events(
         return Ok(stream::respond(app, subscription));
     }
     let page = subscription.page(&app).await?;
-    let mut body = Vec::with_capacity(page.events.len() * 1024);
+    let weight: usize = page.events.iter().map(StoredEvent::weight).sum();
+    let mut body = Vec::with_capacity(weight + page.events.len() * ENVELOPE);
     for event in &page.events {
         envelope::write(&mut body, event, subscription.phi, &app.store.keyring).await?;
         body.push(b'\n');

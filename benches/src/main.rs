@@ -61,6 +61,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         let log = catch_up::log_of_orders().await?;
         catch_up::measure(&mut report, &log).await?;
         replay::measure(&mut report, &log).await?;
+        log.drop_it().await?;
     }
     if wanted("lists") {
         lists::measure(&mut report, options.list_rows).await?;

@@ -1,5 +1,7 @@
 //! The feed over HTTP from the first event to the last, beside `COPY` out of the same server.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use tokio::time::Instant;
 
@@ -7,11 +9,16 @@ use crate::database::Database;
 use crate::report::{Measure, Report, latencies};
 use crate::wire::{Connection, Server, header};
 
+/// How long the policies may take to see the whole log, and how often they are asked.
+const PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(50);
+
 pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow::Result<()> {
     println!("replay: GET /events?limit=5000 from the first event to the last");
     let server = Server::start(database).await?;
     let token = Server::token(&["auditor"])?;
     let mut connection = Connection::open(&server.address, &token).await?;
+    settled(&mut connection).await?;
     let (mut after, mut events, mut each) = (0_u64, 0_u64, latencies());
     let started = Instant::now();
     loop {
@@ -42,4 +49,22 @@ pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow:
         println!("{:<44} {:>10} MB resident, after", "", bytes / 1_000_000);
     }
     Ok(())
+}
+
+/// Waits until the server's policies have seen the whole log: a new one reads all of it beside its clients.
+async fn settled(connection: &mut Connection) -> anyhow::Result<()> {
+    const LAG: &str = "roentgen_policy_lag_events 0\n";
+    let far = Instant::now() + PATIENCE;
+    loop {
+        let metrics = connection.get("/metrics").await?;
+        if metrics
+            .body
+            .windows(LAG.len())
+            .any(|it| it == LAG.as_bytes())
+        {
+            return Ok(());
+        }
+        ensure!(Instant::now() < far, "policies stay behind");
+        tokio::time::sleep(POLL).await;
+    }
 }

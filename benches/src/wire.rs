@@ -73,6 +73,7 @@ fn configured(command: &mut Command) -> &mut Command {
     command
         .env("ROENTGEN_JWT_SECRET", SECRET)
         .env("ROENTGEN_MASTER_KEY", MASTER)
+        .env("ROENTGEN_OPEN_METRICS", "true")
         .env("ROENTGEN_LOG", "info")
         .stdout(Stdio::null())
 }
