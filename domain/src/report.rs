@@ -18,7 +18,8 @@
 //! **A critical result** is raised once: with the first signature of a report that is marked critical, with a later
 //! signature where it was marked since, or with an addendum that says so. A communication counts from the moment the
 //! report was marked, in a draft from its beginning. Signing that a report is not critical, or an addendum that says
-//! so, takes the result back; so does cancelling. If it is marked again after that, it is raised again.
+//! so, takes the result back; so does cancelling. If it is marked again after that, it is raised again. An addendum that
+//! says so after somebody was told raises another one, of which nobody was told yet.
 //!
 //! **AI suggests, a radiologist decides**: the machine's words (`ai_assist_summary`) are no content. They are not signed
 //! and not released.

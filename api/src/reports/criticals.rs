@@ -88,6 +88,7 @@ fn document(resource: &Versioned<Report>, now: Timestamp) -> Option<String> {
     let age = now
         .as_millis()
         .saturating_sub(critical.raised_at.as_millis());
+    let told = report.communications_of_critical();
     let document = Document {
         id: report.id(),
         tenant_id: resource.tenant_id,
@@ -104,7 +105,7 @@ fn document(resource: &Versioned<Report>, now: Timestamp) -> Option<String> {
         deadline: critical.deadline,
         age_seconds: age / 1000,
         overdue: critical.overdue || (is_open && now >= critical.deadline),
-        communications: view::communications(report),
+        communications: told.map(|it| view::communication(report, it)).collect(),
         created_at: resource.created_at,
         updated_at: resource.updated_at,
         version: resource.version,

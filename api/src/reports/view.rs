@@ -2,7 +2,7 @@
 //!
 //! Radiologists, auditors and admins see what is written, signed or not, and what the machine said. Everybody else sees
 //! what was signed last: of a report that was never signed, nothing, not even that it is there; of one that was, the
-//! status, the mark and the words of the signature, whatever was written since. Both are rendered from one state.
+//! status, the mark, the words of the signature and who was told of them, whatever was written or told since. Both are rendered from one state.
 
 use roentgen_domain::ids::{AddendumId, AiOutputId, CommunicationId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
@@ -207,7 +207,7 @@ pub(crate) fn document(resource: &Versioned<Report>, audience: Audience) -> Opti
             .iter()
             .map(|it| addendum(report, it))
             .collect(),
-        communications: communications(report),
+        communications: communications(report, audience),
         critical_communication: critical_communication(report, audience),
         critical_deadline: report.critical.map(|it| it.deadline),
         ai_suggestions: (audience == Audience::Writers).then(|| {
@@ -290,9 +290,12 @@ pub(super) fn addendum(report: &Report, addendum: &Addendum) -> AddendumDocument
     }
 }
 
-pub(super) fn communications(report: &Report) -> Vec<CommunicationDocument> {
-    let all = report.communications.iter();
-    all.map(|it| communication(report, it)).collect()
+fn communications(report: &Report, audience: Audience) -> Vec<CommunicationDocument> {
+    let shown = |it| communication(report, it);
+    match audience {
+        Audience::Writers => report.communications.iter().map(shown).collect(),
+        Audience::Readers => report.released_communications().map(shown).collect(),
+    }
 }
 
 /// A communication of a report.

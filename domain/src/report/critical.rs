@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Asked, CommunicationPhi, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue,
-    CriticalResultPhi, Error, Event, NewCommunication, Notice, Report, Status,
+    CriticalResultPhi, Error, Event, NewCommunication, Notice, Progress, Report, Status,
 };
 use crate::Timestamp;
 use crate::aggregate::Context;
@@ -99,10 +99,32 @@ impl Report {
         }
     }
 
-    /// Whether somebody was told since the report is marked critical.
+    /// Whether somebody was told of what is marked critical.
     fn is_told(&self) -> bool {
+        self.communications_of_critical().next().is_some()
+    }
+
+    /// Who was told of what is marked critical, in order: since it was marked, or raised anew.
+    pub fn communications_of_critical(&self) -> impl Iterator<Item = &Communication> {
         let since = self.critical_since.unwrap_or(u64::MAX);
-        self.communications.iter().any(|it| it.version > since)
+        let noted = self.communications.iter();
+        noted.filter(move |it| it.version > since)
+    }
+
+    /// Who was told of what is released, in order, as those see it who see released content only: what was noted up to
+    /// the signature, what was noted of a result that was signed as critical, and everything once it is final.
+    pub fn released_communications(&self) -> impl Iterator<Item = &Communication> {
+        let last = match &self.progress {
+            Progress::Draft => 0,
+            Progress::Preliminary { .. } | Progress::Cancelled { .. } => match self.release() {
+                None => 0,
+                Some(release) if release.facts.critical_result => u64::MAX,
+                Some(release) => release.version,
+            },
+            Progress::Final { .. } | Progress::Corrected { .. } => u64::MAX,
+        };
+        let noted = self.communications.iter();
+        noted.filter(move |it| it.version <= last)
     }
 
     /// The critical result that was raised and that nobody was told of.
@@ -206,9 +228,15 @@ impl Report {
         self.noted(new).is_some()
     }
 
-    /// The communication that is the same as `new`.
+    /// The communication that is the same as `new`. What was noted before the report was marked critical, or before the
+    /// result was raised anew, was of something else.
     pub fn noted(&self, new: &NewCommunication) -> Option<&Communication> {
-        self.communications.iter().find(|it| {
+        let since = self.critical_since.unwrap_or(0);
+        let mut noted = self.communications.iter();
+        noted.find(|it| {
+            if it.version <= since {
+                return false;
+            }
             let facts = &it.facts;
             let told = self.phi.as_ref().and_then(|phi| phi.told(it.version));
             facts.method == new.method

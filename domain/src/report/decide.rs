@@ -214,7 +214,7 @@ pub(super) fn add_addendum(
             content: new.content,
         }),
     }))];
-    if new.critical_result == Some(true) && report.critical.is_none() {
+    if new.critical_result == Some(true) && report.open_critical().is_none() {
         let impression = report.released_content().and_then(|it| it.impression);
         events.push(raise(report, new.notice, impression, context.now));
     }

@@ -161,6 +161,9 @@ fn added(report: &mut Report, it: AddendumAdded) -> Option<()> {
 }
 
 fn raised(report: &mut Report, it: &CriticalResult) {
+    if report.critical.is_some() {
+        report.critical_since = Some(report.facts);
+    }
     report.critical = Some(Critical {
         raised_at: it.raised_at,
         deadline: it.deadline,

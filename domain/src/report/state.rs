@@ -32,7 +32,7 @@ pub struct Report {
     pub progress: Progress,
     /// Whether it is marked critical, signed or not.
     pub critical_result: bool,
-    /// The version at which it was marked, from which on communications count.
+    /// The version at which it was marked, or its result raised anew, from which on communications count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) critical_since: Option<u64>,
     /// The critical result that was raised.

@@ -35,6 +35,7 @@ documents! {
         /// For who sees drafts: whether something was written since the signature.
         unsigned_changes: Option<bool>,
         addenda: Vec<AddendumDocument>,
+        /// For who sees released content only: those of what is released.
         communications: Vec<CommunicationDocument>,
         /// none, outstanding or communicated.
         critical_communication: String,
@@ -71,6 +72,7 @@ documents! {
         deadline: String,
         age_seconds: i64,
         overdue: bool,
+        /// Those of this result; an earlier result of the same report had its own.
         communications: Vec<CommunicationDocument>,
         /// open, sealed or erased.
         phi: String,

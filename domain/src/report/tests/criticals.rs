@@ -62,6 +62,42 @@ fn an_addendum_may_raise_it_and_take_it_back() {
 }
 
 #[test]
+fn an_addendum_after_somebody_was_told_raises_another_one() {
+    let told_of_the_first = || vec![create(), mark(true), sign(true), communicate("Dr. Example")];
+    let raised_again = || [told_of_the_first(), vec![addendum(Some(true))]].concat();
+    assert_eq!(
+        leads_to(told_of_the_first(), addendum(Some(true))),
+        ["AddendumAdded", "CriticalResult"]
+    );
+    assert_eq!(
+        leads_to(told_of_the_first(), addendum(None)),
+        ["AddendumAdded"]
+    );
+    let report = a_report(raised_again());
+    assert!(report.open_critical().is_some_and(|it| !it.overdue));
+    assert_eq!(
+        outstanding(raised_again()),
+        CriticalCommunication::Outstanding
+    );
+    assert_eq!(report.communications_of_critical().count(), 0);
+    assert_eq!(
+        leads_to(raised_again(), addendum(Some(true))),
+        ["AddendumAdded"],
+        "that one is open"
+    );
+    let told_again = || [raised_again(), vec![communicate("Dr. Example")]].concat();
+    assert_eq!(
+        outstanding(told_again()),
+        CriticalCommunication::Communicated,
+        "in the words of the first time"
+    );
+    assert_eq!(leads_to(told_again(), communicate("Dr. Example")), [""; 0]);
+    let report = a_report(told_again());
+    let noted = report.noted(&told("Dr. Example")).unwrap();
+    assert_eq!(Some(noted), report.communications.last());
+}
+
+#[test]
 fn a_signature_that_it_is_not_critical_takes_it_back() {
     let unmarked = || vec![create(), mark(true), sign(false), mark(false)];
     let report = a_report(unmarked());
@@ -126,10 +162,41 @@ fn the_same_communication_is_noted_once() {
         leads_to(noted(), communicate("Dr. Other")),
         ["CriticalResultCommunicated"]
     );
+    let marked_since = [create(), sign(false), communicate("a"), mark(true)];
+    assert_eq!(
+        leads_to(marked_since, communicate("a")),
+        ["CriticalResultCommunicated"],
+        "the first time it was of something else"
+    );
     let report = a_report(noted());
     assert!(report.noted(&told("Dr. Example")).is_some());
     let words_of = report.phi.unwrap().told(report.communications[0].version);
     assert_eq!(words_of.unwrap().recipient, words("Dr. Example"));
+}
+
+#[test]
+fn what_was_told_of_an_unsigned_mark_is_released_with_the_signature() {
+    let released = |commands: Vec<Command>| {
+        let report = a_report(commands);
+        (
+            report.released_communications().count(),
+            report.communications.len(),
+        )
+    };
+    let with = |first: &[Command], more: &[Command]| [first, more].concat();
+    let draft = [create(), mark(true), communicate("a")];
+    let marked_since = [create(), sign(false), mark(true), communicate("a")];
+    let signed = [create(), mark(true), sign(false), communicate("a")];
+    for (unsigned, with_this) in [(&draft[..], sign(false)), (&marked_since[..], sign(true))] {
+        assert_eq!(released(unsigned.to_vec()), (0, 1));
+        assert_eq!(released(with(unsigned, &[cancel()])), (0, 1));
+        assert_eq!(released(with(unsigned, &[with_this])), (1, 1));
+    }
+    for more in [vec![], vec![mark(false)], vec![cancel()], vec![sign(true)]] {
+        assert_eq!(released(with(&signed, &more)), (1, 1), "{more:?}");
+    }
+    let again = [sign(true), addendum(Some(true)), communicate("b")];
+    assert_eq!(released(with(&signed, &again)), (2, 2));
 }
 
 #[test]
@@ -163,6 +230,11 @@ fn is_overdue_once_where_nobody_was_told_in_time() {
     assert_eq!(mark_overdue(raised(), 59), Err(Error::NotDue));
     assert_eq!(
         mark_overdue(raised(), 60),
+        Ok(vec!["CriticalResultOverdue"])
+    );
+    let raised_again = [raised(), vec![communicate("a"), addendum(Some(true))]].concat();
+    assert_eq!(
+        mark_overdue(raised_again, 60),
         Ok(vec!["CriticalResultOverdue"])
     );
     for nothing_is_due in [

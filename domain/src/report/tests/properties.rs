@@ -78,13 +78,16 @@ proptest! {
         }
     }
 
-    /// `critical_communication` and the list of open results agree with what was said to whom.
+    /// `critical_communication` and the list of open results agree with what was said to whom, and what an addendum
+    /// calls critical is open from then on.
     #[test]
-    fn a_critical_result_is_raised_once_until_it_is_taken_back(
+    fn a_critical_result_is_raised_once_until_it_is_taken_back_or_told(
         commands in prop::collection::vec(commands(), 1..40),
     ) {
         let (mut state, mut raised) = (None::<Report>, false);
         for command in commands {
+            let adds_critical =
+                matches!(&command, Command::AddAddendum(it) if it.critical_result == Some(true));
             let Ok(decided) = Report::decide(state.as_ref(), command, &context()) else {
                 continue;
             };
@@ -93,9 +96,10 @@ proptest! {
                     prop_assert!(!raised, "raised twice");
                 }
                 state = Some(Report::evolve(state, event).unwrap());
-                raised = state.as_ref().is_some_and(|it| it.critical.is_some());
+                raised = state.as_ref().is_some_and(|it| it.open_critical().is_some());
             }
             if let Some(report) = &state {
+                prop_assert!(!adds_critical || report.open_critical().is_some());
                 let open = report.open_critical().is_some();
                 let outstanding = report.critical_communication()
                     == CriticalCommunication::Outstanding;

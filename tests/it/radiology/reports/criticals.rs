@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{a_critical, a_draft, a_room, a_signed, all_refused, event, images, told, trail};
 use crate::expect::Refused;
-use crate::radiology::reading_room::ReadingRoom;
+use crate::radiology::reading_room::{Radiologist, ReadingRoom};
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -19,6 +19,8 @@ on_both_engines!(
     a_communication_is_taken_from_the_draft_on,
     a_communication_may_come_with_the_signature,
     an_addendum_raises_it,
+    an_addendum_after_somebody_was_told_raises_another_one,
+    another_one_is_overdue_by_its_own_deadline,
     is_overdue_where_nobody_was_told_in_time,
     a_cancelled_report_has_none,
 );
@@ -189,6 +191,63 @@ async fn an_addendum_raises_it(engine: Engine) -> Result<()> {
     assert_eq!(listed(&room, "").await?.len(), 1);
     let report = radiologist.client.get(&place).await?.json();
     assert_eq!(report["critical_result"], true);
+    Ok(())
+}
+
+/// Adds that there is something critical, once more.
+async fn a_second_finding(radiologist: &Radiologist, place: &str) -> Result<()> {
+    let addendum = json!({ "content": "a second bleed", "critical_result": true });
+    let adding = format!("{place}/addenda");
+    let added = radiologist.client.post(&adding, &addendum).await?;
+    assert_eq!(added.status, 201, "{added:?}");
+    Ok(())
+}
+
+async fn an_addendum_after_somebody_was_told_raises_another_one(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_critical(&radiologist, &ours, true).await?;
+    let telling = format!("{place}/communications");
+    let first = radiologist.client.post(&telling, &told()).await?.json();
+    let raised_at = listed(&room, "?status=communicated").await?[0]["raised_at"].clone();
+    a_second_finding(&radiologist, &place).await?;
+    let open = listed(&room, "").await?;
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(open[0]["critical_communication"], "outstanding");
+    assert_eq!(open[0]["communications"], json!([]));
+    assert!(open[0]["raised_at"].as_str() > raised_at.as_str());
+    let report = radiologist.client.get(&place).await?.json();
+    assert_eq!(report["critical_communication"], "outstanding");
+    assert_eq!(report["communications"], json!([first]));
+    let second = radiologist.client.post(&telling, &told()).await?;
+    assert_eq!(second.status, 201);
+    assert_ne!(
+        second.json()["id"],
+        first["id"],
+        "it tells of another result"
+    );
+    assert_eq!(listed(&room, "").await?.len(), 0);
+    let done = listed(&room, "?status=communicated").await?;
+    assert_eq!(done[0]["communications"], json!([second.json()]));
+    Ok(())
+}
+
+async fn another_one_is_overdue_by_its_own_deadline(engine: Engine) -> Result<()> {
+    let room = super::a_room_with(engine, &["--critical-deadline", "1s"]).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let place = a_draft(&radiologist, &ours, json!({})).await?;
+    let marked = json!({ "critical_result": true });
+    assert_eq!(radiologist.client.patch(&place, &marked).await?.status, 200);
+    let signing = json!({ "final": true, "communication": told() });
+    let signed = radiologist.client.post(&format!("{place}/sign"), &signing);
+    assert_eq!(signed.await?.status, 200);
+    a_second_finding(&radiologist, &place).await?;
+    let names = || async { trail(&room, &place).await.unwrap_or_default() };
+    let is_overdue = |it: &Vec<String>| it.last().is_some_and(|it| it == "CriticalResultOverdue");
+    let names = until("an overdue result", PATIENCE, names, is_overdue).await?;
+    let found = names.iter().filter(|it| *it == "CriticalResultOverdue");
+    assert_eq!(found.count(), 1, "{names:?}");
+    assert_eq!(listed(&room, "?status=overdue").await?.len(), 1);
     Ok(())
 }
 

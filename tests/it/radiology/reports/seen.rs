@@ -6,7 +6,9 @@ use roentgen_tests::{Client, Engine};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{REPORTS, a_critical, a_draft, a_room, a_signed, all_refused, body, images, sign};
+use super::{
+    REPORTS, a_critical, a_draft, a_room, a_signed, all_refused, body, images, sign, told,
+};
 use crate::expect::{Refused, problem};
 use crate::story::{fresh, on_both_engines};
 
@@ -14,6 +16,7 @@ on_both_engines!(
     drafts_are_not_there_for_who_sees_released_content_only,
     a_timeline_shows_of_reports_what_its_reader_sees,
     the_feed_opens_drafts_to_who_sees_drafts_only,
+    what_was_told_of_an_unsigned_mark_is_not_released,
     pages_of_released_reports_are_as_full_as_anybodys,
     lists_by_every_filter_what_the_reader_sees,
     a_query_is_taken_strictly,
@@ -150,6 +153,29 @@ fn kind_and_phi(event: &Value) -> (String, String) {
     (text(&event["type"]), text(&event["phi"]))
 }
 
+async fn what_was_told_of_an_unsigned_mark_is_not_released(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let clinician = room.person("clinician", None)?;
+    let place = a_signed(&radiologist, &ours, false).await?;
+    let marked = json!({ "critical_result": true });
+    assert_eq!(radiologist.client.patch(&place, &marked).await?.status, 200);
+    let telling = format!("{place}/communications");
+    let noted = radiologist.client.post(&telling, &told()).await?.json();
+    for (final_by_now, seen) in [(false, json!([])), (true, json!([noted]))] {
+        if final_by_now {
+            sign(&radiologist, &place, true).await?;
+        }
+        let report = clinician.get(&place).await?.json();
+        let listed = clinician.get(REPORTS).await?.json();
+        assert_eq!(report["communications"], seen);
+        assert_eq!(listed[0]["communications"], seen);
+        let whole = radiologist.client.get(&place).await?.json();
+        assert_eq!(whole["communications"], json!([noted]));
+    }
+    Ok(())
+}
+
 async fn pages_of_released_reports_are_as_full_as_anybodys(engine: Engine) -> Result<()> {
     let room = a_room(engine).await?;
     let (radiologist, clinician) = (room.radiologist()?, room.person("clinician", None)?);
@@ -282,7 +308,7 @@ async fn who_is_no_practitioner_writes_nothing(engine: Engine) -> Result<()> {
 }
 
 /// A triage of a study; returns the output's id.
-async fn triaged(
+pub(super) async fn triaged(
     room: &super::ReadingRoom,
     images: &super::Images,
     status: &str,
