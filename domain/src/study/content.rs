@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::SeriesFacts;
-use super::events::{AddedInstance, AddedSeries, SeriesChange, SeriesInstances};
+use super::events::{AddedInstance, AddedSeries, SeriesChange, SeriesInstances, Updated};
 use crate::ids::{InstanceId, SeriesId};
+use crate::text::Text;
 
 /// Which series a study has, and which instances each.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -98,9 +99,33 @@ fn count(listed: usize) -> u32 {
 
 /// The bytes that a series takes in an event, roughly and rather more.
 pub(super) fn weight_of_series(facts: &SeriesFacts) -> usize {
-    let texts = [&facts.body_part, &facts.description];
-    let texts = texts.into_iter().flatten().map(|it| it.as_str().len());
-    256 + texts.sum::<usize>()
+    weight_of_texts(&[&facts.body_part, &facts.description])
+}
+
+/// The same of a series that changed.
+pub(super) fn weight_of_change(change: &SeriesChange) -> usize {
+    weight_of_texts(&[&change.body_part, &change.description])
+}
+
+/// The same of all that changed of a study, but for its patient's data.
+pub(super) fn weight_of_update(updated: &Updated) -> usize {
+    let of_series = updated.series.iter().map(weight_of_change);
+    weight_of_texts(&[&updated.body_part, &updated.description]) + of_series.sum::<usize>()
+}
+
+fn weight_of_texts(texts: &[&Option<Text>]) -> usize {
+    let texts = texts.iter().copied().flatten();
+    let bytes = texts.flat_map(|it| it.as_str().bytes());
+    256 + bytes.map(weight_in_json).sum::<usize>()
+}
+
+/// The bytes that a byte of a text takes in JSON (RFC 8259, section 7).
+const fn weight_in_json(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    }
 }
 
 /// The bytes that an instance takes in an event, roughly and rather more.

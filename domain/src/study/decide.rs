@@ -60,12 +60,10 @@ pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<E
     let told = Told::of(sync.series, whose.study_id);
     let mut growth = Growth::of(study, whose);
     let mut updated = changed_details(study, sync.details, whose);
-    updated.series = growth.change(&told);
-    updated.number_of_instances = growth.number_of_instances_if_other(study);
     updated.phi = changed_patient(study, sync.patient);
     in_order_after(study, &updated)?;
-    let mut events: Vec<Event> = Vec::new();
-    events.extend(unless_empty(updated));
+    let updates = growth::with_own(updated, growth.change(&told)).into_iter();
+    let mut events: Vec<Event> = updates.filter_map(unless_empty).collect();
     events.extend(named_order(study.linking, sync.order, whose));
     events.extend(growth.add(told));
     Ok(events)

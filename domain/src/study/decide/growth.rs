@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Whose;
 use crate::ids::{InstanceId, SeriesId, StudyId};
-use crate::study::content::{larger, weight_of_instance, weight_of_series};
+use crate::study::content::{
+    larger, weight_of_change, weight_of_instance, weight_of_series, weight_of_update,
+};
 use crate::study::{
     AddedInstance, AddedSeries, Content, Event, InstanceFacts, InstancesAdded, KnownSeries,
-    SeriesAdded, SeriesChange, SeriesFacts, SeriesInstances, Study, SyncedSeries,
+    SeriesAdded, SeriesChange, SeriesFacts, SeriesInstances, Study, SyncedSeries, Updated,
 };
 
 /// How much goes into one event, by rough weight: below 256 KiB with room to spare.
@@ -74,21 +76,23 @@ impl Growth {
         }
     }
 
-    /// Lays what is told of known series over what is known of them.
-    pub(super) fn change(&mut self, told: &Told) -> Vec<SeriesChange> {
+    /// Lays what is told of known series over what is known of them: the changes, in parts that each fit into an event.
+    /// The last one has the number of instances after all of them, where it is another.
+    pub(super) fn change(&mut self, told: &Told) -> Vec<Updated> {
         let known = told.0.iter().filter_map(|(id, it)| {
             let known = self.content.series(*id)?;
             changed(*id, known, &it.facts)
         });
         let changes: Vec<SeriesChange> = known.collect();
+        let before = self.number_of_instances;
         self.content.change_series(&changes);
         self.count();
-        changes
-    }
-
-    pub(super) fn number_of_instances_if_other(&self, study: &Study) -> Option<u32> {
-        let number = self.number_of_instances;
-        (number != study.number_of_instances).then_some(number)
+        let chunks = in_chunks(changes, weight_of_change).into_iter();
+        let mut updates: Vec<Updated> = chunks.map(|it| of_series(it, self.whose)).collect();
+        if let Some(last) = updates.last_mut() {
+            last.number_of_instances = super::other(Some(self.number_of_instances), Some(&before));
+        }
+        updates
     }
 
     /// The events that add what is new.
@@ -164,6 +168,31 @@ impl Growth {
         let instances = self.content.number_of_instances();
         self.number_of_instances = self.number_of_instances.max(instances);
     }
+}
+
+fn of_series(series: Vec<SeriesChange>, whose: Whose) -> Updated {
+    Updated {
+        series,
+        ..super::nothing(whose)
+    }
+}
+
+/// The study's own changes, then those of its series: in the same event, where both fit into one. Patient's data, which
+/// are sealed, go without series.
+pub(super) fn with_own(own: Updated, mut of_series: Vec<Updated>) -> Vec<Updated> {
+    let (weight, bare) = (weight_of_update(&own), own.phi.is_none());
+    let fits = |it: &&mut Updated| bare && weight + weight_of_update(it) <= EVENT_WEIGHT;
+    match of_series.first_mut().filter(fits) {
+        Some(first) => {
+            *first = Updated {
+                series: std::mem::take(&mut first.series),
+                number_of_instances: first.number_of_instances,
+                ..own
+            };
+        }
+        None => of_series.insert(0, own),
+    }
+    of_series
 }
 
 fn changed(series_id: SeriesId, known: &KnownSeries, told: &SeriesFacts) -> Option<SeriesChange> {

@@ -32,6 +32,63 @@ mod when_many_images_come_at_once {
         assert_eq!(state.content.number_of_instances(), 5000);
     }
 
+    /// `many` series with a description of `bytes` each, all of it quotation marks, which JSON doubles.
+    fn described(many: usize, bytes: usize) -> Vec<SyncedSeries> {
+        let description = Text::parse("\"".repeat(bytes)).ok();
+        let series = (0..many).map(|n| {
+            let mut series = with(&format!("1.1.{n}"), Some(3), &[]);
+            series.facts.description.clone_from(&description);
+            series
+        });
+        series.collect()
+    }
+
+    #[test]
+    fn a_thousand_known_series_that_changed_fit_too() {
+        let events = Study::decide(None, telling(described(1000, 1)), &context()).unwrap();
+        let before = past(events).state();
+        let command = sync(|it| {
+            it.details.description = Text::parse("CT head".repeat(9000)).ok();
+            it.series = described(1000, 400);
+            it.series
+                .iter_mut()
+                .for_each(|it| it.facts.number_of_instances = Some(4));
+        });
+        let events = Study::decide(Some(&before), command.clone(), &context()).unwrap();
+        assert!(events.len() > 2, "{}", events.len());
+        for event in &events {
+            assert!(event.payload().len() < 250_000, "{}", event.payload().len());
+        }
+        let numbers = |it: &Event| {
+            let Event::Updated(update) = it else {
+                panic!("{it:?}")
+            };
+            update.number_of_instances
+        };
+        let numbers: Vec<u32> = events.iter().filter_map(numbers).collect();
+        assert_eq!(numbers, [4000], "once, after all of them");
+        let fold = |study, event| Study::evolve(Some(study), event).unwrap();
+        let after = events.into_iter().fold(before, fold);
+        assert_eq!(after.number_of_instances, 4000);
+        assert_eq!(Study::decide(Some(&after), command, &context()), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_changed_of_a_study_and_of_its_series_is_one_event_where_it_fits() {
+        let text = || Text::parse("CT head").ok();
+        let command = sync(|it| {
+            it.details.description = text();
+            it.series = vec![with("1.1", Some(4), &[])];
+        });
+        let state = with_an_image().state();
+        let events = Study::decide(Some(&state), command, &context()).unwrap();
+        let [Event::Updated(update)] = events.as_slice() else {
+            panic!("{events:?}")
+        };
+        assert_eq!((&update.description, update.series.len()), (&text(), 1));
+        assert_eq!(update.number_of_instances, Some(4));
+    }
+
     #[test]
     fn a_thousand_series_of_one_image_fit_too() {
         let series = (0..1000).map(|n| {
