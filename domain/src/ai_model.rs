@@ -46,8 +46,11 @@ pub struct AiModel {
     /// The vendor's version of it. A resource's own `version` counts its events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_version: Option<Text>,
-    /// Where it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where it answers. Where the secret lies is never part of the resource.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "endpoint::without_secret"
+    )]
     pub endpoint_config: Option<EndpointConfig>,
     /// Whether it can be asked.
     pub is_active: bool,
@@ -159,9 +162,32 @@ domain_events! {
 pub struct Created {
     /// Its id.
     pub ai_model_id: AiModelId,
-    /// All of it.
-    #[serde(flatten)]
-    pub model: AiModel,
+    /// Never changes: the id is derived from it.
+    pub code: AiModelCode,
+    /// What people call it.
+    pub name: Text,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// The modality it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality_code: Option<ModalityCode>,
+    /// The body part it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_part: Option<Text>,
+    /// What it can be asked for.
+    pub capabilities: Capabilities,
+    /// Who makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<Text>,
+    /// The vendor's version of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_version: Option<Text>,
+    /// Where it answers, and where the secret lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_config: Option<EndpointConfig>,
+    /// Whether it can be asked.
+    pub is_active: bool,
 }
 
 /// `ImagingAIModel.Updated`.
@@ -209,7 +235,7 @@ impl Aggregate for AiModel {
 
     fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
         match (state, event) {
-            (None, Event::Created(created)) => Ok(created.model),
+            (None, Event::Created(created)) => Ok(created.into()),
             (Some(model), Event::Updated(updated)) => Ok(model.with(updated.changes)),
             (Some(_), Event::Created(_)) => Err(Misplaced {
                 event: "ImagingAIModel.Created",
@@ -230,8 +256,36 @@ impl Aggregate for AiModel {
 }
 
 fn create(model: AiModel, context: &Context) -> Event {
-    let ai_model_id = AiModelId::of(context.tenant_id, &model.code);
-    Event::Created(Created { ai_model_id, model })
+    Event::Created(Created {
+        ai_model_id: AiModelId::of(context.tenant_id, &model.code),
+        code: model.code,
+        name: model.name,
+        description: model.description,
+        modality_code: model.modality_code,
+        body_part: model.body_part,
+        capabilities: model.capabilities,
+        vendor: model.vendor,
+        model_version: model.model_version,
+        endpoint_config: model.endpoint_config,
+        is_active: model.is_active,
+    })
+}
+
+impl From<Created> for AiModel {
+    fn from(it: Created) -> Self {
+        Self {
+            code: it.code,
+            name: it.name,
+            description: it.description,
+            modality_code: it.modality_code,
+            body_part: it.body_part,
+            capabilities: it.capabilities,
+            vendor: it.vendor,
+            model_version: it.model_version,
+            endpoint_config: it.endpoint_config,
+            is_active: it.is_active,
+        }
+    }
 }
 
 fn update(model: &AiModel, changes: Changes, context: &Context) -> Vec<Event> {

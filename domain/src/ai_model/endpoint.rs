@@ -1,6 +1,6 @@
 //! Where a model answers, and on what terms. The secret behind it lies elsewhere: only its id is known here.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::auth::AuthKind;
 use crate::ids::SecretId;
@@ -30,6 +30,18 @@ pub struct EndpointAuth {
     /// Where it lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<SecretId>,
+}
+
+/// As the resource shows it: how to be let in, and not where the secret lies.
+pub(super) fn without_secret<S: Serializer>(
+    config: &Option<EndpointConfig>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut shown = config.clone();
+    if let Some(auth) = shown.as_mut().and_then(|it| it.auth.as_mut()) {
+        auth.secret_id = None;
+    }
+    shown.serialize(serializer)
 }
 
 /// A wait of 1 ms to an hour.

@@ -1,5 +1,7 @@
 use super::*;
+use crate::auth::AuthKind;
 use crate::given::{context, given};
+use crate::url::HttpUrl;
 
 fn text(text: &str) -> Text {
     Text::parse(text).unwrap()
@@ -59,6 +61,30 @@ fn is_updated_where_it_exists_and_something_changes() {
     given::<AiModel>([created(), updated])
         .when(Command::Update(retired()))
         .then([]);
+}
+
+/// The state knows it, since who asks the model will need it; the event tells it; the resource does not show it.
+#[test]
+fn where_the_secret_lies_is_no_part_of_the_resource() {
+    let auth = EndpointAuth {
+        kind: AuthKind::Bearer,
+        secret_id: Some(uuid::Uuid::from_u128(41).into()),
+    };
+    let config = EndpointConfig {
+        url: HttpUrl::parse("https://ai.example").unwrap(),
+        auth: Some(auth),
+        timeout_ms: None,
+        max_attempts: None,
+    };
+    let model = AiModel {
+        endpoint_config: Some(config),
+        ..head_triage()
+    };
+    let state = given::<AiModel>([create(model.clone(), &context())]).state();
+    assert_eq!(state, model);
+    let shown = serde_json::to_value(&state).unwrap();
+    let expected = serde_json::json!({ "url": "https://ai.example", "auth": { "kind": "bearer" } });
+    assert_eq!(shown["endpoint_config"], expected);
 }
 
 /// What either side leaves open matches; words match in any case.

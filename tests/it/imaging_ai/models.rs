@@ -131,11 +131,13 @@ async fn never_show_a_secret(engine: Engine) -> Result<()> {
         ("NONE", json!({ "kind": "none" })),
     ] {
         let id = a_model(&house, code, endpoint(auth)).await?;
-        let shown = house.client.get(&format!("{MODELS}/{id}")).await?;
-        assert_eq!(
-            shown.text_at("/endpoint_config/auth/kind"),
-            code.to_ascii_lowercase()
-        );
+        let (place, kind) = (format!("{MODELS}/{id}"), code.to_ascii_lowercase());
+        let shown = house.client.get(&place).await?;
+        let folded = house.client.get(&format!("{place}?as_of=1000")).await?;
+        for shown in [&shown, &folded] {
+            let auth = &shown.json()["endpoint_config"]["auth"];
+            assert_eq!(auth, &json!({ "kind": kind }), "and nothing else");
+        }
         assert!(!shown.text.to_lowercase().contains("wombat"), "{shown:?}");
     }
     let changed = endpoint(json!({ "kind": "bearer", "token": "wombat-later" }));
@@ -155,6 +157,9 @@ async fn never_show_a_secret(engine: Engine) -> Result<()> {
         house.client.get(MODELS).await?,
         house.client.get("/events?phi=true").await?,
     );
+    for answer in [&changed, &list] {
+        assert!(!answer.text.contains("secret"), "{answer:?}");
+    }
     for answer in [changed, wrong, list, feed] {
         assert!(!answer.text.to_lowercase().contains("wombat"), "{answer:?}");
     }

@@ -16,6 +16,7 @@ documents! {
         vendor: Option<String>,
         /// The vendor's version of it.
         model_version: Option<String>,
+        /// `{"url": ..., "auth": {"kind": ...}, "timeout_ms": ..., "max_attempts": ...}`.
         endpoint_config: Option<Map<String, Value>>,
         is_active: bool,
     }
@@ -45,7 +46,7 @@ documents! {
         ai_model_code: String,
         task_type: String,
         output_type: String,
-        /// open, sealed or erased.
+        /// open, sealed, erased, or unreadable where what is stored is damaged.
         phi: String,
         payload: Option<Map<String, Value>>,
     }
