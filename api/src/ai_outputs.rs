@@ -11,7 +11,7 @@ use roentgen_projections::ai_outputs;
 use roentgen_store::model::Row;
 use roentgen_store::streams::{self, AsOf};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::fields::Fields;
 use crate::openapi::AiOutputDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read, answer};
-use crate::render;
+use crate::render::{self, Members, Opened, PhiState};
 
 const COLLECTION: &str = "/imaging-ai/outputs";
 
@@ -108,17 +108,16 @@ fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String
     let document = serde_json::to_string(&output).unwrap_or_default();
     let phi = match serde_json::to_value(phi) {
         Ok(Value::Object(members)) => members,
-        Ok(_) | Err(_) => Map::new(),
+        Ok(_) | Err(_) => Members::new(),
     };
-    Ok((id.as_uuid(), laid_out(&document, Some(phi))))
+    Ok((id.as_uuid(), laid_out(&document, Opened::Open(phi))))
 }
 
 /// An output with its payload whole: what was sealed of it goes where it belongs.
-fn laid_out(document: &str, phi: Option<Map<String, Value>>) -> String {
-    let mut output: Map<String, Value> = serde_json::from_str(document).unwrap_or_default();
-    let state = if phi.is_some() { "open" } else { "erased" };
-    output.insert("phi".to_owned(), Value::from(state));
-    let Some(mut phi) = phi else {
+fn laid_out(document: &str, phi: Opened<Members>) -> String {
+    let mut output: Members = serde_json::from_str(document).unwrap_or_default();
+    output.insert("phi".to_owned(), json!(phi.state()));
+    let Opened::Open(mut phi) = phi else {
         return Value::Object(output).to_string();
     };
     if let Some(payload) = phi.remove("payload") {
@@ -132,13 +131,26 @@ fn laid_out(document: &str, phi: Option<Map<String, Value>>) -> String {
     Value::Object(output).to_string()
 }
 
-/// An output with its payload opened.
-pub(crate) async fn rendered(app: &App, row: Row) -> Result<String, Problem> {
-    let (Some(task), Some(patient)) = (ai_outputs::task_of(&row), row.patient_id) else {
-        return Ok(row.document);
-    };
-    let phi = render::opened(&row, task.into(), patient, &app.store.keyring).await?;
+/// An output with its payload opened, as a list shows it.
+async fn shown(app: &App, row: Row) -> Result<String, Problem> {
+    let phi = opened(app, &row).await?;
     Ok(laid_out(&row.document, phi))
+}
+
+/// The same; `None` where the payload is damaged.
+pub(crate) async fn readable(app: &App, row: &Row) -> Result<Option<String>, Problem> {
+    let phi = opened(app, row).await?;
+    let is_readable = phi.state() != PhiState::Unreadable;
+    Ok(is_readable.then(|| laid_out(&row.document, phi)))
+}
+
+async fn opened(app: &App, row: &Row) -> Result<Opened<Members>, Problem> {
+    match (ai_outputs::task_of(row), row.patient_id) {
+        (Some(task), Some(patient)) => {
+            render::opened(row, task.into(), patient, &app.store.keyring).await
+        }
+        (None, _) | (_, None) => Ok(Opened::Open(Members::new())),
+    }
 }
 
 /// AI outputs, newest first.
@@ -157,7 +169,7 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     };
     query.finish()?;
     let page = ai_outputs::page(read.tenant, &filters, page.after, page.limit);
-    read.list_as(&app, page, |row| rendered(&app, row)).await
+    read.list_as(&app, page, |row| shown(&app, row)).await
 }
 
 /// One AI output. It never changes: `as_of` asks whether it was there.
@@ -176,8 +188,9 @@ pub(crate) async fn one(
     if !was_there(&app, &row, as_of).await? {
         return Err(Problem::not_found());
     }
-    let version = row.version;
-    Ok(answer(rendered(&app, row).await?, version, shown))
+    let output = readable(&app, &row).await?;
+    let output = output.ok_or_else(Problem::told_in_the_log)?;
+    Ok(answer(output, row.version, shown))
 }
 
 /// Whether the task's stream had come as far as the output by then.

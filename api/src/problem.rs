@@ -182,6 +182,11 @@ impl Problem {
     /// Our own fault: logged with its sources, told without them.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = causes(error), "a request failed inside");
+        Self::told_in_the_log()
+    }
+
+    /// Our own fault, where it was found and logged already.
+    pub fn told_in_the_log() -> Self {
         Self::new(
             Code::Internal,
             "the request id names the log lines that say more",

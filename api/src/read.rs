@@ -22,7 +22,7 @@ use crate::identity::Caller;
 use crate::page::{Cursor, next_link};
 use crate::params::{Query, parse_uuid};
 use crate::problem::{Code, Problem};
-use crate::render;
+use crate::render::{self, Members, Opened, PhiState};
 use crate::routes::canonical;
 
 /// How long a read waits for the read models.
@@ -122,12 +122,22 @@ impl Read {
         Self { sees_phi, ..self }
     }
 
-    /// A row, as this reader may see it.
-    async fn shown(&self, app: &App, row: Row) -> Result<String, Problem> {
-        match self.sees_phi {
-            true => render::row(row, &app.store.keyring).await,
-            false => Ok(render::sealed_row(row)),
+    /// A row's PHI, as this reader may see it; `None` where it is about no patient.
+    async fn phi(&self, app: &App, row: &Row) -> Result<Option<Opened<Members>>, Problem> {
+        let Some(patient) = row.patient_id else {
+            return Ok(None);
+        };
+        if !self.sees_phi {
+            return Ok(Some(Opened::Closed(PhiState::Sealed)));
         }
+        let phi = render::opened(row, row.id.into(), patient, &app.store.keyring).await?;
+        Ok(Some(phi))
+    }
+
+    /// A row of a list. One whose PHI is damaged says so, and the list goes on.
+    async fn shown(&self, app: &App, row: Row) -> Result<String, Problem> {
+        let phi = self.phi(app, &row).await?;
+        Ok(render::row(row.document, phi.as_ref()))
     }
 
     /// The query, to be taken apart.
@@ -222,17 +232,18 @@ impl Read {
         let fresh = shown >= self.freshness.accepted || self.freshness.at_once;
         match (as_of, self.freshness.at_least) {
             (AsOf::Now, at_least) if fresh && at_least.is_none_or(|it| it <= shown) => {
-                self.model_row(app, model, id, shown).await
+                self.model_row::<A>(app, model, id, shown).await
             }
             (AsOf::Now, Some(_)) => {
                 let shown = self.wait(app).await?;
-                self.model_row(app, model, id, shown).await
+                self.model_row::<A>(app, model, id, shown).await
             }
             (as_of, _) => self.folded::<A>(app, id, as_of).await,
         }
     }
 
-    async fn model_row(
+    /// As its row says. Where that is damaged, as its stream says.
+    async fn model_row<A: Aggregate>(
         &self,
         app: &App,
         model: &Model,
@@ -240,9 +251,12 @@ impl Read {
         shown: u64,
     ) -> Result<Response, Problem> {
         let row = self.own_row(app, model, id.as_uuid()).await?;
-        let version = row.version;
-        let body = self.shown(app, row).await?;
-        Ok(answer(body, version, shown))
+        let phi = self.phi(app, &row).await?;
+        if phi.as_ref().map(Opened::state) == Some(PhiState::Unreadable) {
+            return self.folded::<A>(app, id, AsOf::Now).await;
+        }
+        let body = render::row(row.document, phi.as_ref());
+        Ok(answer(body, row.version, shown))
     }
 
     /// A row that has no stream to itself, once the model shows what it has to; and what it shows.

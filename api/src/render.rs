@@ -1,13 +1,71 @@
 //! Resources as JSON: the open members as they are stored, and the PHI laid in where the caller may see it.
 
+use std::error::Error;
+
 use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::StoreError;
-use roentgen_store::keys::{Keyring, SealedParts};
+use roentgen_store::error::causes;
+use roentgen_store::keys::{KeyError, Keyring, PatientKey, SealError, SealedParts};
 use roentgen_store::model::Row;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
+
+/// PHI members.
+pub(crate) type Members = Map<String, Value>;
+
+/// The member `phi`: what there is to see of a resource's PHI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PhiState {
+    /// It is laid in.
+    Open,
+    /// The reader may not see it.
+    Sealed,
+    /// The patient's key is destroyed.
+    Erased,
+    /// What is stored of it is damaged, or the patient's key is.
+    Unreadable,
+}
+
+/// A resource's PHI, where it is open.
+#[derive(Debug)]
+pub(crate) enum Opened<T> {
+    /// It says this.
+    Open(T),
+    /// It does not open, for this reason.
+    Closed(PhiState),
+}
+
+impl PhiState {
+    /// As it is written.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::Erased => "erased",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl<T> Opened<T> {
+    /// PHI that was folded; without any, the patient is erased.
+    pub(crate) fn folded(phi: Option<T>) -> Self {
+        phi.map_or(Self::Closed(PhiState::Erased), Self::Open)
+    }
+
+    /// The member `phi`.
+    pub(crate) const fn state(&self) -> PhiState {
+        match self {
+            Self::Open(_) => PhiState::Open,
+            Self::Closed(state) => *state,
+        }
+    }
+}
 
 /// A resource as it was just decided or folded.
 pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
@@ -16,59 +74,69 @@ pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
         return open;
     }
     let phi = resource.state.phi();
-    with_phi(&open, phi.as_ref().map(roentgen_domain::phi::Phi::expose))
+    with_phi(&open, Opened::folded(phi.as_ref().map(Phi::expose)))
 }
 
 /// The same for who may not see its PHI.
 pub(crate) fn sealed_resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     let open = serde_json::to_string(resource).unwrap_or_default();
     match resource.state.patient_id() {
-        Some(_) => splice(&open, SEALED),
+        Some(_) => with_phi(&open, Opened::Closed(PhiState::Sealed)),
         None => open,
     }
 }
 
-/// A row for who may not see its PHI.
-pub(crate) fn sealed_row(row: Row) -> String {
-    match row.patient_id {
-        Some(_) => splice(&row.document, SEALED),
-        None => row.document,
+/// A row of a read model; one that is about no patient has no PHI.
+pub(crate) fn row(document: String, phi: Option<&Opened<Members>>) -> String {
+    match phi {
+        Some(Opened::Open(members)) => with_phi(&document, Opened::Open(members)),
+        Some(Opened::Closed(state)) => with_phi(&document, Opened::Closed(*state)),
+        None => document,
     }
 }
 
-const SEALED: &str = "\"phi\":\"sealed\"";
-
-/// A row of a read model.
-pub(crate) async fn row(row: Row, keyring: &Keyring) -> Result<String, Problem> {
-    let Some(patient) = row.patient_id else {
-        return Ok(row.document);
-    };
-    let phi = opened(&row, row.id.into(), patient, keyring).await?;
-    Ok(with_phi(&row.document, phi.as_ref()))
-}
-
-/// A row's PHI members, laid over one another; `None` where the patient is erased. They are sealed for the stream that
-/// the row is of.
+/// A row's PHI members, laid over one another. They are sealed for the stream that the row is of.
 pub(crate) async fn opened(
     row: &Row,
     stream_id: StreamId,
     patient: PatientId,
     keyring: &Keyring,
-) -> Result<Option<Map<String, Value>>, Problem> {
-    let key = keyring
-        .key(row.tenant_id, patient)
-        .await
-        .map_err(StoreError::Keys)?;
-    let sealed = SealedParts::from_bytes(row.sealed.clone());
-    sealed
-        .open(stream_id, key.as_ref())
-        .map_err(|error| Problem::internal(&error))
+) -> Result<Opened<Members>, Problem> {
+    opened_by(row, stream_id, patient, keyring, SealedParts::open).await
 }
 
-/// The open members with the PHI behind them; without it, `"phi": "erased"` says why.
-fn with_phi(open: &str, phi: Option<&Map<String, Value>>) -> String {
-    let Some(phi) = phi else {
-        return splice(open, "\"phi\":\"erased\"");
+/// A row's PHI, opened in this way. Damage is no error here: a list shows the row all the same.
+pub(crate) async fn opened_by<T>(
+    row: &Row,
+    stream_id: StreamId,
+    patient: PatientId,
+    keyring: &Keyring,
+    open: impl FnOnce(&SealedParts, StreamId, Option<&PatientKey>) -> Result<Option<T>, SealError>,
+) -> Result<Opened<T>, Problem> {
+    let key = match keyring.key(row.tenant_id, patient).await {
+        Ok(key) => key,
+        Err(error @ KeyError::Damaged) => return Ok(unreadable(stream_id, &error)),
+        Err(error) => return Err(StoreError::Keys(error).into()),
+    };
+    let sealed = SealedParts::from_bytes(row.sealed.clone());
+    match open(&sealed, stream_id, key.as_ref()) {
+        Ok(phi) => Ok(Opened::folded(phi)),
+        Err(error) => Ok(unreadable(stream_id, &error)),
+    }
+}
+
+/// Damaged PHI of this stream: logged and counted, and left out of what is shown.
+pub(crate) fn unreadable<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> Opened<T> {
+    metrics::counter!("roentgen_unreadable_phi_total").increment(1);
+    tracing::error!(%stream_id, error = causes(error), "stored PHI does not open");
+    Opened::Closed(PhiState::Unreadable)
+}
+
+/// The open members with the PHI behind them; without it, the member `phi` says why.
+fn with_phi(open: &str, phi: Opened<&Members>) -> String {
+    let state = format!("\"phi\":\"{}\"", phi.state().as_str());
+    let Opened::Open(phi) = phi else {
+        return splice(open, &state);
     };
     let object = serde_json::to_string(phi).unwrap_or_default();
     let members = object
@@ -76,7 +144,7 @@ fn with_phi(open: &str, phi: Option<&Map<String, Value>>) -> String {
         .and_then(|it| it.strip_suffix('}'))
         .unwrap_or_default();
     let comma = if members.is_empty() { "" } else { "," };
-    splice(open, &format!("\"phi\":\"open\"{comma}{members}"))
+    splice(open, &format!("{state}{comma}{members}"))
 }
 
 /// A JSON object with further members at its end.
@@ -101,12 +169,18 @@ mod tests {
         let Value::Object(phi) = phi else {
             panic!("an object")
         };
-        let text = with_phi(r#"{"id":1}"#, Some(&phi));
+        let text = with_phi(r#"{"id":1}"#, Opened::Open(&phi));
         assert_eq!(
             text,
             r#"{"id":1,"phi":"open","indication":"x","metadata":{"a":{}}}"#
         );
-        assert_eq!(with_phi(r#"{"id":1}"#, None), r#"{"id":1,"phi":"erased"}"#);
-        assert_eq!(with_phi("{}", Some(&Map::new())), r#"{"phi":"open"}"#);
+        assert_eq!(
+            with_phi(r#"{"id":1}"#, Opened::folded(None)),
+            r#"{"id":1,"phi":"erased"}"#
+        );
+        assert_eq!(
+            with_phi("{}", Opened::Open(&Map::new())),
+            r#"{"phi":"open"}"#
+        );
     }
 }

@@ -87,8 +87,8 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     let page = reports::page(read.tenant, &filters, page.after, page.limit);
     let keyring = &app.store.keyring;
     let render = async |row: Row| {
-        let resource = view::opened(&row, keyring).await?;
-        view::document(&resource, audience).ok_or_else(Problem::not_found)
+        let (resource, phi) = view::opened(&row, keyring).await?;
+        view::document_with(&resource, phi, audience).ok_or_else(Problem::not_found)
     };
     read.list_as(&app, page, render).await
 }

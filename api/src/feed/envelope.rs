@@ -6,30 +6,33 @@ use std::io::Write as _;
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
 use roentgen_store::chain::hex;
-use roentgen_store::keys::Keyring;
+use roentgen_store::keys::{KeyError, Keyring};
 use roentgen_store::log::StoredEvent;
 use serde::Deserialize;
 
-use super::opened::Opened;
+use super::opened;
 use crate::problem::Problem;
+use crate::render::{Opened, PhiState, unreadable};
 
 /// Appends the envelope as one line of JSON, without the line's end.
 pub(super) async fn write(
     out: &mut Vec<u8>,
     event: &StoredEvent,
-    phi: Opened,
+    phi: opened::Opened,
     keyring: &Keyring,
 ) -> Result<(), Problem> {
     let opened = match phi.has(&event.event_type) && !event.sealed.is_empty() {
         true => Some(open(event, keyring).await?),
         false => None,
     };
+    let payload = Cow::Borrowed(event.payload.as_str());
     let (data, state) = match opened {
-        Some(Some(phi)) => (Cow::Owned(merged(&event.payload, &phi)), "open"),
-        Some(None) => (Cow::Borrowed(event.payload.as_str()), "erased"),
-        None if event.sealed.is_empty() => (Cow::Borrowed(event.payload.as_str()), "open"),
-        None => (Cow::Borrowed(event.payload.as_str()), "sealed"),
+        Some(Opened::Open(phi)) => (Cow::Owned(merged(&event.payload, &phi)), PhiState::Open),
+        Some(Opened::Closed(state)) => (payload, state),
+        None if event.sealed.is_empty() => (payload, PhiState::Open),
+        None => (payload, PhiState::Sealed),
     };
+    let state = state.as_str();
     let written = write!(
         out,
         r#"{{"id":"{}","position":{},"tenant_id":"{}","stream":{{"type":"{}","id":"{}"}},"version":{},"type":"{}","schema_version":{},"recorded_at":"{}",{},"data":{data},"phi":"{state}","hash":"{}"}}"#,
@@ -70,16 +73,20 @@ struct AboutPatient {
     patient_id: PatientId,
 }
 
-/// The event's PHI members as JSON; `None` where the patient's key is destroyed.
-async fn open(event: &StoredEvent, keyring: &Keyring) -> Result<Option<String>, Problem> {
+/// The event's PHI members as JSON. Damage is no error: who reads the feed gets past it.
+async fn open(event: &StoredEvent, keyring: &Keyring) -> Result<Opened<String>, Problem> {
     let about: AboutPatient =
         serde_json::from_str(&event.payload).map_err(|error| Problem::internal(&error))?;
-    let key = keyring
-        .key(event.tenant_id, about.patient_id)
-        .await
-        .map_err(StoreError::Keys)?;
-    let Some(key) = key else { return Ok(None) };
-    let opened = key.open(&event.sealed, event.stream_id, event.version);
-    let opened = opened.map_err(|error| Problem::internal(&error))?;
-    Ok(opened.and_then(|it| String::from_utf8(it).ok()))
+    let key = match keyring.key(event.tenant_id, about.patient_id).await {
+        Ok(Some(key)) => key,
+        Ok(None) => return Ok(Opened::Closed(PhiState::Erased)),
+        Err(error @ KeyError::Damaged) => return Ok(unreadable(event.stream_id, &error)),
+        Err(error) => return Err(StoreError::Keys(error).into()),
+    };
+    match key.open(&event.sealed, event.stream_id, event.version) {
+        Ok(phi) => Ok(Opened::folded(
+            phi.and_then(|it| String::from_utf8(it).ok()),
+        )),
+        Err(error) => Ok(unreadable(event.stream_id, &error)),
+    }
 }

@@ -75,7 +75,7 @@ pub(crate) struct EventEnvelope {
     correlation_id: Uuid,
     causation_id: Option<Uuid>,
     data: Map<String, Value>,
-    /// open, sealed or erased.
+    /// open, sealed, erased, or unreadable where what is stored is damaged.
     phi: String,
     hash: String,
 }

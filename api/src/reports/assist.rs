@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::ai_outputs::rendered;
+use crate::ai_outputs::readable;
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The most results that a summary is made of.
 const MOST: u32 = 100;
 
-/// What the completed tasks on a study say, in a line or more for each result, oldest first.
+/// What the completed tasks on a study say, in a line or more for each result, oldest first. A result that is damaged
+/// is left out: a report can be begun without it.
 pub(super) async fn summary(
     app: &App,
     tenant: TenantId,
@@ -43,9 +44,10 @@ pub(super) async fn summary(
     rows.reverse();
     let mut text = String::new();
     for row in rows.into_iter().filter(|it| is_of(it, &completed)) {
-        let output = rendered(app, row).await?;
-        let output = serde_json::from_str(&output).unwrap_or_default();
-        text.extend(said(&output));
+        if let Some(output) = readable(app, &row).await? {
+            let output = serde_json::from_str(&output).unwrap_or_default();
+            text.extend(said(&output));
+        }
     }
     Ok(kept(&text))
 }

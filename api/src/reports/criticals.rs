@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::openapi::CriticalResultDocument;
 use crate::problem::Problem;
 use crate::read::Read;
+use crate::render::PhiState;
 
 const COLLECTION: &str = "/radiology/critical-results";
 const WORDS: &str = "open, overdue, communicated, all";
@@ -45,7 +46,7 @@ struct Document {
     created_at: Timestamp,
     updated_at: Timestamp,
     version: u64,
-    phi: &'static str,
+    phi: PhiState,
     #[serde(skip_serializing_if = "Option::is_none")]
     impression: Option<PhiText>,
 }
@@ -63,8 +64,8 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     let page = critical_results::page(read.tenant, standings, page.after, page.limit);
     let (keyring, now) = (&app.store.keyring, clock::now());
     let render = async |row: Row| {
-        let resource = view::opened(&row, keyring).await?;
-        document(&resource, now).ok_or_else(Problem::not_found)
+        let (resource, phi) = view::opened(&row, keyring).await?;
+        document(&resource, phi, now).ok_or_else(Problem::not_found)
     };
     read.list_as(&app, page, render).await
 }
@@ -81,7 +82,7 @@ fn standings(word: &str) -> Option<&'static [Standing]> {
     })
 }
 
-fn document(resource: &Versioned<Report>, now: Timestamp) -> Option<String> {
+fn document(resource: &Versioned<Report>, phi: PhiState, now: Timestamp) -> Option<String> {
     let report = &resource.state;
     let critical = report.critical?;
     let is_open = report.open_critical().is_some();
@@ -105,14 +106,13 @@ fn document(resource: &Versioned<Report>, now: Timestamp) -> Option<String> {
         deadline: critical.deadline,
         age_seconds: age / 1000,
         overdue: critical.overdue || (is_open && now >= critical.deadline),
-        communications: told.map(|it| view::communication(report, it)).collect(),
+        communications: told
+            .map(|it| view::communication(report, phi, it))
+            .collect(),
         created_at: resource.created_at,
         updated_at: resource.updated_at,
         version: resource.version,
-        phi: match report.phi {
-            Some(_) => "open",
-            None => "erased",
-        },
+        phi,
         impression: report.released_content().and_then(|it| it.impression),
     };
     serde_json::to_string(&document).ok()

@@ -57,7 +57,8 @@ pub(crate) async fn add_addendum(
     let report = &outcome.resource.state;
     let last = report.addenda().last().ok_or_else(Problem::not_found)?;
     let place = format!("{COLLECTION}/{id}/addenda");
-    Ok(made(&outcome, &place, &view::addendum(report, last)))
+    let part = view::addendum(report, view::phi(report), last);
+    Ok(made(&outcome, &place, &part))
 }
 
 /// A report's addenda, newest first.
@@ -84,7 +85,9 @@ pub(crate) async fn addenda(
     let newest_first = report.addenda().iter().rev();
     let mut rest = newest_first.filter(|it| it.version < before);
     let shown: Vec<_> = rest.by_ref().take(limit).collect();
-    let documents: Vec<_> = shown.iter().map(|it| view::addendum(report, it)).collect();
+    let phi = view::phi(report);
+    let documents = shown.iter().map(|it| view::addendum(report, phi, it));
+    let documents: Vec<_> = documents.collect();
     let mut response = json(StatusCode::OK, text(&documents));
     let headers = response.headers_mut();
     put(headers, LOG_POSITION, &position.to_string());
@@ -116,7 +119,8 @@ pub(crate) async fn communicate(
     let noted = report.noted(&communicate.communication);
     let noted = noted.ok_or_else(Problem::not_found)?;
     let place = format!("{COLLECTION}/{id}");
-    Ok(made(&outcome, &place, &view::communication(report, noted)))
+    let part = view::communication(report, view::phi(report), noted);
+    Ok(made(&outcome, &place, &part))
 }
 
 /// A report's id and an output's, in a path.

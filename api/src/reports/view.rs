@@ -11,7 +11,6 @@ use roentgen_domain::report::{
     Decision, Progress, Report, ReportPhi, Review, Section,
 };
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::StoreError;
 use roentgen_store::keys::{Keyring, SealedParts};
 use roentgen_store::model::Row;
 use serde::Serialize;
@@ -19,6 +18,7 @@ use serde::Serialize;
 use crate::access::Capability;
 use crate::identity::Caller;
 use crate::problem::Problem;
+use crate::render::{self, Opened, PhiState};
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ struct Document<'a> {
     created_at: Timestamp,
     updated_at: Timestamp,
     version: u64,
-    phi: &'static str,
+    phi: PhiState,
     #[serde(flatten)]
     words: Option<Words<'a>>,
 }
@@ -135,7 +135,7 @@ pub(super) struct AddendumDocument {
     critical_result: Option<bool>,
     signature: Signature,
     created_at: Timestamp,
-    phi: &'static str,
+    phi: PhiState,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<PhiText>,
 }
@@ -150,7 +150,7 @@ pub(super) struct CommunicationDocument {
     read_back: bool,
     communicated_by_radiologist_id: PractitionerId,
     created_at: Timestamp,
-    phi: &'static str,
+    phi: PhiState,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<PhiText>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,8 +168,17 @@ pub(super) struct ReviewDocument {
     note: Option<PhiText>,
 }
 
-/// The report for these readers; `None` where there is none for them.
+/// The report for these readers, its words as it was folded; `None` where there is none for them.
 pub(crate) fn document(resource: &Versioned<Report>, audience: Audience) -> Option<String> {
+    document_with(resource, phi(&resource.state), audience)
+}
+
+/// The same, with this to be said of its words.
+pub(crate) fn document_with(
+    resource: &Versioned<Report>,
+    phi: PhiState,
+    audience: Audience,
+) -> Option<String> {
     let report = &resource.state;
     if !audience.sees(report) {
         return None;
@@ -205,9 +214,9 @@ pub(crate) fn document(resource: &Versioned<Report>, audience: Audience) -> Opti
         addenda: report
             .addenda()
             .iter()
-            .map(|it| addendum(report, it))
+            .map(|it| addendum(report, phi, it))
             .collect(),
-        communications: communications(report, audience),
+        communications: communications(report, phi, audience),
         critical_communication: critical_communication(report, audience),
         critical_deadline: report.critical.map(|it| it.deadline),
         ai_suggestions: (audience == Audience::Writers).then(|| {
@@ -217,7 +226,7 @@ pub(crate) fn document(resource: &Versioned<Report>, audience: Audience) -> Opti
         created_at: resource.created_at,
         updated_at: resource.updated_at,
         version: resource.version,
-        phi: phi(report),
+        phi,
         words: content.as_ref().map(|it| words(report, it, summary)),
     };
     serde_json::to_string(&document).ok()
@@ -264,15 +273,13 @@ fn critical_communication(report: &Report, audience: Audience) -> CriticalCommun
     report.critical_communication()
 }
 
-fn phi(report: &Report) -> &'static str {
-    match report.phi {
-        Some(_) => "open",
-        None => "erased",
-    }
+/// What there is to see of the words of a report that was folded.
+pub(super) fn phi(report: &Report) -> PhiState {
+    Opened::folded(report.phi.as_ref()).state()
 }
 
 /// An addendum of a report.
-pub(super) fn addendum(report: &Report, addendum: &Addendum) -> AddendumDocument {
+pub(super) fn addendum(report: &Report, phi: PhiState, addendum: &Addendum) -> AddendumDocument {
     let words = report.phi.as_ref();
     AddendumDocument {
         id: addendum.facts.addendum_id,
@@ -285,13 +292,17 @@ pub(super) fn addendum(report: &Report, addendum: &Addendum) -> AddendumDocument
             valid: report.addendum_holds(addendum),
         },
         created_at: addendum.facts.added_at,
-        phi: phi(report),
+        phi,
         content: words.and_then(|it| it.addendum(addendum.version)),
     }
 }
 
-fn communications(report: &Report, audience: Audience) -> Vec<CommunicationDocument> {
-    let shown = |it| communication(report, it);
+fn communications(
+    report: &Report,
+    phi: PhiState,
+    audience: Audience,
+) -> Vec<CommunicationDocument> {
+    let shown = |it| communication(report, phi, it);
     match audience {
         Audience::Writers => report.communications.iter().map(shown).collect(),
         Audience::Readers => report.released_communications().map(shown).collect(),
@@ -299,7 +310,11 @@ fn communications(report: &Report, audience: Audience) -> Vec<CommunicationDocum
 }
 
 /// A communication of a report.
-pub(super) fn communication(report: &Report, it: &Communication) -> CommunicationDocument {
+pub(super) fn communication(
+    report: &Report,
+    phi: PhiState,
+    it: &Communication,
+) -> CommunicationDocument {
     let told = report.phi.as_ref().and_then(|phi| phi.told(it.version));
     let (recipient, note) = told.map_or((None, None), |it| (Some(it.recipient), it.note));
     let CommunicationFacts {
@@ -318,7 +333,7 @@ pub(super) fn communication(report: &Report, it: &Communication) -> Communicatio
         read_back,
         communicated_by_radiologist_id,
         created_at: noted_at,
-        phi: phi(report),
+        phi,
         recipient,
         note,
     }
@@ -335,16 +350,18 @@ pub(super) fn review(report: &Report, review: &Review) -> ReviewDocument {
     }
 }
 
-/// The report that a row of a read model holds, its words opened.
-pub(super) async fn opened(row: &Row, keyring: &Keyring) -> Result<Versioned<Report>, Problem> {
+/// The report that a row of a read model holds, its words opened, and what there is to see of them.
+pub(super) async fn opened(
+    row: &Row,
+    keyring: &Keyring,
+) -> Result<(Versioned<Report>, PhiState), Problem> {
     let mut resource: Versioned<Report> =
         serde_json::from_str(&row.document).map_err(|error| Problem::internal(&error))?;
-    let patient = resource.state.patient_id;
-    let key = keyring.key(row.tenant_id, patient).await;
-    let key = key.map_err(StoreError::Keys)?;
-    let sealed = SealedParts::from_bytes(row.sealed.clone());
-    let parts = sealed.open_each(row.id.into(), key.as_ref());
-    let parts = parts.map_err(|error| Problem::internal(&error))?;
-    resource.state.phi = parts.map(ReportPhi::from_parts);
-    Ok(resource)
+    let (stream, patient) = (row.id.into(), resource.state.patient_id);
+    let parts = render::opened_by(row, stream, patient, keyring, SealedParts::open_each).await?;
+    let state = parts.state();
+    if let Opened::Open(parts) = parts {
+        resource.state.phi = Some(ReportPhi::from_parts(parts));
+    }
+    Ok((resource, state))
 }

@@ -2,6 +2,7 @@
 
 mod added;
 mod criticals;
+mod damaged;
 mod held;
 mod seen;
 mod signed;

@@ -45,7 +45,7 @@ documents! {
         performed_end_at: Option<String>,
         accession_number: String,
         fhir_service_request_id: Uuid,
-        /// open, sealed or erased.
+        /// open, sealed, erased, or unreadable where what is stored is damaged.
         phi: String,
         indication: Option<String>,
         cancellation_reason: Option<String>,

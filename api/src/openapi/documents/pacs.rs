@@ -44,7 +44,7 @@ documents! {
         viewer_url: Option<String>,
         /// available or archived.
         status: String,
-        /// open, sealed or erased.
+        /// open, sealed, erased, or unreadable where what is stored is damaged.
         phi: String,
         patient: Option<Map<String, Value>>,
     }

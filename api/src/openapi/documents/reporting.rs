@@ -43,7 +43,7 @@ documents! {
         critical_deadline: Option<String>,
         /// For who sees drafts.
         ai_suggestions: Option<Vec<SuggestionReviewDocument>>,
-        /// open, sealed or erased.
+        /// open, sealed, erased, or unreadable where what is stored is damaged.
         phi: String,
         clinical_history: Option<String>,
         technique: Option<String>,
@@ -74,7 +74,7 @@ documents! {
         overdue: bool,
         /// Those of this result; an earlier result of the same report had its own.
         communications: Vec<CommunicationDocument>,
-        /// open, sealed or erased.
+        /// open, sealed, erased, or unreadable where what is stored is damaged.
         phi: String,
         impression: Option<String>,
     }
@@ -111,7 +111,7 @@ pub(crate) struct AddendumDocument {
     critical_result: Option<bool>,
     signature: SignatureDocument,
     created_at: String,
-    /// open, sealed or erased.
+    /// open, sealed, erased, or unreadable where what is stored is damaged.
     phi: String,
     content: Option<String>,
 }
@@ -128,7 +128,7 @@ pub(crate) struct CommunicationDocument {
     read_back: bool,
     communicated_by_radiologist_id: Uuid,
     created_at: String,
-    /// open, sealed or erased.
+    /// open, sealed, erased, or unreadable where what is stored is damaged.
     phi: String,
     recipient: Option<String>,
     note: Option<String>,

@@ -38,7 +38,7 @@ documents! {
         attention: Vec<String>,
         accession_number: Option<String>,
         description: Option<String>,
-        /// open, sealed or erased.
+        /// open, sealed, erased, or unreadable where what is stored is damaged.
         phi: String,
         patient: Option<Map<String, Value>>,
     }

@@ -239,8 +239,9 @@ async fn another_one_is_overdue_by_its_own_deadline(engine: Engine) -> Result<()
     let marked = json!({ "critical_result": true });
     assert_eq!(radiologist.client.patch(&place, &marked).await?.status, 200);
     let signing = json!({ "final": true, "communication": told() });
-    let signed = radiologist.client.post(&format!("{place}/sign"), &signing);
-    assert_eq!(signed.await?.status, 200);
+    let to_sign = format!("{place}/sign");
+    let signed = radiologist.client.post(&to_sign, &signing).await?;
+    assert_eq!(signed.status, 200, "{signed:?}");
     a_second_finding(&radiologist, &place).await?;
     let names = || async { trail(&room, &place).await.unwrap_or_default() };
     let is_overdue = |it: &Vec<String>| it.last().is_some_and(|it| it == "CriticalResultOverdue");

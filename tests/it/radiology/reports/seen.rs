@@ -326,7 +326,7 @@ pub(super) async fn triaged(
     let task = admin.post("/imaging-ai/tasks", &task).await?.text_at("/id");
     let output = json!({
         "imaging_ai_task_id": task, "output_type": "triage",
-        "payload": { "triage_score": 0.92, "flags": ["ICH_suspected"] },
+        "payload": { "triage_score": 0.92, "flags": ["ICH_suspected"], "slice": 12 },
     });
     let output = admin.post("/imaging-ai/outputs", &output).await?;
     assert_eq!(output.status, 201, "{output:?}");

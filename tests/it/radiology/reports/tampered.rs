@@ -89,5 +89,13 @@ async fn a_flipped_byte_is_no_words_at_all(engine: Engine) -> Result<()> {
     let read = radiologist.client.get(&place).await?;
     problem(&read, Code::Internal, "words that do not open");
     assert!(!read.text.contains("MCA"), "{read:?}");
+    let feed = "/events?phi=true&stream_type=RadiologyReport";
+    let told = room.house.client.get(feed).await?.lines();
+    let phi: Vec<_> = told.iter().map(|it| it["phi"].clone()).collect();
+    assert_eq!(
+        phi,
+        ["unreadable", "open"],
+        "who reads the feed gets past it"
+    );
     Ok(())
 }
