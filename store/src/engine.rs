@@ -13,6 +13,7 @@ use crate::log::{
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
 /// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
@@ -115,6 +116,20 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// The effects that were refused for good, latest first, at most `limit`.
     async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError>;
+
+    // ---- relays --------------------------------------------------------------------------------------------------
+
+    /// How far the relay `name` is; `None` before its first start.
+    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError>;
+
+    /// Moves the relay `name`, by compare-and-set on where it stood (`None`: nowhere yet). `false` where another had
+    /// moved it.
+    async fn advance_relay(
+        &self,
+        name: &str,
+        from: Option<&RelayCheckpoint>,
+        to: &RelayCheckpoint,
+    ) -> Result<bool, EngineError>;
 
     // ---- leases --------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 //! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
 //! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
 //! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]), the [`projector`]
-//! group, durable [`subscription`]s with what they remember ([`memory`]), leader [`lease`]s, and the adapter
-//! that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
+//! group, durable [`subscription`]s with what they remember ([`memory`]), how far relays are ([`relayed`]), leader
+//! [`lease`]s, and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
 #![warn(missing_docs)]
 
@@ -24,6 +24,7 @@ pub mod model;
 pub mod open;
 pub mod postgres;
 pub mod projector;
+pub mod relayed;
 pub mod secrets;
 mod sql;
 pub mod sqlite;

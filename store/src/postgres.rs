@@ -14,6 +14,7 @@ mod memory;
 mod models;
 mod partitions;
 mod project;
+mod relays;
 mod secrets;
 #[cfg(test)]
 mod testing;
@@ -37,6 +38,7 @@ use crate::log::{
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
 
@@ -270,6 +272,19 @@ impl Engine for Postgres {
 
     async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
         self.last_refused(limit).await
+    }
+
+    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
+        self.relay_of(name).await
+    }
+
+    async fn advance_relay(
+        &self,
+        name: &str,
+        from: Option<&RelayCheckpoint>,
+        to: &RelayCheckpoint,
+    ) -> Result<bool, EngineError> {
+        self.move_relay(name, from, to).await
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {

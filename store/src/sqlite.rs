@@ -14,6 +14,7 @@ mod leases;
 mod log;
 mod memory;
 mod models;
+mod relays;
 mod statement;
 mod verdict;
 
@@ -35,6 +36,7 @@ use crate::log::{
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
 pub use failure::TooOld;
@@ -189,6 +191,19 @@ impl Engine for Sqlite {
 
     async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
         memory::refused(&self.read, limit).await
+    }
+
+    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
+        relays::find(&self.log, name).await
+    }
+
+    async fn advance_relay(
+        &self,
+        name: &str,
+        from: Option<&RelayCheckpoint>,
+        to: &RelayCheckpoint,
+    ) -> Result<bool, EngineError> {
+        relays::advance(&self.log, name, from, to).await
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {

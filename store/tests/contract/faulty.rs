@@ -16,6 +16,7 @@ use roentgen_store::log::{
 };
 use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
 use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use roentgen_store::relayed::RelayCheckpoint;
 use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -254,6 +255,19 @@ impl Engine for Faulty {
 
     async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
         self.inner.refused_effects(limit).await
+    }
+
+    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
+        self.inner.relay(name).await
+    }
+
+    async fn advance_relay(
+        &self,
+        name: &str,
+        from: Option<&RelayCheckpoint>,
+        to: &RelayCheckpoint,
+    ) -> Result<bool, EngineError> {
+        self.inner.advance_relay(name, from, to).await
     }
 
     async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {

@@ -52,6 +52,7 @@ mod order;
 mod projecting;
 mod property;
 mod races;
+mod relayed;
 mod restored;
 mod secrets;
 mod stopped;
