@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use roentgen_commands::Executor;
 use roentgen_commands::policies::{self, Runner, Settings};
+use roentgen_relay::{self as relay, Relay};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
 use roentgen_store::keys::{KeyError, MasterKey};
@@ -41,6 +42,8 @@ pub struct Parts {
     pub progress: Progress,
     /// How far the policies are.
     pub policies: policies::Progress,
+    /// How far the relay is, where there is one.
+    pub relay: Option<relay::Progress>,
     /// Who calls.
     pub identity: Identity,
     /// Who may look at which study's images.
@@ -65,6 +68,15 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
+/// What follows the log beside the read models.
+#[derive(Debug)]
+pub struct Followers {
+    /// What policies are told.
+    pub policies: Settings,
+    /// What the relay is told, where there is one.
+    pub relay: Option<relay::Settings>,
+}
+
 /// Why the parts do not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -84,7 +96,7 @@ impl App {
         identity: Identity,
         metrics: (Metrics, bool),
         times: Times,
-        settings: Settings,
+        followers: Followers,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
         let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
@@ -94,11 +106,15 @@ impl App {
         let leads = leadership.clone();
         let progress = Projector::start(engine, tail, projections, leads, tasks).await?;
         let executor = Executor::new(store.clone());
-        let policies = policies::all(settings);
+        let policies = policies::all(followers.policies);
+        let relay = followers
+            .relay
+            .map(|it| Relay::start(store.clone(), it, leadership.clone(), tasks));
         let policies = Runner::start(executor.clone(), policies, leadership, tasks);
         Ok(Self(Arc::new(Parts {
             executor,
             policies,
+            relay,
             store,
             progress,
             identity,

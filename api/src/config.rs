@@ -2,6 +2,7 @@
 //! before any port is bound.
 
 mod generated;
+mod nats;
 mod times;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use roentgen_relay as relay;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::open::Database;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::identity::{Expected, Identity};
 
+pub use nats::NatsOptions;
 pub use times::{TimeOptions, Times};
 
 /// The shortest shared secret, in bytes: as long as the digest it keys (RFC 7518, section 3.2).
@@ -75,6 +78,9 @@ pub struct Options {
     /// How long things may take.
     #[command(flatten)]
     pub times: TimeOptions,
+    /// Where events go.
+    #[command(flatten)]
+    pub nats: NatsOptions,
     /// What is logged, in RUST_LOG's form.
     #[arg(long, env = "ROENTGEN_LOG", default_value = "info", global = true)]
     pub log: String,
@@ -110,6 +116,8 @@ pub struct Config {
     pub master_key: MasterKey,
     /// How long things may take.
     pub times: Times,
+    /// Where events go, if anywhere.
+    pub nats: Option<relay::Settings>,
     /// Where each key came from, for `roentgen config`.
     pub sources: Sources,
     /// What is logged.
@@ -162,6 +170,7 @@ impl Options {
             .map_err(|it| note("log", &it))
             .ok();
         let times = self.times.resolve(&mut note);
+        let nats = self.nats.resolve(&mut note);
         if let Some(secret) = &self.jwt_secret
             && secret.expose_secret().len() < MIN_SECRET_BYTES
         {
@@ -200,6 +209,7 @@ impl Options {
             jwt_secret: keys.0,
             master_key: keys.1,
             times,
+            nats,
             sources: keys.2,
             expected: Expected {
                 issuer: self.jwt_issuer.clone(),
@@ -293,6 +303,7 @@ impl fmt::Display for Config {
         )?;
         writeln!(f, "master-key    {}", said(self.sources.master_key))?;
         write!(f, "{}", self.times)?;
+        nats::show(f, self.nats.as_ref())?;
         write!(f, "log           {}", self.log)
     }
 }

@@ -1,4 +1,4 @@
-//! Dependencies point one way: `domain <- store <- {commands, projections} <- api`.
+//! Dependencies point one way: `domain <- store <- {commands, projections, relay} <- api`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 /// Which of ours each of ours may know. The packages of tests and benchmarks may know all.
-const MAY_KNOW: [(&str, &[&str]); 5] = [
+const MAY_KNOW: [(&str, &[&str]); 6] = [
     ("roentgen-domain", &[]),
     ("roentgen-store", &["roentgen-domain"]),
     ("roentgen-commands", &["roentgen-domain", "roentgen-store"]),
@@ -15,6 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 5] = [
         "roentgen-projections",
         &["roentgen-domain", "roentgen-store"],
     ),
+    ("roentgen-relay", &["roentgen-domain", "roentgen-store"]),
     (
         "roentgen-api",
         &[
@@ -22,14 +23,16 @@ const MAY_KNOW: [(&str, &[&str]); 5] = [
             "roentgen-store",
             "roentgen-commands",
             "roentgen-projections",
+            "roentgen-relay",
         ],
     ),
 ];
 const MAY_KNOW_ALL: [&str; 2] = ["roentgen-tests", "roentgen-benches"];
 
 /// What only one of ours may name in its manifest.
-const ONLY: [(&str, &str); 6] = [
+const ONLY: [(&str, &str); 7] = [
     ("sqlx", "roentgen-store"),
+    ("async-nats", "roentgen-relay"),
     ("axum", "roentgen-api"),
     ("hyper", "roentgen-api"),
     ("hyper-util", "roentgen-api"),
@@ -38,7 +41,7 @@ const ONLY: [(&str, &str); 6] = [
 ];
 
 /// What none of these reaches, by whatever way.
-const NEVER: [(&str, &[&str]); 4] = [
+const NEVER: [(&str, &[&str]); 5] = [
     (
         "roentgen-domain",
         &[
@@ -53,14 +56,18 @@ const NEVER: [(&str, &[&str]); 4] = [
             "reqwest",
         ],
     ),
-    ("roentgen-store", &["axum", "hyper"]),
+    ("roentgen-store", &["axum", "hyper", "async-nats"]),
     (
         "roentgen-commands",
-        &["axum", "hyper", "roentgen-projections"],
+        &["axum", "hyper", "async-nats", "roentgen-projections"],
     ),
     (
         "roentgen-projections",
-        &["axum", "hyper", "roentgen-commands"],
+        &["axum", "hyper", "async-nats", "roentgen-commands"],
+    ),
+    (
+        "roentgen-relay",
+        &["axum", "hyper", "roentgen-commands", "roentgen-projections"],
     ),
 ];
 

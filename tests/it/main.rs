@@ -30,6 +30,7 @@ mod policies;
 mod workflow;
 
 mod read_models;
+mod relay;
 
 mod faults;
 mod properties;

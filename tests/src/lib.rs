@@ -4,6 +4,7 @@ pub mod by_hand;
 pub mod client;
 pub mod database;
 pub mod listening;
+pub mod nats;
 pub mod poll;
 pub mod server;
 
@@ -11,4 +12,5 @@ pub use by_hand::{ByHand, Part};
 pub use client::{Answer, Client};
 pub use database::{Database, Engine};
 pub use listening::{Frame, Listening};
+pub use nats::{Message, Nats};
 pub use server::Server;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use roentgen_commands::policies::Settings;
 use roentgen_store::lifecycle::Tasks;
 
-use crate::app::App;
+use crate::app::{App, Followers};
 use crate::config::Config;
 use crate::serve::{Listener, signalled};
 use crate::{routes, telemetry};
@@ -36,11 +36,14 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let (tasks, serving) = (Tasks::new(), Tasks::new());
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key.clone();
-    let settings = Settings {
-        claim_timeout: config.times.claim_timeout,
+    let followers = Followers {
+        policies: Settings {
+            claim_timeout: config.times.claim_timeout,
+        },
+        relay: config.nats.clone(),
     };
     let (identity, times) = (config.identity(), config.times);
-    let app = App::start(engine, master, identity, metrics, times, settings, &tasks).await?;
+    let app = App::start(engine, master, identity, metrics, times, followers, &tasks).await?;
     let listener = Listener::bind(config.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;

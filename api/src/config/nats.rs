@@ -1,0 +1,236 @@
+//! Where events go: NATS servers, how they are entered, and what the stream is to be.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use roentgen_relay::{Authentication, Servers, Settings, StreamSettings, Tls};
+use secrecy::SecretString;
+
+use crate::cli::parse_duration;
+
+/// What one server of a JetStream cluster may be asked for at the most.
+const MAX_REPLICAS: usize = 5;
+/// No duration here makes sense below.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The flags.
+#[derive(Args, Clone)]
+pub struct NatsOptions {
+    /// Where events are published: nats://HOST:PORT or tls://HOST:PORT, several with commas between.
+    #[arg(long, env = "ROENTGEN_NATS", global = true, hide_env_values = true)]
+    pub nats: Option<String>,
+    /// A credentials file: a user's JWT and its seed.
+    #[arg(long, env = "ROENTGEN_NATS_CREDENTIALS", global = true)]
+    pub nats_credentials: Option<PathBuf>,
+    /// A file with an NKey's seed.
+    #[arg(long, env = "ROENTGEN_NATS_NKEY", global = true)]
+    pub nats_nkey: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside the system's; with them, TLS is required.
+    #[arg(long, env = "ROENTGEN_NATS_CA", global = true)]
+    pub nats_ca: Option<PathBuf>,
+    /// The certificate (PEM) that this program shows to NATS.
+    #[arg(long, env = "ROENTGEN_NATS_CERTIFICATE", global = true)]
+    pub nats_certificate: Option<PathBuf>,
+    /// That certificate's key (PEM).
+    #[arg(long, env = "ROENTGEN_NATS_KEY", global = true)]
+    pub nats_key: Option<PathBuf>,
+    /// How many servers of a cluster keep the stream: 1 to 5.
+    #[arg(long, env = "ROENTGEN_NATS_REPLICAS", global = true)]
+    pub nats_replicas: Option<usize>,
+    /// How long a message stays in the stream: 90s, 15m, 8h, 7d.
+    #[arg(long, env = "ROENTGEN_NATS_MAX_AGE", global = true)]
+    pub nats_max_age: Option<String>,
+    /// How many bytes the stream holds before its oldest messages go.
+    #[arg(long, env = "ROENTGEN_NATS_MAX_BYTES", global = true)]
+    pub nats_max_bytes: Option<i64>,
+    /// For how long NATS knows a message id again; two minutes where nothing is said.
+    #[arg(long, env = "ROENTGEN_NATS_DUPLICATE_WINDOW", global = true)]
+    pub nats_duplicate_window: Option<String>,
+}
+
+/// A server's URL may hold a password.
+impl fmt::Debug for NatsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NatsOptions")
+    }
+}
+
+type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
+
+impl NatsOptions {
+    /// What the relay is told, where there is to be one; a note of everything that is wrong.
+    pub(super) fn resolve(&self, note: Note<'_>) -> Option<Settings> {
+        let authentication = self.authentication(note);
+        let tls = self.tls(note);
+        let stream = self.stream(note);
+        let Some(servers) = &self.nats else {
+            self.note_useless(note);
+            return None;
+        };
+        let servers = Servers::parse(servers).map_err(|it| note("nats", &it)).ok();
+        Some(Settings {
+            servers: servers?,
+            authentication: authentication?,
+            tls: tls?,
+            stream: stream?,
+        })
+    }
+
+    /// Flags that mean nothing without servers.
+    fn note_useless(&self, note: Note<'_>) {
+        let given = [
+            ("nats-credentials", self.nats_credentials.is_some()),
+            ("nats-nkey", self.nats_nkey.is_some()),
+            ("nats-ca", self.nats_ca.is_some()),
+            ("nats-certificate", self.nats_certificate.is_some()),
+            ("nats-key", self.nats_key.is_some()),
+            ("nats-replicas", self.nats_replicas.is_some()),
+            ("nats-max-age", self.nats_max_age.is_some()),
+            ("nats-max-bytes", self.nats_max_bytes.is_some()),
+            (
+                "nats-duplicate-window",
+                self.nats_duplicate_window.is_some(),
+            ),
+        ];
+        for (name, _) in given.iter().filter(|(_, is_given)| *is_given) {
+            note(name, &"means nothing without --nats");
+        }
+    }
+
+    fn authentication(&self, note: Note<'_>) -> Option<Authentication> {
+        let (name, found) = match (&self.nats_credentials, &self.nats_nkey) {
+            (None, None) => return Some(Authentication::ByUrl),
+            (Some(_), Some(_)) => {
+                note("nats-nkey", &"cannot be given with --nats-credentials");
+                return None;
+            }
+            (Some(path), None) => (
+                "nats-credentials",
+                secret(path).map(Authentication::Credentials),
+            ),
+            (None, Some(path)) => ("nats-nkey", secret(path).map(Authentication::NKey)),
+        };
+        match found {
+            Ok(it) if it.is_well_formed() => Some(it),
+            Ok(_) => {
+                note(name, &"the file does not hold what it should");
+                None
+            }
+            Err(error) => {
+                note(name, &error);
+                None
+            }
+        }
+    }
+
+    fn tls(&self, note: Note<'_>) -> Option<Tls> {
+        let client_certificate = match (&self.nats_certificate, &self.nats_key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            (Some(_), None) => {
+                note("nats-certificate", &"needs --nats-key");
+                return None;
+            }
+            (None, Some(_)) => {
+                note("nats-key", &"needs --nats-certificate");
+                return None;
+            }
+        };
+        let files = [
+            ("nats-ca", &self.nats_ca),
+            ("nats-certificate", &self.nats_certificate),
+            ("nats-key", &self.nats_key),
+        ];
+        let mut all_there = true;
+        for (name, path) in files {
+            if let Some(Err(error)) = path.as_ref().map(std::fs::read) {
+                note(name, &error);
+                all_there = false;
+            }
+        }
+        all_there.then(|| Tls {
+            root_certificates: self.nats_ca.clone(),
+            client_certificate,
+        })
+    }
+
+    fn stream(&self, note: Note<'_>) -> Option<StreamSettings> {
+        let max_age = duration("nats-max-age", self.nats_max_age.as_deref(), note);
+        let window = self.nats_duplicate_window.as_deref();
+        let duplicate_window = duration("nats-duplicate-window", window, note);
+        if self
+            .nats_replicas
+            .is_some_and(|it| !(1..=MAX_REPLICAS).contains(&it))
+        {
+            note("nats-replicas", &"must be 1 to 5");
+            return None;
+        }
+        if self.nats_max_bytes.is_some_and(|it| it < 1) {
+            note("nats-max-bytes", &"must be 1 or more");
+            return None;
+        }
+        Some(StreamSettings {
+            replicas: self.nats_replicas,
+            max_age: max_age?,
+            max_bytes: self.nats_max_bytes,
+            duplicate_window: duplicate_window?,
+        })
+    }
+}
+
+/// `None` where it is wrong; what is not given is `Some(None)`.
+fn duration(name: &str, text: Option<&str>, note: Note<'_>) -> Option<Option<Duration>> {
+    let Some(text) = text else {
+        return Some(None);
+    };
+    match parse_duration(text) {
+        Ok(it) if it >= SHORTEST => Some(Some(it)),
+        Ok(_) => {
+            note(name, &"must be 1s or more");
+            None
+        }
+        Err(error) => {
+            note(name, &error);
+            None
+        }
+    }
+}
+
+fn secret(path: &Path) -> std::io::Result<SecretString> {
+    Ok(std::fs::read_to_string(path)?.trim().to_owned().into())
+}
+
+/// Lines of `roentgen config`.
+pub(super) fn show(f: &mut fmt::Formatter<'_>, settings: Option<&Settings>) -> fmt::Result {
+    let Some(settings) = settings else {
+        return writeln!(f, "nats          (none)");
+    };
+    let entered = match settings.authentication {
+        Authentication::ByUrl => "by URL",
+        Authentication::Credentials(_) => "[credentials]",
+        Authentication::NKey(_) => "[nkey]",
+    };
+    let StreamSettings {
+        replicas,
+        max_age,
+        max_bytes,
+        duplicate_window,
+    } = settings.stream;
+    writeln!(f, "nats          {} {entered}", settings.servers)?;
+    let said = [
+        ("replicas", replicas.map(|it| it.to_string())),
+        ("max-age", max_age.map(|it| format!("{it:?}"))),
+        ("max-bytes", max_bytes.map(|it| it.to_string())),
+        (
+            "duplicate-window",
+            duplicate_window.map(|it| format!("{it:?}")),
+        ),
+    ];
+    for (name, value) in said {
+        let value = value.unwrap_or_else(|| "(the server's)".to_owned());
+        writeln!(f, "nats-{name} {value}")?;
+    }
+    Ok(())
+}

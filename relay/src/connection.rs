@@ -1,0 +1,102 @@
+//! One connection to NATS, for one session: where it breaks, the next session has the next one, so that nothing that was
+//! meant for the stream as it was then comes late.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::{Context, ContextBuilder};
+use async_nats::{ConnectError, ConnectOptions, Event};
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use crate::session::MAX_IN_FLIGHT;
+use crate::settings::{Authentication, Settings};
+
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long an answer of the server may take, acknowledgements among them.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How often a silent connection is asked whether it is alive.
+const PING: Duration = Duration::from_secs(10);
+/// The name that NATS shows of this connection.
+const NAME: &str = "roentgen relay";
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) jetstream: Context,
+    /// The largest message that the server takes, headers included, in bytes.
+    pub(crate) max_payload: usize,
+    lost: CancellationToken,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotConnected {
+    #[error("the servers cannot be reached")]
+    Unreachable(#[from] ConnectError),
+    #[error("the credentials cannot be read")]
+    Credentials(#[source] std::io::Error),
+}
+
+/// Connects to one of the servers.
+pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected> {
+    let lost = CancellationToken::new();
+    let options = options(settings, &lost)?;
+    let client = options.connect(settings.servers.0.as_slice()).await?;
+    let max_payload = client.server_info().max_payload;
+    let jetstream = ContextBuilder::new()
+        .timeout(ANSWER)
+        .ack_timeout(ANSWER)
+        .max_ack_inflight(MAX_IN_FLIGHT)
+        .build(client);
+    Ok(Connection {
+        jetstream,
+        max_payload,
+        lost,
+    })
+}
+
+fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptions, NotConnected> {
+    let mut options = ConnectOptions::new()
+        .name(NAME)
+        .connection_timeout(CONNECT)
+        .request_timeout(Some(ANSWER))
+        .ping_interval(PING)
+        .max_reconnects(1);
+    let lost = lost.clone();
+    options = options.event_callback(move |event| {
+        let lost = lost.clone();
+        async move { note(&event, &lost) }
+    });
+    options = match &settings.authentication {
+        Authentication::ByUrl => options,
+        Authentication::NKey(seed) => options.nkey(seed.expose_secret().to_owned()),
+        Authentication::Credentials(text) => options
+            .credentials(text.expose_secret())
+            .map_err(NotConnected::Credentials)?,
+    };
+    if let Some(path) = &settings.tls.root_certificates {
+        options = options
+            .add_root_certificates(path.clone())
+            .require_tls(true);
+    }
+    if let Some((certificate, key)) = settings.tls.client_certificate.clone() {
+        options = options.add_client_certificate(certificate, key);
+    }
+    Ok(options)
+}
+
+fn note(event: &Event, lost: &CancellationToken) {
+    match event {
+        Event::Connected | Event::Draining | Event::SlowConsumer(_) => {}
+        Event::Disconnected | Event::Closed | Event::LameDuckMode => lost.cancel(),
+        Event::ServerError(error) => tracing::warn!(%error, "NATS refuses something"),
+        Event::ClientError(error) => tracing::debug!(%error, "the NATS client"),
+    }
+}
+
+impl Connection {
+    /// Waits until the connection is not what it was.
+    pub(crate) fn lost(&self) -> WaitForCancellationFuture<'_> {
+        self.lost.cancelled()
+    }
+}

@@ -1,0 +1,160 @@
+//! The NATS relay: every event of the log once, in position order, in a JetStream stream (contract, section 6).
+//!
+//! One publisher over all nodes, the one that leads. An event at a position has one sequence in the stream and no other:
+//! each publish says which sequence must be the last so far (`Nats-Expected-Last-Sequence`), so that of whatever is sent
+//! twice, late or by a second publisher, the stream takes what comes next and refuses everything else. A message is
+//! a CloudEvent in binary mode; PHI never reaches it. The relay's own checkpoint follows the acknowledgements; where it
+//! was left behind, the stream's last message says how far things are. A stream that is not what it was is
+//! [refused](Refused) by name, and nothing is published until it is again, or somebody decides.
+
+#![warn(missing_docs)]
+
+mod connection;
+mod events;
+mod fit;
+mod message;
+mod progress;
+mod refused;
+mod session;
+mod settings;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roentgen_store::error::causes;
+use roentgen_store::lease::Leadership;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::open::Store;
+use tokio_util::sync::CancellationToken;
+
+pub use progress::{Progress, Standing};
+pub use refused::Refused;
+pub use settings::{Authentication, NotServers, Servers, Settings, StreamSettings, Tls};
+
+use session::{Ended, Session};
+
+/// The relay's name in its checkpoint.
+pub const RELAY: &str = "nats";
+
+/// The JetStream stream.
+pub const STREAM: &str = "ROENTGEN_EVENTS";
+
+/// How long the relay waits before it looks at NATS again: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// How long a refused relay waits before it looks whether what was refused still is.
+const AFTER_A_REFUSAL: Duration = Duration::from_secs(1);
+
+/// Publishes the log.
+#[derive(Debug)]
+pub struct Relay {
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    stop: CancellationToken,
+}
+
+impl Relay {
+    /// Starts the relay: it publishes while this node leads.
+    pub fn start(
+        store: Store,
+        settings: Settings,
+        leadership: Leadership,
+        tasks: &Tasks,
+    ) -> Progress {
+        let progress = Progress::new(Arc::clone(&store.engine));
+        let relay = Self {
+            store,
+            settings,
+            progress: progress.clone(),
+            stop: tasks.token(),
+        };
+        tasks.spawn("relay", relay.run(leadership));
+        progress
+    }
+
+    async fn run(self, mut leadership: Leadership) {
+        let mut pause = FIRST_PAUSE;
+        while !self.stop.is_cancelled() {
+            if !leadership.held() {
+                self.progress.follows();
+                tokio::select! {
+                    () = leadership.gained() => {}
+                    () = self.stop.cancelled() => return,
+                }
+            }
+            let before = self.progress.acknowledged();
+            let ended = self.lead(&mut leadership).await;
+            if self.progress.acknowledged() != before {
+                pause = FIRST_PAUSE;
+            }
+            let this_time = self.note(&ended, pause);
+            pause = (pause * 2).min(LAST_PAUSE);
+            tokio::select! {
+                () = tokio::time::sleep(this_time) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// One connection: until it is lost, the stream is refused, or this node does not lead any more.
+    async fn lead(&self, leadership: &mut Leadership) -> Ended {
+        let connecting = connection::open(&self.settings);
+        let connection = tokio::select! {
+            connection = connecting => connection,
+            () = leadership.lost() => return Ended::NotLeading,
+            () = self.stop.cancelled() => return Ended::NotLeading,
+        };
+        let connection = match connection {
+            Ok(connection) => connection,
+            Err(away) => return Ended::Away(away.into()),
+        };
+        let opening = Session::open(
+            &self.store,
+            &self.settings.stream,
+            &connection,
+            &self.progress,
+        );
+        let opened = tokio::select! {
+            opened = opening => opened,
+            () = connection.lost() => return Ended::Lost,
+            () = self.stop.cancelled() => return Ended::NotLeading,
+        };
+        let mut session = match opened {
+            Ok(session) => session,
+            Err(ended) => return ended,
+        };
+        let ended = tokio::select! {
+            ended = session.publish() => ended,
+            () = connection.lost() => Ended::Lost,
+            () = leadership.lost() => Ended::NotLeading,
+            () = self.stop.cancelled() => Ended::NotLeading,
+        };
+        session.close().await;
+        ended
+    }
+
+    /// Says why a connection ended, and how long to wait.
+    fn note(&self, ended: &Ended, pause: Duration) -> Duration {
+        match ended {
+            Ended::NotLeading => return Duration::ZERO,
+            Ended::Overtaken => tracing::debug!("the stream moved on; the relay looks again"),
+            Ended::Lost => tracing::warn!("the connection to NATS was lost"),
+            Ended::Away(error) => {
+                if self.progress.is_away() {
+                    tracing::warn!(error = causes(&**error), "NATS is away");
+                }
+            }
+            Ended::Engine(error) => tracing::warn!(error = causes(error), "the relay pauses"),
+            Ended::Refused(refused) => {
+                if self.progress.refuses(refused) {
+                    let problem = refused.name();
+                    tracing::error!(problem, %refused, "the relay stands still");
+                }
+                return AFTER_A_REFUSAL;
+            }
+        }
+        pause
+    }
+}

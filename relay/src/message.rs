@@ -1,0 +1,162 @@
+//! An event as it leaves the house: a CloudEvent 1.0 in binary mode (CloudEvents specification, NATS protocol binding),
+//! its attributes as headers, its data as the body. The sealed part stays behind: a payload has no PHI in it.
+
+use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::jetstream::message::StreamMessage;
+use bytes::Bytes;
+use roentgen_domain::EventMetadata;
+use roentgen_store::log::StoredEvent;
+
+use crate::STREAM;
+
+/// What all subjects begin with; `.<tenant_id>.<type>` follows.
+pub(crate) const SUBJECTS: &str = "roentgen.events";
+
+const SPEC_VERSION: &str = "1.0";
+/// Whose events these are; with `ce-id` it makes an event unique.
+const SOURCE: &str = "/roentgen";
+const CONTENT_TYPE: &str = "application/json";
+const ID: &str = "ce-id";
+const POSITION: &str = "ce-position";
+
+/// A message ready to be published.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// The event's message, which is to follow the sequence `after`.
+pub(crate) fn outgoing(event: &StoredEvent, after: u64) -> Outgoing {
+    let mut headers = attributes(event);
+    headers.insert(
+        async_nats::header::NATS_MESSAGE_ID,
+        event.event_id.to_string(),
+    );
+    headers.insert(NATS_EXPECTED_STREAM, STREAM);
+    headers.insert(NATS_EXPECTED_LAST_SEQUENCE, after.to_string());
+    Outgoing {
+        subject: format!("{SUBJECTS}.{}.{}", event.tenant_id, event.event_type),
+        headers,
+        body: Bytes::copy_from_slice(event.payload.as_bytes()),
+    }
+}
+
+fn attributes(event: &StoredEvent) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("ce-specversion", SPEC_VERSION);
+    headers.insert(ID, event.event_id.to_string());
+    headers.insert("ce-source", SOURCE);
+    headers.insert("ce-type", &*event.event_type);
+    headers.insert(
+        "ce-subject",
+        format!("{}/{}", event.stream_type, event.stream_id),
+    );
+    headers.insert("ce-time", event.recorded_at().to_string());
+    headers.insert("ce-datacontenttype", CONTENT_TYPE);
+    headers.insert("ce-tenantid", event.tenant_id.to_string());
+    headers.insert(POSITION, event.position.to_string());
+    headers.insert("ce-streamversion", event.version.to_string());
+    headers.insert("ce-schemaversion", event.schema_version.to_string());
+    let phi = match event.sealed.is_empty() {
+        true => "open",
+        false => "sealed",
+    };
+    headers.insert("ce-phi", phi);
+    // Metadata that cannot be read is no reason to hold back an event that is in the log.
+    if let Ok(metadata) = serde_json::from_str::<EventMetadata>(&event.metadata) {
+        headers.insert("ce-correlationid", metadata.correlation_id.to_string());
+        if let Some(causation) = metadata.causation_id {
+            headers.insert("ce-causationid", causation.to_string());
+        }
+    }
+    headers
+}
+
+/// What a message of the stream says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) position: u64,
+    pub(crate) event_id: String,
+}
+
+/// `None` where it is none of ours.
+pub(crate) fn said(message: &StreamMessage) -> Option<Said> {
+    let text = |name: &str| message.headers.get(name).map(|it| it.as_str().to_owned());
+    Some(Said {
+        position: text(POSITION)?.parse().ok()?,
+        event_id: text(ID)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use roentgen_domain::ids::{EventId, StreamId, TenantId};
+
+    use super::*;
+
+    fn event() -> StoredEvent {
+        let id = |n: u128| uuid::Uuid::from_u128(n);
+        StoredEvent {
+            position: 7,
+            tenant_id: TenantId::from(id(1)),
+            stream_type: Arc::from("ImagingOrder"),
+            stream_id: StreamId::from(id(2)),
+            version: 3,
+            event_id: EventId::from(id(3)),
+            event_type: Arc::from("ImagingOrder.Cancelled"),
+            schema_version: 1,
+            recorded_at_ms: 1_700_000_000_123,
+            payload: r#"{"order_id":"1"}"#.to_owned(),
+            sealed: b"sealed".to_vec(),
+            metadata: r#"{"actor":{"sub":"dr","roles":[]},"correlation_id":"00000000-0000-0000-0000-000000000004"}"#.to_owned(),
+            leaf: [0; 32],
+            hash: [0; 32],
+        }
+    }
+
+    #[test]
+    fn an_event_is_a_cloud_event_in_binary_mode() {
+        let sent = outgoing(&event(), 41);
+        assert_eq!(
+            sent.subject,
+            "roentgen.events.00000000-0000-0000-0000-000000000001.ImagingOrder.Cancelled"
+        );
+        let expected = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "00000000-0000-0000-0000-000000000003"),
+            ("ce-source", "/roentgen"),
+            ("ce-type", "ImagingOrder.Cancelled"),
+            (
+                "ce-subject",
+                "ImagingOrder/00000000-0000-0000-0000-000000000002",
+            ),
+            ("ce-time", "2023-11-14T22:13:20.123Z"),
+            ("ce-datacontenttype", "application/json"),
+            ("ce-tenantid", "00000000-0000-0000-0000-000000000001"),
+            ("ce-position", "7"),
+            ("ce-streamversion", "3"),
+            ("ce-schemaversion", "1"),
+            ("ce-phi", "sealed"),
+            ("ce-correlationid", "00000000-0000-0000-0000-000000000004"),
+            ("Nats-Msg-Id", "00000000-0000-0000-0000-000000000003"),
+            ("Nats-Expected-Stream", "ROENTGEN_EVENTS"),
+            ("Nats-Expected-Last-Sequence", "41"),
+        ];
+        assert_eq!(sent.headers.len(), expected.len());
+        for (name, value) in expected {
+            let found = sent.headers.get(name).map(|it| it.as_str());
+            assert_eq!(found, Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_sealed_part_stays_behind() {
+        let sent = outgoing(&event(), 0);
+        assert_eq!(&sent.body[..], br#"{"order_id":"1"}"#);
+        assert!(!format!("{:?}", sent.headers).contains("dr"));
+    }
+}

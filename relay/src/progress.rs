@@ -1,0 +1,114 @@
+//! How far the relay is, for those who ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use roentgen_store::engine::Engine;
+use roentgen_store::error::EngineError;
+use tokio::sync::watch;
+
+use crate::RELAY;
+use crate::refused::Refused;
+
+/// How far the relay is. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    engine: Arc<dyn Engine>,
+    acknowledged: Arc<AtomicU64>,
+    refused: Arc<watch::Sender<Option<Refused>>>,
+    link: Arc<watch::Sender<Link>>,
+}
+
+/// What this node knows of NATS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// It has not asked.
+    Unknown,
+    Up,
+    Away,
+}
+
+/// Where the relay stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The last position that NATS has acknowledged, as far as is known: never more than that.
+    pub published: u64,
+    /// Events after it.
+    pub lag: u64,
+}
+
+impl Progress {
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self {
+            engine,
+            acknowledged: Arc::default(),
+            refused: Arc::new(watch::Sender::new(None)),
+            link: Arc::new(watch::Sender::new(Link::Unknown)),
+        }
+    }
+
+    /// Where the relay stands, over all nodes: from the database, and from this node where it knows more.
+    ///
+    /// # Errors
+    /// The database's. There is no lag that could be told then.
+    pub async fn standing(&self) -> Result<Standing, EngineError> {
+        // In this order: what happens in between makes the lag larger, and never 0 too soon.
+        let published = self.engine.relay(RELAY).await?.map_or(0, |it| it.position);
+        let published = published.max(self.acknowledged());
+        let head = self.engine.head().await?.position;
+        Ok(Standing {
+            published,
+            lag: head.saturating_sub(published),
+        })
+    }
+
+    /// Why the relay stands still, where it does and this node leads.
+    pub fn refused(&self) -> Option<Refused> {
+        self.refused.borrow().clone()
+    }
+
+    /// Writes down the metrics that are true when they are asked for.
+    pub async fn measure(&self) {
+        let lag = self.standing().await.map_or(f64::NAN, |it| it.lag as f64);
+        metrics::gauge!("roentgen_relay_lag_events").set(lag);
+        let refused = self.refused();
+        for name in Refused::NAMES {
+            let is_it = refused.as_ref().is_some_and(|it| it.name() == name);
+            metrics::gauge!("roentgen_relay_refused", "problem" => name).set(f64::from(is_it));
+        }
+        let up = f64::from(*self.link.borrow() == Link::Up);
+        metrics::gauge!("roentgen_relay_connected").set(up);
+    }
+
+    /// The last position that was acknowledged to this node; 0 where it has not led.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn acknowledges(&self, position: u64) {
+        self.acknowledged.store(position, Ordering::Relaxed);
+    }
+
+    /// The stream is the right one. `true` where that is news.
+    pub(crate) fn is_up(&self) -> bool {
+        self.refused.send_replace(None);
+        self.link.send_replace(Link::Up) != Link::Up
+    }
+
+    /// NATS is away. `true` where that is news.
+    pub(crate) fn is_away(&self) -> bool {
+        self.link.send_replace(Link::Away) != Link::Away
+    }
+
+    /// Another node leads.
+    pub(crate) fn follows(&self) {
+        self.refused.send_replace(None);
+        self.link.send_replace(Link::Unknown);
+    }
+
+    /// The relay stands still. `true` where that is news.
+    pub(crate) fn refuses(&self, refused: &Refused) -> bool {
+        let before = self.refused.send_replace(Some(refused.clone()));
+        before.as_ref() != Some(refused)
+    }
+}

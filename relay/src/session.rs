@@ -1,0 +1,317 @@
+//! One session: from a look at the stream to the moment at which it has to be looked at again.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{Context, PublishError, PublishErrorKind};
+use async_nats::jetstream::publish::PublishAck;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use roentgen_store::engine::Engine;
+use roentgen_store::error::{EngineError, causes};
+use roentgen_store::log::{MAX_EVENT_BYTES, StoredEvent};
+use roentgen_store::model::Checkpoint;
+use roentgen_store::open::Store;
+use roentgen_store::projector::mismatch;
+use roentgen_store::relayed::RelayCheckpoint;
+use roentgen_store::tail::Tail;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::connection::Connection;
+use crate::events::Events;
+use crate::fit;
+use crate::message::outgoing;
+use crate::progress::Progress;
+use crate::refused::Refused;
+use crate::settings::StreamSettings;
+use crate::{RELAY, stream};
+
+/// Messages on their way at once, and how many bytes of them.
+pub(crate) const MAX_IN_FLIGHT: usize = 512;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// A message's headers at the most, in bytes.
+const MAX_HEADERS: usize = 4 * 1024;
+/// How often the checkpoint is written where it moves: what was not written is found again in the stream.
+const SAVED_EVERY: Duration = Duration::from_millis(250);
+/// How often the stream is looked at.
+const LOOKED_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a session ended, or did not begin.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// This node does not lead, or stops.
+    NotLeading,
+    /// The stream or the checkpoint is not where it was: another publisher, or a message of this one that came late.
+    Overtaken,
+    /// The connection.
+    Lost,
+    /// NATS cannot do it now.
+    Away(Box<dyn Error + Send + Sync>),
+    /// The database.
+    Engine(EngineError),
+    /// Something is wrong that no time mends.
+    Refused(Refused),
+}
+
+impl From<EngineError> for Ended {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<Refused> for Ended {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<PublishError> for Ended {
+    fn from(error: PublishError) -> Self {
+        match error.kind() {
+            PublishErrorKind::WrongLastSequence
+            | PublishErrorKind::WrongLastMessageId
+            | PublishErrorKind::StreamNotFound => Self::Overtaken,
+            PublishErrorKind::TimedOut
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::MaxAckPending
+            | PublishErrorKind::MaxPayloadExceeded
+            | PublishErrorKind::Other => Self::Away(error.into()),
+        }
+    }
+}
+
+type Acknowledged = Result<(Sent, PublishAck), PublishError>;
+
+/// A message on its way.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    event: Checkpoint,
+    sequence: u64,
+    bytes: usize,
+}
+
+/// The stream in the hands of its publisher.
+pub(crate) struct Session<'a> {
+    engine: Arc<dyn Engine>,
+    tail: Arc<Tail>,
+    events: Events,
+    jetstream: &'a Context,
+    progress: &'a Progress,
+    /// The checkpoint as it is written down.
+    saved: RelayCheckpoint,
+    /// The checkpoint as it is acknowledged.
+    acknowledged: RelayCheckpoint,
+    saved_at: Instant,
+    /// The last position and sequence that were sent.
+    sent: (u64, u64),
+    waiting: VecDeque<Arc<StoredEvent>>,
+    on_their_way: FuturesOrdered<BoxFuture<'static, Acknowledged>>,
+    bytes: usize,
+}
+
+impl<'a> Session<'a> {
+    /// Looks at the stream, and finds where to go on in it.
+    pub(crate) async fn open(
+        store: &Store,
+        settings: &StreamSettings,
+        connection: &'a Connection,
+        progress: &'a Progress,
+    ) -> Result<Self, Ended> {
+        can_take_every_event(connection.max_payload)?;
+        let engine = Arc::clone(&store.engine);
+        let jetstream = &connection.jetstream;
+        let here = whereabouts(&engine, jetstream, settings).await?;
+        progress.acknowledges(here.position);
+        if progress.is_up() {
+            let (position, sequence) = (here.position, here.last_sequence);
+            tracing::info!(position, sequence, "the relay publishes");
+        }
+        Ok(Self {
+            events: Events::new(Arc::clone(&engine), Arc::clone(&store.tail)),
+            tail: Arc::clone(&store.tail),
+            engine,
+            jetstream,
+            progress,
+            saved: here,
+            acknowledged: here,
+            saved_at: Instant::now(),
+            sent: (here.position, here.last_sequence),
+            waiting: VecDeque::new(),
+            on_their_way: FuturesOrdered::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Publishes what comes, until something ends it.
+    pub(crate) async fn publish(&mut self) -> Ended {
+        let mut look = tokio::time::interval(LOOKED_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Err(ended) = self.step(&mut look).await {
+                return ended;
+            }
+        }
+    }
+
+    async fn step(&mut self, look: &mut tokio::time::Interval) -> Result<(), Ended> {
+        self.send_what_may_go().await?;
+        let (reads, writes) = (
+            self.waiting.is_empty() && self.has_room(),
+            self.is_unsaved(),
+        );
+        let sent = self.sent.0;
+        tokio::select! {
+            Some(acknowledged) = self.on_their_way.next() => self.note(acknowledged?),
+            () = Events::wait(&self.tail, sent), if reads => Ok(()),
+            () = tokio::time::sleep_until(self.saved_at + SAVED_EVERY), if writes => self.save().await,
+            _ = look.tick() => self.look().await,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.on_their_way.len() < MAX_IN_FLIGHT && self.bytes < MAX_BYTES
+    }
+
+    fn is_unsaved(&self) -> bool {
+        self.acknowledged != self.saved
+    }
+
+    /// Sends events, without waiting for their acknowledgements, as long as there are some and there is room.
+    async fn send_what_may_go(&mut self) -> Result<(), Ended> {
+        while self.has_room() {
+            let Some(event) = self.waiting.pop_front() else {
+                let more = self.events.after(self.sent.0).await?;
+                if more.is_empty() {
+                    return Ok(());
+                }
+                self.waiting.extend(more);
+                continue;
+            };
+            self.send(&event).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, event: &StoredEvent) -> Result<(), Ended> {
+        let message = outgoing(event, self.sent.1);
+        let sent = Sent {
+            event: Checkpoint {
+                position: event.position,
+                hash: event.hash,
+            },
+            sequence: self.sent.1 + 1,
+            bytes: message.body.len() + MAX_HEADERS,
+        };
+        let (subject, headers, body) = (message.subject, message.headers, message.body);
+        let publishing = self
+            .jetstream
+            .publish_with_headers(subject, headers, body)
+            .await?;
+        self.sent = (sent.event.position, sent.sequence);
+        self.bytes += sent.bytes;
+        let acknowledged = publishing.into_future();
+        self.on_their_way
+            .push_back(Box::pin(async move { Ok((sent, acknowledged.await?)) }));
+        Ok(())
+    }
+
+    fn note(&mut self, (sent, said): (Sent, PublishAck)) -> Result<(), Ended> {
+        // A message that was known already has its first sequence: the right one, or the stream is not what it was.
+        if said.sequence != sent.sequence {
+            return Err(Ended::Overtaken);
+        }
+        self.bytes = self.bytes.saturating_sub(sent.bytes);
+        self.acknowledged = RelayCheckpoint {
+            position: sent.event.position,
+            hash: sent.event.hash,
+            last_sequence: sent.sequence,
+            ..self.acknowledged
+        };
+        self.progress.acknowledges(sent.event.position);
+        metrics::counter!("roentgen_relay_published_total").increment(1);
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Result<(), Ended> {
+        let (from, to) = (self.saved, self.acknowledged);
+        if !self.engine.advance_relay(RELAY, Some(&from), &to).await? {
+            tracing::warn!("another node moved the relay's checkpoint");
+            return Err(Ended::Overtaken);
+        }
+        self.saved = to;
+        self.saved_at = Instant::now();
+        Ok(())
+    }
+
+    /// Whether the stream is still the one that was opened, and nobody else has written to it.
+    async fn look(&mut self) -> Result<(), Ended> {
+        let Some(info) = stream::found(self.jetstream).await? else {
+            return Err(Ended::Overtaken);
+        };
+        let seen = stream::seen(&info);
+        fit::holds(&self.acknowledged, &seen)?;
+        if seen.last_sequence > self.sent.1 {
+            return Err(Ended::Overtaken);
+        }
+        Ok(())
+    }
+
+    /// Writes down what was acknowledged; where that fails, the stream says it the next time.
+    pub(crate) async fn close(mut self) {
+        if !self.is_unsaved() {
+            return;
+        }
+        match self.save().await {
+            Ok(()) | Err(Ended::Overtaken) => {}
+            Err(Ended::Engine(error)) => {
+                let error = causes(&error);
+                tracing::warn!(error, "the relay's checkpoint stays behind");
+            }
+            Err(Ended::NotLeading | Ended::Lost | Ended::Away(_) | Ended::Refused(_)) => {}
+        }
+    }
+}
+
+/// An event that the server would not take could never be passed.
+fn can_take_every_event(max_payload: usize) -> Result<(), Refused> {
+    let needed = MAX_EVENT_BYTES + MAX_HEADERS;
+    if max_payload >= needed {
+        return Ok(());
+    }
+    Err(Refused::StreamUnfit {
+        reason: format!(
+            "the server takes {max_payload} bytes a message (max_payload), and an event may need {needed}"
+        ),
+    })
+}
+
+/// Where publishing goes on. The checkpoint is read before the stream is looked at: it cannot be ahead then.
+async fn whereabouts(
+    engine: &Arc<dyn Engine>,
+    jetstream: &Context,
+    settings: &StreamSettings,
+) -> Result<RelayCheckpoint, Ended> {
+    let left = engine.relay(RELAY).await?;
+    if let Some(left) = &left {
+        let ahead = mismatch(&**engine, RELAY, left.place()).await?;
+        ahead.map_or(Ok(()), |it| Err(Refused::from(it)))?;
+    }
+    let seen = stream::seen(&stream::ensured(jetstream, settings, left.as_ref()).await?);
+    if let Some(left) = &left {
+        fit::holds(left, &seen)?;
+    }
+    let here = match fit::without_last(left.as_ref(), &seen) {
+        Some(here) => here,
+        None => {
+            let last = stream::last(jetstream, engine, seen.last_sequence).await?;
+            fit::after_last(left.as_ref(), &seen, last)?
+        }
+    };
+    if left != Some(here) && !engine.advance_relay(RELAY, left.as_ref(), &here).await? {
+        return Err(Ended::Overtaken);
+    }
+    Ok(here)
+}

@@ -1,0 +1,188 @@
+//! The JetStream stream: made where it is not there, put right where it is, and looked at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{
+    Context, CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind,
+};
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, Info, RawMessageErrorKind, RetentionPolicy, StorageType,
+};
+use roentgen_store::engine::Engine;
+use roentgen_store::relayed::RelayCheckpoint;
+
+use crate::STREAM;
+use crate::fit::{Last, Seen};
+use crate::message::{SUBJECTS, said};
+use crate::refused::Refused;
+use crate::session::Ended;
+use crate::settings::StreamSettings;
+
+const DESCRIPTION: &str = "Events of diagnostic imaging work, in the order of the log";
+/// HTTP's meaning: not now.
+const NOT_NOW: usize = 503;
+
+/// The stream as it is now, made or put right where that is needed. One that is gone is not made again.
+pub(crate) async fn ensured(
+    jetstream: &Context,
+    settings: &StreamSettings,
+    left: Option<&RelayCheckpoint>,
+) -> Result<Info, Ended> {
+    let Some(info) = found(jetstream).await? else {
+        return match left {
+            None => created(jetstream, settings).await,
+            Some(left) => {
+                let position = left.position;
+                Err(Refused::StreamGone { position }.into())
+            }
+        };
+    };
+    let wanted = put_right(info.config.clone(), settings)?;
+    if wanted == info.config {
+        return Ok(info);
+    }
+    tracing::info!(stream = STREAM, "the stream is put right");
+    let updated = jetstream.update_stream(wanted).await;
+    updated.map_err(not_taken)
+}
+
+/// The stream, where there is one.
+pub(crate) async fn found(jetstream: &Context) -> Result<Option<Info>, Ended> {
+    match jetstream.get_stream(STREAM).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(it) if it.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                Ok(None)
+            }
+            GetStreamErrorKind::JetStream(_)
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::InvalidStreamName
+            | GetStreamErrorKind::Request => Err(Ended::Away(error.into())),
+        },
+    }
+}
+
+async fn created(jetstream: &Context, settings: &StreamSettings) -> Result<Info, Ended> {
+    let config = Config {
+        name: STREAM.to_owned(),
+        description: Some(DESCRIPTION.to_owned()),
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        storage: StorageType::File,
+        num_replicas: 1,
+        allow_direct: true,
+        max_bytes: -1,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        ..Config::default()
+    };
+    let config = put_right(config, settings)?;
+    let stream = jetstream.create_stream(config).await.map_err(not_taken)?;
+    tracing::info!(stream = STREAM, "the stream was created");
+    Ok(stream.cached_info().clone())
+}
+
+/// What must be so and what the settings ask for; the rest stays as it is.
+fn put_right(mut config: Config, settings: &StreamSettings) -> Result<Config, Refused> {
+    let unfit = |reason: &str| {
+        Err(Refused::StreamUnfit {
+            reason: reason.to_owned(),
+        })
+    };
+    if config.retention != RetentionPolicy::Limits {
+        return unfit("its retention is not by limits");
+    }
+    if config.mirror.is_some() || config.sources.as_ref().is_some_and(|it| !it.is_empty()) {
+        return unfit("it takes messages from other streams");
+    }
+    if config.sealed || config.no_ack || config.allow_rollup {
+        return unfit("it is sealed, does not acknowledge, or lets publishers roll it up");
+    }
+    config.subjects = vec![format!("{SUBJECTS}.>")];
+    config.deny_delete = true;
+    config.deny_purge = true;
+    if let Some(replicas) = settings.replicas {
+        config.num_replicas = replicas;
+    }
+    if let Some(max_age) = settings.max_age {
+        config.max_age = max_age;
+    }
+    if let Some(max_bytes) = settings.max_bytes {
+        config.max_bytes = max_bytes;
+    }
+    if let Some(window) = settings.duplicate_window {
+        config.duplicate_window = window;
+    }
+    Ok(config)
+}
+
+/// The server's word against a stream, unless it only cannot say now.
+fn not_taken(error: CreateStreamError) -> Ended {
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(said) if said.code() != NOT_NOW => Refused::StreamUnfit {
+            reason: said.to_string(),
+        }
+        .into(),
+        CreateStreamErrorKind::JetStream(_)
+        | CreateStreamErrorKind::EmptyStreamName
+        | CreateStreamErrorKind::InvalidStreamName
+        | CreateStreamErrorKind::DomainAndExternalSet
+        | CreateStreamErrorKind::JetStreamUnavailable
+        | CreateStreamErrorKind::TimedOut
+        | CreateStreamErrorKind::Response
+        | CreateStreamErrorKind::NotFound
+        | CreateStreamErrorKind::ResponseParse => Ended::Away(error.into()),
+    }
+}
+
+/// What a stream says of itself.
+pub(crate) fn seen(info: &Info) -> Seen {
+    let (config, state) = (&info.config, &info.state);
+    let limited = config.max_age > Duration::ZERO
+        || [
+            config.max_bytes,
+            config.max_messages,
+            config.max_messages_per_subject,
+        ]
+        .iter()
+        .any(|it| *it > 0);
+    Seen {
+        created_ns: i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(i64::MAX),
+        first_sequence: state.first_sequence,
+        last_sequence: state.last_sequence,
+        messages: state.messages,
+        limited,
+    }
+}
+
+/// The message at the stream's end, as far as it is an event of this log.
+pub(crate) async fn last(
+    jetstream: &Context,
+    engine: &Arc<dyn Engine>,
+    sequence: u64,
+) -> Result<Last, Ended> {
+    let stream = jetstream.get_stream_no_info(STREAM).await;
+    let stream = stream.map_err(|error| Ended::Away(error.into()))?;
+    let message = match stream.get_raw_message(sequence).await {
+        Ok(message) => message,
+        Err(error) => match error.kind() {
+            RawMessageErrorKind::NoMessageFound => return Ok(Last::Gone),
+            RawMessageErrorKind::InvalidSubject
+            | RawMessageErrorKind::JetStream(_)
+            | RawMessageErrorKind::Other => return Err(Ended::Away(error.into())),
+        },
+    };
+    let Some(said) = said(&message) else {
+        return Ok(Last::Foreign);
+    };
+    let position = said.position;
+    Ok(match engine.event_at(position).await? {
+        Some(event) if event.event_id.to_string() == said.event_id => Last::Event {
+            position,
+            hash: event.hash,
+        },
+        Some(_) | None => Last::Unknown { position },
+    })
+}

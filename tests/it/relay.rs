@@ -1,0 +1,69 @@
+//! The NATS relay, over a nats-server of the test's own: every event once, in order, whatever is killed, lost or done to
+//! the stream.
+
+mod published;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use roentgen_store::log::{LogFilter, StoredEvent};
+use roentgen_tests::{Client, Database, Message, Nats};
+
+use crate::read_models::{Beside, every_event};
+use crate::story::House;
+
+/// How long what is published may take to arrive, a dead leader's lease included.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The whole log.
+async fn log(database: &Database) -> Result<Vec<StoredEvent>> {
+    let beside = Beside::open(database).await?;
+    let events = every_event(&*beside.log, &LogFilter::default()).await?;
+    beside.close().await;
+    Ok(events)
+}
+
+/// Waits until the stream holds as many messages as the log has events, and compares them one by one.
+async fn holds_the_log(nats: &Nats, database: &Database) -> Result<Vec<Message>> {
+    let events = log(database).await?;
+    nats.holds(events.len() as u64, PATIENCE).await?;
+    let messages = nats.messages().await?;
+    ensure!(
+        messages.len() == events.len(),
+        "{} messages of {} events",
+        messages.len(),
+        events.len()
+    );
+    for (message, event) in messages.iter().zip(&events) {
+        let at = event.position;
+        ensure!(message.sequence == at, "{at}: {message:?}");
+        ensure!(
+            message.header("ce-position") == at.to_string()
+                && message.header("ce-id") == event.event_id.to_string()
+                && message.body == event.payload,
+            "{at}: {message:?}"
+        );
+    }
+    Ok(messages)
+}
+
+/// Orders so many examinations.
+async fn order(house: &House, count: u32) -> Result<()> {
+    for _ in 0..count {
+        house.ordered(serde_json::json!({})).await?;
+    }
+    Ok(())
+}
+
+/// The lag that `/metrics` tells.
+async fn lag(client: &Client) -> Result<f64> {
+    metric(client, "roentgen_relay_lag_events").await
+}
+
+async fn metric(client: &Client, name: &str) -> Result<f64> {
+    let text = client.get("/metrics").await?.text;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(line.map_or(Ok(f64::NAN), str::parse)?)
+}
