@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::session::MAX_IN_FLIGHT;
-use crate::settings::{Authentication, Settings};
+use crate::settings::{Authentication, Login, Settings};
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long an answer of the server may take, acknowledgements among them.
@@ -68,7 +68,11 @@ fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptio
         async move { note(&event, &lost) }
     });
     options = match &settings.authentication {
-        Authentication::ByUrl => options,
+        Authentication::ByUrl => match settings.servers.login() {
+            None => options,
+            Some(Login::Token(token)) => options.token(token),
+            Some(Login::Password { user, password }) => options.user_and_password(user, password),
+        },
         Authentication::NKey(seed) => options.nkey(seed.expose_secret().to_owned()),
         Authentication::Credentials(text) => options
             .credentials(text.expose_secret())

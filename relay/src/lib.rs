@@ -46,6 +46,18 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// How long a refused relay waits before it looks whether what was refused still is.
 const AFTER_A_REFUSAL: Duration = Duration::from_secs(1);
 
+/// Starts the relay again where it panicked, from the stream.
+async fn supervise(relay: Relay, leadership: Leadership, tasks: Tasks) {
+    let relay = Arc::new(relay);
+    loop {
+        let (again, leadership) = (Arc::clone(&relay), leadership.clone());
+        let run = tasks.run(async move { again.run(leadership).await });
+        let Err(ended) = run.await else { return };
+        tracing::error!(panicked = ended.is_panic(), "the relay was restarted");
+        relay.pause(LAST_PAUSE).await;
+    }
+}
+
 /// Publishes the log.
 #[derive(Debug)]
 pub struct Relay {
@@ -70,11 +82,11 @@ impl Relay {
             progress: progress.clone(),
             stop: tasks.token(),
         };
-        tasks.spawn("relay", relay.run(leadership));
+        tasks.spawn("relay", supervise(relay, leadership, tasks.clone()));
         progress
     }
 
-    async fn run(self, mut leadership: Leadership) {
+    async fn run(&self, mut leadership: Leadership) {
         let mut pause = FIRST_PAUSE;
         while !self.stop.is_cancelled() {
             if !leadership.held() {
@@ -91,10 +103,14 @@ impl Relay {
             }
             let this_time = self.note(&ended, pause);
             pause = (pause * 2).min(LAST_PAUSE);
-            tokio::select! {
-                () = tokio::time::sleep(this_time) => {}
-                () = self.stop.cancelled() => {}
-            }
+            self.pause(this_time).await;
+        }
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.stop.cancelled() => {}
         }
     }
 

@@ -48,6 +48,50 @@ fn server(url: &str) -> Result<ServerAddr, NotServers> {
     }
 }
 
+/// Who a URL says that this is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Login {
+    Password { user: String, password: String },
+    Token(String),
+}
+
+impl Servers {
+    /// The first login that one of the URLs has: the servers are one system. The client does not look for it by itself.
+    pub(crate) fn login(&self) -> Option<Login> {
+        self.0.iter().find_map(|server| {
+            let user = decoded(server.username()?);
+            Some(match server.password() {
+                Some(password) => Login::Password {
+                    user,
+                    password: decoded(password),
+                },
+                None => Login::Token(user),
+            })
+        })
+    }
+}
+
+/// Text in which `%XX` stands for a byte (RFC 3986, section 2.1).
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(plain.as_bytes());
+        match after.split_at_checked(2) {
+            Some((hex, after)) if let Ok(byte) = u8::from_str_radix(hex, 16) => {
+                bytes.push(byte);
+                rest = after;
+            }
+            Some(_) | None => {
+                bytes.push(b'%');
+                rest = after;
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, server) in self.0.iter().enumerate() {
@@ -124,6 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn a_url_says_who_this_is() {
+        let login = |text: &str| Servers::parse(text).unwrap().login();
+        let password = login("nats://a:4222,nats://app:h%40nter%2B2@b:4222");
+        let (user, hunter) = ("app".to_owned(), "h@nter+2".to_owned());
+        assert!(
+            password
+                == Some(Login::Password {
+                    user,
+                    password: hunter
+                })
+        );
+        assert!(login("nats://t0ken@a:4222") == Some(Login::Token("t0ken".to_owned())));
+        assert!(login("nats://a:4222").is_none());
+        assert_eq!(decoded("100%25 %zz %4"), "100% %zz %4");
+    }
+
+    #[test]
     fn only_nats_servers_are_named() {
         assert!(Servers::parse("nats://127.0.0.1").is_ok());
         for bad in ["", "nats://a,", "http://a:4222", "nats://a:b"] {
@@ -135,10 +196,10 @@ mod tests {
     fn a_seed_is_a_users() {
         let seed = |text: &str| Authentication::NKey(text.to_owned().into()).is_well_formed();
         assert!(seed(
-            "SUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY"
+            "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE"
         ));
         assert!(!seed(
-            "UCNGL4W5QX66CFX6A6DCBVDH5VOHMI7B2UZZU7TXAUQQSI2JPHULCKBR"
+            "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6"
         ));
     }
 }

@@ -1,7 +1,10 @@
 //! The NATS relay, over a nats-server of the test's own: every event once, in order, whatever is killed, lost or done to
 //! the stream.
 
+mod entered;
+mod faults;
 mod published;
+mod refused;
 
 use std::time::Duration;
 

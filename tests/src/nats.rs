@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use async_nats::jetstream::{self, stream::Info};
+use async_nats::{Client, ConnectOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::database::copy_files;
 use crate::poll;
 
 /// The stream that Roentgen publishes to.
@@ -17,12 +20,85 @@ pub const STREAM: &str = "ROENTGEN_EVENTS";
 
 const START: Duration = Duration::from_secs(20);
 
+/// What a server's store held at some moment.
+#[derive(Debug)]
+pub struct Kept(TempDir);
+
 /// A server with JetStream in a directory of its own. Dropping it kills it.
 #[derive(Debug)]
 pub struct Nats {
     directory: TempDir,
     port: u16,
+    guard: Option<Guard>,
     child: Option<Child>,
+}
+
+/// TLS by a certificate of its own, an NKey, and a login for the tests themselves.
+#[derive(Debug)]
+pub struct Guard(TempDir);
+
+/// An NKey made for these tests.
+const SEED: &str = "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE";
+const PUBLIC: &str = "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6";
+const LOGIN: (&str, &str) = ("tests", "xyzzy");
+
+impl Guard {
+    /// Makes the certificate, with openssl, and the configuration.
+    pub fn new() -> Result<Self> {
+        let guard = Self(tempfile::tempdir()?);
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            ])
+            .args(["-subj", "/CN=127.0.0.1"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-keyout")
+            .arg(guard.path("key.pem"))
+            .arg("-out")
+            .arg(guard.certificate())
+            .output()
+            .context("the tests need openssl")?;
+        if !made.status.success() {
+            bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        let (certificate, key) = (guard.certificate(), guard.path("key.pem"));
+        let (user, password) = LOGIN;
+        let config = format!(
+            "tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n\
+             authorization {{ users: [ {{ nkey: {PUBLIC} }}, {{ user: {user}, password: {password} }} ] }}\n"
+        );
+        std::fs::write(guard.path("nats.conf"), config)?;
+        Ok(guard)
+    }
+
+    /// The certificate, which signed itself.
+    pub fn certificate(&self) -> PathBuf {
+        self.path("certificate.pem")
+    }
+
+    /// A file with the NKey's seed.
+    pub fn seed(&self) -> Result<PathBuf> {
+        let path = self.path("seed");
+        std::fs::write(&path, SEED)?;
+        Ok(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn arguments(&self) -> [PathBuf; 2] {
+        ["--config".into(), self.path("nats.conf")]
+    }
+
+    fn enter(&self) -> ConnectOptions {
+        let (user, password) = LOGIN;
+        ConnectOptions::new()
+            .add_root_certificates(self.certificate())
+            .require_tls(true)
+            .user_and_password(user.to_owned(), password.to_owned())
+    }
 }
 
 /// A message as it is in the stream.
@@ -53,9 +129,19 @@ impl Message {
 impl Nats {
     /// Starts one on a free port, with an empty store.
     pub async fn start() -> Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// Starts one that lets in whom the guard knows.
+    pub async fn start_guarded(guard: Guard) -> Result<Self> {
+        Self::start_with(Some(guard)).await
+    }
+
+    async fn start_with(guard: Option<Guard>) -> Result<Self> {
         let mut nats = Self {
             directory: tempfile::tempdir()?,
             port: free_port()?,
+            guard,
             child: None,
         };
         nats.start_again().await?;
@@ -78,6 +164,7 @@ impl Nats {
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--jetstream", "--store_dir"])
             .arg(self.directory.path())
+            .args(self.guard.iter().flat_map(Guard::arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log));
@@ -86,7 +173,7 @@ impl Nats {
                 .spawn()
                 .context("the tests need nats-server in PATH")?,
         );
-        let asked = async || async_nats::connect(self.url()).await.map(drop);
+        let asked = async || self.connect().await.map(drop);
         let up = poll::until("nats-server", START, asked, Result::is_ok).await;
         if up.is_err() {
             bail!(
@@ -106,9 +193,30 @@ impl Nats {
         Ok(())
     }
 
+    /// A copy of its store. It must not run.
+    pub fn kept(&self) -> Result<Kept> {
+        let kept = tempfile::tempdir()?;
+        copy_files(self.directory.path(), kept.path())?;
+        Ok(Kept(kept))
+    }
+
+    /// Puts a copy back in the store's place. It must not run.
+    pub fn put_back(&mut self, kept: &Kept) -> Result<()> {
+        self.directory = tempfile::tempdir()?;
+        copy_files(kept.0.path(), self.directory.path())
+    }
+
     /// Speaks to it.
     pub async fn jetstream(&self) -> Result<jetstream::Context> {
-        Ok(jetstream::new(async_nats::connect(self.url()).await?))
+        Ok(jetstream::new(self.connect().await?))
+    }
+
+    async fn connect(&self) -> Result<Client> {
+        let options = match &self.guard {
+            None => ConnectOptions::new(),
+            Some(guard) => guard.enter(),
+        };
+        Ok(options.connect(self.url()).await?)
     }
 
     /// What the stream says of itself; `None` where it is not there.

@@ -1,0 +1,251 @@
+//! NATS away, servers killed, leaders paused: the stream is the log all the same.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_tests::{ByHand, Client, Database, Engine, Nats, Part, Server, poll};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{PATIENCE, holds_the_log, lag, order};
+use crate::story::{House, fresh, on_both_engines, serve};
+
+on_both_engines!(
+    commands_go_on_while_nats_is_away,
+    a_checkpoint_left_behind_is_moved_on_by_the_stream,
+    a_checkpoint_that_is_lost_is_found_again_in_the_stream,
+    heavy_kill_of_server_and_nats_in_turn,
+);
+
+/// The shortest that a server takes: every outage here is longer.
+const WINDOW: Duration = Duration::from_millis(100);
+const KILLS: u32 = 22;
+const CLERKS: u32 = 4;
+/// Somebody is killed this long after the work begins.
+const FIRST_MOMENT_MS: u64 = 100;
+const LAST_MOMENT_MS: u64 = 400;
+
+async fn commands_go_on_while_nats_is_away(engine: Engine) -> Result<()> {
+    let mut nats = Nats::start().await?;
+    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    order(&house, 3).await?;
+    holds_the_log(&nats, &house.database).await?;
+    nats.kill()?;
+    for missing in 1..=10_u32 {
+        order(&house, 1).await?;
+        let lag = lag(&house.client).await?;
+        assert!(lag >= f64::from(missing), "{missing} missing, lag {lag}");
+    }
+    assert_eq!(house.client.get("/health/ready").await?.status, 200);
+    nats.start_again().await?;
+    holds_the_log(&nats, &house.database).await?;
+    let caught_up = async || lag(&house.client).await;
+    let none = |it: &Result<f64>| it.as_ref().is_ok_and(|it| *it == 0.0);
+    poll::until("the relay's lag", PATIENCE, caught_up, none).await??;
+    Ok(())
+}
+
+/// What a server leaves behind that is killed between acknowledgement and checkpoint, and is away for longer than NATS
+/// knows message ids again.
+async fn a_checkpoint_left_behind_is_moved_on_by_the_stream(engine: Engine) -> Result<()> {
+    let nats = Nats::start().await?;
+    let url = nats.url();
+    let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
+    holds_the_log(&nats, &house.database).await?;
+    forgets_soon(&nats).await?;
+    order(&house, 10).await?;
+    holds_the_log(&nats, &house.database).await?;
+    house.server.kill()?;
+    let mut by_hand = ByHand::on(&house.database, Part::Log).await?;
+    let moved = by_hand
+        .run(
+            "UPDATE relays SET position = 3, last_sequence = 3, \
+             hash = (SELECT hash FROM events WHERE position = 3)",
+        )
+        .await?;
+    assert_eq!(moved, 1);
+    forgotten(&nats).await?;
+    house.server = start_again(&house.database, &url).await?;
+    house.client = house.client.towards(&house.server.base);
+    order(&house, 1).await?;
+    holds_the_log(&nats, &house.database).await?;
+    Ok(())
+}
+
+async fn a_checkpoint_that_is_lost_is_found_again_in_the_stream(engine: Engine) -> Result<()> {
+    let nats = Nats::start().await?;
+    let url = nats.url();
+    let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
+    holds_the_log(&nats, &house.database).await?;
+    forgets_soon(&nats).await?;
+    order(&house, 3).await?;
+    holds_the_log(&nats, &house.database).await?;
+    house.server.kill()?;
+    let mut by_hand = ByHand::on(&house.database, Part::Log).await?;
+    assert_eq!(by_hand.run("DELETE FROM relays").await?, 1);
+    forgotten(&nats).await?;
+    house.server = start_again(&house.database, &url).await?;
+    house.client = house.client.towards(&house.server.base);
+    order(&house, 1).await?;
+    holds_the_log(&nats, &house.database).await?;
+    Ok(())
+}
+
+async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
+    let mut nats = Nats::start().await?;
+    let url = nats.url();
+    let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
+    holds_the_log(&nats, &house.database).await?;
+    forgets_soon(&nats).await?;
+    for kill in 0..KILLS {
+        let working = Work::begin(&house);
+        // Not a wait for anything: the random moment is what is tested.
+        tokio::time::sleep(random_moment()).await;
+        if kill % 2 == 0 {
+            house.server.kill()?;
+            working.end().await;
+            house.server = start_again(&house.database, &url).await?;
+            house.client = house.client.towards(&house.server.base);
+        } else {
+            nats.kill()?;
+            working.end().await;
+            nats.start_again().await?;
+        }
+    }
+    order(&house, 1).await?;
+    let messages = holds_the_log(&nats, &house.database).await?;
+    eprintln!("{engine:?}: {KILLS} kills, {} messages", messages.len());
+    ensure!(messages.len() > 200, "too little load to prove anything");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_publish_once() -> Result<()> {
+    let nats = Nats::start().await?;
+    let url = nats.url();
+    let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
+    let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
+    let there = House {
+        client: house.client.towards(&other.base),
+        server: other,
+        tenant: house.tenant,
+        procedure: house.procedure.clone(),
+        database: Database::new(Engine::Sqlite).await?,
+    };
+    for _ in 0..10 {
+        let (here, there) = tokio::join!(order(&house, 5), order(&there, 5));
+        here.and(there)?;
+    }
+    holds_the_log(&nats, &house.database).await?;
+    house.server.kill()?;
+    order(&there, 5).await?;
+    holds_the_log(&nats, &house.database).await?;
+    Ok(())
+}
+
+/// The leader is stopped with messages on their way, another takes over, and the first one wakes up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
+    let nats = Nats::start().await?;
+    let url = nats.url();
+    let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
+    holds_the_log(&nats, &house.database).await?;
+    forgets_soon(&nats).await?;
+    let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
+    let working = Work::begin(&house);
+    tokio::time::sleep(random_moment()).await;
+    house.server.signal("STOP")?;
+    working.abort();
+    let client = house.client.towards(&other.base);
+    let body = house.order();
+    assert_eq!(client.post("/imaging/orders", &body).await?.status, 201);
+    holds_the_log(&nats, &house.database).await?;
+    house.server.signal("CONT")?;
+    for _ in 0..20 {
+        let body = house.order();
+        assert_eq!(client.post("/imaging/orders", &body).await?.status, 201);
+        assert_eq!(
+            house
+                .client
+                .post("/imaging/orders", &house.order())
+                .await?
+                .status,
+            201
+        );
+    }
+    holds_the_log(&nats, &house.database).await?;
+    Ok(())
+}
+
+/// Has NATS forget message ids as soon as it can.
+async fn forgets_soon(nats: &Nats) -> Result<()> {
+    let mut config = nats.info().await?.context("no stream")?.config;
+    config.duplicate_window = WINDOW;
+    nats.jetstream().await?.update_stream(config).await?;
+    Ok(())
+}
+
+/// Waits until NATS knows no message id any more.
+async fn forgotten(nats: &Nats) -> Result<()> {
+    let window = i128::try_from((WINDOW * 2).as_nanos())?;
+    let age = async || {
+        let info = nats.info().await?.context("no stream")?;
+        let last = info.state.last_timestamp.unix_timestamp_nanos();
+        anyhow::Ok(i128::from(roentgen_store::clock::now_ms()) * 1_000_000 - last)
+    };
+    let old = |it: &Result<i128>| it.as_ref().is_ok_and(|it| *it > window);
+    poll::until("the last message's age", PATIENCE, age, old).await??;
+    Ok(())
+}
+
+/// A dead leader's lease would keep the relay off for longer than a cycle lasts: it is taken away, so that the relay too
+/// is killed at its work.
+async fn start_again(database: &Database, url: &str) -> Result<Server> {
+    let mut read = ByHand::on(database, Part::Read).await?;
+    read.run("DELETE FROM leases").await?;
+    serve(database, &["--dev", "--nats", url]).await
+}
+
+/// Clerks who order examinations for as long as the server answers.
+struct Work {
+    clerks: JoinSet<()>,
+    enough: CancellationToken,
+}
+
+impl Work {
+    fn begin(house: &House) -> Self {
+        let enough = CancellationToken::new();
+        let mut clerks = JoinSet::new();
+        for _ in 0..CLERKS {
+            let (client, enough) = (house.client.clone(), enough.clone());
+            let procedure = house.procedure.clone();
+            clerks.spawn(async move {
+                while !enough.is_cancelled() && ordered(&client, &procedure).await {}
+            });
+        }
+        Self { clerks, enough }
+    }
+
+    async fn end(self) {
+        self.enough.cancel();
+        self.clerks.join_all().await;
+    }
+
+    /// Does not wait for answers that will not come.
+    fn abort(mut self) {
+        self.clerks.abort_all();
+    }
+}
+
+async fn ordered(client: &Client, procedure: &str) -> bool {
+    let body = serde_json::json!({
+        "patient_id": fresh(), "imaging_procedure_id": procedure, "indication": "cough",
+    });
+    let answer = client.post("/imaging/orders", &body).await;
+    answer.is_ok_and(|it| it.status == 201)
+}
+
+fn random_moment() -> Duration {
+    let (_, random) = fresh().as_u64_pair();
+    Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
+}
