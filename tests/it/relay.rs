@@ -1,7 +1,9 @@
 //! The NATS relay, over a nats-server of the test's own: every event once, in order, whatever is killed, lost or done to
 //! the stream.
 
+mod asyncapi;
 mod entered;
+mod examples;
 mod faults;
 mod published;
 mod refused;
