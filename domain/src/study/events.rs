@@ -58,7 +58,8 @@ pub struct AvailablePhi {
     pub patient: Option<Patient>,
 }
 
-/// `ImagingStudy.Updated`: what changed.
+/// `ImagingStudy.Updated`: what changed. Many series are split over several, as in [`InstancesAdded`]; the number of
+/// instances stands in the last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
     /// Its id.
