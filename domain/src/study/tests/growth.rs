@@ -48,7 +48,7 @@ mod when_many_images_come_at_once {
         let events = Study::decide(None, telling(described(1000, 1)), &context()).unwrap();
         let before = past(events).state();
         let command = sync(|it| {
-            it.details.description = Text::parse("CT head".repeat(9000)).ok();
+            it.details.description = Text::parse("\"".repeat(60_000)).ok();
             it.series = described(1000, 400);
             it.series
                 .iter_mut()
@@ -87,6 +87,29 @@ mod when_many_images_come_at_once {
         };
         assert_eq!((&update.description, update.series.len()), (&text(), 1));
         assert_eq!(update.number_of_instances, Some(4));
+    }
+
+    #[test]
+    fn a_patients_data_which_are_sealed_are_told_without_series() {
+        let patient = Patient {
+            mrn: Text::parse("1").ok().map(Phi::new),
+            family_name: None,
+            given_name: None,
+            birth_date: None,
+            sex: None,
+        };
+        let command = sync(|it| {
+            it.patient = Some(patient.clone());
+            it.series = vec![with("1.1", Some(4), &[])];
+        });
+        let state = with_an_image().state();
+        let events = Study::decide(Some(&state), command, &context()).unwrap();
+        let [Event::Updated(own), Event::Updated(of_series)] = events.as_slice() else {
+            panic!("{events:?}")
+        };
+        assert_eq!(own.phi, Some(UpdatedPhi { patient }));
+        assert_eq!((own.series.len(), of_series.series.len()), (0, 1));
+        assert_eq!(of_series.number_of_instances, Some(4));
     }
 
     #[test]
