@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::open::Database;
@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
 use crate::identity::{Expected, Identity};
+use crate::routes::Service;
 
 pub use nats::NatsOptions;
 pub use times::{TimeOptions, Times};
@@ -75,6 +76,16 @@ pub struct Options {
     /// Show /metrics without a token; so it is in --dev.
     #[arg(long, env = "ROENTGEN_OPEN_METRICS", global = true)]
     pub open_metrics: bool,
+    /// The parts of the API to serve.
+    #[arg(
+        long,
+        env = "ROENTGEN_SERVICES",
+        value_delimiter = ',',
+        default_values_t = Service::value_variants().to_vec(),
+        value_enum,
+        global = true
+    )]
+    pub services: Vec<Service>,
     /// How long things may take.
     #[command(flatten)]
     pub times: TimeOptions,
@@ -108,6 +119,8 @@ pub struct Config {
     pub migrate: bool,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
+    /// The parts of the API to serve.
+    pub services: Vec<Service>,
     /// Signs and checks tokens.
     pub jwt_secret: SecretString,
     /// What tokens must say besides.
@@ -206,6 +219,7 @@ impl Options {
             dev,
             migrate: !self.no_migrate,
             metrics_open: self.open_metrics || dev,
+            services: self.services.clone(),
             jwt_secret: keys.0,
             master_key: keys.1,
             times,
@@ -263,9 +277,10 @@ fn data_directory(database: &Database) -> PathBuf {
 }
 
 impl Config {
-    /// For the demo: callers without tokens, on loopback, and on a free port where it does not serve on.
+    /// For the demo: all services, callers without tokens, on loopback, and on a free port where it does not serve on.
     pub(crate) fn play(&mut self, once: bool) {
         self.dev = true;
+        self.services = Service::value_variants().to_vec();
         if once || !self.listen.ip().is_loopback() {
             self.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         }
@@ -290,6 +305,9 @@ impl fmt::Display for Config {
         writeln!(f, "dev           {}", self.dev)?;
         writeln!(f, "migrate       {}", self.migrate)?;
         writeln!(f, "open-metrics  {}", self.metrics_open)?;
+        let services = self.services.iter().filter_map(Service::to_possible_value);
+        let services: Vec<_> = services.map(|it| it.get_name().to_owned()).collect();
+        writeln!(f, "services      {}", services.join(","))?;
         writeln!(f, "jwt-secret    {}", said(self.sources.jwt_secret))?;
         writeln!(
             f,

@@ -1,13 +1,12 @@
 //! Every route, once: its method and path, what it asks of its caller, and its handler.
 
+mod endpoint;
+
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::handler::Handler;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
-use utoipa::openapi::HttpMethod;
-use utoipa::openapi::path::Operation;
+use clap::ValueEnum;
 
 use crate::access::{Access, Capability};
 use crate::app::App;
@@ -18,6 +17,8 @@ use crate::{
     studies, timeline, viewer, worklist,
 };
 
+pub use endpoint::Endpoint;
+
 /// Where the same routes stand again.
 pub const PREFIX: &str = "/api/v1";
 
@@ -26,84 +27,47 @@ pub(crate) fn canonical(path: &str) -> &str {
     path.strip_prefix(PREFIX).unwrap_or(path)
 }
 
-/// One method on one path.
-pub struct Endpoint {
-    /// The HTTP method.
-    pub method: HttpMethod,
-    /// The path, as the contract writes it.
-    pub path: String,
-    /// What it asks of its caller.
-    pub access: Access,
-    /// What `/openapi.json` says of it.
-    pub operation: Operation,
-    handler: MethodRouter<App>,
+/// A part of the API that a process may serve by itself, as the source's five services do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// `/imaging`: the catalog and orders.
+    Orders,
+    /// `/pacs`: endpoints, studies, series, instances, viewer.
+    Pacs,
+    /// `/radiology/worklist` and `/radiology/reading-profiles`.
+    Worklist,
+    /// The rest of `/radiology`.
+    Reporting,
+    /// `/imaging-ai`.
+    Ai,
 }
 
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {:?}", self.verb(), self.path, self.access)
-    }
-}
-
-impl Endpoint {
-    /// The method as HTTP writes it.
-    pub fn verb(&self) -> &'static str {
-        match self.method {
-            HttpMethod::Get => "GET",
-            HttpMethod::Post => "POST",
-            HttpMethod::Put => "PUT",
-            HttpMethod::Delete => "DELETE",
-            HttpMethod::Options => "OPTIONS",
-            HttpMethod::Head => "HEAD",
-            HttpMethod::Patch => "PATCH",
-            HttpMethod::Trace => "TRACE",
+impl Service {
+    fn endpoints(self) -> Vec<Endpoint> {
+        match self {
+            Self::Orders => imaging(),
+            Self::Pacs => pacs(),
+            Self::Worklist => worklist(),
+            Self::Reporting => reporting(),
+            Self::Ai => imaging_ai(),
         }
-    }
-
-    /// Method and path come from the handler's own description, so that what is served and what is described are one.
-    fn new<P, H, T>(_described: P, access: Access, handler: H) -> Self
-    where
-        P: utoipa::Path,
-        H: Handler<T, App>,
-        T: 'static,
-    {
-        let method = P::methods().pop().unwrap_or(HttpMethod::Get);
-        let handler = on(filter(&method), handler);
-        Self {
-            method,
-            path: P::path(),
-            access,
-            operation: P::operation(),
-            handler,
-        }
-    }
-}
-
-fn filter(method: &HttpMethod) -> MethodFilter {
-    match method {
-        HttpMethod::Get => MethodFilter::GET,
-        HttpMethod::Post => MethodFilter::POST,
-        HttpMethod::Put => MethodFilter::PUT,
-        HttpMethod::Delete => MethodFilter::DELETE,
-        HttpMethod::Options => MethodFilter::OPTIONS,
-        HttpMethod::Head => MethodFilter::HEAD,
-        HttpMethod::Patch => MethodFilter::PATCH,
-        HttpMethod::Trace => MethodFilter::TRACE,
     }
 }
 
 /// All of them.
 pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
-    let services = [
-        imaging(),
-        pacs(),
-        worklist(),
-        reporting(),
-        imaging_ai(),
-        patients(),
-        platform(metrics_open),
-    ];
-    services.into_iter().flatten().collect()
+    endpoints_of(Service::value_variants(), metrics_open)
+}
+
+/// Those of some services, and what every process has: the timeline, the log, and what runs the program.
+fn endpoints_of(services: &[Service], metrics_open: bool) -> Vec<Endpoint> {
+    let all = Service::value_variants().iter();
+    let served = all.filter(|it| services.contains(it));
+    served
+        .flat_map(|it| it.endpoints())
+        .chain(patients())
+        .chain(platform(metrics_open))
+        .collect()
 }
 
 /// `/imaging`.
@@ -350,15 +314,15 @@ fn platform(metrics_open: bool) -> Vec<Endpoint> {
     ]
 }
 
-/// The whole service.
-pub fn router(app: App) -> Router {
+/// The paths of these services.
+pub fn router(app: App, services: &[Service]) -> Router {
     let mut router = Router::new();
     for Endpoint {
         path,
         access,
         handler,
         ..
-    } in endpoints(app.metrics_open)
+    } in endpoints_of(services, app.metrics_open)
     {
         let guarded = handler.layer(from_fn_with_state((app.clone(), access), guard));
         router = router

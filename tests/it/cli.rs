@@ -3,3 +3,4 @@
 mod commands;
 mod refused;
 mod serve;
+mod services;

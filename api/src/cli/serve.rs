@@ -48,7 +48,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;
     let address = listener.address;
-    let router = routes::router(app.clone());
+    let router = routes::router(app.clone(), &config.services);
     serving.spawn(
         "listener",
         listener.serve(router, app.stop.clone(), serving.clone()),
