@@ -1,5 +1,7 @@
 //! The command line (contract, section 8).
 
+mod export;
+mod progress;
 mod projections;
 mod serve;
 mod token;
@@ -68,6 +70,8 @@ enum Command {
     Verify,
     /// Shows each projection's checkpoint, lag and parked streams.
     Projections,
+    /// Writes the log, or what came after a position, for DuckDB, pandas or Spark; PHI stays sealed.
+    Export(export::Export),
     /// Shows the configuration in force, without secrets.
     Config,
 }
@@ -123,6 +127,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         }
         Command::Verify => verify::run(&*existing(&config).await?).await,
         Command::Projections => projections::run(&*existing(&config).await?).await,
+        Command::Export(export) => export::run(&*existing(&config).await?, &export).await,
         Command::Config => {
             println!("{config}");
             Ok(ExitCode::SUCCESS)

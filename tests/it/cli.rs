@@ -1,6 +1,7 @@
 //! The command line.
 
 mod commands;
+mod export;
 mod refused;
 mod serve;
 mod services;

@@ -1,24 +1,18 @@
 //! `roentgen verify`.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use roentgen_store::chain::hex;
 use roentgen_store::engine::Engine;
 use roentgen_store::verify::{Verification, verify};
 
+use super::progress::Progress;
+
 /// Exit 0 where the chain holds, 1 where it breaks.
 pub(super) async fn run(engine: &dyn Engine) -> anyhow::Result<ExitCode> {
-    let shown = std::io::stderr().is_terminal();
-    let found = verify(engine, |position| {
-        if shown {
-            let _ = write!(std::io::stderr(), "\r{position} events");
-        }
-    })
-    .await?;
-    if shown {
-        eprintln!();
-    }
+    let progress = Progress::of(None);
+    let found = verify(engine, |position| progress.at(position)).await?;
+    drop(progress);
     Ok(match found {
         Verification::Holds(head) => {
             println!(

@@ -1,0 +1,155 @@
+//! `roentgen export`: the log as files for analysts (contract, section 6). It reads the database itself, a page a
+//! transaction, beside running servers or without any. PHI stays sealed: no key is looked at.
+
+mod destination;
+mod ndjson;
+mod row;
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{bail, ensure};
+use clap::{Args, ValueEnum};
+use roentgen_store::engine::Engine;
+use roentgen_store::log::{LogFilter, StoredEvent};
+
+use super::progress::Progress;
+use crate::serve::signalled;
+use destination::Unfinished;
+use row::Row;
+
+/// How many events are read at once.
+const PAGE: u32 = 5000;
+
+/// What is exported, and where to.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The form of the file.
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Only events after this position: where the run before came to.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    after: u64,
+    /// The file; it gets its name when it is whole. Standard output where left out.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Replace the file where there is one.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// Which events: `after < position <= until`.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    after: u64,
+    until: u64,
+}
+
+/// Said of it when it is exported.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { after, until } = self;
+        let events = until - after;
+        write!(
+            f,
+            "exported {events} events up to position {until}; the next run goes on with --after {until}"
+        )
+    }
+}
+
+/// Exports up to the head that is found now, and says which that is. Nothing is left of a run that fails or is stopped.
+pub(super) async fn run(engine: &dyn Engine, export: &Export) -> anyhow::Result<ExitCode> {
+    let range = Range {
+        after: export.after,
+        until: engine.head().await?.position,
+    };
+    ensure!(
+        range.after <= range.until,
+        "the log ends at position {}, before {}: it was restored to an earlier point, or is another one",
+        range.until,
+        range.after
+    );
+    match &export.out {
+        Some(path) => {
+            let mut unfinished = Unfinished::beside(path, export.force)?;
+            tokio::select! {
+                written = write(engine, range, export.format, unfinished.file()) => written?,
+                stopped = signalled() => {
+                    stopped?;
+                    bail!("stopped by a signal before the export was whole")
+                }
+            }
+            unfinished.finish()?;
+            let _ = writeln!(io::stdout(), "{range}");
+        }
+        None => match write(engine, range, export.format, &mut io::stdout()).await {
+            Err(error) if is_broken_pipe(&error) => {}
+            written => {
+                written?;
+                let _ = writeln!(io::stderr(), "{range}");
+            }
+        },
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether who read our output has seen enough. What a database says is further down in an error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let written = error.downcast_ref::<io::Error>();
+    written.is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
+}
+
+async fn write(
+    engine: &dyn Engine,
+    range: Range,
+    format: Format,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    match format {
+        Format::Ndjson => {
+            let mut out = BufWriter::new(out);
+            walk(engine, range, |event| {
+                Ok(ndjson::write(&mut out, &Row::of(&event)?)?)
+            })
+            .await?;
+            out.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// Every event of the range, in position order.
+async fn walk(
+    engine: &dyn Engine,
+    range: Range,
+    mut each: impl FnMut(StoredEvent) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let progress = Progress::of(Some(range.until - range.after));
+    let mut at = range.after;
+    while at < range.until {
+        let rest = u32::try_from(range.until - at).unwrap_or(u32::MAX);
+        let page = engine.page(at, rest.min(PAGE), &LogFilter::default());
+        let events = page.await?.events;
+        ensure!(!events.is_empty(), missing(at + 1));
+        for event in events {
+            ensure!(event.position == at + 1, missing(at + 1));
+            at = event.position;
+            each(event)?;
+        }
+        progress.at(at - range.after);
+    }
+    Ok(())
+}
+
+/// A file with a hole would look whole to whoever reads it.
+fn missing(position: u64) -> String {
+    format!("the event at position {position} is missing: see what roentgen verify says")
+}

@@ -1,0 +1,62 @@
+//! A file that gets its name when it is whole: nobody ever opens half an export.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use tempfile::NamedTempFile;
+
+/// A file under a temporary name in the directory it is for, readable by its owner only; removed where it is dropped
+/// unfinished.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    file: NamedTempFile,
+    directory: PathBuf,
+    path: PathBuf,
+    replace: bool,
+}
+
+impl Unfinished {
+    /// Refuses a name that is taken, unless it is a file that may be replaced: a link or a device never is.
+    pub(super) fn beside(path: &Path, replace: bool) -> anyhow::Result<Self> {
+        match path.symlink_metadata() {
+            Ok(there) if replace => ensure!(there.is_file(), "{} is no file", path.display()),
+            Ok(_) => bail!("{} is there already: --force replaces it", path.display()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context(path.display().to_string()),
+        }
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            Some(_) | None => PathBuf::from("."),
+        };
+        let file = tempfile::Builder::new()
+            .prefix(".roentgen-export-")
+            .suffix(".part")
+            .tempfile_in(&directory)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(Self {
+            file,
+            directory,
+            path: path.to_owned(),
+            replace,
+        })
+    }
+
+    /// What is to be written.
+    pub(super) fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Gives it its name, once it is on disk.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        self.file.as_file().sync_all()?;
+        let named = match self.replace {
+            true => self.file.persist(&self.path),
+            false => self.file.persist_noclobber(&self.path),
+        };
+        named.with_context(|| format!("{} cannot be written", self.path.display()))?;
+        File::open(&self.directory)?.sync_all()?;
+        Ok(())
+    }
+}
