@@ -6,6 +6,7 @@ pub mod database;
 pub mod listening;
 pub mod nats;
 pub mod poll;
+mod python;
 pub mod server;
 
 pub use by_hand::{ByHand, Part};
@@ -13,4 +14,5 @@ pub use client::{Answer, Client};
 pub use database::{Database, Engine};
 pub use listening::{Frame, Listening};
 pub use nats::{Message, Nats};
+pub use python::python;
 pub use server::Server;

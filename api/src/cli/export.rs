@@ -3,6 +3,7 @@
 
 mod destination;
 mod ndjson;
+mod parquet;
 mod row;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use clap::{Args, ValueEnum};
 use roentgen_store::engine::Engine;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
+use self::parquet::{BOUNDS, Parquet};
 use super::progress::Progress;
 use crate::serve::signalled;
 use destination::Unfinished;
@@ -33,7 +35,7 @@ pub(super) struct Export {
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     after: u64,
     /// The file; it gets its name when it is whole. Standard output where left out.
-    #[arg(long)]
+    #[arg(long, required_if_eq("format", "parquet"))]
     out: Option<PathBuf>,
     /// Replace the file where there is one.
     #[arg(long, requires = "out")]
@@ -44,6 +46,8 @@ pub(super) struct Export {
 enum Format {
     /// One JSON object a line.
     Ndjson,
+    /// Typed columns, compressed; needs --out.
+    Parquet,
 }
 
 /// Which events: `after < position <= until`.
@@ -122,6 +126,11 @@ async fn write(
             .await?;
             out.flush()?;
         }
+        Format::Parquet => {
+            let mut file = Parquet::begin(out, BOUNDS)?;
+            walk(engine, range, |event| file.push(event)).await?;
+            file.finish()?;
+        }
     }
     Ok(())
 }
@@ -132,12 +141,14 @@ async fn walk(
     range: Range,
     mut each: impl FnMut(StoredEvent) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let progress = Progress::of(Some(range.until - range.after));
+    let (all, progress) = (
+        LogFilter::default(),
+        Progress::of(Some(range.until - range.after)),
+    );
     let mut at = range.after;
     while at < range.until {
         let rest = u32::try_from(range.until - at).unwrap_or(u32::MAX);
-        let page = engine.page(at, rest.min(PAGE), &LogFilter::default());
-        let events = page.await?.events;
+        let events = engine.page(at, rest.min(PAGE), &all).await?.events;
         ensure!(!events.is_empty(), missing(at + 1));
         for event in events {
             ensure!(event.position == at + 1, missing(at + 1));

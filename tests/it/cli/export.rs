@@ -54,7 +54,7 @@ async fn are_the_feed_event_by_event(engine: Engine) -> Result<()> {
         assert!(rows.iter().any(|it| it["causation_id"].is_string()));
         for row in &rows {
             let columns = row.as_object().map(|it| it.keys().cloned().collect());
-            let mut expected = COLUMNS.map(str::to_owned).to_vec();
+            let mut expected = COLUMNS.map(|(name, _)| name.to_owned()).to_vec();
             expected.sort_unstable();
             assert_eq!(columns, Some(expected), "{form:?}");
         }

@@ -72,6 +72,7 @@ async fn names_what_is_wrong(engine: Engine) -> Result<()> {
     for wrong in [
         &["export"][..],
         &["export", "--format", "csv"],
+        &["export", "--format", "parquet"],
         &["export", "--format", "ndjson", "--after", "-1"],
         &[
             "export",

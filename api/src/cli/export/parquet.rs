@@ -1,0 +1,278 @@
+//! An export as Parquet: typed columns, row groups of bounded size. Only the group at hand is in memory.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use parquet::basic::Compression;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::{
+    SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter,
+};
+use parquet::schema::parser::parse_message_type;
+use roentgen_store::log::StoredEvent;
+
+use super::row::Row;
+
+/// The contract's columns. Ids are text, which every reader opens; a UUID of 16 bytes is refused by Spark, and to pandas
+/// it is an object of its own. Digests are 32 bytes.
+const SCHEMA: &str = "
+message events {
+    REQUIRED INT64 position;
+    REQUIRED BYTE_ARRAY id (STRING);
+    REQUIRED BYTE_ARRAY tenant_id (STRING);
+    REQUIRED BYTE_ARRAY stream_type (STRING);
+    REQUIRED BYTE_ARRAY stream_id (STRING);
+    REQUIRED INT64 version;
+    REQUIRED BYTE_ARRAY type (STRING);
+    REQUIRED INT32 schema_version;
+    REQUIRED INT64 recorded_at (TIMESTAMP(MILLIS, true));
+    REQUIRED BYTE_ARRAY actor (JSON);
+    REQUIRED BYTE_ARRAY correlation_id (STRING);
+    OPTIONAL BYTE_ARRAY causation_id (STRING);
+    REQUIRED BYTE_ARRAY data (JSON);
+    REQUIRED BYTE_ARRAY phi (STRING);
+    REQUIRED BYTE_ARRAY leaf;
+    REQUIRED BYTE_ARRAY hash;
+}";
+
+/// Columns whose values come again and again within a row group.
+const REPEATED: [&str; 7] = [
+    "tenant_id",
+    "stream_type",
+    "type",
+    "schema_version",
+    "actor",
+    "correlation_id",
+    "phi",
+];
+
+/// How many rows are handed to a column at once.
+const BATCH: usize = 1024;
+
+/// Where a row group ends: at the first of these that is reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) rows: usize,
+    /// Of the events as they are in memory.
+    pub(super) bytes: usize,
+}
+
+/// Readers work on row groups side by side, and skip those that their filter cannot find anything in.
+pub(super) const BOUNDS: Bounds = Bounds {
+    rows: 100_000,
+    bytes: 64 * 1024 * 1024,
+};
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(super) struct Parquet<W: Write + Send> {
+    file: SerializedFileWriter<W>,
+    bounds: Bounds,
+    group: Vec<StoredEvent>,
+    weight: usize,
+}
+
+impl<W: Write + Send> Parquet<W> {
+    /// Writes the head of the file.
+    pub(super) fn begin(out: W, bounds: Bounds) -> anyhow::Result<Self> {
+        let schema = Arc::new(parse_message_type(SCHEMA)?);
+        Ok(Self {
+            file: SerializedFileWriter::new(out, schema, Arc::new(properties()))?,
+            bounds,
+            group: Vec::new(),
+            weight: 0,
+        })
+    }
+
+    /// Takes the next event, and writes a row group where that makes it full.
+    pub(super) fn push(&mut self, event: StoredEvent) -> anyhow::Result<()> {
+        self.weight += event.weight();
+        self.group.push(event);
+        if self.group.len() >= self.bounds.rows || self.weight >= self.bounds.bytes {
+            self.write_group()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and the file's foot.
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        if !self.group.is_empty() {
+            self.write_group()?;
+        }
+        self.file.close()?;
+        Ok(())
+    }
+
+    fn write_group(&mut self) -> anyhow::Result<()> {
+        let rows: Vec<_> = self
+            .group
+            .iter()
+            .map(Row::of)
+            .collect::<anyhow::Result<_>>()?;
+        let group = self.file.next_row_group()?;
+        Columns { group, rows: &rows }.write()?;
+        self.group.clear();
+        self.weight = 0;
+        Ok(())
+    }
+}
+
+/// Page indexes are left out: they would be kept in memory for the whole file.
+fn properties() -> WriterProperties {
+    let plain = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_dictionary_enabled(false);
+    REPEATED
+        .iter()
+        .fold(plain, |it, column| {
+            it.set_column_dictionary_enabled((*column).into(), true)
+        })
+        .build()
+}
+
+/// The columns of one row group, written in the schema's order.
+struct Columns<'a, W: Write + Send> {
+    group: SerializedRowGroupWriter<'a, W>,
+    rows: &'a [Row<'a>],
+}
+
+impl<W: Write + Send> Columns<'_, W> {
+    fn write(mut self) -> anyhow::Result<()> {
+        self.numbers(|it| it.event.position)?;
+        self.bytes(|it| of(it.event.event_id.to_string()))?;
+        self.bytes(|it| of(it.event.tenant_id.to_string()))?;
+        self.bytes(|it| of(&*it.event.stream_type))?;
+        self.bytes(|it| of(it.event.stream_id.to_string()))?;
+        self.numbers(|it| it.event.version)?;
+        self.bytes(|it| of(&*it.event.event_type))?;
+        let schema_version =
+            |it: &Row<'_>| i32::try_from(it.event.schema_version).unwrap_or(i32::MAX);
+        self.each::<Int32Type>(schema_version)?;
+        self.each::<Int64Type>(|it| it.event.recorded_at_ms)?;
+        self.bytes(|it| of(it.actor))?;
+        self.bytes(|it| of(it.correlation_id))?;
+        self.bytes_or_null(|it| it.causation_id.map(of))?;
+        self.bytes(|it| of(&*it.event.payload))?;
+        self.bytes(|it| of(it.phi()))?;
+        self.bytes(|it| of(it.event.leaf))?;
+        self.bytes(|it| of(it.event.hash))?;
+        self.group.close()?;
+        Ok(())
+    }
+
+    fn numbers(&mut self, value: impl Fn(&Row<'_>) -> u64) -> anyhow::Result<()> {
+        self.each::<Int64Type>(|it| i64::try_from(value(it)).unwrap_or(i64::MAX))
+    }
+
+    fn bytes(&mut self, value: impl Fn(&Row<'_>) -> ByteArray) -> anyhow::Result<()> {
+        self.each::<ByteArrayType>(value)
+    }
+
+    fn each<T: DataType>(&mut self, value: impl Fn(&Row<'_>) -> T::T) -> anyhow::Result<()> {
+        let (all, mut column) = (self.rows, self.next()?);
+        for rows in all.chunks(BATCH) {
+            let values: Vec<T::T> = rows.iter().map(&value).collect();
+            column.typed::<T>().write_batch(&values, None, None)?;
+        }
+        Ok(column.close()?)
+    }
+
+    /// Definition level 1 is a value, 0 is none.
+    fn bytes_or_null(
+        &mut self,
+        value: impl Fn(&Row<'_>) -> Option<ByteArray>,
+    ) -> anyhow::Result<()> {
+        let (all, mut column) = (self.rows, self.next()?);
+        for rows in all.chunks(BATCH) {
+            let values: Vec<_> = rows.iter().map(&value).collect();
+            let levels: Vec<i16> = values.iter().map(|it| i16::from(it.is_some())).collect();
+            let values: Vec<_> = values.into_iter().flatten().collect();
+            let column = column.typed::<ByteArrayType>();
+            column.write_batch(&values, Some(&levels), None)?;
+        }
+        Ok(column.close()?)
+    }
+
+    fn next(&mut self) -> anyhow::Result<SerializedColumnWriter<'_>> {
+        let column = self.group.next_column()?;
+        column.context("the schema has fewer columns than are written")
+    }
+}
+
+fn of(bytes: impl AsRef<[u8]>) -> ByteArray {
+    bytes.as_ref().to_vec().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    use roentgen_domain::ids::{EventId, StreamId, TenantId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn event(position: u64) -> StoredEvent {
+        let id = Uuid::from_u128(position.into());
+        let metadata = format!(r#"{{"actor":{{}},"correlation_id":"{id}"}}"#);
+        StoredEvent {
+            position,
+            tenant_id: TenantId::from(id),
+            stream_type: "ImagingOrder".into(),
+            stream_id: StreamId::from(id),
+            version: 1,
+            event_id: EventId::from(id),
+            event_type: "ImagingOrder.Created".into(),
+            schema_version: 1,
+            recorded_at_ms: 0,
+            payload: "{}".to_owned(),
+            sealed: Vec::new(),
+            metadata,
+            leaf: [1; 32],
+            hash: [2; 32],
+        }
+    }
+
+    /// How many rows each row group has when ten events are written.
+    fn groups(bounds: Bounds) -> Vec<i64> {
+        let mut written = Vec::new();
+        let mut file = Parquet::begin(&mut written, bounds).unwrap();
+        for position in 1..=10 {
+            file.push(event(position)).unwrap();
+            assert!(file.group.len() < bounds.rows && file.weight < bounds.bytes);
+        }
+        file.finish().unwrap();
+        let file = SerializedFileReader::new(Bytes::from(written)).unwrap();
+        let groups = file.metadata().row_groups().iter();
+        groups.map(|it| it.num_rows()).collect()
+    }
+
+    #[test]
+    fn row_groups_are_bounded_by_rows_and_by_bytes() {
+        let (few, light) = (3, 3 * event(1).weight());
+        for (rows, bytes) in [(few, usize::MAX), (usize::MAX, light)] {
+            assert_eq!(groups(Bounds { rows, bytes }), [3, 3, 3, 1]);
+        }
+        assert_eq!(groups(BOUNDS), [10]);
+    }
+
+    #[test]
+    fn an_event_out_of_form_is_refused_without_its_words() {
+        let mut file = Parquet::begin(Vec::new(), BOUNDS).unwrap();
+        let metadata = r#"{"actor":"Roe"#.to_owned();
+        let damaged = StoredEvent {
+            metadata,
+            ..event(7)
+        };
+        file.push(damaged).unwrap();
+        let refused = format!("{:#}", file.finish().unwrap_err());
+        assert!(
+            refused.contains("position 7") && !refused.contains("Roe"),
+            "{refused}"
+        );
+    }
+}
