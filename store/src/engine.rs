@@ -12,7 +12,7 @@ use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
@@ -93,7 +93,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError>;
 
     /// Writes rows and moves the checkpoint in one transaction, by compare-and-set on the old checkpoint. `false` where
-    /// another had moved it: nothing was written.
+    /// another had moved it, or a stream that was left out is parked no more: nothing was written.
     async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError>;
 
     /// A page of rows, ordered by `sort_key`.
@@ -101,6 +101,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// What a projection has parked.
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError>;
+
+    /// Writes a parked stream's rows and lets it go, or says from where on it is parked now, in one transaction that holds
+    /// the checkpoint still. `false` where the stream is not parked there any more, or the checkpoint has passed an event
+    /// of it that the rows have not seen: nothing was written.
+    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError>;
 
     // ---- subscriptions ---------------------------------------------------------------------------------------------
 

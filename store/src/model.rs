@@ -134,6 +134,9 @@ pub struct ProjectionBatch<'a> {
     pub rows: Vec<(&'a Model, Vec<Row>)>,
     /// Streams that could not be folded.
     pub parked: Vec<Parked>,
+    /// Streams with events in the batch that were left out, since they are parked: by table. The batch is good only
+    /// where they still are.
+    pub left_out: Vec<(String, StreamId)>,
 }
 
 /// A stream that a projection could not fold, from a position on.
@@ -147,6 +150,36 @@ pub struct Parked {
     pub position: u64,
     /// Why; without PHI.
     pub reason: String,
+}
+
+/// A parked stream, folded again from its first event.
+#[derive(Debug)]
+pub struct Replay<'a> {
+    /// The projection's (or group's) name.
+    pub projection: &'a str,
+    /// What was parked, as it was found.
+    pub parked: &'a Parked,
+    /// The rows to write, by model; each row once.
+    pub rows: Vec<(&'a Model, Vec<Row>)>,
+    /// How far that went.
+    pub end: ReplayEnd,
+}
+
+/// How far a stream could be folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplayEnd {
+    /// To its end, which was this version.
+    Whole {
+        /// The last event's.
+        version: u64,
+    },
+    /// Not to its end.
+    Stuck {
+        /// The first event that could not be folded.
+        position: u64,
+        /// Why; without PHI.
+        reason: String,
+    },
 }
 
 /// A page of a read model.

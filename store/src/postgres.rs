@@ -15,6 +15,7 @@ mod models;
 mod partitions;
 mod project;
 mod relays;
+mod replay;
 mod secrets;
 #[cfg(test)]
 mod testing;
@@ -37,7 +38,7 @@ use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
@@ -256,6 +257,10 @@ impl Engine for Postgres {
 
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
         self.parked_by(projection).await
+    }
+
+    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
+        self.write_replay(replay).await
     }
 
     async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {

@@ -2,11 +2,13 @@
 //!
 //! A projection is a pure function from one stream's events to that stream's row, or rows. The leader's projector takes
 //! events from this node's appender in memory and reads the database only for gaps; the other nodes follow its checkpoint. A
-//! stream that cannot be folded is parked, and the others go on.
+//! stream that cannot be folded is parked, and the others go on. What is parked is folded again from its first event when
+//! somebody says so ([`Parking`]).
 
 mod batch;
 mod checkpoint;
 mod folding;
+mod parking;
 mod progress;
 
 use std::collections::HashSet;
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use checkpoint::{CheckpointAhead, mismatch};
 pub use folding::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
+pub use parking::{Parking, Retried, Standing, StandingModel};
 pub use progress::Progress;
 
 use crate::engine::Engine;
@@ -160,6 +163,7 @@ impl Projector {
                 to,
                 rows: folded.rows,
                 parked: folded.parked,
+                left_out: folded.left_out,
             };
             let meanwhile = async {
                 let events = self.next(rest, to.position).await?;
@@ -167,7 +171,7 @@ impl Projector {
             };
             let (moved, next) = tokio::join!(self.engine.project(&batch), meanwhile);
             if !moved? {
-                tracing::warn!("another node moved the checkpoint");
+                tracing::warn!("another node moved the checkpoint, or let a parked stream go");
                 return Ok(());
             }
             from = to;

@@ -15,6 +15,7 @@ mod log;
 mod memory;
 mod models;
 mod relays;
+mod replay;
 mod statement;
 mod verdict;
 
@@ -35,7 +36,7 @@ use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
@@ -175,6 +176,10 @@ impl Engine for Sqlite {
 
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
         models::parked(&self.read, projection).await
+    }
+
+    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
+        replay::replay(&self.read, &self.log, replay).await
     }
 
     async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {

@@ -9,7 +9,7 @@ use crate::model::{Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatc
 use crate::sql::Dialect;
 
 use super::columns::stored;
-use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, failure};
+use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, failure, replay};
 
 const PARK: &str = "INSERT INTO read.parked (projection, model, stream_id, position, reason) \
     SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::text[]) \
@@ -39,8 +39,9 @@ async fn write(
     batch: &ProjectionBatch<'_>,
 ) -> Result<bool, EngineError> {
     let mut changed = batch.rows.iter().filter(|it| !it.1.is_empty());
-    match (changed.next(), changed.next(), batch.parked.as_slice()) {
-        (Some((model, rows)), None, []) => write_one(connection, batch, model, rows).await,
+    let of_parked = !batch.parked.is_empty() || !batch.left_out.is_empty();
+    match (changed.next(), changed.next(), of_parked) {
+        (Some((model, rows)), None, false) => write_one(connection, batch, model, rows).await,
         (Some(_) | None, _, _) => write_all(connection, batch).await,
     }
 }
@@ -90,7 +91,8 @@ async fn write_all(
     let moved = bind_checkpoint(moved, place_of(batch))
         .execute(&mut *transaction)
         .await;
-    if moved.map_err(failure::of_read)?.rows_affected() == 0 {
+    let moved = moved.map_err(failure::of_read)?.rows_affected() == 1;
+    if !moved || !replay::still_parked(&mut transaction, batch).await? {
         transaction.rollback().await.map_err(failure::of_read)?;
         return Ok(false);
     }
@@ -156,7 +158,7 @@ fn park<'q>(projection: &'q str, parked: &'q [Parked]) -> Statement<'q> {
 }
 
 /// All rows of a model as one statement with an array a column.
-fn upsert<'q>(model: &Model, rows: &'q [Row]) -> Result<Statement<'q>, EngineError> {
+pub(super) fn upsert<'q>(model: &Model, rows: &'q [Row]) -> Result<Statement<'q>, EngineError> {
     bind_rows(sqlx::query(composed(upsert_sql(model, 0, ""))), model, rows)
 }
 

@@ -12,10 +12,12 @@ use crate::error::EngineError;
 use crate::log::StoredEvent;
 use crate::model::{Model, Parked, Row};
 
-/// Rows to write and streams to park.
+/// Rows to write, streams to park, and those that are parked.
+#[derive(Default)]
 pub(super) struct FoldedBatch {
     pub(super) rows: Vec<(&'static Model, Vec<Row>)>,
     pub(super) parked: Vec<Parked>,
+    pub(super) left_out: Vec<(String, StreamId)>,
 }
 
 /// Rows by their model.
@@ -83,15 +85,14 @@ pub(super) async fn fold(
     parked: &HashSet<(String, StreamId)>,
     events: &[Arc<StoredEvent>],
 ) -> Result<FoldedBatch, EngineError> {
-    let mut folded = FoldedBatch {
-        rows: Vec::new(),
-        parked: Vec::new(),
-    };
+    let mut folded = FoldedBatch::default();
     for projection in projections {
         let model = projection.model();
         let mut streams = by_stream(events, projection.stream_type());
         let table = model.table();
-        streams.retain(|(id, _)| !parked.contains(&(table.clone(), *id)));
+        let left_out = streams.extract_if(.., |(id, _)| parked.contains(&(table.clone(), *id)));
+        let left_out = left_out.map(|(id, _)| (table.clone(), id));
+        folded.left_out.extend(left_out);
         if streams.is_empty() {
             continue;
         }
@@ -206,7 +207,7 @@ async fn changed_rows(
 }
 
 /// How far a stream is folded.
-fn progress_row(last: &StoredEvent) -> Row {
+pub(super) fn progress_row(last: &StoredEvent) -> Row {
     let id = last.stream_id.as_uuid();
     Row {
         id,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::decode::Fields;
 use super::failure::classify;
 use super::file::{File, begin, commit};
+use super::replay;
 use super::statement::{Bound, Insert, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
 use crate::model::{
@@ -86,6 +87,9 @@ pub(super) async fn project(read: &File, batch: &ProjectionBatch<'_>) -> Result<
     if !move_checkpoint(&mut transaction, batch.projection, from, to).await? {
         return Ok(false);
     }
+    if !replay::still_parked(&mut transaction, batch).await? {
+        return Ok(false);
+    }
     for (model, rows) in &batch.rows {
         upsert(&mut transaction, model, rows).await?;
     }
@@ -121,7 +125,7 @@ pub(super) async fn move_checkpoint(
     Ok(moved.rows_affected() == 1)
 }
 
-async fn upsert(
+pub(super) async fn upsert(
     connection: &mut SqliteConnection,
     model: &Model,
     rows: &[Row],

@@ -15,7 +15,7 @@ use roentgen_store::log::{
     StoredEvent, WrappedKey,
 };
 use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
-use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Row};
+use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
 use roentgen_store::relayed::RelayCheckpoint;
 use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
@@ -78,6 +78,8 @@ pub(crate) struct Faulty {
     pub(crate) appends: Gate,
     /// A projection's transactions come here first.
     pub(crate) projections: Gate,
+    /// A parked stream's come here first.
+    pub(crate) replays: Gate,
     moved: Mutex<Vec<bool>>,
 }
 
@@ -89,6 +91,7 @@ impl Faulty {
             lost: Semaphore::new(0),
             appends: Gate::ajar(),
             projections: Gate::ajar(),
+            replays: Gate::ajar(),
             moved: Mutex::default(),
         })
     }
@@ -239,6 +242,11 @@ impl Engine for Faulty {
 
     async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
         self.inner.parked(projection).await
+    }
+
+    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
+        self.replays.pass().await;
+        self.inner.replay(replay).await
     }
 
     async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {

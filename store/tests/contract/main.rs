@@ -49,6 +49,7 @@ mod tally;
 mod claims;
 mod cuts;
 mod order;
+mod parked;
 mod projecting;
 mod property;
 mod races;

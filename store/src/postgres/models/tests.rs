@@ -79,6 +79,7 @@ fn batch(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch<'s
         to,
         rows: vec![(&ORDERS, rows)],
         parked: vec![],
+        left_out: vec![],
     }
 }
 

@@ -66,6 +66,7 @@ fn moving(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch<'
         to,
         rows: vec![(&ITEMS, rows)],
         parked: vec![],
+        left_out: vec![],
     }
 }
 

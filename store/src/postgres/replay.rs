@@ -1,0 +1,121 @@
+//! Parked streams that are folded again, beside a projector that goes on.
+
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::error::EngineError;
+use crate::model::{ProjectionBatch, Replay, ReplayEnd};
+
+use super::columns::stored;
+use super::project::upsert;
+use super::{ANSWER_TIMEOUT, Postgres, failure};
+
+/// Holds the checkpoint still: who projects waits there.
+const HOLD: &str = "SELECT position FROM read.checkpoints WHERE projection = $1 FOR UPDATE";
+
+const STILL_PARKED: &str = "SELECT count(*) FROM unnest($2::text[], $3::uuid[]) \
+    AS it (model, stream_id) JOIN read.parked USING (model, stream_id) WHERE projection = $1";
+
+const LET_GO: &str = "DELETE FROM read.parked \
+    WHERE projection = $1 AND model = $2 AND stream_id = $3 AND position = $4";
+
+const STAYS: &str = "UPDATE read.parked SET position = $5, reason = $6 \
+    WHERE projection = $1 AND model = $2 AND stream_id = $3 AND position = $4";
+
+impl Postgres {
+    pub(super) async fn write_replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
+        let mut connection = self
+            .projectors
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let written = self.write_again(&mut connection, replay);
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, written).await;
+        answer.unwrap_or_else(|_| {
+            drop(connection.detach());
+            Err(EngineError::Broken(failure::timed_out()))
+        })
+    }
+
+    async fn write_again(
+        &self,
+        connection: &mut PgConnection,
+        replay: &Replay<'_>,
+    ) -> Result<bool, EngineError> {
+        let mut transaction = connection.begin().await.map_err(failure::of_read)?;
+        let reached = sqlx::query(HOLD)
+            .bind(replay.projection)
+            .fetch_optional(&mut *transaction)
+            .await;
+        let reached: i64 = match reached.map_err(failure::of_read)? {
+            Some(row) => row.try_get(0).map_err(failure::of_read)?,
+            None => return Ok(false),
+        };
+        if self.has_passed(replay, reached).await? || !settle(&mut transaction, replay).await? {
+            transaction.rollback().await.map_err(failure::of_read)?;
+            return Ok(false);
+        }
+        for (model, rows) in replay.rows.iter().filter(|it| !it.1.is_empty()) {
+            let written = upsert(model, rows)?.execute(&mut *transaction).await;
+            written.map_err(failure::of_read)?;
+        }
+        transaction.commit().await.map_err(failure::of_write)?;
+        Ok(true)
+    }
+
+    /// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
+    /// events that come later wait anyway.
+    async fn has_passed(&self, replay: &Replay<'_>, reached: i64) -> Result<bool, EngineError> {
+        let ReplayEnd::Whole { version } = replay.end else {
+            return Ok(false);
+        };
+        let next = self.events_of(replay.parked.stream_id, version, 1).await?;
+        Ok(next.iter().any(|it| stored(it.position) <= reached))
+    }
+}
+
+/// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
+async fn settle(connection: &mut PgConnection, replay: &Replay<'_>) -> Result<bool, EngineError> {
+    let parked = replay.parked;
+    let place = |sql| {
+        sqlx::query(sql)
+            .bind(replay.projection)
+            .bind(parked.model.as_str())
+            .bind(parked.stream_id.as_uuid())
+            .bind(stored(parked.position))
+    };
+    let settled = match &replay.end {
+        ReplayEnd::Whole { .. } => place(LET_GO),
+        ReplayEnd::Stuck { position, reason } => {
+            place(STAYS).bind(stored(*position)).bind(reason.as_str())
+        }
+    };
+    let settled = settled
+        .execute(connection)
+        .await
+        .map_err(failure::of_read)?;
+    Ok(settled.rows_affected() == 1)
+}
+
+/// Whether what a batch left out is parked still.
+pub(super) async fn still_parked(
+    connection: &mut PgConnection,
+    batch: &ProjectionBatch<'_>,
+) -> Result<bool, EngineError> {
+    if batch.left_out.is_empty() {
+        return Ok(true);
+    }
+    let (models, streams): (Vec<&str>, Vec<_>) = batch
+        .left_out
+        .iter()
+        .map(|(model, stream_id)| (model.as_str(), stream_id.as_uuid()))
+        .unzip();
+    let found = sqlx::query(STILL_PARKED)
+        .bind(batch.projection)
+        .bind(models)
+        .bind(streams)
+        .fetch_one(connection)
+        .await
+        .map_err(failure::of_read)?;
+    let found: i64 = found.try_get(0).map_err(failure::of_read)?;
+    Ok(found == stored(batch.left_out.len() as u64))
+}

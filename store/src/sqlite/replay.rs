@@ -1,0 +1,95 @@
+//! Parked streams that are folded again, beside a projector that goes on.
+
+use sqlx::SqliteConnection;
+
+use super::failure::classify;
+use super::file::{File, begin, commit};
+use super::log;
+use super::models::{checkpoint, upsert};
+use super::statement::int;
+use crate::error::EngineError;
+use crate::model::{ProjectionBatch, Replay, ReplayEnd};
+
+const IS_PARKED: &str =
+    "SELECT 1 FROM parked WHERE projection = ?1 AND model = ?2 AND stream_id = ?3";
+
+const LET_GO: &str = "DELETE FROM parked \
+    WHERE projection = ?1 AND model = ?2 AND stream_id = ?3 AND position = ?4";
+
+const STAYS: &str = "UPDATE parked SET position = ?5, reason = ?6 \
+    WHERE projection = ?1 AND model = ?2 AND stream_id = ?3 AND position = ?4";
+
+/// Who may write stands alone: the checkpoint cannot move meanwhile.
+pub(super) async fn replay(
+    read: &File,
+    log: &File,
+    replay: &Replay<'_>,
+) -> Result<bool, EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    if has_passed(read, log, replay).await? {
+        return Ok(false);
+    }
+    if !settle(&mut transaction, replay).await? {
+        return Ok(false);
+    }
+    for (model, rows) in &replay.rows {
+        upsert(&mut transaction, model, rows).await?;
+    }
+    commit(transaction).await?;
+    Ok(true)
+}
+
+/// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
+/// events that come later wait anyway.
+async fn has_passed(read: &File, log: &File, replay: &Replay<'_>) -> Result<bool, EngineError> {
+    let ReplayEnd::Whole { version } = replay.end else {
+        return Ok(false);
+    };
+    let next = log::stream(log, replay.parked.stream_id, version, 1).await?;
+    let reached = checkpoint(read, replay.projection).await?.position;
+    Ok(next.iter().any(|it| it.position <= reached))
+}
+
+/// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
+async fn settle(
+    connection: &mut SqliteConnection,
+    replay: &Replay<'_>,
+) -> Result<bool, EngineError> {
+    let parked = replay.parked;
+    let place = |sql| {
+        sqlx::query(sql)
+            .bind(replay.projection)
+            .bind(parked.model.as_str())
+            .bind(parked.stream_id.as_uuid())
+            .bind(int(parked.position))
+    };
+    let settled = match &replay.end {
+        ReplayEnd::Whole { .. } => place(LET_GO),
+        ReplayEnd::Stuck { position, reason } => {
+            place(STAYS).bind(int(*position)).bind(reason.as_str())
+        }
+    };
+    let settled = settled.execute(connection).await.map_err(classify)?;
+    Ok(settled.rows_affected() == 1)
+}
+
+/// Whether what a batch left out is parked still.
+pub(super) async fn still_parked(
+    connection: &mut SqliteConnection,
+    batch: &ProjectionBatch<'_>,
+) -> Result<bool, EngineError> {
+    for (model, stream_id) in &batch.left_out {
+        let found = sqlx::query(IS_PARKED)
+            .bind(batch.projection)
+            .bind(model.as_str())
+            .bind(stream_id.as_uuid())
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(classify)?;
+        if found.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
