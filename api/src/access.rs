@@ -83,7 +83,7 @@ pub enum Capability {
     ReadFeed,
     /// Read PHI in the event feed.
     ReadFeedPhi,
-    /// Watch the platform: metrics where they are not open.
+    /// Run the platform: its projections, and metrics where they are not open.
     Operate,
 }
 

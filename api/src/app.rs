@@ -12,7 +12,7 @@ use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::Store;
-use roentgen_store::projector::{GROUP, Progress, Projector};
+use roentgen_store::projector::{GROUP, Parking, Progress, Projector};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Times;
@@ -40,6 +40,8 @@ pub struct Parts {
     pub executor: Executor,
     /// How far the read models are.
     pub progress: Progress,
+    /// What of them is parked.
+    pub parking: Parking,
     /// How far the policies are.
     pub policies: policies::Progress,
     /// How far the relay is, where there is one.
@@ -104,6 +106,7 @@ impl App {
         let leadership = Leadership::seek(Arc::clone(&engine), GROUP, tasks);
         let (projections, tail) = (roentgen_projections::all(), Arc::clone(&store.tail));
         let leads = leadership.clone();
+        let parking = Parking::new(Arc::clone(&engine), projections.clone());
         let progress = Projector::start(engine, tail, projections, leads, tasks).await?;
         let executor = Executor::new(store.clone());
         let policies = policies::all(followers.policies);
@@ -117,6 +120,7 @@ impl App {
             relay,
             store,
             progress,
+            parking,
             identity,
             viewer_tokens,
             metrics: metrics.0,

@@ -1,6 +1,7 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
 mod answer;
+mod bare;
 mod body;
 mod headers;
 
@@ -16,11 +17,12 @@ use roentgen_domain::ids::TenantId;
 use serde::Serialize;
 
 pub(crate) use answer::{Answer, LOG_POSITION, Part, added, changed, etag, json, put};
+pub(crate) use bare::Bare;
 pub(crate) use body::CommandBody;
 pub(crate) use headers::correlation;
 
 use answer::respond;
-use body::{BODY_TIMEOUT, whole};
+use body::arrived;
 use headers::if_match;
 
 use crate::app::App;
@@ -70,14 +72,7 @@ impl FromRequest<App> for CallWithQuery {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         let query = Query::of(parts.uri.query(), &caller)?;
-        let body = tokio::time::timeout(BODY_TIMEOUT, whole(body))
-            .await
-            .map_err(|_| {
-                Problem::new(
-                    Code::RequestTimeout,
-                    "the body did not arrive within 30 seconds",
-                )
-            })??;
+        let body = arrived(body).await?;
         let path = canonical(parts.uri.path()).to_owned();
         let tenant = caller.tenant()?;
         let call = Call {

@@ -126,7 +126,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify => verify::run(&*existing(&config).await?).await,
-        Command::Projections => projections::run(&*existing(&config).await?).await,
+        Command::Projections => projections::run(existing(&config).await?).await,
         Command::Export(export) => export::run(&*existing(&config).await?, &export).await,
         Command::Config => {
             println!("{config}");

@@ -18,7 +18,8 @@ pub(crate) async fn live() -> Response {
 }
 
 /// The process can do its work: the database answers and the read models fit the log. How far the relay is stands beside
-/// it: commands and reads go on where NATS is away or its stream is refused.
+/// it: commands and reads go on where NATS is away or its stream is refused; and how many streams the read models have
+/// parked: they go on without them.
 #[utoipa::path(get, path = "/health/ready",
     responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
@@ -35,6 +36,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     let head = app.store.engine.head().await?.position;
     let projected = app.progress.position();
     let lag = head.saturating_sub(projected);
+    let parked = app.parking.count().await?;
     let relay = match &app.relay {
         Some(relay) => Some(RelayStanding::of(relay).await?),
         None => None,
@@ -44,6 +46,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
         head,
         projected,
         lag,
+        parked,
         relay,
     };
     let body = serde_json::to_string(&body).map_err(|error| Problem::internal(&error))?;
@@ -56,6 +59,7 @@ struct Ready {
     head: u64,
     projected: u64,
     lag: u64,
+    parked: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     relay: Option<RelayStanding>,
 }
@@ -88,6 +92,7 @@ impl RelayStanding {
 #[utoipa::path(get, path = "/metrics",
     responses((status = 200, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    app.parking.measure().await;
     if let Some(relay) = &app.relay {
         relay.measure().await;
     }

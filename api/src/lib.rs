@@ -25,6 +25,7 @@ mod page;
 mod params;
 pub mod problem;
 mod procedures;
+mod projections;
 mod read;
 mod reading_profiles;
 mod render;

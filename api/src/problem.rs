@@ -84,6 +84,8 @@ codes! {
     OtherPatient = 409 "other_patient" "The study is another patient's";
     /// The state does not allow it.
     TransitionRefused = 409 "transition_refused" "The state does not allow it";
+    /// A read model cannot fold the stream.
+    StillParked = 409 "still_parked" "The stream stays parked";
     /// The radiologist's open cases.
     CaseLimitReached = 409 "case_limit_reached" "The radiologist holds as many cases as allowed";
     /// The case is another radiologist's.

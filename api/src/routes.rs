@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::{
     ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
-    outermost, pacs_endpoints, procedures, reading_profiles, report_templates, reports, series,
-    studies, timeline, viewer, worklist,
+    outermost, pacs_endpoints, procedures, projections, reading_profiles, report_templates,
+    reports, series, studies, timeline, viewer, worklist,
 };
 
 pub use endpoint::Endpoint;
@@ -294,13 +294,12 @@ fn reporting() -> Vec<Endpoint> {
 /// The log, and what runs the program.
 fn platform(metrics_open: bool) -> Vec<Endpoint> {
     use Capability::{Operate, ReadFeed};
-    let metrics = if metrics_open {
-        Access::Open
-    } else {
-        Access::Any(&[Operate])
-    };
+    let operate = Access::Any(&[Operate]);
+    let metrics = if metrics_open { Access::Open } else { operate };
     vec![
         Endpoint::new(feed::__path_events, Access::Any(&[ReadFeed]), feed::events),
+        Endpoint::new(projections::__path_list, operate, projections::list),
+        Endpoint::new(projections::__path_retry, operate, projections::retry),
         Endpoint::new(health::__path_live, Access::Open, health::live),
         Endpoint::new(health::__path_ready, Access::Open, health::ready),
         Endpoint::new(health::__path_metrics, metrics, health::metrics),

@@ -25,7 +25,7 @@ async fn says_how_it_is(engine: Engine) -> Result<()> {
     assert_eq!(ready.status, 200, "{ready:?}");
     assert_eq!(
         ready.json(),
-        json!({ "status": "ready", "head": head, "projected": head, "lag": 0 })
+        json!({ "status": "ready", "head": head, "projected": head, "lag": 0, "parked": 0 })
     );
     Ok(())
 }

@@ -12,6 +12,7 @@ mod expect;
 mod scan;
 mod story;
 
+mod admin;
 mod architecture;
 mod cli;
 mod cqrs_es;

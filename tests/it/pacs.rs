@@ -5,7 +5,7 @@ mod linked;
 mod listed;
 mod many;
 mod parts;
-mod scene;
+pub(crate) mod scene;
 mod secrets;
 mod synced;
 mod viewer;

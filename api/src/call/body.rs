@@ -17,11 +17,19 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// How much of a longer one is read before it is refused.
 const MAX_READ_BYTES: usize = 8 * MAX_BODY_BYTES;
 /// How long a body may take to arrive.
-pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The body's bytes, in time.
+pub(super) async fn arrived(body: Body) -> Result<Bytes, Problem> {
+    let detail = "the body did not arrive within 30 seconds";
+    tokio::time::timeout(BODY_TIMEOUT, whole(body))
+        .await
+        .map_err(|_| Problem::new(Code::RequestTimeout, detail))?
+}
 
 /// The body's bytes. One that is too long is read on all the same, up to a bound: a client that sends first and listens
 /// then would find the connection broken instead of the answer.
-pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
+async fn whole(body: Body) -> Result<Bytes, Problem> {
     let refused = || {
         let detail = "a body is at most 8 MiB, and has to arrive whole";
         Problem::new(Code::BodyTooLarge, detail)
@@ -54,12 +62,9 @@ pub(crate) trait CommandBody: DeserializeOwned {
 }
 
 impl Call {
-    /// The body's members. What is no JSON of this shape is refused here, with the place and without the words.
+    /// The body's members.
     pub(crate) fn body<B: CommandBody>(&self) -> Result<B, Problem> {
-        let mut json = serde_json::Deserializer::from_slice(&self.body);
-        let read = serde_path_to_error::deserialize::<_, Object<B>>(&mut json);
-        let Object(body) = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
-        json.end().map_err(|error| malformed(&error))?;
+        let body: B = members(&self.body)?;
         self.caller.owns(body.tenant_id())?;
         Ok(body)
     }
@@ -71,6 +76,15 @@ impl Call {
         }
         self.body()
     }
+}
+
+/// A body's members. What is no JSON of this shape is refused here, with the place and without the words.
+pub(super) fn members<B: DeserializeOwned>(body: &[u8]) -> Result<B, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize::<_, Object<B>>(&mut json);
+    let Object(members) = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(members)
 }
 
 /// A body that is JSON but not of the shape, or not JSON. A client's own words are not repeated: they could be PHI.

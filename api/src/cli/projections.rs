@@ -1,37 +1,33 @@
 //! `roentgen projections`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use roentgen_commands::policies::POLICIES;
 use roentgen_store::engine::Engine;
 use roentgen_store::model::Checkpoint;
-use roentgen_store::projector::{GROUP, mismatch};
+use roentgen_store::projector::{GROUP, Parking, StandingModel, mismatch};
 
 const REFUSALS_SHOWN: u32 = 20;
 
 /// One line a projection, then its parked streams.
-pub(super) async fn run(engine: &dyn Engine) -> anyhow::Result<ExitCode> {
-    let head = engine.head().await?.position;
-    let checkpoint = engine.checkpoint(GROUP).await?;
-    let lag = head.saturating_sub(checkpoint.position);
+pub(super) async fn run(engine: Arc<dyn Engine>) -> anyhow::Result<ExitCode> {
+    let parking = Parking::new(Arc::clone(&engine), roentgen_projections::all());
+    let engine = &*engine;
+    let standing = parking.standing().await?;
+    let (head, lag) = (standing.head, standing.lag());
     println!(
         "{:<16} {:>14} {:>14} {:>10}",
         "projection", "checkpoint", "head", "lag"
     );
-    println!(
-        "{GROUP:<16} {:>14} {head:>14} {lag:>10}",
-        checkpoint.position
-    );
-    for projection in roentgen_projections::all() {
-        println!("  {}", projection.model().table());
+    println!("{GROUP:<16} {:>14} {head:>14} {lag:>10}", standing.position);
+    for it in &standing.models {
+        println!("  {}", it.model.table());
     }
-    for parked in engine.parked(GROUP).await? {
-        let (model, stream, position) = (&parked.model, parked.stream_id, parked.position);
-        println!(
-            "parked: {model} stream {stream} from position {position}: {}",
-            parked.reason
-        );
+    for it in &standing.models {
+        parked(&parking, it).await?;
     }
+    let checkpoint = engine.checkpoint(GROUP).await?;
     let policies = policies(engine, head).await?;
     let mut code = ExitCode::SUCCESS;
     for (name, checkpoint) in [(GROUP, checkpoint), (POLICIES, policies)] {
@@ -41,6 +37,19 @@ pub(super) async fn run(engine: &dyn Engine) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+/// One line a stream that the model could not fold.
+async fn parked(parking: &Parking, of: &StandingModel) -> anyhow::Result<()> {
+    for it in &of.parked {
+        let since = parking.since(it).await?;
+        let since = since.map(|it| format!(" since {it}")).unwrap_or_default();
+        println!(
+            "parked: {} {} {} from position {}{since}: {}",
+            of.model.name, of.stream_type, it.stream_id, it.position, it.reason
+        );
+    }
+    Ok(())
 }
 
 /// The policies' line, then the effects that were refused for good, latest first.

@@ -44,6 +44,8 @@ use super::documents::{
     crate::reports::Cancellation,
     EventEnvelope,
     ProblemSchema,
+    crate::projections::ProjectionDocument,
+    crate::projections::ParkedStream,
     crate::modalities::NewModality,
     crate::modalities::ModalityChanges,
     crate::procedures::NewProcedure,

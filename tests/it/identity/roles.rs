@@ -199,6 +199,13 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ),
     ("GET", "/radiology/critical-results", "", "-xx-xxx-"),
     ("GET", "/events", "", "----xxxx"),
+    ("GET", "/admin/projections", "", "-------x"),
+    (
+        "POST",
+        "/admin/projections/{name}/parked/{stream_id}/retry",
+        "{}",
+        "-------x",
+    ),
     ("GET", "/metrics", "", "-------x"),
     ("GET", "/health/live", "", "oooooooo"),
     ("GET", "/health/ready", "", "oooooooo"),
@@ -231,6 +238,8 @@ async fn each_may_what_the_table_says_and_nothing_else(engine: Engine) -> Result
             let path = path
                 .replace("{id}", &unknown)
                 .replace("{output_id}", &unknown)
+                .replace("{name}", "orders")
+                .replace("{stream_id}", &unknown)
                 .replace("{code}", "forbidden");
             let method: Method = verb.parse()?;
             let answer = caller.send(method.clone(), &path, body.into()).await?;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const VIEWER: &str = "https://viewer.example/?study={study_instance_uid}&access={token}";
 
 /// A house with an archive, `MAIN`.
-pub(super) async fn archive(engine: Engine) -> Result<House> {
+pub(crate) async fn archive(engine: Engine) -> Result<House> {
     with_archive(House::open(engine).await?).await
 }
 
@@ -38,7 +38,7 @@ pub(super) fn uid() -> String {
 }
 
 /// A study's body, of a patient and a UID of its own, with further members.
-pub(super) fn study(members: Value) -> Value {
+pub(crate) fn study(members: Value) -> Value {
     let body = json!({
         "pacs_endpoint_code": "MAIN", "study_instance_uid": uid(), "patient_id": fresh(),
         "modality_code": "CT",
@@ -47,7 +47,7 @@ pub(super) fn study(members: Value) -> Value {
 }
 
 /// So many series with so many instances each.
-pub(super) fn series(of: &str, series: usize, instances: usize) -> Value {
+pub(crate) fn series(of: &str, series: usize, instances: usize) -> Value {
     let one = |n: usize| {
         let list = (1..=instances).map(|m| {
             json!({ "sop_instance_uid": format!("{of}.{n}.{m}"),
@@ -60,7 +60,7 @@ pub(super) fn series(of: &str, series: usize, instances: usize) -> Value {
 }
 
 /// Tells of a study, sees it accepted, and waits until all that follows from it is done.
-pub(super) async fn sync(house: &House, body: &Value) -> Result<Answer> {
+pub(crate) async fn sync(house: &House, body: &Value) -> Result<Answer> {
     let answer = house.client.post("/pacs/studies/sync", body).await?;
     assert!([200, 201].contains(&answer.status), "{answer:?}");
     quiet(house).await?;

@@ -1,0 +1,320 @@
+//! `/admin/projections`: what the read models could not fold, and what becomes of it.
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::future::join_all;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Answer, ByHand, Client, Engine, Part};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::expect::{Refused, all_refused, problem};
+use crate::faults::run;
+use crate::pacs::scene::{archive, series, study, sync};
+use crate::read_models::{Beside, caught_up, equal_the_log};
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(
+    shows_each_read_model,
+    a_parked_order_is_seen_and_whole_after_a_retry,
+    an_event_that_is_damaged_still_keeps_its_stream_parked,
+    series_and_instances_are_whole_after_a_retry,
+    a_node_that_follows_lets_streams_go_too,
+    a_stream_that_goes_on_meanwhile_is_whole,
+    refuses_what_is_not_parked_and_what_is_no_id,
+);
+
+const PROJECTIONS: &str = "/admin/projections";
+
+/// Puts the row of a stream back to where it was before the first event, so that its next event does not follow on it.
+async fn put_back(house: &House, table: &str, stream: Uuid) -> Result<()> {
+    settled(house).await?;
+    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    let id = read.id(stream);
+    let update = format!("UPDATE {table} SET version = 0 WHERE id = {id}");
+    let changed = read.run(&update).await?;
+    ensure!(changed == 1, "{table} has {changed} rows of {stream}");
+    Ok(())
+}
+
+/// Waits until the projector has seen the whole log.
+async fn settled(house: &House) -> Result<()> {
+    let beside = Beside::open(&house.database).await?;
+    caught_up(&*beside.log).await?;
+    beside.close().await;
+    Ok(())
+}
+
+fn id_of(answer: &Answer) -> Result<Uuid> {
+    Ok(answer.text_at("/id").parse()?)
+}
+
+fn retry_of(name: &str, stream: Uuid) -> String {
+    format!("{PROJECTIONS}/{name}/parked/{stream}/retry")
+}
+
+async fn retry(operator: &Client, name: &str, stream: Uuid) -> Result<Answer> {
+    operator.post(&retry_of(name, stream), &json!({})).await
+}
+
+/// What is said of one read model.
+async fn projection(operator: &Client, name: &str) -> Result<Value> {
+    let listed = operator.get(PROJECTIONS).await?;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    let listed = listed.json();
+    let mut listed = listed.as_array().context("no array")?.iter();
+    let found = listed.find(|it| it["name"] == name);
+    Ok(found.context("no such projection")?.clone())
+}
+
+/// An order whose second event is parked.
+async fn parked_order(house: &House) -> Result<(Uuid, String, Answer)> {
+    let ordered = house.ordered(json!({})).await?;
+    let (id, place) = (id_of(&ordered)?, ordered.header("location"));
+    put_back(house, "orders_v1", id).await?;
+    let moved = change(&house.client, &place, 2).await?;
+    settled(house).await?;
+    Ok((id, place, moved))
+}
+
+async fn change(client: &Client, place: &str, n: u64) -> Result<Answer> {
+    let changed = client
+        .patch(place, &json!({ "metadata": { "n": n } }))
+        .await?;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    Ok(changed)
+}
+
+async fn shows_each_read_model(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    settled(&house).await?;
+    let listed = house.operator()?.get(PROJECTIONS).await?.json();
+    let names: Vec<&str> = listed
+        .as_array()
+        .context("no array")?
+        .iter()
+        .filter_map(|it| it["name"].as_str())
+        .collect();
+    let all = roentgen_projections::all();
+    let declared: Vec<&str> = all.iter().map(|it| it.model().name).collect();
+    assert_eq!(names, declared);
+    let head = crate::expect::head(&house.client).await?;
+    assert_eq!(
+        projection(&house.operator()?, "orders").await?,
+        json!({ "name": "orders", "table": "orders_v1", "version": 1, "stream_type": "ImagingOrder",
+            "position": head, "lag": 0, "parked_count": 0, "parked": [] })
+    );
+    Ok(())
+}
+
+async fn a_parked_order_is_seen_and_whole_after_a_retry(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let operator = house.operator()?;
+    let (id, place, moved) = parked_order(&house).await?;
+    let position = moved.number("log-position");
+    for n in 3..6 {
+        change(&house.client, &place, n).await?;
+    }
+    let another = house.ordered_and("scheduled").await?;
+    let read = house.client.get(&another).await?;
+    assert_eq!(read.text_at("/status"), "scheduled", "others go on");
+
+    settled(&house).await?;
+    let orders = projection(&operator, "orders").await?;
+    assert_eq!(
+        (&orders["lag"], &orders["parked_count"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(
+        orders["parked"],
+        json!([{ "stream_id": id, "stream_type": "ImagingOrder", "position": position,
+            "reason": "version 2 follows on 0", "since": moved.text_at("/updated_at") }])
+    );
+    told_of(&house, &operator, 1).await?;
+
+    let retried = retry(&operator, "orders", id).await?;
+    assert_eq!(retried.status, 200, "{retried:?}");
+    assert_eq!(retried.json(), projection(&operator, "orders").await?);
+    assert_eq!(retried.json()["parked"], json!([]));
+    told_of(&house, &operator, 0).await?;
+    change(&house.client, &place, 6).await?;
+    equal_the_log(&house.database).await?;
+    problem(
+        &retry(&operator, "orders", id).await?,
+        Code::NotFound,
+        "twice",
+    );
+    Ok(())
+}
+
+/// Readiness, metrics and the command line know how many orders are parked.
+async fn told_of(house: &House, operator: &Client, parked: usize) -> Result<()> {
+    let ready = operator.get("/health/ready").await?;
+    assert_eq!(
+        (ready.status, &ready.json()["parked"]),
+        (200, &json!(parked))
+    );
+    let metrics = operator.get("/metrics").await?.text;
+    let orders = format!("roentgen_parked_streams{{projection=\"orders\"}} {parked}\n");
+    assert!(metrics.contains(&orders), "{orders} is not in {metrics}");
+    let printed = run(&house.database, &["projections"])?.printed;
+    let lines = printed
+        .lines()
+        .filter(|it| it.starts_with("parked: orders ImagingOrder "));
+    assert_eq!(lines.count(), parked, "{printed}");
+    Ok(())
+}
+
+/// The stored payload of an order's first event, damaged and put right by hand.
+async fn rewrite(log: &mut ByHand, stream: Uuid, from: &str, to: &str) -> Result<()> {
+    let payload = match log {
+        ByHand::Sqlite(_) => format!("replace(payload, '{from}', '{to}')"),
+        ByHand::Postgres(_) => format!("replace(payload::text, '{from}', '{to}')::json"),
+    };
+    let id = log.id(stream);
+    let update =
+        format!("UPDATE events SET payload = {payload} WHERE stream_id = {id} AND version = 1");
+    let changed = log.run(&update).await?;
+    ensure!(changed == 1, "{changed} events were changed");
+    Ok(())
+}
+
+async fn an_event_that_is_damaged_still_keeps_its_stream_parked(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let operator = house.operator()?;
+    let (id, place, _) = parked_order(&house).await?;
+    let mut log = ByHand::on(&house.database, Part::Log).await?;
+    log.unguard().await?;
+    let (right, wrong) = ("\"accession_number\"", "\"accession_nomber\"");
+    rewrite(&mut log, id, right, wrong).await?;
+    for _ in 0..2 {
+        let refused = retry(&operator, "orders", id).await?;
+        problem(&refused, Code::StillParked, "damaged");
+        let orders = projection(&operator, "orders").await?;
+        let reason = orders["parked"][0]["reason"].as_str().unwrap_or_default();
+        assert!(
+            reason.starts_with("ImagingOrder.Created: the stored payload does not have its shape"),
+            "{orders}"
+        );
+        assert_eq!(orders["parked_count"], 1);
+    }
+    change(&house.client, &place, 3).await?;
+    settled(&house).await?;
+    rewrite(&mut log, id, wrong, right).await?;
+    let retried = retry(&operator, "orders", id).await?;
+    assert_eq!(retried.status, 200, "{retried:?}");
+    equal_the_log(&house.database).await?;
+    Ok(())
+}
+
+async fn series_and_instances_are_whole_after_a_retry(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let operator = house.operator()?;
+    let body = study(json!({}));
+    let uid = body["study_instance_uid"].as_str().unwrap_or_default();
+    let told = sync(&house, &body).await?;
+    let grown = |count| json!({ "series": series(uid, count, 3) });
+    sync(&house, &crate::story::with(body.clone(), grown(2))).await?;
+    let id = id_of(&told)?;
+    let parts = ["series", "instances"];
+    for name in parts {
+        put_back(&house, &format!("{name}_streams_v1"), id).await?;
+    }
+    sync(&house, &crate::story::with(body.clone(), grown(4))).await?;
+    settled(&house).await?;
+    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    read.run("DELETE FROM instances_v1").await?;
+    for name in parts {
+        assert_eq!(projection(&operator, name).await?["parked_count"], 1);
+        let retried = retry(&operator, name, id).await?;
+        assert_eq!(retried.status, 200, "{retried:?}");
+    }
+    equal_the_log(&house.database).await?;
+    sync(&house, &crate::story::with(body.clone(), grown(5))).await?;
+    equal_the_log(&house.database).await?;
+    Ok(())
+}
+
+async fn a_node_that_follows_lets_streams_go_too(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let (id, place, _) = parked_order(&house).await?;
+    let follows = house.neighbour().await?;
+    let operator = house.operator()?.towards(&follows.base);
+    assert_eq!(projection(&operator, "orders").await?["parked_count"], 1);
+    let retried = retry(&operator, "orders", id).await?;
+    assert_eq!(retried.status, 200, "{retried:?}");
+    for client in [&house.client, &house.client.towards(&follows.base)] {
+        change(client, &place, 3).await?;
+    }
+    equal_the_log(&house.database).await?;
+    Ok(())
+}
+
+async fn a_stream_that_goes_on_meanwhile_is_whole(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let operator = house.operator()?;
+    let (id, place, _) = parked_order(&house).await?;
+    let changes = async {
+        for n in 3..60 {
+            change(&house.client, &place, n).await?;
+        }
+        anyhow::Ok(())
+    };
+    let retries = async {
+        let path = retry_of("orders", id);
+        let nothing = json!({});
+        let retries = (0..4).map(|_| operator.post(&path, &nothing));
+        join_all(retries)
+            .await
+            .into_iter()
+            .collect::<Result<Vec<_>>>()
+    };
+    let (changed, retried) = tokio::join!(changes, retries);
+    changed?;
+    let statuses: Vec<u16> = retried?.iter().map(|it| it.status).collect();
+    assert!(statuses.contains(&200), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|it| [200, 404].contains(it)),
+        "{statuses:?}"
+    );
+    equal_the_log(&house.database).await?;
+    Ok(())
+}
+
+async fn refuses_what_is_not_parked_and_what_is_no_id(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let (id, _, _) = parked_order(&house).await?;
+    let [orders, unknown, elsewhere, nowhere] = [
+        retry_of("orders", id),
+        retry_of("orders", fresh()),
+        retry_of("studies", id),
+        retry_of("orders_v1", id),
+    ];
+    let (no_id, unknown_parameter) = (
+        format!("{PROJECTIONS}/orders/parked/7/retry"),
+        format!("{orders}?now=true"),
+    );
+    let list = format!("{PROJECTIONS}?name=orders");
+    let refused = vec![
+        Refused::post(&unknown, "", Code::NotFound),
+        Refused::post(&elsewhere, "{}", Code::NotFound),
+        Refused::post(&nowhere, "{}", Code::NotFound),
+        Refused::post(&no_id, "", Code::InvalidParameter),
+        Refused::post(&unknown_parameter, "", Code::InvalidParameter),
+        Refused::post(&orders, "[]", Code::InvalidBody),
+        Refused::post(&orders, "{\"force\": true}", Code::InvalidBody),
+        Refused::post(&orders, "{", Code::MalformedJson),
+        Refused::get(&list, Code::InvalidParameter),
+    ];
+    let operator = house.operator()?;
+    for it in refused {
+        let answer = operator.send(it.method, it.path, it.body).await?;
+        problem(&answer, it.code, it.path);
+    }
+    let still = projection(&operator, "orders").await?;
+    assert_eq!(still["parked_count"], 1);
+    all_refused(
+        &house.client,
+        vec![Refused::post(&orders, "{}", Code::Forbidden)],
+    )
+    .await
+}
