@@ -13,6 +13,7 @@ use crate::log::{
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
@@ -32,6 +33,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// The last event's place and link.
     async fn head(&self) -> Result<Head, EngineError>;
+
+    /// Tells other nodes that the log has grown.
+    async fn tell(&self) -> Result<(), EngineError>;
+
+    /// Begins to hear other nodes; `None` where nodes do not hear each other.
+    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError>;
 
     /// One event.
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError>;

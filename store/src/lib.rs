@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod log;
 pub mod memory;
 pub mod model;
+pub mod neighbours;
 pub mod open;
 pub mod postgres;
 pub mod projector;

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, causes};
 use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::Tasks;
+use crate::neighbours;
 use crate::postgres::Postgres;
 use crate::secrets::Secrets;
 use crate::sqlite::Sqlite;
@@ -126,6 +127,7 @@ impl Store {
         let head = engine.head().await.map_err(Arc::new)?;
         tail.saw(head.position);
         let appender = Appender::start(Arc::clone(&engine), Arc::clone(&tail), tasks);
+        neighbours::start(&engine, &tail, tasks);
         tasks.spawn("claims", forget_claims(Arc::clone(&engine), tasks.token()));
         Ok(Self {
             engine,

@@ -19,6 +19,7 @@ mod replay;
 mod secrets;
 #[cfg(test)]
 mod testing;
+mod told;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -39,6 +40,7 @@ use crate::log::{
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
@@ -66,6 +68,8 @@ pub struct Postgres {
     appending: Mutex<Appending>,
     /// A position the log is known to have reached: from there the head is looked for.
     head_at_least: AtomicU64,
+    /// What this node is called among those that hear each other.
+    node: Uuid,
 }
 
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
@@ -85,6 +89,7 @@ impl Postgres {
             doors,
             appending: Mutex::default(),
             head_at_least: AtomicU64::new(0),
+            node: crate::clock::fresh_id(),
         })
     }
 
@@ -180,6 +185,14 @@ impl Engine for Postgres {
 
     async fn head(&self) -> Result<Head, EngineError> {
         self.last_event().await
+    }
+
+    async fn tell(&self) -> Result<(), EngineError> {
+        self.tell_others().await
+    }
+
+    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError> {
+        Ok(Some(Box::new(self.listener().await?)))
     }
 
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {

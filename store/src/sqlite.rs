@@ -37,6 +37,7 @@ use crate::log::{
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
@@ -99,6 +100,15 @@ impl Engine for Sqlite {
 
     async fn head(&self) -> Result<Head, EngineError> {
         log::head(&self.log).await
+    }
+
+    /// Other processes on the same files look by themselves.
+    async fn tell(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError> {
+        Ok(None)
     }
 
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {

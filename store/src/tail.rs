@@ -18,6 +18,8 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 pub struct Tail {
     ring: Mutex<Ring>,
     head: watch::Sender<u64>,
+    /// The highest position that this node wrote.
+    own: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +33,7 @@ impl Default for Tail {
         Self {
             ring: Mutex::default(),
             head: watch::Sender::new(0),
+            own: watch::Sender::new(0),
         }
     }
 }
@@ -47,6 +50,7 @@ impl Tail {
         }
         drop(ring);
         self.saw(last);
+        self.own.send_replace(last);
     }
 
     /// Learns of a position from elsewhere: the database, another node.
@@ -61,6 +65,11 @@ impl Tail {
     /// The highest position known; changes wake whoever waits.
     pub fn head(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
+    }
+
+    /// The highest position that this node wrote, 0 before its first.
+    pub fn own(&self) -> watch::Receiver<u64> {
+        self.own.subscribe()
     }
 
     /// The events that follow `after`, at most `limit`, or `None` where the ring does not hold the first of them.

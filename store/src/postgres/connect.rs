@@ -71,6 +71,13 @@ impl Doors {
         pool(8, self.server.clone())
     }
 
+    /// Listens to other nodes, for as long as it lives.
+    pub(super) fn listener(&self) -> PgPool {
+        let long = PgPoolOptions::new().max_lifetime(None).idle_timeout(None);
+        let one = long.max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
+        one.connect_lazy_with(self.server.clone())
+    }
+
     /// What projectors write can be written again: their commits do not wait for the disk.
     pub(super) fn projectors(&self) -> PgPool {
         pool(

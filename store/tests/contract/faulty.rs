@@ -16,6 +16,7 @@ use roentgen_store::log::{
 };
 use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
 use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use roentgen_store::neighbours::Hearing;
 use roentgen_store::relayed::RelayCheckpoint;
 use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
@@ -169,6 +170,14 @@ impl Engine for Faulty {
 
     async fn head(&self) -> Result<Head, EngineError> {
         self.inner.head().await
+    }
+
+    async fn tell(&self) -> Result<(), EngineError> {
+        self.inner.tell().await
+    }
+
+    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError> {
+        self.inner.hearing().await
     }
 
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {

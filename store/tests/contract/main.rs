@@ -59,4 +59,5 @@ mod secrets;
 mod stopped;
 mod subscribed;
 mod tampered;
+mod told;
 mod whole;

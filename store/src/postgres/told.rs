@@ -1,0 +1,48 @@
+//! What nodes tell each other: `NOTIFY`, after the commit and outside of it.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgListener;
+
+use crate::error::EngineError;
+use crate::neighbours::Hearing;
+
+use super::{Postgres, failure};
+
+const CHANNEL: &str = "roentgen_log";
+
+impl Postgres {
+    pub(super) async fn tell_others(&self) -> Result<(), EngineError> {
+        let word = sqlx::query("SELECT pg_notify($1, $2)");
+        let word = word.bind(CHANNEL).bind(self.node.to_string());
+        self.fetch(word, |_| Ok(())).await.map(drop)
+    }
+
+    pub(super) async fn listener(&self) -> Result<Listener, EngineError> {
+        let doors = self.doors.listener();
+        let listener = PgListener::connect_with(&doors).await;
+        let mut listener = listener.map_err(EngineError::Unavailable)?;
+        listener.listen(CHANNEL).await.map_err(failure::of_read)?;
+        let node = self.node.to_string();
+        Ok(Listener { node, listener })
+    }
+}
+
+/// A connection that hears what nodes say, and leaves out this one's own words.
+pub(super) struct Listener {
+    node: String,
+    listener: PgListener,
+}
+
+#[async_trait]
+impl Hearing for Listener {
+    async fn next(&mut self) -> Result<(), EngineError> {
+        loop {
+            let word = self.listener.try_recv().await;
+            match word.map_err(EngineError::Unavailable)? {
+                Some(word) if word.payload() == self.node => {}
+                // Where the connection was lost and is there again, something may have been said meanwhile.
+                Some(_) | None => return Ok(()),
+            }
+        }
+    }
+}
