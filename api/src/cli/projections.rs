@@ -4,13 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use roentgen_commands::policies::POLICIES;
+use roentgen_relay::RELAY;
 use roentgen_store::engine::Engine;
 use roentgen_store::model::Checkpoint;
 use roentgen_store::projector::{GROUP, Parking, StandingModel, mismatch};
 
 const REFUSALS_SHOWN: u32 = 20;
 
-/// One line a projection, then its parked streams.
+/// One line a projection, then its parked streams; one for the policies, and one for the relay where there is one.
 pub(super) async fn run(engine: Arc<dyn Engine>) -> anyhow::Result<ExitCode> {
     let parking = Parking::new(Arc::clone(&engine), roentgen_projections::all());
     let engine = &*engine;
@@ -29,8 +30,17 @@ pub(super) async fn run(engine: Arc<dyn Engine>) -> anyhow::Result<ExitCode> {
     }
     let checkpoint = engine.checkpoint(GROUP).await?;
     let policies = policies(engine, head).await?;
+    let relay = relay(engine, head).await?;
     let mut code = ExitCode::SUCCESS;
-    for (name, checkpoint) in [(GROUP, checkpoint), (POLICIES, policies)] {
+    let checkpoints = [
+        (GROUP, Some(checkpoint)),
+        (POLICIES, Some(policies)),
+        (RELAY, relay),
+    ];
+    for (name, checkpoint) in checkpoints {
+        let Some(checkpoint) = checkpoint else {
+            continue;
+        };
         if let Some(refused) = mismatch(engine, name, checkpoint).await? {
             println!("{refused}");
             code = ExitCode::FAILURE;
@@ -67,4 +77,17 @@ async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> 
         );
     }
     Ok(checkpoint)
+}
+
+/// The relay's line, where it was ever started.
+async fn relay(engine: &dyn Engine, head: u64) -> anyhow::Result<Option<Checkpoint>> {
+    let Some(checkpoint) = engine.relay(RELAY).await?.map(|it| it.place()) else {
+        return Ok(None);
+    };
+    let (position, lag) = (
+        checkpoint.position,
+        head.saturating_sub(checkpoint.position),
+    );
+    println!("{RELAY:<16} {position:>14} {head:>14} {lag:>10}");
+    Ok(Some(checkpoint))
 }

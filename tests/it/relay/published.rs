@@ -5,6 +5,7 @@ use roentgen_tests::{Engine, Nats, Server, poll};
 use serde_json::json;
 
 use super::{PATIENCE, holds_the_log, lag, order};
+use crate::faults::run;
 use crate::story::{House, on_both_engines};
 
 on_both_engines!(
@@ -90,7 +91,13 @@ async fn a_server_that_starts_again_goes_on_and_repeats_nothing(engine: Engine) 
     let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
     for _ in 0..3 {
         order(&house, 3).await?;
+        let events = holds_the_log(&nats, &house.database).await?.len();
         assert_eq!(house.server.terminate()?, Some(0));
+        let shown = run(&house.database, &["projections"])?.printed;
+        let line = shown.lines().find(|it| it.starts_with("nats "));
+        let words: Vec<&str> = line.context("no line")?.split_whitespace().collect();
+        let events = events.to_string();
+        assert_eq!(words, ["nats", &events, &events, "0"]);
         house.server = Server::start(&house.database, &["--nats", &url]).await?;
         house.client = house.client.towards(&house.server.base);
     }
