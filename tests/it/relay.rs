@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_tests::{Client, Database, Message, Nats};
+use roentgen_tests::{Client, Database, Message, Nats, poll};
 
 use crate::read_models::{Beside, every_event};
 use crate::story::House;
@@ -63,6 +63,14 @@ async fn order(house: &House, count: u32) -> Result<()> {
 /// The lag that `/metrics` tells.
 async fn lag(client: &Client) -> Result<f64> {
     metric(client, "roentgen_relay_lag_events").await
+}
+
+/// Waits until the relay says that nothing is missing.
+async fn caught_up(client: &Client) -> Result<()> {
+    let asked = async || lag(client).await;
+    let none = |it: &Result<f64>| it.as_ref().is_ok_and(|it| *it == 0.0);
+    poll::until("the relay's lag", PATIENCE, asked, none).await??;
+    Ok(())
 }
 
 async fn metric(client: &Client, name: &str) -> Result<f64> {

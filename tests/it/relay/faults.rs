@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::stream::Config;
+use roentgen_tests::nats::STREAM;
 use roentgen_tests::{ByHand, Client, Database, Engine, Nats, Part, Server, poll};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, holds_the_log, lag, order};
+use super::{PATIENCE, caught_up, holds_the_log, lag, order};
 use crate::story::{House, fresh, on_both_engines, serve};
 
 on_both_engines!(
     commands_go_on_while_nats_is_away,
     a_checkpoint_left_behind_is_moved_on_by_the_stream,
     a_checkpoint_that_is_lost_is_found_again_in_the_stream,
+    a_message_that_comes_late_is_not_taken,
     heavy_kill_of_server_and_nats_in_turn,
 );
 
@@ -39,20 +44,16 @@ async fn commands_go_on_while_nats_is_away(engine: Engine) -> Result<()> {
     assert_eq!(house.client.get("/health/ready").await?.status, 200);
     nats.start_again().await?;
     holds_the_log(&nats, &house.database).await?;
-    let caught_up = async || lag(&house.client).await;
-    let none = |it: &Result<f64>| it.as_ref().is_ok_and(|it| *it == 0.0);
-    poll::until("the relay's lag", PATIENCE, caught_up, none).await??;
-    Ok(())
+    caught_up(&house.client).await
 }
 
 /// What a server leaves behind that is killed between acknowledgement and checkpoint, and is away for longer than NATS
 /// knows message ids again.
 async fn a_checkpoint_left_behind_is_moved_on_by_the_stream(engine: Engine) -> Result<()> {
-    let nats = Nats::start().await?;
+    let nats = forgetful().await?;
     let url = nats.url();
     let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
-    forgets_soon(&nats).await?;
     order(&house, 10).await?;
     holds_the_log(&nats, &house.database).await?;
     house.server.kill()?;
@@ -69,15 +70,14 @@ async fn a_checkpoint_left_behind_is_moved_on_by_the_stream(engine: Engine) -> R
     house.client = house.client.towards(&house.server.base);
     order(&house, 1).await?;
     holds_the_log(&nats, &house.database).await?;
-    Ok(())
+    caught_up(&house.client).await
 }
 
 async fn a_checkpoint_that_is_lost_is_found_again_in_the_stream(engine: Engine) -> Result<()> {
-    let nats = Nats::start().await?;
+    let nats = forgetful().await?;
     let url = nats.url();
     let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
-    forgets_soon(&nats).await?;
     order(&house, 3).await?;
     holds_the_log(&nats, &house.database).await?;
     house.server.kill()?;
@@ -88,15 +88,43 @@ async fn a_checkpoint_that_is_lost_is_found_again_in_the_stream(engine: Engine) 
     house.client = house.client.towards(&house.server.base);
     order(&house, 1).await?;
     holds_the_log(&nats, &house.database).await?;
-    Ok(())
+    caught_up(&house.client).await
+}
+
+/// What a publisher that was paused sends when it wakes up, or a buffer that was forgotten.
+async fn a_message_that_comes_late_is_not_taken(engine: Engine) -> Result<()> {
+    let nats = forgetful().await?;
+    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    order(&house, 3).await?;
+    let messages = holds_the_log(&nats, &house.database).await?;
+    forgotten(&nats).await?;
+    let jetstream = nats.jetstream().await?;
+    for message in messages {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &message.headers {
+            headers.insert(name.as_str(), value.as_str());
+        }
+        let (subject, body) = (message.subject.clone(), message.body.clone());
+        let sent = jetstream
+            .publish_with_headers(subject, headers, body.into())
+            .await?;
+        let refused = sent.await.err().map(|it| it.kind());
+        assert_eq!(
+            refused,
+            Some(PublishErrorKind::WrongLastSequence),
+            "{message:?}"
+        );
+    }
+    order(&house, 1).await?;
+    holds_the_log(&nats, &house.database).await?;
+    caught_up(&house.client).await
 }
 
 async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
-    let mut nats = Nats::start().await?;
+    let mut nats = forgetful().await?;
     let url = nats.url();
     let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
-    forgets_soon(&nats).await?;
     for kill in 0..KILLS {
         let working = Work::begin(&house);
         // Not a wait for anything: the random moment is what is tested.
@@ -121,7 +149,7 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_publish_once() -> Result<()> {
-    let nats = Nats::start().await?;
+    let nats = forgetful().await?;
     let url = nats.url();
     let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
     let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
@@ -146,11 +174,10 @@ async fn two_servers_publish_once() -> Result<()> {
 /// The leader is stopped with messages on their way, another takes over, and the first one wakes up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
-    let nats = Nats::start().await?;
+    let nats = forgetful().await?;
     let url = nats.url();
     let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
-    forgets_soon(&nats).await?;
     let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
     let working = Work::begin(&house);
     tokio::time::sleep(random_moment()).await;
@@ -177,17 +204,23 @@ async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
     Ok(())
 }
 
-/// Has NATS forget message ids as soon as it can.
-async fn forgets_soon(nats: &Nats) -> Result<()> {
-    let mut config = nats.info().await?.context("no stream")?.config;
-    config.duplicate_window = WINDOW;
-    nats.jetstream().await?.update_stream(config).await?;
-    Ok(())
+/// A NATS that forgets message ids as soon as one can. The stream is made so: a window that is shortened later does not
+/// count for what is known already.
+async fn forgetful() -> Result<Nats> {
+    let nats = Nats::start().await?;
+    let stream = Config {
+        name: STREAM.to_owned(),
+        subjects: vec!["roentgen.events.>".to_owned()],
+        duplicate_window: WINDOW,
+        ..Config::default()
+    };
+    nats.jetstream().await?.create_stream(stream).await?;
+    Ok(nats)
 }
 
 /// Waits until NATS knows no message id any more.
 async fn forgotten(nats: &Nats) -> Result<()> {
-    let window = i128::try_from((WINDOW * 2).as_nanos())?;
+    let window = i128::try_from((WINDOW * 5).as_nanos())?;
     let age = async || {
         let info = nats.info().await?.context("no stream")?;
         let last = info.state.last_timestamp.unix_timestamp_nanos();

@@ -1,10 +1,10 @@
 //! What arrives.
 
 use anyhow::{Context as _, Result};
-use roentgen_tests::{Engine, Nats, Server, poll};
+use roentgen_tests::{Engine, Nats, Server};
 use serde_json::json;
 
-use super::{PATIENCE, holds_the_log, lag, order};
+use super::{caught_up, holds_the_log, order};
 use crate::faults::run;
 use crate::story::{House, on_both_engines};
 
@@ -49,9 +49,7 @@ async fn every_event_arrives_once_in_order_as_a_cloud_event(engine: Engine) -> R
         }
         assert_eq!(message.json(), event["data"]);
     }
-    let caught_up = async || lag(&house.client).await;
-    let none = |it: &Result<f64>| it.as_ref().is_ok_and(|it| *it == 0.0);
-    poll::until("the relay's lag", PATIENCE, caught_up, none).await??;
+    caught_up(&house.client).await?;
     let info = nats.info().await?.context("no stream")?.config;
     assert!(info.deny_purge && info.deny_delete);
     Ok(())
