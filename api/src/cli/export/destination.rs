@@ -55,7 +55,9 @@ impl Unfinished {
             true => self.file.persist(&self.path),
             false => self.file.persist_noclobber(&self.path),
         };
-        named.with_context(|| format!("{} cannot be written", self.path.display()))?;
+        named
+            .map_err(|it| it.error)
+            .with_context(|| format!("{} cannot be written", self.path.display()))?;
         File::open(&self.directory)?.sync_all()?;
         Ok(())
     }
