@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version, header};
 use roentgen_store::clock;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -17,6 +17,8 @@ use crate::routes::canonical;
 
 const REQUEST_ID: &str = "x-request-id";
 const CORRELATION_ID: &str = "x-correlation-id";
+/// A body up to this many bytes comes with its head, and does no harm unread.
+const SMALL_BODY: u64 = 4096;
 
 /// Around every request.
 pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
@@ -27,6 +29,7 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let correlation_id = correlation.unwrap_or_else(|| request_id.clone());
     let method = request.method().clone();
     let route = route(&request);
+    let may_stay_unread = may_stay_unread(&request);
     let span = tracing::info_span!("request", %method, %route, %request_id, %correlation_id);
     let handled = async {
         if bad_correlation {
@@ -55,6 +58,11 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
             response.headers_mut().insert(name, value);
         }
     }
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    if may_stay_unread && refused {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     let status = response.status().as_u16();
     span.in_scope(|| tracing::debug!(status, "answered"));
     measure(&method, route, status, started);
@@ -69,6 +77,17 @@ fn correlation(request: &mut Request, request_id: &str) -> Option<String> {
     let value = HeaderValue::from_str(request_id).ok()?;
     request.headers_mut().insert(CORRELATION_ID, value);
     Some(request_id.to_owned())
+}
+
+/// Whether a refusal may come before the body was read. The connection ends with it then, and the client has to be told,
+/// or it sends its next request into a connection that is being closed.
+fn may_stay_unread(request: &Request) -> bool {
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    let large = length.is_some_and(|it| it > SMALL_BODY);
+    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    request.version() <= Version::HTTP_11 && (large || chunked)
 }
 
 /// The route's template: ids in paths are no labels.

@@ -8,7 +8,11 @@ use serde_json::json;
 use crate::expect::{head, problem};
 use crate::story::{House, on_both_engines};
 
-on_both_engines!(says_how_it_is, shows_metrics_to_the_operator_only);
+on_both_engines!(
+    a_refusal_that_leaves_a_large_body_unread_says_that_the_connection_ends,
+    says_how_it_is,
+    shows_metrics_to_the_operator_only
+);
 
 async fn says_how_it_is(engine: Engine) -> Result<()> {
     let house = House::open_guarded(engine).await?;
@@ -67,5 +71,18 @@ async fn shows_metrics_to_the_operator_only(engine: Engine) -> Result<()> {
         "an id is no label: {}",
         metrics.text
     );
+    Ok(())
+}
+
+async fn a_refusal_that_leaves_a_large_body_unread_says_that_the_connection_ends(
+    engine: Engine,
+) -> Result<()> {
+    let house = House::open(engine).await?;
+    for (bytes, connection) in [(10, ""), (70_000, "close")] {
+        let body = json!("x".repeat(bytes));
+        let refused = house.client.post("/nothing", &body).await?;
+        assert_eq!(refused.status, 404, "{refused:?}");
+        assert_eq!(refused.header("connection"), connection, "{bytes} bytes");
+    }
     Ok(())
 }

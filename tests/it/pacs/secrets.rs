@@ -9,6 +9,7 @@ use roentgen_tests::{Answer, Client, Engine};
 use serde_json::{Value, json};
 
 use super::scene::endpoint;
+use crate::faults::run;
 use crate::read_models::{Beside, equal_the_log};
 use crate::scan::{all_of, nothing_of, stored};
 use crate::story::{House, on_both_engines, with};
@@ -110,6 +111,7 @@ async fn a_secret_is_nowhere_in_the_open(engine: Engine) -> Result<()> {
     }
     equal_the_log(&house.database).await?;
     are_under_seal(&house).await?;
+    are_in_no_export(&house)?;
 
     let nowhere = planted();
     let scanned = |stored: &[u8]| {
@@ -165,6 +167,15 @@ async fn refused(client: &Client, keeper: &Keeper) -> Result<()> {
         shows_nothing(&changed, status)?;
     }
     Ok(())
+}
+
+/// A Parquet file holds the same rows, compressed.
+fn are_in_no_export(house: &House) -> Result<()> {
+    let exported = run(&house.database, &["export", "--format", "ndjson"])?;
+    ensure!(exported.code == Some(0), "{}", exported.printed);
+    let exported = exported.printed.as_bytes();
+    all_of(&["PACSEndpoint.Created"], "an export", exported)?;
+    nothing_of(&planted(), "an export", exported)
 }
 
 fn shows_nothing(answer: &Answer, status: u16) -> Result<()> {

@@ -1,22 +1,28 @@
 //! AI models are asked by themselves, and what they find counts.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use roentgen_domain::ai_model::{AiModel, Changes, Command as OfModel, TaskType};
-use roentgen_domain::ai_task::{AiTask, Command, NewOutput, OutputType, Payload, task_id};
-use roentgen_domain::ids::{AiModelId, StudyId};
+use roentgen_domain::ai_task::{AiTask, Command, NewOutput, NewTask, OutputType, Payload, task_id};
+use roentgen_domain::codes::AiModelCode;
+use roentgen_domain::ids::{AiModelId, StudyId, WorklistItemId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
-use roentgen_tests::Engine;
+use roentgen_domain::worklist_item::WorklistItem;
+use roentgen_tests::{Database, Engine};
 use serde_json::{Value, json};
 
 use super::Node;
 use super::hospital::{Images, text};
-use crate::story::on_both_engines;
+use super::running::every_policy;
+use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
     models_that_match_are_asked_for_what_they_can_by_themselves,
     a_model_out_of_use_is_not_asked,
     the_highest_score_counts_and_every_flag,
+    a_result_that_is_older_than_the_item_counts,
 );
 
 async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: Engine) -> Result<()> {
@@ -76,6 +82,37 @@ async fn the_highest_score_counts_and_every_flag(engine: Engine) -> Result<()> {
     assert_eq!(item.triage.flags(), [text("ICH_suspected"), text("motion")]);
     assert_eq!(item.triage.contributions().len(), 2);
     assert_eq!(item.priority, Priority::Routine, "that is a clinician's");
+    node.stop().await
+}
+
+/// Somebody asked, and the worker was faster than the policies.
+async fn a_result_that_is_older_than_the_item_counts(engine: Engine) -> Result<()> {
+    let database = Arc::new(Database::new(engine).await?);
+    let node = Node::over(database, fresh().into()).await?;
+    node.archive(true).await?;
+    let model = node.model("FAST", json!({})).await?;
+    let images = Images::new();
+    let study = node.synced(&images).await?;
+    let task = NewTask {
+        imaging_study_id: study,
+        patient_id: images.patient,
+        ai_model_id: model,
+        ai_model_code: AiModelCode::parse("FAST")?,
+        task_type: TaskType::Triage,
+        attempt: 1,
+    };
+    let id = task_id(study, model, TaskType::Triage, 1);
+    node.give::<AiTask>(id, Command::Create(Box::new(task)))
+        .await?;
+    found(&node, study, model, 0.92, "ICH_suspected").await?;
+    let item = WorklistItemId::of(study);
+    assert!(node.maybe::<WorklistItem>(item).await?.is_none());
+    node.run(every_policy());
+    node.settled().await?;
+    let item = node.item(study).await?;
+    assert_eq!(item.triage.score(), Some(Score::parse(0.92)?));
+    assert_eq!(item.triage.flags(), [text("ICH_suspected")]);
+    assert_eq!(node.events("ImagingAI.TaskCreated").await?.len(), 1);
     node.stop().await
 }
 
