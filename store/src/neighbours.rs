@@ -1,4 +1,5 @@
-//! Nodes tell each other that the log has grown, so that nobody has to look all the time.
+//! Nodes tell each other that the log has grown, so that nobody has to look all the time. It is told after the append and
+//! outside of it: within its transaction it would take a lock of the whole server's for every batch.
 //!
 //! A word that is lost costs a moment: whoever waits for events looks by itself now and then.
 
@@ -38,7 +39,6 @@ pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<Tail>, tasks: &Tasks) {
 
 async fn tell(engine: Arc<dyn Engine>, mut own: watch::Receiver<u64>, stop: CancellationToken) {
     while let Some(Ok(())) = stop.run_until_cancelled(own.changed()).await {
-        own.mark_unchanged();
         if let Err(error) = engine.tell().await {
             tracing::debug!(error = causes(&error), "other nodes were not told");
         }
