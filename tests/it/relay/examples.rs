@@ -4,13 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{Engine, Nats};
+use roentgen_tests::{Engine, Nats, python};
 
 use super::{holds_the_log, log, order};
 use crate::story::House;
-
-/// A Python with nats-py; `scripts/test` makes one where there is none.
-const PYTHON: &str = "ROENTGEN_TEST_PYTHON";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_one_in_rust_reads_every_event_and_goes_on_where_it_left_off() -> Result<()> {
@@ -24,15 +21,14 @@ async fn the_one_in_rust_reads_every_event_and_goes_on_where_it_left_off() -> Re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_one_in_python_reads_every_event_and_goes_on_where_it_left_off() -> Result<()> {
-    let python = std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into());
-    let knows = Command::new(&python).args(["-c", "import nats"]).output()?;
+    let knows = python().args(["-c", "import nats"]).output()?;
     ensure!(
         knows.status.success(),
-        "the tests need a Python with nats-py: {PYTHON} names it, scripts/test makes it"
+        "the tests need a Python with nats-py: ROENTGEN_TEST_PYTHON names it, scripts/test makes it"
     );
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/consumer.py");
     reads_on(move |url, count| {
-        let mut command = Command::new(&python);
+        let mut command = python();
         command.arg(&script).args([url, count]);
         command
     })
