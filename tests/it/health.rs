@@ -84,5 +84,8 @@ async fn a_refusal_that_leaves_a_large_body_unread_says_that_the_connection_ends
         assert_eq!(refused.status, 404, "{refused:?}");
         assert_eq!(refused.header("connection"), connection, "{bytes} bytes");
     }
+    let chunked = vec![b'x'; 70_000];
+    let refused = house.client.post_chunked("/nothing", chunked).await?;
+    assert_eq!(refused.header("connection"), "close", "{refused:?}");
     Ok(())
 }
