@@ -9,10 +9,10 @@ use roentgen_relay::{self as relay, Relay};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
 use roentgen_store::keys::{KeyError, MasterKey};
-use roentgen_store::lease::Leadership;
+use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::Store;
-use roentgen_store::projector::{GROUP, Parking, Progress, Projector};
+use roentgen_store::projector::{self, Parking, Progress, Projection, Projector};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Times;
@@ -70,9 +70,11 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// What follows the log beside the read models.
+/// What follows the log.
 #[derive(Debug)]
 pub struct Followers {
+    /// The read models.
+    pub projections: Vec<Arc<dyn Projection>>,
     /// What policies are told.
     pub policies: Settings,
     /// What the relay is told, where there is one.
@@ -103,11 +105,13 @@ impl App {
     ) -> Result<Self, StartError> {
         let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
-        let leadership = Leadership::seek(Arc::clone(&engine), GROUP, tasks);
-        let (projections, tail) = (roentgen_projections::all(), Arc::clone(&store.tail));
-        let leads = leadership.clone();
+        let (projections, tail) = (followers.projections, Arc::clone(&store.tail));
+        let names = projector::leases(&projections).into_iter();
+        let names = names.chain([LEADER.to_owned()]);
+        let leases = Leases::seek(Arc::clone(&engine), "", names, tasks);
+        let leadership = leases.of(LEADER);
         let parking = Parking::new(Arc::clone(&engine), projections.clone());
-        let progress = Projector::start(engine, tail, projections, leads, tasks).await?;
+        let progress = Projector::start(engine, tail, projections, leases, tasks).await?;
         let executor = Executor::new(store.clone());
         let policies = policies::all(followers.policies);
         let relay = followers

@@ -3,6 +3,7 @@
 mod export;
 mod progress;
 mod projections;
+mod rebuild;
 mod serve;
 mod token;
 mod verify;
@@ -18,7 +19,7 @@ use roentgen_store::open::Database;
 use uuid::Uuid;
 
 use crate::access::Role;
-use crate::config::{Config, Options, Wrong};
+use crate::config::{Config, Options, Projections, Wrong};
 use crate::{demo, telemetry};
 use roentgen_store::error::causes;
 
@@ -70,6 +71,8 @@ enum Command {
     Verify,
     /// Shows each projection's checkpoint, lag and parked streams.
     Projections,
+    /// Fills read models again beside those that are read, which they replace when they are whole.
+    Rebuild(rebuild::Rebuild),
     /// Writes the log, or what came after a position, for DuckDB, pandas or Spark; PHI stays sealed.
     Export(export::Export),
     /// Shows the configuration in force, without secrets.
@@ -78,6 +81,14 @@ enum Command {
 
 /// Runs one command.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_as(arguments, roentgen_projections::all).await
+}
+
+/// The same, as a release with these read models.
+pub async fn run_as(
+    arguments: impl IntoIterator<Item = OsString>,
+    projections: Projections,
+) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -90,7 +101,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let config = match cli.options.resolve() {
-        Ok(config) => config,
+        Ok(config) => Config {
+            projections,
+            ..config
+        },
         Err(wrong) => return refuse(&wrong),
     };
     telemetry::log(config.log.clone());
@@ -126,7 +140,12 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify => verify::run(&*existing(&config).await?).await,
-        Command::Projections => projections::run(existing(&config).await?).await,
+        Command::Projections => {
+            projections::run(existing(&config).await?, (config.projections)()).await
+        }
+        Command::Rebuild(rebuild) => {
+            rebuild::run(existing(&config).await?, (config.projections)(), &rebuild).await
+        }
         Command::Export(export) => export::run(&*existing(&config).await?, &export).await,
         Command::Config => {
             println!("{config}");

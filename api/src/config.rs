@@ -8,11 +8,13 @@ mod times;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::open::Database;
+use roentgen_store::projector::Projection;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
@@ -135,7 +137,12 @@ pub struct Config {
     pub sources: Sources,
     /// What is logged.
     pub log: EnvFilter,
+    /// The read models of this release.
+    pub projections: Projections,
 }
+
+/// The read models of a release.
+pub type Projections = fn() -> Vec<Arc<dyn Projection>>;
 
 /// Where the keys came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +237,7 @@ impl Options {
                 audience: self.jwt_audience.clone(),
             },
             log,
+            projections: roentgen_projections::all,
         })
     }
 

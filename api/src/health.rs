@@ -33,6 +33,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if let Some(refused) = app.policies.refused() {
         return Err(Problem::new(Code::Unavailable, refused.to_string()));
     }
+    if let Some(name) = app.parking.unbuilt().await? {
+        let detail = format!("the read model {name} is being built");
+        return Err(Problem::new(Code::Unavailable, detail));
+    }
     let head = app.store.engine.head().await?.position;
     let projected = app.progress.position();
     let lag = head.saturating_sub(projected);

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use roentgen_domain::ids::StreamId;
+use roentgen_store::generation::Generation;
 use roentgen_store::model::Parked;
 use roentgen_store::projector::{Retried, Standing, StandingModel};
 use serde::Serialize;
@@ -25,8 +26,9 @@ const PARKED_SHOWN: usize = 100;
 pub(crate) struct ProjectionDocument {
     /// The read model's name.
     name: &'static str,
-    /// Its table.
-    table: String,
+    /// The table that is read; absent while the first one is filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<String>,
     /// Its shape's version: a new shape is a new table.
     version: u32,
     /// The type of the streams that it is made of.
@@ -39,6 +41,35 @@ pub(crate) struct ProjectionDocument {
     parked_count: usize,
     /// The first 100 of them, by position.
     parked: Vec<ParkedStream>,
+    /// Its other tables: in the making, kept, or failed.
+    generations: Vec<GenerationDocument>,
+}
+
+/// A table beside the one that is read.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProjectionGeneration)]
+pub(crate) struct GenerationDocument {
+    table: String,
+    version: u32,
+    /// `filling`, `indexing`, `verifying`, `joining`; `live` for nodes of another release, `retired`, or `failed`.
+    state: &'static str,
+    /// The last position of the log that it shows.
+    position: u64,
+    /// Why it failed: the first row that is not what its stream makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<&Generation> for GenerationDocument {
+    fn from(of: &Generation) -> Self {
+        Self {
+            table: of.name.clone(),
+            version: of.version,
+            state: of.state.name(),
+            position: of.checkpoint.position,
+            reason: of.state.reason().map(str::to_owned),
+        }
+    }
 }
 
 /// A stream that a read model could not fold. Its row shows what was before `position`.
@@ -116,13 +147,14 @@ async fn document(
     }
     Ok(ProjectionDocument {
         name: of.model.name,
-        table: of.model.table(),
+        table: of.live.as_ref().map(|it| it.name.clone()),
         version: of.model.version,
         stream_type: of.stream_type,
-        position: standing.position,
-        lag: standing.lag(),
+        position: of.position(),
+        lag: standing.head.saturating_sub(of.position()),
         parked_count: of.parked.len(),
         parked,
+        generations: of.others.iter().map(GenerationDocument::from).collect(),
     })
 }
 

@@ -176,7 +176,7 @@ impl Read {
     }
 
     /// A page of a list.
-    pub(crate) async fn list(&self, app: &App, query: ListQuery<'_>) -> Result<Response, Problem> {
+    pub(crate) async fn list(&self, app: &App, query: ListQuery) -> Result<Response, Problem> {
         self.list_as(app, query, |it| self.shown(app, it)).await
     }
 
@@ -184,7 +184,7 @@ impl Read {
     pub(crate) async fn list_as<F>(
         &self,
         app: &App,
-        mut query: ListQuery<'_>,
+        mut query: ListQuery,
         render: impl Fn(Row) -> F,
     ) -> Result<Response, Problem>
     where
@@ -222,7 +222,7 @@ impl Read {
     pub(crate) async fn one<A: Aggregate>(
         &self,
         app: &App,
-        model: &Model,
+        model: &'static Model,
         id: StreamId,
     ) -> Result<Response, Problem> {
         let mut query = self.query()?;
@@ -246,7 +246,7 @@ impl Read {
     async fn model_row<A: Aggregate>(
         &self,
         app: &App,
-        model: &Model,
+        model: &'static Model,
         id: StreamId,
         shown: u64,
     ) -> Result<Response, Problem> {
@@ -263,14 +263,14 @@ impl Read {
     pub(crate) async fn row(
         &self,
         app: &App,
-        model: &Model,
+        model: &'static Model,
         id: Uuid,
     ) -> Result<(Row, u64), Problem> {
         let shown = self.wait(app).await?;
         Ok((self.own_row(app, model, id).await?, shown))
     }
 
-    async fn own_row(&self, app: &App, model: &Model, id: Uuid) -> Result<Row, Problem> {
+    async fn own_row(&self, app: &App, model: &'static Model, id: Uuid) -> Result<Row, Problem> {
         let rows = app.store.engine.rows(model, &[id]).await?;
         let own = rows
             .into_iter()

@@ -147,6 +147,7 @@ pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow:
     let mut connection = PgConnection::connect(&database.url).await?;
     let forget = "DROP TABLE read.orders_v1, read.procedures_v1, read.modalities_v1";
     connection.execute(forget).await?;
+    connection.execute("DELETE FROM read.generations").await?;
     connection.execute("DELETE FROM read.checkpoints").await?;
     connection.execute("DELETE FROM read.leases").await?;
     let started = Instant::now();

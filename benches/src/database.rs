@@ -17,10 +17,10 @@ use roentgen_domain::phi::{Patient, Phi};
 use roentgen_domain::text::Text;
 use roentgen_store::clock;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::lease::Leadership;
+use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::{self, Store};
-use roentgen_store::projector::{GROUP, Progress, Projector};
+use roentgen_store::projector::{self, Progress, Projector};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
@@ -85,10 +85,11 @@ impl Node {
         let tasks = Tasks::new();
         let master = MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")?;
         let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
-        let leadership = Leadership::seek(Arc::clone(&engine), GROUP, &tasks);
         let tail = Arc::clone(&store.tail);
         let all = roentgen_projections::all();
-        let progress = Projector::start(engine, tail, all, leadership, &tasks).await?;
+        let names = projector::leases(&all);
+        let leases = Leases::seek(Arc::clone(&engine), "", names, &tasks);
+        let progress = Projector::start(engine, tail, all, leases, &tasks).await?;
         let executor = Executor::new(store.clone());
         let procedure = catalog(&executor).await?;
         Ok(Self {

@@ -127,7 +127,7 @@ pub(crate) async fn one(
     report: &mut Report,
     node: &Node,
     name: &str,
-    query: impl Fn() -> ListQuery<'static>,
+    query: impl Fn() -> ListQuery,
 ) -> anyhow::Result<()> {
     let (mut each, started) = (latencies(), Instant::now());
     for _ in 0..TIMES {

@@ -74,7 +74,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let modality = filters.modality_code.as_ref();
     let body_part = filters.body_part.as_ref();
     let equal = [

@@ -183,7 +183,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let task = filters.imaging_ai_task_id.map(|it| it.as_uuid());
     let study = filters.imaging_study_id.map(|it| it.as_uuid());
     let types = filters

@@ -101,7 +101,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     ListQuery {
         prefixes: prefixes(filters),
         filters: residual(filters),
@@ -115,7 +115,7 @@ pub fn of_patient(
     patient: PatientId,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     ListQuery {
         prefixes: vec![vec![("of_patient", Value::Uuid(patient.as_uuid()))]],
         ..ListQuery::all(&MODEL, tenant_id, after, limit)

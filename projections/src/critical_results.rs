@@ -77,7 +77,7 @@ pub fn page(
     standings: &[Standing],
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let of = |it: &Standing| vec![("standing", Value::Text(it.to_string()))];
     ListQuery {
         prefixes: standings.iter().map(of).collect(),

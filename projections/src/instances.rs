@@ -89,7 +89,7 @@ pub fn page(
     series: Option<SeriesId>,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let of_series = series.map(|it| ("imaging_series_id", Value::Uuid(it.as_uuid())));
     ListQuery {
         prefixes: vec![of_series.into_iter().collect()],

@@ -53,7 +53,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let active = filters
         .is_active
         .map(|it| Filter::Is("is_active", Value::Bool(it)));

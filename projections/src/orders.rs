@@ -103,7 +103,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     ListQuery {
         prefixes: prefixes(tenant_id, filters),
         filters: residual(filters),

@@ -46,7 +46,7 @@ pub fn page(
     is_active: Option<bool>,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let active = is_active.map(|it| Filter::Is("is_active", Value::Bool(it)));
     ListQuery {
         filters: active.into_iter().collect(),

@@ -85,7 +85,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let modality = filters.modality_id.map(|it| Value::Uuid(it.as_uuid()));
     let body_part = filters
         .body_part

@@ -55,7 +55,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let query = ListQuery::all(&MODEL, tenant_id, after, limit);
     if let Some(practitioner) = filters.practitioner_id {
         let id = ReadingProfileId::of(tenant_id, practitioner);

@@ -85,7 +85,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let modality = filters.modality_code.as_ref();
     let modality = modality.map(|it| ("modality_code", Value::Text(it.as_str().to_owned())));
     let body_part = filters.body_part.as_ref();

@@ -112,7 +112,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let (prefixes, residual) = walks(filters);
     ListQuery {
         prefixes,

@@ -136,7 +136,7 @@ pub fn page(
     study: Option<StudyId>,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let of_study = study.map(|it| ("imaging_study_id", Value::Uuid(it.as_uuid())));
     ListQuery {
         prefixes: vec![of_study.into_iter().collect()],

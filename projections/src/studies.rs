@@ -108,7 +108,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let (prefixes, filters_left) = match narrow(tenant_id, filters) {
         Some(prefix) => (vec![vec![prefix]], residual(filters)),
         None => (wide(filters), Vec::new()),

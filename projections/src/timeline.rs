@@ -73,7 +73,7 @@ pub fn pages(
     reader: Reader,
     after: Option<&Vec<u8>>,
     limit: u32,
-) -> Vec<(Kind, ListQuery<'static>)> {
+) -> Vec<(Kind, ListQuery)> {
     let ordered = orders::Filters {
         patient_id: Some(patient),
         ..orders::Filters::default()

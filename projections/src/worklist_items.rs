@@ -156,7 +156,7 @@ pub fn page(
     filters: &Filters,
     after: Option<Vec<u8>>,
     limit: u32,
-) -> ListQuery<'static> {
+) -> ListQuery {
     let statuses = match filters.statuses.as_slice() {
         [] => Status::OPEN.to_vec(),
         asked => asked.to_vec(),

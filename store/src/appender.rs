@@ -233,7 +233,11 @@ impl Worker {
                     let error = causes(&error);
                     tracing::warn!(%error, appends = jobs.len(), "the database is not available");
                 }
-                Ok(Err(error @ (EngineError::Refused(_) | EngineError::Damaged(_)))) => {
+                Ok(Err(
+                    error @ (EngineError::Refused(_)
+                    | EngineError::Damaged(_)
+                    | EngineError::NotBuilt(_)),
+                )) => {
                     let resend = batch.resend;
                     return Sent::Refused { error, resend };
                 }

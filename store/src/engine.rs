@@ -8,11 +8,12 @@ use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::error::EngineError;
+use crate::generation::{self, Generation, NewGeneration, Shown, State};
 use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
@@ -90,29 +91,102 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     // ---- read models ---------------------------------------------------------------------------------------------
 
-    /// Creates the model's table and indexes where they are not there.
-    async fn create_model(&self, model: &Model) -> Result<(), EngineError>;
+    /// Which table this process reads of each model.
+    fn shown(&self) -> &Shown;
 
-    /// A projection's checkpoint; position 0 and 32 zero bytes where it has none.
-    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError>;
+    /// A projection's batch reads rows where it writes them: by id, in no order; those that are not there are left out.
+    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError>;
 
-    /// Rows by id, in no order; those that are not there are left out.
-    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError>;
+    /// A page of a table's rows, ordered by `sort_key`.
+    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError>;
 
-    /// Writes rows and moves the checkpoint in one transaction, by compare-and-set on the old checkpoint. `false` where
-    /// another had moved it, or a stream that was left out is parked no more: nothing was written.
-    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError>;
+    /// Rows of the generation that is read.
+    async fn rows(&self, model: &'static Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+        let table = generation::shown(self, model).await?;
+        match self.rows_in(table, ids).await {
+            Err(EngineError::Refused(refused)) => match generation::shown_now(self, table).await? {
+                Some(now) => self.rows_in(now, ids).await,
+                None => Err(EngineError::Refused(refused)),
+            },
+            found => found,
+        }
+    }
 
-    /// A page of rows, ordered by `sort_key`.
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError>;
+    /// A page of the generation that is read.
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        let table = generation::shown(self, query.model).await?;
+        match self.list_in(table, query).await {
+            Err(EngineError::Refused(refused)) => match generation::shown_now(self, table).await? {
+                Some(now) => self.list_in(now, query).await,
+                None => Err(EngineError::Refused(refused)),
+            },
+            found => found,
+        }
+    }
 
-    /// What a projection has parked.
-    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError>;
+    /// Writes rows and moves the tables' checkpoints in one transaction, by compare-and-set on each. `false` where one was
+    /// elsewhere, its table is filled or read no more, or a stream that was left out is parked no more: nothing was
+    /// written.
+    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError>;
+
+    /// All parked streams.
+    async fn parked(&self) -> Result<Vec<Parked>, EngineError>;
 
     /// Writes a parked stream's rows and lets it go, or says from where on it is parked now, in one transaction that holds
     /// the checkpoint still. `false` where the stream is not parked there any more, or the checkpoint has passed an event
     /// of it that the rows have not seen: nothing was written.
     async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError>;
+
+    // ---- generations of read models --------------------------------------------------------------------------------
+
+    /// All of them, by name.
+    async fn generations(&self) -> Result<Vec<Generation>, EngineError>;
+
+    /// Writes down new generations, all at once, at the log's beginning; those that are there, or whose shape has one in
+    /// that state, are left as they are.
+    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError>;
+
+    /// Creates tables where they are not there.
+    async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError>;
+
+    /// Creates the tables' secondary indexes where they are not there.
+    async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError>;
+
+    /// Moves a generation from one state of its making to the next. `false` where it is in another state, or gone.
+    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError>;
+
+    /// Makes a joining generation the live one of its shape, and retires the one before, in one transaction. `false` where
+    /// it is not joining, or has seen less than the one before: nothing changed.
+    async fn swap(&self, table: Table) -> Result<bool, EngineError>;
+
+    /// Forgets a generation that is not live, and drops its tables with what is parked of them. `false` where it became
+    /// live, or is gone.
+    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError>;
+
+    /// How many rows a table has.
+    async fn count(&self, table: Table) -> Result<u64, EngineError>;
+
+    /// The streams of a type that began at or before a position, by id, after one, at most `limit`; with their versions,
+    /// which may be of later events.
+    async fn streams_of(
+        &self,
+        stream_type: &str,
+        after: StreamId,
+        upto: u64,
+        limit: u32,
+    ) -> Result<Vec<(StreamId, u64)>, EngineError>;
+
+    /// The events of these streams up to a position, each stream's in order.
+    async fn histories(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<Vec<StoredEvent>, EngineError>;
+
+    // ---- checkpoints -----------------------------------------------------------------------------------------------
+
+    /// A subscription's checkpoint; position 0 and 32 zero bytes where it has none.
+    async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError>;
 
     // ---- subscriptions ---------------------------------------------------------------------------------------------
 
@@ -145,11 +219,19 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     // ---- leases --------------------------------------------------------------------------------------------------
 
-    /// Takes or renews the lease `name` for `ttl`, by the database's clock. `false` where another holds it.
-    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError>;
+    /// Takes or renews these leases for `ttl`, by the database's clock. Returns those that `holder` holds now.
+    async fn lease(
+        &self,
+        names: &[String],
+        holder: Uuid,
+        ttl: Duration,
+    ) -> Result<Vec<String>, EngineError>;
 
-    /// Gives the lease back, where `holder` holds it.
-    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError>;
+    /// Gives the leases back that `holder` holds.
+    async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError>;
+
+    /// Whether somebody holds the lease `name`.
+    async fn is_leased(&self, name: &str) -> Result<bool, EngineError>;
 
     /// Closes all connections.
     async fn close(&self);

@@ -24,6 +24,9 @@ pub enum EngineError {
     /// What is stored is not what can be stored.
     #[error("stored data is damaged: {0}")]
     Damaged(#[from] Damage),
+    /// The read model of this name is in the making, and there is none before it.
+    #[error("the read model {0} is being built")]
+    NotBuilt(&'static str),
 }
 
 /// What is wrong with stored data.

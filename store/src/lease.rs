@@ -1,8 +1,10 @@
-//! One leader: the node that projects (and, later, runs policies and relays).
+//! Who leads: the node that runs policies and relay, and the node that projects a read model's table.
 //!
-//! A lease by the database's clock. Holding it is a matter of efficiency, not of safety: whatever the leader does is
-//! fenced by a compare-and-set on its checkpoint, so that a paused holder that wakes up does no harm.
+//! A lease by the database's clock. Holding it is a matter of efficiency, not of safety: whatever a leader does is
+//! fenced by a compare-and-set on its checkpoint, so that a paused holder that wakes up does no harm. A node asks for all
+//! its leases at once, and as a rule one node holds all of them; nodes of two releases have tables of their own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,75 +21,147 @@ use crate::lifecycle::Tasks;
 const TTL: Duration = Duration::from_secs(4);
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
 
-/// Whether this node leads, as of now.
-#[derive(Debug, Clone)]
-pub struct Leadership(watch::Receiver<bool>);
+/// The lease of policies and relay.
+pub const LEADER: &str = "leader";
 
-impl Leadership {
-    /// Starts asking for the lease `name`, and renewing it.
-    pub fn seek(engine: Arc<dyn Engine>, name: &'static str, tasks: &Tasks) -> Self {
-        let (leads, leadership) = watch::channel(false);
-        tasks.spawn("leadership", seek(engine, name, leads, tasks.token()));
-        Self(leadership)
+/// The leases that this node asks for, and those that it holds, as of now.
+#[derive(Debug, Clone)]
+pub struct Leases {
+    scope: &'static str,
+    held: watch::Receiver<BTreeSet<String>>,
+}
+
+impl Leases {
+    /// Starts asking for leases, and renewing them. In the database their names stand behind `scope`, which is empty where
+    /// nodes are to tell who leads among themselves.
+    pub fn seek(
+        engine: Arc<dyn Engine>,
+        scope: &'static str,
+        names: impl IntoIterator<Item = String>,
+        tasks: &Tasks,
+    ) -> Self {
+        let (leads, held) = watch::channel(BTreeSet::new());
+        let names = names.into_iter().map(|it| format!("{scope}{it}"));
+        let seeker = Seeker {
+            engine,
+            names: names.collect(),
+            leads,
+        };
+        tasks.spawn("leadership", seeker.run(tasks.token()));
+        Self { scope, held }
     }
 
+    /// Whether this node holds the lease.
+    pub fn holds(&self, name: &str) -> bool {
+        self.held.borrow().contains(&self.named(name))
+    }
+
+    /// One of them by itself.
+    pub fn of(&self, name: &str) -> Leadership {
+        Leadership {
+            name: self.named(name),
+            held: self.held.clone(),
+        }
+    }
+
+    /// Waits until this node holds others than when this was last asked.
+    pub async fn changed(&mut self) {
+        if self.held.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether this node holds others than when [`Self::changed`] or [`Self::seen`] was last asked.
+    pub fn has_changed(&self) -> bool {
+        self.held.has_changed().unwrap_or(false)
+    }
+
+    /// What is held now is known.
+    pub fn seen(&mut self) {
+        self.held.mark_unchanged();
+    }
+
+    fn named(&self, name: &str) -> String {
+        format!("{}{name}", self.scope)
+    }
+}
+
+/// Whether this node holds one lease, as of now.
+#[derive(Debug, Clone)]
+pub struct Leadership {
+    name: String,
+    held: watch::Receiver<BTreeSet<String>>,
+}
+
+impl Leadership {
     /// Whether this node leads.
     pub fn held(&self) -> bool {
-        *self.0.borrow()
+        self.held.borrow().contains(&self.name)
     }
 
     /// Waits until this node leads.
     pub async fn gained(&mut self) {
-        if self.0.wait_for(|leads| *leads).await.is_err() {
+        let name = &self.name;
+        if self.held.wait_for(|it| it.contains(name)).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Waits until it does not.
     pub async fn lost(&mut self) {
-        let _ = self.0.wait_for(|leads| !*leads).await;
+        let name = &self.name;
+        let _ = self.held.wait_for(|it| !it.contains(name)).await;
     }
 }
 
-async fn seek(
+struct Seeker {
     engine: Arc<dyn Engine>,
-    name: &'static str,
-    leads: watch::Sender<bool>,
-    stop: CancellationToken,
-) {
-    let holder = clock::fresh_id();
-    let mut tick = tokio::time::interval(RENEWED_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut held_until = Instant::now();
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = stop.cancelled() => break,
-        }
-        let asked = Instant::now();
-        match tokio::time::timeout(TTL, engine.lease(name, holder, TTL)).await {
-            Ok(Ok(true)) => held_until = asked + TTL,
-            Ok(Ok(false)) => held_until = asked,
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    lease = name,
-                    error = causes(&error),
-                    "the lease was not renewed"
-                );
+    names: Vec<String>,
+    leads: watch::Sender<BTreeSet<String>>,
+}
+
+impl Seeker {
+    async fn run(self, stop: CancellationToken) {
+        let holder = clock::fresh_id();
+        let mut tick = tokio::time::interval(RENEWED_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut held_until = Instant::now();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = stop.cancelled() => break,
             }
-            Err(_elapsed) => tracing::warn!(lease = name, "the lease was not renewed in time"),
+            let asked = Instant::now();
+            let answer = self.engine.lease(&self.names, holder, TTL);
+            match tokio::time::timeout(TTL, answer).await {
+                Ok(Ok(held)) => {
+                    held_until = asked + TTL;
+                    self.now_holds(held.into_iter().collect());
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(error = causes(&error), "leases were not renewed");
+                }
+                Err(_elapsed) => tracing::warn!("leases were not renewed in time"),
+            }
+            if Instant::now() >= held_until {
+                self.now_holds(BTreeSet::new());
+            }
         }
-        let held = Instant::now() < held_until;
-        if leads.send_if_modified(|it| std::mem::replace(it, held) != held) {
-            tracing::info!(lease = name, held, "leadership changed");
+        self.leads.send_replace(BTreeSet::new());
+        if let Err(error) = self.engine.release_leases(holder).await {
+            tracing::warn!(error = causes(&error), "leases were not given back");
         }
     }
-    leads.send_replace(false);
-    if let Err(error) = engine.release_lease(name, holder).await {
-        tracing::warn!(
-            lease = name,
-            error = causes(&error),
-            "the lease was not given back"
-        );
+
+    fn now_holds(&self, held: BTreeSet<String>) {
+        let count = held.len();
+        let changed = self.leads.send_if_modified(|it| {
+            let changed = *it != held;
+            *it = held;
+            changed
+        });
+        if changed {
+            tracing::info!(held = count, of = self.names.len(), "leadership changed");
+        }
     }
 }

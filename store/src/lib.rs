@@ -2,8 +2,8 @@
 //!
 //! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
 //! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
-//! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]), the [`projector`]
-//! group, durable [`subscription`]s with what they remember ([`memory`]), how far relays are ([`relayed`]), leader
+//! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]) and their
+//! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`memory`]), how far relays are ([`relayed`]), leader
 //! [`lease`]s, and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
 #![warn(missing_docs)]
@@ -15,6 +15,7 @@ pub mod codec;
 pub mod engine;
 pub mod error;
 pub mod es;
+pub mod generation;
 pub mod keys;
 pub mod lease;
 pub mod lifecycle;

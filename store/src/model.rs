@@ -1,19 +1,20 @@
 //! Read models at rest: tables of documents with filter columns and one order-preserving sort key.
 //!
 //! A row folds from exactly one stream, so that `document == render(fold(stream))` can be tested and a parked stream
-//! can be replayed. PHI stays sealed: a row carries the sealed parts of its stream's events, byte for byte.
+//! can be replayed. PHI stays sealed: a row carries the sealed parts of its stream's events, byte for byte. A shape may be
+//! filled more than once: see [`crate::generation`].
 
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::chain::{Digest, GENESIS};
 
-/// A read model's table: `<name>_v<version>`, with the fixed columns of [`Row`] and its own filter columns.
-#[derive(Debug)]
+/// A read model's shape: the fixed columns of [`Row`] and its own filter columns.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Model {
     /// The model's name; lower-case letters and `_`.
     pub name: &'static str,
-    /// The shape's version; a new shape is a new table.
+    /// The shape's version; a new shape, or another fold into it, is a new table.
     pub version: u32,
     /// The filter columns.
     pub columns: &'static [Column],
@@ -22,7 +23,7 @@ pub struct Model {
 }
 
 /// A filter column, nullable.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name; lower-case letters and `_`.
     pub name: &'static str,
@@ -42,7 +43,7 @@ pub enum ColumnKind {
 }
 
 /// A secondary index over `(tenant_id, columns..., sort_key)`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Index {
     /// The filter columns it leads with; may be none.
     pub columns: &'static [&'static str],
@@ -51,9 +52,28 @@ pub struct Index {
 }
 
 impl Model {
-    /// The table's name.
-    pub fn table(&self) -> String {
+    /// The shape's name: `<name>_v<version>`.
+    pub fn shape(&self) -> String {
         format!("{}_v{}", self.name, self.version)
+    }
+}
+
+/// A table: one generation of a shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// The shape.
+    pub model: &'static Model,
+    /// Which filling of it, from 1.
+    pub generation: u32,
+}
+
+impl Table {
+    /// Its name: the shape's, and from the second generation on `<shape>_g<generation>`.
+    pub fn name(&self) -> String {
+        match self.generation {
+            1 => self.model.shape(),
+            later => format!("{}_g{later}", self.model.shape()),
+        }
     }
 }
 
@@ -123,15 +143,13 @@ impl Checkpoint {
 
 /// What one batch of events makes of the read models.
 #[derive(Debug)]
-pub struct ProjectionBatch<'a> {
-    /// The projection's (or group's) name.
-    pub projection: &'a str,
-    /// The checkpoint it started from.
-    pub from: Checkpoint,
-    /// The checkpoint it leaves.
+pub struct ProjectionBatch {
+    /// The tables whose checkpoint moves, and where each stands.
+    pub from: Vec<(Table, Checkpoint)>,
+    /// The checkpoint it leaves, the same for all.
     pub to: Checkpoint,
-    /// The rows to write, by model; each row once.
-    pub rows: Vec<(&'a Model, Vec<Row>)>,
+    /// The rows to write, by table; each row once.
+    pub rows: Vec<(Table, Vec<Row>)>,
     /// Streams that could not be folded.
     pub parked: Vec<Parked>,
     /// Streams with events in the batch that were left out, since they are parked: by table. The batch is good only
@@ -155,12 +173,10 @@ pub struct Parked {
 /// A parked stream, folded again from its first event.
 #[derive(Debug)]
 pub struct Replay<'a> {
-    /// The projection's (or group's) name.
-    pub projection: &'a str,
     /// What was parked, as it was found.
     pub parked: &'a Parked,
-    /// The rows to write, by model; each row once.
-    pub rows: Vec<(&'a Model, Vec<Row>)>,
+    /// The rows to write, by table; each row once.
+    pub rows: Vec<(Table, Vec<Row>)>,
     /// How far that went.
     pub end: ReplayEnd,
 }
@@ -184,9 +200,9 @@ pub enum ReplayEnd {
 
 /// A page of a read model.
 #[derive(Debug)]
-pub struct ListQuery<'a> {
+pub struct ListQuery {
     /// Which.
-    pub model: &'a Model,
+    pub model: &'static Model,
     /// Whose.
     pub tenant_id: TenantId,
     /// The index prefixes to walk: each a set of equalities on the leading columns of one index. The page is the
@@ -204,9 +220,14 @@ pub struct ListQuery<'a> {
     pub limit: u32,
 }
 
-impl<'a> ListQuery<'a> {
+impl ListQuery {
     /// A page of all that the tenant has, to be narrowed.
-    pub fn all(model: &'a Model, tenant_id: TenantId, after: Option<Vec<u8>>, limit: u32) -> Self {
+    pub fn all(
+        model: &'static Model,
+        tenant_id: TenantId,
+        after: Option<Vec<u8>>,
+        limit: u32,
+    ) -> Self {
         Self {
             model,
             tenant_id,

@@ -9,6 +9,7 @@ mod claims;
 mod columns;
 mod connect;
 mod failure;
+mod generations;
 mod log;
 mod memory;
 mod models;
@@ -35,11 +36,12 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::generation::{Generation, NewGeneration, Shown, State};
 use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
@@ -70,6 +72,7 @@ pub struct Postgres {
     head_at_least: AtomicU64,
     /// What this node is called among those that hear each other.
     node: Uuid,
+    shown: Shown,
 }
 
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
@@ -90,6 +93,7 @@ impl Postgres {
             appending: Mutex::default(),
             head_at_least: AtomicU64::new(0),
             node: crate::clock::fresh_id(),
+            shown: Shown::default(),
         })
     }
 
@@ -248,32 +252,82 @@ impl Engine for Postgres {
         self.secret_of(tenant, id).await
     }
 
-    async fn create_model(&self, model: &Model) -> Result<(), EngineError> {
-        self.create_table(model).await
+    fn shown(&self) -> &Shown {
+        &self.shown
     }
 
-    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError> {
-        self.checkpoint_of(projection).await
+    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+        self.rows_by_id(table, ids).await
     }
 
-    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
-        self.rows_by_id(model, ids).await
+    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        self.list_rows(table, query).await
     }
 
-    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         self.write_projection(batch).await
     }
 
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
-        self.list_rows(query).await
-    }
-
-    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
-        self.parked_by(projection).await
+    async fn parked(&self) -> Result<Vec<Parked>, EngineError> {
+        self.all_parked().await
     }
 
     async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
         self.write_replay(replay).await
+    }
+
+    async fn generations(&self) -> Result<Vec<Generation>, EngineError> {
+        self.all_generations().await
+    }
+
+    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
+        self.declare_all(generations).await
+    }
+
+    async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
+        self.create_all(tables).await
+    }
+
+    async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError> {
+        self.index_all(tables).await
+    }
+
+    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError> {
+        self.promote_one(table, from, to).await
+    }
+
+    async fn swap(&self, table: Table) -> Result<bool, EngineError> {
+        self.swap_in(table).await
+    }
+
+    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError> {
+        self.forget_one(generation).await
+    }
+
+    async fn count(&self, table: Table) -> Result<u64, EngineError> {
+        self.count_rows(table).await
+    }
+
+    async fn streams_of(
+        &self,
+        stream_type: &str,
+        after: StreamId,
+        upto: u64,
+        limit: u32,
+    ) -> Result<Vec<(StreamId, u64)>, EngineError> {
+        self.stream_ids(stream_type, after, upto, limit).await
+    }
+
+    async fn histories(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        self.events_of_all(streams, upto).await
+    }
+
+    async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
+        self.checkpoint_of(subscription).await
     }
 
     async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
@@ -305,12 +359,21 @@ impl Engine for Postgres {
         self.move_relay(name, from, to).await
     }
 
-    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {
-        self.take_lease(name, holder, ttl).await
+    async fn lease(
+        &self,
+        names: &[String],
+        holder: Uuid,
+        ttl: Duration,
+    ) -> Result<Vec<String>, EngineError> {
+        self.take_leases(names, holder, ttl).await
     }
 
-    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError> {
-        self.give_lease_back(name, holder).await
+    async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError> {
+        self.give_leases_back(holder).await
+    }
+
+    async fn is_leased(&self, name: &str) -> Result<bool, EngineError> {
+        self.lease_is_held(name).await
     }
 
     async fn close(&self) {

@@ -1,38 +1,45 @@
-//! The projector group: one reader, one checkpoint and one transaction a batch for all live read models.
+//! The projector: one reader and one transaction a batch for all live read models that this node projects.
 //!
-//! A projection is a pure function from one stream's events to that stream's row, or rows. The leader's projector takes
-//! events from this node's appender in memory and reads the database only for gaps; the other nodes follow its checkpoint. A
-//! stream that cannot be folded is parked, and the others go on. What is parked is folded again from its first event when
-//! somebody says so ([`Parking`]).
+//! A projection is a pure function from one stream's events to that stream's row, or rows. Each table has a checkpoint and
+//! a lease of its own; as a rule one node holds all of them, and its projector moves them together. It takes events from
+//! this node's appender in memory and reads the database only for gaps; the other nodes follow the checkpoints. A stream
+//! that cannot be folded is parked, and the others go on. What is parked is folded again from its first event when
+//! somebody says so ([`Parking`]). A table is filled again beside the one that is read ([`Rebuilding`]).
 
 mod batch;
 mod checkpoint;
 mod folding;
+mod members;
 mod parking;
 mod progress;
+mod rebuild;
+mod refold;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_domain::ids::StreamId;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use checkpoint::{CheckpointAhead, mismatch};
+pub(crate) use checkpoint::{place, scanned};
 pub use folding::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
 pub use parking::{Parking, Retried, Standing, StandingModel};
 pub use progress::Progress;
+pub use rebuild::{Dropped, Rebuilding};
+
+use batch::Member;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, causes};
-use crate::lease::Leadership;
+use crate::lease::Leases;
 use crate::lifecycle::Tasks;
 use crate::log::{LogFilter, StoredEvent};
 use crate::model::{Checkpoint, ProjectionBatch};
 use crate::tail::Tail;
-
-/// The checkpoint's name.
-pub const GROUP: &str = "read-models";
 
 /// Events in one transaction, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
@@ -53,52 +60,67 @@ struct Ready {
     rest: Vec<Arc<StoredEvent>>,
 }
 
-/// The group.
+/// The projector of a node.
 #[derive(Debug)]
 pub struct Projector {
     engine: Arc<dyn Engine>,
     tail: Arc<Tail>,
     projections: Vec<Arc<dyn Projection>>,
     progress: Progress,
+    /// A generation takes the place of another while no batch is written.
+    turn: Arc<Mutex<()>>,
+    /// Says that a generation became live.
+    joined: watch::Receiver<()>,
     stop: CancellationToken,
 }
 
+/// The leases of these projections: one a shape.
+pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
+    projections.iter().map(|it| it.model().shape()).collect()
+}
+
 impl Projector {
-    /// Creates the models' tables and starts the group: it projects while this node leads and follows while not.
+    /// Creates the tables that there are none of, and starts: this node projects the tables whose lease it holds and
+    /// follows the others. Tables that have to be filled first are filled beside.
     pub async fn start(
         engine: Arc<dyn Engine>,
         tail: Arc<Tail>,
         projections: Vec<Arc<dyn Projection>>,
-        leadership: Leadership,
+        leases: Leases,
         tasks: &Tasks,
     ) -> Result<Progress, EngineError> {
-        for projection in &projections {
-            engine.create_model(projection.model()).await?;
-            if let Folding::Rows(several) = projection.folding() {
-                engine.create_model(several.progress()).await?;
-            }
-        }
+        members::found(&*engine, &projections).await?;
+        let members = members::look(&*engine, &projections).await?;
         let progress = Progress::new();
-        let stop = tasks.token();
-        let group = Self {
+        progress.set(lowest(&members).position);
+        let turn = Arc::default();
+        let (joins, joined) = watch::channel(());
+        let builder = rebuild::Builder {
+            engine: Arc::clone(&engine),
+            projections: projections.clone(),
+            turn: Arc::clone(&turn),
+            joins,
+            stop: tasks.token(),
+        };
+        tasks.spawn("rebuild", builder.run(leases.clone()));
+        let projector = Self {
             engine,
             tail,
             projections,
             progress: progress.clone(),
-            stop,
+            turn,
+            joined,
+            stop: tasks.token(),
         };
-        tasks.spawn("projector", group.run(leadership));
+        tasks.spawn("projector", projector.run(leases));
         Ok(progress)
     }
 
-    async fn run(self, mut leadership: Leadership) {
+    async fn run(mut self, mut leases: Leases) {
         while !self.stop.is_cancelled() {
-            let ended = if leadership.held() {
-                self.lead(&leadership).await
-            } else {
-                self.follow(&mut leadership).await
-            };
-            if let Err(error) = ended {
+            leases.seen();
+            self.joined.mark_unchanged();
+            if let Err(error) = self.round(&leases).await {
                 tracing::warn!(error = causes(&error), "the projector pauses");
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_A_FAILURE) => {}
@@ -108,38 +130,74 @@ impl Projector {
         }
     }
 
-    /// Shows what the leader has projected, until this node leads.
-    async fn follow(&self, leadership: &mut Leadership) -> Result<(), EngineError> {
+    /// Projects what is this node's and follows the rest, until either is something else.
+    async fn round(&self, leases: &Leases) -> Result<(), EngineError> {
+        let members = members::look(&*self.engine, &self.projections).await?;
+        let all = members.len();
+        let mut own = members;
+        own.retain(|it| leases.holds(&it.table.model.shape()));
+        if own.is_empty() {
+            return self.follow(leases).await;
+        }
+        if own.len() == all {
+            return self.lead(own, leases, Some(&self.progress)).await;
+        }
+        tokio::select! {
+            ended = self.lead(own, leases, None) => ended,
+            ended = self.follow(leases) => ended,
+        }
+    }
+
+    /// Whether this node is to project something else than when the round began.
+    fn has_changed(&self, leases: &Leases) -> bool {
+        leases.has_changed()
+            || self.joined.has_changed().unwrap_or(false)
+            || self.stop.is_cancelled()
+    }
+
+    /// Shows what others have projected.
+    async fn follow(&self, leases: &Leases) -> Result<(), EngineError> {
         let mut wanted = self.progress.wanted.subscribe();
-        loop {
-            let checkpoint = self.engine.checkpoint(GROUP).await?;
-            self.progress.set(checkpoint.position);
-            let somebody_waits = *wanted.borrow_and_update() > checkpoint.position;
+        let (mut leases, mut joined) = (leases.clone(), self.joined.clone());
+        while !self.has_changed(&leases) {
+            let members = members::look(&*self.engine, &self.projections).await?;
+            let position = lowest(&members).position;
+            self.progress.set(position);
+            let somebody_waits = *wanted.borrow_and_update() > position;
             let pause = if somebody_waits { POLL } else { POLL_IDLE };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = wanted.changed() => {}
-                () = leadership.gained() => return Ok(()),
+                () = leases.changed() => return Ok(()),
+                _ = joined.changed() => return Ok(()),
                 () = self.stop.cancelled() => return Ok(()),
             }
         }
+        Ok(())
     }
 
-    /// Projects, until this node does not lead or another moved the checkpoint.
-    async fn lead(&self, leadership: &Leadership) -> Result<(), EngineError> {
-        let mut from = self.engine.checkpoint(GROUP).await?;
-        if !self.fits_the_log(from).await? {
+    /// Projects, until this node is to project something else or another moved a checkpoint.
+    async fn lead(
+        &self,
+        mut members: Vec<Member>,
+        leases: &Leases,
+        progress: Option<&Progress>,
+    ) -> Result<(), EngineError> {
+        if !self.fits_the_log(&members).await? {
             return Ok(());
         }
-        self.progress.set(from.position);
-        let parked = self.engine.parked(GROUP).await?;
+        let mut position = lowest(&members).position;
+        if let Some(progress) = progress {
+            progress.set(position);
+        }
+        let parked = self.engine.parked().await?;
         let mut parked: HashSet<(String, StreamId)> = parked
             .into_iter()
             .map(|it| (it.model, it.stream_id))
             .collect();
-        let events = self.events_after(from.position).await?;
-        let mut ready = self.fold(&parked, events, &[]).await?;
-        while leadership.held() && !self.stop.is_cancelled() {
+        let events = self.events_after(position).await?;
+        let mut ready = self.fold(&members, &parked, events, &[]).await?;
+        while !self.has_changed(leases) {
             let Some(Ready {
                 to,
                 events,
@@ -147,43 +205,38 @@ impl Projector {
                 folded,
             }) = ready
             else {
-                let events = self.wait_for_events(from.position).await?;
-                ready = self.fold(&parked, events, &[]).await?;
+                let events = self.wait_for_events(position).await?;
+                ready = self.fold(&members, &parked, events, &[]).await?;
                 continue;
             };
-            parked.extend(
-                folded
-                    .parked
-                    .iter()
-                    .map(|it| (it.model.clone(), it.stream_id)),
-            );
-            let batch = ProjectionBatch {
-                projection: GROUP,
-                from,
-                to,
-                rows: folded.rows,
-                parked: folded.parked,
-                left_out: folded.left_out,
-            };
+            let found = folded.parked.iter();
+            parked.extend(found.map(|it| (it.model.clone(), it.stream_id)));
+            let batch = moving(&mut members, to, folded);
             let meanwhile = async {
                 let events = self.next(rest, to.position).await?;
-                self.fold(&parked, events, &batch.rows).await
+                self.fold(&members, &parked, events, &batch.rows).await
             };
-            let (moved, next) = tokio::join!(self.engine.project(&batch), meanwhile);
+            let (moved, next) = tokio::join!(self.write(&batch), meanwhile);
             if !moved? {
-                tracing::warn!("another node moved the checkpoint, or let a parked stream go");
+                tracing::info!("a checkpoint is elsewhere, or a parked stream was let go");
                 return Ok(());
             }
-            from = to;
-            self.note(to.position, events);
+            position = to.position;
+            self.note(progress, position, events);
             ready = next?;
         }
         Ok(())
     }
 
+    async fn write(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+        let _turn = self.turn.lock().await;
+        self.engine.project(batch).await
+    }
+
     /// Folds as many of the events as make a batch, on what is written and what is about to be.
     async fn fold(
         &self,
+        members: &[Member],
         parked: &HashSet<(String, StreamId)>,
         mut events: Vec<Arc<StoredEvent>>,
         unwritten: &batch::Rows,
@@ -197,26 +250,35 @@ impl Projector {
             unwritten,
         };
         Ok(Some(Ready {
-            to: Checkpoint {
-                position: last.position,
-                hash: last.hash,
-            },
+            to: place(last),
             events: events.len(),
-            folded: batch::fold(known, &self.projections, parked, &events).await?,
+            folded: batch::fold(known, members, parked, &events).await?,
             rest,
         }))
     }
 
-    fn note(&self, position: u64, events: usize) {
-        self.progress.set(position);
+    fn note(&self, progress: Option<&Progress>, position: u64, events: usize) {
+        if let Some(progress) = progress {
+            progress.set(position);
+        }
         let head = *self.tail.head().borrow();
         metrics::gauge!("roentgen_projection_lag_events").set(head.saturating_sub(position) as f64);
         metrics::counter!("roentgen_projected_events_total").increment(events as u64);
     }
 
-    /// Whether the log has the event that the checkpoint saw last. Where not, the group stands still and says so.
-    async fn fits_the_log(&self, checkpoint: Checkpoint) -> Result<bool, EngineError> {
-        let refused = mismatch(&*self.engine, GROUP, checkpoint).await?;
+    /// Whether the log has the events that the checkpoints saw last. Where not, the projector stands still and says so.
+    async fn fits_the_log(&self, members: &[Member]) -> Result<bool, EngineError> {
+        let mut refused = None;
+        let mut fitting = Checkpoint::START;
+        for Member {
+            table, checkpoint, ..
+        } in members
+        {
+            if refused.is_none() && *checkpoint != fitting {
+                refused = mismatch(&*self.engine, &table.name(), *checkpoint).await?;
+                fitting = *checkpoint;
+            }
+        }
         let fits = refused.is_none();
         if let Some(said) = refused
             .as_ref()
@@ -280,5 +342,30 @@ impl Projector {
             true => self.events_after(position).await,
             false => self.stored_after(position).await,
         }
+    }
+}
+
+/// How far all of the tables are.
+fn lowest(members: &[Member]) -> Checkpoint {
+    let checkpoints = members.iter().map(|it| it.checkpoint);
+    let lowest = checkpoints.min_by_key(|it| it.position);
+    lowest.unwrap_or(Checkpoint::START)
+}
+
+/// The batch that moves the tables that are behind it; from now on they are taken to be there.
+fn moving(members: &mut [Member], to: Checkpoint, folded: batch::FoldedBatch) -> ProjectionBatch {
+    let mut from = Vec::with_capacity(members.len());
+    for it in members {
+        if it.checkpoint.position < to.position {
+            from.push((it.table, it.checkpoint));
+            it.checkpoint = to;
+        }
+    }
+    ProjectionBatch {
+        from,
+        to,
+        rows: folded.rows,
+        parked: folded.parked,
+        left_out: folded.left_out,
     }
 }

@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Table, Value};
 
 /// A statement with its arguments, `$1` first.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub(crate) const FIXED_COLUMNS: &str =
     "id, tenant_id, patient_id, version, sort_key, document, sealed";
 
 impl Dialect {
-    pub(crate) fn table(&self, model: &Model) -> String {
-        format!("{}{}", self.schema, model.table())
+    pub(crate) fn table(&self, table: Table) -> String {
+        format!("{}{}", self.schema, table.name())
     }
 
     fn type_of(&self, kind: ColumnKind) -> &'static str {
@@ -51,30 +51,31 @@ impl Dialect {
         }
     }
 
-    /// `CREATE TABLE` and `CREATE INDEX` statements, each to be run by itself.
-    pub(crate) fn create_model(&self, model: &Model) -> Vec<String> {
+    pub(crate) fn create_table(&self, table: Table) -> String {
         let Self {
             uuid, bytes, int, ..
         } = self;
-        let own = model
+        let own = table
+            .model
             .columns
             .iter()
             .map(|Column { name, kind }| format!(", {name} {}", self.type_of(*kind)))
             .collect::<String>();
-        let table = format!(
+        format!(
             "CREATE TABLE IF NOT EXISTS {} (id {uuid} PRIMARY KEY, tenant_id {uuid} NOT NULL, \
              patient_id {uuid}, version {int} NOT NULL, sort_key {bytes} NOT NULL, \
              document text NOT NULL, sealed {bytes} NOT NULL{own})",
-            self.table(model)
-        );
-        let indexes = model
-            .indexes
-            .iter()
-            .map(|index| self.create_index(model, index));
-        std::iter::once(table).chain(indexes).collect()
+            self.table(table)
+        )
     }
 
-    fn create_index(&self, model: &Model, index: &Index) -> String {
+    /// A statement an index, each to be run by itself.
+    pub(crate) fn create_indexes(&self, table: Table) -> Vec<String> {
+        let indexes = table.model.indexes.iter();
+        indexes.map(|it| self.create_index(table, it)).collect()
+    }
+
+    fn create_index(&self, table: Table, index: &Index) -> String {
         let columns = index
             .columns
             .iter()
@@ -89,12 +90,17 @@ impl Dialect {
             (true, Some(first)) => format!(" WHERE {first} IS NOT NULL"),
             (true, None) | (false, _) => String::new(),
         };
-        let table = model.table();
         format!(
-            "CREATE INDEX IF NOT EXISTS {table}_by_{named}sort_key ON {} \
+            "CREATE INDEX IF NOT EXISTS {}_by_{named}sort_key ON {} \
              (tenant_id, {columns}sort_key){sparse}",
-            self.table(model)
+            table.name(),
+            self.table(table)
         )
+    }
+
+    /// Drops a table by the name that its generation was written down with.
+    pub(crate) fn drop_table(&self, name: &str) -> String {
+        format!("DROP TABLE IF EXISTS {}{name}", self.schema)
     }
 
     /// All columns of a row, fixed ones first, then the model's own in its order.
@@ -108,12 +114,12 @@ impl Dialect {
     }
 
     /// A page of a model: the ordered union of what each index prefix gives.
-    pub(crate) fn list(&self, query: &ListQuery<'_>) -> Statement {
+    pub(crate) fn list(&self, table: Table, query: &ListQuery) -> Statement {
         let mut list = Lister { args: Vec::new() };
         let parts: Vec<String> = query
             .prefixes
             .iter()
-            .map(|prefix| list.part(self, query, prefix))
+            .map(|prefix| list.part((self, table), query, prefix))
             .collect();
         let union = parts
             .iter()
@@ -145,8 +151,8 @@ impl Lister {
 
     fn part(
         &mut self,
-        dialect: &Dialect,
-        query: &ListQuery<'_>,
+        (dialect, table): (&Dialect, Table),
+        query: &ListQuery,
         prefix: &[(&'static str, Value)],
     ) -> String {
         let mut conditions = vec![format!(
@@ -185,8 +191,8 @@ impl Lister {
         };
         format!(
             "SELECT {} FROM {} WHERE {} {end}",
-            Dialect::columns(query.model),
-            dialect.table(query.model),
+            Dialect::columns(table.model),
+            dialect.table(table),
             conditions.join(" AND "),
         )
     }

@@ -9,6 +9,7 @@ mod claims;
 mod decode;
 mod failure;
 mod file;
+mod generations;
 mod keys;
 mod leases;
 mod log;
@@ -32,17 +33,19 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::generation::{Generation, NewGeneration, Shown, State};
 use crate::log::{
     Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
 pub use failure::TooOld;
 use file::{Durability, File};
+use models::DIALECT;
 
 static LOG: Migrator = sqlx::migrate!("../migrations/sqlite/log");
 static READ: Migrator = sqlx::migrate!("../migrations/sqlite/read");
@@ -54,6 +57,7 @@ pub struct Sqlite {
     log: File,
     read: File,
     keys: File,
+    shown: Shown,
 }
 
 impl Sqlite {
@@ -65,7 +69,13 @@ impl Sqlite {
         let log = File::open(path, Durability::Log).await?;
         let read = File::open(&beside(path, "read"), Durability::Rebuildable).await?;
         let keys = File::open(&beside(path, "keys"), Durability::Secret).await?;
-        Ok(Self { log, read, keys })
+        let shown = Shown::default();
+        Ok(Self {
+            log,
+            read,
+            keys,
+            shown,
+        })
     }
 }
 
@@ -164,32 +174,84 @@ impl Engine for Sqlite {
         keys::secret(&self.keys, tenant, id).await
     }
 
-    async fn create_model(&self, model: &Model) -> Result<(), EngineError> {
-        models::create(&self.read, model).await
+    fn shown(&self) -> &Shown {
+        &self.shown
     }
 
-    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError> {
-        models::checkpoint(&self.read, projection).await
+    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+        models::rows(&self.read, table, ids).await
     }
 
-    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
-        models::rows(&self.read, model, ids).await
+    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        models::list(&self.read, table, query).await
     }
 
-    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         models::project(&self.read, batch).await
     }
 
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
-        models::list(&self.read, query).await
-    }
-
-    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
-        models::parked(&self.read, projection).await
+    async fn parked(&self) -> Result<Vec<Parked>, EngineError> {
+        models::parked(&self.read).await
     }
 
     async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
         replay::replay(&self.read, &self.log, replay).await
+    }
+
+    async fn generations(&self) -> Result<Vec<Generation>, EngineError> {
+        generations::all(&self.read).await
+    }
+
+    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
+        generations::declare(&self.read, generations).await
+    }
+
+    async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
+        let create = tables.iter().map(|it| DIALECT.create_table(*it));
+        generations::define(&self.read, create.collect()).await
+    }
+
+    async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError> {
+        let create = tables.iter().flat_map(|it| DIALECT.create_indexes(*it));
+        generations::define(&self.read, create.collect()).await
+    }
+
+    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError> {
+        generations::promote(&self.read, table, from, to).await
+    }
+
+    async fn swap(&self, table: Table) -> Result<bool, EngineError> {
+        generations::swap(&self.read, table).await
+    }
+
+    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError> {
+        generations::forget(&self.read, generation).await
+    }
+
+    async fn count(&self, table: Table) -> Result<u64, EngineError> {
+        generations::count(&self.read, table).await
+    }
+
+    async fn streams_of(
+        &self,
+        stream_type: &str,
+        after: StreamId,
+        upto: u64,
+        limit: u32,
+    ) -> Result<Vec<(StreamId, u64)>, EngineError> {
+        log::streams_of(&self.log, stream_type, after, upto, limit).await
+    }
+
+    async fn histories(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        log::histories(&self.log, streams, upto).await
+    }
+
+    async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
+        models::checkpoint(&self.read, subscription).await
     }
 
     async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
@@ -221,12 +283,21 @@ impl Engine for Sqlite {
         relays::advance(&self.log, name, from, to).await
     }
 
-    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {
-        leases::take(&self.read, name, holder, ttl).await
+    async fn lease(
+        &self,
+        names: &[String],
+        holder: Uuid,
+        ttl: Duration,
+    ) -> Result<Vec<String>, EngineError> {
+        leases::take(&self.read, names, holder, ttl).await
     }
 
-    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError> {
-        leases::release(&self.read, name, holder).await
+    async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError> {
+        leases::release(&self.read, holder).await
+    }
+
+    async fn is_leased(&self, name: &str) -> Result<bool, EngineError> {
+        leases::is_held(&self.read, name).await
     }
 
     async fn close(&self) {

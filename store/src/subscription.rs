@@ -17,7 +17,7 @@ use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
 use crate::memory::{Memory, MemoryBatch, MemoryKey, RefusedEffect};
 use crate::model::Checkpoint;
-use crate::projector::{CheckpointAhead, mismatch};
+use crate::projector::{CheckpointAhead, mismatch, place, scanned};
 use crate::tail::Tail;
 
 /// Events looked at in one go, from memory and from the database.
@@ -133,12 +133,9 @@ impl Subscription {
             return Ok(Vec::new());
         }
         self.tail.saw(page.scanned_to);
-        self.seen = match page.events.last() {
-            Some(last) if last.position == page.scanned_to => place(last),
-            Some(_) | None => match self.engine.event_at(page.scanned_to).await? {
-                Some(last) => place(&last),
-                None => return Ok(Vec::new()),
-            },
+        self.seen = match scanned(&*self.engine, &page).await? {
+            Some(place) => place,
+            None => return Ok(Vec::new()),
         };
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
@@ -199,12 +196,5 @@ impl Subscription {
             return Ok(true);
         }
         self.settle(changes).await
-    }
-}
-
-fn place(event: &StoredEvent) -> Checkpoint {
-    Checkpoint {
-        position: event.position,
-        hash: event.hash,
     }
 }

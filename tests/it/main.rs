@@ -31,6 +31,7 @@ mod policies;
 mod workflow;
 
 mod read_models;
+mod rebuilds;
 mod relay;
 
 mod faults;

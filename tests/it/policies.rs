@@ -21,11 +21,10 @@ use roentgen_commands::{CommandError, Executor, Refusal, Request, UseCase, Work}
 use roentgen_domain::ids::{CorrelationId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Versioned};
 use roentgen_store::keys::MasterKey;
-use roentgen_store::lease::Leadership;
+use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::open::{Database as Named, Store};
-use roentgen_store::projector::GROUP;
 use roentgen_store::streams::{self, AsOf};
 use roentgen_tests::{Database, Engine, poll};
 
@@ -105,12 +104,13 @@ impl Node {
 
     /// Runs policies.
     pub(crate) fn run(&self, policies: Vec<Arc<dyn Policy>>) {
-        self.run_under(GROUP, policies);
+        self.run_under("", policies);
     }
 
-    /// Runs policies under a lease of this name.
-    pub(crate) fn run_under(&self, lease: &'static str, policies: Vec<Arc<dyn Policy>>) {
-        let leadership = Leadership::seek(Arc::clone(&self.store.engine), lease, &self.tasks);
+    /// Runs policies as one who leads in this scope.
+    pub(crate) fn run_under(&self, scope: &'static str, policies: Vec<Arc<dyn Policy>>) {
+        let (engine, names) = (Arc::clone(&self.store.engine), [LEADER.to_owned()]);
+        let leadership = Leases::seek(engine, scope, names, &self.tasks).of(LEADER);
         Runner::start(self.executor.clone(), policies, leadership, &self.tasks);
     }
 

@@ -18,11 +18,11 @@ use roentgen_projections::{
     procedures, reading_profiles, report_templates, reports, series, studies, worklist_items,
 };
 use roentgen_store::engine::Engine as Log;
+use roentgen_store::generation::{Generation, State};
 use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::model::Row;
-use roentgen_store::projector::GROUP;
 use roentgen_store::secrets::Secrets;
 use roentgen_store::streams::{self, AsOf};
 use serde_json::{Value, json};
@@ -84,7 +84,11 @@ async fn rows_that_equal_the_log(database: &Database) -> Result<BTreeMap<String,
     caught_up(&*beside.log).await?;
     let everything = LogFilter::default();
     let rows = compare_all(&beside.log, &beside.keyring, &everything).await?;
-    for (table, expected) in rows.iter() {
+    let generations = beside.log.generations().await?;
+    for (shape, expected) in rows.iter() {
+        let of_shape = |it: &&Generation| format!("{}_v{}", it.model, it.version) == *shape;
+        let mut live = generations.iter().filter(|it| it.state == State::Live);
+        let table = &live.find(of_shape).context("nothing is read")?.name;
         let mut read = ByHand::on(database, Part::Read).await?;
         let there = read
             .number(&format!("SELECT count(*) FROM {table}"))
@@ -118,8 +122,10 @@ async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(engine: Engine
 /// Waits until the checkpoint stands at the log's end.
 pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
     let lag = async || {
-        let (head, checkpoint) = (log.head().await?, log.checkpoint(GROUP).await?);
-        anyhow::Ok(head.position.abs_diff(checkpoint.position))
+        let (head, generations) = (log.head().await?, log.generations().await?);
+        let live = generations.iter().filter(|it| it.state == State::Live);
+        let position = live.map(|it| it.checkpoint.position).min();
+        anyhow::Ok(head.position.abs_diff(position.unwrap_or(0)))
     };
     let seen = poll::until("the projector's lag", PATIENCE, lag, |lag| {
         lag.as_ref().is_ok_and(|it| *it == 0)
@@ -150,7 +156,7 @@ pub(crate) async fn compare_all(
     outputs::compare(log, keyring, &events, &mut rows).await?;
     compare_parts(log, &events, &mut rows).await?;
     let all = roentgen_projections::all();
-    let all: BTreeSet<String> = all.iter().map(|it| it.model().table()).collect();
+    let all: BTreeSet<String> = all.iter().map(|it| it.model().shape()).collect();
     let compared = rows.keys().cloned().collect();
     ensure!(all == compared, "of {all:?} only {compared:?} are compared");
     Ok(rows)
@@ -182,7 +188,7 @@ async fn compare<V: View>(
             parts.push(event.version, &event.sealed);
         }
     }
-    rows.insert(V::MODEL.table(), streams.len());
+    rows.insert(V::MODEL.shape(), streams.len());
     stream::iter(streams)
         .map(|(id, sealed)| compare_row::<V>(log, keyring, id, sealed))
         .buffer_unordered(AT_ONCE)
@@ -202,7 +208,7 @@ async fn compare_parts(
         (&series::MODEL, all_series),
         (&instances::MODEL, all_instances),
     ] {
-        rows.insert(model.table(), expected.len());
+        rows.insert(model.shape(), expected.len());
         let ids: Vec<Uuid> = expected.keys().copied().collect();
         for ids in ids.chunks(500) {
             for row in log.rows(model, ids).await? {

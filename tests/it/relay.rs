@@ -29,7 +29,7 @@ async fn log(database: &Database) -> Result<Vec<StoredEvent>> {
 }
 
 /// Waits until the stream holds as many messages as the log has events, and compares them one by one.
-async fn holds_the_log(nats: &Nats, database: &Database) -> Result<Vec<Message>> {
+pub(crate) async fn holds_the_log(nats: &Nats, database: &Database) -> Result<Vec<Message>> {
     let events = log(database).await?;
     nats.holds(events.len() as u64, PATIENCE).await?;
     let messages = nats.messages().await?;

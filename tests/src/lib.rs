@@ -5,6 +5,7 @@ pub mod client;
 pub mod database;
 pub mod listening;
 pub mod nats;
+pub mod next_release;
 pub mod poll;
 mod python;
 pub mod server;

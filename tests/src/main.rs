@@ -1,8 +1,10 @@
-//! The program `roentgen`, built where the tests can find it.
+//! The program `roentgen`, built where the tests can find it; as the next release where they ask for that.
 
 use std::process::ExitCode;
 
+use roentgen_tests::next_release::projections;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    roentgen_api::cli::run(std::env::args_os()).await
+    roentgen_api::cli::run_as(std::env::args_os(), projections).await
 }

@@ -20,16 +20,28 @@ impl Progress {
 
     /// So many events are done.
     pub(super) fn at(&self, events: u64) {
+        self.note("", events);
+    }
+
+    /// So many events are done of what is going on.
+    pub(super) fn note(&self, what: &str, events: u64) {
         if !self.shown {
             return;
         }
         let mut terminal = std::io::stderr();
+        let what = match what {
+            "" => String::new(),
+            what => format!("{what}, "),
+        };
         let _ = match self.of {
             Some(all) => {
                 let percent = events.saturating_mul(100) / all.max(1);
-                write!(terminal, "\r{events} of {all} events ({percent} %)")
+                write!(
+                    terminal,
+                    "\r{what}{events} of {all} events ({percent} %)\x1b[K"
+                )
             }
-            None => write!(terminal, "\r{events} events"),
+            None => write!(terminal, "\r{what}{events} events\x1b[K"),
         };
     }
 }

@@ -6,47 +6,71 @@ use std::sync::Arc;
 use roentgen_commands::policies::POLICIES;
 use roentgen_relay::RELAY;
 use roentgen_store::engine::Engine;
+use roentgen_store::generation::{Generation, State};
 use roentgen_store::model::Checkpoint;
-use roentgen_store::projector::{GROUP, Parking, StandingModel, mismatch};
+use roentgen_store::projector::{Parking, Projection, StandingModel, mismatch};
 
 const REFUSALS_SHOWN: u32 = 20;
 
-/// One line a projection, then its parked streams; one for the policies, and one for the relay where there is one.
-pub(super) async fn run(engine: Arc<dyn Engine>) -> anyhow::Result<ExitCode> {
-    let parking = Parking::new(Arc::clone(&engine), roentgen_projections::all());
+/// One line a projection, one for each of its other generations, and its parked streams; then the policies, and the relay
+/// where there is one.
+pub(super) async fn run(
+    engine: Arc<dyn Engine>,
+    projections: Vec<Arc<dyn Projection>>,
+) -> anyhow::Result<ExitCode> {
+    let parking = Parking::new(Arc::clone(&engine), projections);
     let engine = &*engine;
     let standing = parking.standing().await?;
-    let (head, lag) = (standing.head, standing.lag());
+    let head = standing.head;
     println!(
-        "{:<16} {:>14} {:>14} {:>10}",
+        "{:<24} {:>14} {:>14} {:>10}",
         "projection", "checkpoint", "head", "lag"
     );
-    println!("{GROUP:<16} {:>14} {head:>14} {lag:>10}", standing.position);
+    let mut checkpoints = Vec::new();
     for it in &standing.models {
-        println!("  {}", it.model.table());
+        match &it.live {
+            Some(live) => {
+                line(&live.name, live.checkpoint.position, head);
+                checkpoints.push((live.name.clone(), live.checkpoint));
+            }
+            None => println!("{:<24} {:>14}", it.model.shape(), "being built"),
+        }
+        others(&it.others);
     }
     for it in &standing.models {
         parked(&parking, it).await?;
     }
-    let checkpoint = engine.checkpoint(GROUP).await?;
-    let policies = policies(engine, head).await?;
+    checkpoints.push((POLICIES.to_owned(), policies(engine, head).await?));
     let relay = relay(engine, head).await?;
+    checkpoints.extend(relay.map(|it| (RELAY.to_owned(), it)));
     let mut code = ExitCode::SUCCESS;
-    let checkpoints = [
-        (GROUP, Some(checkpoint)),
-        (POLICIES, Some(policies)),
-        (RELAY, relay),
-    ];
     for (name, checkpoint) in checkpoints {
-        let Some(checkpoint) = checkpoint else {
-            continue;
-        };
-        if let Some(refused) = mismatch(engine, name, checkpoint).await? {
+        if let Some(refused) = mismatch(engine, &name, checkpoint).await? {
             println!("{refused}");
             code = ExitCode::FAILURE;
         }
     }
     Ok(code)
+}
+
+fn line(name: &str, position: u64, head: u64) {
+    let lag = head.saturating_sub(position);
+    println!("{name:<24} {position:>14} {head:>14} {lag:>10}");
+}
+
+/// Generations that are made, kept or failed.
+fn others(generations: &[Generation]) {
+    for it in generations {
+        let position = it.checkpoint.position;
+        let why = match &it.state {
+            State::Failed { reason } => format!(": {reason}"),
+            State::Verifying { checked } => format!(", {checked} streams compared"),
+            State::Filling | State::Indexing | State::Joining | State::Live | State::Retired => {
+                String::new()
+            }
+        };
+        println!("  {:<22} {position:>14} {}{why}", it.name, it.state);
+    }
 }
 
 /// One line a stream that the model could not fold.
@@ -65,11 +89,7 @@ async fn parked(parking: &Parking, of: &StandingModel) -> anyhow::Result<()> {
 /// The policies' line, then the effects that were refused for good, latest first.
 async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> {
     let checkpoint = engine.checkpoint(POLICIES).await?;
-    let (position, lag) = (
-        checkpoint.position,
-        head.saturating_sub(checkpoint.position),
-    );
-    println!("{POLICIES:<16} {position:>14} {head:>14} {lag:>10}");
+    line(POLICIES, checkpoint.position, head);
     for it in engine.refused_effects(REFUSALS_SHOWN).await? {
         println!(
             "refused: {} after position {}: {}",
@@ -84,10 +104,6 @@ async fn relay(engine: &dyn Engine, head: u64) -> anyhow::Result<Option<Checkpoi
     let Some(checkpoint) = engine.relay(RELAY).await?.map(|it| it.place()) else {
         return Ok(None);
     };
-    let (position, lag) = (
-        checkpoint.position,
-        head.saturating_sub(checkpoint.position),
-    );
-    println!("{RELAY:<16} {position:>14} {head:>14} {lag:>10}");
+    line(RELAY, checkpoint.position, head);
     Ok(Some(checkpoint))
 }

@@ -37,6 +37,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key.clone();
     let followers = Followers {
+        projections: (config.projections)(),
         policies: Settings {
             claim_timeout: config.times.claim_timeout,
         },

@@ -187,5 +187,6 @@ fn engine(error: &EngineError) -> Problem {
             Problem::new(Code::Unavailable, "the database is away")
         }
         EngineError::Refused(_) | EngineError::Damaged(_) => Problem::internal(error),
+        EngineError::NotBuilt(_) => Problem::new(Code::ProjectionLagging, error.to_string()),
     }
 }

@@ -87,7 +87,9 @@ fn of_store(error: &StoreError) -> Failure {
 
 fn of_engine(error: &EngineError) -> Failure {
     match error {
-        EngineError::Broken(_) | EngineError::Unavailable(_) => Failure::Passing,
+        EngineError::Broken(_) | EngineError::Unavailable(_) | EngineError::NotBuilt(_) => {
+            Failure::Passing
+        }
         // Another release's append function answers in another shape.
         EngineError::Refused(_) | EngineError::Damaged(Damage::Answer) => Failure::Mendable,
         EngineError::Damaged(Damage::Column { .. }) => Failure::Lasting,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::error::{Damage, EngineError};
@@ -80,28 +81,31 @@ impl Postgres {
         })?)
     }
 
-    pub(super) async fn take_lease(
+    pub(super) async fn take_leases(
         &self,
-        name: &str,
+        names: &[String],
         holder: Uuid,
         ttl: Duration,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Vec<String>, EngineError> {
         let millis = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
         let statement = sqlx::query(include_str!("queries/leases_take.sql"))
-            .bind(name)
+            .bind(names)
             .bind(holder)
             .bind(millis);
-        Ok(self.execute(statement).await? == 1)
+        let name = |row: &PgRow| Ok(Columns::of(row).text(0, "name")?.to_owned());
+        self.fetch(statement, name).await
     }
 
-    pub(super) async fn give_lease_back(
-        &self,
-        name: &str,
-        holder: Uuid,
-    ) -> Result<(), EngineError> {
-        let statement = sqlx::query("DELETE FROM read.leases WHERE name = $1 AND holder = $2");
-        self.execute(statement.bind(name).bind(holder))
-            .await
-            .map(drop)
+    pub(super) async fn give_leases_back(&self, holder: Uuid) -> Result<(), EngineError> {
+        let statement = sqlx::query("DELETE FROM read.leases WHERE holder = $1");
+        self.execute(statement.bind(holder)).await.map(drop)
+    }
+
+    pub(super) async fn lease_is_held(&self, name: &str) -> Result<bool, EngineError> {
+        let statement = sqlx::query(
+            "SELECT 1 FROM read.leases WHERE name = $1 AND expires_at > clock_timestamp()",
+        );
+        let found = self.fetch(statement.bind(name), |_| Ok(())).await?;
+        Ok(!found.is_empty())
     }
 }

@@ -28,6 +28,11 @@ const OF_STREAM: &str = concat!(
     include_str!("queries/events_where_of_stream.sql")
 );
 
+const OF_STREAMS: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    "WHERE stream_id = ANY($1) AND position <= $2"
+);
+
 /// A statement for each index: one that fits all three would be planned for none.
 const PAGE: &str = concat!(
     include_str!("queries/events_select.sql"),
@@ -107,6 +112,18 @@ impl Postgres {
             .bind(stored(after_version))
             .bind(i64::from(limit));
         self.events(statement).await
+    }
+
+    pub(super) async fn events_of_all(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        let ids: Vec<_> = streams.iter().map(|it| it.as_uuid()).collect();
+        let statement = sqlx::query(OF_STREAMS).bind(ids).bind(stored(upto));
+        let mut events = self.events(statement).await?;
+        events.sort_unstable_by_key(|it| it.position);
+        Ok(events)
     }
 
     /// The head is asked for before the events, so that nothing between what was found and `scanned_to` can appear

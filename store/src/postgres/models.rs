@@ -1,48 +1,27 @@
 //! Read models: their tables, rows and lists.
 
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
-use sqlx::Connection as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::error::EngineError;
-use crate::model::{Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Row, Value};
+use crate::model::{Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Row, Table, Value};
 use crate::sql::{Arg, Dialect};
 
 use super::columns::Columns;
-use super::{DIALECT, Postgres, Statement, composed, failure};
+use super::{DIALECT, Postgres, Statement, composed};
 
 const CHECKPOINT: &str = "SELECT position, hash FROM read.checkpoints WHERE projection = $1";
 
 const PARKED: &str = "SELECT model, stream_id, position, reason FROM read.parked \
-                      WHERE projection = $1 ORDER BY model, stream_id";
-
-/// Two nodes that start at once create one table: IF NOT EXISTS alone lets them collide in the catalog. An index of a
-/// table that is full already takes its time.
-const ONE_AT_A_TIME: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
-                             SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
+                      ORDER BY model, stream_id";
 
 impl Postgres {
-    pub(super) async fn create_table(&self, model: &Model) -> Result<(), EngineError> {
-        let mut connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
-        let mut ddl = connection.begin().await.map_err(failure::of_write)?;
-        sqlx::raw_sql(ONE_AT_A_TIME)
-            .execute(&mut *ddl)
-            .await
-            .map_err(failure::of_write)?;
-        for statement in DIALECT.create_model(model) {
-            let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
-            done.map_err(failure::of_write)?;
-        }
-        ddl.commit().await.map_err(failure::of_write)
-    }
-
-    pub(super) async fn checkpoint_of(&self, projection: &str) -> Result<Checkpoint, EngineError> {
-        let found = self.fetch(sqlx::query(CHECKPOINT).bind(projection), |row| {
+    pub(super) async fn checkpoint_of(
+        &self,
+        subscription: &str,
+    ) -> Result<Checkpoint, EngineError> {
+        let found = self.fetch(sqlx::query(CHECKPOINT).bind(subscription), |row| {
             let columns = Columns::of(row);
             Ok(Checkpoint {
                 position: columns.count(0, "position")?,
@@ -52,8 +31,8 @@ impl Postgres {
         Ok(found.await?.pop().unwrap_or(Checkpoint::START))
     }
 
-    pub(super) async fn parked_by(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
-        self.fetch(sqlx::query(PARKED).bind(projection), |row| {
+    pub(super) async fn all_parked(&self) -> Result<Vec<Parked>, EngineError> {
+        self.fetch(sqlx::query(PARKED), |row| {
             let columns = Columns::of(row);
             Ok(Parked {
                 model: columns.text(0, "model")?.to_owned(),
@@ -67,27 +46,31 @@ impl Postgres {
 
     pub(super) async fn rows_by_id(
         &self,
-        model: &Model,
+        table: Table,
         ids: &[Uuid],
     ) -> Result<Vec<Row>, EngineError> {
         let sql = format!(
             "SELECT {} FROM {} WHERE id = ANY($1)",
-            Dialect::columns(model),
-            DIALECT.table(model)
+            Dialect::columns(table.model),
+            DIALECT.table(table)
         );
         self.fetch(sqlx::query(composed(sql)).bind(ids), |row| {
-            decode(model, row)
+            decode(table.model, row)
         })
         .await
     }
 
-    pub(super) async fn list_rows(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
-        let list = DIALECT.list(query);
+    pub(super) async fn list_rows(
+        &self,
+        table: Table,
+        query: &ListQuery,
+    ) -> Result<Vec<Row>, EngineError> {
+        let list = DIALECT.list(table, query);
         let statement = list
             .args
             .into_iter()
             .fold(sqlx::query(composed(list.sql)), bind);
-        self.fetch(statement, |row| decode(query.model, row)).await
+        self.fetch(statement, |row| decode(table.model, row)).await
     }
 }
 

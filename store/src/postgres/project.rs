@@ -1,24 +1,26 @@
 //! A projection's batch: its rows and its checkpoint in one transaction.
 
 use roentgen_domain::ids::PatientId;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::error::{Damage, EngineError};
-use crate::model::{Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Value};
+use crate::model::{
+    Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Table, Value,
+};
 use crate::sql::Dialect;
 
 use super::columns::stored;
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, failure, replay};
 
-const PARK: &str = "INSERT INTO read.parked (projection, model, stream_id, position, reason) \
-    SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::text[]) \
+const PARK: &str = "INSERT INTO read.parked (model, stream_id, position, reason) \
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) \
     ON CONFLICT DO NOTHING";
 
 impl Postgres {
     pub(super) async fn write_projection(
         &self,
-        batch: &ProjectionBatch<'_>,
+        batch: &ProjectionBatch,
     ) -> Result<bool, EngineError> {
         let mut connection = self
             .projectors
@@ -33,65 +35,57 @@ impl Postgres {
     }
 }
 
-/// As a rule one model changes, and its rows go with the checkpoint as one statement, which is one transaction.
+/// As a rule one model changes, and its rows go with the checkpoints as one statement, which is one transaction.
 async fn write(
     connection: &mut PgConnection,
-    batch: &ProjectionBatch<'_>,
+    batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
     let mut changed = batch.rows.iter().filter(|it| !it.1.is_empty());
     let of_parked = !batch.parked.is_empty() || !batch.left_out.is_empty();
     match (changed.next(), changed.next(), of_parked) {
-        (Some((model, rows)), None, false) => write_one(connection, batch, model, rows).await,
+        (Some((table, rows)), None, false) => write_one(connection, batch, *table, rows).await,
         (Some(_) | None, _, _) => write_all(connection, batch).await,
     }
 }
 
-/// The rows are written where the checkpoint was moved, and only there.
+/// The rows are written where the checkpoints were moved, and only there.
 async fn write_one(
     connection: &mut PgConnection,
-    batch: &ProjectionBatch<'_>,
-    model: &Model,
+    batch: &ProjectionBatch,
+    table: Table,
     rows: &[Row],
 ) -> Result<bool, EngineError> {
     let sql = format!(
-        "WITH moved AS ({} RETURNING 1) {}",
-        include_str!("queries/checkpoints_move.sql"),
-        upsert_sql(
-            model,
-            CHECKPOINT_ARGUMENTS,
-            " WHERE EXISTS (SELECT FROM moved)"
-        )
+        "{} {}",
+        include_str!("queries/generations_move.sql"),
+        upsert_sql(table, MOVE_ARGUMENTS, " WHERE EXISTS (SELECT FROM moved)")
     );
-    let statement = bind_rows(
-        bind_checkpoint(sqlx::query(composed(sql)), place_of(batch)),
-        model,
-        rows,
-    )?;
-    let written = statement
+    let statement = bind_move(sqlx::query(composed(sql)), batch);
+    let written = bind_rows(statement, table.model, rows)?
         .execute(connection)
         .await
         .map_err(failure::of_write)?;
     Ok(written.rows_affected() > 0)
 }
 
-/// The checkpoint goes first: of two that project the same events the second waits there, and finds it moved.
+/// The checkpoints go first: of two that project the same events the second waits there, and finds them moved.
 async fn write_all(
     connection: &mut PgConnection,
-    batch: &ProjectionBatch<'_>,
+    batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
     let mut transaction = connection.begin().await.map_err(failure::of_read)?;
     let mut statements = Vec::with_capacity(batch.rows.len() + 1);
-    for (model, rows) in batch.rows.iter().filter(|it| !it.1.is_empty()) {
-        statements.push(upsert(model, rows)?);
+    for (table, rows) in batch.rows.iter().filter(|it| !it.1.is_empty()) {
+        statements.push(upsert(*table, rows)?);
     }
     if !batch.parked.is_empty() {
-        statements.push(park(batch.projection, &batch.parked));
+        statements.push(park(&batch.parked));
     }
-    let moved = sqlx::query(include_str!("queries/checkpoints_move.sql"));
-    let moved = bind_checkpoint(moved, place_of(batch))
-        .execute(&mut *transaction)
-        .await;
-    let moved = moved.map_err(failure::of_read)?.rows_affected() == 1;
+    let moved = bind_move(sqlx::query(MOVE), batch)
+        .fetch_one(&mut *transaction)
+        .await
+        .and_then(|row| row.try_get::<bool, _>(0))
+        .map_err(failure::of_read)?;
     if !moved || !replay::still_parked(&mut transaction, batch).await? {
         transaction.rollback().await.map_err(failure::of_read)?;
         return Ok(false);
@@ -106,15 +100,29 @@ async fn write_all(
     Ok(true)
 }
 
-/// How many arguments `checkpoints_move.sql` takes.
-const CHECKPOINT_ARGUMENTS: usize = 5;
+const MOVE: &str = concat!(
+    include_str!("queries/generations_move.sql"),
+    "SELECT EXISTS (SELECT FROM moved)"
+);
+
+/// How many arguments `generations_move.sql` takes.
+const MOVE_ARGUMENTS: usize = 5;
+
+fn bind_move<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch) -> Statement<'q> {
+    let from = &batch.from;
+    let names = from.iter().map(|(table, _)| table.name());
+    let positions = from.iter().map(|(_, it)| stored(it.position));
+    let hashes = from.iter().map(|(_, it)| it.hash.as_slice());
+    statement
+        .bind(names.collect::<Vec<_>>())
+        .bind(positions.collect::<Vec<_>>())
+        .bind(hashes.collect::<Vec<_>>())
+        .bind(stored(batch.to.position))
+        .bind(batch.to.hash.as_slice())
+}
 
 /// Whose checkpoint, from where, to where.
 pub(super) type Move<'a> = (&'a str, &'a Checkpoint, &'a Checkpoint);
-
-const fn place_of<'a>(batch: &'a ProjectionBatch<'_>) -> Move<'a> {
-    (batch.projection, &batch.from, &batch.to)
-}
 
 pub(super) fn bind_checkpoint<'q>(
     statement: Statement<'q>,
@@ -128,9 +136,8 @@ pub(super) fn bind_checkpoint<'q>(
         .bind(from.hash.as_slice())
 }
 
-fn park<'q>(projection: &'q str, parked: &'q [Parked]) -> Statement<'q> {
+fn park(parked: &[Parked]) -> Statement<'_> {
     sqlx::query(PARK)
-        .bind(projection)
         .bind(
             parked
                 .iter()
@@ -158,8 +165,9 @@ fn park<'q>(projection: &'q str, parked: &'q [Parked]) -> Statement<'q> {
 }
 
 /// All rows of a model as one statement with an array a column.
-pub(super) fn upsert<'q>(model: &Model, rows: &'q [Row]) -> Result<Statement<'q>, EngineError> {
-    bind_rows(sqlx::query(composed(upsert_sql(model, 0, ""))), model, rows)
+pub(super) fn upsert(table: Table, rows: &[Row]) -> Result<Statement<'_>, EngineError> {
+    let sql = composed(upsert_sql(table, 0, ""));
+    bind_rows(sqlx::query(sql), table.model, rows)
 }
 
 fn bind_rows<'q>(
@@ -205,9 +213,9 @@ fn bind_rows<'q>(
 }
 
 /// The upsert whose arguments follow on `before` others, of the rows that pass `condition`.
-fn upsert_sql(model: &Model, before: usize, condition: &str) -> String {
-    let columns = Dialect::columns(model);
-    let own = model.columns.iter().map(|it| match it.kind {
+fn upsert_sql(table: Table, before: usize, condition: &str) -> String {
+    let columns = Dialect::columns(table.model);
+    let own = table.model.columns.iter().map(|it| match it.kind {
         ColumnKind::Uuid => "uuid",
         ColumnKind::Text => "text",
         ColumnKind::Bool => "boolean",
@@ -222,7 +230,7 @@ fn upsert_sql(model: &Model, before: usize, condition: &str) -> String {
     format!(
         "INSERT INTO {} ({columns}) SELECT {}{condition} \
          ON CONFLICT (id) DO UPDATE SET {}",
-        DIALECT.table(model),
+        DIALECT.table(table),
         arrays.collect::<Vec<_>>().join(", "),
         changed.collect::<Vec<_>>().join(", ")
     )

@@ -10,16 +10,16 @@ use super::project::upsert;
 use super::{ANSWER_TIMEOUT, Postgres, failure};
 
 /// Holds the checkpoint still: who projects waits there.
-const HOLD: &str = "SELECT position FROM read.checkpoints WHERE projection = $1 FOR UPDATE";
+const HOLD: &str = "SELECT position FROM read.generations WHERE name = $1 FOR UPDATE";
 
-const STILL_PARKED: &str = "SELECT count(*) FROM unnest($2::text[], $3::uuid[]) \
-    AS it (model, stream_id) JOIN read.parked USING (model, stream_id) WHERE projection = $1";
+const STILL_PARKED: &str = "SELECT count(*) FROM unnest($1::text[], $2::uuid[]) \
+    AS it (model, stream_id) JOIN read.parked USING (model, stream_id)";
 
 const LET_GO: &str = "DELETE FROM read.parked \
-    WHERE projection = $1 AND model = $2 AND stream_id = $3 AND position = $4";
+    WHERE model = $1 AND stream_id = $2 AND position = $3";
 
-const STAYS: &str = "UPDATE read.parked SET position = $5, reason = $6 \
-    WHERE projection = $1 AND model = $2 AND stream_id = $3 AND position = $4";
+const STAYS: &str = "UPDATE read.parked SET position = $4, reason = $5 \
+    WHERE model = $1 AND stream_id = $2 AND position = $3";
 
 impl Postgres {
     pub(super) async fn write_replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
@@ -43,7 +43,7 @@ impl Postgres {
     ) -> Result<bool, EngineError> {
         let mut transaction = connection.begin().await.map_err(failure::of_read)?;
         let reached = sqlx::query(HOLD)
-            .bind(replay.projection)
+            .bind(&replay.parked.model)
             .fetch_optional(&mut *transaction)
             .await;
         let reached: i64 = match reached.map_err(failure::of_read)? {
@@ -54,8 +54,8 @@ impl Postgres {
             transaction.rollback().await.map_err(failure::of_read)?;
             return Ok(false);
         }
-        for (model, rows) in replay.rows.iter().filter(|it| !it.1.is_empty()) {
-            let written = upsert(model, rows)?.execute(&mut *transaction).await;
+        for (table, rows) in replay.rows.iter().filter(|it| !it.1.is_empty()) {
+            let written = upsert(*table, rows)?.execute(&mut *transaction).await;
             written.map_err(failure::of_read)?;
         }
         transaction.commit().await.map_err(failure::of_write)?;
@@ -78,7 +78,6 @@ async fn settle(connection: &mut PgConnection, replay: &Replay<'_>) -> Result<bo
     let parked = replay.parked;
     let place = |sql| {
         sqlx::query(sql)
-            .bind(replay.projection)
             .bind(parked.model.as_str())
             .bind(parked.stream_id.as_uuid())
             .bind(stored(parked.position))
@@ -99,7 +98,7 @@ async fn settle(connection: &mut PgConnection, replay: &Replay<'_>) -> Result<bo
 /// Whether what a batch left out is parked still.
 pub(super) async fn still_parked(
     connection: &mut PgConnection,
-    batch: &ProjectionBatch<'_>,
+    batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
     if batch.left_out.is_empty() {
         return Ok(true);
@@ -110,7 +109,6 @@ pub(super) async fn still_parked(
         .map(|(model, stream_id)| (model.as_str(), stream_id.as_uuid()))
         .unzip();
     let found = sqlx::query(STILL_PARKED)
-        .bind(batch.projection)
         .bind(models)
         .bind(streams)
         .fetch_one(connection)

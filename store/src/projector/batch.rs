@@ -10,18 +10,26 @@ use super::{Folded, Folding, FoldsRow, FoldsRows, Projection};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::StoredEvent;
-use crate::model::{Model, Parked, Row};
+use crate::model::{Checkpoint, Parked, Row, Table};
 
 /// Rows to write, streams to park, and those that are parked.
 #[derive(Default)]
 pub(super) struct FoldedBatch {
-    pub(super) rows: Vec<(&'static Model, Vec<Row>)>,
+    pub(super) rows: Vec<(Table, Vec<Row>)>,
     pub(super) parked: Vec<Parked>,
     pub(super) left_out: Vec<(String, StreamId)>,
 }
 
-/// Rows by their model.
-pub(super) type Rows = [(&'static Model, Vec<Row>)];
+/// Rows by their table.
+pub(super) type Rows = [(Table, Vec<Row>)];
+
+/// A table that is projected.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) projection: Arc<dyn Projection>,
+    pub(super) table: Table,
+    pub(super) checkpoint: Checkpoint,
+}
 
 /// Where rows are looked up: the batch before this one may not be written yet, and has the last word.
 #[derive(Clone, Copy)]
@@ -33,7 +41,7 @@ pub(super) struct Known<'a> {
 impl Known<'_> {
     async fn rows(
         self,
-        model: &Model,
+        table: Table,
         mut ids: Vec<Uuid>,
     ) -> Result<HashMap<Uuid, Row>, EngineError> {
         let mut found = HashMap::with_capacity(ids.len());
@@ -42,18 +50,15 @@ impl Known<'_> {
         }
         ids.sort_unstable();
         ids.dedup();
-        let of_model = self
-            .unwritten
-            .iter()
-            .filter(|it| it.0.table() == model.table());
-        for row in of_model.flat_map(|it| &it.1) {
+        let of_table = self.unwritten.iter().filter(|it| it.0 == table);
+        for row in of_table.flat_map(|it| &it.1) {
             if let Ok(place) = ids.binary_search(&row.id) {
                 ids.remove(place);
                 found.insert(row.id, row.clone());
             }
         }
         if !ids.is_empty() {
-            let rows = self.engine.rows(model, &ids).await?;
+            let rows = self.engine.rows_in(table, &ids).await?;
             found.extend(rows.into_iter().map(|it| (it.id, it)));
         }
         Ok(found)
@@ -78,27 +83,30 @@ pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Ar
     events.split_off(fit)
 }
 
-/// Loads the touched rows of each model in one query, and folds in memory.
+/// Loads the touched rows of each table in one query, and folds in memory. A table that is ahead sees what it has not
+/// seen.
 pub(super) async fn fold(
     known: Known<'_>,
-    projections: &[Arc<dyn Projection>],
+    members: &[Member],
     parked: &HashSet<(String, StreamId)>,
     events: &[Arc<StoredEvent>],
 ) -> Result<FoldedBatch, EngineError> {
     let mut folded = FoldedBatch::default();
-    for projection in projections {
-        let model = projection.model();
-        let mut streams = by_stream(events, projection.stream_type());
-        let table = model.table();
-        let left_out = streams.extract_if(.., |(id, _)| parked.contains(&(table.clone(), *id)));
-        let left_out = left_out.map(|(id, _)| (table.clone(), id));
+    for member in members {
+        let (projection, table) = (&member.projection, member.table);
+        let seen = events.partition_point(|it| it.position <= member.checkpoint.position);
+        let unseen = events.get(seen..).unwrap_or_default();
+        let mut streams = by_stream(unseen, projection.stream_type());
+        let name = table.name();
+        let left_out = streams.extract_if(.., |(id, _)| parked.contains(&(name.clone(), *id)));
+        let left_out = left_out.map(|(id, _)| (name.clone(), id));
         folded.left_out.extend(left_out);
         if streams.is_empty() {
             continue;
         }
         match projection.folding() {
-            Folding::Row(it) => folded.fold_row(known, (model, it), streams).await?,
-            Folding::Rows(it) => folded.fold_rows(known, (model, it), streams).await?,
+            Folding::Row(it) => folded.fold_row(known, (table, it), streams).await?,
+            Folding::Rows(it) => folded.fold_rows(known, (table, it), streams).await?,
         }
     }
     Ok(folded)
@@ -108,10 +116,10 @@ impl FoldedBatch {
     async fn fold_row(
         &mut self,
         known: Known<'_>,
-        (model, projection): (&'static Model, &dyn FoldsRow),
+        (table, projection): (Table, &dyn FoldsRow),
         streams: Streams,
     ) -> Result<(), EngineError> {
-        let mut known = known_rows(known, model, &streams).await?;
+        let mut known = known_rows(known, table, &streams).await?;
         let mut rows = Vec::with_capacity(streams.len());
         for (n, (stream_id, events)) in (1..).zip(streams) {
             if n % IN_ONE_GO == 0 {
@@ -127,9 +135,9 @@ impl FoldedBatch {
                 },
             };
             rows.extend(row);
-            self.park(model, stream_id, stuck);
+            self.park(table, stream_id, stuck);
         }
-        self.rows.push((model, rows));
+        self.rows.push((table, rows));
         Ok(())
     }
 
@@ -137,19 +145,22 @@ impl FoldedBatch {
     async fn fold_rows(
         &mut self,
         known: Known<'_>,
-        (model, projection): (&'static Model, &dyn FoldsRows),
+        (table, projection): (Table, &dyn FoldsRows),
         streams: Streams,
     ) -> Result<(), EngineError> {
-        let progress = projection.progress();
+        let progress = Table {
+            model: projection.progress(),
+            ..table
+        };
         let reached = known_rows(known, progress, &streams).await?;
-        let mut changed = changed_rows(known, model, projection, &streams).await?;
+        let mut changed = changed_rows(known, table, projection, &streams).await?;
         let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
         for (stream_id, events) in streams {
             let events = match unseen(reached.get(&stream_id.as_uuid()), &events) {
                 Ok([]) => continue,
                 Ok(events) => events,
                 Err(stuck) => {
-                    self.park(model, stream_id, Some(stuck));
+                    self.park(table, stream_id, Some(stuck));
                     continue;
                 }
             };
@@ -158,16 +169,16 @@ impl FoldedBatch {
             let folded = projection.fold(touched.collect(), events);
             rows.extend(folded.rows);
             moved.extend(folded.folded.map(|it| progress_row(&it)));
-            self.park(model, stream_id, folded.stuck);
+            self.park(table, stream_id, folded.stuck);
         }
-        self.rows.push((model, rows));
+        self.rows.push((table, rows));
         self.rows.push((progress, moved));
         Ok(())
     }
 
-    fn park(&mut self, model: &Model, stream_id: StreamId, stuck: Option<(u64, String)>) {
+    fn park(&mut self, table: Table, stream_id: StreamId, stuck: Option<(u64, String)>) {
         self.parked.extend(stuck.map(|(position, reason)| Parked {
-            model: model.table(),
+            model: table.name(),
             stream_id,
             position,
             reason,
@@ -198,12 +209,12 @@ fn unseen<'a>(
 /// The rows that the streams' events change, of all streams in one query.
 async fn changed_rows(
     known: Known<'_>,
-    model: &Model,
+    table: Table,
     projection: &dyn FoldsRows,
     streams: &Streams,
 ) -> Result<HashMap<Uuid, Row>, EngineError> {
     let ids = streams.iter().flat_map(|(_, it)| projection.changes(it));
-    known.rows(model, ids.collect()).await
+    known.rows(table, ids.collect()).await
 }
 
 /// How far a stream is folded.
@@ -239,7 +250,7 @@ fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
 /// A stream that begins in this batch has no row yet.
 async fn known_rows(
     known: Known<'_>,
-    model: &Model,
+    table: Table,
     streams: &Streams,
 ) -> Result<HashMap<Uuid, Row>, EngineError> {
     let begun_before =
@@ -248,5 +259,5 @@ async fn known_rows(
         .iter()
         .filter(|(_, events)| begun_before(events))
         .map(|(id, _)| id.as_uuid());
-    known.rows(model, ids.collect()).await
+    known.rows(table, ids.collect()).await
 }

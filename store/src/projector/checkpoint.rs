@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::log::{LogPage, StoredEvent};
 use crate::model::Checkpoint;
 
 /// The checkpoint does not fit the log: the log was restored to an earlier point, or is another one.
@@ -39,4 +40,26 @@ pub async fn mismatch(
         position,
         found,
     }))
+}
+
+/// The checkpoint of who has seen an event and all before it.
+pub(crate) fn place(event: &StoredEvent) -> Checkpoint {
+    Checkpoint {
+        position: event.position,
+        hash: event.hash,
+    }
+}
+
+/// The checkpoint of who has seen all that a page looked at; `None` where the log ends before it by now.
+pub(crate) async fn scanned(
+    engine: &dyn Engine,
+    page: &LogPage,
+) -> Result<Option<Checkpoint>, EngineError> {
+    match page.events.last() {
+        Some(last) if last.position == page.scanned_to => Ok(Some(place(last))),
+        Some(_) | None => {
+            let last = engine.event_at(page.scanned_to).await?;
+            Ok(last.as_ref().map(place))
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::log::StoredEvent;
-use crate::model::{Model, Row};
+use crate::model::{Model, Row, Table};
 
 /// A read model and how it follows from the log.
 pub trait Projection: Debug + Send + Sync + 'static {
@@ -19,6 +19,16 @@ pub trait Projection: Debug + Send + Sync + 'static {
 
     /// How a stream becomes rows.
     fn folding(&self) -> Folding<'_>;
+
+    /// A generation's tables, that of the model first.
+    fn tables(&self, generation: u32) -> Vec<Table> {
+        let beside = match self.folding() {
+            Folding::Row(_) => None,
+            Folding::Rows(several) => Some(several.progress()),
+        };
+        let models = std::iter::once(self.model()).chain(beside);
+        models.map(|model| Table { model, generation }).collect()
+    }
 }
 
 /// How a stream becomes rows.

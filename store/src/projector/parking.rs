@@ -1,26 +1,24 @@
 //! Parked streams: which there are, and how they are folded again, by any node, beside the projector that leads.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::ids::StreamId;
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
-use super::batch::progress_row;
-use super::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, GROUP, Projection};
+use super::Projection;
+use super::refold::Refolded;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::log::StoredEvent;
-use crate::model::{Model, Parked, Replay, ReplayEnd, Row};
+use crate::generation::{Generation, State};
+use crate::model::{Checkpoint, Model, Parked, Replay, ReplayEnd, Row, Table};
 
 /// Events that are read at once.
 const PAGE: u32 = 100;
 /// How often a stream is folded again because the projector was faster.
 const ATTEMPTS: usize = 32;
 
-/// The group's parked streams.
+/// The read models' parked streams.
 #[derive(Debug)]
 pub struct Parking {
     engine: Arc<dyn Engine>,
@@ -29,25 +27,27 @@ pub struct Parking {
     turn: Mutex<()>,
 }
 
-/// How far the group is, and what it has parked.
+/// How far the read models are, and what is parked of them.
 #[derive(Debug)]
 pub struct Standing {
     /// The last position of the log.
     pub head: u64,
-    /// The last position that the read models show.
-    pub position: u64,
     /// Each model, in the order of their declaration.
     pub models: Vec<StandingModel>,
 }
 
-/// A read model and what is parked of it, by position.
+/// A read model: the generation that is read, and what is parked of it, by position.
 #[derive(Debug)]
 pub struct StandingModel {
-    /// Its table.
+    /// Its shape.
     pub model: &'static Model,
     /// The type of the streams that it folds.
     pub stream_type: &'static str,
-    /// The streams that it could not fold.
+    /// What is read; `None` where there is nothing yet.
+    pub live: Option<Generation>,
+    /// Its other generations, and those of its other versions: in the making, failed, or kept.
+    pub others: Vec<Generation>,
+    /// The streams that the live generation could not fold.
     pub parked: Vec<Parked>,
 }
 
@@ -63,9 +63,28 @@ pub enum Retried {
 }
 
 impl Standing {
-    /// How many events come after what the read models show.
+    /// The last position that all of the read models show.
+    pub fn position(&self) -> u64 {
+        let positions = self.models.iter().map(StandingModel::position);
+        positions.min().unwrap_or(0)
+    }
+
+    /// How many events come after that.
     pub fn lag(&self) -> u64 {
-        self.head.saturating_sub(self.position)
+        self.head.saturating_sub(self.position())
+    }
+}
+
+impl StandingModel {
+    /// The last position that it shows.
+    pub fn position(&self) -> u64 {
+        self.checkpoint().position
+    }
+
+    /// Where it stands.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let live = self.live.as_ref();
+        live.map_or(Checkpoint::START, |it| it.checkpoint)
     }
 }
 
@@ -79,13 +98,19 @@ impl Parking {
         }
     }
 
-    /// How far the group is, and what is parked.
+    /// How far the read models are, and what is parked.
     pub async fn standing(&self) -> Result<Standing, EngineError> {
         Ok(Standing {
-            position: self.engine.checkpoint(GROUP).await?.position,
-            head: self.engine.head().await?.position,
             models: self.models().await?,
+            head: self.engine.head().await?.position,
         })
+    }
+
+    /// The first read model that there is no generation of to read.
+    pub async fn unbuilt(&self) -> Result<Option<&'static str>, EngineError> {
+        let models = self.models().await?;
+        let unbuilt = models.iter().find(|it| it.live.is_none());
+        Ok(unbuilt.map(|it| it.model.name))
     }
 
     /// How many streams are parked.
@@ -103,17 +128,22 @@ impl Parking {
     }
 
     async fn models(&self) -> Result<Vec<StandingModel>, EngineError> {
-        let mut parked: HashMap<String, Vec<Parked>> = HashMap::new();
-        for it in self.engine.parked(GROUP).await? {
-            parked.entry(it.model.clone()).or_default().push(it);
-        }
+        let generations = self.engine.generations().await?;
+        let parked = self.engine.parked().await?;
         let models = self.projections.iter().map(|it| {
             let model = it.model();
-            let mut parked = parked.remove(&model.table()).unwrap_or_default();
+            let is_live = |it: &&Generation| it.is_of(model) && it.state == State::Live;
+            let live = generations.iter().find(is_live);
+            let others = generations.iter().filter(|it| it.model == model.name);
+            let others = others.filter(|it| Some(*it) != live);
+            let parked_here = |it: &&Parked| live.is_some_and(|live| live.name == it.model);
+            let mut parked: Vec<_> = parked.iter().filter(parked_here).cloned().collect();
             parked.sort_by_key(|it| it.position);
             StandingModel {
                 model,
                 stream_type: it.stream_type(),
+                live: live.cloned(),
+                others: others.cloned().collect(),
                 parked,
             }
         });
@@ -138,46 +168,56 @@ impl Parking {
         let Some(projection) = projection else {
             return Ok(None);
         };
-        let table = projection.model().table();
-        let Some(mut parked) = self.parked(&table, stream_id).await? else {
+        let model = projection.model();
+        let Some(mut found) = self.parked(model, stream_id).await? else {
             return Ok(None);
         };
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
-            if let Some(stuck) = self.attempt(&**projection, &parked).await? {
+            let (table, parked) = &found;
+            if let Some(stuck) = self.attempt(&**projection, *table, parked).await? {
                 return Ok(Some(stuck));
             }
-            parked = match self.parked(&table, stream_id).await? {
-                Some(parked) => parked,
+            found = match self.parked(model, stream_id).await? {
+                Some(found) => found,
                 None => return Ok(Some(Retried::Whole)),
             };
         }
         Ok(Some(Retried::Outrun))
     }
 
+    /// In the generation that is read.
     async fn parked(
         &self,
-        table: &str,
+        model: &'static Model,
         stream_id: StreamId,
-    ) -> Result<Option<Parked>, EngineError> {
-        let parked = self.engine.parked(GROUP).await?;
+    ) -> Result<Option<(Table, Parked)>, EngineError> {
+        let generations = self.engine.generations().await?;
+        let mut generations = generations.iter();
+        let live = generations.find(|it| it.is_of(model) && it.state == State::Live);
+        let Some(Generation { generation, .. }) = live else {
+            return Ok(None);
+        };
+        let table = Table {
+            model,
+            generation: *generation,
+        };
+        let parked = self.engine.parked().await?;
         let mut parked = parked.into_iter();
-        Ok(parked.find(|it| it.model == table && it.stream_id == stream_id))
+        let parked = parked.find(|it| it.model == table.name() && it.stream_id == stream_id);
+        Ok(parked.map(|it| (table, it)))
     }
 
     /// `None` where another was faster.
     async fn attempt(
         &self,
         projection: &dyn Projection,
+        table: Table,
         parked: &Parked,
     ) -> Result<Option<Retried>, EngineError> {
-        let (rows, end) = self.refold(projection, parked.stream_id).await?;
-        let replay = Replay {
-            projection: GROUP,
-            parked,
-            rows,
-            end,
-        };
+        let refolded = Refolded::new(projection, table);
+        let (rows, end) = self.refold(refolded, parked.stream_id).await?;
+        let replay = Replay { parked, rows, end };
         if !self.engine.replay(&replay).await? {
             return Ok(None);
         }
@@ -194,10 +234,9 @@ impl Parking {
     /// The stream's rows from its first event on, and how far that goes.
     async fn refold(
         &self,
-        projection: &dyn Projection,
+        mut refolded: Refolded<'_>,
         stream_id: StreamId,
-    ) -> Result<(Vec<(&'static Model, Vec<Row>)>, ReplayEnd), EngineError> {
-        let mut refolded = Refolded::new(projection);
+    ) -> Result<(Vec<(Table, Vec<Row>)>, ReplayEnd), EngineError> {
         let mut version = 0;
         loop {
             let events = self.engine.stream(stream_id, version, PAGE).await?;
@@ -209,89 +248,6 @@ impl Parking {
             if let Some((position, reason)) = refolded.go_on(&events) {
                 return Ok((refolded.into_rows(), ReplayEnd::Stuck { position, reason }));
             }
-        }
-    }
-}
-
-/// What a stream has made so far.
-enum Refolded<'a> {
-    Row {
-        model: &'static Model,
-        projection: &'a dyn FoldsRow,
-        row: Option<Row>,
-    },
-    Rows {
-        model: &'static Model,
-        projection: &'a dyn FoldsRows,
-        rows: HashMap<Uuid, Row>,
-        last: Option<Arc<StoredEvent>>,
-    },
-}
-
-impl<'a> Refolded<'a> {
-    fn new(projection: &'a dyn Projection) -> Self {
-        let model = projection.model();
-        match projection.folding() {
-            Folding::Row(projection) => Self::Row {
-                model,
-                projection,
-                row: None,
-            },
-            Folding::Rows(projection) => Self::Rows {
-                model,
-                projection,
-                rows: HashMap::new(),
-                last: None,
-            },
-        }
-    }
-
-    /// Folds the next events. Returns the first that could not be folded, and why.
-    fn go_on(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
-        match self {
-            Self::Row {
-                projection, row, ..
-            } => {
-                let folded = projection.fold(row.take(), events);
-                let Folded { row: after, stuck } = folded;
-                *row = after;
-                stuck
-            }
-            Self::Rows {
-                projection,
-                rows,
-                last,
-                ..
-            } => {
-                let touched = projection.changes(events).into_iter();
-                let touched = touched.filter_map(|id| Some((id, rows.get(&id)?.clone())));
-                let FoldedRows {
-                    rows: after,
-                    folded,
-                    stuck,
-                } = projection.fold(touched.collect(), events);
-                rows.extend(after.into_iter().map(|it| (it.id, it)));
-                *last = folded.or(last.take());
-                stuck
-            }
-        }
-    }
-
-    fn into_rows(self) -> Vec<(&'static Model, Vec<Row>)> {
-        match self {
-            Self::Row { model, row, .. } => vec![(model, row.into_iter().collect())],
-            Self::Rows {
-                model,
-                projection,
-                rows,
-                last,
-            } => vec![
-                (model, rows.into_values().collect()),
-                (
-                    projection.progress(),
-                    last.iter().map(|it| progress_row(it)).collect(),
-                ),
-            ],
         }
     }
 }

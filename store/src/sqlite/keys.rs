@@ -57,7 +57,8 @@ fn only_unavailable(error: EngineError) -> EngineError {
         EngineError::Broken(source) => EngineError::Unavailable(source),
         other @ (EngineError::Unavailable(_)
         | EngineError::Refused(_)
-        | EngineError::Damaged(_)) => other,
+        | EngineError::Damaged(_)
+        | EngineError::NotBuilt(_)) => other,
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::decode::Fields;
 use super::failure::classify;
 use super::file::File;
-use super::statement::{bound, int};
+use super::statement::{bound, hex_array, int};
 use crate::chain::GENESIS;
 use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
 use crate::error::EngineError;
@@ -77,6 +77,51 @@ pub(super) async fn stream(
     .await
     .map_err(classify)?;
     rows.iter().map(stored_event).collect()
+}
+
+pub(super) async fn histories(
+    log: &File,
+    streams: &[StreamId],
+    upto: u64,
+) -> Result<Vec<StoredEvent>, EngineError> {
+    let mut reading = log.read().await?;
+    let ids = hex_array(streams.iter().map(|it| it.as_uuid()));
+    let rows = sqlx::query(select_events!(
+        "WHERE stream_id IN (SELECT unhex(value) FROM json_each(?1)) AND position <= ?2 \
+         ORDER BY stream_id, version"
+    ))
+    .bind(ids)
+    .bind(int(upto))
+    .fetch_all(&mut *reading)
+    .await
+    .map_err(classify)?;
+    rows.iter().map(stored_event).collect()
+}
+
+pub(super) async fn streams_of(
+    log: &File,
+    stream_type: &str,
+    after: StreamId,
+    upto: u64,
+    limit: u32,
+) -> Result<Vec<(StreamId, u64)>, EngineError> {
+    let mut reading = log.read().await?;
+    let rows = sqlx::query(
+        "SELECT id, version FROM streams \
+         WHERE id > ?1 AND type = ?2 AND first_position <= ?3 ORDER BY id LIMIT ?4",
+    )
+    .bind(after.as_uuid())
+    .bind(stream_type)
+    .bind(int(upto))
+    .bind(limit)
+    .fetch_all(&mut *reading)
+    .await
+    .map_err(classify)?;
+    let stream = |row: &SqliteRow| {
+        let fields = Fields::of(row);
+        Ok((fields.get::<Uuid>("id")?.into(), fields.number("version")?))
+    };
+    rows.iter().map(stream).collect()
 }
 
 /// The head is read first, and nothing behind it is looked at: since the log is only appended to, that is one snapshot.

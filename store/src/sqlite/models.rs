@@ -11,11 +11,11 @@ use super::replay;
 use super::statement::{Bound, Insert, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
 use crate::model::{
-    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Value,
+    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Table, Value,
 };
 use crate::sql::Dialect;
 
-const DIALECT: Dialect = Dialect {
+pub(super) const DIALECT: Dialect = Dialect {
     schema: "",
     uuid: "blob",
     bool: "integer",
@@ -23,22 +23,10 @@ const DIALECT: Dialect = Dialect {
     int: "integer",
 };
 
-pub(super) async fn create(read: &File, model: &Model) -> Result<(), EngineError> {
-    let mut writing = read.write().await?;
-    let mut transaction = begin(&mut writing).await?;
-    for statement in DIALECT.create_model(model) {
-        dynamic(statement)
-            .execute(&mut *transaction)
-            .await
-            .map_err(classify)?;
-    }
-    commit(transaction).await
-}
-
-pub(super) async fn checkpoint(read: &File, projection: &str) -> Result<Checkpoint, EngineError> {
+pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkpoint, EngineError> {
     let mut reading = read.read().await?;
     let found = sqlx::query("SELECT position, hash FROM checkpoints WHERE projection = ?1")
-        .bind(projection)
+        .bind(subscription)
         .fetch_optional(&mut *reading)
         .await
         .map_err(classify)?;
@@ -52,12 +40,9 @@ pub(super) async fn checkpoint(read: &File, projection: &str) -> Result<Checkpoi
     })
 }
 
-pub(super) async fn rows(
-    read: &File,
-    model: &Model,
-    ids: &[Uuid],
-) -> Result<Vec<Row>, EngineError> {
-    let (columns, table) = (Dialect::columns(model), DIALECT.table(model));
+pub(super) async fn rows(read: &File, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+    let (model, columns) = (table.model, Dialect::columns(table.model));
+    let table = DIALECT.table(table);
     let sql = format!(
         "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1))"
     );
@@ -67,41 +52,61 @@ pub(super) async fn rows(
     found.iter().map(|it| row(model, it)).collect()
 }
 
-pub(super) async fn list(read: &File, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
+pub(super) async fn list(
+    read: &File,
+    table: Table,
+    query: &ListQuery,
+) -> Result<Vec<Row>, EngineError> {
     if query.prefixes.is_empty() {
         return Ok(Vec::new());
     }
     let mut reading = read.read().await?;
-    let listed = bound(DIALECT.list(query))
+    let listed = bound(DIALECT.list(table, query))
         .fetch_all(&mut *reading)
         .await
         .map_err(classify)?;
-    listed.iter().map(|it| row(query.model, it)).collect()
+    listed.iter().map(|it| row(table.model, it)).collect()
 }
 
-/// The checkpoint moves first: who comes late finds out before it has written anything.
-pub(super) async fn project(read: &File, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+/// The checkpoints move first: who comes late finds out before it has written anything.
+pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let (from, to) = (batch.from, batch.to);
-    if !move_checkpoint(&mut transaction, batch.projection, from, to).await? {
-        return Ok(false);
+    for (table, from) in &batch.from {
+        if !move_table(&mut transaction, *table, *from, batch.to).await? {
+            return Ok(false);
+        }
     }
     if !replay::still_parked(&mut transaction, batch).await? {
         return Ok(false);
     }
-    for (model, rows) in &batch.rows {
-        upsert(&mut transaction, model, rows).await?;
+    for (table, rows) in &batch.rows {
+        upsert(&mut transaction, *table, rows).await?;
     }
-    let parked = PARKED.of(&batch.parked, |query, it| {
-        parked_row(query, batch.projection, it)
-    });
-    run_all(&mut transaction, parked).await?;
+    run_all(&mut transaction, PARKED.of(&batch.parked, parked_row)).await?;
     commit(transaction).await?;
     Ok(true)
 }
 
-/// Compare-and-set, of a projection's or a subscription's checkpoint alike.
+async fn move_table(
+    connection: &mut SqliteConnection,
+    table: Table,
+    from: Checkpoint,
+    to: Checkpoint,
+) -> Result<bool, EngineError> {
+    let moved = sqlx::query(include_str!("queries/generations_move.sql"))
+        .bind(table.name())
+        .bind(int(to.position))
+        .bind(to.hash.to_vec())
+        .bind(int(from.position))
+        .bind(from.hash.to_vec())
+        .execute(connection)
+        .await
+        .map_err(classify)?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Compare-and-set of a subscription's checkpoint.
 pub(super) async fn move_checkpoint(
     connection: &mut SqliteConnection,
     name: &str,
@@ -127,14 +132,14 @@ pub(super) async fn move_checkpoint(
 
 pub(super) async fn upsert(
     connection: &mut SqliteConnection,
-    model: &Model,
+    table: Table,
     rows: &[Row],
 ) -> Result<(), EngineError> {
-    let columns = Dialect::columns(model);
+    let columns = Dialect::columns(table.model);
     let changed = columns.split(", ").filter(|it| *it != "id");
     let assignments: Vec<String> = changed.map(|it| format!("{it} = excluded.{it}")).collect();
     let insert = Insert {
-        into: &DIALECT.table(model),
+        into: &DIALECT.table(table),
         columns: &columns,
         on_conflict: &format!("ON CONFLICT (id) DO UPDATE SET {}", assignments.join(", ")),
     };
@@ -190,23 +195,21 @@ fn value(fields: Fields<'_>, column: &Column) -> Result<Value, EngineError> {
 /// The first position found stays.
 const PARKED: Insert<'static> = Insert {
     into: "parked",
-    columns: "projection, model, stream_id, position, reason",
+    columns: "model, stream_id, position, reason",
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
-fn parked_row(query: Bound, projection: &str, parked: &Parked) -> Bound {
+fn parked_row(query: Bound, parked: &Parked) -> Bound {
     query
-        .bind(projection)
         .bind(parked.model.as_str())
         .bind(parked.stream_id.as_uuid())
         .bind(int(parked.position))
         .bind(parked.reason.as_str())
 }
 
-pub(super) async fn parked(read: &File, projection: &str) -> Result<Vec<Parked>, EngineError> {
+pub(super) async fn parked(read: &File) -> Result<Vec<Parked>, EngineError> {
     let mut reading = read.read().await?;
-    let rows = sqlx::query("SELECT * FROM parked WHERE projection = ?1 ORDER BY position")
-        .bind(projection)
+    let rows = sqlx::query("SELECT * FROM parked ORDER BY position")
         .fetch_all(&mut *reading)
         .await
         .map_err(classify)?;

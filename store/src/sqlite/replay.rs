@@ -2,22 +2,23 @@
 
 use sqlx::SqliteConnection;
 
+use super::decode::Fields;
 use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::log;
-use super::models::{checkpoint, upsert};
+use super::models::upsert;
 use super::statement::int;
 use crate::error::EngineError;
 use crate::model::{ProjectionBatch, Replay, ReplayEnd};
 
-const IS_PARKED: &str =
-    "SELECT 1 FROM parked WHERE projection = ?1 AND model = ?2 AND stream_id = ?3";
+const IS_PARKED: &str = "SELECT 1 FROM parked WHERE model = ?1 AND stream_id = ?2";
 
-const LET_GO: &str = "DELETE FROM parked \
-    WHERE projection = ?1 AND model = ?2 AND stream_id = ?3 AND position = ?4";
+const LET_GO: &str = "DELETE FROM parked WHERE model = ?1 AND stream_id = ?2 AND position = ?3";
 
-const STAYS: &str = "UPDATE parked SET position = ?5, reason = ?6 \
-    WHERE projection = ?1 AND model = ?2 AND stream_id = ?3 AND position = ?4";
+const STAYS: &str = "UPDATE parked SET position = ?4, reason = ?5 \
+    WHERE model = ?1 AND stream_id = ?2 AND position = ?3";
+
+const REACHED: &str = "SELECT position FROM generations WHERE name = ?1";
 
 /// Who may write stands alone: the checkpoint cannot move meanwhile.
 pub(super) async fn replay(
@@ -27,14 +28,14 @@ pub(super) async fn replay(
 ) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    if has_passed(read, log, replay).await? {
+    if has_passed(&mut transaction, log, replay).await? {
         return Ok(false);
     }
     if !settle(&mut transaction, replay).await? {
         return Ok(false);
     }
-    for (model, rows) in &replay.rows {
-        upsert(&mut transaction, model, rows).await?;
+    for (table, rows) in &replay.rows {
+        upsert(&mut transaction, *table, rows).await?;
     }
     commit(transaction).await?;
     Ok(true)
@@ -42,12 +43,24 @@ pub(super) async fn replay(
 
 /// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
 /// events that come later wait anyway.
-async fn has_passed(read: &File, log: &File, replay: &Replay<'_>) -> Result<bool, EngineError> {
+async fn has_passed(
+    connection: &mut SqliteConnection,
+    log: &File,
+    replay: &Replay<'_>,
+) -> Result<bool, EngineError> {
     let ReplayEnd::Whole { version } = replay.end else {
         return Ok(false);
     };
     let next = log::stream(log, replay.parked.stream_id, version, 1).await?;
-    let reached = checkpoint(read, replay.projection).await?.position;
+    let reached = sqlx::query(REACHED)
+        .bind(&replay.parked.model)
+        .fetch_optional(connection)
+        .await
+        .map_err(classify)?;
+    let Some(reached) = reached else {
+        return Ok(true);
+    };
+    let reached: u64 = Fields::of(&reached).number("position")?;
     Ok(next.iter().any(|it| it.position <= reached))
 }
 
@@ -59,7 +72,6 @@ async fn settle(
     let parked = replay.parked;
     let place = |sql| {
         sqlx::query(sql)
-            .bind(replay.projection)
             .bind(parked.model.as_str())
             .bind(parked.stream_id.as_uuid())
             .bind(int(parked.position))
@@ -77,11 +89,10 @@ async fn settle(
 /// Whether what a batch left out is parked still.
 pub(super) async fn still_parked(
     connection: &mut SqliteConnection,
-    batch: &ProjectionBatch<'_>,
+    batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
     for (model, stream_id) in &batch.left_out {
         let found = sqlx::query(IS_PARKED)
-            .bind(batch.projection)
             .bind(model.as_str())
             .bind(stream_id.as_uuid())
             .fetch_optional(&mut *connection)

@@ -10,12 +10,13 @@ use futures_util::future::join_all;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
+use roentgen_store::generation::{Generation, NewGeneration, Shown, State};
 use roentgen_store::log::{
     Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage,
     StoredEvent, WrappedKey,
 };
 use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
-use roentgen_store::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row};
+use roentgen_store::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use roentgen_store::neighbours::Hearing;
 use roentgen_store::relayed::RelayCheckpoint;
 use roentgen_store::secrets::SealedSecret;
@@ -153,7 +154,7 @@ impl Engine for Faulty {
         Err(broken())
     }
 
-    async fn project(&self, batch: &ProjectionBatch<'_>) -> Result<bool, EngineError> {
+    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         self.projections.pass().await;
         let moved = self.inner.project(batch).await?;
         self.moved.lock().unwrap().push(moved);
@@ -233,24 +234,74 @@ impl Engine for Faulty {
         self.inner.secret(tenant, id).await
     }
 
-    async fn create_model(&self, model: &Model) -> Result<(), EngineError> {
-        self.inner.create_model(model).await
+    fn shown(&self) -> &Shown {
+        self.inner.shown()
     }
 
-    async fn checkpoint(&self, projection: &str) -> Result<Checkpoint, EngineError> {
-        self.inner.checkpoint(projection).await
+    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+        self.inner.rows_in(table, ids).await
     }
 
-    async fn rows(&self, model: &Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
-        self.inner.rows(model, ids).await
+    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        self.inner.list_in(table, query).await
     }
 
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, EngineError> {
-        self.inner.list(query).await
+    async fn parked(&self) -> Result<Vec<Parked>, EngineError> {
+        self.inner.parked().await
     }
 
-    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, EngineError> {
-        self.inner.parked(projection).await
+    async fn generations(&self) -> Result<Vec<Generation>, EngineError> {
+        self.inner.generations().await
+    }
+
+    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
+        self.inner.declare(generations).await
+    }
+
+    async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
+        self.inner.create_tables(tables).await
+    }
+
+    async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError> {
+        self.inner.create_indexes(tables).await
+    }
+
+    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError> {
+        self.inner.promote(table, from, to).await
+    }
+
+    async fn swap(&self, table: Table) -> Result<bool, EngineError> {
+        self.inner.swap(table).await
+    }
+
+    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError> {
+        self.inner.forget(generation).await
+    }
+
+    async fn count(&self, table: Table) -> Result<u64, EngineError> {
+        self.inner.count(table).await
+    }
+
+    async fn streams_of(
+        &self,
+        stream_type: &str,
+        after: StreamId,
+        upto: u64,
+        limit: u32,
+    ) -> Result<Vec<(StreamId, u64)>, EngineError> {
+        self.inner.streams_of(stream_type, after, upto, limit).await
+    }
+
+    async fn histories(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        self.inner.histories(streams, upto).await
+    }
+
+    async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
+        self.inner.checkpoint(subscription).await
     }
 
     async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
@@ -287,12 +338,21 @@ impl Engine for Faulty {
         self.inner.advance_relay(name, from, to).await
     }
 
-    async fn lease(&self, name: &str, holder: Uuid, ttl: Duration) -> Result<bool, EngineError> {
-        self.inner.lease(name, holder, ttl).await
+    async fn lease(
+        &self,
+        names: &[String],
+        holder: Uuid,
+        ttl: Duration,
+    ) -> Result<Vec<String>, EngineError> {
+        self.inner.lease(names, holder, ttl).await
     }
 
-    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), EngineError> {
-        self.inner.release_lease(name, holder).await
+    async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError> {
+        self.inner.release_leases(holder).await
+    }
+
+    async fn is_leased(&self, name: &str) -> Result<bool, EngineError> {
+        self.inner.is_leased(name).await
     }
 
     async fn close(&self) {

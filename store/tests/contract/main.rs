@@ -53,6 +53,7 @@ mod parked;
 mod projecting;
 mod property;
 mod races;
+mod rebuilt;
 mod relayed;
 mod restored;
 mod secrets;

@@ -6,13 +6,13 @@ use futures_util::future::join_all;
 use roentgen_domain::ids::StreamId;
 use roentgen_store::engine::Engine;
 use roentgen_store::log::Append;
-use roentgen_store::model::{Checkpoint, Parked};
-use roentgen_store::projector::{GROUP, Parking, Retried};
+use roentgen_store::model::Parked;
+use roentgen_store::projector::{Parking, Retried};
 
-use crate::bed::{Bed, Node, until, whole_log};
+use crate::bed::{Bed, Node, whole_log};
 use crate::build::{stream, to};
 use crate::faulty::Faulty;
-use crate::tally::{TALLY, Tally, folded, project, rows, unfoldable};
+use crate::tally::{TALLY, Tally, folded, project, projected_all, rows, unfoldable};
 
 on_both_engines!(
     stays_parked_where_it_cannot_be_folded_and_is_whole_where_it_can,
@@ -23,9 +23,16 @@ on_both_engines!(
     is_whole_where_it_goes_on_meanwhile,
 );
 
+fn forgiving(forgives: u64) -> Tally {
+    Tally {
+        forgives,
+        ..Tally::SOUND
+    }
+}
+
 /// As a program that can fold such events up to this version of a stream.
 fn parking(engine: &Arc<dyn Engine>, forgives: u64) -> Parking {
-    Parking::new(Arc::clone(engine), vec![Arc::new(Tally { forgives })])
+    Parking::new(Arc::clone(engine), vec![Arc::new(forgiving(forgives))])
 }
 
 /// So many events to a new stream, of which these versions cannot be folded.
@@ -40,22 +47,12 @@ fn poisoned(count: u64, versions: &[u64]) -> (StreamId, Append) {
     (stream, append)
 }
 
-async fn projected_all(node: &Node) {
-    let head = node.engine.head().await.unwrap();
-    let there = Checkpoint {
-        position: head.position,
-        hash: head.hash,
-    };
-    let checkpoint = async || node.engine.checkpoint(GROUP).await.unwrap();
-    until("the checkpoint", checkpoint, |it| *it == there).await;
-}
-
 /// Every row is its stream's fold, and nothing is parked.
 async fn assert_whole(node: &Node) {
     projected_all(node).await;
     let log = whole_log(&*node.engine).await;
     assert_eq!(rows(&*node.engine, &log).await, folded(&log));
-    assert_eq!(node.engine.parked(GROUP).await.unwrap(), []);
+    assert_eq!(node.engine.parked().await.unwrap(), []);
 }
 
 /// A node that projects, over a gate, and a stream that it has parked at its second version.
@@ -66,7 +63,7 @@ async fn parked_behind_a_gate(bed: &Bed) -> (Arc<Faulty>, Node, StreamId) {
     let (bad, append) = poisoned(3, &[2]);
     node.append(append).await.unwrap();
     projected_all(&node).await;
-    assert_eq!(node.engine.parked(GROUP).await.unwrap().len(), 1);
+    assert_eq!(node.engine.parked().await.unwrap().len(), 1);
     (gated, node, bad)
 }
 
@@ -82,14 +79,14 @@ async fn stays_parked_where_it_cannot_be_folded_and_is_whole_where_it_can(bed: &
     let last = node.append(append).await.unwrap().position;
     projected_all(&node).await;
     let parked = Parked {
-        model: TALLY.table(),
+        model: TALLY.shape(),
         stream_id: bad,
         position: last - 1,
         reason: "not of this world".to_owned(),
     };
     let stays = parking(&node.engine, 0).retry("tally", bad).await.unwrap();
     assert_eq!(stays, Some(Retried::Parked(parked.clone())));
-    assert_eq!(node.engine.parked(GROUP).await.unwrap(), [parked]);
+    assert_eq!(node.engine.parked().await.unwrap(), [parked]);
     node.append(to(bad, 3, 200)).await.unwrap();
     node.append(to(stream(), 0, 1)).await.unwrap();
     projected_all(&node).await;
@@ -123,7 +120,7 @@ async fn is_parked_from_where_it_is_stuck_now(bed: &Bed) {
     };
     assert_eq!(further.position, last - 1);
     assert_eq!(version_of(&node, bad).await, 3);
-    assert_eq!(node.engine.parked(GROUP).await.unwrap(), [further]);
+    assert_eq!(node.engine.parked().await.unwrap(), [further]);
     let retried = parking(&node.engine, 4).retry("tally", bad).await.unwrap();
     assert_eq!(retried, Some(Retried::Whole));
     assert_whole(&node).await;

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
-use roentgen_store::model::{Checkpoint, Parked};
-use roentgen_store::projector::GROUP;
+use roentgen_store::model::Parked;
 use tokio::task::JoinSet;
 
 use crate::bed::{Bed, Node, sound_log, until};
 use crate::build::{event, stream, to};
 use crate::faulty::Faulty;
-use crate::tally::{TALLY, folded, project, rows, unfoldable};
+use crate::tally::{TALLY, folded, project, projected_all, rows, unfoldable};
 
 on_both_engines!(
     rows_are_a_fold_of_the_log_whoever_writes_it,
@@ -37,16 +36,6 @@ async fn write_from(nodes: &[Arc<Node>], rounds: u64) {
         });
     }
     writers.join_all().await;
-}
-
-async fn projected_all(node: &Node) {
-    let head = node.engine.head().await.unwrap();
-    let there = Checkpoint {
-        position: head.position,
-        hash: head.hash,
-    };
-    let checkpoint = async || node.engine.checkpoint(GROUP).await.unwrap();
-    until("the checkpoint", checkpoint, |it| *it == there).await;
 }
 
 async fn assert_rows_are_the_log(node: &Node) {
@@ -142,7 +131,7 @@ async fn a_leader_wakes_up_late(bed: &Bed, begun: bool) {
     projected_all(&two).await;
     let log = sound_log(&*two.engine).await;
     let before = rows(&*two.engine, &log).await;
-    let parked = two.engine.parked(GROUP).await.unwrap();
+    let parked = two.engine.parked().await.unwrap();
 
     paused.projections.open();
     let moved = until(
@@ -156,7 +145,7 @@ async fn a_leader_wakes_up_late(bed: &Bed, begun: bool) {
         "a checkpoint moved that was not where its mover thought"
     );
     assert_eq!(rows(&*two.engine, &log).await, before);
-    assert_eq!(two.engine.parked(GROUP).await.unwrap(), parked);
+    assert_eq!(two.engine.parked().await.unwrap(), parked);
     write_from(&[Arc::new(one), Arc::clone(&two)], 10).await;
     projected_all(&two).await;
     let log = sound_log(&*two.engine).await;
@@ -175,7 +164,7 @@ async fn what_cannot_be_folded_parks_its_stream_and_the_others_go_on(bed: &Bed) 
     let begun = node.append(poisoned).await.unwrap().position;
     node.append(to(good, 0, 2)).await.unwrap();
     let parked = [Parked {
-        model: TALLY.table(),
+        model: TALLY.shape(),
         stream_id: bad,
         position: begun - 1,
         reason: "not of this world".to_owned(),
@@ -187,7 +176,7 @@ async fn what_cannot_be_folded_parks_its_stream_and_the_others_go_on(bed: &Bed) 
         node.append(to(good, version - 1, 1)).await.unwrap();
         write_from(std::slice::from_ref(&node), 3).await;
         projected_all(&node).await;
-        assert_eq!(node.engine.parked(GROUP).await.unwrap(), parked);
+        assert_eq!(node.engine.parked().await.unwrap(), parked);
     }
     let log = sound_log(&*node.engine).await;
     let mut found = rows(&*node.engine, &log).await;

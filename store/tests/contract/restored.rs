@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use roentgen_store::error::StoreError;
-use roentgen_store::projector::{CheckpointAhead, GROUP, mismatch};
+use roentgen_store::projector::{CheckpointAhead, mismatch};
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::bed::{Bed, Kind, Node, Part, sound_log, until};
 use crate::build::{claim, key, key_of, patient, stream, tenant, to};
-use crate::tally::{project, rows};
+use crate::tally::{self, TALLY, project, rows};
 
 on_both_engines!(
     a_copy_goes_on_densely_where_it_was_taken,
@@ -168,13 +168,15 @@ async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &Bed) {
     engine.migrate().await.unwrap();
     let node = Node::over(engine).await;
     assert_eq!(sound_log(&*node.engine).await.len(), 20);
-    let checkpoint = node.engine.checkpoint(GROUP).await.unwrap();
+    let checkpoint = tally::checkpoint(&*node.engine).await;
     let refused = |found| CheckpointAhead {
-        projection: GROUP.to_owned(),
+        projection: TALLY.shape(),
         position: 40,
         found,
     };
-    let found = mismatch(&*node.engine, GROUP, checkpoint).await.unwrap();
+    let found = mismatch(&*node.engine, &TALLY.shape(), checkpoint)
+        .await
+        .unwrap();
     assert_eq!(found, Some(refused("ends before it")));
     let (progress, _) = project(&node, "leader").await;
     until(
@@ -194,7 +196,7 @@ async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &Bed) {
         |it| *it == found,
     )
     .await;
-    assert_eq!(node.engine.checkpoint(GROUP).await.unwrap(), checkpoint);
+    assert_eq!(tally::checkpoint(&*node.engine).await, checkpoint);
     assert_eq!(rows(&*node.engine, &log).await, shown);
     sound_log(&*node.engine).await;
 }

@@ -5,16 +5,21 @@ use std::sync::Arc;
 
 use roentgen_store::chain::{hex, sha256};
 use roentgen_store::engine::Engine;
-use roentgen_store::lease::Leadership;
+use roentgen_store::generation::State;
+use roentgen_store::lease::{Leadership, Leases};
 use roentgen_store::log::{NewEvent, StoredEvent};
-use roentgen_store::model::{Column, ColumnKind, Index, Model, Row, Value};
-use roentgen_store::projector::{Folded, Folding, FoldsRow, Progress, Projection, Projector};
+use roentgen_store::model::{Checkpoint, Column, ColumnKind, Index, Model, Row, Value};
+use roentgen_store::projector::{
+    self, Folded, Folding, FoldsRow, Progress, Projection, Projector, Rebuilding,
+};
 use uuid::Uuid;
 
-use crate::bed::Node;
+use crate::bed::{Node, until};
 use crate::build::STREAM_TYPE;
 
-pub(crate) static TALLY: Model = Model {
+pub(crate) static TALLY: Model = SHAPE;
+
+const SHAPE: Model = Model {
     name: "tally",
     version: 1,
     columns: &[Column {
@@ -31,8 +36,27 @@ pub(crate) static TALLY: Model = Model {
 /// learnt to.
 #[derive(Debug)]
 pub(crate) struct Tally {
+    /// Its shape.
+    pub(crate) model: &'static Model,
     pub(crate) forgives: u64,
+    /// Does not go on from a row as from the events that made it.
+    pub(crate) forgets: bool,
 }
+
+impl Tally {
+    /// That folds all that can be folded.
+    pub(crate) const SOUND: Self = Self {
+        model: &TALLY,
+        forgives: 0,
+        forgets: false,
+    };
+}
+
+/// The next release's shape.
+pub(crate) static NEXT_TALLY: Model = Model {
+    version: 2,
+    ..SHAPE
+};
 
 const UNFOLDABLE: &str = "Unfoldable";
 
@@ -46,7 +70,7 @@ pub(crate) fn unfoldable(event: NewEvent) -> NewEvent {
 
 impl Projection for Tally {
     fn model(&self) -> &'static Model {
-        &TALLY
+        self.model
     }
 
     fn stream_type(&self) -> &'static str {
@@ -60,6 +84,9 @@ impl Projection for Tally {
 
 impl FoldsRow for Tally {
     fn fold(&self, mut row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded {
+        if let Some(row) = row.as_mut().filter(|_| self.forgets) {
+            row.document.clear();
+        }
         for event in events {
             if *event.event_type == *UNFOLDABLE && event.version > self.forgives {
                 let stuck = Some((event.position, "not of this world".to_owned()));
@@ -100,22 +127,61 @@ pub(crate) fn folded(log: &[StoredEvent]) -> BTreeMap<Uuid, Row> {
 
 /// The rows as they stand, of the streams in `log`.
 pub(crate) async fn rows(engine: &dyn Engine, log: &[StoredEvent]) -> BTreeMap<Uuid, Row> {
+    rows_of(engine, &TALLY, log).await
+}
+
+/// The same, of this shape.
+pub(crate) async fn rows_of(
+    engine: &dyn Engine,
+    model: &'static Model,
+    log: &[StoredEvent],
+) -> BTreeMap<Uuid, Row> {
     let mut ids: Vec<Uuid> = log.iter().map(|it| it.stream_id.as_uuid()).collect();
     ids.sort();
     ids.dedup();
-    let rows = engine.rows(&TALLY, &ids).await.unwrap();
+    let rows = engine.rows(model, &ids).await.unwrap();
     rows.into_iter().map(|it| (it.id, it)).collect()
 }
 
-/// Starts the node's projector, which leads while it holds the lease.
-pub(crate) async fn project(node: &Node, lease: &'static str) -> (Progress, Leadership) {
+/// Starts the node's projector, which leads while it holds the lease; `scope` tells it from those of other nodes.
+pub(crate) async fn project(node: &Node, scope: &'static str) -> (Progress, Leadership) {
+    let (_, progress, leadership) = project_as(node, scope, Tally::SOUND).await;
+    (progress, leadership)
+}
+
+/// The same, as a program that folds so.
+pub(crate) async fn project_as(
+    node: &Node,
+    scope: &'static str,
+    tally: Tally,
+) -> (Rebuilding, Progress, Leadership) {
+    let projections = vec![Arc::new(tally) as Arc<dyn Projection>];
     let engine = Arc::clone(&node.engine);
-    let leadership = Leadership::seek(Arc::clone(&engine), lease, &node.tasks);
-    let (tail, projections) = (
-        Arc::clone(&node.tail),
-        vec![Arc::new(Tally { forgives: 0 }) as Arc<dyn Projection>],
-    );
-    let started =
-        Projector::start(engine, tail, projections, leadership.clone(), &node.tasks).await;
-    (started.unwrap(), leadership)
+    let names = projector::leases(&projections);
+    let leases = Leases::seek(Arc::clone(&engine), scope, names, &node.tasks);
+    let leadership = leases.of(&projections[0].model().shape());
+    let rebuilding = Rebuilding::new(Arc::clone(&engine), projections.clone());
+    let tail = Arc::clone(&node.tail);
+    let started = Projector::start(engine, tail, projections, leases, &node.tasks).await;
+    (rebuilding, started.unwrap(), leadership)
+}
+
+/// How far the generation that is read is.
+pub(crate) async fn checkpoint(engine: &dyn Engine) -> Checkpoint {
+    let generations = engine.generations().await.unwrap();
+    let live = generations
+        .iter()
+        .find(|it| it.is_of(&TALLY) && it.state == State::Live);
+    live.map_or(Checkpoint::START, |it| it.checkpoint)
+}
+
+/// Waits until the generation that is read shows the whole log.
+pub(crate) async fn projected_all(node: &Node) {
+    let head = node.engine.head().await.unwrap();
+    let there = Checkpoint {
+        position: head.position,
+        hash: head.hash,
+    };
+    let standing = async || checkpoint(&*node.engine).await;
+    until("the checkpoint", standing, |it| *it == there).await;
 }

@@ -101,7 +101,8 @@ async fn shows_each_read_model(engine: Engine) -> Result<()> {
     assert_eq!(
         projection(&house.operator()?, "orders").await?,
         json!({ "name": "orders", "table": "orders_v1", "version": 1, "stream_type": "ImagingOrder",
-            "position": head, "lag": 0, "parked_count": 0, "parked": [] })
+            "position": head, "lag": 0, "parked_count": 0, "parked": [],
+            "generations": [] })
     );
     Ok(())
 }

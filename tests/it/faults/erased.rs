@@ -150,10 +150,10 @@ async fn rebuilt(house: House, rows: usize) -> Result<(Database, (Server, Client
     let mut read = ByHand::on(&database, Part::Read).await?;
     let mut deleted = 0;
     for projection in all() {
-        let table = projection.model().table();
+        let table = projection.model().shape();
         deleted += read.run(&format!("DELETE FROM {table}")).await?;
         if let Folding::Rows(parts) = projection.folding() {
-            let progress = parts.progress().table();
+            let progress = parts.progress().shape();
             read.run(&format!("DELETE FROM {progress}")).await?;
         }
     }

@@ -11,11 +11,11 @@ use roentgen_domain::{Actor, Aggregate, Versioned, modality, order, procedure};
 use roentgen_projections::all;
 use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey};
-use roentgen_store::lease::Leadership;
+use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::LogFilter;
 use roentgen_store::open::Store;
-use roentgen_store::projector::{GROUP, Projector};
+use roentgen_store::projector::{self, Projector};
 use roentgen_store::streams::{self, AsOf};
 use roentgen_tests::{Database, Engine};
 use uuid::Uuid;
@@ -43,9 +43,10 @@ impl House {
         let (master, tasks) = (MasterKey::parse(&MasterKey::generate())?, Tasks::new());
         let one = Store::start(Arc::clone(&log), master.clone(), &tasks).await?;
         let other = Store::start(Arc::clone(&log), master, &tasks).await?;
-        let leadership = Leadership::seek(Arc::clone(&log), GROUP, &tasks);
+        let names = projector::leases(&all());
+        let leases = Leases::seek(Arc::clone(&log), "", names, &tasks);
         let tail = Arc::clone(&one.tail);
-        Projector::start(Arc::clone(&log), tail, all(), leadership, &tasks).await?;
+        Projector::start(Arc::clone(&log), tail, all(), leases, &tasks).await?;
         Ok(Self {
             log,
             keyring: one.keyring.clone(),

@@ -39,7 +39,7 @@ pub(super) async fn compare(
             outputs += 1;
         }
     }
-    rows.insert(ai_outputs::MODEL.table(), outputs);
+    rows.insert(ai_outputs::MODEL.shape(), outputs);
     Ok(())
 }
 

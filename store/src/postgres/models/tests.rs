@@ -5,9 +5,10 @@ use uuid::Uuid;
 use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
+use crate::generation::{NewGeneration, State};
 use crate::model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
-    Value,
+    Table, Value,
 };
 use crate::postgres::testing::{Database, TENANT, ask, stream};
 
@@ -72,20 +73,40 @@ fn at(position: u64) -> Checkpoint {
     }
 }
 
-fn batch(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch<'static> {
+const TABLE: Table = Table {
+    model: &ORDERS,
+    generation: 1,
+};
+
+fn batch(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch {
     ProjectionBatch {
-        projection: "all",
-        from,
+        from: vec![(TABLE, from)],
         to,
-        rows: vec![(&ORDERS, rows)],
+        rows: vec![(TABLE, rows)],
         parked: vec![],
         left_out: vec![],
     }
 }
 
+/// A generation that is read.
+async fn live(database: &Database) {
+    database.create_tables(&[TABLE]).await.unwrap();
+    database.create_indexes(&[TABLE]).await.unwrap();
+    let new = NewGeneration {
+        tables: vec![TABLE],
+        state: State::Live,
+    };
+    database.declare(&[new]).await.unwrap();
+}
+
+async fn checkpoint(database: &Database) -> Checkpoint {
+    let generations = database.generations().await.unwrap();
+    generations[0].checkpoint
+}
+
 async fn with_rows(rows: Vec<Row>) -> Database {
     let database = Database::create().await;
-    database.create_model(&ORDERS).await.unwrap();
+    live(&database).await;
     assert!(
         database
             .project(&batch(Checkpoint::START, at(1), rows))
@@ -95,7 +116,7 @@ async fn with_rows(rows: Vec<Row>) -> Database {
     database
 }
 
-fn list(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery<'static> {
+fn list(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery {
     ListQuery {
         model: &ORDERS,
         tenant_id: TENANT.into(),
@@ -108,7 +129,7 @@ fn list(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery<'static> {
     }
 }
 
-async fn listed(database: &Database, query: &ListQuery<'_>) -> Vec<u8> {
+async fn listed(database: &Database, query: &ListQuery) -> Vec<u8> {
     database
         .list(query)
         .await
@@ -152,25 +173,26 @@ async fn the_checkpoint_moves_from_where_it_is_and_from_nowhere_else() {
             .await;
         assert!(!written.unwrap(), "{stale:?}");
     }
-    assert_eq!(database.checkpoint("all").await.unwrap(), at(1));
+    assert_eq!(checkpoint(&database).await, at(1));
     assert!(listed(&database, &list(vec![vec![]])).await.is_empty());
 
-    let unknown = ProjectionBatch {
-        projection: "other",
-        ..batch(at(1), at(2), vec![])
+    let missing = Table {
+        generation: 2,
+        ..TABLE
     };
-    assert!(!database.project(&unknown).await.unwrap());
-    assert_eq!(
-        database.checkpoint("other").await.unwrap(),
-        Checkpoint::START
-    );
+    let of_both = ProjectionBatch {
+        from: vec![(TABLE, at(1)), (missing, Checkpoint::START)],
+        ..batch(at(1), at(2), vec![row(1, "requested", None)])
+    };
+    assert!(!database.project(&of_both).await.unwrap(), "all or none");
+    assert_eq!(checkpoint(&database).await, at(1));
     assert!(
         database
             .project(&batch(at(1), at(5), vec![]))
             .await
             .unwrap()
     );
-    assert_eq!(database.checkpoint("all").await.unwrap(), at(5));
+    assert_eq!(checkpoint(&database).await, at(5));
 }
 
 #[tokio::test]
@@ -193,7 +215,7 @@ async fn a_value_of_another_kind_is_refused_whole() {
         matches!(refused, Err(EngineError::Damaged(_))),
         "{refused:?}"
     );
-    assert_eq!(database.checkpoint("all").await.unwrap(), at(1));
+    assert_eq!(checkpoint(&database).await, at(1));
 }
 
 #[tokio::test]
@@ -216,8 +238,7 @@ async fn a_stream_is_parked_once() {
         };
         assert!(database.project(&batch).await.unwrap());
     }
-    assert_eq!(database.parked("all").await.unwrap(), [first]);
-    assert_eq!(database.parked("other").await.unwrap(), []);
+    assert_eq!(database.parked().await.unwrap(), [first]);
 }
 
 #[tokio::test]
@@ -289,10 +310,8 @@ async fn a_list_is_the_ordered_union_of_its_prefixes() {
 #[tokio::test]
 async fn two_nodes_create_one_model_at_once() {
     let database = Database::create().await;
-    let all = std::iter::repeat_with(|| database.create_model(&ORDERS)).take(6);
-    for created in futures_util::future::join_all(all).await {
-        created.unwrap();
-    }
+    let all = std::iter::repeat_with(|| live(&database)).take(6);
+    futures_util::future::join_all(all).await;
     let indexes = "SELECT count(*)::text FROM pg_indexes WHERE schemaname = 'read' AND tablename = 'orders_v1'";
     assert_eq!(ask(&mut database.owner().await, indexes).await, "4");
 }
@@ -301,21 +320,24 @@ async fn two_nodes_create_one_model_at_once() {
 async fn a_lease_has_one_holder_until_it_runs_out() {
     let database = Database::create().await;
     let (one, other) = (fresh_id(), fresh_id());
-    let hour = Duration::from_secs(3600);
-    assert!(database.lease("projector", one, hour).await.unwrap());
-    assert!(database.lease("projector", one, hour).await.unwrap());
-    assert!(!database.lease("projector", other, hour).await.unwrap());
-    database.release_lease("projector", other).await.unwrap();
-    assert!(!database.lease("projector", other, hour).await.unwrap());
-
-    database.release_lease("projector", one).await.unwrap();
-    assert!(
-        database
-            .lease("projector", other, Duration::ZERO)
-            .await
-            .unwrap()
+    let names = ["projector", "relay"].map(str::to_owned);
+    let (hour, both, first) = (Duration::from_secs(3600), &names[..], &names[..1]);
+    assert_eq!(database.lease(first, one, hour).await.unwrap(), first);
+    assert_eq!(database.lease(first, one, hour).await.unwrap(), first);
+    assert_eq!(
+        database.lease(both, other, hour).await.unwrap(),
+        &names[1..]
     );
-    assert!(database.lease("projector", one, hour).await.unwrap());
+    database.release_leases(other).await.unwrap();
+    assert_eq!(database.lease(first, other, hour).await.unwrap(), [""; 0]);
+    assert!(database.is_leased("projector").await.unwrap());
+    assert!(!database.is_leased("relay").await.unwrap());
+
+    database.release_leases(one).await.unwrap();
+    let taken = database.lease(first, other, Duration::ZERO).await;
+    assert_eq!(taken.unwrap(), first);
+    assert!(!database.is_leased("projector").await.unwrap());
+    assert_eq!(database.lease(both, one, hour).await.unwrap(), both);
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::*;
+use crate::generation::{NewGeneration, State};
 use crate::model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
-    Value,
+    Table, Value,
 };
 
 static ITEMS: Model = Model {
@@ -39,10 +40,29 @@ static ITEMS: Model = Model {
     ],
 };
 
+const TABLE: Table = Table {
+    model: &ITEMS,
+    generation: 1,
+};
+
+async fn checkpoint(bed: &Bed) -> Checkpoint {
+    bed.engine.generations().await.unwrap()[0].checkpoint
+}
+
 async fn with_items(rows: Vec<Row>) -> Bed {
     let bed = Bed::new().await;
-    bed.engine.create_model(&ITEMS).await.unwrap();
-    bed.engine.create_model(&ITEMS).await.unwrap();
+    let new = NewGeneration {
+        tables: vec![TABLE],
+        state: State::Live,
+    };
+    for _ in 0..2 {
+        bed.engine.create_tables(&[TABLE]).await.unwrap();
+        bed.engine.create_indexes(&[TABLE]).await.unwrap();
+        bed.engine
+            .declare(std::slice::from_ref(&new))
+            .await
+            .unwrap();
+    }
     assert!(
         bed.engine
             .project(&moving(Checkpoint::START, at(1), rows))
@@ -59,12 +79,11 @@ fn at(position: u64) -> Checkpoint {
     }
 }
 
-fn moving(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch<'static> {
+fn moving(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch {
     ProjectionBatch {
-        projection: "live",
-        from,
+        from: vec![(TABLE, from)],
         to,
-        rows: vec![(&ITEMS, rows)],
+        rows: vec![(TABLE, rows)],
         parked: vec![],
         left_out: vec![],
     }
@@ -96,7 +115,7 @@ fn four() -> Vec<Row> {
     ]
 }
 
-fn query(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery<'static> {
+fn query(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery {
     ListQuery {
         model: &ITEMS,
         tenant_id: tenant(),
@@ -109,7 +128,7 @@ fn query(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery<'static> {
     }
 }
 
-async fn listed(bed: &Bed, query: &ListQuery<'_>) -> Vec<u8> {
+async fn listed(bed: &Bed, query: &ListQuery) -> Vec<u8> {
     bed.engine
         .list(query)
         .await
@@ -181,7 +200,7 @@ mod when_the_checkpoint_was_moved {
         for from in [Checkpoint::START, at(2), other_hash] {
             assert!(!bed.engine.project(&late(from)).await.unwrap(), "{from:?}");
         }
-        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(1));
+        assert_eq!(checkpoint(&bed).await, at(1));
         assert!(
             bed.engine
                 .rows(&ITEMS, &[Uuid::from_u128(9)])
@@ -190,23 +209,30 @@ mod when_the_checkpoint_was_moved {
                 .is_empty()
         );
         assert!(bed.engine.project(&late(at(1))).await.unwrap());
-        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(9));
+        assert_eq!(checkpoint(&bed).await, at(9));
     }
 
     #[tokio::test]
-    async fn each_projection_has_its_own() {
+    async fn of_several_tables_all_move_or_none() {
         let bed = with_items(vec![]).await;
-        assert_eq!(
-            bed.engine.checkpoint("shadow").await.unwrap(),
-            Checkpoint::START
-        );
-        let shadow = ProjectionBatch {
-            projection: "shadow",
-            ..moving(Checkpoint::START, at(7), vec![])
+        let other = Table {
+            generation: 2,
+            ..TABLE
         };
-        assert!(bed.engine.project(&shadow).await.unwrap());
-        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(1));
-        assert_eq!(bed.engine.checkpoint("shadow").await.unwrap(), at(7));
+        let of_both = || ProjectionBatch {
+            from: vec![(TABLE, at(1)), (other, Checkpoint::START)],
+            ..moving(at(1), at(7), four())
+        };
+        assert!(!bed.engine.project(&of_both()).await.unwrap());
+        assert_eq!(checkpoint(&bed).await, at(1));
+        let new = NewGeneration {
+            tables: vec![other],
+            state: State::Filling,
+        };
+        bed.engine.declare(&[new]).await.unwrap();
+        assert!(bed.engine.project(&of_both()).await.unwrap());
+        let generations = bed.engine.generations().await.unwrap();
+        assert!(generations.iter().all(|it| it.checkpoint == at(7)));
     }
 
     #[tokio::test]
@@ -223,7 +249,7 @@ mod when_the_checkpoint_was_moved {
             matches!(refused, Err(EngineError::Refused(_))),
             "{refused:?}"
         );
-        assert_eq!(bed.engine.checkpoint("live").await.unwrap(), at(1));
+        assert_eq!(checkpoint(&bed).await, at(1));
     }
 }
 
@@ -247,11 +273,7 @@ async fn the_first_position_parked_stays() {
         };
         assert!(bed.engine.project(&batch).await.unwrap());
     }
-    assert_eq!(
-        bed.engine.parked("live").await.unwrap(),
-        [parked(4, "first")]
-    );
-    assert!(bed.engine.parked("shadow").await.unwrap().is_empty());
+    assert_eq!(bed.engine.parked().await.unwrap(), [parked(4, "first")]);
 }
 
 mod when_listed {
@@ -329,30 +351,33 @@ mod when_leased {
 
     const LONG: Duration = Duration::from_secs(3_600);
 
+    async fn lease(bed: &Bed, names: &[&str], holder: Uuid, ttl: Duration) -> Vec<String> {
+        let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
+        bed.engine.lease(&names, holder, ttl).await.unwrap()
+    }
+
     #[tokio::test]
     async fn one_holds_it_and_renews_it() {
         let (bed, one, other) = (Bed::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
-        let lease = async |holder| bed.engine.lease("leader", holder, LONG).await.unwrap();
-        assert!(lease(one).await);
-        assert!(!lease(other).await);
-        assert!(lease(one).await);
-        bed.engine.release_lease("leader", other).await.unwrap();
-        assert!(!lease(other).await);
-        bed.engine.release_lease("leader", one).await.unwrap();
-        assert!(lease(other).await);
-        assert!(bed.engine.lease("another", one, LONG).await.unwrap());
+        let both = ["another", "leader"];
+        assert_eq!(lease(&bed, &["leader"], one, LONG).await, ["leader"]);
+        assert_eq!(lease(&bed, &both, other, LONG).await, ["another"]);
+        assert_eq!(lease(&bed, &both, one, LONG).await, ["leader"]);
+        bed.engine.release_leases(other).await.unwrap();
+        assert!(lease(&bed, &["leader"], other, LONG).await.is_empty());
+        assert!(bed.engine.is_leased("leader").await.unwrap());
+        bed.engine.release_leases(one).await.unwrap();
+        assert!(!bed.engine.is_leased("leader").await.unwrap());
+        assert_eq!(lease(&bed, &both, other, LONG).await, both);
     }
 
     #[tokio::test]
     async fn one_that_ran_out_is_taken_over() {
         let (bed, one, other) = (Bed::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
-        assert!(
-            bed.engine
-                .lease("leader", one, Duration::ZERO)
-                .await
-                .unwrap()
-        );
-        assert!(bed.engine.lease("leader", other, LONG).await.unwrap());
-        assert!(!bed.engine.lease("leader", one, LONG).await.unwrap());
+        let leader = ["leader"];
+        assert_eq!(lease(&bed, &leader, one, Duration::ZERO).await, leader);
+        assert!(!bed.engine.is_leased("leader").await.unwrap());
+        assert_eq!(lease(&bed, &leader, other, LONG).await, leader);
+        assert!(lease(&bed, &leader, one, LONG).await.is_empty());
     }
 }

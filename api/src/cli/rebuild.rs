@@ -1,0 +1,165 @@
+//! `roentgen rebuild`: asks for new generations of read models and waits for them. The node that projects a model builds
+//! it; where none runs, this process does.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use clap::Args;
+use roentgen_store::engine::Engine;
+use roentgen_store::generation::{Generation, State};
+use roentgen_store::lease::Leases;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::projector::{self, Dropped, Projection, Projector, Rebuilding};
+use roentgen_store::tail::Tail;
+
+use super::progress::Progress;
+use crate::serve::signalled;
+
+/// How often the database is asked how far a rebuild is.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long what this process builds may take to end.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// What is rebuilt.
+#[derive(Debug, Args)]
+pub(super) struct Rebuild {
+    /// Read models, as `roentgen projections` names them, without their version.
+    #[arg(required_unless_present = "all")]
+    projections: Vec<String>,
+    /// All of them.
+    #[arg(long, conflicts_with = "projections")]
+    all: bool,
+    /// Give up rebuilds that are under way.
+    #[arg(long, conflicts_with = "drop")]
+    cancel: bool,
+    /// Drop what is kept of earlier generations and of other releases.
+    #[arg(long)]
+    drop: bool,
+}
+
+pub(super) async fn run(
+    engine: Arc<dyn Engine>,
+    projections: Vec<Arc<dyn Projection>>,
+    rebuild: &Rebuild,
+) -> anyhow::Result<ExitCode> {
+    let known: Vec<&str> = projections.iter().map(|it| it.model().name).collect();
+    let names = match rebuild.all {
+        true => known.iter().map(|it| (*it).to_owned()).collect(),
+        false => rebuild.projections.clone(),
+    };
+    for name in &names {
+        let known = known.contains(&name.as_str());
+        ensure!(known, "there is no read model named {name}");
+    }
+    let rebuilding = Rebuilding::new(Arc::clone(&engine), projections.clone());
+    match (rebuild.cancel, rebuild.drop) {
+        (true, _) => cancel(&rebuilding, &names).await,
+        (false, true) => drop_old(&rebuilding, &names).await,
+        (false, false) => {
+            let tasks = Tasks::new();
+            let ended = build(engine, projections, &rebuilding, &names, &tasks).await;
+            tasks.stop(FLUSH).await;
+            ended
+        }
+    }
+}
+
+async fn cancel(rebuilding: &Rebuilding, names: &[String]) -> anyhow::Result<ExitCode> {
+    for name in names {
+        match rebuilding.cancel(name).await? {
+            Some(generation) => println!("{generation} is given up and gone"),
+            None => println!("{name} is not rebuilt"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn drop_old(rebuilding: &Rebuilding, names: &[String]) -> anyhow::Result<ExitCode> {
+    for name in names {
+        let dropped = rebuilding.drop_old(name).await?;
+        if dropped.is_empty() {
+            println!("nothing is kept of {name}");
+        }
+        for it in dropped {
+            match it {
+                Dropped::Gone(generation) => println!("{generation} is dropped"),
+                Dropped::InUse(generation) => println!("{generation} is in use and stays"),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One after the other, as they are built.
+async fn build(
+    engine: Arc<dyn Engine>,
+    projections: Vec<Arc<dyn Projection>>,
+    rebuilding: &Rebuilding,
+    names: &[String],
+    tasks: &Tasks,
+) -> anyhow::Result<ExitCode> {
+    let mut asked = Vec::with_capacity(names.len());
+    for name in names {
+        asked.extend(rebuilding.request(name).await?);
+    }
+    let tail = Arc::new(Tail::default());
+    let leases = Leases::seek(
+        Arc::clone(&engine),
+        "",
+        projector::leases(&projections),
+        tasks,
+    );
+    Projector::start(Arc::clone(&engine), tail, projections, leases, tasks).await?;
+    let built = async {
+        let mut code = ExitCode::SUCCESS;
+        for it in &asked {
+            if !finished(&*engine, it).await? {
+                code = ExitCode::FAILURE;
+            }
+        }
+        Ok(code)
+    };
+    tokio::select! {
+        code = built => code,
+        signalled = signalled() => {
+            signalled?;
+            bail!("the rebuild goes on where a server runs, or at the next run; --cancel gives it up")
+        }
+    }
+}
+
+/// Waits for a generation and says what became of it: `false` where that is nothing.
+async fn finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<bool> {
+    let progress = Progress::of(Some(engine.head().await?.position));
+    loop {
+        let all = engine.generations().await?;
+        let now = all.into_iter().find(|it| it.name == asked.name);
+        let Some(Generation {
+            name,
+            state,
+            checkpoint,
+            ..
+        }) = now
+        else {
+            drop(progress);
+            println!("{} was given up", asked.name);
+            return Ok(false);
+        };
+        let said = match state {
+            State::Filling | State::Indexing | State::Verifying { .. } | State::Joining => {
+                progress.note(&format!("{name}: {state}"), checkpoint.position);
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            State::Live => Ok(format!("{name} is read now")),
+            State::Retired => Ok(format!("{name} was read, and another one is now")),
+            State::Failed { reason } => Err(format!("{name} is not what the log makes: {reason}")),
+        };
+        drop(progress);
+        let done = said.is_ok();
+        println!("{}", said.unwrap_or_else(|it| it));
+        return Ok(done);
+    }
+}

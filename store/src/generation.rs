@@ -1,0 +1,234 @@
+//! Generations: the fillings of a read model's shape, of which one is read and another may be in the making.
+//!
+//! `filling -> indexing -> verifying -> joining -> live -> retired`; a comparison with the log that fails ends in
+//! `failed`. Of a shape (model and version) at most one generation is live, and at most one in the making.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+use crate::error::{Damage, EngineError};
+use crate::model::{Checkpoint, Model, Table};
+
+/// A filling of a read model's shape, as the database keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Its table.
+    pub name: String,
+    /// The model's name.
+    pub model: String,
+    /// The shape's version.
+    pub version: u32,
+    /// Counted from 1 for each shape.
+    pub generation: u32,
+    /// All its tables: that of the model, and what lies beside it.
+    pub tables: Vec<String>,
+    /// Where it is.
+    pub state: State,
+    /// The last event it has seen.
+    pub checkpoint: Checkpoint,
+}
+
+impl Generation {
+    /// Whether it is of this shape.
+    pub fn is_of(&self, model: &Model) -> bool {
+        self.model == model.name && self.version == model.version
+    }
+}
+
+/// Where a generation is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is folded from the log's beginning, without secondary indexes.
+    Filling,
+    /// Its secondary indexes are built.
+    Indexing,
+    /// Its rows are compared with their streams, folded at one go.
+    Verifying {
+        /// How many streams were compared.
+        checked: u64,
+    },
+    /// It is whole, and follows the log until it takes the place of the one before.
+    Joining,
+    /// It is read, and projected with the others.
+    Live,
+    /// Another took its place. It is kept until it is dropped.
+    Retired,
+    /// A row was not what its stream makes. It is kept until it is dropped.
+    Failed {
+        /// Which, and how; without PHI.
+        reason: String,
+    },
+}
+
+impl State {
+    /// Whether it is in the making.
+    pub const fn is_building(&self) -> bool {
+        match self {
+            Self::Filling | Self::Indexing | Self::Verifying { .. } | Self::Joining => true,
+            Self::Live | Self::Retired | Self::Failed { .. } => false,
+        }
+    }
+
+    /// Its name in the database.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Filling => "filling",
+            Self::Indexing => "indexing",
+            Self::Verifying { .. } => "verifying",
+            Self::Joining => "joining",
+            Self::Live => "live",
+            Self::Retired => "retired",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// How many streams were compared, as the database keeps it.
+    pub(crate) const fn checked(&self) -> u64 {
+        match self {
+            Self::Verifying { checked } => *checked,
+            Self::Filling
+            | Self::Indexing
+            | Self::Joining
+            | Self::Live
+            | Self::Retired
+            | Self::Failed { .. } => 0,
+        }
+    }
+
+    /// Why it failed.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Failed { reason } => Some(reason),
+            Self::Filling
+            | Self::Indexing
+            | Self::Verifying { .. }
+            | Self::Joining
+            | Self::Live
+            | Self::Retired => None,
+        }
+    }
+
+    pub(crate) fn parse(
+        name: &str,
+        checked: u64,
+        reason: Option<String>,
+    ) -> Result<Self, EngineError> {
+        Ok(match name {
+            "filling" => Self::Filling,
+            "indexing" => Self::Indexing,
+            "verifying" => Self::Verifying { checked },
+            "joining" => Self::Joining,
+            "live" => Self::Live,
+            "retired" => Self::Retired,
+            "failed" => Self::Failed {
+                reason: reason.unwrap_or_default(),
+            },
+            _ => return Err(damaged("state")),
+        })
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Names of tables, as the database keeps them; they become part of statements, so that nothing else passes for one.
+pub(crate) fn parse_tables(text: &str) -> Result<Vec<String>, EngineError> {
+    let is_name = |it: &str| {
+        let of_a_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        !it.is_empty() && it.bytes().all(of_a_name)
+    };
+    let names: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    match names.iter().all(|it| is_name(it)) {
+        true => Ok(names),
+        false => Err(damaged("tables")),
+    }
+}
+
+fn damaged(column: &'static str) -> EngineError {
+    Damage::Column {
+        column,
+        position: 0,
+    }
+    .into()
+}
+
+/// A generation that is about to be.
+#[derive(Debug, Clone)]
+pub struct NewGeneration {
+    /// Its tables, that of the model first.
+    pub tables: Vec<Table>,
+    /// [`State::Live`], or [`State::Filling`].
+    pub state: State,
+}
+
+/// Which table this process reads of each model.
+#[derive(Debug)]
+pub struct Shown(watch::Sender<HashMap<&'static str, Table>>);
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self(watch::Sender::new(HashMap::new()))
+    }
+}
+
+impl Shown {
+    /// From now on these are read.
+    pub fn set(&self, tables: impl IntoIterator<Item = Table>) {
+        let tables = tables.into_iter().map(|it| (it.model.name, it)).collect();
+        self.0.send_if_modified(|shown| {
+            let changed = *shown != tables;
+            *shown = tables;
+            changed
+        });
+    }
+
+    fn of(&self, model: &Model) -> Option<Table> {
+        self.0.borrow().get(model.name).copied()
+    }
+
+    fn note(&self, table: Table) {
+        self.0.send_modify(|it| {
+            it.insert(table.model.name, table);
+        });
+    }
+}
+
+/// The table that is read of a model. A process that projects nothing looks when it first needs to know.
+///
+/// # Errors
+/// [`EngineError::NotBuilt`] where there is none yet.
+pub(crate) async fn shown<E: Engine + ?Sized>(
+    engine: &E,
+    model: &'static Model,
+) -> Result<Table, EngineError> {
+    match engine.shown().of(model) {
+        Some(table) => Ok(table),
+        None => look(engine, model).await,
+    }
+}
+
+/// The same, as the database says now: the table that was read before may be dropped.
+pub(crate) async fn shown_now<E: Engine + ?Sized>(
+    engine: &E,
+    before: Table,
+) -> Result<Option<Table>, EngineError> {
+    let now = look(engine, before.model).await?;
+    Ok((now != before).then_some(now))
+}
+
+async fn look<E: Engine + ?Sized>(engine: &E, model: &'static Model) -> Result<Table, EngineError> {
+    let generations = engine.generations().await?;
+    let live = generations
+        .iter()
+        .find(|it| it.is_of(model) && it.state == State::Live);
+    let generation = live.ok_or(EngineError::NotBuilt(model.name))?.generation;
+    let table = Table { model, generation };
+    engine.shown().note(table);
+    Ok(table)
+}

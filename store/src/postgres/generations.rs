@@ -1,0 +1,259 @@
+//! Generations of read models.
+
+use roentgen_domain::ids::StreamId;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::chain::GENESIS;
+use crate::error::EngineError;
+use crate::generation::{Generation, NewGeneration, State, parse_tables};
+use crate::model::{Checkpoint, Table};
+
+use super::columns::{Columns, stored};
+use super::{ANSWER_TIMEOUT, DIALECT, Postgres, composed, failure};
+
+const ALL: &str = "SELECT name, model, version, generation, tables, state, position, hash, checked, \
+    reason FROM read.generations ORDER BY name";
+
+const DECLARE: &str = "INSERT INTO read.generations \
+    (name, model, version, generation, tables, state, position, hash) \
+    SELECT it.*, 0, $7 FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::text[], $6::text[]) \
+    AS it ON CONFLICT DO NOTHING";
+
+const PROMOTE: &str = "UPDATE read.generations SET state = $3, checked = $4, reason = $5 \
+    WHERE name = $1 AND state = $2";
+
+/// Those that one swap is about: a projector that wants to move them waits.
+const RIVALS: &str = "SELECT name, state, position FROM read.generations \
+    WHERE model = $1 AND version = $2 AND state IN ('joining', 'live') ORDER BY name FOR UPDATE";
+
+const BECOMES: &str = "UPDATE read.generations SET state = $2 WHERE name = $1";
+
+const FORGET: &str = "DELETE FROM read.generations WHERE name = $1 AND state = $2";
+
+/// Two nodes that start at once create one table: IF NOT EXISTS alone lets them collide in the catalog.
+const ONE_CREATES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
+    SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
+
+/// An index of a full table takes its time, in which others may create tables.
+const ONE_INDEXES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
+    SELECT pg_advisory_xact_lock(hashtextextended('roentgen.indexes', 0))";
+
+impl Postgres {
+    pub(super) async fn all_generations(&self) -> Result<Vec<Generation>, EngineError> {
+        self.fetch(sqlx::query(ALL), decode).await
+    }
+
+    pub(super) async fn declare_all(&self, new: &[NewGeneration]) -> Result<(), EngineError> {
+        let first = |it: &NewGeneration| it.tables.first().copied();
+        let of = |it: fn(Table) -> String| new.iter().filter_map(first).map(it).collect::<Vec<_>>();
+        let numbers =
+            |it: fn(Table) -> u32| new.iter().filter_map(first).map(it).map(u32::cast_signed);
+        let tables = new.iter().map(|it| {
+            let names: Vec<String> = it.tables.iter().map(|it| it.name()).collect();
+            names.join(" ")
+        });
+        let statement = sqlx::query(DECLARE)
+            .bind(of(|it| it.name()))
+            .bind(of(|it| it.model.name.to_owned()))
+            .bind(numbers(|it| it.model.version).collect::<Vec<_>>())
+            .bind(numbers(|it| it.generation).collect::<Vec<_>>())
+            .bind(tables.collect::<Vec<_>>())
+            .bind(new.iter().map(|it| it.state.name()).collect::<Vec<_>>())
+            .bind(GENESIS.as_slice());
+        self.execute(statement).await.map(drop)
+    }
+
+    pub(super) async fn create_all(&self, tables: &[Table]) -> Result<(), EngineError> {
+        let create = tables.iter().map(|it| DIALECT.create_table(*it));
+        self.define(ONE_CREATES, create.collect()).await
+    }
+
+    pub(super) async fn index_all(&self, tables: &[Table]) -> Result<(), EngineError> {
+        let create = tables.iter().flat_map(|it| DIALECT.create_indexes(*it));
+        self.define(ONE_INDEXES, create.collect()).await
+    }
+
+    async fn define(
+        &self,
+        one_at_a_time: &'static str,
+        statements: Vec<String>,
+    ) -> Result<(), EngineError> {
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let mut ddl = connection.begin().await.map_err(failure::of_write)?;
+        sqlx::raw_sql(one_at_a_time)
+            .execute(&mut *ddl)
+            .await
+            .map_err(failure::of_write)?;
+        for statement in statements {
+            let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
+            done.map_err(failure::of_write)?;
+        }
+        ddl.commit().await.map_err(failure::of_write)
+    }
+
+    pub(super) async fn promote_one(
+        &self,
+        table: Table,
+        from: &State,
+        to: &State,
+    ) -> Result<bool, EngineError> {
+        let statement = sqlx::query(PROMOTE)
+            .bind(table.name())
+            .bind(from.name())
+            .bind(to.name())
+            .bind(stored(to.checked()))
+            .bind(to.reason());
+        Ok(self.execute(statement).await? == 1)
+    }
+
+    pub(super) async fn swap_in(&self, table: Table) -> Result<bool, EngineError> {
+        let mut connection = self
+            .projectors
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, swap(&mut connection, table)).await;
+        answer.unwrap_or_else(|_| {
+            drop(connection.detach());
+            Err(EngineError::Broken(failure::timed_out()))
+        })
+    }
+
+    pub(super) async fn forget_one(&self, generation: &Generation) -> Result<bool, EngineError> {
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let mut ddl = connection.begin().await.map_err(failure::of_write)?;
+        let forgotten = sqlx::query(FORGET)
+            .bind(&generation.name)
+            .bind(generation.state.name())
+            .execute(&mut *ddl)
+            .await
+            .map_err(failure::of_write)?;
+        if forgotten.rows_affected() == 0 {
+            ddl.rollback().await.map_err(failure::of_write)?;
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM read.parked WHERE model = $1")
+            .bind(&generation.name)
+            .execute(&mut *ddl)
+            .await
+            .map_err(failure::of_write)?;
+        for name in &generation.tables {
+            let drop = sqlx::raw_sql(composed(DIALECT.drop_table(name)));
+            drop.execute(&mut *ddl).await.map_err(failure::of_write)?;
+        }
+        ddl.commit().await.map_err(failure::of_write)?;
+        Ok(true)
+    }
+
+    pub(super) async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
+        let mut connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(EngineError::Unavailable)?;
+        let mut snapshot = connection.begin().await.map_err(failure::of_read)?;
+        sqlx::raw_sql("SET LOCAL statement_timeout = 0")
+            .execute(&mut *snapshot)
+            .await
+            .map_err(failure::of_read)?;
+        let sql = format!("SELECT count(*) FROM {}", DIALECT.table(table));
+        let count: i64 = sqlx::query(composed(sql))
+            .fetch_one(&mut *snapshot)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(failure::of_read)?;
+        snapshot.rollback().await.map_err(failure::of_read)?;
+        Ok(count.unsigned_abs())
+    }
+
+    pub(super) async fn stream_ids(
+        &self,
+        stream_type: &str,
+        after: StreamId,
+        upto: u64,
+        limit: u32,
+    ) -> Result<Vec<(StreamId, u64)>, EngineError> {
+        let statement = sqlx::query(
+            "SELECT id, version FROM streams \
+             WHERE id > $1 AND type = $2 AND first_position <= $3 ORDER BY id LIMIT $4",
+        );
+        let statement = statement
+            .bind(after.as_uuid())
+            .bind(stream_type)
+            .bind(stored(upto))
+            .bind(i64::from(limit));
+        self.fetch(statement, |row| {
+            let columns = Columns::of(row);
+            let id = StreamId::from(columns.uuid(0, "id")?);
+            Ok((id, columns.count(1, "version")?))
+        })
+        .await
+    }
+}
+
+async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, EngineError> {
+    let mut transaction = connection.begin().await.map_err(failure::of_read)?;
+    let rivals = sqlx::query(RIVALS)
+        .bind(table.model.name)
+        .bind(table.model.version.cast_signed())
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failure::of_read)?;
+    let (mut joining, mut live) = (None, None);
+    for row in &rivals {
+        let columns = Columns::of(row);
+        let name = columns.text(0, "name")?.to_owned();
+        let position = columns.count(2, "position")?;
+        match columns.text(1, "state")? {
+            "live" => live = Some((name, position)),
+            _ => joining = (name == table.name()).then_some(position),
+        }
+    }
+    let is_ahead = joining >= live.as_ref().map(|it| it.1);
+    if joining.is_none() || !is_ahead {
+        transaction.rollback().await.map_err(failure::of_read)?;
+        return Ok(false);
+    }
+    let retired = live.map(|(name, _)| (name, State::Retired));
+    for (name, state) in retired.into_iter().chain([(table.name(), State::Live)]) {
+        let becomes = sqlx::query(BECOMES).bind(name).bind(state.name());
+        let done = becomes.execute(&mut *transaction).await;
+        done.map_err(failure::of_read)?;
+    }
+    transaction.commit().await.map_err(failure::of_write)?;
+    Ok(true)
+}
+
+/// In the order of [`ALL`].
+fn decode(row: &PgRow) -> Result<Generation, EngineError> {
+    let columns = Columns::of(row);
+    let reason = match columns.maybe_bytes(9, "reason")? {
+        Some(_) => Some(columns.text(9, "reason")?.to_owned()),
+        None => None,
+    };
+    Ok(Generation {
+        name: columns.text(0, "name")?.to_owned(),
+        model: columns.text(1, "model")?.to_owned(),
+        version: columns.small_count(2, "version")?,
+        generation: columns.small_count(3, "generation")?,
+        tables: parse_tables(columns.text(4, "tables")?)?,
+        state: State::parse(
+            columns.text(5, "state")?,
+            columns.count(8, "checked")?,
+            reason,
+        )?,
+        checkpoint: Checkpoint {
+            position: columns.count(6, "position")?,
+            hash: columns.digest(7, "hash")?,
+        },
+    })
+}

@@ -1,0 +1,73 @@
+//! Which tables this program projects and reads: the live generations of its projections' shapes.
+
+use std::sync::Arc;
+
+use super::Projection;
+use super::batch::Member;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::generation::{Generation, NewGeneration, State};
+use crate::model::{Model, Table};
+
+/// Gives each projection whose shape was never filled a generation: where no shape ever was, they begin together at the
+/// log's first event and are read at once; else it is filled beside those that are read.
+pub(super) async fn found(
+    engine: &dyn Engine,
+    projections: &[Arc<dyn Projection>],
+) -> Result<(), EngineError> {
+    let generations = engine.generations().await?;
+    let is_there = |it: &Arc<dyn Projection>| generations.iter().any(|of| of.is_of(it.model()));
+    let missing: Vec<_> = projections.iter().filter(|it| !is_there(it)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let state = match generations.is_empty() {
+        true => State::Live,
+        false => State::Filling,
+    };
+    let new = missing.iter().map(|it| NewGeneration {
+        tables: it.tables(1),
+        state: state.clone(),
+    });
+    let new: Vec<_> = new.collect();
+    let tables: Vec<Table> = new
+        .iter()
+        .flat_map(|it| it.tables.iter().copied())
+        .collect();
+    engine.create_tables(&tables).await?;
+    if state == State::Live {
+        engine.create_indexes(&tables).await?;
+    }
+    engine.declare(&new).await
+}
+
+/// The live generations of the projections' shapes; from now on this process reads those.
+pub(super) async fn look(
+    engine: &dyn Engine,
+    projections: &[Arc<dyn Projection>],
+) -> Result<Vec<Member>, EngineError> {
+    let generations = engine.generations().await?;
+    let live = |it: &Arc<dyn Projection>| member(it, &generations);
+    let members: Vec<Member> = projections.iter().filter_map(live).collect();
+    engine.shown().set(members.iter().map(|it| it.table));
+    Ok(members)
+}
+
+fn member(projection: &Arc<dyn Projection>, generations: &[Generation]) -> Option<Member> {
+    let model = projection.model();
+    let mut of_model = generations.iter().filter(|it| it.is_of(model));
+    let live = of_model.find(|it| it.state == State::Live)?;
+    Some(Member {
+        projection: Arc::clone(projection),
+        table: table(model, live),
+        checkpoint: live.checkpoint,
+    })
+}
+
+/// The table of a generation of this shape.
+pub(super) const fn table(model: &'static Model, of: &Generation) -> Table {
+    Table {
+        model,
+        generation: of.generation,
+    }
+}

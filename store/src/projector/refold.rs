@@ -1,0 +1,94 @@
+//! A stream's rows, folded from its first event.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::batch::progress_row;
+use super::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
+use crate::log::StoredEvent;
+use crate::model::{Row, Table};
+
+/// What a stream has made so far.
+pub(super) enum Refolded<'a> {
+    Row {
+        table: Table,
+        projection: &'a dyn FoldsRow,
+        row: Option<Row>,
+    },
+    Rows {
+        table: Table,
+        projection: &'a dyn FoldsRows,
+        rows: HashMap<Uuid, Row>,
+        last: Option<Arc<StoredEvent>>,
+    },
+}
+
+impl<'a> Refolded<'a> {
+    pub(super) fn new(projection: &'a dyn Projection, table: Table) -> Self {
+        match projection.folding() {
+            Folding::Row(projection) => Self::Row {
+                table,
+                projection,
+                row: None,
+            },
+            Folding::Rows(projection) => Self::Rows {
+                table,
+                projection,
+                rows: HashMap::new(),
+                last: None,
+            },
+        }
+    }
+
+    /// Folds the next events. Returns the first that could not be folded, and why.
+    pub(super) fn go_on(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
+        match self {
+            Self::Row {
+                projection, row, ..
+            } => {
+                let folded = projection.fold(row.take(), events);
+                let Folded { row: after, stuck } = folded;
+                *row = after;
+                stuck
+            }
+            Self::Rows {
+                projection,
+                rows,
+                last,
+                ..
+            } => {
+                let touched = projection.changes(events).into_iter();
+                let touched = touched.filter_map(|id| Some((id, rows.get(&id)?.clone())));
+                let FoldedRows {
+                    rows: after,
+                    folded,
+                    stuck,
+                } = projection.fold(touched.collect(), events);
+                rows.extend(after.into_iter().map(|it| (it.id, it)));
+                *last = folded.or(last.take());
+                stuck
+            }
+        }
+    }
+
+    pub(super) fn into_rows(self) -> Vec<(Table, Vec<Row>)> {
+        match self {
+            Self::Row { table, row, .. } => vec![(table, row.into_iter().collect())],
+            Self::Rows {
+                table,
+                projection,
+                rows,
+                last,
+            } => {
+                let progress = Table {
+                    model: projection.progress(),
+                    ..table
+                };
+                let reached = last.iter().map(|it| progress_row(it)).collect();
+                vec![(table, rows.into_values().collect()), (progress, reached)]
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Generations of read models.
+
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::decode::Fields;
+use super::failure::classify;
+use super::file::{File, begin, commit};
+use super::models::DIALECT;
+use super::statement::{Insert, dynamic, int, run_all};
+use crate::chain::GENESIS;
+use crate::error::EngineError;
+use crate::generation::{Generation, NewGeneration, State, parse_tables};
+use crate::model::{Checkpoint, Table};
+
+const DECLARE: Insert<'static> = Insert {
+    into: "generations",
+    columns: "name, model, version, generation, tables, state, position, hash, checked",
+    on_conflict: "ON CONFLICT DO NOTHING",
+};
+
+const PROMOTE: &str =
+    "UPDATE generations SET state = ?3, checked = ?4, reason = ?5 WHERE name = ?1 AND state = ?2";
+
+const RIVALS: &str = "SELECT name, state, position FROM generations \
+    WHERE model = ?1 AND version = ?2 AND state IN ('joining', 'live')";
+
+pub(super) async fn all(read: &File) -> Result<Vec<Generation>, EngineError> {
+    let mut reading = read.read().await?;
+    let rows = sqlx::query("SELECT * FROM generations ORDER BY name")
+        .fetch_all(&mut *reading)
+        .await
+        .map_err(classify)?;
+    rows.iter().map(decode).collect()
+}
+
+fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
+    let fields = Fields::of(row);
+    let (checked, reason) = (fields.number("checked")?, fields.get("reason")?);
+    Ok(Generation {
+        name: fields.get("name")?,
+        model: fields.get("model")?,
+        version: fields.get("version")?,
+        generation: fields.get("generation")?,
+        tables: parse_tables(fields.get("tables")?)?,
+        state: State::parse(fields.get("state")?, checked, reason)?,
+        checkpoint: Checkpoint {
+            position: fields.number("position")?,
+            hash: fields.digest("hash")?,
+        },
+    })
+}
+
+pub(super) async fn declare(read: &File, new: &[NewGeneration]) -> Result<(), EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    let statements = DECLARE.of(new, |query, it| {
+        let names: Vec<String> = it.tables.iter().map(|it| it.name()).collect();
+        let first = it.tables.first();
+        query
+            .bind(first.map(|it| it.name()))
+            .bind(first.map(|it| it.model.name))
+            .bind(first.map(|it| it.model.version))
+            .bind(first.map(|it| it.generation))
+            .bind(names.join(" "))
+            .bind(it.state.name())
+            .bind(0)
+            .bind(GENESIS.to_vec())
+            .bind(0)
+    });
+    run_all(&mut transaction, statements).await?;
+    commit(transaction).await
+}
+
+/// Runs statements that make tables and indexes.
+pub(super) async fn define(read: &File, statements: Vec<String>) -> Result<(), EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    let statements = statements.into_iter().map(dynamic).collect();
+    run_all(&mut transaction, statements).await?;
+    commit(transaction).await
+}
+
+pub(super) async fn promote(
+    read: &File,
+    table: Table,
+    from: &State,
+    to: &State,
+) -> Result<bool, EngineError> {
+    let mut writing = read.write().await?;
+    let promoted = sqlx::query(PROMOTE)
+        .bind(table.name())
+        .bind(from.name())
+        .bind(to.name())
+        .bind(int(to.checked()))
+        .bind(to.reason())
+        .execute(&mut *writing)
+        .await
+        .map_err(classify)?;
+    Ok(promoted.rows_affected() == 1)
+}
+
+/// Who may write stands alone: no checkpoint moves meanwhile.
+pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    let rivals = sqlx::query(RIVALS)
+        .bind(table.model.name)
+        .bind(table.model.version)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(classify)?;
+    let (mut joining, mut live) = (None, None);
+    for row in &rivals {
+        let fields = Fields::of(row);
+        let (name, position) = (
+            fields.get::<String>("name")?,
+            fields.number::<u64>("position")?,
+        );
+        match fields.get::<&str>("state")? {
+            "live" => live = Some((name, position)),
+            _ => joining = (name == table.name()).then_some(position),
+        }
+    }
+    let is_ahead = joining >= live.as_ref().map(|it| it.1);
+    if joining.is_none() || !is_ahead {
+        return Ok(false);
+    }
+    if let Some((name, _)) = live {
+        becomes(&mut transaction, name, &State::Retired).await?;
+    }
+    becomes(&mut transaction, table.name(), &State::Live).await?;
+    commit(transaction).await?;
+    Ok(true)
+}
+
+async fn becomes(
+    connection: &mut SqliteConnection,
+    name: String,
+    state: &State,
+) -> Result<(), EngineError> {
+    sqlx::query("UPDATE generations SET state = ?2 WHERE name = ?1")
+        .bind(name)
+        .bind(state.name())
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(classify)
+}
+
+pub(super) async fn forget(read: &File, generation: &Generation) -> Result<bool, EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    let forgotten = sqlx::query("DELETE FROM generations WHERE name = ?1 AND state = ?2")
+        .bind(&generation.name)
+        .bind(generation.state.name())
+        .execute(&mut *transaction)
+        .await
+        .map_err(classify)?;
+    if forgotten.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("DELETE FROM parked WHERE model = ?1")
+        .bind(&generation.name)
+        .execute(&mut *transaction)
+        .await
+        .map_err(classify)?;
+    let drops = generation.tables.iter();
+    let drops = drops.map(|it| dynamic(DIALECT.drop_table(it))).collect();
+    run_all(&mut transaction, drops).await?;
+    commit(transaction).await?;
+    Ok(true)
+}
+
+pub(super) async fn count(read: &File, table: Table) -> Result<u64, EngineError> {
+    let mut reading = read.read().await?;
+    let sql = format!("SELECT count(*) AS rows FROM {}", DIALECT.table(table));
+    let row = dynamic(sql)
+        .fetch_one(&mut *reading)
+        .await
+        .map_err(classify)?;
+    Fields::of(&row).number("rows")
+}

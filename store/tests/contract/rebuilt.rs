@@ -1,0 +1,297 @@
+//! Read models that are filled again beside those that are read.
+
+use std::sync::Arc;
+
+use roentgen_domain::ids::StreamId;
+use roentgen_store::engine::Engine;
+use roentgen_store::error::EngineError;
+use roentgen_store::generation::{Generation, State};
+use roentgen_store::projector::{Dropped, Rebuilding};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bed::{Bed, Node, until, whole_log};
+use crate::build::{event, stream, to};
+use crate::faulty::Faulty;
+use crate::tally::{
+    NEXT_TALLY, Tally, checkpoint, folded, project, project_as, projected_all, rows, rows_of,
+    unfoldable,
+};
+
+on_both_engines!(
+    takes_the_place_of_the_one_before_while_streams_go_on,
+    is_dropped_when_somebody_says_so_and_readers_find_the_other,
+    is_given_up_without_a_trace,
+    goes_on_where_another_node_stopped,
+    that_differs_from_its_fold_is_never_read,
+    parks_what_cannot_be_folded_and_takes_up_what_can,
+    of_two_releases_are_kept_up_side_by_side,
+    of_a_new_release_are_not_read_before_they_are_whole,
+);
+
+async fn generation(engine: &dyn Engine, name: &str) -> Option<Generation> {
+    let all = engine.generations().await.unwrap();
+    all.into_iter().find(|it| it.name == name)
+}
+
+async fn reaches(engine: &dyn Engine, name: &str, state: State) {
+    let found = async || generation(engine, name).await.map(|it| it.state);
+    until(name, found, |it| it.as_ref() == Some(&state)).await;
+}
+
+/// Writers that go on until they are told not to.
+fn writers(node: &Arc<Node>) -> (CancellationToken, JoinSet<()>) {
+    let (enough, mut writers) = (CancellationToken::new(), JoinSet::new());
+    for _ in 0..4 {
+        let (node, enough) = (Arc::clone(node), enough.clone());
+        writers.spawn(async move {
+            let mut own = (stream(), 0);
+            while !enough.is_cancelled() {
+                if own.1 > 50 {
+                    own = (stream(), 0);
+                }
+                node.append(to(own.0, own.1, 2)).await.unwrap();
+                own.1 += 2;
+            }
+        });
+    }
+    (enough, writers)
+}
+
+/// As somebody finds them who has not read before.
+async fn assert_rows_are_the_log(bed: &Bed, node: &Node) {
+    projected_all(node).await;
+    let (log, reader) = (whole_log(&*node.engine).await, bed.connect().await);
+    assert_eq!(rows(&*reader, &log).await, folded(&log));
+}
+
+async fn some_streams(node: &Node) -> Vec<StreamId> {
+    let streams: Vec<StreamId> = (0..5).map(|_| stream()).collect();
+    for id in &streams {
+        node.append(to(*id, 0, 1000)).await.unwrap();
+    }
+    streams
+}
+
+/// A node that projects, and what may be asked of it.
+async fn projecting(bed: &Bed) -> (Arc<Node>, Rebuilding) {
+    let node = Arc::new(bed.node().await);
+    let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
+    (node, rebuilding)
+}
+
+async fn takes_the_place_of_the_one_before_while_streams_go_on(bed: &Bed) {
+    let (node, rebuilding) = projecting(bed).await;
+    let follower = Arc::new(bed.node().await);
+    let (_, progress, _) = project_as(&follower, "", Tally::SOUND).await;
+    some_streams(&node).await;
+    let (enough, writers) = writers(&node);
+    for (made, before) in [("tally_v1_g2", "tally_v1"), ("tally_v1_g3", "tally_v1_g2")] {
+        let asked = rebuilding.request("tally").await.unwrap().unwrap();
+        assert_eq!(asked.name, made);
+        reaches(&*node.engine, made, State::Live).await;
+        reaches(&*node.engine, before, State::Retired).await;
+    }
+    enough.cancel();
+    writers.join_all().await;
+    assert_rows_are_the_log(bed, &node).await;
+    let head = node.position().await;
+    let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    assert_eq!(progress.reached(head, soon).await, head);
+    let log = whole_log(&*node.engine).await;
+    assert_eq!(
+        rows(&*follower.engine, &log).await,
+        folded(&log),
+        "the follower reads the generation that its progress is of"
+    );
+    assert_eq!(rebuilding.request("tallies").await.unwrap(), None);
+}
+
+async fn is_dropped_when_somebody_says_so_and_readers_find_the_other(bed: &Bed) {
+    let (node, rebuilding) = projecting(bed).await;
+    some_streams(&node).await;
+    projected_all(&node).await;
+    let log = whole_log(&*node.engine).await;
+    let reader = bed.connect().await;
+    assert_eq!(rows(&*reader, &log).await, folded(&log));
+    rebuilding.request("tally").await.unwrap();
+    reaches(&*node.engine, "tally_v1_g2", State::Live).await;
+    assert_eq!(rows(&*reader, &log).await, folded(&log), "it is kept");
+    let dropped = rebuilding.drop_old("tally").await.unwrap();
+    assert_eq!(dropped, [Dropped::Gone("tally_v1".to_owned())]);
+    assert_eq!(rows(&*reader, &log).await, folded(&log));
+    assert_eq!(rebuilding.drop_old("tally").await.unwrap(), []);
+    assert_eq!(generation(&*reader, "tally_v1").await, None);
+}
+
+async fn is_given_up_without_a_trace(bed: &Bed) {
+    let gated = Faulty::over(bed.connect().await);
+    let node = Node::over(Arc::clone(&gated) as _).await;
+    let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
+    some_streams(&node).await;
+    projected_all(&node).await;
+    gated.projections.shut();
+    rebuilding.request("tally").await.unwrap();
+    gated.projections.somebody_waits().await;
+    let given_up = rebuilding.cancel("tally").await.unwrap();
+    assert_eq!(given_up.as_deref(), Some("tally_v1_g2"));
+    gated.projections.open();
+    assert_eq!(rebuilding.cancel("tally").await.unwrap(), None);
+    assert_eq!(generation(&*node.engine, "tally_v1_g2").await, None);
+    node.append(to(stream(), 0, 3)).await.unwrap();
+    assert_rows_are_the_log(bed, &node).await;
+    rebuilding.request("tally").await.unwrap();
+    reaches(&*node.engine, "tally_v1_g2", State::Live).await;
+    assert_rows_are_the_log(bed, &node).await;
+}
+
+async fn goes_on_where_another_node_stopped(bed: &Bed) {
+    let gated = Faulty::over(bed.connect().await);
+    let one = Node::over(Arc::clone(&gated) as _).await;
+    let (rebuilding, _, _) = project_as(&one, "", Tally::SOUND).await;
+    some_streams(&one).await;
+    projected_all(&one).await;
+    let before = gated.moved().len();
+    rebuilding.request("tally").await.unwrap();
+    until(
+        "its first step",
+        async || gated.moved().len(),
+        |it| *it > before,
+    )
+    .await;
+    gated.projections.shut();
+    let engine = bed.connect().await;
+    let made = generation(&*engine, "tally_v1_g2").await.unwrap();
+    assert!(made.checkpoint.position > 0, "{made:?}");
+    tokio::join!(one.stop(), async { gated.projections.open() });
+
+    let two = bed.node().await;
+    project(&two, "").await;
+    reaches(&*two.engine, "tally_v1_g2", State::Live).await;
+    assert_rows_are_the_log(bed, &two).await;
+}
+
+async fn that_differs_from_its_fold_is_never_read(bed: &Bed) {
+    let (node, _) = projecting(bed).await;
+    let long = stream();
+    for round in 0..5 {
+        node.append(to(long, 1000 * round, 1000)).await.unwrap();
+    }
+    assert_rows_are_the_log(bed, &node).await;
+    Arc::into_inner(node).unwrap().stop().await;
+    let forgetful = bed.node().await;
+    let tally = Tally {
+        forgets: true,
+        ..Tally::SOUND
+    };
+    let (rebuilding, _, _) = project_as(&forgetful, "", tally).await;
+    rebuilding.request("tally").await.unwrap();
+    let reason = format!("row {long} of tally_v1_g2 is not what its stream makes");
+    reaches(&*forgetful.engine, "tally_v1_g2", State::Failed { reason }).await;
+    assert_rows_are_the_log(bed, &forgetful).await;
+    let dropped = rebuilding.drop_old("tally").await.unwrap();
+    assert_eq!(dropped, [Dropped::Gone("tally_v1_g2".to_owned())]);
+}
+
+async fn parks_what_cannot_be_folded_and_takes_up_what_can(bed: &Bed) {
+    let (node, rebuilding) = projecting(bed).await;
+    let (bad, good) = (stream(), stream());
+    let mut poisoned = to(bad, 0, 3);
+    poisoned.events[1] = unfoldable(event(bad, 2));
+    let parked_at = node.append(poisoned).await.unwrap().position - 1;
+    node.append(to(good, 0, 2)).await.unwrap();
+    projected_all(&node).await;
+    rebuilding.request("tally").await.unwrap();
+    reaches(&*node.engine, "tally_v1_g2", State::Live).await;
+    let parked = async |table: &str| {
+        let parked = node.engine.parked().await.unwrap();
+        let mut parked = parked.into_iter().filter(|it| it.model == table);
+        parked.next().map(|it| (it.stream_id, it.position))
+    };
+    assert_eq!(parked("tally_v1_g2").await, Some((bad, parked_at)));
+    node.append(to(bad, 3, 1)).await.unwrap();
+    projected_all(&node).await;
+    rebuilding.drop_old("tally").await.unwrap();
+    assert_eq!(parked("tally_v1").await, None);
+
+    let forgiving = Tally {
+        forgives: 2,
+        ..Tally::SOUND
+    };
+    Arc::into_inner(node).unwrap().stop().await;
+    let node = bed.node().await;
+    let (rebuilding, _, _) = project_as(&node, "", forgiving).await;
+    rebuilding.request("tally").await.unwrap();
+    reaches(&*node.engine, "tally_v1_g3", State::Live).await;
+    assert_rows_are_the_log(bed, &node).await;
+}
+
+async fn of_two_releases_are_kept_up_side_by_side(bed: &Bed) {
+    let (old, _) = projecting(bed).await;
+    some_streams(&old).await;
+    projected_all(&old).await;
+    let new = Arc::new(bed.node().await);
+    let next = Tally {
+        model: &NEXT_TALLY,
+        ..Tally::SOUND
+    };
+    let (rebuilding, progress, _) = project_as(&new, "", next).await;
+    reaches(&*new.engine, "tally_v2", State::Live).await;
+    let (enough, mut all) = writers(&old);
+    let (also, others) = writers(&new);
+    until(
+        "some writing",
+        async || new.position().await,
+        |it| *it > 5200,
+    )
+    .await;
+    enough.cancel();
+    also.cancel();
+    while all.join_next().await.is_some() {}
+    others.join_all().await;
+    assert_rows_are_the_log(bed, &old).await;
+    let log = whole_log(&*new.engine).await;
+    let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let head = new.position().await;
+    assert_eq!(progress.reached(head, soon).await, head);
+    assert_eq!(rows_of(&*new.engine, &NEXT_TALLY, &log).await, folded(&log));
+
+    let in_use = [Dropped::InUse("tally_v1".to_owned())];
+    assert_eq!(rebuilding.drop_old("tally").await.unwrap(), in_use);
+    Arc::into_inner(old).unwrap().stop().await;
+    let gone = [Dropped::Gone("tally_v1".to_owned())];
+    assert_eq!(rebuilding.drop_old("tally").await.unwrap(), gone);
+}
+
+async fn of_a_new_release_are_not_read_before_they_are_whole(bed: &Bed) {
+    let (old, _) = projecting(bed).await;
+    some_streams(&old).await;
+    projected_all(&old).await;
+    Arc::into_inner(old).unwrap().stop().await;
+    let gated = Faulty::over(bed.connect().await);
+    let node = Node::over(Arc::clone(&gated) as _).await;
+    gated.projections.shut();
+    let next = Tally {
+        model: &NEXT_TALLY,
+        ..Tally::SOUND
+    };
+    project_as(&node, "", next).await;
+    gated.projections.somebody_waits().await;
+    let read = node.engine.rows(&NEXT_TALLY, &[]).await;
+    assert!(
+        matches!(read, Err(EngineError::NotBuilt("tally"))),
+        "{read:?}"
+    );
+    gated.projections.open();
+    reaches(&*node.engine, "tally_v2", State::Live).await;
+    let log = whole_log(&*node.engine).await;
+    let whole = async || rows_of(&*node.engine, &NEXT_TALLY, &log).await == folded(&log);
+    until("its rows", whole, |it| *it).await;
+    assert_eq!(
+        checkpoint(&*node.engine).await.position,
+        5000,
+        "the other's"
+    );
+    let of_before = bed.connect().await;
+    assert_eq!(rows(&*of_before, &log).await, folded(&log));
+}

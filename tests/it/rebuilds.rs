@@ -1,0 +1,224 @@
+//! Read models that are filled again while servers serve, are killed, and are of two releases.
+
+mod clerk;
+mod releases;
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_tests::server::program;
+use roentgen_tests::{ByHand, Database, Engine, Nats, Part, Server};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::expect::head;
+use crate::faults::{Ran, run, verify};
+use crate::read_models::equal_the_log;
+use crate::relay::holds_the_log;
+use crate::story::{House, on_both_engines, serve};
+use crate::workflow::whole::{Words, play};
+use clerk::Clerk;
+
+on_both_engines!(
+    of_every_model_under_load_are_never_read_wrong,
+    heavy_kill_in_the_middle_of_rebuilds,
+    are_made_where_no_server_runs,
+    are_refused_for_what_is_no_read_model,
+);
+
+/// How long a new release may take to be ready, and a dead leader's leases to run out.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CLERKS: usize = 6;
+const KILLS: u32 = 8;
+/// Both are killed this long after the server serves.
+const FIRST_MOMENT_MS: u64 = 50;
+const LAST_MOMENT_MS: u64 = 900;
+
+/// Clerks who work, and read what they did, until they are told to stop.
+struct Office {
+    clerks: JoinSet<Result<Clerk>>,
+    enough: CancellationToken,
+}
+
+impl Office {
+    fn open(clerks: impl IntoIterator<Item = Clerk>) -> Self {
+        let (enough, mut working) = (CancellationToken::new(), JoinSet::new());
+        for mut clerk in clerks {
+            let enough = enough.clone();
+            working.spawn(async move {
+                while !enough.is_cancelled() {
+                    clerk.works_and_reads().await?;
+                }
+                Ok(clerk)
+            });
+        }
+        Self {
+            clerks: working,
+            enough,
+        }
+    }
+
+    /// How often something was read, and right.
+    async fn close(mut self) -> Result<u32> {
+        self.enough.cancel();
+        let mut reads = 0;
+        while let Some(clerk) = self.clerks.join_next().await {
+            reads += clerk??.reads;
+        }
+        Ok(reads)
+    }
+}
+
+/// Runs the program while others go on.
+async fn run_meanwhile(database: &Database, arguments: &'static [&'static str]) -> Result<Ran> {
+    let mut command = program(database);
+    command.args(arguments);
+    let output = spawn_blocking(move || command.output()).await??;
+    Ok(Ran {
+        code: output.status.code(),
+        printed: String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?,
+    })
+}
+
+async fn of_every_model_under_load_are_never_read_wrong(engine: Engine) -> Result<()> {
+    let nats = Nats::start().await?;
+    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    play(&house, &Words::default()).await?;
+    let clerks = std::iter::repeat_with(|| Clerk::of(&house, &house.client, &house.client));
+    let office = Office::open(clerks.take(CLERKS));
+    for generation in 2..4 {
+        let rebuilt = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
+        ensure!(rebuilt.code == Some(0), "{}", rebuilt.printed);
+        for it in roentgen_projections::all() {
+            let said = format!("{}_g{generation} is read now", it.model().shape());
+            ensure!(rebuilt.printed.contains(&said), "{}", rebuilt.printed);
+        }
+    }
+    let reads = office.close().await?;
+    let rows = equal_the_log(&house.database).await?;
+    let messages = holds_the_log(&nats, &house.database).await?.len();
+    eprintln!("{engine:?}: {reads} reads, {rows} rows equal their folds, {messages} messages");
+    ensure!(
+        reads > 100,
+        "too little load to prove anything: {reads} reads"
+    );
+
+    let before = head(&house.client).await?;
+    let again = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
+    ensure!(again.code == Some(0), "{}", again.printed);
+    assert_eq!(
+        head(&house.client).await?,
+        before,
+        "something was fired again"
+    );
+    assert_eq!(holds_the_log(&nats, &house.database).await?.len(), messages);
+    verify(&house.database)
+}
+
+/// Whoever builds is killed, server and command alike; the next ones go on.
+async fn heavy_kill_in_the_middle_of_rebuilds(engine: Engine) -> Result<()> {
+    let mut house = House::open(engine).await?;
+    play(&house, &Words::default()).await?;
+    for _ in 0..KILLS {
+        let rebuild = begin_rebuild(&house.database)?;
+        // Not a wait for anything: the random moment is what is tested.
+        tokio::time::sleep(random_moment()).await;
+        kill(rebuild)?;
+        house.server.kill()?;
+        house.server = start_again(&house.database).await?;
+        house.client = house.client.towards(&house.server.base);
+        house.ordered_and("scheduled").await?;
+    }
+    let rebuilt = run(&house.database, &["rebuild", "--all"])?;
+    ensure!(rebuilt.code == Some(0), "{}", rebuilt.printed);
+    house.ordered_and("completed").await?;
+    equal_the_log(&house.database).await?;
+    Ok(())
+}
+
+fn begin_rebuild(database: &Database) -> Result<Child> {
+    let mut rebuild: Command = program(database);
+    rebuild.args(["rebuild", "--all"]);
+    rebuild.stdout(Stdio::null()).stderr(Stdio::null());
+    rebuild.spawn().context("the command does not start")
+}
+
+fn kill(mut child: Child) -> Result<()> {
+    child.kill()?;
+    child.wait()?;
+    Ok(())
+}
+
+fn random_moment() -> Duration {
+    let (_, random) = crate::story::fresh().as_u64_pair();
+    Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
+}
+
+/// Without waiting for the dead one's leases.
+async fn start_again(database: &Database) -> Result<Server> {
+    let mut read = ByHand::on(database, Part::Read).await?;
+    read.run("DELETE FROM leases").await?;
+    serve(database, &["--dev"]).await
+}
+
+async fn are_made_where_no_server_runs(engine: Engine) -> Result<()> {
+    let mut house = House::open(engine).await?;
+    play(&house, &Words::default()).await?;
+    let exit = house.server.terminate()?;
+    assert_eq!(exit, Some(0));
+    for (arguments, said) in [
+        (
+            &["rebuild", "orders", "series"][..],
+            "series_v1_g2 is read now",
+        ),
+        (&["projections"], "orders_v1_g2 "),
+        (&["projections"], "retired"),
+        (&["rebuild", "--cancel", "orders"], "orders is not rebuilt"),
+        (&["rebuild", "--drop", "series"], "series_v1 is dropped"),
+        (
+            &["rebuild", "--drop", "series"],
+            "nothing is kept of series",
+        ),
+    ] {
+        let ran = run(&house.database, arguments)?;
+        ensure!(ran.code == Some(0), "{arguments:?}: {}", ran.printed);
+        ensure!(ran.printed.contains(said), "{arguments:?}: {}", ran.printed);
+    }
+    house.server = start_again(&house.database).await?;
+    house.client = house.client.towards(&house.server.base);
+    house.ordered_and("scheduled").await?;
+    equal_the_log(&house.database).await?;
+    let shown = house.operator()?.get("/admin/projections").await?.json();
+    let orders = shown.as_array().context("no array")?;
+    let orders = orders.iter().find(|it| it["name"] == "orders");
+    let orders = orders.context("no orders")?;
+    assert_eq!(orders["table"], "orders_v1_g2");
+    assert_eq!(orders["generations"][0]["table"], "orders_v1");
+    assert_eq!(orders["generations"][0]["state"], "retired");
+    Ok(())
+}
+
+async fn are_refused_for_what_is_no_read_model(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let ran = run(&house.database, &["rebuild", "orders", "odrers"])?;
+    assert_eq!(ran.code, Some(70));
+    let said = "there is no read model named odrers";
+    assert!(ran.printed.contains(said), "{}", ran.printed);
+    for arguments in [
+        &["rebuild"][..],
+        &["rebuild", "--all", "orders"],
+        &["rebuild", "orders", "--drop", "--cancel"],
+    ] {
+        assert_eq!(run(&house.database, arguments)?.code, Some(64));
+    }
+    let shown = run(&house.database, &["projections"])?;
+    assert!(!shown.printed.contains("_g2"), "{}", shown.printed);
+    Ok(())
+}
+
+/// Somebody's id.
+fn somebody() -> Uuid {
+    crate::story::fresh()
+}

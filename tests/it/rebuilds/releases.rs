@@ -1,0 +1,86 @@
+//! Nodes of two releases on one PostgreSQL, each with tables of its own.
+
+use anyhow::{Result, ensure};
+use roentgen_tests::next_release::NEXT_RELEASE;
+use roentgen_tests::server::program;
+use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+
+use super::{CLERKS, Office, PATIENCE};
+use crate::faults::verify;
+use crate::rebuilds::clerk::Clerk;
+use crate::story::{House, SECRET};
+use crate::workflow::whole::{Words, play};
+
+/// Of one row a stream, and of several.
+const CHANGED: &str = "orders,series,reports";
+
+async fn next_release(database: &Database) -> Result<Server> {
+    Server::spawn(database, |command| {
+        command.env("ROENTGEN_JWT_SECRET", SECRET);
+        command.env(NEXT_RELEASE, CHANGED).arg("--dev");
+    })
+    .await
+}
+
+async fn ready(client: &Client) -> Result<()> {
+    let asked = async || client.get("/health/ready").await;
+    let is_ready =
+        |it: &Result<roentgen_tests::Answer>| it.as_ref().is_ok_and(|it| it.status == 200);
+    poll::until("readiness", PATIENCE, asked, is_ready).await??;
+    Ok(())
+}
+
+async fn number(database: &Database, sql: &str) -> Result<i64> {
+    ByHand::on(database, Part::Read).await?.number(sql).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
+    let house = House::open(Engine::Postgres).await?;
+    play(&house, &Words::default()).await?;
+    let here = house.client.clone();
+    let at_one = || Clerk::of(&house, &here, &here);
+    let office = Office::open(std::iter::repeat_with(at_one).take(CLERKS));
+    let new = next_release(&house.database).await?;
+    let there = here.towards(&new.base);
+    ready(&there).await?;
+    ensure!(office.close().await? > 20, "too little load");
+
+    let crosswise = [(&here, &there), (&there, &here), (&there, &there)];
+    let clerks = crosswise.map(|(writes, reads)| Clerk::of(&house, writes, reads));
+    let office = Office::open(clerks);
+    let both = "SELECT count(*) FROM generations WHERE model = 'orders' AND state = 'live'";
+    assert_eq!(number(&house.database, both).await?, 2);
+    let moved = "SELECT count(*) FROM orders_v2 WHERE release = 'next'";
+    let more = number(&house.database, moved).await? + 20;
+    let rows = async || number(&house.database, moved).await;
+    poll::until("its rows", PATIENCE, rows, |it| {
+        it.as_ref().is_ok_and(|it| *it > more)
+    })
+    .await??;
+    ensure!(office.close().await? > 100, "too little load");
+    let in_use = drop_old(&house.database)?;
+    ensure!(in_use.contains("orders_v1 is in use and stays"), "{in_use}");
+
+    // The old release is gone, and the new one takes over what both had read.
+    let mut clerk = Clerk::of(&house, &there, &there);
+    assert_eq!(house.server.terminate()?, Some(0));
+    for _ in 0..5 {
+        clerk.works_and_reads().await?;
+    }
+    let gone = drop_old(&house.database)?;
+    for table in ["orders_v1", "series_v1", "reports_v1"] {
+        ensure!(gone.contains(&format!("{table} is dropped")), "{gone}");
+    }
+    clerk.works_and_reads().await?;
+    verify(&house.database)
+}
+
+fn drop_old(database: &Database) -> Result<String> {
+    let mut command = program(database);
+    command
+        .env(NEXT_RELEASE, CHANGED)
+        .args(["rebuild", "--drop"]);
+    let output = command.args(CHANGED.split(',')).output()?;
+    Ok(String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?)
+}
