@@ -1,8 +1,11 @@
 //! `/health/*` and `/metrics`.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use roentgen_commands::policies;
 use roentgen_relay as relay;
 use serde::Serialize;
 use serde_json::json;
@@ -10,6 +13,9 @@ use serde_json::json;
 use crate::app::App;
 use crate::call::json;
 use crate::problem::{Code, Problem};
+
+/// How long the database may take to say how things stand.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The process runs.
 #[utoipa::path(get, path = "/health/live", responses((status = 200)))]
@@ -26,34 +32,18 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.stop.is_cancelled() {
         return Err(Problem::new(Code::Unavailable, "the server is stopping"));
     }
-    app.store.engine.ping().await?;
     if let Some(refused) = app.progress.refused() {
         return Err(Problem::new(Code::Unavailable, refused.to_string()));
     }
     if let Some(refused) = app.policies.refused() {
         return Err(Problem::new(Code::Unavailable, refused.to_string()));
     }
-    if let Some(name) = app.parking.unbuilt().await? {
-        let detail = format!("the read model {name} is being built");
-        return Err(Problem::new(Code::Unavailable, detail));
-    }
-    let head = app.store.engine.head().await?.position;
-    let projected = app.progress.position();
-    let lag = head.saturating_sub(projected);
-    let parked = app.parking.count().await?;
-    let relay = match &app.relay {
-        Some(relay) => Some(RelayStanding::of(relay).await?),
-        None => None,
-    };
-    let body = Ready {
-        status: "ready",
-        head,
-        projected,
-        lag,
-        parked,
-        relay,
-    };
-    let body = serde_json::to_string(&body).map_err(|error| Problem::internal(&error))?;
+    let standing = tokio::time::timeout(PATIENCE, Ready::of(&app)).await;
+    let standing = standing.unwrap_or_else(|_elapsed| {
+        let detail = "the database does not answer";
+        Err(Problem::new(Code::Unavailable, detail))
+    });
+    let body = serde_json::to_string(&standing?).map_err(|error| Problem::internal(&error))?;
     Ok(json(StatusCode::OK, body))
 }
 
@@ -66,6 +56,30 @@ struct Ready {
     parked: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     relay: Option<RelayStanding>,
+}
+
+impl Ready {
+    /// As the database says: what this node believes of the read models may be a second old, or older than a crash.
+    async fn of(app: &App) -> Result<Self, Problem> {
+        let read_models = app.parking.standing().await?;
+        let mut models = read_models.models.iter();
+        if let Some(unbuilt) = models.find(|it| it.live.is_none()) {
+            let detail = format!("the read model {} is being built", unbuilt.model.name);
+            return Err(Problem::new(Code::Unavailable, detail));
+        }
+        let relay = match &app.relay {
+            Some(relay) => Some(RelayStanding::of(relay).await?),
+            None => None,
+        };
+        Ok(Self {
+            status: "ready",
+            head: read_models.head,
+            projected: read_models.position(),
+            lag: read_models.lag(),
+            parked: read_models.models.iter().map(|it| it.parked.len()).sum(),
+            relay,
+        })
+    }
 }
 
 /// How far the relay is, and why it stands still where it does.
@@ -96,10 +110,32 @@ impl RelayStanding {
 #[utoipa::path(get, path = "/metrics",
     responses((status = 200, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    app.parking.measure().await;
-    if let Some(relay) = &app.relay {
-        relay.measure().await;
-    }
+    let relay = async {
+        if let Some(relay) = &app.relay {
+            relay.measure().await;
+        }
+    };
+    tokio::join!(measure_read_models(&app), measure_policies(&app), relay);
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, app.metrics.0.render()).into_response()
+}
+
+/// Over all nodes, as of now. What the database does not say in time is not known, and NaN.
+async fn measure_read_models(app: &App) {
+    let standing = tokio::time::timeout(PATIENCE, app.parking.standing()).await;
+    let standing = standing.ok().and_then(Result::ok);
+    let lag = standing.as_ref().map_or(f64::NAN, |it| it.lag() as f64);
+    metrics::gauge!("roentgen_projection_lag_events").set(lag);
+    for it in standing.iter().flat_map(|it| &it.models) {
+        metrics::gauge!("roentgen_parked_streams", "projection" => it.model.name)
+            .set(it.parked.len() as f64);
+    }
+}
+
+/// The same of the policies.
+async fn measure_policies(app: &App) {
+    let lag = tokio::time::timeout(PATIENCE, policies::lag(&app.store)).await;
+    let lag = lag.ok().and_then(Result::ok);
+    let lag = lag.map_or(f64::NAN, |it| it as f64);
+    metrics::gauge!("roentgen_policy_lag_events").set(lag);
 }

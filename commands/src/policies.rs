@@ -40,8 +40,10 @@ use async_trait::async_trait;
 use roentgen_domain::ids::CorrelationId;
 use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
 use roentgen_store::codec::{self, Unreadable};
+use roentgen_store::error::EngineError;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::memory::{Memory, MemoryKey};
+use roentgen_store::open::Store;
 
 use crate::error::CommandError;
 use crate::executor::Executor;
@@ -52,6 +54,14 @@ pub use runner::{Progress, Runner};
 
 /// The checkpoint's name.
 pub const POLICIES: &str = "policies";
+
+/// How many events come after the last one whose effects are done, over all nodes, as the database says.
+pub async fn lag(store: &Store) -> Result<u64, EngineError> {
+    // In this order: what happens in between makes the lag larger, and never 0 too soon.
+    let reached = store.engine.checkpoint(POLICIES).await?.position;
+    let head = store.engine.head().await?.position;
+    Ok(head.saturating_sub(reached))
+}
 
 /// What policies are told at the start.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
@@ -9,6 +10,9 @@ use tokio::sync::watch;
 
 use crate::RELAY;
 use crate::refused::Refused;
+
+/// How long the database may take to say how far the relay is.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How far the relay is. Clones share it.
 #[derive(Debug, Clone)]
@@ -69,7 +73,9 @@ impl Progress {
 
     /// Writes down the metrics that are true when they are asked for.
     pub async fn measure(&self) {
-        let lag = self.standing().await.map_or(f64::NAN, |it| it.lag as f64);
+        let standing = tokio::time::timeout(PATIENCE, self.standing()).await;
+        let standing = standing.ok().and_then(Result::ok);
+        let lag = standing.map_or(f64::NAN, |it| it.lag as f64);
         metrics::gauge!("roentgen_relay_lag_events").set(lag);
         let refused = self.refused();
         for name in Refused::NAMES {

@@ -261,8 +261,6 @@ impl Projector {
         if let Some(progress) = progress {
             progress.set(position);
         }
-        let head = *self.tail.head().borrow();
-        metrics::gauge!("roentgen_projection_lag_events").set(head.saturating_sub(position) as f64);
         metrics::counter!("roentgen_projected_events_total").increment(events as u64);
     }
 

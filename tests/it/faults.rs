@@ -3,8 +3,9 @@
 mod erased;
 mod killed;
 mod master_key;
+mod outages;
 mod phi_at_rest;
-mod policies;
+pub(crate) mod policies;
 mod raced;
 mod restored;
 mod stopped;

@@ -34,5 +34,7 @@ mod read_models;
 mod rebuilds;
 mod relay;
 
+mod nodes;
+
 mod faults;
 mod properties;

@@ -73,7 +73,7 @@ async fn caught_up(client: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn metric(client: &Client, name: &str) -> Result<f64> {
+pub(crate) async fn metric(client: &Client, name: &str) -> Result<f64> {
     let text = client.get("/metrics").await?.text;
     let line = text
         .lines()

@@ -1,5 +1,7 @@
 //! A client of the API that keeps what it is told.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
@@ -80,6 +82,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     headers: Vec<(String, String)>,
+    limit: Option<Duration>,
 }
 
 impl Client {
@@ -94,6 +97,7 @@ impl Client {
             http: reqwest::Client::new(),
             base: base.to_owned(),
             headers: Vec::new(),
+            limit: None,
         }
     }
 
@@ -112,6 +116,15 @@ impl Client {
         self.with("authorization", &format!("Bearer {token}"))
     }
 
+    /// The same, which waits no longer than this for an answer.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        Self {
+            limit: Some(limit),
+            ..self.clone()
+        }
+    }
+
     /// The same towards another server.
     #[must_use]
     pub fn towards(&self, base: &str) -> Self {
@@ -122,7 +135,10 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(limit) = self.limit {
+            request = request.timeout(limit);
+        }
         self.headers.iter().fold(request, |request, (name, value)| {
             request.header(name, value)
         })

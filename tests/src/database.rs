@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
+use crate::postgres::Postgres;
+
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -69,6 +71,16 @@ impl Database {
             url,
             directory,
             name,
+        })
+    }
+
+    /// An empty one on a PostgreSQL of the test's own, which takes it away with itself.
+    pub fn on(postgres: &Postgres) -> Result<Self> {
+        Ok(Self {
+            engine: Engine::Postgres,
+            url: postgres.url(),
+            directory: tempfile::tempdir()?,
+            name: None,
         })
     }
 

@@ -7,13 +7,17 @@ pub mod listening;
 pub mod nats;
 pub mod next_release;
 pub mod poll;
+pub mod postgres;
 mod python;
 pub mod server;
+pub mod wire;
 
 pub use by_hand::{ByHand, Part};
 pub use client::{Answer, Client};
 pub use database::{Database, Engine};
 pub use listening::{Frame, Listening};
 pub use nats::{Message, Nats};
+pub use postgres::Postgres;
 pub use python::python;
 pub use server::Server;
+pub use wire::Wire;

@@ -266,7 +266,7 @@ impl Drop for Nats {
 }
 
 /// A port of 127.0.0.1 on which nobody listens, below those that the kernel hands to clients.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     for _ in 0..50 {
         let (_, random) = roentgen_store::clock::fresh_id().as_u64_pair();
         let port = 20_000 + u16::try_from(random % 12_000)?;

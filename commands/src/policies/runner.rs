@@ -176,13 +176,6 @@ impl Runner {
 
     fn note(&self, log: &Subscription) {
         self.progress.position.send_replace(log.position());
-        self.note_lag(log.position());
-    }
-
-    fn note_lag(&self, position: u64) {
-        let head = *self.executor.store().tail.head().borrow();
-        let lag = head.saturating_sub(position);
-        metrics::gauge!("roentgen_policy_lag_events").set(lag as f64);
     }
 
     /// Has the policies react to a batch, carries out what follows, and moves the checkpoint. `false` where another is to
@@ -313,7 +306,6 @@ impl Runner {
             if self.stop.is_cancelled() || !leadership.held() {
                 return Ended::GaveUp;
             }
-            self.note_lag(position.saturating_sub(1));
             self.pause(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }

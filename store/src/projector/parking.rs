@@ -106,27 +106,6 @@ impl Parking {
         })
     }
 
-    /// The first read model that there is no generation of to read.
-    pub async fn unbuilt(&self) -> Result<Option<&'static str>, EngineError> {
-        let models = self.models().await?;
-        let unbuilt = models.iter().find(|it| it.live.is_none());
-        Ok(unbuilt.map(|it| it.model.name))
-    }
-
-    /// How many streams are parked.
-    pub async fn count(&self) -> Result<usize, EngineError> {
-        let models = self.models().await?;
-        Ok(models.iter().map(|it| it.parked.len()).sum())
-    }
-
-    /// Writes down how many streams each model has parked; nothing where the database does not say.
-    pub async fn measure(&self) {
-        for it in self.models().await.unwrap_or_default() {
-            metrics::gauge!("roentgen_parked_streams", "projection" => it.model.name)
-                .set(it.parked.len() as f64);
-        }
-    }
-
     async fn models(&self) -> Result<Vec<StandingModel>, EngineError> {
         let generations = self.engine.generations().await?;
         let parked = self.engine.parked().await?;

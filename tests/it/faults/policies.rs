@@ -1,7 +1,7 @@
 //! `kill -9` and SIGSTOP while studies arrive: every study has its item, its tasks and what they found, once.
 
-mod audit;
-mod load;
+pub(crate) mod audit;
+pub(crate) mod load;
 
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ async fn start_again(database: &Database) -> Result<Server> {
 }
 
 /// Waits until all that follows from what is in the log is done.
-async fn settled(database: &Database) -> Result<()> {
+pub(crate) async fn settled(database: &Database) -> Result<()> {
     let beside = Beside::open(database).await?;
     let log = &beside.log;
     let lag = async || {

@@ -69,7 +69,7 @@ pub(super) async fn audit(database: &Database, gateways: &[Gateway]) -> Result<F
 }
 
 /// Of the system's own events none has the same cause, stream and type as another.
-fn nothing_twice(events: &[StoredEvent]) -> Result<()> {
+pub(crate) fn nothing_twice(events: &[StoredEvent]) -> Result<()> {
     let mut caused = Caused::new();
     for event in events {
         let metadata: EventMetadata = serde_json::from_str(&event.metadata)?;
@@ -84,7 +84,12 @@ fn nothing_twice(events: &[StoredEvent]) -> Result<()> {
     Ok(())
 }
 
-fn one_a_study(events: &[StoredEvent], name: &str, each: usize, studies: usize) -> Result<()> {
+pub(crate) fn one_a_study(
+    events: &[StoredEvent],
+    name: &str,
+    each: usize,
+    studies: usize,
+) -> Result<()> {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for event in events.iter().filter(|it| *it.event_type == *name) {
         let payload: Value = serde_json::from_str(&event.payload)?;
@@ -100,7 +105,7 @@ fn one_a_study(events: &[StoredEvent], name: &str, each: usize, studies: usize) 
 }
 
 /// However often a worker said the same, it counts once. Returns how many there are.
-fn one_contribution_a_task(events: &[StoredEvent]) -> Result<usize> {
+pub(crate) fn one_contribution_a_task(events: &[StoredEvent]) -> Result<usize> {
     let mut contributed = HashSet::new();
     let updated = events
         .iter()

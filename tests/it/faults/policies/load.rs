@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 use crate::story::fresh;
 
-pub(super) const MODELS: [&str; 2] = ["HIGH", "LOW"];
+pub(crate) const MODELS: [&str; 2] = ["HIGH", "LOW"];
 
 /// An archive that completes orders, and two models.
-pub(super) async fn furnish(client: &Client) -> Result<()> {
+pub(crate) async fn furnish(client: &Client) -> Result<()> {
     let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
     let endpoint = client.post("/pacs/endpoints", &endpoint).await?;
     ensure!(endpoint.status == 201, "{endpoint:?}");

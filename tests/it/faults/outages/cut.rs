@@ -1,0 +1,32 @@
+//! All connections cut, again and again.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Scene, watched};
+
+const CUTS: u32 = 30;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_cut_of_every_connection() -> Result<()> {
+    let scene = Scene::by_wire().await?;
+    let (crowd, met) = scene.crowd();
+    let (watch, client) = (scene.watch().await?, scene.client());
+    let cuts = async {
+        for cut in 0..CUTS {
+            // Not a wait for anything: the moments are what is tested.
+            tokio::time::sleep(Duration::from_millis(u64::from(100 + 37 * (cut % 11)))).await;
+            scene.wire().cut();
+        }
+        Ok(())
+    };
+    watched(&watch, &client, cuts).await?;
+    watch.close().await;
+    let patients = scene.ends_well(crowd, &met).await?;
+    ensure!(
+        patients > 30,
+        "too little load to prove anything: {patients}"
+    );
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! A network that takes 200 ms each way.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use roentgen_tests::wire::Weather;
+
+use super::{Scene, for_a_while, watched};
+
+const EACH_WAY: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_slow_network() -> Result<()> {
+    let scene = Scene::by_wire().await?;
+    let (crowd, met) = scene.crowd();
+    let (watch, client) = (scene.watch().await?, scene.client());
+    watched(&watch, &client, for_a_while(1)).await?;
+    scene.wire().set(Weather::Fair(EACH_WAY));
+    let before = met.answers();
+    watched(&watch, &client, for_a_while(12)).await?;
+    let during = met.answers() - before;
+    scene.wire().set(Weather::Fair(Duration::ZERO));
+    watch.close().await;
+    scene.ends_well(crowd, &met).await?;
+    eprintln!("{during} commands and reads were carried out over the slow network");
+    ensure!(during > 20, "nothing works: {during}");
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Several servers on one PostgreSQL, and which of them leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_tests::{Client, Database, Engine, Nats, Server, poll};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::caller::{Caller, Excused, Met, Nodes};
+use super::load::Ward;
+use crate::faults::policies::load::furnish;
+use crate::story::{catalog, fresh, serve};
+
+/// How long a lease may be without a holder that is alive.
+pub(super) const TAKEN_OVER: Duration = Duration::from_secs(10);
+
+/// Servers, and what they share.
+pub(super) struct Fleet {
+    servers: Vec<Server>,
+    pub(super) nodes: Nodes,
+    pub(super) tenant: Uuid,
+    pub(super) procedure: String,
+    arguments: Vec<String>,
+    pub(super) database: Database,
+    pub(super) nats: Nats,
+}
+
+impl Fleet {
+    pub(super) async fn of(count: usize) -> Result<Self> {
+        let (database, nats) = (Database::new(Engine::Postgres).await?, Nats::start().await?);
+        let arguments = vec!["--dev".to_owned(), "--nats".to_owned(), nats.url()];
+        let tenant = fresh();
+        let mut fleet = Self {
+            servers: Vec::new(),
+            nodes: Nodes::at(Vec::new()),
+            tenant,
+            procedure: String::new(),
+            arguments,
+            database,
+            nats,
+        };
+        for _ in 0..count {
+            let server = fleet.start().await?;
+            fleet.servers.push(server);
+        }
+        let bases = fleet.servers.iter().map(|it| it.base.clone());
+        fleet.nodes = Nodes::at(bases.collect());
+        let client = fleet.client(0);
+        fleet.procedure = catalog(&client).await?;
+        furnish(&client).await?;
+        Ok(fleet)
+    }
+
+    async fn start(&self) -> Result<Server> {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        serve(&self.database, &arguments).await
+    }
+
+    /// The tenant's admin at one node.
+    pub(super) fn client(&self, node: usize) -> Client {
+        Client::dev(&self.servers[node].base, self.tenant)
+    }
+
+    /// So many clients, who wait this long for an answer and excuse this, and what they meet.
+    pub(super) fn wards(&self, count: usize, terms: (Duration, Excused)) -> (Vec<Ward>, Arc<Met>) {
+        let met = Arc::default();
+        let ward = |_| {
+            let caller = Caller::new(&self.nodes, self.tenant, terms, &met);
+            Ward::new(caller, self.tenant, &self.procedure)
+        };
+        ((0..count).map(ward).collect(), Arc::clone(&met))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// The node that leads, as far as its own log says.
+    pub(super) async fn leader(&self) -> Result<usize> {
+        self.leader_but(None).await
+    }
+
+    /// The node that leads, once it is another than this one.
+    pub(super) async fn leader_but(&self, gone: Option<usize>) -> Result<usize> {
+        let found = async || {
+            let others = (0..self.len()).filter(|it| Some(*it) != gone);
+            others.filter(|it| leads(&self.servers[*it])).last()
+        };
+        let found = poll::until("a leader", TAKEN_OVER, found, Option::is_some).await?;
+        found.context("no leader")
+    }
+
+    pub(super) fn signal(&self, node: usize, name: &str) -> Result<()> {
+        self.servers[node].signal(name)
+    }
+
+    /// SIGKILL, and another process in its place.
+    pub(super) async fn kill(&mut self, node: usize) -> Result<()> {
+        self.servers.remove(node).kill()?;
+        self.begin_again(node).await
+    }
+
+    /// SIGTERM, and another process in its place.
+    pub(super) async fn restart(&mut self, node: usize) -> Result<()> {
+        let server = self.servers.remove(node);
+        server.signal("TERM")?;
+        let ended = tokio::task::spawn_blocking(|| server.wait()).await??;
+        ensure!(ended == Some(0), "node {node} ended with {ended:?}");
+        self.begin_again(node).await
+    }
+
+    async fn begin_again(&mut self, node: usize) -> Result<()> {
+        let server = self.start().await?;
+        self.nodes.moved(node, &server.base);
+        self.servers.insert(node, server);
+        Ok(())
+    }
+}
+
+fn leads(server: &Server) -> bool {
+    let logged = server.logged().unwrap_or_default();
+    let changes = logged.lines().filter_map(|line| {
+        let entry: Value = serde_json::from_str(line).ok()?;
+        (entry["message"] == "leadership changed").then(|| entry["held"] == true)
+    });
+    changes.last().unwrap_or(false)
+}

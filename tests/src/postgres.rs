@@ -1,0 +1,202 @@
+//! A PostgreSQL of a test's own, which can be restarted.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+
+use crate::nats::free_port;
+use crate::poll;
+
+const START: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(60);
+/// Where Debian keeps PostgreSQL's programs, a directory a version.
+const INSTALLED: &str = "/usr/lib/postgresql";
+/// Whom the server runs as where the tests run as root, which it refuses.
+const USER: &str = "postgres";
+
+/// How a server is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Connections are ended, and everything is written down.
+    Fast,
+    /// As in a crash: the next start has to recover.
+    Immediate,
+}
+
+/// A server in a directory of its own. Dropping it stops it.
+#[derive(Debug)]
+pub struct Postgres {
+    directory: TempDir,
+    port: u16,
+    programs: PathBuf,
+    child: Option<Child>,
+}
+
+impl Postgres {
+    /// Starts one on a free port, with nothing in it.
+    pub async fn start() -> Result<Self> {
+        let mut postgres = Self {
+            directory: tempfile::tempdir()?,
+            port: free_port()?,
+            programs: programs()?,
+            child: None,
+        };
+        postgres.initialize()?;
+        postgres.start_again().await?;
+        Ok(postgres)
+    }
+
+    /// As `--database` takes it.
+    pub fn url(&self) -> String {
+        format!("postgres://roentgen@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Stops the server and starts it again, over what it holds.
+    pub async fn restart(&mut self, stop: Stop) -> Result<()> {
+        self.stop(stop).await?;
+        self.start_again().await
+    }
+
+    /// Stops the server, and waits for it to be gone.
+    pub async fn stop(&mut self, stop: Stop) -> Result<()> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        signal(&child, stop)?;
+        let ended = || std::future::ready(child.try_wait().is_ok_and(|it| it.is_some()));
+        let waited = poll::until("PostgreSQL's end", STOP, ended, |it| *it);
+        waited.await.map(drop)
+    }
+
+    /// Starts the server on its port.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let log = self.path("postgres.log");
+        let file = File::options().create(true).append(true).open(&log)?;
+        let mut command = self.program("postgres");
+        command
+            .arg("-D")
+            .arg(self.path("data"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(file))
+            // Of its own group: what interrupts the tests does not interrupt it in the middle of them.
+            .process_group(0);
+        self.child = Some(command.spawn().context("postgres does not start")?);
+        let asked = async || PgConnection::connect(&self.url()).await.map(drop);
+        let up = poll::until("PostgreSQL", START, asked, Result::is_ok).await;
+        if up.is_err() {
+            bail!("PostgreSQL: {}", std::fs::read_to_string(log)?);
+        }
+        Ok(())
+    }
+
+    fn initialize(&self) -> Result<()> {
+        let data = self.path("data");
+        std::fs::create_dir(&data)?;
+        if is_root() {
+            own(self.directory.path())?;
+        }
+        let mut command = self.program("initdb");
+        command
+            .arg("--pgdata")
+            .arg(&data)
+            .args(["--username=roentgen", "--auth=trust", "--encoding=UTF8"])
+            .args(["--locale=C.UTF-8", "--no-sync"]);
+        let made = command.output().context("initdb does not start")?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        ensure!(made.status.success(), "initdb: {said}");
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\n",
+            self.port
+        );
+        let path = data.join("postgresql.conf");
+        let given = std::fs::read_to_string(&path)?;
+        Ok(std::fs::write(path, given + &settings)?)
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let program = self.programs.join(name);
+        let mut command = match is_root() {
+            false => Command::new(program),
+            true => {
+                let mut command = Command::new("setpriv");
+                let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
+                command.args([&user, &group, "--clear-groups"]).arg(program);
+                command
+            }
+        };
+        command
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = signal(&child, Stop::Immediate);
+            let _ = child.wait();
+        }
+    }
+}
+
+/// To PostgreSQL, INT is a fast shutdown and QUIT an immediate one.
+fn signal(child: &Child, stop: Stop) -> Result<()> {
+    let name = match stop {
+        Stop::Fast => "-INT",
+        Stop::Immediate => "-QUIT",
+    };
+    let sent = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status()?;
+    ensure!(sent.success(), "{stop:?}: no signal was sent");
+    Ok(())
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
+}
+
+fn own(directory: &Path) -> Result<()> {
+    let owned = Command::new("chown")
+        .args(["-R", USER])
+        .arg(directory)
+        .status()?;
+    ensure!(
+        owned.success(),
+        "there is no user {USER} to run PostgreSQL as"
+    );
+    Ok(())
+}
+
+/// Those of the newest version that is installed, or else those in `PATH`.
+fn programs() -> Result<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir(INSTALLED).into_iter().flatten() {
+        let entry = entry?;
+        let version = entry.file_name().to_string_lossy().parse();
+        let programs = entry.path().join("bin");
+        if programs.join("initdb").exists() {
+            found.push((version.unwrap_or_default(), programs));
+        }
+    }
+    found.sort();
+    if let Some((_, newest)) = found.pop() {
+        return Ok(newest);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path);
+    let place = places.find(|it| it.join("initdb").exists());
+    place.context("the tests need PostgreSQL's initdb")
+}
