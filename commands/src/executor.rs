@@ -7,6 +7,7 @@ use std::time::Duration;
 use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Context, Versioned};
 use roentgen_store::chain::{Digest, sha256};
+use roentgen_store::error::Unavailable;
 use roentgen_store::log::{Append, Appended, Claim, ClaimHeld, ClaimKey};
 use roentgen_store::open::Store;
 use roentgen_store::streams::{self, AsOf};
@@ -219,7 +220,8 @@ impl Executor {
         work: &mut Work<'_>,
         deadline: Instant,
     ) -> Result<Attempt<U::Aggregate>, CommandError> {
-        let resource = match use_case.decide(work).await {
+        let decided = tokio::time::timeout_at(deadline, use_case.decide(work)).await;
+        let resource = match decided.unwrap_or_else(|_elapsed| Err(out_of_time())) {
             Ok(resource) => resource,
             Err(refused) if work.guessed() && rests_on_state(&refused) => {
                 return Ok(Attempt::Again);
@@ -296,6 +298,11 @@ impl Executor {
             created,
         })
     }
+}
+
+/// What a command had to read did not come in time. Nothing was sent yet.
+fn out_of_time() -> CommandError {
+    StoreError::Unavailable(Unavailable::Deadline).into()
 }
 
 /// Whether the append has the stream's first event.

@@ -5,6 +5,7 @@
 //! and nothing else; migrations alone work as the owner of the database.
 
 mod append;
+mod borrowed;
 mod claims;
 mod columns;
 mod connect;
@@ -48,10 +49,11 @@ use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
 
 use append::Appending;
+use borrowed::Borrowed;
 use connect::Doors;
 
 /// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(13);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
 const DIALECT: Dialect = Dialect {
     schema: "read.",
@@ -113,11 +115,7 @@ impl Postgres {
         mut decode: impl FnMut(&PgRow) -> Result<T, EngineError>,
         mut enough: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>, EngineError> {
-        let mut connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = Borrowed::from(&self.readers).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
             let mut decoded = Vec::new();
@@ -132,25 +130,17 @@ impl Postgres {
             Ok(decoded)
         })
         .await;
-        answer.unwrap_or_else(|_| {
-            drop(connection.detach());
-            Err(EngineError::Unavailable(failure::timed_out()))
-        })
+        let answer = connection.answered(answer);
+        answer.unwrap_or_else(|| Err(EngineError::Unavailable(failure::timed_out())))
     }
 
     /// Runs one writing statement, which commits by itself. Returns how many rows it wrote.
     async fn execute(&self, statement: Statement<'_>) -> Result<u64, EngineError> {
-        let mut connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = Borrowed::from(&self.readers).await?;
         let answer =
             tokio::time::timeout(ANSWER_TIMEOUT, statement.execute(&mut *connection)).await;
-        let done = answer.unwrap_or_else(|_| {
-            drop(connection.detach());
-            Err(failure::timed_out())
-        });
+        let answer = connection.answered(answer);
+        let done = answer.unwrap_or_else(|| Err(failure::timed_out()));
         Ok(done.map_err(failure::of_write)?.rows_affected())
     }
 

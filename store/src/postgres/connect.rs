@@ -18,7 +18,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// No call may hold another up for long, wherever either of them is stopped.
 const LIMITS: [(&str, &str); 5] = [
     ("lock_timeout", "2s"),
-    ("statement_timeout", "10s"),
+    ("statement_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "5s"),
     ("tcp_user_timeout", "5s"),
     ("client_connection_check_interval", "2s"),

@@ -9,6 +9,7 @@ use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, State, parse_tables};
 use crate::model::{Checkpoint, Table};
 
+use super::borrowed::Borrowed;
 use super::columns::{Columns, stored};
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, composed, failure};
 
@@ -112,16 +113,10 @@ impl Postgres {
     }
 
     pub(super) async fn swap_in(&self, table: Table) -> Result<bool, EngineError> {
-        let mut connection = self
-            .projectors
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = Borrowed::from(&self.projectors).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, swap(&mut connection, table)).await;
-        answer.unwrap_or_else(|_| {
-            drop(connection.detach());
-            Err(EngineError::Broken(failure::timed_out()))
-        })
+        let answer = connection.answered(answer);
+        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
     }
 
     pub(super) async fn forget_one(&self, generation: &Generation) -> Result<bool, EngineError> {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::error::EngineError;
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 
+use super::borrowed::Borrowed;
 use super::columns::{Columns, stored};
 use super::project::bind_checkpoint;
 use super::{ANSWER_TIMEOUT, Postgres, Statement, failure};
@@ -52,16 +53,10 @@ impl Postgres {
     }
 
     pub(super) async fn write_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
-        let mut connection = self
-            .projectors
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = Borrowed::from(&self.projectors).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
-        answer.unwrap_or_else(|_| {
-            drop(connection.detach());
-            Err(EngineError::Broken(failure::timed_out()))
-        })
+        let answer = connection.answered(answer);
+        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
     }
 }
 

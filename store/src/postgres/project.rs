@@ -10,6 +10,7 @@ use crate::model::{
 };
 use crate::sql::Dialect;
 
+use super::borrowed::Borrowed;
 use super::columns::stored;
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, failure, replay};
 
@@ -22,16 +23,10 @@ impl Postgres {
         &self,
         batch: &ProjectionBatch,
     ) -> Result<bool, EngineError> {
-        let mut connection = self
-            .projectors
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = Borrowed::from(&self.projectors).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
-        answer.unwrap_or_else(|_| {
-            drop(connection.detach());
-            Err(EngineError::Broken(failure::timed_out()))
-        })
+        let answer = connection.answered(answer);
+        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
     }
 }
 

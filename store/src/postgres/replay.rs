@@ -5,6 +5,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use crate::error::EngineError;
 use crate::model::{ProjectionBatch, Replay, ReplayEnd};
 
+use super::borrowed::Borrowed;
 use super::columns::stored;
 use super::project::upsert;
 use super::{ANSWER_TIMEOUT, Postgres, failure};
@@ -23,17 +24,11 @@ const STAYS: &str = "UPDATE read.parked SET position = $4, reason = $5 \
 
 impl Postgres {
     pub(super) async fn write_replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
-        let mut connection = self
-            .projectors
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = Borrowed::from(&self.projectors).await?;
         let written = self.write_again(&mut connection, replay);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, written).await;
-        answer.unwrap_or_else(|_| {
-            drop(connection.detach());
-            Err(EngineError::Broken(failure::timed_out()))
-        })
+        let answer = connection.answered(answer);
+        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
     }
 
     async fn write_again(

@@ -1,5 +1,7 @@
 //! What nodes tell each other: `NOTIFY`, after the commit and outside of it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::postgres::PgListener;
 
@@ -9,6 +11,9 @@ use crate::neighbours::Hearing;
 use super::{Postgres, failure};
 
 const CHANNEL: &str = "roentgen_log";
+
+/// A connection that was silent for as long is made anew: a network that has forgotten it tells nobody.
+const SILENCE: Duration = Duration::from_secs(30);
 
 impl Postgres {
     pub(super) async fn tell_others(&self) -> Result<(), EngineError> {
@@ -37,7 +42,8 @@ pub(super) struct Listener {
 impl Hearing for Listener {
     async fn next(&mut self) -> Result<(), EngineError> {
         loop {
-            let word = self.listener.try_recv().await;
+            let word = tokio::time::timeout(SILENCE, self.listener.try_recv()).await;
+            let word = word.unwrap_or_else(|_elapsed| Err(failure::timed_out()));
             match word.map_err(EngineError::Unavailable)? {
                 Some(word) if word.payload() == self.node => {}
                 // Where the connection was lost and is there again, something may have been said meanwhile.
