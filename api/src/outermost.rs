@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::problem::{Code, Problem, ProblemDocument};
 use crate::routes::canonical;
 
@@ -21,7 +22,7 @@ const CORRELATION_ID: &str = "x-correlation-id";
 const SMALL_BODY: u64 = 4096;
 
 /// Around every request.
-pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
+pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = clock::fresh_id().to_string();
     let correlation = correlation(&mut request, &request_id);
@@ -29,7 +30,7 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let correlation_id = correlation.unwrap_or_else(|| request_id.clone());
     let method = request.method().clone();
     let route = route(&request);
-    let may_stay_unread = may_stay_unread(&request);
+    let (is_http_1, may_stay_unread) = (is_http_1(&request), may_stay_unread(&request));
     let span = tracing::info_span!("request", %method, %route, %request_id, %correlation_id);
     let handled = async {
         if bad_correlation {
@@ -59,7 +60,8 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
         }
     }
     let refused = response.status().is_client_error() || response.status().is_server_error();
-    if may_stay_unread && refused {
+    let ends = is_http_1 && app.stop.is_cancelled();
+    if ends || may_stay_unread && refused {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
@@ -87,7 +89,12 @@ fn may_stay_unread(request: &Request) -> bool {
     let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
     let large = length.is_some_and(|it| it > SMALL_BODY);
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    request.version() <= Version::HTTP_11 && (large || chunked)
+    is_http_1(request) && (large || chunked)
+}
+
+/// HTTP/2 has other words for a connection's end, and hyper says them.
+fn is_http_1(request: &Request) -> bool {
+    request.version() <= Version::HTTP_11
 }
 
 /// The route's template: ids in paths are no labels.

@@ -4,7 +4,7 @@ mod endpoint;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use clap::ValueEnum;
 
@@ -333,7 +333,7 @@ pub fn router(app: App, services: &[Service]) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "the path does not have this method")
         })
-        .layer(from_fn(outermost::layer))
+        .layer(from_fn_with_state(app.clone(), outermost::layer))
         .with_state(app)
 }
 

@@ -25,6 +25,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// How long requests in flight may take when the process stops.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long connections that are open already are served as ever when the process stops. Each answer says that its
+/// connection ends with it, so that no client sends into one that is just being closed.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// The pause after a failed accept: the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -66,6 +69,9 @@ impl Listener {
         }
         // Otherwise the kernel would go on taking connections that nobody answers.
         drop(self.listener);
+        if graceful.count() > 0 {
+            tokio::time::sleep(LAST_ANSWERS).await;
+        }
         if tokio::time::timeout(DRAIN, graceful.shutdown())
             .await
             .is_err()
