@@ -122,15 +122,21 @@ async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(engine: Engine
 /// Waits until the checkpoint stands at the log's end.
 pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
     let lag = async || {
-        let (head, generations) = (log.head().await?, log.generations().await?);
-        let live = generations.iter().filter(|it| it.state == State::Live);
-        let position = live.map(|it| it.checkpoint.position).min();
-        anyhow::Ok(head.position.abs_diff(position.unwrap_or(0)))
+        let (head, position) = (log.head().await?, projected(log).await?);
+        anyhow::Ok(head.position.abs_diff(position))
     };
     let seen = poll::until("the projector's lag", PATIENCE, lag, |lag| {
         lag.as_ref().is_ok_and(|it| *it == 0)
     });
     seen.await?.map(drop)
+}
+
+/// The last position that all of the read models show.
+pub(crate) async fn projected(log: &dyn Log) -> Result<u64> {
+    let generations = log.generations().await?;
+    let live = generations.iter().filter(|it| it.state == State::Live);
+    let position = live.map(|it| it.checkpoint.position).min();
+    Ok(position.unwrap_or(0))
 }
 
 /// Compares every model with what passes the filter. Returns the number of rows by table.

@@ -9,7 +9,7 @@ mod slow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use roentgen_tests::{Client, Database, Engine, Nats, Postgres, Server, Wire};
 use uuid::Uuid;
 
@@ -22,8 +22,9 @@ use crate::relay::holds_the_log;
 use crate::story::{SECRET, catalog, fresh};
 
 const CLIENTS: usize = 12;
-/// Whoever is not answered by then is told nothing.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Whoever is not answered by then is told nothing. A list waits 2 s for its read model, 2 s for a connection and 7 s for an
+/// answer on it.
+const LIMIT: Duration = Duration::from_secs(12);
 
 /// One server, with what it needs, that is there all the time.
 struct Scene {
@@ -100,12 +101,14 @@ impl Scene {
     }
 
     /// Everybody finishes what they began; then everything is there, and once.
-    async fn ends_well(&self, crowd: Crowd<Ward>, met: &Met) -> Result<usize> {
+    async fn ends_well(&self, crowd: Crowd<Ward>, met: &Met) -> Result<()> {
+        let meanwhile = met.answers();
         let wards = crowd.home().await?;
-        eprintln!("{}", met.told());
-        let patients = audit::whole(&self.database, &wards).await?;
+        eprintln!("{meanwhile} answers meanwhile; in all {}", met.told());
+        audit::whole(&self.database, &wards).await?;
         holds_the_log(&self.nats, &self.database).await?;
-        Ok(patients)
+        ensure!(meanwhile > 20, "too little load to prove anything");
+        Ok(())
     }
 }
 

@@ -86,7 +86,7 @@ impl Fleet {
     pub(super) async fn leader_but(&self, gone: Option<usize>) -> Result<usize> {
         let found = async || {
             let others = (0..self.len()).filter(|it| Some(*it) != gone);
-            others.filter(|it| leads(&self.servers[*it])).last()
+            others.rev().find(|it| leads(&self.servers[*it]))
         };
         let found = poll::until("a leader", TAKEN_OVER, found, Option::is_some).await?;
         found.context("no leader")
@@ -119,11 +119,12 @@ impl Fleet {
     }
 }
 
+/// Whether it holds all leases that there are.
 fn leads(server: &Server) -> bool {
     let logged = server.logged().unwrap_or_default();
-    let changes = logged.lines().filter_map(|line| {
+    let mut changes = logged.lines().rev().filter_map(|line| {
         let entry: Value = serde_json::from_str(line).ok()?;
-        (entry["message"] == "leadership changed").then(|| entry["held"] == true)
+        (entry["message"] == "leadership changed").then(|| entry["held"] == entry["of"])
     });
-    changes.last().unwrap_or(false)
+    changes.next().unwrap_or(false)
 }

@@ -47,6 +47,10 @@ async fn is_followed(blow: Blow) -> Result<()> {
     ensure!(order.status == 201, "{order:?}");
     let listed = async || {
         let (said, also_said) = (watch.look(&writer).await?, watch.look(&reader).await?);
+        ensure!(
+            said.is_known() && also_said.is_known(),
+            "the database is there: {said:?}, {also_said:?}"
+        );
         let list = "/imaging/orders?accession_number=TAKEN-OVER";
         let read = reader.with("prefer", "respond-async").get(list).await?;
         ensure!(read.status == 200, "{read:?}");

@@ -66,6 +66,13 @@ impl Lags {
         relayed: f64::NAN,
     };
 
+    /// Whether all of them were told.
+    pub(crate) fn is_known(&self) -> bool {
+        [self.projected, self.decided, self.relayed]
+            .iter()
+            .all(|it| !it.is_nan())
+    }
+
     /// Who said 0 after the head stood there must have got there by now.
     fn ensure_honest(&self, reached: [u64; 3], head: u64) -> Result<()> {
         let said = [self.projected, self.decided, self.relayed];
