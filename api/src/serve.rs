@@ -26,8 +26,11 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// How long requests in flight may take when the process stops.
 const DRAIN: Duration = Duration::from_secs(20);
 /// How long connections that are open already are served as ever when the process stops. Each answer says that its
-/// connection ends with it, so that no client sends into one that is just being closed.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// connection ends with it, so that no client sends into one that is just being closed. Longer than a client that is busy
+/// leaves a connection alone.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// How often it is seen whether any of them is left.
+const LAST_LOOK: Duration = Duration::from_millis(20);
 /// The pause after a failed accept: the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -69,9 +72,7 @@ impl Listener {
         }
         // Otherwise the kernel would go on taking connections that nobody answers.
         drop(self.listener);
-        if graceful.count() > 0 {
-            tokio::time::sleep(LAST_ANSWERS).await;
-        }
+        last_answers(&graceful).await;
         if tokio::time::timeout(DRAIN, graceful.shutdown())
             .await
             .is_err()
@@ -97,6 +98,16 @@ impl Listener {
             }
         }
     }
+}
+
+/// Waits until every connection has heard that it ends, or has been silent for long enough.
+async fn last_answers(graceful: &GracefulShutdown) {
+    let ended = async {
+        while graceful.count() > 0 {
+            tokio::time::sleep(LAST_LOOK).await;
+        }
+    };
+    let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
 }
 
 type Connection = hyper_util::server::conn::auto::Connection<
