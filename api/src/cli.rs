@@ -1,5 +1,6 @@
 //! The command line (contract, section 8).
 
+mod archive;
 mod export;
 mod progress;
 mod projections;
@@ -9,6 +10,7 @@ mod token;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +70,13 @@ enum Command {
     /// Brings the schema up to date.
     Migrate,
     /// Walks the hash chain; exit 1 where it breaks.
-    Verify,
+    Verify {
+        /// The directory of the archived partitions' files: they are walked first.
+        #[arg(long)]
+        archive: Option<PathBuf>,
+    },
+    /// Moves old partitions of the log into files, and out of the log (PostgreSQL; as its owner).
+    Archive(archive::Archiving),
     /// Shows each projection's checkpoint, lag and parked streams.
     Projections,
     /// Fills read models again beside those that are read, which they replace when they are whole.
@@ -139,7 +147,10 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             println!("the schema of {} is up to date", config.database);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify => verify::run(&*existing(&config).await?).await,
+        Command::Verify { archive } => {
+            verify::run(&*existing(&config).await?, archive.as_deref()).await
+        }
+        Command::Archive(archiving) => archive::run(&*existing(&config).await?, &archiving).await,
         Command::Projections => {
             projections::run(existing(&config).await?, (config.projections)()).await
         }

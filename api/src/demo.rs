@@ -11,7 +11,7 @@ mod trail;
 use std::process::ExitCode;
 
 use roentgen_store::clock;
-use roentgen_store::verify::{Verification, verify};
+use roentgen_store::verify::{Break, Verification, verify};
 
 use crate::cli::start;
 use crate::config::Config;
@@ -34,14 +34,14 @@ pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCo
     );
     play(&client, &cast).await?;
     let held = match verify(&*running.app.store.engine, |_| {}).await? {
-        Verification::Holds(head) => {
+        Verification::Holds { head, .. } => {
             println!(
                 "\nThe hash chain holds over all {} events of the log.",
                 head.position
             );
             true
         }
-        Verification::Broken { position, reason } => {
+        Verification::Broken(Break { position, reason }) => {
             println!("\nThe hash chain breaks at position {position}: {reason}.");
             false
         }

@@ -59,6 +59,11 @@ pub(crate) async fn events(
         if let Some(position) = last_event_id(&headers)? {
             subscription.after = position;
         }
+        // Once an answer has begun it cannot say what is wrong any more.
+        let engine = &app.store.engine;
+        engine
+            .page(subscription.after, 1, &subscription.filter)
+            .await?;
         return Ok(stream::respond(app, subscription));
     }
     let page = subscription.page(&app).await?;

@@ -235,6 +235,7 @@ impl Worker {
                 }
                 Ok(Err(
                     error @ (EngineError::Refused(_)
+                    | EngineError::Archived { .. }
                     | EngineError::Damaged(_)
                     | EngineError::NotBuilt(_)),
                 )) => {

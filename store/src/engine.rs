@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use uuid::Uuid;
 
+use crate::archive::{Archive, Partition};
 use crate::error::EngineError;
 use crate::generation::{self, Generation, NewGeneration, Shown, State};
 use crate::log::{
@@ -64,6 +65,19 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Compares the streams' own counts with the log's events, for `verify`: the position of the first event that
     /// should be there or should not, or `None` where all agree.
     async fn first_disagreement(&self) -> Result<Option<u64>, EngineError>;
+
+    /// What was archived, from the log's beginning on. Positions below the last one's `past_position` are read only
+    /// through [`Engine::kept`]; all else says [`EngineError::Archived`].
+    async fn archives(&self) -> Result<Vec<Archive>, EngineError>;
+
+    /// The oldest partition that is not archived; `None` where the log has no partitions.
+    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError>;
+
+    /// Archives the oldest partition, as the database's owner. Returns how many events below its end are kept in the log.
+    async fn archive(&self, archive: &Archive, kept_types: &[&str]) -> Result<u64, EngineError>;
+
+    /// Archived events of streams that are still in use, with `after < position`, in order, at most `limit`.
+    async fn kept(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError>;
 
     /// What a claim says, where it is taken and not expired at `now_ms`.
     async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError>;

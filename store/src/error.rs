@@ -21,6 +21,12 @@ pub enum EngineError {
     /// The database refuses this statement and will again. Nothing took effect.
     #[error("the database refused the statement")]
     Refused(#[source] sqlx::Error),
+    /// What is asked for is in an archive, or begins there.
+    #[error("positions below {past_position} are archived")]
+    Archived {
+        /// The first position that is not archived.
+        past_position: u64,
+    },
     /// What is stored is not what can be stored.
     #[error("stored data is damaged: {0}")]
     Damaged(#[from] Damage),

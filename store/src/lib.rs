@@ -4,11 +4,12 @@
 //! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
 //! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]) and their
 //! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`memory`]), how far relays are ([`relayed`]), leader
-//! [`lease`]s, and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
+//! [`lease`]s, what was moved out of the log into files ([`archive`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
 #![warn(missing_docs)]
 
 pub mod appender;
+pub mod archive;
 pub mod chain;
 pub mod clock;
 pub mod codec;

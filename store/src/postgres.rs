@@ -5,6 +5,7 @@
 //! and nothing else; migrations alone work as the owner of the database.
 
 mod append;
+mod archives;
 mod borrowed;
 mod claims;
 mod columns;
@@ -35,6 +36,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::archive::{Archive, Partition};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
@@ -50,10 +52,7 @@ use crate::sql::Dialect;
 
 use append::Appending;
 use borrowed::Borrowed;
-use connect::Doors;
-
-/// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
+use connect::{ANSWER_TIMEOUT, Doors};
 
 const DIALECT: Dialect = Dialect {
     schema: "read.",
@@ -213,6 +212,22 @@ impl Engine for Postgres {
 
     async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
         self.disagreement().await
+    }
+
+    async fn archives(&self) -> Result<Vec<Archive>, EngineError> {
+        self.all_archives().await
+    }
+
+    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError> {
+        self.first_partition().await
+    }
+
+    async fn archive(&self, archive: &Archive, kept_types: &[&str]) -> Result<u64, EngineError> {
+        self.put_away(archive, kept_types).await
+    }
+
+    async fn kept(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
+        self.kept_events(after, limit).await
     }
 
     async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {

@@ -31,6 +31,7 @@ use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
+use crate::archive::{Archive, Partition};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
@@ -145,6 +146,26 @@ impl Engine for Sqlite {
 
     async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
         log::first_disagreement(&self.log).await
+    }
+
+    /// The log is one table here.
+    async fn archives(&self) -> Result<Vec<Archive>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError> {
+        Ok(None)
+    }
+
+    async fn archive(&self, _: &Archive, _: &[&str]) -> Result<u64, EngineError> {
+        let what = "SQLite has the log in one table: there are no partitions to archive";
+        Err(EngineError::Refused(sqlx::Error::InvalidArgument(
+            what.to_owned(),
+        )))
+    }
+
+    async fn kept(&self, _: u64, _: u32) -> Result<Vec<StoredEvent>, EngineError> {
+        Ok(Vec::new())
     }
 
     async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {

@@ -1,6 +1,6 @@
 //! Walking the chain: is the log what it was when it was written?
 
-use crate::chain::{self, Digest, GENESIS};
+use crate::chain;
 use crate::engine::Engine;
 use crate::error::{Damage, EngineError};
 use crate::log::{Head, LogFilter, StoredEvent};
@@ -11,85 +11,158 @@ const PAGE: u32 = 5000;
 /// What a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verification {
-    /// Everything is as it was written, up to this head.
-    Holds(Head),
-    /// The log was tampered with, first here.
-    Broken {
-        /// The first position that was altered, removed, reordered or inserted.
-        position: u64,
-        /// What is wrong there.
-        reason: &'static str,
+    /// Everything is as it was written.
+    Holds {
+        /// The positions up to here are archived, and were taken at their last link's word.
+        after: u64,
+        /// Up to this head.
+        head: Head,
     },
+    /// The log was tampered with, first here.
+    Broken(Break),
 }
 
-/// Walks the log from its beginning; `walked` hears of each position reached.
+/// Where a chain breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Break {
+    /// The first position that was altered, removed, reordered or inserted.
+    pub position: u64,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+/// A walk along the chain, event by event.
+#[derive(Debug, Clone, Copy)]
+pub struct Chain {
+    head: Head,
+}
+
+impl Chain {
+    /// Goes on after this link.
+    pub const fn after(head: Head) -> Self {
+        Self { head }
+    }
+
+    /// How far the walk is.
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Goes on to `event`, where it is the one that was written there.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not.
+    pub fn follow(&mut self, event: &StoredEvent) -> Result<(), Break> {
+        let position = self.head.position + 1;
+        let broken = |reason| Err(Break { position, reason });
+        if event.position != position {
+            return broken("an event is missing");
+        }
+        let leaf = event.computed_leaf();
+        if leaf != event.leaf {
+            return broken("the event is not what its leaf says");
+        }
+        let hash = chain::link(&self.head.hash, position, event.recorded_at_ms, &leaf);
+        if hash != event.hash {
+            return broken("the event does not follow from the one before");
+        }
+        self.head = Head { position, hash };
+        Ok(())
+    }
+}
+
+/// Walks the log from its beginning, or from where its archives end; `walked` hears of each position reached.
 pub async fn verify(
     engine: &dyn Engine,
     mut walked: impl FnMut(u64) + Send,
 ) -> Result<Verification, EngineError> {
-    let mut head = Head {
-        position: 0,
-        hash: GENESIS,
+    let start = beginning(engine).await?;
+    let found = match kept(engine).await? {
+        Ok(()) => walk(engine, Chain::after(start), &mut walked).await?,
+        Err(broken) => Err(broken),
     };
-    loop {
-        let page = match engine
-            .page(head.position, PAGE, &LogFilter::default())
-            .await
-        {
-            Ok(page) => page,
-            Err(EngineError::Damaged(Damage::Column { position, .. })) => {
-                return Ok(Verification::Broken {
-                    position,
-                    reason: "a column is out of form",
-                });
-            }
-            Err(error) => return Err(error),
-        };
-        for event in &page.events {
-            match follow(&head, event) {
-                Ok(hash) => {
-                    head = Head {
-                        position: event.position,
-                        hash,
-                    }
-                }
-                Err((position, reason)) => return Ok(Verification::Broken { position, reason }),
-            }
-        }
-        walked(head.position);
-        if page.events.is_empty() && page.scanned_to <= head.position {
-            break;
-        }
-        if page.events.is_empty() {
-            let reason = "an event is missing";
-            return Ok(Verification::Broken {
-                position: head.position + 1,
-                reason,
-            });
-        }
-    }
+    let head = match found {
+        Ok(head) => head,
+        Err(broken) => return Ok(Verification::Broken(broken)),
+    };
     Ok(match engine.first_disagreement().await? {
-        None => Verification::Holds(head),
-        Some(position) => Verification::Broken {
+        None => Verification::Holds {
+            after: start.position,
+            head,
+        },
+        Some(position) => Verification::Broken(Break {
             position,
             reason: "the streams' own counts say otherwise",
-        },
+        }),
     })
 }
 
-/// The link of `event` after `head`, where it is the one that was written there.
-fn follow(head: &Head, event: &StoredEvent) -> Result<Digest, (u64, &'static str)> {
-    let expected = head.position + 1;
-    if event.position != expected {
-        return Err((expected, "an event is missing"));
+/// The link from which on the chain is in the log.
+async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
+    let archives = engine.archives().await?;
+    Ok(archives.last().map_or_else(Head::default, |it| Head {
+        position: it.partition.last(),
+        hash: it.last_hash,
+    }))
+}
+
+/// Archived events that are kept in the log stand there without their neighbours: the links are the archive's to prove.
+async fn kept(engine: &dyn Engine) -> Result<Result<(), Break>, EngineError> {
+    let mut after = 0;
+    loop {
+        let events = match in_form(engine.kept(after, PAGE).await)? {
+            Ok(events) => events,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let Some(last) = events.last() else {
+            return Ok(Ok(()));
+        };
+        after = last.position;
+        if let Some(altered) = events.iter().find(|it| it.computed_leaf() != it.leaf) {
+            return Ok(Err(Break {
+                position: altered.position,
+                reason: "the event is not what its leaf says",
+            }));
+        }
     }
-    let leaf = event.computed_leaf();
-    if leaf != event.leaf {
-        return Err((expected, "the event is not what its leaf says"));
+}
+
+async fn walk(
+    engine: &dyn Engine,
+    mut chain: Chain,
+    walked: &mut (impl FnMut(u64) + Send),
+) -> Result<Result<Head, Break>, EngineError> {
+    loop {
+        let (at, all) = (chain.head().position, LogFilter::default());
+        let page = match in_form(engine.page(at, PAGE, &all).await)? {
+            Ok(page) => page,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        if let Err(broken) = page.events.iter().try_for_each(|it| chain.follow(it)) {
+            return Ok(Err(broken));
+        }
+        walked(chain.head().position);
+        if page.events.is_empty() && page.scanned_to <= at {
+            return Ok(Ok(chain.head()));
+        }
+        if page.events.is_empty() {
+            return Ok(Err(Break {
+                position: at + 1,
+                reason: "an event is missing",
+            }));
+        }
     }
-    let hash = chain::link(&head.hash, expected, event.recorded_at_ms, &leaf);
-    if hash != event.hash {
-        return Err((expected, "the event does not follow from the one before"));
+}
+
+/// What cannot be decoded is a finding, not a failure.
+fn in_form<T>(read: Result<T, EngineError>) -> Result<Result<T, Break>, EngineError> {
+    match read {
+        Ok(it) => Ok(Ok(it)),
+        Err(EngineError::Damaged(Damage::Column { position, .. })) => Ok(Err(Break {
+            position,
+            reason: "a column is out of form",
+        })),
+        Err(error) => Err(error),
     }
-    Ok(hash)
 }

@@ -19,6 +19,7 @@ use roentgen_tests::Database;
 use roentgen_tests::server::program;
 
 /// What a command of the program printed, and how it ended.
+#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) printed: String,

@@ -14,6 +14,7 @@ mod story;
 
 mod admin;
 mod architecture;
+mod archives;
 mod cli;
 mod cqrs_es;
 mod demo;

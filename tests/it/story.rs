@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{Answer, Client, Database, Engine, Server};
+use roentgen_tests::{Answer, ByHand, Client, Database, Engine, Part, Server};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -57,6 +57,21 @@ impl House {
     pub(crate) async fn open_with(engine: Engine, arguments: &[&str]) -> Result<Self> {
         let database = Database::new(engine).await?;
         let server = serve(&database, arguments).await?;
+        let tenant = fresh();
+        let client = Client::dev(&server.base, tenant);
+        Self::furnish(database, server, client, tenant).await
+    }
+
+    /// In `--dev`, over a database of PostgreSQL's whose log has partitions of this many events.
+    pub(crate) async fn open_partitioned(size: u64) -> Result<Self> {
+        let database = Database::new(Engine::Postgres).await?;
+        let migrated = program(&database).arg("migrate").output()?;
+        assert!(migrated.status.success(), "{migrated:?}");
+        let mut by_hand = ByHand::on(&database, Part::Log).await?;
+        let size =
+            format!("INSERT INTO meta VALUES ('partition_size', convert_to('{size}', 'UTF8'))");
+        by_hand.run(&size).await?;
+        let server = serve(&database, &["--dev"]).await?;
         let tenant = fresh();
         let client = Client::dev(&server.base, tenant);
         Self::furnish(database, server, client, tenant).await

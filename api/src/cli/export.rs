@@ -8,15 +8,16 @@ mod row;
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
+use roentgen_store::archive::Partition;
 use roentgen_store::engine::Engine;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
-use self::parquet::{BOUNDS, Parquet};
+use self::parquet::{BOUNDS, Extent, Parquet};
 use super::progress::Progress;
 use crate::serve::signalled;
 use destination::Unfinished;
@@ -105,6 +106,23 @@ pub(super) async fn run(engine: &dyn Engine, export: &Export) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes all that is stored of a partition into a new file.
+pub(super) async fn whole(
+    engine: &dyn Engine,
+    partition: Partition,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let mut unfinished = Unfinished::beside(path, false)?;
+    let mut file = Parquet::begin(unfinished.file(), BOUNDS, Extent::Whole)?;
+    let range = Range {
+        after: partition.after(),
+        until: partition.last(),
+    };
+    walk(engine, range, |event| file.push(event)).await?;
+    file.finish()?;
+    unfinished.finish()
+}
+
 /// Whether who read our output has seen enough. What a database says is further down in an error.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let written = error.downcast_ref::<io::Error>();
@@ -127,7 +145,7 @@ async fn write(
             out.flush()?;
         }
         Format::Parquet => {
-            let mut file = Parquet::begin(out, BOUNDS)?;
+            let mut file = Parquet::begin(out, BOUNDS, Extent::Contract)?;
             walk(engine, range, |event| file.push(event)).await?;
             file.finish()?;
         }

@@ -186,6 +186,7 @@ fn engine(error: &EngineError) -> Problem {
             tracing::warn!(error = causes(error), "the database is away");
             Problem::new(Code::Unavailable, "the database is away")
         }
+        EngineError::Archived { .. } => Problem::new(Code::Archived, error.to_string()),
         EngineError::Refused(_) | EngineError::Damaged(_) => Problem::internal(error),
         EngineError::NotBuilt(_) => Problem::new(Code::ProjectionLagging, error.to_string()),
     }

@@ -92,7 +92,9 @@ fn of_engine(error: &EngineError) -> Failure {
         }
         // Another release's append function answers in another shape.
         EngineError::Refused(_) | EngineError::Damaged(Damage::Answer) => Failure::Mendable,
-        EngineError::Damaged(Damage::Column { .. }) => Failure::Lasting,
+        EngineError::Damaged(Damage::Column { .. }) | EngineError::Archived { .. } => {
+            Failure::Lasting
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::error::EngineError;
 
 use super::failure;
 
+/// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection that was idle for longer is asked whether it still lives before it is used.

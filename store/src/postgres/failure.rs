@@ -6,6 +6,7 @@ use std::io;
 use sqlx::Error;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
 
 use crate::error::EngineError;
 
@@ -54,8 +55,18 @@ pub(super) fn of_read(error: Error) -> EngineError {
     }
 }
 
+/// What `streams_refuse_archived` says: the boundary stands in the detail.
+fn archived(error: &Error) -> Option<u64> {
+    let told = error.as_database_error()?;
+    let told = told.try_downcast_ref::<PgDatabaseError>()?;
+    let detail = (told.code() == "RG410").then(|| told.detail())?;
+    detail?.parse().ok()
+}
+
 fn of_statement(error: Error) -> EngineError {
-    if passing(&error) {
+    if let Some(past_position) = archived(&error) {
+        EngineError::Archived { past_position }
+    } else if passing(&error) {
         EngineError::Unavailable(error)
     } else {
         EngineError::Refused(error)

@@ -95,10 +95,14 @@ impl Postgres {
     }
 
     pub(super) async fn event(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
-        Ok(self
+        let found = self
             .events(sqlx::query(AT).bind(stored(position)))
             .await?
-            .pop())
+            .pop();
+        if found.is_none() {
+            self.refuse_archived_position(position).await?;
+        }
+        Ok(found)
     }
 
     pub(super) async fn events_of(
@@ -111,7 +115,12 @@ impl Postgres {
             .bind(stream_id.as_uuid())
             .bind(stored(after_version))
             .bind(i64::from(limit));
-        self.events(statement).await
+        let events = self.events(statement).await?;
+        // A stream is in the log whole or not at all, so that who knows its beginning lacks nothing.
+        if events.is_empty() && after_version == 0 {
+            self.refuse_archived_stream(stream_id).await?;
+        }
+        Ok(events)
     }
 
     pub(super) async fn events_of_all(
@@ -146,6 +155,12 @@ impl Postgres {
             full
         };
         let events = self.fetch_until(statement, decoded, enough).await?;
+        // Asked after the events were read: what was archived meanwhile is missing among them. Who waits at the head is
+        // spared the question.
+        if after < head {
+            self.refuse_archived_page(after, filter, events.is_empty())
+                .await?;
+        }
         let last = events.last().map_or(after, |it| it.position);
         let full = full || events.len() as u64 >= u64::from(limit);
         let scanned_to = if full {
@@ -156,7 +171,10 @@ impl Postgres {
         Ok(LogPage { events, scanned_to })
     }
 
-    async fn events(&self, statement: Statement<'_>) -> Result<Vec<StoredEvent>, EngineError> {
+    pub(super) async fn events(
+        &self,
+        statement: Statement<'_>,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
         let mut names = Names::default();
         self.fetch(statement, |row| decode(row, &mut names)).await
     }

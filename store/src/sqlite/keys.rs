@@ -57,6 +57,7 @@ fn only_unavailable(error: EngineError) -> EngineError {
         EngineError::Broken(source) => EngineError::Unavailable(source),
         other @ (EngineError::Unavailable(_)
         | EngineError::Refused(_)
+        | EngineError::Archived { .. }
         | EngineError::Damaged(_)
         | EngineError::NotBuilt(_)) => other,
     }

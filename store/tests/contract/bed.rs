@@ -305,7 +305,13 @@ pub(crate) async fn sound_log(engine: &dyn Engine) -> Vec<StoredEvent> {
         "time goes back"
     );
     let found = verify(engine, |_| ()).await.unwrap();
-    assert_eq!(found, Verification::Holds(engine.head().await.unwrap()));
+    assert_eq!(
+        found,
+        Verification::Holds {
+            after: 0,
+            head: engine.head().await.unwrap()
+        }
+    );
     log
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
+use roentgen_store::archive::{Archive, Partition};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::generation::{Generation, NewGeneration, Shown, State};
@@ -205,6 +206,22 @@ impl Engine for Faulty {
 
     async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
         self.inner.first_disagreement().await
+    }
+
+    async fn archives(&self) -> Result<Vec<Archive>, EngineError> {
+        self.inner.archives().await
+    }
+
+    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError> {
+        self.inner.oldest_partition().await
+    }
+
+    async fn archive(&self, archive: &Archive, kept_types: &[&str]) -> Result<u64, EngineError> {
+        self.inner.archive(archive, kept_types).await
+    }
+
+    async fn kept(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
+        self.inner.kept(after, limit).await
     }
 
     async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {

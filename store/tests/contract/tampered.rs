@@ -6,7 +6,7 @@ use roentgen_store::engine::Engine;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::model::Checkpoint;
 use roentgen_store::projector::mismatch;
-use roentgen_store::verify::{Verification, verify};
+use roentgen_store::verify::{Break, Verification, verify};
 
 use crate::bed::{Bed, Kind, Node, sound_log};
 use crate::build::{stream, to};
@@ -30,8 +30,8 @@ async fn seven(node: &Node) -> [StreamId; 2] {
 
 async fn first_bad(engine: &dyn Engine) -> Option<u64> {
     match verify(engine, |_| ()).await.unwrap() {
-        Verification::Holds(_) => None,
-        Verification::Broken { position, .. } => Some(position),
+        Verification::Holds { .. } => None,
+        Verification::Broken(Break { position, .. }) => Some(position),
     }
 }
 

@@ -17,8 +17,7 @@ use super::row::Row;
 
 /// The contract's columns. Ids are text, which every reader opens; a UUID of 16 bytes is refused by Spark, and to pandas
 /// it is an object of its own. Digests are 32 bytes.
-const SCHEMA: &str = "
-message events {
+const COLUMNS: &str = "
     REQUIRED INT64 position;
     REQUIRED BYTE_ARRAY id (STRING);
     REQUIRED BYTE_ARRAY tenant_id (STRING);
@@ -35,7 +34,32 @@ message events {
     REQUIRED BYTE_ARRAY phi (STRING);
     REQUIRED BYTE_ARRAY leaf;
     REQUIRED BYTE_ARRAY hash;
-}";
+";
+
+/// What an archive has besides, so that a leaf can be computed and an event put back.
+const WHOLE: &str = "
+    REQUIRED BYTE_ARRAY sealed;
+    REQUIRED BYTE_ARRAY metadata (JSON);
+";
+
+/// How much of an event a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// The contract's columns, for analysts.
+    Contract,
+    /// All that is stored.
+    Whole,
+}
+
+impl Extent {
+    fn schema(self) -> String {
+        let more = match self {
+            Self::Contract => "",
+            Self::Whole => WHOLE,
+        };
+        format!("message events {{{COLUMNS}{more}}}")
+    }
+}
 
 /// Columns whose values come again and again within a row group.
 const REPEATED: [&str; 7] = [
@@ -70,17 +94,19 @@ pub(super) const BOUNDS: Bounds = Bounds {
 pub(super) struct Parquet<W: Write + Send> {
     file: SerializedFileWriter<W>,
     bounds: Bounds,
+    extent: Extent,
     group: Vec<StoredEvent>,
     weight: usize,
 }
 
 impl<W: Write + Send> Parquet<W> {
     /// Writes the head of the file.
-    pub(super) fn begin(out: W, bounds: Bounds) -> anyhow::Result<Self> {
-        let schema = Arc::new(parse_message_type(SCHEMA)?);
+    pub(super) fn begin(out: W, bounds: Bounds, extent: Extent) -> anyhow::Result<Self> {
+        let schema = Arc::new(parse_message_type(&extent.schema())?);
         Ok(Self {
             file: SerializedFileWriter::new(out, schema, Arc::new(properties()))?,
             bounds,
+            extent,
             group: Vec::new(),
             weight: 0,
         })
@@ -112,7 +138,7 @@ impl<W: Write + Send> Parquet<W> {
             .map(Row::of)
             .collect::<anyhow::Result<_>>()?;
         let group = self.file.next_row_group()?;
-        Columns { group, rows: &rows }.write()?;
+        Columns { group, rows: &rows }.write(self.extent)?;
         self.group.clear();
         self.weight = 0;
         Ok(())
@@ -141,7 +167,7 @@ struct Columns<'a, W: Write + Send> {
 }
 
 impl<W: Write + Send> Columns<'_, W> {
-    fn write(mut self) -> anyhow::Result<()> {
+    fn write(mut self, extent: Extent) -> anyhow::Result<()> {
         self.numbers(|it| it.event.position)?;
         self.bytes(|it| of(it.event.event_id.to_string()))?;
         self.bytes(|it| of(it.event.tenant_id.to_string()))?;
@@ -160,6 +186,10 @@ impl<W: Write + Send> Columns<'_, W> {
         self.bytes(|it| of(it.phi()))?;
         self.bytes(|it| of(it.event.leaf))?;
         self.bytes(|it| of(it.event.hash))?;
+        if extent == Extent::Whole {
+            self.bytes(|it| of(&*it.event.sealed))?;
+            self.bytes(|it| of(&*it.event.metadata))?;
+        }
         self.group.close()?;
         Ok(())
     }
@@ -240,7 +270,7 @@ mod tests {
     /// How many rows each row group has when ten events are written.
     fn groups(bounds: Bounds) -> Vec<i64> {
         let mut written = Vec::new();
-        let mut file = Parquet::begin(&mut written, bounds).unwrap();
+        let mut file = Parquet::begin(&mut written, bounds, Extent::Whole).unwrap();
         for position in 1..=10 {
             file.push(event(position)).unwrap();
             assert!(file.group.len() < bounds.rows && file.weight < bounds.bytes);
@@ -262,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_event_out_of_form_is_refused_without_its_words() {
-        let mut file = Parquet::begin(Vec::new(), BOUNDS).unwrap();
+        let mut file = Parquet::begin(Vec::new(), BOUNDS, Extent::Contract).unwrap();
         let metadata = r#"{"actor":"Roe"#.to_owned();
         let damaged = StoredEvent {
             metadata,

@@ -1,0 +1,123 @@
+//! `roentgen archive`: the log's oldest partitions become files and leave it (docs/adr/0012).
+
+pub(super) mod file;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use roentgen_domain::Aggregate as _;
+use roentgen_domain::ai_model::AiModel;
+use roentgen_domain::caseload::Caseload;
+use roentgen_domain::modality::Modality;
+use roentgen_domain::pacs_endpoint::PacsEndpoint;
+use roentgen_domain::procedure::Procedure;
+use roentgen_domain::reading_profile::ReadingProfile;
+use roentgen_domain::report_template::ReportTemplate;
+use roentgen_store::archive::{Archive, Partition};
+use roentgen_store::engine::Engine;
+use roentgen_store::log::Head;
+use roentgen_store::verify::Break;
+
+use super::export;
+use crate::serve::signalled;
+
+/// What is used for years without an event: these streams stay in the log, however old they are.
+const KEPT_TYPES: [&str; 7] = [
+    AiModel::STREAM_TYPE,
+    Caseload::STREAM_TYPE,
+    Modality::STREAM_TYPE,
+    PacsEndpoint::STREAM_TYPE,
+    Procedure::STREAM_TYPE,
+    ReadingProfile::STREAM_TYPE,
+    ReportTemplate::STREAM_TYPE,
+];
+
+/// What is archived, and where to.
+#[derive(Debug, Args)]
+pub(super) struct Archiving {
+    /// Partitions that end at or before this position.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    upto: u64,
+    /// The directory for the files, one a partition; it has to be there.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// One partition after the other, each as a whole or not at all. What was interrupted is done by running it again.
+pub(super) async fn run(engine: &dyn Engine, what: &Archiving) -> anyhow::Result<ExitCode> {
+    ensure!(what.out.is_dir(), "{} is no directory", what.out.display());
+    if engine.oldest_partition().await?.is_none() {
+        bail!("the log has no partitions: it is SQLite's, or empty");
+    }
+    let mut archived = 0;
+    while let Some(partition) = engine.oldest_partition().await? {
+        let head = engine.head().await?.position;
+        if partition.last() > what.upto || partition.last() >= head {
+            break;
+        }
+        tokio::select! {
+            done = put_away(engine, what, partition) => done?,
+            stopped = signalled() => {
+                stopped?;
+                bail!("stopped by a signal; the partition at hand is still in the log")
+            }
+        }
+        archived += 1;
+    }
+    println!("archived {archived} partitions");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn put_away(
+    engine: &dyn Engine,
+    what: &Archiving,
+    partition: Partition,
+) -> anyhow::Result<()> {
+    let file_name = format!(
+        "events-{:012}-{:012}.parquet",
+        partition.after() + 1,
+        partition.last()
+    );
+    let path = what.out.join(&file_name);
+    // A file that is there already was written by a run that did not come to its end; it is looked at like any other.
+    if !path.try_exists()? {
+        export::whole(engine, partition, &path).await?;
+    }
+    let last = engine.event_at(partition.last()).await?;
+    let last_hash = last.context("the partition's last event is missing")?.hash;
+    let archives = engine.archives().await?;
+    let before = archives.last().map_or_else(Head::default, head_of);
+    let walked = file::walk(path.clone(), before, Vec::new()).await?;
+    let head = walked.map_err(|Break { position, reason }| {
+        anyhow::anyhow!("{} at position {position}: {reason}", path.display())
+    })?;
+    let end = Head {
+        position: partition.last(),
+        hash: last_hash,
+    };
+    ensure!(head == end, "{} is not the log's", path.display());
+    let archive = Archive {
+        partition,
+        last_hash,
+        file_sha256: file::sha256(path.clone()).await?,
+        file_name,
+    };
+    let kept = engine.archive(&archive, &KEPT_TYPES).await?;
+    println!(
+        "archived positions {} to {}: {}; {kept} events up to there are kept in the log",
+        partition.after() + 1,
+        partition.last(),
+        path.display()
+    );
+    Ok(())
+}
+
+/// Where an archive ends.
+pub(super) fn head_of(archive: &Archive) -> Head {
+    Head {
+        position: archive.partition.last(),
+        hash: archive.last_hash,
+    }
+}

@@ -1,0 +1,89 @@
+//! Reading an archive's file back, and walking the chain through it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::{Row, RowAccessor as _};
+use roentgen_domain::ids::{EventId, StreamId, TenantId};
+use roentgen_store::chain::{self, Digest};
+use roentgen_store::log::{Head, StoredEvent};
+use roentgen_store::verify::{Break, Chain};
+use uuid::Uuid;
+
+/// A position and the link that stands there in the log.
+pub(in crate::cli) type Kept = (u64, Digest);
+
+/// Walks the file's chain after `before`, up to its end: every leaf is computed from what the file holds. `kept` are
+/// events that are still in the log, in order; they must be the file's.
+pub(in crate::cli) async fn walk(
+    path: PathBuf,
+    before: Head,
+    kept: Vec<Kept>,
+) -> anyhow::Result<Result<Head, Break>> {
+    // A reader may panic over a damaged file: so it does in a task of its own, and is an error here.
+    let walked = tokio::task::spawn_blocking(move || walk_now(&path, before, &kept));
+    walked.await.context("the file cannot be read")?
+}
+
+fn walk_now(path: &Path, before: Head, kept: &[Kept]) -> anyhow::Result<Result<Head, Break>> {
+    let unread = || format!("{} cannot be read", path.display());
+    let file = SerializedFileReader::new(File::open(path).with_context(unread)?);
+    let file = file.with_context(unread)?;
+    let mut chain = Chain::after(before);
+    let mut kept = kept.iter().peekable();
+    for row in file.get_row_iter(None).with_context(unread)? {
+        let position = chain.head().position + 1;
+        let event = row.context("a row").and_then(|it| event(&it));
+        let event = event.with_context(|| format!("{}, position {position}", path.display()))?;
+        if let Err(broken) = chain.follow(&event) {
+            return Ok(Err(broken));
+        }
+        let in_log = kept.next_if(|(at, _)| *at == position);
+        if in_log.is_some_and(|(_, hash)| *hash != event.hash) {
+            let reason = "what the log keeps is not what the archive says";
+            return Ok(Err(Break { position, reason }));
+        }
+    }
+    Ok(Ok(chain.head()))
+}
+
+/// In the order in which an export writes its columns.
+fn event(row: &Row) -> anyhow::Result<StoredEvent> {
+    let id = |column| anyhow::Ok(row.get_string(column)?.parse::<Uuid>()?);
+    let number = |column| anyhow::Ok(u64::try_from(row.get_long(column)?)?);
+    let digest = |column| anyhow::Ok(Digest::try_from(row.get_bytes(column)?.data())?);
+    Ok(StoredEvent {
+        position: number(0)?,
+        event_id: EventId::from(id(1)?),
+        tenant_id: TenantId::from(id(2)?),
+        stream_type: row.get_string(3)?.as_str().into(),
+        stream_id: StreamId::from(id(4)?),
+        version: number(5)?,
+        event_type: row.get_string(6)?.as_str().into(),
+        schema_version: u32::try_from(row.get_int(7)?)?,
+        recorded_at_ms: row.get_timestamp_millis(8)?,
+        payload: row.get_string(12)?.clone(),
+        leaf: digest(14)?,
+        hash: digest(15)?,
+        sealed: row.get_bytes(16)?.data().to_vec(),
+        metadata: row.get_string(17)?.clone(),
+    })
+}
+
+/// What the file is, to the byte.
+pub(in crate::cli) async fn sha256(path: PathBuf) -> anyhow::Result<Digest> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        let mut file = File::open(path)?;
+        let (mut hasher, mut buffer) = (chain::Hasher::default(), vec![0; 64 * 1024]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return anyhow::Ok(hasher.finish()),
+                read => hasher.take(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+    });
+    hashed.await?
+}

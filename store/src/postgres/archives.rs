@@ -1,0 +1,136 @@
+//! What left the log, and who is told so.
+
+use roentgen_domain::ids::StreamId;
+use sqlx::{Connection as _, Row as _};
+
+use super::columns::{Columns, stored};
+use super::{Postgres, failure};
+use crate::archive::{Archive, Partition};
+use crate::clock;
+use crate::error::EngineError;
+use crate::log::{LogFilter, StoredEvent};
+
+const ALL: &str = "SELECT first_position, past_position, last_hash, file_name, file_sha256 \
+    FROM log_archives ORDER BY first_position";
+
+const PAST: &str = "SELECT max(past_position) FROM log_archives HAVING max(past_position) > $1";
+
+/// The stream ends in what is archived, and its end is not there.
+const PAST_OF_STREAM: &str = "SELECT a.past FROM streams s, \
+    LATERAL (SELECT max(past_position) AS past FROM log_archives) AS a \
+    WHERE s.id = $1 AND s.last_position < a.past \
+      AND NOT EXISTS (SELECT FROM events e WHERE e.position = s.last_position)";
+
+const OLDEST: &str = "SELECT first_position, past_position FROM log_partitions \
+    WHERE first_position >= coalesce((SELECT max(past_position) FROM log_archives), 0) \
+    ORDER BY past_position LIMIT 1";
+
+const KEPT: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    "WHERE position > $1 AND position < (SELECT max(past_position) FROM log_archives) \
+     ORDER BY position LIMIT $2"
+);
+
+const ARCHIVE: &str = "SELECT log_archive($1, $2, $3, $4, $5, $6, $7)";
+
+impl Postgres {
+    pub(super) async fn all_archives(&self) -> Result<Vec<Archive>, EngineError> {
+        self.fetch(sqlx::query(ALL), |row| {
+            let columns = Columns::of(row);
+            Ok(Archive {
+                partition: Partition {
+                    first_position: columns.count(0, "first_position")?,
+                    past_position: columns.count(1, "past_position")?,
+                },
+                last_hash: columns.digest(2, "last_hash")?,
+                file_name: columns.text(3, "file_name")?.to_owned(),
+                file_sha256: columns.digest(4, "file_sha256")?,
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn first_partition(&self) -> Result<Option<Partition>, EngineError> {
+        let found = self.fetch(sqlx::query(OLDEST), |row| {
+            let columns = Columns::of(row);
+            Ok(Partition {
+                first_position: columns.count(0, "first_position")?,
+                past_position: columns.count(1, "past_position")?,
+            })
+        });
+        Ok(found.await?.pop())
+    }
+
+    pub(super) async fn kept_events(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        let kept = sqlx::query(KEPT).bind(stored(after));
+        self.events(kept.bind(i64::from(limit))).await
+    }
+
+    /// As the owner, who alone may take the log apart, and for as long as copying takes.
+    pub(super) async fn put_away(
+        &self,
+        archive: &Archive,
+        kept_types: &[&str],
+    ) -> Result<u64, EngineError> {
+        let owner = self.doors.owner();
+        let kept = async {
+            let mut connection = owner.acquire().await.map_err(EngineError::Unavailable)?;
+            let mut transaction = connection.begin().await.map_err(failure::of_write)?;
+            let kept: i64 = sqlx::query(ARCHIVE)
+                .bind(stored(archive.partition.first_position))
+                .bind(stored(archive.partition.past_position))
+                .bind(archive.last_hash.as_slice())
+                .bind(&archive.file_name)
+                .bind(archive.file_sha256.as_slice())
+                .bind(kept_types)
+                .bind(clock::now_ms())
+                .fetch_one(&mut *transaction)
+                .await
+                .and_then(|row| row.try_get(0))
+                .map_err(failure::of_write)?;
+            transaction.commit().await.map_err(failure::of_write)?;
+            Ok(kept.unsigned_abs())
+        };
+        let kept = kept.await;
+        owner.close().await;
+        kept
+    }
+
+    pub(super) async fn refuse_archived_position(&self, position: u64) -> Result<(), EngineError> {
+        self.refuse(sqlx::query(PAST).bind(stored(position))).await
+    }
+
+    pub(super) async fn refuse_archived_stream(&self, id: StreamId) -> Result<(), EngineError> {
+        self.refuse(sqlx::query(PAST_OF_STREAM).bind(id.as_uuid()))
+            .await
+    }
+
+    /// A page of one stream is about that stream; any other begins with the position after `after`.
+    pub(super) async fn refuse_archived_page(
+        &self,
+        after: u64,
+        filter: &LogFilter,
+        is_empty: bool,
+    ) -> Result<(), EngineError> {
+        match filter.stream_id {
+            Some(stream) if is_empty => self.refuse_archived_stream(stream).await,
+            Some(_) => Ok(()),
+            None => self.refuse_archived_position(after.saturating_add(1)).await,
+        }
+    }
+
+    async fn refuse(&self, boundary: super::Statement<'_>) -> Result<(), EngineError> {
+        let past = self.fetch(boundary, |row| Columns::of(row).count(0, "past_position"));
+        match past.await?.pop() {
+            Some(past_position) => Err(EngineError::Archived { past_position }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

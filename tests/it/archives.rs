@@ -1,0 +1,106 @@
+//! `roentgen archive`: what leaves the log, what stays, and who is told. PostgreSQL only.
+
+mod altered;
+mod interrupted;
+mod reached;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use roentgen_tests::{Database, Engine, poll};
+use serde_json::json;
+
+use crate::faults::{Ran, run};
+use crate::story::House;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// So many events a partition: the first one has one less, since positions begin with 1.
+const SIZE: u64 = 10;
+
+/// What the stories archive: the first two partitions.
+const LAST: u64 = 2 * SIZE - 1;
+
+/// A house whose first two partitions can go.
+struct Old {
+    house: House,
+    /// An order of the first partition that nobody closed.
+    forgotten: String,
+    /// An order of the first partition that goes on after the second.
+    living: String,
+    directory: PathBuf,
+}
+
+impl Old {
+    async fn open() -> Result<Self> {
+        let house = House::open_partitioned(SIZE).await?;
+        let forgotten = house.ordered_and("requested").await?;
+        let living = house.ordered_and("requested").await?;
+        while crate::expect::head(&house.client).await? < LAST + 3 {
+            house.ordered(json!({})).await?;
+        }
+        let moved = json!({ "status": "scheduled" });
+        assert_eq!(house.client.patch(&living, &moved).await?.status, 200);
+        let directory = house.database.directory().join("archive");
+        std::fs::create_dir(&directory)?;
+        Ok(Self {
+            house,
+            forgotten,
+            living,
+            directory,
+        })
+    }
+
+    /// One whose first two partitions are gone.
+    async fn archived() -> Result<Self> {
+        let old = Self::open().await?;
+        old.archive().await?;
+        Ok(old)
+    }
+
+    fn try_to_archive(&self) -> Result<Ran> {
+        let (upto, out) = (LAST.to_string(), self.directory.display().to_string());
+        run(
+            &self.house.database,
+            &["archive", "--upto", &upto, "--out", &out],
+        )
+    }
+
+    /// Until what reads the log is past the partitions, and nobody holds it, they stay.
+    async fn archive(&self) -> Result<Ran> {
+        let asked = || async { self.try_to_archive() };
+        let later = ["what reads the log is not past", "lock timeout"];
+        let ended = |ran: &Result<Ran>| {
+            ran.as_ref()
+                .is_ok_and(|ran| !later.iter().any(|it| ran.printed.contains(it)))
+        };
+        let ran = poll::until("what reads the log is past", LIMIT, asked, ended).await??;
+        ensure!(ran.code == Some(0), "{}", ran.printed);
+        Ok(ran)
+    }
+
+    /// `verify`, with the archive.
+    fn verified(&self) -> Result<Ran> {
+        let directory = self.directory.display().to_string();
+        run(&self.house.database, &["verify", "--archive", &directory])
+    }
+
+    fn files(&self) -> [PathBuf; 2] {
+        [
+            "events-000000000001-000000000009.parquet",
+            "events-000000000010-000000000019.parquet",
+        ]
+        .map(|it| self.directory.join(it))
+    }
+}
+
+#[tokio::test]
+async fn sqlite_is_refused_by_name() -> Result<()> {
+    let database = Database::new(Engine::Sqlite).await?;
+    assert_eq!(run(&database, &["migrate"])?.code, Some(0));
+    let ran = run(&database, &["archive", "--upto", "10", "--out", "."])?;
+    assert_eq!(ran.code, Some(70), "{}", ran.printed);
+    assert!(ran.printed.contains("no partitions"), "{}", ran.printed);
+    Ok(())
+}

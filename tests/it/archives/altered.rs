@@ -1,0 +1,103 @@
+//! What somebody does to an archive, or to the log before it is archived.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_tests::{ByHand, Part};
+
+use super::{LAST, Old};
+
+/// Changes one byte of `what` where it stands first: in its column, before the file's foot has the greatest and the least.
+fn flip(file: &Path, what: &[u8]) -> Result<()> {
+    let mut bytes = std::fs::read(file)?;
+    let at = bytes.windows(what.len()).position(|it| it == what);
+    bytes[at.context("it is not in the file as it is")?] ^= 1;
+    Ok(std::fs::write(file, bytes)?)
+}
+
+/// `verify` with the archive says no, and all of this.
+fn finds(old: &Old, said: &[&str]) -> Result<()> {
+    let found = old.verified()?;
+    ensure!(found.code == Some(1), "{}", found.printed);
+    for said in said {
+        ensure!(
+            found.printed.contains(said),
+            "{said} is not in: {}",
+            found.printed
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_file_is_named_with_the_position() -> Result<()> {
+    let old = Old::open().await?;
+    let feed = old
+        .house
+        .client
+        .get("/events?after=12&limit=1")
+        .await?
+        .lines();
+    let (position, hash) = (feed[0]["position"].to_string(), feed[0]["hash"].as_str());
+    let hash: Vec<u8> = (0..64)
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hash.unwrap_or_default()[at..at + 2], 16))
+        .collect::<Result<_, _>>()?;
+    old.archive().await?;
+    let [_, file] = old.files();
+    let whole = std::fs::read(&file)?;
+    let named = format!("position {position},");
+    flip(&file, &hash)?;
+    finds(&old, &[&named, "events-000000000010-"])?;
+    std::fs::write(&file, &whole)?;
+    assert_eq!(old.verified()?.code, Some(0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_file_is_named_with_its_positions() -> Result<()> {
+    let old = Old::archived().await?;
+    let [first, second] = old.files();
+    std::fs::remove_file(&second)?;
+    finds(
+        &old,
+        &["events-000000000010-", "is missing", "positions 10 to 19"],
+    )?;
+    std::fs::copy(&first, &second)?;
+    finds(&old, &["position 10,"])?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_log_keeps_is_compared_with_the_archive() -> Result<()> {
+    let old = Old::archived().await?;
+    let mut log = ByHand::on(&old.house.database, Part::Log).await?;
+    log.unguard().await?;
+    let forged = "UPDATE events SET hash = sha256(hash) WHERE position = 1";
+    assert_eq!(log.run(forged).await?, 1);
+    finds(&old, &["position 1,", "what the log keeps"])?;
+    let forged = "UPDATE events SET schema_version = 2 WHERE position = 1";
+    assert_eq!(log.run(forged).await?, 1);
+    let alone = crate::faults::run(&old.house.database, &["verify"])?;
+    assert_eq!(alone.code, Some(1), "{}", alone.printed);
+    assert!(alone.printed.contains("position 1:"), "{}", alone.printed);
+    Ok(())
+}
+
+/// The chain is walked through the file before anything leaves the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_log_is_not_archived() -> Result<()> {
+    let old = Old::open().await?;
+    let mut log = ByHand::on(&old.house.database, Part::Log).await?;
+    log.unguard().await?;
+    let altered =
+        "UPDATE events SET metadata = replace(metadata::text, '}', ' }')::json WHERE position = 5";
+    assert_eq!(log.run(altered).await?, 1);
+    let ran = old.try_to_archive()?;
+    assert_eq!(ran.code, Some(70), "{}", ran.printed);
+    assert!(ran.printed.contains("position 5:"), "{}", ran.printed);
+    assert_eq!(log.number("SELECT count(*) FROM log_archives").await?, 0);
+    let there = format!("SELECT count(*) FROM events WHERE position <= {LAST}");
+    assert_eq!(log.number(&there).await?, i64::try_from(LAST)?);
+    Ok(())
+}

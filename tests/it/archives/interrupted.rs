@@ -1,0 +1,69 @@
+//! The command killed, or held up, between the file and the log.
+
+use std::process::Stdio;
+
+use anyhow::Result;
+use roentgen_tests::server::program;
+use roentgen_tests::{ByHand, Part, poll};
+
+use super::{LAST, LIMIT, Old};
+
+const ARCHIVES: &str = "SELECT count(*) FROM log_archives";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
+    let old = Old::open().await?;
+    let mut held = ByHand::on(&old.house.database, Part::Log).await?;
+    // Whoever archives needs the partitions' lock, and waits for it half a second.
+    held.run("SELECT pg_advisory_lock(hashtextextended('roentgen.partitions', 0))")
+        .await?;
+    let mut command = program(&old.house.database);
+    command.args(["archive", "--upto", &LAST.to_string(), "--out"]);
+    let mut killed = command
+        .arg(&old.directory)
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let [first, _] = old.files();
+    let written = || async { first.exists() };
+    poll::until("the file is written", LIMIT, written, |it| *it).await?;
+    killed.kill()?;
+    killed.wait()?;
+    assert_eq!(held.number(ARCHIVES).await?, 0);
+    assert_eq!(old.house.client.get("/events").await?.status, 200);
+
+    held.run("SELECT pg_advisory_unlock(hashtextextended('roentgen.partitions', 0))")
+        .await?;
+    let written = std::fs::metadata(&first)?.modified()?;
+    old.archive().await?;
+    assert_eq!(
+        std::fs::metadata(&first)?.modified()?,
+        written,
+        "it was whole"
+    );
+    assert_eq!(held.number(ARCHIVES).await?, 2);
+    let whole = old.verified()?;
+    assert_eq!(whole.code, Some(0), "{}", whole.printed);
+    Ok(())
+}
+
+/// A reader that stays keeps the log from being taken apart; it is not waited for, and nothing is half done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_up_by_a_reader_it_gives_up_whole() -> Result<()> {
+    let old = Old::open().await?;
+    let mut reader = ByHand::on(&old.house.database, Part::Log).await?;
+    reader.run("BEGIN").await?;
+    reader.number("SELECT count(*) FROM events").await?;
+    let gave_up = || async { old.try_to_archive() };
+    let in_the_way = poll::until("it gives up", LIMIT, gave_up, |ran| {
+        ran.as_ref()
+            .is_ok_and(|it| it.printed.contains("lock timeout"))
+    });
+    assert_eq!(in_the_way.await??.code, Some(70));
+    assert_eq!(reader.number(ARCHIVES).await?, 0);
+    old.house.ordered(serde_json::json!({})).await?;
+    reader.run("ROLLBACK").await?;
+    old.archive().await?;
+    assert_eq!(old.verified()?.code, Some(0));
+    Ok(())
+}
