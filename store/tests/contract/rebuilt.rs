@@ -6,6 +6,7 @@ use roentgen_domain::ids::StreamId;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
 use roentgen_store::generation::{Generation, State};
+use roentgen_store::model::{Checkpoint, ProjectionBatch, Table};
 use roentgen_store::projector::{Dropped, Rebuilding};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,14 +15,15 @@ use crate::bed::{Bed, Node, until, whole_log};
 use crate::build::{event, stream, to};
 use crate::faulty::Faulty;
 use crate::tally::{
-    NEXT_TALLY, Tally, checkpoint, folded, project, project_as, projected_all, rows, rows_of,
-    unfoldable,
+    NEXT_TALLY, TALLY, Tally, checkpoint, folded, project, project_as, projected_all, rows,
+    rows_of, unfoldable,
 };
 
 on_both_engines!(
     takes_the_place_of_the_one_before_while_streams_go_on,
     is_dropped_when_somebody_says_so_and_readers_find_the_other,
     is_given_up_without_a_trace,
+    is_moved_by_nobody_who_believes_in_the_one_before,
     goes_on_where_another_node_stopped,
     that_differs_from_its_fold_is_never_read,
     parks_what_cannot_be_folded_and_takes_up_what_can,
@@ -143,6 +145,33 @@ async fn is_given_up_without_a_trace(bed: &Bed) {
     rebuilding.request("tally").await.unwrap();
     reaches(&*node.engine, "tally_v1_g2", State::Live).await;
     assert_rows_are_the_log(bed, &node).await;
+}
+
+/// As a projector does that knows nothing of the rebuild when the log goes on.
+async fn is_moved_by_nobody_who_believes_in_the_one_before(bed: &Bed) {
+    let (node, rebuilding) = projecting(bed).await;
+    node.append(to(stream(), 0, 2)).await.unwrap();
+    projected_all(&node).await;
+    rebuilding.request("tally").await.unwrap();
+    reaches(&*node.engine, "tally_v1_g2", State::Live).await;
+    let before = generation(&*node.engine, "tally_v1").await.unwrap();
+    let retired = Table {
+        model: &TALLY,
+        generation: 1,
+    };
+    let batch = ProjectionBatch {
+        from: vec![(retired, before.checkpoint)],
+        to: Checkpoint {
+            position: before.checkpoint.position + 1,
+            hash: [7; 32],
+        },
+        rows: vec![],
+        parked: vec![],
+        left_out: vec![],
+    };
+    assert!(!node.engine.project(&batch).await.unwrap());
+    let after = generation(&*node.engine, "tally_v1").await;
+    assert_eq!(after, Some(before));
 }
 
 async fn goes_on_where_another_node_stopped(bed: &Bed) {
