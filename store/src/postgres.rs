@@ -30,9 +30,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqlSafeStr as _, SqlStr};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -76,6 +77,10 @@ pub struct Postgres {
     shown: Shown,
 }
 
+/// A look at a whole table has all the time and every plan there is.
+const AT_LENGTH: &str = "SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_mode = auto; \
+    SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = on";
+
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
 impl Postgres {
@@ -96,6 +101,25 @@ impl Postgres {
             node: crate::clock::fresh_id(),
             shown: Shown::default(),
         })
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<sqlx::Postgres>, EngineError> {
+        let reader = self.readers.acquire().await;
+        reader.map_err(EngineError::Unavailable)
+    }
+
+    /// Runs one statement that looks at a whole table and answers with one number.
+    async fn number_at_length(&self, statement: Statement<'_>) -> Result<Option<i64>, EngineError> {
+        let mut connection = self.reader().await?;
+        let mut snapshot = connection.begin().await.map_err(failure::of_read)?;
+        sqlx::raw_sql(AT_LENGTH)
+            .execute(&mut *snapshot)
+            .await
+            .map_err(failure::of_read)?;
+        let number = statement.fetch_one(&mut *snapshot).await;
+        let number = number.and_then(|row| row.try_get(0));
+        snapshot.rollback().await.map_err(failure::of_read)?;
+        number.map_err(failure::of_read)
     }
 
     /// Runs one reading statement and decodes its rows as they come.

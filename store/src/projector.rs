@@ -169,7 +169,7 @@ impl Projector {
                 () = tokio::time::sleep(pause) => {}
                 _ = wanted.changed() => {}
                 () = leases.changed() => return Ok(()),
-                _ = joined.changed() => return Ok(()),
+                Ok(()) = joined.changed() => return Ok(()),
                 () = self.stop.cancelled() => return Ok(()),
             }
         }

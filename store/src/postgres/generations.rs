@@ -2,7 +2,7 @@
 
 use roentgen_domain::ids::StreamId;
 use sqlx::postgres::PgRow;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::chain::GENESIS;
 use crate::error::EngineError;
@@ -80,11 +80,7 @@ impl Postgres {
         one_at_a_time: &'static str,
         statements: Vec<String>,
     ) -> Result<(), EngineError> {
-        let mut connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = self.reader().await?;
         let mut ddl = connection.begin().await.map_err(failure::of_write)?;
         sqlx::raw_sql(one_at_a_time)
             .execute(&mut *ddl)
@@ -120,11 +116,7 @@ impl Postgres {
     }
 
     pub(super) async fn forget_one(&self, generation: &Generation) -> Result<bool, EngineError> {
-        let mut connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
+        let mut connection = self.reader().await?;
         let mut ddl = connection.begin().await.map_err(failure::of_write)?;
         let forgotten = sqlx::query(FORGET)
             .bind(&generation.name)
@@ -150,24 +142,9 @@ impl Postgres {
     }
 
     pub(super) async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
-        let mut connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
-        let mut snapshot = connection.begin().await.map_err(failure::of_read)?;
-        sqlx::raw_sql("SET LOCAL statement_timeout = 0")
-            .execute(&mut *snapshot)
-            .await
-            .map_err(failure::of_read)?;
         let sql = format!("SELECT count(*) FROM {}", DIALECT.table(table));
-        let count: i64 = sqlx::query(composed(sql))
-            .fetch_one(&mut *snapshot)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(failure::of_read)?;
-        snapshot.rollback().await.map_err(failure::of_read)?;
-        Ok(count.unsigned_abs())
+        let count = self.number_at_length(sqlx::query(composed(sql))).await?;
+        Ok(count.unwrap_or(0).unsigned_abs())
     }
 
     pub(super) async fn stream_ids(

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sqlx::postgres::PgRow;
-use sqlx::{Connection as _, Row as _};
 
 use crate::chain::GENESIS;
 use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
@@ -13,7 +12,7 @@ use crate::error::{Damage, EngineError};
 use crate::log::{Head, LogFilter, LogPage, StoredEvent};
 
 use super::columns::{Columns, stored};
-use super::{Postgres, Statement, failure};
+use super::{Postgres, Statement};
 
 const HEAD: &str =
     "SELECT position, hash FROM events WHERE position >= $1 ORDER BY position DESC LIMIT 1";
@@ -51,10 +50,6 @@ const PAGE_OF_STREAM: &str = concat!(
     include_str!("queries/events_where_filtered.sql"),
     "AND stream_id = $7 AND ($8::uuid IS NULL OR tenant = $8) ORDER BY version LIMIT $3"
 );
-
-/// A look at the whole log has all the time and every plan there is.
-const AT_LENGTH: &str = "SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_mode = auto; \
-    SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = on";
 
 impl Postgres {
     pub(super) async fn last_event(&self) -> Result<Head, EngineError> {
@@ -180,22 +175,8 @@ impl Postgres {
     }
 
     pub(super) async fn disagreement(&self) -> Result<Option<u64>, EngineError> {
-        let mut connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(EngineError::Unavailable)?;
-        let mut snapshot = connection.begin().await.map_err(failure::of_read)?;
-        sqlx::raw_sql(AT_LENGTH)
-            .execute(&mut *snapshot)
-            .await
-            .map_err(failure::of_read)?;
-        let first: Option<i64> = sqlx::query(include_str!("queries/events_disagree.sql"))
-            .fetch_one(&mut *snapshot)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(failure::of_read)?;
-        snapshot.rollback().await.map_err(failure::of_read)?;
+        let statement = sqlx::query(include_str!("queries/events_disagree.sql"));
+        let first = self.number_at_length(statement).await?;
         Ok(first.map(i64::unsigned_abs))
     }
 }

@@ -94,16 +94,8 @@ async fn move_table(
     from: Checkpoint,
     to: Checkpoint,
 ) -> Result<bool, EngineError> {
-    let moved = sqlx::query(include_str!("queries/generations_move.sql"))
-        .bind(table.name())
-        .bind(int(to.position))
-        .bind(to.hash.to_vec())
-        .bind(int(from.position))
-        .bind(from.hash.to_vec())
-        .execute(connection)
-        .await
-        .map_err(classify)?;
-    Ok(moved.rows_affected() == 1)
+    let sql = include_str!("queries/generations_move.sql");
+    move_named(connection, sql, &table.name(), from, to).await
 }
 
 /// Compare-and-set of a subscription's checkpoint.
@@ -113,12 +105,22 @@ pub(super) async fn move_checkpoint(
     from: Checkpoint,
     to: Checkpoint,
 ) -> Result<bool, EngineError> {
-    let query = if from == Checkpoint::START {
-        sqlx::query(include_str!("queries/checkpoints_start.sql"))
+    let sql = if from == Checkpoint::START {
+        include_str!("queries/checkpoints_start.sql")
     } else {
-        sqlx::query(include_str!("queries/checkpoints_move.sql"))
+        include_str!("queries/checkpoints_move.sql")
     };
-    let moved = query
+    move_named(connection, sql, name, from, to).await
+}
+
+async fn move_named(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    name: &str,
+    from: Checkpoint,
+    to: Checkpoint,
+) -> Result<bool, EngineError> {
+    let moved = sqlx::query(sql)
         .bind(name)
         .bind(int(to.position))
         .bind(to.hash.to_vec())
