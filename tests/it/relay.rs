@@ -2,17 +2,19 @@
 //! the stream.
 
 mod asyncapi;
+mod cluster;
 mod entered;
 mod examples;
 mod faults;
 mod published;
 mod refused;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_tests::{Client, Database, Message, Nats, poll};
+use roentgen_tests::{Client, Database, Message, Nats, poll, python};
 
 use crate::read_models::{Beside, every_event};
 use crate::story::House;
@@ -50,6 +52,27 @@ pub(crate) async fn holds_the_log(nats: &Nats, database: &Database) -> Result<Ve
         );
     }
     Ok(messages)
+}
+
+/// Reads the whole stream with nats-py, which fails where an event comes twice or an aggregate's come out of order, and
+/// compares what it read with the log.
+async fn others_read_the_log(urls: &str, database: &Database) -> Result<()> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/relay/read_once.py");
+    let mut reader = python();
+    reader.arg(script).arg(urls);
+    let ran = tokio::task::spawn_blocking(move || reader.output()).await??;
+    let read = String::from_utf8(ran.stdout)?;
+    ensure!(ran.status.success(), "{}", String::from_utf8(ran.stderr)?);
+    let expected = log(database).await?.into_iter().map(|it| {
+        let (position, id, version) = (it.position, it.event_id, it.version);
+        let aggregate = format!("{}/{}", it.stream_type, it.stream_id);
+        format!("{position} {position} {id} {aggregate} {version}")
+    });
+    assert_eq!(
+        read.lines().collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    Ok(())
 }
 
 /// Orders so many examinations.

@@ -16,7 +16,7 @@ pub use by_hand::{ByHand, Part};
 pub use client::{Answer, Client};
 pub use database::{Database, Engine};
 pub use listening::{Frame, Listening};
-pub use nats::{Message, Nats};
+pub use nats::{Cluster, Message, Nats};
 pub use postgres::Postgres;
 pub use python::python;
 pub use server::Server;

@@ -1,5 +1,7 @@
 //! A nats-server as a process of its own, which can be killed, and a reader that is not Roentgen's.
 
+mod cluster;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,6 +16,9 @@ use tempfile::TempDir;
 
 use crate::database::copy_files;
 use crate::poll;
+
+pub use cluster::Cluster;
+use cluster::Member;
 
 /// The stream that Roentgen publishes to.
 pub const STREAM: &str = "ROENTGEN_EVENTS";
@@ -30,6 +35,7 @@ pub struct Nats {
     directory: TempDir,
     port: u16,
     guard: Option<Guard>,
+    member: Option<Member>,
     child: Option<Child>,
 }
 
@@ -129,19 +135,20 @@ impl Message {
 impl Nats {
     /// Starts one on a free port, with an empty store.
     pub async fn start() -> Result<Self> {
-        Self::start_with(None).await
+        Self::start_with(None, None).await
     }
 
     /// Starts one that lets in whom the guard knows.
     pub async fn start_guarded(guard: Guard) -> Result<Self> {
-        Self::start_with(Some(guard)).await
+        Self::start_with(Some(guard), None).await
     }
 
-    async fn start_with(guard: Option<Guard>) -> Result<Self> {
+    async fn start_with(guard: Option<Guard>, member: Option<Member>) -> Result<Self> {
         let mut nats = Self {
             directory: tempfile::tempdir()?,
             port: free_port()?,
             guard,
+            member,
             child: None,
         };
         nats.start_again().await?;
@@ -165,6 +172,7 @@ impl Nats {
             .args(["--jetstream", "--store_dir"])
             .arg(self.directory.path())
             .args(self.guard.iter().flat_map(Guard::arguments))
+            .args(self.member.iter().flat_map(Member::arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log));

@@ -11,7 +11,7 @@ use roentgen_tests::{ByHand, Client, Database, Engine, Nats, Part, Server, poll}
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, caught_up, holds_the_log, lag, order};
+use super::{PATIENCE, caught_up, holds_the_log, lag, order, others_read_the_log};
 use crate::story::{House, fresh, on_both_engines, serve};
 
 on_both_engines!(
@@ -142,6 +142,7 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
     }
     order(&house, 1).await?;
     let messages = holds_the_log(&nats, &house.database).await?;
+    others_read_the_log(&url, &house.database).await?;
     eprintln!("{engine:?}: {KILLS} kills, {} messages", messages.len());
     ensure!(messages.len() > 200, "too little load to prove anything");
     Ok(())
@@ -240,13 +241,13 @@ async fn start_again(database: &Database, url: &str) -> Result<Server> {
 }
 
 /// Clerks who order examinations for as long as the server answers.
-struct Work {
+pub(super) struct Work {
     clerks: JoinSet<()>,
     enough: CancellationToken,
 }
 
 impl Work {
-    fn begin(house: &House) -> Self {
+    pub(super) fn begin(house: &House) -> Self {
         let enough = CancellationToken::new();
         let mut clerks = JoinSet::new();
         for _ in 0..CLERKS {
@@ -259,7 +260,7 @@ impl Work {
         Self { clerks, enough }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.enough.cancel();
         self.clerks.join_all().await;
     }
@@ -278,7 +279,7 @@ async fn ordered(client: &Client, procedure: &str) -> bool {
     answer.is_ok_and(|it| it.status == 201)
 }
 
-fn random_moment() -> Duration {
+pub(super) fn random_moment() -> Duration {
     let (_, random) = fresh().as_u64_pair();
     Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
 }

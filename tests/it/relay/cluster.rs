@@ -1,0 +1,36 @@
+//! Three nats-servers as one JetStream cluster: the stream outlives whoever leads it.
+
+use anyhow::{Result, ensure};
+use roentgen_tests::{Cluster, Engine};
+
+use super::faults::{Work, random_moment};
+use super::{caught_up, holds_the_log, order, others_read_the_log};
+use crate::story::{House, on_both_engines};
+
+on_both_engines!(heavy_loss_of_the_streams_leaders);
+
+const LOSSES: u32 = 3;
+
+async fn heavy_loss_of_the_streams_leaders(engine: Engine) -> Result<()> {
+    let mut cluster = Cluster::start().await?;
+    let urls = cluster.urls();
+    let arguments = ["--dev", "--nats", &urls, "--nats-replicas", "3"];
+    let house = House::open_with(engine, &arguments).await?;
+    for _ in 0..LOSSES {
+        let leader = cluster.leader().await?;
+        let working = Work::begin(&house);
+        // Not a wait for anything: the random moment is what is tested.
+        tokio::time::sleep(random_moment()).await;
+        let next = cluster.kill(&leader).await?;
+        working.end().await;
+        ensure!(next != leader, "{leader} is dead and leads");
+        cluster.start_again(&leader).await?;
+    }
+    order(&house, 1).await?;
+    cluster.leader().await?;
+    let messages = holds_the_log(cluster.one()?, &house.database).await?;
+    others_read_the_log(&urls, &house.database).await?;
+    eprintln!("{engine:?}: {LOSSES} leaders, {} messages", messages.len());
+    ensure!(messages.len() > 100, "too little load to prove anything");
+    caught_up(&house.client).await
+}

@@ -1,0 +1,113 @@
+//! Three nats-servers that are one JetStream cluster, each of which can be killed.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use async_nats::jetstream::stream::ClusterInfo;
+
+use super::{Nats, free_port};
+use crate::poll;
+
+const MEMBERS: usize = 3;
+/// A vote among the members, and what a member that was away has to be told.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The cluster. Dropping it kills its members.
+#[derive(Debug)]
+pub struct Cluster(Vec<Nats>);
+
+/// What makes a server one of a cluster.
+#[derive(Debug)]
+pub(super) struct Member {
+    name: String,
+    /// Where the others reach it.
+    port: u16,
+    others: Vec<u16>,
+}
+
+impl Member {
+    fn all() -> Result<Vec<Self>> {
+        let ports = (0..MEMBERS).map(|_| free_port());
+        let ports = ports.collect::<Result<Vec<_>>>()?;
+        let member = |(n, port): (usize, &u16)| Self {
+            name: format!("member-{n}"),
+            port: *port,
+            others: ports.iter().copied().filter(|it| it != port).collect(),
+        };
+        Ok(ports.iter().enumerate().map(member).collect())
+    }
+
+    pub(super) fn arguments(&self) -> [String; 8] {
+        let url = |port: &u16| format!("nats://127.0.0.1:{port}");
+        let routes: Vec<_> = self.others.iter().map(url).collect();
+        [
+            "--name".to_owned(),
+            self.name.clone(),
+            "--cluster_name".to_owned(),
+            "roentgen-tests".to_owned(),
+            "--cluster".to_owned(),
+            url(&self.port),
+            "--routes".to_owned(),
+            routes.join(","),
+        ]
+    }
+}
+
+impl Cluster {
+    /// Starts one on free ports, with empty stores.
+    pub async fn start() -> Result<Self> {
+        let mut members = Vec::new();
+        for member in Member::all()? {
+            members.push(Nats::start_with(None, Some(member)).await?);
+        }
+        Ok(Self(members))
+    }
+
+    /// As `--nats` takes it: all members.
+    pub fn urls(&self) -> String {
+        let urls: Vec<_> = self.0.iter().map(Nats::url).collect();
+        urls.join(",")
+    }
+
+    /// A member that runs.
+    pub fn one(&self) -> Result<&Nats> {
+        let one = self.0.iter().find(|it| it.child.is_some());
+        one.context("every member is dead")
+    }
+
+    /// Waits until the stream has a leader, and every other member follows it; its name.
+    pub async fn leader(&self) -> Result<String> {
+        let whole = |it: &ClusterInfo| {
+            it.replicas.len() + 1 == MEMBERS && it.replicas.iter().all(|it| it.current)
+        };
+        self.led("a leader whom all follow", whole).await
+    }
+
+    /// SIGKILL to a member, and waits until the others have another leader; its name.
+    pub async fn kill(&mut self, name: &str) -> Result<String> {
+        self.member(name)?.kill()?;
+        let other = |it: &ClusterInfo| it.leader.as_deref() != Some(name);
+        self.led("another leader", other).await
+    }
+
+    /// Starts a member over what its store holds.
+    pub async fn start_again(&mut self, name: &str) -> Result<()> {
+        self.member(name)?.start_again().await
+    }
+
+    async fn led(&self, what: &str, so: impl Fn(&ClusterInfo) -> bool) -> Result<String> {
+        let one = self.one()?;
+        let asked = async || one.info().await.ok().flatten().and_then(|it| it.cluster);
+        let led = |it: &Option<ClusterInfo>| {
+            it.as_ref()
+                .is_some_and(|it| it.leader.as_ref().is_some_and(|it| !it.is_empty()) && so(it))
+        };
+        let seen = poll::until(what, PATIENCE, asked, led).await?;
+        seen.and_then(|it| it.leader).context("no leader")
+    }
+
+    fn member(&mut self, name: &str) -> Result<&mut Nats> {
+        let named = |it: &&mut Nats| it.member.as_ref().is_some_and(|it| it.name == name);
+        self.0.iter_mut().find(named).context("no such member")
+    }
+}
