@@ -62,6 +62,19 @@ pub enum Retried {
     Outrun,
 }
 
+impl Standing {
+    /// The last position that all of the read models show.
+    pub fn position(&self) -> u64 {
+        let positions = self.models.iter().map(StandingModel::position);
+        positions.min().unwrap_or(0)
+    }
+
+    /// How many events come after that.
+    pub fn lag(&self) -> u64 {
+        self.head.saturating_sub(self.position())
+    }
+}
+
 impl StandingModel {
     /// The last position that it shows.
     pub fn position(&self) -> u64 {
