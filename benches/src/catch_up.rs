@@ -23,7 +23,7 @@ use crate::database::{Database, Node, TENANT, order};
 use crate::report::{Measure, Report, latencies};
 
 /// How long the log is.
-const EVENTS: u64 = 300_000;
+pub(crate) const EVENTS: u64 = 300_000;
 const WRITERS: u64 = 64;
 /// What stands around every event.
 pub(crate) const METADATA: &str = r#"{"actor":{"sub":"bench","roles":["clinician"]},"correlation_id":"00000000-0000-0000-0000-000000000001"}"#;
@@ -76,7 +76,8 @@ where
     Ok(())
 }
 
-async fn some_orders(node: &Node) -> anyhow::Result<Append> {
+/// The append of so many new orders.
+pub(crate) async fn some_orders(node: &Node) -> anyhow::Result<Append> {
     let mut append = Append::default();
     let tenant_id = TenantId::from(TENANT);
     for _ in 0..AT_ONCE {

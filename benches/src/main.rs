@@ -1,13 +1,16 @@
 //! How fast it is, beside the peers, in one run on one machine; `scripts/bench` runs both. The last lines are ratios.
 //!
-//! Called with `serve` it is the program `roentgen`: the HTTP measures talk to a process of its own.
+//! Called with `serve` or `export` it is the program `roentgen`: what is measured is a process of its own.
 
 mod append;
 mod catch_up;
 mod database;
 mod lists;
+mod long;
+mod parked;
 mod peers;
 mod post;
+mod relay;
 mod replay;
 mod report;
 mod sync;
@@ -33,18 +36,24 @@ struct Options {
     #[arg(long)]
     peers: Option<PathBuf>,
     /// Only measures whose name holds this: append, catch-up, replay, post, lists, sync,
-    /// worklist.
+    /// worklist, relay, parked; and long, which is measured only where it is named.
     #[arg(long, default_value = "")]
     only: String,
     /// How many orders, and how many worklist items, the lists are measured over.
     #[arg(long, default_value_t = 200_000)]
     list_rows: u64,
+    /// How many events the long log has.
+    #[arg(long, default_value_t = 10_000_000)]
+    events: u64,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|it| it == "serve") {
+    if arguments
+        .get(1)
+        .is_some_and(|it| it == "serve" || it == "export")
+    {
         return Ok(roentgen_api::cli::run(arguments).await);
     }
     let options = Options::parse();
@@ -71,6 +80,15 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wanted("worklist") {
         worklist::measure(&mut report, options.list_rows).await?;
+    }
+    if wanted("relay") {
+        relay::measure(&mut report, duration).await?;
+    }
+    if wanted("parked") {
+        parked::measure(&mut report, duration).await?;
+    }
+    if options.only == "long" {
+        long::measure(options.events).await?;
     }
     report.print_ratios();
     Ok(ExitCode::SUCCESS)

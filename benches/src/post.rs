@@ -14,7 +14,7 @@ use crate::database::Database;
 use crate::report::{Measure, Report, latencies};
 use crate::wire::{Connection, Server};
 
-const ORDERS: &str = "/imaging/orders";
+pub(crate) const ORDERS: &str = "/imaging/orders";
 
 pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
     println!("post: POST /imaging/orders over HTTP, tokens and projections on, distinct patients");
@@ -50,7 +50,7 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     database.drop_it().await
 }
 
-async fn catalog(server: &Server) -> anyhow::Result<String> {
+pub(crate) async fn catalog(server: &Server) -> anyhow::Result<String> {
     let token = Server::token(&["admin"])?;
     let mut connection = Connection::open(&server.address, &token).await?;
     let id = |body: &[u8]| -> anyhow::Result<String> {
@@ -126,7 +126,8 @@ async fn send(
     Ok(latencies)
 }
 
-fn body(procedure: &str) -> String {
+/// An order for a patient that nobody has seen before.
+pub(crate) fn body(procedure: &str) -> String {
     let (patient, encounter) = (clock::fresh_id(), clock::fresh_id());
     format!(
         r#"{{"patient_id":"{patient}","encounter_id":"{encounter}","imaging_procedure_id":"{procedure}","ordering_practitioner_id":"00000000-0000-0000-0000-000000000002","priority":"urgent","indication":"sudden weakness of the right arm, rule out acute stroke","patient":{{"mrn":"MRN-0012345","family_name":"Example","given_name":"Anna"}}}}"#

@@ -18,7 +18,7 @@ pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow:
     let server = Server::start(database).await?;
     let token = Server::token(&["auditor"])?;
     let mut connection = Connection::open(&server.address, &token).await?;
-    settled(&mut connection).await?;
+    settled(&mut connection, PATIENCE).await?;
     let (mut after, mut events, mut each) = (0_u64, 0_u64, latencies());
     let started = Instant::now();
     loop {
@@ -52,9 +52,9 @@ pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow:
 }
 
 /// Waits until the server's policies have seen the whole log: a new one reads all of it beside its clients.
-async fn settled(connection: &mut Connection) -> anyhow::Result<()> {
+pub(crate) async fn settled(connection: &mut Connection, limit: Duration) -> anyhow::Result<()> {
     const LAG: &str = "roentgen_policy_lag_events 0\n";
-    let far = Instant::now() + PATIENCE;
+    let far = Instant::now() + limit;
     loop {
         let metrics = connection.get("/metrics").await?;
         if metrics

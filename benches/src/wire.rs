@@ -24,6 +24,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(database: &Database) -> anyhow::Result<Self> {
+        Self::start_with(database, &[]).await
+    }
+
+    /// With further settings, as its environment has them.
+    pub(crate) async fn start_with(
+        database: &Database,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
@@ -31,6 +39,7 @@ impl Server {
         let child = configured(Command::new(std::env::current_exe()?).arg("serve"))
             .env("ROENTGEN_DATABASE", &database.url)
             .env("ROENTGEN_LISTEN", &address)
+            .envs(settings.iter().copied())
             .stderr(Stdio::null())
             .spawn()?;
         let server = Self { address, child };
@@ -63,13 +72,19 @@ impl Server {
 
     /// The server's resident memory, in bytes (Linux).
     pub(crate) fn memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+        memory(self.child.id())
     }
 }
 
-fn configured(command: &mut Command) -> &mut Command {
+/// A process's resident memory, in bytes (Linux).
+pub(crate) fn memory(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// With the secrets of the benchmarks.
+pub(crate) fn configured(command: &mut Command) -> &mut Command {
     command
         .env("ROENTGEN_JWT_SECRET", SECRET)
         .env("ROENTGEN_MASTER_KEY", MASTER)

@@ -1,0 +1,142 @@
+//! A long log: made, read over HTTP, exported, and a server started over it. Rates and memory are told as they go on,
+//! so that it is seen whether they stay as they are.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::time::{Instant, sleep};
+
+use crate::catch_up::fill;
+use crate::database::{Database, Node};
+use crate::replay::settled;
+use crate::wire::{Connection, Server, configured, header, memory};
+
+/// A line is printed after so many events, or so often.
+const A_STEP: u64 = 1_000_000;
+const A_LINE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long projections may need for the whole log.
+const LONG: Duration = Duration::from_secs(3600);
+
+pub(crate) async fn measure(events: u64) -> anyhow::Result<()> {
+    println!("long: a log of {events} events");
+    let database = Database::new().await?;
+    filled(&database, events).await?;
+    replayed(&database).await?;
+    started(&database).await?;
+    for format in ["ndjson", "parquet"] {
+        exported(&database, format).await?;
+    }
+    database.drop_it().await
+}
+
+async fn filled(database: &Database, events: u64) -> anyhow::Result<()> {
+    let node = Arc::new(Node::start(database).await?);
+    let mut made = 0;
+    while made < events {
+        let (step, started) = (A_STEP.min(events - made), Instant::now());
+        fill(&node, step).await?;
+        made += step;
+        line("appended, projected meanwhile", made, step, started, None);
+    }
+    let head = node.store.engine.head().await?.position;
+    let reached = node.progress.reached(head, Instant::now() + LONG).await;
+    ensure!(reached >= head, "the projections stay behind");
+    if let Some(node) = Arc::into_inner(node) {
+        node.stop().await;
+    }
+    Ok(())
+}
+
+/// From the program's start to its first answer that it is ready.
+async fn started(database: &Database) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let server = Server::start(database).await?;
+    let mut connection = Connection::open(&server.address, &Server::token(&["auditor"])?).await?;
+    while connection.get("/health/ready").await?.status != 200 {
+        ensure!(started.elapsed() < LONG, "the server is not ready");
+        sleep(PAUSE).await;
+    }
+    println!("{:<44} {:>10.0?}", "started and ready", started.elapsed());
+    Ok(())
+}
+
+async fn replayed(database: &Database) -> anyhow::Result<()> {
+    let server = Server::start(database).await?;
+    let mut connection = Connection::open(&server.address, &Server::token(&["auditor"])?).await?;
+    settled(&mut connection, LONG).await?;
+    let (mut after, mut from, mut started) = (0_u64, 0, Instant::now());
+    loop {
+        let path = format!("/events?limit=5000&after={after}");
+        let page = connection.get(&path).await?;
+        ensure!(page.status == 200, "{}", page.head);
+        let to = header(&page.head, "scanned-to").context("Scanned-To")?;
+        let to: u64 = to.parse()?;
+        let ended = to == after || page.body.is_empty();
+        after = to;
+        if after - from >= A_STEP || (ended && after > from) {
+            line("replayed", after, after - from, started, server.memory());
+            (from, started) = (after, Instant::now());
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+async fn exported(database: &Database, format: &str) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let started = Instant::now();
+    let mut child = configured(&mut Command::new(std::env::current_exe()?))
+        .args(["export", "--format", format, "--out"])
+        .arg(directory.path().join("log"))
+        .env("ROENTGEN_DATABASE", &database.url)
+        .stderr(Stdio::null())
+        .spawn()?;
+    let (mut next, mut most) = (started + A_LINE, 0);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        let now = memory(child.id()).unwrap_or_default();
+        most = most.max(now);
+        if Instant::now() >= next {
+            next += A_LINE;
+            let megabytes = written(directory.path())? / 1_000_000;
+            let (took, resident) = (started.elapsed().as_secs(), now / 1_000_000);
+            println!(
+                "{:<44} {took:>6} s   {megabytes:>8} MB written   {resident:>6} MB resident",
+                format!("exporting, {format}")
+            );
+        }
+        sleep(PAUSE).await;
+    };
+    ensure!(status.success(), "export: {status}");
+    println!(
+        "{:<44} {:>10.1?}   {} MB resident at most",
+        format!("exported, {format}"),
+        started.elapsed(),
+        most / 1_000_000
+    );
+    Ok(())
+}
+
+/// The bytes of the files in a directory: what is being exported has another name until it is whole.
+fn written(directory: &Path) -> anyhow::Result<u64> {
+    let files = std::fs::read_dir(directory)?;
+    let sizes = files.map(|it| anyhow::Ok(it?.metadata()?.len()));
+    sizes.sum()
+}
+
+fn line(what: &str, position: u64, events: u64, started: Instant, memory: Option<u64>) {
+    let rate = events as f64 / started.elapsed().as_secs_f64();
+    let memory = memory.map(|it| format!("   {:>6} MB resident", it / 1_000_000));
+    println!(
+        "{:<44} {rate:>10.0}/s{}",
+        format!("{what}, to {position}"),
+        memory.unwrap_or_default()
+    );
+}

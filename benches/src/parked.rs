@@ -1,0 +1,111 @@
+//! From an append until it is in the read models, while another stream is parked and keeps growing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use hdrhistogram::Histogram;
+use roentgen_store::clock;
+use roentgen_store::log::{Append, Check, NewEvent};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::catch_up::some_orders;
+use crate::database::{Database, Node, order, request};
+use crate::report::{Measure, Report, latencies};
+
+/// Orders a second, from so many writers, beside whatever happens to the parked stream.
+const A_SECOND: u32 = 200;
+const WRITERS: u32 = 8;
+/// The parked stream gets another event this often.
+const POISON_EVERY: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A name that no projection folds.
+const UNFOLDABLE: &str = "ImagingOrder.Unfoldable";
+
+pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
+    println!("parked: {A_SECOND} orders a second, from the append to the read models");
+    let database = Database::new().await?;
+    let node = Arc::new(Node::start(&database).await?);
+    let name = "visible, no stream parked".to_owned();
+    report.add(&visible(&node, name, duration).await?);
+    let poison = park(&node).await?;
+    let poisoning = tokio::spawn(poisoned(Arc::clone(&node), poison, duration));
+    let name = "visible, a growing stream parked".to_owned();
+    let measure = visible(&node, name, duration).await?;
+    poisoning.await??;
+    report.add(&measure);
+    report.against(
+        "100 ms / p99 until visible beside a parked stream",
+        100.0,
+        measure.p99.as_secs_f64() * 1000.0,
+    );
+    if let Some(node) = Arc::into_inner(node) {
+        node.stop().await;
+    }
+    database.drop_it().await
+}
+
+/// Parks a stream: its last event.
+async fn park(node: &Arc<Node>) -> anyhow::Result<NewEvent> {
+    let mut append = some_orders(node).await?;
+    let event = append.events.first_mut().context("no event")?;
+    event.event_type = UNFOLDABLE;
+    let event = event.clone();
+    let deadline = Instant::now() + PATIENCE;
+    let appended = node.store.appender.append(append, deadline).await?;
+    node.progress.reached(appended.position, deadline).await;
+    let parked = node.store.engine.parked().await?;
+    ensure!(parked.len() == 1, "{} streams are parked", parked.len());
+    Ok(event)
+}
+
+/// Appends to the parked stream.
+async fn poisoned(node: Arc<Node>, mut event: NewEvent, duration: Duration) -> anyhow::Result<()> {
+    let (deadline, mut tick) = (Instant::now() + duration, interval(POISON_EVERY));
+    while tick.tick().await < deadline {
+        let check = Check {
+            stream_id: event.stream_id,
+            expected: event.version,
+        };
+        event.version += 1;
+        event.event_id = clock::fresh_id().into();
+        let append = Append {
+            events: vec![event.clone()],
+            checks: vec![check],
+            ..Append::default()
+        };
+        let limit = Instant::now() + PATIENCE;
+        node.store.appender.append(append, limit).await?;
+    }
+    Ok(())
+}
+
+async fn visible(node: &Arc<Node>, name: String, duration: Duration) -> anyhow::Result<Measure> {
+    let (started, mut tasks, mut all) = (Instant::now(), JoinSet::new(), latencies());
+    for _ in 0..WRITERS {
+        tasks.spawn(write(Arc::clone(node), started + duration));
+    }
+    while let Some(each) = tasks.join_next().await {
+        all.add(each??)?;
+    }
+    Ok(Measure::of(name, all.len(), started.elapsed(), &all))
+}
+
+async fn write(node: Arc<Node>, deadline: Instant) -> anyhow::Result<Histogram<u64>> {
+    let mut latencies = latencies();
+    let mut tick = interval(Duration::from_secs(1) / A_SECOND * WRITERS);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    loop {
+        let due = tick.tick().await;
+        if due >= deadline {
+            return Ok(latencies);
+        }
+        let order = order(node.procedure);
+        let outcome = node.executor.execute(&request(), &order).await?;
+        let limit = Instant::now() + PATIENCE;
+        let reached = node.progress.reached(outcome.position, limit).await;
+        ensure!(reached >= outcome.position, "the projections stay behind");
+        latencies.record(u64::try_from(due.elapsed().as_micros())?)?;
+    }
+}

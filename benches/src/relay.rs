@@ -1,0 +1,136 @@
+//! From a POST to its event at a NATS subscriber, and how fast a backlog is published. The nats-server is this run's own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use futures_util::StreamExt as _;
+use roentgen_tests::Nats;
+use roentgen_tests::nats::STREAM;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::catch_up::log_of_orders;
+use crate::database::Database;
+use crate::post::{ORDERS, body, catalog};
+use crate::report::{Measure, Report, latencies};
+use crate::wire::{Connection, Server, header};
+
+const A_SECOND: u32 = 1_000;
+const CONNECTIONS: u32 = 32;
+/// How long the last messages may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a backlog may take.
+const LONG: Duration = Duration::from_secs(600);
+
+/// When something happened to an order.
+type Moments = HashMap<String, Instant>;
+
+pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
+    println!("relay: POST /imaging/orders over HTTP to a JetStream consumer, {A_SECOND} a second");
+    let (database, nats) = (Database::new().await?, Nats::start().await?);
+    let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
+    let procedure = catalog(&server).await?;
+    nats.holds(2, PATIENCE).await?;
+    let orders = u64::from(A_SECOND) * duration.as_secs();
+    let receiving = tokio::spawn(received(nats.jetstream().await?, orders));
+    let started = Instant::now();
+    let posted = posted(&server, &procedure, orders).await?;
+    let took = started.elapsed();
+    let arrived = receiving.await??;
+    let mut each = latencies();
+    for (order, due) in &posted {
+        let arrived = arrived.get(order).context("an order did not arrive")?;
+        each.record(u64::try_from(arrived.duration_since(*due).as_micros())?)?;
+    }
+    let measure = Measure::of("POST to subscriber".to_owned(), each.len(), took, &each);
+    report.add(&measure);
+    let slowest = Duration::from_micros(each.max());
+    println!("{:<44} {slowest:>10.1?} at most", "");
+    report.against(
+        "15 ms / p99 from POST to subscriber",
+        15.0,
+        measure.p99.as_secs_f64() * 1000.0,
+    );
+    drop((server, nats));
+    database.drop_it().await?;
+    backlog(report).await
+}
+
+/// How fast a log is published that was there before.
+async fn backlog(report: &mut Report) -> anyhow::Result<()> {
+    let (database, nats) = (log_of_orders().await?, Nats::start().await?);
+    let started = Instant::now();
+    let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
+    // The catalog is in it too.
+    nats.holds(crate::catch_up::EVENTS, LONG).await?;
+    let (name, took) = ("relay of a backlog".to_owned(), started.elapsed());
+    let measure = Measure::of(name, crate::catch_up::EVENTS, took, &latencies());
+    report.add(&measure);
+    drop(server);
+    database.drop_it().await
+}
+
+/// When each order's first event came, until so many orders did.
+async fn received(
+    jetstream: async_nats::jetstream::Context,
+    orders: u64,
+) -> anyhow::Result<Moments> {
+    let stream = jetstream.get_stream(STREAM).await?;
+    let consumer = stream.create_consumer(OrderedConfig::default()).await?;
+    let mut messages = consumer.messages().await?;
+    let mut arrived = Moments::new();
+    while (arrived.len() as u64) < orders {
+        let message = timeout(PATIENCE, messages.next()).await?;
+        let message = message.context("the consumer ended")??;
+        let now = Instant::now();
+        let headers = message.headers.as_ref().context("no headers")?;
+        let subject = headers.get("ce-subject").context("no subject")?.as_str();
+        if let Some(order) = subject.strip_prefix("ImagingOrder/") {
+            arrived.entry(order.to_owned()).or_insert(now);
+        }
+    }
+    Ok(arrived)
+}
+
+/// When each order was due.
+async fn posted(server: &Server, procedure: &str, orders: u64) -> anyhow::Result<Moments> {
+    let token = Server::token(&["clinician"])?;
+    let procedure: Arc<str> = procedure.into();
+    let start = Instant::now() + Duration::from_millis(100);
+    let mut tasks = JoinSet::new();
+    for n in 0..CONNECTIONS {
+        let connection = Connection::open(&server.address, &token).await?;
+        let first = start + Duration::from_secs(1) / A_SECOND * n;
+        let count = (u64::from(n)..orders).step_by(CONNECTIONS as usize).count();
+        tasks.spawn(post(connection, Arc::clone(&procedure), first, count));
+    }
+    let mut posted = Moments::new();
+    while let Some(done) = tasks.join_next().await {
+        posted.extend(done??);
+    }
+    Ok(posted)
+}
+
+/// At a pace, whatever came of the request before: a stall is not hidden by what it held up.
+async fn post(
+    mut connection: Connection,
+    procedure: Arc<str>,
+    first: Instant,
+    count: usize,
+) -> anyhow::Result<Moments> {
+    let mut tick = interval_at(first, Duration::from_secs(1) / A_SECOND * CONNECTIONS);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut posted = Moments::new();
+    for _ in 0..count {
+        let due = tick.tick().await;
+        let answer = connection.post(ORDERS, &body(&procedure)).await?;
+        ensure!(answer.status == 201, "{answer:?}");
+        let location = header(&answer.head, "location").context("no location")?;
+        let order = location.rsplit('/').next().context("no order")?;
+        posted.insert(order.to_owned(), due);
+    }
+    Ok(posted)
+}
