@@ -30,10 +30,9 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     let name = "visible, no stream parked".to_owned();
     report.add(&visible(&node, name, duration).await?);
     let poison = park(&node).await?;
-    let poisoning = tokio::spawn(poisoned(Arc::clone(&node), poison, duration));
     let name = "visible, a growing stream parked".to_owned();
-    let measure = visible(&node, name, duration).await?;
-    poisoning.await??;
+    let poisoning = poisoned(Arc::clone(&node), poison, duration);
+    let (measure, ()) = tokio::try_join!(visible(&node, name, duration), poisoning)?;
     report.add(&measure);
     report.against(
         "100 ms / p99 until visible beside a parked stream",

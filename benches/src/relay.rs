@@ -35,11 +35,13 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     let procedure = catalog(&server).await?;
     nats.holds(2, PATIENCE).await?;
     let orders = u64::from(A_SECOND) * duration.as_secs();
-    let receiving = tokio::spawn(received(nats.jetstream().await?, orders));
+    let receiving = received(nats.jetstream().await?, orders);
     let started = Instant::now();
-    let posted = posted(&server, &procedure, orders).await?;
-    let took = started.elapsed();
-    let arrived = receiving.await??;
+    let posting = async {
+        let posted = posted(&server, &procedure, orders).await?;
+        Ok((posted, started.elapsed()))
+    };
+    let ((posted, took), arrived) = tokio::try_join!(posting, receiving)?;
     let mut each = latencies();
     for (order, due) in &posted {
         let arrived = arrived.get(order).context("an order did not arrive")?;

@@ -42,21 +42,15 @@ impl Nodes {
 pub(crate) enum Excused {
     /// None: it is there all the time.
     None,
-    /// Nobody listens any more: it ends in an orderly way.
-    NobodyListens,
-    /// Any: it is killed or stopped.
+    /// Any: it is killed, stopped or started again.
     Any,
 }
 
 impl Excused {
     fn silence(self, error: anyhow::Error) -> Result<()> {
-        let connecting = error
-            .downcast_ref::<reqwest::Error>()
-            .is_some_and(reqwest::Error::is_connect);
         match self {
             Self::Any => Ok(()),
-            Self::NobodyListens if connecting => Ok(()),
-            Self::NobodyListens | Self::None => Err(error),
+            Self::None => Err(error),
         }
     }
 }
