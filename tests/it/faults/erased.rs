@@ -158,6 +158,7 @@ async fn rebuilt(house: House, rows: usize) -> Result<(Database, (Server, Client
         }
     }
     assert_eq!(usize::try_from(deleted)?, rows);
+    assert!(read.run("DELETE FROM generations").await? > 0);
     assert!(read.run("DELETE FROM checkpoints").await? > 0);
     // What policies remember is as old as their checkpoint, and goes with it.
     read.run("DELETE FROM policy_memory").await?;
