@@ -14,7 +14,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use roentgen_store::lifecycle::Tasks;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -61,17 +61,17 @@ impl Listener {
             let Some((stream, place)) = accepted else {
                 continue;
             };
-            let connection = connection(stream, router.clone());
-            let watched = graceful.watch(connection);
-            tasks.spawn("connection", async move {
-                if let Err(error) = watched.await {
-                    tracing::debug!(error = &*error, "a connection ended early");
-                }
-                drop(place);
-            });
+            let watched = graceful.watch(connection(stream, router.clone()));
+            tasks.spawn("connection", until_it_ends(watched, place));
         }
         // Otherwise the kernel would go on taking connections that nobody answers.
-        drop(self.listener);
+        for stream in those_who_wait(self.listener) {
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                break;
+            };
+            let watched = graceful.watch(connection(stream, router.clone()));
+            tasks.spawn("connection", until_it_ends(watched, place));
+        }
         last_answers(&graceful).await;
         if tokio::time::timeout(DRAIN, graceful.shutdown())
             .await
@@ -81,10 +81,7 @@ impl Listener {
         }
     }
 
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(&self, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         match self.listener.accept().await {
             Ok((stream, _peer)) => {
@@ -98,6 +95,30 @@ impl Listener {
             }
         }
     }
+}
+
+async fn until_it_ends(
+    connection: impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+    place: OwnedSemaphorePermit,
+) {
+    if let Err(error) = connection.await {
+        tracing::debug!(error = &*error, "a connection ended early");
+    }
+    drop(place);
+}
+
+/// Closes the port. Whom the kernel had let in by then and nobody had greeted yet would be cut off with it.
+fn those_who_wait(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
+    };
+    let waiting = std::iter::from_fn(|| listener.accept().ok());
+    let streams = waiting.take(MAX_CONNECTIONS).filter_map(|(stream, _peer)| {
+        stream.set_nonblocking(true).ok()?;
+        let _ = stream.set_nodelay(true);
+        TcpStream::from_std(stream).ok()
+    });
+    streams.collect()
 }
 
 /// Waits until every connection has heard that it ends, or has been silent for long enough.
