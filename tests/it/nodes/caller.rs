@@ -42,15 +42,21 @@ impl Nodes {
 pub(crate) enum Excused {
     /// None: it is there all the time.
     None,
-    /// Any: it is killed, stopped or started again.
+    /// Nobody listens any more: it ends in an orderly way.
+    NobodyListens,
+    /// Any: it is killed or stopped.
     Any,
 }
 
 impl Excused {
     fn silence(self, error: anyhow::Error) -> Result<()> {
+        let connecting = error
+            .downcast_ref::<reqwest::Error>()
+            .is_some_and(reqwest::Error::is_connect);
         match self {
             Self::Any => Ok(()),
-            Self::None => Err(error),
+            Self::NobodyListens if connecting => Ok(()),
+            Self::NobodyListens | Self::None => Err(error),
         }
     }
 }
