@@ -56,7 +56,7 @@ pub enum State {
     Live,
     /// Another took its place. It is kept until it is dropped.
     Retired,
-    /// A row was not what its stream makes. It is kept until it is dropped.
+    /// A row was not what its stream makes, or the log's beginning is archived. It is kept until it is dropped.
     Failed {
         /// Which, and how; without PHI.
         reason: String,

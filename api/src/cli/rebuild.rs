@@ -155,7 +155,7 @@ async fn finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<boo
             }
             State::Live => Ok(format!("{name} is read now")),
             State::Retired => Ok(format!("{name} was read, and another one is now")),
-            State::Failed { reason } => Err(format!("{name} is not what the log makes: {reason}")),
+            State::Failed { reason } => Err(format!("{name} is not read: {reason}")),
         };
         drop(progress);
         let done = said.is_ok();

@@ -153,6 +153,16 @@ enum Step {
     Lost,
 }
 
+/// A log whose beginning is archived fills nothing, however often it is tried.
+fn ended_by_name(filled: Result<Option<State>, EngineError>) -> Result<Option<State>, EngineError> {
+    match filled {
+        Err(archived @ EngineError::Archived { .. }) => Ok(Some(State::Failed {
+            reason: archived.to_string(),
+        })),
+        other => other,
+    }
+}
+
 /// Builds what this node is to build, one generation at a time.
 #[derive(Debug)]
 pub(super) struct Builder {
@@ -214,7 +224,7 @@ impl Builder {
         while self.goes_on(&shadow, leases) {
             tracing::info!(generation = table.name(), %state, "a read model is rebuilt");
             let next = match &state {
-                State::Filling => self.fill(&mut shadow, leases).await?,
+                State::Filling => ended_by_name(self.fill(&mut shadow, leases).await)?,
                 State::Indexing => {
                     let tables = projection.tables(table.generation);
                     self.engine.create_indexes(&tables).await?;

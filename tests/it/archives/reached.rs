@@ -47,6 +47,13 @@ async fn what_reaches_into_it_is_told_by_name() -> Result<()> {
         "{}",
         exported.printed
     );
+    let rebuilt = run(&old.house.database, &["rebuild", "orders"])?;
+    assert_eq!(rebuilt.code, Some(1), "{}", rebuilt.printed);
+    assert!(
+        rebuilt.printed.contains("are archived"),
+        "{}",
+        rebuilt.printed
+    );
     Ok(())
 }
 
