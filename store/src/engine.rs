@@ -108,7 +108,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Which table this process reads of each model.
     fn shown(&self) -> &Shown;
 
-    /// A projection's batch reads rows where it writes them: by id, in no order; those that are not there are left out.
+    /// A table's rows by id, in no order; those that are not there are left out.
     async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError>;
 
     /// A page of a table's rows, ordered by `sort_key`.

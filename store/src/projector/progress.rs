@@ -1,4 +1,4 @@
-//! How far the group is.
+//! How far the read models are.
 
 use std::sync::Arc;
 

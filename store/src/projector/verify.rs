@@ -113,8 +113,10 @@ impl<'a> Verifier<'a> {
             let stuck = refolded.go_on(&events).map(|(position, _)| position);
             let parked = self.parked.get(&id).copied();
             if stuck != parked {
+                let at = |it: Option<u64>| it.map_or("nowhere".to_owned(), |it| it.to_string());
+                let (stuck, parked) = (at(stuck), at(parked));
                 return Ok(Some(format!(
-                    "stream {id} is parked from {parked:?} on, and its fold ends at {stuck:?}"
+                    "the fold of stream {id} ends at {stuck}, and it is parked at {parked}"
                 )));
             }
             for (table, made) in refolded.into_rows() {
