@@ -3,6 +3,7 @@
 mod clerk;
 mod releases;
 
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,13 +12,12 @@ use roentgen_tests::server::program;
 use roentgen_tests::{ByHand, Database, Engine, Nats, Part, Server};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::expect::head;
 use crate::faults::{Ran, run, verify};
 use crate::read_models::equal_the_log;
 use crate::relay::holds_the_log;
-use crate::story::{House, on_both_engines, serve};
+use crate::story::{House, a_moment, on_both_engines, serve};
 use crate::workflow::whole::{Words, play};
 use clerk::Clerk;
 
@@ -26,6 +26,7 @@ on_both_engines!(
     heavy_kill_in_the_middle_of_rebuilds,
     are_made_where_no_server_runs,
     are_refused_for_what_is_no_read_model,
+    that_are_not_whole_are_said_to_be_missing,
 );
 
 /// How long a new release may take to be ready, and a dead leader's leases to run out.
@@ -33,8 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CLERKS: usize = 6;
 const KILLS: u32 = 8;
 /// Both are killed this long after the server serves.
-const FIRST_MOMENT_MS: u64 = 50;
-const LAST_MOMENT_MS: u64 = 900;
+const MOMENTS_MS: Range<u64> = 50..900;
 
 /// Clerks who work, and read what they did, until they are told to stop.
 struct Office {
@@ -124,7 +124,7 @@ async fn heavy_kill_in_the_middle_of_rebuilds(engine: Engine) -> Result<()> {
     for _ in 0..KILLS {
         let rebuild = begin_rebuild(&house.database)?;
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_moment()).await;
+        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
         kill(rebuild)?;
         house.server.kill()?;
         house.server = start_again(&house.database).await?;
@@ -149,11 +149,6 @@ fn kill(mut child: Child) -> Result<()> {
     child.kill()?;
     child.wait()?;
     Ok(())
-}
-
-fn random_moment() -> Duration {
-    let (_, random) = crate::story::fresh().as_u64_pair();
-    Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
 }
 
 /// Without waiting for the dead one's leases.
@@ -218,7 +213,33 @@ async fn are_refused_for_what_is_no_read_model(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-/// Somebody's id.
-fn somebody() -> Uuid {
-    crate::story::fresh()
+/// As where a new release's table is not filled yet.
+async fn that_are_not_whole_are_said_to_be_missing(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let place = house.ordered_and("scheduled").await?;
+    equal_the_log(&house.database).await?;
+    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    let failed =
+        "UPDATE generations SET state = 'failed', reason = 'by hand' WHERE name = 'orders_v1'";
+    assert_eq!(read.run(failed).await?, 1);
+    let fresh = house.neighbour().await?;
+    let client = house.client.towards(&fresh.base);
+    for path in ["/imaging/orders", "/health/ready"] {
+        let answer = client.get(path).await?;
+        assert_eq!(answer.status, 503, "{path}: {answer:?}");
+        assert_eq!(answer.header("retry-after"), "1", "{path}");
+        let detail = answer.text_at("/detail");
+        assert!(
+            detail.contains("the read model orders is being built"),
+            "{path}: {detail}"
+        );
+    }
+    assert_eq!(client.get("/imaging/procedures").await?.status, 200);
+    let folded = client.get(&format!("{place}?as_of=1000000")).await?;
+    assert_eq!(folded.text_at("/status"), "scheduled");
+    let built = run(&house.database, &["rebuild", "orders"])?;
+    ensure!(built.code == Some(0), "{}", built.printed);
+    assert_eq!(client.get("/health/ready").await?.status, 200);
+    equal_the_log(&house.database).await?;
+    Ok(())
 }

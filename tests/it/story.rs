@@ -1,6 +1,8 @@
 //! What most stories begin with.
 
+use std::ops::Range;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
@@ -34,6 +36,13 @@ pub(crate) const MASTER_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY
 /// A fresh id.
 pub(crate) fn fresh() -> Uuid {
     roentgen_store::clock::fresh_id()
+}
+
+/// A moment at which somebody is killed, so many milliseconds after something began.
+pub(crate) fn a_moment(within_ms: Range<u64>) -> Duration {
+    let (_, random) = fresh().as_u64_pair();
+    let length = within_ms.end - within_ms.start;
+    Duration::from_millis(within_ms.start + random % length)
 }
 
 /// A server over a new database, with a catalog of one modality and one procedure.

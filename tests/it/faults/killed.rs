@@ -4,7 +4,7 @@
 mod ledger;
 mod load;
 
-use std::time::Duration;
+use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::verify;
 use crate::read_models::{Beside, equal_the_log};
-use crate::story::{catalog, fresh, on_both_engines};
+use crate::story::{a_moment, catalog, fresh, on_both_engines};
 use load::Clerk;
 
 on_both_engines!(heavy_kill_under_load);
@@ -20,8 +20,7 @@ on_both_engines!(heavy_kill_under_load);
 const KILLS: u32 = 22;
 const CLERKS: u32 = 16;
 /// The process is killed this long after it serves.
-const FIRST_MOMENT_MS: u64 = 50;
-const LAST_MOMENT_MS: u64 = 400;
+const MOMENTS_MS: Range<u64> = 50..400;
 
 async fn heavy_kill_under_load(engine: Engine) -> Result<()> {
     let database = Database::new(engine).await?;
@@ -81,16 +80,11 @@ async fn work_until_killed(
         });
     }
     // Not a wait for anything: the random moment is what is tested.
-    tokio::time::sleep(random_moment()).await;
+    tokio::time::sleep(a_moment(MOMENTS_MS)).await;
     server.kill()?;
     let mut clerks = Vec::new();
     while let Some(clerk) = working.join_next().await {
         clerks.push(clerk??);
     }
     Ok(clerks)
-}
-
-fn random_moment() -> Duration {
-    let (_, random) = fresh().as_u64_pair();
-    Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
 }

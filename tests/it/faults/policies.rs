@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod load;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::verify;
 use crate::read_models::Beside;
-use crate::story::{catalog, fresh, on_both_engines};
+use crate::story::{a_moment, catalog, fresh, on_both_engines};
 use load::{Gateway, furnish};
 
 on_both_engines!(heavy_kill_while_studies_arrive);
@@ -21,8 +22,7 @@ on_both_engines!(heavy_kill_while_studies_arrive);
 const KILLS: u32 = 22;
 const GATEWAYS: u32 = 8;
 /// The process is killed this long after it serves.
-const FIRST_MOMENT_MS: u64 = 150;
-const LAST_MOMENT_MS: u64 = 700;
+const MOMENTS_MS: Range<u64> = 150..700;
 /// While a lease is waited for, there need not be thousands.
 const BETWEEN_STUDIES: Duration = Duration::from_millis(50);
 /// How long all that follows may take, a dead leader's lease included.
@@ -41,7 +41,7 @@ async fn heavy_kill_while_studies_arrive(engine: Engine) -> Result<()> {
         };
         let working = work(&server, tenant, Duration::ZERO, gateways);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_moment()).await;
+        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
         server.kill()?;
         gateways = all(working).await?;
     }
@@ -64,11 +64,11 @@ async fn heavy_stop_of_the_leader_while_studies_arrive() -> Result<()> {
     let mut goes_on = &other;
     for _ in 0..3 {
         let working = work(goes_on, tenant, BETWEEN_STUDIES, gateways);
-        tokio::time::sleep(random_moment()).await;
+        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
         stopped.signal("STOP")?;
         taken_over(&database).await?;
         stopped.signal("CONT")?;
-        tokio::time::sleep(random_moment()).await;
+        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
         working.1.cancel();
         gateways = all(working).await?;
         std::mem::swap(&mut stopped, &mut goes_on);
@@ -169,9 +169,4 @@ async fn taken_over(database: &Database) -> Result<()> {
     poll::until("the other node's policies", PATIENCE, position, beyond).await??;
     beside.close().await;
     Ok(())
-}
-
-fn random_moment() -> Duration {
-    let (_, random) = fresh().as_u64_pair();
-    Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
 }

@@ -5,8 +5,7 @@ use roentgen_tests::{Answer, Client};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::somebody;
-use crate::story::House;
+use crate::story::{House, fresh};
 
 /// Writes at one node, reads at another.
 pub(super) struct Clerk {
@@ -29,7 +28,7 @@ impl Clerk {
 
     /// Orders an examination and takes it further; each time lists and single reads have to show it as it is.
     pub(super) async fn works_and_reads(&mut self) -> Result<()> {
-        let patient = somebody();
+        let patient = fresh();
         let order = json!({ "patient_id": patient, "imaging_procedure_id": self.procedure,
             "indication": "rule out acute stroke" });
         let mut order = self.writes.post("/imaging/orders", &order).await?;
@@ -48,7 +47,7 @@ impl Clerk {
     }
 
     async fn syncs(&mut self, patient: Uuid) -> Result<()> {
-        let uid = format!("2.25.{}", somebody().as_u128());
+        let uid = format!("2.25.{}", fresh().as_u128());
         let mut series: Vec<Value> = Vec::new();
         for n in 1..4 {
             series.push(json!({ "series_instance_uid": format!("{uid}.{n}"), "series_number": n }));

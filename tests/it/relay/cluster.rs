@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use roentgen_tests::{Cluster, Engine};
 
-use super::faults::{Work, random_moment};
+use super::faults::{MOMENTS_MS, Work};
 use super::{caught_up, holds_the_log, order, others_read_the_log};
-use crate::story::{House, on_both_engines};
+use crate::story::{House, a_moment, on_both_engines};
 
 on_both_engines!(heavy_loss_of_the_streams_leaders);
 
@@ -20,7 +20,7 @@ async fn heavy_loss_of_the_streams_leaders(engine: Engine) -> Result<()> {
         let leader = cluster.leader().await?;
         let working = Work::begin(&house);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_moment()).await;
+        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
         let next = cluster.kill(&leader).await?;
         working.end().await;
         ensure!(next != leader, "{leader} is dead and leads");

@@ -1,5 +1,6 @@
 //! NATS away, servers killed, leaders paused: the stream is the log all the same.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, caught_up, holds_the_log, lag, order, others_read_the_log};
-use crate::story::{House, fresh, on_both_engines, serve};
+use crate::story::{House, a_moment, fresh, on_both_engines, serve};
 
 on_both_engines!(
     commands_go_on_while_nats_is_away,
@@ -27,8 +28,7 @@ const WINDOW: Duration = Duration::from_millis(100);
 const KILLS: u32 = 22;
 const CLERKS: u32 = 4;
 /// Somebody is killed this long after the work begins.
-const FIRST_MOMENT_MS: u64 = 100;
-const LAST_MOMENT_MS: u64 = 400;
+pub(super) const MOMENTS_MS: Range<u64> = 100..400;
 
 async fn commands_go_on_while_nats_is_away(engine: Engine) -> Result<()> {
     let mut nats = Nats::start().await?;
@@ -128,7 +128,7 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
     for kill in 0..KILLS {
         let working = Work::begin(&house);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_moment()).await;
+        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
         if kill % 2 == 0 {
             house.server.kill()?;
             working.end().await;
@@ -181,7 +181,7 @@ async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
     holds_the_log(&nats, &house.database).await?;
     let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
     let working = Work::begin(&house);
-    tokio::time::sleep(random_moment()).await;
+    tokio::time::sleep(a_moment(MOMENTS_MS)).await;
     house.server.signal("STOP")?;
     working.abort();
     let client = house.client.towards(&other.base);
@@ -277,9 +277,4 @@ async fn ordered(client: &Client, procedure: &str) -> bool {
     });
     let answer = client.post("/imaging/orders", &body).await;
     answer.is_ok_and(|it| it.status == 201)
-}
-
-pub(super) fn random_moment() -> Duration {
-    let (_, random) = fresh().as_u64_pair();
-    Duration::from_millis(FIRST_MOMENT_MS + random % (LAST_MOMENT_MS - FIRST_MOMENT_MS))
 }
