@@ -13,6 +13,8 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use roentgen_store::lifecycle::Tasks;
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +25,8 @@ const MAX_CONNECTIONS: usize = 8192;
 /// How long a client may take over its headers, and how long they may be (431 beyond).
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Nobody more is let in where nobody came for as long.
+const GREETING: Duration = Duration::from_millis(100);
 /// How long requests in flight may take when the process stops.
 const DRAIN: Duration = Duration::from_secs(20);
 /// How long connections that are open already are served as ever when the process stops. Each answer says that its
@@ -53,25 +57,25 @@ impl Listener {
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken, tasks: Tasks) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let graceful = GracefulShutdown::new();
+        let serve = |(stream, place)| {
+            let watched = graceful.watch(connection(stream, router.clone()));
+            tasks.spawn("connection", until_it_ends(watched, place));
+        };
         loop {
-            let accepted = tokio::select! {
-                accepted = self.accept(&places) => accepted,
+            tokio::select! {
+                accepted = self.accept(&places) => accepted.into_iter().for_each(&serve),
                 () = stop.cancelled() => break,
-            };
-            let Some((stream, place)) = accepted else {
-                continue;
-            };
-            let watched = graceful.watch(connection(stream, router.clone()));
-            tasks.spawn("connection", until_it_ends(watched, place));
+            }
         }
+        refuse_newcomers(&self.listener);
+        let last_ones = async {
+            while let Ok(accepted) = tokio::time::timeout(GREETING, self.accept(&places)).await {
+                accepted.into_iter().for_each(&serve);
+            }
+        };
+        let _ = tokio::time::timeout(LAST_ANSWERS, last_ones).await;
         // Otherwise the kernel would go on taking connections that nobody answers.
-        for stream in those_who_wait(self.listener) {
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                break;
-            };
-            let watched = graceful.watch(connection(stream, router.clone()));
-            tasks.spawn("connection", until_it_ends(watched, place));
-        }
+        drop(self.listener);
         last_answers(&graceful).await;
         if tokio::time::timeout(DRAIN, graceful.shutdown())
             .await
@@ -107,19 +111,29 @@ async fn until_it_ends(
     drop(place);
 }
 
-/// Closes the port. Whom the kernel had let in by then and nobody had greeted yet would be cut off with it.
-fn those_who_wait(listener: TcpListener) -> Vec<TcpStream> {
-    let Ok(listener) = listener.into_std() else {
-        return Vec::new();
-    };
-    let waiting = std::iter::from_fn(|| listener.accept().ok());
-    let streams = waiting.take(MAX_CONNECTIONS).filter_map(|(stream, _peer)| {
-        stream.set_nonblocking(true).ok()?;
-        let _ = stream.set_nodelay(true);
-        TcpStream::from_std(stream).ok()
-    });
-    streams.collect()
+/// From now on nobody begins a connection, and whoever has begun is let in: a port that is closed cuts off whom the kernel
+/// had let in and nobody had greeted yet. The filter drops the first packet of a connection (the flag SYN, RFC 9293,
+/// section 3.1), whose sender tries again and finds the port closed.
+#[cfg(target_os = "linux")]
+fn refuse_newcomers(listener: &TcpListener) {
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const FLAGS_AT: u32 = 13;
+    const SYN: u32 = 0x02;
+    let filter = [
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS_AT),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ];
+    if let Err(error) = SockRef::from(listener).attach_filter(&filter) {
+        tracing::debug!(%error, "connections may be cut off with the port");
+    }
 }
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_newcomers(_: &TcpListener) {}
 
 /// Waits until every connection has heard that it ends, or has been silent for long enough.
 async fn last_answers(graceful: &GracefulShutdown) {
