@@ -35,6 +35,7 @@ impl Events {
     /// The events that follow `after`; none where the reader has come to the log's end.
     pub(crate) async fn after(&mut self, after: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         if let Some(events) = self.tail.after(after, BATCH as usize) {
+            self.looked_at = Some(Instant::now());
             return Ok(events);
         }
         let looked = self.looked_at.is_some_and(|it| it.elapsed() < POLL);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::{Context, PublishError, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::stream::Info;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -18,7 +19,7 @@ use roentgen_store::open::Store;
 use roentgen_store::projector::mismatch;
 use roentgen_store::relayed::RelayCheckpoint;
 use roentgen_store::tail::Tail;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, sleep_until};
 
 use crate::connection::Connection;
 use crate::events::Events;
@@ -93,6 +94,9 @@ struct Sent {
     bytes: usize,
 }
 
+/// Something that goes on beside the publishing: no message waits for it.
+type Aside<'a, T> = Option<BoxFuture<'a, Result<T, Ended>>>;
+
 /// The stream in the hands of its publisher.
 pub(crate) struct Session<'a> {
     engine: Arc<dyn Engine>,
@@ -104,7 +108,12 @@ pub(crate) struct Session<'a> {
     saved: RelayCheckpoint,
     /// The checkpoint as it is acknowledged.
     acknowledged: RelayCheckpoint,
+    /// The checkpoint on its way to the database.
+    saving: Aside<'a, RelayCheckpoint>,
     saved_at: Instant,
+    /// What was acknowledged when a look at the stream began, and what is seen.
+    looking: Aside<'a, (RelayCheckpoint, Option<Info>)>,
+    looked_at: Instant,
     /// The last position and sequence that were sent.
     sent: (u64, u64),
     waiting: VecDeque<Arc<StoredEvent>>,
@@ -137,7 +146,10 @@ impl<'a> Session<'a> {
             progress,
             saved: here,
             acknowledged: here,
+            saving: None,
             saved_at: Instant::now(),
+            looking: None,
+            looked_at: Instant::now(),
             sent: (here.position, here.last_sequence),
             waiting: VecDeque::new(),
             on_their_way: FuturesOrdered::new(),
@@ -147,28 +159,27 @@ impl<'a> Session<'a> {
 
     /// Publishes what comes, until something ends it.
     pub(crate) async fn publish(&mut self) -> Ended {
-        let mut look = tokio::time::interval(LOOKED_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Err(ended) = self.step(&mut look).await {
+            if let Err(ended) = self.step().await {
                 return ended;
             }
         }
     }
 
-    async fn step(&mut self, look: &mut tokio::time::Interval) -> Result<(), Ended> {
+    async fn step(&mut self) -> Result<(), Ended> {
         self.send_what_may_go().await?;
-        let (reads, writes) = (
-            self.waiting.is_empty() && self.has_room(),
-            self.is_unsaved(),
-        );
-        let sent = self.sent.0;
+        let reads = self.waiting.is_empty() && self.has_room();
+        let saves = self.saving.is_none() && self.is_unsaved();
+        let (looks, sent) = (self.looking.is_none(), self.sent.0);
         tokio::select! {
-            Some(acknowledged) = self.on_their_way.next() => self.note(acknowledged?),
-            () = Events::wait(&self.tail, sent), if reads => Ok(()),
-            () = tokio::time::sleep_until(self.saved_at + SAVED_EVERY), if writes => self.save().await,
-            _ = look.tick() => self.look().await,
+            Some(acknowledged) = self.on_their_way.next() => self.note(acknowledged?)?,
+            () = Events::wait(&self.tail, sent), if reads => {}
+            saved = done(&mut self.saving) => self.note_saved(saved?),
+            seen = done(&mut self.looking) => self.note_seen(seen?)?,
+            () = sleep_until(self.saved_at + SAVED_EVERY), if saves => self.save(),
+            () = sleep_until(self.looked_at + LOOKED_EVERY), if looks => self.look(),
         }
+        Ok(())
     }
 
     fn has_room(&self) -> bool {
@@ -235,44 +246,74 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn save(&mut self) -> Result<(), Ended> {
+    /// Begins to write down what was acknowledged.
+    fn save(&mut self) {
         let (from, to) = (self.saved, self.acknowledged);
-        if !self.engine.advance_relay(RELAY, Some(&from), &to).await? {
-            tracing::warn!("another node moved the relay's checkpoint");
-            return Err(Ended::Overtaken);
-        }
-        self.saved = to;
+        let engine = Arc::clone(&self.engine);
+        self.saving = Some(Box::pin(async move {
+            if !engine.advance_relay(RELAY, Some(&from), &to).await? {
+                tracing::warn!("another node moved the relay's checkpoint");
+                return Err(Ended::Overtaken);
+            }
+            Ok(to)
+        }));
+    }
+
+    fn note_saved(&mut self, saved: RelayCheckpoint) {
+        self.saved = saved;
         self.saved_at = Instant::now();
-        Ok(())
+    }
+
+    /// Begins to look at the stream.
+    fn look(&mut self) {
+        let (jetstream, acknowledged) = (self.jetstream, self.acknowledged);
+        self.looking = Some(Box::pin(async move {
+            Ok((acknowledged, stream::found(jetstream).await?))
+        }));
     }
 
     /// Whether the stream is still the one that was opened, and nobody else has written to it.
-    async fn look(&mut self) -> Result<(), Ended> {
-        let Some(info) = stream::found(self.jetstream).await? else {
-            return Err(Ended::Overtaken);
-        };
-        let seen = stream::seen(&info);
-        fit::holds(&self.acknowledged, &seen)?;
+    fn note_seen(
+        &mut self,
+        (acknowledged, info): (RelayCheckpoint, Option<Info>),
+    ) -> Result<(), Ended> {
+        let seen = stream::seen(&info.ok_or(Ended::Overtaken)?);
+        fit::holds(&acknowledged, &seen)?;
         if seen.last_sequence > self.sent.1 {
             return Err(Ended::Overtaken);
         }
+        self.looked_at = Instant::now();
         Ok(())
     }
 
     /// Writes down what was acknowledged; where that fails, the stream says it the next time.
     pub(crate) async fn close(mut self) {
-        if !self.is_unsaved() {
-            return;
-        }
-        match self.save().await {
-            Ok(()) | Err(Ended::Overtaken) => {}
-            Err(Ended::Engine(error)) => {
-                let error = causes(&error);
-                tracing::warn!(error, "the relay's checkpoint stays behind");
-            }
-            Err(Ended::NotLeading | Ended::Lost | Ended::Away(_) | Ended::Refused(_)) => {}
+        if let Err(Ended::Engine(error)) = self.save_the_last().await {
+            let error = causes(&error);
+            tracing::warn!(error, "the relay's checkpoint stays behind");
         }
     }
+
+    async fn save_the_last(&mut self) -> Result<(), Ended> {
+        while self.saving.is_some() || self.is_unsaved() {
+            if self.saving.is_none() {
+                self.save();
+            }
+            let saved = done(&mut self.saving).await?;
+            self.note_saved(saved);
+        }
+        Ok(())
+    }
+}
+
+/// Waits for what goes on aside, for ever where nothing does; what is dropped while it waits goes on the next time.
+async fn done<T>(aside: &mut Aside<'_, T>) -> Result<T, Ended> {
+    let Some(under_way) = aside else {
+        return std::future::pending().await;
+    };
+    let done = under_way.await;
+    *aside = None;
+    done
 }
 
 /// An event that the server would not take could never be passed.

@@ -148,6 +148,36 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
     Ok(())
 }
 
+/// Somebody holds the checkpoint's row: the relay's write of it waits, and no message does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_message_waits_for_the_checkpoint() -> Result<()> {
+    let nats = Nats::start().await?;
+    let url = nats.url();
+    let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
+    holds_the_log(&nats, &house.database).await?;
+    let mut holder = ByHand::on(&house.database, Part::Log).await?;
+    holder.run("BEGIN").await?;
+    holder.run("UPDATE relays SET name = name").await?;
+    order(&house, 1).await?;
+    let asked = async || waits_since(&house.database).await;
+    let waits = |it: &Result<i64>| it.as_ref().is_ok_and(|it| *it > 0);
+    let since = poll::until("the checkpoint's write", PATIENCE, asked, waits).await??;
+    order(&house, 5).await?;
+    holds_the_log(&nats, &house.database).await?;
+    assert_eq!(waits_since(&house.database).await?, since);
+    holder.run("ROLLBACK").await?;
+    caught_up(&house.client).await
+}
+
+/// Since when the relay's checkpoint waits to be written; 0 where it does not.
+async fn waits_since(database: &Database) -> Result<i64> {
+    let mut observer = ByHand::on(database, Part::Log).await?;
+    let waiting = "SELECT coalesce(max(extract(epoch FROM query_start) * 1000000)::bigint, 0) \
+        FROM pg_stat_activity WHERE datname = current_database() \
+        AND wait_event_type = 'Lock' AND query LIKE 'UPDATE relays%'";
+    observer.number(waiting).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_publish_once() -> Result<()> {
     let nats = forgetful().await?;
