@@ -50,6 +50,8 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const POLL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
+/// How long new events gather while nobody waits for them: a batch of one costs nearly what one of a hundred does.
+const GATHERED: Duration = Duration::from_millis(5);
 
 /// A batch that is folded and not written yet.
 struct Ready {
@@ -212,17 +214,26 @@ impl Projector {
             let found = folded.parked.iter();
             parked.extend(found.map(|it| (it.model.clone(), it.stream_id)));
             let batch = moving(&mut members, to, folded);
+            position = to.position;
+            let writing = async {
+                let moved = self.write(&batch).await?;
+                if moved {
+                    self.note(progress, position, events);
+                }
+                Ok::<_, EngineError>(moved)
+            };
             let meanwhile = async {
-                let events = self.next(rest, to.position).await?;
+                if rest.is_empty() && events < BATCH_LIVE {
+                    self.gather(position).await;
+                }
+                let events = self.next(rest, position).await?;
                 self.fold(&members, &parked, events, &batch.rows).await
             };
-            let (moved, next) = tokio::join!(self.write(&batch), meanwhile);
+            let (moved, next) = tokio::join!(writing, meanwhile);
             if !moved? {
                 tracing::info!("a checkpoint is elsewhere, or a parked stream was let go");
                 return Ok(());
             }
-            position = to.position;
-            self.note(progress, position, events);
             ready = next?;
         }
         Ok(())
@@ -292,6 +303,15 @@ impl Projector {
             }
         }
         Ok(fits)
+    }
+
+    /// Lets what comes after a position gather.
+    async fn gather(&self, position: u64) {
+        tokio::select! {
+            () = tokio::time::sleep(GATHERED) => {}
+            () = self.progress.wanted_after(position, self.tail.head()) => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// What was read already, or what comes after it.

@@ -28,6 +28,8 @@ const BATCH_CATCH_UP: u32 = 1000;
 const POLL: Duration = Duration::from_millis(250);
 /// Where nothing happens that is of interest, the checkpoint moves this often.
 const QUIET_MOVE: Duration = Duration::from_millis(500);
+/// How long new events gather: a batch of one costs nearly what one of a hundred does.
+const GATHERED: Duration = Duration::from_millis(10);
 
 /// A subscription in the hands of its reader.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Subscription {
     moved_at: Instant,
     /// When the database was last looked at.
     looked_at: Option<Instant>,
+    /// Until when new events gather, where this node's last ones were read.
+    gathers_until: Option<Instant>,
 }
 
 /// What a reader made of the events since the checkpoint.
@@ -84,6 +88,7 @@ impl Subscription {
             seen: saved,
             moved_at: Instant::now(),
             looked_at: None,
+            gathers_until: None,
         }))
     }
 
@@ -100,6 +105,7 @@ impl Subscription {
     /// The next events of interest; none where the reader has come to the log's end, or across a stretch without any.
     pub async fn next(&mut self) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let after = self.seen.position;
+        self.gathers_until = None;
         let Some(mut events) = self.tail.after(after, BATCH_LIVE) else {
             return match self.may_be_at_the_end(after) {
                 true => Ok(Vec::new()),
@@ -108,6 +114,9 @@ impl Subscription {
         };
         if let Some(last) = events.last() {
             self.seen = place(last);
+        }
+        if events.len() < BATCH_LIVE {
+            self.gathers_until = Some(Instant::now() + GATHERED);
         }
         events.retain(|it| self.types.contains(&*it.event_type));
         Ok(events)
@@ -138,6 +147,13 @@ impl Subscription {
             None => return Ok(Vec::new()),
         };
         Ok(page.events.into_iter().map(Arc::new).collect())
+    }
+
+    /// Lets the next events gather where the last ones of this node were read.
+    pub async fn gather(&self) {
+        if let Some(until) = self.gathers_until {
+            tokio::time::sleep_until(until).await;
+        }
     }
 
     /// Waits for something to read, at most until `until`.

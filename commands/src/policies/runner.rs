@@ -141,11 +141,15 @@ impl Runner {
                 return Ok(());
             }
             self.note(&log);
-            if log.position() == before {
-                tokio::select! {
-                    () = log.wait(timers.next()) => {}
-                    () = self.stop.cancelled() => {}
+            let next = async {
+                match log.position() == before {
+                    true => log.wait(timers.next()).await,
+                    false => log.gather().await,
                 }
+            };
+            tokio::select! {
+                () = next => {}
+                () = self.stop.cancelled() => {}
             }
         }
         Ok(())

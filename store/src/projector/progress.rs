@@ -49,11 +49,56 @@ impl Progress {
         self.position()
     }
 
+    /// Waits until somebody waits for something after `position` that the log has.
+    pub(super) async fn wanted_after(&self, position: u64, head: watch::Receiver<u64>) {
+        let mut wanted = self.wanted.subscribe();
+        let is_there = |wanted: &u64| *wanted > position && *wanted <= *head.borrow();
+        let _ = wanted.wait_for(is_there).await;
+    }
+
     pub(super) fn set(&self, position: u64) {
         self.projected.send_if_modified(|it| {
             let moved = *it != position;
             *it = position;
             moved
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn events_are_wanted_when_somebody_waits_for_them() {
+        let (progress, head) = (Progress::new(), watch::Sender::new(20));
+        progress.set(10);
+        let mut wanted = pin!(progress.wanted_after(10, head.subscribe()));
+        assert!(poll!(&mut wanted).is_pending());
+        let deadline = Instant::now() + LONG;
+        let mut of_old = pin!(progress.reached(10, deadline));
+        assert!(poll!(&mut of_old).is_ready());
+        assert!(poll!(&mut wanted).is_pending());
+        let mut reader = pin!(progress.reached(11, deadline));
+        assert!(poll!(&mut reader).is_pending());
+        assert!(poll!(&mut wanted).is_ready());
+        progress.set(11);
+        assert!(poll!(&mut reader).is_ready());
+    }
+
+    #[tokio::test]
+    async fn what_the_log_does_not_have_is_not_wanted() {
+        let (progress, head) = (Progress::new(), watch::Sender::new(20));
+        let mut wanted = pin!(progress.wanted_after(10, head.subscribe()));
+        let mut reader = pin!(progress.reached(21, Instant::now() + LONG));
+        assert!(poll!(&mut reader).is_pending());
+        assert!(poll!(&mut wanted).is_pending());
     }
 }
