@@ -142,15 +142,21 @@ fn new_order(node: &Node, context: &Context) -> anyhow::Result<NewOrder> {
     })
 }
 
-/// Forgets the read models and makes them again.
-pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow::Result<()> {
-    println!("catch-up: the read models of a log of {EVENTS} events from zero");
+/// Forgets the read models.
+pub(crate) async fn forget(database: &Database) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(&database.url).await?;
     let forget = "DROP TABLE read.orders_v1, read.procedures_v1, read.modalities_v1";
     connection.execute(forget).await?;
     connection.execute("DELETE FROM read.generations").await?;
     connection.execute("DELETE FROM read.checkpoints").await?;
     connection.execute("DELETE FROM read.leases").await?;
+    Ok(())
+}
+
+/// Forgets the read models and makes them again.
+pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow::Result<()> {
+    println!("catch-up: the read models of a log of {EVENTS} events from zero");
+    forget(database).await?;
     let started = Instant::now();
     let node = Node::start(database).await?;
     let head = node.store.engine.head().await?;

@@ -1,4 +1,4 @@
-//! A long log: made, read over HTTP, exported, and a server started over it. Rates and memory are told as they go on,
+//! A long log: made, read over HTTP, exported, projected from zero, and a server started over it. Rates and memory are told as they go on,
 //! so that it is seen whether they stay as they are.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::time::{Instant, sleep};
 
-use crate::catch_up::fill;
+use crate::catch_up::{fill, forget};
 use crate::database::{Database, Node};
 use crate::replay::settled;
 use crate::wire::{Connection, Server, configured, header, memory};
@@ -30,6 +30,7 @@ pub(crate) async fn measure(events: u64) -> anyhow::Result<()> {
     for format in ["ndjson", "parquet"] {
         exported(&database, format).await?;
     }
+    projected(&database).await?;
     database.drop_it().await
 }
 
@@ -48,6 +49,24 @@ async fn filled(database: &Database, events: u64) -> anyhow::Result<()> {
     if let Some(node) = Arc::into_inner(node) {
         node.stop().await;
     }
+    Ok(())
+}
+
+/// The read models again, from zero.
+async fn projected(database: &Database) -> anyhow::Result<()> {
+    forget(database).await?;
+    let (began, node) = (Instant::now(), Node::start(database).await?);
+    let head = node.store.engine.head().await?.position;
+    let (mut from, mut started) = (0, began);
+    while from < head {
+        let wanted = head.min(from + A_STEP);
+        let reached = node.progress.reached(wanted, began + LONG).await;
+        ensure!(reached >= wanted, "the projections stay behind");
+        line("projected", reached, reached - from, started, None);
+        (from, started) = (reached, Instant::now());
+    }
+    line("projected from zero, all of it", head, head, began, None);
+    node.stop().await;
     Ok(())
 }
 

@@ -25,8 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a backlog may take.
 const LONG: Duration = Duration::from_secs(600);
 
-/// When something happened to an order.
-type Moments = HashMap<String, Instant>;
+/// When each order's event came.
+type Arrivals = HashMap<String, Instant>;
+
+/// An order.
+struct Posted {
+    order: String,
+    due: Instant,
+    answered: Instant,
+}
 
 pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
     println!("relay: POST /imaging/orders over HTTP to a JetStream consumer, {A_SECOND} a second");
@@ -34,6 +41,7 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
     let procedure = catalog(&server).await?;
     nats.holds(2, PATIENCE).await?;
+    written_back().await?;
     let orders = u64::from(A_SECOND) * duration.as_secs();
     let receiving = received(nats.jetstream().await?, orders);
     let started = Instant::now();
@@ -42,11 +50,16 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
         Ok((posted, started.elapsed()))
     };
     let ((posted, took), arrived) = tokio::try_join!(posting, receiving)?;
-    let mut each = latencies();
-    for (order, due) in &posted {
-        let arrived = arrived.get(order).context("an order did not arrive")?;
-        each.record(u64::try_from(arrived.duration_since(*due).as_micros())?)?;
+    let (mut answers, mut each) = (latencies(), latencies());
+    for posted in &posted {
+        let arrived = arrived
+            .get(&posted.order)
+            .context("an order did not arrive")?;
+        answers.record(micros(posted.answered - posted.due)?)?;
+        each.record(micros(*arrived - posted.due)?)?;
     }
+    let name = "POST to its answer, with NATS".to_owned();
+    report.add(&Measure::of(name, answers.len(), took, &answers));
     let measure = Measure::of("POST to subscriber".to_owned(), each.len(), took, &each);
     report.add(&measure);
     let slowest = Duration::from_micros(each.max());
@@ -59,6 +72,18 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     drop((server, nats));
     database.drop_it().await?;
     backlog(report).await
+}
+
+/// What was measured before may have left hundreds of megabytes to the kernel, which would write them now, in a burst
+/// that every commit has to wait for.
+async fn written_back() -> anyhow::Result<()> {
+    let status = tokio::process::Command::new("sync").status().await?;
+    ensure!(status.success(), "sync: {status}");
+    Ok(())
+}
+
+fn micros(duration: Duration) -> anyhow::Result<u64> {
+    Ok(u64::try_from(duration.as_micros())?)
 }
 
 /// How fast a log is published that was there before.
@@ -79,11 +104,11 @@ async fn backlog(report: &mut Report) -> anyhow::Result<()> {
 async fn received(
     jetstream: async_nats::jetstream::Context,
     orders: u64,
-) -> anyhow::Result<Moments> {
+) -> anyhow::Result<Arrivals> {
     let stream = jetstream.get_stream(STREAM).await?;
     let consumer = stream.create_consumer(OrderedConfig::default()).await?;
     let mut messages = consumer.messages().await?;
-    let mut arrived = Moments::new();
+    let mut arrived = Arrivals::new();
     while (arrived.len() as u64) < orders {
         let message = timeout(PATIENCE, messages.next()).await?;
         let message = message.context("the consumer ended")??;
@@ -97,8 +122,8 @@ async fn received(
     Ok(arrived)
 }
 
-/// When each order was due.
-async fn posted(server: &Server, procedure: &str, orders: u64) -> anyhow::Result<Moments> {
+/// Each order, and when it was due.
+async fn posted(server: &Server, procedure: &str, orders: u64) -> anyhow::Result<Vec<Posted>> {
     let token = Server::token(&["clinician"])?;
     let procedure: Arc<str> = procedure.into();
     let start = Instant::now() + Duration::from_millis(100);
@@ -109,7 +134,7 @@ async fn posted(server: &Server, procedure: &str, orders: u64) -> anyhow::Result
         let count = (u64::from(n)..orders).step_by(CONNECTIONS as usize).count();
         tasks.spawn(post(connection, Arc::clone(&procedure), first, count));
     }
-    let mut posted = Moments::new();
+    let mut posted = Vec::new();
     while let Some(done) = tasks.join_next().await {
         posted.extend(done??);
     }
@@ -122,17 +147,22 @@ async fn post(
     procedure: Arc<str>,
     first: Instant,
     count: usize,
-) -> anyhow::Result<Moments> {
+) -> anyhow::Result<Vec<Posted>> {
     let mut tick = interval_at(first, Duration::from_secs(1) / A_SECOND * CONNECTIONS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut posted = Moments::new();
+    let mut posted = Vec::new();
     for _ in 0..count {
         let due = tick.tick().await;
         let answer = connection.post(ORDERS, &body(&procedure)).await?;
+        let answered = Instant::now();
         ensure!(answer.status == 201, "{answer:?}");
         let location = header(&answer.head, "location").context("no location")?;
         let order = location.rsplit('/').next().context("no order")?;
-        posted.insert(order.to_owned(), due);
+        posted.push(Posted {
+            order: order.to_owned(),
+            due,
+            answered,
+        });
     }
     Ok(posted)
 }
