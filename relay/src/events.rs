@@ -20,6 +20,7 @@ const POLL: Duration = Duration::from_millis(250);
 pub(crate) struct Events {
     engine: Arc<dyn Engine>,
     tail: Arc<Tail>,
+    /// When the database was looked at, or memory had the next events: who appends there is told of others'.
     looked_at: Option<Instant>,
 }
 

@@ -64,6 +64,7 @@ pub struct Relay {
     store: Store,
     settings: Settings,
     progress: Progress,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
@@ -80,6 +81,7 @@ impl Relay {
             store,
             settings,
             progress: progress.clone(),
+            tasks: tasks.clone(),
             stop: tasks.token(),
         };
         tasks.spawn("relay", supervise(relay, leadership, tasks.clone()));
@@ -131,6 +133,7 @@ impl Relay {
             &self.settings.stream,
             &connection,
             &self.progress,
+            &self.tasks,
         );
         let opened = tokio::select! {
             opened = opening => opened,

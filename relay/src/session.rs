@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, causes};
+use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::{MAX_EVENT_BYTES, StoredEvent};
 use roentgen_store::model::Checkpoint;
 use roentgen_store::open::Store;
@@ -39,6 +40,8 @@ const MAX_HEADERS: usize = 4 * 1024;
 const SAVED_EVERY: Duration = Duration::from_millis(250);
 /// How often the stream is looked at.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
+/// How long a session's last checkpoint may take.
+const LAST_SAVE: Duration = Duration::from_secs(5);
 
 /// Why a session ended, or did not begin.
 #[derive(Debug)]
@@ -104,6 +107,7 @@ pub(crate) struct Session<'a> {
     events: Events,
     jetstream: &'a Context,
     progress: &'a Progress,
+    tasks: &'a Tasks,
     /// The checkpoint as it is written down.
     saved: RelayCheckpoint,
     /// The checkpoint as it is acknowledged.
@@ -128,6 +132,7 @@ impl<'a> Session<'a> {
         settings: &StreamSettings,
         connection: &'a Connection,
         progress: &'a Progress,
+        tasks: &'a Tasks,
     ) -> Result<Self, Ended> {
         can_take_every_event(connection.max_payload)?;
         let engine = Arc::clone(&store.engine);
@@ -144,6 +149,7 @@ impl<'a> Session<'a> {
             engine,
             jetstream,
             progress,
+            tasks,
             saved: here,
             acknowledged: here,
             saving: None,
@@ -246,12 +252,21 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Begins to write down what was acknowledged.
+    /// Begins to write down what was acknowledged. It is a task of its own: on SQLite it takes a turn that appends wait
+    /// for, and would keep it for as long as nobody polls.
     fn save(&mut self) {
         let (from, to) = (self.saved, self.acknowledged);
-        let engine = Arc::clone(&self.engine);
+        let (engine, tasks) = (Arc::clone(&self.engine), self.tasks);
+        let write = async move { engine.advance_relay(RELAY, Some(&from), &to).await };
         self.saving = Some(Box::pin(async move {
-            if !engine.advance_relay(RELAY, Some(&from), &to).await? {
+            let moved = match tasks.run(write).await {
+                Ok(moved) => moved?,
+                Err(ended) => match ended.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_stopped) => return Err(Ended::NotLeading),
+                },
+            };
+            if !moved {
                 tracing::warn!("another node moved the relay's checkpoint");
                 return Err(Ended::Overtaken);
             }
@@ -288,9 +303,22 @@ impl<'a> Session<'a> {
 
     /// Writes down what was acknowledged; where that fails, the stream says it the next time.
     pub(crate) async fn close(mut self) {
-        if let Err(Ended::Engine(error)) = self.save_the_last().await {
-            let error = causes(&error);
-            tracing::warn!(error, "the relay's checkpoint stays behind");
+        match tokio::time::timeout(LAST_SAVE, self.save_the_last()).await {
+            Ok(Err(Ended::Engine(error))) => {
+                let error = causes(&error);
+                tracing::warn!(error, "the relay's checkpoint stays behind");
+            }
+            Err(error) => tracing::warn!(%error, "the relay's checkpoint stays behind"),
+            Ok(
+                Ok(())
+                | Err(
+                    Ended::NotLeading
+                    | Ended::Overtaken
+                    | Ended::Lost
+                    | Ended::Away(_)
+                    | Ended::Refused(_),
+                ),
+            ) => {}
         }
     }
 
@@ -306,7 +334,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Waits for what goes on aside, for ever where nothing does; what is dropped while it waits goes on the next time.
+/// Waits for what goes on aside, for ever where nothing does. A wait that is dropped drops nothing else: the next one
+/// takes it up.
 async fn done<T>(aside: &mut Aside<'_, T>) -> Result<T, Ended> {
     let Some(under_way) = aside else {
         return std::future::pending().await;

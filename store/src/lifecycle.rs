@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,11 +39,11 @@ impl Tasks {
         });
     }
 
-    /// Runs a future as a task of its own, so that its panic is an error here.
-    pub async fn run(
+    /// Runs a future as a task of its own, which goes on from the first poll: its panic is an error here.
+    pub async fn run<T: Send + 'static>(
         &self,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), tokio::task::JoinError> {
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, JoinError> {
         self.tracker.spawn(task).await
     }
 
