@@ -20,8 +20,8 @@ use crate::engine::{Engine, MAX_SCAN};
 use crate::error::{EngineError, causes};
 use crate::generation::{Generation, NewGeneration, State};
 use crate::lease::Leases;
-use crate::log::LogFilter;
-use crate::model::ProjectionBatch;
+use crate::log::{LogFilter, LogPage, StoredEvent};
+use crate::model::{Checkpoint, ProjectionBatch};
 
 /// Batches that are caught up while the projector waits.
 const STEPS_IN_TURN: usize = 4;
@@ -140,6 +140,8 @@ impl Rebuilding {
 struct Shadow {
     member: Member,
     parked: HashSet<(String, StreamId)>,
+    /// What follows its checkpoint, where that was read while the last batch was written.
+    ahead: Option<LogPage>,
 }
 
 /// What a step of catching up came to.
@@ -260,6 +262,7 @@ impl Builder {
                 checkpoint: made.checkpoint,
             },
             parked: parked.map(|it| (it.model, it.stream_id)).collect(),
+            ahead: None,
         })
     }
 
@@ -280,16 +283,11 @@ impl Builder {
 
     /// Folds the next events of the projection's streams.
     async fn step(&self, shadow: &mut Shadow) -> Result<Step, EngineError> {
-        let Shadow { member, parked } = shadow;
-        let filter = LogFilter {
-            stream_type: Some(member.projection.stream_type().to_owned()),
-            ..LogFilter::default()
+        let from = shadow.member.checkpoint;
+        let mut page = match shadow.ahead.take() {
+            Some(page) => page,
+            None => self.page_after(&shadow.member, from).await?,
         };
-        let from = member.checkpoint;
-        let mut page = self
-            .engine
-            .page(from.position, BATCH_CATCH_UP, &filter)
-            .await?;
         let passed = page.scanned_to.saturating_sub(from.position);
         let full = page.events.len() >= BATCH_CATCH_UP as usize || passed >= MAX_SCAN;
         let events = std::mem::take(&mut page.events);
@@ -303,29 +301,60 @@ impl Builder {
         let Some(to) = to.filter(|it| it.position > from.position) else {
             return Ok(Step::AtTheEnd);
         };
+        let goes_on = full || cut;
+        let ahead = async {
+            match goes_on {
+                true => self.page_after(&shadow.member, to).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (written, ahead) = tokio::join!(self.write(shadow, &events, to), ahead);
+        let Some(parked) = written? else {
+            return Ok(Step::Lost);
+        };
+        shadow.ahead = ahead?;
+        shadow.parked.extend(parked);
+        shadow.member.checkpoint = to;
+        Ok(match goes_on {
+            true => Step::Went,
+            false => Step::AtTheEnd,
+        })
+    }
+
+    async fn page_after(&self, member: &Member, from: Checkpoint) -> Result<LogPage, EngineError> {
+        let filter = LogFilter {
+            stream_type: Some(member.projection.stream_type().to_owned()),
+            ..LogFilter::default()
+        };
+        self.engine
+            .page(from.position, BATCH_CATCH_UP, &filter)
+            .await
+    }
+
+    /// Folds events and moves the generation to `to`. Returns what is parked by it; `None` where the generation is not
+    /// this builder's any more.
+    async fn write(
+        &self,
+        shadow: &Shadow,
+        events: &[Arc<StoredEvent>],
+        to: Checkpoint,
+    ) -> Result<Option<Vec<(String, StreamId)>>, EngineError> {
+        let Shadow { member, parked, .. } = shadow;
         let known = batch::Known {
             engine: &*self.engine,
             unwritten: &[],
         };
-        let folded = batch::fold(known, std::slice::from_ref(member), parked, &events).await?;
+        let folded = batch::fold(known, std::slice::from_ref(member), parked, events).await?;
         let found = folded.parked.iter();
-        let found: Vec<_> = found.map(|it| (it.model.clone(), it.stream_id)).collect();
+        let found = found.map(|it| (it.model.clone(), it.stream_id)).collect();
         let written = ProjectionBatch {
-            from: vec![(member.table, from)],
+            from: vec![(member.table, member.checkpoint)],
             to,
             rows: folded.rows,
             parked: folded.parked,
             left_out: folded.left_out,
         };
-        if !self.engine.project(&written).await? {
-            return Ok(Step::Lost);
-        }
-        parked.extend(found);
-        member.checkpoint = to;
-        Ok(match full || cut {
-            true => Step::Went,
-            false => Step::AtTheEnd,
-        })
+        Ok(self.engine.project(&written).await?.then_some(found))
     }
 
     async fn verify(&self, shadow: &Shadow, leases: &Leases) -> Result<Option<State>, EngineError> {
