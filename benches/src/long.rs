@@ -1,5 +1,5 @@
-//! A long log: made, read over HTTP, exported, projected from zero, and a server started over it. Rates and memory are told as they go on,
-//! so that it is seen whether they stay as they are.
+//! A long log: made, read over HTTP, exported, projected from zero, and a server started over it. Rates and memory are
+//! told as they go on, so that it is seen whether they stay as they are.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -50,7 +50,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const POLL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
-/// How long new events gather while nobody waits for them: a batch of one costs nearly what one of a hundred does.
+/// How long new events gather while nobody on this node waits for them: a batch of one costs nearly what one of a hundred does.
 const GATHERED: Duration = Duration::from_millis(5);
 
 /// A batch that is folded and not written yet.
@@ -165,7 +165,7 @@ impl Projector {
             let members = members::look(&*self.engine, &self.projections).await?;
             let position = lowest(&members).position;
             self.progress.set(position);
-            let somebody_waits = *wanted.borrow_and_update() > position;
+            let somebody_waits = wanted.borrow_and_update().is_any(position, u64::MAX);
             let pause = if somebody_waits { POLL } else { POLL_IDLE };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

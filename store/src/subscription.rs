@@ -28,7 +28,7 @@ const BATCH_CATCH_UP: u32 = 1000;
 const POLL: Duration = Duration::from_millis(250);
 /// Where nothing happens that is of interest, the checkpoint moves this often.
 const QUIET_MOVE: Duration = Duration::from_millis(500);
-/// How long new events gather: a batch of one costs nearly what one of a hundred does.
+/// How long new events gather, from when the last ones were read: a batch of one costs nearly what one of a hundred does.
 const GATHERED: Duration = Duration::from_millis(10);
 
 /// A subscription in the hands of its reader.
@@ -46,7 +46,7 @@ pub struct Subscription {
     moved_at: Instant,
     /// When the database was last looked at.
     looked_at: Option<Instant>,
-    /// Until when new events gather, where this node's last ones were read.
+    /// Until when new events gather, where the last ones came from this node's memory.
     gathers_until: Option<Instant>,
 }
 
@@ -149,7 +149,8 @@ impl Subscription {
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
-    /// Lets the next events gather where the last ones of this node were read.
+    /// Lets the next events gather where the last ones came from this node's memory. What follows from an event waits
+    /// here too before it is read.
     pub async fn gather(&self) {
         if let Some(until) = self.gathers_until {
             tokio::time::sleep_until(until).await;

@@ -1,5 +1,6 @@
 //! How far the read models are.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -11,15 +12,59 @@ use super::checkpoint::CheckpointAhead;
 #[derive(Debug, Clone)]
 pub struct Progress {
     projected: Arc<watch::Sender<u64>>,
-    pub(super) wanted: Arc<watch::Sender<u64>>,
+    pub(super) wanted: Arc<watch::Sender<Wanted>>,
     pub(super) refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
+}
+
+/// Positions that somebody waits for, and how many do.
+#[derive(Debug, Default)]
+pub(super) struct Wanted(BTreeMap<u64, usize>);
+
+impl Wanted {
+    /// Whether somebody waits for something after `position`, up to `upto`.
+    pub(super) fn is_any(&self, position: u64, upto: u64) -> bool {
+        position < upto && self.0.range(position + 1..=upto).next().is_some()
+    }
+
+    fn add(&mut self, position: u64) {
+        *self.0.entry(position).or_default() += 1;
+    }
+
+    fn remove(&mut self, position: u64) {
+        let left = self.0.remove(&position).unwrap_or_default();
+        if left > 1 {
+            self.0.insert(position, left - 1);
+        }
+    }
+}
+
+/// Somebody who waits, until it is dropped.
+struct Wants<'a> {
+    wanted: &'a watch::Sender<Wanted>,
+    position: u64,
+}
+
+impl<'a> Wants<'a> {
+    fn new(wanted: &'a watch::Sender<Wanted>, position: u64) -> Self {
+        wanted.send_modify(|it| it.add(position));
+        Self { wanted, position }
+    }
+}
+
+impl Drop for Wants<'_> {
+    fn drop(&mut self) {
+        self.wanted.send_if_modified(|it| {
+            it.remove(self.position);
+            false
+        });
+    }
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
         Self {
             projected: Arc::new(watch::Sender::new(0)),
-            wanted: Arc::new(watch::Sender::new(0)),
+            wanted: Arc::default(),
             refused: Arc::new(watch::Sender::new(None)),
         }
     }
@@ -38,11 +83,7 @@ impl Progress {
     pub async fn reached(&self, position: u64, deadline: Instant) -> u64 {
         let mut projected = self.projected.subscribe();
         if *projected.borrow() < position {
-            self.wanted.send_if_modified(|it| {
-                let higher = position > *it;
-                *it = position.max(*it);
-                higher
-            });
+            let _wants = Wants::new(&self.wanted, position);
             let reached = projected.wait_for(|it| *it >= position);
             let _ = tokio::time::timeout_at(deadline, reached).await;
         }
@@ -50,10 +91,21 @@ impl Progress {
     }
 
     /// Waits until somebody waits for something after `position` that the log has.
-    pub(super) async fn wanted_after(&self, position: u64, head: watch::Receiver<u64>) {
+    pub(super) async fn wanted_after(&self, position: u64, mut head: watch::Receiver<u64>) {
         let mut wanted = self.wanted.subscribe();
-        let is_there = |wanted: &u64| *wanted > position && *wanted <= *head.borrow();
-        let _ = wanted.wait_for(is_there).await;
+        loop {
+            let upto = *head.borrow_and_update();
+            if wanted.borrow_and_update().is_any(position, upto) {
+                return;
+            }
+            let changed = tokio::select! {
+                changed = wanted.changed() => changed,
+                changed = head.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
     }
 
     pub(super) fn set(&self, position: u64) {
@@ -100,5 +152,36 @@ mod tests {
         let mut reader = pin!(progress.reached(21, Instant::now() + LONG));
         assert!(poll!(&mut reader).is_pending());
         assert!(poll!(&mut wanted).is_pending());
+        head.send_replace(21);
+        assert!(poll!(&mut wanted).is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_waits_in_vain_is_forgotten_and_hides_nobody() {
+        let (progress, head) = (Progress::new(), watch::Sender::new(20));
+        let in_vain = progress.reached(u64::MAX, Instant::now() + LONG);
+        let mut in_vain = Box::pin(in_vain);
+        assert!(poll!(&mut in_vain).is_pending());
+        {
+            let mut wanted = pin!(progress.wanted_after(10, head.subscribe()));
+            let mut reader = pin!(progress.reached(11, Instant::now() + LONG));
+            assert!(poll!(&mut reader).is_pending());
+            assert!(poll!(&mut wanted).is_ready());
+        }
+        assert!(progress.wanted.borrow().is_any(20, u64::MAX));
+        assert!(!progress.wanted.borrow().is_any(10, 20));
+        drop(in_vain);
+        assert!(!progress.wanted.borrow().is_any(0, u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn two_who_wait_for_the_same_are_two() {
+        let progress = Progress::new();
+        let mut first = Box::pin(progress.reached(5, Instant::now() + LONG));
+        let mut second = pin!(progress.reached(5, Instant::now() + LONG));
+        assert!(poll!(&mut first).is_pending());
+        assert!(poll!(&mut second).is_pending());
+        drop(first);
+        assert!(progress.wanted.borrow().is_any(0, 5));
     }
 }
