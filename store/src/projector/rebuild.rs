@@ -20,7 +20,7 @@ use crate::engine::{Engine, MAX_SCAN};
 use crate::error::{EngineError, causes};
 use crate::generation::{Generation, NewGeneration, State};
 use crate::lease::Leases;
-use crate::log::{LogFilter, LogPage, StoredEvent};
+use crate::log::LogFilter;
 use crate::model::{Checkpoint, ProjectionBatch};
 
 /// Batches that are caught up while the projector waits.
@@ -140,8 +140,16 @@ impl Rebuilding {
 struct Shadow {
     member: Member,
     parked: HashSet<(String, StreamId)>,
-    /// What follows its checkpoint, where that was read while the last batch was written.
-    ahead: Option<LogPage>,
+    /// What follows its checkpoint, where that was folded while the last batch was written.
+    next: Option<Portion>,
+}
+
+/// The next events of a generation, folded and not written yet.
+struct Portion {
+    to: Checkpoint,
+    folded: batch::FoldedBatch,
+    /// The log has more.
+    goes_on: bool,
 }
 
 /// What a step of catching up came to.
@@ -262,7 +270,7 @@ impl Builder {
                 checkpoint: made.checkpoint,
             },
             parked: parked.map(|it| (it.model, it.stream_id)).collect(),
-            ahead: None,
+            next: None,
         })
     }
 
@@ -281,13 +289,65 @@ impl Builder {
         Ok(None)
     }
 
-    /// Folds the next events of the projection's streams.
+    /// Writes the next events of the projection's streams, and folds those that follow meanwhile.
     async fn step(&self, shadow: &mut Shadow) -> Result<Step, EngineError> {
         let from = shadow.member.checkpoint;
-        let mut page = match shadow.ahead.take() {
-            Some(page) => page,
-            None => self.page_after(&shadow.member, from).await?,
+        let portion = match shadow.next.take() {
+            Some(portion) => Some(portion),
+            None => self.portion(shadow, from, &[]).await?,
         };
+        let Some(Portion {
+            to,
+            folded,
+            goes_on,
+        }) = portion
+        else {
+            return Ok(Step::AtTheEnd);
+        };
+        let found = folded.parked.iter();
+        let found = found.map(|it| (it.model.clone(), it.stream_id));
+        shadow.parked.extend(found);
+        let written = ProjectionBatch {
+            from: vec![(shadow.member.table, from)],
+            to,
+            rows: folded.rows,
+            parked: folded.parked,
+            left_out: folded.left_out,
+        };
+        let next = async {
+            match goes_on {
+                true => self.portion(shadow, to, &written.rows).await,
+                false => Ok(None),
+            }
+        };
+        let (moved, next) = tokio::join!(self.engine.project(&written), next);
+        if !moved? {
+            return Ok(Step::Lost);
+        }
+        shadow.member.checkpoint = to;
+        shadow.next = next?;
+        Ok(match goes_on {
+            true => Step::Went,
+            false => Step::AtTheEnd,
+        })
+    }
+
+    /// Folds what follows `from`, on what is written and what is about to be; nothing at the log's end.
+    async fn portion(
+        &self,
+        shadow: &Shadow,
+        from: Checkpoint,
+        unwritten: &batch::Rows,
+    ) -> Result<Option<Portion>, EngineError> {
+        let Shadow { member, parked, .. } = shadow;
+        let filter = LogFilter {
+            stream_type: Some(member.projection.stream_type().to_owned()),
+            ..LogFilter::default()
+        };
+        let mut page = self
+            .engine
+            .page(from.position, BATCH_CATCH_UP, &filter)
+            .await?;
         let passed = page.scanned_to.saturating_sub(from.position);
         let full = page.events.len() >= BATCH_CATCH_UP as usize || passed >= MAX_SCAN;
         let events = std::mem::take(&mut page.events);
@@ -299,62 +359,17 @@ impl Builder {
             Some(_) | None => scanned(&*self.engine, &page).await?,
         };
         let Some(to) = to.filter(|it| it.position > from.position) else {
-            return Ok(Step::AtTheEnd);
+            return Ok(None);
         };
-        let goes_on = full || cut;
-        let ahead = async {
-            match goes_on {
-                true => self.page_after(&shadow.member, to).await.map(Some),
-                false => Ok(None),
-            }
-        };
-        let (written, ahead) = tokio::join!(self.write(shadow, &events, to), ahead);
-        let Some(parked) = written? else {
-            return Ok(Step::Lost);
-        };
-        shadow.ahead = ahead?;
-        shadow.parked.extend(parked);
-        shadow.member.checkpoint = to;
-        Ok(match goes_on {
-            true => Step::Went,
-            false => Step::AtTheEnd,
-        })
-    }
-
-    async fn page_after(&self, member: &Member, from: Checkpoint) -> Result<LogPage, EngineError> {
-        let filter = LogFilter {
-            stream_type: Some(member.projection.stream_type().to_owned()),
-            ..LogFilter::default()
-        };
-        self.engine
-            .page(from.position, BATCH_CATCH_UP, &filter)
-            .await
-    }
-
-    /// Folds events and moves the generation to `to`. Returns what is parked by it; `None` where the generation is not
-    /// this builder's any more.
-    async fn write(
-        &self,
-        shadow: &Shadow,
-        events: &[Arc<StoredEvent>],
-        to: Checkpoint,
-    ) -> Result<Option<Vec<(String, StreamId)>>, EngineError> {
-        let Shadow { member, parked, .. } = shadow;
         let known = batch::Known {
             engine: &*self.engine,
-            unwritten: &[],
+            unwritten,
         };
-        let folded = batch::fold(known, std::slice::from_ref(member), parked, events).await?;
-        let found = folded.parked.iter();
-        let found = found.map(|it| (it.model.clone(), it.stream_id)).collect();
-        let written = ProjectionBatch {
-            from: vec![(member.table, member.checkpoint)],
+        Ok(Some(Portion {
             to,
-            rows: folded.rows,
-            parked: folded.parked,
-            left_out: folded.left_out,
-        };
-        Ok(self.engine.project(&written).await?.then_some(found))
+            folded: batch::fold(known, std::slice::from_ref(member), parked, &events).await?,
+            goes_on: full || cut,
+        }))
     }
 
     async fn verify(&self, shadow: &Shadow, leases: &Leases) -> Result<Option<State>, EngineError> {
