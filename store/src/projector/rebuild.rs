@@ -5,23 +5,22 @@
 //! Each step is durable: another node goes on where the last one ended, and a generation that is forgotten in between ends
 //! the work. Subscriptions and relays have checkpoints of their own, which this does not touch.
 
-use std::collections::HashSet;
+mod shadow;
+
 use std::sync::Arc;
 
-use roentgen_domain::ids::StreamId;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{self, Member};
-use super::members::{look, table};
+use shadow::{Shadow, Step};
+
+use super::members::look;
 use super::verify::{Verdict, verify};
-use super::{AFTER_A_FAILURE, BATCH_BYTES, BATCH_CATCH_UP, POLL_IDLE, Projection, place, scanned};
-use crate::engine::{Engine, MAX_SCAN};
+use super::{AFTER_A_FAILURE, POLL_IDLE, Projection};
+use crate::engine::Engine;
 use crate::error::{EngineError, causes};
 use crate::generation::{Generation, NewGeneration, State};
 use crate::lease::Leases;
-use crate::log::LogFilter;
-use crate::model::{Checkpoint, ProjectionBatch};
 
 /// Batches that are caught up while the projector waits.
 const STEPS_IN_TURN: usize = 4;
@@ -136,33 +135,6 @@ impl Rebuilding {
     }
 }
 
-/// A generation in the making.
-struct Shadow {
-    member: Member,
-    parked: HashSet<(String, StreamId)>,
-    /// What follows its checkpoint, where that was folded while the last batch was written.
-    next: Option<Portion>,
-}
-
-/// The next events of a generation, folded and not written yet.
-struct Portion {
-    to: Checkpoint,
-    folded: batch::FoldedBatch,
-    /// The log has more.
-    goes_on: bool,
-}
-
-/// What a step of catching up came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// There is more.
-    Went,
-    /// This was the log's end.
-    AtTheEnd,
-    /// The generation is not this builder's to fill any more.
-    Lost,
-}
-
 /// A log whose beginning is archived fills nothing, however often it is tried.
 fn ended_by_name(filled: Result<Option<State>, EngineError>) -> Result<Option<State>, EngineError> {
     match filled {
@@ -228,7 +200,7 @@ impl Builder {
         made: Generation,
         leases: &Leases,
     ) -> Result<(), EngineError> {
-        let mut shadow = self.shadow(projection, &made).await?;
+        let mut shadow = Shadow::of(&self.engine, projection, &made).await?;
         let table = shadow.member.table;
         let mut state = made.state;
         while self.goes_on(&shadow, leases) {
@@ -253,123 +225,19 @@ impl Builder {
         Ok(())
     }
 
-    async fn shadow(
-        &self,
-        projection: &Arc<dyn Projection>,
-        made: &Generation,
-    ) -> Result<Shadow, EngineError> {
-        self.engine
-            .create_tables(&projection.tables(made.generation))
-            .await?;
-        let parked = self.engine.parked().await?.into_iter();
-        let parked = parked.filter(|it| it.model == made.name);
-        Ok(Shadow {
-            member: Member {
-                projection: Arc::clone(projection),
-                table: table(projection.model(), made),
-                checkpoint: made.checkpoint,
-            },
-            parked: parked.map(|it| (it.model, it.stream_id)).collect(),
-            next: None,
-        })
-    }
-
     async fn fill(
         &self,
         shadow: &mut Shadow,
         leases: &Leases,
     ) -> Result<Option<State>, EngineError> {
         while self.goes_on(shadow, leases) {
-            match self.step(shadow).await? {
+            match shadow.step().await? {
                 Step::Went => {}
                 Step::AtTheEnd => return Ok(Some(State::Indexing)),
                 Step::Lost => return Ok(None),
             }
         }
         Ok(None)
-    }
-
-    /// Writes the next events of the projection's streams, and folds those that follow meanwhile.
-    async fn step(&self, shadow: &mut Shadow) -> Result<Step, EngineError> {
-        let from = shadow.member.checkpoint;
-        let portion = match shadow.next.take() {
-            Some(portion) => Some(portion),
-            None => self.portion(shadow, from, &[]).await?,
-        };
-        let Some(Portion {
-            to,
-            folded,
-            goes_on,
-        }) = portion
-        else {
-            return Ok(Step::AtTheEnd);
-        };
-        let found = folded.parked.iter();
-        let found = found.map(|it| (it.model.clone(), it.stream_id));
-        shadow.parked.extend(found);
-        let written = ProjectionBatch {
-            from: vec![(shadow.member.table, from)],
-            to,
-            rows: folded.rows,
-            parked: folded.parked,
-            left_out: folded.left_out,
-        };
-        let next = async {
-            match goes_on {
-                true => self.portion(shadow, to, &written.rows).await,
-                false => Ok(None),
-            }
-        };
-        let (moved, next) = tokio::join!(self.engine.project(&written), next);
-        if !moved? {
-            return Ok(Step::Lost);
-        }
-        shadow.member.checkpoint = to;
-        shadow.next = next?;
-        Ok(match goes_on {
-            true => Step::Went,
-            false => Step::AtTheEnd,
-        })
-    }
-
-    /// Folds what follows `from`, on what is written and what is about to be; nothing at the log's end.
-    async fn portion(
-        &self,
-        shadow: &Shadow,
-        from: Checkpoint,
-        unwritten: &batch::Rows,
-    ) -> Result<Option<Portion>, EngineError> {
-        let Shadow { member, parked, .. } = shadow;
-        let filter = LogFilter {
-            stream_type: Some(member.projection.stream_type().to_owned()),
-            ..LogFilter::default()
-        };
-        let mut page = self
-            .engine
-            .page(from.position, BATCH_CATCH_UP, &filter)
-            .await?;
-        let passed = page.scanned_to.saturating_sub(from.position);
-        let full = page.events.len() >= BATCH_CATCH_UP as usize || passed >= MAX_SCAN;
-        let events = std::mem::take(&mut page.events);
-        let mut events: Vec<_> = events.into_iter().map(Arc::new).collect();
-        let cut = !batch::beyond(&mut events, BATCH_BYTES).is_empty();
-        let last = events.last().map(|it| place(it));
-        let to = match last {
-            Some(last) if cut || last.position == page.scanned_to => Some(last),
-            Some(_) | None => scanned(&*self.engine, &page).await?,
-        };
-        let Some(to) = to.filter(|it| it.position > from.position) else {
-            return Ok(None);
-        };
-        let known = batch::Known {
-            engine: &*self.engine,
-            unwritten,
-        };
-        Ok(Some(Portion {
-            to,
-            folded: batch::fold(known, std::slice::from_ref(member), parked, &events).await?,
-            goes_on: full || cut,
-        }))
     }
 
     async fn verify(&self, shadow: &Shadow, leases: &Leases) -> Result<Option<State>, EngineError> {
@@ -390,12 +258,12 @@ impl Builder {
     /// Catches up and takes the place of the live generation, while this node's projector waits.
     async fn join(&self, shadow: &mut Shadow, leases: &Leases) -> Result<(), EngineError> {
         while self.goes_on(shadow, leases) {
-            if self.catch_up(shadow, usize::MAX, u64::MAX).await? == Step::Lost {
+            if shadow.catch_up(usize::MAX, u64::MAX).await? == Step::Lost {
                 return Ok(());
             }
             let _turn = self.turn.lock().await;
             let shown = self.shown().await?;
-            if self.catch_up(shadow, STEPS_IN_TURN, shown).await? == Step::Lost {
+            if shadow.catch_up(STEPS_IN_TURN, shown).await? == Step::Lost {
                 return Ok(());
             }
             let is_level = shadow.member.checkpoint.position >= shown;
@@ -410,25 +278,6 @@ impl Builder {
             }
         }
         Ok(())
-    }
-
-    /// At most so many steps, to at least a position where the log has it.
-    async fn catch_up(
-        &self,
-        shadow: &mut Shadow,
-        steps: usize,
-        upto: u64,
-    ) -> Result<Step, EngineError> {
-        for _ in 0..steps {
-            if shadow.member.checkpoint.position >= upto {
-                break;
-            }
-            match self.step(shadow).await? {
-                Step::Went => {}
-                ended @ (Step::AtTheEnd | Step::Lost) => return Ok(ended),
-            }
-        }
-        Ok(Step::Went)
     }
 
     /// The last position that a live table of this node's projections shows.
