@@ -84,6 +84,8 @@ pub(crate) struct Faulty {
     /// A parked stream's come here first.
     pub(crate) replays: Gate,
     moved: Mutex<Vec<bool>>,
+    /// After which positions pages of some events were read.
+    filtered: Mutex<Vec<u64>>,
 }
 
 impl Faulty {
@@ -96,6 +98,7 @@ impl Faulty {
             projections: Gate::ajar(),
             replays: Gate::ajar(),
             moved: Mutex::default(),
+            filtered: Mutex::default(),
         })
     }
 
@@ -132,6 +135,11 @@ impl Faulty {
     /// Whether each of the projection's transactions so far moved the checkpoint.
     pub(crate) fn moved(&self) -> Vec<bool> {
         self.moved.lock().unwrap().clone()
+    }
+
+    /// Whether a page of some events was read that begins after a position.
+    pub(crate) fn has_read_after(&self, position: u64) -> bool {
+        self.filtered.lock().unwrap().contains(&position)
     }
 }
 
@@ -201,7 +209,11 @@ impl Engine for Faulty {
         limit: u32,
         filter: &LogFilter,
     ) -> Result<LogPage, EngineError> {
-        self.inner.page(after, limit, filter).await
+        let page = self.inner.page(after, limit, filter).await?;
+        if filter != &LogFilter::default() {
+            self.filtered.lock().unwrap().push(after);
+        }
+        Ok(page)
     }
 
     async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {

@@ -25,6 +25,7 @@ on_both_engines!(
     is_given_up_without_a_trace,
     is_moved_by_nobody_who_believes_in_the_one_before,
     goes_on_where_another_node_stopped,
+    goes_on_with_streams_where_the_batch_before_is_not_written_yet,
     that_differs_from_its_fold_is_never_read,
     parks_what_cannot_be_folded_and_takes_up_what_can,
     of_two_releases_are_kept_up_side_by_side,
@@ -198,6 +199,35 @@ async fn goes_on_where_another_node_stopped(bed: &Bed) {
     project(&two, "").await;
     reaches(&*two.engine, "tally_v1_g2", State::Live).await;
     assert_rows_are_the_log(bed, &two).await;
+}
+
+/// The next events are folded while a batch is written. That its rows are what the log makes is compared before it is
+/// read.
+async fn goes_on_with_streams_where_the_batch_before_is_not_written_yet(bed: &Bed) {
+    let gated = Faulty::over(bed.connect().await);
+    let node = Node::over(Arc::clone(&gated) as _).await;
+    let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
+    let (bad, long) = (stream(), stream());
+    let mut poisoned = to(bad, 0, 3);
+    poisoned.events[1] = unfoldable(event(bad, 2));
+    let parked_at = node.append(poisoned).await.unwrap().position - 1;
+    for round in 0..4 {
+        node.append(to(long, 1000 * round, 1000)).await.unwrap();
+    }
+    node.append(to(bad, 3, 1)).await.unwrap();
+    node.append(to(long, 4000, 1000)).await.unwrap();
+    projected_all(&node).await;
+    gated.projections.shut();
+    rebuilding.request("tally").await.unwrap();
+    gated.projections.somebody_waits().await;
+    let next = async || gated.has_read_after(4000);
+    until("the page after the first", next, |it| *it).await;
+    gated.projections.open();
+    reaches(&*node.engine, "tally_v1_g2", State::Live).await;
+    let parked = node.engine.parked().await.unwrap().into_iter();
+    let parked = parked.filter(|it| it.model == "tally_v1_g2");
+    let parked: Vec<_> = parked.map(|it| (it.stream_id, it.position)).collect();
+    assert_eq!(parked, [(bad, parked_at)]);
 }
 
 async fn that_differs_from_its_fold_is_never_read(bed: &Bed) {
