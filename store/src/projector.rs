@@ -50,7 +50,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const POLL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
-/// How long new events gather while nobody on this node waits for them: a batch of one costs nearly what one of a hundred does.
+/// How long this node's new events gather while nobody here waits for them: a batch of one costs nearly what one of a hundred does.
 const GATHERED: Duration = Duration::from_millis(5);
 
 /// A batch that is folded and not written yet.
@@ -223,7 +223,7 @@ impl Projector {
                 Ok::<_, EngineError>(moved)
             };
             let meanwhile = async {
-                if rest.is_empty() && events < BATCH_LIVE {
+                if rest.is_empty() && events < BATCH_LIVE && self.tail.holds(position) {
                     self.gather(position).await;
                 }
                 let events = self.next(rest, position).await?;

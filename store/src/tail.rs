@@ -72,6 +72,13 @@ impl Tail {
         self.own.subscribe()
     }
 
+    /// Whether the ring holds the event at this position.
+    pub fn holds(&self, position: u64) -> bool {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = (ring.events.front(), ring.events.back());
+        matches!(ends, (Some(first), Some(last)) if (first.position..=last.position).contains(&position))
+    }
+
     /// The events that follow `after`, at most `limit`, or `None` where the ring does not hold the first of them.
     pub fn after(&self, after: u64, limit: usize) -> Option<Vec<Arc<StoredEvent>>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
