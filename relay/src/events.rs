@@ -20,7 +20,8 @@ const POLL: Duration = Duration::from_millis(250);
 pub(crate) struct Events {
     engine: Arc<dyn Engine>,
     tail: Arc<Tail>,
-    /// When the database was looked at, or memory had the next events: who appends there is told of others'.
+    /// When the database was looked at, or memory had what comes next. Another node's events leave a gap before this
+    /// node's next ones, and are read then.
     looked_at: Option<Instant>,
 }
 
