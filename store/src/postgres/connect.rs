@@ -81,12 +81,10 @@ impl Doors {
         one.connect_lazy_with(self.server.clone())
     }
 
-    /// What projectors write can be written again: their commits do not wait for the disk.
+    /// What projectors write could be written again, but once it is shown it must not go back: their commits wait for
+    /// the disk like any other.
     pub(super) fn projectors(&self) -> PgPool {
-        pool(
-            2,
-            self.server.clone().options([("synchronous_commit", "off")]),
-        )
+        pool(2, self.server.clone())
     }
 }
 

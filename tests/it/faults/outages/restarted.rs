@@ -1,10 +1,12 @@
 //! PostgreSQL restarted under load, in an orderly way and as in a crash.
 
 use anyhow::Result;
-use roentgen_tests::Postgres;
 use roentgen_tests::postgres::Stop;
+use roentgen_tests::{ByHand, Part, Postgres};
+use serde_json::json;
 
 use super::{Scene, for_a_while, watched};
+use crate::story::fresh;
 
 const RESTARTS: usize = 3;
 
@@ -36,5 +38,38 @@ async fn is_restarted(stop: Stop) -> Result<()> {
     watch.close().await;
     scene.ends_well(crowd, &met).await?;
     eprintln!("{RESTARTS} restarts ({stop:?})");
+    Ok(())
+}
+
+/// A reader who waited for a position has seen it; whoever comes after a crash must not find less where the server says
+/// that it shows as much.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_shown_outlives_a_crash_of_postgres() -> Result<()> {
+    let mut postgres = Postgres::start().await?;
+    let scene = Scene::on(&postgres).await?;
+    let mut by_hand = ByHand::on(&scene.database, Part::Read).await?;
+    // What did not wait for the disk stays away from it.
+    by_hand
+        .run("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        .await?;
+    by_hand.run("SELECT pg_reload_conf()").await?;
+    let client = scene.client();
+    let order = json!({
+        "patient_id": fresh(), "imaging_procedure_id": scene.procedure,
+        "indication": "rule out acute stroke",
+    });
+    let ordered = client.post("/imaging/orders", &order).await?;
+    assert_eq!(ordered.status, 201, "{ordered:?}");
+    let reader = client.with("min-log-position", &ordered.header("log-position"));
+    let read = reader.get("/imaging/orders").await?;
+    drop(scene.server);
+    postgres.restart(Stop::Immediate).await?;
+    assert_eq!(read.status, 200, "{read:?}");
+    let shown = read.number("log-position");
+    assert!(shown >= ordered.number("log-position"), "{read:?}");
+    let mut by_hand = ByHand::on(&scene.database, Part::Read).await?;
+    let is_there = "SELECT min(position) FROM generations WHERE state = 'live'";
+    let there = by_hand.number(is_there).await?.unsigned_abs();
+    assert!(there >= shown, "{shown} was shown, {there} is there");
     Ok(())
 }
