@@ -118,6 +118,7 @@ impl Subscription {
                 stream_type: query.take_text("stream_type")?,
                 stream_id: query.take_uuid::<StreamId>("stream_id")?,
                 patient_id: query.take_uuid::<PatientId>("patient_id")?,
+                beginnings: false,
             },
             phi,
         };

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use roentgen_domain::aggregate::Aggregate as _;
 use roentgen_domain::codes::{ModalityCode, ProcedureCode};
 use roentgen_domain::dicom::AccessionNumber;
-use roentgen_domain::ids::{OrderId, TenantId};
-use roentgen_domain::order::{Command, NewOrder, Order, Request};
+use roentgen_domain::ids::OrderId;
+use roentgen_domain::order::{Command, Event, NewOrder, Order, Request};
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Context};
 use roentgen_store::chain::GENESIS;
 use roentgen_store::clock;
 use roentgen_store::codec::{Place, encode};
-use roentgen_store::keys::Finding;
+use roentgen_store::keys::{Finding, PatientKey};
 use roentgen_store::log::{Append, Check};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -79,43 +80,61 @@ where
 /// The append of so many new orders.
 pub(crate) async fn some_orders(node: &Node) -> anyhow::Result<Append> {
     let mut append = Append::default();
-    let tenant_id = TenantId::from(TENANT);
     for _ in 0..AT_ONCE {
-        let fresh_id = clock::fresh_id();
-        let context = Context {
-            tenant_id,
-            actor: Actor::system(),
-            now: clock::now(),
-            fresh_id,
-        };
-        let new = new_order(node, &context)?;
-        let id = OrderId::of(tenant_id, &new.request.accession_number);
-        let writing = node
-            .store
-            .keyring
-            .writing_key(tenant_id, new.patient_id, Finding::Guessed)
-            .await?;
-        let events = Order::decide(None, Command::Create(Box::new(new)), &context)?;
-        for event in &events {
-            let place = Place {
-                tenant_id,
-                stream_id: id.into(),
-                version: 1,
-            };
-            append.events.push(encode::<Order>(
-                event,
-                place,
-                METADATA.into(),
-                Some(&writing.key),
-            ));
-        }
-        append.checks.push(Check {
-            stream_id: id.into(),
-            expected: 0,
-        });
-        append.patient_keys.extend(writing.new);
+        create(node, &mut append).await?;
     }
     Ok(append)
+}
+
+pub(crate) fn context() -> Context {
+    Context {
+        tenant_id: TENANT.into(),
+        actor: Actor::system(),
+        now: clock::now(),
+        fresh_id: clock::fresh_id(),
+    }
+}
+
+/// Adds a new order to an append.
+pub(crate) async fn create(node: &Node, append: &mut Append) -> anyhow::Result<(OrderId, Order)> {
+    let context = context();
+    let tenant_id = context.tenant_id;
+    let new = new_order(node, &context)?;
+    let id = OrderId::of(tenant_id, &new.request.accession_number);
+    let writing = node
+        .store
+        .keyring
+        .writing_key(tenant_id, new.patient_id, Finding::Guessed)
+        .await?;
+    let events = Order::decide(None, Command::Create(Box::new(new)), &context)?;
+    let order = add(append, id, (None, 0), events, Some(&writing.key))?;
+    append.patient_keys.extend(writing.new);
+    Ok((id, order))
+}
+
+/// Adds events of an order to an append: those that follow on a state and its version.
+pub(crate) fn add(
+    append: &mut Append,
+    id: OrderId,
+    (mut order, version): (Option<Order>, u64),
+    events: Vec<Event>,
+    key: Option<&PatientKey>,
+) -> anyhow::Result<Order> {
+    append.checks.push(Check {
+        stream_id: id.into(),
+        expected: version,
+    });
+    for (version, event) in (version + 1..).zip(events) {
+        let place = Place {
+            tenant_id: TENANT.into(),
+            stream_id: id.into(),
+            version,
+        };
+        let encoded = encode::<Order>(&event, place, METADATA.into(), key);
+        append.events.push(encoded);
+        order = Some(Order::evolve(order, event)?);
+    }
+    order.context("no event")
 }
 
 fn new_order(node: &Node, context: &Context) -> anyhow::Result<NewOrder> {
@@ -145,8 +164,13 @@ fn new_order(node: &Node, context: &Context) -> anyhow::Result<NewOrder> {
 /// Forgets the read models.
 pub(crate) async fn forget(database: &Database) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(&database.url).await?;
-    let forget = "DROP TABLE read.orders_v1, read.procedures_v1, read.modalities_v1";
-    connection.execute(forget).await?;
+    let tables = sqlx::query_scalar::<_, String>("SELECT tables FROM read.generations");
+    for tables in tables.fetch_all(&mut connection).await? {
+        for table in tables.split(' ') {
+            let drop = AssertSqlSafe(format!("DROP TABLE read.{table}"));
+            connection.execute(drop).await?;
+        }
+    }
     connection.execute("DELETE FROM read.generations").await?;
     connection.execute("DELETE FROM read.checkpoints").await?;
     connection.execute("DELETE FROM read.leases").await?;

@@ -33,7 +33,7 @@ pub(crate) fn server() -> String {
     named.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/postgres".to_owned())
 }
 
-/// A new database; [`Database::drop_it`] when done.
+/// A database; [`Database::drop_it`] when done.
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) url: String,
@@ -41,30 +41,51 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// A new one.
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let name = format!("roentgen_bench_{}", clock::fresh_id().simple());
-        let mut connection = PgConnection::connect(&server())
-            .await
-            .context("ROENTGEN_BENCH_POSTGRES")?;
+        let mut connection = connection().await?;
         connection
             .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .await?;
+        Ok(Self::named(name))
+    }
+
+    /// The one with this name; made where it is not there. Whether it was.
+    pub(crate) async fn kept(name: &str) -> anyhow::Result<(Self, bool)> {
+        let mut connection = connection().await?;
+        let found = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(name);
+        let was_there = found.fetch_optional(&mut connection).await?.is_some();
+        if !was_there {
+            connection
+                .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                .await?;
+        }
+        Ok((Self::named(name.to_owned()), was_there))
+    }
+
+    fn named(name: String) -> Self {
         let server = server();
         let base = server
             .rsplit_once('/')
             .map_or(server.as_str(), |(base, _)| base);
-        Ok(Self {
+        Self {
             url: format!("{base}/{name}"),
             name,
-        })
+        }
     }
 
     pub(crate) async fn drop_it(self) -> anyhow::Result<()> {
-        let mut connection = PgConnection::connect(&server()).await?;
+        let mut connection = connection().await?;
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         connection.execute(AssertSqlSafe(drop)).await?;
         Ok(())
     }
+}
+
+async fn connection() -> anyhow::Result<PgConnection> {
+    let connected = PgConnection::connect(&server()).await;
+    connected.context("ROENTGEN_BENCH_POSTGRES")
 }
 
 /// A node over a database, in this process.

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use roentgen_store::generation::State;
+use roentgen_store::projector::Rebuilding;
 use tokio::time::{Instant, sleep};
 
-use crate::catch_up::{fill, forget};
+use crate::catch_up::forget;
 use crate::database::{Database, Node};
+use crate::grown::grow;
 use crate::replay::settled;
 use crate::wire::{Connection, Server, configured, header, memory};
 
@@ -21,17 +24,29 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How long projections may need for the whole log.
 const LONG: Duration = Duration::from_secs(3600);
 
-pub(crate) async fn measure(events: u64) -> anyhow::Result<()> {
+/// The model that is filled again.
+const REBUILT: &str = "orders";
+
+pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()> {
     println!("long: a log of {events} events");
-    let database = Database::new().await?;
-    filled(&database, events).await?;
-    replayed(&database).await?;
-    started(&database).await?;
-    for format in ["ndjson", "parquet"] {
-        exported(&database, format).await?;
+    let (database, was_there) = match log {
+        Some(name) => Database::kept(name).await?,
+        None => (Database::new().await?, false),
+    };
+    if !was_there {
+        filled(&database, events).await?;
+        replayed(&database).await?;
+        started(&database).await?;
+        for format in ["ndjson", "parquet"] {
+            exported(&database, format).await?;
+        }
     }
+    rebuilt(&database).await?;
     projected(&database).await?;
-    database.drop_it().await
+    match log {
+        Some(_) => Ok(()),
+        None => database.drop_it().await,
+    }
 }
 
 async fn filled(database: &Database, events: u64) -> anyhow::Result<()> {
@@ -39,7 +54,7 @@ async fn filled(database: &Database, events: u64) -> anyhow::Result<()> {
     let mut made = 0;
     while made < events {
         let (step, started) = (A_STEP.min(events - made), Instant::now());
-        fill(&node, step).await?;
+        grow(&node, step).await?;
         made += step;
         line("appended, projected meanwhile", made, step, started, None);
     }
@@ -57,17 +72,65 @@ async fn projected(database: &Database) -> anyhow::Result<()> {
     forget(database).await?;
     let (began, node) = (Instant::now(), Node::start(database).await?);
     let head = node.store.engine.head().await?.position;
-    let (mut from, mut started) = (0, began);
-    while from < head {
-        let wanted = head.min(from + A_STEP);
-        let reached = node.progress.reached(wanted, began + LONG).await;
-        ensure!(reached >= wanted, "the projections stay behind");
-        line("projected", reached, reached - from, started, None);
-        (from, started) = (reached, Instant::now());
+    watched(&node, &format!("{REBUILT}_v1"), began).await?;
+    for model in roentgen_projections::all() {
+        watched(&node, &model.model().shape(), began).await?;
     }
     line("projected from zero, all of it", head, head, began, None);
     node.stop().await;
     Ok(())
+}
+
+/// One read model filled again, beside the one that is read.
+async fn rebuilt(database: &Database) -> anyhow::Result<()> {
+    let node = Node::start(database).await?;
+    let head = node.store.engine.head().await?.position;
+    let rebuilding = Rebuilding::new(Arc::clone(&node.store.engine), roentgen_projections::all());
+    let began = Instant::now();
+    let made = rebuilding.request(REBUILT).await?.context(REBUILT)?;
+    watched(&node, &made.name, began).await?;
+    line("rebuilt, all of it", head, head, began, None);
+    rebuilding.drop_old(REBUILT).await?;
+    node.stop().await;
+    Ok(())
+}
+
+/// Tells how a generation is made, until it is read.
+async fn watched(node: &Node, name: &str, began: Instant) -> anyhow::Result<()> {
+    let (mut from, mut started) = (0, began);
+    let mut before: Option<State> = None;
+    loop {
+        let generations = node.store.engine.generations().await?;
+        let now = generations.into_iter().find(|it| it.name == name);
+        let now = now.with_context(|| format!("{name} is gone"))?;
+        let position = now.checkpoint.position;
+        let goes_over = before
+            .as_ref()
+            .is_some_and(|it| it.name() != now.state.name());
+        if position >= from + A_STEP || (goes_over && position > from) {
+            line(
+                &format!("{name} filled"),
+                position,
+                position - from,
+                started,
+                None,
+            );
+            (from, started) = (position, Instant::now());
+        }
+        if goes_over {
+            println!(
+                "{:<44} {:>10.1?}",
+                format!("{name} is {}", now.state),
+                began.elapsed()
+            );
+        }
+        if !now.state.is_building() {
+            ensure!(now.state == State::Live, "{}", now.state);
+            return Ok(());
+        }
+        before = Some(now.state);
+        sleep(PAUSE).await;
+    }
 }
 
 /// From the program's start to its first answer that it is ready.

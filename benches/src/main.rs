@@ -5,6 +5,7 @@
 mod append;
 mod catch_up;
 mod database;
+mod grown;
 mod lists;
 mod long;
 mod parked;
@@ -45,6 +46,9 @@ struct Options {
     /// How many events the long log has.
     #[arg(long, default_value_t = 10_000_000)]
     events: u64,
+    /// The long log's database, by name: made where it is not there, and kept.
+    #[arg(long)]
+    log: Option<String>,
 }
 
 #[tokio::main]
@@ -88,7 +92,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         parked::measure(&mut report, duration).await?;
     }
     if options.only == "long" {
-        long::measure(options.events).await?;
+        long::measure(options.events, options.log.as_deref()).await?;
     }
     report.print_ratios();
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,8 @@ use crate::archive::{Archive, Partition};
 use crate::error::EngineError;
 use crate::generation::{self, Generation, NewGeneration, Shown, State};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
+    WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row, Table};
@@ -160,10 +161,10 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// that state, are left as they are.
     async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError>;
 
-    /// Creates tables where they are not there.
+    /// Creates tables where they are not there, without their indexes.
     async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError>;
 
-    /// Creates the tables' secondary indexes where they are not there.
+    /// Creates the tables' indexes where they are not there, that of the key too where it is one.
     async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError>;
 
     /// Moves a generation from one state of its making to the next. `false` where it is in another state, or gone.
@@ -180,22 +181,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// How many rows a table has.
     async fn count(&self, table: Table) -> Result<u64, EngineError>;
 
-    /// The streams of a type that began at or before a position, by id, after one, at most `limit`; with their versions,
-    /// which may be of later events.
-    async fn streams_of(
-        &self,
-        stream_type: &str,
-        after: StreamId,
-        upto: u64,
-        limit: u32,
-    ) -> Result<Vec<(StreamId, u64)>, EngineError>;
+    /// How many streams of a type began at or before a position.
+    async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError>;
 
-    /// The events of these streams up to a position, each stream's in order.
-    async fn histories(
-        &self,
-        streams: &[StreamId],
-        upto: u64,
-    ) -> Result<Vec<StoredEvent>, EngineError>;
+    /// What these streams have after their first events and up to a position.
+    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError>;
 
     // ---- checkpoints -----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ pub struct Generation {
     pub tables: Vec<String>,
     /// Where it is.
     pub state: State,
-    /// The last event it has seen.
+    /// The last event it has seen; while it is filled, of those that begin a stream.
     pub checkpoint: Checkpoint,
 }
 
@@ -41,11 +41,15 @@ impl Generation {
 /// Where a generation is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// It is folded from the log's beginning, without secondary indexes.
-    Filling,
-    /// Its secondary indexes are built.
+    /// It is folded from the log's beginning, without indexes: each stream when it begins, with all that it has up to a
+    /// position, so that every row is written once.
+    Filling {
+        /// The log's end when it was asked for.
+        upto: u64,
+    },
+    /// Its indexes are built.
     Indexing,
-    /// Its rows are compared with their streams, folded at one go.
+    /// Its rows are compared with their streams, folded in two goes.
     Verifying {
         /// How many streams were compared.
         checked: u64,
@@ -67,7 +71,7 @@ impl State {
     /// Whether it is in the making.
     pub const fn is_building(&self) -> bool {
         match self {
-            Self::Filling | Self::Indexing | Self::Verifying { .. } | Self::Joining => true,
+            Self::Filling { .. } | Self::Indexing | Self::Verifying { .. } | Self::Joining => true,
             Self::Live | Self::Retired | Self::Failed { .. } => false,
         }
     }
@@ -75,7 +79,7 @@ impl State {
     /// Its name in the database.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Filling => "filling",
+            Self::Filling { .. } => "filling",
             Self::Indexing => "indexing",
             Self::Verifying { .. } => "verifying",
             Self::Joining => "joining",
@@ -85,11 +89,24 @@ impl State {
         }
     }
 
+    /// How far it is to be filled, as the database keeps it.
+    pub(crate) const fn upto(&self) -> u64 {
+        match self {
+            Self::Filling { upto } => *upto,
+            Self::Verifying { .. }
+            | Self::Indexing
+            | Self::Joining
+            | Self::Live
+            | Self::Retired
+            | Self::Failed { .. } => 0,
+        }
+    }
+
     /// How many streams were compared, as the database keeps it.
     pub(crate) const fn checked(&self) -> u64 {
         match self {
             Self::Verifying { checked } => *checked,
-            Self::Filling
+            Self::Filling { .. }
             | Self::Indexing
             | Self::Joining
             | Self::Live
@@ -102,7 +119,7 @@ impl State {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Failed { reason } => Some(reason),
-            Self::Filling
+            Self::Filling { .. }
             | Self::Indexing
             | Self::Verifying { .. }
             | Self::Joining
@@ -113,11 +130,12 @@ impl State {
 
     pub(crate) fn parse(
         name: &str,
+        upto: u64,
         checked: u64,
         reason: Option<String>,
     ) -> Result<Self, EngineError> {
         Ok(match name {
-            "filling" => Self::Filling,
+            "filling" => Self::Filling { upto },
             "indexing" => Self::Indexing,
             "verifying" => Self::Verifying { checked },
             "joining" => Self::Joining,
@@ -163,7 +181,7 @@ fn damaged(column: &'static str) -> EngineError {
 pub struct NewGeneration {
     /// Its tables, that of the model first.
     pub tables: Vec<Table>,
-    /// [`State::Live`], or [`State::Filling`].
+    /// [`State::Live`], or [`State::Filling`] up to the log's end.
     pub state: State,
 }
 

@@ -10,6 +10,7 @@ use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::chain::{Digest, Leaf};
+use crate::engine::MAX_PAGE_BYTES;
 
 /// An event is at most this long: payload, sealed part and metadata together, in bytes.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
@@ -284,6 +285,44 @@ pub struct LogFilter {
     pub stream_id: Option<StreamId>,
     /// Events whose payload names this patient only.
     pub patient_id: Option<PatientId>,
+    /// The first events of streams only.
+    pub beginnings: bool,
+}
+
+/// What streams have after their first events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tails {
+    /// The events, stream by stream as they were asked for, each stream's in order.
+    pub events: Vec<StoredEvent>,
+    /// Of how many streams, from the first on, all is here: of as many as make `MAX_PAGE_BYTES`, and of one in any case.
+    pub streams: usize,
+}
+
+/// Where a portion of tails ends: with the stream that makes it `MAX_PAGE_BYTES` or more.
+#[derive(Debug, Default)]
+pub(crate) struct TailsEnd {
+    bytes: usize,
+    last: Option<StreamId>,
+}
+
+impl TailsEnd {
+    /// Whether the next event is the first one that is too much.
+    pub(crate) fn is_before(&mut self, event: &StoredEvent) -> bool {
+        let is_next = self.last.replace(event.stream_id) != Some(event.stream_id);
+        let is_full = self.bytes >= MAX_PAGE_BYTES;
+        self.bytes += event.weight();
+        is_next && is_full
+    }
+
+    /// The portion, without that event.
+    pub(crate) fn cut(mut events: Vec<StoredEvent>, streams: &[StreamId], is_cut: bool) -> Tails {
+        let beyond = if is_cut { events.pop() } else { None };
+        let whole = beyond.and_then(|it| streams.iter().position(|id| *id == it.stream_id));
+        Tails {
+            events,
+            streams: whole.unwrap_or(streams.len()),
+        }
+    }
 }
 
 /// A page of the log, in position order.

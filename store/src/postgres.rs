@@ -10,6 +10,7 @@ mod borrowed;
 mod claims;
 mod columns;
 mod connect;
+mod copied;
 mod failure;
 mod generations;
 mod log;
@@ -42,7 +43,8 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
+    WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
@@ -61,6 +63,7 @@ const DIALECT: Dialect = Dialect {
     bool: "boolean",
     bytes: "bytea",
     int: "bigint",
+    key_is_built: true,
 };
 
 /// A PostgreSQL database, version 14 or later.
@@ -337,22 +340,12 @@ impl Engine for Postgres {
         self.count_rows(table).await
     }
 
-    async fn streams_of(
-        &self,
-        stream_type: &str,
-        after: StreamId,
-        upto: u64,
-        limit: u32,
-    ) -> Result<Vec<(StreamId, u64)>, EngineError> {
-        self.stream_ids(stream_type, after, upto, limit).await
+    async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError> {
+        self.streams_begun(stream_type, upto).await
     }
 
-    async fn histories(
-        &self,
-        streams: &[StreamId],
-        upto: u64,
-    ) -> Result<Vec<StoredEvent>, EngineError> {
-        self.events_of_all(streams, upto).await
+    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError> {
+        self.log_tails(streams, upto).await
     }
 
     async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {

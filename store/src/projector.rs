@@ -7,6 +7,7 @@
 //! somebody says so ([`Parking`]). A table is filled again beside the one that is read ([`Rebuilding`]).
 
 mod batch;
+mod begun;
 mod checkpoint;
 mod folding;
 mod members;
@@ -38,7 +39,7 @@ use crate::error::{EngineError, causes};
 use crate::lease::Leases;
 use crate::lifecycle::Tasks;
 use crate::log::{LogFilter, StoredEvent};
-use crate::model::{Checkpoint, ProjectionBatch};
+use crate::model::{Changes, Checkpoint, ProjectionBatch};
 use crate::tail::Tail;
 
 /// Events in one transaction, from memory and from the database.
@@ -250,7 +251,7 @@ impl Projector {
         members: &[Member],
         parked: &HashSet<(String, StreamId)>,
         mut events: Vec<Arc<StoredEvent>>,
-        unwritten: &batch::Rows,
+        unwritten: &[Changes],
     ) -> Result<Option<Ready>, EngineError> {
         let rest = batch::beyond(&mut events, BATCH_BYTES);
         let Some(last) = events.last() else {
@@ -385,5 +386,6 @@ fn moving(members: &mut [Member], to: Checkpoint, folded: batch::FoldedBatch) ->
         rows: folded.rows,
         parked: folded.parked,
         left_out: folded.left_out,
+        filling: false,
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Dialect {
     pub(crate) bool: &'static str,
     pub(crate) bytes: &'static str,
     pub(crate) int: &'static str,
+    /// Whether a table's key is an index like the others, to be built when the table is full.
+    pub(crate) key_is_built: bool,
 }
 
 /// The columns that every model's table has, before its own.
@@ -61,8 +63,13 @@ impl Dialect {
             .iter()
             .map(|Column { name, kind }| format!(", {name} {}", self.type_of(*kind)))
             .collect::<String>();
+        let key = if self.key_is_built {
+            "NOT NULL"
+        } else {
+            "PRIMARY KEY"
+        };
         format!(
-            "CREATE TABLE IF NOT EXISTS {} (id {uuid} PRIMARY KEY, tenant_id {uuid} NOT NULL, \
+            "CREATE TABLE IF NOT EXISTS {} (id {uuid} {key}, tenant_id {uuid} NOT NULL, \
              patient_id {uuid}, version {int} NOT NULL, sort_key {bytes} NOT NULL, \
              document text NOT NULL, sealed {bytes} NOT NULL{own})",
             self.table(table)
@@ -71,8 +78,15 @@ impl Dialect {
 
     /// A statement an index, each to be run by itself.
     pub(crate) fn create_indexes(&self, table: Table) -> Vec<String> {
+        let key = self.key_is_built.then(|| self.create_key(table));
         let indexes = table.model.indexes.iter();
-        indexes.map(|it| self.create_index(table, it)).collect()
+        let indexes = indexes.map(|it| self.create_index(table, it));
+        key.into_iter().chain(indexes).collect()
+    }
+
+    fn create_key(&self, table: Table) -> String {
+        let (name, table) = (table.name(), self.table(table));
+        format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_by_id ON {table} (id)")
     }
 
     fn create_index(&self, table: Table, index: &Index) -> String {

@@ -36,7 +36,8 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
+    WrappedKey,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
@@ -253,22 +254,12 @@ impl Engine for Sqlite {
         generations::count(&self.read, table).await
     }
 
-    async fn streams_of(
-        &self,
-        stream_type: &str,
-        after: StreamId,
-        upto: u64,
-        limit: u32,
-    ) -> Result<Vec<(StreamId, u64)>, EngineError> {
-        log::streams_of(&self.log, stream_type, after, upto, limit).await
+    async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError> {
+        log::count_streams(&self.log, stream_type, upto).await
     }
 
-    async fn histories(
-        &self,
-        streams: &[StreamId],
-        upto: u64,
-    ) -> Result<Vec<StoredEvent>, EngineError> {
-        log::histories(&self.log, streams, upto).await
+    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError> {
+        log::tails(&self.log, streams, upto).await
     }
 
     async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {

@@ -65,9 +65,11 @@ fn others(generations: &[Generation]) {
         let why = match &it.state {
             State::Failed { reason } => format!(": {reason}"),
             State::Verifying { checked } => format!(", {checked} streams compared"),
-            State::Filling | State::Indexing | State::Joining | State::Live | State::Retired => {
-                String::new()
-            }
+            State::Filling { .. }
+            | State::Indexing
+            | State::Joining
+            | State::Live
+            | State::Retired => String::new(),
         };
         println!("  {:<22} {position:>14} {}{why}", it.name, it.state);
     }

@@ -148,7 +148,7 @@ async fn finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<boo
             return Ok(false);
         };
         let said = match state {
-            State::Filling | State::Indexing | State::Verifying { .. } | State::Joining => {
+            State::Filling { .. } | State::Indexing | State::Verifying { .. } | State::Joining => {
                 progress.note(&format!("{name}: {state}"), checkpoint.position);
                 tokio::time::sleep(LOOK).await;
                 continue;

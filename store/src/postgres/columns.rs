@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::chain::Digest;
 use crate::error::{Damage, EngineError};
+use crate::model::Column;
 
 /// One row's columns; `position` says where damage is.
 pub(super) struct Columns<'r> {
@@ -97,4 +98,13 @@ impl<'r> Columns<'r> {
 /// A position or version as the database takes it. What lies beyond is nowhere, and stays beyond.
 pub(super) fn stored(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A value that its column cannot hold.
+pub(super) fn wrong_kind(column: &Column) -> EngineError {
+    Damage::Column {
+        column: column.name,
+        position: 0,
+    }
+    .into()
 }

@@ -1,6 +1,5 @@
 //! Generations of read models.
 
-use roentgen_domain::ids::StreamId;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection};
 
@@ -13,13 +12,13 @@ use super::borrowed::Borrowed;
 use super::columns::{Columns, stored};
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, composed, failure};
 
-const ALL: &str = "SELECT name, model, version, generation, tables, state, position, hash, checked, \
+const ALL: &str = "SELECT name, model, version, generation, tables, state, position, hash, upto, checked, \
     reason FROM read.generations ORDER BY name";
 
 const DECLARE: &str = "INSERT INTO read.generations \
-    (name, model, version, generation, tables, state, position, hash) \
-    SELECT it.*, 0, $7 FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::text[], $6::text[]) \
-    AS it ON CONFLICT DO NOTHING";
+    (name, model, version, generation, tables, state, upto, position, hash) \
+    SELECT it.*, 0, $8 FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::text[], $6::text[], \
+    $7::bigint[]) AS it ON CONFLICT DO NOTHING";
 
 const PROMOTE: &str = "UPDATE read.generations SET state = $3, checked = $4, reason = $5 \
     WHERE name = $1 AND state = $2";
@@ -36,8 +35,9 @@ const FORGET: &str = "DELETE FROM read.generations WHERE name = $1 AND state = $
 const ONE_CREATES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
 
-/// An index of a full table takes its time, in which others may create tables.
+/// An index of a full table takes its time, in which others may create tables. It is sorted in memory where it can be.
 const ONE_INDEXES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
+    SET LOCAL maintenance_work_mem = '256MB'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.indexes', 0))";
 
 impl Postgres {
@@ -61,6 +61,11 @@ impl Postgres {
             .bind(numbers(|it| it.generation).collect::<Vec<_>>())
             .bind(tables.collect::<Vec<_>>())
             .bind(new.iter().map(|it| it.state.name()).collect::<Vec<_>>())
+            .bind(
+                new.iter()
+                    .map(|it| stored(it.state.upto()))
+                    .collect::<Vec<_>>(),
+            )
             .bind(GENESIS.as_slice());
         self.execute(statement).await.map(drop)
     }
@@ -146,30 +151,6 @@ impl Postgres {
         let count = self.number_at_length(sqlx::query(composed(sql))).await?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
-
-    pub(super) async fn stream_ids(
-        &self,
-        stream_type: &str,
-        after: StreamId,
-        upto: u64,
-        limit: u32,
-    ) -> Result<Vec<(StreamId, u64)>, EngineError> {
-        let statement = sqlx::query(
-            "SELECT id, version FROM streams \
-             WHERE id > $1 AND type = $2 AND first_position <= $3 ORDER BY id LIMIT $4",
-        );
-        let statement = statement
-            .bind(after.as_uuid())
-            .bind(stream_type)
-            .bind(stored(upto))
-            .bind(i64::from(limit));
-        self.fetch(statement, |row| {
-            let columns = Columns::of(row);
-            let id = StreamId::from(columns.uuid(0, "id")?);
-            Ok((id, columns.count(1, "version")?))
-        })
-        .await
-    }
 }
 
 async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, EngineError> {
@@ -208,8 +189,8 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
 /// In the order of [`ALL`].
 fn decode(row: &PgRow) -> Result<Generation, EngineError> {
     let columns = Columns::of(row);
-    let reason = match columns.maybe_bytes(9, "reason")? {
-        Some(_) => Some(columns.text(9, "reason")?.to_owned()),
+    let reason = match columns.maybe_bytes(10, "reason")? {
+        Some(_) => Some(columns.text(10, "reason")?.to_owned()),
         None => None,
     };
     Ok(Generation {
@@ -220,7 +201,8 @@ fn decode(row: &PgRow) -> Result<Generation, EngineError> {
         tables: parse_tables(columns.text(4, "tables")?)?,
         state: State::parse(
             columns.text(5, "state")?,
-            columns.count(8, "checked")?,
+            columns.count(8, "upto")?,
+            columns.count(9, "checked")?,
             reason,
         )?,
         checkpoint: Checkpoint {

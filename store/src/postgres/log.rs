@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use crate::chain::GENESIS;
 use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
 use crate::error::{Damage, EngineError};
-use crate::log::{Head, LogFilter, LogPage, StoredEvent};
+use crate::log::{Head, LogFilter, LogPage, StoredEvent, Tails, TailsEnd};
 
 use super::columns::{Columns, stored};
 use super::{Postgres, Statement};
@@ -27,10 +27,9 @@ const OF_STREAM: &str = concat!(
     include_str!("queries/events_where_of_stream.sql")
 );
 
-const OF_STREAMS: &str = concat!(
-    include_str!("queries/events_select.sql"),
-    "WHERE stream_id = ANY($1) AND position <= $2"
-);
+const TAILS: &str = include_str!("queries/events_tails.sql");
+
+const STREAMS_BEGUN: &str = "SELECT count(*) FROM streams WHERE type = $1 AND first_position <= $2";
 
 /// A statement for each index: one that fits all three would be planned for none.
 const PAGE: &str = concat!(
@@ -43,6 +42,12 @@ const PAGE_OF_TENANT: &str = concat!(
     include_str!("queries/events_select.sql"),
     include_str!("queries/events_where_filtered.sql"),
     "AND tenant = $7 ORDER BY position LIMIT $3"
+);
+
+const PAGE_OF_BEGINNINGS: &str = concat!(
+    include_str!("queries/events_select.sql"),
+    include_str!("queries/events_where_filtered.sql"),
+    "AND version = 1 ORDER BY position LIMIT $3"
 );
 
 const PAGE_OF_STREAM: &str = concat!(
@@ -118,16 +123,34 @@ impl Postgres {
         Ok(events)
     }
 
-    pub(super) async fn events_of_all(
+    pub(super) async fn log_tails(
         &self,
         streams: &[StreamId],
         upto: u64,
-    ) -> Result<Vec<StoredEvent>, EngineError> {
+    ) -> Result<Tails, EngineError> {
         let ids: Vec<_> = streams.iter().map(|it| it.as_uuid()).collect();
-        let statement = sqlx::query(OF_STREAMS).bind(ids).bind(stored(upto));
-        let mut events = self.events(statement).await?;
-        events.sort_unstable_by_key(|it| it.position);
-        Ok(events)
+        let statement = sqlx::query(TAILS).bind(ids).bind(stored(upto));
+        let (mut names, mut end) = (Names::default(), TailsEnd::default());
+        let mut is_cut = false;
+        let enough = |it: &StoredEvent| {
+            is_cut = end.is_before(it);
+            is_cut
+        };
+        let decoded = |row: &PgRow| decode(row, &mut names);
+        let events = self.fetch_until(statement, decoded, enough).await?;
+        Ok(TailsEnd::cut(events, streams, is_cut))
+    }
+
+    pub(super) async fn streams_begun(
+        &self,
+        stream_type: &str,
+        upto: u64,
+    ) -> Result<u64, EngineError> {
+        let statement = sqlx::query(STREAMS_BEGUN)
+            .bind(stream_type)
+            .bind(stored(upto));
+        let count = self.number_at_length(statement).await?;
+        Ok(count.unwrap_or(0).unsigned_abs())
     }
 
     /// The head is asked for before the events, so that nothing between what was found and `scanned_to` can appear
@@ -185,6 +208,7 @@ fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_>
     let (sql, owner) = match (filter.stream_id, filter.tenant_id) {
         (Some(stream), _) => (PAGE_OF_STREAM, Some(stream.as_uuid())),
         (None, Some(tenant)) => (PAGE_OF_TENANT, Some(tenant.as_uuid())),
+        (None, None) if filter.beginnings => (PAGE_OF_BEGINNINGS, None),
         (None, None) => (PAGE, None),
     };
     let types = (!filter.event_types.is_empty()).then_some(filter.event_types.as_slice());

@@ -4,14 +4,15 @@ use roentgen_domain::ids::PatientId;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::error::{Damage, EngineError};
+use crate::error::EngineError;
 use crate::model::{
-    Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Table, Value,
+    Changes, Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Table, Value,
 };
 use crate::sql::Dialect;
 
 use super::borrowed::Borrowed;
-use super::columns::stored;
+use super::columns::{stored, wrong_kind};
+use super::copied::Copied;
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, failure, replay};
 
 const PARK: &str = "INSERT INTO read.parked (model, stream_id, position, reason) \
@@ -35,10 +36,10 @@ async fn write(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
-    let mut changed = batch.rows.iter().filter(|it| !it.1.is_empty());
-    let of_parked = !batch.parked.is_empty() || !batch.left_out.is_empty();
-    match (changed.next(), changed.next(), of_parked) {
-        (Some((table, rows)), None, false) => write_one(connection, batch, *table, rows).await,
+    let mut changed = batch.rows.iter().filter(|it| !it.is_empty());
+    let rows_alone = batch.parked.is_empty() && batch.left_out.is_empty() && !batch.filling;
+    match (changed.next(), changed.next(), rows_alone) {
+        (Some(changes), None, true) => write_one(connection, batch, changes).await,
         (Some(_) | None, _, _) => write_all(connection, batch).await,
     }
 }
@@ -47,35 +48,35 @@ async fn write(
 async fn write_one(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
-    table: Table,
-    rows: &[Row],
+    changes: &Changes,
 ) -> Result<bool, EngineError> {
+    let table = changes.table;
     let sql = format!(
         "{} {}",
         include_str!("queries/generations_move.sql"),
         upsert_sql(table, MOVE_ARGUMENTS, " WHERE EXISTS (SELECT FROM moved)")
     );
     let statement = bind_move(sqlx::query(composed(sql)), batch);
-    let written = bind_rows(statement, table.model, rows)?
+    let rows: Vec<&Row> = changes.rows().collect();
+    let written = bind_rows(statement, table.model, &rows)?
         .execute(connection)
         .await
         .map_err(failure::of_write)?;
     Ok(written.rows_affected() > 0)
 }
 
+const BEGIN: &str = "BEGIN";
+const BEGIN_FILLING: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+
 /// The checkpoints go first: of two that project the same events the second waits there, and finds them moved.
 async fn write_all(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
-    let mut transaction = connection.begin().await.map_err(failure::of_read)?;
-    let mut statements = Vec::with_capacity(batch.rows.len() + 1);
-    for (table, rows) in batch.rows.iter().filter(|it| !it.1.is_empty()) {
-        statements.push(upsert(*table, rows)?);
-    }
-    if !batch.parked.is_empty() {
-        statements.push(park(&batch.parked));
-    }
+    let rows = Rows::of(batch)?;
+    let begin = if batch.filling { BEGIN_FILLING } else { BEGIN };
+    let begun = connection.begin_with(begin).await;
+    let mut transaction = begun.map_err(failure::of_read)?;
     let moved = bind_move(sqlx::query(MOVE), batch)
         .fetch_one(&mut *transaction)
         .await
@@ -85,14 +86,52 @@ async fn write_all(
         transaction.rollback().await.map_err(failure::of_read)?;
         return Ok(false);
     }
-    for statement in statements {
-        statement
-            .execute(&mut *transaction)
-            .await
-            .map_err(failure::of_read)?;
-    }
+    rows.write(&mut transaction).await?;
     transaction.commit().await.map_err(failure::of_write)?;
     Ok(true)
+}
+
+/// What a batch writes beside its checkpoints, made ready before any row is locked.
+struct Rows<'q> {
+    copied: Vec<Copied>,
+    statements: Vec<Statement<'q>>,
+}
+
+impl<'q> Rows<'q> {
+    fn of(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
+        let (mut copied, mut statements) = (Vec::new(), Vec::new());
+        for changes in &batch.rows {
+            let Changes {
+                table,
+                added,
+                changed,
+            } = changes;
+            let rows = if batch.filling && !added.is_empty() {
+                copied.push(Copied::of(*table, added)?);
+                changed.iter().collect()
+            } else {
+                changes.rows().collect::<Vec<_>>()
+            };
+            if !rows.is_empty() {
+                statements.push(upsert(*table, &rows)?);
+            }
+        }
+        if !batch.parked.is_empty() {
+            statements.push(park(&batch.parked));
+        }
+        Ok(Self { copied, statements })
+    }
+
+    async fn write(self, connection: &mut PgConnection) -> Result<(), EngineError> {
+        for copied in self.copied {
+            copied.send(connection).await?;
+        }
+        for statement in self.statements {
+            let written = statement.execute(&mut *connection).await;
+            written.map_err(failure::of_read)?;
+        }
+        Ok(())
+    }
 }
 
 const MOVE: &str = concat!(
@@ -160,7 +199,7 @@ fn park(parked: &[Parked]) -> Statement<'_> {
 }
 
 /// All rows of a model as one statement with an array a column.
-pub(super) fn upsert(table: Table, rows: &[Row]) -> Result<Statement<'_>, EngineError> {
+pub(super) fn upsert<'q>(table: Table, rows: &[&'q Row]) -> Result<Statement<'q>, EngineError> {
     let sql = composed(upsert_sql(table, 0, ""));
     bind_rows(sqlx::query(sql), table.model, rows)
 }
@@ -168,7 +207,7 @@ pub(super) fn upsert(table: Table, rows: &[Row]) -> Result<Statement<'_>, Engine
 fn bind_rows<'q>(
     statement: Statement<'q>,
     model: &Model,
-    rows: &'q [Row],
+    rows: &[&'q Row],
 ) -> Result<Statement<'q>, EngineError> {
     let mut statement = statement
         .bind(rows.iter().map(|it| it.id).collect::<Vec<_>>())
@@ -239,13 +278,6 @@ fn bind_column<'q>(
     column: &Column,
     values: impl Iterator<Item = &'q Value>,
 ) -> Result<Statement<'q>, EngineError> {
-    let wrong = || {
-        Damage::Column {
-            column: column.name,
-            position: 0,
-        }
-        .into()
-    };
     let bound = match column.kind {
         ColumnKind::Uuid => values
             .map(uuid)
@@ -260,7 +292,7 @@ fn bind_column<'q>(
             .collect::<Option<Vec<_>>>()
             .map(|it| statement.bind(it)),
     };
-    bound.ok_or_else(wrong)
+    bound.ok_or_else(|| wrong_kind(column))
 }
 
 /// `None` where the value is of another kind than its column.

@@ -6,22 +6,20 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
+use super::refold::Refolded;
 use super::{Folded, Folding, FoldsRow, FoldsRows, Projection};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::StoredEvent;
-use crate::model::{Checkpoint, Parked, Row, Table};
+use crate::model::{Changes, Checkpoint, Parked, Row, Table};
 
 /// Rows to write, streams to park, and those that are parked.
 #[derive(Default)]
 pub(super) struct FoldedBatch {
-    pub(super) rows: Vec<(Table, Vec<Row>)>,
+    pub(super) rows: Vec<Changes>,
     pub(super) parked: Vec<Parked>,
     pub(super) left_out: Vec<(String, StreamId)>,
 }
-
-/// Rows by their table.
-pub(super) type Rows = [(Table, Vec<Row>)];
 
 /// A table that is projected.
 #[derive(Debug, Clone)]
@@ -35,7 +33,7 @@ pub(super) struct Member {
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) engine: &'a dyn Engine,
-    pub(super) unwritten: &'a Rows,
+    pub(super) unwritten: &'a [Changes],
 }
 
 impl Known<'_> {
@@ -50,8 +48,8 @@ impl Known<'_> {
         }
         ids.sort_unstable();
         ids.dedup();
-        let of_table = self.unwritten.iter().filter(|it| it.0 == table);
-        for row in of_table.flat_map(|it| &it.1) {
+        let of_table = self.unwritten.iter().filter(|it| it.table == table);
+        for row in of_table.flat_map(Changes::rows) {
             if let Ok(place) = ids.binary_search(&row.id) {
                 ids.remove(place);
                 found.insert(row.id, row.clone());
@@ -68,8 +66,8 @@ impl Known<'_> {
 /// Streams that are folded in one go before whoever else is on this task has a turn.
 const IN_ONE_GO: usize = 32;
 
-/// One stream's events in a batch, in order.
-type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
+/// Each stream's events, in order.
+pub(super) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
 /// Takes what is beyond so many bytes of payload out of the events; the first of them stays in any case.
 pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Arc<StoredEvent>> {
@@ -112,6 +110,29 @@ pub(super) async fn fold(
     Ok(folded)
 }
 
+/// Folds streams from their first events into tables that have nothing of them.
+pub(super) async fn fold_whole(
+    projection: &dyn Projection,
+    table: Table,
+    streams: Streams,
+) -> FoldedBatch {
+    let mut folded = FoldedBatch::default();
+    let tables = projection.tables(table.generation);
+    folded.rows.extend(tables.into_iter().map(Changes::of));
+    for (n, (stream_id, events)) in (1..).zip(streams) {
+        if n % IN_ONE_GO == 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut refolded = Refolded::new(projection, table);
+        let stuck = refolded.go_on(&events);
+        for (changes, (_, rows)) in folded.rows.iter_mut().zip(refolded.into_rows()) {
+            changes.added.extend(rows);
+        }
+        folded.park(table, stream_id, stuck);
+    }
+    folded
+}
+
 impl FoldedBatch {
     async fn fold_row(
         &mut self,
@@ -120,12 +141,13 @@ impl FoldedBatch {
         streams: Streams,
     ) -> Result<(), EngineError> {
         let mut known = known_rows(known, table, &streams).await?;
-        let mut rows = Vec::with_capacity(streams.len());
+        let mut rows = Changes::of(table);
         for (n, (stream_id, events)) in (1..).zip(streams) {
             if n % IN_ONE_GO == 0 {
                 tokio::task::yield_now().await;
             }
             let row = known.remove(&stream_id.as_uuid());
+            let is_new = row.is_none();
             let Folded { row, stuck } = match unseen(row.as_ref(), &events) {
                 Ok([]) => Folded { row, stuck: None },
                 Ok(events) => projection.fold(row, events),
@@ -134,10 +156,12 @@ impl FoldedBatch {
                     stuck: Some(stuck),
                 },
             };
-            rows.extend(row);
+            if let Some(row) = row {
+                rows.push(row, is_new);
+            }
             self.park(table, stream_id, stuck);
         }
-        self.rows.push((table, rows));
+        self.rows.push(rows);
         Ok(())
     }
 
@@ -154,9 +178,10 @@ impl FoldedBatch {
         };
         let reached = known_rows(known, progress, &streams).await?;
         let mut changed = changed_rows(known, table, projection, &streams).await?;
-        let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
+        let (mut rows, mut moved) = (Changes::of(table), Changes::of(progress));
         for (stream_id, events) in streams {
-            let events = match unseen(reached.get(&stream_id.as_uuid()), &events) {
+            let before = reached.get(&stream_id.as_uuid());
+            let events = match unseen(before, &events) {
                 Ok([]) => continue,
                 Ok(events) => events,
                 Err(stuck) => {
@@ -166,13 +191,20 @@ impl FoldedBatch {
             };
             let touched = projection.changes(events).into_iter();
             let touched = touched.filter_map(|id| Some((id, changed.remove(&id)?)));
-            let folded = projection.fold(touched.collect(), events);
-            rows.extend(folded.rows);
-            moved.extend(folded.folded.map(|it| progress_row(&it)));
+            let touched: HashMap<Uuid, Row> = touched.collect();
+            let there: HashSet<Uuid> = touched.keys().copied().collect();
+            let folded = projection.fold(touched, events);
+            for row in folded.rows {
+                let is_new = !there.contains(&row.id);
+                rows.push(row, is_new);
+            }
+            if let Some(last) = folded.folded {
+                moved.push(progress_row(&last), before.is_none());
+            }
             self.park(table, stream_id, folded.stuck);
         }
-        self.rows.push((table, rows));
-        self.rows.push((progress, moved));
+        self.rows.push(rows);
+        self.rows.push(moved);
         Ok(())
     }
 
@@ -232,7 +264,8 @@ pub(super) fn progress_row(last: &StoredEvent) -> Row {
     }
 }
 
-fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
+/// In the order in which each comes first.
+pub(super) fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
     let mut streams: Streams = Vec::new();
     for event in events.iter().filter(|it| *it.stream_type == *stream_type) {

@@ -9,8 +9,11 @@ use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, State};
 use crate::model::{Model, Table};
 
-/// Gives each projection whose shape was never filled a generation: where no shape ever was, they begin together at the
-/// log's first event and are read at once; else it is filled beside those that are read.
+/// From so many events on a log is filled in before its read models are read.
+const LONG: u64 = 100_000;
+
+/// Gives each projection whose shape was never filled a generation. Where no shape ever was and the log is short, they
+/// begin together at its first event and are read at once; else each is filled first.
 pub(super) async fn found(
     engine: &dyn Engine,
     projections: &[Arc<dyn Projection>],
@@ -21,9 +24,10 @@ pub(super) async fn found(
     if missing.is_empty() {
         return Ok(());
     }
-    let state = match generations.is_empty() {
+    let upto = engine.head().await?.position;
+    let state = match generations.is_empty() && upto < LONG {
         true => State::Live,
-        false => State::Filling,
+        false => State::Filling { upto },
     };
     let new = missing.iter().map(|it| NewGeneration {
         tables: it.tables(1),

@@ -1,7 +1,8 @@
 //! Filling a read model again beside the one that is read, and letting it take its place (blue/green).
 //!
-//! Whoever holds a shape's lease builds its new generation: folds the log into a table without secondary indexes, builds
-//! those, compares every row with its stream, catches up, and swaps the two in one transaction while no batch is written.
+//! Whoever holds a shape's lease builds its new generation: folds the log into a table without indexes, stream by stream;
+//! builds those, compares every row with its stream, catches up, and swaps the two in one transaction while no batch is
+//! written.
 //! Each step is durable: another node goes on where the last one ended, and a generation that is forgotten in between ends
 //! the work. Subscriptions and relays have checkpoints of their own, which this does not touch.
 
@@ -58,9 +59,10 @@ impl Rebuilding {
         let last = self.of_shape(projection).await?;
         if !last.iter().any(|it| it.state.is_building()) {
             let last = last.iter().map(|it| it.generation).max().unwrap_or(0);
+            let upto = self.engine.head().await?.position;
             let new = NewGeneration {
                 tables: projection.tables(last + 1),
-                state: State::Filling,
+                state: State::Filling { upto },
             };
             self.engine.declare(&[new]).await?;
         }
@@ -206,7 +208,9 @@ impl Builder {
         while self.goes_on(&shadow, leases) {
             tracing::info!(generation = table.name(), %state, "a read model is rebuilt");
             let next = match &state {
-                State::Filling => ended_by_name(self.fill(&mut shadow, leases).await)?,
+                State::Filling { upto } => {
+                    ended_by_name(self.fill(&mut shadow, *upto, leases).await)?
+                }
                 State::Indexing => {
                     let tables = projection.tables(table.generation);
                     self.engine.create_indexes(&tables).await?;
@@ -228,31 +232,27 @@ impl Builder {
     async fn fill(
         &self,
         shadow: &mut Shadow,
+        upto: u64,
         leases: &Leases,
     ) -> Result<Option<State>, EngineError> {
-        while self.goes_on(shadow, leases) {
-            match shadow.step().await? {
-                Step::Went => {}
-                Step::AtTheEnd => return Ok(Some(State::Indexing)),
-                Step::Lost => return Ok(None),
-            }
-        }
-        Ok(None)
+        let filled = shadow.fill(upto, |it| self.goes_on(it, leases)).await?;
+        Ok(match filled {
+            Step::AtTheEnd => Some(State::Indexing),
+            Step::Went | Step::Lost => None,
+        })
     }
 
     async fn verify(&self, shadow: &Shadow, leases: &Leases) -> Result<Option<State>, EngineError> {
         let goes_on = || self.goes_on(shadow, leases);
-        Ok(
-            match verify(&*self.engine, &shadow.member, goes_on).await? {
-                Verdict::Equal => Some(State::Joining),
-                Verdict::Differs(reason) => {
-                    let generation = shadow.member.table.name();
-                    tracing::error!(generation, reason, "a read model differs from the log");
-                    Some(State::Failed { reason })
-                }
-                Verdict::Lost => None,
-            },
-        )
+        Ok(match verify(&self.engine, &shadow.member, goes_on).await? {
+            Verdict::Equal => Some(State::Joining),
+            Verdict::Differs(reason) => {
+                let generation = shadow.member.table.name();
+                tracing::error!(generation, reason, "a read model differs from the log");
+                Some(State::Failed { reason })
+            }
+            Verdict::Lost => None,
+        })
     }
 
     /// Catches up and takes the place of the live generation, while this node's projector waits.

@@ -73,6 +73,7 @@ impl<'a> Refolded<'a> {
         }
     }
 
+    /// In the order of [`Projection::tables`].
     pub(super) fn into_rows(self) -> Vec<(Table, Vec<Row>)> {
         match self {
             Self::Row { table, row, .. } => vec![(table, row.into_iter().collect())],

@@ -1,4 +1,4 @@
-//! Whether a table's rows are what its streams make: each row against its stream, folded at one go.
+//! Whether a table's rows are what its streams make: each row against its stream, folded from its first event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,18 +6,14 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
-use super::batch::Member;
+use super::batch::{Member, Streams};
+use super::begun::{Beginnings, Begun};
 use super::refold::Refolded;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::State;
 use crate::log::StoredEvent;
 use crate::model::{Row, Table};
-
-/// Streams that are asked for at once.
-const STREAMS: u32 = 1000;
-/// Events that are held in memory at once, but for those of one stream.
-const EVENTS: u64 = 2000;
 
 /// What a comparison came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,50 +26,39 @@ pub(super) enum Verdict {
     Lost,
 }
 
-/// Compares a table that does not move with the log up to its checkpoint.
+/// Compares a table that does not move with the log up to its checkpoint. The next streams are read while some are
+/// compared.
 pub(super) async fn verify(
-    engine: &dyn Engine,
+    engine: &Arc<dyn Engine>,
     member: &Member,
     goes_on: impl Fn() -> bool,
 ) -> Result<Verdict, EngineError> {
-    let mut verifier = Verifier::of(engine, member).await?;
+    let mut verifier = Verifier::of(&**engine, member).await?;
     let (kind, upto) = (member.projection.stream_type(), member.checkpoint.position);
-    let (mut after, mut checked) = (StreamId::from(Uuid::nil()), 0);
-    while goes_on() {
-        let streams = engine.streams_of(kind, after, upto, STREAMS).await?;
-        let Some((last, _)) = streams.last() else {
-            return verifier.compare_counts().await;
-        };
-        after = *last;
-        checked += streams.len() as u64;
-        for some in in_portions(&streams) {
-            if let Some(difference) = verifier.compare(&some).await? {
-                return Ok(Verdict::Differs(difference));
-            }
+    let mut beginnings = Beginnings::of(engine, kind, 0, upto);
+    let (mut next, mut reached) = (beginnings.next().await?, 0);
+    while let Some(Begun { to, streams }) = next {
+        if !goes_on() {
+            return Ok(Verdict::Lost);
         }
-        let verifying = State::Verifying { checked };
+        reached = to.position;
+        let (difference, following) = tokio::join!(verifier.compare(streams), beginnings.next());
+        if let Some(difference) = difference? {
+            return Ok(Verdict::Differs(difference));
+        }
+        let verifying = State::Verifying {
+            checked: verifier.checked,
+        };
         if !engine.promote(member.table, &verifying, &verifying).await? {
             return Ok(Verdict::Lost);
         }
+        next = following?;
     }
-    Ok(Verdict::Lost)
-}
-
-/// Streams whose events are few enough to be held together.
-fn in_portions(streams: &[(StreamId, u64)]) -> Vec<Vec<StreamId>> {
-    let mut portions: Vec<Vec<StreamId>> = Vec::new();
-    let mut room = 0;
-    for (id, version) in streams {
-        match portions.last_mut().filter(|_| *version <= room) {
-            Some(portion) => portion.push(*id),
-            None => {
-                portions.push(vec![*id]);
-                room = EVENTS;
-            }
-        }
-        room = room.saturating_sub(*version);
+    if reached < upto {
+        let ends = format!("the log ends at {reached}, before position {upto}");
+        return Ok(Verdict::Differs(ends));
     }
-    portions
+    verifier.compare_counts().await
 }
 
 struct Verifier<'a> {
@@ -81,6 +66,8 @@ struct Verifier<'a> {
     member: &'a Member,
     /// What is parked, and from where on.
     parked: HashMap<StreamId, u64>,
+    /// How many streams were compared.
+    checked: u64,
     /// How many rows the log makes.
     expected: Vec<(Table, u64)>,
 }
@@ -95,22 +82,18 @@ impl<'a> Verifier<'a> {
             engine,
             member,
             parked: parked.map(|it| (it.stream_id, it.position)).collect(),
+            checked: 0,
             expected: tables.into_iter().map(|it| (it, 0)).collect(),
         })
     }
 
     /// The first difference, where there is one.
-    async fn compare(&mut self, streams: &[StreamId]) -> Result<Option<String>, EngineError> {
-        let upto = self.member.checkpoint.position;
-        let mut histories: HashMap<StreamId, Vec<Arc<StoredEvent>>> = HashMap::new();
-        for event in self.engine.histories(streams, upto).await? {
-            let history = histories.entry(event.stream_id).or_default();
-            history.push(Arc::new(event));
-        }
+    async fn compare(&mut self, streams: Streams) -> Result<Option<String>, EngineError> {
+        self.checked += streams.len() as u64;
         let mut rows: HashMap<String, Vec<Row>> = HashMap::new();
-        for (id, events) in histories {
+        for (id, events) in streams {
             let mut refolded = Refolded::new(&*self.member.projection, self.member.table);
-            let stuck = refolded.go_on(&events).map(|(position, _)| position);
+            let stuck = in_two_goes(&mut refolded, &events);
             let parked = self.parked.get(&id).copied();
             if stuck != parked {
                 let at = |it: Option<u64>| it.map_or("nowhere".to_owned(), |it| it.to_string());
@@ -133,8 +116,19 @@ impl<'a> Verifier<'a> {
         Ok(None)
     }
 
-    /// What is there beside the rows that were compared.
+    /// What is there beside what was compared.
     async fn compare_counts(&self) -> Result<Verdict, EngineError> {
+        let (kind, upto) = (
+            self.member.projection.stream_type(),
+            self.member.checkpoint.position,
+        );
+        let streams = self.engine.count_streams(kind, upto).await?;
+        if streams != self.checked {
+            let checked = self.checked;
+            return Ok(Verdict::Differs(format!(
+                "{checked} streams of {kind} begin in the log, and {streams} are known to have"
+            )));
+        }
         for (table, expected) in &self.expected {
             let there = self.engine.count(*table).await?;
             if there != *expected {
@@ -146,6 +140,15 @@ impl<'a> Verifier<'a> {
         }
         Ok(Verdict::Equal)
     }
+}
+
+/// As a projector sees a stream, which seldom comes at one go: a row has to be gone on with as if from the events that made
+/// it. Returns the position that it is stuck at.
+fn in_two_goes(refolded: &mut Refolded<'_>, events: &[Arc<StoredEvent>]) -> Option<u64> {
+    let (first, rest) = events.split_at(events.len() / 2);
+    let mut goes = [first, rest].into_iter().filter(|it| !it.is_empty());
+    let stuck = goes.find_map(|it| refolded.go_on(it));
+    stuck.map(|(position, _)| position)
 }
 
 async fn differing(

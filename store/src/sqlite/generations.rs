@@ -15,7 +15,7 @@ use crate::model::{Checkpoint, Table};
 
 const DECLARE: Insert<'static> = Insert {
     into: "generations",
-    columns: "name, model, version, generation, tables, state, position, hash, checked",
+    columns: "name, model, version, generation, tables, state, upto, position, hash, checked",
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
@@ -36,14 +36,14 @@ pub(super) async fn all(read: &File) -> Result<Vec<Generation>, EngineError> {
 
 fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
     let fields = Fields::of(row);
-    let (checked, reason) = (fields.number("checked")?, fields.get("reason")?);
+    let (upto, checked) = (fields.number("upto")?, fields.number("checked")?);
     Ok(Generation {
         name: fields.get("name")?,
         model: fields.get("model")?,
         version: fields.get("version")?,
         generation: fields.get("generation")?,
         tables: parse_tables(fields.get("tables")?)?,
-        state: State::parse(fields.get("state")?, checked, reason)?,
+        state: State::parse(fields.get("state")?, upto, checked, fields.get("reason")?)?,
         checkpoint: Checkpoint {
             position: fields.number("position")?,
             hash: fields.digest("hash")?,
@@ -64,6 +64,7 @@ pub(super) async fn declare(read: &File, new: &[NewGeneration]) -> Result<(), En
             .bind(first.map(|it| it.generation))
             .bind(names.join(" "))
             .bind(it.state.name())
+            .bind(int(it.state.upto()))
             .bind(0)
             .bind(GENESIS.to_vec())
             .bind(0)

@@ -14,7 +14,7 @@ use super::statement::{bound, hex_array, int};
 use crate::chain::GENESIS;
 use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
 use crate::error::EngineError;
-use crate::log::{Head, LogFilter, LogPage, StoredEvent};
+use crate::log::{Head, LogFilter, LogPage, StoredEvent, Tails, TailsEnd};
 use crate::sql::{Arg, Statement};
 
 /// `SELECT <an event's columns> FROM events <rest>`.
@@ -79,49 +79,43 @@ pub(super) async fn stream(
     rows.iter().map(stored_event).collect()
 }
 
-pub(super) async fn histories(
+pub(super) async fn tails(
     log: &File,
     streams: &[StreamId],
     upto: u64,
-) -> Result<Vec<StoredEvent>, EngineError> {
+) -> Result<Tails, EngineError> {
     let mut reading = log.read().await?;
-    let ids = hex_array(streams.iter().map(|it| it.as_uuid()));
-    let rows = sqlx::query(select_events!(
-        "WHERE stream_id IN (SELECT unhex(value) FROM json_each(?1)) AND position <= ?2 \
-         ORDER BY stream_id, version"
-    ))
-    .bind(ids)
-    .bind(int(upto))
-    .fetch_all(&mut *reading)
-    .await
-    .map_err(classify)?;
-    rows.iter().map(stored_event).collect()
+    let query = sqlx::query(include_str!("queries/events_tails.sql"))
+        .bind(hex_array(streams.iter().map(|it| it.as_uuid())))
+        .bind(int(upto));
+    let (mut events, mut end, mut is_cut) = (Vec::new(), TailsEnd::default(), false);
+    let mut rows = query.fetch(&mut *reading);
+    while let Some(row) = rows.try_next().await.map_err(classify)? {
+        let event = stored_event(&row)?;
+        is_cut = end.is_before(&event);
+        events.push(event);
+        if is_cut {
+            break;
+        }
+    }
+    Ok(TailsEnd::cut(events, streams, is_cut))
 }
 
-pub(super) async fn streams_of(
+pub(super) async fn count_streams(
     log: &File,
     stream_type: &str,
-    after: StreamId,
     upto: u64,
-    limit: u32,
-) -> Result<Vec<(StreamId, u64)>, EngineError> {
+) -> Result<u64, EngineError> {
     let mut reading = log.read().await?;
-    let rows = sqlx::query(
-        "SELECT id, version FROM streams \
-         WHERE id > ?1 AND type = ?2 AND first_position <= ?3 ORDER BY id LIMIT ?4",
+    let count = sqlx::query(
+        "SELECT count(*) AS streams FROM streams WHERE type = ?1 AND first_position <= ?2",
     )
-    .bind(after.as_uuid())
     .bind(stream_type)
     .bind(int(upto))
-    .bind(limit)
-    .fetch_all(&mut *reading)
+    .fetch_one(&mut *reading)
     .await
     .map_err(classify)?;
-    let stream = |row: &SqliteRow| {
-        let fields = Fields::of(row);
-        Ok((fields.get::<Uuid>("id")?.into(), fields.number("version")?))
-    };
-    rows.iter().map(stream).collect()
+    Fields::of(&count).number("streams")
 }
 
 /// The head is read first, and nothing behind it is looked at: since the log is only appended to, that is one snapshot.
@@ -170,6 +164,7 @@ fn walk(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
         stream_type,
         stream_id,
         patient_id,
+        beginnings,
     } = filter;
     let types = (!event_types.is_empty()).then(|| serde_json::json!(event_types).to_string());
     let (index, order) = match (stream_id, tenant_id) {
@@ -195,6 +190,7 @@ fn walk(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
             patient_id.map(|it| Arg::Text(it.to_string())),
             "",
         ),
+        ("version = ", beginnings.then_some(Arg::Int(1)), ""),
     ];
     let mut args = vec![
         Arg::Int(int(after)),

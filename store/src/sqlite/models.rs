@@ -11,7 +11,8 @@ use super::replay;
 use super::statement::{Bound, Insert, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
 use crate::model::{
-    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Table, Value,
+    Changes, Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Table,
+    Value,
 };
 use crate::sql::Dialect;
 
@@ -21,6 +22,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     bool: "integer",
     bytes: "blob",
     int: "integer",
+    key_is_built: false,
 };
 
 pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkpoint, EngineError> {
@@ -80,8 +82,15 @@ pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool
     if !replay::still_parked(&mut transaction, batch).await? {
         return Ok(false);
     }
-    for (table, rows) in &batch.rows {
-        upsert(&mut transaction, *table, rows).await?;
+    for Changes {
+        table,
+        added,
+        changed,
+    } in &batch.rows
+    {
+        for rows in [added, changed] {
+            upsert(&mut transaction, *table, rows).await?;
+        }
     }
     run_all(&mut transaction, PARKED.of(&batch.parked, parked_row)).await?;
     commit(transaction).await?;

@@ -59,6 +59,7 @@ mod restored;
 mod secrets;
 mod stopped;
 mod subscribed;
+mod tails;
 mod tampered;
 mod told;
 mod whole;

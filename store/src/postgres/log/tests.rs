@@ -4,7 +4,7 @@ use roentgen_domain::ids::{PatientId, StreamId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_STREAM, PAGE_OF_TENANT};
+use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_BEGINNINGS, PAGE_OF_STREAM, PAGE_OF_TENANT, TAILS};
 use crate::engine::{Engine as _, MAX_SCAN};
 use crate::error::EngineError;
 use crate::log::{LogFilter, Prepared};
@@ -77,6 +77,8 @@ async fn statements_touch_the_partitions_they_need_and_no_others() {
     for _ in 0..12 {
         streams.extend(database.fill(100).await);
     }
+    let pair = stream();
+    database.write(&[to(pair, 0, 2)]).await;
     let mut owner = database.owner().await;
     run(&mut owner, "VACUUM ANALYZE").await.unwrap();
     let mut server = database.server().await;
@@ -108,6 +110,23 @@ async fn statements_touch_the_partitions_they_need_and_no_others() {
         ["Index Scan using events_from_500_pkey on events_from_500 events_1"],
         "{page}"
     );
+    let types = "bigint, bigint, bigint, text[], text, text";
+    let beginnings = "500, 509, 50, null, 'ImagingOrder', null";
+    let beginnings = plan(&mut server, PAGE_OF_BEGINNINGS, types, beginnings).await;
+    assert_eq!(
+        scans(&beginnings),
+        ["Index Scan using events_from_500_pkey on events_from_500 events_1"],
+        "{beginnings}"
+    );
+    let tails = format!("'{{{id}, {pair}}}', 1200000");
+    let tails = plan(&mut server, TAILS, "uuid[], bigint", &tails).await;
+    let scans_of_tails = scans(&tails);
+    assert!(
+        scans_of_tails.len() == 1 && scans_of_tails[0].contains("_stream_id_version_key"),
+        "{tails}"
+    );
+
+    let types = "bigint, bigint, bigint, text[], text, text, uuid, uuid";
     let tenant = format!("500, 509, 50, null, null, null, '{TENANT}', null");
     let tenant = plan(&mut server, PAGE_OF_TENANT, types, &tenant).await;
     assert_eq!(scans(&tenant).len(), 1, "{tenant}");

@@ -10,7 +10,8 @@ use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::log::LogFilter;
 use crate::model::{Checkpoint, ProjectionBatch};
-use crate::projector::batch::{self, Member};
+use crate::projector::batch::{self, FoldedBatch, Member};
+use crate::projector::begun::{Beginnings, Begun};
 use crate::projector::members::table;
 use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, place, scanned};
 
@@ -19,16 +20,12 @@ pub(super) struct Shadow {
     engine: Arc<dyn Engine>,
     pub(super) member: Member,
     parked: HashSet<(String, StreamId)>,
-    /// What follows its checkpoint, where that was folded while the last batch was written.
-    next: Option<Portion>,
 }
 
-/// The next events of a generation, folded and not written yet.
+/// What goes into a generation next.
 struct Portion {
     to: Checkpoint,
-    folded: batch::FoldedBatch,
-    /// The log has more.
-    goes_on: bool,
+    folded: FoldedBatch,
 }
 
 /// What a step of catching up came to.
@@ -62,62 +59,59 @@ impl Shadow {
                 checkpoint: made.checkpoint,
             },
             parked: parked.map(|it| (it.model, it.stream_id)).collect(),
-            next: None,
         })
     }
 
-    /// Writes the next events of the projection's streams, and folds those that follow meanwhile.
-    pub(super) async fn step(&mut self) -> Result<Step, EngineError> {
-        let from = self.member.checkpoint;
-        let portion = match self.next.take() {
-            Some(portion) => Some(portion),
-            None => self.portion(from, &[]).await?,
-        };
-        let Some(Portion {
-            to,
-            folded,
-            goes_on,
-        }) = portion
-        else {
-            return Ok(Step::AtTheEnd);
-        };
-        let found = folded.parked.iter();
-        let found = found.map(|it| (it.model.clone(), it.stream_id));
-        self.parked.extend(found);
-        let written = ProjectionBatch {
-            from: vec![(self.member.table, from)],
-            to,
-            rows: folded.rows,
-            parked: folded.parked,
-            left_out: folded.left_out,
-        };
-        let next = async {
-            match goes_on {
-                true => self.portion(to, &written.rows).await,
-                false => Ok(None),
+    /// Writes streams from the log's beginning on, each with all that it has up to a position. While some are written the
+    /// next are folded, and those after them read.
+    pub(super) async fn fill(
+        &mut self,
+        upto: u64,
+        goes_on: impl Fn(&Self) -> bool,
+    ) -> Result<Step, EngineError> {
+        let from = self.member.checkpoint.position;
+        let kind = self.member.projection.stream_type();
+        let mut beginnings = Beginnings::of(&self.engine, kind, from, upto);
+        let first = beginnings.next().await?;
+        let mut folded = self.folded(first).await;
+        let mut read = beginnings.next().await?;
+        while let Some(Portion { to, folded: rows }) = folded {
+            if !goes_on(self) {
+                return Ok(Step::Went);
             }
-        };
-        let (moved, next) = tokio::join!(self.engine.project(&written), next);
-        if !moved? {
-            return Ok(Step::Lost);
+            let written = self.batch(to, rows);
+            let (moved, next, after) = tokio::join!(
+                self.engine.project(&written),
+                self.folded(read),
+                beginnings.next()
+            );
+            if !moved? {
+                return Ok(Step::Lost);
+            }
+            self.moved(written);
+            (folded, read) = (next, after?);
         }
-        self.member.checkpoint = to;
-        self.next = next?;
-        Ok(match goes_on {
-            true => Step::Went,
-            false => Step::AtTheEnd,
-        })
+        Ok(Step::AtTheEnd)
     }
 
-    /// Folds what follows `from`, on what is written and what is about to be; nothing at the log's end.
-    async fn portion(
-        &self,
-        from: Checkpoint,
-        unwritten: &batch::Rows,
-    ) -> Result<Option<Portion>, EngineError> {
-        let Shadow { member, parked, .. } = self;
+    async fn folded(&self, begun: Option<Begun>) -> Option<Portion> {
+        let Begun { to, streams } = begun?;
+        let Member {
+            projection, table, ..
+        } = &self.member;
+        let folded = batch::fold_whole(&**projection, *table, streams).await;
+        Some(Portion { to, folded })
+    }
+
+    /// Writes the next events of the projection's streams.
+    async fn step(&mut self) -> Result<Step, EngineError> {
+        let Member {
+            projection,
+            checkpoint: from,
+            ..
+        } = &self.member;
         let filter = LogFilter {
-            stream_type: Some(member.projection.stream_type().to_owned()),
+            stream_type: Some(projection.stream_type().to_owned()),
             ..LogFilter::default()
         };
         let mut page = self
@@ -135,17 +129,41 @@ impl Shadow {
             Some(_) | None => scanned(&*self.engine, &page).await?,
         };
         let Some(to) = to.filter(|it| it.position > from.position) else {
-            return Ok(None);
+            return Ok(Step::AtTheEnd);
         };
         let known = batch::Known {
             engine: &*self.engine,
-            unwritten,
+            unwritten: &[],
         };
-        Ok(Some(Portion {
+        let member = std::slice::from_ref(&self.member);
+        let folded = batch::fold(known, member, &self.parked, &events).await?;
+        let written = self.batch(to, folded);
+        if !self.engine.project(&written).await? {
+            return Ok(Step::Lost);
+        }
+        self.moved(written);
+        Ok(match full || cut {
+            true => Step::Went,
+            false => Step::AtTheEnd,
+        })
+    }
+
+    fn batch(&self, to: Checkpoint, folded: FoldedBatch) -> ProjectionBatch {
+        ProjectionBatch {
+            from: vec![(self.member.table, self.member.checkpoint)],
             to,
-            folded: batch::fold(known, std::slice::from_ref(member), parked, &events).await?,
-            goes_on: full || cut,
-        }))
+            rows: folded.rows,
+            parked: folded.parked,
+            left_out: folded.left_out,
+            filling: true,
+        }
+    }
+
+    fn moved(&mut self, written: ProjectionBatch) {
+        self.member.checkpoint = written.to;
+        let parked = written.parked.into_iter();
+        self.parked
+            .extend(parked.map(|it| (it.model, it.stream_id)));
     }
 
     /// At most so many steps, to at least a position where the log has it.

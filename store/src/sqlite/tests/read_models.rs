@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::generation::{NewGeneration, State};
 use crate::model::{
-    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
-    Table, Value,
+    Changes, Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked,
+    ProjectionBatch, Row, Table, Value,
 };
 
 static ITEMS: Model = Model {
@@ -83,9 +83,14 @@ fn moving(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch {
     ProjectionBatch {
         from: vec![(TABLE, from)],
         to,
-        rows: vec![(TABLE, rows)],
+        rows: vec![Changes {
+            table: TABLE,
+            added: rows,
+            changed: vec![],
+        }],
         parked: vec![],
         left_out: vec![],
+        filling: false,
     }
 }
 
@@ -227,7 +232,7 @@ mod when_the_checkpoint_was_moved {
         assert_eq!(checkpoint(&bed).await, at(1));
         let new = NewGeneration {
             tables: vec![other],
-            state: State::Filling,
+            state: State::Filling { upto: 7 },
         };
         bed.engine.declare(&[new]).await.unwrap();
         assert!(bed.engine.project(&of_both()).await.unwrap());

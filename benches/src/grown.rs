@@ -1,0 +1,92 @@
+//! A log as a house makes it: orders that move on while others are made, so that what belongs together stands far apart.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roentgen_domain::aggregate::Aggregate as _;
+use roentgen_domain::ids::OrderId;
+use roentgen_domain::order::{Command, Order, Status, Update};
+use roentgen_store::log::Append;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::catch_up::{add, context, create};
+use crate::database::Node;
+
+const WRITERS: u64 = 64;
+/// New orders in one append.
+const AT_ONCE: usize = 50;
+/// Each step of an order comes after so many appends of its writer: some 100,000 positions.
+const LATER: usize = 8;
+const STEPS: [Status; 3] = [Status::Scheduled, Status::InProgress, Status::Completed];
+/// The events of an order.
+const EACH: u64 = 1 + STEPS.len() as u64;
+
+/// Appends so many events: orders, and what becomes of them.
+pub(crate) async fn grow(node: &Arc<Node>, events: u64) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    let each = events / WRITERS / (EACH * AT_ONCE as u64);
+    for _ in 0..WRITERS {
+        tasks.spawn(write(Arc::clone(node), each));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Orders of one append, and their version.
+struct Made {
+    orders: Vec<(OrderId, Order)>,
+    version: u64,
+}
+
+/// New orders with each append until there are enough, and those that are as far move on; then the rest moves on.
+async fn write(node: Arc<Node>, appends: u64) -> anyhow::Result<()> {
+    let mut made = VecDeque::<Made>::new();
+    let rest = LATER as u64 * (EACH - 1);
+    for round in 0..appends + rest {
+        let mut append = Append::default();
+        for it in made.iter_mut().rev().skip(LATER - 1).step_by(LATER) {
+            move_on(it, &mut append)?;
+        }
+        let mut orders = Vec::new();
+        if round < appends {
+            for _ in 0..AT_ONCE {
+                orders.push(create(&node, &mut append).await?);
+            }
+        }
+        made.push_back(Made { orders, version: 1 });
+        made.drain(..made.len().saturating_sub(LATER * STEPS.len()));
+        if !append.events.is_empty() {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            node.store.appender.append(append, deadline).await?;
+        }
+    }
+    Ok(())
+}
+
+fn move_on(made: &mut Made, append: &mut Append) -> anyhow::Result<()> {
+    let step = usize::try_from(made.version - 1)?;
+    let Some(status) = STEPS.get(step) else {
+        return Ok(());
+    };
+    for (id, order) in &mut made.orders {
+        let update = Update {
+            status: Some(*status),
+            ..Update::default()
+        };
+        let update = Command::Update(Box::new(update));
+        let events = Order::decide(Some(order), update, &context())?;
+        *order = add(
+            append,
+            *id,
+            (Some(order.clone()), made.version),
+            events,
+            None,
+        )?;
+    }
+    made.version += 1;
+    Ok(())
+}

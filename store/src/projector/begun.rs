@@ -1,0 +1,102 @@
+//! Streams in the order in which they begin, each whole: how a table is filled that nobody reads yet, and how it is
+//! compared with the log afterwards.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use roentgen_domain::ids::StreamId;
+
+use super::batch::Streams;
+use super::{BATCH_CATCH_UP, place};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::log::{LogFilter, StoredEvent};
+use crate::model::Checkpoint;
+
+/// Streams that begin in a part of the log, each with all of its events up to a position that may be far behind it.
+pub(super) struct Begun {
+    /// The end of the part.
+    pub(super) to: Checkpoint,
+    /// In order of their first events.
+    pub(super) streams: Streams,
+}
+
+/// Reads the streams of a type.
+pub(super) struct Beginnings {
+    engine: Arc<dyn Engine>,
+    filter: LogFilter,
+    /// Streams that begin later, and events behind it, are not read.
+    upto: u64,
+    /// How far the log was looked at for beginnings.
+    scanned: u64,
+    /// First events up to there whose streams were not read yet.
+    waiting: VecDeque<Arc<StoredEvent>>,
+}
+
+impl Beginnings {
+    /// Those that begin after a position, with what they have up to another.
+    pub(super) fn of(engine: &Arc<dyn Engine>, stream_type: &str, after: u64, upto: u64) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            filter: LogFilter {
+                stream_type: Some(stream_type.to_owned()),
+                beginnings: true,
+                ..LogFilter::default()
+            },
+            upto,
+            scanned: after,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// The next part; `None` at the end, and where the log ends before it.
+    pub(super) async fn next(&mut self) -> Result<Option<Begun>, EngineError> {
+        if self.waiting.is_empty() && !self.look().await? {
+            return Ok(None);
+        }
+        let mut streams: Streams = Vec::with_capacity(self.waiting.len());
+        let ids: Vec<StreamId> = self.waiting.iter().map(|it| it.stream_id).collect();
+        if !ids.is_empty() {
+            let tails = self.engine.tails(&ids, self.upto).await?;
+            let whole = self.waiting.drain(..tails.streams);
+            streams.extend(whole.map(|it| (it.stream_id, vec![it])));
+            append(&mut streams, tails.events);
+        }
+        let next = self.waiting.front();
+        let to = next.map_or(self.scanned, |it| it.position - 1);
+        let last = streams.last().and_then(|(_, events)| events.first());
+        let to = match last {
+            Some(last) if last.position == to => Some(place(last)),
+            Some(_) | None => self.engine.event_at(to).await?.as_ref().map(place),
+        };
+        Ok(to.map(|to| Begun { to, streams }))
+    }
+
+    /// Looks for the next beginnings. Returns whether there was anything to look at.
+    async fn look(&mut self) -> Result<bool, EngineError> {
+        let from = self.scanned;
+        if from >= self.upto {
+            return Ok(false);
+        }
+        let page = self.engine.page(from, BATCH_CATCH_UP, &self.filter).await?;
+        self.scanned = page.scanned_to.min(self.upto);
+        let in_time = |it: &StoredEvent| it.position <= self.upto;
+        let events = page.events.into_iter().filter(in_time);
+        self.waiting.extend(events.map(Arc::new));
+        Ok(self.scanned > from)
+    }
+}
+
+/// Adds what streams have after their first events, which comes in the streams' order.
+fn append(streams: &mut Streams, tails: Vec<StoredEvent>) {
+    let mut streams = streams.iter_mut();
+    let mut current = streams.next();
+    for event in tails {
+        while current.as_ref().is_some_and(|it| it.0 != event.stream_id) {
+            current = streams.next();
+        }
+        if let Some((_, events)) = &mut current {
+            events.push(Arc::new(event));
+        }
+    }
+}
