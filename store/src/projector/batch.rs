@@ -264,8 +264,7 @@ pub(super) fn progress_row(last: &StoredEvent) -> Row {
     }
 }
 
-/// In the order in which each comes first.
-pub(super) fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
+fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
     let mut streams: Streams = Vec::new();
     for event in events.iter().filter(|it| *it.stream_type == *stream_type) {
