@@ -148,56 +148,16 @@ pub struct ProjectionBatch {
     pub from: Vec<(Table, Checkpoint)>,
     /// The checkpoint it leaves, the same for all.
     pub to: Checkpoint,
-    /// The rows to write, by table.
-    pub rows: Vec<Changes>,
+    /// The rows to write, by table; each row once.
+    pub rows: Vec<(Table, Vec<Row>)>,
     /// Streams that could not be folded.
     pub parked: Vec<Parked>,
     /// Streams with events in the batch that were left out, since they are parked: by table. The batch is good only
     /// where they still are.
     pub left_out: Vec<(String, StreamId)>,
-    /// Whether the tables are in the making: nobody reads them, what is added to them is not there, and what a crash of
-    /// the database takes back can be written again.
+    /// Whether the tables are filled: none of the rows is there, nobody reads them, and what a crash of the database takes
+    /// back can be written again.
     pub filling: bool,
-}
-
-/// The rows of one table that a batch writes, each row once.
-#[derive(Debug)]
-pub struct Changes {
-    /// The table.
-    pub table: Table,
-    /// Rows that it does not have.
-    pub added: Vec<Row>,
-    /// Rows that it has.
-    pub changed: Vec<Row>,
-}
-
-impl Changes {
-    /// None yet.
-    pub const fn of(table: Table) -> Self {
-        Self {
-            table,
-            added: Vec::new(),
-            changed: Vec::new(),
-        }
-    }
-
-    /// One row more.
-    pub fn push(&mut self, row: Row, is_new: bool) {
-        match is_new {
-            true => self.added.push(row),
-            false => self.changed.push(row),
-        }
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.changed.is_empty()
-    }
-
-    /// All of them.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.added.iter().chain(&self.changed)
-    }
 }
 
 /// A stream that a projection could not fold, from a position on.

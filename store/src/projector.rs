@@ -39,7 +39,7 @@ use crate::error::{EngineError, causes};
 use crate::lease::Leases;
 use crate::lifecycle::Tasks;
 use crate::log::{LogFilter, StoredEvent};
-use crate::model::{Changes, Checkpoint, ProjectionBatch};
+use crate::model::{Checkpoint, ProjectionBatch};
 use crate::tail::Tail;
 
 /// Events in one transaction, from memory and from the database.
@@ -251,7 +251,7 @@ impl Projector {
         members: &[Member],
         parked: &HashSet<(String, StreamId)>,
         mut events: Vec<Arc<StoredEvent>>,
-        unwritten: &[Changes],
+        unwritten: &batch::Rows,
     ) -> Result<Option<Ready>, EngineError> {
         let rest = batch::beyond(&mut events, BATCH_BYTES);
         let Some(last) = events.last() else {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::model::{
-    Changes, Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Table, Value,
 };
 use crate::sql::Dialect;
 
@@ -36,10 +36,10 @@ async fn write(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
-    let mut changed = batch.rows.iter().filter(|it| !it.is_empty());
+    let mut changed = batch.rows.iter().filter(|it| !it.1.is_empty());
     let rows_alone = batch.parked.is_empty() && batch.left_out.is_empty() && !batch.filling;
     match (changed.next(), changed.next(), rows_alone) {
-        (Some(changes), None, true) => write_one(connection, batch, changes).await,
+        (Some((table, rows)), None, true) => write_one(connection, batch, *table, rows).await,
         (Some(_) | None, _, _) => write_all(connection, batch).await,
     }
 }
@@ -48,17 +48,16 @@ async fn write(
 async fn write_one(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
-    changes: &Changes,
+    table: Table,
+    rows: &[Row],
 ) -> Result<bool, EngineError> {
-    let table = changes.table;
     let sql = format!(
         "{} {}",
         include_str!("queries/generations_move.sql"),
         upsert_sql(table, MOVE_ARGUMENTS, " WHERE EXISTS (SELECT FROM moved)")
     );
     let statement = bind_move(sqlx::query(composed(sql)), batch);
-    let rows: Vec<&Row> = changes.rows().collect();
-    let written = bind_rows(statement, table.model, &rows)?
+    let written = bind_rows(statement, table.model, rows)?
         .execute(connection)
         .await
         .map_err(failure::of_write)?;
@@ -73,7 +72,7 @@ async fn write_all(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
-    let rows = Rows::of(batch)?;
+    let written = Written::of(batch)?;
     let begin = if batch.filling { BEGIN_FILLING } else { BEGIN };
     let begun = connection.begin_with(begin).await;
     let mut transaction = begun.map_err(failure::of_read)?;
@@ -86,40 +85,31 @@ async fn write_all(
         transaction.rollback().await.map_err(failure::of_read)?;
         return Ok(false);
     }
-    rows.write(&mut transaction).await?;
+    written.write(&mut transaction).await?;
     transaction.commit().await.map_err(failure::of_write)?;
     Ok(true)
 }
 
 /// What a batch writes beside its checkpoints, made ready before any row is locked.
-struct Rows<'q> {
+#[derive(Default)]
+struct Written<'q> {
     copied: Vec<Copied>,
     statements: Vec<Statement<'q>>,
 }
 
-impl<'q> Rows<'q> {
+impl<'q> Written<'q> {
     fn of(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
-        let (mut copied, mut statements) = (Vec::new(), Vec::new());
-        for changes in &batch.rows {
-            let Changes {
-                table,
-                added,
-                changed,
-            } = changes;
-            let rows = if batch.filling && !added.is_empty() {
-                copied.push(Copied::of(*table, added)?);
-                changed.iter().collect()
-            } else {
-                changes.rows().collect::<Vec<_>>()
-            };
-            if !rows.is_empty() {
-                statements.push(upsert(*table, &rows)?);
+        let mut written = Self::default();
+        for (table, rows) in batch.rows.iter().filter(|it| !it.1.is_empty()) {
+            match batch.filling {
+                true => written.copied.push(Copied::of(*table, rows)?),
+                false => written.statements.push(upsert(*table, rows)?),
             }
         }
         if !batch.parked.is_empty() {
-            statements.push(park(&batch.parked));
+            written.statements.push(park(&batch.parked));
         }
-        Ok(Self { copied, statements })
+        Ok(written)
     }
 
     async fn write(self, connection: &mut PgConnection) -> Result<(), EngineError> {
@@ -199,7 +189,7 @@ fn park(parked: &[Parked]) -> Statement<'_> {
 }
 
 /// All rows of a model as one statement with an array a column.
-pub(super) fn upsert<'q>(table: Table, rows: &[&'q Row]) -> Result<Statement<'q>, EngineError> {
+pub(super) fn upsert(table: Table, rows: &[Row]) -> Result<Statement<'_>, EngineError> {
     let sql = composed(upsert_sql(table, 0, ""));
     bind_rows(sqlx::query(sql), table.model, rows)
 }
@@ -207,7 +197,7 @@ pub(super) fn upsert<'q>(table: Table, rows: &[&'q Row]) -> Result<Statement<'q>
 fn bind_rows<'q>(
     statement: Statement<'q>,
     model: &Model,
-    rows: &[&'q Row],
+    rows: &'q [Row],
 ) -> Result<Statement<'q>, EngineError> {
     let mut statement = statement
         .bind(rows.iter().map(|it| it.id).collect::<Vec<_>>())

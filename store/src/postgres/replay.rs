@@ -3,7 +3,7 @@
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::error::EngineError;
-use crate::model::{ProjectionBatch, Replay, ReplayEnd, Row};
+use crate::model::{ProjectionBatch, Replay, ReplayEnd};
 
 use super::borrowed::Borrowed;
 use super::columns::stored;
@@ -50,8 +50,7 @@ impl Postgres {
             return Ok(false);
         }
         for (table, rows) in replay.rows.iter().filter(|it| !it.1.is_empty()) {
-            let rows: Vec<&Row> = rows.iter().collect();
-            let written = upsert(*table, &rows)?.execute(&mut *transaction).await;
+            let written = upsert(*table, rows)?.execute(&mut *transaction).await;
             written.map_err(failure::of_read)?;
         }
         transaction.commit().await.map_err(failure::of_write)?;

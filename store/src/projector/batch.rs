@@ -11,15 +11,18 @@ use super::{Folded, Folding, FoldsRow, FoldsRows, Projection};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::StoredEvent;
-use crate::model::{Changes, Checkpoint, Parked, Row, Table};
+use crate::model::{Checkpoint, Parked, Row, Table};
 
 /// Rows to write, streams to park, and those that are parked.
 #[derive(Default)]
 pub(super) struct FoldedBatch {
-    pub(super) rows: Vec<Changes>,
+    pub(super) rows: Vec<(Table, Vec<Row>)>,
     pub(super) parked: Vec<Parked>,
     pub(super) left_out: Vec<(String, StreamId)>,
 }
+
+/// Rows by their table.
+pub(super) type Rows = [(Table, Vec<Row>)];
 
 /// A table that is projected.
 #[derive(Debug, Clone)]
@@ -33,7 +36,7 @@ pub(super) struct Member {
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) engine: &'a dyn Engine,
-    pub(super) unwritten: &'a [Changes],
+    pub(super) unwritten: &'a Rows,
 }
 
 impl Known<'_> {
@@ -48,8 +51,8 @@ impl Known<'_> {
         }
         ids.sort_unstable();
         ids.dedup();
-        let of_table = self.unwritten.iter().filter(|it| it.table == table);
-        for row in of_table.flat_map(Changes::rows) {
+        let of_table = self.unwritten.iter().filter(|it| it.0 == table);
+        for row in of_table.flat_map(|it| &it.1) {
             if let Ok(place) = ids.binary_search(&row.id) {
                 ids.remove(place);
                 found.insert(row.id, row.clone());
@@ -118,15 +121,17 @@ pub(super) async fn fold_whole(
 ) -> FoldedBatch {
     let mut folded = FoldedBatch::default();
     let tables = projection.tables(table.generation);
-    folded.rows.extend(tables.into_iter().map(Changes::of));
+    folded
+        .rows
+        .extend(tables.into_iter().map(|it| (it, Vec::new())));
     for (n, (stream_id, events)) in (1..).zip(streams) {
         if n % IN_ONE_GO == 0 {
             tokio::task::yield_now().await;
         }
         let mut refolded = Refolded::new(projection, table);
         let stuck = refolded.go_on(&events);
-        for (changes, (_, rows)) in folded.rows.iter_mut().zip(refolded.into_rows()) {
-            changes.added.extend(rows);
+        for ((_, all), (_, rows)) in folded.rows.iter_mut().zip(refolded.into_rows()) {
+            all.extend(rows);
         }
         folded.park(table, stream_id, stuck);
     }
@@ -141,13 +146,12 @@ impl FoldedBatch {
         streams: Streams,
     ) -> Result<(), EngineError> {
         let mut known = known_rows(known, table, &streams).await?;
-        let mut rows = Changes::of(table);
+        let mut rows = Vec::with_capacity(streams.len());
         for (n, (stream_id, events)) in (1..).zip(streams) {
             if n % IN_ONE_GO == 0 {
                 tokio::task::yield_now().await;
             }
             let row = known.remove(&stream_id.as_uuid());
-            let is_new = row.is_none();
             let Folded { row, stuck } = match unseen(row.as_ref(), &events) {
                 Ok([]) => Folded { row, stuck: None },
                 Ok(events) => projection.fold(row, events),
@@ -156,12 +160,10 @@ impl FoldedBatch {
                     stuck: Some(stuck),
                 },
             };
-            if let Some(row) = row {
-                rows.push(row, is_new);
-            }
+            rows.extend(row);
             self.park(table, stream_id, stuck);
         }
-        self.rows.push(rows);
+        self.rows.push((table, rows));
         Ok(())
     }
 
@@ -178,10 +180,9 @@ impl FoldedBatch {
         };
         let reached = known_rows(known, progress, &streams).await?;
         let mut changed = changed_rows(known, table, projection, &streams).await?;
-        let (mut rows, mut moved) = (Changes::of(table), Changes::of(progress));
+        let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
         for (stream_id, events) in streams {
-            let before = reached.get(&stream_id.as_uuid());
-            let events = match unseen(before, &events) {
+            let events = match unseen(reached.get(&stream_id.as_uuid()), &events) {
                 Ok([]) => continue,
                 Ok(events) => events,
                 Err(stuck) => {
@@ -191,20 +192,13 @@ impl FoldedBatch {
             };
             let touched = projection.changes(events).into_iter();
             let touched = touched.filter_map(|id| Some((id, changed.remove(&id)?)));
-            let touched: HashMap<Uuid, Row> = touched.collect();
-            let there: HashSet<Uuid> = touched.keys().copied().collect();
-            let folded = projection.fold(touched, events);
-            for row in folded.rows {
-                let is_new = !there.contains(&row.id);
-                rows.push(row, is_new);
-            }
-            if let Some(last) = folded.folded {
-                moved.push(progress_row(&last), before.is_none());
-            }
+            let folded = projection.fold(touched.collect(), events);
+            rows.extend(folded.rows);
+            moved.extend(folded.folded.map(|it| progress_row(&it)));
             self.park(table, stream_id, folded.stuck);
         }
-        self.rows.push(rows);
-        self.rows.push(moved);
+        self.rows.push((table, rows));
+        self.rows.push((progress, moved));
         Ok(())
     }
 

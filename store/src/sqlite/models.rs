@@ -11,8 +11,7 @@ use super::replay;
 use super::statement::{Bound, Insert, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
 use crate::model::{
-    Changes, Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Table,
-    Value,
+    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Table, Value,
 };
 use crate::sql::Dialect;
 
@@ -82,15 +81,8 @@ pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool
     if !replay::still_parked(&mut transaction, batch).await? {
         return Ok(false);
     }
-    for Changes {
-        table,
-        added,
-        changed,
-    } in &batch.rows
-    {
-        for rows in [added, changed] {
-            upsert(&mut transaction, *table, rows).await?;
-        }
+    for (table, rows) in &batch.rows {
+        upsert(&mut transaction, *table, rows).await?;
     }
     run_all(&mut transaction, PARKED.of(&batch.parked, parked_row)).await?;
     commit(transaction).await?;

@@ -7,8 +7,8 @@ use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::generation::{NewGeneration, State};
 use crate::model::{
-    Changes, Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked,
-    ProjectionBatch, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
+    Table, Value,
 };
 use crate::postgres::testing::{Database, TENANT, ask, stream};
 
@@ -82,11 +82,7 @@ fn batch(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch {
     ProjectionBatch {
         from: vec![(TABLE, from)],
         to,
-        rows: vec![Changes {
-            table: TABLE,
-            added: rows,
-            changed: vec![],
-        }],
+        rows: vec![(TABLE, rows)],
         parked: vec![],
         left_out: vec![],
         filling: false,
@@ -260,7 +256,7 @@ async fn filling(database: &Database, rows: Vec<Row>) -> ProjectionBatch {
     database.declare(&[new]).await.unwrap();
     let mut batch = batch(Checkpoint::START, at(2), rows);
     batch.from[0].0 = table;
-    batch.rows[0].table = table;
+    batch.rows[0].0 = table;
     batch.filling = true;
     batch
 }
@@ -306,11 +302,7 @@ async fn what_cannot_be_filled_in_is_refused_whole() {
     );
     let table = batch.from[0].0;
     let twice = ProjectionBatch {
-        rows: vec![Changes {
-            table,
-            added: vec![row(3, "requested", None), row(3, "requested", None)],
-            changed: vec![],
-        }],
+        rows: vec![(table, vec![row(3, "requested", None); 2])],
         ..batch
     };
     database.create_indexes(&[table]).await.unwrap();

@@ -79,7 +79,7 @@ impl Shadow {
             if !goes_on(self) {
                 return Ok(Step::Went);
             }
-            let written = self.batch(to, rows);
+            let written = self.batch(to, rows, true);
             let (moved, next, after) = tokio::join!(
                 self.engine.project(&written),
                 self.folded(read),
@@ -137,7 +137,7 @@ impl Shadow {
         };
         let member = std::slice::from_ref(&self.member);
         let folded = batch::fold(known, member, &self.parked, &events).await?;
-        let written = self.batch(to, folded);
+        let written = self.batch(to, folded, false);
         if !self.engine.project(&written).await? {
             return Ok(Step::Lost);
         }
@@ -148,14 +148,14 @@ impl Shadow {
         })
     }
 
-    fn batch(&self, to: Checkpoint, folded: FoldedBatch) -> ProjectionBatch {
+    fn batch(&self, to: Checkpoint, folded: FoldedBatch, filling: bool) -> ProjectionBatch {
         ProjectionBatch {
             from: vec![(self.member.table, self.member.checkpoint)],
             to,
             rows: folded.rows,
             parked: folded.parked,
             left_out: folded.left_out,
-            filling: true,
+            filling,
         }
     }
 

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::generation::{NewGeneration, State};
 use crate::model::{
-    Changes, Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked,
-    ProjectionBatch, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
+    Table, Value,
 };
 
 static ITEMS: Model = Model {
@@ -83,11 +83,7 @@ fn moving(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch {
     ProjectionBatch {
         from: vec![(TABLE, from)],
         to,
-        rows: vec![Changes {
-            table: TABLE,
-            added: rows,
-            changed: vec![],
-        }],
+        rows: vec![(TABLE, rows)],
         parked: vec![],
         left_out: vec![],
         filling: false,
