@@ -88,6 +88,8 @@ pub(crate) struct Faulty {
     /// A parked stream's come here first.
     pub(crate) replays: Gate,
     moved: Mutex<Vec<bool>>,
+    /// Is not among those that begin, whoever looks.
+    missed: Mutex<Option<StreamId>>,
 }
 
 impl Faulty {
@@ -100,6 +102,7 @@ impl Faulty {
             projections: Gate::ajar(),
             replays: Gate::ajar(),
             moved: Mutex::default(),
+            missed: Mutex::default(),
         })
     }
 
@@ -131,6 +134,11 @@ impl Faulty {
         let (first, answers) = tokio::join!(node.append(to(stream(), 0, 1)), waiting);
         first.unwrap();
         answers
+    }
+
+    /// From now on nobody finds where this stream begins.
+    pub(crate) fn miss(&self, stream: StreamId) {
+        *self.missed.lock().unwrap() = Some(stream);
     }
 
     /// Whether each of the projection's transactions so far moved the checkpoint.
@@ -205,7 +213,11 @@ impl Engine for Faulty {
         limit: u32,
         filter: &LogFilter,
     ) -> Result<LogPage, EngineError> {
-        self.inner.page(after, limit, filter).await
+        let mut page = self.inner.page(after, limit, filter).await?;
+        if let Some(missed) = self.missed.lock().unwrap().filter(|_| filter.beginnings) {
+            page.events.retain(|it| it.stream_id != missed);
+        }
+        Ok(page)
     }
 
     async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::bed::{Bed, Node, until, whole_log};
-use crate::build::{event, stream, to};
+use crate::build::{STREAM_TYPE, event, stream, to};
 use crate::faulty::Faulty;
 use crate::tally::{
     NEXT_TALLY, TALLY, Tally, checkpoint, folded, project, project_as, projected_all, rows,
@@ -27,6 +27,7 @@ on_both_engines!(
     goes_on_where_another_node_stopped,
     is_filled_in_parts_where_streams_are_large,
     that_differs_from_its_fold_is_never_read,
+    that_misses_a_stream_is_never_read,
     parks_what_cannot_be_folded_and_takes_up_what_can,
     of_two_releases_are_kept_up_side_by_side,
     of_a_new_release_are_not_read_before_they_are_whole,
@@ -252,6 +253,22 @@ async fn that_differs_from_its_fold_is_never_read(bed: &Bed) {
     assert_rows_are_the_log(bed, &forgetful).await;
     let dropped = rebuilding.drop_old("tally").await.unwrap();
     assert_eq!(dropped, [Dropped::Gone("tally_v1_g2".to_owned())]);
+}
+
+async fn that_misses_a_stream_is_never_read(bed: &Bed) {
+    let gated = Faulty::over(bed.connect().await);
+    let node = Node::over(Arc::clone(&gated) as _).await;
+    let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
+    let (one, other) = (stream(), stream());
+    for id in [one, other] {
+        node.append(to(id, 0, 2)).await.unwrap();
+    }
+    projected_all(&node).await;
+    gated.miss(other);
+    rebuilding.request("tally").await.unwrap();
+    let reason = format!("1 streams of {STREAM_TYPE} begin in the log, and 2 are known to have");
+    reaches(&*node.engine, "tally_v1_g2", State::Failed { reason }).await;
+    assert_rows_are_the_log(bed, &node).await;
 }
 
 async fn parks_what_cannot_be_folded_and_takes_up_what_can(bed: &Bed) {
