@@ -1,10 +1,10 @@
 //! A nats-server as a process of its own, which can be killed, and a reader that is not Roentgen's.
 
 mod cluster;
+mod guard;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::poll;
 
 pub use cluster::Cluster;
 use cluster::Member;
+pub use guard::Guard;
 
 /// The stream that Roentgen publishes to.
 pub const STREAM: &str = "ROENTGEN_EVENTS";
@@ -37,74 +38,6 @@ pub struct Nats {
     guard: Option<Guard>,
     member: Option<Member>,
     child: Option<Child>,
-}
-
-/// TLS by a certificate of its own, an NKey, and a login for the tests themselves.
-#[derive(Debug)]
-pub struct Guard(TempDir);
-
-/// An NKey made for these tests.
-const SEED: &str = "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE";
-const PUBLIC: &str = "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6";
-const LOGIN: (&str, &str) = ("tests", "xyzzy");
-
-impl Guard {
-    /// Makes the certificate, with openssl, and the configuration.
-    pub fn new() -> Result<Self> {
-        let guard = Self(tempfile::tempdir()?);
-        let made = Command::new("openssl")
-            .args([
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-            ])
-            .args(["-subj", "/CN=127.0.0.1"])
-            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .arg("-keyout")
-            .arg(guard.path("key.pem"))
-            .arg("-out")
-            .arg(guard.certificate())
-            .output()
-            .context("the tests need openssl")?;
-        if !made.status.success() {
-            bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
-        }
-        let (certificate, key) = (guard.certificate(), guard.path("key.pem"));
-        let (user, password) = LOGIN;
-        let config = format!(
-            "tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n\
-             authorization {{ users: [ {{ nkey: {PUBLIC} }}, {{ user: {user}, password: {password} }} ] }}\n"
-        );
-        std::fs::write(guard.path("nats.conf"), config)?;
-        Ok(guard)
-    }
-
-    /// The certificate, which signed itself.
-    pub fn certificate(&self) -> PathBuf {
-        self.path("certificate.pem")
-    }
-
-    /// A file with the NKey's seed.
-    pub fn seed(&self) -> Result<PathBuf> {
-        let path = self.path("seed");
-        std::fs::write(&path, SEED)?;
-        Ok(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn arguments(&self) -> [PathBuf; 2] {
-        ["--config".into(), self.path("nats.conf")]
-    }
-
-    fn enter(&self) -> ConnectOptions {
-        let (user, password) = LOGIN;
-        ConnectOptions::new()
-            .add_root_certificates(self.certificate())
-            .require_tls(true)
-            .user_and_password(user.to_owned(), password.to_owned())
-    }
 }
 
 /// A message as it is in the stream.
@@ -222,7 +155,7 @@ impl Nats {
     async fn connect(&self) -> Result<Client> {
         let options = match &self.guard {
             None => ConnectOptions::new(),
-            Some(guard) => guard.enter(),
+            Some(guard) => guard.enter()?,
         };
         Ok(options.connect(self.url()).await?)
     }

@@ -108,7 +108,7 @@ impl NatsOptions {
             }
             (Some(path), None) => (
                 "nats-credentials",
-                secret(path).map(Authentication::Credentials),
+                credentials(path).map(Authentication::Credentials),
             ),
             (None, Some(path)) => ("nats-nkey", secret(path).map(Authentication::NKey)),
         };
@@ -200,6 +200,11 @@ fn duration(name: &str, text: Option<&str>, note: Note<'_>) -> Option<Option<Dur
 
 fn secret(path: &Path) -> std::io::Result<SecretString> {
     Ok(std::fs::read_to_string(path)?.trim().to_owned().into())
+}
+
+/// Who reads them wants each line ended, the last one too.
+fn credentials(path: &Path) -> std::io::Result<SecretString> {
+    Ok((std::fs::read_to_string(path)? + "\n").into())
 }
 
 /// Lines of `roentgen config`.

@@ -1,0 +1,163 @@
+//! A nats-server that does not let everybody in.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use async_nats::ConnectOptions;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
+use nkeys::KeyPair;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Its configuration, what is needed to come in, and how the tests themselves do.
+#[derive(Debug)]
+pub struct Guard {
+    directory: TempDir,
+    entrance: Entrance,
+}
+
+#[derive(Debug)]
+enum Entrance {
+    Password,
+    Credentials(String),
+}
+
+/// An NKey made for these tests.
+const SEED: &str = "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE";
+const PUBLIC: &str = "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6";
+const LOGIN: (&str, &str) = ("tests", "xyzzy");
+
+impl Guard {
+    /// TLS, both ways by one certificate that openssl makes, an NKey, and a login for the tests.
+    pub fn with_users() -> Result<Self> {
+        let guard = Self::of(Entrance::Password)?;
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            ])
+            .args(["-subj", "/CN=127.0.0.1"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-keyout")
+            .arg(guard.key())
+            .arg("-out")
+            .arg(guard.certificate())
+            .output()
+            .context("the tests need openssl")?;
+        if !made.status.success() {
+            bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        let (certificate, key) = (guard.certificate(), guard.key());
+        let (user, password) = LOGIN;
+        guard.configured(&format!(
+            "tls {{ cert_file: {certificate:?}, key_file: {key:?}, ca_file: {certificate:?}, verify: true }}\n\
+             authorization {{ users: [ {{ nkey: {PUBLIC} }}, {{ user: {user}, password: {password} }} ] }}\n"
+        ))
+    }
+
+    /// An operator, who vouches for an account, which vouches for a user.
+    pub fn with_an_operator() -> Result<Self> {
+        let (operator, user) = (KeyPair::new_operator(), KeyPair::new_user());
+        let (system, account) = (KeyPair::new_account(), KeyPair::new_account());
+        let of_operator = json!({"version": 2, "type": "operator"});
+        let of_operator = jwt(&operator, &operator, &of_operator)?;
+        let of_system = json!({"version": 2, "type": "account", "limits": limits(0)});
+        let of_system = jwt(&operator, &system, &of_system)?;
+        let of_account = json!({"version": 2, "type": "account", "limits": limits(-1)});
+        let of_account = jwt(&operator, &account, &of_account)?;
+        let of_user = json!({"version": 2, "type": "user", "subs": -1, "data": -1, "payload": -1});
+        let of_user = jwt(&account, &user, &of_user)?;
+        let seed = user.seed()?;
+        let credentials = format!(
+            "-----BEGIN NATS USER JWT-----\n{of_user}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        );
+        let guard = Self::of(Entrance::Credentials(credentials))?;
+        let (system, account) = (system.public_key(), account.public_key());
+        guard.configured(&format!(
+            "operator: {of_operator}\nsystem_account: {system}\nresolver: MEMORY\n\
+             resolver_preload: {{ {system}: {of_system}, {account}: {of_account} }}\n"
+        ))
+    }
+
+    fn of(entrance: Entrance) -> Result<Self> {
+        Ok(Self {
+            directory: tempfile::tempdir()?,
+            entrance,
+        })
+    }
+
+    fn configured(self, config: &str) -> Result<Self> {
+        std::fs::write(self.path("nats.conf"), config)?;
+        Ok(self)
+    }
+
+    /// The certificate, which signed itself.
+    pub fn certificate(&self) -> PathBuf {
+        self.path("certificate.pem")
+    }
+
+    /// The certificate's private key.
+    pub fn key(&self) -> PathBuf {
+        self.path("key.pem")
+    }
+
+    /// A file with what lets somebody in: the NKey's seed, or the user's credentials, whose last line is not ended.
+    pub fn secret(&self) -> Result<PathBuf> {
+        let (path, secret) = (
+            self.path("secret"),
+            match &self.entrance {
+                Entrance::Password => SEED,
+                Entrance::Credentials(credentials) => credentials.trim_end(),
+            },
+        );
+        std::fs::write(&path, secret)?;
+        Ok(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(super) fn arguments(&self) -> [PathBuf; 2] {
+        ["--config".into(), self.path("nats.conf")]
+    }
+
+    pub(super) fn enter(&self) -> Result<ConnectOptions> {
+        Ok(match &self.entrance {
+            Entrance::Password => {
+                let (user, password) = LOGIN;
+                ConnectOptions::new()
+                    .add_root_certificates(self.certificate())
+                    .add_client_certificate(self.certificate(), self.key())
+                    .require_tls(true)
+                    .user_and_password(user.to_owned(), password.to_owned())
+            }
+            Entrance::Credentials(credentials) => ConnectOptions::with_credentials(credentials)?,
+        })
+    }
+}
+
+/// An account's limits: none but on JetStream, of which a system account must have nothing.
+fn limits(jetstream: i32) -> Value {
+    json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
+        "conn": -1, "leaf": -1, "mem_storage": jetstream, "disk_storage": jetstream,
+        "streams": jetstream, "consumer": jetstream
+    })
+}
+
+/// What one says of another, in version 2 of NATS' claims.
+fn jwt(by: &KeyPair, of: &KeyPair, claims: &Value) -> Result<String> {
+    let header = json!({"typ": "JWT", "alg": "ed25519-nkey"});
+    let body = json!({
+        "iat": roentgen_store::clock::now_ms() / 1000, "iss": by.public_key(), "sub": of.public_key(),
+        "name": "tests", "nats": claims
+    });
+    let encoded = |it: &Value| BASE64URL.encode(it.to_string());
+    let said = format!("{}.{}", encoded(&header), encoded(&body));
+    let signature = BASE64URL.encode(by.sign(said.as_bytes())?);
+    Ok(format!("{said}.{signature}"))
+}
