@@ -24,3 +24,23 @@ pub fn now_ms() -> i64 {
 pub fn fresh_id() -> Uuid {
     Uuid::now_v7()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use roentgen_domain::dicom::AccessionNumber;
+    use uuid::Uuid;
+
+    use super::fresh_id;
+
+    #[test]
+    fn ids_of_a_process_make_different_accession_numbers_whatever_their_randomness() {
+        let without_randomness = |id: Uuid| Uuid::from_u128(id.as_u128() & !0xffff_ffff);
+        let ids = (0..10_000).map(|_| without_randomness(fresh_id()));
+        let numbers: HashSet<_> = ids
+            .map(|id| AccessionNumber::generated(id).to_string())
+            .collect();
+        assert_eq!(numbers.len(), 10_000);
+    }
+}
