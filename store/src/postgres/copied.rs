@@ -44,7 +44,7 @@ impl Copied {
         })
     }
 
-    /// Sends them. A row whose id is there is refused, and all with it.
+    /// Sends them. Whether an id is there twice is seen when the key is built.
     pub(super) async fn send(self, connection: &mut PgConnection) -> Result<(), EngineError> {
         let sql = composed(self.sql);
         let begun = connection.copy_in_raw(sql.as_str()).await;

@@ -113,11 +113,31 @@ pub(super) async fn fold(
     Ok(folded)
 }
 
+/// In how many goes a whole stream is folded.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Goes {
+    One,
+    /// As a projector sees a stream, which seldom comes at one go: a row has to be gone on with as if from the events that
+    /// made it.
+    Two,
+}
+
+impl Goes {
+    fn of(self, events: &[Arc<StoredEvent>]) -> impl Iterator<Item = &[Arc<StoredEvent>]> {
+        let (first, rest) = match self {
+            Self::One => (events, Default::default()),
+            Self::Two => events.split_at(events.len() / 2),
+        };
+        [first, rest].into_iter().filter(|it| !it.is_empty())
+    }
+}
+
 /// Folds streams from their first events into tables that have nothing of them.
 pub(super) async fn fold_whole(
     projection: &dyn Projection,
     table: Table,
     streams: Streams,
+    goes: Goes,
 ) -> FoldedBatch {
     let mut folded = FoldedBatch::default();
     let tables = projection.tables(table.generation);
@@ -129,7 +149,7 @@ pub(super) async fn fold_whole(
             tokio::task::yield_now().await;
         }
         let mut refolded = Refolded::new(projection, table);
-        let stuck = refolded.go_on(&events);
+        let stuck = goes.of(&events).find_map(|it| refolded.go_on(it));
         for ((_, all), (_, rows)) in folded.rows.iter_mut().zip(refolded.into_rows()) {
             all.extend(rows);
         }

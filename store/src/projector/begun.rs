@@ -7,11 +7,14 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 
 use super::batch::Streams;
-use super::{BATCH_CATCH_UP, place};
+use super::place;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
 use crate::model::Checkpoint;
+
+/// How many streams are read by one statement, which has a time limit: on a cold cache each may be a read of the disk.
+const STREAMS_AT_ONCE: u32 = 1_000;
 
 /// Streams that begin in a part of the log, each with all of its events up to a position that may be far behind it.
 pub(super) struct Begun {
@@ -54,14 +57,7 @@ impl Beginnings {
         if self.waiting.is_empty() && !self.look().await? {
             return Ok(None);
         }
-        let mut streams: Streams = Vec::with_capacity(self.waiting.len());
-        let ids: Vec<StreamId> = self.waiting.iter().map(|it| it.stream_id).collect();
-        if !ids.is_empty() {
-            let tails = self.engine.tails(&ids, self.upto).await?;
-            let whole = self.waiting.drain(..tails.streams);
-            streams.extend(whole.map(|it| (it.stream_id, vec![it])));
-            append(&mut streams, tails.events);
-        }
+        let streams = self.whole().await?;
         let next = self.waiting.front();
         let to = next.map_or(self.scanned, |it| it.position - 1);
         let last = streams.last().and_then(|(_, events)| events.first());
@@ -72,13 +68,34 @@ impl Beginnings {
         Ok(to.map(|to| Begun { to, streams }))
     }
 
-    /// Looks for the next beginnings. Returns whether there was anything to look at.
+    /// The next streams with all that they have, where any wait. The next beginnings are looked for meanwhile.
+    async fn whole(&mut self) -> Result<Streams, EngineError> {
+        let next = self.waiting.iter().take(STREAMS_AT_ONCE as usize);
+        let ids: Vec<StreamId> = next.map(|it| it.stream_id).collect();
+        let mut streams: Streams = Vec::with_capacity(ids.len());
+        if ids.is_empty() {
+            return Ok(streams);
+        }
+        let (engine, upto) = (Arc::clone(&self.engine), self.upto);
+        let (tails, looked) = tokio::join!(engine.tails(&ids, upto), self.look());
+        looked?;
+        let tails = tails?;
+        let whole = self.waiting.drain(..tails.streams);
+        streams.extend(whole.map(|it| (it.stream_id, vec![it])));
+        append(&mut streams, tails.events);
+        Ok(streams)
+    }
+
+    /// Looks for the next beginnings, where few wait. Returns whether there was anything to look at.
     async fn look(&mut self) -> Result<bool, EngineError> {
         let from = self.scanned;
-        if from >= self.upto {
+        if from >= self.upto || self.waiting.len() > STREAMS_AT_ONCE as usize {
             return Ok(false);
         }
-        let page = self.engine.page(from, BATCH_CATCH_UP, &self.filter).await?;
+        let page = self
+            .engine
+            .page(from, STREAMS_AT_ONCE, &self.filter)
+            .await?;
         self.scanned = page.scanned_to.min(self.upto);
         let in_time = |it: &StoredEvent| it.position <= self.upto;
         let events = page.events.into_iter().filter(in_time);

@@ -23,7 +23,7 @@ use crate::error::{EngineError, causes};
 use crate::generation::{Generation, NewGeneration, State};
 use crate::lease::Leases;
 
-/// Batches that are caught up while the projector waits.
+/// Batches that are caught up before somebody else has a turn, or while the projector waits.
 const STEPS_IN_TURN: usize = 4;
 
 /// What may be asked about the generations of read models.
@@ -258,8 +258,10 @@ impl Builder {
     /// Catches up and takes the place of the live generation, while this node's projector waits.
     async fn join(&self, shadow: &mut Shadow, leases: &Leases) -> Result<(), EngineError> {
         while self.goes_on(shadow, leases) {
-            if shadow.catch_up(usize::MAX, u64::MAX).await? == Step::Lost {
-                return Ok(());
+            match shadow.catch_up(STEPS_IN_TURN, u64::MAX).await? {
+                Step::Went => continue,
+                Step::AtTheEnd => {}
+                Step::Lost => return Ok(()),
             }
             let _turn = self.turn.lock().await;
             let shown = self.shown().await?;

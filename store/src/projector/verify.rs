@@ -6,14 +6,12 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
-use super::batch::{Member, Streams};
+use super::batch::{FoldedBatch, Goes, Member, fold_whole};
 use super::begun::{Beginnings, Begun};
-use super::refold::Refolded;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::State;
-use crate::log::StoredEvent;
-use crate::model::{Row, Table};
+use crate::model::{Parked, Row, Table};
 
 /// What a comparison came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,8 +24,15 @@ pub(super) enum Verdict {
     Lost,
 }
 
-/// Compares a table that does not move with the log up to its checkpoint. The next streams are read while some are
-/// compared.
+/// Streams that are to be compared, folded.
+struct Made {
+    to: u64,
+    ids: Vec<StreamId>,
+    folded: FoldedBatch,
+}
+
+/// Compares a table that does not move with the log up to its checkpoint. While some streams are compared the next are
+/// folded, and those after them read.
 pub(super) async fn verify(
     engine: &Arc<dyn Engine>,
     member: &Member,
@@ -36,29 +41,36 @@ pub(super) async fn verify(
     let mut verifier = Verifier::of(&**engine, member).await?;
     let (kind, upto) = (member.projection.stream_type(), member.checkpoint.position);
     let mut beginnings = Beginnings::of(engine, kind, 0, upto);
-    let (mut next, mut reached) = (beginnings.next().await?, 0);
-    while let Some(Begun { to, streams }) = next {
+    let mut made = folded(member, beginnings.next().await?).await;
+    let (mut read, mut reached) = (beginnings.next().await?, 0);
+    while let Some(now) = made {
         if !goes_on() {
             return Ok(Verdict::Lost);
         }
-        reached = to.position;
-        let (difference, following) = tokio::join!(verifier.compare(streams), beginnings.next());
-        if let Some(difference) = difference? {
-            return Ok(Verdict::Differs(difference));
+        reached = now.to;
+        let (verdict, after, next) =
+            tokio::join!(verifier.go_on(now), beginnings.next(), folded(member, read));
+        if let Some(verdict) = verdict? {
+            return Ok(verdict);
         }
-        let verifying = State::Verifying {
-            checked: verifier.checked,
-        };
-        if !engine.promote(member.table, &verifying, &verifying).await? {
-            return Ok(Verdict::Lost);
-        }
-        next = following?;
+        (made, read) = (next, after?);
     }
     if reached < upto {
         let ends = format!("the log ends at {reached}, before position {upto}");
         return Ok(Verdict::Differs(ends));
     }
     verifier.compare_counts().await
+}
+
+async fn folded(member: &Member, begun: Option<Begun>) -> Option<Made> {
+    let Begun { to, streams } = begun?;
+    let ids = streams.iter().map(|(id, _)| *id).collect();
+    let folded = fold_whole(&*member.projection, member.table, streams, Goes::Two).await;
+    Some(Made {
+        to: to.position,
+        ids,
+        folded,
+    })
 }
 
 struct Verifier<'a> {
@@ -87,33 +99,43 @@ impl<'a> Verifier<'a> {
         })
     }
 
-    /// The first difference, where there is one.
-    async fn compare(&mut self, streams: Streams) -> Result<Option<String>, EngineError> {
-        self.checked += streams.len() as u64;
-        let mut rows: HashMap<String, Vec<Row>> = HashMap::new();
-        for (id, events) in streams {
-            let mut refolded = Refolded::new(&*self.member.projection, self.member.table);
-            let stuck = in_two_goes(&mut refolded, &events);
-            let parked = self.parked.get(&id).copied();
-            if stuck != parked {
-                let at = |it: Option<u64>| it.map_or("nowhere".to_owned(), |it| it.to_string());
-                let (stuck, parked) = (at(stuck), at(parked));
-                return Ok(Some(format!(
-                    "the fold of stream {id} ends at {stuck}, and it is parked at {parked}"
-                )));
-            }
-            for (table, made) in refolded.into_rows() {
-                rows.entry(table.name()).or_default().extend(made);
-            }
+    /// The verdict, where these streams have the last word.
+    async fn go_on(&mut self, made: Made) -> Result<Option<Verdict>, EngineError> {
+        if let Some(difference) = self.compare(made).await? {
+            return Ok(Some(Verdict::Differs(difference)));
         }
-        for (table, expected) in &mut self.expected {
-            let made = rows.remove(&table.name()).unwrap_or_default();
-            *expected += made.len() as u64;
-            if let Some(difference) = differing(self.engine, *table, made).await? {
+        let verifying = State::Verifying {
+            checked: self.checked,
+        };
+        let table = self.member.table;
+        let is_there = self.engine.promote(table, &verifying, &verifying).await?;
+        Ok((!is_there).then_some(Verdict::Lost))
+    }
+
+    /// The first difference, where there is one.
+    async fn compare(&mut self, made: Made) -> Result<Option<String>, EngineError> {
+        let Made { ids, folded, .. } = made;
+        self.checked += ids.len() as u64;
+        if let Some(difference) = self.parked_elsewhere(&ids, &folded.parked) {
+            return Ok(Some(difference));
+        }
+        for ((table, rows), (_, expected)) in folded.rows.into_iter().zip(&mut self.expected) {
+            *expected += rows.len() as u64;
+            if let Some(difference) = differing(self.engine, table, rows).await? {
                 return Ok(Some(difference));
             }
         }
         Ok(None)
+    }
+
+    fn parked_elsewhere(&self, ids: &[StreamId], stuck: &[Parked]) -> Option<String> {
+        let stuck: HashMap<_, _> = stuck.iter().map(|it| (it.stream_id, it.position)).collect();
+        let id = ids.iter().find(|id| stuck.get(id) != self.parked.get(id))?;
+        let at = |it: Option<&u64>| it.map_or("nowhere".to_owned(), u64::to_string);
+        let (stuck, parked) = (at(stuck.get(id)), at(self.parked.get(id)));
+        Some(format!(
+            "the fold of stream {id} ends at {stuck}, and it is parked at {parked}"
+        ))
     }
 
     /// What is there beside what was compared.
@@ -140,15 +162,6 @@ impl<'a> Verifier<'a> {
         }
         Ok(Verdict::Equal)
     }
-}
-
-/// As a projector sees a stream, which seldom comes at one go: a row has to be gone on with as if from the events that made
-/// it. Returns the position that it is stuck at.
-fn in_two_goes(refolded: &mut Refolded<'_>, events: &[Arc<StoredEvent>]) -> Option<u64> {
-    let (first, rest) = events.split_at(events.len() / 2);
-    let mut goes = [first, rest].into_iter().filter(|it| !it.is_empty());
-    let stuck = goes.find_map(|it| refolded.go_on(it));
-    stuck.map(|(position, _)| position)
 }
 
 async fn differing(

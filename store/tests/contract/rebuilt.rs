@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
-use roentgen_store::generation::{Generation, State};
+use roentgen_store::generation::{Generation, NewGeneration, State};
 use roentgen_store::model::{Checkpoint, ProjectionBatch, Table};
 use roentgen_store::projector::{Dropped, Rebuilding};
 use tokio::task::JoinSet;
@@ -25,6 +25,7 @@ on_both_engines!(
     is_given_up_without_a_trace,
     is_moved_by_nobody_who_believes_in_the_one_before,
     goes_on_where_another_node_stopped,
+    catches_up_no_longer_than_its_node_goes_on,
     is_filled_in_parts_where_streams_are_large,
     that_differs_from_its_fold_is_never_read,
     that_misses_a_stream_is_never_read,
@@ -199,6 +200,33 @@ async fn goes_on_where_another_node_stopped(bed: &Bed) {
         one.append(to(id, expected, 2)).await.unwrap();
     }
     tokio::join!(one.stop(), async { gated.projections.open() });
+
+    let two = bed.node().await;
+    project(&two, "").await;
+    reaches(&*two.engine, "tally_v1_g2", State::Live).await;
+    assert_rows_are_the_log(bed, &two).await;
+}
+
+async fn catches_up_no_longer_than_its_node_goes_on(bed: &Bed) {
+    let gated = Faulty::over(bed.connect().await);
+    let one = Node::over(Arc::clone(&gated) as _).await;
+    project(&one, "").await;
+    large_streams(&one).await;
+    projected_all(&one).await;
+    gated.projections.shut();
+    let asked_for_long_ago = NewGeneration {
+        tables: vec![Table {
+            model: &TALLY,
+            generation: 2,
+        }],
+        state: State::Filling { upto: 0 },
+    };
+    one.engine.declare(&[asked_for_long_ago]).await.unwrap();
+    gated.projections.somebody_waits().await;
+    tokio::join!(one.stop(), async { gated.projections.open() });
+    let engine = bed.connect().await;
+    let made = generation(&*engine, "tally_v1_g2").await.unwrap();
+    assert_eq!(made.state, State::Joining);
 
     let two = bed.node().await;
     project(&two, "").await;

@@ -10,7 +10,7 @@ use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::log::LogFilter;
 use crate::model::{Checkpoint, ProjectionBatch};
-use crate::projector::batch::{self, FoldedBatch, Member};
+use crate::projector::batch::{self, FoldedBatch, Goes, Member};
 use crate::projector::begun::{Beginnings, Begun};
 use crate::projector::members::table;
 use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, place, scanned};
@@ -99,7 +99,7 @@ impl Shadow {
         let Member {
             projection, table, ..
         } = &self.member;
-        let folded = batch::fold_whole(&**projection, *table, streams).await;
+        let folded = batch::fold_whole(&**projection, *table, streams, Goes::One).await;
         Some(Portion { to, folded })
     }
 
