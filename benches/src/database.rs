@@ -51,17 +51,16 @@ impl Database {
         Ok(Self::named(name))
     }
 
-    /// The one with this name; made where it is not there. Whether it was.
-    pub(crate) async fn kept(name: &str) -> anyhow::Result<(Self, bool)> {
+    /// The one with this name; made where it is not there.
+    pub(crate) async fn kept(name: &str) -> anyhow::Result<Self> {
         let mut connection = connection().await?;
         let found = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(name);
-        let was_there = found.fetch_optional(&mut connection).await?.is_some();
-        if !was_there {
+        if found.fetch_optional(&mut connection).await?.is_none() {
             connection
                 .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
                 .await?;
         }
-        Ok((Self::named(name.to_owned()), was_there))
+        Ok(Self::named(name.to_owned()))
     }
 
     fn named(name: String) -> Self {

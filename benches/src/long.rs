@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use roentgen_store::generation::State;
 use roentgen_store::projector::Rebuilding;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use crate::catch_up::forget;
 use crate::database::{Database, Node};
@@ -21,6 +21,8 @@ use crate::wire::{Connection, Server, configured, header, memory};
 const A_STEP: u64 = 1_000_000;
 const A_LINE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
+/// What a node takes meanwhile: so many events, so often.
+const A_LOAD: (u64, Duration) = (12_800, Duration::from_secs(2));
 /// How long projections may need for the whole log.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -29,12 +31,11 @@ const REBUILT: &str = "orders";
 
 pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()> {
     println!("long: a log of {events} events");
-    let (database, was_there) = match log {
+    let database = match log {
         Some(name) => Database::kept(name).await?,
-        None => (Database::new().await?, false),
+        None => Database::new().await?,
     };
-    if !was_there {
-        filled(&database, events).await?;
+    if filled(&database, events).await? {
         replayed(&database).await?;
         started(&database).await?;
         for format in ["ndjson", "parquet"] {
@@ -43,15 +44,18 @@ pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()
     }
     rebuilt(&database).await?;
     projected(&database).await?;
+    rebuilt_beside_appends(&database).await?;
     match log {
         Some(_) => Ok(()),
         None => database.drop_it().await,
     }
 }
 
-async fn filled(database: &Database, events: u64) -> anyhow::Result<()> {
+/// Returns whether the log was shorter.
+async fn filled(database: &Database, events: u64) -> anyhow::Result<bool> {
     let node = Arc::new(Node::start(database).await?);
-    let mut made = 0;
+    let mut made = node.store.engine.head().await?.position;
+    let is_shorter = made < events;
     while made < events {
         let (step, started) = (A_STEP.min(events - made), Instant::now());
         grow(&node, step).await?;
@@ -64,7 +68,7 @@ async fn filled(database: &Database, events: u64) -> anyhow::Result<()> {
     if let Some(node) = Arc::into_inner(node) {
         node.stop().await;
     }
-    Ok(())
+    Ok(is_shorter)
 }
 
 /// The read models again, from zero.
@@ -72,7 +76,6 @@ async fn projected(database: &Database) -> anyhow::Result<()> {
     forget(database).await?;
     let (began, node) = (Instant::now(), Node::start(database).await?);
     let head = node.store.engine.head().await?.position;
-    watched(&node, &format!("{REBUILT}_v1"), began).await?;
     for model in roentgen_projections::all() {
         watched(&node, &model.model().shape(), began).await?;
     }
@@ -84,15 +87,48 @@ async fn projected(database: &Database) -> anyhow::Result<()> {
 /// One read model filled again, beside the one that is read.
 async fn rebuilt(database: &Database) -> anyhow::Result<()> {
     let node = Node::start(database).await?;
+    let (began, head) = (Instant::now(), filled_again(&node).await?);
+    line("rebuilt, all of it", head, head, began, None);
+    node.stop().await;
+    Ok(())
+}
+
+/// The same while the node is at work: the new generation has to reach one that moves on.
+async fn rebuilt_beside_appends(database: &Database) -> anyhow::Result<()> {
+    let (some, pause) = A_LOAD;
+    println!("rebuilt beside appends, {some} events every {pause:?}");
+    let node = Arc::new(Node::start(database).await?);
+    let began = Instant::now();
+    let at_work = async {
+        let mut tick = interval(pause);
+        loop {
+            tick.tick().await;
+            if let Err(error) = grow(&node, some).await {
+                break error;
+            }
+        }
+    };
+    let before = tokio::select! {
+        before = filled_again(&node) => before?,
+        error = at_work => return Err(error),
+    };
+    let head = node.store.engine.head().await?.position;
+    line("appended meanwhile", head, head - before, began, None);
+    if let Some(node) = Arc::into_inner(node) {
+        node.stop().await;
+    }
+    Ok(())
+}
+
+/// Returns where the log ended when it was asked for.
+async fn filled_again(node: &Node) -> anyhow::Result<u64> {
     let head = node.store.engine.head().await?.position;
     let rebuilding = Rebuilding::new(Arc::clone(&node.store.engine), roentgen_projections::all());
     let began = Instant::now();
     let made = rebuilding.request(REBUILT).await?.context(REBUILT)?;
-    watched(&node, &made.name, began).await?;
-    line("rebuilt, all of it", head, head, began, None);
+    watched(node, &made.name, began).await?;
     rebuilding.drop_old(REBUILT).await?;
-    node.stop().await;
-    Ok(())
+    Ok(head)
 }
 
 /// Tells how a generation is made, until it is read.
@@ -107,6 +143,9 @@ async fn watched(node: &Node, name: &str, began: Instant) -> anyhow::Result<()> 
         let goes_over = before
             .as_ref()
             .is_some_and(|it| it.name() != now.state.name());
+        if before.is_none() || position == 0 {
+            (from, started) = (position, Instant::now());
+        }
         if position >= from + A_STEP || (goes_over && position > from) {
             line(
                 &format!("{name} filled"),

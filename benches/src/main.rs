@@ -46,7 +46,7 @@ struct Options {
     /// How many events the long log has.
     #[arg(long, default_value_t = 10_000_000)]
     events: u64,
-    /// The long log's database, by name: made where it is not there, and kept.
+    /// The long log's database, by name: made where it is not there, gone on with where it is shorter, and kept.
     #[arg(long)]
     log: Option<String>,
 }
