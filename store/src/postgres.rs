@@ -24,6 +24,8 @@ mod secrets;
 #[cfg(test)]
 mod testing;
 mod told;
+#[cfg(target_os = "linux")]
+mod undelayed;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -56,6 +58,12 @@ use crate::sql::Dialect;
 use append::Appending;
 use borrowed::Borrowed;
 use connect::{ANSWER_TIMEOUT, Doors};
+
+/// Elsewhere no process can take a second descriptor of its sockets.
+#[cfg(not(target_os = "linux"))]
+mod undelayed {
+    pub(super) fn connected(_: &sqlx::postgres::PgConnectOptions) {}
+}
 
 const DIALECT: Dialect = Dialect {
     schema: "read.",

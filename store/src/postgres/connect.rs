@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::error::EngineError;
 
-use super::failure;
+use super::{failure, undelayed};
 
 /// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
@@ -58,10 +58,12 @@ impl Doors {
 
     /// A connection of the server, outside any pool.
     pub(super) async fn server(&self) -> Result<PgConnection, EngineError> {
-        tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.server))
-            .await
-            .unwrap_or_else(|_| Err(failure::timed_out()))
-            .map_err(EngineError::Unavailable)
+        let connecting = PgConnection::connect_with(&self.server);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let connected = connected.unwrap_or_else(|_| Err(failure::timed_out()));
+        let connection = connected.map_err(EngineError::Unavailable)?;
+        undelayed::connected(&self.server);
+        Ok(connection)
     }
 
     /// The database's owner, for migrations: they may take long, and wait for one another.
@@ -76,9 +78,10 @@ impl Doors {
 
     /// Listens to other nodes, for as long as it lives.
     pub(super) fn listener(&self) -> PgPool {
-        let long = PgPoolOptions::new().max_lifetime(None).idle_timeout(None);
-        let one = long.max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
-        one.connect_lazy_with(self.server.clone())
+        let long = options(1, &self.server)
+            .max_lifetime(None)
+            .idle_timeout(None);
+        long.connect_lazy_with(self.server.clone())
     }
 
     /// What projectors write could be written again, but once it is shown it must not go back: their commits wait for
@@ -88,13 +91,22 @@ impl Doors {
     }
 }
 
-fn pool(max: u32, options: PgConnectOptions) -> PgPool {
+fn pool(max: u32, to: PgConnectOptions) -> PgPool {
+    options(max, &to)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| Box::pin(lives(connection, meta)))
+        .connect_lazy_with(to)
+}
+
+fn options(max: u32, to: &PgConnectOptions) -> PgPoolOptions {
+    let to = to.clone();
     PgPoolOptions::new()
         .max_connections(max)
         .acquire_timeout(CONNECT_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| Box::pin(lives(connection, meta)))
-        .connect_lazy_with(options)
+        .after_connect(move |_, _| {
+            undelayed::connected(&to);
+            Box::pin(std::future::ready(Ok(())))
+        })
 }
 
 async fn lives(connection: &mut PgConnection, meta: PoolConnectionMetadata) -> sqlx::Result<bool> {
