@@ -259,12 +259,9 @@ impl<'a> Session<'a> {
         let (engine, tasks) = (Arc::clone(&self.engine), self.tasks);
         let write = async move { engine.advance_relay(RELAY, Some(&from), &to).await };
         self.saving = Some(Box::pin(async move {
-            let moved = match tasks.run(write).await {
-                Ok(moved) => moved?,
-                Err(ended) => match ended.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_stopped) => return Err(Ended::NotLeading),
-                },
+            let moved = match tasks.run_beside(write).await {
+                Some(moved) => moved?,
+                None => return Err(Ended::NotLeading),
             };
             if !moved {
                 tracing::warn!("another node moved the relay's checkpoint");

@@ -47,6 +47,20 @@ impl Tasks {
         self.tracker.spawn(task).await
     }
 
+    /// The same, but that its panic is the caller's own. `None` where the runtime ends.
+    pub async fn run_beside<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        match self.run(task).await {
+            Ok(ended) => Some(ended),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_stopped) => None,
+            },
+        }
+    }
+
     /// Asks the tasks to stop and waits for them, at most for `limit`. `false` where some did not.
     pub async fn stop(&self, limit: Duration) -> bool {
         self.token.cancel();

@@ -103,6 +103,7 @@ impl Projector {
             projections: projections.clone(),
             turn: Arc::clone(&turn),
             joins,
+            tasks: tasks.clone(),
             stop: tasks.token(),
         };
         tasks.spawn("rebuild", builder.run(leases.clone()));

@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, causes};
 use crate::generation::{Generation, NewGeneration, State};
 use crate::lease::Leases;
+use crate::lifecycle::Tasks;
 
 /// Batches that are caught up before somebody else has a turn, or while the projector waits.
 const STEPS_IN_TURN: usize = 4;
@@ -154,6 +155,7 @@ pub(super) struct Builder {
     pub(super) projections: Vec<Arc<dyn Projection>>,
     pub(super) turn: Arc<Mutex<()>>,
     pub(super) joins: watch::Sender<()>,
+    pub(super) tasks: Tasks,
     pub(super) stop: CancellationToken,
 }
 
@@ -202,7 +204,7 @@ impl Builder {
         made: Generation,
         leases: &Leases,
     ) -> Result<(), EngineError> {
-        let mut shadow = Shadow::of(&self.engine, projection, &made).await?;
+        let mut shadow = Shadow::of(&self.engine, &self.tasks, projection, &made).await?;
         let table = shadow.member.table;
         let mut state = made.state;
         while self.goes_on(&shadow, leases) {

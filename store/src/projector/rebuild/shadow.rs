@@ -8,6 +8,7 @@ use roentgen_domain::ids::StreamId;
 use crate::engine::{Engine, MAX_SCAN};
 use crate::error::EngineError;
 use crate::generation::Generation;
+use crate::lifecycle::Tasks;
 use crate::log::LogFilter;
 use crate::model::{Checkpoint, ProjectionBatch};
 use crate::projector::batch::{self, FoldedBatch, Goes, Member};
@@ -18,6 +19,7 @@ use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, place, scanned};
 /// A generation in the making.
 pub(super) struct Shadow {
     engine: Arc<dyn Engine>,
+    tasks: Tasks,
     pub(super) member: Member,
     parked: HashSet<(String, StreamId)>,
 }
@@ -43,6 +45,7 @@ impl Shadow {
     /// What a generation's making goes on with.
     pub(super) async fn of(
         engine: &Arc<dyn Engine>,
+        tasks: &Tasks,
         projection: &Arc<dyn Projection>,
         made: &Generation,
     ) -> Result<Self, EngineError> {
@@ -53,6 +56,7 @@ impl Shadow {
         let parked = parked.filter(|it| it.model == made.name);
         Ok(Self {
             engine: Arc::clone(engine),
+            tasks: tasks.clone(),
             member: Member {
                 projection: Arc::clone(projection),
                 table: table(projection.model(), made),
@@ -62,8 +66,8 @@ impl Shadow {
         })
     }
 
-    /// Writes streams from the log's beginning on, each with all that it has up to a position. While some are written the
-    /// next are folded, and those after them read.
+    /// Writes streams from the log's beginning on, each with all that it has up to a position. While some are written, by
+    /// a task of their own, the next are folded, and those after them read.
     pub(super) async fn fill(
         &mut self,
         upto: u64,
@@ -80,11 +84,16 @@ impl Shadow {
                 return Ok(Step::Went);
             }
             let written = self.batch(to, rows, true);
-            let (moved, next, after) = tokio::join!(
-                self.engine.project(&written),
+            let engine = Arc::clone(&self.engine);
+            let write = async move { (engine.project(&written).await, written) };
+            let (wrote, next, after) = tokio::join!(
+                self.tasks.run_beside(write),
                 self.folded(read),
                 beginnings.next()
             );
+            let Some((moved, written)) = wrote else {
+                return Ok(Step::Went);
+            };
             if !moved? {
                 return Ok(Step::Lost);
             }
