@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use roentgen_commands::modality::CreateModality;
 use roentgen_commands::order::CreateOrder;
 use roentgen_commands::procedure::CreateProcedure;
@@ -205,4 +205,12 @@ pub(crate) fn order(procedure: ProcedureId) -> CreateOrder {
             metadata: None,
         },
     }
+}
+
+/// What was measured before may have left hundreds of megabytes to the kernel, which would write them now, in a burst
+/// that every commit has to wait for.
+pub(crate) async fn written_back() -> anyhow::Result<()> {
+    let status = tokio::process::Command::new("sync").status().await?;
+    ensure!(status.success(), "sync: {status}");
+    Ok(())
 }

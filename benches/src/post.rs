@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::database::Database;
+use crate::database::{Database, written_back};
 use crate::report::{Measure, Report, latencies};
 use crate::wire::{Connection, Server};
 
@@ -36,6 +36,7 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     }
     let half = at_32 / 2.0;
     let name = format!("POST order, at half of it ({half:.0}/s)");
+    written_back().await?;
     let measure = run(name, &server, &procedure, 32, duration, Some(half)).await?;
     report.add(&measure);
     report.against(

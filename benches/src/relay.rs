@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::catch_up::log_of_orders;
-use crate::database::Database;
+use crate::database::{Database, written_back};
 use crate::post::{ORDERS, body, catalog};
 use crate::report::{Measure, Report, latencies};
 use crate::wire::{Connection, Server, header};
@@ -72,14 +72,6 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     drop((server, nats));
     database.drop_it().await?;
     backlog(report).await
-}
-
-/// What was measured before may have left hundreds of megabytes to the kernel, which would write them now, in a burst
-/// that every commit has to wait for.
-async fn written_back() -> anyhow::Result<()> {
-    let status = tokio::process::Command::new("sync").status().await?;
-    ensure!(status.success(), "sync: {status}");
-    Ok(())
 }
 
 fn micros(duration: Duration) -> anyhow::Result<u64> {
