@@ -19,7 +19,7 @@ pub(super) fn connected(options: &PgConnectOptions) {
         return;
     }
     if let Err(error) = undelay(options.get_port()) {
-        tracing::warn!(%error, "TCP_NODELAY is not set: what is sent to PostgreSQL may wait for 40 ms");
+        tracing::warn!(%error, "TCP_NODELAY is not set");
     }
 }
 
