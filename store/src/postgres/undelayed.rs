@@ -35,8 +35,11 @@ fn sockets_to(port: u16) -> io::Result<Vec<OwnedFd>> {
     let this = pidfd_open(getpid(), PidfdFlags::empty())?;
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
-        let name = entry?.file_name();
-        let Some(number) = name.to_str().and_then(|it| it.parse().ok()) else {
+        let entry = entry?;
+        if !is_socket(&entry) {
+            continue;
+        }
+        let Some(number) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else {
             continue;
         };
         let socket = match pidfd_getfd(&this, number, PidfdGetfdFlags::empty()) {
@@ -51,6 +54,12 @@ fn sockets_to(port: u16) -> io::Result<Vec<OwnedFd>> {
         }
     }
     Ok(found)
+}
+
+/// A file must not be touched: whoever closes a second descriptor of it gives up the process's locks on it.
+fn is_socket(descriptor: &fs::DirEntry) -> bool {
+    let target = fs::read_link(descriptor.path());
+    target.is_ok_and(|it| it.to_string_lossy().starts_with("socket:"))
 }
 
 #[cfg(test)]
