@@ -199,14 +199,14 @@ pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow:
     .await?;
     let filled = rate("filled", began.elapsed());
     report.add(&filled);
-    state_of(&node, Some(MODEL), |it| !it.state.is_building()).await?;
+    state_of(&node, Some(MODEL), |it| it.state == State::Live).await?;
     report.add(&rate("filled, indexed, compared: read", began.elapsed()));
     report.against(
         "catch-up / 60k events a second",
         filled.per_second,
         60_000.0,
     );
-    state_of(&node, None, |it| !it.state.is_building()).await?;
+    state_of(&node, None, |it| it.state == State::Live).await?;
     node.stop().await;
     Ok(())
 }
@@ -235,6 +235,10 @@ async fn state_of(
     loop {
         let mut generations = node.store.engine.generations().await?;
         generations.retain(|it| model.is_none_or(|model| it.model == model));
+        let failed = generations
+            .iter()
+            .find(|it| matches!(it.state, State::Failed { .. }));
+        ensure!(failed.is_none(), "{failed:?}");
         if generations.iter().all(&mut is_so) {
             return Ok(());
         }

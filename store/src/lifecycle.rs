@@ -47,7 +47,7 @@ impl Tasks {
         self.tracker.spawn(task).await
     }
 
-    /// The same, but that its panic is the caller's own. `None` where the runtime ends.
+    /// Runs a future as [`Tasks::run`] does; its panic goes on in the caller. `None` where the runtime ends.
     pub async fn run_beside<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,

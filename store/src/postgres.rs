@@ -59,7 +59,7 @@ use append::Appending;
 use borrowed::Borrowed;
 use connect::{ANSWER_TIMEOUT, Doors};
 
-/// Elsewhere no process can take a second descriptor of its sockets.
+/// Elsewhere a process does not find its sockets in `/proc`.
 #[cfg(not(target_os = "linux"))]
 mod undelayed {
     pub(super) fn connected(_: &sqlx::postgres::PgConnectOptions) {}

@@ -2,15 +2,14 @@
 //!
 //! sqlx 0.9.0 leaves it out (its issue 4335, mended by its pull request 4336, which no release has yet). Without it the end
 //! of what is longer than a segment (64 KiB on the loopback, some 1,400 bytes on an Ethernet) waits until the other side
-//! acknowledges the rest, which it puts off for 40 ms. Neither does sqlx say which socket is a connection's: the process
-//! takes a second descriptor of each of its own that goes to the database's port.
+//! acknowledges the rest, which it puts off for 40 ms. Neither does sqlx say which socket is a connection's, so that all of
+//! this process's are asked where they go. nix 0.26 is the last to take a descriptor by its number.
 
 use std::fs;
 use std::io;
+use std::os::fd::RawFd;
 
-use rustix::fd::OwnedFd;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use socket2::SockRef;
+use nix::sys::socket::{SockaddrStorage, getpeername, setsockopt, sockopt};
 use sqlx::postgres::PgConnectOptions;
 
 /// Whoever has just connected says so here. A connection without it is slow, and works.
@@ -25,45 +24,33 @@ pub(super) fn connected(options: &PgConnectOptions) {
 
 fn undelay(port: u16) -> io::Result<()> {
     for socket in sockets_to(port)? {
-        SockRef::from(&socket).set_tcp_nodelay(true)?;
+        setsockopt(socket, sockopt::TcpNoDelay, &true)?;
     }
     Ok(())
 }
 
 /// This process's TCP sockets that are connected to a port.
-fn sockets_to(port: u16) -> io::Result<Vec<OwnedFd>> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
+fn sockets_to(port: u16) -> io::Result<Vec<RawFd>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
-        let entry = entry?;
-        if !is_socket(&entry) {
-            continue;
-        }
-        let Some(number) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else {
-            continue;
-        };
-        let socket = match pidfd_getfd(&this, number, PidfdGetfdFlags::empty()) {
-            // Closed meanwhile.
-            Err(rustix::io::Errno::BADF) => continue,
-            socket => socket?,
-        };
-        let peer = SockRef::from(&socket).peer_addr().ok();
-        let peer = peer.and_then(|it| it.as_socket());
-        if peer.is_some_and(|it| it.port() == port) {
-            found.push(socket);
-        }
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|it| it.parse().ok());
+        found.extend(number.filter(|it| peer_port(*it) == Some(port)));
     }
     Ok(found)
 }
 
-/// A file must not be touched: whoever closes a second descriptor of it gives up the process's locks on it.
-fn is_socket(descriptor: &fs::DirEntry) -> bool {
-    let target = fs::read_link(descriptor.path());
-    target.is_ok_and(|it| it.to_string_lossy().starts_with("socket:"))
+/// `None` where it is not such a socket.
+fn peer_port(descriptor: RawFd) -> Option<u16> {
+    let peer: SockaddrStorage = getpeername(descriptor).ok()?;
+    let v4 = peer.as_sockaddr_in().map(|it| it.port());
+    v4.or_else(|| peer.as_sockaddr_in6().map(|it| it.port()))
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::socket::getsockopt;
+
     use super::*;
     use crate::engine::Engine as _;
     use crate::postgres::testing::Database;
@@ -72,8 +59,8 @@ mod tests {
         let url: PgConnectOptions = database.url().parse().unwrap();
         let sockets = sockets_to(url.get_port()).unwrap();
         assert!(!sockets.is_empty());
-        for socket in &sockets {
-            assert!(SockRef::from(socket).tcp_nodelay().unwrap());
+        for socket in sockets {
+            assert!(getsockopt(socket, sockopt::TcpNoDelay).unwrap());
         }
     }
 

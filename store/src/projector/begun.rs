@@ -7,7 +7,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 
 use super::batch::Streams;
-use super::place;
+use super::{BATCH_BYTES, place};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
@@ -89,7 +89,9 @@ impl Beginnings {
     /// Looks for the next beginnings, where few wait. Returns whether there was anything to look at.
     async fn look(&mut self) -> Result<bool, EngineError> {
         let from = self.scanned;
-        if from >= self.upto || self.waiting.len() > STREAMS_AT_ONCE as usize {
+        let bytes: usize = self.waiting.iter().map(|it| it.payload.len()).sum();
+        let enough = self.waiting.len() > STREAMS_AT_ONCE as usize || bytes > BATCH_BYTES;
+        if from >= self.upto || enough {
             return Ok(false);
         }
         let page = self

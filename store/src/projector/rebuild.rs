@@ -24,7 +24,7 @@ use crate::generation::{Generation, NewGeneration, State};
 use crate::lease::Leases;
 use crate::lifecycle::Tasks;
 
-/// Batches that are caught up before somebody else has a turn, or while the projector waits.
+/// Batches that are caught up before it is asked whether to go on, or while the projector waits.
 const STEPS_IN_TURN: usize = 4;
 
 /// What may be asked about the generations of read models.
