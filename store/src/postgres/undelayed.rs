@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::RawFd;
 
+use nix::errno::Errno;
 use nix::sys::socket::{SockaddrStorage, getpeername, setsockopt, sockopt};
 use sqlx::postgres::PgConnectOptions;
 
@@ -22,11 +23,16 @@ pub(super) fn connected(options: &PgConnectOptions) {
     }
 }
 
+/// Tries all of them: another may be closed at this moment.
 fn undelay(port: u16) -> io::Result<()> {
+    let mut tried = Ok(());
     for socket in sockets_to(port)? {
-        setsockopt(socket, sockopt::TcpNoDelay, &true)?;
+        match setsockopt(socket, sockopt::TcpNoDelay, &true) {
+            Ok(()) | Err(Errno::EBADF) => {}
+            Err(error) => tried = Err(error.into()),
+        }
     }
-    Ok(())
+    tried
 }
 
 /// This process's TCP sockets that are connected to a port.
