@@ -37,5 +37,6 @@ mod relay;
 
 mod nodes;
 
+mod abuse;
 mod faults;
 mod properties;
