@@ -7,11 +7,12 @@ use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model,
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks;
 
-/// `procedures_v1`.
+/// `procedures_v2`.
 pub static MODEL: Model = Model {
     name: "procedures",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_id",
@@ -30,10 +31,24 @@ pub static MODEL: Model = Model {
             kind: ColumnKind::Bool,
         },
     ],
-    indexes: &[Index {
-        columns: &[],
-        sparse: false,
-    }],
+    indexes: &[
+        Index {
+            columns: &["is_active"],
+            sparse: false,
+        },
+        Index {
+            columns: &["modality_id", "is_active"],
+            sparse: false,
+        },
+        Index {
+            columns: &["body_part", "is_active"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part", "modality_id", "is_active"],
+            sparse: true,
+        },
+    ],
 };
 
 /// How a procedure becomes a row.
@@ -86,26 +101,20 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let modality = filters.modality_id.map(|it| Value::Uuid(it.as_uuid()));
+    let modality = filters.modality_id;
+    let modality = modality.map(|it| ("modality_id", Value::Uuid(it.as_uuid())));
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| Value::Text(it.to_lowercase()));
-    let active = filters.is_active.map(Value::Bool);
-    let equal = [
-        ("modality_id", modality),
-        ("body_part", body_part),
-        ("is_active", active),
-    ];
-    let equal = equal
-        .into_iter()
-        .filter_map(|(column, it)| Some(Filter::Is(column, it?)));
+        .map(|it| ("body_part", Value::Text(it.to_lowercase())));
+    let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     let search = filters
         .search
         .as_ref()
         .map(|it| Filter::Contains("search", it.to_lowercase()));
     ListQuery {
-        filters: equal.chain(search).collect(),
+        prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),
+        filters: search.into_iter().collect(),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

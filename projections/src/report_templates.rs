@@ -4,15 +4,16 @@ use roentgen_domain::Versioned;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::ReportTemplate;
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks;
 
-/// `report_templates_v1`.
+/// `report_templates_v2`.
 pub static MODEL: Model = Model {
     name: "report_templates",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_code",
@@ -29,15 +30,19 @@ pub static MODEL: Model = Model {
     ],
     indexes: &[
         Index {
-            columns: &[],
+            columns: &["is_active"],
             sparse: false,
         },
         Index {
-            columns: &["modality_code"],
+            columns: &["modality_code", "is_active"],
             sparse: true,
         },
         Index {
-            columns: &["body_part"],
+            columns: &["body_part", "is_active"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part", "modality_code", "is_active"],
             sparse: true,
         },
     ],
@@ -87,21 +92,12 @@ pub fn page(
     limit: u32,
 ) -> ListQuery {
     let modality = filters.modality_code.as_ref();
-    let modality = modality.map(|it| ("modality_code", Value::Text(it.as_str().to_owned())));
+    let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
     let body_part = filters.body_part.as_ref();
     let body_part = body_part.map(|it| ("body_part", Value::Text(it.to_uppercase())));
-    let (prefix, residual) = match (modality, body_part) {
-        (Some(modality), body_part) => (vec![modality], body_part),
-        (None, Some(body_part)) => (vec![body_part], None),
-        (None, None) => (Vec::new(), None),
-    };
-    let active = filters.is_active.map(|it| ("is_active", Value::Bool(it)));
-    let residual = residual.into_iter().chain(active);
+    let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     ListQuery {
-        prefixes: vec![prefix],
-        filters: residual
-            .map(|(column, it)| Filter::Is(column, it))
-            .collect(),
+        prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

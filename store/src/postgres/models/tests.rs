@@ -1,4 +1,5 @@
 mod filled;
+mod planned;
 
 use std::time::Duration;
 
