@@ -51,7 +51,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     let office = Office::open(clerks);
     let both = "SELECT count(*) FROM generations WHERE model = 'orders' AND state = 'live'";
     assert_eq!(number(&house.database, both).await?, 2);
-    let moved = "SELECT count(*) FROM orders_v2 WHERE release = 'next'";
+    let moved = "SELECT count(*) FROM orders_v3 WHERE release = 'next'";
     let more = number(&house.database, moved).await? + 20;
     let rows = async || number(&house.database, moved).await;
     poll::until("its rows", PATIENCE, rows, |it| {
