@@ -161,7 +161,45 @@ pub(super) fn studies() -> List<study_list::Filters> {
 
 pub(super) fn items() -> List<item_list::Filters> {
     use worklist_item::Status;
-    let filters: Vec<Choice<item_list::Filters>> = vec![
+    List {
+        model: &item_list::MODEL,
+        sort_key: |number| {
+            let priority = mostly(number, 2_u8, &[1]);
+            [
+                &[priority][..],
+                &[u8::MAX; 8],
+                &number.to_be_bytes(),
+                id(number).as_bytes(),
+            ]
+            .concat()
+        },
+        values: |number| {
+            let status = mostly(
+                number,
+                Status::Completed,
+                &[Status::Pending, Status::Claimed],
+            );
+            let holder = match status {
+                Status::Claimed | Status::InProgress | Status::Completed => {
+                    Some(id(number % RADIOLOGISTS))
+                }
+                Status::Pending | Status::Cancelled => None,
+            };
+            vec![
+                text(status),
+                text(mostly(number, "CT", &["MR", "XR", "US"])),
+                text(mostly(number, "HEAD", &["CHEST", "ABDOMEN"])),
+                Value::uuid(holder),
+            ]
+        },
+        filters: item_filters(),
+        page: |filters| item_list::page(TENANT.into(), filters, None, LIMIT),
+    }
+}
+
+fn item_filters() -> Vec<Choice<item_list::Filters>> {
+    use worklist_item::Status;
+    vec![
         vec![
             ("completed", |asked| {
                 asked.statuses = vec![Status::Completed]
@@ -196,41 +234,7 @@ pub(super) fn items() -> List<item_list::Filters> {
                 asked.radiologist_id = Some(NOBODY.into())
             }),
         ],
-    ];
-    List {
-        model: &item_list::MODEL,
-        sort_key: |number| {
-            let priority = mostly(number, 2_u8, &[1]);
-            [
-                &[priority][..],
-                &[u8::MAX; 8],
-                &number.to_be_bytes(),
-                id(number).as_bytes(),
-            ]
-            .concat()
-        },
-        values: |number| {
-            let status = mostly(
-                number,
-                Status::Completed,
-                &[Status::Pending, Status::Claimed],
-            );
-            let holder = match status {
-                Status::Claimed | Status::InProgress | Status::Completed => {
-                    Some(id(number % RADIOLOGISTS))
-                }
-                Status::Pending | Status::Cancelled => None,
-            };
-            vec![
-                text(status),
-                text(mostly(number, "CT", &["MR", "XR", "US"])),
-                text(mostly(number, "HEAD", &["CHEST", "ABDOMEN"])),
-                Value::uuid(holder),
-            ]
-        },
-        filters,
-        page: |filters| item_list::page(TENANT.into(), filters, None, LIMIT),
-    }
+    ]
 }
 
 pub(super) fn reports() -> List<report_list::Filters> {
