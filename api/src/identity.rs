@@ -19,6 +19,8 @@ use crate::problem::{Code, Problem};
 /// The tenant of `--dev` callers who name none.
 pub const DEFAULT_TENANT: Uuid = Uuid::from_u128(1);
 const TENANT_HEADER: &str = "x-tenant-id";
+/// The longest subject, in characters.
+const LONGEST_SUBJECT: usize = 255;
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -187,12 +189,17 @@ impl Identity {
     }
 
     fn by_token(&self, token: &str) -> Result<Caller, Problem> {
-        let claims = decode::<Claims>(token, &self.key, &self.validation);
-        let claims = claims.map_err(|_| unauthenticated())?.claims;
+        let decoded = decode::<Claims>(token, &self.key, &self.validation);
+        let decoded = decoded.map_err(|_| unauthenticated())?;
+        // A token with an extension that must be understood is refused (RFC 7515, section 4.1.11): none is known here.
+        if decoded.header.crit.is_some() {
+            return Err(unauthenticated());
+        }
+        let claims = decoded.claims;
         let tenant = claims.tenant_id.map(TenantId::from);
-        let known = claims.roles.iter().filter_map(|it| Role::parse(it));
+        let known = claims.roles.iter().filter_map(|name| role(name));
         let roles = counted(known.collect(), tenant);
-        if tenant.is_none() && roles.is_empty() {
+        if !is_subject(&claims.sub) || tenant.is_none() && roles.is_empty() {
             return Err(unauthenticated());
         }
         Ok(Caller {
@@ -205,12 +212,26 @@ impl Identity {
     }
 }
 
-/// Who has no tenant is the operator and nothing else: any other role would reach into every tenant.
+/// The roles that count: without a tenant the operator's and no other, since any other would reach into every tenant;
+/// with a tenant any but the operator's, who runs the platform and belongs to no tenant.
 fn counted(mut roles: Vec<Role>, tenant: Option<TenantId>) -> Vec<Role> {
-    if tenant.is_none() {
-        roles.retain(|it| *it == Role::Operator);
-    }
+    roles.retain(|role| (*role == Role::Operator) == tenant.is_none());
     roles
+}
+
+/// The role of this name. Names in tokens are exact.
+fn role(name: &str) -> Option<Role> {
+    Role::parse(name).filter(|role| role.to_string() == name)
+}
+
+/// Whether a token may name this subject: the audit trail repeats it in every event of the caller, and must not take it
+/// for the program's own.
+fn is_subject(sub: &str) -> bool {
+    let length = sub.chars().take(LONGEST_SUBJECT + 1).count();
+    (1..=LONGEST_SUBJECT).contains(&length)
+        && sub != Actor::SYSTEM
+        && !sub.chars().any(char::is_control)
+        && sub.trim() == sub
 }
 
 /// The token of an `Authorization: Bearer` header.

@@ -20,10 +20,13 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The subject of the system itself, which no token may name.
+    pub const SYSTEM: &'static str = "system";
+
     /// The system itself: policies, time-outs.
     pub fn system() -> Self {
         Self {
-            sub: "system".to_owned(),
+            sub: Self::SYSTEM.to_owned(),
             practitioner_id: None,
             roles: Vec::new(),
             name: None,

@@ -28,6 +28,17 @@ fn signed_by(secret: &str, algorithm: Algorithm, tenant: Uuid, claims: Value) ->
     Ok(encode(&Header::new(algorithm), &with(good, claims), &key)?)
 }
 
+/// A good token, whose header names an extension that must be understood.
+fn critical(tenant: Uuid) -> Result<String> {
+    let good = json!({ "sub": "somebody", "exp": 4_000_000_000_u64, "tenant_id": tenant, "roles": ["admin"] });
+    let header = Header {
+        crit: Some(vec!["b64".to_owned()]),
+        ..Header::new(Algorithm::HS256)
+    };
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    Ok(encode(&header, &good, &key)?)
+}
+
 async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
     let house = House::open_guarded(engine).await?;
     let nobody = Client::new(&house.server.base);
@@ -61,6 +72,16 @@ async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
         Code::Forbidden,
         "no role of ours",
     );
+    // Names are exact, and the operator belongs to no tenant.
+    for roles in [json!(["Admin"]), json!(["ADMIN", " admin"]), json!(["operator"])] {
+        let nothing = nobody.bearer(&signed(house.tenant, json!({ "roles": roles }))?);
+        for path in ["/imaging/orders", "/admin/projections"] {
+            problem(&nothing.get(path).await?, Code::Forbidden, path);
+        }
+    }
+    let longest = json!({ "sub": "ü".repeat(255), "exp": 4_000_000_000.5 });
+    let caller = nobody.bearer(&signed(house.tenant, longest)?);
+    assert_eq!(caller.get("/imaging/orders").await?.status, 200);
     let two = nobody.bearer(&token(
         &house.database,
         &["auditor", "clinician"],
@@ -107,6 +128,13 @@ async fn is_refused_with_any_other(engine: Engine) -> Result<()> {
         claims(json!({ "exp": "never" }))?,
         claims(json!({ "nbf": 3_900_000_000_u64 }))?,
         claims(json!({ "sub": null }))?,
+        claims(json!({ "sub": "" }))?,
+        claims(json!({ "sub": "system" }))?,
+        claims(json!({ "sub": " system" }))?,
+        claims(json!({ "sub": "some\u{0}body" }))?,
+        claims(json!({ "sub": "some\nbody" }))?,
+        claims(json!({ "sub": "s".repeat(256) }))?,
+        critical(house.tenant)?,
         claims(json!({ "tenant_id": null }))?,
         claims(json!({ "tenant_id": "house" }))?,
         claims(json!({ "tenant_id": null, "roles": [] }))?,
