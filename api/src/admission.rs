@@ -101,7 +101,9 @@ fn check_dev(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Proble
 }
 
 fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     let address = match bare {
         Some(inside) => inside.parse().map(std::net::IpAddr::V6),
         None => host.parse().map(std::net::IpAddr::V4),
@@ -129,7 +131,8 @@ fn is_origin_of(origin: &HeaderValue, host: Option<&Authority>) -> bool {
     let page = origin.to_str().ok();
     let page = page.and_then(|origin| origin.strip_prefix("http://"));
     let page = page.and_then(|page| page.parse::<Authority>().ok());
-    page.zip(host).is_some_and(|(page, host)| is_same(&page, host))
+    page.zip(host)
+        .is_some_and(|(page, host)| is_same(&page, host))
 }
 
 #[cfg(test)]

@@ -75,7 +75,10 @@ impl Query {
             .map_err(|it| Problem::parameter(name, it))
     }
 
-    pub(crate) fn take_uuid<T: From<Uuid>>(&mut self, name: &'static str) -> Result<Option<T>, Problem> {
+    pub(crate) fn take_uuid<T: From<Uuid>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, Problem> {
         let id = self.take(name)?;
         let id = id.map(|text| parse_uuid(name, &text)).transpose()?;
         Ok(id.map(T::from))

@@ -335,9 +335,7 @@ impl Read {
                 logged::reaches(app, position).await?;
                 position
             }
-            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => {
-                app.store.engine.head().await?.position
-            }
+            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => app.store.engine.head().await?.position,
         };
         let (engine, keyring) = (&app.store.engine, &app.store.keyring);
         let loaded = streams::load::<A>(engine, keyring, id, as_of).await?;

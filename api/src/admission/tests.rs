@@ -14,9 +14,9 @@ fn get(headers: &[(&str, &str)]) -> Request {
 }
 
 fn with(builder: Builder, headers: &[(&str, &str)]) -> Request {
-    let builder = headers
-        .iter()
-        .fold(builder, |builder, (name, value)| builder.header(*name, *value));
+    let builder = headers.iter().fold(builder, |builder, (name, value)| {
+        builder.header(*name, *value)
+    });
     builder.body(Body::empty()).unwrap()
 }
 
@@ -143,7 +143,11 @@ fn a_dev_server_takes_no_requests_of_other_pages_or_through_a_proxy() {
     ];
     for (name, value) in foreign {
         let called = get(&[("host", "127.0.0.1:8030"), (name, value)]);
-        assert_eq!(code(&called, true), Some(Code::Forbidden), "{name}: {value}");
+        assert_eq!(
+            code(&called, true),
+            Some(Code::Forbidden),
+            "{name}: {value}"
+        );
         assert_eq!(code(&called, false), None, "{name}: {value} without --dev");
     }
     let both = [

@@ -191,7 +191,7 @@ async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
             json!({ "capabilities": { "magic": true } }),
             Code::InvalidBody,
         )
-        .at(&["/capabilities/magic"]),
+        .at(&["/capabilities"]),
         post(json!({ "capabilities": ["triage"] }), Code::InvalidBody).at(&["/capabilities"]),
         post(json!({ "endpoint_config": {} }), Code::Unacceptable).at(&["/endpoint_config/url"]),
         post(bad_endpoint, Code::Unacceptable).at(&[
@@ -222,7 +222,7 @@ async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
     let refused = vec![
         Refused::get(&unknown, Code::NotFound),
         Refused::patch(&unknown, "{}", Code::NotFound),
-        Refused::patch(&unknown, r#"{"code":"OTHER"}"#, Code::InvalidBody).at(&["/code"]),
+        Refused::patch(&unknown, r#"{"code":"OTHER"}"#, Code::InvalidBody).at(&[""]),
         Refused::get("/imaging-ai/models?modality=CT", Code::InvalidParameter),
         Refused::get("/imaging-ai/models?is_active=yes", Code::InvalidParameter),
     ];

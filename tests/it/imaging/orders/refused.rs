@@ -175,7 +175,7 @@ async fn changes_that_do_not_belong_together(engine: Engine) -> Result<()> {
             .at(&["/performed_start_at"]),
         Refused::patch(&place, r#"{"scheduled_slot_id":"wombat-zyx"}"#, InvalidBody)
             .at(&["/scheduled_slot_id"]),
-        Refused::patch(&place, r#"{"indication":"wombat-zyx"}"#, InvalidBody).at(&["/indication"]),
+        Refused::patch(&place, r#"{"indication":"wombat-zyx"}"#, InvalidBody).at(&[""]),
         Refused::patch(&place, r#"["completed"]"#, InvalidBody),
     ];
     all_refused_unheard(&house, refused).await
