@@ -14,7 +14,7 @@ use roentgen_api::routes;
 use roentgen_tests::{Answer, Client, Engine};
 
 use crate::expect::{head, problem};
-use crate::story::{House, fresh, on_both_engines, token};
+use crate::story::{House, fresh, on_both_engines, token_of};
 
 on_both_engines!(
     an_invented_method_is_refused_and_named_nowhere,
@@ -61,7 +61,7 @@ struct Callers {
 impl Callers {
     async fn open(engine: Engine) -> Result<Self> {
         let house = House::open_guarded(engine).await?;
-        let all = token(&house.database, &ROLES, Some(house.tenant))?;
+        let all = token_of(&house.database, &ROLES, Some(house.tenant), Some(fresh()))?;
         let all = Client::new(&house.server.base).bearer(&all);
         let operator = house.operator()?;
         Ok(Self {
@@ -112,11 +112,16 @@ async fn nothing_that_a_client_invents_makes_a_series(engine: Engine) -> Result<
         odd.get(&format!("/{named}?{named}={named}")).await?;
         odd.get(&format!("/imaging/orders/{}", fresh())).await?;
         odd.get(&format!("/imaging/orders?{named}={named}")).await?;
-        let versioned = format!("GET /{named} HTTP/1.{}\r\n\r\n", number % 10);
+        let versioned = format!(
+            "GET /{named} HTTP/1.{}\r\nConnection: close\r\n\r\n",
+            number % 10
+        );
         hosts::exchange(&house.server.base, &versioned).await?;
         anyhow::Ok(())
     };
-    invented(1_000).await?;
+    for number in 1_000..1_010 {
+        invented(number).await?;
+    }
     series(&house.client).await?;
     let before = series(&house.client).await?;
     for number in 0..1_000 {
