@@ -3,14 +3,15 @@
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_tests::Engine;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Callers, paths};
 use crate::expect::pointers;
-use crate::story::{House, on_both_engines};
+use crate::story::{House, fresh, on_both_engines};
 
 on_both_engines!(
     no_route_repeats_an_unknown_parameter_or_member,
+    no_object_within_a_body_repeats_one_either,
     the_nearest_known_name_is_told,
 );
 
@@ -39,6 +40,87 @@ async fn no_route_repeats_an_unknown_parameter_or_member(engine: Engine) -> Resu
             assert_eq!(by_body.code(), "invalid_body", "{asked}: {by_body:?}");
             assert_eq!(pointers(&by_body), [""], "{asked}: {by_body:?}");
             says_nothing_of_it(&by_body.text, &asked);
+        }
+    }
+    Ok(())
+}
+
+/// A body of each route that has objects within: the name that is not known, and its value, at every depth.
+async fn no_object_within_a_body_repeats_one_either(engine: Engine) -> Result<()> {
+    let callers = Callers::open(engine).await?;
+    let (id, place) = (fresh(), |list: &str| format!("{list}/{}", fresh()));
+    for word in WORDS {
+        let odd = json!({ word: word });
+        let deep = json!({ "properties": { word: odd }, "type": word, word: odd });
+        let endpoint = |auth: &Value| json!({ "url": "https://ai", "auth": auth });
+        let report = place("/radiology/reports");
+        let (addenda, sign) = (format!("{report}/addenda"), format!("{report}/sign"));
+        let refused = [
+            (
+                Method::POST,
+                "/imaging/orders".to_owned(),
+                json!({ "patient": odd }),
+            ),
+            (
+                Method::POST,
+                "/pacs/endpoints".to_owned(),
+                json!({ "auth_config": odd }),
+            ),
+            (
+                Method::POST,
+                "/pacs/studies/sync".to_owned(),
+                json!({ "series": [odd] }),
+            ),
+            (
+                Method::POST,
+                "/pacs/studies/sync".to_owned(),
+                json!({ "series": [{ "instances": [odd] }] }),
+            ),
+            (
+                Method::POST,
+                "/radiology/templates".to_owned(),
+                json!({ "schema": deep }),
+            ),
+            (
+                Method::POST,
+                "/radiology/templates".to_owned(),
+                json!({ "default_text": { word: 1 } }),
+            ),
+            (
+                Method::POST,
+                "/imaging-ai/models".to_owned(),
+                json!({ "capabilities": odd }),
+            ),
+            (
+                Method::POST,
+                "/imaging-ai/models".to_owned(),
+                json!({ "endpoint_config": odd }),
+            ),
+            (
+                Method::POST,
+                "/imaging-ai/models".to_owned(),
+                json!({ "endpoint_config": endpoint(&odd) }),
+            ),
+            (
+                Method::POST,
+                "/imaging-ai/outputs".to_owned(),
+                json!({ "imaging_ai_task_id": id, "output_type": "quality", "payload": odd }),
+            ),
+            (
+                Method::PATCH,
+                place("/radiology/worklist/items"),
+                json!({ "ai_triage_flags": odd }),
+            ),
+            (Method::PATCH, report, json!({ "sections": [odd] })),
+            (Method::POST, addenda, json!({ "content": odd })),
+            (Method::POST, sign, json!({ "communication": odd })),
+        ];
+        for (method, path, body) in refused {
+            let sent = callers.all.send(method, &path, body.to_string().into());
+            let answer = sent.await?;
+            let asked = format!("{path} {body}");
+            assert!((400..500).contains(&answer.status), "{asked}: {answer:?}");
+            says_nothing_of_it(&answer.text, &asked);
         }
     }
     Ok(())
