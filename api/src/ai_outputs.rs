@@ -161,7 +161,7 @@ async fn opened(app: &App, row: &Row) -> Result<Opened<Members>, Problem> {
     responses((status = 200, body = [AiOutputDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_outputs::Filters {
         imaging_ai_task_id: query.take_uuid("imaging_ai_task_id")?,
         imaging_study_id: query.take_uuid("imaging_study_id")?,

@@ -129,7 +129,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [AiTaskDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_tasks::Filters {
         imaging_study_id: query.take_uuid("imaging_study_id")?,
         ai_model_id: query.take_uuid("ai_model_id")?,

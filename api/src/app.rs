@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Times;
 use crate::identity::Identity;
+use crate::page::Cursors;
 use crate::viewer::ViewerTokens;
 
 /// The program's parts, shared by all requests. A clone is one reference more.
@@ -50,6 +51,8 @@ pub struct Parts {
     pub identity: Identity,
     /// Who may look at which study's images.
     pub(crate) viewer_tokens: ViewerTokens,
+    /// Where pages of lists end.
+    pub(crate) cursors: Cursors,
     /// How long what may take.
     pub times: Times,
     /// Whether `/metrics` needs no token.
@@ -104,6 +107,7 @@ impl App {
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
         let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
+        let cursors = Cursors::new(&master);
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
         let (projections, tail) = (followers.projections, Arc::clone(&store.tail));
         let names = projector::leases(&projections).into_iter();
@@ -117,7 +121,7 @@ impl App {
         let relay = followers
             .relay
             .map(|it| Relay::start(store.clone(), it, leadership.clone(), tasks));
-        let policies = Runner::start(executor.clone(), policies, leadership, tasks);
+        let policies = Runner::start(executor.clone(), policies, leadership, tasks).await?;
         Ok(Self(Arc::new(Parts {
             executor,
             policies,
@@ -127,6 +131,7 @@ impl App {
             parking,
             identity,
             viewer_tokens,
+            cursors,
             metrics: metrics.0,
             metrics_open: metrics.1,
             times,

@@ -22,7 +22,7 @@ pub(crate) use body::CommandBody;
 pub(crate) use headers::correlation;
 
 use answer::respond;
-use body::arrived;
+use body::{arrived, check_media_type};
 use headers::if_match;
 
 use crate::app::App;
@@ -72,6 +72,7 @@ impl FromRequest<App> for CallWithQuery {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         let query = Query::of(parts.uri.query(), &caller)?;
+        check_media_type(&parts, &body)?;
         let body = arrived(body).await?;
         let path = canonical(parts.uri.path()).to_owned();
         let tenant = caller.tenant()?;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::app::App;
 use crate::call::{LOG_POSITION, put};
 use crate::identity::Caller;
+use crate::logged;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
 use opened::Opened;
@@ -60,12 +61,14 @@ pub(crate) async fn events(
             subscription.after = position;
         }
         // Once an answer has begun it cannot say what is wrong any more.
+        logged::reaches(&app, subscription.after).await?;
         let engine = &app.store.engine;
         engine
             .page(subscription.after, 1, &subscription.filter)
             .await?;
         return Ok(stream::respond(app, subscription));
     }
+    logged::reaches(&app, subscription.after).await?;
     let page = subscription.page(&app).await?;
     let weight: usize = page.events.iter().map(StoredEvent::weight).sum();
     let mut body = Vec::with_capacity(weight + page.events.len() * ENVELOPE);

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::call::json;
+use crate::logged;
 use crate::problem::{Code, Problem};
 
 /// How long the database may take to say how things stand.
@@ -32,9 +33,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.stop.is_cancelled() {
         return Err(Problem::new(Code::Unavailable, "the server is stopping"));
     }
-    if let Some(refused) = app.progress.refused() {
-        return Err(Problem::new(Code::Unavailable, refused.to_string()));
-    }
+    logged::fits_models(&app)?;
     if let Some(refused) = app.policies.refused() {
         return Err(Problem::new(Code::Unavailable, refused.to_string()));
     }

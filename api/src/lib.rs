@@ -2,6 +2,7 @@
 //! program `roentgen`.
 
 pub mod access;
+mod admission;
 mod ai_models;
 mod ai_outputs;
 mod ai_tasks;
@@ -16,7 +17,9 @@ mod fields;
 mod health;
 pub mod identity;
 mod instances;
+mod logged;
 mod modalities;
+mod nearest;
 pub mod openapi;
 mod orders;
 mod outermost;

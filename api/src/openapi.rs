@@ -9,7 +9,10 @@ use std::sync::OnceLock;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{StatusCode, header};
+use roentgen_store::chain::sha256;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{PathItem, PathsBuilder};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -101,8 +104,32 @@ pub(crate) async fn document() -> Response {
 /// The description as a page.
 #[utoipa::path(get, path = "/docs",
     responses((status = 200, content_type = "text/html")))]
-pub(crate) async fn page() -> Html<&'static str> {
-    Html(include_str!("openapi/page.html"))
+pub(crate) async fn page() -> impl IntoResponse {
+    const PAGE: &str = include_str!("openapi/page.html");
+    static POLICY: OnceLock<String> = OnceLock::new();
+    let policy = POLICY.get_or_init(|| policy_of(PAGE)).as_str();
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE))
+}
+
+/// What a page may run and show (CSP Level 3): its own script and style, known by their digests, and what it fetches from
+/// this server.
+fn policy_of(page: &str) -> String {
+    let script = source_of(between(page, "<script>", "</script>"));
+    let style = source_of(between(page, "<style>", "</style>"));
+    format!(
+        "default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn between<'a>(page: &'a str, open: &str, close: &str) -> &'a str {
+    let rest = page.split_once(open).map_or("", |(_, rest)| rest);
+    rest.split_once(close).map_or("", |(inline, _)| inline)
+}
+
+/// The source expression that lets exactly this inline text run.
+pub fn source_of(inline: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(sha256(inline.as_bytes())))
 }
 
 /// What a problem's `type` points at, as Markdown.

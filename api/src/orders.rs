@@ -162,7 +162,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [OrderDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = orders::Filters {
         patient_id: query.take_uuid("patient_id")?,
         encounter_id: query.take_uuid("encounter_id")?,

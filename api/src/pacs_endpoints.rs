@@ -216,7 +216,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [PacsEndpointDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let is_active = query.take_bool("is_active")?;
     query.finish()?;
     let page = pacs_endpoints::page(read.tenant, is_active, page.after, page.limit);

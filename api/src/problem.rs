@@ -84,6 +84,8 @@ codes! {
     OtherPatient = 409 "other_patient" "The study is another patient's";
     /// The state does not allow it.
     TransitionRefused = 409 "transition_refused" "The state does not allow it";
+    /// A position that the log does not have.
+    BeyondLog = 409 "beyond_log" "The log ends before this position";
     /// A read model cannot fold the stream.
     StillParked = 409 "still_parked" "The stream stays parked";
     /// The radiologist's open cases.
@@ -96,6 +98,10 @@ codes! {
     VersionMismatch = 412 "version_mismatch" "The version is another";
     /// Over 8 MiB.
     BodyTooLarge = 413 "body_too_large" "The body is too large";
+    /// A body that is not said to be JSON.
+    UnsupportedMediaType = 415 "unsupported_media_type" "The body is not said to be JSON";
+    /// A host that is not this server, in `--dev`.
+    Misdirected = 421 "misdirected" "The request names another host";
     /// Well-formed and wrong.
     Unacceptable = 422 "unacceptable" "Some of the body is not acceptable";
     /// A retired catalog entry.
@@ -104,6 +110,8 @@ codes! {
     IdempotencyKeyReused = 422 "idempotency_key_reused" "The idempotency key was used before";
     /// Our fault.
     Internal = 500 "internal" "Something went wrong inside";
+    /// A method that is none of HTTP's, or that no path has.
+    MethodNotImplemented = 501 "method_not_implemented" "The server does not have this method";
     /// A dependency is down.
     Unavailable = 503 "unavailable" "Not available now";
     /// Too many commands on one thing.
@@ -181,6 +189,12 @@ impl Problem {
             format!("the parameter {name} is not acceptable"),
         )
         .at(format!("?{name}"), detail)
+    }
+
+    /// The query as a whole.
+    pub fn query(detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(Code::InvalidParameter, detail.clone()).at("?", detail)
     }
 
     /// Our own fault: logged with its sources, told without them.

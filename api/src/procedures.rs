@@ -168,7 +168,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [ProcedureDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = procedures::Filters {
         modality_id: query.take_uuid("modality_id")?,
         body_part: query.take_text("body_part")?,

@@ -149,7 +149,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [ReadingProfileDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = reading_profiles::Filters {
         practitioner_id: query.take_uuid("practitioner_id")?,
         is_active: query.take_bool("is_active")?,

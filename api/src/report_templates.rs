@@ -169,7 +169,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [ReportTemplateDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = report_templates::Filters {
         modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,
         body_part: query.take_text("body_part")?,

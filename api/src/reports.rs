@@ -72,7 +72,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let audience = Audience::of(&read.caller);
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = reports::Filters {
         released_only: audience == Audience::Readers,
         patient_id: query.take_uuid("patient_id")?,

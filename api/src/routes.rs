@@ -138,8 +138,9 @@ fn pacs() -> Vec<Endpoint> {
             viewer::__path_launch,
             Access::Any(&[LaunchViewer]),
             viewer::launch,
-        ),
-        Endpoint::new(viewer::__path_verify, Access::Open, viewer::verify),
+        )
+        .with_effects(),
+        Endpoint::new(viewer::__path_verify, Access::Open, viewer::verify).with_effects(),
     ]
 }
 

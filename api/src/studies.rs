@@ -42,7 +42,7 @@ pub(crate) async fn sync(State(app): State<App>, call: Call) -> Result<Response,
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let read = read.with_phi_for(Capability::ReadStudyPhi);
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = studies::Filters {
         patient_id: query.take_uuid("patient_id")?,
         modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,

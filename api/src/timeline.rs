@@ -22,7 +22,7 @@ pub(crate) async fn list(
     read: Read,
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, read.list_name())?;
+    let page = read.take_page(&mut query, read.list_name())?;
     query.finish()?;
     let (patient, reader) = (PatientId::from(id), reader(&read));
     let after = page.after.as_ref();

@@ -15,6 +15,7 @@ use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -64,6 +65,7 @@ pub struct MasterKey {
     cipher: Arc<Aes256Gcm>,
     fingerprint: [u8; 16],
     viewer: [u8; 32],
+    cursors: Hmac<Sha256>,
 }
 
 impl fmt::Debug for MasterKey {
@@ -89,6 +91,7 @@ impl MasterKey {
             cipher: Arc::new(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))),
             fingerprint,
             viewer: derived(b"roentgen.viewer.1", bytes),
+            cursors: cursor_mac(bytes)?,
         })
     }
 
@@ -105,6 +108,11 @@ impl MasterKey {
     /// The key that signs viewer tokens: derived, so that nodes that share a database agree on it.
     pub const fn viewer_key(&self) -> &[u8; 32] {
         &self.viewer
+    }
+
+    /// What authenticates the cursors of lists, under a key that is derived. A cursor need not outlast the master key.
+    pub const fn cursor_mac(&self) -> &Hmac<Sha256> {
+        &self.cursors
     }
 
     /// Seals a secret for the place `context` stands for.
@@ -131,6 +139,17 @@ impl MasterKey {
             cipher: Arc::new(cipher),
         })
     }
+}
+
+/// Two steps: the first derives a key for this purpose alone.
+fn cursor_mac(master: [u8; 32]) -> Result<Hmac<Sha256>, KeyError> {
+    let mut key = mac_under(&master)?;
+    key.update(b"roentgen.cursors.1");
+    mac_under(&key.finalize().into_bytes())
+}
+
+fn mac_under(key: &[u8]) -> Result<Hmac<Sha256>, KeyError> {
+    Hmac::new_from_slice(key).map_err(|_| KeyError::MasterKeyForm)
 }
 
 fn derived(purpose: &[u8], master: [u8; 32]) -> [u8; 32] {

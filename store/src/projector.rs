@@ -96,6 +96,8 @@ impl Projector {
         let members = members::look(&*engine, &projections).await?;
         let progress = Progress::new();
         progress.set(lowest(&members).position);
+        // Before anybody reads: what the first answers show is of this log, or refused.
+        progress.refuse(members::misfit(&*engine, &members).await?);
         let turn = Arc::default();
         let (joins, joined) = watch::channel(());
         let builder = rebuild::Builder {
@@ -137,6 +139,9 @@ impl Projector {
     /// Projects what is this node's and follows the rest, until either is something else.
     async fn round(&self, leases: &Leases) -> Result<(), EngineError> {
         let members = members::look(&*self.engine, &self.projections).await?;
+        if !self.fits_the_log(&members).await? {
+            return Ok(());
+        }
         let all = members.len();
         let mut own = members;
         own.retain(|it| leases.holds(&it.table.model.shape()));
@@ -187,9 +192,6 @@ impl Projector {
         leases: &Leases,
         progress: Option<&Progress>,
     ) -> Result<(), EngineError> {
-        if !self.fits_the_log(&members).await? {
-            return Ok(());
-        }
         let mut position = lowest(&members).position;
         if let Some(progress) = progress {
             progress.set(position);
@@ -279,25 +281,9 @@ impl Projector {
 
     /// Whether the log has the events that the checkpoints saw last. Where not, the projector stands still and says so.
     async fn fits_the_log(&self, members: &[Member]) -> Result<bool, EngineError> {
-        let mut refused = None;
-        let mut fitting = Checkpoint::START;
-        for Member {
-            table, checkpoint, ..
-        } in members
-        {
-            if refused.is_none() && *checkpoint != fitting {
-                refused = mismatch(&*self.engine, &table.name(), *checkpoint).await?;
-                fitting = *checkpoint;
-            }
-        }
+        let refused = members::misfit(&*self.engine, members).await?;
         let fits = refused.is_none();
-        if let Some(said) = refused
-            .as_ref()
-            .filter(|it| self.progress.refused().as_ref() != Some(*it))
-        {
-            tracing::error!(refused = %said, "the projector stands still");
-        }
-        self.progress.refused.send_replace(refused);
+        self.progress.refuse(refused);
         if !fits {
             tokio::select! {
                 () = tokio::time::sleep(POLL_IDLE) => {}

@@ -15,7 +15,7 @@ use super::{Audience, COLLECTION, view};
 use crate::app::App;
 use crate::call::{Call, LOG_POSITION, changed, json, put};
 use crate::openapi::{AddendumDocument, CommunicationDocument, SuggestionReviewDocument};
-use crate::page::{Cursor, next_link};
+use crate::page::next_link;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
 
@@ -72,7 +72,7 @@ pub(crate) async fn addenda(
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let list = format!("{COLLECTION}/{id}/addenda");
-    let page = query.take_page(read.tenant, &list)?;
+    let page = read.take_page(&mut query, &list)?;
     query.finish()?;
     let (resource, position) = read.state::<Report>(&app, id.into(), AsOf::Now).await?;
     let report = &resource.state;
@@ -92,7 +92,7 @@ pub(crate) async fn addenda(
     let headers = response.headers_mut();
     put(headers, LOG_POSITION, &position.to_string());
     if let (Some(last), Some(_)) = (shown.last(), rest.next()) {
-        let cursor = Cursor::print(&last.version.to_be_bytes(), read.tenant, &list);
+        let cursor = read.cursor(&last.version.to_be_bytes(), &list);
         let link = next_link(read.path(), read.raw_query(), &cursor);
         put(headers, header::LINK.as_str(), &link);
     }

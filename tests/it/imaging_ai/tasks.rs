@@ -350,7 +350,7 @@ async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
         Refused::post(TASKS, whole, Code::Unacceptable).at(&["/task_type"]),
         Refused::post(TASKS, r#"{"imaging_study_id":"CT"}"#, Code::InvalidBody)
             .at(&["/imaging_study_id"]),
-        Refused::post(TASKS, r#"{"attempt":2}"#, Code::InvalidBody).at(&["/attempt"]),
+        Refused::post(TASKS, r#"{"attempt":2}"#, Code::InvalidBody).at(&[""]),
         Refused::patch(&place, "{}", Code::Unacceptable).at(&["/status"]),
         Refused::patch(&place, r#"{"status":"done"}"#, Code::Unacceptable).at(&["/status"]),
         Refused::patch(

@@ -208,7 +208,7 @@ async fn a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing(
     let link = Command::Link { order_id: wrong };
     node.give::<Study>(study, link).await?;
     links(&node, study, right).await?;
-    node.run(every_policy());
+    node.run(every_policy()).await?;
     node.settled().await?;
     let item = node.item(study).await?;
     assert_eq!(item.case.imaging_order_id, Some(right));

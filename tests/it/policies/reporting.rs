@@ -91,7 +91,7 @@ async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
     let (images, anna) = (Images::new(), fresh().into());
     let study = node.synced(&images).await?;
     node.reported(&images, study, anna).await?;
-    node.run(every_policy());
+    node.run(every_policy()).await?;
     node.settled().await?;
     assert_eq!(node.item(study).await?.status(), Status::Pending);
     let edit = EditReport {

@@ -77,7 +77,8 @@ async fn a_timer_outlives_the_process(engine: Engine) -> Result<()> {
         roentgen_commands::policies::Settings {
             claim_timeout: CLAIM_TIMEOUT,
         },
-    ));
+    ))
+    .await?;
     next.awaited("RadiologyWorklistItem.Released", 1).await?;
     next.stop().await
 }
