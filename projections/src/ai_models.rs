@@ -2,6 +2,7 @@
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::AiModel;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
 use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
@@ -9,10 +10,10 @@ use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model,
 use crate::documents::View;
 use crate::sort_key;
 
-/// `ai_models_v1`.
+/// `ai_models_v2`.
 pub static MODEL: Model = Model {
     name: "ai_models",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_code",
@@ -51,7 +52,7 @@ impl View for AiModels {
         let body_part = model.body_part.as_ref();
         vec![
             Value::text(model.modality_code.as_ref().map(ModalityCode::as_str)),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::Bool(model.is_active),
         ]
     }
@@ -63,7 +64,7 @@ pub struct Filters {
     /// Those made for one modality.
     pub modality_code: Option<ModalityCode>,
     /// Those made for one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Active ones, or inactive ones.
     pub is_active: Option<bool>,
 }
@@ -82,10 +83,7 @@ pub fn page(
             "modality_code",
             modality.map(|it| Value::Text(it.to_string())),
         ),
-        (
-            "body_part",
-            body_part.map(|it| Value::Text(it.to_uppercase())),
-        ),
+        ("body_part", body_part.map(|it| Value::Text(it.key()))),
         ("is_active", filters.is_active.map(Value::Bool)),
     ];
     let equal = equal

@@ -1,17 +1,18 @@
 //! The catalog's procedures, newest first.
 
-use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::ids::{ModalityId, TenantId};
 use roentgen_domain::procedure::Procedure;
+use roentgen_domain::{Versioned, caseless};
 use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
 
-/// `procedures_v1`.
+/// `procedures_v2`.
 pub static MODEL: Model = Model {
     name: "procedures",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_id",
@@ -51,16 +52,11 @@ impl View for Procedures {
 
     fn values(resource: &Versioned<Procedure>) -> Vec<Value> {
         let procedure = &resource.state;
-        let search = format!("{}\n{}", procedure.code, procedure.name).to_lowercase();
+        let searched = format!("{}\n{}", procedure.code, procedure.name);
         vec![
             Value::Uuid(procedure.modality_id.as_uuid()),
-            Value::text(
-                procedure
-                    .body_part
-                    .as_ref()
-                    .map(|it| it.as_str().to_lowercase()),
-            ),
-            Value::Text(search),
+            Value::text(procedure.body_part.as_ref().map(BodyPart::key)),
+            Value::Text(caseless::folded(&searched)),
             Value::Bool(procedure.is_active),
         ]
     }
@@ -72,7 +68,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality_id: Option<ModalityId>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Those whose code or name holds this, in any case.
     pub search: Option<String>,
     /// Active ones, or inactive ones.
@@ -90,7 +86,7 @@ pub fn page(
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| Value::Text(it.to_lowercase()));
+        .map(|body_part| Value::Text(body_part.key()));
     let active = filters.is_active.map(Value::Bool);
     let equal = [
         ("modality_id", modality),
@@ -103,7 +99,7 @@ pub fn page(
     let search = filters
         .search
         .as_ref()
-        .map(|it| Filter::Contains("search", it.to_lowercase()));
+        .map(|text| Filter::Contains("search", caseless::folded(text)));
     ListQuery {
         filters: equal.chain(search).collect(),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)

@@ -1,6 +1,7 @@
 //! The catalog's report templates, newest first.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::ReportTemplate;
@@ -9,10 +10,10 @@ use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model,
 use crate::documents::View;
 use crate::sort_key;
 
-/// `report_templates_v1`.
+/// `report_templates_v2`.
 pub static MODEL: Model = Model {
     name: "report_templates",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_code",
@@ -62,7 +63,7 @@ impl View for ReportTemplates {
         let body_part = template.body_part.as_ref();
         vec![
             Value::text(modality),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::Bool(template.is_active),
         ]
     }
@@ -74,7 +75,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality_code: Option<ModalityCode>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Active ones, or inactive ones.
     pub is_active: Option<bool>,
 }
@@ -89,7 +90,7 @@ pub fn page(
     let modality = filters.modality_code.as_ref();
     let modality = modality.map(|it| ("modality_code", Value::Text(it.as_str().to_owned())));
     let body_part = filters.body_part.as_ref();
-    let body_part = body_part.map(|it| ("body_part", Value::Text(it.to_uppercase())));
+    let body_part = body_part.map(|it| ("body_part", Value::Text(it.key())));
     let (prefix, residual) = match (modality, body_part) {
         (Some(modality), body_part) => (vec![modality], body_part),
         (None, Some(body_part)) => (vec![body_part], None),

@@ -7,6 +7,7 @@
 //! nothing touches a handful of entries.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
@@ -21,10 +22,10 @@ use crate::sort_key;
 /// is another version of the model.
 pub const TRIAGE_THRESHOLD: f64 = 0.5;
 
-/// `worklist_items_v1`.
+/// `worklist_items_v2`.
 pub static MODEL: Model = Model {
     name: "worklist_items",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "status",
@@ -92,7 +93,7 @@ impl View for WorklistItems {
         vec![
             status(item.status()),
             Value::Text(item.case.modality_code.to_string()),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::uuid(radiologist(&item.progress).map(PractitionerId::as_uuid)),
         ]
     }
@@ -141,7 +142,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality: Option<ModalityCode>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Those that are so urgent.
     pub priority: Option<Priority>,
     /// The one of this study.
@@ -190,7 +191,7 @@ fn conditions(filters: &Filters) -> (Vec<Equal>, Vec<Filter>) {
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| ("body_part", Value::Text(it.to_uppercase())));
+        .map(|it| ("body_part", Value::Text(it.key())));
     let modality = filters
         .modality
         .as_ref()
@@ -282,7 +283,7 @@ mod tests {
         let filters = Filters {
             statuses: vec![Status::Pending],
             modality: ModalityCode::parse("ct").ok(),
-            body_part: Some("head".to_owned()),
+            body_part: BodyPart::parse("head").ok(),
             ..Filters::default()
         };
         let query = page(Uuid::from_u128(1).into(), &filters, None, 50);

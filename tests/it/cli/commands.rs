@@ -99,7 +99,7 @@ async fn shows_the_projections(engine: Engine) -> Result<()> {
     assert_eq!(code, Some(0), "{printed}");
     for table in [
         "orders_v1",
-        "procedures_v1",
+        "procedures_v2",
         "modalities_v1",
         "checkpoint",
         "lag",

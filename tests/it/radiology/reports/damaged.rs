@@ -29,7 +29,7 @@ const OUTPUTS: &str = "/imaging-ai/outputs";
 /// Every list with rows that carry PHI, and its table.
 const LISTS: [(&str, &str); 5] = [
     ("/pacs/studies", "studies_v1"),
-    ("/radiology/worklist/items?status=all", "worklist_items_v1"),
+    ("/radiology/worklist/items?status=all", "worklist_items_v2"),
     (REPORTS, "reports_v1"),
     (CRITICAL, "critical_results_v1"),
     (OUTPUTS, "ai_outputs_v1"),
