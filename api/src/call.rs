@@ -16,12 +16,11 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
 use serde::Serialize;
 
-pub(crate) use answer::{Answer, LOG_POSITION, Part, added, changed, etag, json, put};
+pub(crate) use answer::{Answer, LOG_POSITION, Part, added, changed, etag, json, put, respond};
 pub(crate) use bare::Bare;
 pub(crate) use body::CommandBody;
 pub(crate) use headers::correlation;
 
-use answer::respond;
 use body::{arrived, check_media_type};
 use headers::if_match;
 
@@ -29,6 +28,7 @@ use crate::app::App;
 use crate::identity::Caller;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
+use crate::render;
 use crate::routes::canonical;
 
 /// A command's request, whole.
@@ -98,7 +98,8 @@ impl Call {
         answer: Answer,
     ) -> Result<Response, Problem> {
         let outcome = self.execute(app, use_case).await?;
-        Ok(respond(&outcome, answer))
+        let document = render::resource(&outcome.resource);
+        Ok(respond(&outcome, answer, document))
     }
 
     /// Carries out a use case that adds a part to its aggregate, and answers with that part: 201.

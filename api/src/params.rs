@@ -2,9 +2,11 @@
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::ids::TenantId;
+use roentgen_domain::time::AnyTime;
 use roentgen_store::streams::AsOf;
 use uuid::Uuid;
 
+use crate::fields::is_blank;
 use crate::identity::Caller;
 use crate::nearest;
 use crate::page::{Cursors, Page};
@@ -73,6 +75,22 @@ impl Query {
         parse(&value)
             .map(Some)
             .map_err(|it| Problem::parameter(name, it))
+    }
+
+    /// The same of one that is optional in a body, too: a blank one is none.
+    pub(crate) fn take_optional<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Problem> {
+        let parsed = self.take_parsed(name, |text| {
+            if is_blank(text) {
+                Ok(None)
+            } else {
+                parse(text).map(Some)
+            }
+        })?;
+        Ok(parsed.flatten())
     }
 
     pub(crate) fn take_uuid<T: From<Uuid>>(
@@ -165,6 +183,7 @@ pub(crate) fn parse_uuid(name: &str, value: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(value).map_err(|_| Problem::parameter(name, "must be a UUID"))
 }
 
+/// A bound of a search. One beyond what can be held, such as the 9999-12-31 of an open end, is the nearest that can.
 fn time_or_date(text: &str, time_of_day: &str) -> Result<Timestamp, &'static str> {
     let date = text.len() == 10;
     let time = if date {
@@ -172,6 +191,7 @@ fn time_or_date(text: &str, time_of_day: &str) -> Result<Timestamp, &'static str
     } else {
         text.to_owned()
     };
-    time.parse()
+    AnyTime::parse(&time)
+        .map(AnyTime::clamped)
         .map_err(|_| "must be an RFC 3339 time or a date, YYYY-MM-DD")
 }

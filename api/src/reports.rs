@@ -30,6 +30,7 @@ use crate::call::{Call, added, changed};
 use crate::openapi::RadiologyReportDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read, answer};
+use crate::worklist::authority;
 
 pub(crate) const COLLECTION: &str = "/radiology/reports";
 
@@ -149,7 +150,7 @@ pub(crate) async fn sign(
     signed.map_err(|it| it.within("/communication", &["/communicated_at"]))
 }
 
-/// Calls a report off that is not final.
+/// Calls a report off that is not final. While another radiologist holds the case of a draft, it is released first.
 #[utoipa::path(post, path = "/radiology/reports/{id}/cancel",
     params(("id" = Uuid, Path)), request_body = Cancellation,
     responses((status = 200, body = RadiologyReportDocument)))]
@@ -164,6 +165,10 @@ pub(crate) async fn cancel(
         radiologist_id,
         reason,
     };
-    let id = id.into();
-    run(&app, &call, &CancelReport { id, cancel }).await
+    let cancel = CancelReport {
+        id: id.into(),
+        cancel,
+        authority: authority(&call.caller)?,
+    };
+    run(&app, &call, &cancel).await
 }

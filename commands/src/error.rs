@@ -25,6 +25,9 @@ pub enum CommandError {
     /// What the resource would say is not acceptable.
     #[error("some of it is not acceptable")]
     Unacceptable(Vec<Violation>),
+    /// What the body says of the resource gives it the id of something of another type.
+    #[error("the id that follows from this belongs to a resource of another type already")]
+    IdOfOtherType,
     /// `If-Match` names another version.
     #[error("the version is {actual}")]
     VersionMismatch {

@@ -361,6 +361,7 @@ const fn rests_on_state(error: &CommandError) -> bool {
         | CommandError::Inactive(_)
         | CommandError::NotTheStudys(_)
         | CommandError::Unacceptable(_)
+        | CommandError::IdOfOtherType
         | CommandError::VersionMismatch { .. } => true,
         CommandError::KeyReused | CommandError::Contention | CommandError::Store(_) => false,
     }

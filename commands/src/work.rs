@@ -1,6 +1,6 @@
 //! One attempt at a command: what it read, what it decided, and the append that comes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roentgen_domain::aggregate::Standing;
@@ -11,7 +11,7 @@ use roentgen_store::codec::{self, Place, Unreadable};
 use roentgen_store::keys::{Finding, PatientKey, WritingKey};
 use roentgen_store::log::{Append, Check, StoredEvent};
 use roentgen_store::open::Store;
-use roentgen_store::streams::{self, AsOf};
+use roentgen_store::streams::{self, AsOf, Found};
 
 use crate::error::{CommandError, Refusal};
 use crate::executor::Request;
@@ -36,6 +36,8 @@ pub struct Work<'a> {
     checks: BTreeMap<StreamId, u64>,
     /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append meanwhile.
     seen: BTreeMap<StreamId, Option<AnyState>>,
+    /// Streams that were asked for as one type and are of another, which no stream ever changes.
+    of_other_type: BTreeSet<StreamId>,
     pub(crate) append: Append,
     finishes: Vec<Finish>,
     new_keys: Vec<(PatientId, PatientKey)>,
@@ -71,6 +73,7 @@ impl<'a> Work<'a> {
             guessed: false,
             checks: BTreeMap::new(),
             seen: BTreeMap::new(),
+            of_other_type: BTreeSet::new(),
             append: Append::default(),
             finishes: Vec::new(),
             new_keys: Vec::new(),
@@ -83,7 +86,7 @@ impl<'a> Work<'a> {
     }
 
     /// An aggregate as it is now; the append will hold only if it still is, or still is not there. `None` also for another
-    /// tenant's. Read again, it is what it was.
+    /// tenant's, and for one of another type. Read again, it is what it was.
     pub async fn read<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -92,7 +95,8 @@ impl<'a> Work<'a> {
         let state = self.state_of::<A>(stream_id).await?;
         let version = state.as_ref().map_or(0, |it| it.version);
         let own = state.as_ref().map(|it| it.tenant_id) == Some(self.context.tenant_id);
-        if own || state.is_none() {
+        let absent = state.is_none() && !self.of_other_type.contains(&stream_id);
+        if own || absent {
             self.checks.entry(stream_id).or_insert(version);
         }
         Ok(state.filter(|_| own))
@@ -124,16 +128,23 @@ impl<'a> Work<'a> {
     }
 
     async fn load<A: Aggregate>(
-        &self,
+        &mut self,
         stream_id: StreamId,
     ) -> Result<Option<Arc<Versioned<A>>>, StoreError> {
         let (engine, keyring) = (&self.store.engine, &self.store.keyring);
-        let loaded = streams::load::<A>(engine, keyring, stream_id, AsOf::Now).await?;
-        let loaded = loaded.map(Arc::new);
-        if let Some(state) = &loaded {
-            self.states.loaded(stream_id, Arc::clone(state) as AnyState);
+        match streams::find::<A>(engine, keyring, stream_id, AsOf::Now).await? {
+            Found::State(state) => {
+                let state: Arc<Versioned<A>> = Arc::from(state);
+                self.states
+                    .loaded(stream_id, Arc::clone(&state) as AnyState);
+                Ok(Some(state))
+            }
+            Found::Nothing => Ok(None),
+            Found::OtherType => {
+                self.of_other_type.insert(stream_id);
+                Ok(None)
+            }
         }
-        Ok(loaded)
     }
 
     /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold only if
@@ -234,10 +245,16 @@ impl<'a> Work<'a> {
     where
         Refusal: From<A::Error>,
     {
-        let version = state.as_deref().map_or(0, |it| it.version);
-        let expected = *self.checks.entry(stream_id).or_insert(version);
         let decided = A::decide(state.as_deref().map(|it| &it.state), command, &self.context);
         let events = decided.map_err(Refusal::from)?;
+        if self.of_other_type.contains(&stream_id) {
+            return match events.as_slice() {
+                [] => Ok(None),
+                [_, ..] => Err(CommandError::IdOfOtherType),
+            };
+        }
+        let version = state.as_deref().map_or(0, |it| it.version);
+        let expected = *self.checks.entry(stream_id).or_insert(version);
         let mut after = state.map(Arc::unwrap_or_clone);
         for event in events {
             let version = after.as_ref().map_or(0, |it| it.version) + 1;

@@ -228,7 +228,8 @@ macro_rules! domain_events {
                 phi: Option<&[u8]>,
             ) -> Result<Self, $crate::aggregate::DecodeError> {
                 match (name, schema_version) {
-                    $(($name, $version) => {
+                    // What a later version added to a shape is optional: the older ones are read as it.
+                    $(($name, 1..=$version) => {
                         $crate::aggregate::decode_fact::<$fact>($name, payload, phi).map(Self::$variant)
                     })+
                     _ => Err($crate::aggregate::DecodeError::Unknown {

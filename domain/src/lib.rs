@@ -10,8 +10,11 @@ pub mod aggregate;
 pub mod ai_model;
 pub mod ai_task;
 pub mod auth;
+pub mod body_part;
 pub mod canonical;
+pub mod caseless;
 pub mod caseload;
+pub mod change;
 pub mod codes;
 pub mod dicom;
 pub mod envelope;
@@ -37,5 +40,6 @@ pub mod worklist_item;
 mod given;
 
 pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, Misplaced, Versioned};
+pub use change::Change;
 pub use envelope::{Actor, EventMetadata};
 pub use time::Timestamp;

@@ -35,7 +35,9 @@ mod state;
 
 use serde_json::{Map, Value};
 
-pub use content::{Content, NotASectionCode, Section, SectionCode, Written};
+pub use content::{
+    Content, ContentChanges, NotASectionCode, Rewritten, Section, SectionCode, Written,
+};
 pub use critical::{Communication, CommunicationFacts, Critical, CriticalCommunication, Method};
 pub use events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, CommunicationPhi,
@@ -94,14 +96,14 @@ pub struct NewReport {
     pub written: Written,
 }
 
-/// A change to a draft, or to what is to become of a preliminary report; what is `None` stays.
+/// A change to a draft, or to what is to become of a preliminary report. What is not said stays.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
     /// Who writes. A draft becomes theirs.
     pub radiologist_id: PractitionerId,
     /// Members to change.
-    pub written: Written,
-    /// Sections to change, one by one; the four are the members of the same names.
+    pub written: Rewritten,
+    /// Sections to change, one by one; the four are the members of the same names. One without text is emptied.
     pub sections: Vec<Section>,
     /// Whether somebody has to be told at once.
     pub critical_result: Option<bool>,

@@ -6,8 +6,6 @@ use roentgen_commands::Outcome;
 use roentgen_domain::Aggregate;
 use uuid::Uuid;
 
-use crate::render;
-
 /// Answers tell how far the log was.
 pub(crate) const LOG_POSITION: &str = "log-position";
 
@@ -42,14 +40,19 @@ pub(crate) struct Part<P> {
     pub(crate) state: P,
 }
 
-pub(super) fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
+/// What a command answers with, with this as the body.
+pub(crate) fn respond<A: Aggregate>(
+    outcome: &Outcome<A>,
+    answer: Answer,
+    document: String,
+) -> Response {
     let resource = &outcome.resource;
     let collection = answer.collection(outcome.created);
     let status = match collection {
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    let mut response = json(status, render::resource(resource));
+    let mut response = json(status, document);
     let headers = response.headers_mut();
     put(headers, header::ETAG.as_str(), &etag(resource.version));
     put(headers, LOG_POSITION, &outcome.position.to_string());

@@ -37,6 +37,7 @@ impl From<CommandError> for Problem {
                 Self::new(Code::Unacceptable, error.to_string())
                     .at(reference.pointer(), "is not the study's")
             }
+            CommandError::IdOfOtherType => Self::new(Code::AlreadyExists, error.to_string()),
             CommandError::VersionMismatch { actual } => Self::new(
                 Code::VersionMismatch,
                 format!("the resource is at version {actual}"),
@@ -68,10 +69,12 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Order(order::Error::Final { .. } | order::Error::Backwards { .. }) => {
             Problem::new(Code::TransitionRefused, said)
         }
-        Refusal::Order(order::Error::StartAfterEnd | order::Error::StartWithoutProgress) => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/performed_start_at", said)
-        }
-        Refusal::Order(order::Error::EndWithoutCompletion) => {
+        Refusal::Order(
+            order::Error::StartAfterEnd
+            | order::Error::StartWithoutProgress
+            | order::Error::StartTakenAway,
+        ) => Problem::new(Code::Unacceptable, said.clone()).at("/performed_start_at", said),
+        Refusal::Order(order::Error::EndWithoutCompletion | order::Error::EndTakenAway) => {
             Problem::new(Code::Unacceptable, said.clone()).at("/performed_end_at", said)
         }
         Refusal::Order(order::Error::ReasonWithoutCancellation) => {

@@ -35,6 +35,7 @@ impl Failure {
             | CommandError::Inactive(_)
             | CommandError::NotTheStudys(_)
             | CommandError::Unacceptable(_)
+            | CommandError::IdOfOtherType
             | CommandError::VersionMismatch { .. }
             | CommandError::KeyReused => Self::Refusal,
         }

@@ -41,15 +41,20 @@ impl SealedParts {
         }
     }
 
-    /// Opens all parts and lays their members over one another, the latest on top; `None` where one of them cannot be
-    /// opened because its key is destroyed.
+    /// Opens all parts and lays their members over one another, the latest on top: `null` takes a member away that an
+    /// earlier part has. `None` where one of them cannot be opened because its key is destroyed.
     pub fn open(
         &self,
         stream_id: StreamId,
         key: Option<&PatientKey>,
     ) -> Result<Option<Map<String, Value>>, SealError> {
         let parts = self.open_each(stream_id, key)?;
-        Ok(parts.map(|it| it.into_iter().flat_map(|(_, part)| part).collect()))
+        Ok(parts.map(|parts| {
+            let mut members: Map<String, Value> =
+                parts.into_iter().flat_map(|(_, part)| part).collect();
+            members.retain(|_, member| !member.is_null());
+            members
+        }))
     }
 
     /// Opens all parts, each with its event's version, in their order; `None` as in [`Self::open`].

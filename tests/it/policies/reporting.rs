@@ -7,7 +7,7 @@ use roentgen_commands::report::EditReport;
 use roentgen_domain::caseload::Caseload;
 use roentgen_domain::ids::{CaseloadId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
-use roentgen_domain::report::{Cancel, Command, Edit, Written};
+use roentgen_domain::report::{Cancel, Command, Edit, Rewritten};
 use roentgen_domain::worklist_item::Status;
 use roentgen_tests::{Database, Engine};
 
@@ -98,7 +98,7 @@ async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
         id: ReportId::of(study),
         edit: Edit {
             radiologist_id: anna,
-            written: Written::default(),
+            written: Rewritten::default(),
             sections: Vec::new(),
             critical_result: Some(true),
         },

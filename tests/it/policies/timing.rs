@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use roentgen_domain::report::{Command, Edit, Written};
+use roentgen_domain::report::{Command, Edit, Rewritten};
 use roentgen_domain::worklist_item::Status;
 use roentgen_tests::Engine;
 use serde_json::Value;
@@ -93,7 +93,7 @@ async fn a_critical_result_that_nobody_was_told_of_is_overdue_once(engine: Engin
     node.reported(&images, study, anna).await?;
     let critical = Edit {
         radiologist_id: anna,
-        written: Written::default(),
+        written: Rewritten::default(),
         sections: Vec::new(),
         critical_result: Some(true),
     };

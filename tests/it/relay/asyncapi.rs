@@ -157,8 +157,13 @@ fn operation(kind: &str) -> Value {
 
 fn message(kind: &str, version: u32) -> Result<Value> {
     let room = root().join("domain/tests/events").join(kind);
-    let text = std::fs::read_to_string(room.join(format!("v{version}.json")))?;
-    let exhibit: Value = serde_json::from_str(&text)?;
+    let mut payload = json!({});
+    let mut exhibit = Value::Null;
+    for version in 1..=version {
+        let text = std::fs::read_to_string(room.join(format!("v{version}.json")))?;
+        exhibit = serde_json::from_str(&text)?;
+        add_example(&mut payload, &exhibit["data"]);
+    }
     let sealed = exhibit.get("phi").and_then(Value::as_object);
     let sealed: Vec<&str> = sealed
         .into_iter()
@@ -172,7 +177,7 @@ fn message(kind: &str, version: u32) -> Result<Value> {
         "name": kind,
         "summary": summary,
         "headers": { "$ref": "#/components/schemas/Headers" },
-        "payload": schema(&exhibit["data"]),
+        "payload": payload,
         "examples": [{ "payload": exhibit["data"] }],
         "x-schema-version": version,
     }))
@@ -211,6 +216,36 @@ fn headers() -> Value {
 fn with(schema: &Value, description: &str) -> Value {
     let mut schema = schema.clone();
     schema["description"] = description.into();
+    schema
+}
+
+/// The schema of objects like this one, too: a member that is null here and has a type already may be either.
+fn add_example(object: &mut Value, example: &Value) {
+    let mut described = schema(example);
+    let members = described["properties"].as_object_mut();
+    for (name, member) in members.into_iter().flatten() {
+        let known = &object["properties"][name];
+        let is_null = example[name.as_str()].is_null();
+        *member = match known.get("type") {
+            Some(Value::String(one)) if is_null => with_type(known, json!([one, "null"])),
+            Some(_) if is_null => known.clone(),
+            Some(_) | None => member.clone(),
+        };
+    }
+    if let (Some(known), Some(members)) = (
+        object["properties"].as_object().cloned(),
+        described["properties"].as_object_mut(),
+    ) {
+        for (name, member) in known {
+            members.entry(name).or_insert(member);
+        }
+    }
+    *object = described;
+}
+
+fn with_type(schema: &Value, kind: Value) -> Value {
+    let mut schema = schema.clone();
+    schema["type"] = kind;
     schema
 }
 
