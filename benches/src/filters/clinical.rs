@@ -215,8 +215,12 @@ fn item_filters() -> Vec<Choice<item_list::Filters>> {
             ("PT", |asked| asked.modality = modality("PT")),
         ],
         vec![
-            ("head", |asked| asked.body_part = BodyPart::parse("head").ok()),
-            ("knee", |asked| asked.body_part = BodyPart::parse("knee").ok()),
+            ("head", |asked| {
+                asked.body_part = BodyPart::parse("head").ok()
+            }),
+            ("knee", |asked| {
+                asked.body_part = BodyPart::parse("knee").ok()
+            }),
         ],
         vec![
             ("routine", |asked| {
