@@ -15,6 +15,7 @@ pub mod caseload;
 pub mod codes;
 pub mod dicom;
 pub mod envelope;
+pub mod growth;
 pub mod ids;
 pub mod modality;
 pub mod named;
@@ -38,4 +39,5 @@ mod given;
 
 pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, Misplaced, Versioned};
 pub use envelope::{Actor, EventMetadata};
+pub use growth::{Room, ShownParts};
 pub use time::Timestamp;

@@ -245,6 +245,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             version: 1,
+            sealed_bytes: 0,
         }
     }
 

@@ -36,6 +36,7 @@ impl Failure {
             | CommandError::NotTheStudys(_)
             | CommandError::Unacceptable(_)
             | CommandError::VersionMismatch { .. }
+            | CommandError::TooLarge
             | CommandError::KeyReused => Self::Refusal,
         }
     }
