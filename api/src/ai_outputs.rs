@@ -104,6 +104,7 @@ fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String
         created_at: task.updated_at,
         updated_at: task.updated_at,
         version: task.version,
+        sealed_bytes: 0,
     };
     let document = serde_json::to_string(&output).unwrap_or_default();
     let phi = match serde_json::to_value(phi) {

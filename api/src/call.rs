@@ -118,6 +118,7 @@ impl Call {
             created_at: resource.updated_at,
             updated_at: resource.updated_at,
             version: resource.version,
+            sealed_bytes: 0,
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = json(StatusCode::CREATED, body);

@@ -92,6 +92,8 @@ codes! {
     CaseLimitReached = 409 "case_limit_reached" "The radiologist holds as many cases as allowed";
     /// The case is another radiologist's.
     HeldByOther = 409 "held_by_other" "Another radiologist holds the case";
+    /// The stream's bound.
+    TooLarge = 409 "too_large" "History too large";
     /// In an archive, or begins there.
     Archived = 410 "archived" "It is archived";
     /// `If-Match`.

@@ -34,6 +34,9 @@ pub enum CommandError {
         /// What it is.
         actual: u64,
     },
+    /// The stream has as many changes or sealed bytes as it may have.
+    #[error("the resource has too many changes to be changed further")]
+    TooLarge,
     /// The idempotency key came with another body before.
     #[error("the idempotency key was used with another body")]
     KeyReused,

@@ -24,6 +24,7 @@ use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
 use crate::dicom::AccessionNumber;
+use crate::growth::Room;
 use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
@@ -279,6 +280,17 @@ impl Aggregate for Order {
 
     fn patient_id(&self) -> Option<PatientId> {
         Some(self.patient_id)
+    }
+
+    /// Each step of an order is taken once.
+    fn room(state: Option<&Self>, command: &Command) -> Room {
+        let current = state.map(|order| order.progress.status());
+        match command {
+            Command::Update(update) if update.status.is_some() && update.status != current => {
+                Room::Unbounded
+            }
+            Command::Create(_) | Command::Update(_) => Room::Bounded,
+        }
     }
 }
 

@@ -37,6 +37,7 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{ModalityCode, PacsEndpointCode};
 use crate::dicom::{AccessionNumber, Uid};
+use crate::growth::Room;
 use crate::ids::{OrderId, PacsEndpointId, PatientId, SeriesId, StudyId};
 use crate::named;
 use crate::phi::{Patient, Phi};
@@ -391,6 +392,21 @@ impl Aggregate for Study {
 
     fn patient_id(&self) -> Option<PatientId> {
         Some(self.patient_id)
+    }
+
+    /// A study is archived once, and linked by policies.
+    fn room(state: Option<&Self>, command: &Command) -> Room {
+        let current = state.map(|study| study.status);
+        match command {
+            Command::Update(update) if update.status.is_some() && update.status != current => {
+                Room::Unbounded
+            }
+            Command::Link { .. } | Command::MarkConflict { .. } => Room::Reserved,
+            Command::Sync(_)
+            | Command::AddSeries(_)
+            | Command::AddInstance { .. }
+            | Command::Update(_) => Room::Bounded,
+        }
     }
 }
 

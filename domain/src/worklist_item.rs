@@ -29,6 +29,7 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::dicom::AccessionNumber;
+use crate::growth::Room;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::named;
 use crate::order::{self, Priority};
@@ -294,6 +295,16 @@ pub enum Error {
     },
 }
 
+impl Step {
+    /// Whether the case is over with it.
+    const fn ends(self) -> bool {
+        match self {
+            Self::Completed | Self::Cancelled => true,
+            Self::Pending | Self::InProgress => false,
+        }
+    }
+}
+
 impl Aggregate for WorklistItem {
     const STREAM_TYPE: &'static str = "RadiologyWorklistItem";
 
@@ -325,6 +336,25 @@ impl Aggregate for WorklistItem {
 
     fn patient_id(&self) -> Option<PatientId> {
         Some(self.patient_id)
+    }
+
+    /// Claims, releases and updates can be repeated for ever; what follows from a report or an order answers for the case.
+    fn room(_state: Option<&Self>, command: &Command) -> Room {
+        match command {
+            Command::Update(update) if update.status.is_some_and(Step::ends) => Room::Reserved,
+            Command::Create(_) | Command::Claim(_) | Command::Release(_) | Command::Update(_) => {
+                Room::Bounded
+            }
+            Command::AttachOrder(_)
+            | Command::DetachOrder(_)
+            | Command::Contribute(_)
+            | Command::Reopen(_)
+            | Command::MarkConflict
+            | Command::Begin
+            | Command::BackToClaimed
+            | Command::ReleaseIdle { .. } => Room::Reserved,
+            Command::Complete => Room::Unbounded,
+        }
     }
 }
 

@@ -251,6 +251,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             version: 1,
+            sealed_bytes: 0,
         }
     }
 

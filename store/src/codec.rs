@@ -91,6 +91,7 @@ pub fn evolve<A: Aggregate>(
         tenant_id: event.tenant_id,
         version: event.version,
         recorded_at: event.recorded_at(),
+        sealed_bytes: event.sealed.len(),
     };
     Ok(Versioned::evolve(
         before,

@@ -5,6 +5,7 @@
 //! what was sealed under a destroyed key reads as erased, also when the patient has a new key by now. Patient keys are
 //! stored wrapped by the master key.
 
+mod form;
 mod keyring;
 mod parts;
 
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::log::{NewPatientKey, WrappedKey};
+use form::Header;
 pub use keyring::{CACHED_FOR, Finding, Keyring, WritingKey};
 pub use parts::{OpenedPart, SealedParts};
 
@@ -217,8 +219,6 @@ impl fmt::Debug for PatientKey {
     }
 }
 
-const FORM: u8 = 1;
-
 impl PatientKey {
     fn fresh(master: &MasterKey, patient: Patient, key_id: Uuid) -> (Self, NewPatientKey) {
         let key = Key::<Aes256Gcm>::generate();
@@ -240,11 +240,16 @@ impl PatientKey {
         )
     }
 
-    /// Seals the PHI of the event at `version` of `stream_id`: form (1 byte), key id (16), nonce (12), ciphertext, tag
-    /// (16).
+    /// Seals the PHI of the event at `version` of `stream_id`: the header that says which key sealed which members (see
+    /// `keys/form.rs`), nonce (12 bytes), ciphertext, tag (16).
     pub fn seal(&self, phi: &[u8], stream_id: StreamId, version: u64) -> Vec<u8> {
-        let sealed = encrypt(&self.cipher, phi, &sealing_context(stream_id, version));
-        [&[FORM], self.key_id.as_bytes().as_slice(), &sealed].concat()
+        self.seal_with(&Header::of(self.key_id, phi), phi, stream_id, version)
+    }
+
+    fn seal_with(&self, header: &Header, phi: &[u8], stream_id: StreamId, version: u64) -> Vec<u8> {
+        let context = sealing_context(stream_id, version, header);
+        let sealed = encrypt(&self.cipher, phi, &context);
+        [header.to_bytes(), sealed].concat()
     }
 
     /// What was sealed; `None` where another key sealed it, which is destroyed by now.
@@ -254,26 +259,24 @@ impl PatientKey {
         stream_id: StreamId,
         version: u64,
     ) -> Result<Option<Vec<u8>>, SealError> {
-        let (form, rest) = sealed.split_first().ok_or(SealError::Form)?;
-        let (key_id, rest) = rest.split_at_checked(16).ok_or(SealError::Form)?;
-        if *form != FORM {
-            return Err(SealError::Form);
-        }
-        if key_id != self.key_id.as_bytes() {
+        let (header, rest) = Header::parse(sealed).ok_or(SealError::Form)?;
+        if header.key_id != self.key_id {
             return Ok(None);
         }
-        decrypt(&self.cipher, rest, &sealing_context(stream_id, version))
-            .map(Some)
-            .ok_or(SealError::Altered)
+        decrypt(
+            &self.cipher,
+            rest,
+            &sealing_context(stream_id, version, &header),
+        )
+        .map(Some)
+        .ok_or(SealError::Altered)
     }
 }
 
-fn sealing_context(stream_id: StreamId, version: u64) -> [u8; 24] {
-    let mut context = [0; 24];
-    let (stream, number) = context.split_at_mut(16);
-    stream.copy_from_slice(stream_id.as_uuid().as_bytes());
-    number.copy_from_slice(&version.to_be_bytes());
-    context
+fn sealing_context(stream_id: StreamId, version: u64, header: &Header) -> Vec<u8> {
+    let stream_id = stream_id.as_uuid();
+    let place = [stream_id.as_bytes().as_slice(), &version.to_be_bytes()];
+    [place.concat(), header.context()].concat()
 }
 
 type Patient = (TenantId, PatientId);

@@ -3,13 +3,15 @@
 //! A projection is a pure function from one stream's events to that stream's row, or rows. Each table has a checkpoint and
 //! a lease of its own; as a rule one node holds all of them, and its projector moves them together. It takes events from
 //! this node's appender in memory and reads the database only for gaps; the other nodes follow the checkpoints. A stream
-//! that cannot be folded is parked, and the others go on. What is parked is folded again from its first event when
+//! that cannot be folded, or whose rows cannot be written, is parked, and the others go on. What is parked is folded again from its first event when
 //! somebody says so ([`Parking`]). A table is filled again beside the one that is read ([`Rebuilding`]).
 
 mod batch;
 mod begun;
+mod blame;
 mod checkpoint;
 mod folding;
+mod isolate;
 mod members;
 mod parking;
 mod progress;
@@ -45,7 +47,7 @@ use crate::tail::Tail;
 /// Events in one transaction, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 4000;
-/// Bytes of payload in one transaction: one event can make a thousand rows.
+/// Bytes of payload and sealed parts in one transaction: one event can make a thousand rows.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How often the leader looks for other nodes' events, and the others for the leader's checkpoint when somebody waits.
 const POLL: Duration = Duration::from_millis(25);
@@ -126,7 +128,10 @@ impl Projector {
         while !self.stop.is_cancelled() {
             leases.seen();
             self.joined.mark_unchanged();
-            if let Err(error) = self.round(&leases).await {
+            let Err(failure) = self.round(&leases).await else {
+                continue;
+            };
+            if let Err(error) = self.isolate(&leases, failure).await {
                 tracing::warn!(error = causes(&error), "the projector pauses");
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_A_FAILURE) => {}

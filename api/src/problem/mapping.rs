@@ -42,6 +42,10 @@ impl From<CommandError> for Problem {
                 Code::VersionMismatch,
                 format!("the resource is at version {actual}"),
             ),
+            CommandError::TooLarge => Self::new(
+                Code::TooLarge,
+                "the history of the resource has reached 10,000 changes or 16 MiB; nothing was written",
+            ),
             CommandError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             CommandError::Contention => Self::new(Code::Contention, error.to_string()),
             CommandError::Store(error) => error.into(),

@@ -37,6 +37,7 @@ impl Failure {
             | CommandError::Unacceptable(_)
             | CommandError::IdOfOtherType
             | CommandError::VersionMismatch { .. }
+            | CommandError::TooLarge
             | CommandError::KeyReused => Self::Refusal,
         }
     }

@@ -348,6 +348,7 @@ fn a_state_survives_the_trip_through_its_document() {
         tenant_id: context().tenant_id,
         version: 1,
         recorded_at: context().now,
+        sealed_bytes: 0,
     };
     for event in [
         in_progress(context().now),

@@ -161,6 +161,23 @@ impl Bed {
         }
     }
 
+    /// Runs statements as the owner of the database.
+    pub(crate) async fn run(&self, part: Part, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self.kind {
+            Kind::Sqlite => {
+                let mut shell = self.shell(part).await;
+                sqlx::raw_sql(sql).execute(&mut shell).await.unwrap();
+                shell.close().await.unwrap();
+            }
+            Kind::Postgres => {
+                let mut owner = self.owner().await;
+                sqlx::raw_sql(sql).execute(&mut owner).await.unwrap();
+                owner.close().await.unwrap();
+            }
+        }
+    }
+
     /// A table's rows, each as one text, in one order.
     async fn table(&self, part: Part, table: &str) -> Vec<String> {
         let row = match self.kind {

@@ -54,6 +54,7 @@ mod projecting;
 mod property;
 mod races;
 mod rebuilt;
+mod refused;
 mod relayed;
 mod restored;
 mod secrets;

@@ -218,6 +218,7 @@ fn kind(error: CommandError) -> Result<String> {
         CommandError::KeyReused => "key_reused",
         CommandError::Contention => bail!("contention, with nobody else there"),
         error @ (CommandError::NotTheStudys(_)
+        | CommandError::TooLarge
         | CommandError::Unacceptable(_)
         | CommandError::IdOfOtherType) => {
             bail!("{error} is none of the catalog's or an order's")
