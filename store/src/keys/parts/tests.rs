@@ -15,7 +15,7 @@ use serde_json::json;
 
 use aes_gcm::aead::KeyInit as _;
 
-use super::super::MasterKey;
+use super::super::{Aes256Gcm, Key, MasterKey};
 use super::*;
 
 const MEMBERS: [&str; 4] = ["indication", "metadata", "note", "patient"];
@@ -381,8 +381,7 @@ const MUSEUM: [&str; 2] = [
 fn every_form_that_was_ever_written_is_read() {
     let bytes: Vec<u8> = (0..32).collect();
     let bytes: [u8; 32] = bytes.try_into().unwrap();
-    let cipher =
-        super::super::Aes256Gcm::new(&super::super::Key::<super::super::Aes256Gcm>::from(bytes));
+    let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
     let key = PatientKey {
         key_id: Uuid::from_u128(4),
         cipher: cipher.into(),
