@@ -1,1 +1,3 @@
 //! The abuse ring: one caller does its worst, and the others are served as before. Table-driven, on both engines.
+
+mod other_type;
