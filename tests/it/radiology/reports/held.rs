@@ -79,6 +79,12 @@ async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
     let cancelling = format!("{place}/cancel");
     let refused = Refused::post(&cancelling, cancel.to_string(), Code::HeldByOther);
     all_refused(&room, &other.client, vec![refused]).await?;
+    // Whether there is such an output is asked before; a communication is a fact, whoever holds the case.
+    let told = other
+        .client
+        .post(&format!("{place}/communications"), &super::told())
+        .await?;
+    assert_eq!(told.status, 201, "{told:?}");
     let edit = json!({ "findings": "my work" });
     let edited = holder.client.patch(&place, &edit).await?;
     assert_eq!(edited.status, 200, "{edited:?}");
