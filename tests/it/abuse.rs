@@ -2,3 +2,4 @@
 
 mod requests;
 mod rows;
+mod other_type;

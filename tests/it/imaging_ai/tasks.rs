@@ -226,7 +226,11 @@ async fn status_may_stand_in_the_query(engine: Engine) -> Result<()> {
         ("state=running", "", 400),
         ("status=running", r#"{"status":"running"}"#, 400),
         ("status=completed&error_message=x", "", 422),
-        ("status=failed&error_message=%20", "", 400),
+        (
+            "status=completed&error_message=%20",
+            r#"{"error_message":"x"}"#,
+            422,
+        ),
     ] {
         assert_eq!(patch(query, body).await?.status, status, "{query} {body}");
     }

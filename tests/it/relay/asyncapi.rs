@@ -157,12 +157,13 @@ fn operation(kind: &str) -> Value {
 
 fn message(kind: &str, version: u32) -> Result<Value> {
     let room = root().join("domain/tests/events").join(kind);
-    let mut payload = json!({});
     let mut exhibit = Value::Null;
+    let mut payload = json!({ "properties": {} });
+    let begun = known_members(kind)?;
     for version in 1..=version {
         let text = std::fs::read_to_string(room.join(format!("v{version}.json")))?;
         exhibit = serde_json::from_str(&text)?;
-        add_example(&mut payload, &exhibit["data"]);
+        add_example(&mut payload, &exhibit["data"], &begun);
     }
     let sealed = exhibit.get("phi").and_then(Value::as_object);
     let sealed: Vec<&str> = sealed
@@ -219,12 +220,27 @@ fn with(schema: &Value, description: &str) -> Value {
     schema
 }
 
+/// The members of what the stream of this type begins with: an update that takes one away shows no type of it.
+fn known_members(kind: &str) -> Result<Value> {
+    let stream = kind.split('.').next().unwrap_or_default();
+    let first = root()
+        .join("domain/tests/events")
+        .join(format!("{stream}.Created/v1.json"));
+    match std::fs::read_to_string(first) {
+        Ok(text) => Ok(schema(&serde_json::from_str::<Value>(&text)?["data"])),
+        Err(_) => Ok(json!({ "properties": {} })),
+    }
+}
+
 /// The schema of objects like this one, too: a member that is null here and has a type already may be either.
-fn add_example(object: &mut Value, example: &Value) {
+fn add_example(object: &mut Value, example: &Value, begun: &Value) {
     let mut described = schema(example);
     let members = described["properties"].as_object_mut();
     for (name, member) in members.into_iter().flatten() {
-        let known = &object["properties"][name];
+        let known = match object["properties"].get(name) {
+            Some(known) => known,
+            None => &begun["properties"][name],
+        };
         let is_null = example[name.as_str()].is_null();
         *member = match known.get("type") {
             Some(Value::String(one)) if is_null => with_type(known, json!([one, "null"])),

@@ -203,7 +203,7 @@ async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
             post(
                 r#"{"imaging_study_id":"00000000-0000-0000-0000-000000000005",
                     "patient_id":"00000000-0000-0000-0000-000000000007",
-                    "modality_code":"C T","priority":"now","body_part":" "}"#,
+                    "modality_code":"C T","priority":"now","body_part":"\u0000"}"#,
                 Code::Unacceptable,
             )
             .at(&["/modality_code", "/body_part", "/priority"]),
