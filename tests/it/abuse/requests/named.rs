@@ -3,7 +3,7 @@
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_tests::Engine;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Callers, paths};
 use crate::expect::pointers;
@@ -45,86 +45,67 @@ async fn no_route_repeats_an_unknown_parameter_or_member(engine: Engine) -> Resu
     Ok(())
 }
 
-/// A body of each route that has objects within: the name that is not known, and its value, at every depth.
 async fn no_object_within_a_body_repeats_one_either(engine: Engine) -> Result<()> {
     let callers = Callers::open(engine).await?;
-    let (id, place) = (fresh(), |list: &str| format!("{list}/{}", fresh()));
     for word in WORDS {
-        let odd = json!({ word: word });
-        let deep = json!({ "properties": { word: odd }, "type": word, word: odd });
-        let endpoint = |auth: &Value| json!({ "url": "https://ai", "auth": auth });
-        let report = place("/radiology/reports");
-        let (addenda, sign) = (format!("{report}/addenda"), format!("{report}/sign"));
-        let refused = [
-            (
-                Method::POST,
-                "/imaging/orders".to_owned(),
-                json!({ "patient": odd }),
-            ),
-            (
-                Method::POST,
-                "/pacs/endpoints".to_owned(),
-                json!({ "auth_config": odd }),
-            ),
-            (
-                Method::POST,
-                "/pacs/studies/sync".to_owned(),
-                json!({ "series": [odd] }),
-            ),
-            (
-                Method::POST,
-                "/pacs/studies/sync".to_owned(),
-                json!({ "series": [{ "instances": [odd] }] }),
-            ),
-            (
-                Method::POST,
-                "/radiology/templates".to_owned(),
-                json!({ "schema": deep }),
-            ),
-            (
-                Method::POST,
-                "/radiology/templates".to_owned(),
-                json!({ "default_text": { word: 1 } }),
-            ),
-            (
-                Method::POST,
-                "/imaging-ai/models".to_owned(),
-                json!({ "capabilities": odd }),
-            ),
-            (
-                Method::POST,
-                "/imaging-ai/models".to_owned(),
-                json!({ "endpoint_config": odd }),
-            ),
-            (
-                Method::POST,
-                "/imaging-ai/models".to_owned(),
-                json!({ "endpoint_config": endpoint(&odd) }),
-            ),
-            (
-                Method::POST,
-                "/imaging-ai/outputs".to_owned(),
-                json!({ "imaging_ai_task_id": id, "output_type": "quality", "payload": odd }),
-            ),
-            (
-                Method::PATCH,
-                place("/radiology/worklist/items"),
-                json!({ "ai_triage_flags": odd }),
-            ),
-            (Method::PATCH, report, json!({ "sections": [odd] })),
-            (Method::POST, addenda, json!({ "content": odd })),
-            (Method::POST, sign, json!({ "communication": odd })),
-        ];
-        for (method, path, body) in refused {
-            let sent = callers.all.send(method, &path, body.to_string().into());
+        let commands = WITHIN.iter().map(|(method, path, body)| {
+            let path = path.replace("ID", &fresh().to_string());
+            let body = body.replace("ID", &fresh().to_string());
+            let odd = json!({ word: word }).to_string();
+            (method, path, body.replace("ODD", &odd))
+        });
+        for (method, path, body) in commands {
+            let asked = format!("{method} {path} {body}");
+            let sent = callers.all.send(method.parse()?, &path, body.into());
             let answer = sent.await?;
-            let asked = format!("{path} {body}");
             assert!((400..500).contains(&answer.status), "{asked}: {answer:?}");
             says_nothing_of_it(&answer.text, &asked);
         }
     }
     Ok(())
 }
+
+/// A body for each place where an object stands within one: ODD has a name that is not known, ID is any id.
+const WITHIN: [(&str, &str, &str); 14] = [
+    ("POST", "/imaging/orders", r#"{"patient":ODD}"#),
+    ("POST", "/pacs/endpoints", r#"{"auth_config":ODD}"#),
+    ("POST", "/pacs/studies/sync", r#"{"series":[ODD]}"#),
+    (
+        "POST",
+        "/pacs/studies/sync",
+        r#"{"series":[{"instances":[ODD]}]}"#,
+    ),
+    ("POST", "/radiology/templates", r#"{"schema":{"type":ODD}}"#),
+    ("POST", "/radiology/templates", r#"{"default_text":ODD}"#),
+    ("POST", "/imaging-ai/models", r#"{"capabilities":ODD}"#),
+    ("POST", "/imaging-ai/models", r#"{"endpoint_config":ODD}"#),
+    (
+        "POST",
+        "/imaging-ai/models",
+        r#"{"endpoint_config":{"auth":ODD}}"#,
+    ),
+    (
+        "POST",
+        "/imaging-ai/outputs",
+        r#"{"imaging_ai_task_id":"ID","output_type":"quality","payload":ODD}"#,
+    ),
+    (
+        "PATCH",
+        "/radiology/worklist/items/ID",
+        r#"{"ai_triage_flags":ODD}"#,
+    ),
+    ("PATCH", "/radiology/reports/ID", r#"{"sections":[ODD]}"#),
+    (
+        "POST",
+        "/radiology/reports/ID/addenda",
+        r#"{"content":ODD}"#,
+    ),
+    (
+        "POST",
+        "/radiology/reports/ID/sign",
+        r#"{"communication":ODD}"#,
+    ),
+];
 
 fn says_nothing_of_it(answer: &str, asked: &str) {
     assert!(!answer.contains("wombat"), "{asked}: {answer}");
