@@ -106,6 +106,8 @@ codes! {
     Internal = 500 "internal" "Something went wrong inside";
     /// A dependency is down.
     Unavailable = 503 "unavailable" "Not available now";
+    /// A patient's key is neither there nor destroyed on purpose.
+    KeysMissing = 503 "keys_missing" "A patient's key is missing";
     /// Too many commands on one thing.
     Contention = 503 "contention" "Too many at once";
     /// Whether it was written is not known.

@@ -45,17 +45,29 @@ pub async fn load<A: Aggregate>(
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Option<Versioned<A>>, StoreError> {
-    catch_up(engine, keyring, stream_id, as_of, None).await
+    walk(engine, Some(keyring), stream_id, as_of).await
 }
 
-/// The same, from a state that is known already.
-pub async fn catch_up<A: Aggregate>(
+/// The same, its PHI left closed.
+///
+/// # Errors
+///
+/// As [`load`], but for those of keys.
+pub async fn load_closed<A: Aggregate>(
     engine: &Arc<dyn Engine>,
-    keyring: &Keyring,
     stream_id: StreamId,
     as_of: AsOf,
-    mut state: Option<Versioned<A>>,
 ) -> Result<Option<Versioned<A>>, StoreError> {
+    walk(engine, None, stream_id, as_of).await
+}
+
+async fn walk<A: Aggregate>(
+    engine: &Arc<dyn Engine>,
+    keyring: Option<&Keyring>,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Versioned<A>>, StoreError> {
+    let mut state: Option<Versioned<A>> = None;
     loop {
         let after = state.as_ref().map_or(0, |it| it.version);
         let mut events = engine.stream(stream_id, after, PAGE).await?;
