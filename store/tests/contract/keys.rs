@@ -151,7 +151,9 @@ async fn patient_whose_key_is_lost_gets_no_second_one(bed: &Bed) {
     bed.lose_keys(&format!("key_id = {}", id(bed, &lost))).await;
     let before = node.position().await;
     let newcomer = patient();
-    let writing = node.keyring.writing_key(tenant(), newcomer, Finding::Looked);
+    let writing = node
+        .keyring
+        .writing_key(tenant(), newcomer, Finding::Looked);
     writing.await.unwrap();
     let guess = node
         .keyring
