@@ -189,9 +189,11 @@ pub(crate) async fn one(
     if !was_there(&app, &row, as_of).await? {
         return Err(Problem::not_found());
     }
-    let output = readable(&app, &row).await?;
-    let output = output.ok_or_else(Problem::told_in_the_log)?;
-    Ok(answer(output, row.version, shown))
+    let phi = opened(&app, &row).await?;
+    if matches!(phi, Opened::Damaged) {
+        return Err(Problem::told_in_the_log());
+    }
+    Ok(answer(laid_out(&row.document, phi), row.version, shown))
 }
 
 /// Whether the task's stream had come as far as the output by then.

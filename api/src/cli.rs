@@ -10,7 +10,6 @@ mod token;
 mod verify;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,12 +68,8 @@ enum Command {
     },
     /// Brings the schema up to date.
     Migrate,
-    /// Walks the hash chain; exit 1 where it breaks.
-    Verify {
-        /// The directory of the archived partitions' files: they are walked first.
-        #[arg(long)]
-        archive: Option<PathBuf>,
-    },
+    /// Walks the hash chain and looks at the keys; exit 1 where one breaks or is missing.
+    Verify(verify::Verifying),
     /// Moves old partitions of the log into files, and out of the log (PostgreSQL; as its owner).
     Archive(archive::Archiving),
     /// Shows each projection's checkpoint, lag and parked streams.
@@ -147,8 +142,8 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             println!("the schema of {} is up to date", config.database);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify { archive } => {
-            verify::run(&*existing(&config).await?, archive.as_deref()).await
+        Command::Verify(verifying) => {
+            verify::run(existing(&config).await?, &config, &verifying).await
         }
         Command::Archive(archiving) => archive::run(&*existing(&config).await?, &archiving).await,
         Command::Projections => {

@@ -3,6 +3,7 @@
 
 mod generated;
 mod nats;
+mod secret_file;
 mod times;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
-use roentgen_store::keys::MasterKey;
+use roentgen_store::keys::{MasterKey, WEAK, is_weak};
 use roentgen_store::open::Database;
 use roentgen_store::projector::Projection;
 use secrecy::{ExposeSecret, SecretString};
@@ -191,10 +192,13 @@ impl Options {
             .ok();
         let times = self.times.resolve(&mut note);
         let nats = self.nats.resolve(&mut note);
-        if let Some(secret) = &self.jwt_secret
-            && secret.expose_secret().len() < MIN_SECRET_BYTES
-        {
-            note("jwt-secret", &"must be 32 bytes or more");
+        if let Some(secret) = &self.jwt_secret {
+            let secret = secret.expose_secret().as_bytes();
+            if secret.len() < MIN_SECRET_BYTES {
+                note("jwt-secret", &"must be 32 bytes or more");
+            } else if is_weak(secret) {
+                note("jwt-secret", &format_args!("is weak: {WEAK}"));
+            }
         }
         if dev && listen.is_some_and(|it| !it.ip().is_loopback()) {
             note(
@@ -292,6 +296,11 @@ impl Config {
         if once || !self.listen.ip().is_loopback() {
             self.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         }
+    }
+
+    /// Whether the master key was configured, and not made up.
+    pub(crate) fn master_key_is_given(&self) -> bool {
+        self.sources.master_key == Source::Configured
     }
 
     /// Checks callers' tokens.

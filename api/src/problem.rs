@@ -116,6 +116,8 @@ codes! {
     MethodNotImplemented = 501 "method_not_implemented" "The server does not have this method";
     /// A dependency is down.
     Unavailable = 503 "unavailable" "Not available now";
+    /// A patient's key is neither there nor destroyed on purpose.
+    KeysMissing = 503 "keys_missing" "A patient's key is missing";
     /// Too many commands on one thing.
     Contention = 503 "contention" "Too many at once";
     /// Whether it was written is not known.

@@ -302,22 +302,25 @@ impl Read {
         id: StreamId,
         as_of: AsOf,
     ) -> Result<Response, Problem> {
-        let (resource, position) = self.load::<A>(app, id, as_of).await?;
-        let body = match self.sees_phi {
-            true => render::resource(&resource),
-            false => render::sealed_resource(&resource),
+        let folded = self.load::<A>(app, id, as_of).await?;
+        let resource = &folded.resource;
+        let body = if !self.sees_phi {
+            render::closed_resource(resource, PhiState::Sealed)
+        } else if folded.is_readable {
+            render::resource(resource)
+        } else {
+            render::closed_resource(resource, PhiState::Unreadable)
         };
-        Ok(answer(body, resource.version, position))
+        Ok(answer(body, resource.version, folded.position))
     }
 
-    /// One resource as its stream says, and how much of the log that shows; for answers that are rendered in a way of their
-    /// own.
+    /// One resource as its stream says; for answers that are rendered in a way of their own.
     pub(crate) async fn state<A: Aggregate>(
         &self,
         app: &App,
         id: StreamId,
         as_of: AsOf,
-    ) -> Result<(Versioned<A>, u64), Problem> {
+    ) -> Result<Folded<A>, Problem> {
         if self.freshness.at_least.is_some() && as_of == AsOf::Now {
             self.wait(app).await?;
         }
@@ -329,7 +332,7 @@ impl Read {
         app: &App,
         id: StreamId,
         as_of: AsOf,
-    ) -> Result<(Versioned<A>, u64), Problem> {
+    ) -> Result<Folded<A>, Problem> {
         let position = match as_of {
             AsOf::Position(position) => {
                 logged::reaches(app, position).await?;
@@ -338,10 +341,31 @@ impl Read {
             AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => app.store.engine.head().await?.position,
         };
         let (engine, keyring) = (&app.store.engine, &app.store.keyring);
-        let loaded = streams::load::<A>(engine, keyring, id, as_of).await?;
+        let (loaded, is_readable) = match streams::load::<A>(engine, keyring, id, as_of).await {
+            Err(error) if error.is_missing_key() => {
+                let _: Opened<()> = render::unread(id, &error);
+                let closed = streams::load_closed::<A>(engine, id, as_of).await?;
+                (closed, false)
+            }
+            loaded => (loaded?, true),
+        };
         let own = loaded.filter(|it| it.tenant_id == self.tenant);
-        Ok((own.ok_or_else(Problem::not_found)?, position))
+        Ok(Folded {
+            resource: own.ok_or_else(Problem::not_found)?,
+            position,
+            is_readable,
+        })
     }
+}
+
+/// One resource as its stream says.
+#[derive(Debug)]
+pub(crate) struct Folded<A> {
+    pub(crate) resource: Versioned<A>,
+    /// How much of the log it shows.
+    pub(crate) position: u64,
+    /// Whether its PHI could be opened; it cannot be where a key of it is missing.
+    pub(crate) is_readable: bool,
 }
 
 /// 200 with a resource, its version and how much of the log it shows.

@@ -106,10 +106,12 @@ pub(crate) async fn one(
     let mut query = read.query()?;
     let as_of = query.take_as_of()?;
     query.finish()?;
-    let (resource, position) = read.state::<Report>(&app, id.into(), as_of).await?;
-    let document = view::document(&resource, Audience::of(&read.caller));
+    let folded = read.state::<Report>(&app, id.into(), as_of).await?;
+    let resource = &folded.resource;
+    let phi = view::folded_phi(&folded);
+    let document = view::document_with(resource, phi, Audience::of(&read.caller));
     let document = document.ok_or_else(Problem::not_found)?;
-    Ok(answer(document, resource.version, position))
+    Ok(answer(document, resource.version, folded.position))
 }
 
 /// Edits a draft, or what is to become of a preliminary report.

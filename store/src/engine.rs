@@ -10,9 +10,10 @@ use uuid::Uuid;
 use crate::archive::{Archive, Partition};
 use crate::error::EngineError;
 use crate::generation::{self, Generation, NewGeneration, Shown, State};
+use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
-    WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, Tails,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row, Table};
@@ -88,15 +89,32 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     // ---- keys ----------------------------------------------------------------------------------------------------
 
-    /// The patients' keys, one answer each, in order.
+    /// What is known of the patients' keys, one answer each, in order.
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError>;
+    ) -> Result<Vec<KnownKeys>, EngineError>;
 
-    /// The fingerprint of the master key that this database was first opened with; `candidate` becomes it where there
-    /// was none.
-    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
+    /// What became of these keys, in no order; a key that is neither there nor has a tombstone is left out.
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError>;
+
+    /// Entries of the log's list of keys with `after < number`, in order, at most `limit`.
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError>;
+
+    /// The last entries of the log's list of keys, the latest first, at most `limit`.
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError>;
+
+    /// Compares log, keys and the master key's fingerprint with one another, and says how they do not belong together.
+    /// With [`Tying::Bind`] a log and keys that no start has tied yet are tied to one another and to `fingerprint`.
+    async fn tie_keys(
+        &self,
+        fingerprint: &[u8],
+        tying: Tying,
+    ) -> Result<Option<Misfit>, EngineError>;
 
     /// Keeps a sealed secret under a fresh id.
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError>;

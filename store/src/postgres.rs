@@ -13,6 +13,7 @@ mod connect;
 mod copied;
 mod failure;
 mod generations;
+mod keys;
 mod log;
 mod memory;
 mod models;
@@ -44,9 +45,10 @@ use crate::archive::{Archive, Partition};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
+use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
-    WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, Tails,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
@@ -276,12 +278,32 @@ impl Engine for Postgres {
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+    ) -> Result<Vec<KnownKeys>, EngineError> {
         self.keys_of(patients).await
     }
 
-    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.fingerprint(candidate).await
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+        self.standing_of(key_ids).await
+    }
+
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.registered_after(after, limit).await
+    }
+
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.registered_last(limit).await
+    }
+
+    async fn tie_keys(
+        &self,
+        fingerprint: &[u8],
+        tying: Tying,
+    ) -> Result<Option<Misfit>, EngineError> {
+        self.tie(fingerprint, tying).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

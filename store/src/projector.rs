@@ -10,6 +10,7 @@ mod batch;
 mod begun;
 mod blame;
 mod checkpoint;
+mod deep;
 mod folding;
 mod isolate;
 mod members;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use checkpoint::{CheckpointAhead, mismatch};
 pub(crate) use checkpoint::{place, scanned};
+pub use deep::{Compared, Comparison, compare};
 pub use folding::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
 pub use parking::{Parking, Retried, Standing, StandingModel};
 pub use progress::Progress;

@@ -56,16 +56,51 @@ pub async fn load<A: Aggregate>(
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Option<Versioned<A>>, StoreError> {
-    match find(engine, keyring, stream_id, as_of).await? {
+    load_with(engine, Some(keyring), stream_id, as_of).await
+}
+
+/// The same, its PHI left closed.
+///
+/// # Errors
+///
+/// As [`load`], but for those of keys.
+pub async fn load_closed<A: Aggregate>(
+    engine: &Arc<dyn Engine>,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Versioned<A>>, StoreError> {
+    load_with(engine, None, stream_id, as_of).await
+}
+
+async fn load_with<A: Aggregate>(
+    engine: &Arc<dyn Engine>,
+    keyring: Option<&Keyring>,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Versioned<A>>, StoreError> {
+    match walk(engine, keyring, stream_id, as_of).await? {
         Found::State(state) => Ok(Some(*state)),
         Found::Nothing | Found::OtherType => Ok(None),
     }
 }
 
-/// The same, and whether the id belongs to an aggregate of another type.
+/// The aggregate, and whether the id belongs to one of another type.
+///
+/// # Errors
+///
+/// As [`load`].
 pub async fn find<A: Aggregate>(
     engine: &Arc<dyn Engine>,
     keyring: &Keyring,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Found<A>, StoreError> {
+    walk(engine, Some(keyring), stream_id, as_of).await
+}
+
+async fn walk<A: Aggregate>(
+    engine: &Arc<dyn Engine>,
+    keyring: Option<&Keyring>,
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Found<A>, StoreError> {

@@ -3,3 +3,5 @@
 mod requests;
 mod rows;
 mod other_type;
+mod lost_keys;
+mod restored;

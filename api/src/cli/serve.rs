@@ -44,7 +44,17 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         relay: config.nats.clone(),
     };
     let (identity, times) = (config.identity(), config.times);
-    let app = App::start(engine, master, identity, metrics, times, followers, &tasks).await?;
+    let opened = Arc::clone(&engine);
+    let app = App::start(opened, master, identity, metrics, times, followers, &tasks).await;
+    let app = match app {
+        Ok(app) => app,
+        Err(refused) => {
+            // SQLite leaves no WAL of a refused file behind, which would be read into the file that takes its place.
+            tasks.stop(FLUSH).await;
+            engine.close().await;
+            return Err(refused.into());
+        }
+    };
     let listener = Listener::bind(config.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;

@@ -8,6 +8,7 @@ use clap::Args;
 use roentgen_relay::{Authentication, Servers, Settings, StreamSettings, Tls};
 use secrecy::SecretString;
 
+use super::secret_file::{self, Refused};
 use crate::cli::parse_duration;
 
 /// What one server of a JetStream cluster may be asked for at the most.
@@ -141,9 +142,12 @@ impl NatsOptions {
         let files = [
             ("nats-ca", &self.nats_ca),
             ("nats-certificate", &self.nats_certificate),
-            ("nats-key", &self.nats_key),
         ];
         let mut all_there = true;
+        if let Some(Err(refused)) = self.nats_key.as_deref().map(secret_file::check_path) {
+            note("nats-key", &refused);
+            all_there = false;
+        }
         for (name, path) in files {
             if let Some(Err(error)) = path.as_ref().map(std::fs::read) {
                 note(name, &error);
@@ -198,13 +202,13 @@ fn duration(name: &str, text: Option<&str>, note: Note<'_>) -> Option<Option<Dur
     }
 }
 
-fn secret(path: &Path) -> std::io::Result<SecretString> {
-    Ok(std::fs::read_to_string(path)?.trim().to_owned().into())
+fn secret(path: &Path) -> Result<SecretString, Refused> {
+    Ok(secret_file::read(path)?.trim().to_owned().into())
 }
 
 /// Who reads them wants each line ended, the last one too.
-fn credentials(path: &Path) -> std::io::Result<SecretString> {
-    Ok((std::fs::read_to_string(path)? + "\n").into())
+fn credentials(path: &Path) -> Result<SecretString, Refused> {
+    Ok((secret_file::read(path)? + "\n").into())
 }
 
 /// Lines of `roentgen config`.

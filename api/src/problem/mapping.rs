@@ -139,8 +139,19 @@ fn study(error: study::Error) -> Problem {
     }
 }
 
+/// Logged where the key was looked for.
+fn keys_missing() -> Problem {
+    Problem::new(
+        Code::KeysMissing,
+        "a patient's key is missing; nothing was written",
+    )
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if error.is_missing_key() {
+            return keys_missing();
+        }
         match error {
             StoreError::Conflict { .. } | StoreError::Claimed(_) | StoreError::PatientKeyExists => {
                 Self::new(
@@ -162,8 +173,10 @@ impl From<StoreError> for Problem {
             StoreError::Keys(KeyError::Closing) => unavailable(Unavailable::Closing),
             StoreError::Unreadable { .. }
             | StoreError::Keys(
-                KeyError::OtherMasterKey
+                KeyError::Misfit(_)
                 | KeyError::MasterKeyForm
+                | KeyError::MasterKeyWeak
+                | KeyError::Missing
                 | KeyError::Damaged
                 | KeyError::DamagedSecret,
             ) => Self::internal(&error),
@@ -195,6 +208,7 @@ fn engine(error: &EngineError) -> Problem {
         }
         EngineError::Archived { .. } => Problem::new(Code::Archived, error.to_string()),
         EngineError::Refused(_) | EngineError::Damaged(_) => Problem::internal(error),
+        EngineError::KeyMissing => keys_missing(),
         EngineError::NotBuilt(_) => Problem::new(Code::ProjectionLagging, error.to_string()),
     }
 }

@@ -74,8 +74,8 @@ pub(crate) async fn addenda(
     let list = format!("{COLLECTION}/{id}/addenda");
     let page = read.take_page(&mut query, &list)?;
     query.finish()?;
-    let (resource, position) = read.state::<Report>(&app, id.into(), AsOf::Now).await?;
-    let report = &resource.state;
+    let folded = read.state::<Report>(&app, id.into(), AsOf::Now).await?;
+    let report = &folded.resource.state;
     if !Audience::of(&read.caller).sees(report) {
         return Err(Problem::not_found());
     }
@@ -85,12 +85,12 @@ pub(crate) async fn addenda(
     let newest_first = report.addenda().iter().rev();
     let mut rest = newest_first.filter(|it| it.version < before);
     let shown: Vec<_> = rest.by_ref().take(limit).collect();
-    let phi = view::phi(report);
+    let phi = view::folded_phi(&folded);
     let documents = shown.iter().map(|it| view::addendum(report, phi, it));
     let documents: Vec<_> = documents.collect();
     let mut response = json(StatusCode::OK, text(&documents));
     let headers = response.headers_mut();
-    put(headers, LOG_POSITION, &position.to_string());
+    put(headers, LOG_POSITION, &folded.position.to_string());
     if let (Some(last), Some(_)) = (shown.last(), rest.next()) {
         let cursor = read.cursor(&last.version.to_be_bytes(), &list);
         let link = next_link(read.path(), read.raw_query(), &cursor);

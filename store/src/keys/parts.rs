@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::form::Header;
-use super::{PatientKey, SealError};
+use super::{PatientKeys, SealError};
 
 /// The sealed parts of a stream's events that still show, as a read-model row carries them: of each its event's version
 /// (be64), its length (be32) and its bytes.
@@ -83,13 +83,17 @@ impl SealedParts {
     }
 
     /// Opens all parts and lays their members over one another, the latest on top: `null` takes a member away that an
-    /// earlier part has. `None` where one of them cannot be opened because its key is destroyed.
+    /// earlier part has. `None` where one of them cannot be opened because its key was destroyed on purpose.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::KeyMissing`] if the key of one of them is missing, whatever became of the others' keys.
     pub fn open(
         &self,
         stream_id: StreamId,
-        key: Option<&PatientKey>,
+        keys: &PatientKeys,
     ) -> Result<Option<Map<String, Value>>, SealError> {
-        let parts = self.open_each(stream_id, key)?;
+        let parts = self.open_each(stream_id, keys)?;
         Ok(parts.map(|parts| {
             let mut members: Map<String, Value> =
                 parts.into_iter().flat_map(|(_, part)| part).collect();
@@ -98,22 +102,23 @@ impl SealedParts {
         }))
     }
 
-    /// Opens all parts, each with its event's version, in their order; `None` as in [`Self::open`].
+    /// Opens all parts, each with its event's version, in their order; `None` and errors as in [`Self::open`].
     pub fn open_each(
         &self,
         stream_id: StreamId,
-        key: Option<&PatientKey>,
+        keys: &PatientKeys,
     ) -> Result<Option<Vec<OpenedPart>>, SealError> {
-        let Some(key) = key else { return Ok(None) };
         let mut parts = Vec::new();
+        let mut is_erased = false;
         for (version, sealed) in self.split()? {
-            let Some(plain) = key.open(sealed, stream_id, version)? else {
-                return Ok(None);
+            let Some(plain) = keys.open(sealed, stream_id, version)? else {
+                is_erased = true;
+                continue;
             };
             let part = serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
             parts.push((version, part));
         }
-        Ok(Some(parts))
+        Ok((!is_erased).then_some(parts))
     }
 
     fn split(&self) -> Result<Vec<Part<'_>>, SealError> {

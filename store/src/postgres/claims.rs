@@ -1,13 +1,13 @@
-//! Claims, keys and leases: what is taken by name.
+//! Claims and leases: what is taken by name.
 
 use std::time::Duration;
 
-use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_domain::ids::StreamId;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::error::{Damage, EngineError};
-use crate::log::{ClaimHeld, ClaimKey, WrappedKey};
+use crate::error::EngineError;
+use crate::log::{ClaimHeld, ClaimKey};
 
 use super::Postgres;
 use super::columns::Columns;
@@ -15,11 +15,6 @@ use super::columns::Columns;
 /// Of any age: a condition on the expiry would let the planner take that index.
 const CLAIM: &str =
     "SELECT request_hash, stream_id, version, expires_at FROM claims WHERE key = $1";
-
-const MASTER_KEY: &str = "INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', $1) \
-                          ON CONFLICT (name) DO NOTHING";
-
-const MASTER_KEY_KNOWN: &str = "SELECT value FROM meta WHERE name = 'master_key_fingerprint'";
 
 impl Postgres {
     pub(super) async fn held_claim(
@@ -45,40 +40,6 @@ impl Postgres {
             .bind(now_ms)
             .bind(i64::from(limit));
         self.execute(statement).await
-    }
-
-    pub(super) async fn keys_of(
-        &self,
-        patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
-        let tenants = patients.iter().map(|it| it.0.as_uuid()).collect::<Vec<_>>();
-        let ids = patients.iter().map(|it| it.1.as_uuid()).collect::<Vec<_>>();
-        let statement = sqlx::query(include_str!("queries/patient_keys_select.sql"))
-            .bind(tenants)
-            .bind(ids);
-        self.fetch(statement, |row| {
-            let columns = Columns::of(row);
-            let Some(key_id) = columns.maybe_uuid(0, "key_id")? else {
-                return Ok(None);
-            };
-            Ok(Some(WrappedKey {
-                key_id,
-                wrapped: columns.bytes(1, "wrapped")?.to_owned(),
-            }))
-        })
-        .await
-    }
-
-    pub(super) async fn fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.execute(sqlx::query(MASTER_KEY).bind(candidate))
-            .await?;
-        let known = self.fetch(sqlx::query(MASTER_KEY_KNOWN), |row| {
-            Ok(Columns::of(row).bytes(0, "value")?.to_owned())
-        });
-        Ok(known.await?.pop().ok_or(Damage::Column {
-            column: "value",
-            position: 0,
-        })?)
     }
 
     pub(super) async fn take_leases(

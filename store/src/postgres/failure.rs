@@ -63,8 +63,13 @@ fn archived(error: &Error) -> Option<u64> {
     detail?.parse().ok()
 }
 
+/// What `key_register_add` says.
+const KEY_MISSING: &str = "RG503";
+
 fn of_statement(error: Error) -> EngineError {
-    if let Some(past_position) = archived(&error) {
+    if code(&error).is_some_and(|code| code == KEY_MISSING) {
+        EngineError::KeyMissing
+    } else if let Some(past_position) = archived(&error) {
         EngineError::Archived { past_position }
     } else if passing(&error) {
         EngineError::Unavailable(error)

@@ -26,7 +26,9 @@ impl Blame {
             | EngineError::Unavailable(error)
             | EngineError::Broken(error) => of_database(error),
             EngineError::Damaged(_) => Self::Row,
-            EngineError::Archived { .. } | EngineError::NotBuilt(_) => Self::NoRow,
+            EngineError::Archived { .. } | EngineError::NotBuilt(_) | EngineError::KeyMissing => {
+                Self::NoRow
+            }
         }
     }
 }
@@ -37,7 +39,10 @@ pub(super) fn reason(error: &EngineError) -> String {
         EngineError::Refused(error)
         | EngineError::Unavailable(error)
         | EngineError::Broken(error) => error.as_database_error().and_then(|told| told.code()),
-        EngineError::Damaged(_) | EngineError::Archived { .. } | EngineError::NotBuilt(_) => None,
+        EngineError::Damaged(_)
+        | EngineError::Archived { .. }
+        | EngineError::NotBuilt(_)
+        | EngineError::KeyMissing => None,
     };
     match code {
         Some(code) => format!("the database refused the stream's rows (code {code})"),

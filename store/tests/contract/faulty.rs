@@ -13,9 +13,10 @@ use roentgen_store::archive::{Archive, Partition};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::generation::{Generation, NewGeneration, Shown, State};
+use roentgen_store::keys::{Misfit, Tying};
 use roentgen_store::log::{
-    Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage,
-    StoredEvent, Tails, WrappedKey,
+    Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys,
+    LogFilter, LogPage, RegisteredKey, StoredEvent, Tails,
 };
 use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
 use roentgen_store::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
@@ -296,12 +297,32 @@ impl Engine for Faulty {
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+    ) -> Result<Vec<KnownKeys>, EngineError> {
         self.inner.patient_keys(patients).await
     }
 
-    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.inner.master_key_fingerprint(candidate).await
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+        self.inner.keys_by_id(key_ids).await
+    }
+
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.inner.registered_keys(after, limit).await
+    }
+
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.inner.last_registered_keys(limit).await
+    }
+
+    async fn tie_keys(
+        &self,
+        fingerprint: &[u8],
+        tying: Tying,
+    ) -> Result<Option<Misfit>, EngineError> {
+        self.inner.tie_keys(fingerprint, tying).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

@@ -1,5 +1,7 @@
 //! A nats-server that does not let everybody in.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -114,6 +116,7 @@ impl Guard {
             },
         );
         std::fs::write(&path, secret)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(path)
     }
 
