@@ -110,7 +110,7 @@ fn what_another_key_sealed_is_not_replaced_and_stays_erased() {
 fn whoever_alters_the_names_of_a_part_is_found_out() {
     let key = key(4);
     let mut sealed = key.seal(br#"{"a":1}"#, stream(), 1);
-    let name = sealed.iter_mut().nth(19).unwrap();
+    let name = sealed.get_mut(19).unwrap();
     assert_eq!(*name, b'a');
     *name = b'b';
     assert_eq!(key.open(&sealed, stream(), 1), Err(SealError::Altered));
@@ -255,7 +255,7 @@ fn communicate(n: u8) -> Command {
         method: Method::Phone,
         communicated_at: context().now,
         read_back: true,
-        note: (n % 2 == 0).then(|| words(&format!("note {n}"))),
+        note: n.is_multiple_of(2).then(|| words(&format!("note {n}"))),
     }))
 }
 
@@ -290,10 +290,10 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         3..=6 => edit(|it| it.written.content.findings = change(n, "finding")),
         7..=9 => edit(|it| it.written.content.impression = change(n, "means")),
         10 => edit(|it| it.written.ai_assist_summary = change(n, "summary")),
-        11 => edit(|it| it.critical_result = Some(n % 2 == 0)),
+        11 => edit(|it| it.critical_result = Some(n.is_multiple_of(2))),
         12..=13 => sign(false),
         14 => sign(true),
-        15 => add((n % 3 == 0).then_some(n % 2 == 0), n),
+        15 => add(n.is_multiple_of(3).then_some(n.is_multiple_of(2)), n),
         16 => communicate(n),
         17..=18 => review(n % 2, n),
         _ => cancel(n),
