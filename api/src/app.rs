@@ -15,6 +15,7 @@ use roentgen_store::open::Store;
 use roentgen_store::projector::{self, Parking, Progress, Projection, Projector};
 use tokio_util::sync::CancellationToken;
 
+use crate::answers::Answers;
 use crate::config::Times;
 use crate::identity::Identity;
 use crate::viewer::ViewerTokens;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub identity: Identity,
     /// Who may look at which study's images.
     pub(crate) viewer_tokens: ViewerTokens,
+    /// What answers in flight may weigh.
+    pub(crate) answers: Answers,
     /// How long what may take.
     pub times: Times,
     /// Whether `/metrics` needs no token.
@@ -127,6 +130,7 @@ impl App {
             parking,
             identity,
             viewer_tokens,
+            answers: Answers::default(),
             metrics: metrics.0,
             metrics_open: metrics.1,
             times,

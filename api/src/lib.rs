@@ -5,6 +5,7 @@ pub mod access;
 mod ai_models;
 mod ai_outputs;
 mod ai_tasks;
+mod answers;
 pub mod app;
 mod auth_config;
 mod call;

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{Html, IntoResponse, Response};
+use bytes::Bytes;
 use http::{StatusCode, header};
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{PathItem, PathsBuilder};
@@ -93,8 +94,8 @@ fn chapter(path: &str) -> &'static str {
 /// The description as JSON.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200)))]
 pub(crate) async fn document() -> Response {
-    static DOCUMENT: OnceLock<String> = OnceLock::new();
-    let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default());
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default().into());
     json(StatusCode::OK, text.clone())
 }
 

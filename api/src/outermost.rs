@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::problem::{Code, Problem, ProblemDocument};
 use crate::routes::canonical;
+use crate::serve::Reserve;
 
 const REQUEST_ID: &str = "x-request-id";
 const CORRELATION_ID: &str = "x-correlation-id";
@@ -35,6 +36,9 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let handled = async {
         if bad_correlation {
             let refused = Problem::new(Code::InvalidHeader, "X-Correlation-Id must be a UUID");
+            return refused.into_response();
+        }
+        if let Some(refused) = beyond_the_limits(&request) {
             return refused.into_response();
         }
         next.run(request).await
@@ -69,6 +73,13 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     span.in_scope(|| tracing::debug!(status, "answered"));
     measure(&method, route, status, started);
     response
+}
+
+/// Refuses everything but health on a connection that is one too many.
+fn beyond_the_limits(request: &Request) -> Option<Problem> {
+    let reserve = request.extensions().get::<Reserve>()?;
+    let is_health = canonical(request.uri().path()).starts_with("/health/");
+    (!is_health).then(|| Problem::new(Code::Unavailable, reserve.detail()))
 }
 
 /// The caller's correlation id, or the request's own where it sent none; `None` where what it sent is none.

@@ -14,6 +14,20 @@ pub(crate) struct Page {
     pub(crate) after: Option<Vec<u8>>,
 }
 
+/// How much a page's rows may weigh, in bytes. Rows beyond are on the next page.
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many rows, of these weights, are on a page: at most `limit`, no more than weigh 8 MiB, and one in any case.
+pub(crate) fn rows_that_fit(weights: impl Iterator<Item = usize>, limit: usize) -> usize {
+    let mut sum: usize = 0;
+    let fitting = weights.take(limit).take_while(|weight| {
+        let is_first = sum == 0;
+        sum = sum.saturating_add((*weight).max(1));
+        is_first || sum <= MAX_PAGE_BYTES
+    });
+    fitting.count()
+}
+
 const CHECK_LEN: usize = 8;
 
 /// Where a page ended: the last row's sort key, with a check that ties it to the tenant and the list, so that a cursor
@@ -86,6 +100,17 @@ mod tests {
                 "{forged}"
             );
         }
+    }
+
+    #[test]
+    fn a_page_has_so_many_rows_as_fit_and_never_none() {
+        let fit = |weights: &[usize], limit| rows_that_fit(weights.iter().copied(), limit);
+        assert_eq!(fit(&[1; 10], 3), 3);
+        assert_eq!(fit(&[0; 10], 20), 10);
+        assert_eq!(fit(&[], 3), 0);
+        assert_eq!(fit(&[MAX_PAGE_BYTES / 2; 10], 9), 2);
+        assert_eq!(fit(&[MAX_PAGE_BYTES * 2, 1], 9), 1);
+        assert_eq!(fit(&[1, MAX_PAGE_BYTES, 1], 9), 1);
     }
 
     #[test]

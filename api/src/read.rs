@@ -19,7 +19,7 @@ use crate::access::Capability;
 use crate::app::App;
 use crate::call::{LOG_POSITION, etag, json, put};
 use crate::identity::Caller;
-use crate::page::{Cursor, next_link};
+use crate::page::{Cursor, next_link, rows_that_fit};
 use crate::params::{Query, parse_uuid};
 use crate::problem::{Code, Problem};
 use crate::render::{self, Members, Opened, PhiState};
@@ -191,11 +191,12 @@ impl Read {
         F: Future<Output = Result<String, Problem>>,
     {
         let shown = self.wait(app).await?;
-        let limit = query.limit;
+        let limit = query.limit as usize;
         query.limit += 1;
         let mut rows = app.store.engine.list(&query).await?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
+        let shown_rows = rows_that_fit(rows.iter().map(weight), limit);
+        let more = rows.len() > shown_rows;
+        rows.truncate(shown_rows);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
         let documents = try_join_all(rows.into_iter().map(render)).await?;
         Ok(self.page(&documents, last.as_deref(), shown))
@@ -322,6 +323,11 @@ impl Read {
         let own = loaded.filter(|it| it.tenant_id == self.tenant);
         Ok((own.ok_or_else(Problem::not_found)?, position))
     }
+}
+
+/// What a row weighs in a list, in bytes, roughly.
+pub(crate) fn weight(row: &Row) -> usize {
+    row.document.len() + row.sealed.len()
 }
 
 /// 200 with a resource, its version and how much of the log it shows.

@@ -1,1 +1,7 @@
 //! The abuse ring: one caller does its worst, and the others are served as before. Table-driven, on both engines.
+
+mod connections;
+mod frames;
+mod raw;
+mod stalled;
+mod token_end;
