@@ -23,6 +23,10 @@ const SMALL: usize = 16 * 1024;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers(Arc<Mutex<Ledger>>);
 
+/// On an answer to a GET: the request had an effect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HasHappened;
+
 #[derive(Debug, Default)]
 struct Ledger {
     taken: usize,
@@ -51,29 +55,26 @@ impl Answers {
         self.ledger().fits(tenant, bytes)
     }
 
-    /// The answer to a read, counted until its client has taken it; a problem if there is no room for it.
-    pub(crate) fn read(
+    /// An answer, counted until its client has taken it. An answer to a read for which there is no room becomes a problem;
+    /// one that says what has happened is never refused.
+    pub(crate) fn admit(
         &self,
         tenant: Option<TenantId>,
+        is_read: bool,
         answer: Response,
     ) -> Result<Response, Problem> {
         let Some(bytes) = exact_size(&answer) else {
             return Ok(answer);
         };
-        let share = self.take(tenant, bytes).ok_or_else(|| {
-            metrics::counter!("roentgen_answers_refused_total").increment(1);
-            let detail = "too many answers wait for their clients to take them";
-            Problem::new(Code::Unavailable, detail)
-        })?;
-        Ok(counted(answer, share))
-    }
-
-    /// The answer to a command, counted if there is room for it. It is never refused: what it says has happened.
-    pub(crate) fn command(&self, tenant: Option<TenantId>, answer: Response) -> Response {
-        let share = exact_size(&answer).and_then(|bytes| self.take(tenant, bytes));
-        match share {
-            Some(share) => counted(answer, share),
-            None => answer,
+        let has_happened = !is_read || answer.extensions().get::<HasHappened>().is_some();
+        match self.take(tenant, bytes) {
+            Some(share) => Ok(counted(answer, share)),
+            None if has_happened => Ok(answer),
+            None => {
+                metrics::counter!("roentgen_answers_refused_total").increment(1);
+                let detail = "too many answers wait for their clients to take them";
+                Err(Problem::new(Code::Unavailable, detail))
+            }
         }
     }
 
@@ -215,17 +216,20 @@ mod tests {
         let answers = Answers::default();
         let held: Vec<_> = std::iter::from_fn(|| answers.take(tenant(1), SMALL)).collect();
         assert_eq!(held.len() * SMALL, BUDGET);
-        let refused = answers.read(tenant(2), Response::new(Body::from("it")));
+        let answer = || Response::new(Body::from("it"));
+        let refused = answers.admit(tenant(2), true, answer());
         assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
-        let told = answers.command(tenant(2), Response::new(Body::from("it")));
-        assert_eq!(told.status(), 200);
+        assert!(answers.admit(tenant(2), false, answer()).is_ok());
+        let mut launched = answer();
+        launched.extensions_mut().insert(HasHappened);
+        assert!(answers.admit(tenant(2), true, launched).is_ok());
     }
 
     #[tokio::test]
     async fn an_answer_is_counted_until_its_last_byte_is_gone() {
         let answers = Answers::default();
         let body = Body::from(vec![0; MIB]);
-        let answer = answers.read(tenant(1), Response::new(body)).unwrap();
+        let answer = answers.admit(tenant(1), true, Response::new(body)).unwrap();
         assert_eq!(exact_size(&answer), Some(MIB));
         let mut sent = axum::body::to_bytes(answer.into_body(), MIB).await.unwrap();
         let first = sent.split_to(10);

@@ -78,8 +78,9 @@ impl Caller {
 
     /// When the token is not accepted any more, on this process's clock.
     pub fn ends(&self) -> Option<Instant> {
-        let accepted_until = self.expires?.saturating_add(LEEWAY_SECS.cast_signed());
-        let left = accepted_until.saturating_mul(1000) - clock::now_ms();
+        let last_second = self.expires?.saturating_add(LEEWAY_SECS.cast_signed());
+        let ends = last_second.saturating_add(1).saturating_mul(1000);
+        let left = ends.saturating_sub(clock::now_ms());
         Instant::now().checked_add(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 

@@ -356,9 +356,5 @@ async fn guard(
     let (tenant, is_read) = (caller.tenant, request.method().is_safe());
     request.extensions_mut().insert(caller);
     let answer = next.run(request).await;
-    if is_read {
-        app.answers.read(tenant, answer)
-    } else {
-        Ok(app.answers.command(tenant, answer))
-    }
+    app.answers.admit(tenant, is_read, answer)
 }

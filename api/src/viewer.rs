@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub(crate) use token::ViewerTokens;
 use token::{Holder, Token};
 
+use crate::answers::HasHappened;
 use crate::app::App;
 use crate::call::{Call, correlation, json};
 use crate::identity::bearer;
@@ -87,6 +88,7 @@ fn answer(app: &App, template: &LaunchUrl, token: Token, id: Uuid) -> Result<Res
     let mut response = json(StatusCode::OK, body);
     let never = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, never);
+    response.extensions_mut().insert(HasHappened);
     Ok(response)
 }
 

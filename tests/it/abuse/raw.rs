@@ -94,10 +94,9 @@ impl Raw {
             if let Some(frame) = self.parsed() {
                 return Ok(Some(frame));
             }
-            let mut bytes = [0; 16 * 1024];
-            match self.stream.read(&mut bytes).await {
+            match self.stream.read_buf(&mut self.unread).await {
                 Ok(0) | Err(_) => return Ok(None),
-                Ok(read) => self.unread.extend_from_slice(&bytes[..read]),
+                Ok(_read) => {}
             }
         }
     }

@@ -98,9 +98,14 @@ const READERS: usize = 60;
 async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> Result<()> {
     let house = House::open(Engine::Sqlite).await?;
     // A page of the log ends with 8 MiB.
-    let large = json!({ "metadata": { "note": "x".repeat(60_000) } });
-    for _ in 0..150 {
-        house.ordered(large.clone()).await?;
+    let prose = "x".repeat(60_000);
+    for number in 0..75 {
+        let template = json!({
+            "code": format!("T{number}"), "name": "Long", "template_type": "free_text",
+            "description": prose, "default_text": prose,
+        });
+        let created = house.client.post("/radiology/templates", &template).await?;
+        assert_eq!(created.status, 201, "{created:?}");
     }
     let whole = house.client.get("/events?limit=5000").await?;
     assert!(whole.text.len() > 7 << 20, "{} bytes", whole.text.len());
@@ -109,15 +114,13 @@ async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> R
         "GET /events?limit=5000 HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: {}\r\n\r\n",
         house.tenant
     );
-    let mut readers = Vec::new();
-    let mut served = 0;
-    for _ in 0..READERS {
-        let mut reader = Raw::send(&house.server.base, request.as_bytes()).await?;
-        if reader.starts_with(b"HTTP/1.1 200").await? {
-            served += 1;
-        }
-        readers.push(reader);
-    }
+    let asked = (0..READERS).map(|_| Raw::send(&house.server.base, request.as_bytes()));
+    let mut readers = try_join_all(asked).await?;
+    let answers = readers
+        .iter_mut()
+        .map(|reader| reader.starts_with(b"HTTP/1.1 200"));
+    let answers = try_join_all(answers).await?;
+    let served = answers.iter().filter(|is_page| **is_page).count();
     let grown = house.server.resident_bytes()?.saturating_sub(before);
     assert!(
         (1..READERS).contains(&served),
