@@ -124,14 +124,16 @@ impl Admission {
         metrics::counter!("roentgen_connections_refused_total", "limit" => reserve.label())
             .increment(1);
         let (id, make_room) = self.shared.reserve(activity.clone());
+        let mut held = HeldReserve {
+            shared: Arc::clone(&self.shared),
+            id,
+            permit: None,
+        };
+        held.permit = Arc::clone(&self.reserve).acquire_owned().await.ok();
         let kind = Kind::Reserve {
             why: reserve,
             make_room,
-            _held: HeldReserve {
-                shared: Arc::clone(&self.shared),
-                id,
-                _permit: Arc::clone(&self.reserve).acquire_owned().await.ok(),
-            },
+            _held: held,
         };
         Place { activity, kind }
     }
@@ -263,7 +265,7 @@ impl Drop for Held {
 struct HeldReserve {
     shared: Arc<Shared>,
     id: u64,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for HeldReserve {
@@ -274,6 +276,8 @@ impl Drop for HeldReserve {
             Some(at) => drop(places.reserve.remove(at)),
             None => places.closing = places.closing.saturating_sub(1),
         }
+        drop(places);
+        drop(self.permit.take());
     }
 }
 

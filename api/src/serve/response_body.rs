@@ -102,3 +102,32 @@ impl Body for ResponseBody {
         whole
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_goes_by_itself() {
+        for (length, parts) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (2, vec![1, 1]),
+            (
+                40_000,
+                vec![PART_BYTES, PART_BYTES, 40_000 - 2 * PART_BYTES - 1, 1],
+            ),
+        ] {
+            let mut paced = Paced {
+                clock: StreamClock::new(),
+                rest: Bytes::from(vec![0; length]),
+                handed_over: 0,
+            };
+            let mut handed_over = Vec::new();
+            while !paced.rest.is_empty() {
+                handed_over.push(paced.next_part().len());
+            }
+            assert_eq!(handed_over, parts, "of {length}");
+        }
+    }
+}

@@ -20,7 +20,7 @@ tokio::task_local! {
 pub(super) struct StreamClock(Arc<Mutex<Patience>>);
 
 impl StreamClock {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Patience::new())))
     }
 

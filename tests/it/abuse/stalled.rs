@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use roentgen_tests::{Client, Engine, Server, poll};
 use serde_json::json;
@@ -33,6 +33,7 @@ async fn http2_answers_that_are_not_taken_are_reset_and_cost_no_memory() -> Resu
         }
         connections.push(Raw::send(&house.server.base, &bytes).await?);
     }
+    try_join_all(connections.iter_mut().map(all_answered)).await?;
     let reset = try_join_all(connections.iter_mut().map(all_reset));
     let others = async {
         let orders = house.client.get("/imaging/orders").await?;
@@ -45,6 +46,16 @@ async fn http2_answers_that_are_not_taken_are_reset_and_cost_no_memory() -> Resu
         anyhow::Ok(())
     };
     tokio::try_join!(reset, others)?;
+    Ok(())
+}
+
+/// Reads until every stream's answer has begun.
+async fn all_answered(connection: &mut Raw) -> Result<()> {
+    let mut answered = 0;
+    while answered < STREAMS {
+        let frame = connection.frame().await?.context("it is closed")?;
+        answered += u32::from(frame.kind == Kind::Headers as u8);
+    }
     Ok(())
 }
 
