@@ -121,3 +121,17 @@ pub(crate) async fn problem_page(
     )
         .into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_description_is_in_memory_once() {
+        let first = axum::body::to_bytes(document().await.into_body(), usize::MAX);
+        let second = axum::body::to_bytes(document().await.into_body(), usize::MAX);
+        let (first, second) = (first.await.unwrap(), second.await.unwrap());
+        assert!(first.len() > 10_000, "{} bytes", first.len());
+        assert_eq!(first.as_ptr(), second.as_ptr());
+    }
+}

@@ -123,3 +123,28 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_fails_whose_client_takes_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(place), listener.accept());
+        let (stream, _) = accepted.unwrap();
+        prepare(&stream);
+        let more_than_the_kernel_keeps = vec![0; 64 << 20];
+        let mut socket = Socket::new(stream);
+        let written = socket.write_all(&more_than_the_kernel_keeps);
+        let written = tokio::time::timeout(Duration::from_secs(3600), written).await;
+        let failed = written.expect("the write waits for ever").unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+        assert!(failed.to_string().contains("does not take"), "{failed}");
+        drop(client);
+    }
+}
