@@ -15,6 +15,7 @@ use roentgen_store::open::Store;
 use roentgen_store::projector::{self, Parking, Progress, Projection, Projector};
 use tokio_util::sync::CancellationToken;
 
+use crate::answers::Answers;
 use crate::config::Times;
 use crate::identity::Identity;
 use crate::page::Cursors;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub(crate) viewer_tokens: ViewerTokens,
     /// Where pages of lists end.
     pub(crate) cursors: Cursors,
+    /// What answers in flight may weigh.
+    pub(crate) answers: Answers,
     /// How long what may take.
     pub times: Times,
     /// Whether `/metrics` needs no token.
@@ -132,6 +135,7 @@ impl App {
             identity,
             viewer_tokens,
             cursors,
+            answers: Answers::default(),
             metrics: metrics.0,
             metrics_open: metrics.1,
             times,

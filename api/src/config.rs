@@ -1,6 +1,7 @@
 //! Configuration: flags, then `ROENTGEN_` environment, then defaults; checked whole, and all that is wrong named at once,
 //! before any port is bound.
 
+mod connections;
 mod generated;
 mod nats;
 mod secret_file;
@@ -22,8 +23,11 @@ use tracing_subscriber::EnvFilter;
 use crate::identity::{Expected, Identity};
 use crate::routes::Service;
 
+pub use connections::ConnectionOptions;
 pub use nats::NatsOptions;
 pub use times::{TimeOptions, Times};
+
+use connections::PerAddress;
 
 /// The shortest shared secret, in bytes: as long as the digest it keys (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -89,6 +93,9 @@ pub struct Options {
         global = true
     )]
     pub services: Vec<Service>,
+    /// How many connections there may be.
+    #[command(flatten)]
+    pub connections: ConnectionOptions,
     /// How long things may take.
     #[command(flatten)]
     pub times: TimeOptions,
@@ -130,6 +137,8 @@ pub struct Config {
     pub expected: Expected,
     /// Wraps patients' keys.
     pub master_key: MasterKey,
+    /// How many connections there may be from one address.
+    pub(crate) connections: PerAddress,
     /// How long things may take.
     pub times: Times,
     /// Where events go, if anywhere.
@@ -190,6 +199,7 @@ impl Options {
             .parse(&self.log)
             .map_err(|it| note("log", &it))
             .ok();
+        let connections = self.connections.resolve(&mut note);
         let times = self.times.resolve(&mut note);
         let nats = self.nats.resolve(&mut note);
         if let Some(secret) = &self.jwt_secret {
@@ -218,8 +228,8 @@ impl Options {
             .map_err(|it| note("master-key", &it))
             .ok()
             .flatten();
-        let (Some(database), Some(listen), Some(log), Some(times), true) =
-            (database, listen, log, times, wrong.is_empty())
+        let (Some(database), Some(listen), Some(log), Some(times), Some(connections), true) =
+            (database, listen, log, times, connections, wrong.is_empty())
         else {
             return Err(Wrong(wrong));
         };
@@ -233,6 +243,7 @@ impl Options {
             services: self.services.clone(),
             jwt_secret: keys.0,
             master_key: keys.1,
+            connections,
             times,
             nats,
             sources: keys.2,
@@ -337,6 +348,7 @@ impl fmt::Display for Config {
             self.expected.audience.clone().unwrap_or_else(none)
         )?;
         writeln!(f, "master-key    {}", said(self.sources.master_key))?;
+        write!(f, "{}", self.connections)?;
         write!(f, "{}", self.times)?;
         nats::show(f, self.nats.as_ref())?;
         write!(f, "log           {}", self.log)

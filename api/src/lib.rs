@@ -6,6 +6,7 @@ mod admission;
 mod ai_models;
 mod ai_outputs;
 mod ai_tasks;
+mod answers;
 pub mod app;
 mod auth_config;
 mod call;

@@ -11,6 +11,7 @@ use axum::extract::rejection::PathRejection;
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::{StatusCode, header};
 use roentgen_store::chain::sha256;
 use utoipa::OpenApi as _;
@@ -96,8 +97,8 @@ fn chapter(path: &str) -> &'static str {
 /// The description as JSON.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200)))]
 pub(crate) async fn document() -> Response {
-    static DOCUMENT: OnceLock<String> = OnceLock::new();
-    let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default());
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default().into());
     json(StatusCode::OK, text.clone())
 }
 
@@ -146,4 +147,18 @@ pub(crate) async fn problem_page(
         page,
     )
         .into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_description_is_in_memory_once() {
+        let first = axum::body::to_bytes(document().await.into_body(), usize::MAX);
+        let second = axum::body::to_bytes(document().await.into_body(), usize::MAX);
+        let (first, second) = (first.await.unwrap(), second.await.unwrap());
+        assert!(first.len() > 10_000, "{} bytes", first.len());
+        assert_eq!(first.as_ptr(), second.as_ptr());
+    }
 }

@@ -17,6 +17,7 @@ use crate::admission;
 use crate::app::App;
 use crate::problem::{Code, Problem, ProblemDocument};
 use crate::routes::canonical;
+use crate::serve::Reserve;
 
 const REQUEST_ID: &str = "x-request-id";
 const CORRELATION_ID: &str = "x-correlation-id";
@@ -50,7 +51,8 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let (is_http_1, may_stay_unread) = (is_http_1(&request), may_stay_unread(&request));
     let span = tracing::info_span!("request", method, %route, %request_id, %correlation_id);
     let handled = async {
-        match admission::check(&request, app.identity.is_dev()) {
+        let admitted = admission::check(&request, app.identity.is_dev());
+        match admitted.and_then(|()| within_the_limits(&request)) {
             Ok(()) => next.run(request).await,
             Err(refused) => refused.into_response(),
         }
@@ -89,6 +91,15 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     span.in_scope(|| tracing::debug!(status, "answered"));
     measure(method, route, status, started);
     response
+}
+
+/// Refuses everything but health on a connection that is one too many.
+fn within_the_limits(request: &Request) -> Result<(), Problem> {
+    let is_health = canonical(request.uri().path()).starts_with("/health/");
+    match request.extensions().get::<Reserve>() {
+        Some(reserve) if !is_health => Err(Problem::new(Code::Unavailable, reserve.detail())),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The caller's correlation id. Where it sent none, or one that is no UUID (gateways write ids of their own kind into the

@@ -19,6 +19,20 @@ pub(crate) struct Page {
 /// How many bytes of the code a cursor carries.
 const CODE_LEN: usize = 16;
 
+/// How much a page's rows may weigh, in bytes. Rows beyond are on the next page.
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many rows, of these weights, are on a page: at most `limit`, no more than weigh 8 MiB, and one in any case.
+pub(crate) fn rows_that_fit(weights: impl Iterator<Item = usize>, limit: usize) -> usize {
+    let mut sum: usize = 0;
+    let fitting = weights.take(limit).take_while(|weight| {
+        let is_first = sum == 0;
+        sum = sum.saturating_add((*weight).max(1));
+        is_first || sum <= MAX_PAGE_BYTES
+    });
+    fitting.count()
+}
+
 /// Makes cursors, and reads those that it made. A cursor says where a page ended, by the last row's sort key, with a code
 /// (HMAC-SHA-256) over that key, the tenant and the list: one from elsewhere, or one made up, is refused and not followed.
 /// The key of the code follows from the master key, so that nodes that share a database read each other's cursors, also
@@ -133,6 +147,17 @@ mod tests {
             let altered = URL_SAFE_NO_PAD.encode(altered);
             assert!(own().parse(&altered, tenant, ORDERS).is_err(), "{place}");
         }
+    }
+
+    #[test]
+    fn a_page_has_so_many_rows_as_fit_and_never_none() {
+        let fit = |weights: &[usize], limit| rows_that_fit(weights.iter().copied(), limit);
+        assert_eq!(fit(&[1; 10], 3), 3);
+        assert_eq!(fit(&[0; 10], 20), 10);
+        assert_eq!(fit(&[], 3), 0);
+        assert_eq!(fit(&[MAX_PAGE_BYTES / 2; 10], 9), 2);
+        assert_eq!(fit(&[MAX_PAGE_BYTES * 2, 1], 9), 1);
+        assert_eq!(fit(&[1, MAX_PAGE_BYTES, 1], 9), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::call::{LOG_POSITION, etag, json, put};
 use crate::identity::Caller;
 use crate::logged;
-use crate::page::{Cursors, Page, next_link};
+use crate::page::{Cursors, Page, next_link, rows_that_fit};
 use crate::params::{Query, parse_uuid};
 use crate::problem::{Code, Problem};
 use crate::render::{self, Members, Opened, PhiState};
@@ -208,11 +208,12 @@ impl Read {
         F: Future<Output = Result<String, Problem>>,
     {
         let shown = self.wait(app).await?;
-        let limit = query.limit;
+        let limit = query.limit as usize;
         query.limit += 1;
         let mut rows = app.store.engine.list(&query).await?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
+        let shown_rows = rows_that_fit(rows.iter().map(weight), limit);
+        let more = rows.len() > shown_rows;
+        rows.truncate(shown_rows);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
         let documents = try_join_all(rows.into_iter().map(render)).await?;
         Ok(self.page(&documents, last.as_deref(), shown))
@@ -356,6 +357,11 @@ impl Read {
             is_readable,
         })
     }
+}
+
+/// What a row weighs in a list, in bytes, roughly.
+pub(crate) fn weight(row: &Row) -> usize {
+    row.document.len() + row.sealed.len()
 }
 
 /// One resource as its stream says.

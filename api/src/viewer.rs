@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub(crate) use token::ViewerTokens;
 use token::{Holder, Token};
 
+use crate::answers::HasHappened;
 use crate::app::App;
 use crate::call::{Call, correlation, json};
 use crate::identity::bearer;
@@ -84,7 +85,9 @@ fn answer(app: &App, template: &LaunchUrl, token: Token, id: Uuid) -> Result<Res
         expires_at,
     };
     let body = serde_json::to_string(&launch).unwrap_or_default();
-    Ok(json(StatusCode::OK, body))
+    let mut response = json(StatusCode::OK, body);
+    response.extensions_mut().insert(HasHappened);
+    Ok(response)
 }
 
 /// The aggregate as its stream says; 404 where the tenant has none.

@@ -5,3 +5,8 @@ mod rows;
 mod other_type;
 mod lost_keys;
 mod restored;
+mod connections;
+mod frames;
+mod raw;
+mod stalled;
+mod token_end;

@@ -1,5 +1,6 @@
 //! A command's answer on its way out.
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use roentgen_commands::Outcome;
@@ -95,9 +96,9 @@ pub(crate) fn added<A>(collection: &str, id: Uuid, outcome: &Outcome<A>, body: S
 }
 
 /// A JSON answer from text.
-pub(crate) fn json(status: StatusCode, body: String) -> Response {
+pub(crate) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     let kind = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+    (status, [(header::CONTENT_TYPE, kind)], body.into()).into_response()
 }
 
 /// A resource's `ETag`: its stream's version.

@@ -14,6 +14,7 @@ use super::Call;
 use crate::fields::Object;
 use crate::nearest;
 use crate::problem::{Code, Problem};
+use crate::serve::stopped_arriving;
 
 /// The longest body, in bytes.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -69,12 +70,13 @@ async fn whole(body: Body) -> Result<Bytes, Problem> {
     };
     let declared = body.size_hint().exact();
     if declared.is_some_and(|it| it <= MAX_BODY_BYTES as u64) {
-        return to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| refused());
+        let bytes = to_bytes(body, MAX_BODY_BYTES).await;
+        return bytes.map_err(|error| stopped(&error).unwrap_or_else(refused));
     }
     let (mut read, mut length) = (Vec::new(), 0);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| refused())?;
+        let chunk = chunk.map_err(|error| stopped(&error).unwrap_or_else(refused))?;
         length += chunk.len();
         if length <= MAX_BODY_BYTES {
             read.extend_from_slice(&chunk);
@@ -86,6 +88,12 @@ async fn whole(body: Body) -> Result<Bytes, Problem> {
         return Ok(read.into());
     }
     Err(refused())
+}
+
+/// The problem of a body whose client stopped in the middle of it.
+fn stopped(error: &axum::Error) -> Option<Problem> {
+    let detail = "no byte of the body came for 10 seconds";
+    stopped_arriving(error).then(|| Problem::new(Code::RequestTimeout, detail))
 }
 
 /// A body that every command's body is: it may name the tenant.

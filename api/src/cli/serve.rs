@@ -11,7 +11,7 @@ use roentgen_store::lifecycle::Tasks;
 
 use crate::app::{App, Followers};
 use crate::config::Config;
-use crate::serve::{Listener, signalled};
+use crate::serve::{Limits, Listener, connections_that_fit, signalled};
 use crate::{routes, telemetry};
 
 /// How long the batch in hand and the projectors may take when the process stops.
@@ -30,6 +30,11 @@ pub(crate) struct Running {
 
 /// Migrates, starts everything and binds the port.
 pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
+    let limits = Limits {
+        connections: connections_that_fit(),
+        per_address: config.connections.limit,
+        trusted: config.connections.trusted.clone(),
+    };
     let engine = super::open(config)
         .await
         .context("the database cannot be opened")?;
@@ -55,7 +60,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
             return Err(refused.into());
         }
     };
-    let listener = Listener::bind(config.listen)
+    let listener = Listener::bind(config.listen, limits)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;
     let address = listener.address;
