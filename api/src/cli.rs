@@ -18,6 +18,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use roentgen_store::engine::Engine;
 use roentgen_store::open::Database;
+use roentgen_store::rights::Login;
 use uuid::Uuid;
 
 use crate::access::Role;
@@ -143,7 +144,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             ttl,
         } => token::run(&config, roles, tenant, practitioner, ttl),
         Command::Migrate => {
-            config.database.connect().await?.migrate().await?;
+            migrate(&*config.database.connect().await?).await?;
             println!("the schema of {} is up to date", config.database);
             Ok(ExitCode::SUCCESS)
         }
@@ -177,9 +178,15 @@ async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
 async fn open(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     let engine = config.database.connect().await?;
     if config.migrate {
-        engine.migrate().await?;
+        migrate(&*engine).await?;
     }
     Ok(engine)
+}
+
+/// Migrations run with the owner's rights, and must not meet anybody else's code.
+async fn migrate(engine: &dyn Engine) -> anyhow::Result<()> {
+    engine.rights(Login::Owner).await?.check()?;
+    Ok(engine.migrate().await?)
 }
 
 fn parse_role(text: &str) -> Result<Role, String> {

@@ -20,7 +20,9 @@ mod partitions;
 mod project;
 mod relays;
 mod replay;
+mod rights;
 mod secrets;
+pub mod target;
 #[cfg(test)]
 mod testing;
 mod told;
@@ -52,6 +54,7 @@ use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
+use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
 
@@ -199,6 +202,10 @@ fn composed(sql: String) -> SqlStr {
 impl Engine for Postgres {
     async fn migrate(&self) -> Result<(), EngineError> {
         self.run_migrations().await
+    }
+
+    async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
+        self.rights_of(login).await
     }
 
     async fn ping(&self) -> Result<(), EngineError> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use roentgen_commands::policies::Settings;
+use roentgen_store::engine::Engine;
 use roentgen_store::lifecycle::Tasks;
+use roentgen_store::rights::Login;
 
 use crate::app::{App, Followers};
 use crate::config::Config;
@@ -33,6 +35,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let engine = super::open(config)
         .await
         .context("the database cannot be opened")?;
+    check_rights(&*engine).await?;
     let (tasks, serving) = (Tasks::new(), Tasks::new());
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key.clone();
@@ -61,6 +64,24 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         tasks,
         serving,
     })
+}
+
+/// Rejects a server that could run its own code as the owner, and warns of a login that can do more than it needs.
+async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
+    let rights = engine.rights(Login::Server).await;
+    let rights = rights.context("the rights of the database login cannot be read")?;
+    rights.check()?;
+    if rights.is_superuser || rights.owns_log {
+        let (login, superuser, owner) = (&rights.login, rights.is_superuser, rights.owns_log);
+        tracing::warn!(
+            event = "database.privileged_login",
+            login,
+            superuser,
+            owner,
+            "the database login can change the log; serve with --no-migrate as a role that is only in roentgen_server"
+        );
+    }
+    Ok(())
 }
 
 impl Running {
