@@ -41,7 +41,9 @@ pub(crate) enum NotConnected {
 pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected> {
     let lost = CancellationToken::new();
     let options = options(settings, &lost)?;
-    let client = options.connect(settings.servers.0.as_slice()).await?;
+    let client = options
+        .connect(settings.servers.addresses.as_slice())
+        .await?;
     let max_payload = client.server_info().max_payload;
     let jetstream = ContextBuilder::new()
         .timeout(ANSWER)
@@ -68,7 +70,7 @@ fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptio
         async move { note(&event, &lost) }
     });
     options = match &settings.authentication {
-        Authentication::ByUrl => match settings.servers.login() {
+        Authentication::ByUrl => match settings.servers.login.clone() {
             None => options,
             Some(Login::Token(token)) => options.token(token),
             Some(Login::Password { user, password }) => options.user_and_password(user, password),

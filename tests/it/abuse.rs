@@ -1,1 +1,4 @@
 //! The abuse ring: one caller does its worst, and the others are served as before. Table-driven, on both engines.
+
+mod postgres;
+mod secrets;

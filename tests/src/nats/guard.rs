@@ -1,15 +1,16 @@
 //! A nats-server that does not let everybody in.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use async_nats::ConnectOptions;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::certificate::Certificate;
 
 /// Its configuration, what is needed to come in, and how the tests themselves do.
 #[derive(Debug)]
@@ -27,28 +28,14 @@ enum Entrance {
 /// An NKey made for these tests.
 const SEED: &str = "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE";
 const PUBLIC: &str = "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6";
+const CERTIFICATE: &str = "certificate";
 const LOGIN: (&str, &str) = ("tests", "xyzzy");
 
 impl Guard {
     /// TLS, both ways by one certificate that openssl makes, an NKey, and a login for the tests.
     pub fn with_users() -> Result<Self> {
         let guard = Self::of(Entrance::Password)?;
-        let made = Command::new("openssl")
-            .args([
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-            ])
-            .args(["-subj", "/CN=127.0.0.1"])
-            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .arg("-keyout")
-            .arg(guard.key())
-            .arg("-out")
-            .arg(guard.certificate())
-            .output()
-            .context("the tests need openssl")?;
-        if !made.status.success() {
-            bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
-        }
+        Certificate::make(guard.directory.path(), CERTIFICATE)?;
         let (certificate, key) = (guard.certificate(), guard.key());
         let (user, password) = LOGIN;
         guard.configured(&format!(
@@ -96,12 +83,12 @@ impl Guard {
 
     /// The certificate, which signed itself.
     pub fn certificate(&self) -> PathBuf {
-        self.path("certificate.pem")
+        self.path(&format!("{CERTIFICATE}.pem"))
     }
 
     /// The certificate's private key.
     pub fn key(&self) -> PathBuf {
-        self.path("key.pem")
+        self.path(&format!("{CERTIFICATE}-key.pem"))
     }
 
     /// A file with what lets somebody in: the NKey's seed, or the user's credentials, whose last line is not ended.
