@@ -84,6 +84,12 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     /// Writes the log, or what came after a position, for DuckDB, pandas or Spark; PHI stays sealed.
     Export(export::Export),
+    /// Print the public key that consumers check published events with.
+    EventKey {
+        /// Make the key if there is none.
+        #[arg(long)]
+        make: bool,
+    },
     /// Shows the configuration in force, without secrets.
     Config,
 }
@@ -159,6 +165,15 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             rebuild::run(existing(&config).await?, (config.projections)(), &rebuild).await
         }
         Command::Export(export) => export::run(&*existing(&config).await?, &export).await,
+        Command::EventKey { make } => {
+            let key = if make {
+                config.event_key.made()
+            } else {
+                config.event_key.read()
+            };
+            print!("{}", key?.public_pem());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Config => {
             println!("{config}");
             Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! Configuration: flags, then `ROENTGEN_` environment, then defaults; checked whole, and all that is wrong named at once,
 //! before any port is bound.
 
+mod event_key;
 mod generated;
 mod nats;
 mod times;
@@ -21,6 +22,7 @@ use tracing_subscriber::EnvFilter;
 use crate::identity::{Expected, Identity};
 use crate::routes::Service;
 
+pub(crate) use event_key::EventKeyFile;
 pub use nats::NatsOptions;
 pub use times::{TimeOptions, Times};
 
@@ -133,6 +135,8 @@ pub struct Config {
     pub times: Times,
     /// Where events go, if anywhere.
     pub nats: Option<relay::Settings>,
+    /// The key that signs those events.
+    pub(crate) event_key: EventKeyFile,
     /// Where each key came from, for `roentgen config`.
     pub sources: Sources,
     /// What is logged.
@@ -219,7 +223,9 @@ impl Options {
         else {
             return Err(Wrong(wrong));
         };
-        let keys = self.keys(given, &data_directory(&database))?;
+        let directory = data_directory(&database);
+        let keys = self.keys(given, &directory)?;
+        let event_key_file = self.nats.event_key_file.as_deref();
         Ok(Config {
             database,
             listen,
@@ -231,6 +237,7 @@ impl Options {
             master_key: keys.1,
             times,
             nats,
+            event_key: EventKeyFile::new(event_key_file, &directory, dev),
             sources: keys.2,
             expected: Expected {
                 issuer: self.jwt_issuer.clone(),

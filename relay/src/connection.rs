@@ -18,6 +18,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(10);
 /// The name that NATS shows of this connection.
 const NAME: &str = "roentgen relay";
+/// Where NATS answers: a subject of the relay's own, so that consumers can be kept from it.
+const INBOX: &str = "_INBOX.roentgen";
 
 /// An open connection.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected
 fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptions, NotConnected> {
     let mut options = ConnectOptions::new()
         .name(NAME)
+        .custom_inbox_prefix(INBOX)
         .connection_timeout(CONNECT)
         .request_timeout(Some(ANSWER))
         .ping_interval(PING)

@@ -106,6 +106,9 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// was none.
     async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
 
+    /// The fingerprint of the key that signs this database's events; `candidate` becomes it if there was none.
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
+
     /// Keeps a sealed secret under a fresh id.
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError>;
 

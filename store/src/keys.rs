@@ -58,6 +58,11 @@ pub enum KeyError {
     Engine(#[from] Arc<EngineError>),
 }
 
+/// Makes 32 random bytes that are fit for a key.
+pub fn random_key() -> [u8; 32] {
+    Key::<Aes256Gcm>::generate().into()
+}
+
 /// The key that wraps patient keys and seals secrets, and from which the viewer's key is derived: 32 bytes.
 #[derive(Clone)]
 pub struct MasterKey {

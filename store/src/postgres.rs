@@ -288,7 +288,11 @@ impl Engine for Postgres {
     }
 
     async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.fingerprint(candidate).await
+        self.fingerprint("master_key_fingerprint", candidate).await
+    }
+
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.fingerprint("event_key_fingerprint", candidate).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

@@ -185,7 +185,11 @@ impl Engine for Sqlite {
     }
 
     async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        keys::fingerprint(&self.keys, candidate).await
+        keys::fingerprint(&self.keys, "master_key_fingerprint", candidate).await
+    }
+
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        keys::fingerprint(&self.keys, "event_key_fingerprint", candidate).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

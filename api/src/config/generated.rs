@@ -10,10 +10,14 @@ use secrecy::SecretString;
 
 /// The key in this file, made now where there is none. Two processes that start at once keep one key.
 pub(super) fn kept(path: &Path) -> io::Result<SecretString> {
+    kept_as(path, &MasterKey::generate())
+}
+
+/// The same, with the text that it is to be where there is none.
+pub(super) fn kept_as(path: &Path, fresh: &str) -> io::Result<SecretString> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    let fresh = MasterKey::generate();
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
     OpenOptions::new()
         .write(true)
@@ -25,7 +29,7 @@ pub(super) fn kept(path: &Path) -> io::Result<SecretString> {
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
     match linked {
-        Ok(()) => Ok(fresh.into()),
+        Ok(()) => Ok(fresh.to_owned().into()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Ok(fs::read_to_string(path)?.trim().to_owned().into())
         }

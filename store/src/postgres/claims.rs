@@ -16,10 +16,10 @@ use super::columns::Columns;
 const CLAIM: &str =
     "SELECT request_hash, stream_id, version, expires_at FROM claims WHERE key = $1";
 
-const MASTER_KEY: &str = "INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', $1) \
-                          ON CONFLICT (name) DO NOTHING";
+const FINGERPRINT: &str =
+    "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 
-const MASTER_KEY_KNOWN: &str = "SELECT value FROM meta WHERE name = 'master_key_fingerprint'";
+const FINGERPRINT_KNOWN: &str = "SELECT value FROM meta WHERE name = $1";
 
 impl Postgres {
     pub(super) async fn held_claim(
@@ -69,10 +69,15 @@ impl Postgres {
         .await
     }
 
-    pub(super) async fn fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.execute(sqlx::query(MASTER_KEY).bind(candidate))
+    /// The fingerprint that is recorded under this name; `candidate` if there was none.
+    pub(super) async fn fingerprint(
+        &self,
+        name: &str,
+        candidate: &[u8],
+    ) -> Result<Vec<u8>, EngineError> {
+        self.execute(sqlx::query(FINGERPRINT).bind(name).bind(candidate))
             .await?;
-        let known = self.fetch(sqlx::query(MASTER_KEY_KNOWN), |row| {
+        let known = self.fetch(sqlx::query(FINGERPRINT_KNOWN).bind(name), |row| {
             Ok(Columns::of(row).bytes(0, "value")?.to_owned())
         });
         Ok(known.await?.pop().ok_or(Damage::Column {

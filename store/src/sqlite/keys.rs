@@ -120,16 +120,22 @@ fn hex_pairs(patients: &[(TenantId, PatientId)]) -> String {
     format!("[{}]", pairs.join(","))
 }
 
-/// The one that stands; `candidate` where none did.
-pub(super) async fn fingerprint(keys: &File, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+/// The fingerprint that is recorded under this name; `candidate` if there was none.
+pub(super) async fn fingerprint(
+    keys: &File,
+    name: &str,
+    candidate: &[u8],
+) -> Result<Vec<u8>, EngineError> {
     let mut writing = keys.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    sqlx::query("INSERT INTO meta VALUES ('master_key_fingerprint', ?1) ON CONFLICT DO NOTHING")
+    sqlx::query("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .bind(name)
         .bind(candidate)
         .execute(&mut *transaction)
         .await
         .map_err(classify)?;
-    let row = sqlx::query("SELECT value FROM meta WHERE name = 'master_key_fingerprint'")
+    let row = sqlx::query("SELECT value FROM meta WHERE name = ?1")
+        .bind(name)
         .fetch_one(&mut *transaction)
         .await
         .map_err(classify)?;

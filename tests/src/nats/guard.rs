@@ -1,6 +1,6 @@
 //! A nats-server that does not let everybody in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use async_nats::ConnectOptions;
@@ -23,6 +23,7 @@ pub struct Guard {
 enum Entrance {
     Password,
     Credentials(String),
+    Composed,
 }
 
 /// An NKey made for these tests.
@@ -30,6 +31,12 @@ const SEED: &str = "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE";
 const PUBLIC: &str = "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6";
 const CERTIFICATE: &str = "certificate";
 const LOGIN: (&str, &str) = ("tests", "xyzzy");
+/// The users of docker/nats.conf and passwords for them, one of which could be read as a number.
+pub const SERVER: (&str, &str) = ("roentgen", "123e4");
+/// See [`SERVER`].
+pub const CONSUMER: (&str, &str) = ("consumer", "secondpassword");
+/// The server's answers come under this prefix, and nowhere else.
+const SERVERS_INBOX: &str = "_INBOX.roentgen";
 
 impl Guard {
     /// TLS, both ways by one certificate that openssl makes, an NKey, and a login for the tests.
@@ -69,6 +76,26 @@ impl Guard {
         ))
     }
 
+    /// The users of docker-compose.yml, by its configuration; where it listens and what it keeps is the test's.
+    pub fn composed() -> Result<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/nats.conf");
+        let text = std::fs::read_to_string(path)?;
+        let replaced = ["port:", "http:", "store_dir:"];
+        let kept = text
+            .lines()
+            .filter(|line| !replaced.iter().any(|name| line.trim().starts_with(name)));
+        let kept: Vec<_> = kept.collect();
+        Self::of(Entrance::Composed)?.configured(&kept.join("\n"))
+    }
+
+    /// What its configuration reads from the environment, as docker-compose.yml writes it there.
+    pub(super) fn environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("NATS_SERVER_PASSWORD", format!("\"{}\"", SERVER.1)),
+            ("NATS_CONSUMER_PASSWORD", format!("\"{}\"", CONSUMER.1)),
+        ]
+    }
+
     fn of(entrance: Entrance) -> Result<Self> {
         Ok(Self {
             directory: tempfile::tempdir()?,
@@ -98,6 +125,7 @@ impl Guard {
             match &self.entrance {
                 Entrance::Password => SEED,
                 Entrance::Credentials(credentials) => credentials.trim_end(),
+                Entrance::Composed => SERVER.1,
             },
         );
         std::fs::write(&path, secret)?;
@@ -123,6 +151,10 @@ impl Guard {
                     .user_and_password(user.to_owned(), password.to_owned())
             }
             Entrance::Credentials(credentials) => ConnectOptions::with_credentials(credentials)?,
+            Entrance::Composed => {
+                ConnectOptions::with_user_and_password(SERVER.0.to_owned(), SERVER.1.to_owned())
+                    .custom_inbox_prefix(SERVERS_INBOX)
+            }
         })
     }
 }
