@@ -6,6 +6,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, Message};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
@@ -27,7 +28,7 @@ async fn main() -> Result<()> {
     };
     let key = VerifyingKey::from_public_key_pem(&std::fs::read_to_string(key)?)?;
     let count = arguments.next().map(|it| it.parse()).transpose()?;
-    let jetstream = jetstream::new(async_nats::connect(url).await?);
+    let jetstream = jetstream::new(connect(&url).await?);
     let stream = jetstream.get_stream(STREAM).await?;
     let wanted = pull::Config {
         durable_name: Some(NAME.to_owned()),
@@ -59,6 +60,18 @@ async fn main() -> Result<()> {
             .map_err(anyhow::Error::from_boxed)?;
     }
     Ok(())
+}
+
+/// Logs in as the URL says; the client does not read that by itself.
+async fn connect(url: &str) -> Result<Client> {
+    let server: ServerAddr = url.parse()?;
+    let options = match (server.username(), server.password()) {
+        (Some(user), Some(password)) => {
+            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        (Some(_), None) | (None, _) => ConnectOptions::new(),
+    };
+    Ok(options.connect(server).await?)
 }
 
 /// Fails unless Roentgen signed this id, position, type and body. A message that fails was not published by Roentgen.

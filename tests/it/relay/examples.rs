@@ -34,13 +34,13 @@ async fn the_one_in_python_rejects_what_roentgen_did_not_sign() -> Result<()> {
     rejects(in_python).await
 }
 
-fn in_rust(arguments: &[&str]) -> Result<Command> {
+pub(super) fn in_rust(arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(executable());
     command.args(arguments);
     Ok(command)
 }
 
-fn in_python(arguments: &[&str]) -> Result<Command> {
+pub(super) fn in_python(arguments: &[&str]) -> Result<Command> {
     let knows = python()
         .args(["-c", "import nats, cryptography"])
         .output()?;
@@ -59,7 +59,7 @@ fn executable() -> PathBuf {
 }
 
 /// A file with the public key that the house tells.
-fn public_key(house: &House) -> Result<String> {
+pub(super) fn public_key(house: &House) -> Result<String> {
     let told = run(&house.database, &["event-key"])?;
     ensure!(told.code == Some(0), "{}", told.printed);
     let path = house.database.directory().join("event-key.pub");

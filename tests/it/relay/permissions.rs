@@ -9,9 +9,11 @@ use roentgen_tests::nats::{CONSUMER, Guard, SERVER};
 use roentgen_tests::{Engine, Nats};
 use tokio::sync::mpsc;
 
+use super::examples::{in_python, in_rust, public_key};
 use super::{holds_the_log, order};
-use crate::faults::run;
 use crate::story::House;
+
+type Consumer = fn(&[&str]) -> Result<Command>;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,7 +43,10 @@ async fn the_server_publishes_and_a_consumer_reads_and_nobody_does_more() -> Res
     order(&house, 3).await?;
     let messages = holds_the_log(&nats, &house.database).await?;
 
-    reads(&house, &with_login(&nats, CONSUMER), messages.len()).await?;
+    for consumer in [in_rust, in_python] {
+        let url = with_login(&nats, CONSUMER);
+        reads(consumer, &house, &url, messages.len()).await?;
+    }
     denied(&nats, SERVER, &OF_NEITHER).await?;
     denied(
         &nats,
@@ -62,12 +67,9 @@ fn with_login(nats: &Nats, (user, password): (&str, &str)) -> String {
     nats.url().replace("://", &format!("://{user}:{password}@"))
 }
 
-/// The sample consumer reads all of it with the consumer's rights.
-async fn reads(house: &House, url: &str, count: usize) -> Result<()> {
-    let key = house.database.directory().join("event-key.pub");
-    std::fs::write(&key, run(&house.database, &["event-key"])?.printed)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_roentgen-example-consumer"));
-    command.arg(url).arg(key).arg(count.to_string());
+/// A sample consumer reads all of it with the consumer's rights.
+async fn reads(consumer: Consumer, house: &House, url: &str, count: usize) -> Result<()> {
+    let mut command = consumer(&[url, &public_key(house)?, &count.to_string()])?;
     let ran = tokio::task::spawn_blocking(move || command.output()).await??;
     let (read, said) = (
         String::from_utf8(ran.stdout)?,
