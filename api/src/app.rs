@@ -84,7 +84,7 @@ pub struct Followers {
     /// What policies are told.
     pub policies: Settings,
     /// What the relay is told, where there is one.
-    pub relay: Option<relay::Settings>,
+    pub relay: Option<(relay::Settings, relay::EventKey)>,
 }
 
 /// Why the parts do not start.
@@ -121,9 +121,9 @@ impl App {
         let progress = Projector::start(engine, tail, projections, leases, tasks).await?;
         let executor = Executor::new(store.clone());
         let policies = policies::all(followers.policies);
-        let relay = followers
-            .relay
-            .map(|it| Relay::start(store.clone(), it, leadership.clone(), tasks));
+        let relay = followers.relay.map(|(settings, key)| {
+            Relay::start(store.clone(), settings, key, leadership.clone(), tasks)
+        });
         let policies = Runner::start(executor.clone(), policies, leadership, tasks).await?;
         Ok(Self(Arc::new(Parts {
             executor,

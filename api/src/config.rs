@@ -2,6 +2,7 @@
 //! before any port is bound.
 
 mod connections;
+mod event_key;
 mod generated;
 mod nats;
 mod secret_file;
@@ -24,6 +25,7 @@ use crate::identity::{Expected, Identity};
 use crate::routes::Service;
 
 pub use connections::ConnectionOptions;
+pub(crate) use event_key::EventKeyFile;
 pub use nats::NatsOptions;
 pub use times::{TimeOptions, Times};
 
@@ -143,6 +145,8 @@ pub struct Config {
     pub times: Times,
     /// Where events go, if anywhere.
     pub nats: Option<relay::Settings>,
+    /// The key that signs those events.
+    pub(crate) event_key: EventKeyFile,
     /// Where each key came from, for `roentgen config`.
     pub sources: Sources,
     /// What is logged.
@@ -233,7 +237,9 @@ impl Options {
         else {
             return Err(Wrong(wrong));
         };
-        let keys = self.keys(given, &data_directory(&database))?;
+        let directory = data_directory(&database);
+        let keys = self.keys(given, &directory)?;
+        let event_key_file = self.nats.event_key_file.as_deref();
         Ok(Config {
             database,
             listen,
@@ -246,6 +252,7 @@ impl Options {
             connections,
             times,
             nats,
+            event_key: EventKeyFile::new(event_key_file, &directory, dev),
             sources: keys.2,
             expected: Expected {
                 issuer: self.jwt_issuer.clone(),

@@ -19,6 +19,7 @@ use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
+use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 
 /// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
@@ -26,6 +27,13 @@ use crate::secrets::SealedSecret;
 pub trait Engine: Debug + Send + Sync + 'static {
     /// Brings the schema up to date, as the database's owner.
     async fn migrate(&self) -> Result<(), EngineError>;
+
+    /// What a login of this database may do that it must not, and should not. Needs a migrated schema for
+    /// [`Login::Server`].
+    async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
+        let _ = login;
+        Ok(Rights::default())
+    }
 
     /// Answers where the database does: for readiness.
     async fn ping(&self) -> Result<(), EngineError>;
@@ -115,6 +123,9 @@ pub trait Engine: Debug + Send + Sync + 'static {
         fingerprint: &[u8],
         tying: Tying,
     ) -> Result<Option<Misfit>, EngineError>;
+
+    /// The fingerprint of the key that signs this database's events; `candidate` becomes it if there was none.
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
 
     /// Keeps a sealed secret under a fresh id.
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError>;

@@ -94,6 +94,11 @@ fn distinct<T: Ord>(things: impl Iterator<Item = T>) -> usize {
     things.collect::<BTreeSet<T>>().len()
 }
 
+/// Makes 32 random bytes that are fit for a key.
+pub fn random_key() -> [u8; 32] {
+    Key::<Aes256Gcm>::generate().into()
+}
+
 /// The key that wraps patient keys and seals secrets, and from which the viewer's key is derived: 32 bytes.
 #[derive(Clone)]
 pub struct MasterKey {

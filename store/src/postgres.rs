@@ -21,7 +21,9 @@ mod partitions;
 mod project;
 mod relays;
 mod replay;
+mod rights;
 mod secrets;
+pub mod target;
 #[cfg(test)]
 mod testing;
 mod told;
@@ -54,6 +56,7 @@ use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::relayed::RelayCheckpoint;
+use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
 
@@ -203,6 +206,10 @@ impl Engine for Postgres {
         self.run_migrations().await
     }
 
+    async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
+        self.rights_of(login).await
+    }
+
     async fn ping(&self) -> Result<(), EngineError> {
         self.fetch(sqlx::query("SELECT 1"), |_| Ok(()))
             .await
@@ -304,6 +311,10 @@ impl Engine for Postgres {
         tying: Tying,
     ) -> Result<Option<Misfit>, EngineError> {
         self.tie(fingerprint, tying).await
+    }
+
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.fingerprint("event_key_fingerprint", candidate).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

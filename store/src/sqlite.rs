@@ -224,6 +224,10 @@ impl Engine for Sqlite {
         Ok(misfit)
     }
 
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        keys::fingerprint(&self.keys, "event_key_fingerprint", candidate).await
+    }
+
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
         keys::put_secret(&self.keys, secret, self.master_id()).await
     }

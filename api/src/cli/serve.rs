@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use roentgen_commands::policies::Settings;
+use roentgen_relay::EventKey;
+use roentgen_store::engine::Engine;
 use roentgen_store::lifecycle::Tasks;
+use roentgen_store::rights::Login;
 
 use crate::app::{App, Followers};
 use crate::config::Config;
@@ -35,9 +38,15 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         per_address: config.connections.limit,
         trusted: config.connections.trusted.clone(),
     };
+    let event_key = config.nats.as_ref().map(|_| config.event_key.read());
+    let event_key = event_key.transpose()?;
     let engine = super::open(config)
         .await
         .context("the database cannot be opened")?;
+    check_rights(&*engine).await?;
+    if let Some(key) = &event_key {
+        check_event_key(&*engine, key).await?;
+    }
     let (tasks, serving) = (Tasks::new(), Tasks::new());
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key.clone();
@@ -46,7 +55,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         policies: Settings {
             claim_timeout: config.times.claim_timeout,
         },
-        relay: config.nats.clone(),
+        relay: config.nats.clone().zip(event_key),
     };
     let (identity, times) = (config.identity(), config.times);
     let opened = Arc::clone(&engine);
@@ -76,6 +85,34 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         tasks,
         serving,
     })
+}
+
+/// Rejects a server that could run its own code as the owner, and warns of a login that can do more than it needs.
+async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
+    let rights = engine.rights(Login::Server).await;
+    let rights = rights.context("the rights of the database login cannot be read")?;
+    rights.check()?;
+    if rights.is_superuser || rights.owns_log {
+        let (login, superuser, owner) = (&rights.login, rights.is_superuser, rights.owns_log);
+        tracing::warn!(
+            event = "database.privileged_login",
+            login,
+            superuser,
+            owner,
+            "the database login can change the log; serve with --no-migrate as a role that is only in roentgen_server"
+        );
+    }
+    Ok(())
+}
+
+/// Rejects a key other than the one that signed this database's events from the first on: consumers know that one.
+async fn check_event_key(engine: &dyn Engine, key: &EventKey) -> anyhow::Result<()> {
+    let known = engine.event_key_fingerprint(&key.fingerprint()).await?;
+    anyhow::ensure!(
+        known == key.fingerprint(),
+        "the events of this database are signed by another key; give its file with --event-key-file"
+    );
+    Ok(())
 }
 
 impl Running {

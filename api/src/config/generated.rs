@@ -18,6 +18,15 @@ use super::secret_file::{self, Refused};
 ///
 /// [`Refused`] if the file is there and others can read it, or it is no file of this user's.
 pub(super) fn kept(path: &Path) -> Result<SecretString, Refused> {
+    kept_as(path, &MasterKey::generate())
+}
+
+/// The same, with the text that it is to be where there is none.
+///
+/// # Errors
+///
+/// As [`kept`].
+pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, Refused> {
     if let Some(directory) = path.parent() {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(directory)?;
@@ -27,7 +36,6 @@ pub(super) fn kept(path: &Path) -> Result<SecretString, Refused> {
         Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
         Err(refused) => return Err(refused),
     }
-    let fresh = MasterKey::generate();
     let draft = path.with_extension(format!("{}.draft", clock::fresh_id().simple()));
     OpenOptions::new()
         .write(true)
@@ -38,7 +46,7 @@ pub(super) fn kept(path: &Path) -> Result<SecretString, Refused> {
     let linked = std::fs::hard_link(&draft, path);
     std::fs::remove_file(&draft)?;
     match linked {
-        Ok(()) => Ok(fresh.into()),
+        Ok(()) => Ok(fresh.to_owned().into()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Ok(secret_file::read(path)?.trim().to_owned().into())
         }

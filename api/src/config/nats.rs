@@ -49,6 +49,9 @@ pub struct NatsOptions {
     /// For how long NATS knows a message id again; two minutes where nothing is said.
     #[arg(long, env = "ROENTGEN_NATS_DUPLICATE_WINDOW", global = true)]
     pub nats_duplicate_window: Option<String>,
+    /// The key that signs published events: Ed25519, PKCS#8, PEM; event-key.pem in the data directory if not given.
+    #[arg(long, env = "ROENTGEN_EVENT_KEY_FILE", global = true)]
+    pub event_key_file: Option<PathBuf>,
 }
 
 /// A server's URL may hold a password.

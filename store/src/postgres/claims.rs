@@ -6,7 +6,7 @@ use roentgen_domain::ids::StreamId;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::error::EngineError;
+use crate::error::{Damage, EngineError};
 use crate::log::{ClaimHeld, ClaimKey};
 
 use super::Postgres;
@@ -15,6 +15,11 @@ use super::columns::Columns;
 /// Of any age: a condition on the expiry would let the planner take that index.
 const CLAIM: &str =
     "SELECT request_hash, stream_id, version, expires_at FROM claims WHERE key = $1";
+
+const FINGERPRINT: &str =
+    "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+
+const FINGERPRINT_KNOWN: &str = "SELECT value FROM meta WHERE name = $1";
 
 impl Postgres {
     pub(super) async fn held_claim(
@@ -40,6 +45,23 @@ impl Postgres {
             .bind(now_ms)
             .bind(i64::from(limit));
         self.execute(statement).await
+    }
+
+    /// The fingerprint that is recorded under this name; `candidate` if there was none.
+    pub(super) async fn fingerprint(
+        &self,
+        name: &str,
+        candidate: &[u8],
+    ) -> Result<Vec<u8>, EngineError> {
+        self.execute(sqlx::query(FINGERPRINT).bind(name).bind(candidate))
+            .await?;
+        let known = self.fetch(sqlx::query(FINGERPRINT_KNOWN).bind(name), |row| {
+            Ok(Columns::of(row).bytes(0, "value")?.to_owned())
+        });
+        Ok(known.await?.pop().ok_or(Damage::Column {
+            column: "value",
+            position: 0,
+        })?)
     }
 
     pub(super) async fn take_leases(

@@ -100,3 +100,8 @@ pub(super) fn timed_out() -> Error {
 pub(super) fn unsayable(what: &str) -> EngineError {
     EngineError::Refused(Error::InvalidArgument(what.to_owned()))
 }
+
+/// A URL that names no database.
+pub(super) fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::Refused(Error::Configuration(Box::new(error)))
+}

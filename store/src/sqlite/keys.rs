@@ -240,6 +240,29 @@ pub(super) fn hex_pairs(patients: impl IntoIterator<Item = (TenantId, PatientId)
     format!("[{}]", pairs.join(","))
 }
 
+/// The fingerprint that is recorded under this name; `candidate` if there was none.
+pub(super) async fn fingerprint(
+    keys: &File,
+    name: &str,
+    candidate: &[u8],
+) -> Result<Vec<u8>, EngineError> {
+    let mut writing = keys.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    sqlx::query("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .bind(name)
+        .bind(candidate)
+        .execute(&mut *transaction)
+        .await
+        .map_err(classify)?;
+    let row = sqlx::query("SELECT value FROM meta WHERE name = ?1")
+        .bind(name)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(classify)?;
+    commit(transaction).await?;
+    Fields::of(&row).get("value")
+}
+
 const PUT_SECRET: &str = "INSERT INTO secrets (tenant, id, sealed, created_at, master_id) \
                           VALUES (?1, ?2, ?3, ?4, ?5)";
 

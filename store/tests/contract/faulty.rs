@@ -325,6 +325,10 @@ impl Engine for Faulty {
         self.inner.tie_keys(fingerprint, tying).await
     }
 
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.inner.event_key_fingerprint(candidate).await
+    }
+
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
         self.inner.put_secret(secret).await
     }

@@ -192,7 +192,7 @@ fn headers() -> Value {
         "required": [
             "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time", "ce-datacontenttype",
             "ce-tenantid", "ce-position", "ce-streamversion", "ce-schemaversion", "ce-phi", "ce-correlationid",
-            "Nats-Msg-Id",
+            "ce-signature", "Nats-Msg-Id",
         ],
         "properties": {
             "ce-specversion": { "type": "string", "const": "1.0" },
@@ -209,6 +209,12 @@ fn headers() -> Value {
             "ce-phi": { "type": "string", "enum": ["open", "sealed"], "description": "Whether PHI was left out" },
             "ce-correlationid": uuid,
             "ce-causationid": with(&uuid, "The event that this one follows from, where there is one"),
+            "ce-signature": {
+                "type": "string", "contentEncoding": "base64", "pattern": "^[A-Za-z0-9+/]{86}==$",
+                "description": "Ed25519 over five lines with a line feed between: roentgen.event.1, ce-id, ce-position, \
+                                ce-type, and the SHA-256 of the body in lower-case hexadecimal. roentgen event-key \
+                                prints the public key"
+            },
             "Nats-Msg-Id": with(&uuid, "ce-id again"),
         },
     })

@@ -103,7 +103,10 @@ fn what_another_key_sealed_is_not_replaced_and_stays_erased() {
     parts.push(2, &new.seal(br#"{"a":2}"#, stream(), 2));
     let compacted = parts.compacted(&ShownParts::default());
     assert_eq!(versions(&compacted), [1, 2]);
-    assert_eq!(compacted.open(stream(), &having_erased(&new, &old)), Ok(None));
+    assert_eq!(
+        compacted.open(stream(), &having_erased(&new, &old)),
+        Ok(None)
+    );
 }
 
 #[test]
