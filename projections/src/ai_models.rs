@@ -2,6 +2,7 @@
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::AiModel;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
 use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
@@ -66,7 +67,7 @@ impl View for AiModels {
         let body_part = model.body_part.as_ref();
         vec![
             Value::text(model.modality_code.as_ref().map(ModalityCode::as_str)),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::Bool(model.is_active),
         ]
     }
@@ -78,7 +79,7 @@ pub struct Filters {
     /// Those made for one modality.
     pub modality_code: Option<ModalityCode>,
     /// Those made for one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Active ones, or inactive ones.
     pub is_active: Option<bool>,
 }
@@ -93,7 +94,7 @@ pub fn page(
     let modality = filters.modality_code.as_ref();
     let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
     let body_part = filters.body_part.as_ref();
-    let body_part = body_part.map(|it| ("body_part", Value::Text(it.to_uppercase())));
+    let body_part = body_part.map(|it| ("body_part", Value::Text(it.key())));
     let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     ListQuery {
         prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),

@@ -138,6 +138,7 @@ pub fn row(output: OutputCreated, event: &StoredEvent) -> Row {
         created_at: recorded_at,
         updated_at: recorded_at,
         version: event.version,
+        sealed_bytes: 0,
     };
     Row {
         id,

@@ -1,8 +1,9 @@
 //! The catalog's procedures, newest first.
 
-use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::ids::{ModalityId, TenantId};
 use roentgen_domain::procedure::Procedure;
+use roentgen_domain::{Versioned, caseless};
 use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
@@ -66,16 +67,11 @@ impl View for Procedures {
 
     fn values(resource: &Versioned<Procedure>) -> Vec<Value> {
         let procedure = &resource.state;
-        let search = format!("{}\n{}", procedure.code, procedure.name).to_lowercase();
+        let searched = format!("{}\n{}", procedure.code, procedure.name);
         vec![
             Value::Uuid(procedure.modality_id.as_uuid()),
-            Value::text(
-                procedure
-                    .body_part
-                    .as_ref()
-                    .map(|it| it.as_str().to_lowercase()),
-            ),
-            Value::Text(search),
+            Value::text(procedure.body_part.as_ref().map(BodyPart::key)),
+            Value::Text(caseless::folded(&searched)),
             Value::Bool(procedure.is_active),
         ]
     }
@@ -87,7 +83,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality_id: Option<ModalityId>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Those whose code or name holds this, in any case.
     pub search: Option<String>,
     /// Active ones, or inactive ones.
@@ -106,12 +102,12 @@ pub fn page(
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| ("body_part", Value::Text(it.to_lowercase())));
+        .map(|it| ("body_part", Value::Text(it.key())));
     let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     let search = filters
         .search
         .as_ref()
-        .map(|it| Filter::Contains("search", it.to_lowercase()));
+        .map(|text| Filter::Contains("search", caseless::folded(text)));
     ListQuery {
         prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),
         filters: search.into_iter().collect(),

@@ -1,6 +1,7 @@
 //! The catalog's report templates, newest first.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::ReportTemplate;
@@ -67,7 +68,7 @@ impl View for ReportTemplates {
         let body_part = template.body_part.as_ref();
         vec![
             Value::text(modality),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::Bool(template.is_active),
         ]
     }
@@ -79,7 +80,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality_code: Option<ModalityCode>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Active ones, or inactive ones.
     pub is_active: Option<bool>,
 }
@@ -94,7 +95,7 @@ pub fn page(
     let modality = filters.modality_code.as_ref();
     let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
     let body_part = filters.body_part.as_ref();
-    let body_part = body_part.map(|it| ("body_part", Value::Text(it.to_uppercase())));
+    let body_part = body_part.map(|it| ("body_part", Value::Text(it.key())));
     let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     ListQuery {
         prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),

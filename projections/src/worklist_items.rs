@@ -7,6 +7,7 @@
 //! nothing touches a handful of entries.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
@@ -105,7 +106,7 @@ impl View for WorklistItems {
         vec![
             status(item.status()),
             Value::Text(item.case.modality_code.to_string()),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::uuid(radiologist(&item.progress).map(PractitionerId::as_uuid)),
         ]
     }
@@ -154,7 +155,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality: Option<ModalityCode>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Those that are so urgent.
     pub priority: Option<Priority>,
     /// The one of this study.
@@ -203,7 +204,7 @@ fn own(filters: &Filters) -> impl Iterator<Item = Condition> + use<> {
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| ("body_part", Value::Text(it.to_uppercase())));
+        .map(|it| ("body_part", Value::Text(it.key())));
     let modality = filters
         .modality
         .as_ref()
@@ -250,6 +251,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             version: 1,
+            sealed_bytes: 0,
         }
     }
 
@@ -293,7 +295,7 @@ mod tests {
                     Vec::new()
                 },
                 modality: has(1).then(|| ModalityCode::parse("ct").unwrap()),
-                body_part: has(2).then(|| "head".to_owned()),
+                body_part: has(2).then(|| BodyPart::parse("head").unwrap()),
                 imaging_study_id: has(3).then(|| Uuid::from_u128(5).into()),
                 radiologist_id: has(4).then(|| Uuid::from_u128(6).into()),
                 priority: None,

@@ -6,7 +6,7 @@ use roentgen_domain::{Aggregate, DecodeError, DomainEvent, Misplaced, Versioned}
 
 use crate::clock;
 use crate::error::StoreError;
-use crate::keys::{Keyring, PatientKey, SealError};
+use crate::keys::{Keyring, PatientKey, PatientKeys, SealError};
 use crate::log::{NewEvent, StoredEvent};
 
 /// Why a stored event cannot be read.
@@ -60,14 +60,14 @@ pub fn encode<A: Aggregate>(
     }
 }
 
-/// A stored event as a domain event, its PHI opened where `key` opens it.
+/// A stored event as a domain event, its PHI opened by `keys`; without them its PHI stays closed.
 pub fn decode<A: Aggregate>(
     event: &StoredEvent,
-    key: Option<&PatientKey>,
+    keys: Option<&PatientKeys>,
 ) -> Result<A::Event, Unreadable> {
-    let phi = match key {
-        Some(key) if !event.sealed.is_empty() => {
-            key.open(&event.sealed, event.stream_id, event.version)?
+    let phi = match keys {
+        Some(keys) if !event.sealed.is_empty() => {
+            keys.open(&event.sealed, event.stream_id, event.version)?
         }
         Some(_) | None => None,
     };
@@ -84,38 +84,45 @@ pub fn decode<A: Aggregate>(
 pub fn evolve<A: Aggregate>(
     before: Option<Versioned<A>>,
     event: &StoredEvent,
-    key: Option<&PatientKey>,
+    keys: Option<&PatientKeys>,
 ) -> Result<Versioned<A>, Unreadable> {
     let standing = Standing {
         stream_id: event.stream_id,
         tenant_id: event.tenant_id,
         version: event.version,
         recorded_at: event.recorded_at(),
+        sealed_bytes: event.sealed.len(),
     };
     Ok(Versioned::evolve(
         before,
-        decode::<A>(event, key)?,
+        decode::<A>(event, keys)?,
         standing,
     )?)
 }
 
-/// The resource that a stream's events make, from `before` on, PHI opened where the patient's key is still there.
+/// The resource that a stream's events make, from `before` on, PHI opened where the patient's key is still there. Without
+/// a keyring PHI stays closed.
+///
+/// # Errors
+///
+/// [`StoreError::Unreadable`] around [`SealError::KeyMissing`] if a part's key is neither there nor has a tombstone.
 pub async fn fold<A: Aggregate>(
     before: Option<Versioned<A>>,
     events: &[StoredEvent],
-    keyring: &Keyring,
+    keyring: Option<&Keyring>,
 ) -> Result<Option<Versioned<A>>, StoreError> {
-    let key = match patient_of::<A>(events) {
-        Some((tenant, patient)) => keyring.key(tenant, patient).await?,
-        None => None,
+    let keys = match (keyring, patient_of::<A>(events)) {
+        (Some(keyring), Some((tenant, patient))) => Some(keyring.keys(tenant, patient).await?),
+        (Some(_) | None, _) => None,
     };
     let mut state = before;
     for event in events {
-        let next = evolve(state, event, key.as_ref()).map_err(|source| StoreError::Unreadable {
-            stream_id: event.stream_id,
-            version: event.version,
-            source,
-        })?;
+        let next =
+            evolve(state, event, keys.as_ref()).map_err(|source| StoreError::Unreadable {
+                stream_id: event.stream_id,
+                version: event.version,
+                source,
+            })?;
         state = Some(next);
     }
     Ok(state)

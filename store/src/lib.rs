@@ -28,6 +28,7 @@ pub mod open;
 pub mod postgres;
 pub mod projector;
 pub mod relayed;
+pub mod rights;
 pub mod secrets;
 mod sql;
 pub mod sqlite;

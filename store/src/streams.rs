@@ -38,6 +38,17 @@ impl AsOf {
     }
 }
 
+/// What there is under an id.
+#[derive(Debug)]
+pub enum Found<A> {
+    /// The aggregate, boxed since it is large.
+    State(Box<Versioned<A>>),
+    /// No event by then.
+    Nothing,
+    /// An aggregate of another type, which a stream has for ever.
+    OtherType,
+}
+
 /// The aggregate as its stream says, or `None` where the stream has no event (of this kind) by then.
 pub async fn load<A: Aggregate>(
     engine: &Arc<dyn Engine>,
@@ -45,29 +56,67 @@ pub async fn load<A: Aggregate>(
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Option<Versioned<A>>, StoreError> {
-    catch_up(engine, keyring, stream_id, as_of, None).await
+    load_with(engine, Some(keyring), stream_id, as_of).await
 }
 
-/// The same, from a state that is known already.
-pub async fn catch_up<A: Aggregate>(
+/// The same, its PHI left closed.
+///
+/// # Errors
+///
+/// As [`load`], but for those of keys.
+pub async fn load_closed<A: Aggregate>(
+    engine: &Arc<dyn Engine>,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Versioned<A>>, StoreError> {
+    load_with(engine, None, stream_id, as_of).await
+}
+
+async fn load_with<A: Aggregate>(
+    engine: &Arc<dyn Engine>,
+    keyring: Option<&Keyring>,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Versioned<A>>, StoreError> {
+    match walk(engine, keyring, stream_id, as_of).await? {
+        Found::State(state) => Ok(Some(*state)),
+        Found::Nothing | Found::OtherType => Ok(None),
+    }
+}
+
+/// The aggregate, and whether the id belongs to one of another type.
+///
+/// # Errors
+///
+/// As [`load`].
+pub async fn find<A: Aggregate>(
     engine: &Arc<dyn Engine>,
     keyring: &Keyring,
     stream_id: StreamId,
     as_of: AsOf,
-    mut state: Option<Versioned<A>>,
-) -> Result<Option<Versioned<A>>, StoreError> {
+) -> Result<Found<A>, StoreError> {
+    walk(engine, Some(keyring), stream_id, as_of).await
+}
+
+async fn walk<A: Aggregate>(
+    engine: &Arc<dyn Engine>,
+    keyring: Option<&Keyring>,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Found<A>, StoreError> {
+    let mut state: Option<Versioned<A>> = None;
     loop {
         let after = state.as_ref().map_or(0, |it| it.version);
         let mut events = engine.stream(stream_id, after, PAGE).await?;
         let whole = events.len() < PAGE as usize;
         if events.iter().any(|it| *it.stream_type != *A::STREAM_TYPE) {
-            return Ok(None);
+            return Ok(Found::OtherType);
         }
         let read = events.len();
         events.retain(|it| as_of.covers(it));
         state = codec::fold(state, &events, keyring).await?;
         if whole || events.len() < read {
-            return Ok(state);
+            return Ok(state.map_or(Found::Nothing, |state| Found::State(Box::new(state))));
         }
     }
 }

@@ -154,13 +154,26 @@ impl Client {
 
     /// Sends bytes, as they are.
     pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
-        let mut request = self.request(method.clone(), path);
-        if !body.is_empty() {
-            request = request
-                .header("content-type", "application/json")
-                .body(body);
-        }
-        answer(request, &format!("{method} {path}")).await
+        let json: &[&str] = match body.as_slice() {
+            [] => &[],
+            [_, ..] => &["application/json"],
+        };
+        self.send_as(json, method, path, body).await
+    }
+
+    /// Sends bytes that are said to be of these kinds.
+    pub async fn send_as(
+        &self,
+        kinds: &[&str],
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer> {
+        let request = self.request(method.clone(), path);
+        let said = kinds.iter().fold(request, |request, kind| {
+            request.header("content-type", *kind)
+        });
+        answer(said.body(body), &format!("{method} {path}")).await
     }
 
     /// POST without saying how long the body is.
@@ -168,6 +181,7 @@ impl Client {
         let chunks: Vec<_> = body.chunks(64 * 1024).map(<[u8]>::to_vec).collect();
         let chunks = futures_util::stream::iter(chunks.into_iter().map(std::io::Result::Ok));
         let request = self.request(Method::POST, path);
+        let request = request.header("content-type", "application/json");
         let request = request.body(reqwest::Body::wrap_stream(chunks));
         answer(request, &format!("POST {path}")).await
     }

@@ -1,6 +1,7 @@
 //! Orders, studies, worklist items and reports: nine in ten are done with, as in a hospital after some years.
 
 use roentgen_domain::Timestamp;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::StudyId;
@@ -214,8 +215,12 @@ fn item_filters() -> Vec<Choice<item_list::Filters>> {
             ("PT", |asked| asked.modality = modality("PT")),
         ],
         vec![
-            ("head", |asked| asked.body_part = Some("head".to_owned())),
-            ("knee", |asked| asked.body_part = Some("knee".to_owned())),
+            ("head", |asked| {
+                asked.body_part = BodyPart::parse("head").ok()
+            }),
+            ("knee", |asked| {
+                asked.body_part = BodyPart::parse("knee").ok()
+            }),
         ],
         vec![
             ("routine", |asked| {

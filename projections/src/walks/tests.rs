@@ -1,3 +1,4 @@
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::TenantId;
@@ -143,13 +144,13 @@ fn every_page_of_parts_and_of_ai_work_is_walked_by_an_index_of_its_own() {
 
 #[test]
 fn every_page_of_the_catalog_is_walked_by_an_index_of_its_own() {
-    let head = |given: bool| given.then(|| "head".to_owned());
+    let head = |given: bool| given.then(|| BodyPart::parse("head").unwrap());
     let active = |given: bool| given.then_some(true);
     combinations(4, |has| {
         let filters = procedures::Filters {
             modality_id: id(has(0)),
             body_part: head(has(1)),
-            search: head(has(2)),
+            search: has(2).then(|| "head".to_owned()),
             is_active: active(has(3)),
         };
         procedures::page(tenant(), &filters, None, 50)

@@ -58,6 +58,7 @@ impl Scene {
             .await
             .unwrap()
             .remove(0)
+            .key
     }
 }
 
