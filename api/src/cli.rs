@@ -21,8 +21,8 @@ use roentgen_store::rights::Login;
 use uuid::Uuid;
 
 use crate::access::Role;
-use crate::config::{Config, Options, Projections, Wrong};
-use crate::{demo, telemetry};
+use crate::config::{Config, Options, Projections, Purpose, Wrong};
+use crate::{demo, dumps, telemetry};
 use roentgen_store::error::causes;
 
 pub(crate) use serve::start;
@@ -89,6 +89,22 @@ enum Command {
     Config,
 }
 
+impl Command {
+    fn purpose(&self) -> Purpose {
+        match self {
+            Self::Serve | Self::Demo { .. } | Self::Config => Purpose::Serving,
+            Self::Token { .. } => Purpose::Token,
+            Self::Migrate
+            | Self::Verify(_)
+            | Self::Archive(_)
+            | Self::Projections
+            | Self::Rebuild(_)
+            | Self::Export(_)
+            | Self::EventKey { .. } => Purpose::Tool,
+        }
+    }
+}
+
 /// Runs one command.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     run_as(arguments, roentgen_projections::all).await
@@ -110,7 +126,7 @@ pub async fn run_as(
             };
         }
     };
-    let config = match cli.options.resolve() {
+    let config = match cli.options.resolve(cli.command.purpose()) {
         Ok(config) => Config {
             projections,
             ..config
@@ -118,12 +134,18 @@ pub async fn run_as(
         Err(wrong) => return refuse(&wrong),
     };
     telemetry::log(config.log.clone());
+    if let Err(error) = dumps::forbid() {
+        tracing::warn!(event = "dumps.not_forbidden", %error, "core dumps are not forbidden");
+    }
     match dispatch(cli.command, config).await {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("roentgen: {}", causes(&*error));
-            ExitCode::from(FAILED)
-        }
+        Err(error) => match error.downcast_ref::<Wrong>() {
+            Some(wrong) => refuse(wrong),
+            None => {
+                eprintln!("roentgen: {}", causes(&*error));
+                ExitCode::from(FAILED)
+            }
+        },
     }
 }
 

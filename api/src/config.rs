@@ -2,20 +2,25 @@
 //! before any port is bound.
 
 mod connections;
+mod dev;
+mod environment;
 mod event_key;
 mod generated;
 mod nats;
 mod secret_file;
+mod secrets;
 mod times;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
-use roentgen_store::keys::{MasterKey, WEAK, is_weak};
+use roentgen_store::keys::MasterKey;
 use roentgen_store::open::Database;
 use roentgen_store::projector::Projection;
 use secrecy::{ExposeSecret, SecretString};
@@ -25,14 +30,15 @@ use crate::identity::{Expected, Identity};
 use crate::routes::Service;
 
 pub use connections::ConnectionOptions;
+pub use dev::Dev;
+pub(crate) use dev::Purpose;
 pub(crate) use event_key::EventKeyFile;
 pub use nats::NatsOptions;
+use secrets::Given;
+pub use secrets::SecretOptions;
 pub use times::{TimeOptions, Times};
 
 use connections::PerAddress;
-
-/// The shortest shared secret, in bytes: as long as the digest it keys (RFC 7518, section 3.2).
-const MIN_SECRET_BYTES: usize = 32;
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -54,34 +60,24 @@ pub struct Options {
         global = true
     )]
     pub listen: String,
-    /// Loopback only, keys made up, and no token needed; the default where no key is configured.
+    /// Loopback only, keys made up, and no token needed; the default if nothing is configured that belongs to production.
     #[arg(long, env = "ROENTGEN_DEV", global = true)]
     pub dev: bool,
     /// Leave the schema as it is.
     #[arg(long, env = "ROENTGEN_NO_MIGRATE", global = true)]
     pub no_migrate: bool,
-    /// The shared secret that tokens are signed with (HS256), 32 bytes or more.
-    #[arg(
-        long,
-        env = "ROENTGEN_JWT_SECRET",
-        global = true,
-        hide_env_values = true
-    )]
-    pub jwt_secret: Option<SecretString>,
+    /// The keys.
+    #[command(flatten)]
+    pub secrets: SecretOptions,
     /// The `iss` that tokens must have.
     #[arg(long, env = "ROENTGEN_JWT_ISSUER", global = true)]
     pub jwt_issuer: Option<String>,
     /// The `aud` that tokens must have.
     #[arg(long, env = "ROENTGEN_JWT_AUDIENCE", global = true)]
     pub jwt_audience: Option<String>,
-    /// The key that wraps patients' keys: 32 bytes, base64.
-    #[arg(
-        long,
-        env = "ROENTGEN_MASTER_KEY",
-        global = true,
-        hide_env_values = true
-    )]
-    pub master_key: Option<SecretString>,
+    /// Take tokens for any `aud`, or for none: a secret that other services know too lets their tokens in.
+    #[arg(long, env = "ROENTGEN_ANY_AUDIENCE", global = true)]
+    pub any_audience: bool,
     /// Show /metrics without a token; so it is in --dev.
     #[arg(long, env = "ROENTGEN_OPEN_METRICS", global = true)]
     pub open_metrics: bool,
@@ -118,6 +114,8 @@ impl fmt::Debug for Options {
     }
 }
 
+type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
+
 /// The configuration in force.
 #[derive(Debug)]
 pub struct Config {
@@ -126,19 +124,19 @@ pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
     /// Whether callers without a token are let in as admin.
-    pub dev: bool,
+    pub dev: Dev,
     /// Whether to migrate at start.
     pub migrate: bool,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// The parts of the API to serve.
     pub services: Vec<Service>,
-    /// Signs and checks tokens.
-    pub jwt_secret: SecretString,
+    /// Signs and checks tokens; there is one for every command that does.
+    pub jwt_secret: Option<SecretString>,
     /// What tokens must say besides.
     pub expected: Expected,
-    /// Wraps patients' keys.
-    pub master_key: MasterKey,
+    /// Wraps patients' keys; there is one for every command that serves.
+    pub master_key: Option<MasterKey>,
     /// How many connections there may be from one address.
     pub(crate) connections: PerAddress,
     /// How long things may take.
@@ -187,11 +185,12 @@ impl std::error::Error for Wrong {}
 impl Options {
     /// The configuration, or everything that is wrong with it. In `--dev`, keys that are not given are generated and
     /// kept in the data directory.
-    pub fn resolve(&self) -> Result<Config, Wrong> {
-        let mut wrong = Vec::new();
+    pub(crate) fn resolve(&self, purpose: Purpose) -> Result<Config, Wrong> {
+        let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+        let mut wrong = environment::unknown(names.iter().map(OsString::as_os_str));
         let mut note =
             |name: &str, what: &dyn fmt::Display| wrong.push(format!("--{name}: {what}"));
-        let dev = self.dev || self.jwt_secret.is_none();
+        let dev = self.decide_dev(purpose, &mut note);
         let database = Database::parse(&self.database)
             .map_err(|it| note("database", &it))
             .ok();
@@ -206,54 +205,32 @@ impl Options {
         let connections = self.connections.resolve(&mut note);
         let times = self.times.resolve(&mut note);
         let nats = self.nats.resolve(&mut note);
-        if let Some(secret) = &self.jwt_secret {
-            let secret = secret.expose_secret().as_bytes();
-            if secret.len() < MIN_SECRET_BYTES {
-                note("jwt-secret", &"must be 32 bytes or more");
-            } else if is_weak(secret) {
-                note("jwt-secret", &format_args!("is weak: {WEAK}"));
-            }
+        let given = self.secrets.resolve(&mut note);
+        if purpose == Purpose::Serving {
+            self.check_serving(dev, listen, &mut note);
         }
-        if dev && listen.is_some_and(|it| !it.ip().is_loopback()) {
-            note(
-                "listen",
-                &"must be a loopback address without --jwt-secret, and with --dev",
-            );
-        }
-        if !dev && self.master_key.is_none() {
-            note("master-key", &"is needed outside --dev");
-        }
-        let given = self
-            .master_key
-            .as_ref()
-            .map(|it| MasterKey::parse(it.expose_secret()));
-        let given = given
-            .transpose()
-            .map_err(|it| note("master-key", &it))
-            .ok()
-            .flatten();
         let (Some(database), Some(listen), Some(log), Some(times), Some(connections), true) =
             (database, listen, log, times, connections, wrong.is_empty())
         else {
             return Err(Wrong(wrong));
         };
         let directory = data_directory(&database);
-        let keys = self.keys(given, &directory)?;
+        let (jwt_secret, master_key, sources) = keys(given, purpose, &directory)?;
         let event_key_file = self.nats.event_key_file.as_deref();
         Ok(Config {
             database,
             listen,
             dev,
             migrate: !self.no_migrate,
-            metrics_open: self.open_metrics || dev,
+            metrics_open: self.open_metrics || dev.is_on(),
             services: self.services.clone(),
-            jwt_secret: keys.0,
-            master_key: keys.1,
+            jwt_secret,
+            master_key,
             connections,
             times,
             nats,
-            event_key: EventKeyFile::new(event_key_file, &directory, dev),
-            sources: keys.2,
+            event_key: EventKeyFile::new(event_key_file, &directory, dev.is_on()),
+            sources,
             expected: Expected {
                 issuer: self.jwt_issuer.clone(),
                 audience: self.jwt_audience.clone(),
@@ -263,39 +240,85 @@ impl Options {
         })
     }
 
-    fn keys(
-        &self,
-        master_key: Option<MasterKey>,
-        directory: &std::path::Path,
-    ) -> Result<(SecretString, MasterKey, Sources), Wrong> {
-        let kept = |name: &str| {
-            generated::kept(&directory.join(name))
-                .map_err(|it| Wrong(vec![format!("{name} in {}: {it}", directory.display())]))
-        };
-        let (jwt_secret, of_secret) = match &self.jwt_secret {
-            Some(secret) => (secret.clone(), Source::Configured),
-            None => (kept("dev-jwt-secret")?, Source::Generated),
-        };
-        let (master_key, of_master) = match master_key {
-            Some(key) => (key, Source::Configured),
-            None => {
-                let text = kept("dev-master-key")?;
-                let key = MasterKey::parse(text.expose_secret());
-                (
-                    key.map_err(|it| Wrong(vec![it.to_string()]))?,
-                    Source::Generated,
-                )
+    /// A tool lets nobody in, and its keys are its own matter.
+    fn decide_dev(&self, purpose: Purpose, note: Note<'_>) -> Dev {
+        match (Dev::of(self), purpose) {
+            (Ok(dev), _) => dev,
+            (Err(_), Purpose::Tool) => Dev::Off,
+            (Err(given), Purpose::Serving | Purpose::Token) => {
+                note(
+                    "jwt-secret",
+                    &format_args!(
+                        "is needed with {given}; or say --dev, which lets callers in without a token"
+                    ),
+                );
+                Dev::Off
             }
-        };
-        Ok((
-            jwt_secret,
-            master_key,
-            Sources {
-                jwt_secret: of_secret,
-                master_key: of_master,
-            },
-        ))
+        }
     }
+
+    fn check_serving(&self, dev: Dev, listen: Option<SocketAddr>, note: Note<'_>) {
+        if dev.is_on() {
+            if listen.is_some_and(|it| !it.ip().is_loopback()) {
+                note(
+                    "listen",
+                    &"must be a loopback address without --jwt-secret, and with --dev",
+                );
+            }
+            return;
+        }
+        if !self.secrets.has_master_key() {
+            note("master-key", &"is needed outside --dev");
+        }
+        match (&self.jwt_audience, self.any_audience) {
+            (None, false) => note(
+                "jwt-audience",
+                &"is needed outside --dev; --any-audience takes tokens that were made for others, too",
+            ),
+            (Some(_), true) => note("any-audience", &"cannot be given with --jwt-audience"),
+            (Some(_), false) | (None, true) => {}
+        }
+    }
+}
+
+type Keys = (Option<SecretString>, Option<MasterKey>, Sources);
+
+/// The keys that were given, and those that `--dev` made up. A tool makes none, and takes a master key that was made up
+/// before.
+fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<Keys, Wrong> {
+    let kept = |name: &str| {
+        let path = directory.join(name);
+        let key = match purpose {
+            Purpose::Serving | Purpose::Token => generated::kept(&path).map(Some),
+            Purpose::Tool => generated::found(&path),
+        };
+        key.map_err(|it| Wrong(vec![format!("{name} in {}: {it}", directory.display())]))
+    };
+    let source = |is_given: bool| {
+        if is_given {
+            Source::Configured
+        } else {
+            Source::Generated
+        }
+    };
+    let sources = Sources {
+        jwt_secret: source(given.jwt_secret.is_some()),
+        master_key: source(given.master_key.is_some()),
+    };
+    let jwt_secret = match (given.jwt_secret, purpose) {
+        (Some(secret), _) => Some(secret),
+        (None, Purpose::Tool) => None,
+        (None, Purpose::Serving | Purpose::Token) => kept("dev-jwt-secret")?,
+    };
+    let master_key = match (given.master_key, purpose) {
+        (Some(key), _) => Some(key),
+        (None, Purpose::Token) => None,
+        (None, Purpose::Serving | Purpose::Tool) => kept("dev-master-key")?
+            .map(|text| MasterKey::parse(text.expose_secret()))
+            .transpose()
+            .map_err(|it| Wrong(vec![it.to_string()]))?,
+    };
+    Ok((jwt_secret, master_key, sources))
 }
 
 /// Beside the SQLite file; `data/` under the working directory otherwise.
@@ -309,7 +332,7 @@ fn data_directory(database: &Database) -> PathBuf {
 impl Config {
     /// For the demo: all services, callers without tokens, on loopback, and on a free port where it does not serve on.
     pub(crate) fn play(&mut self, once: bool) {
-        self.dev = true;
+        self.dev = Dev::Explicit;
         self.services = Service::value_variants().to_vec();
         if once || !self.listen.ip().is_loopback() {
             self.listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -321,9 +344,40 @@ impl Config {
         self.sources.master_key == Source::Configured
     }
 
+    /// The secret that tokens are signed with.
+    ///
+    /// # Errors
+    ///
+    /// A command that signs or checks tokens was resolved as one that does not.
+    pub(crate) fn jwt_secret(&self) -> anyhow::Result<&SecretString> {
+        self.jwt_secret
+            .as_ref()
+            .context("no JWT secret is configured")
+    }
+
+    /// The key that wraps patients' keys.
+    ///
+    /// # Errors
+    ///
+    /// A command that serves was resolved as one that does not.
+    pub(crate) fn master_key(&self) -> anyhow::Result<&MasterKey> {
+        self.master_key
+            .as_ref()
+            .context("no master key is configured")
+    }
+
     /// Checks callers' tokens.
-    pub fn identity(&self) -> Identity {
-        Identity::by_secret(&self.jwt_secret, &self.expected, self.dev)
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::jwt_secret`].
+    pub(crate) fn identity(&self) -> anyhow::Result<Identity> {
+        let secret = self.jwt_secret()?;
+        Ok(Identity::by_secret(
+            secret,
+            &self.expected,
+            self.dev.is_on(),
+        ))
     }
 }
 
@@ -337,7 +391,7 @@ impl fmt::Display for Config {
         let none = || "(any)".to_owned();
         writeln!(f, "database      {}", self.database)?;
         writeln!(f, "listen        {}", self.listen)?;
-        writeln!(f, "dev           {}", self.dev)?;
+        writeln!(f, "dev           {}", self.dev.is_on())?;
         writeln!(f, "migrate       {}", self.migrate)?;
         writeln!(f, "open-metrics  {}", self.metrics_open)?;
         let services = self.services.iter().filter_map(Service::to_possible_value);

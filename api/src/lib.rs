@@ -13,6 +13,7 @@ mod call;
 pub mod cli;
 pub mod config;
 mod demo;
+mod dumps;
 mod feed;
 mod fields;
 mod health;

@@ -23,7 +23,7 @@ fn nearest<'a, N: AsRef<str>>(sent: &str, known: &'a [N]) -> Option<&'a str> {
     let sent = sent.to_ascii_lowercase();
     let near = known.iter().filter_map(|name| {
         let name = name.as_ref();
-        let changes = strsim::osa_distance(&sent, name);
+        let changes = strsim::osa_distance(&sent, &name.to_ascii_lowercase());
         let most = (name.len() / 3).max(1);
         (changes <= most).then_some((changes, name))
     });

@@ -88,6 +88,7 @@ pub(crate) fn configured(command: &mut Command) -> &mut Command {
     command
         .env("ROENTGEN_JWT_SECRET", SECRET)
         .env("ROENTGEN_MASTER_KEY", MASTER)
+        .env("ROENTGEN_ANY_AUDIENCE", "true")
         .env("ROENTGEN_OPEN_METRICS", "true")
         .env("ROENTGEN_LOG", "info")
         .stdout(Stdio::null())

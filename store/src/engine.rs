@@ -22,6 +22,9 @@ use crate::relayed::RelayCheckpoint;
 use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 
+/// The name of the mark of a database that was served to callers with tokens only.
+pub(crate) const SERVED_WITH_TOKENS: &str = "served_with_tokens";
+
 /// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
 #[async_trait]
 pub trait Engine: Debug + Send + Sync + 'static {
@@ -126,6 +129,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// The fingerprint of the key that signs this database's events; `candidate` becomes it if there was none.
     async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
+
+    /// Records that the database is served to callers with tokens only.
+    async fn mark_served_with_tokens(&self) -> Result<(), EngineError>;
+
+    /// Whether that was ever recorded.
+    async fn was_served_with_tokens(&self) -> Result<bool, EngineError>;
 
     /// Keeps a sealed secret under a fresh id.
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError>;

@@ -44,7 +44,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::archive::{Archive, Partition};
-use crate::engine::Engine;
+use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
 use crate::keys::{Misfit, Tying};
@@ -315,6 +315,14 @@ impl Engine for Postgres {
 
     async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
         self.fingerprint("event_key_fingerprint", candidate).await
+    }
+
+    async fn mark_served_with_tokens(&self) -> Result<(), EngineError> {
+        self.fingerprint(SERVED_WITH_TOKENS, &[1]).await.map(drop)
+    }
+
+    async fn was_served_with_tokens(&self) -> Result<bool, EngineError> {
+        Ok(self.known_fingerprint(SERVED_WITH_TOKENS).await?.is_some())
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

@@ -34,7 +34,7 @@ use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
 use crate::archive::{Archive, Partition};
-use crate::engine::Engine;
+use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
 use crate::keys::{Misfit, Tying};
@@ -226,6 +226,15 @@ impl Engine for Sqlite {
 
     async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
         keys::fingerprint(&self.keys, "event_key_fingerprint", candidate).await
+    }
+
+    async fn mark_served_with_tokens(&self) -> Result<(), EngineError> {
+        let marked = keys::fingerprint(&self.log, SERVED_WITH_TOKENS, &[1]).await;
+        marked.map(drop)
+    }
+
+    async fn was_served_with_tokens(&self) -> Result<bool, EngineError> {
+        tie::is_in_meta(&self.log, SERVED_WITH_TOKENS).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

@@ -6,3 +6,4 @@ mod refused;
 mod serve;
 mod services;
 mod verified;
+mod without_tokens;

@@ -89,7 +89,7 @@ impl House {
     /// As in production: nothing without a token.
     pub(crate) async fn open_guarded(engine: Engine) -> Result<Self> {
         let database = Database::new(engine).await?;
-        let server = serve(&database, &["--master-key", MASTER_KEY]).await?;
+        let server = serve(&database, &["--master-key", MASTER_KEY, "--any-audience"]).await?;
         let tenant = fresh();
         let admin = token(&database, &["admin"], Some(tenant))?;
         let client = Client::new(&server.base).bearer(&admin);

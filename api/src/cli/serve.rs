@@ -13,7 +13,7 @@ use roentgen_store::lifecycle::Tasks;
 use roentgen_store::rights::Login;
 
 use crate::app::{App, Followers};
-use crate::config::Config;
+use crate::config::{Config, Dev, Wrong};
 use crate::serve::{Limits, Listener, connections_that_fit, signalled};
 use crate::{routes, telemetry};
 
@@ -44,12 +44,13 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         .await
         .context("the database cannot be opened")?;
     check_rights(&*engine).await?;
+    check_tokens(&*engine, config.dev).await?;
     if let Some(key) = &event_key {
         check_event_key(&*engine, key).await?;
     }
     let (tasks, serving) = (Tasks::new(), Tasks::new());
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
-    let master = config.master_key.clone();
+    let master = config.master_key()?.clone();
     let followers = Followers {
         projections: (config.projections)(),
         policies: Settings {
@@ -57,7 +58,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         },
         relay: config.nats.clone().zip(event_key),
     };
-    let (identity, times) = (config.identity(), config.times);
+    let (identity, times) = (config.identity()?, config.times);
     let opened = Arc::clone(&engine);
     let app = App::start(opened, master, identity, metrics, times, followers, &tasks).await;
     let app = match app {
@@ -78,13 +79,33 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         "listener",
         listener.serve(router, app.stop.clone(), serving.clone()),
     );
-    tracing::info!(%address, database = %config.database, dev = config.dev, "serving");
+    tracing::info!(%address, database = %config.database, dev = config.dev.is_on(), "serving");
     Ok(Running {
         address,
         app,
         tasks,
         serving,
     })
+}
+
+/// Rejects a start without tokens on a database that was served with them, unless it was asked for.
+async fn check_tokens(engine: &dyn Engine, dev: Dev) -> anyhow::Result<()> {
+    match dev {
+        Dev::Off => return Ok(engine.mark_served_with_tokens().await?),
+        Dev::Implicit => {
+            if engine.was_served_with_tokens().await? {
+                let said = "--jwt-secret: is needed, since this database was served with tokens before; \
+                            or say --dev, which lets callers in without a token";
+                return Err(Wrong(vec![said.to_owned()]).into());
+            }
+        }
+        Dev::Explicit => {}
+    }
+    tracing::warn!(
+        event = "serve.without_tokens",
+        "callers without a token are let in as admin of any tenant (--dev)"
+    );
+    Ok(())
 }
 
 /// Rejects a server that could run its own code as the owner, and warns of a login that can do more than it needs.
@@ -147,7 +168,7 @@ impl Running {
 
 pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let running = start(&config).await?;
-    if config.dev {
+    if config.dev.is_on() {
         eprintln!(
             "roentgen serves http://{} (dev: no token needed)",
             running.address

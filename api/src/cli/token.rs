@@ -29,6 +29,6 @@ pub(super) fn run(
         practitioner,
         ttl,
     };
-    println!("{}", mint(&config.jwt_secret, &config.expected, &grant)?);
+    println!("{}", mint(config.jwt_secret()?, &config.expected, &grant)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -58,7 +58,7 @@ async fn look(
         // The walk names them.
         Err(older @ Misfit::KeysOlder { .. }) => {
             println!("{older}");
-            (Master::Known(config.master_key.clone()), false)
+            (Master::Known(config.master_key()?.clone()), false)
         }
         Err(misfit) => {
             println!("{misfit}");
@@ -93,7 +93,9 @@ enum Master {
 
 impl Master {
     async fn of(engine: &dyn Engine, config: &Config) -> anyhow::Result<Result<Self, Misfit>> {
-        let key = &config.master_key;
+        let Some(key) = &config.master_key else {
+            return Ok(Ok(Self::Unknown));
+        };
         let found = misfit(engine, key.fingerprint(), Tying::Look).await?;
         Ok(match found {
             None => Ok(Self::Known(key.clone())),

@@ -31,10 +31,8 @@ pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, Refused>
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(directory)?;
     }
-    match secret_file::read(path) {
-        Ok(text) => return Ok(text.trim().to_owned().into()),
-        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(refused) => return Err(refused),
+    if let Some(text) = found(path)? {
+        return Ok(text);
     }
     let draft = path.with_extension(format!("{}.draft", clock::fresh_id().simple()));
     OpenOptions::new()
@@ -51,6 +49,19 @@ pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, Refused>
             Ok(secret_file::read(path)?.trim().to_owned().into())
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The key in this file, if there is one.
+///
+/// # Errors
+///
+/// As [`kept`].
+pub(super) fn found(path: &Path) -> Result<Option<SecretString>, Refused> {
+    match secret_file::read(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned().into())),
+        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(refused) => Err(refused),
     }
 }
 

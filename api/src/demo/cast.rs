@@ -48,7 +48,7 @@ impl Cast {
                 practitioner,
                 ttl: TTL,
             };
-            let token = mint(&config.jwt_secret, &config.expected, &grant)?;
+            let token = mint(config.jwt_secret()?, &config.expected, &grant)?;
             anyhow::Ok(Actor { name, token })
         };
         Ok(Self {

@@ -55,13 +55,21 @@ impl Postgres {
     ) -> Result<Vec<u8>, EngineError> {
         self.execute(sqlx::query(FINGERPRINT).bind(name).bind(candidate))
             .await?;
-        let known = self.fetch(sqlx::query(FINGERPRINT_KNOWN).bind(name), |row| {
-            Ok(Columns::of(row).bytes(0, "value")?.to_owned())
-        });
-        Ok(known.await?.pop().ok_or(Damage::Column {
+        Ok(self.known_fingerprint(name).await?.ok_or(Damage::Column {
             column: "value",
             position: 0,
         })?)
+    }
+
+    /// What is recorded under this name.
+    pub(super) async fn known_fingerprint(
+        &self,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let known = self.fetch(sqlx::query(FINGERPRINT_KNOWN).bind(name), |row| {
+            Ok(Columns::of(row).bytes(0, "value")?.to_owned())
+        });
+        Ok(known.await?.pop())
     }
 
     pub(super) async fn take_leases(

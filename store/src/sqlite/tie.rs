@@ -110,6 +110,12 @@ async fn meta(file: &File) -> Result<Meta, EngineError> {
     })
 }
 
+/// Whether the file's `meta` has the name.
+pub(super) async fn is_in_meta(file: &File, name: &'static str) -> Result<bool, EngineError> {
+    let mut reading = file.read().await?;
+    Ok(value(&mut reading, name).await?.is_some())
+}
+
 async fn value(
     connection: &mut SqliteConnection,
     name: &'static str,

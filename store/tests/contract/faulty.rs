@@ -329,6 +329,14 @@ impl Engine for Faulty {
         self.inner.event_key_fingerprint(candidate).await
     }
 
+    async fn mark_served_with_tokens(&self) -> Result<(), EngineError> {
+        self.inner.mark_served_with_tokens().await
+    }
+
+    async fn was_served_with_tokens(&self) -> Result<bool, EngineError> {
+        self.inner.was_served_with_tokens().await
+    }
+
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
         self.inner.put_secret(secret).await
     }

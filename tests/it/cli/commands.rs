@@ -30,7 +30,7 @@ async fn migrates_an_empty_database_and_again(engine: Engine) -> Result<()> {
         assert_eq!(code, Some(0), "{printed}");
         assert!(printed.contains("up to date"), "{printed}");
     }
-    let server = Server::start(&database, &["--no-migrate"]).await?;
+    let server = Server::start(&database, &["--dev", "--no-migrate"]).await?;
     assert_eq!(
         Client::new(&server.base).get("/health/ready").await?.status,
         200
@@ -158,7 +158,7 @@ async fn makes_tokens(engine: Engine) -> Result<()> {
         assert_eq!(refused.status.code(), Some(64), "{wrong:?}");
         assert!(refused.stdout.is_empty(), "{wrong:?}");
     }
-    let own = run(&house.database, &["token", "--role", "admin"])?;
+    let own = run(&house.database, &["token", "--dev", "--role", "admin"])?;
     let other = Client::new(&house.server.base).bearer(own.1.trim());
     assert_eq!(
         other.get("/imaging/orders").await?.status,
@@ -183,6 +183,7 @@ async fn shows_the_configuration_without_secrets(engine: Engine) -> Result<()> {
             SECRET,
             "--master-key",
             MASTER_KEY,
+            "--any-audience",
         ];
         let (code, printed) = run(&database, &arguments)?;
         assert_eq!(code, Some(0), "{printed}");
@@ -193,7 +194,7 @@ async fn shows_the_configuration_without_secrets(engine: Engine) -> Result<()> {
             assert!(printed.contains(shown), "{shown} is not in: {printed}");
         }
     }
-    let (code, printed) = run(&database, &["config"])?;
+    let (code, printed) = run(&database, &["config", "--dev"])?;
     assert!(
         code == Some(0) && printed.contains("[generated") && printed.contains(&database.url),
         "{printed}"

@@ -20,8 +20,8 @@ async fn names_all_that_is_wrong(engine: Engine) -> Result<()> {
     let database = Database::new(engine).await?;
     let cases: [(&[&str], &[&str]); 11] = [
         (&["serve", "--dev", "--listen", "0.0.0.0:0"], &["--listen"]),
-        (&["serve", "--listen", "0.0.0.0:0"], &["--listen"]),
-        (&["serve", "--listen", "[::]:0"], &["--listen"]),
+        (&["demo", "--dev", "--listen", "nowhere"], &["--listen"]),
+        (&["serve", "--dev", "--listen", "[::]:0"], &["--listen"]),
         (
             &[
                 "serve",

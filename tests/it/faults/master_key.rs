@@ -20,7 +20,7 @@ async fn another_master_key_is_refused_by_name(engine: Engine) -> Result<()> {
     server.terminate()?;
     let mut serve = program(&database);
     serve
-        .arg("serve")
+        .args(["serve", "--dev"])
         .env("ROENTGEN_MASTER_KEY", MasterKey::generate());
     let mut serve = tokio::process::Command::from(serve);
     let refused = tokio::time::timeout(START, serve.kill_on_drop(true).output());

@@ -73,7 +73,11 @@ async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
         "no role of ours",
     );
     // Names are exact, and the operator belongs to no tenant.
-    for roles in [json!(["Admin"]), json!(["ADMIN", " admin"]), json!(["operator"])] {
+    for roles in [
+        json!(["Admin"]),
+        json!(["ADMIN", " admin"]),
+        json!(["operator"]),
+    ] {
         let nothing = nobody.bearer(&signed(house.tenant, json!({ "roles": roles }))?);
         for path in ["/imaging/orders", "/admin/projections"] {
             problem(&nothing.get(path).await?, Code::Forbidden, path);

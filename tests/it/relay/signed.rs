@@ -48,6 +48,7 @@ async fn outside_dev_a_key_has_to_be_made(engine: Engine) -> Result<()> {
         SECRET,
         "--master-key",
         MASTER_KEY,
+        "--any-audience",
         "--nats",
         &url,
     ];

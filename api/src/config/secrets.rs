@@ -1,0 +1,116 @@
+//! Secrets that are given: by a flag, by the environment, or in a file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use roentgen_store::keys::{MasterKey, WEAK, is_weak};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::secret_file;
+
+/// The shortest shared secret, in bytes: as long as the digest it keys (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
+/// The flags.
+#[derive(Args, Clone)]
+pub struct SecretOptions {
+    /// The shared secret that tokens are signed with (HS256), 32 bytes or more.
+    #[arg(
+        long,
+        env = "ROENTGEN_JWT_SECRET",
+        global = true,
+        hide_env_values = true
+    )]
+    pub jwt_secret: Option<SecretString>,
+    /// A file with that secret, which only its owner can read.
+    #[arg(long, env = "ROENTGEN_JWT_SECRET_FILE", global = true)]
+    pub jwt_secret_file: Option<PathBuf>,
+    /// The key that wraps patients' keys: 32 bytes, base64.
+    #[arg(
+        long,
+        env = "ROENTGEN_MASTER_KEY",
+        global = true,
+        hide_env_values = true
+    )]
+    pub master_key: Option<SecretString>,
+    /// A file with that key, which only its owner can read.
+    #[arg(long, env = "ROENTGEN_MASTER_KEY_FILE", global = true)]
+    pub master_key_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for SecretOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretOptions")
+    }
+}
+
+/// What was given.
+pub(super) struct Given {
+    pub(super) jwt_secret: Option<SecretString>,
+    pub(super) master_key: Option<MasterKey>,
+}
+
+type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
+
+impl SecretOptions {
+    /// Whether a secret that tokens are signed with is named, right or wrong.
+    pub(super) const fn has_jwt_secret(&self) -> bool {
+        self.jwt_secret.is_some() || self.jwt_secret_file.is_some()
+    }
+
+    /// Whether a master key is named, right or wrong.
+    pub(super) const fn has_master_key(&self) -> bool {
+        self.master_key.is_some() || self.master_key_file.is_some()
+    }
+
+    /// The secrets; a note of everything that is wrong.
+    pub(super) fn resolve(&self, note: Note<'_>) -> Given {
+        let (secret, file) = (self.jwt_secret.as_ref(), self.jwt_secret_file.as_deref());
+        let jwt_secret = given("jwt-secret", secret, file, note);
+        if let Some(secret) = &jwt_secret {
+            check_secret(secret.expose_secret().as_bytes(), note);
+        }
+        let (key, file) = (self.master_key.as_ref(), self.master_key_file.as_deref());
+        let master_key = given("master-key", key, file, note).map(|text| {
+            let key = MasterKey::parse(text.expose_secret());
+            key.map_err(|refused| note("master-key", &refused))
+        });
+        Given {
+            jwt_secret,
+            master_key: master_key.and_then(Result::ok),
+        }
+    }
+}
+
+fn check_secret(secret: &[u8], note: Note<'_>) {
+    if secret.len() < MIN_SECRET_BYTES {
+        note("jwt-secret", &"must be 32 bytes or more");
+    } else if is_weak(secret) {
+        note("jwt-secret", &format_args!("is weak: {WEAK}"));
+    }
+}
+
+/// One secret: its text, or its file's without blank space around it.
+fn given(
+    name: &str,
+    text: Option<&SecretString>,
+    file: Option<&Path>,
+    note: Note<'_>,
+) -> Option<SecretString> {
+    let Some(path) = file else {
+        return text.cloned();
+    };
+    let file_name = format!("{name}-file");
+    if text.is_some() {
+        note(&file_name, &format_args!("cannot be given with --{name}"));
+        return None;
+    }
+    match secret_file::read(path) {
+        Ok(text) => Some(text.trim().to_owned().into()),
+        Err(refused) => {
+            note(&file_name, &format_args!("{}: {refused}", path.display()));
+            None
+        }
+    }
+}
