@@ -11,7 +11,9 @@ on_both_engines!(plays_and_exits_0);
 async fn plays_and_exits_0(engine: Engine) -> Result<()> {
     let database = Database::new(engine).await?;
     for _again in 0..2 {
-        let played = program(&database).args(["demo", "--once"]).output()?;
+        let played = program(&database)
+            .args(["demo", "--once", "--dev"])
+            .output()?;
         let printed = String::from_utf8(played.stdout)?;
         assert!(played.status.success(), "{printed}");
         for line in [

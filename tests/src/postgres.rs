@@ -127,7 +127,11 @@ impl Postgres {
             // Of its own group: what interrupts the tests does not interrupt it in the middle of them.
             .process_group(0);
         self.child = Some(command.spawn().context("postgres does not start")?);
-        let asked = async || PgConnection::connect(&self.url()).await.map(drop);
+        // Boxed: a TLS handshake makes it a large future.
+        let asked = async || {
+            let url = self.url();
+            Box::pin(PgConnection::connect(&url)).await.map(drop)
+        };
         let up = poll::until("PostgreSQL", START, asked, Result::is_ok).await;
         if up.is_err() {
             bail!("PostgreSQL: {}", std::fs::read_to_string(log)?);

@@ -106,12 +106,12 @@ async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
         whole.printed
     );
     let mut read = ByHand::on(&database, Part::Read).await?;
-    let alter = "UPDATE orders_v1 SET document = replace(document, 'routine', 'urgent')";
+    let alter = "UPDATE orders_v2 SET document = replace(document, 'routine', 'urgent')";
     ensure!(read.run(alter).await? == 1);
     drop(read);
     let altered = run(&database, &["verify", "--deep"])?;
     ensure!(altered.code == Some(1), "{}", altered.printed);
-    let named = "of orders_v1 is not what its stream makes";
+    let named = "of orders_v2 is not what its stream makes";
     ensure!(altered.printed.contains(named), "{}", altered.printed);
     Ok(())
 }

@@ -161,7 +161,7 @@ fn scan_database(database: &Database) -> Result<()> {
     all_of(&[OPEN], "the database", &stored)?;
     nothing_of(PLANTED, "the database", &stored)?;
     nothing_of(
-        &["family_name", "cancellation_reason"],
+        &["\"family_name\"", "\"cancellation_reason\""],
         "the database",
         &stored,
     )

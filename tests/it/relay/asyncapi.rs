@@ -51,11 +51,11 @@ async fn what_the_demo_publishes_is_as_described() -> Result<()> {
     let nats = Nats::start().await?;
     let database = Database::new(Engine::Sqlite).await?;
     let mut demo = program(&database);
-    demo.args(["demo", "--once", "--nats", &nats.url()]);
+    demo.args(["demo", "--once", "--dev", "--nats", &nats.url()]);
     let ran = tokio::task::spawn_blocking(move || demo.output()).await??;
     ensure!(ran.status.success(), "{}", String::from_utf8(ran.stdout)?);
     // What the demo had no time to publish, the next server does.
-    let _server = roentgen_tests::Server::start(&database, &["--nats", &nats.url()]).await?;
+    let _server = roentgen_tests::Server::start(&database, &["--dev", "--nats", &nats.url()]).await?;
     let messages = super::holds_the_log(&nats, &database).await?;
     let description = description()?;
     let mut validators = BTreeMap::new();

@@ -67,7 +67,13 @@ async fn a_login_that_may_create_in_public_is_refused_with_the_statement_to_run(
     owner
         .run(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name))
         .await?;
-    let arguments = ["serve", "--no-migrate", "--database", &login.url()?];
+    let arguments = [
+        "serve",
+        "--dev",
+        "--no-migrate",
+        "--database",
+        &login.url()?,
+    ];
     let ran = run(&login.database, &arguments)?;
     let statement = format!("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {}", login.name);
     ensure!(
@@ -92,8 +98,8 @@ async fn migrations_do_not_run_beside_somebody_elses_code() -> Result<()> {
         login.name
     );
     owner.run(&planted).await?;
-    for command in ["migrate", "serve"] {
-        let ran = run(&login.database, &[command])?;
+    for command in [&["migrate"][..], &["serve", "--dev"]] {
+        let ran = run(&login.database, command)?;
         ensure!(
             ran.code == Some(70) && ran.printed.contains("planted()"),
             "{}",

@@ -60,7 +60,7 @@ async fn every_connection_is_encrypted_and_another_server_is_refused() -> Result
         named(&database, &url, says)?;
     }
     let url = format!("{}?{verified}", postgres.url());
-    let server = Server::start(&database, &["--database", &url]).await?;
+    let server = Server::start(&database, &["--dev", "--database", &url]).await?;
     let client = Client::dev(&server.base, fresh());
     catalog(&client).await?;
     all_encrypted(&postgres).await
@@ -75,7 +75,11 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() -> Result<()> 
 
 /// Neither a migration nor a server comes so far that it works.
 fn named(database: &Database, url: &str, says: &str) -> Result<()> {
-    for command in [&["migrate"][..], &["serve"], &["serve", "--no-migrate"]] {
+    for command in [
+        &["migrate"][..],
+        &["serve", "--dev"],
+        &["serve", "--dev", "--no-migrate"],
+    ] {
         let ran = run(database, &[command, &["--database", url]].concat())?;
         ensure!(
             ran.code == Some(70) && ran.printed.contains(says),

@@ -97,7 +97,7 @@ async fn a_dev_server_serves_no_web_page_but_its_own(engine: Engine) -> Result<(
 async fn the_demo_serves_none_either(engine: Engine) -> Result<()> {
     let database = Database::new(engine).await?;
     let mut demo = program(&database)
-        .arg("demo")
+        .args(["demo", "--dev"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
