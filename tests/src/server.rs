@@ -63,10 +63,12 @@ fn beside_the_test() -> Option<PathBuf> {
 }
 
 impl Server {
-    /// Starts one in `--dev`, with further arguments, and waits until it serves.
+    /// Starts one with these arguments, in `--dev` unless they name a JWT secret, and waits until it serves.
     pub async fn start(database: &Database, arguments: &[&str]) -> Result<Self> {
+        let says = |flag: &str| arguments.iter().any(|argument| argument.starts_with(flag));
+        let dev = (!says("--dev") && !says("--jwt-secret")).then_some("--dev");
         Self::spawn(database, |command| {
-            command.args(arguments);
+            command.args(dev).args(arguments);
         })
         .await
     }

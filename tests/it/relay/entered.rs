@@ -111,7 +111,7 @@ async fn all_that_is_wrong_is_named() -> Result<()> {
         ("--nats-max-age", "soon"),
     ];
     let arguments = wrong.iter().flat_map(|(name, value)| [*name, *value]);
-    let arguments: Vec<&str> = ["serve"].into_iter().chain(arguments).collect();
+    let arguments: Vec<&str> = ["serve", "--dev"].into_iter().chain(arguments).collect();
     let ran = run(&database, &arguments)?;
     assert_eq!(ran.code, Some(64), "{}", ran.printed);
     for (name, _) in wrong {
@@ -121,7 +121,7 @@ async fn all_that_is_wrong_is_named() -> Result<()> {
             ran.printed
         );
     }
-    let alone = run(&database, &["serve", "--nats-max-age", "7d"])?;
+    let alone = run(&database, &["serve", "--dev", "--nats-max-age", "7d"])?;
     assert_eq!(alone.code, Some(64), "{}", alone.printed);
     ensure!(
         alone.printed.contains("without --nats"),
