@@ -1,5 +1,7 @@
 //! Between domain events and stored ones.
 
+use std::time::Instant;
+
 use roentgen_domain::aggregate::Standing;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use roentgen_domain::{Aggregate, DecodeError, DomainEvent, Misplaced, Versioned};
@@ -99,12 +101,24 @@ pub fn evolve<A: Aggregate>(
     )?)
 }
 
-/// The resource that a stream's events make, from `before` on, PHI opened where the patient's key is still there.
+/// What a stream's events make.
+#[derive(Debug)]
+pub struct Folded<A> {
+    /// The resource, if there was any event.
+    pub resource: Option<Versioned<A>>,
+    /// When the key was seen that opened the PHI ([`PatientKey::seen`]); `None` if no key was needed.
+    pub key_seen: Option<Instant>,
+}
+
+/// Folds a stream's events, from `before` on. PHI is opened if the patient's key is still there.
+///
+/// # Errors
+/// [`StoreError::Unreadable`] names the event that cannot be read; [`StoreError::Keys`] if the key cannot be had.
 pub async fn fold<A: Aggregate>(
     before: Option<Versioned<A>>,
     events: &[StoredEvent],
     keyring: &Keyring,
-) -> Result<Option<Versioned<A>>, StoreError> {
+) -> Result<Folded<A>, StoreError> {
     let key = match patient_of::<A>(events) {
         Some((tenant, patient)) => keyring.key(tenant, patient).await?,
         None => None,
@@ -118,7 +132,10 @@ pub async fn fold<A: Aggregate>(
         })?;
         state = Some(next);
     }
-    Ok(state)
+    Ok(Folded {
+        resource: state,
+        key_seen: key.map(|key| key.seen()),
+    })
 }
 
 /// The patient under whose key the first sealed part is.

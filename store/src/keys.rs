@@ -10,6 +10,7 @@ mod parts;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
@@ -121,7 +122,13 @@ impl MasterKey {
         encrypt(&self.cipher, key, &wrapping_context(patient, key_id))
     }
 
-    fn unwrap(&self, patient: Patient, stored: &WrappedKey) -> Result<PatientKey, KeyError> {
+    /// The key that `stored` wraps, which was in the database at `seen` or later.
+    fn unwrap(
+        &self,
+        patient: Patient,
+        stored: &WrappedKey,
+        seen: Instant,
+    ) -> Result<PatientKey, KeyError> {
         let context = wrapping_context(patient, stored.key_id);
         let bytes = decrypt(&self.cipher, &stored.wrapped, &context).ok_or(KeyError::Damaged)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Damaged)?;
@@ -129,6 +136,7 @@ impl MasterKey {
         Ok(PatientKey {
             key_id: stored.key_id,
             cipher: Arc::new(cipher),
+            seen,
         })
     }
 }
@@ -190,6 +198,7 @@ fn decrypt(cipher: &Aes256Gcm, sealed: &[u8], context: &[u8]) -> Option<Vec<u8>>
 pub struct PatientKey {
     key_id: Uuid,
     cipher: Arc<Aes256Gcm>,
+    seen: Instant,
 }
 
 impl fmt::Debug for PatientKey {
@@ -216,9 +225,16 @@ impl PatientKey {
             Self {
                 key_id,
                 cipher: Arc::new(Aes256Gcm::new(&key)),
+                seen: Instant::now(),
             },
             new,
         )
+    }
+
+    /// When the database was asked for the key, or when the key was made. From then on the key, and whatever it opened, is
+    /// used for [`CACHED_FOR`].
+    pub const fn seen(&self) -> Instant {
+        self.seen
     }
 
     /// Seals the PHI of the event at `version` of `stream_id`: form (1 byte), key id (16), nonce (12), ciphertext, tag
@@ -243,6 +259,7 @@ impl PatientKey {
         if key_id != self.key_id.as_bytes() {
             return Ok(None);
         }
+        metrics::counter!("roentgen_sealed_parts_opened_total").increment(1);
         decrypt(&self.cipher, rest, &sealing_context(stream_id, version))
             .map(Some)
             .ok_or(SealError::Altered)
@@ -314,16 +331,16 @@ mod tests {
     fn a_wrapped_key_opens_under_its_master_and_patient_only() {
         let one = master();
         let (key, new) = fresh(&one);
-        let back = one.unwrap(patient(), &new.wrapped).unwrap();
+        let back = one.unwrap(patient(), &new.wrapped, Instant::now()).unwrap();
         let sealed = key.seal(b"x", stream(), 1);
         assert_eq!(back.open(&sealed, stream(), 1), Ok(Some(b"x".to_vec())));
         assert!(matches!(
-            master().unwrap(patient(), &new.wrapped),
+            master().unwrap(patient(), &new.wrapped, Instant::now()),
             Err(KeyError::Damaged)
         ));
         let other = (patient().0, Uuid::from_u128(9).into());
         assert!(matches!(
-            one.unwrap(other, &new.wrapped),
+            one.unwrap(other, &new.wrapped, Instant::now()),
             Err(KeyError::Damaged)
         ));
     }

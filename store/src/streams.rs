@@ -1,15 +1,15 @@
 //! Loading an aggregate: its stream, folded.
 
-use std::sync::Arc;
+use std::time::Instant;
 
 use roentgen_domain::ids::StreamId;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
 
 use crate::codec;
-use crate::engine::Engine;
 use crate::error::StoreError;
-use crate::keys::Keyring;
+use crate::keys::{CACHED_FOR, Keyring};
 use crate::log::StoredEvent;
+use crate::reads::Reads;
 
 /// How many events are read at once.
 const PAGE: u32 = 500;
@@ -38,36 +38,85 @@ impl AsOf {
     }
 }
 
-/// The aggregate as its stream says, or `None` where the stream has no event (of this kind) by then.
-pub async fn load<A: Aggregate>(
-    engine: &Arc<dyn Engine>,
-    keyring: &Keyring,
-    stream_id: StreamId,
-    as_of: AsOf,
-) -> Result<Option<Versioned<A>>, StoreError> {
-    catch_up(engine, keyring, stream_id, as_of, None).await
+/// An aggregate, and since when the key is known that opened its PHI.
+#[derive(Debug, Clone)]
+pub struct Loaded<A> {
+    /// The aggregate.
+    pub resource: Versioned<A>,
+    /// When its patient's key was seen, or when the load began if no key was needed. The PHI in `resource` is used for
+    /// [`CACHED_FOR`] from then on.
+    pub key_seen: Instant,
 }
 
-/// The same, from a state that is known already.
-pub async fn catch_up<A: Aggregate>(
-    engine: &Arc<dyn Engine>,
+/// Whether PHI that was opened by a key seen at this moment is used no more.
+pub fn is_outdated(key_seen: Instant) -> bool {
+    key_seen.elapsed() >= CACHED_FOR
+}
+
+/// Loads an aggregate as its stream says. Returns `None` if the reader's tenant has no stream of this id and type, or if
+/// the stream has no event by then.
+///
+/// # Errors
+/// Those of [`Reads::stream`] and of [`codec::fold`].
+pub async fn load<A: Aggregate>(
+    reads: &Reads,
     keyring: &Keyring,
     stream_id: StreamId,
     as_of: AsOf,
-    mut state: Option<Versioned<A>>,
 ) -> Result<Option<Versioned<A>>, StoreError> {
+    let loaded = load_with_age(reads, keyring, stream_id, as_of).await?;
+    Ok(loaded.map(|loaded| loaded.resource))
+}
+
+/// Loads an aggregate, with the age of its opened PHI. If the fold outlasted the key's time, the stream is folded a
+/// second time, with a key that is looked up for it.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_with_age<A: Aggregate>(
+    reads: &Reads,
+    keyring: &Keyring,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Loaded<A>>, StoreError> {
+    let loaded = folded(reads, keyring, stream_id, as_of).await?;
+    if loaded.as_ref().is_some_and(Loaded::has_outdated_phi) {
+        return folded(reads, keyring, stream_id, as_of).await;
+    }
+    Ok(loaded)
+}
+
+impl<A: Aggregate> Loaded<A> {
+    fn has_outdated_phi(&self) -> bool {
+        self.resource.state.patient_id().is_some() && is_outdated(self.key_seen)
+    }
+}
+
+async fn folded<A: Aggregate>(
+    reads: &Reads,
+    keyring: &Keyring,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Loaded<A>>, StoreError> {
+    let mut key_seen = Instant::now();
+    let mut state: Option<Versioned<A>> = None;
     loop {
-        let after = state.as_ref().map_or(0, |it| it.version);
-        let mut events = engine.stream(stream_id, after, PAGE).await?;
+        let after = state.as_ref().map_or(0, |known| known.version);
+        let mut events = reads.stream(stream_id, after, PAGE).await?;
         let whole = events.len() < PAGE as usize;
-        if events.iter().any(|it| *it.stream_type != *A::STREAM_TYPE) {
+        if events
+            .iter()
+            .any(|event| *event.stream_type != *A::STREAM_TYPE)
+        {
             return Ok(None);
         }
         let read = events.len();
-        events.retain(|it| as_of.covers(it));
-        state = codec::fold(state, &events, keyring).await?;
+        events.retain(|event| as_of.covers(event));
+        let folded = codec::fold(state, &events, keyring).await?;
+        state = folded.resource;
+        key_seen = folded.key_seen.map_or(key_seen, |seen| seen.min(key_seen));
         if whole || events.len() < read {
-            return Ok(state);
+            return Ok(state.map(|resource| Loaded { resource, key_seen }));
         }
     }
 }

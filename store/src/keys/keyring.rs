@@ -14,7 +14,8 @@ use crate::engine::Engine;
 use crate::lifecycle::Tasks;
 use crate::log::NewPatientKey;
 
-/// How long a cached key, or PHI that it opened, may outlive its row: an erasure reaches this node within twice as long.
+/// How long a key, and PHI that it opened, is used after the database was asked for the key. An erasure reaches every
+/// node within this time: all caches count from the same moment, [`PatientKey::seen`].
 pub const CACHED_FOR: Duration = Duration::from_secs(5);
 const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
 const WAITING_LOOKUPS: usize = 4096;
@@ -27,7 +28,7 @@ type Lookup = (Patient, oneshot::Sender<Answer>);
 #[derive(Debug, Clone)]
 pub struct Keyring {
     master: MasterKey,
-    cache: Arc<Mutex<LruCache<Patient, (PatientKey, Instant)>>>,
+    cache: Arc<Mutex<LruCache<Patient, PatientKey>>>,
     lookups: mpsc::Sender<Lookup>,
     /// Whether the last patient who was looked up to be written about had no key.
     newcomers: Arc<AtomicBool>,
@@ -81,6 +82,7 @@ impl Keyring {
 
     /// A patient's key, where there is one.
     pub async fn key(&self, tenant: TenantId, patient: PatientId) -> Answer {
+        metrics::counter!("roentgen_key_lookups_total").increment(1);
         if let Some(key) = self.cached((tenant, patient)) {
             return Ok(Some(key));
         }
@@ -125,13 +127,16 @@ impl Keyring {
     /// Remembers a key whose row is known to be there.
     pub fn learn(&self, tenant: TenantId, patient: PatientId, key: PatientKey) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.put((tenant, patient), (key, Instant::now()));
+        let newer = cache.peek(&(tenant, patient));
+        if newer.is_none_or(|known| known.seen() <= key.seen()) {
+            cache.put((tenant, patient), key);
+        }
     }
 
     fn cached(&self, patient: Patient) -> Option<PatientKey> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match cache.get(&patient) {
-            Some((key, since)) if since.elapsed() < CACHED_FOR => Some(key.clone()),
+            Some(key) if key.seen().elapsed() < CACHED_FOR => Some(key.clone()),
             Some(_) => {
                 cache.pop(&patient);
                 None
@@ -158,10 +163,13 @@ async fn look_up(
             return;
         }
         let patients: Vec<Patient> = batch.iter().map(|(patient, _)| *patient).collect();
+        let seen = Instant::now();
         match engine.patient_keys(&patients).await {
             Ok(found) => {
                 for ((patient, reply), stored) in batch.drain(..).zip(found) {
-                    let key = stored.map(|it| master.unwrap(patient, &it)).transpose();
+                    let key = stored
+                        .map(|row| master.unwrap(patient, &row, seen))
+                        .transpose();
                     let _ = reply.send(key);
                 }
             }
@@ -173,5 +181,54 @@ async fn look_up(
             }
         }
         batch.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn patient() -> Patient {
+        (Uuid::from_u128(1).into(), Uuid::from_u128(2).into())
+    }
+
+    /// A keyring whose look-ups nobody answers.
+    fn keyring() -> Keyring {
+        Keyring {
+            master: MasterKey::parse(&MasterKey::generate()).unwrap(),
+            cache: Arc::new(Mutex::new(LruCache::new(CACHED_KEYS))),
+            lookups: mpsc::channel(1).0,
+            newcomers: Arc::default(),
+        }
+    }
+
+    fn key(keyring: &Keyring, seen: Instant) -> PatientKey {
+        let (_, new) = PatientKey::fresh(&keyring.master, patient(), Uuid::from_u128(4));
+        let key = keyring.master.unwrap(patient(), &new.wrapped, seen);
+        key.unwrap()
+    }
+
+    #[tokio::test]
+    async fn key_is_used_for_its_time_from_the_question_on_whenever_it_is_learned() {
+        let keyring = keyring();
+        let (tenant, patient) = patient();
+        let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
+        keyring.learn(tenant, patient, key(&keyring, old));
+        let asked = keyring.key(tenant, patient).await;
+        assert!(matches!(asked, Err(KeyError::Closing)), "it was looked up");
+        keyring.learn(tenant, patient, key(&keyring, Instant::now()));
+        assert!(keyring.key(tenant, patient).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn older_knowledge_does_not_replace_newer() {
+        let keyring = keyring();
+        let (tenant, patient) = patient();
+        let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
+        keyring.learn(tenant, patient, key(&keyring, Instant::now()));
+        keyring.learn(tenant, patient, key(&keyring, old));
+        assert!(keyring.key(tenant, patient).await.unwrap().is_some());
     }
 }

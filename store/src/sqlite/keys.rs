@@ -77,20 +77,26 @@ pub(super) async fn find(
     keys: &File,
     patients: &[(TenantId, PatientId)],
 ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
-    find_on(&mut *keys.read().await?, patients).await
+    let mut reading = keys.read().await?;
+    let rows = reading.fetch_all(those_of(patients)).await?;
+    in_order(&rows, patients.len())
 }
 
 async fn find_on(
     connection: &mut SqliteConnection,
     patients: &[(TenantId, PatientId)],
 ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
-    let rows = sqlx::query(include_str!("queries/patient_keys_find.sql"))
-        .bind(hex_pairs(patients))
-        .fetch_all(connection)
-        .await
-        .map_err(classify)?;
-    let mut answers = vec![None; patients.len()];
-    for row in &rows {
+    let rows = those_of(patients).fetch_all(connection).await;
+    in_order(&rows.map_err(classify)?, patients.len())
+}
+
+fn those_of(patients: &[(TenantId, PatientId)]) -> Bound {
+    sqlx::query(include_str!("queries/patient_keys_find.sql")).bind(hex_pairs(patients))
+}
+
+fn in_order(rows: &[SqliteRow], patients: usize) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+    let mut answers = vec![None; patients];
+    for row in rows {
         let place: usize = Fields::of(row).number("place")?;
         let answer = answers.get_mut(place).ok_or(Damage::Answer)?;
         *answer = Some(wrapped_key(row)?);
@@ -156,11 +162,12 @@ pub(super) async fn secret(
     id: SecretId,
 ) -> Result<Option<Vec<u8>>, EngineError> {
     let mut reading = keys.read().await?;
-    let row = sqlx::query("SELECT sealed FROM secrets WHERE tenant = ?1 AND id = ?2")
-        .bind(tenant.as_uuid())
-        .bind(id.as_uuid())
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let row = reading
+        .fetch_optional(
+            sqlx::query("SELECT sealed FROM secrets WHERE tenant = ?1 AND id = ?2")
+                .bind(tenant.as_uuid())
+                .bind(id.as_uuid()),
+        )
+        .await?;
     row.map(|it| Fields::of(&it).get("sealed")).transpose()
 }
