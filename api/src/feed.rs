@@ -13,7 +13,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_store::fair::{Party, Share};
 use roentgen_store::log::{LogFilter, LogPage, StoredEvent};
+use roentgen_store::reads::Reads;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
@@ -55,18 +57,25 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut subscription = Subscription::of(query.as_deref(), &caller)?;
+    let reads = subscription.reads(&app);
     if accepts_sse(&headers) {
         if let Some(position) = last_event_id(&headers)? {
             subscription.after = position;
         }
         // Once an answer has begun it cannot say what is wrong any more.
-        let engine = &app.store.engine;
-        engine
+        reads
             .page(subscription.after, 1, &subscription.filter)
             .await?;
-        return Ok(stream::respond(app, subscription));
+        let place = subscription.place(&app)?;
+        return Ok(stream::respond(app, subscription, place));
     }
-    let page = subscription.page(&app).await?;
+    let page = match subscription.wait.is_zero() {
+        true => subscription.page(&app, &reads).await?,
+        false => {
+            let _place = subscription.place(&app)?;
+            subscription.page(&app, &reads).await?
+        }
+    };
     let weight: usize = page.events.iter().map(StoredEvent::weight).sum();
     let mut body = Vec::with_capacity(weight + page.events.len() * ENVELOPE);
     for event in &page.events {
@@ -129,17 +138,30 @@ impl Subscription {
         Ok(subscription)
     }
 
+    /// Reads of what the subscriber may see: its tenant's log, or, for an operator, everybody's.
+    fn reads(&self, app: &App) -> Reads {
+        match self.filter.tenant_id {
+            Some(tenant) => app.reads(tenant),
+            None => Reads::of_system(&app.store.engine),
+        }
+    }
+
+    /// A place among the readers that wait, for as long as this one does.
+    fn place(&self, app: &App) -> Result<Share, Problem> {
+        let party = self.filter.tenant_id.map_or(Party::System, Party::Tenant);
+        app.followers.try_enter(party, 1).map_err(|_| {
+            let detail = "too many of the tenant's readers wait for events; try again later";
+            Problem::new(Code::Unavailable, detail)
+        })
+    }
+
     /// The next page; at the log's end it waits for one, as long as the reader asked.
-    async fn page(&mut self, app: &App) -> Result<LogPage, Problem> {
+    async fn page(&mut self, app: &App, reads: &Reads) -> Result<LogPage, Problem> {
         let deadline = Instant::now() + self.wait;
         let mut head = app.store.tail.head();
         loop {
             head.borrow_and_update();
-            let page = app
-                .store
-                .engine
-                .page(self.after, self.limit, &self.filter)
-                .await?;
+            let page = reads.page(self.after, self.limit, &self.filter).await?;
             let at_the_end =
                 page.scanned_to.saturating_sub(self.after) < roentgen_store::engine::MAX_SCAN;
             if !page.events.is_empty() || !at_the_end || Instant::now() >= deadline {

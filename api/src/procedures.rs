@@ -160,7 +160,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         .await
 }
 
-/// Procedures, newest first. `search` looks into code and name.
+/// Procedures, newest first. `search` looks into code and name; it has at most 128 characters.
 #[utoipa::path(get, path = "/imaging/procedures",
     params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<String>, Query),
         ("search" = Option<String>, Query), ("is_active" = Option<bool>, Query),
@@ -172,7 +172,7 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     let filters = procedures::Filters {
         modality_id: query.take_uuid("modality_id")?,
         body_part: query.take_text("body_part")?,
-        search: query.take_text("search")?,
+        search: query.take_search("search")?,
         is_active: query.take_bool("is_active")?,
     };
     query.finish()?;

@@ -193,7 +193,7 @@ impl Read {
         let shown = self.wait(app).await?;
         let limit = query.limit;
         query.limit += 1;
-        let mut rows = app.store.engine.list(&query).await?;
+        let mut rows = app.reads(self.tenant).list(&query).await?;
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
@@ -271,11 +271,8 @@ impl Read {
     }
 
     async fn own_row(&self, app: &App, model: &'static Model, id: Uuid) -> Result<Row, Problem> {
-        let rows = app.store.engine.rows(model, &[id]).await?;
-        let own = rows
-            .into_iter()
-            .find(|it: &Row| it.tenant_id == self.tenant);
-        own.ok_or_else(Problem::not_found)
+        let mut rows = app.reads(self.tenant).rows(model, &[id]).await?;
+        rows.pop().ok_or_else(Problem::not_found)
     }
 
     async fn folded<A: Aggregate>(
@@ -312,15 +309,14 @@ impl Read {
         id: StreamId,
         as_of: AsOf,
     ) -> Result<(Versioned<A>, u64), Problem> {
-        let head = app.store.engine.head().await?.position;
+        let (reads, keyring) = (app.reads(self.tenant), &app.store.keyring);
+        let head = reads.head().await?.position;
         let position = match as_of {
             AsOf::Position(position) => position.min(head),
             AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => head,
         };
-        let (engine, keyring) = (&app.store.engine, &app.store.keyring);
-        let loaded = streams::load::<A>(engine, keyring, id, as_of).await?;
-        let own = loaded.filter(|it| it.tenant_id == self.tenant);
-        Ok((own.ok_or_else(Problem::not_found)?, position))
+        let loaded = streams::load::<A>(&reads, keyring, id, as_of).await?;
+        Ok((loaded.ok_or_else(Problem::not_found)?, position))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Recently seen states, so that most commands need no load. A state is a guess until an append has checked its version.
 //!
-//! A patient's states hold opened PHI, which no version check would ever find destroyed: they are loaded anew as often as
-//! cached keys are, also where they are in constant use.
+//! The tenant is part of the key: another tenant's stream is not found. A patient's states hold opened PHI, which no version
+//! check would ever find destroyed: they are used for as long as the key may be that opened them, counted from the moment
+//! at which the database was asked for that key, whatever was decided on them since.
 
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -9,24 +10,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use lru::LruCache;
-use roentgen_domain::ids::StreamId;
+use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
-use roentgen_store::keys::CACHED_FOR;
+use roentgen_store::streams::is_outdated;
 
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// A state of some aggregate.
 pub(crate) type AnyState = Arc<dyn Any + Send + Sync>;
 
-#[derive(Debug)]
-pub(crate) struct States(Mutex<LruCache<StreamId, Seen>>);
+/// A stream as its tenant's callers name it.
+pub(crate) type Key = (TenantId, StreamId);
+
+/// A state, and since when the key is known that opened its PHI.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) state: AnyState,
+    pub(crate) key_seen: Instant,
+}
 
 #[derive(Debug)]
-struct Seen {
-    state: AnyState,
-    /// When the stream was folded, and its PHI opened.
-    loaded: Instant,
-}
+pub(crate) struct States(Mutex<LruCache<Key, Seen>>);
 
 impl Default for States {
     fn default() -> Self {
@@ -35,36 +39,29 @@ impl Default for States {
 }
 
 impl States {
-    pub(crate) fn get<A: Aggregate>(&self, stream_id: StreamId) -> Option<Arc<Versioned<A>>> {
+    /// The state, unless it holds PHI that is used no more.
+    pub(crate) fn get<A: Aggregate>(&self, key: Key) -> Option<(Arc<Versioned<A>>, Instant)> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = states.get(&stream_id)?;
-        let state: Arc<Versioned<A>> = Arc::clone(&seen.state).downcast().ok()?;
-        if state.state.patient_id().is_some() && seen.loaded.elapsed() >= CACHED_FOR {
-            states.pop(&stream_id);
+        let Seen { state, key_seen } = states.get(&key)?.clone();
+        let state: Arc<Versioned<A>> = state.downcast().ok()?;
+        if state.state.patient_id().is_some() && is_outdated(key_seen) {
+            states.pop(&key);
             return None;
         }
-        Some(state)
+        Some((state, key_seen))
     }
 
-    /// Takes up what was just folded from its stream.
-    pub(crate) fn loaded(&self, stream_id: StreamId, state: AnyState) {
-        let loaded = Instant::now();
+    /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as that
+    /// one's.
+    pub(crate) fn put(&self, key: Key, seen: Seen) {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        states.put(stream_id, Seen { state, loaded });
+        states.put(key, seen);
     }
 
-    /// Takes up what follows from a state that was known: its PHI is as old as that one's.
-    pub(crate) fn evolved(&self, stream_id: StreamId, state: AnyState) {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = states.peek(&stream_id).map(|it| it.loaded);
-        let loaded = before.unwrap_or_else(Instant::now);
-        states.put(stream_id, Seen { state, loaded });
-    }
-
-    pub(crate) fn forget(&self, stream_id: StreamId) {
+    pub(crate) fn forget(&self, key: Key) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .pop(&stream_id);
+            .pop(&key);
     }
 }

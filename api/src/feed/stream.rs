@@ -6,6 +6,8 @@ use futures_util::stream;
 use http::{HeaderValue, header};
 use std::time::Duration;
 
+use roentgen_store::fair::Share;
+
 use super::{Subscription, envelope};
 use crate::app::App;
 use crate::problem::Problem;
@@ -16,17 +18,21 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const CHUNK: u32 = 500;
 
 /// Everything from the subscription's position on, for as long as the client listens.
-pub(super) fn respond(app: App, mut subscription: Subscription) -> Response {
+/// Its place among the readers that wait is kept until then.
+pub(super) fn respond(app: App, mut subscription: Subscription, place: Share) -> Response {
     subscription.wait = HEARTBEAT;
     subscription.limit = subscription.limit.min(CHUNK);
-    let first = Some((app, subscription));
+    let first = Some((app, subscription, place));
     let body = stream::unfold(first, |at| async {
-        let (app, mut subscription) = at?;
+        let (app, mut subscription, place) = at?;
         if app.stop.is_cancelled() {
             return None;
         }
         match next(&app, &mut subscription).await {
-            Ok(chunk) => Some((Ok::<_, std::io::Error>(chunk), Some((app, subscription)))),
+            Ok(chunk) => Some((
+                Ok::<_, std::io::Error>(chunk),
+                Some((app, subscription, place)),
+            )),
             Err(problem) => Some((Err(std::io::Error::other(problem.code().as_str())), None)),
         }
     });
@@ -42,7 +48,8 @@ pub(super) fn respond(app: App, mut subscription: Subscription) -> Response {
 
 /// The next events, or a heartbeat that says how far the log was looked at.
 async fn next(app: &App, subscription: &mut Subscription) -> Result<Bytes, Problem> {
-    let page = subscription.page(app).await?;
+    let reads = subscription.reads(app);
+    let page = subscription.page(app, &reads).await?;
     let mut chunk = Vec::new();
     for event in &page.events {
         let head = format!(
