@@ -181,18 +181,18 @@ impl AiModelChanges {
     fn check(self, fields: &mut Fields) -> (Changes, Option<Endpoint>) {
         let endpoint = self.endpoint_config;
         let endpoint = endpoint.and_then(|Object(it)| it.check("/endpoint_config", fields));
-        let version = fields.text("/version", self.version);
+        let version = fields.name("/version", self.version);
         let changes = Changes {
-            name: fields.text("/name", self.name),
+            name: fields.name("/name", self.name),
             description: fields.text("/description", self.description),
             modality_code: fields.parse("/modality_code", self.modality_code, |it| {
                 ModalityCode::parse(&it)
             }),
-            body_part: fields.text("/body_part", self.body_part),
+            body_part: fields.name("/body_part", self.body_part),
             capabilities: self.capabilities.map(|Object(it)| it.said()),
-            vendor: fields.text("/vendor", self.vendor),
+            vendor: fields.name("/vendor", self.vendor),
             model_version: fields
-                .text("/model_version", self.model_version)
+                .name("/model_version", self.model_version)
                 .or(version),
             endpoint_config: None,
             is_active: self.is_active,

@@ -62,6 +62,11 @@ impl Fields {
         self.parse(pointer, member, Text::parse)
     }
 
+    /// A name or a short label.
+    pub(crate) fn name(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
+        self.parse(pointer, member, Text::parse_name)
+    }
+
     pub(crate) fn phi_text(&mut self, pointer: &str, member: Option<String>) -> Option<PhiText> {
         self.text(pointer, member).map(Phi::new)
     }

@@ -69,7 +69,7 @@ impl NewModality {
         let code = fields.required("/code", self.code);
         let code = fields.parse("/code", code, |it| ModalityCode::parse(&it));
         let name = fields.required("/name", self.name);
-        let name = fields.text("/name", name);
+        let name = fields.name("/name", name);
         let description = fields.text("/description", self.description);
         let is_active = self.is_active.unwrap_or(true);
         let whole = code.zip(name);
@@ -85,7 +85,7 @@ impl NewModality {
 impl ModalityChanges {
     fn parse(self) -> Result<Changes, Problem> {
         let mut fields = Fields::default();
-        let name = fields.text("/name", self.name);
+        let name = fields.name("/name", self.name);
         let description = fields.text("/description", self.description);
         fields.finish(Some(Changes {
             name,

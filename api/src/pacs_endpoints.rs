@@ -161,7 +161,7 @@ impl PacsEndpointChanges {
     fn check(self, fields: &mut Fields) -> Told {
         let auth = fields.auth_config("/auth_config", self.auth_config);
         let changes = Changes {
-            name: fields.text("/name", self.name),
+            name: fields.name("/name", self.name),
             description: fields.text("/description", self.description),
             ae_title: fields.parse("/ae_title", self.ae_title, |it| AeTitle::parse(&it)),
             host: fields.parse("/host", self.host, |it| Host::parse(&it)),

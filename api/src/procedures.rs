@@ -134,11 +134,11 @@ impl ProcedureChanges {
 
     fn check(self, fields: &mut Fields) -> Changes {
         Changes {
-            name: fields.text("/name", self.name),
+            name: fields.name("/name", self.name),
             description: fields.text("/description", self.description),
-            body_part: fields.text("/body_part", self.body_part),
-            snomed_code: fields.text("/snomed_code", self.snomed_code),
-            loinc_code: fields.text("/loinc_code", self.loinc_code),
+            body_part: fields.name("/body_part", self.body_part),
+            snomed_code: fields.name("/snomed_code", self.snomed_code),
+            loinc_code: fields.name("/loinc_code", self.loinc_code),
             default_duration_minutes: fields.parse(
                 "/default_duration_minutes",
                 self.default_duration_minutes,

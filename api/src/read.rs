@@ -193,11 +193,14 @@ impl Read {
         let shown = self.wait(app).await?;
         let limit = query.limit;
         query.limit += 1;
-        let mut rows = app.reads(self.tenant).list(&query).await?;
+        let reads = app.reads(self.tenant);
+        let turn = reads.model_turn().await?;
+        let mut rows = turn.list(&query).await?;
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
         let documents = try_join_all(rows.into_iter().map(render)).await?;
+        drop(turn);
         Ok(self.page(&documents, last.as_deref(), shown))
     }
 

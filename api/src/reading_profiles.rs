@@ -115,7 +115,7 @@ impl ReadingProfileChanges {
             .map(|it| fields.each("/allowed_modalities", it, |it| ModalityCode::parse(&it)));
         let body_parts = self
             .allowed_body_parts
-            .map(|it| fields.each("/allowed_body_parts", it, Text::parse));
+            .map(|it| fields.each("/allowed_body_parts", it, Text::parse_name));
         Changes {
             allowed_modalities: modalities,
             allowed_body_parts: body_parts,
@@ -127,7 +127,7 @@ impl ReadingProfileChanges {
             reading_locations: fields.each(
                 "/reading_locations",
                 self.reading_locations,
-                Text::parse,
+                Text::parse_name,
             ),
             is_active: self.is_active,
         }

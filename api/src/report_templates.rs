@@ -137,9 +137,9 @@ impl ReportTemplateChanges {
     fn check(self, fields: &mut Fields) -> Changes {
         let modality = |it: String| ModalityCode::parse(&it);
         Changes {
-            name: fields.text("/name", self.name),
+            name: fields.name("/name", self.name),
             modality_code: fields.parse("/modality_code", self.modality_code, modality),
-            body_part: fields.text("/body_part", self.body_part),
+            body_part: fields.name("/body_part", self.body_part),
             description: fields.text("/description", self.description),
             template_type: fields.word(
                 "/template_type",

@@ -47,7 +47,7 @@ pub struct Readers {
     pub models: FairShare,
 }
 
-/// Connections beyond [`Readers::for_tenants`]: what the system reads by.
+/// Connections beyond those that tenants share: what the system reads by.
 pub(crate) const SYSTEM_READERS: u32 = 2;
 
 impl Readers {
@@ -114,36 +114,48 @@ impl Reads {
         }
     }
 
-    /// A stream's events with `after < version`, in order, at most `limit`.
+    /// The turn to read the log. It is kept for as long as what was read is folded, so that one tenant's work is bounded,
+    /// and not only its statements.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if the tenant's share of the readers is used up; else those of [`Engine::stream`].
+    /// [`StoreError::Unavailable`] if the tenant's share of the readers is used up.
+    pub async fn log_turn(&self) -> Result<Turn<'_>, StoreError> {
+        self.turn(&self.engine.readers().log).await
+    }
+
+    /// The turn to read the read models. It is kept for as long as what was read is rendered.
+    ///
+    /// # Errors
+    /// As [`Self::log_turn`].
+    pub async fn model_turn(&self) -> Result<Turn<'_>, StoreError> {
+        self.turn(&self.engine.readers().models).await
+    }
+
+    /// [`Turn::stream`], in a turn of its own.
+    ///
+    /// # Errors
+    /// As [`Self::log_turn`], and those of [`Engine::stream`].
     pub async fn stream(
         &self,
         stream_id: StreamId,
         after_version: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let _turn = self.turn(|readers| &readers.log).await?;
-        let events = self
-            .engine
-            .stream(self.scope, stream_id, after_version, limit);
-        let events = events.await?;
-        self.count(events.len());
-        Ok(events)
+        let turn = self.log_turn().await?;
+        turn.stream(stream_id, after_version, limit).await
     }
 
     /// Events after a position that pass the filter; a tenant's reads find the tenant's events, whatever the filter says.
     ///
     /// # Errors
-    /// As [`Self::stream`].
+    /// As [`Self::log_turn`], and those of [`Engine::page`].
     pub async fn page(
         &self,
         after: u64,
         limit: u32,
         filter: &LogFilter,
     ) -> Result<LogPage, StoreError> {
-        let _turn = self.turn(|readers| &readers.log).await?;
+        let _turn = self.log_turn().await?;
         let filter = LogFilter {
             tenant_id: self.scope.tenant().or(filter.tenant_id),
             ..filter.clone()
@@ -156,9 +168,9 @@ impl Reads {
     /// The last event's place and link.
     ///
     /// # Errors
-    /// As [`Self::stream`].
+    /// As [`Self::log_turn`], and those of [`Engine::head`].
     pub async fn head(&self) -> Result<Head, StoreError> {
-        let _turn = self.turn(|readers| &readers.log).await?;
+        let _turn = self.log_turn().await?;
         let head = self.engine.head().await?;
         self.count(0);
         Ok(head)
@@ -167,9 +179,9 @@ impl Reads {
     /// What a claim says, if it is taken and not expired at `now_ms`. A key is a digest with the tenant in it.
     ///
     /// # Errors
-    /// As [`Self::stream`].
+    /// As [`Self::log_turn`], and those of [`Engine::claim`].
     pub async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, StoreError> {
-        let _turn = self.turn(|readers| &readers.log).await?;
+        let _turn = self.log_turn().await?;
         let held = self.engine.claim(key, now_ms).await?;
         self.count(usize::from(held.is_some()));
         Ok(held)
@@ -178,43 +190,79 @@ impl Reads {
     /// A read model's rows by id, in no order; those that are not there, or not the tenant's, are left out.
     ///
     /// # Errors
-    /// As [`Self::stream`].
+    /// As [`Self::model_turn`], and those of [`Engine::rows`].
     pub async fn rows(&self, model: &'static Model, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
-        let _turn = self.turn(|readers| &readers.models).await?;
+        let _turn = self.model_turn().await?;
         let rows = self.engine.rows(self.scope, model, ids).await?;
         self.count(rows.len());
         Ok(rows)
     }
 
-    /// A page of a read model. The query names the tenant.
+    /// [`Turn::list`], in a turn of its own.
     ///
     /// # Errors
-    /// As [`Self::stream`].
+    /// As [`Self::model_turn`], and those of [`Engine::list`].
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, StoreError> {
-        let _turn = self.turn(|readers| &readers.models).await?;
-        let rows = self.engine.list(query).await?;
-        self.count(rows.len());
-        Ok(rows)
+        self.model_turn().await?.list(query).await
     }
 
     /// The system's reads have connections of their own.
-    async fn turn(&self, of: impl Fn(&Readers) -> &FairShare) -> Result<Option<Share>, StoreError> {
-        match self.party {
-            Party::System => Ok(None),
+    async fn turn(&self, readers: &FairShare) -> Result<Turn<'_>, StoreError> {
+        let share = match self.party {
+            Party::System => None,
             Party::Tenant(_) => {
-                let turn = of(self.engine.readers()).enter(self.party, 1, Instant::now() + TURN);
-                let turn = turn.await;
-                turn.map(Some)
-                    .map_err(|_| StoreError::Unavailable(Unavailable::Crowded))
+                let share = readers.enter(self.party, 1, Instant::now() + TURN).await;
+                Some(share.map_err(|_crowded| StoreError::Unavailable(Unavailable::Crowded))?)
             }
-        }
+        };
+        Ok(Turn {
+            reads: self,
+            _share: share,
+        })
     }
 
-    /// Counts a statement and what it found: nothing but these tells another tenant's id from an unknown one.
+    /// Counts a statement and what it found: by nothing else is another tenant's id told from an unknown one.
     fn count(&self, found: usize) {
         if let Party::Tenant(_) = self.party {
             metrics::counter!("roentgen_tenant_reads_total").increment(1);
             metrics::counter!("roentgen_tenant_read_rows_total").increment(found as u64);
         }
+    }
+}
+
+/// A reader's turn, until this is dropped. Within it no other is waited for.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    reads: &'a Reads,
+    _share: Option<Share>,
+}
+
+impl Turn<'_> {
+    /// A stream's events with `after < version`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of [`Engine::stream`].
+    pub async fn stream(
+        &self,
+        stream_id: StreamId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let Reads { engine, scope, .. } = self.reads;
+        let events = engine
+            .stream(*scope, stream_id, after_version, limit)
+            .await?;
+        self.reads.count(events.len());
+        Ok(events)
+    }
+
+    /// A page of a read model. The query names the tenant.
+    ///
+    /// # Errors
+    /// Those of [`Engine::list`].
+    pub async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, StoreError> {
+        let rows = self.reads.engine.list(query).await?;
+        self.reads.count(rows.len());
+        Ok(rows)
     }
 }

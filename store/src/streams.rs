@@ -98,11 +98,12 @@ async fn folded<A: Aggregate>(
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Option<Loaded<A>>, StoreError> {
+    let turn = reads.log_turn().await?;
     let mut key_seen = Instant::now();
     let mut state: Option<Versioned<A>> = None;
     loop {
         let after = state.as_ref().map_or(0, |known| known.version);
-        let mut events = reads.stream(stream_id, after, PAGE).await?;
+        let mut events = turn.stream(stream_id, after, PAGE).await?;
         let whole = events.len() < PAGE as usize;
         if events
             .iter()

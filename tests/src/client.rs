@@ -1,6 +1,6 @@
 //! A client of the API that keeps what it is told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
@@ -70,6 +70,12 @@ impl Answer {
         Some(target.strip_prefix('<')?.strip_suffix('>')?.to_owned())
     }
 
+    /// Whether the server was too busy, wrote nothing, and asks to be asked again.
+    fn wrote_nothing(&self) -> bool {
+        let is_busy = self.status == 503 && !self.header("retry-after").is_empty();
+        is_busy && ["contention", "unavailable"].contains(&self.code().as_str())
+    }
+
     /// The problem's `code`; empty where it is none.
     pub fn code(&self) -> String {
         self.text_at("/code")
@@ -83,7 +89,12 @@ pub struct Client {
     base: String,
     headers: Vec<(String, String)>,
     limit: Option<Duration>,
+    repeats: bool,
 }
+
+/// How long a request is repeated, and the pause before the next one.
+const REPEAT_TIMEOUT: Duration = Duration::from_secs(60);
+const REPEAT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Client {
     /// The `--dev` admin of a tenant.
@@ -98,6 +109,7 @@ impl Client {
             base: base.to_owned(),
             headers: Vec::new(),
             limit: None,
+            repeats: false,
         }
     }
 
@@ -121,6 +133,16 @@ impl Client {
     pub fn within(&self, limit: Duration) -> Self {
         Self {
             limit: Some(limit),
+            ..self.clone()
+        }
+    }
+
+    /// The same, which repeats what the contract says can be repeated: a 503 with `Retry-After` that wrote nothing. On a
+    /// busy machine a crowd on one resource is answered so at its deadline.
+    #[must_use]
+    pub fn repeating(&self) -> Self {
+        Self {
+            repeats: true,
             ..self.clone()
         }
     }
@@ -154,6 +176,18 @@ impl Client {
 
     /// Sends bytes, as they are.
     pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
+        let deadline = Instant::now() + REPEAT_TIMEOUT;
+        loop {
+            let answer = self.send_once(&method, path, body.clone()).await?;
+            let is_repeated = self.repeats && answer.wrote_nothing();
+            if !is_repeated || Instant::now() >= deadline {
+                return Ok(answer);
+            }
+            tokio::time::sleep(REPEAT_PAUSE).await;
+        }
+    }
+
+    async fn send_once(&self, method: &Method, path: &str, body: Vec<u8>) -> Result<Answer> {
         let mut request = self.request(method.clone(), path);
         if !body.is_empty() {
             request = request

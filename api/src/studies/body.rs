@@ -195,7 +195,7 @@ impl SyncBody {
             AccessionNumber::parse(&it)
         });
         let description = fields.text("/description", self.description);
-        let body_part = fields.text("/body_part", self.body_part);
+        let body_part = fields.name("/body_part", self.body_part);
         let started_at = fields.time("/started_at", self.started_at);
         let ended_at = fields.time("/ended_at", self.ended_at);
         let patient = fields.patient(self.patient);
@@ -299,7 +299,7 @@ impl InstanceBody {
 fn series_facts(fields: &mut Fields, body: SeriesBody) -> Option<SeriesFacts> {
     let uid = required_uid(fields, "/series_instance_uid", body.series_instance_uid);
     let series_number = fields.parse("/series_number", body.series_number, number);
-    let body_part = fields.text("/body_part", body.body_part);
+    let body_part = fields.name("/body_part", body.body_part);
     let modality_code = fields.parse("/modality_code", body.modality_code, |it| {
         ModalityCode::parse(&it)
     });

@@ -104,7 +104,7 @@ impl NewWorklistItem {
         let patient_id = fields.required("/patient_id", self.patient_id);
         let modality = fields.required("/modality_code", self.modality_code);
         let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
-        let body_part = fields.text("/body_part", self.body_part);
+        let body_part = fields.name("/body_part", self.body_part);
         let priority = fields.word("/priority", self.priority, Priority::parse, Priority::WORDS);
         let whole = study_id.zip(patient_id).zip(modality);
         fields.finish(
@@ -134,7 +134,7 @@ impl WorklistItemChanges {
                 assigned_by: Some(caller.to_owned()),
             }),
             ai_triage_score: fields.parse("/ai_triage_score", self.ai_triage_score, Score::parse),
-            ai_triage_flags: fields.each("/ai_triage_flags/flags", flags, Text::parse),
+            ai_triage_flags: fields.each("/ai_triage_flags/flags", flags, Text::parse_name),
         };
         fields.finish(Some(update))
     }
