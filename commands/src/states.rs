@@ -65,3 +65,87 @@ impl States {
             .pop(&key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use roentgen_domain::ids::PatientId;
+    use roentgen_domain::phi::Phi;
+    use roentgen_domain::{Context, Misplaced, Timestamp, modality};
+    use roentgen_store::keys::CACHED_FOR;
+    use serde::{Deserialize, Serialize};
+    use serde_json::{Map, Value};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Something of a patient's.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Thing {
+        patient: Option<PatientId>,
+    }
+
+    impl Aggregate for Thing {
+        const STREAM_TYPE: &'static str = "Thing";
+        type Command = ();
+        type Event = modality::Event;
+        type Error = modality::Error;
+
+        fn decide(_: Option<&Self>, (): (), _: &Context) -> Result<Vec<Self::Event>, Self::Error> {
+            Ok(Vec::new())
+        }
+
+        fn evolve(state: Option<Self>, _: Self::Event) -> Result<Self, Misplaced> {
+            Ok(state.unwrap_or(Self { patient: None }))
+        }
+
+        fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+            None
+        }
+
+        fn patient_id(&self) -> Option<PatientId> {
+            self.patient
+        }
+    }
+
+    fn key(tenant: u128) -> Key {
+        let (tenant, stream) = (Uuid::from_u128(tenant), Uuid::from_u128(9));
+        (tenant.into(), stream.into())
+    }
+
+    fn seen(patient: Option<PatientId>, key_seen: Instant) -> Seen {
+        let state = Versioned {
+            id: key(1).1,
+            tenant_id: key(1).0,
+            state: Thing { patient },
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
+            version: 1,
+        };
+        Seen {
+            state: Arc::new(state),
+            key_seen,
+        }
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(CACHED_FOR).unwrap()
+    }
+
+    #[test]
+    fn state_is_used_as_long_as_the_key_that_opened_it() {
+        let (states, patient) = (States::default(), Some(Uuid::from_u128(2).into()));
+        states.put(key(1), seen(patient, Instant::now()));
+        assert!(states.get::<Thing>(key(1)).is_some());
+        states.put(key(1), seen(patient, long_ago()));
+        assert!(states.get::<Thing>(key(1)).is_none(), "just put, and old");
+        states.put(key(1), seen(None, long_ago()));
+        assert!(states.get::<Thing>(key(1)).is_some(), "nobody's PHI");
+    }
+
+    #[test]
+    fn another_tenants_state_is_not_found() {
+        let states = States::default();
+        states.put(key(1), seen(None, Instant::now()));
+        assert!(states.get::<Thing>(key(2)).is_none());
+    }
+}
