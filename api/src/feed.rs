@@ -13,6 +13,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_store::StoreError;
+use roentgen_store::error::Unavailable;
 use roentgen_store::fair::{Party, Share};
 use roentgen_store::log::{LogFilter, LogPage, StoredEvent};
 use roentgen_store::reads::Reads;
@@ -161,18 +163,26 @@ impl Subscription {
         let mut head = app.store.tail.head();
         loop {
             head.borrow_and_update();
-            let page = reads.page(self.after, self.limit, &self.filter).await?;
-            let at_the_end =
-                page.scanned_to.saturating_sub(self.after) < roentgen_store::engine::MAX_SCAN;
-            if !page.events.is_empty() || !at_the_end || Instant::now() >= deadline {
-                return Ok(page);
+            let looked = reads.page(self.after, self.limit, &self.filter).await;
+            let is_over = Instant::now() >= deadline || app.stop.is_cancelled();
+            match looked {
+                // Whoever waits for events waits for the tenant's turn, too.
+                Err(StoreError::Unavailable(Unavailable::Crowded)) if !is_over => {}
+                Err(error) => return Err(error.into()),
+                Ok(page) => {
+                    let scanned = page.scanned_to.saturating_sub(self.after);
+                    let at_the_end = scanned < roentgen_store::engine::MAX_SCAN;
+                    if is_over || !page.events.is_empty() || !at_the_end {
+                        return Ok(page);
+                    }
+                    self.after = page.scanned_to;
+                }
             }
-            self.after = page.scanned_to;
             let poll = Instant::now() + POLL;
             tokio::select! {
                 _ = timeout_at(deadline, head.changed()) => {}
                 () = sleep_until(poll.min(deadline)) => {}
-                () = app.stop.cancelled() => return Ok(page),
+                () = app.stop.cancelled() => {}
             }
         }
     }

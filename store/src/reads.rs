@@ -16,8 +16,8 @@ use crate::open::Store;
 
 /// How long a read waits for its turn.
 const TURN: Duration = Duration::from_secs(2);
-/// How many reads of one tenant may wait.
-const WAITING: usize = 1024;
+/// How many reads of one tenant may wait: as many readers of the log as may follow it, who all look when it grows.
+const WAITING: usize = 4096;
 
 /// Whose data a look-up by id finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -73,7 +73,8 @@ impl Answer {
     /// Whether the server was too busy, wrote nothing, and asks to be asked again.
     fn wrote_nothing(&self) -> bool {
         let is_busy = self.status == 503 && !self.header("retry-after").is_empty();
-        is_busy && ["contention", "unavailable"].contains(&self.code().as_str())
+        let codes = ["contention", "unavailable", "projection_lagging"];
+        is_busy && codes.contains(&self.code().as_str())
     }
 
     /// The problem's `code`; empty where it is none.

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_BEGINNINGS, PAGE_OF_STREAM, PAGE_OF_TENANT, TAILS};
+use crate::clock::fresh_id;
 use crate::engine::{Engine as _, MAX_SCAN};
 use crate::error::EngineError;
 use crate::log::{LogFilter, Prepared};
@@ -94,13 +95,17 @@ async fn statements_touch_the_partitions_they_need_and_no_others() {
     let mut server = database.server().await;
     let id = streams[504];
 
-    let of_stream = format!("'{id}', 0, 100");
-    let of_stream = plan(&mut server, OF_STREAM, "uuid, bigint, bigint", &of_stream).await;
+    let of_stream = format!("'{id}', 0, 100, null");
+    let types = "uuid, bigint, bigint, uuid";
+    let of_stream = plan(&mut server, OF_STREAM, types, &of_stream).await;
     assert_eq!(
         scans(&of_stream),
         ["Index Scan using events_from_500_stream_id_version_key on events_from_500 events_51"],
         "{of_stream}"
     );
+    let foreign = format!("'{id}', 0, 100, '{}'", fresh_id());
+    let foreign = plan(&mut server, OF_STREAM, types, &foreign).await;
+    assert!(scans(&foreign).is_empty(), "another tenant's: {foreign}");
     let head = plan(&mut server, HEAD, "bigint", "1195").await;
     assert!(
         scans(&head).len() <= 2 && !head.contains("events_from_1180"),
