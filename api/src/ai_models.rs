@@ -5,7 +5,9 @@ mod endpoint;
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::ai_model::{CreateAiModel, UpdateAiModel};
+use roentgen_domain::Change;
 use roentgen_domain::ai_model::{AiModel, Capabilities, Changes, TaskType};
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{AiModelCode, ModalityCode};
 use roentgen_projections::ai_models;
 use serde::Deserialize;
@@ -57,32 +59,50 @@ pub(crate) struct NewAiModel {
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a model to change; its code never changes.
+/// Members of a model to change; `null` takes an optional one away. Its code never changes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AiModelChanges {
     /// A new name.
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Change<String>,
     /// A new description.
-    description: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Change<String>,
     /// Another modality.
-    modality_code: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    modality_code: Change<String>,
     /// Another body part.
-    body_part: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    body_part: Change<String>,
     /// All it can do, as a whole.
+    #[serde(default)]
     #[schema(value_type = Option<CapabilitiesBody>)]
-    capabilities: Option<Object<CapabilitiesBody>>,
+    capabilities: Change<Object<CapabilitiesBody>>,
     /// Another vendor.
-    vendor: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    vendor: Change<String>,
     /// A new version of the vendor's; answered as `model_version`.
-    version: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    version: Change<String>,
     /// The same by the name that answers have.
-    model_version: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    model_version: Change<String>,
     /// Where it answers, as a whole.
+    #[serde(default)]
     #[schema(value_type = Option<EndpointBody>)]
-    endpoint_config: Option<Object<EndpointBody>>,
+    endpoint_config: Change<Object<EndpointBody>>,
     /// Taken out of use, or put back.
-    is_active: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    is_active: Change<bool>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -141,16 +161,16 @@ impl NewAiModel {
         fields.required("/name", self.name.as_ref());
         fields.required("/capabilities", self.capabilities.as_ref());
         let changes = AiModelChanges {
-            name: self.name,
-            description: self.description,
-            modality_code: self.modality_code,
-            body_part: self.body_part,
-            capabilities: self.capabilities,
-            vendor: self.vendor,
-            version: self.version,
-            model_version: self.model_version,
-            endpoint_config: self.endpoint_config,
-            is_active: self.is_active,
+            name: self.name.into(),
+            description: self.description.into(),
+            modality_code: self.modality_code.into(),
+            body_part: self.body_part.into(),
+            capabilities: self.capabilities.into(),
+            vendor: self.vendor.into(),
+            version: self.version.into(),
+            model_version: self.model_version.into(),
+            endpoint_config: self.endpoint_config.into(),
+            is_active: self.is_active.into(),
             tenant_id: None,
         };
         let (told, endpoint) = changes.check(&mut fields);
@@ -158,44 +178,53 @@ impl NewAiModel {
         let model = whole.map(|((code, name), capabilities)| AiModel {
             code,
             name,
-            description: told.description,
-            modality_code: told.modality_code,
-            body_part: told.body_part,
+            description: told.description.value(),
+            modality_code: told.modality_code.value(),
+            body_part: told.body_part.value(),
             capabilities,
-            vendor: told.vendor,
-            model_version: told.model_version,
+            vendor: told.vendor.value(),
+            model_version: told.model_version.value(),
             endpoint_config: None,
             is_active: told.is_active.unwrap_or(true),
         });
-        fields.finish(model).map(|it| (it, endpoint))
+        fields.finish(model).map(|it| (it, endpoint.value()))
     }
 }
 
 impl AiModelChanges {
-    fn parse(self) -> Result<(Changes, Option<Endpoint>), Problem> {
+    fn parse(self) -> Result<(Changes, Change<Endpoint>), Problem> {
         let mut fields = Fields::default();
         let checked = self.check(&mut fields);
         fields.finish(Some(checked))
     }
 
-    fn check(self, fields: &mut Fields) -> (Changes, Option<Endpoint>) {
-        let endpoint = self.endpoint_config;
-        let endpoint = endpoint.and_then(|Object(it)| it.check("/endpoint_config", fields));
-        let version = fields.name("/version", self.version);
+    fn check(self, fields: &mut Fields) -> (Changes, Change<Endpoint>) {
+        let name = fields.kept("/name", self.name);
+        let endpoint = match self.endpoint_config {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(Object(body)) => body.check("/endpoint_config", fields).into(),
+        };
+        let capabilities = fields.kept("/capabilities", self.capabilities);
+        let version = fields.name_change("/version", self.version);
+        let model_version = fields.name_change("/model_version", self.model_version);
         let changes = Changes {
-            name: fields.name("/name", self.name),
-            description: fields.text("/description", self.description),
-            modality_code: fields.parse("/modality_code", self.modality_code, |it| {
-                ModalityCode::parse(&it)
-            }),
-            body_part: fields.name("/body_part", self.body_part),
-            capabilities: self.capabilities.map(|Object(it)| it.said()),
-            vendor: fields.name("/vendor", self.vendor),
-            model_version: fields
-                .name("/model_version", self.model_version)
-                .or(version),
-            endpoint_config: None,
-            is_active: self.is_active,
+            name: fields.name("/name", name),
+            description: fields.text_change("/description", self.description),
+            modality_code: fields.change_from_text(
+                "/modality_code",
+                self.modality_code,
+                ModalityCode::parse,
+            ),
+            body_part: fields.change_from_text("/body_part", self.body_part, BodyPart::parse),
+            capabilities: capabilities.map(|Object(body)| body.said()),
+            vendor: fields.name_change("/vendor", self.vendor),
+            model_version: match model_version {
+                Change::Keep => version,
+                said @ (Change::Clear | Change::Set(_)) => said,
+            },
+            endpoint_config: Change::Keep,
+            is_active: fields.kept("/is_active", self.is_active),
         };
         (changes, endpoint)
     }
@@ -206,7 +235,10 @@ impl AiModelChanges {
     responses((status = 201, body = AiModelDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
     let (model, endpoint) = call.body::<NewAiModel>()?.parse()?;
-    let endpoint_config = endpoint::keep(&app, call.tenant, endpoint).await?;
+    let endpoint_config = match endpoint {
+        Some(endpoint) => Some(endpoint::keep(&app, call.tenant, endpoint).await?),
+        None => None,
+    };
     let model = AiModel {
         endpoint_config,
         ..model
@@ -222,10 +254,10 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [AiModelDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_models::Filters {
         modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,
-        body_part: query.take_text("body_part")?,
+        body_part: query.take_parsed("body_part", BodyPart::parse)?,
         is_active: query.take_bool("is_active")?,
     };
     query.finish()?;
@@ -259,7 +291,11 @@ pub(crate) async fn update(
     call: Call,
 ) -> Result<Response, Problem> {
     let (changes, endpoint) = call.body::<AiModelChanges>()?.parse()?;
-    let endpoint_config = endpoint::keep(&app, call.tenant, endpoint).await?;
+    let endpoint_config = match endpoint {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(endpoint) => Change::Set(endpoint::keep(&app, call.tenant, endpoint).await?),
+    };
     let changes = Changes {
         endpoint_config,
         ..changes

@@ -104,6 +104,7 @@ fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String
         created_at: task.updated_at,
         updated_at: task.updated_at,
         version: task.version,
+        sealed_bytes: 0,
     };
     let document = serde_json::to_string(&output).unwrap_or_default();
     let phi = match serde_json::to_value(phi) {
@@ -161,7 +162,7 @@ async fn opened(app: &App, row: &Row) -> Result<Opened<Members>, Problem> {
     responses((status = 200, body = [AiOutputDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_outputs::Filters {
         imaging_ai_task_id: query.take_uuid("imaging_ai_task_id")?,
         imaging_study_id: query.take_uuid("imaging_study_id")?,
@@ -188,9 +189,11 @@ pub(crate) async fn one(
     if !was_there(&app, &row, as_of).await? {
         return Err(Problem::not_found());
     }
-    let output = readable(&app, &row).await?;
-    let output = output.ok_or_else(Problem::told_in_the_log)?;
-    Ok(answer(output, row.version, shown))
+    let phi = opened(&app, &row).await?;
+    if matches!(phi, Opened::Damaged) {
+        return Err(Problem::told_in_the_log());
+    }
+    Ok(answer(laid_out(&row.document, phi), row.version, shown))
 }
 
 /// Whether the task's stream had come as far as the output by then.

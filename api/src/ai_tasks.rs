@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CallWithQuery, CommandBody};
-use crate::fields::Fields;
+use crate::fields::{Fields, is_blank};
 use crate::openapi::AiTaskDocument;
 use crate::params::Query;
 use crate::problem::Problem;
@@ -86,9 +86,10 @@ impl NewAiTask {
 impl AiTaskStatus {
     /// Members of the body and of the query, each in one of the two.
     fn parse(self, mut query: Query) -> Result<Move, Problem> {
-        let (asked, told) = (self.status.is_some(), self.error_message.is_some());
+        let message = self.error_message.filter(|text| !is_blank(text));
+        let (asked, told) = (self.status.is_some(), message.is_some());
         let status = query.take_word("status", Status::parse, Status::WORDS)?;
-        let error_message = query.take_parsed("error_message", |it| Text::parse(it))?;
+        let error_message = query.take_optional("error_message", |text| Text::parse(text))?;
         query.finish()?;
         for (name, twice) in [
             ("status", asked && status.is_some()),
@@ -103,7 +104,7 @@ impl AiTaskStatus {
         if !asked && status.is_none() {
             fields.wrong("/status", "is required");
         }
-        let told = fields.text("/error_message", self.error_message);
+        let told = fields.text("/error_message", message);
         let error_message = told.or(error_message);
         fields.finish(in_body.or(status).map(|status| Move {
             status,
@@ -129,7 +130,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [AiTaskDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_tasks::Filters {
         imaging_study_id: query.take_uuid("imaging_study_id")?,
         ai_model_id: query.take_uuid("ai_model_id")?,

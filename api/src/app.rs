@@ -18,8 +18,10 @@ use roentgen_store::projector::{self, Parking, Progress, Projection, Projector};
 use roentgen_store::reads::Reads;
 use tokio_util::sync::CancellationToken;
 
+use crate::answers::Answers;
 use crate::config::Times;
 use crate::identity::Identity;
+use crate::page::Cursors;
 use crate::viewer::ViewerTokens;
 
 /// Long polls and event streams at once. They keep a place for minutes, so nobody waits for one.
@@ -61,6 +63,10 @@ pub struct Parts {
     pub identity: Identity,
     /// Who may look at which study's images.
     pub(crate) viewer_tokens: ViewerTokens,
+    /// Where pages of lists end.
+    pub(crate) cursors: Cursors,
+    /// What answers in flight may weigh.
+    pub(crate) answers: Answers,
     /// How long what may take.
     pub times: Times,
     /// Whether `/metrics` needs no token.
@@ -91,7 +97,7 @@ pub struct Followers {
     /// What policies are told.
     pub policies: Settings,
     /// What the relay is told, where there is one.
-    pub relay: Option<relay::Settings>,
+    pub relay: Option<(relay::Settings, relay::EventKey)>,
 }
 
 /// Why the parts do not start.
@@ -122,6 +128,7 @@ impl App {
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
         let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
+        let cursors = Cursors::new(&master);
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
         let (projections, tail) = (followers.projections, Arc::clone(&store.tail));
         let names = projector::leases(&projections).into_iter();
@@ -132,10 +139,10 @@ impl App {
         let progress = Projector::start(engine, tail, projections, leases, tasks).await?;
         let executor = Executor::new(store.clone());
         let policies = policies::all(followers.policies);
-        let relay = followers
-            .relay
-            .map(|it| Relay::start(store.clone(), it, leadership.clone(), tasks));
-        let policies = Runner::start(executor.clone(), policies, leadership, tasks);
+        let relay = followers.relay.map(|(settings, key)| {
+            Relay::start(store.clone(), settings, key, leadership.clone(), tasks)
+        });
+        let policies = Runner::start(executor.clone(), policies, leadership, tasks).await?;
         Ok(Self(Arc::new(Parts {
             executor,
             policies,
@@ -145,6 +152,8 @@ impl App {
             parking,
             identity,
             viewer_tokens,
+            cursors,
+            answers: Answers::default(),
             metrics: metrics.0,
             metrics_open: metrics.1,
             times,

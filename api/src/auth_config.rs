@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::fields::{Fields, Object};
+use crate::fields::{Fields, Object, is_blank};
 
 /// How one logs in. Write-only: an answer shows `kind` and nothing else.
 #[derive(Deserialize, ToSchema)]
@@ -80,7 +80,7 @@ impl Fields {
         for (name, value) in given {
             let at = at(name);
             if !needed.contains(&name) {
-                if value.is_some() {
+                if value.is_some_and(|text| !is_blank(&text)) {
                     self.wrong(&at, format!("does not go with kind {kind}"));
                 }
                 continue;

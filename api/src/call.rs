@@ -16,19 +16,19 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
 use serde::Serialize;
 
-pub(crate) use answer::{Answer, LOG_POSITION, Part, added, changed, etag, json, put};
+pub(crate) use answer::{Answer, LOG_POSITION, Part, added, changed, etag, json, put, respond};
 pub(crate) use bare::Bare;
 pub(crate) use body::CommandBody;
 pub(crate) use headers::correlation;
 
-use answer::respond;
-use body::arrived;
+use body::{arrived, check_media_type};
 use headers::if_match;
 
 use crate::app::App;
 use crate::identity::Caller;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
+use crate::render;
 use crate::routes::canonical;
 
 /// A command's request, whole.
@@ -72,6 +72,7 @@ impl FromRequest<App> for CallWithQuery {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         let query = Query::of(parts.uri.query(), &caller)?;
+        check_media_type(&parts, &body)?;
         let body = arrived(body).await?;
         let path = canonical(parts.uri.path()).to_owned();
         let tenant = caller.tenant()?;
@@ -97,7 +98,8 @@ impl Call {
         answer: Answer,
     ) -> Result<Response, Problem> {
         let outcome = self.execute(app, use_case).await?;
-        Ok(respond(&outcome, answer))
+        let document = render::resource(&outcome.resource);
+        Ok(respond(&outcome, answer, document))
     }
 
     /// Carries out a use case that adds a part to its aggregate, and answers with that part: 201.
@@ -116,6 +118,7 @@ impl Call {
             created_at: resource.updated_at,
             updated_at: resource.updated_at,
             version: resource.version,
+            sealed_bytes: 0,
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = json(StatusCode::CREATED, body);

@@ -10,7 +10,6 @@ mod token;
 mod verify;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use roentgen_store::engine::Engine;
 use roentgen_store::open::Database;
+use roentgen_store::rights::Login;
 use uuid::Uuid;
 
 use crate::access::Role;
@@ -69,12 +69,8 @@ enum Command {
     },
     /// Brings the schema up to date.
     Migrate,
-    /// Walks the hash chain; exit 1 where it breaks.
-    Verify {
-        /// The directory of the archived partitions' files: they are walked first.
-        #[arg(long)]
-        archive: Option<PathBuf>,
-    },
+    /// Walks the hash chain and looks at the keys; exit 1 where one breaks or is missing.
+    Verify(verify::Verifying),
     /// Moves old partitions of the log into files, and out of the log (PostgreSQL; as its owner).
     Archive(archive::Archiving),
     /// Shows each projection's checkpoint, lag and parked streams.
@@ -83,6 +79,12 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     /// Writes the log, or what came after a position, for DuckDB, pandas or Spark; PHI stays sealed.
     Export(export::Export),
+    /// Print the public key that consumers check published events with.
+    EventKey {
+        /// Make the key if there is none.
+        #[arg(long)]
+        make: bool,
+    },
     /// Shows the configuration in force, without secrets.
     Config,
 }
@@ -143,12 +145,12 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             ttl,
         } => token::run(&config, roles, tenant, practitioner, ttl),
         Command::Migrate => {
-            config.database.connect().await?.migrate().await?;
+            migrate(&*config.database.connect().await?).await?;
             println!("the schema of {} is up to date", config.database);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify { archive } => {
-            verify::run(&*existing(&config).await?, archive.as_deref()).await
+        Command::Verify(verifying) => {
+            verify::run(existing(&config).await?, &config, &verifying).await
         }
         Command::Archive(archiving) => archive::run(&*existing(&config).await?, &archiving).await,
         Command::Projections => {
@@ -158,6 +160,15 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             rebuild::run(existing(&config).await?, (config.projections)(), &rebuild).await
         }
         Command::Export(export) => export::run(&*existing(&config).await?, &export).await,
+        Command::EventKey { make } => {
+            let key = if make {
+                config.event_key.made()
+            } else {
+                config.event_key.read()
+            };
+            print!("{}", key?.public_pem());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Config => {
             println!("{config}");
             Ok(ExitCode::SUCCESS)
@@ -177,9 +188,15 @@ async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
 async fn open(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     let engine = config.database.connect().await?;
     if config.migrate {
-        engine.migrate().await?;
+        migrate(&*engine).await?;
     }
     Ok(engine)
+}
+
+/// Migrations run with the owner's rights, and must not meet anybody else's code.
+async fn migrate(engine: &dyn Engine) -> anyhow::Result<()> {
+    engine.rights(Login::Owner).await?.check()?;
+    Ok(engine.migrate().await?)
 }
 
 fn parse_role(text: &str) -> Result<Role, String> {

@@ -1,8 +1,11 @@
 //! Configuration: flags, then `ROENTGEN_` environment, then defaults; checked whole, and all that is wrong named at once,
 //! before any port is bound.
 
+mod connections;
+mod event_key;
 mod generated;
 mod nats;
+mod secret_file;
 mod times;
 
 use std::fmt;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
-use roentgen_store::keys::MasterKey;
+use roentgen_store::keys::{MasterKey, WEAK, is_weak};
 use roentgen_store::open::Database;
 use roentgen_store::projector::Projection;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,8 +24,12 @@ use tracing_subscriber::EnvFilter;
 use crate::identity::{Expected, Identity};
 use crate::routes::Service;
 
+pub use connections::ConnectionOptions;
+pub(crate) use event_key::EventKeyFile;
 pub use nats::NatsOptions;
 pub use times::{TimeOptions, Times};
+
+use connections::PerAddress;
 
 /// The shortest shared secret, in bytes: as long as the digest it keys (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -88,6 +95,9 @@ pub struct Options {
         global = true
     )]
     pub services: Vec<Service>,
+    /// How many connections there may be.
+    #[command(flatten)]
+    pub connections: ConnectionOptions,
     /// How long things may take.
     #[command(flatten)]
     pub times: TimeOptions,
@@ -129,10 +139,14 @@ pub struct Config {
     pub expected: Expected,
     /// Wraps patients' keys.
     pub master_key: MasterKey,
+    /// How many connections there may be from one address.
+    pub(crate) connections: PerAddress,
     /// How long things may take.
     pub times: Times,
     /// Where events go, if anywhere.
     pub nats: Option<relay::Settings>,
+    /// The key that signs those events.
+    pub(crate) event_key: EventKeyFile,
     /// Where each key came from, for `roentgen config`.
     pub sources: Sources,
     /// What is logged.
@@ -170,6 +184,18 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
+/// What is wrong with a secret that signs tokens, if anything is.
+fn weakness(secret: &SecretString) -> Option<String> {
+    let secret = secret.expose_secret().as_bytes();
+    if secret.len() < MIN_SECRET_BYTES {
+        Some("must be 32 bytes or more".to_owned())
+    } else if is_weak(secret) {
+        Some(format!("is weak: {WEAK}"))
+    } else {
+        None
+    }
+}
+
 impl Options {
     /// The configuration, or everything that is wrong with it. In `--dev`, keys that are not given are generated and
     /// kept in the data directory.
@@ -189,12 +215,11 @@ impl Options {
             .parse(&self.log)
             .map_err(|it| note("log", &it))
             .ok();
+        let connections = self.connections.resolve(&mut note);
         let times = self.times.resolve(&mut note);
         let nats = self.nats.resolve(&mut note);
-        if let Some(secret) = &self.jwt_secret
-            && secret.expose_secret().len() < MIN_SECRET_BYTES
-        {
-            note("jwt-secret", &"must be 32 bytes or more");
+        if let Some(what) = self.jwt_secret.as_ref().and_then(weakness) {
+            note("jwt-secret", &what);
         }
         if dev && listen.is_some_and(|it| !it.ip().is_loopback()) {
             note(
@@ -214,12 +239,14 @@ impl Options {
             .map_err(|it| note("master-key", &it))
             .ok()
             .flatten();
-        let (Some(database), Some(listen), Some(log), Some(times), true) =
-            (database, listen, log, times, wrong.is_empty())
+        let (Some(database), Some(listen), Some(log), Some(times), Some(connections), true) =
+            (database, listen, log, times, connections, wrong.is_empty())
         else {
             return Err(Wrong(wrong));
         };
-        let keys = self.keys(given, &data_directory(&database))?;
+        let directory = data_directory(&database);
+        let keys = self.keys(given, &directory)?;
+        let event_key_file = self.nats.event_key_file.as_deref();
         Ok(Config {
             database,
             listen,
@@ -229,8 +256,10 @@ impl Options {
             services: self.services.clone(),
             jwt_secret: keys.0,
             master_key: keys.1,
+            connections,
             times,
             nats,
+            event_key: EventKeyFile::new(event_key_file, &directory, dev),
             sources: keys.2,
             expected: Expected {
                 issuer: self.jwt_issuer.clone(),
@@ -294,6 +323,11 @@ impl Config {
         }
     }
 
+    /// Whether the master key was configured, and not made up.
+    pub(crate) fn master_key_is_given(&self) -> bool {
+        self.sources.master_key == Source::Configured
+    }
+
     /// Checks callers' tokens.
     pub fn identity(&self) -> Identity {
         Identity::by_secret(&self.jwt_secret, &self.expected, self.dev)
@@ -328,6 +362,7 @@ impl fmt::Display for Config {
             self.expected.audience.clone().unwrap_or_else(none)
         )?;
         writeln!(f, "master-key    {}", said(self.sources.master_key))?;
+        write!(f, "{}", self.connections)?;
         write!(f, "{}", self.times)?;
         nats::show(f, self.nats.as_ref())?;
         write!(f, "log           {}", self.log)

@@ -33,7 +33,7 @@ pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCo
         cast.tenant
     );
     play(&client, &cast).await?;
-    let held = match verify(&*running.app.store.engine, |_| {}).await? {
+    let held = match verify(&*running.app.store.engine, None, |_| {}).await? {
         Verification::Holds { head, .. } => {
             println!(
                 "\nThe hash chain holds over all {} events of the log.",

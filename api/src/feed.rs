@@ -3,6 +3,7 @@
 //! Pages of NDJSON, or server-sent events. Envelopes are laid together from the stored bytes: a payload is never parsed
 //! on its way out unless PHI is asked for.
 
+mod chunks;
 mod envelope;
 mod opened;
 mod stream;
@@ -16,15 +17,17 @@ use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_store::StoreError;
 use roentgen_store::error::Unavailable;
 use roentgen_store::fair::{Party, Share};
-use roentgen_store::log::{LogFilter, LogPage, StoredEvent};
+use roentgen_store::log::{LogFilter, LogPage};
 use roentgen_store::reads::Reads;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
 use crate::call::{LOG_POSITION, put};
 use crate::identity::Caller;
+use crate::logged;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
+use chunks::Chunks;
 use opened::Opened;
 
 /// How often a waiting reader looks for what other nodes wrote.
@@ -32,8 +35,6 @@ const POLL: Duration = Duration::from_millis(250);
 const DEFAULT_LIMIT: u32 = 500;
 const MAX_LIMIT: u32 = 5000;
 const MAX_WAIT_SECS: u64 = 60;
-/// What an envelope has around its payload and metadata, in bytes, roughly.
-const ENVELOPE: usize = 512;
 
 /// What a reader of the log asks for.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ struct Subscription {
     wait: Duration,
     filter: LogFilter,
     phi: Opened,
+    /// When the reader's token ends, and with it the answer.
+    ends: Option<Instant>,
 }
 
 /// Events after a position, in position order: NDJSON, or SSE where the client accepts `text/event-stream`.
@@ -65,12 +68,14 @@ pub(crate) async fn events(
             subscription.after = position;
         }
         // Once an answer has begun it cannot say what is wrong any more.
+        logged::reaches(&app, &reads, subscription.after).await?;
         reads
             .page(subscription.after, 1, &subscription.filter)
             .await?;
         let place = subscription.place(&app)?;
         return Ok(stream::respond(app, subscription, place));
     }
+    logged::reaches(&app, &reads, subscription.after).await?;
     let page = match subscription.wait.is_zero() {
         true => subscription.page(&app, &reads).await?,
         false => {
@@ -78,14 +83,15 @@ pub(crate) async fn events(
             subscription.page(&app, &reads).await?
         }
     };
-    let weight: usize = page.events.iter().map(StoredEvent::weight).sum();
-    let mut body = Vec::with_capacity(weight + page.events.len() * ENVELOPE);
-    for event in &page.events {
-        envelope::write(&mut body, event, subscription.phi, &app.store.keyring).await?;
-        body.push(b'\n');
+    let mut body = Chunks::default();
+    // Each event is let go when it is rendered: the page is in memory once.
+    for event in page.events {
+        let line = body.line();
+        envelope::write(line, &event, subscription.phi, &app.store.keyring).await?;
+        line.push(b'\n');
     }
     let kind = HeaderValue::from_static("application/x-ndjson");
-    let mut response = ([(header::CONTENT_TYPE, kind)], body).into_response();
+    let mut response = ([(header::CONTENT_TYPE, kind)], body.finished()).into_response();
     put(
         response.headers_mut(),
         "scanned-to",
@@ -132,6 +138,7 @@ impl Subscription {
                 beginnings: false,
             },
             phi,
+            ends: caller.ends(),
         };
         query.finish()?;
         if i64::try_from(subscription.after).is_err() {
@@ -157,9 +164,15 @@ impl Subscription {
         })
     }
 
+    /// Whether the reader's token has ended.
+    fn has_ended(&self) -> bool {
+        self.ends.is_some_and(|ends| ends <= Instant::now())
+    }
+
     /// The next page; at the log's end it waits for one, as long as the reader asked.
     async fn page(&mut self, app: &App, reads: &Reads) -> Result<LogPage, Problem> {
         let deadline = Instant::now() + self.wait;
+        let deadline = self.ends.map_or(deadline, |ends| ends.min(deadline));
         let mut head = app.store.tail.head();
         loop {
             head.borrow_and_update();

@@ -1,11 +1,17 @@
 //! From a body's members to domain values: everything that is wrong is found at once, each with its pointer.
+//!
+//! **Optional texts**: a blank one says what a member that is left out says. The forms of many systems send `""` for what
+//! nobody filled in, and DICOM's attributes of type 2 are there and empty.
+//!
+//! **Changes** are merge patches (RFC 7396): a member that is left out stays, `null` takes an optional one away, and a blank
+//! text does so too. A body's member of this kind is a [`Change`].
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 
-use roentgen_domain::Timestamp;
 use roentgen_domain::phi::{BirthDate, Metadata, MetadataObject, Patient, Phi, PhiText, Sex};
 use roentgen_domain::text::Text;
+use roentgen_domain::{Change, Timestamp};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -58,21 +64,84 @@ impl Fields {
         Some(parsed)
     }
 
+    /// The same where the elements change as a whole.
+    pub(crate) fn each_of_change<T, U, E: Display>(
+        &mut self,
+        pointer: &str,
+        members: Change<Vec<T>>,
+        parse: impl Fn(T) -> Result<U, E>,
+    ) -> Change<Vec<U>> {
+        match members {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(members) => self.each(pointer, Some(members), parse).into(),
+        }
+    }
+
+    /// A required text: a blank one is wrong.
     pub(crate) fn text(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
         self.parse(pointer, member, Text::parse)
     }
 
-    /// A name or a short label.
+    /// A required name or short label.
     pub(crate) fn name(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
         self.parse(pointer, member, Text::parse_name)
     }
 
+    /// The same of what is about a patient.
     pub(crate) fn phi_text(&mut self, pointer: &str, member: Option<String>) -> Option<PhiText> {
         self.text(pointer, member).map(Phi::new)
     }
 
+    /// A required time.
     pub(crate) fn time(&mut self, pointer: &str, member: Option<String>) -> Option<Timestamp> {
-        self.parse(pointer, member, |it| it.parse::<Timestamp>())
+        self.parse(pointer, member, |text| text.parse())
+    }
+
+    /// An optional member that is sent as text.
+    pub(crate) fn optional<T, E: Display>(
+        &mut self,
+        pointer: &str,
+        member: Option<String>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let member = member.filter(|text| !is_blank(text));
+        self.parse(pointer, member, |text| parse(&text))
+    }
+
+    /// An optional text.
+    pub(crate) fn optional_text(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
+        self.optional(pointer, member, |text| Text::parse(text))
+    }
+
+    /// The same of what is about a patient.
+    pub(crate) fn optional_phi(
+        &mut self,
+        pointer: &str,
+        member: Option<String>,
+    ) -> Option<PhiText> {
+        self.optional_text(pointer, member).map(Phi::new)
+    }
+
+    /// An optional time.
+    pub(crate) fn optional_time(
+        &mut self,
+        pointer: &str,
+        member: Option<String>,
+    ) -> Option<Timestamp> {
+        self.optional(pointer, member, str::parse)
+    }
+
+    /// One of a closed set of words, where it is optional.
+    pub(crate) fn optional_word<T>(
+        &mut self,
+        pointer: &str,
+        member: Option<String>,
+        parse: impl FnOnce(&str) -> Option<T>,
+        words: &str,
+    ) -> Option<T> {
+        let member = member.filter(|text| !is_blank(text));
+        self.word(pointer, member, parse, words)
     }
 
     /// One of a closed set of words.
@@ -97,21 +166,83 @@ impl Fields {
             .map(Phi::new)
     }
 
+    /// A change of an optional member.
+    pub(crate) fn change<T, U, E: Display>(
+        &mut self,
+        pointer: &str,
+        member: Change<T>,
+        parse: impl FnOnce(T) -> Result<U, E>,
+    ) -> Change<U> {
+        match member {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(value) => self.parse(pointer, Some(value), parse).into(),
+        }
+    }
+
+    /// A change of an optional member that is sent as text: a blank one takes it away.
+    pub(crate) fn change_from_text<T, E: Display>(
+        &mut self,
+        pointer: &str,
+        member: Change<String>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Change<T> {
+        match member {
+            Change::Set(text) if is_blank(&text) => Change::Clear,
+            said @ (Change::Keep | Change::Clear | Change::Set(_)) => {
+                self.change(pointer, said, |text| parse(&text))
+            }
+        }
+    }
+
+    /// A change of an optional text.
+    pub(crate) fn text_change(&mut self, pointer: &str, member: Change<String>) -> Change<Text> {
+        self.change_from_text(pointer, member, |text| Text::parse(text))
+    }
+
+    /// A change of an optional name or short label.
+    pub(crate) fn name_change(&mut self, pointer: &str, member: Change<String>) -> Change<Text> {
+        self.change_from_text(pointer, member, |text| Text::parse_name(text))
+    }
+
+    /// The same of what is about a patient.
+    pub(crate) fn phi_change(&mut self, pointer: &str, member: Change<String>) -> Change<PhiText> {
+        self.text_change(pointer, member).map(Phi::new)
+    }
+
+    /// A change of the client's own object.
+    pub(crate) fn metadata_change(
+        &mut self,
+        pointer: &str,
+        member: Change<Map<String, Value>>,
+    ) -> Change<Metadata> {
+        self.change(pointer, member, MetadataObject::parse)
+            .map(Phi::new)
+    }
+
+    /// A change of a member that every such resource has: `null` is wrong.
+    pub(crate) fn kept<T>(&mut self, pointer: &str, member: Change<T>) -> Option<T> {
+        if matches!(member, Change::Clear) {
+            self.wrong(pointer, "cannot be taken away");
+        }
+        member.value()
+    }
+
+    /// Who the patient is; nothing, where no member says anything.
     pub(crate) fn patient(&mut self, member: Option<Object<PatientBody>>) -> Option<Patient> {
         let Object(body) = member?;
-        Some(Patient {
-            mrn: self.phi_text("/patient/mrn", body.mrn),
-            family_name: self.phi_text("/patient/family_name", body.family_name),
-            given_name: self.phi_text("/patient/given_name", body.given_name),
+        let patient = Patient {
+            mrn: self.optional_phi("/patient/mrn", body.mrn),
+            family_name: self.optional_phi("/patient/family_name", body.family_name),
+            given_name: self.optional_phi("/patient/given_name", body.given_name),
             birth_date: self
-                .parse("/patient/birth_date", body.birth_date, |it| {
-                    BirthDate::parse(&it)
-                })
+                .optional("/patient/birth_date", body.birth_date, BirthDate::parse)
                 .map(Phi::new),
             sex: self
-                .parse("/patient/sex", body.sex, |it| Sex::parse(&it))
+                .optional("/patient/sex", body.sex, Sex::parse)
                 .map(Phi::new),
-        })
+        };
+        Some(patient).filter(|patient| !patient.is_empty())
     }
 
     pub(crate) fn wrong(&mut self, pointer: &str, detail: impl Display) {
@@ -144,6 +275,10 @@ impl Fields {
             Some(_) | None => Err(Problem::unacceptable(self.0)),
         }
     }
+}
+
+pub(crate) fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 /// A JSON object. Derived structs would take an array of their members' values too, in an order that is no contract.
@@ -204,5 +339,34 @@ mod tests {
         assert_eq!(told.len(), TOLD);
         assert_eq!((told[89], told[99]), ("/a/89", "/c/0/b/9"));
         assert!(fields.finish(Some(())).is_err());
+    }
+
+    #[test]
+    fn a_blank_text_is_none_where_it_is_optional_and_wrong_where_it_is_required() {
+        let mut fields = Fields::default();
+        let blank = || Some(" ".to_owned());
+        assert_eq!(fields.optional_text("/a", blank()), None);
+        assert_eq!(fields.optional_time("/b", blank()), None);
+        assert_eq!(
+            fields.text_change("/c", Change::Set(" ".to_owned())),
+            Change::Clear
+        );
+        assert!(fields.0.is_empty());
+        assert_eq!(fields.text("/d", blank()), None);
+        assert_eq!(fields.0.len(), 1);
+    }
+
+    #[test]
+    fn what_every_resource_has_cannot_be_taken_away() {
+        let mut fields = Fields::default();
+        assert_eq!(fields.kept("/a", Change::Set(1)), Some(1));
+        assert_eq!(fields.kept("/b", Change::<i32>::Keep), None);
+        assert!(fields.0.is_empty());
+        assert_eq!(fields.kept("/c", Change::<i32>::Clear), None);
+        let wrong = fields.0.first().unwrap();
+        assert_eq!(
+            (wrong.pointer.as_str(), wrong.detail.as_str()),
+            ("/c", "cannot be taken away")
+        );
     }
 }

@@ -7,11 +7,13 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use roentgen_commands::policies;
 use roentgen_relay as relay;
+use roentgen_store::open::Store;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::app::App;
 use crate::call::json;
+use crate::logged;
 use crate::problem::{Code, Problem};
 
 /// How long the database may take to say how things stand.
@@ -23,7 +25,7 @@ pub(crate) async fn live() -> Response {
     json(StatusCode::OK, json!({ "status": "live" }).to_string())
 }
 
-/// The process can do its work: the database answers and the read models fit the log. How far the relay is stands beside
+/// The process can do its work: the database answers, the read models fit the log, and no patient's key is missing. How far the relay is stands beside
 /// it: commands and reads go on where NATS is away or its stream is refused; and how many streams the read models have
 /// parked: they go on without them.
 #[utoipa::path(get, path = "/health/ready",
@@ -32,19 +34,37 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.stop.is_cancelled() {
         return Err(Problem::new(Code::Unavailable, "the server is stopping"));
     }
-    if let Some(refused) = app.progress.refused() {
-        return Err(Problem::new(Code::Unavailable, refused.to_string()));
-    }
+    logged::fits_models(&app)?;
     if let Some(refused) = app.policies.refused() {
         return Err(Problem::new(Code::Unavailable, refused.to_string()));
     }
-    let standing = tokio::time::timeout(PATIENCE, Ready::of(&app)).await;
+    let looked = async {
+        all_keys_are_there(&app).await?;
+        Ready::of(&app).await
+    };
+    let standing = tokio::time::timeout(PATIENCE, looked).await;
     let standing = standing.unwrap_or_else(|_elapsed| {
         let detail = "the database does not answer";
         Err(Problem::new(Code::Unavailable, detail))
     });
     let body = serde_json::to_string(&standing?).map_err(|error| Problem::internal(&error))?;
     Ok(json(StatusCode::OK, body))
+}
+
+/// No key is missing of those that this process has needed since it started.
+async fn all_keys_are_there(app: &App) -> Result<(), Problem> {
+    let Store {
+        engine, keyring, ..
+    } = &app.store;
+    match keyring.still_missing(&**engine).await? {
+        0 => Ok(()),
+        missing => Err(Problem::new(
+            Code::KeysMissing,
+            format!(
+                "{missing} patient keys that events are sealed under are neither there nor have a tombstone: restore the keys"
+            ),
+        )),
+    }
 }
 
 #[derive(Serialize)]

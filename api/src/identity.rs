@@ -11,6 +11,7 @@ use roentgen_domain::ids::{PractitionerId, TenantId};
 use roentgen_store::clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::access::{Capability, Role};
@@ -18,6 +19,8 @@ use crate::problem::{Code, Problem};
 
 /// The tenant of `--dev` callers who name none.
 pub const DEFAULT_TENANT: Uuid = Uuid::from_u128(1);
+/// How many seconds the clocks of who makes tokens and of this process may differ.
+const LEEWAY_SECS: u64 = 30;
 const TENANT_HEADER: &str = "x-tenant-id";
 
 /// Who calls.
@@ -33,6 +36,8 @@ pub struct Caller {
     pub practitioner_id: Option<PractitionerId>,
     /// A name to show.
     pub name: Option<String>,
+    /// When the token ends, in seconds since the Unix epoch; `None` for a `--dev` caller without one.
+    pub expires: Option<i64>,
 }
 
 impl Caller {
@@ -71,6 +76,14 @@ impl Caller {
         ))
     }
 
+    /// When the token is not accepted any more, on this process's clock.
+    pub fn ends(&self) -> Option<Instant> {
+        let last_second = self.expires?.saturating_add(LEEWAY_SECS.cast_signed());
+        let ends = last_second.saturating_add(1).saturating_mul(1000);
+        let left = ends.saturating_sub(clock::now_ms());
+        Instant::now().checked_add(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+    }
+
     /// As the log keeps it.
     pub fn actor(&self) -> Actor {
         Actor {
@@ -88,14 +101,16 @@ impl Caller {
             roles: vec![Role::Admin],
             practitioner_id: None,
             name: None,
+            expires: None,
         }
     }
 }
 
-/// What we read of a token; `exp`, `nbf`, `iss` and `aud` are for the validation.
+/// What we read of a token; `nbf`, `iss` and `aud` are for the validation.
 #[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
+    exp: f64,
     tenant_id: Option<Uuid>,
     #[serde(default)]
     roles: Vec<String>,
@@ -150,7 +165,7 @@ impl Identity {
         let mut validation = Validation::new(Algorithm::HS256);
         let mut required = vec!["exp", "sub"];
         validation.validate_nbf = true;
-        validation.leeway = 30;
+        validation.leeway = LEEWAY_SECS;
         if let Some(issuer) = &expected.issuer {
             validation.set_issuer(&[issuer]);
             required.push("iss");
@@ -169,6 +184,11 @@ impl Identity {
             validation,
             dev,
         }
+    }
+
+    /// Whether a caller without a token is let in.
+    pub(crate) const fn is_dev(&self) -> bool {
+        self.dev
     }
 
     /// Who sent these headers. A token that is sent is always checked.
@@ -201,6 +221,7 @@ impl Identity {
             roles,
             practitioner_id: claims.practitioner_id.map(PractitionerId::from),
             name: claims.name,
+            expires: Some(claims.exp as i64),
         })
     }
 }

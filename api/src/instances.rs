@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Call, Part};
+use crate::logged;
 use crate::openapi::InstanceDocument;
 use crate::problem::{Code, Problem};
 use crate::read::Read;
@@ -51,6 +52,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 /// The study that a series belongs to. A series' id does not tell; its row does, as soon as it is there. Where it is not,
 /// the read models are waited for, up to the log's end: a series that another node has just answered for is found too.
 async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, Problem> {
+    logged::fits_models(app)?;
     if let Some(study) = row_of(app, tenant, series).await? {
         return Ok(study);
     }
@@ -82,7 +84,7 @@ async fn row_of(app: &App, tenant: TenantId, series: Uuid) -> Result<Option<Stud
     responses((status = 200, body = [InstanceDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let of_series = query.take_uuid("imaging_series_id")?;
     query.finish()?;
     let page = instances::page(read.tenant, of_series, page.after, page.limit);

@@ -2,9 +2,11 @@
 //! program `roentgen`.
 
 pub mod access;
+mod admission;
 mod ai_models;
 mod ai_outputs;
 mod ai_tasks;
+mod answers;
 pub mod app;
 mod auth_config;
 mod call;
@@ -16,7 +18,9 @@ mod fields;
 mod health;
 pub mod identity;
 mod instances;
+mod logged;
 mod modalities;
+mod nearest;
 pub mod openapi;
 mod orders;
 mod outermost;

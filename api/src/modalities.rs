@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::modality::{CreateModality, UpdateModality};
+use roentgen_domain::Change;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::modality::{Changes, Modality};
 use roentgen_projections::modalities;
@@ -37,16 +38,22 @@ pub(crate) struct NewModality {
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a modality to change; its code never changes.
+/// Members of a modality to change; `null` takes an optional one away. Its code never changes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModalityChanges {
     /// A new name.
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Change<String>,
     /// A new description.
-    description: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Change<String>,
     /// Taken out of use, or put back.
-    is_active: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    is_active: Change<bool>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -70,7 +77,7 @@ impl NewModality {
         let code = fields.parse("/code", code, |it| ModalityCode::parse(&it));
         let name = fields.required("/name", self.name);
         let name = fields.name("/name", name);
-        let description = fields.text("/description", self.description);
+        let description = fields.optional_text("/description", self.description);
         let is_active = self.is_active.unwrap_or(true);
         let whole = code.zip(name);
         fields.finish(whole.map(|(code, name)| Modality {
@@ -85,13 +92,13 @@ impl NewModality {
 impl ModalityChanges {
     fn parse(self) -> Result<Changes, Problem> {
         let mut fields = Fields::default();
-        let name = fields.name("/name", self.name);
-        let description = fields.text("/description", self.description);
-        fields.finish(Some(Changes {
-            name,
-            description,
-            is_active: self.is_active,
-        }))
+        let name = fields.kept("/name", self.name);
+        let changes = Changes {
+            name: fields.name("/name", name),
+            description: fields.text_change("/description", self.description),
+            is_active: fields.kept("/is_active", self.is_active),
+        };
+        fields.finish(Some(changes))
     }
 }
 
@@ -110,7 +117,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [ModalityDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = modalities::Filters {
         is_active: query.take_bool("is_active")?,
     };

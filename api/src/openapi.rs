@@ -9,7 +9,11 @@ use std::sync::OnceLock;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::{StatusCode, header};
+use roentgen_store::chain::sha256;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{PathItem, PathsBuilder};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -93,16 +97,40 @@ fn chapter(path: &str) -> &'static str {
 /// The description as JSON.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200)))]
 pub(crate) async fn document() -> Response {
-    static DOCUMENT: OnceLock<String> = OnceLock::new();
-    let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default());
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let text = DOCUMENT.get_or_init(|| describe().to_json().unwrap_or_default().into());
     json(StatusCode::OK, text.clone())
 }
 
 /// The description as a page.
 #[utoipa::path(get, path = "/docs",
     responses((status = 200, content_type = "text/html")))]
-pub(crate) async fn page() -> Html<&'static str> {
-    Html(include_str!("openapi/page.html"))
+pub(crate) async fn page() -> impl IntoResponse {
+    const PAGE: &str = include_str!("openapi/page.html");
+    static POLICY: OnceLock<String> = OnceLock::new();
+    let policy = POLICY.get_or_init(|| policy_of(PAGE)).as_str();
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE))
+}
+
+/// What a page may run and show (CSP Level 3): its own script and style, known by their digests, and what it fetches from
+/// this server.
+fn policy_of(page: &str) -> String {
+    let script = source_of(between(page, "<script>", "</script>"));
+    let style = source_of(between(page, "<style>", "</style>"));
+    format!(
+        "default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn between<'a>(page: &'a str, open: &str, close: &str) -> &'a str {
+    let rest = page.split_once(open).map_or("", |(_, rest)| rest);
+    rest.split_once(close).map_or("", |(inline, _)| inline)
+}
+
+/// The source expression that lets exactly this inline text run.
+pub fn source_of(inline: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(sha256(inline.as_bytes())))
 }
 
 /// What a problem's `type` points at, as Markdown.
@@ -119,4 +147,18 @@ pub(crate) async fn problem_page(
         page,
     )
         .into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_description_is_in_memory_once() {
+        let first = axum::body::to_bytes(document().await.into_body(), usize::MAX);
+        let second = axum::body::to_bytes(document().await.into_body(), usize::MAX);
+        let (first, second) = (first.await.unwrap(), second.await.unwrap());
+        assert!(first.len() > 10_000, "{} bytes", first.len());
+        assert_eq!(first.as_ptr(), second.as_ptr());
+    }
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::order::{CreateOrder, UpdateOrder};
+use roentgen_domain::Change;
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{
     DepartmentId, EncounterId, EpisodeId, PatientId, PractitionerId, ProcedureId, SlotId,
@@ -61,23 +62,34 @@ pub(crate) struct NewOrder {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to an order; what is left out stays.
+/// A change to an order; what is left out stays, `null` takes an optional member away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderChanges {
     /// requested, scheduled, in_progress, completed or cancelled.
-    status: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    status: Change<String>,
     /// Its slot.
-    scheduled_slot_id: Option<Uuid>,
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    scheduled_slot_id: Change<Uuid>,
     /// When the examination was begun.
-    performed_start_at: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    performed_start_at: Change<String>,
     /// When it was ended; with status completed.
-    performed_end_at: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    performed_end_at: Change<String>,
     /// Why; with status cancelled.
-    cancellation_reason: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    cancellation_reason: Change<String>,
     /// The client's own object, as a whole.
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Change<Map<String, Value>>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -101,11 +113,14 @@ impl NewOrder {
         let procedure_id = fields.required("/imaging_procedure_id", self.imaging_procedure_id);
         let indication = fields.required("/indication", self.indication);
         let indication = fields.phi_text("/indication", indication);
-        let priority = fields.word("/priority", self.priority, Priority::parse, Priority::WORDS);
-        let requested_at = fields.time("/requested_at", self.requested_at);
-        let accession_number = fields.parse("/accession_number", self.accession_number, |it| {
-            AccessionNumber::parse(&it)
-        });
+        let priority =
+            fields.optional_word("/priority", self.priority, Priority::parse, Priority::WORDS);
+        let requested_at = fields.optional_time("/requested_at", self.requested_at);
+        let accession_number = fields.optional(
+            "/accession_number",
+            self.accession_number,
+            AccessionNumber::parse,
+        );
         let metadata = fields.metadata("/metadata", self.metadata);
         let patient = fields.patient(self.patient);
         let whole = patient_id.zip(procedure_id).zip(indication);
@@ -133,13 +148,16 @@ impl NewOrder {
 impl OrderChanges {
     fn parse(self) -> Result<Update, Problem> {
         let mut fields = Fields::default();
+        let status = fields.kept("/status", self.status);
+        let (start, end) = (self.performed_start_at, self.performed_end_at);
         let update = Update {
-            status: fields.word("/status", self.status, Status::parse, Status::WORDS),
+            status: fields.word("/status", status, Status::parse, Status::WORDS),
             scheduled_slot_id: self.scheduled_slot_id.map(SlotId::from),
-            performed_start_at: fields.time("/performed_start_at", self.performed_start_at),
-            performed_end_at: fields.time("/performed_end_at", self.performed_end_at),
-            cancellation_reason: fields.phi_text("/cancellation_reason", self.cancellation_reason),
-            metadata: fields.metadata("/metadata", self.metadata),
+            performed_start_at: fields.change_from_text("/performed_start_at", start, str::parse),
+            performed_end_at: fields.change_from_text("/performed_end_at", end, str::parse),
+            cancellation_reason: fields
+                .phi_change("/cancellation_reason", self.cancellation_reason),
+            metadata: fields.metadata_change("/metadata", self.metadata),
         };
         fields.finish(Some(update))
     }
@@ -162,7 +180,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [OrderDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = orders::Filters {
         patient_id: query.take_uuid("patient_id")?,
         encounter_id: query.take_uuid("encounter_id")?,
@@ -195,10 +213,10 @@ pub(crate) async fn one(
 /// Cancelling is one privilege, everything else that an update may hold is another.
 fn needed(update: &Update) -> &'static [Capability] {
     let cancels = update.status == Some(Status::Cancelled);
-    let performs = update.scheduled_slot_id.is_some()
-        || update.performed_start_at.is_some()
-        || update.performed_end_at.is_some()
-        || update.metadata.is_some();
+    let performs = !update.scheduled_slot_id.is_keep()
+        || !update.performed_start_at.is_keep()
+        || !update.performed_end_at.is_keep()
+        || !update.metadata.is_keep();
     match (cancels, performs) {
         (true, false) => &[Capability::CancelOrders],
         (true, true) => &[Capability::CancelOrders, Capability::PerformOrders],

@@ -1,4 +1,5 @@
-//! The outermost layer: ids, the log line, the metrics, and every problem's last form.
+//! The outermost layer: ids, the log line, the metrics, every problem's last form, and what every answer says to browsers
+//! and caches.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,38 +7,55 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use roentgen_store::clock;
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::admission;
 use crate::app::App;
 use crate::problem::{Code, Problem, ProblemDocument};
 use crate::routes::canonical;
+use crate::serve::Reserve;
 
 const REQUEST_ID: &str = "x-request-id";
 const CORRELATION_ID: &str = "x-correlation-id";
 /// A body up to this many bytes comes with its head, and does no harm unread.
 const SMALL_BODY: u64 = 4096;
+/// What an answer says where its handler says nothing else: answers hold PHI and are not kept, and nothing in one is run or
+/// shown as anything but what it is.
+static UNLESS_SAID: [(HeaderName, HeaderValue); 4] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+];
 
 /// Around every request.
 pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = clock::fresh_id().to_string();
-    let correlation = correlation(&mut request, &request_id);
-    let bad_correlation = correlation.is_none();
-    let correlation_id = correlation.unwrap_or_else(|| request_id.clone());
-    let method = request.method().clone();
+    let correlation_id = correlation(request.headers_mut(), &request_id);
+    let method = admission::method_label(request.method());
     let route = route(&request);
     let (is_http_1, may_stay_unread) = (is_http_1(&request), may_stay_unread(&request));
-    let span = tracing::info_span!("request", %method, %route, %request_id, %correlation_id);
+    let span = tracing::info_span!("request", method, %route, %request_id, %correlation_id);
     let handled = async {
-        if bad_correlation {
-            let refused = Problem::new(Code::InvalidHeader, "X-Correlation-Id must be a UUID");
-            return refused.into_response();
+        let admitted = admission::check(&request, app.identity.is_dev());
+        match admitted.and_then(|()| within_the_limits(&request)) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => refused.into_response(),
         }
-        next.run(request).await
     };
     let answered = AssertUnwindSafe(handled)
         .catch_unwind()
@@ -59,6 +77,10 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
             response.headers_mut().insert(name, value);
         }
     }
+    for (name, value) in &UNLESS_SAID {
+        let said = response.headers_mut().entry(name);
+        said.or_insert_with(|| value.clone());
+    }
     let refused = response.status().is_client_error() || response.status().is_server_error();
     let ends = is_http_1 && app.stop.is_cancelled();
     if ends || may_stay_unread && refused {
@@ -67,18 +89,30 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     }
     let status = response.status().as_u16();
     span.in_scope(|| tracing::debug!(status, "answered"));
-    measure(&method, route, status, started);
+    measure(method, route, status, started);
     response
 }
 
-/// The caller's correlation id, or the request's own where it sent none; `None` where what it sent is none.
-fn correlation(request: &mut Request, request_id: &str) -> Option<String> {
-    if let Some(given) = request.headers().get(CORRELATION_ID) {
-        return Some(Uuid::parse_str(given.to_str().ok()?).ok()?.to_string());
+/// Refuses everything but health on a connection that is one too many.
+fn within_the_limits(request: &Request) -> Result<(), Problem> {
+    let is_health = canonical(request.uri().path()).starts_with("/health/");
+    match request.extensions().get::<Reserve>() {
+        Some(reserve) if !is_health => Err(Problem::new(Code::Unavailable, reserve.detail())),
+        Some(_) | None => Ok(()),
     }
-    let value = HeaderValue::from_str(request_id).ok()?;
-    request.headers_mut().insert(CORRELATION_ID, value);
-    Some(request_id.to_owned())
+}
+
+/// The caller's correlation id. Where it sent none, or one that is no UUID (gateways write ids of their own kind into the
+/// header), the request's own, which the handlers then find in the header.
+fn correlation(headers: &mut HeaderMap, request_id: &str) -> String {
+    let given = headers
+        .get(CORRELATION_ID)
+        .and_then(|value| Uuid::parse_str(value.to_str().ok()?).ok());
+    let id = given.map_or_else(|| request_id.to_owned(), |given| given.to_string());
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(CORRELATION_ID, value);
+    }
+    id
 }
 
 /// Whether a refusal may come before the body was read. The connection ends with it then, and the client has to be told,
@@ -104,9 +138,9 @@ fn route(request: &Request) -> String {
         .to_owned()
 }
 
-fn measure(method: &Method, route: String, status: u16, started: Instant) {
+fn measure(method: &'static str, route: String, status: u16, started: Instant) {
     let labels = [
-        ("method", method.as_str().to_owned()),
+        ("method", method.to_owned()),
         ("route", route),
         ("status", status.to_string()),
     ];

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::pacs_endpoint::{CreatePacsEndpoint, UpdatePacsEndpoint};
+use roentgen_domain::Change;
 use roentgen_domain::codes::PacsEndpointCode;
 use roentgen_domain::dicom::AeTitle;
 use roentgen_domain::ids::{SecretId, TenantId};
@@ -63,33 +64,54 @@ pub(crate) struct NewPacsEndpoint {
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a PACS endpoint to change; its code never changes.
+/// Members of a PACS endpoint to change; `null` takes an optional one away. Its code never changes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PacsEndpointChanges {
     /// A new name.
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Change<String>,
     /// A new description.
-    description: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Change<String>,
     /// A new Application Entity Title.
-    ae_title: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ae_title: Change<String>,
     /// A new host.
-    host: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    host: Change<String>,
     /// 1 to 65535.
-    port: Option<i64>,
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    port: Change<i64>,
     /// DICOM, DICOMWEB or WADO_RS, in any case.
-    protocol: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    protocol: Change<String>,
     /// A new base URL.
-    base_url: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    base_url: Change<String>,
     /// How one logs in from now on, as a whole.
+    #[serde(default)]
     #[schema(value_type = Option<AuthConfigBody>)]
-    auth_config: Option<Object<AuthConfigBody>>,
+    auth_config: Change<Object<AuthConfigBody>>,
     /// A new launch URL.
-    viewer_launch_url: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    viewer_launch_url: Change<String>,
     /// Whether a study from here completes its order.
-    completes_order: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    completes_order: Change<bool>,
     /// Taken out of use, or put back.
-    is_active: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    is_active: Change<bool>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -117,17 +139,17 @@ impl NewPacsEndpoint {
         fields.required("/name", self.name.as_ref());
         fields.required("/protocol", self.protocol.as_ref());
         let changes = PacsEndpointChanges {
-            name: self.name,
-            description: self.description,
-            ae_title: self.ae_title,
-            host: self.host,
-            port: self.port,
-            protocol: self.protocol,
-            base_url: self.base_url,
-            auth_config: self.auth_config,
-            viewer_launch_url: self.viewer_launch_url,
-            completes_order: self.completes_order,
-            is_active: self.is_active,
+            name: self.name.into(),
+            description: self.description.into(),
+            ae_title: self.ae_title.into(),
+            host: self.host.into(),
+            port: self.port.into(),
+            protocol: self.protocol.into(),
+            base_url: self.base_url.into(),
+            auth_config: self.auth_config.into(),
+            viewer_launch_url: self.viewer_launch_url.into(),
+            completes_order: self.completes_order.into(),
+            is_active: self.is_active.into(),
             tenant_id: None,
         };
         let (told, secret) = changes.check(&mut fields);
@@ -136,13 +158,13 @@ impl NewPacsEndpoint {
             code,
             name,
             protocol,
-            description: told.description,
-            ae_title: told.ae_title,
-            host: told.host,
-            port: told.port,
-            base_url: told.base_url,
-            auth_config: told.auth_config,
-            viewer_launch_url: told.viewer_launch_url,
+            description: told.description.value(),
+            ae_title: told.ae_title.value(),
+            host: told.host.value(),
+            port: told.port.value(),
+            base_url: told.base_url.value(),
+            auth_config: told.auth_config.value(),
+            viewer_launch_url: told.viewer_launch_url.value(),
             completes_order: told.completes_order.unwrap_or(true),
             is_active: told.is_active.unwrap_or(true),
             secret_id: None,
@@ -159,24 +181,33 @@ impl PacsEndpointChanges {
     }
 
     fn check(self, fields: &mut Fields) -> Told {
-        let auth = fields.auth_config("/auth_config", self.auth_config);
-        let changes = Changes {
-            name: fields.name("/name", self.name),
-            description: fields.text("/description", self.description),
-            ae_title: fields.parse("/ae_title", self.ae_title, |it| AeTitle::parse(&it)),
-            host: fields.parse("/host", self.host, |it| Host::parse(&it)),
-            port: fields.parse("/port", self.port, Port::parse),
-            protocol: fields.word("/protocol", self.protocol, protocol, Protocol::WORDS),
-            base_url: fields.parse("/base_url", self.base_url, |it| HttpUrl::parse(&it)),
-            auth_config: auth.as_ref().map(|it| AuthConfig { kind: it.kind }),
-            secret_id: None,
-            viewer_launch_url: fields.parse("/viewer_launch_url", self.viewer_launch_url, |it| {
-                LaunchUrl::parse(&it)
-            }),
-            completes_order: self.completes_order,
-            is_active: self.is_active,
+        let name = fields.kept("/name", self.name);
+        let spoken = fields.kept("/protocol", self.protocol);
+        let launch_url = self.viewer_launch_url;
+        let auth = match self.auth_config {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(body) => fields.auth_config("/auth_config", Some(body)).into(),
         };
-        (changes, auth.and_then(|it| it.secret))
+        let changes = Changes {
+            name: fields.name("/name", name),
+            description: fields.text_change("/description", self.description),
+            ae_title: fields.change_from_text("/ae_title", self.ae_title, AeTitle::parse),
+            host: fields.change_from_text("/host", self.host, Host::parse),
+            port: fields.change("/port", self.port, Port::parse),
+            protocol: fields.word("/protocol", spoken, protocol, Protocol::WORDS),
+            base_url: fields.change_from_text("/base_url", self.base_url, HttpUrl::parse),
+            auth_config: auth.as_ref().map(|auth| AuthConfig { kind: auth.kind }),
+            secret_id: None,
+            viewer_launch_url: fields.change_from_text(
+                "/viewer_launch_url",
+                launch_url,
+                LaunchUrl::parse,
+            ),
+            completes_order: fields.kept("/completes_order", self.completes_order),
+            is_active: fields.kept("/is_active", self.is_active),
+        };
+        (changes, auth.value().and_then(|auth| auth.secret))
     }
 }
 
@@ -216,7 +247,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [PacsEndpointDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let is_active = query.take_bool("is_active")?;
     query.finish()?;
     let page = pacs_endpoints::page(read.tenant, is_active, page.after, page.limit);

@@ -2,8 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
 use roentgen_domain::ids::TenantId;
-use roentgen_store::chain::sha256;
+use roentgen_store::keys::MasterKey;
+use sha2::Sha256;
 
 use crate::problem::Problem;
 
@@ -14,40 +16,72 @@ pub(crate) struct Page {
     pub(crate) after: Option<Vec<u8>>,
 }
 
-const CHECK_LEN: usize = 8;
+/// How many bytes of the code a cursor carries.
+const CODE_LEN: usize = 16;
 
-/// Where a page ended: the last row's sort key, with a check that ties it to the tenant and the list, so that a cursor
-/// from elsewhere is refused and not followed to a random place.
-#[derive(Debug)]
-pub(crate) struct Cursor(Vec<u8>);
+/// How much a page's rows may weigh, in bytes. Rows beyond are on the next page.
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-impl Cursor {
-    /// From the text that a client sent.
-    pub(crate) fn parse(text: &str, tenant: TenantId, list: &str) -> Result<Self, Problem> {
-        let refused = || Problem::parameter("cursor", "was not handed out by this list");
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
-        let (check, key) = bytes.split_first_chunk::<CHECK_LEN>().ok_or_else(refused)?;
-        if *check == check_of(key, tenant, list) {
-            Ok(Self(key.to_vec()))
-        } else {
-            Err(refused())
-        }
-    }
+/// How many rows, of these weights, are on a page: at most `limit`, no more than weigh 8 MiB, and one in any case.
+pub(crate) fn rows_that_fit(weights: impl Iterator<Item = usize>, limit: usize) -> usize {
+    let mut sum: usize = 0;
+    let fitting = weights.take(limit).take_while(|weight| {
+        let is_first = sum == 0;
+        sum = sum.saturating_add((*weight).max(1));
+        is_first || sum <= MAX_PAGE_BYTES
+    });
+    fitting.count()
+}
 
-    /// The text for a client.
-    pub(crate) fn print(key: &[u8], tenant: TenantId, list: &str) -> String {
-        URL_SAFE_NO_PAD.encode([check_of(key, tenant, list).as_slice(), key].concat())
-    }
+/// Makes cursors, and reads those that it made. A cursor says where a page ended, by the last row's sort key, with a code
+/// (HMAC-SHA-256) over that key, the tenant and the list: one from elsewhere, or one made up, is refused and not followed.
+/// The key of the code follows from the master key, so that nodes that share a database read each other's cursors, also
+/// after a restart.
+#[derive(Clone)]
+pub(crate) struct Cursors(Hmac<Sha256>);
 
-    pub(crate) fn into_key(self) -> Vec<u8> {
-        self.0
+impl std::fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cursors([secret])")
     }
 }
 
-fn check_of(key: &[u8], tenant: TenantId, list: &str) -> [u8; CHECK_LEN] {
-    let scope = [list.as_bytes(), tenant.as_uuid().as_bytes(), key].concat();
-    let digest = sha256(&scope);
-    digest.first_chunk().copied().unwrap_or_default()
+impl Cursors {
+    pub(crate) fn new(master: &MasterKey) -> Self {
+        Self(master.cursor_mac().clone())
+    }
+
+    /// The sort key in the text that a client sent.
+    pub(crate) fn parse(
+        &self,
+        text: &str,
+        tenant: TenantId,
+        list: &str,
+    ) -> Result<Vec<u8>, Problem> {
+        let refused = || Problem::parameter("cursor", "was not handed out by this list");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+        let (code, key) = bytes.split_first_chunk::<CODE_LEN>().ok_or_else(refused)?;
+        let expected = self.code_over(key, tenant, list);
+        let verified = expected.verify_truncated_left(code);
+        verified.map_err(|_| refused())?;
+        Ok(key.to_vec())
+    }
+
+    /// The text for a client.
+    pub(crate) fn print(&self, key: &[u8], tenant: TenantId, list: &str) -> String {
+        let code = self.code_over(key, tenant, list).finalize().into_bytes();
+        let code = code.get(..CODE_LEN).unwrap_or_default();
+        URL_SAFE_NO_PAD.encode([code, key].concat())
+    }
+
+    fn code_over(&self, key: &[u8], tenant: TenantId, list: &str) -> Hmac<Sha256> {
+        let mut code = self.0.clone();
+        code.update(tenant.as_uuid().as_bytes());
+        code.update(&(list.len() as u64).to_be_bytes());
+        code.update(list.as_bytes());
+        code.update(key);
+        code
+    }
 }
 
 /// The `Link` to the next page: the same query with another cursor.
@@ -69,23 +103,61 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
+    const ORDERS: &str = "/imaging/orders";
+
+    fn cursors(master: &str) -> Cursors {
+        Cursors::new(&MasterKey::parse(master).unwrap())
+    }
+
+    fn own() -> Cursors {
+        cursors("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+    }
+
     #[test]
     fn a_cursor_is_good_for_its_own_list_and_tenant_only() {
         let tenant = Uuid::from_u128(1).into();
-        let text = Cursor::print(b"key", tenant, "/imaging/orders");
-        assert_eq!(
-            Cursor::parse(&text, tenant, "/imaging/orders").unwrap().0,
-            b"key"
-        );
+        let text = own().print(b"key", tenant, ORDERS);
+        assert_eq!(own().parse(&text, tenant, ORDERS).unwrap(), b"key");
         let other = Uuid::from_u128(2).into();
-        assert!(Cursor::parse(&text, other, "/imaging/orders").is_err());
-        assert!(Cursor::parse(&text, tenant, "/imaging/procedures").is_err());
+        assert!(own().parse(&text, other, ORDERS).is_err());
+        assert!(own().parse(&text, tenant, "/imaging/procedures").is_err());
         for forged in ["", "AAAA", "not base64!", &URL_SAFE_NO_PAD.encode([0; 32])] {
-            assert!(
-                Cursor::parse(forged, tenant, "/imaging/orders").is_err(),
-                "{forged}"
-            );
+            assert!(own().parse(forged, tenant, ORDERS).is_err(), "{forged}");
         }
+    }
+
+    #[test]
+    fn a_cursor_cannot_be_made_without_the_key() {
+        let tenant: TenantId = Uuid::from_u128(1).into();
+        let another = cursors(&MasterKey::generate()).print(b"key", tenant, ORDERS);
+        assert!(own().parse(&another, tenant, ORDERS).is_err());
+        // What everybody can compute of a cursor's parts.
+        let unkeyed = [ORDERS.as_bytes(), tenant.as_uuid().as_bytes(), b"key"].concat();
+        let unkeyed = roentgen_store::chain::sha256(&unkeyed);
+        for length in [8, CODE_LEN] {
+            let forged = [&unkeyed[..length], b"key"].concat();
+            let forged = URL_SAFE_NO_PAD.encode(forged);
+            assert!(own().parse(&forged, tenant, ORDERS).is_err(), "{length}");
+        }
+        let text = own().print(b"key", tenant, ORDERS);
+        let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+        for place in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[place] ^= 1;
+            let altered = URL_SAFE_NO_PAD.encode(altered);
+            assert!(own().parse(&altered, tenant, ORDERS).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_so_many_rows_as_fit_and_never_none() {
+        let fit = |weights: &[usize], limit| rows_that_fit(weights.iter().copied(), limit);
+        assert_eq!(fit(&[1; 10], 3), 3);
+        assert_eq!(fit(&[0; 10], 20), 10);
+        assert_eq!(fit(&[], 3), 0);
+        assert_eq!(fit(&[MAX_PAGE_BYTES / 2; 10], 9), 2);
+        assert_eq!(fit(&[MAX_PAGE_BYTES * 2, 1], 9), 1);
+        assert_eq!(fit(&[1, MAX_PAGE_BYTES, 1], 9), 1);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::ids::TenantId;
+use roentgen_domain::time::AnyTime;
 use roentgen_store::streams::AsOf;
 use uuid::Uuid;
 
+use crate::fields::is_blank;
 use crate::identity::Caller;
-use crate::page::{Cursor, Page};
+use crate::nearest;
+use crate::page::{Cursors, Page};
 use crate::problem::Problem;
 
 /// The longest text to search for, in characters.
@@ -16,6 +19,8 @@ const MAX_SEARCH_CHARS: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
+    /// The parameters that the endpoint has asked for.
+    known: Vec<&'static str>,
 }
 
 impl Query {
@@ -31,12 +36,14 @@ impl Query {
     /// A query of somebody who is no caller.
     pub(crate) fn open(raw: Option<&str>) -> Result<Self, Problem> {
         let pairs = serde_urlencoded::from_str(raw.unwrap_or_default())
-            .map_err(|_| Problem::parameter("?", "the query is not form-encoded"))?;
-        Ok(Self { pairs })
+            .map_err(|_| Problem::query("the query is not form-encoded"))?;
+        let known = Vec::new();
+        Ok(Self { pairs, known })
     }
 
     /// A parameter, out of the query.
-    pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
+    pub(crate) fn take(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+        self.known.push(name);
         let Some(place) = self.pairs.iter().position(|(it, _)| it == name) else {
             return Ok(None);
         };
@@ -50,7 +57,7 @@ impl Query {
     /// A parameter that is one of a closed set of words.
     pub(crate) fn take_word<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
         words: &str,
     ) -> Result<Option<T>, Problem> {
@@ -62,7 +69,7 @@ impl Query {
     /// A parameter that has to parse.
     pub(crate) fn take_parsed<T, E: std::fmt::Display>(
         &mut self,
-        name: &str,
+        name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, Problem> {
         let Some(value) = self.take(name)? else {
@@ -73,26 +80,46 @@ impl Query {
             .map_err(|it| Problem::parameter(name, it))
     }
 
-    pub(crate) fn take_uuid<T: From<Uuid>>(&mut self, name: &str) -> Result<Option<T>, Problem> {
-        self.take_parsed(name, Uuid::parse_str)
-            .map(|it| it.map(T::from))
+    /// The same of one that is optional in a body, too: a blank one is none.
+    pub(crate) fn take_optional<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Problem> {
+        let parsed = self.take_parsed(name, |text| {
+            if is_blank(text) {
+                Ok(None)
+            } else {
+                parse(text).map(Some)
+            }
+        })?;
+        Ok(parsed.flatten())
     }
 
-    pub(crate) fn take_bool(&mut self, name: &str) -> Result<Option<bool>, Problem> {
+    pub(crate) fn take_uuid<T: From<Uuid>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, Problem> {
+        let id = self.take(name)?;
+        let id = id.map(|text| parse_uuid(name, &text)).transpose()?;
+        Ok(id.map(T::from))
+    }
+
+    pub(crate) fn take_bool(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
         self.take_parsed(name, |it| {
             it.parse::<bool>().map_err(|_| "must be true or false")
         })
     }
 
     /// A whole number.
-    pub(crate) fn take_number(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+    pub(crate) fn take_number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
         self.take_parsed(name, |it| {
             it.parse::<u64>().map_err(|_| "must be a whole number")
         })
     }
 
     /// A text without NUL, for a filter.
-    pub(crate) fn take_text(&mut self, name: &str) -> Result<Option<String>, Problem> {
+    pub(crate) fn take_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         self.take_parsed(name, |it| match it.contains('\0') {
             true => Err("must not contain U+0000"),
             false => Ok(it.to_owned()),
@@ -100,7 +127,7 @@ impl Query {
     }
 
     /// A text to search for, which is compared with every name there is.
-    pub(crate) fn take_search(&mut self, name: &str) -> Result<Option<String>, Problem> {
+    pub(crate) fn take_search(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         let term = self.take_text(name)?;
         match &term {
             Some(text) if text.chars().count() > MAX_SEARCH_CHARS => {
@@ -112,12 +139,12 @@ impl Query {
     }
 
     /// The first moment that a bound covers: a time, or a date's first millisecond.
-    pub(crate) fn take_from(&mut self, name: &str) -> Result<Option<Timestamp>, Problem> {
+    pub(crate) fn take_from(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.take_parsed(name, |it| time_or_date(it, "T00:00:00Z"))
     }
 
     /// The last moment that a bound covers: a time, or a date's last millisecond.
-    pub(crate) fn take_to(&mut self, name: &str) -> Result<Option<Timestamp>, Problem> {
+    pub(crate) fn take_to(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.take_parsed(name, |it| time_or_date(it, "T23:59:59.999Z"))
     }
 
@@ -131,7 +158,12 @@ impl Query {
     }
 
     /// `limit` and `cursor`. What identifies the list is in the cursor: another list's is refused.
-    pub(crate) fn take_page(&mut self, tenant: TenantId, list: &str) -> Result<Page, Problem> {
+    pub(crate) fn take_page(
+        &mut self,
+        cursors: &Cursors,
+        tenant: TenantId,
+        list: &str,
+    ) -> Result<Page, Problem> {
         let limit = self.take_parsed("limit", |it| {
             it.parse::<u32>()
                 .ok()
@@ -139,29 +171,34 @@ impl Query {
                 .ok_or("must be 1 to 500")
         })?;
         let cursor = self.take("cursor")?;
-        let cursor = cursor
-            .map(|it| Cursor::parse(&it, tenant, list))
+        let after = cursor
+            .map(|text| cursors.parse(&text, tenant, list))
             .transpose()?;
         Ok(Page {
             limit: limit.unwrap_or(50),
-            after: cursor.map(Cursor::into_key),
+            after,
         })
     }
 
-    /// Refuses what is left.
+    /// Refuses what is left, once everything that is known was asked for. The name that was sent is not repeated: it could
+    /// be PHI.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         match self.pairs.first() {
             None => Ok(()),
-            Some((name, _)) => Err(Problem::parameter(name, "is not known here")),
+            Some((name, _)) => {
+                let hint = nearest::hint(name, &self.known);
+                Err(Problem::query(format!("a parameter {hint}")))
+            }
         }
     }
 }
 
 /// A UUID in path or query.
 pub(crate) fn parse_uuid(name: &str, value: &str) -> Result<Uuid, Problem> {
-    Uuid::parse_str(value).map_err(|it| Problem::parameter(name, it))
+    Uuid::parse_str(value).map_err(|_| Problem::parameter(name, "must be a UUID"))
 }
 
+/// A bound of a search. One beyond what can be held, such as the 9999-12-31 of an open end, is the nearest that can.
 fn time_or_date(text: &str, time_of_day: &str) -> Result<Timestamp, &'static str> {
     let date = text.len() == 10;
     let time = if date {
@@ -169,6 +206,7 @@ fn time_or_date(text: &str, time_of_day: &str) -> Result<Timestamp, &'static str
     } else {
         text.to_owned()
     };
-    time.parse()
+    AnyTime::parse(&time)
+        .map(AnyTime::clamped)
         .map_err(|_| "must be an RFC 3339 time or a date, YYYY-MM-DD")
 }

@@ -84,18 +84,26 @@ codes! {
     OtherPatient = 409 "other_patient" "The study is another patient's";
     /// The state does not allow it.
     TransitionRefused = 409 "transition_refused" "The state does not allow it";
+    /// A position that the log does not have.
+    BeyondLog = 409 "beyond_log" "The log ends before this position";
     /// A read model cannot fold the stream.
     StillParked = 409 "still_parked" "The stream stays parked";
     /// The radiologist's open cases.
     CaseLimitReached = 409 "case_limit_reached" "The radiologist holds as many cases as allowed";
     /// The case is another radiologist's.
     HeldByOther = 409 "held_by_other" "Another radiologist holds the case";
+    /// The stream's bound.
+    TooLarge = 409 "too_large" "History too large";
     /// In an archive, or begins there.
     Archived = 410 "archived" "It is archived";
     /// `If-Match`.
     VersionMismatch = 412 "version_mismatch" "The version is another";
     /// Over 8 MiB.
     BodyTooLarge = 413 "body_too_large" "The body is too large";
+    /// A body that is not said to be JSON.
+    UnsupportedMediaType = 415 "unsupported_media_type" "The body is not said to be JSON";
+    /// A host that is not this server, in `--dev`.
+    Misdirected = 421 "misdirected" "The request names another host";
     /// Well-formed and wrong.
     Unacceptable = 422 "unacceptable" "Some of the body is not acceptable";
     /// A retired catalog entry.
@@ -104,8 +112,12 @@ codes! {
     IdempotencyKeyReused = 422 "idempotency_key_reused" "The idempotency key was used before";
     /// Our fault.
     Internal = 500 "internal" "Something went wrong inside";
+    /// A method that is none of HTTP's, or that no path has.
+    MethodNotImplemented = 501 "method_not_implemented" "The server does not have this method";
     /// A dependency is down.
     Unavailable = 503 "unavailable" "Not available now";
+    /// A patient's key is neither there nor destroyed on purpose.
+    KeysMissing = 503 "keys_missing" "A patient's key is missing";
     /// Too many commands on one thing.
     Contention = 503 "contention" "Too many at once";
     /// Whether it was written is not known.
@@ -181,6 +193,12 @@ impl Problem {
             format!("the parameter {name} is not acceptable"),
         )
         .at(format!("?{name}"), detail)
+    }
+
+    /// The query as a whole.
+    pub fn query(detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(Code::InvalidParameter, detail.clone()).at("?", detail)
     }
 
     /// Our own fault: logged with its sources, told without them.

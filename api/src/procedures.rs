@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::procedure::{CreateProcedure, UpdateProcedure};
+use roentgen_domain::Change;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ProcedureCode;
 use roentgen_domain::ids::ModalityId;
 use roentgen_domain::procedure::{Changes, DurationMinutes, Procedure};
@@ -51,26 +53,42 @@ pub(crate) struct NewProcedure {
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a procedure to change; its code and modality never change.
+/// Members of a procedure to change; `null` takes an optional one away. Its code and modality never change.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcedureChanges {
     /// A new name.
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Change<String>,
     /// A new description.
-    description: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Change<String>,
     /// A new body part.
-    body_part: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    body_part: Change<String>,
     /// A new SNOMED CT concept id.
-    snomed_code: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    snomed_code: Change<String>,
     /// A new LOINC code.
-    loinc_code: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    loinc_code: Change<String>,
     /// 1 to 1440.
-    default_duration_minutes: Option<i64>,
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    default_duration_minutes: Change<i64>,
     /// New instructions.
-    preparation_instructions: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    preparation_instructions: Change<String>,
     /// Taken out of use, or put back.
-    is_active: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    is_active: Change<bool>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -95,14 +113,14 @@ impl NewProcedure {
         let modality_id = fields.required("/modality_id", self.modality_id);
         fields.required("/name", self.name.as_ref());
         let changes = ProcedureChanges {
-            name: self.name,
-            description: self.description,
-            body_part: self.body_part,
-            snomed_code: self.snomed_code,
-            loinc_code: self.loinc_code,
-            default_duration_minutes: self.default_duration_minutes,
-            preparation_instructions: self.preparation_instructions,
-            is_active: self.is_active,
+            name: self.name.into(),
+            description: self.description.into(),
+            body_part: self.body_part.into(),
+            snomed_code: self.snomed_code.into(),
+            loinc_code: self.loinc_code.into(),
+            default_duration_minutes: self.default_duration_minutes.into(),
+            preparation_instructions: self.preparation_instructions.into(),
+            is_active: self.is_active.into(),
             tenant_id: None,
         };
         let told = changes.check(&mut fields);
@@ -113,12 +131,12 @@ impl NewProcedure {
                 code,
                 name,
                 modality_id: ModalityId::from(modality_id),
-                description: told.description,
-                body_part: told.body_part,
-                snomed_code: told.snomed_code,
-                loinc_code: told.loinc_code,
-                default_duration_minutes: told.default_duration_minutes,
-                preparation_instructions: told.preparation_instructions,
+                description: told.description.value(),
+                body_part: told.body_part.value(),
+                snomed_code: told.snomed_code.value(),
+                loinc_code: told.loinc_code.value(),
+                default_duration_minutes: told.default_duration_minutes.value(),
+                preparation_instructions: told.preparation_instructions.value(),
                 is_active: told.is_active.unwrap_or(true),
             });
         fields.finish(whole)
@@ -133,20 +151,22 @@ impl ProcedureChanges {
     }
 
     fn check(self, fields: &mut Fields) -> Changes {
+        let name = fields.kept("/name", self.name);
+        let name = fields.name("/name", name);
         Changes {
-            name: fields.name("/name", self.name),
-            description: fields.text("/description", self.description),
-            body_part: fields.name("/body_part", self.body_part),
-            snomed_code: fields.name("/snomed_code", self.snomed_code),
-            loinc_code: fields.name("/loinc_code", self.loinc_code),
-            default_duration_minutes: fields.parse(
+            name,
+            description: fields.text_change("/description", self.description),
+            body_part: fields.change_from_text("/body_part", self.body_part, BodyPart::parse),
+            snomed_code: fields.name_change("/snomed_code", self.snomed_code),
+            loinc_code: fields.name_change("/loinc_code", self.loinc_code),
+            default_duration_minutes: fields.change(
                 "/default_duration_minutes",
                 self.default_duration_minutes,
                 DurationMinutes::parse,
             ),
             preparation_instructions: fields
-                .text("/preparation_instructions", self.preparation_instructions),
-            is_active: self.is_active,
+                .text_change("/preparation_instructions", self.preparation_instructions),
+            is_active: fields.kept("/is_active", self.is_active),
         }
     }
 }
@@ -168,10 +188,10 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [ProcedureDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = procedures::Filters {
         modality_id: query.take_uuid("modality_id")?,
-        body_part: query.take_text("body_part")?,
+        body_part: query.take_parsed("body_part", BodyPart::parse)?,
         search: query.take_search("search")?,
         is_active: query.take_bool("is_active")?,
     };

@@ -19,7 +19,8 @@ use crate::access::Capability;
 use crate::app::App;
 use crate::call::{LOG_POSITION, etag, json, put};
 use crate::identity::Caller;
-use crate::page::{Cursor, next_link};
+use crate::logged;
+use crate::page::{Cursors, Page, next_link, rows_that_fit};
 use crate::params::{Query, parse_uuid};
 use crate::problem::{Code, Problem};
 use crate::render::{self, Members, Opened, PhiState};
@@ -37,6 +38,7 @@ pub(crate) struct Read {
     raw_query: Option<String>,
     freshness: Freshness,
     sees_phi: bool,
+    cursors: Cursors,
 }
 
 /// What the reader asks of the models.
@@ -73,6 +75,7 @@ impl FromRequestParts<App> for Read {
             raw_query,
             freshness,
             sees_phi: true,
+            cursors: app.cursors.clone(),
         })
     }
 }
@@ -145,6 +148,16 @@ impl Read {
         Query::of(self.raw_query.as_deref(), &self.caller)
     }
 
+    /// `limit` and `cursor` of a list.
+    pub(crate) fn take_page(&self, query: &mut Query, list: &str) -> Result<Page, Problem> {
+        query.take_page(&self.cursors, self.tenant, list)
+    }
+
+    /// The cursor of the page that follows on this sort key.
+    pub(crate) fn cursor(&self, key: &[u8], list: &str) -> String {
+        self.cursors.print(key, self.tenant, list)
+    }
+
     /// The path as it was called.
     pub(crate) fn path(&self) -> &str {
         &self.path
@@ -155,8 +168,9 @@ impl Read {
         self.raw_query.as_deref()
     }
 
-    /// Waits until the models show what they have to, and says what they show.
+    /// Waits until the models show what they have to, and says what they show. Models that do not fit the log are not shown.
     pub(crate) async fn wait(&self, app: &App) -> Result<u64, Problem> {
+        logged::fits_models(app)?;
         let Freshness {
             accepted,
             at_least,
@@ -165,6 +179,9 @@ impl Read {
         let wanted = accepted.max(at_least.unwrap_or(0));
         if at_once {
             return Ok(app.progress.position());
+        }
+        if let Some(position) = at_least {
+            logged::reaches(app, &app.reads(self.tenant), position).await?;
         }
         let deadline = Instant::now() + PATIENCE;
         let shown = app.progress.reached(wanted, deadline).await;
@@ -191,13 +208,14 @@ impl Read {
         F: Future<Output = Result<String, Problem>>,
     {
         let shown = self.wait(app).await?;
-        let limit = query.limit;
+        let limit = query.limit as usize;
         query.limit += 1;
         let reads = app.reads(self.tenant);
         let turn = reads.model_turn().await?;
         let mut rows = turn.list(&query).await?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
+        let shown_rows = rows_that_fit(rows.iter().map(weight), limit);
+        let more = rows.len() > shown_rows;
+        rows.truncate(shown_rows);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
         let documents = try_join_all(rows.into_iter().map(render)).await?;
         drop(turn);
@@ -209,7 +227,7 @@ impl Read {
         let mut response = json(StatusCode::OK, format!("[{}]", documents.join(",")));
         put(response.headers_mut(), LOG_POSITION, &shown.to_string());
         if let Some(key) = last {
-            let cursor = Cursor::print(key, self.tenant, self.list_name());
+            let cursor = self.cursor(key, self.list_name());
             let link = next_link(&self.path, self.raw_query.as_deref(), &cursor);
             put(response.headers_mut(), header::LINK.as_str(), &link);
         }
@@ -232,7 +250,8 @@ impl Read {
         let as_of = query.take_as_of()?;
         query.finish()?;
         let shown = app.progress.position();
-        let fresh = shown >= self.freshness.accepted || self.freshness.at_once;
+        let fits = app.progress.refused().is_none();
+        let fresh = fits && (shown >= self.freshness.accepted || self.freshness.at_once);
         match (as_of, self.freshness.at_least) {
             (AsOf::Now, at_least) if fresh && at_least.is_none_or(|it| it <= shown) => {
                 self.model_row::<A>(app, model, id, shown).await
@@ -284,22 +303,25 @@ impl Read {
         id: StreamId,
         as_of: AsOf,
     ) -> Result<Response, Problem> {
-        let (resource, position) = self.load::<A>(app, id, as_of).await?;
-        let body = match self.sees_phi {
-            true => render::resource(&resource),
-            false => render::sealed_resource(&resource),
+        let folded = self.load::<A>(app, id, as_of).await?;
+        let resource = &folded.resource;
+        let body = if !self.sees_phi {
+            render::closed_resource(resource, PhiState::Sealed)
+        } else if folded.is_readable {
+            render::resource(resource)
+        } else {
+            render::closed_resource(resource, PhiState::Unreadable)
         };
-        Ok(answer(body, resource.version, position))
+        Ok(answer(body, resource.version, folded.position))
     }
 
-    /// One resource as its stream says, and how much of the log that shows; for answers that are rendered in a way of their
-    /// own.
+    /// One resource as its stream says; for answers that are rendered in a way of their own.
     pub(crate) async fn state<A: Aggregate>(
         &self,
         app: &App,
         id: StreamId,
         as_of: AsOf,
-    ) -> Result<(Versioned<A>, u64), Problem> {
+    ) -> Result<Folded<A>, Problem> {
         if self.freshness.at_least.is_some() && as_of == AsOf::Now {
             self.wait(app).await?;
         }
@@ -311,16 +333,44 @@ impl Read {
         app: &App,
         id: StreamId,
         as_of: AsOf,
-    ) -> Result<(Versioned<A>, u64), Problem> {
+    ) -> Result<Folded<A>, Problem> {
         let (reads, keyring) = (app.reads(self.tenant), &app.store.keyring);
-        let head = reads.head().await?.position;
         let position = match as_of {
-            AsOf::Position(position) => position.min(head),
-            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => head,
+            AsOf::Position(position) => {
+                logged::reaches(app, &reads, position).await?;
+                position
+            }
+            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => reads.head().await?.position,
         };
-        let loaded = streams::load::<A>(&reads, keyring, id, as_of).await?;
-        Ok((loaded.ok_or_else(Problem::not_found)?, position))
+        let (loaded, is_readable) = match streams::load::<A>(&reads, keyring, id, as_of).await {
+            Err(error) if error.is_missing_key() => {
+                let _: Opened<()> = render::unread(id, &error);
+                let closed = streams::load_closed::<A>(&reads, id, as_of).await?;
+                (closed, false)
+            }
+            loaded => (loaded?, true),
+        };
+        Ok(Folded {
+            resource: loaded.ok_or_else(Problem::not_found)?,
+            position,
+            is_readable,
+        })
     }
+}
+
+/// What a row weighs in a list, in bytes, roughly.
+pub(crate) fn weight(row: &Row) -> usize {
+    row.document.len() + row.sealed.len()
+}
+
+/// One resource as its stream says.
+#[derive(Debug)]
+pub(crate) struct Folded<A> {
+    pub(crate) resource: Versioned<A>,
+    /// How much of the log it shows.
+    pub(crate) position: u64,
+    /// Whether its PHI could be opened; it cannot be where a key of it is missing.
+    pub(crate) is_readable: bool,
 }
 
 /// 200 with a resource, its version and how much of the log it shows.

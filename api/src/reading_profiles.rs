@@ -3,9 +3,11 @@
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::reading_profile::{CreateReadingProfile, UpdateReadingProfile};
+use roentgen_domain::Change;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{PractitionerId, ReadingProfileId};
-use roentgen_domain::reading_profile::{CaseLimit, Changes, ReadingProfile, told};
+use roentgen_domain::reading_profile::{CaseLimit, Changes, ReadingProfile};
 use roentgen_domain::text::Text;
 use roentgen_projections::reading_profiles;
 use serde::Deserialize;
@@ -43,24 +45,30 @@ pub(crate) struct NewReadingProfile {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to a reading profile; what is left out stays, `null` takes a restriction away.
+/// A change to a reading profile; what is left out stays, `null` takes an optional member away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadingProfileChanges {
     /// Other modalities; all, where null.
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    allowed_modalities: Option<Option<Vec<String>>>,
+    allowed_modalities: Change<Vec<String>>,
     /// Other body parts; all, where null.
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    allowed_body_parts: Option<Option<Vec<String>>>,
+    allowed_body_parts: Change<Vec<String>>,
     /// Another limit, 1 to 100.
-    max_concurrent_cases: Option<i64>,
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    max_concurrent_cases: Change<i64>,
     /// Other places.
-    reading_locations: Option<Vec<String>>,
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    reading_locations: Change<Vec<String>>,
     /// Taken out of use, or put back.
-    is_active: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    is_active: Change<bool>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -82,20 +90,20 @@ impl NewReadingProfile {
         let mut fields = Fields::default();
         let practitioner_id = fields.required("/practitioner_id", self.practitioner_id);
         let told = ReadingProfileChanges {
-            allowed_modalities: self.allowed_modalities.map(Some),
-            allowed_body_parts: self.allowed_body_parts.map(Some),
-            max_concurrent_cases: self.max_concurrent_cases,
-            reading_locations: self.reading_locations,
-            is_active: self.is_active,
+            allowed_modalities: self.allowed_modalities.into(),
+            allowed_body_parts: self.allowed_body_parts.into(),
+            max_concurrent_cases: self.max_concurrent_cases.into(),
+            reading_locations: self.reading_locations.into(),
+            is_active: self.is_active.into(),
             tenant_id: None,
         };
         let told = told.check(&mut fields);
         let profile = practitioner_id.map(|it| ReadingProfile {
             practitioner_id: PractitionerId::from(it),
-            allowed_modalities: told.allowed_modalities.flatten(),
-            allowed_body_parts: told.allowed_body_parts.flatten(),
+            allowed_modalities: told.allowed_modalities.value(),
+            allowed_body_parts: told.allowed_body_parts.value(),
             max_concurrent_cases: told.max_concurrent_cases.unwrap_or_default(),
-            reading_locations: told.reading_locations,
+            reading_locations: told.reading_locations.value(),
             is_active: told.is_active.unwrap_or(true),
         });
         fields.finish(profile.map(CreateReadingProfile))
@@ -110,26 +118,25 @@ impl ReadingProfileChanges {
     }
 
     fn check(self, fields: &mut Fields) -> Changes {
-        let modalities = self
-            .allowed_modalities
-            .map(|it| fields.each("/allowed_modalities", it, |it| ModalityCode::parse(&it)));
-        let body_parts = self
-            .allowed_body_parts
-            .map(|it| fields.each("/allowed_body_parts", it, Text::parse_name));
+        let limit = fields.kept("/max_concurrent_cases", self.max_concurrent_cases);
         Changes {
-            allowed_modalities: modalities,
-            allowed_body_parts: body_parts,
-            max_concurrent_cases: fields.parse(
-                "/max_concurrent_cases",
-                self.max_concurrent_cases,
-                CaseLimit::parse,
+            allowed_modalities: fields.each_of_change(
+                "/allowed_modalities",
+                self.allowed_modalities,
+                |code| ModalityCode::parse(&code),
             ),
-            reading_locations: fields.each(
+            allowed_body_parts: fields.each_of_change(
+                "/allowed_body_parts",
+                self.allowed_body_parts,
+                |body_part| BodyPart::parse(&body_part),
+            ),
+            max_concurrent_cases: fields.parse("/max_concurrent_cases", limit, CaseLimit::parse),
+            reading_locations: fields.each_of_change(
                 "/reading_locations",
                 self.reading_locations,
                 Text::parse_name,
             ),
-            is_active: self.is_active,
+            is_active: fields.kept("/is_active", self.is_active),
         }
     }
 }
@@ -149,7 +156,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [ReadingProfileDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = reading_profiles::Filters {
         practitioner_id: query.take_uuid("practitioner_id")?,
         is_active: query.take_bool("is_active")?,
@@ -203,7 +210,7 @@ fn may_change(call: &Call, id: ReadingProfileId, changes: &Changes) -> Result<()
     let practitioner = call.caller.practitioner_id;
     let own = practitioner.map(|it| ReadingProfileId::of(call.tenant, it)) == Some(id);
     let where_only = Changes {
-        reading_locations: None,
+        reading_locations: Change::Keep,
         ..changes.clone()
     } == Changes::default();
     match own && where_only {

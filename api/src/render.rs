@@ -7,7 +7,7 @@ use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::error::causes;
-use roentgen_store::keys::{KeyError, Keyring, PatientKey, SealError, SealedParts};
+use roentgen_store::keys::{KeyError, Keyring, PatientKeys, SealError, SealedParts};
 use roentgen_store::model::Row;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -25,9 +25,9 @@ pub(crate) enum PhiState {
     Open,
     /// The reader may not see it.
     Sealed,
-    /// The patient's key is destroyed.
+    /// The patient's key was destroyed on purpose, and has a tombstone.
     Erased,
-    /// What is stored of it is damaged, or the patient's key is.
+    /// What is stored of it is damaged, or the patient's key is, or that key is missing without a tombstone.
     Unreadable,
 }
 
@@ -38,6 +38,8 @@ pub(crate) enum Opened<T> {
     Open(T),
     /// It does not open, for this reason.
     Closed(PhiState),
+    /// It does not open since what is stored is damaged.
+    Damaged,
 }
 
 impl PhiState {
@@ -63,7 +65,17 @@ impl<T> Opened<T> {
         match self {
             Self::Open(_) => PhiState::Open,
             Self::Closed(state) => *state,
+            Self::Damaged => PhiState::Unreadable,
         }
+    }
+}
+
+/// A resource that was folded without its PHI, and why it has none.
+pub(crate) fn closed_resource<A: Aggregate>(resource: &Versioned<A>, why: PhiState) -> String {
+    let open = serde_json::to_string(resource).unwrap_or_default();
+    match resource.state.patient_id() {
+        Some(_) => with_phi(&open, Opened::Closed(why)),
+        None => open,
     }
 }
 
@@ -77,20 +89,12 @@ pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     with_phi(&open, Opened::folded(phi.as_ref().map(Phi::expose)))
 }
 
-/// The same for who may not see its PHI.
-pub(crate) fn sealed_resource<A: Aggregate>(resource: &Versioned<A>) -> String {
-    let open = serde_json::to_string(resource).unwrap_or_default();
-    match resource.state.patient_id() {
-        Some(_) => with_phi(&open, Opened::Closed(PhiState::Sealed)),
-        None => open,
-    }
-}
-
 /// A row of a read model; one that is about no patient has no PHI.
 pub(crate) fn row(document: String, phi: Option<&Opened<Members>>) -> String {
     match phi {
         Some(Opened::Open(members)) => with_phi(&document, Opened::Open(members)),
         Some(Opened::Closed(state)) => with_phi(&document, Opened::Closed(*state)),
+        Some(Opened::Damaged) => with_phi(&document, Opened::Damaged),
         None => document,
     }
 }
@@ -111,25 +115,36 @@ pub(crate) async fn opened_by<T>(
     stream_id: StreamId,
     patient: PatientId,
     keyring: &Keyring,
-    open: impl FnOnce(&SealedParts, StreamId, Option<&PatientKey>) -> Result<Option<T>, SealError>,
+    open: impl FnOnce(&SealedParts, StreamId, &PatientKeys) -> Result<Option<T>, SealError>,
 ) -> Result<Opened<T>, Problem> {
-    let key = match keyring.key(row.tenant_id, patient).await {
-        Ok(key) => key,
+    let keys = match keyring.keys(row.tenant_id, patient).await {
+        Ok(keys) => keys,
         Err(error @ KeyError::Damaged) => return Ok(unreadable(stream_id, &error)),
         Err(error) => return Err(StoreError::Keys(error).into()),
     };
     let sealed = SealedParts::from_bytes(row.sealed.clone());
-    match open(&sealed, stream_id, key.as_ref()) {
+    match open(&sealed, stream_id, &keys) {
         Ok(phi) => Ok(Opened::folded(phi)),
+        Err(SealError::KeyMissing) => Ok(unread(stream_id, &SealError::KeyMissing)),
         Err(error) => Ok(unreadable(stream_id, &error)),
     }
 }
 
 /// Damaged PHI of this stream: logged and counted, and left out of what is shown.
 pub(crate) fn unreadable<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> Opened<T> {
+    tell_unreadable(stream_id, error);
+    Opened::Damaged
+}
+
+/// PHI of this stream whose key is missing: the same, but that nothing stored is wrong.
+pub(crate) fn unread<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> Opened<T> {
+    tell_unreadable(stream_id, error);
+    Opened::Closed(PhiState::Unreadable)
+}
+
+fn tell_unreadable(stream_id: StreamId, error: &(dyn Error + 'static)) {
     metrics::counter!("roentgen_unreadable_phi_total").increment(1);
     tracing::error!(%stream_id, error = causes(error), "stored PHI does not open");
-    Opened::Closed(PhiState::Unreadable)
 }
 
 /// The open members with the PHI behind them; without it, the member `phi` says why.

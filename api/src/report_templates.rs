@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::report_template::{CreateTemplate, UpdateTemplate};
+use roentgen_domain::Change;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, TemplateCode};
 use roentgen_domain::report_template::{
     Changes, DefaultText, ReportTemplate, Schema, TemplateType,
@@ -15,7 +17,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::Fields;
+use crate::fields::{Fields, is_blank};
 use crate::openapi::ReportTemplateDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -53,28 +55,42 @@ pub(crate) struct NewReportTemplate {
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a template to change; its code never changes.
+/// Members of a template to change; `null` takes an optional one away. Its code never changes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportTemplateChanges {
     /// A new name.
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Change<String>,
     /// Another modality.
-    modality_code: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    modality_code: Change<String>,
     /// Another body part.
-    body_part: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    body_part: Change<String>,
     /// A new description.
-    description: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Change<String>,
     /// free_text, structured or hybrid.
-    template_type: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    template_type: Change<String>,
     /// Another schema, as a whole.
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    schema: Option<Map<String, Value>>,
+    schema: Change<Map<String, Value>>,
     /// Other words to begin with, as a whole.
+    #[serde(default)]
     #[schema(value_type = Option<Value>)]
-    default_text: Option<Value>,
+    default_text: Change<Value>,
     /// Taken out of use, or put back.
-    is_active: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    is_active: Change<bool>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -99,14 +115,14 @@ impl NewReportTemplate {
         fields.required("/name", self.name.as_ref());
         fields.required("/template_type", self.template_type.as_ref());
         let changes = ReportTemplateChanges {
-            name: self.name,
-            modality_code: self.modality_code,
-            body_part: self.body_part,
-            description: self.description,
-            template_type: self.template_type,
-            schema: self.schema,
-            default_text: self.default_text,
-            is_active: self.is_active,
+            name: self.name.into(),
+            modality_code: self.modality_code.into(),
+            body_part: self.body_part.into(),
+            description: self.description.into(),
+            template_type: self.template_type.into(),
+            schema: self.schema.into(),
+            default_text: self.default_text.into(),
+            is_active: self.is_active.into(),
             tenant_id: None,
         };
         let told = changes.check(&mut fields);
@@ -115,12 +131,12 @@ impl NewReportTemplate {
             CreateTemplate(ReportTemplate {
                 code,
                 name,
-                modality_code: told.modality_code,
-                body_part: told.body_part,
-                description: told.description,
+                modality_code: told.modality_code.value(),
+                body_part: told.body_part.value(),
+                description: told.description.value(),
                 template_type,
-                schema: told.schema,
-                default_text: told.default_text,
+                schema: told.schema.value(),
+                default_text: told.default_text.value(),
                 is_active: told.is_active.unwrap_or(true),
             })
         }))
@@ -135,21 +151,30 @@ impl ReportTemplateChanges {
     }
 
     fn check(self, fields: &mut Fields) -> Changes {
-        let modality = |it: String| ModalityCode::parse(&it);
+        let name = fields.kept("/name", self.name);
+        let template_type = fields.kept("/template_type", self.template_type);
+        let default_text = match self.default_text {
+            Change::Set(Value::String(text)) if is_blank(&text) => Change::Clear,
+            said @ (Change::Keep | Change::Clear | Change::Set(_)) => said,
+        };
         Changes {
-            name: fields.name("/name", self.name),
-            modality_code: fields.parse("/modality_code", self.modality_code, modality),
-            body_part: fields.name("/body_part", self.body_part),
-            description: fields.text("/description", self.description),
+            name: fields.name("/name", name),
+            modality_code: fields.change_from_text(
+                "/modality_code",
+                self.modality_code,
+                ModalityCode::parse,
+            ),
+            body_part: fields.change_from_text("/body_part", self.body_part, BodyPart::parse),
+            description: fields.text_change("/description", self.description),
             template_type: fields.word(
                 "/template_type",
-                self.template_type,
+                template_type,
                 TemplateType::parse,
                 TemplateType::WORDS,
             ),
-            schema: fields.parse("/schema", self.schema, Schema::parse),
-            default_text: fields.parse("/default_text", self.default_text, DefaultText::parse),
-            is_active: self.is_active,
+            schema: fields.change("/schema", self.schema, Schema::parse),
+            default_text: fields.change("/default_text", default_text, DefaultText::parse),
+            is_active: fields.kept("/is_active", self.is_active),
         }
     }
 }
@@ -169,10 +194,10 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [ReportTemplateDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = report_templates::Filters {
         modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,
-        body_part: query.take_text("body_part")?,
+        body_part: query.take_parsed("body_part", BodyPart::parse)?,
         is_active: query.take_bool("is_active")?,
     };
     query.finish()?;

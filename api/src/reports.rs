@@ -30,6 +30,7 @@ use crate::call::{Call, added, changed};
 use crate::openapi::RadiologyReportDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read, answer};
+use crate::worklist::authority;
 
 pub(crate) const COLLECTION: &str = "/radiology/reports";
 
@@ -72,7 +73,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let audience = Audience::of(&read.caller);
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = reports::Filters {
         released_only: audience == Audience::Readers,
         patient_id: query.take_uuid("patient_id")?,
@@ -105,10 +106,12 @@ pub(crate) async fn one(
     let mut query = read.query()?;
     let as_of = query.take_as_of()?;
     query.finish()?;
-    let (resource, position) = read.state::<Report>(&app, id.into(), as_of).await?;
-    let document = view::document(&resource, Audience::of(&read.caller));
+    let folded = read.state::<Report>(&app, id.into(), as_of).await?;
+    let resource = &folded.resource;
+    let phi = view::folded_phi(&folded);
+    let document = view::document_with(resource, phi, Audience::of(&read.caller));
     let document = document.ok_or_else(Problem::not_found)?;
-    Ok(answer(document, resource.version, position))
+    Ok(answer(document, resource.version, folded.position))
 }
 
 /// Edits a draft, or what is to become of a preliminary report.
@@ -149,7 +152,7 @@ pub(crate) async fn sign(
     signed.map_err(|it| it.within("/communication", &["/communicated_at"]))
 }
 
-/// Calls a report off that is not final.
+/// Calls a report off that is not final. While another radiologist holds the case of a draft, it is released first.
 #[utoipa::path(post, path = "/radiology/reports/{id}/cancel",
     params(("id" = Uuid, Path)), request_body = Cancellation,
     responses((status = 200, body = RadiologyReportDocument)))]
@@ -164,6 +167,10 @@ pub(crate) async fn cancel(
         radiologist_id,
         reason,
     };
-    let id = id.into();
-    run(&app, &call, &CancelReport { id, cancel }).await
+    let cancel = CancelReport {
+        id: id.into(),
+        cancel,
+        authority: authority(&call.caller)?,
+    };
+    run(&app, &call, &cancel).await
 }

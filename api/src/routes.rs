@@ -138,8 +138,9 @@ fn pacs() -> Vec<Endpoint> {
             viewer::__path_launch,
             Access::Any(&[LaunchViewer]),
             viewer::launch,
-        ),
-        Endpoint::new(viewer::__path_verify, Access::Open, viewer::verify),
+        )
+        .with_effects(),
+        Endpoint::new(viewer::__path_verify, Access::Open, viewer::verify).with_effects(),
     ]
 }
 
@@ -343,15 +344,18 @@ async fn guard(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if access != Access::Open {
-        let caller = app.identity.caller(request.headers())?;
-        if !access.allows(&caller.roles) {
-            return Err(Problem::new(
-                Code::Forbidden,
-                "none of the token's roles may do this",
-            ));
-        }
-        request.extensions_mut().insert(caller);
+    if access == Access::Open {
+        return Ok(next.run(request).await);
     }
-    Ok(next.run(request).await)
+    let caller = app.identity.caller(request.headers())?;
+    if !access.allows(&caller.roles) {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "none of the token's roles may do this",
+        ));
+    }
+    let (tenant, is_read) = (caller.tenant, request.method().is_safe());
+    request.extensions_mut().insert(caller);
+    let answer = next.run(request).await;
+    app.answers.admit(tenant, is_read, answer)
 }

@@ -1,30 +1,32 @@
 //! Accepting connections, and stopping: readiness fails, nothing more is accepted, requests are finished, then the batch
 //! in hand; a second signal does not wait.
 
+mod activity;
+mod admission;
+mod connection;
+mod descriptors;
+mod patience;
+mod request_body;
+mod response_body;
+mod socket;
+mod streams;
+
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use roentgen_store::lifecycle::Tasks;
 #[cfg(target_os = "linux")]
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
-/// Connections at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 8192;
-/// How long a client may take over its headers, and how long they may be (431 beyond).
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_HEADER_BYTES: usize = 64 * 1024;
+use admission::{Admission, Place};
+pub(crate) use admission::{Limits, Reserve};
+pub(crate) use descriptors::connections_that_fit;
+pub(crate) use request_body::stopped_arriving;
+
 /// Nobody more is let in where nobody came for as long.
 const GREETING: Duration = Duration::from_millis(100);
 /// How long requests in flight may take when the process stops.
@@ -42,42 +44,49 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: TcpListener,
+    admission: Admission,
     /// Where it really listens.
     pub(crate) address: SocketAddr,
 }
 
 impl Listener {
-    pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        let admission = Admission::new(limits);
+        Ok(Self {
+            listener,
+            admission,
+            address,
+        })
     }
 
     /// Serves until `stop`, then finishes what was begun.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken, tasks: Tasks) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let graceful = GracefulShutdown::new();
+        let drain = CancellationToken::new();
         let serve = |(stream, place)| {
-            let watched = graceful.watch(connection(stream, router.clone()));
-            tasks.spawn("connection", until_it_ends(watched, place));
+            let served = connection::serve(stream, place, router.clone(), drain.clone());
+            tasks.spawn("connection", served);
         };
         loop {
             tokio::select! {
-                accepted = self.accept(&places) => accepted.into_iter().for_each(&serve),
+                accepted = self.accept() => accepted.into_iter().for_each(&serve),
                 () = stop.cancelled() => break,
             }
         }
         refuse_newcomers(&self.listener);
         let last_ones = async {
-            while let Ok(accepted) = tokio::time::timeout(GREETING, self.accept(&places)).await {
+            while let Ok(accepted) = tokio::time::timeout(GREETING, self.accept()).await {
                 accepted.into_iter().for_each(&serve);
             }
         };
         let _ = tokio::time::timeout(LAST_ANSWERS, last_ones).await;
         // Otherwise the kernel would go on taking connections that nobody answers.
         drop(self.listener);
-        last_answers(&graceful).await;
-        if tokio::time::timeout(DRAIN, graceful.shutdown())
+        let admission = self.admission;
+        let _ = tokio::time::timeout(LAST_ANSWERS, all_ended(&admission)).await;
+        drain.cancel();
+        if tokio::time::timeout(DRAIN, all_ended(&admission))
             .await
             .is_err()
         {
@@ -85,12 +94,13 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
+    /// Takes the next connection from the kernel, whether there is a place for it or not: a connection that waits in the
+    /// kernel's queue is refused by nobody, and an operator's probe would wait behind it.
+    async fn accept(&self) -> Option<(TcpStream, Place)> {
         match self.listener.accept().await {
-            Ok((stream, _peer)) => {
-                let _ = stream.set_nodelay(true);
-                Some((stream, place))
+            Ok((stream, peer)) => {
+                socket::prepare(&stream);
+                Some((stream, self.admission.admit(peer.ip()).await))
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -99,16 +109,6 @@ impl Listener {
             }
         }
     }
-}
-
-async fn until_it_ends(
-    connection: impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
-    place: OwnedSemaphorePermit,
-) {
-    if let Err(error) = connection.await {
-        tracing::debug!(error = &*error, "a connection ended early");
-    }
-    drop(place);
 }
 
 /// From now on nobody begins a connection, and whoever has begun is let in: a port that is closed cuts off whom the kernel
@@ -135,46 +135,11 @@ fn refuse_newcomers(listener: &TcpListener) {
 #[cfg(not(target_os = "linux"))]
 fn refuse_newcomers(_: &TcpListener) {}
 
-/// Waits until every connection has heard that it ends, or has been silent for long enough.
-async fn last_answers(graceful: &GracefulShutdown) {
-    let ended = async {
-        while graceful.count() > 0 {
-            tokio::time::sleep(LAST_LOOK).await;
-        }
-    };
-    let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
-}
-
-type Connection = hyper_util::server::conn::auto::Connection<
-    'static,
-    TokioIo<TcpStream>,
-    HyperService,
-    TokioExecutor,
->;
-type HyperService = TowerToHyperService<
-    tower::util::MapRequest<
-        Router,
-        fn(http::Request<hyper::body::Incoming>) -> http::Request<Body>,
-    >,
->;
-
-fn connection(stream: TcpStream, router: Router) -> Connection {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEADER_BYTES as u32);
-    let into_body: fn(http::Request<hyper::body::Incoming>) -> http::Request<Body> =
-        |request| request.map(Body::new);
-    let service = TowerToHyperService::new(router.map_request(into_body));
-    builder
-        .serve_connection(TokioIo::new(stream), service)
-        .into_owned()
+/// Waits until no connection is open.
+async fn all_ended(admission: &Admission) {
+    while admission.open() > 0 {
+        tokio::time::sleep(LAST_LOOK).await;
+    }
 }
 
 /// Waits for SIGTERM or SIGINT; after the first, a second one ends the process at once.

@@ -1,6 +1,7 @@
 //! `/pacs/studies`.
 
 mod body;
+mod warnings;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -9,26 +10,36 @@ use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::study::{LinkName, Status, Study};
 use roentgen_projections::studies;
 
+pub(crate) use warnings::Warning;
+
 pub(crate) use body::{
     InstanceBody, SeriesBody, StudyChanges, SyncBody, SyncedInstanceBody, SyncedSeriesBody,
 };
 
 use crate::access::Capability;
 use crate::app::App;
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, respond};
 use crate::openapi::StudyDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
+use crate::render;
 
 const COLLECTION: &str = "/pacs/studies";
 
 /// Takes up what an archive says of a study: an upsert by UID. 201 where the study is new, else 200. Series and instances
-/// that are known already are passed over.
+/// that are known already are passed over. A clinical time that cannot be right is left out and named in `warnings`.
 #[utoipa::path(post, path = "/pacs/studies/sync", request_body = SyncBody,
     responses((status = 201, body = StudyDocument), (status = 200, body = StudyDocument)))]
 pub(crate) async fn sync(State(app): State<App>, call: Call) -> Result<Response, Problem> {
-    let sync = call.body::<SyncBody>()?.parse()?;
-    call.run(&app, &sync, Answer::Upserted(COLLECTION)).await
+    let (sync, times) = call.body::<SyncBody>()?.parse()?;
+    let outcome = call.execute(&app, &sync).await?;
+    let warnings = times.warnings(&outcome.resource.state);
+    let mut document = render::resource(&outcome.resource);
+    if !warnings.is_empty() {
+        let warnings = serde_json::to_string(&warnings).unwrap_or_default();
+        document = render::splice(&document, &format!("\"warnings\":{warnings}"));
+    }
+    Ok(respond(&outcome, Answer::Upserted(COLLECTION), document))
 }
 
 /// Studies, newest first by `started_at`, else by when they became known.
@@ -42,7 +53,7 @@ pub(crate) async fn sync(State(app): State<App>, call: Call) -> Result<Response,
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let read = read.with_phi_for(Capability::ReadStudyPhi);
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = studies::Filters {
         patient_id: query.take_uuid("patient_id")?,
         modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,

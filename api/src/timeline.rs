@@ -9,8 +9,9 @@ use roentgen_store::model::Row;
 use crate::access::Capability;
 use crate::app::App;
 use crate::openapi::TimelineEntry;
+use crate::page::rows_that_fit;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{Id, Read, weight};
 
 /// What happened to a patient, newest first. Who reads released content only sees no drafts and nothing of AI.
 #[utoipa::path(get, path = "/patients/{id}/timeline",
@@ -22,7 +23,7 @@ pub(crate) async fn list(
     read: Read,
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, read.list_name())?;
+    let page = read.take_page(&mut query, read.list_name())?;
     query.finish()?;
     let (patient, reader) = (PatientId::from(id), reader(&read));
     let after = page.after.as_ref();
@@ -35,8 +36,10 @@ pub(crate) async fn list(
         rows.extend(found.into_iter().map(|it| (kind, it)));
     }
     rows.sort_by(|(_, one), (_, other)| one.sort_key.cmp(&other.sort_key));
-    let more = rows.len() > page.limit as usize;
-    rows.truncate(page.limit as usize);
+    let weights = rows.iter().map(|(_, row)| weight(row));
+    let shown_rows = rows_that_fit(weights, page.limit as usize);
+    let more = rows.len() > shown_rows;
+    rows.truncate(shown_rows);
     let last = rows.last().filter(|_| more);
     let last = last.map(|(_, row)| row.sort_key.as_slice());
     let lines = rows.iter().map(|(kind, row)| line(*kind, reader, row));

@@ -4,8 +4,8 @@ mod token;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
 use roentgen_commands::study::{LaunchViewer, UseViewerToken};
 use roentgen_domain::dicom::Uid;
 use roentgen_domain::pacs_endpoint::{LaunchUrl, PacsEndpoint};
@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub(crate) use token::ViewerTokens;
 use token::{Holder, Token};
 
+use crate::answers::HasHappened;
 use crate::app::App;
 use crate::call::{Call, correlation, json};
 use crate::identity::bearer;
@@ -85,8 +86,7 @@ fn answer(app: &App, template: &LaunchUrl, token: Token, id: Uuid) -> Result<Res
     };
     let body = serde_json::to_string(&launch).unwrap_or_default();
     let mut response = json(StatusCode::OK, body);
-    let never = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, never);
+    response.extensions_mut().insert(HasHappened);
     Ok(response)
 }
 
@@ -99,7 +99,7 @@ async fn loaded<A: Aggregate>(app: &App, call: &Call, id: Uuid) -> Result<Versio
 
 /// Whether a viewer token may see a study's images, for a proxy before the archive (nginx `auth_request`): 204 where it
 /// may, 401 where there is no token or it is not good (any more), 403 where it is for another study or tenant. The token
-/// comes as bearer or as `token`. Its first use is noted in the audit trail.
+/// comes as bearer or as `token`; prefer the header, since addresses are kept in logs and histories. Its first use is noted in the audit trail.
 #[utoipa::path(get, path = "/pacs/viewer-tokens/verify",
     params(("study_instance_uid" = String, Query), ("token" = Option<String>, Query),
         ("tenant_id" = Option<Uuid>, Query)),
@@ -127,8 +127,7 @@ pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<R
         ));
     }
     note_first_use(&app, &token, request.headers()).await?;
-    let never = HeaderValue::from_static("no-store");
-    Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, never)]).into_response())
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn by_header(headers: &HeaderMap) -> Option<String> {

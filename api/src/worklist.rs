@@ -5,6 +5,7 @@ mod bodies;
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::worklist::{ClaimItem, ReleaseItem, UpdateItem};
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::PractitionerId;
 use roentgen_domain::order::Priority;
@@ -42,11 +43,11 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     responses((status = 200, body = [WorklistItemDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let filters = Filters {
         statuses: statuses(&mut query)?,
         modality: query.take_parsed("modality", ModalityCode::parse)?,
-        body_part: query.take_text("body_part")?,
+        body_part: query.take_parsed("body_part", BodyPart::parse)?,
         priority: query.take_word("priority", Priority::parse, Priority::WORDS)?,
         imaging_study_id: query.take_uuid("imaging_study_id")?,
         radiologist_id: assigned_to(&mut query, &read.caller)?,
@@ -161,7 +162,7 @@ pub(crate) async fn update(
 }
 
 /// An admin's is over anybody's case, a radiologist's over the own one.
-fn authority(caller: &Caller) -> Result<Authority, Problem> {
+pub(crate) fn authority(caller: &Caller) -> Result<Authority, Problem> {
     match caller.roles.contains(&Role::Admin) {
         true => Ok(Authority::Any),
         false => caller.practitioner().map(Authority::Own),
@@ -176,8 +177,8 @@ fn reads(update: &Update) -> bool {
 fn needed(update: &Update) -> Vec<Capability> {
     let run = matches!(update.status, Some(Step::Pending | Step::Cancelled))
         || update.priority.is_some()
-        || update.assign.is_some();
-    let triage = update.ai_triage_score.is_some() || update.ai_triage_flags.is_some();
+        || !update.assign.is_keep();
+    let triage = !update.ai_triage_score.is_keep() || !update.ai_triage_flags.is_keep();
     let asked = [
         (reads(update), Capability::WorkOnCases),
         (run, Capability::RunWorklist),

@@ -5,6 +5,7 @@
 mod append;
 mod catch_up;
 mod database;
+mod filters;
 mod grown;
 mod lists;
 mod long;
@@ -37,12 +38,15 @@ struct Options {
     #[arg(long)]
     peers: Option<PathBuf>,
     /// Only measures whose name holds this: append, catch-up, replay, post, lists, sync,
-    /// worklist, relay, parked; and long, which is measured only where it is named.
+    /// worklist, relay, parked; and filters and long, which are measured only where they are named.
     #[arg(long, default_value = "")]
     only: String,
     /// How many orders, and how many worklist items, the lists are measured over.
     #[arg(long, default_value_t = 200_000)]
     list_rows: u64,
+    /// How many rows each read model has that filters are measured over.
+    #[arg(long, default_value_t = 1_000_000)]
+    filter_rows: u64,
     /// How many events the long log has.
     #[arg(long, default_value_t = 10_000_000)]
     events: u64,
@@ -90,6 +94,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wanted("parked") {
         parked::measure(&mut report, duration).await?;
+    }
+    if options.only == "filters" {
+        filters::measure(&mut report, options.filter_rows).await?;
     }
     if options.only == "long" {
         long::measure(options.events, options.log.as_deref()).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::dicom::Uid;
 use roentgen_domain::ids::WorklistItemId;
@@ -99,14 +100,14 @@ fn filters() -> anyhow::Result<Vec<(&'static str, Filters)>> {
         (
             "body part",
             Filters {
-                body_part: Some("head".to_owned()),
+                body_part: BodyPart::parse("head").ok(),
                 ..none()
             },
         ),
         (
             "body part, none",
             Filters {
-                body_part: Some("TOE".to_owned()),
+                body_part: BodyPart::parse("TOE").ok(),
                 ..none()
             },
         ),
@@ -193,7 +194,7 @@ fn item(n: u64, study: StudyId) -> anyhow::Result<NewItem> {
             imaging_study_id: study,
             imaging_order_id: None,
             modality_code: ModalityCode::parse(modality)?,
-            body_part: Some(Text::parse(body_part)?),
+            body_part: Some(BodyPart::parse(body_part)?),
             accession_number: None,
             description: Some(Text::parse("a study of the usual kind")?),
         },

@@ -25,12 +25,18 @@ pub enum CommandError {
     /// What the resource would say is not acceptable.
     #[error("some of it is not acceptable")]
     Unacceptable(Vec<Violation>),
+    /// What the body says of the resource gives it the id of something of another type.
+    #[error("the id that follows from this belongs to a resource of another type already")]
+    IdOfOtherType,
     /// `If-Match` names another version.
     #[error("the version is {actual}")]
     VersionMismatch {
         /// What it is.
         actual: u64,
     },
+    /// The stream has as many changes or sealed bytes as it may have.
+    #[error("the resource has too many changes to be changed further")]
+    TooLarge,
     /// The idempotency key came with another body before.
     #[error("the idempotency key was used with another body")]
     KeyReused,

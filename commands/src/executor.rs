@@ -80,6 +80,11 @@ impl Request {
         }
     }
 
+    /// Whether the system asks in consequence of an event.
+    pub(crate) const fn is_systems(&self) -> bool {
+        self.causation_id.is_some()
+    }
+
     pub(crate) fn context(&self) -> Context {
         Context {
             tenant_id: self.tenant_id,
@@ -241,7 +246,7 @@ impl Executor {
         let decided = tokio::time::timeout_at(deadline, use_case.decide(work)).await;
         let resource = match decided.unwrap_or_else(|_elapsed| Err(out_of_time())) {
             Ok(resource) => resource,
-            Err(refused) if work.guessed() && rests_on_state(&refused) => {
+            Err(refused) if work.guessed() && changes_with_state(&refused) => {
                 return Ok(Attempt::Again);
             }
             Err(refused) => return Err(refused),
@@ -398,6 +403,11 @@ fn done<A: Aggregate>(
     }
 }
 
+/// Whether the refusal could be another with a later state: a stream that is too large only grows.
+const fn changes_with_state(error: &CommandError) -> bool {
+    rests_on_state(error) && !matches!(error, CommandError::TooLarge)
+}
+
 /// Whether the refusal could be another with another state.
 const fn rests_on_state(error: &CommandError) -> bool {
     match error {
@@ -406,6 +416,8 @@ const fn rests_on_state(error: &CommandError) -> bool {
         | CommandError::Inactive(_)
         | CommandError::NotTheStudys(_)
         | CommandError::Unacceptable(_)
+        | CommandError::IdOfOtherType
+        | CommandError::TooLarge
         | CommandError::VersionMismatch { .. } => true,
         CommandError::KeyReused | CommandError::Contention | CommandError::Store(_) => false,
     }

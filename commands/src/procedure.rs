@@ -1,6 +1,7 @@
 //! Commands on the catalog's procedures.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ProcedureCode;
 use roentgen_domain::ids::{ModalityId, ProcedureId, StreamId, TenantId};
 use roentgen_domain::modality::Modality;
@@ -23,7 +24,7 @@ pub struct CreateProcedure {
     /// More about it.
     pub description: Option<Text>,
     /// The body part.
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// SNOMED CT concept id.
     pub snomed_code: Option<Text>,
     /// LOINC code.

@@ -7,6 +7,7 @@ mod sign;
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{PractitionerId, ReportId, StreamId, StudyId, TenantId};
 use roentgen_domain::report::{Cancel, Command, Edit, NewCommunication, NewReview, Report, Status};
+use roentgen_domain::worklist_item::Authority;
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
@@ -53,6 +54,21 @@ async fn hold_draft(
     }
 }
 
+/// Makes sure that nobody else holds the case of a draft. What is not writing does not claim it.
+async fn draft_is_free_for(
+    work: &mut Work<'_>,
+    id: ReportId,
+    radiologist_id: PractitionerId,
+) -> Result<(), CommandError> {
+    match work.read::<Report>(id).await? {
+        Some(report) if report.state.status() == Status::Draft => {
+            let study_id = report.state.imaging_study_id;
+            holding::not_held_by_other(work, study_id, radiologist_id).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Notes that somebody was told.
 #[derive(Debug, Clone)]
 pub struct Communicate {
@@ -75,7 +91,8 @@ impl UseCase for Communicate {
     }
 }
 
-/// Judges what an AI model suggested about the report's study.
+/// Judges what an AI model suggested about the report's study. The latest judgement counts, so that of a draft is its
+/// holder's to make.
 #[derive(Debug, Clone)]
 pub struct ReviewSuggestion {
     /// In which report.
@@ -98,18 +115,21 @@ impl UseCase for ReviewSuggestion {
         if report.is_some_and(|it| it.state.imaging_study_id != self.output_of) {
             return Err(CommandError::NoSuch(Reference::AiOutput));
         }
+        draft_is_free_for(work, self.id, self.review.radiologist_id).await?;
         let review = Command::ReviewSuggestion(Box::new(self.review.clone()));
         work.decide::<Report>(self.id, review).await
     }
 }
 
-/// Calls a report off.
+/// Calls a report off. While another radiologist holds the case of a draft, only an administrator does.
 #[derive(Debug, Clone)]
 pub struct CancelReport {
     /// Which.
     pub id: ReportId,
     /// Who, and why.
     pub cancel: Cancel,
+    /// On whose authority: one's own, or an administrator's.
+    pub authority: Authority,
 }
 
 impl UseCase for CancelReport {
@@ -120,6 +140,9 @@ impl UseCase for CancelReport {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+        if let Authority::Own(radiologist_id) = self.authority {
+            draft_is_free_for(work, self.id, radiologist_id).await?;
+        }
         work.decide::<Report>(self.id, Command::Cancel(self.cancel.clone()))
             .await
     }

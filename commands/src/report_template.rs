@@ -45,7 +45,7 @@ impl UseCase for UpdateTemplate {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
-        check(self.changes.schema.as_ref())?;
+        check(self.changes.schema.as_ref().value())?;
         let update = Command::Update(Box::new(self.changes.clone()));
         work.decide::<ReportTemplate>(self.id, update).await
     }

@@ -5,6 +5,7 @@
 //! in the text. What a refusal says is the schema's words and never the data's.
 
 mod bounds;
+mod named;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -34,7 +35,9 @@ pub fn check(schema: &Schema) -> Result<(), Vec<Violation>> {
     bounds::check(&whole).map_err(|it| vec![it])?;
     let meta = jsonschema::draft202012::meta::validator();
     let wrong = meta.iter_errors(&whole).take(MOST_NAMED);
-    let wrong: Vec<_> = wrong.map(|it| violation("/schema", &it)).collect();
+    let wrong: Vec<_> = wrong
+        .map(|error| violation("/schema", &error.instance_path().to_string(), &error))
+        .collect();
     if !wrong.is_empty() {
         return Err(wrong);
     }
@@ -46,7 +49,11 @@ pub fn satisfied(schema: &Schema, data: &Value) -> Result<(), Vec<Violation>> {
     let whole = Value::Object(schema.as_object().clone());
     let validator = compiled(&whole).map_err(|it| vec![it])?;
     let wrong = validator.iter_errors(data).take(MOST_NAMED);
-    let wrong: Vec<_> = wrong.map(|it| violation("/structured_data", &it)).collect();
+    let wrong = wrong.map(|error| {
+        let place = named::named_part(&whole, data, &error.instance_path().to_string());
+        violation("/structured_data", &place, &error)
+    });
+    let wrong: Vec<_> = wrong.collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
@@ -83,7 +90,7 @@ fn compile(schema: &Value) -> Result<Validator, Violation> {
 }
 
 /// Where and which keyword, without the data's words.
-fn violation(root: &str, error: &ValidationError<'_>) -> Violation {
+fn violation(root: &str, place: &str, error: &ValidationError<'_>) -> Violation {
     let detail = if let ValidationErrorKind::Required {
         property: Value::String(name),
     } = error.kind()
@@ -93,7 +100,7 @@ fn violation(root: &str, error: &ValidationError<'_>) -> Violation {
         format!("does not satisfy the keyword {}", error.kind().keyword())
     };
     Violation {
-        pointer: Phi::new(format!("{root}{}", error.instance_path())),
+        pointer: Phi::new(format!("{root}{place}")),
         detail,
     }
 }

@@ -120,6 +120,7 @@ mod tests {
             created_at: Timestamp::EPOCH,
             updated_at: Timestamp::EPOCH,
             version: 1,
+            sealed_bytes: 0,
         };
         Seen {
             state: Arc::new(state),

@@ -3,6 +3,7 @@
 //! A study finds its order by the order's id or by the accession number, of which the order's id is derived; the order's
 //! version, or that there is none, is checked with the append. So whichever of the two comes second sees the first.
 
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{
@@ -17,7 +18,7 @@ use roentgen_domain::study::{
 };
 use roentgen_domain::study_access::{self, Look, StudyAccess};
 use roentgen_domain::text::Text;
-use roentgen_domain::{Timestamp, Versioned};
+use roentgen_domain::{Change, Timestamp, Versioned};
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
@@ -39,7 +40,7 @@ pub struct SyncStudy {
     /// What it is.
     pub description: Option<Text>,
     /// What it shows.
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// When it was begun.
     pub started_at: Option<Timestamp>,
     /// When it was ended.
@@ -197,8 +198,8 @@ pub struct UpdateStudy {
     pub id: StudyId,
     /// What; its order is not looked at.
     pub update: Update,
-    /// The order it answers; must exist.
-    pub imaging_order_id: Option<OrderId>,
+    /// The order it answers; must exist. None, where taken away.
+    pub imaging_order_id: Change<OrderId>,
 }
 
 impl UseCase for UpdateStudy {
@@ -211,10 +212,11 @@ impl UseCase for UpdateStudy {
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
         let study = work.read::<Study>(self.id).await?;
         let order = match (self.imaging_order_id, study) {
-            (Some(order), Some(study)) => {
-                Some(named_order(work, order, study.state.patient_id).await?)
+            (Change::Set(order), Some(study)) => {
+                Change::Set(named_order(work, order, study.state.patient_id).await?)
             }
-            (Some(_) | None, _) => None,
+            (Change::Clear, _) => Change::Clear,
+            (Change::Keep | Change::Set(_), _) => Change::Keep,
         };
         let update = Update {
             order,

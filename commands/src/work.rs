@@ -1,19 +1,19 @@
 //! One attempt at a command: what it read, what it decided, and the append that comes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use roentgen_domain::aggregate::Standing;
 use roentgen_domain::ids::{PatientId, PractitionerId, StreamId};
-use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Timestamp, Versioned};
+use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Room, Timestamp, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::codec::{self, Place, Unreadable};
 use roentgen_store::keys::{Finding, PatientKey, WritingKey};
 use roentgen_store::log::{Append, Check, StoredEvent};
 use roentgen_store::open::Store;
 use roentgen_store::reads::Reads;
-use roentgen_store::streams::{self, AsOf};
+use roentgen_store::streams::{self, AsOf, Found};
 
 use crate::error::{CommandError, Refusal};
 use crate::executor::Request;
@@ -21,6 +21,14 @@ use crate::states::{AnyState, Seen, States};
 
 /// A state whose times are those of the append, once that is known.
 type Finish = Box<dyn FnOnce(Timestamp) -> (StreamId, Seen) + Send + Sync>;
+
+/// An event that was added to the append.
+struct Added {
+    /// How long its sealed part is.
+    sealed_bytes: usize,
+    /// When the key was seen that sealed it.
+    key_seen: Option<Instant>,
+}
 
 /// Events read at once when a stream is looked back on.
 const LOOKED_BACK: u32 = 50;
@@ -40,6 +48,8 @@ pub struct Work<'a> {
     checks: BTreeMap<StreamId, u64>,
     /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append meanwhile.
     seen: BTreeMap<StreamId, Option<Seen>>,
+    /// Streams that were asked for as one type and are of another, which no stream ever changes.
+    of_other_type: BTreeSet<StreamId>,
     pub(crate) append: Append,
     finishes: Vec<Finish>,
     new_keys: Vec<(PatientId, PatientKey)>,
@@ -77,6 +87,7 @@ impl<'a> Work<'a> {
             guessed: false,
             checks: BTreeMap::new(),
             seen: BTreeMap::new(),
+            of_other_type: BTreeSet::new(),
             append: Append::default(),
             finishes: Vec::new(),
             new_keys: Vec::new(),
@@ -89,7 +100,7 @@ impl<'a> Work<'a> {
     }
 
     /// An aggregate as it is now; the append will hold only if it still is, or still is not there. Another tenant's is not
-    /// there. Read again, it is what it was.
+    /// there, and one of another type is `None`, too. Read again, it is what it was.
     pub async fn read<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -97,7 +108,9 @@ impl<'a> Work<'a> {
         let stream_id = id.into();
         let state = self.state_of::<A>(stream_id).await?;
         let version = state.as_ref().map_or(0, |known| known.version);
-        self.checks.entry(stream_id).or_insert(version);
+        if !self.of_other_type.contains(&stream_id) {
+            self.checks.entry(stream_id).or_insert(version);
+        }
         Ok(state)
     }
 
@@ -135,8 +148,15 @@ impl<'a> Work<'a> {
         stream_id: StreamId,
     ) -> Result<Option<Arc<Versioned<A>>>, StoreError> {
         let keyring = &self.store.keyring;
-        let loaded =
-            streams::load_with_age::<A>(&self.reads, keyring, stream_id, AsOf::Now).await?;
+        let found = streams::find::<A>(&self.reads, keyring, stream_id, AsOf::Now).await?;
+        let loaded = match found {
+            Found::State(loaded) => Some(*loaded),
+            Found::Nothing => None,
+            Found::OtherType => {
+                self.of_other_type.insert(stream_id);
+                None
+            }
+        };
         let Some(loaded) = loaded else {
             self.seen.insert(stream_id, None);
             return Ok(None);
@@ -203,7 +223,9 @@ impl<'a> Work<'a> {
             return Err(CommandError::VersionMismatch { actual: 0 });
         }
         self.precondition(known.as_deref().map(|it| it.version))?;
-        let after = self.decide_on(stream_id, known, command).await?;
+        let after = self
+            .decide_on(stream_id, known, command, Room::Bounded)
+            .await?;
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
 
@@ -220,12 +242,14 @@ impl<'a> Work<'a> {
         let state = self.read::<A>(stream_id).await?;
         let first_read = self.checks.get(&stream_id).copied();
         self.precondition(first_read.filter(|_| state.is_some()))?;
-        let after = self.decide_on(stream_id, state, command).await?;
+        let after = self
+            .decide_on(stream_id, state, command, Room::Bounded)
+            .await?;
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
 
-    /// Decides a command on an aggregate beside the one that the use case is about: `If-Match` says nothing of it. `None`
-    /// where it is not there, and nothing came of the command.
+    /// Decides a command on an aggregate beside the one that the use case is about: `If-Match` says nothing of it, and the
+    /// stream's reserve is open to it. `None` where it is not there, and nothing came of the command.
     pub async fn beside<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -236,7 +260,8 @@ impl<'a> Work<'a> {
     {
         let stream_id = id.into();
         let state = self.read::<A>(stream_id).await?;
-        self.decide_on(stream_id, state, command).await
+        self.decide_on(stream_id, state, command, Room::Reserved)
+            .await
     }
 
     async fn decide_on<A: Aggregate>(
@@ -244,22 +269,44 @@ impl<'a> Work<'a> {
         stream_id: StreamId,
         state: Option<Arc<Versioned<A>>>,
         command: A::Command,
+        at_least: Room,
     ) -> Result<Option<Versioned<A>>, CommandError>
     where
         Refusal: From<A::Error>,
     {
+        let current = state.as_deref().map(|versioned| &versioned.state);
+        let room = A::room(current, &command)
+            .max(at_least)
+            .max(self.systems_room());
+        let decided = A::decide(current, command, &self.context);
+        let events = decided.map_err(Refusal::from)?;
+        if self.of_other_type.contains(&stream_id) {
+            return match events.as_slice() {
+                [] => Ok(None),
+                [_, ..] => Err(CommandError::IdOfOtherType),
+            };
+        }
         let version = state.as_deref().map_or(0, |it| it.version);
         let expected = *self.checks.entry(stream_id).or_insert(version);
-        let decided = A::decide(state.as_deref().map(|it| &it.state), command, &self.context);
-        let events = decided.map_err(Refusal::from)?;
         let before = self.seen.get(&stream_id).and_then(Option::as_ref);
         let mut key_seen = before.map_or(self.begun, |seen| seen.key_seen);
         let mut after = state.map(Arc::unwrap_or_clone);
         for event in events {
             let version = after.as_ref().map_or(0, |known| known.version) + 1;
-            let key = self.add::<A>(&event, stream_id, version).await?;
-            key_seen = key.map_or(key_seen, |seen| seen.min(key_seen));
-            after = Some(self.evolve(after, event, stream_id, version)?);
+            let added = self.add::<A>(&event, stream_id, version).await?;
+            key_seen = added.key_seen.map_or(key_seen, |seen| seen.min(key_seen));
+            let standing = Standing {
+                stream_id,
+                tenant_id: self.context.tenant_id,
+                version,
+                recorded_at: self.context.now,
+                sealed_bytes: added.sealed_bytes,
+            };
+            after = Some(evolve(after, event, standing)?);
+        }
+        let grown = after.as_ref().filter(|after| after.version > version);
+        if grown.is_some_and(|after| !room.admits(after.version, after.sealed_bytes)) {
+            return Err(CommandError::TooLarge);
         }
         if let Some(after) = &after {
             let state = Arc::new(after.clone()) as AnyState;
@@ -267,6 +314,15 @@ impl<'a> Work<'a> {
             self.finish(stream_id, after.clone(), expected, key_seen);
         }
         Ok(after)
+    }
+
+    /// What the system does in consequence of an event may use the reserve.
+    const fn systems_room(&self) -> Room {
+        if self.request.is_systems() {
+            Room::Reserved
+        } else {
+            Room::Bounded
+        }
     }
 
     /// `If-Match` is about the aggregate that the command decides on, as it was before the attempt.
@@ -279,13 +335,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Adds an event to the append. Returns when the key was seen that sealed it.
+    /// Adds an event to the append.
     async fn add<A: Aggregate>(
         &mut self,
         event: &A::Event,
         stream_id: StreamId,
         version: u64,
-    ) -> Result<Option<Instant>, CommandError> {
+    ) -> Result<Added, CommandError> {
         let key = match (event.phi(), event.patient_id()) {
             (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
             (Some(_), None) | (None, _) => None,
@@ -296,8 +352,12 @@ impl<'a> Work<'a> {
             version,
         };
         let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
+        let sealed_bytes = new.sealed.len();
         self.append.events.push(new);
-        Ok(key.map(|key| key.seen()))
+        Ok(Added {
+            sealed_bytes,
+            key_seen: key.map(|key| key.seen()),
+        })
     }
 
     async fn writing_key(&mut self, patient: PatientId) -> Result<PatientKey, StoreError> {
@@ -316,26 +376,6 @@ impl<'a> Work<'a> {
             self.new_keys.push((patient, key.clone()));
         }
         Ok(key)
-    }
-
-    fn evolve<A: Aggregate>(
-        &self,
-        before: Option<Versioned<A>>,
-        event: A::Event,
-        stream_id: StreamId,
-        version: u64,
-    ) -> Result<Versioned<A>, StoreError> {
-        let standing = Standing {
-            stream_id,
-            tenant_id: self.context.tenant_id,
-            version,
-            recorded_at: self.context.now,
-        };
-        Versioned::evolve(before, event, standing).map_err(|misplaced| StoreError::Unreadable {
-            stream_id,
-            version,
-            source: Unreadable::Misplaced(misplaced),
-        })
     }
 
     fn finish<A: Aggregate>(
@@ -399,6 +439,18 @@ impl<'a> Work<'a> {
         }
         answer.map_or(resource, Arc::unwrap_or_clone)
     }
+}
+
+fn evolve<A: Aggregate>(
+    before: Option<Versioned<A>>,
+    event: A::Event,
+    standing: Standing,
+) -> Result<Versioned<A>, StoreError> {
+    Versioned::evolve(before, event, standing).map_err(|misplaced| StoreError::Unreadable {
+        stream_id: standing.stream_id,
+        version: standing.version,
+        source: Unreadable::Misplaced(misplaced),
+    })
 }
 
 fn is_by(event: &StoredEvent, practitioner: PractitionerId) -> bool {

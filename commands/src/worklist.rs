@@ -7,9 +7,9 @@ pub mod by_system;
 pub(crate) mod create;
 pub(crate) mod holding;
 
-use roentgen_domain::Versioned;
 use roentgen_domain::ids::{CaseloadId, PractitionerId, StreamId, TenantId, WorklistItemId};
 use roentgen_domain::worklist_item::{Authority, Claim, Command, Step, Update, WorklistItem};
+use roentgen_domain::{Change, Versioned};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
@@ -79,10 +79,10 @@ impl UseCase for UpdateItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        let assigned = self.update.assign.as_ref();
-        let authority = assigned.map_or(self.update.authority, |it| {
-            Authority::Own(it.radiologist_id)
-        });
+        let authority = match &self.update.assign {
+            Change::Set(claim) => Authority::Own(claim.radiologist_id),
+            Change::Keep | Change::Clear => self.update.authority,
+        };
         Some(queue_of(tenant, self.id, authority))
     }
 
@@ -90,14 +90,15 @@ impl UseCase for UpdateItem {
     /// by somebody who has to be allowed to and to have room, too.
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let mut update = self.update.clone();
-        if let Some(claim) = update.assign.take() {
+        if let Change::Set(claim) = &self.update.assign {
+            update.assign = Change::Keep;
             let hand_over = Update {
                 status: update.status.take_if(|it| *it == Step::Pending),
                 authority: update.authority,
                 priority: None,
-                assign: Some(claim),
-                ai_triage_score: None,
-                ai_triage_flags: None,
+                assign: Change::Set(claim.clone()),
+                ai_triage_score: Change::Keep,
+                ai_triage_flags: Change::Keep,
             };
             holding::decide(work, self.id, Command::Update(Box::new(hand_over))).await?;
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::Actor;
+use crate::growth::{Room, ShownParts};
 use crate::ids::{PatientId, StreamId, TenantId};
 use crate::phi::Phi;
 use crate::time::Timestamp;
@@ -50,6 +51,16 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
 
     /// The patient under whose key this stream's PHI is sealed.
     fn patient_id(&self) -> Option<PatientId>;
+
+    /// The room that a command has in the stream; [`Room::Bounded`] for edits.
+    fn room(_state: Option<&Self>, _command: &Self::Command) -> Room {
+        Room::Bounded
+    }
+
+    /// Which sealed parts of the stream still show in the resource.
+    fn shown_parts(&self) -> ShownParts {
+        ShownParts::default()
+    }
 }
 
 /// An event stands where none of its kind can: the stream is damaged.
@@ -228,7 +239,8 @@ macro_rules! domain_events {
                 phi: Option<&[u8]>,
             ) -> Result<Self, $crate::aggregate::DecodeError> {
                 match (name, schema_version) {
-                    $(($name, $version) => {
+                    // What a later version added to a shape is optional: the older ones are read as it.
+                    $(($name, 1..=$version) => {
                         $crate::aggregate::decode_fact::<$fact>($name, payload, phi).map(Self::$variant)
                     })+
                     _ => Err($crate::aggregate::DecodeError::Unknown {
@@ -272,6 +284,9 @@ pub struct Versioned<A> {
     pub updated_at: Timestamp,
     /// How many events its stream has.
     pub version: u64,
+    /// How many bytes the sealed parts of its stream have together, as far as it was folded from events; 0 in a row.
+    #[serde(skip)]
+    pub sealed_bytes: u64,
 }
 
 /// Where an event stands: what `evolve` does not need and the resource shows.
@@ -285,6 +300,8 @@ pub struct Standing {
     pub version: u64,
     /// When it was recorded.
     pub recorded_at: Timestamp,
+    /// How many bytes its sealed part has.
+    pub sealed_bytes: usize,
 }
 
 impl<A: Aggregate> Versioned<A> {
@@ -299,10 +316,11 @@ impl<A: Aggregate> Versioned<A> {
             tenant_id,
             version,
             recorded_at,
+            sealed_bytes,
         } = standing;
-        let (state, created_at) = match before {
-            Some(it) => (Some(it.state), it.created_at),
-            None => (None, recorded_at),
+        let (state, created_at, sealed_before) = match before {
+            Some(before) => (Some(before.state), before.created_at, before.sealed_bytes),
+            None => (None, recorded_at, 0),
         };
         let state = A::evolve(state, event)?;
         Ok(Self {
@@ -312,6 +330,7 @@ impl<A: Aggregate> Versioned<A> {
             created_at,
             updated_at: recorded_at,
             version,
+            sealed_bytes: sealed_before.saturating_add(sealed_bytes as u64),
         })
     }
 }

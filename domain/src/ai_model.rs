@@ -16,6 +16,8 @@ pub use endpoint::{
 };
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::body_part::BodyPart;
+use crate::change::Change;
 use crate::codes::{AiModelCode, ModalityCode};
 use crate::ids::{AiModelId, PatientId};
 use crate::phi::Phi;
@@ -37,7 +39,7 @@ pub struct AiModel {
     pub modality_code: Option<ModalityCode>,
     /// The body part it was made for (DICOM 0018,0015); any, where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// What it can be asked for.
     pub capabilities: Capabilities,
     /// Who makes it.
@@ -115,33 +117,33 @@ pub enum Command {
     Update(Box<Changes>),
 }
 
-/// Members to change; what is `None` stays. The code never changes.
+/// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// A new description.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub description: Change<Text>,
     /// Another modality.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub modality_code: Option<ModalityCode>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub modality_code: Change<ModalityCode>,
     /// Another body part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub body_part: Change<BodyPart>,
     /// All it can do, as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
     /// Another vendor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vendor: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub vendor: Change<Text>,
     /// A new version of the vendor's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_version: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub model_version: Change<Text>,
     /// Where it answers, as a whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint_config: Option<EndpointConfig>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub endpoint_config: Change<EndpointConfig>,
     /// Taken out of use, or put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
@@ -153,7 +155,7 @@ domain_events! {
         /// It was added to the catalog.
         Created(Created) = "ImagingAIModel.Created" v 1,
         /// Some of it changed.
-        Updated(Updated) = "ImagingAIModel.Updated" v 1,
+        Updated(Updated) = "ImagingAIModel.Updated" v 2,
     }
 }
 
@@ -174,7 +176,7 @@ pub struct Created {
     pub modality_code: Option<ModalityCode>,
     /// The body part it was made for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// What it can be asked for.
     pub capabilities: Capabilities,
     /// Who makes it.
@@ -301,13 +303,13 @@ fn update(model: &AiModel, changes: Changes, context: &Context) -> Vec<Event> {
 
 impl AiModel {
     /// Whether it was made for such images. What either side leaves open matches; words match in any case.
-    pub fn matches(&self, modality: Option<&ModalityCode>, body_part: Option<&Text>) -> bool {
+    pub fn matches(&self, modality: Option<&ModalityCode>, body_part: Option<&BodyPart>) -> bool {
         let modality_fits = match (&self.modality_code, modality) {
             (Some(own), Some(asked)) => own == asked,
             (None, _) | (_, None) => true,
         };
         let body_part_fits = match (&self.body_part, body_part) {
-            (Some(own), Some(asked)) => same_word(own, asked),
+            (Some(own), Some(asked)) => own.matches(asked),
             (None, _) | (_, None) => true,
         };
         modality_fits && body_part_fits
@@ -323,20 +325,16 @@ impl AiModel {
         Self {
             code: self.code,
             name: changes.name.unwrap_or(self.name),
-            description: changes.description.or(self.description),
-            modality_code: changes.modality_code.or(self.modality_code),
-            body_part: changes.body_part.or(self.body_part),
+            description: changes.description.apply(self.description),
+            modality_code: changes.modality_code.apply(self.modality_code),
+            body_part: changes.body_part.apply(self.body_part),
             capabilities: changes.capabilities.unwrap_or(self.capabilities),
-            vendor: changes.vendor.or(self.vendor),
-            model_version: changes.model_version.or(self.model_version),
-            endpoint_config: changes.endpoint_config.or(self.endpoint_config),
+            vendor: changes.vendor.apply(self.vendor),
+            model_version: changes.model_version.apply(self.model_version),
+            endpoint_config: changes.endpoint_config.apply(self.endpoint_config),
             is_active: changes.is_active.unwrap_or(self.is_active),
         }
     }
-}
-
-fn same_word(one: &Text, other: &Text) -> bool {
-    one.as_str().trim().to_lowercase() == other.as_str().trim().to_lowercase()
 }
 
 #[cfg(test)]

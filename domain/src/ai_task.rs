@@ -25,6 +25,7 @@ pub use output::{AiOutput, OutputType, Payload, Triage, Wrong};
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
+use crate::growth::Room;
 use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
 use crate::named;
 use crate::phi::Phi;
@@ -244,6 +245,14 @@ impl Aggregate for AiTask {
     /// None: a task by itself has no PHI. Its outputs' events name the patient themselves.
     fn patient_id(&self) -> Option<PatientId> {
         None
+    }
+
+    /// Each step of a task is taken once.
+    fn room(_state: Option<&Self>, command: &Command) -> Room {
+        match command {
+            Command::Move(_) => Room::Unbounded,
+            Command::Create(_) | Command::AddOutput(_) => Room::Bounded,
+        }
     }
 }
 

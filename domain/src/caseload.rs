@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::growth::Room;
 use crate::ids::{PatientId, PractitionerId, WorklistItemId};
 use crate::phi::Phi;
 use crate::reading_profile::CaseLimit;
@@ -134,6 +135,11 @@ impl Aggregate for Caseload {
 
     fn patient_id(&self) -> Option<PatientId> {
         None
+    }
+
+    /// No resource is read from this stream, and a refusal would cost a case.
+    fn room(_state: Option<&Self>, _command: &Command) -> Room {
+        Room::Unbounded
     }
 }
 

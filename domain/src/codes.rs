@@ -17,9 +17,10 @@ macro_rules! codes {
         pub struct $error;
 
         impl $name {
-            /// Takes any case, keeps upper case.
+            /// Takes any case and the padding of a Code String (PS3.5, VR CS); keeps upper case without it. Two codes that
+            /// differ in nothing else are equal, as two body parts match (see [`crate::caseless`]).
             pub fn parse(text: &str) -> Result<Self, $error> {
-                let code = text.to_ascii_uppercase();
+                let code = text.trim().to_ascii_uppercase();
                 let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || $extra.contains(&b);
                 if $length.contains(&code.len()) && code.bytes().all(legal) {
                     Ok(Self(code))
@@ -62,6 +63,7 @@ mod tests {
     #[test]
     fn codes_are_upper_case_whatever_was_typed() {
         assert_eq!(ModalityCode::parse("ct").unwrap().as_str(), "CT");
+        assert_eq!(ModalityCode::parse("CT ").unwrap().as_str(), "CT");
         assert_eq!(
             ProcedureCode::parse("ct_head-1.a").unwrap().as_str(),
             "CT_HEAD-1.A"

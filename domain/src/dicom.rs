@@ -5,27 +5,40 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::ids::Kind;
+
 /// Accession Number (0008,0050): a Short String, at most 16 characters, no backslash and no control characters;
 /// leading and trailing spaces mean nothing and are dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AccessionNumber(String);
 
-/// The text is no DICOM Short String of 1 to 16 characters.
+/// Why a text is no accession number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 16 characters without backslash or control characters")]
-pub struct NotAnAccessionNumber;
+pub enum NotAnAccessionNumber {
+    /// No DICOM Short String of 1 to 16 characters.
+    #[error("must be 1 to 16 characters without backslash or control characters")]
+    Form,
+    /// The order's id could be that of something else.
+    #[error(
+        "must not begin with a resource's kind and a colon, such as `PACSEndpoint:` or `ImagingStudy:`"
+    )]
+    Reserved,
+}
 
 /// Crockford's alphabet: no I, L, O or U, so that a number read aloud is heard right.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl AccessionNumber {
-    /// Refuses what is no Short String.
+    /// Refuses what is no Short String, and what is the name of another kind's id ([`Kind::begins`]).
     pub fn parse(text: &str) -> Result<Self, NotAnAccessionNumber> {
         let text = text.trim_matches(' ');
         let legal = |c: char| c != '\\' && !c.is_control();
         if text.is_empty() || text.chars().count() > 16 || !text.chars().all(legal) {
-            return Err(NotAnAccessionNumber);
+            return Err(NotAnAccessionNumber::Form);
+        }
+        if Kind::begins(text) {
+            return Err(NotAnAccessionNumber::Reserved);
         }
         Ok(Self(text.to_owned()))
     }
@@ -136,7 +149,7 @@ mod tests {
         for bad in ["", "   ", "12345678901234567", "A\\B", "A\nB", "A\0B"] {
             assert_eq!(
                 AccessionNumber::parse(bad),
-                Err(NotAnAccessionNumber),
+                Err(NotAnAccessionNumber::Form),
                 "{bad:?}"
             );
         }

@@ -140,7 +140,8 @@ stream_ids!(
 );
 
 impl OrderId {
-    /// v5(tenant, accession number): a study finds its order without a search.
+    /// v5(tenant, accession number): a study finds its order without a search. The kind is not part of it, so no accession
+    /// number may begin as the name of another id does ([`Kind::begins`]).
     pub fn of(tenant: TenantId, accession: &AccessionNumber) -> Self {
         Self(Uuid::new_v5(&tenant.0, accession.as_str().as_bytes()))
     }
@@ -149,35 +150,35 @@ impl OrderId {
 impl ModalityId {
     /// v5(tenant, kind, code).
     pub fn of(tenant: TenantId, code: &ModalityCode) -> Self {
-        Self(catalog_id(tenant, "ImagingModality", code.as_str()))
+        Self(id_of_kind(tenant, Kind::Modality, code.as_str()))
     }
 }
 
 impl ProcedureId {
     /// v5(tenant, kind, code).
     pub fn of(tenant: TenantId, code: &ProcedureCode) -> Self {
-        Self(catalog_id(tenant, "ImagingProcedure", code.as_str()))
+        Self(id_of_kind(tenant, Kind::Procedure, code.as_str()))
     }
 }
 
 impl PacsEndpointId {
     /// v5(tenant, kind, code).
     pub fn of(tenant: TenantId, code: &PacsEndpointCode) -> Self {
-        Self(catalog_id(tenant, "PACSEndpoint", code.as_str()))
+        Self(id_of_kind(tenant, Kind::PacsEndpoint, code.as_str()))
     }
 }
 
 impl TemplateId {
     /// v5(tenant, kind, code).
     pub fn of(tenant: TenantId, code: &TemplateCode) -> Self {
-        Self(catalog_id(tenant, "RadiologyReportTemplate", code.as_str()))
+        Self(id_of_kind(tenant, Kind::Template, code.as_str()))
     }
 }
 
 impl AiModelId {
     /// v5(tenant, kind, code).
     pub fn of(tenant: TenantId, code: &AiModelCode) -> Self {
-        Self(catalog_id(tenant, "ImagingAIModel", code.as_str()))
+        Self(id_of_kind(tenant, Kind::AiModel, code.as_str()))
     }
 }
 
@@ -185,7 +186,7 @@ impl ReadingProfileId {
     /// v5(tenant, kind, practitioner): one profile a radiologist.
     pub fn of(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
-        Self(catalog_id(tenant, "RadiologyReadingProfile", &practitioner))
+        Self(id_of_kind(tenant, Kind::ReadingProfile, &practitioner))
     }
 }
 
@@ -193,15 +194,14 @@ impl CaseloadId {
     /// v5(tenant, kind, practitioner): one caseload a radiologist.
     pub fn of(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
-        Self(catalog_id(tenant, "RadiologistCaseload", &practitioner))
+        Self(id_of_kind(tenant, Kind::Caseload, &practitioner))
     }
 }
 
 impl StudyId {
-    /// v5(tenant, kind, Study Instance UID). A UID is longer than an accession number may be, or else could be one: the
-    /// kind keeps a study's id from an order's.
+    /// v5(tenant, kind, Study Instance UID).
     pub fn of(tenant: TenantId, uid: &Uid) -> Self {
-        Self(catalog_id(tenant, "ImagingStudy", uid.as_str()))
+        Self(id_of_kind(tenant, Kind::Study, uid.as_str()))
     }
 }
 
@@ -248,8 +248,45 @@ impl AiTaskId {
     }
 }
 
-/// The kind's name is longer than any accession number, so that no code can collide with an order's id.
-fn catalog_id(tenant: TenantId, kind: &str, code: &str) -> Uuid {
+/// The kinds whose ids are derived in the tenant from a kind and a code, a UID or another id. Their names are part of
+/// every such id and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// [`ModalityId`].
+    Modality,
+    /// [`ProcedureId`].
+    Procedure,
+    /// [`PacsEndpointId`].
+    PacsEndpoint,
+    /// [`TemplateId`].
+    Template,
+    /// [`AiModelId`].
+    AiModel,
+    /// [`ReadingProfileId`].
+    ReadingProfile,
+    /// [`CaseloadId`].
+    Caseload,
+    /// [`StudyId`].
+    Study,
+}
+
+crate::named! {
+    Kind: Modality = "ImagingModality", Procedure = "ImagingProcedure", PacsEndpoint = "PACSEndpoint",
+        Template = "RadiologyReportTemplate", AiModel = "ImagingAIModel",
+        ReadingProfile = "RadiologyReadingProfile", Caseload = "RadiologistCaseload",
+        Study = "ImagingStudy";
+}
+
+impl Kind {
+    /// Whether a text begins as the name does from which an id of some kind is derived. An order's id is derived from its
+    /// accession number alone, in the same tenant: with such a number it could be the id of something else.
+    pub fn begins(text: &str) -> bool {
+        let named = text.split_once(':').map(|(before, _)| before);
+        named.is_some_and(|name| Self::ALL.iter().any(|kind| kind.to_string() == name))
+    }
+}
+
+fn id_of_kind(tenant: TenantId, kind: Kind, code: &str) -> Uuid {
     Uuid::new_v5(&tenant.0, format!("{kind}:{code}").as_bytes())
 }
 
@@ -320,5 +357,26 @@ mod tests {
             ModalityId::of(TENANT, &modality).as_uuid(),
             ProcedureId::of(TENANT, &procedure).as_uuid()
         );
+    }
+
+    /// Three of the kinds have names that are short enough for an accession number, with a code behind them.
+    #[test]
+    fn no_accession_number_is_the_name_of_another_id() {
+        let mut short_enough = 0;
+        for kind in Kind::ALL {
+            for code in ["A", "CT", "1", "1.2"] {
+                let name = format!("{kind}:{code}");
+                assert!(AccessionNumber::parse(&name).is_err(), "{name}");
+                short_enough += usize::from(name.len() <= 16);
+            }
+            assert!(AccessionNumber::parse(&format!("{kind}:")).is_err());
+        }
+        assert_eq!(
+            short_enough, 10,
+            "PACSEndpoint, ImagingStudy and ImagingAIModel"
+        );
+        for other in ["PACSEndpoint", "pacsendpoint:CT1", "ACC:1", ":1"] {
+            assert!(AccessionNumber::parse(other).is_ok(), "{other}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::ids::{ModalityId, PatientId};
 use crate::phi::Phi;
@@ -36,15 +37,15 @@ pub enum Command {
     Update(Changes),
 }
 
-/// Members to change; what is `None` stays.
+/// Members to change. A member that is left out stays; `null` takes an optional one away.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// A new description.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub description: Change<Text>,
     /// Taken out of use, or put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
@@ -56,7 +57,7 @@ domain_events! {
         /// It was added to the catalog.
         Created(Created) = "ImagingModality.Created" v 1,
         /// Some of it changed.
-        Updated(Updated) = "ImagingModality.Updated" v 1,
+        Updated(Updated) = "ImagingModality.Updated" v 2,
     }
 }
 
@@ -159,7 +160,7 @@ impl Modality {
         Self {
             code: self.code,
             name: changes.name.unwrap_or(self.name),
-            description: changes.description.or(self.description),
+            description: changes.description.apply(self.description),
             is_active: changes.is_active.unwrap_or(self.is_active),
         }
     }

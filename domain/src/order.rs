@@ -21,8 +21,10 @@ pub use events::{
 };
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
 use crate::dicom::AccessionNumber;
+use crate::growth::Room;
 use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
@@ -185,21 +187,21 @@ pub struct NewOrder {
     pub phi: CreatedPhi,
 }
 
-/// A change to an order; what is `None` stays.
+/// A change to an order. What is not said stays.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Update {
     /// Where it is to be.
     pub status: Option<Status>,
     /// Its slot.
-    pub scheduled_slot_id: Option<SlotId>,
-    /// When it was begun; only for an order that is, or becomes, in progress or completed.
-    pub performed_start_at: Option<Timestamp>,
-    /// When it was ended; only with `completed`.
-    pub performed_end_at: Option<Timestamp>,
-    /// Why; only with `cancelled`.
-    pub cancellation_reason: Option<PhiText>,
+    pub scheduled_slot_id: Change<SlotId>,
+    /// When it was begun; only for an order that is, or becomes, in progress or completed, and not to be taken away.
+    pub performed_start_at: Change<Timestamp>,
+    /// When it was ended; only with `completed`, and not to be taken away.
+    pub performed_end_at: Change<Timestamp>,
+    /// Why; only with `cancelled`, and not to be taken away.
+    pub cancellation_reason: Change<PhiText>,
     /// The client's own object, as a whole.
-    pub metadata: Option<Metadata>,
+    pub metadata: Change<Metadata>,
 }
 
 /// Why an order refuses.
@@ -237,6 +239,12 @@ pub enum Error {
     /// A reason without cancellation.
     #[error("cancellation_reason goes with status cancelled")]
     ReasonWithoutCancellation,
+    /// An order in progress has a start.
+    #[error("performed_start_at cannot be taken away")]
+    StartTakenAway,
+    /// A completed order has an end.
+    #[error("performed_end_at cannot be taken away")]
+    EndTakenAway,
 }
 
 impl Aggregate for Order {
@@ -272,6 +280,17 @@ impl Aggregate for Order {
 
     fn patient_id(&self) -> Option<PatientId> {
         Some(self.patient_id)
+    }
+
+    /// Each step of an order is taken once.
+    fn room(state: Option<&Self>, command: &Command) -> Room {
+        let current = state.map(|order| order.progress.status());
+        match command {
+            Command::Update(update) if update.status.is_some() && update.status != current => {
+                Room::Unbounded
+            }
+            Command::Create(_) | Command::Update(_) => Room::Bounded,
+        }
     }
 }
 

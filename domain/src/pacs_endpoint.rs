@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::auth::AuthKind;
+use crate::change::Change;
 use crate::codes::PacsEndpointCode;
 use crate::dicom::{AeTitle, Uid};
 use crate::ids::{PacsEndpointId, PatientId, SecretId};
@@ -180,39 +181,39 @@ pub enum Command {
     Update(Box<Changes>),
 }
 
-/// Members to change; what is `None` stays. The code never changes.
+/// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// A new description.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub description: Change<Text>,
     /// A new Application Entity Title.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ae_title: Option<AeTitle>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub ae_title: Change<AeTitle>,
     /// A new host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<Host>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub host: Change<Host>,
     /// A new port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<Port>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub port: Change<Port>,
     /// What it speaks from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
     /// A new base URL.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<HttpUrl>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub base_url: Change<HttpUrl>,
     /// How one logs in from now on; takes the old secret's place with `secret_id`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth_config: Option<AuthConfig>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub auth_config: Change<AuthConfig>,
     /// The secret that goes with the new `auth_config`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<SecretId>,
     /// A new launch URL.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub viewer_launch_url: Option<LaunchUrl>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub viewer_launch_url: Change<LaunchUrl>,
     /// Whether a study from here completes its order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completes_order: Option<bool>,
@@ -227,7 +228,7 @@ domain_events! {
         /// It was added to the catalog.
         Created(Box<Created>) = "PACSEndpoint.Created" v 1,
         /// Some of it changed.
-        Updated(Box<Updated>) = "PACSEndpoint.Updated" v 1,
+        Updated(Box<Updated>) = "PACSEndpoint.Updated" v 2,
     }
 }
 
@@ -333,20 +334,21 @@ fn update(endpoint: &PacsEndpoint, changes: Changes, context: &Context) -> Vec<E
 impl PacsEndpoint {
     fn with(self, changes: Changes) -> Self {
         let secret_id = match changes.auth_config {
-            Some(_) => changes.secret_id,
-            None => self.secret_id,
+            Change::Set(_) => changes.secret_id,
+            Change::Clear => None,
+            Change::Keep => self.secret_id,
         };
         Self {
             code: self.code,
             name: changes.name.unwrap_or(self.name),
-            description: changes.description.or(self.description),
-            ae_title: changes.ae_title.or(self.ae_title),
-            host: changes.host.or(self.host),
-            port: changes.port.or(self.port),
+            description: changes.description.apply(self.description),
+            ae_title: changes.ae_title.apply(self.ae_title),
+            host: changes.host.apply(self.host),
+            port: changes.port.apply(self.port),
             protocol: changes.protocol.unwrap_or(self.protocol),
-            base_url: changes.base_url.or(self.base_url),
-            auth_config: changes.auth_config.or(self.auth_config),
-            viewer_launch_url: changes.viewer_launch_url.or(self.viewer_launch_url),
+            base_url: changes.base_url.apply(self.base_url),
+            auth_config: changes.auth_config.apply(self.auth_config),
+            viewer_launch_url: changes.viewer_launch_url.apply(self.viewer_launch_url),
             completes_order: changes.completes_order.unwrap_or(self.completes_order),
             is_active: changes.is_active.unwrap_or(self.is_active),
             secret_id,
@@ -438,7 +440,7 @@ mod tests {
     #[test]
     fn another_way_to_log_in_takes_the_old_secrets_place() {
         let open = Changes {
-            auth_config: Some(AuthConfig {
+            auth_config: Change::Set(AuthConfig {
                 kind: AuthKind::None,
             }),
             ..Changes::default()

@@ -73,6 +73,39 @@ pub struct Patient {
     pub sex: Option<Phi<Sex>>,
 }
 
+impl Patient {
+    /// Whether nothing is said of the patient.
+    pub const fn is_empty(&self) -> bool {
+        let Self {
+            mrn,
+            family_name,
+            given_name,
+            birth_date,
+            sex,
+        } = self;
+        mrn.is_none()
+            && family_name.is_none()
+            && given_name.is_none()
+            && birth_date.is_none()
+            && sex.is_none()
+    }
+
+    /// These data, and those that are known already where these say nothing.
+    #[must_use]
+    pub fn or(self, known: Option<&Self>) -> Self {
+        let Some(known) = known.cloned() else {
+            return self;
+        };
+        Self {
+            mrn: self.mrn.or(known.mrn),
+            family_name: self.family_name.or(known.family_name),
+            given_name: self.given_name.or(known.given_name),
+            birth_date: self.birth_date.or(known.birth_date),
+            sex: self.sex.or(known.sex),
+        }
+    }
+}
+
 /// A calendar date, `YYYY-MM-DD`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

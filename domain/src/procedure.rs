@@ -8,6 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::body_part::BodyPart;
+use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
 use crate::ids::{ModalityId, PatientId, ProcedureId};
 use crate::phi::Phi;
@@ -30,7 +32,7 @@ pub struct Procedure {
     pub description: Option<Text>,
     /// DICOM Body Part Examined (0018,0015), or the house's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// SNOMED CT concept id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snomed_code: Option<Text>,
@@ -76,30 +78,30 @@ pub enum Command {
     Update(Box<Changes>),
 }
 
-/// Members to change; what is `None` stays. Code and modality never change.
+/// Members to change. A member that is left out stays; `null` takes an optional one away. Code and modality never change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// A new description.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub description: Change<Text>,
     /// A new body part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub body_part: Change<BodyPart>,
     /// A new SNOMED CT concept id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub snomed_code: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub snomed_code: Change<Text>,
     /// A new LOINC code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loinc_code: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub loinc_code: Change<Text>,
     /// A new planned duration.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_duration_minutes: Option<DurationMinutes>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub default_duration_minutes: Change<DurationMinutes>,
     /// New instructions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preparation_instructions: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub preparation_instructions: Change<Text>,
     /// Taken out of use, or put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
@@ -111,7 +113,7 @@ domain_events! {
         /// It was added to the catalog.
         Created(Created) = "ImagingProcedure.Created" v 1,
         /// Some of it changed.
-        Updated(Updated) = "ImagingProcedure.Updated" v 1,
+        Updated(Updated) = "ImagingProcedure.Updated" v 2,
     }
 }
 
@@ -216,16 +218,16 @@ impl Procedure {
             modality_id: self.modality_id,
             modality_code: self.modality_code,
             name: changes.name.unwrap_or(self.name),
-            description: changes.description.or(self.description),
-            body_part: changes.body_part.or(self.body_part),
-            snomed_code: changes.snomed_code.or(self.snomed_code),
-            loinc_code: changes.loinc_code.or(self.loinc_code),
+            description: changes.description.apply(self.description),
+            body_part: changes.body_part.apply(self.body_part),
+            snomed_code: changes.snomed_code.apply(self.snomed_code),
+            loinc_code: changes.loinc_code.apply(self.loinc_code),
             default_duration_minutes: changes
                 .default_duration_minutes
-                .or(self.default_duration_minutes),
+                .apply(self.default_duration_minutes),
             preparation_instructions: changes
                 .preparation_instructions
-                .or(self.preparation_instructions),
+                .apply(self.preparation_instructions),
             is_active: changes.is_active.unwrap_or(self.is_active),
         }
     }
@@ -244,7 +246,7 @@ mod tests {
             modality_id: ModalityId::of(context().tenant_id, &modality_code),
             modality_code,
             description: None,
-            body_part: Some(Text::parse("HEAD").unwrap()),
+            body_part: BodyPart::parse("HEAD").ok(),
             snomed_code: None,
             loinc_code: None,
             default_duration_minutes: DurationMinutes::parse(15).ok(),
@@ -297,5 +299,28 @@ mod tests {
             assert_eq!(DurationMinutes::parse(bad), Err(NotADuration), "{bad}");
         }
         assert!(DurationMinutes::parse(1440).is_ok());
+    }
+
+    #[test]
+    fn an_optional_member_is_taken_away_by_null_and_left_by_silence() {
+        let general: Changes = serde_json::from_str(r#"{"body_part": null}"#).unwrap();
+        assert_eq!(general.body_part, Change::Clear);
+        let update = || Command::Update(Box::new(general.clone()));
+        let updated = Event::Updated(Updated {
+            procedure_id: ProcedureId::of(context().tenant_id, &ct_head().code),
+            changes: general.clone(),
+        });
+        given::<Procedure>([created()])
+            .when(update())
+            .then([updated.clone()]);
+        let procedure = given::<Procedure>([created(), updated.clone()]).state();
+        assert_eq!(procedure.body_part, None);
+        assert_eq!(
+            procedure.default_duration_minutes,
+            ct_head().default_duration_minutes
+        );
+        given::<Procedure>([created(), updated])
+            .when(update())
+            .then([]);
     }
 }

@@ -5,9 +5,11 @@
 //! (none) --Create--> active <--Update--> inactive
 //! ```
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::body_part::BodyPart;
+use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::ids::{PatientId, PractitionerId, ReadingProfileId};
 use crate::phi::Phi;
@@ -24,7 +26,7 @@ pub struct ReadingProfile {
     pub allowed_modalities: Option<Vec<ModalityCode>>,
     /// The body parts that may be claimed, in any case; all, where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_body_parts: Option<Vec<Text>>,
+    pub allowed_body_parts: Option<Vec<BodyPart>>,
     /// How many cases may be open at once.
     pub max_concurrent_cases: CaseLimit,
     /// Where the radiologist reads.
@@ -74,41 +76,24 @@ pub enum Command {
     Update(Box<Changes>),
 }
 
-/// Members to change; what is `None` stays. The practitioner never changes.
+/// Members to change. A member that is left out stays; `null` takes an optional one away. The practitioner never changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
-    /// Other modalities; `Some(None)` is all.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "told"
-    )]
-    pub allowed_modalities: Option<Option<Vec<ModalityCode>>>,
-    /// Other body parts; `Some(None)` is all.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "told"
-    )]
-    pub allowed_body_parts: Option<Option<Vec<Text>>>,
+    /// Other modalities; all, where taken away.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub allowed_modalities: Change<Vec<ModalityCode>>,
+    /// Other body parts; all, where taken away.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub allowed_body_parts: Change<Vec<BodyPart>>,
     /// Another limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_cases: Option<CaseLimit>,
     /// Other places.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reading_locations: Option<Vec<Text>>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub reading_locations: Change<Vec<Text>>,
     /// Taken out of use, or put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
-}
-
-/// A member that is there, `null` included: `null` takes a restriction away, absence leaves it.
-pub fn told<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 domain_events! {
@@ -117,7 +102,7 @@ domain_events! {
         /// It was added to the catalog.
         Created(Created) = "RadiologyReadingProfile.Created" v 1,
         /// Some of it changed.
-        Updated(Updated) = "RadiologyReadingProfile.Updated" v 1,
+        Updated(Updated) = "RadiologyReadingProfile.Updated" v 2,
     }
 }
 
@@ -224,7 +209,11 @@ fn update(profile: &ReadingProfile, changes: Changes, context: &Context) -> Vec<
 
 impl ReadingProfile {
     /// Whether a case of this modality and body part may be claimed; what a case does not state is allowed.
-    pub fn admits(&self, modality: &ModalityCode, body_part: Option<&Text>) -> Result<(), Error> {
+    pub fn admits(
+        &self,
+        modality: &ModalityCode,
+        body_part: Option<&BodyPart>,
+    ) -> Result<(), Error> {
         if !self.is_active {
             return Err(Error::NotActive);
         }
@@ -235,27 +224,22 @@ impl ReadingProfile {
         let (Some(allowed), Some(body_part)) = (&self.allowed_body_parts, body_part) else {
             return Ok(());
         };
-        let body_part = body_part.as_str().to_uppercase();
-        let named = |it: &Text| it.as_str().to_uppercase() == body_part;
-        match allowed.iter().any(named) {
-            true => Ok(()),
-            false => Err(Error::BodyPartNotAllowed),
+        if allowed.iter().any(|own| own.matches(body_part)) {
+            Ok(())
+        } else {
+            Err(Error::BodyPartNotAllowed)
         }
     }
 
     fn with(self, changes: Changes) -> Self {
         Self {
             practitioner_id: self.practitioner_id,
-            allowed_modalities: changes
-                .allowed_modalities
-                .unwrap_or(self.allowed_modalities),
-            allowed_body_parts: changes
-                .allowed_body_parts
-                .unwrap_or(self.allowed_body_parts),
+            allowed_modalities: changes.allowed_modalities.apply(self.allowed_modalities),
+            allowed_body_parts: changes.allowed_body_parts.apply(self.allowed_body_parts),
             max_concurrent_cases: changes
                 .max_concurrent_cases
                 .unwrap_or(self.max_concurrent_cases),
-            reading_locations: changes.reading_locations.or(self.reading_locations),
+            reading_locations: changes.reading_locations.apply(self.reading_locations),
             is_active: changes.is_active.unwrap_or(self.is_active),
         }
     }
@@ -267,8 +251,8 @@ mod tests {
     use crate::given::{context, given};
     use uuid::Uuid;
 
-    fn text(text: &str) -> Text {
-        Text::parse(text).unwrap()
+    fn part(text: &str) -> BodyPart {
+        BodyPart::parse(text).unwrap()
     }
 
     fn ct() -> ModalityCode {
@@ -279,7 +263,7 @@ mod tests {
         ReadingProfile {
             practitioner_id: Uuid::from_u128(21).into(),
             allowed_modalities: Some(vec![ct()]),
-            allowed_body_parts: Some(vec![text("Head")]),
+            allowed_body_parts: Some(vec![part("Head")]),
             max_concurrent_cases: CaseLimit::default(),
             reading_locations: None,
             is_active: true,
@@ -335,7 +319,7 @@ mod tests {
         let silent: Changes = serde_json::from_str("{}").unwrap();
         assert_eq!(silent, Changes::default());
         let lifted: Changes = serde_json::from_str(r#"{"allowed_modalities": null}"#).unwrap();
-        assert_eq!(lifted.allowed_modalities, Some(None));
+        assert_eq!(lifted.allowed_modalities, Change::Clear);
         let profile = given::<ReadingProfile>([created(), updated(lifted)]).state();
         assert_eq!(profile.allowed_modalities, None);
         assert_eq!(profile.allowed_body_parts, of_heads().allowed_body_parts);
@@ -344,7 +328,7 @@ mod tests {
     #[test]
     fn admits_what_is_allowed_in_any_case_and_what_the_case_does_not_state() {
         let profile = of_heads();
-        let (head, chest) = (text("HEAD"), text("CHEST"));
+        let (head, chest) = (part(" head "), part("CHEST"));
         let mr = ModalityCode::parse("MR").unwrap();
         assert_eq!(profile.admits(&ct(), Some(&head)), Ok(()));
         assert_eq!(profile.admits(&ct(), None), Ok(()));
@@ -369,7 +353,7 @@ mod tests {
             is_active: false,
             ..free.clone()
         };
-        assert_eq!(free.admits(&ct(), Some(&text("CHEST"))), Ok(()));
+        assert_eq!(free.admits(&ct(), Some(&part("CHEST"))), Ok(()));
         assert_eq!(retired.admits(&ct(), None), Err(Error::NotActive));
     }
 

@@ -35,7 +35,9 @@ mod state;
 
 use serde_json::{Map, Value};
 
-pub use content::{Content, NotASectionCode, Section, SectionCode, Written};
+pub use content::{
+    Content, ContentChanges, NotASectionCode, Rewritten, Section, SectionCode, Written,
+};
 pub use critical::{Communication, CommunicationFacts, Critical, CriticalCommunication, Method};
 pub use events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, CommunicationPhi,
@@ -52,6 +54,7 @@ use std::time::Duration;
 
 use crate::Timestamp;
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::growth::{Room, ShownParts};
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, StudyId, TemplateId};
 use crate::named;
 use crate::phi::{Phi, PhiText};
@@ -94,14 +97,14 @@ pub struct NewReport {
     pub written: Written,
 }
 
-/// A change to a draft, or to what is to become of a preliminary report; what is `None` stays.
+/// A change to a draft, or to what is to become of a preliminary report. What is not said stays.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
     /// Who writes. A draft becomes theirs.
     pub radiologist_id: PractitionerId,
     /// Members to change.
-    pub written: Written,
-    /// Sections to change, one by one; the four are the members of the same names.
+    pub written: Rewritten,
+    /// Sections to change, one by one; the four are the members of the same names. One without text is emptied.
     pub sections: Vec<Section>,
     /// Whether somebody has to be told at once.
     pub critical_result: Option<bool>,
@@ -292,6 +295,36 @@ impl Aggregate for Report {
 
     fn patient_id(&self) -> Option<PatientId> {
         Some(self.patient_id)
+    }
+
+    /// A report becomes final once, and is cancelled at most as often as it is created.
+    fn room(_state: Option<&Self>, command: &Command) -> Room {
+        match command {
+            Command::Create(_) | Command::Edit(_) | Command::ReviewSuggestion(_) => Room::Bounded,
+            Command::Sign(sign) if sign.is_final => Room::Unbounded,
+            Command::Sign(_)
+            | Command::AddAddendum(_)
+            | Command::Communicate(_)
+            | Command::MarkOverdue => Room::Reserved,
+            Command::Cancel(_) => Room::Unbounded,
+        }
+    }
+
+    /// What was signed last shows beside what was written since. Addenda, communications and judgements show one by one.
+    fn shown_parts(&self) -> ShownParts {
+        let begun = self.begun.saturating_sub(1);
+        let released = self.release().map(|release| release.version);
+        let addenda = self.addenda().iter().map(|addendum| addendum.version);
+        let told = self.communications.iter().map(|told| told.version);
+        let reviews = self.ai_suggestions.iter().map(|review| review.version);
+        ShownParts {
+            dividers: released.into_iter().chain([begun]).collect(),
+            alone: addenda
+                .chain(told)
+                .chain(reviews)
+                .chain(self.cancelled_in())
+                .collect(),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 pub use default_text::{DefaultText, NotADefaultText};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::body_part::BodyPart;
+use crate::change::Change;
 use crate::codes::{ModalityCode, TemplateCode};
 use crate::ids::{PatientId, TemplateId};
 use crate::phi::{MetadataObject, Phi};
@@ -31,7 +33,7 @@ pub struct ReportTemplate {
     pub modality_code: Option<ModalityCode>,
     /// The body part it is for; any, where it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// More about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
@@ -101,30 +103,30 @@ pub enum Command {
     Update(Box<Changes>),
 }
 
-/// Members to change; what is `None` stays. The code never changes.
+/// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// Another modality.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub modality_code: Option<ModalityCode>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub modality_code: Change<ModalityCode>,
     /// Another body part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub body_part: Change<BodyPart>,
     /// A new description.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Text>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub description: Change<Text>,
     /// Another kind of report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_type: Option<TemplateType>,
     /// Another schema, as a whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Schema>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub schema: Change<Schema>,
     /// Other words to begin with, as a whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_text: Option<DefaultText>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub default_text: Change<DefaultText>,
     /// Taken out of use, or put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
@@ -136,7 +138,7 @@ domain_events! {
         /// It was added to the catalog.
         Created(Box<Created>) = "RadiologyReportTemplate.Created" v 1,
         /// Some of it changed.
-        Updated(Box<Updated>) = "RadiologyReportTemplate.Updated" v 1,
+        Updated(Box<Updated>) = "RadiologyReportTemplate.Updated" v 2,
     }
 }
 
@@ -254,13 +256,13 @@ impl ReportTemplate {
 
     /// Whether a report of a study with this modality and body part can be begun from it. What either does not say
     /// does not keep them apart; case does not either.
-    pub fn fits(&self, modality: Option<&ModalityCode>, body_part: Option<&str>) -> bool {
+    pub fn fits(&self, modality: Option<&ModalityCode>, body_part: Option<&BodyPart>) -> bool {
         let modality_fits = match (&self.modality_code, modality) {
             (Some(own), Some(studys)) => own == studys,
             (None, _) | (_, None) => true,
         };
         let body_part_fits = match (&self.body_part, body_part) {
-            (Some(own), Some(studys)) => own.as_str().eq_ignore_ascii_case(studys),
+            (Some(own), Some(studys)) => own.matches(studys),
             (None, _) | (_, None) => true,
         };
         modality_fits && body_part_fits
@@ -277,12 +279,12 @@ impl ReportTemplate {
         Self {
             code: self.code,
             name: changes.name.unwrap_or(self.name),
-            modality_code: changes.modality_code.or(self.modality_code),
-            body_part: changes.body_part.or(self.body_part),
-            description: changes.description.or(self.description),
+            modality_code: changes.modality_code.apply(self.modality_code),
+            body_part: changes.body_part.apply(self.body_part),
+            description: changes.description.apply(self.description),
             template_type: changes.template_type.unwrap_or(self.template_type),
-            schema: changes.schema.or(self.schema),
-            default_text: changes.default_text.or(self.default_text),
+            schema: changes.schema.apply(self.schema),
+            default_text: changes.default_text.apply(self.default_text),
             is_active: changes.is_active.unwrap_or(self.is_active),
         }
     }

@@ -6,11 +6,16 @@
 //!                   +----+ Sync, AddSeries, AddInstance, Update
 //!
 //! unlinked --Link--> linked         --MarkConflict--> conflict --Link--> linked
+//!     ^                |                                 |
+//!     +--- Update -----+---------------------------------+
 //! ```
 //!
 //! A study is told of as often as its archive likes: a sync is an upsert by UID, and one that changes nothing has no
 //! events. Series and instances only grow. The id is derived from the Study Instance UID, so that there is never a
 //! second study of one UID, and those of series and instances from theirs.
+//!
+//! Images are taken up also where a clinical time beside them cannot be right: a study that would end before it started
+//! keeps the time that it has, and the new one is left out.
 
 mod content;
 mod decide;
@@ -24,12 +29,15 @@ use serde_json::{Map, Value};
 pub use content::{Content, KnownSeries};
 pub use events::{
     AddedInstance, AddedSeries, Archived, Available, AvailablePhi, Event, InstancesAdded, LinkKind,
-    Linked, SeriesAdded, SeriesChange, SeriesInstances, Updated, UpdatedPhi,
+    Linked, SeriesAdded, SeriesChange, SeriesInstances, Unlinked, Updated, UpdatedPhi,
 };
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::body_part::BodyPart;
+use crate::change::Change;
 use crate::codes::{ModalityCode, PacsEndpointCode};
 use crate::dicom::{AccessionNumber, Uid};
+use crate::growth::Room;
 use crate::ids::{OrderId, PacsEndpointId, PatientId, SeriesId, StudyId};
 use crate::named;
 use crate::phi::{Patient, Phi};
@@ -61,6 +69,9 @@ pub struct Study {
     /// the resource, which could not carry thousands of them.
     #[serde(skip)]
     pub content: Arc<Content>,
+    /// The order that a person parted it from: the system does not link the two again. No part of the resource either.
+    #[serde(skip)]
+    pub parted_from: Option<OrderId>,
     /// `None` where it is sealed or erased.
     #[serde(skip)]
     pub phi: Option<StudyPhi>,
@@ -82,7 +93,7 @@ pub struct Details {
     pub modality_code: ModalityCode,
     /// Body Part Examined (0018,0015), or the house's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// Study Description (0008,1030).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
@@ -185,7 +196,7 @@ pub struct SeriesFacts {
     pub series_number: Option<i32>,
     /// Body Part Examined (0018,0015), or the house's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// Modality (0008,0060).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
@@ -283,7 +294,7 @@ pub enum NamedOrder {
     OtherPatient(OrderId),
 }
 
-/// A change to a study by a person; what is `None` stays.
+/// A change to a study by a person. What is not said stays.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Update {
     /// Where it is to be.
@@ -293,11 +304,11 @@ pub struct Update {
     /// How many instances there are to be.
     pub number_of_instances: Option<u32>,
     /// When the last image was made.
-    pub ended_at: Option<Timestamp>,
+    pub ended_at: Change<Timestamp>,
     /// A link to its images.
-    pub viewer_url: Option<HttpUrl>,
-    /// The order it answers.
-    pub order: Option<NamedOrder>,
+    pub viewer_url: Change<HttpUrl>,
+    /// The order it answers; none, where taken away.
+    pub order: Change<NamedOrder>,
 }
 
 /// Why a study refuses.
@@ -342,7 +353,7 @@ impl Aggregate for Study {
         context: &Context,
     ) -> Result<Vec<Event>, Error> {
         match (state, command) {
-            (None, Command::Sync(sync)) => decide::first_sync(*sync, context),
+            (None, Command::Sync(sync)) => Ok(decide::first_sync(*sync, context)),
             (Some(study), Command::Sync(sync)) => decide::sync(study, *sync, context),
             (Some(study), Command::AddSeries(facts)) => decide::add_series(study, *facts, context),
             (
@@ -381,6 +392,21 @@ impl Aggregate for Study {
 
     fn patient_id(&self) -> Option<PatientId> {
         Some(self.patient_id)
+    }
+
+    /// A study is archived once, and linked by policies.
+    fn room(state: Option<&Self>, command: &Command) -> Room {
+        let current = state.map(|study| study.status);
+        match command {
+            Command::Update(update) if update.status.is_some() && update.status != current => {
+                Room::Unbounded
+            }
+            Command::Link { .. } | Command::MarkConflict { .. } => Room::Reserved,
+            Command::Sync(_)
+            | Command::AddSeries(_)
+            | Command::AddInstance { .. }
+            | Command::Update(_) => Room::Bounded,
+        }
     }
 }
 

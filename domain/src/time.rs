@@ -5,25 +5,30 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point in time with millisecond precision, between the years 0000 and 9999.
+/// A point in time with millisecond precision, from the beginning of the year 0000 to [`Timestamp::MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(jiff::Timestamp);
 
-/// The text is no RFC 3339 time, or lies outside the years 0000 to 9999.
+/// The text is no RFC 3339 time, or lies outside of what can be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an RFC 3339 time with an offset, such as 2026-01-31T08:15:00Z")]
 pub struct NotATime;
 
 const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
-const YEAR_10000_MS: i64 = 253_402_300_800_000;
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
 
-    /// From milliseconds since the Unix epoch, or `None` outside the years 0000 to 9999.
+    /// The earliest that can be held: 0000-01-01T00:00:00Z.
+    pub const MIN: Self = Self(jiff::Timestamp::constant(YEAR_ZERO_MS / 1000, 0));
+
+    /// The latest that can be held, which is 26 hours before the year 10000: 9999-12-30T22:00:00.999Z.
+    pub const MAX: Self = Self(jiff::Timestamp::MAX);
+
+    /// From milliseconds since the Unix epoch, or `None` outside of [`Self::MIN`] to [`Self::MAX`].
     pub fn from_millis(millis: i64) -> Option<Self> {
-        if !(YEAR_ZERO_MS..YEAR_10000_MS).contains(&millis) {
+        if millis < YEAR_ZERO_MS {
             return None;
         }
         jiff::Timestamp::from_millisecond(millis).ok().map(Self)
@@ -42,6 +47,52 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, NotATime> {
         let time: jiff::Timestamp = text.parse().map_err(|_| NotATime)?;
         Self::from_millis(time.as_millisecond()).ok_or(NotATime)
+    }
+}
+
+/// A time as somebody wrote it: RFC 3339 allows some that cannot be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnyTime {
+    /// It can be held.
+    Held(Timestamp),
+    /// Before [`Timestamp::MIN`].
+    TooEarly,
+    /// After [`Timestamp::MAX`], such as 9999-12-31T23:59:59Z.
+    TooLate,
+}
+
+impl AnyTime {
+    /// Refuses what is no RFC 3339 time of the years 0000 to 9999, as its offset counts them.
+    pub fn parse(text: &str) -> Result<Self, NotATime> {
+        if let Ok(time) = text.parse() {
+            return Ok(Self::Held(time));
+        }
+        let pieces = jiff::fmt::temporal::Pieces::parse(text).map_err(|_| NotATime)?;
+        if pieces.time().is_none() || pieces.offset().is_none() {
+            return Err(NotATime);
+        }
+        match pieces.date().year() {
+            0 => Ok(Self::TooEarly),
+            9999 => Ok(Self::TooLate),
+            _ => Err(NotATime),
+        }
+    }
+
+    /// The time, where it can be held.
+    pub const fn held(self) -> Option<Timestamp> {
+        match self {
+            Self::Held(time) => Some(time),
+            Self::TooEarly | Self::TooLate => None,
+        }
+    }
+
+    /// The time itself, or the nearest one that can be held: what a bound of a search needs.
+    pub const fn clamped(self) -> Timestamp {
+        match self {
+            Self::Held(time) => time,
+            Self::TooEarly => Timestamp::MIN,
+            Self::TooLate => Timestamp::MAX,
+        }
     }
 }
 
@@ -97,5 +148,31 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_held_is_told_from_one_that_is_none() {
+        for (text, time) in [
+            ("9999-12-31T23:59:59Z", AnyTime::TooLate),
+            ("9999-12-31T00:00:00+14:00", AnyTime::TooLate),
+            ("0000-01-01T00:00:00+14:00", AnyTime::TooEarly),
+            ("0000-01-01T00:00:00Z", AnyTime::Held(Timestamp::MIN)),
+        ] {
+            assert_eq!(AnyTime::parse(text), Ok(time), "{text}");
+        }
+        for text in [
+            "",
+            "9999-12-31",
+            "9999-12-31T23:59:59",
+            "9999-13-01T00:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "-000001-01-01T00:00:00Z",
+            "+010000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(AnyTime::parse(text), Err(NotATime), "{text}");
+        }
+        assert_eq!(AnyTime::TooLate.clamped(), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.999Z");
+        assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000Z");
     }
 }

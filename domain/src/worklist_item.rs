@@ -25,8 +25,11 @@ pub use events::{Claimed, Created, CreatedPhi, Event, ReleaseReason, Released, U
 pub use triage::{AiContribution, Flags, Triage};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::body_part::BodyPart;
+use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::dicom::AccessionNumber;
+use crate::growth::Room;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::named;
 use crate::order::{self, Priority};
@@ -72,7 +75,7 @@ pub struct Case {
     pub modality_code: ModalityCode,
     /// DICOM Body Part Examined (0018,0015), or the house's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// DICOM Accession Number (0008,0050).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accession_number: Option<AccessionNumber>,
@@ -185,6 +188,8 @@ pub enum Command {
     Update(Box<Update>),
     /// The study answers this order. Its priority counts where it is news and higher; that it is cancelled is shown.
     AttachOrder(LinkedOrder),
+    /// The study does not answer this order any more.
+    DetachOrder(OrderId),
     /// An AI model's word; a later one of the same model takes its place.
     Contribute(AiContribution),
     /// Images came late: a completed item is opened again, with the order that its study answers now.
@@ -241,7 +246,7 @@ pub struct Claim {
     pub assigned_by: Option<String>,
 }
 
-/// A change to an item; what is `None` stays. Where a release and a claim come together, the release is first.
+/// A change to an item. What is not said stays. Where a release and a claim come together, the release is first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
     /// Where it is to be.
@@ -250,12 +255,12 @@ pub struct Update {
     pub authority: Authority,
     /// How soon.
     pub priority: Option<Priority>,
-    /// Who is to hold it.
-    pub assign: Option<Claim>,
+    /// Who is to hold it; nobody, where taken away.
+    pub assign: Change<Claim>,
     /// A score of no model's.
-    pub ai_triage_score: Option<Score>,
+    pub ai_triage_score: Change<Score>,
     /// Flags of no model's.
-    pub ai_triage_flags: Option<Vec<Text>>,
+    pub ai_triage_flags: Change<Vec<Text>>,
 }
 
 /// Why an item refuses.
@@ -290,6 +295,16 @@ pub enum Error {
     },
 }
 
+impl Step {
+    /// Whether the case is over with it.
+    const fn ends(self) -> bool {
+        match self {
+            Self::Completed | Self::Cancelled => true,
+            Self::Pending | Self::InProgress => false,
+        }
+    }
+}
+
 impl Aggregate for WorklistItem {
     const STREAM_TYPE: &'static str = "RadiologyWorklistItem";
 
@@ -321,6 +336,25 @@ impl Aggregate for WorklistItem {
 
     fn patient_id(&self) -> Option<PatientId> {
         Some(self.patient_id)
+    }
+
+    /// Claims, releases and updates can be repeated for ever; what follows from a report or an order answers for the case.
+    fn room(_state: Option<&Self>, command: &Command) -> Room {
+        match command {
+            Command::Update(update) if update.status.is_some_and(Step::ends) => Room::Reserved,
+            Command::Create(_) | Command::Claim(_) | Command::Release(_) | Command::Update(_) => {
+                Room::Bounded
+            }
+            Command::AttachOrder(_)
+            | Command::DetachOrder(_)
+            | Command::Contribute(_)
+            | Command::Reopen(_)
+            | Command::MarkConflict
+            | Command::Begin
+            | Command::BackToClaimed
+            | Command::ReleaseIdle { .. } => Room::Reserved,
+            Command::Complete => Room::Unbounded,
+        }
     }
 }
 

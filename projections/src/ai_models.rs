@@ -2,17 +2,19 @@
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::AiModel;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks;
 
-/// `ai_models_v1`.
+/// `ai_models_v2`.
 pub static MODEL: Model = Model {
     name: "ai_models",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_code",
@@ -27,10 +29,24 @@ pub static MODEL: Model = Model {
             kind: ColumnKind::Bool,
         },
     ],
-    indexes: &[Index {
-        columns: &[],
-        sparse: false,
-    }],
+    indexes: &[
+        Index {
+            columns: &["is_active"],
+            sparse: false,
+        },
+        Index {
+            columns: &["modality_code", "is_active"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part", "is_active"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part", "modality_code", "is_active"],
+            sparse: true,
+        },
+    ],
 };
 
 /// How a model becomes a row.
@@ -51,7 +67,7 @@ impl View for AiModels {
         let body_part = model.body_part.as_ref();
         vec![
             Value::text(model.modality_code.as_ref().map(ModalityCode::as_str)),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::Bool(model.is_active),
         ]
     }
@@ -63,12 +79,12 @@ pub struct Filters {
     /// Those made for one modality.
     pub modality_code: Option<ModalityCode>,
     /// Those made for one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Active ones, or inactive ones.
     pub is_active: Option<bool>,
 }
 
-/// A page of models. A catalog is small: its filters are conditions on one walk.
+/// A page of models.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,
@@ -76,23 +92,12 @@ pub fn page(
     limit: u32,
 ) -> ListQuery {
     let modality = filters.modality_code.as_ref();
+    let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
     let body_part = filters.body_part.as_ref();
-    let equal = [
-        (
-            "modality_code",
-            modality.map(|it| Value::Text(it.to_string())),
-        ),
-        (
-            "body_part",
-            body_part.map(|it| Value::Text(it.to_uppercase())),
-        ),
-        ("is_active", filters.is_active.map(Value::Bool)),
-    ];
-    let equal = equal
-        .into_iter()
-        .filter_map(|(column, it)| Some(Filter::Is(column, it?)));
+    let body_part = body_part.map(|it| ("body_part", Value::Text(it.key())));
+    let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     ListQuery {
-        filters: equal.collect(),
+        prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

@@ -9,16 +9,17 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
 use roentgen_store::keys::SealedParts;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Row, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Row, Value};
 use roentgen_store::projector::{FoldedRows, Folding, FoldsRows, Projection};
 use uuid::Uuid;
 
 use crate::sort_key;
+use crate::walks::{self, Condition};
 
-/// `ai_outputs_v1`.
+/// `ai_outputs_v2`.
 pub static MODEL: Model = Model {
     name: "ai_outputs",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "imaging_ai_task_id",
@@ -49,10 +50,10 @@ pub static MODEL: Model = Model {
     ],
 };
 
-/// `ai_outputs_streams_v1`.
+/// `ai_outputs_streams_v2`.
 static PROGRESS: Model = Model {
     name: "ai_outputs_streams",
-    version: 1,
+    version: 2,
     columns: &[],
     indexes: &[],
 };
@@ -137,6 +138,7 @@ pub fn row(output: OutputCreated, event: &StoredEvent) -> Row {
         created_at: recorded_at,
         updated_at: recorded_at,
         version: event.version,
+        sealed_bytes: 0,
     };
     Row {
         id,
@@ -184,36 +186,37 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let task = filters.imaging_ai_task_id.map(|it| it.as_uuid());
-    let study = filters.imaging_study_id.map(|it| it.as_uuid());
-    let types = filters
-        .output_type
-        .map_or(OutputType::ALL.to_vec(), |it| vec![it]);
-    let prefixes = match (task, study) {
-        (Some(task), _) => vec![vec![is("imaging_ai_task_id", task)]],
-        (None, Some(study)) => vec![vec![is("imaging_study_id", study)]],
-        (None, None) => types
-            .into_iter()
-            .map(|it| vec![("output_type", Value::Text(it.to_string()))])
-            .collect(),
+    let task = filters
+        .imaging_ai_task_id
+        .map(|id| is("imaging_ai_task_id", id.as_uuid()));
+    let study = filters
+        .imaging_study_id
+        .map(|id| is("imaging_study_id", id.as_uuid()));
+    // A task and a study have a handful each.
+    let narrow = task.clone().or(study.clone());
+    let output_type = filters.output_type.filter(|_| narrow.is_some());
+    let prefixes = match narrow {
+        Some(narrow) => vec![vec![narrow]],
+        None => walks::prefixes(
+            &[],
+            &[walks::words(
+                "output_type",
+                filters.output_type,
+                OutputType::ALL,
+            )],
+        ),
     };
-    // What a task's or a study's prefix does not say already: both have a handful.
-    let one_of_few = task.is_some() || study.is_some();
-    let output_type = filters.output_type.filter(|_| one_of_few);
-    let residual = [
-        study.map(|it| is("imaging_study_id", it)),
-        output_type.map(|it| ("output_type", Value::Text(it.to_string()))),
-    ];
-    let residual = residual.into_iter().flatten();
     ListQuery {
         prefixes,
-        filters: residual
-            .map(|(column, it)| Filter::Is(column, it))
-            .collect(),
+        filters: walks::residual([
+            task,
+            study,
+            output_type.map(|word| ("output_type", Value::Text(word.to_string()))),
+        ]),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }
 
-fn is(column: &'static str, id: Uuid) -> (&'static str, Value) {
+fn is(column: &'static str, id: Uuid) -> Condition {
     (column, Value::Uuid(id))
 }

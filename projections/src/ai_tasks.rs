@@ -10,11 +10,12 @@ use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model,
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks::{self, Condition};
 
-/// `ai_tasks_v1`.
+/// `ai_tasks_v2`.
 pub static MODEL: Model = Model {
     name: "ai_tasks",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "of_patient",
@@ -122,27 +123,22 @@ pub fn of_patient(
     }
 }
 
-fn prefixes(filters: &Filters) -> Vec<Vec<(&'static str, Value)>> {
+fn prefixes(filters: &Filters) -> Vec<Vec<Condition>> {
     if let Some(study) = filters.imaging_study_id {
         return vec![vec![("imaging_study_id", Value::Uuid(study.as_uuid()))]];
     }
-    let model = filters.ai_model_id.map(|it| Value::Uuid(it.as_uuid()));
-    let model = model.map(|it| ("ai_model_id", it));
-    let types = filters
-        .task_type
-        .map_or(TaskType::ALL.to_vec(), |it| vec![it]);
-    let statuses = filters.status.map_or(Status::ALL.to_vec(), |it| vec![it]);
-    types
-        .into_iter()
-        .flat_map(|of| statuses.iter().map(move |it| (of, *it)))
-        .map(|(of, it)| {
-            let narrowed = [
-                ("task_type", Value::Text(of.to_string())),
-                ("status", Value::Text(it.to_string())),
-            ];
-            model.clone().into_iter().chain(narrowed).collect()
-        })
-        .collect()
+    walks::prefixes(
+        model(filters).as_slice(),
+        &[
+            walks::words("task_type", filters.task_type, TaskType::ALL),
+            walks::words("status", filters.status, Status::ALL),
+        ],
+    )
+}
+
+fn model(filters: &Filters) -> Option<Condition> {
+    let model = filters.ai_model_id?;
+    Some(("ai_model_id", Value::Uuid(model.as_uuid())))
 }
 
 /// What a study's prefix does not say already: a study has a handful of tasks.
@@ -150,22 +146,11 @@ fn residual(filters: &Filters) -> Vec<Filter> {
     if filters.imaging_study_id.is_none() {
         return Vec::new();
     }
-    let equal = [
-        (
-            "ai_model_id",
-            filters.ai_model_id.map(|it| Value::Uuid(it.as_uuid())),
-        ),
-        (
-            "task_type",
-            filters.task_type.map(|it| Value::Text(it.to_string())),
-        ),
-        (
-            "status",
-            filters.status.map(|it| Value::Text(it.to_string())),
-        ),
-    ];
-    equal
-        .into_iter()
-        .filter_map(|(column, it)| Some(Filter::Is(column, it?)))
-        .collect()
+    let task_type = filters.task_type.map(|word| Value::Text(word.to_string()));
+    let status = filters.status.map(|word| Value::Text(word.to_string()));
+    walks::residual([
+        model(filters),
+        task_type.map(|word| ("task_type", word)),
+        status.map(|word| ("status", word)),
+    ])
 }

@@ -10,10 +10,10 @@ use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
 use crate::documents::View;
 use crate::sort_key;
 
-/// `critical_results_v1`.
+/// `critical_results_v2`.
 pub static MODEL: Model = Model {
     name: "critical_results",
-    version: 1,
+    version: 2,
     columns: &[Column {
         name: "standing",
         kind: ColumnKind::Text,

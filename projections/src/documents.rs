@@ -87,10 +87,11 @@ fn open<V: View>(row: Option<&Row>) -> Result<Opened<V::Aggregate>, String> {
     Ok((Some(resource), SealedParts::from_bytes(row.sealed.clone())))
 }
 
-/// The sealed parts that go along: none where the resource names no patient, since nothing of them is the resource's own.
+/// Returns the sealed parts that go along: those that still show, and none if the resource names no patient, since nothing
+/// of them is the resource's own.
 pub fn kept<A: Aggregate>(resource: &Versioned<A>, sealed: SealedParts) -> Vec<u8> {
     match resource.state.patient_id() {
-        Some(_) => sealed.into_bytes(),
+        Some(_) => sealed.compacted(&resource.state.shown_parts()).into_bytes(),
         None => Vec::new(),
     }
 }

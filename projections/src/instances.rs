@@ -10,10 +10,10 @@ use uuid::Uuid;
 use crate::parts::{NotFolded, PartView, Parts};
 use crate::sort_key;
 
-/// `instances_v1`.
+/// `instances_v2`.
 pub static MODEL: Model = Model {
     name: "instances",
-    version: 1,
+    version: 2,
     columns: &[Column {
         name: "imaging_series_id",
         kind: ColumnKind::Uuid,
@@ -30,10 +30,10 @@ pub static MODEL: Model = Model {
     ],
 };
 
-/// `instances_streams_v1`.
+/// `instances_streams_v2`.
 static PROGRESS: Model = Model {
     name: "instances_streams",
-    version: 1,
+    version: 2,
     columns: &[],
     indexes: &[],
 };

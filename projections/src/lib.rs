@@ -21,6 +21,7 @@ pub mod series;
 pub mod sort_key;
 pub mod studies;
 pub mod timeline;
+mod walks;
 pub mod worklist_items;
 
 use std::sync::Arc;

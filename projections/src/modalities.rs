@@ -3,21 +3,22 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::modality::Modality;
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks;
 
-/// `modalities_v1`.
+/// `modalities_v2`.
 pub static MODEL: Model = Model {
     name: "modalities",
-    version: 1,
+    version: 2,
     columns: &[Column {
         name: "is_active",
         kind: ColumnKind::Bool,
     }],
     indexes: &[Index {
-        columns: &[],
+        columns: &["is_active"],
         sparse: false,
     }],
 };
@@ -54,11 +55,8 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let active = filters
-        .is_active
-        .map(|it| Filter::Is("is_active", Value::Bool(it)));
     ListQuery {
-        filters: active.into_iter().collect(),
+        prefixes: walks::prefixes(&[], &[walks::truths("is_active", filters.is_active)]),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

@@ -12,11 +12,12 @@ use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model,
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks::{self, Condition};
 
-/// `orders_v1`.
+/// `orders_v2`.
 pub static MODEL: Model = Model {
     name: "orders",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "encounter_id",
@@ -106,57 +107,53 @@ pub fn page(
 ) -> ListQuery {
     ListQuery {
         prefixes: prefixes(tenant_id, filters),
-        filters: residual(filters),
+        filters: residual(tenant_id, filters),
         from: filters.to.map(sort_key::not_later_than),
         before: filters.from.map(sort_key::not_earlier_than),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }
 
-fn prefixes(tenant: TenantId, filters: &Filters) -> Vec<Vec<(&'static str, Value)>> {
-    if let Some(accession) = &filters.accession_number {
-        let id = OrderId::of(tenant, accession);
-        return vec![vec![("id", Value::Uuid(id.as_uuid()))]];
+fn prefixes(tenant: TenantId, filters: &Filters) -> Vec<Vec<Condition>> {
+    match narrow(tenant, filters) {
+        Some(narrow) => vec![vec![narrow]],
+        None => walks::prefixes(
+            &[],
+            &[
+                walks::words("status", filters.status, Status::ALL),
+                walks::words("priority", filters.priority, Priority::ALL),
+            ],
+        ),
     }
-    if let Some(patient) = filters.patient_id {
-        return vec![vec![("patient_id", Value::Uuid(patient.as_uuid()))]];
-    }
-    if let Some(encounter) = filters.encounter_id {
-        return vec![vec![("encounter_id", Value::Uuid(encounter.as_uuid()))]];
-    }
-    let statuses = filters.status.map_or(Status::ALL.to_vec(), |it| vec![it]);
-    let priorities = filters
-        .priority
-        .map_or(Priority::ALL.to_vec(), |it| vec![it]);
-    statuses
+}
+
+/// What leaves few rows by itself.
+fn narrow(tenant: TenantId, filters: &Filters) -> Option<Condition> {
+    let accession = filters.accession_number.as_ref();
+    let order = accession.map(|number| OrderId::of(tenant, number).as_uuid());
+    let patient = filters.patient_id.map(PatientId::as_uuid);
+    let encounter = filters.encounter_id.map(EncounterId::as_uuid);
+    let narrow = [
+        ("id", order),
+        ("patient_id", patient),
+        ("encounter_id", encounter),
+    ];
+    narrow
         .into_iter()
-        .flat_map(|of| priorities.iter().map(move |it| (of, *it)))
-        .map(|(of, it)| vec![("status", status(of)), ("priority", priority(it))])
-        .collect()
+        .find_map(|(column, id)| Some((column, Value::Uuid(id?))))
 }
 
 /// What the prefix does not say already.
-fn residual(filters: &Filters) -> Vec<Filter> {
-    let one_of_few = filters.accession_number.is_some()
-        || filters.patient_id.is_some()
-        || filters.encounter_id.is_some();
-    if !one_of_few {
+fn residual(tenant: TenantId, filters: &Filters) -> Vec<Filter> {
+    if narrow(tenant, filters).is_none() {
         return Vec::new();
     }
-    let equal = [
-        (
-            "patient_id",
-            filters.patient_id.map(|it| Value::Uuid(it.as_uuid())),
-        ),
-        (
-            "encounter_id",
-            filters.encounter_id.map(|it| Value::Uuid(it.as_uuid())),
-        ),
-        ("status", filters.status.map(status)),
-        ("priority", filters.priority.map(priority)),
-    ];
-    equal
-        .into_iter()
-        .filter_map(|(column, it)| Some(Filter::Is(column, it?)))
-        .collect()
+    let patient = filters.patient_id.map(|id| Value::Uuid(id.as_uuid()));
+    let encounter = filters.encounter_id.map(|id| Value::Uuid(id.as_uuid()));
+    walks::residual([
+        patient.map(|id| ("patient_id", id)),
+        encounter.map(|id| ("encounter_id", id)),
+        filters.status.map(|word| ("status", status(word))),
+        filters.priority.map(|word| ("priority", priority(word))),
+    ])
 }

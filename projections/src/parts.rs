@@ -83,6 +83,7 @@ impl<T> Parts<T> {
             created_at: time,
             updated_at: time,
             version: event.version,
+            sealed_bytes: 0,
         };
         match self.0.insert(id, row) {
             None => Ok(()),

@@ -1,17 +1,19 @@
 //! The catalog's procedures, newest first.
 
-use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::ids::{ModalityId, TenantId};
 use roentgen_domain::procedure::Procedure;
+use roentgen_domain::{Versioned, caseless};
 use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks;
 
-/// `procedures_v1`.
+/// `procedures_v2`.
 pub static MODEL: Model = Model {
     name: "procedures",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_id",
@@ -30,10 +32,24 @@ pub static MODEL: Model = Model {
             kind: ColumnKind::Bool,
         },
     ],
-    indexes: &[Index {
-        columns: &[],
-        sparse: false,
-    }],
+    indexes: &[
+        Index {
+            columns: &["is_active"],
+            sparse: false,
+        },
+        Index {
+            columns: &["modality_id", "is_active"],
+            sparse: false,
+        },
+        Index {
+            columns: &["body_part", "is_active"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part", "modality_id", "is_active"],
+            sparse: true,
+        },
+    ],
 };
 
 /// How a procedure becomes a row.
@@ -51,16 +67,11 @@ impl View for Procedures {
 
     fn values(resource: &Versioned<Procedure>) -> Vec<Value> {
         let procedure = &resource.state;
-        let search = format!("{}\n{}", procedure.code, procedure.name).to_lowercase();
+        let searched = format!("{}\n{}", procedure.code, procedure.name);
         vec![
             Value::Uuid(procedure.modality_id.as_uuid()),
-            Value::text(
-                procedure
-                    .body_part
-                    .as_ref()
-                    .map(|it| it.as_str().to_lowercase()),
-            ),
-            Value::Text(search),
+            Value::text(procedure.body_part.as_ref().map(BodyPart::key)),
+            Value::Text(caseless::folded(&searched)),
             Value::Bool(procedure.is_active),
         ]
     }
@@ -72,7 +83,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality_id: Option<ModalityId>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Those whose code or name holds this, in any case.
     pub search: Option<String>,
     /// Active ones, or inactive ones.
@@ -86,26 +97,20 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let modality = filters.modality_id.map(|it| Value::Uuid(it.as_uuid()));
+    let modality = filters.modality_id;
+    let modality = modality.map(|it| ("modality_id", Value::Uuid(it.as_uuid())));
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| Value::Text(it.to_lowercase()));
-    let active = filters.is_active.map(Value::Bool);
-    let equal = [
-        ("modality_id", modality),
-        ("body_part", body_part),
-        ("is_active", active),
-    ];
-    let equal = equal
-        .into_iter()
-        .filter_map(|(column, it)| Some(Filter::Is(column, it?)));
+        .map(|it| ("body_part", Value::Text(it.key())));
+    let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     let search = filters
         .search
         .as_ref()
-        .map(|it| Filter::Contains("search", it.to_lowercase()));
+        .map(|text| Filter::Contains("search", caseless::folded(text)));
     ListQuery {
-        filters: equal.chain(search).collect(),
+        prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),
+        filters: search.into_iter().collect(),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

@@ -3,15 +3,16 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{PractitionerId, ReadingProfileId, TenantId};
 use roentgen_domain::reading_profile::ReadingProfile;
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks;
 
-/// `reading_profiles_v1`.
+/// `reading_profiles_v2`.
 pub static MODEL: Model = Model {
     name: "reading_profiles",
-    version: 1,
+    version: 2,
     columns: &[Column {
         name: "is_active",
         kind: ColumnKind::Bool,
@@ -62,17 +63,12 @@ pub fn page(
         let active = filters.is_active.map(Value::Bool);
         return ListQuery {
             prefixes: vec![vec![("id", Value::Uuid(id.as_uuid()))]],
-            filters: active
-                .into_iter()
-                .map(|it| Filter::Is("is_active", it))
-                .collect(),
+            filters: walks::residual([active.map(|truth| ("is_active", truth))]),
             ..query
         };
     }
-    let states = filters.is_active.map_or(vec![true, false], |it| vec![it]);
-    let prefix = |it| vec![("is_active", Value::Bool(it))];
     ListQuery {
-        prefixes: states.into_iter().map(prefix).collect(),
+        prefixes: walks::prefixes(&[], &[walks::truths("is_active", filters.is_active)]),
         ..query
     }
 }

@@ -1,18 +1,20 @@
 //! The catalog's report templates, newest first.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::ReportTemplate;
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks;
 
-/// `report_templates_v1`.
+/// `report_templates_v2`.
 pub static MODEL: Model = Model {
     name: "report_templates",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "modality_code",
@@ -29,15 +31,19 @@ pub static MODEL: Model = Model {
     ],
     indexes: &[
         Index {
-            columns: &[],
+            columns: &["is_active"],
             sparse: false,
         },
         Index {
-            columns: &["modality_code"],
+            columns: &["modality_code", "is_active"],
             sparse: true,
         },
         Index {
-            columns: &["body_part"],
+            columns: &["body_part", "is_active"],
+            sparse: true,
+        },
+        Index {
+            columns: &["body_part", "modality_code", "is_active"],
             sparse: true,
         },
     ],
@@ -62,7 +68,7 @@ impl View for ReportTemplates {
         let body_part = template.body_part.as_ref();
         vec![
             Value::text(modality),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::Bool(template.is_active),
         ]
     }
@@ -74,7 +80,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality_code: Option<ModalityCode>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Active ones, or inactive ones.
     pub is_active: Option<bool>,
 }
@@ -87,21 +93,12 @@ pub fn page(
     limit: u32,
 ) -> ListQuery {
     let modality = filters.modality_code.as_ref();
-    let modality = modality.map(|it| ("modality_code", Value::Text(it.as_str().to_owned())));
+    let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
     let body_part = filters.body_part.as_ref();
-    let body_part = body_part.map(|it| ("body_part", Value::Text(it.to_uppercase())));
-    let (prefix, residual) = match (modality, body_part) {
-        (Some(modality), body_part) => (vec![modality], body_part),
-        (None, Some(body_part)) => (vec![body_part], None),
-        (None, None) => (Vec::new(), None),
-    };
-    let active = filters.is_active.map(|it| ("is_active", Value::Bool(it)));
-    let residual = residual.into_iter().chain(active);
+    let body_part = body_part.map(|it| ("body_part", Value::Text(it.key())));
+    let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     ListQuery {
-        prefixes: vec![prefix],
-        filters: residual
-            .map(|(column, it)| Filter::Is(column, it))
-            .collect(),
+        prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }

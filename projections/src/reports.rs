@@ -10,11 +10,12 @@ use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model,
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks::{self, Condition};
 
-/// `reports_v1`.
+/// `reports_v2`.
 pub static MODEL: Model = Model {
     name: "reports",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "radiologist_id",
@@ -43,7 +44,13 @@ pub static MODEL: Model = Model {
             sparse: false,
         },
         Index {
-            columns: &["radiologist_id", "status"],
+            columns: &[
+                "radiologist_id",
+                "status",
+                "released",
+                "critical_result",
+                "released_critical",
+            ],
             sparse: false,
         },
         Index {
@@ -104,8 +111,6 @@ pub struct Filters {
     pub to: Option<Timestamp>,
 }
 
-type Condition = (&'static str, Value);
-
 /// A page of reports.
 pub fn page(
     tenant_id: TenantId,
@@ -113,13 +118,10 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let (prefixes, residual) = walks(filters);
+    let (prefixes, residual) = conditions(filters);
     ListQuery {
         prefixes,
-        filters: residual
-            .into_iter()
-            .map(|(column, it)| Filter::Is(column, it))
-            .collect(),
+        filters: residual,
         from: filters.to.map(sort_key::not_later_than),
         before: filters.from.map(sort_key::not_earlier_than),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
@@ -127,32 +129,28 @@ pub fn page(
 }
 
 /// The index prefixes that the page is walked by, and what they do not say.
-fn walks(filters: &Filters) -> (Vec<Vec<Condition>>, Vec<Condition>) {
+fn conditions(filters: &Filters) -> (Vec<Vec<Condition>>, Vec<Filter>) {
     let radiologist = filters
         .radiologist_id
-        .map(|it| ("radiologist_id", Value::Uuid(it.as_uuid())));
+        .map(|id| ("radiologist_id", Value::Uuid(id.as_uuid())));
     let patient = filters
         .patient_id
-        .map(|it| ("patient_id", Value::Uuid(it.as_uuid())));
-    let is_status = filters.status.map(|it| ("status", status(it)));
-    let rest = [is_status.clone()]
-        .into_iter()
-        .flatten()
-        .chain(seen(filters));
-    if let Some(study) = filters.imaging_study_id {
-        let id = roentgen_domain::ids::ReportId::of(study).as_uuid();
-        let rest = rest.chain(patient).chain(radiologist).collect();
-        return (vec![vec![("id", Value::Uuid(id))]], rest);
-    }
-    if let Some(patient) = patient {
-        return (vec![vec![patient]], rest.chain(radiologist).collect());
-    }
-    if let Some(radiologist) = radiologist {
-        let of = |it: &Status| vec![radiologist.clone(), ("status", status(*it))];
-        let prefixes = statuses(filters).iter().map(of).collect();
-        return (prefixes, seen(filters).collect());
-    }
-    (by_status(filters), Vec::new())
+        .map(|id| ("patient_id", Value::Uuid(id.as_uuid())));
+    let study = filters.imaging_study_id.map(|study| {
+        let id = roentgen_domain::ids::ReportId::of(study);
+        ("id", Value::Uuid(id.as_uuid()))
+    });
+    // A study has one report, a patient a few.
+    let Some(narrow) = study.or(patient.clone()) else {
+        return (by_status(radiologist.as_ref(), filters), Vec::new());
+    };
+    let is_status = filters.status.map(|word| ("status", status(word)));
+    let own = [patient, radiologist, is_status];
+    let seen = seen(filters).map(Some);
+    (
+        vec![vec![narrow]],
+        walks::residual(own.into_iter().chain(seen)),
+    )
 }
 
 /// What of a row its readers see, as conditions.
@@ -172,8 +170,9 @@ fn statuses(filters: &Filters) -> Vec<Status> {
     filters.status.map_or(Status::ALL.to_vec(), |it| vec![it])
 }
 
-/// The whole of the third index: each of its columns has few values, and few of them go together.
-fn by_status(filters: &Filters) -> Vec<Vec<Condition>> {
+/// The whole of the third index, or of the second for one radiologist: each of the other columns has few values, and few of
+/// them go together.
+fn by_status(radiologist: Option<&Condition>, filters: &Filters) -> Vec<Vec<Condition>> {
     let is = |asked: Option<bool>, of: bool| asked.is_none_or(|it| it == of);
     let mut prefixes = Vec::new();
     for of in statuses(filters) {
@@ -184,24 +183,29 @@ fn by_status(filters: &Filters) -> Vec<Vec<Condition>> {
                 false => is(filters.critical_result, critical),
             };
             if shown {
-                prefixes.push(prefix(of, *mark));
+                prefixes.push(prefix(radiologist, of, *mark));
             }
         }
     }
     if prefixes.is_empty() {
         // Drafts, asked for by who sees none: a walk over nothing is still a walk.
-        prefixes.push(prefix(Status::Draft, (true, true, true)));
+        prefixes.push(prefix(radiologist, Status::Draft, (true, true, true)));
     }
     prefixes
 }
 
-fn prefix(of: Status, (released, critical, released_critical): Marks) -> Vec<Condition> {
-    vec![
+fn prefix(
+    radiologist: Option<&Condition>,
+    of: Status,
+    (released, critical, released_critical): Marks,
+) -> Vec<Condition> {
+    let marks = [
         ("status", status(of)),
         ("released", Value::Bool(released)),
         ("critical_result", Value::Bool(critical)),
         ("released_critical", Value::Bool(released_critical)),
-    ]
+    ];
+    radiologist.cloned().into_iter().chain(marks).collect()
 }
 
 /// `released`, `critical_result` and `released_critical`.

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::parts::{NotFolded, PartView, Parts};
 use crate::sort_key;
 
-/// `series_v1`.
+/// `series_v2`.
 pub static MODEL: Model = Model {
     name: "series",
-    version: 1,
+    version: 2,
     columns: &[Column {
         name: "imaging_study_id",
         kind: ColumnKind::Uuid,
@@ -31,10 +31,10 @@ pub static MODEL: Model = Model {
     ],
 };
 
-/// `series_streams_v1`.
+/// `series_streams_v2`.
 static PROGRESS: Model = Model {
     name: "series_streams",
-    version: 1,
+    version: 2,
     columns: &[],
     indexes: &[],
 };

@@ -12,11 +12,12 @@ use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model,
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks::{self, Condition};
 
-/// `studies_v1`.
+/// `studies_v2`.
 pub static MODEL: Model = Model {
     name: "studies",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "accession_number",
@@ -123,7 +124,7 @@ pub fn page(
 }
 
 /// What leaves few rows by itself.
-fn narrow(tenant: TenantId, filters: &Filters) -> Option<(&'static str, Value)> {
+fn narrow(tenant: TenantId, filters: &Filters) -> Option<Condition> {
     if let Some(uid) = &filters.study_instance_uid {
         return Some(("id", Value::Uuid(StudyId::of(tenant, uid).as_uuid())));
     }
@@ -135,47 +136,28 @@ fn narrow(tenant: TenantId, filters: &Filters) -> Option<(&'static str, Value)> 
     Some(("patient_id", Value::Uuid(patient.as_uuid())))
 }
 
-fn wide(filters: &Filters) -> Vec<Vec<(&'static str, Value)>> {
-    let statuses = filters.status.map_or(Status::ALL.to_vec(), |it| vec![it]);
-    let links = filters.link.map_or(LinkName::ALL.to_vec(), |it| vec![it]);
+fn wide(filters: &Filters) -> Vec<Vec<Condition>> {
     let modality = filters.modality_code.as_ref();
-    let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
-    let pairs = statuses
-        .into_iter()
-        .flat_map(|status| links.iter().map(move |link| (status, *link)));
-    pairs
-        .map(|(status, link)| {
-            let few = [
-                ("status", Value::Text(status.to_string())),
-                ("link", Value::Text(link.to_string())),
-            ];
-            modality.iter().cloned().chain(few).collect()
-        })
-        .collect()
+    let modality = modality.map(|code| ("modality_code", Value::Text(code.to_string())));
+    walks::prefixes(
+        modality.as_slice(),
+        &[
+            walks::words("status", filters.status, Status::ALL),
+            walks::words("link", filters.link, LinkName::ALL),
+        ],
+    )
 }
 
 fn residual(filters: &Filters) -> Vec<Filter> {
-    let patient = filters.patient_id.map(|it| Value::Uuid(it.as_uuid()));
-    let accession = filters.accession_number.as_ref();
-    let modality = filters.modality_code.as_ref();
-    let equal = [
-        ("patient_id", patient),
-        (
-            "accession_number",
-            accession.map(|it| Value::Text(it.to_string())),
-        ),
-        (
-            "modality_code",
-            modality.map(|it| Value::Text(it.to_string())),
-        ),
-        (
-            "status",
-            filters.status.map(|it| Value::Text(it.to_string())),
-        ),
-        ("link", filters.link.map(|it| Value::Text(it.to_string()))),
-    ];
-    equal
-        .into_iter()
-        .filter_map(|(column, it)| Some(Filter::Is(column, it?)))
-        .collect()
+    let patient = filters.patient_id.map(|id| Value::Uuid(id.as_uuid()));
+    let text = |text: &dyn ToString| Value::Text(text.to_string());
+    let accession = filters.accession_number.as_ref().map(|known| text(known));
+    let modality = filters.modality_code.as_ref().map(|known| text(known));
+    walks::residual([
+        patient.map(|id| ("patient_id", id)),
+        accession.map(|number| ("accession_number", number)),
+        modality.map(|code| ("modality_code", code)),
+        filters.status.map(|word| ("status", text(&word))),
+        filters.link.map(|word| ("link", text(&word))),
+    ])
 }

@@ -7,24 +7,26 @@
 //! nothing touches a handful of entries.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
 use roentgen_domain::worklist_item::{Progress, Status, WorklistItem};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
 
 use crate::documents::View;
 use crate::sort_key;
+use crate::walks::{self, Condition};
 
 /// The score from which on AI triage moves a case ahead within its priority. It is part of every row's key: another value
 /// is another version of the model.
 pub const TRIAGE_THRESHOLD: f64 = 0.5;
 
-/// `worklist_items_v1`.
+/// `worklist_items_v2`.
 pub static MODEL: Model = Model {
     name: "worklist_items",
-    version: 1,
+    version: 2,
     columns: &[
         Column {
             name: "status",
@@ -64,6 +66,18 @@ pub static MODEL: Model = Model {
             columns: &["radiologist_id", "status"],
             sparse: true,
         },
+        Index {
+            columns: &["radiologist_id", "modality", "status"],
+            sparse: true,
+        },
+        Index {
+            columns: &["radiologist_id", "body_part", "status"],
+            sparse: true,
+        },
+        Index {
+            columns: &["radiologist_id", "body_part", "modality", "status"],
+            sparse: true,
+        },
     ],
 };
 
@@ -92,7 +106,7 @@ impl View for WorklistItems {
         vec![
             status(item.status()),
             Value::Text(item.case.modality_code.to_string()),
-            Value::text(body_part.map(|it| it.as_str().to_uppercase())),
+            Value::text(body_part.map(BodyPart::key)),
             Value::uuid(radiologist(&item.progress).map(PractitionerId::as_uuid)),
         ]
     }
@@ -141,7 +155,7 @@ pub struct Filters {
     /// Those of one modality.
     pub modality: Option<ModalityCode>,
     /// Those of one body part, in any case.
-    pub body_part: Option<String>,
+    pub body_part: Option<BodyPart>,
     /// Those that are so urgent.
     pub priority: Option<Priority>,
     /// The one of this study.
@@ -158,17 +172,19 @@ pub fn page(
     limit: u32,
 ) -> ListQuery {
     let statuses = match filters.statuses.as_slice() {
-        [] => Status::OPEN.to_vec(),
-        asked => asked.to_vec(),
+        [] => &Status::OPEN,
+        asked => asked,
     };
-    let (leading, residual) = conditions(filters);
-    let prefixes = statuses.into_iter().map(|it| {
-        let mut prefix = leading.clone();
-        prefix.push(("status", status(it)));
-        prefix
-    });
+    let statuses = statuses.iter().map(|word| status(*word)).collect();
+    let (leading, residual) = match filters.imaging_study_id {
+        Some(study) => (
+            vec![of_study(study)],
+            walks::residual(own(filters).map(Some)),
+        ),
+        None => (own(filters).collect(), Vec::new()),
+    };
     ListQuery {
-        prefixes: prefixes.collect(),
+        prefixes: walks::prefixes(&leading, &[("status", statuses)]),
         filters: residual,
         from: filters.priority.map(|it| vec![rank(it)]),
         before: filters.priority.map(|it| vec![rank(it) + 1]),
@@ -176,34 +192,24 @@ pub fn page(
     }
 }
 
-type Equal = (&'static str, Value);
+fn of_study(study: StudyId) -> Condition {
+    ("id", Value::Uuid(WorklistItemId::of(study).as_uuid()))
+}
 
-/// What one index answers, and what is left to be looked at in the few rows that it gives.
-fn conditions(filters: &Filters) -> (Vec<Equal>, Vec<Filter>) {
-    let study = filters.imaging_study_id.map(|it| {
-        let id = WorklistItemId::of(it);
-        ("id", Value::Uuid(id.as_uuid()))
-    });
+/// The conditions that lead an index in each of their combinations.
+fn own(filters: &Filters) -> impl Iterator<Item = Condition> + use<> {
     let radiologist = filters
         .radiologist_id
         .map(|it| ("radiologist_id", Value::Uuid(it.as_uuid())));
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| ("body_part", Value::Text(it.to_uppercase())));
+        .map(|it| ("body_part", Value::Text(it.key())));
     let modality = filters
         .modality
         .as_ref()
         .map(|it| ("modality", Value::Text(it.to_string())));
-    let facets = body_part.into_iter().chain(modality);
-    match study.or(radiologist.clone()) {
-        Some(few) => {
-            let others = radiologist.into_iter().chain(facets);
-            let residual = others.map(|(column, it)| Filter::Is(column, it)).collect();
-            (vec![few], residual)
-        }
-        None => (facets.collect(), Vec::new()),
-    }
+    radiologist.into_iter().chain(body_part).chain(modality)
 }
 
 #[cfg(test)]
@@ -245,6 +251,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             version: 1,
+            sealed_bytes: 0,
         }
     }
 
@@ -278,17 +285,24 @@ mod tests {
     }
 
     #[test]
-    fn every_filter_leads_an_index_or_looks_at_few_rows() {
-        let filters = Filters {
-            statuses: vec![Status::Pending],
-            modality: ModalityCode::parse("ct").ok(),
-            body_part: Some("head".to_owned()),
-            ..Filters::default()
-        };
-        let query = page(Uuid::from_u128(1).into(), &filters, None, 50);
-        let leading: Vec<&str> = query.prefixes[0].iter().map(|it| it.0).collect();
-        assert_eq!(leading, ["body_part", "modality", "status"]);
-        assert!(MODEL.indexes.iter().any(|it| it.columns == leading));
-        assert!(query.filters.is_empty());
+    fn every_combination_of_filters_is_walked_by_an_index_of_its_own() {
+        for mask in 0..32_u8 {
+            let has = |bit: u8| mask & (1 << bit) != 0;
+            let filters = Filters {
+                statuses: if has(0) {
+                    Status::ALL.to_vec()
+                } else {
+                    Vec::new()
+                },
+                modality: has(1).then(|| ModalityCode::parse("ct").unwrap()),
+                body_part: has(2).then(|| BodyPart::parse("head").unwrap()),
+                imaging_study_id: has(3).then(|| Uuid::from_u128(5).into()),
+                radiologist_id: has(4).then(|| Uuid::from_u128(6).into()),
+                priority: None,
+            };
+            let query = page(Uuid::from_u128(1).into(), &filters, None, 50);
+            assert!(walks::tests::has_its_indexes(&query), "{filters:?}");
+            assert_eq!(query.filters.is_empty(), !has(3) || mask & 0b10110 == 0);
+        }
     }
 }

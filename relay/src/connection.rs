@@ -18,6 +18,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(10);
 /// The name that NATS shows of this connection.
 const NAME: &str = "roentgen relay";
+/// Where NATS answers: a subject of the relay's own, so that consumers can be kept from it.
+const INBOX: &str = "_INBOX.roentgen";
 
 /// An open connection.
 #[derive(Debug)]
@@ -41,7 +43,9 @@ pub(crate) enum NotConnected {
 pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected> {
     let lost = CancellationToken::new();
     let options = options(settings, &lost)?;
-    let client = options.connect(settings.servers.0.as_slice()).await?;
+    let client = options
+        .connect(settings.servers.addresses.as_slice())
+        .await?;
     let max_payload = client.server_info().max_payload;
     let jetstream = ContextBuilder::new()
         .timeout(ANSWER)
@@ -58,6 +62,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected
 fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptions, NotConnected> {
     let mut options = ConnectOptions::new()
         .name(NAME)
+        .custom_inbox_prefix(INBOX)
         .connection_timeout(CONNECT)
         .request_timeout(Some(ANSWER))
         .ping_interval(PING)
@@ -68,7 +73,7 @@ fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptio
         async move { note(&event, &lost) }
     });
     options = match &settings.authentication {
-        Authentication::ByUrl => match settings.servers.login() {
+        Authentication::ByUrl => match settings.servers.login.clone() {
             None => options,
             Some(Login::Token(token)) => options.token(token),
             Some(Login::Password { user, password }) => options.user_and_password(user, password),

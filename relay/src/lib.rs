@@ -12,6 +12,7 @@
 mod connection;
 mod events;
 mod fit;
+mod key;
 mod message;
 mod progress;
 mod refused;
@@ -28,6 +29,7 @@ use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::Store;
 use tokio_util::sync::CancellationToken;
 
+pub use key::{EventKey, NotAnEventKey};
 pub use progress::{Progress, Standing};
 pub use refused::Refused;
 pub use settings::{Authentication, NotServers, Servers, Settings, StreamSettings, Tls};
@@ -63,6 +65,7 @@ async fn supervise(relay: Relay, leadership: Leadership, tasks: Tasks) {
 pub struct Relay {
     store: Store,
     settings: Settings,
+    key: EventKey,
     progress: Progress,
     tasks: Tasks,
     stop: CancellationToken,
@@ -73,6 +76,7 @@ impl Relay {
     pub fn start(
         store: Store,
         settings: Settings,
+        key: EventKey,
         leadership: Leadership,
         tasks: &Tasks,
     ) -> Progress {
@@ -80,6 +84,7 @@ impl Relay {
         let relay = Self {
             store,
             settings,
+            key,
             progress: progress.clone(),
             tasks: tasks.clone(),
             stop: tasks.token(),
@@ -131,6 +136,7 @@ impl Relay {
         let opening = Session::open(
             &self.store,
             &self.settings.stream,
+            &self.key,
             &connection,
             &self.progress,
             &self.tasks,

@@ -8,6 +8,7 @@ use roentgen_domain::EventMetadata;
 use roentgen_store::log::StoredEvent;
 
 use crate::STREAM;
+use crate::key::EventKey;
 
 /// What all subjects begin with; `.<tenant_id>.<type>` follows.
 pub(crate) const SUBJECTS: &str = "roentgen.events";
@@ -18,6 +19,7 @@ const SOURCE: &str = "/roentgen";
 const CONTENT_TYPE: &str = "application/json";
 const ID: &str = "ce-id";
 const POSITION: &str = "ce-position";
+const SIGNATURE: &str = "ce-signature";
 
 /// A message ready to be published.
 #[derive(Debug)]
@@ -27,9 +29,10 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
 }
 
-/// The event's message, which is to follow the sequence `after`.
-pub(crate) fn outgoing(event: &StoredEvent, after: u64) -> Outgoing {
+/// The event's message, signed, which is to follow the sequence `after`.
+pub(crate) fn outgoing(event: &StoredEvent, after: u64, key: &EventKey) -> Outgoing {
     let mut headers = attributes(event);
+    headers.insert(SIGNATURE, key.sign(event));
     headers.insert(
         async_nats::header::NATS_MESSAGE_ID,
         event.event_id.to_string(),
@@ -97,6 +100,15 @@ mod tests {
     use roentgen_domain::ids::{EventId, StreamId, TenantId};
 
     use super::*;
+    use crate::key::tests::PRIVATE;
+
+    /// What openssl signs with the key.
+    const SIGNED: &str =
+        "uuGb212Yyugs6x16N3lakHDNZnlMX4KJq3p9CFG9tqvyDRghBoRpJ48YelKWs8MX7OQndrSHbeQ3tVinAxPBDg==";
+
+    fn key() -> EventKey {
+        EventKey::parse(PRIVATE).unwrap()
+    }
 
     fn event() -> StoredEvent {
         let id = |n: u128| uuid::Uuid::from_u128(n);
@@ -112,7 +124,7 @@ mod tests {
             recorded_at_ms: 1_700_000_000_123,
             payload: r#"{"order_id":"1"}"#.to_owned(),
             sealed: b"sealed".to_vec(),
-            metadata: r#"{"actor":{"sub":"dr","roles":[]},"correlation_id":"00000000-0000-0000-0000-000000000004"}"#.to_owned(),
+            metadata: r#"{"actor":{"sub":"dr. sub","roles":[]},"correlation_id":"00000000-0000-0000-0000-000000000004"}"#.to_owned(),
             leaf: [0; 32],
             hash: [0; 32],
         }
@@ -120,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_event_is_a_cloud_event_in_binary_mode() {
-        let sent = outgoing(&event(), 41);
+        let sent = outgoing(&event(), 41, &key());
         assert_eq!(
             sent.subject,
             "roentgen.events.00000000-0000-0000-0000-000000000001.ImagingOrder.Cancelled"
@@ -142,6 +154,7 @@ mod tests {
             ("ce-schemaversion", "1"),
             ("ce-phi", "sealed"),
             ("ce-correlationid", "00000000-0000-0000-0000-000000000004"),
+            ("ce-signature", SIGNED),
             ("Nats-Msg-Id", "00000000-0000-0000-0000-000000000003"),
             ("Nats-Expected-Stream", "ROENTGEN_EVENTS"),
             ("Nats-Expected-Last-Sequence", "41"),
@@ -155,8 +168,8 @@ mod tests {
 
     #[test]
     fn the_sealed_part_stays_behind() {
-        let sent = outgoing(&event(), 0);
+        let sent = outgoing(&event(), 0, &key());
         assert_eq!(&sent.body[..], br#"{"order_id":"1"}"#);
-        assert!(!format!("{:?}", sent.headers).contains("dr"));
+        assert!(!format!("{:?}", sent.headers).contains("dr. sub"));
     }
 }

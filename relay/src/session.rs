@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::connection::Connection;
 use crate::events::Events;
 use crate::fit;
+use crate::key::EventKey;
 use crate::message::outgoing;
 use crate::progress::Progress;
 use crate::refused::Refused;
@@ -106,6 +107,7 @@ pub(crate) struct Session<'a> {
     tail: Arc<Tail>,
     events: Events,
     jetstream: &'a Context,
+    key: &'a EventKey,
     progress: &'a Progress,
     tasks: &'a Tasks,
     /// The checkpoint as it is written down.
@@ -130,6 +132,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn open(
         store: &Store,
         settings: &StreamSettings,
+        key: &'a EventKey,
         connection: &'a Connection,
         progress: &'a Progress,
         tasks: &'a Tasks,
@@ -148,6 +151,7 @@ impl<'a> Session<'a> {
             tail: Arc::clone(&store.tail),
             engine,
             jetstream,
+            key,
             progress,
             tasks,
             saved: here,
@@ -213,7 +217,7 @@ impl<'a> Session<'a> {
     }
 
     async fn send(&mut self, event: &StoredEvent) -> Result<(), Ended> {
-        let message = outgoing(event, self.sent.1);
+        let message = outgoing(event, self.sent.1, self.key);
         let sent = Sent {
             event: Checkpoint {
                 position: event.position,

@@ -20,9 +20,14 @@ pub struct Settings {
     pub stream: StreamSettings,
 }
 
-/// The servers of one NATS system, which are tried in turn. A password in a URL is not shown.
+/// The servers of one NATS system, which are tried in turn. The client logs their addresses, so that a login is kept
+/// apart from them.
 #[derive(Clone)]
-pub struct Servers(pub(crate) Vec<ServerAddr>);
+pub struct Servers {
+    pub(crate) addresses: Vec<ServerAddr>,
+    /// The first login that one of the URLs has: the servers are one system.
+    pub(crate) login: Option<Login>,
+}
 
 /// The text names no NATS servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,8 +37,14 @@ pub struct NotServers;
 impl Servers {
     /// From URLs with commas between.
     pub fn parse(text: &str) -> Result<Self, NotServers> {
-        let servers = text.split(',').map(|it| server(it.trim()));
-        Ok(Self(servers.collect::<Result<_, _>>()?))
+        let mut addresses = Vec::new();
+        let mut login = None;
+        for url in text.split(',') {
+            let address = server(url.trim())?;
+            login = login.or_else(|| login_of(&address));
+            addresses.push(without_login(address)?);
+        }
+        Ok(Self { addresses, login })
     }
 }
 
@@ -55,20 +66,27 @@ pub(crate) enum Login {
     Token(String),
 }
 
-impl Servers {
-    /// The first login that one of the URLs has: the servers are one system. The client does not look for it by itself.
-    pub(crate) fn login(&self) -> Option<Login> {
-        self.0.iter().find_map(|server| {
-            let user = decoded(server.username()?);
-            Some(match server.password() {
-                Some(password) => Login::Password {
-                    user,
-                    password: decoded(password),
-                },
-                None => Login::Token(user),
-            })
-        })
+fn login_of(server: &ServerAddr) -> Option<Login> {
+    let user = decoded(server.username()?);
+    Some(match server.password() {
+        Some(password) => Login::Password {
+            user,
+            password: decoded(password),
+        },
+        None => Login::Token(user),
+    })
+}
+
+/// Scheme, host and port: anything behind them has no meaning to NATS, and is a password that was not encoded.
+fn without_login(address: ServerAddr) -> Result<ServerAddr, NotServers> {
+    let mut url = address.into_inner();
+    let is_bare = matches!(url.path(), "" | "/") && url.query().is_none();
+    if !is_bare || url.fragment().is_some() || url.host_str().is_none_or(str::is_empty) {
+        return Err(NotServers);
     }
+    url.set_username("").map_err(|()| NotServers)?;
+    url.set_password(None).map_err(|()| NotServers)?;
+    ServerAddr::from_url(url).map_err(|_| NotServers)
 }
 
 /// Text in which `%XX` stands for a byte (RFC 3986, section 2.1).
@@ -94,7 +112,7 @@ fn decoded(text: &str) -> String {
 
 impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, server) in self.0.iter().enumerate() {
+        for (n, server) in self.addresses.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };
             let (scheme, host, port) = (server.scheme(), server.host(), server.port());
             write!(f, "{comma}{scheme}://{host}:{port}")?;
@@ -165,11 +183,14 @@ mod tests {
         let servers = Servers::parse("nats://app:hunter2@a:4222,tls://token@b:4333").unwrap();
         assert_eq!(servers.to_string(), "nats://a:4222,tls://b:4333");
         assert_eq!(format!("{servers:?}"), "nats://a:4222,tls://b:4333");
+        // As the client logs them.
+        let addresses = format!("{:?}", servers.addresses);
+        assert!(!addresses.contains("hunter2") && !addresses.contains("token"));
     }
 
     #[test]
     fn a_url_says_who_this_is() {
-        let login = |text: &str| Servers::parse(text).unwrap().login();
+        let login = |text: &str| Servers::parse(text).unwrap().login;
         let password = login("nats://a:4222,nats://app:h%40nter%2B2@b:4222");
         let (user, hunter) = ("app".to_owned(), "h@nter+2".to_owned());
         assert!(
@@ -187,7 +208,15 @@ mod tests {
     #[test]
     fn only_nats_servers_are_named() {
         assert!(Servers::parse("nats://127.0.0.1").is_ok());
-        for bad in ["", "nats://a,", "http://a:4222", "nats://a:b"] {
+        for bad in [
+            "",
+            "nats://a,",
+            "http://a:4222",
+            "nats://a:b",
+            "nats://u:1?b@h:4222",
+            "nats://u:1#b@h:4222",
+            "nats://u:1/b@h:4222",
+        ] {
             assert!(Servers::parse(bad).is_err(), "{bad}");
         }
     }

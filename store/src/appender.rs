@@ -246,7 +246,8 @@ impl Worker {
                     error @ (EngineError::Refused(_)
                     | EngineError::Archived { .. }
                     | EngineError::Damaged(_)
-                    | EngineError::NotBuilt(_)),
+                    | EngineError::NotBuilt(_)
+                    | EngineError::KeyMissing),
                 )) => {
                     let resend = batch.resend;
                     return Sent::Refused { error, resend };

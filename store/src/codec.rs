@@ -8,7 +8,7 @@ use roentgen_domain::{Aggregate, DecodeError, DomainEvent, Misplaced, Versioned}
 
 use crate::clock;
 use crate::error::StoreError;
-use crate::keys::{Keyring, PatientKey, SealError};
+use crate::keys::{Keyring, PatientKey, PatientKeys, SealError};
 use crate::log::{NewEvent, StoredEvent};
 
 /// Why a stored event cannot be read.
@@ -62,14 +62,14 @@ pub fn encode<A: Aggregate>(
     }
 }
 
-/// A stored event as a domain event, its PHI opened where `key` opens it.
+/// A stored event as a domain event, its PHI opened by `keys`; without them its PHI stays closed.
 pub fn decode<A: Aggregate>(
     event: &StoredEvent,
-    key: Option<&PatientKey>,
+    keys: Option<&PatientKeys>,
 ) -> Result<A::Event, Unreadable> {
-    let phi = match key {
-        Some(key) if !event.sealed.is_empty() => {
-            key.open(&event.sealed, event.stream_id, event.version)?
+    let phi = match keys {
+        Some(keys) if !event.sealed.is_empty() => {
+            keys.open(&event.sealed, event.stream_id, event.version)?
         }
         Some(_) | None => None,
     };
@@ -86,17 +86,18 @@ pub fn decode<A: Aggregate>(
 pub fn evolve<A: Aggregate>(
     before: Option<Versioned<A>>,
     event: &StoredEvent,
-    key: Option<&PatientKey>,
+    keys: Option<&PatientKeys>,
 ) -> Result<Versioned<A>, Unreadable> {
     let standing = Standing {
         stream_id: event.stream_id,
         tenant_id: event.tenant_id,
         version: event.version,
         recorded_at: event.recorded_at(),
+        sealed_bytes: event.sealed.len(),
     };
     Ok(Versioned::evolve(
         before,
-        decode::<A>(event, key)?,
+        decode::<A>(event, keys)?,
         standing,
     )?)
 }
@@ -110,31 +111,35 @@ pub struct Folded<A> {
     pub key_seen: Option<Instant>,
 }
 
-/// Folds a stream's events, from `before` on. PHI is opened if the patient's key is still there.
+/// Folds a stream's events, from `before` on. PHI is opened unless the patient's key was destroyed; without a keyring it
+/// stays closed.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`] names the event that cannot be read; [`StoreError::Keys`] if the key cannot be had.
+///
+/// [`StoreError::Unreadable`] names the event that cannot be read, and is around [`SealError::KeyMissing`] if a part's key
+/// is neither there nor has a tombstone; [`StoreError::Keys`] if the keys cannot be had.
 pub async fn fold<A: Aggregate>(
     before: Option<Versioned<A>>,
     events: &[StoredEvent],
-    keyring: &Keyring,
+    keyring: Option<&Keyring>,
 ) -> Result<Folded<A>, StoreError> {
-    let key = match patient_of::<A>(events) {
-        Some((tenant, patient)) => keyring.key(tenant, patient).await?,
-        None => None,
+    let keys = match (keyring, patient_of::<A>(events)) {
+        (Some(keyring), Some((tenant, patient))) => Some(keyring.keys(tenant, patient).await?),
+        (Some(_) | None, _) => None,
     };
     let mut state = before;
     for event in events {
-        let next = evolve(state, event, key.as_ref()).map_err(|source| StoreError::Unreadable {
-            stream_id: event.stream_id,
-            version: event.version,
-            source,
-        })?;
+        let next =
+            evolve(state, event, keys.as_ref()).map_err(|source| StoreError::Unreadable {
+                stream_id: event.stream_id,
+                version: event.version,
+                source,
+            })?;
         state = Some(next);
     }
     Ok(Folded {
         resource: state,
-        key_seen: key.map(|key| key.seen()),
+        key_seen: keys.as_ref().and_then(PatientKeys::seen),
     })
 }
 

@@ -10,15 +10,17 @@ use uuid::Uuid;
 use crate::archive::{Archive, Partition};
 use crate::error::EngineError;
 use crate::generation::{self, Generation, NewGeneration, Shown, State};
+use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
-    WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, Tails,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
+use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 
 /// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
@@ -26,6 +28,13 @@ use crate::secrets::SealedSecret;
 pub trait Engine: Debug + Send + Sync + 'static {
     /// Brings the schema up to date, as the database's owner.
     async fn migrate(&self) -> Result<(), EngineError>;
+
+    /// What a login of this database may do that it must not, and should not. Needs a migrated schema for
+    /// [`Login::Server`].
+    async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
+        let _ = login;
+        Ok(Rights::default())
+    }
 
     /// Answers where the database does: for readiness.
     async fn ping(&self) -> Result<(), EngineError>;
@@ -93,15 +102,35 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     // ---- keys ----------------------------------------------------------------------------------------------------
 
-    /// The patients' keys, one answer each, in order.
+    /// What is known of the patients' keys, one answer each, in order.
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError>;
+    ) -> Result<Vec<KnownKeys>, EngineError>;
 
-    /// The fingerprint of the master key that this database was first opened with; `candidate` becomes it where there
-    /// was none.
-    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
+    /// What became of these keys, in no order; a key that is neither there nor has a tombstone is left out.
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError>;
+
+    /// Entries of the log's list of keys with `after < number`, in order, at most `limit`.
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError>;
+
+    /// The last entries of the log's list of keys, the latest first, at most `limit`.
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError>;
+
+    /// Compares log, keys and the master key's fingerprint with one another, and says how they do not belong together.
+    /// With [`Tying::Bind`] a log and keys that no start has tied yet are tied to one another and to `fingerprint`.
+    async fn tie_keys(
+        &self,
+        fingerprint: &[u8],
+        tying: Tying,
+    ) -> Result<Option<Misfit>, EngineError>;
+
+    /// The fingerprint of the key that signs this database's events; `candidate` becomes it if there was none.
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
 
     /// Keeps a sealed secret under a fresh id.
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError>;

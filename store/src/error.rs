@@ -33,6 +33,9 @@ pub enum EngineError {
     /// The read model of this name is in the making, and there is none before it.
     #[error("the read model {0} is being built")]
     NotBuilt(&'static str),
+    /// A patient has a registered key that is neither there nor has a tombstone. Nothing took effect.
+    #[error("a patient's key is missing")]
+    KeyMissing,
 }
 
 /// What is wrong with stored data.
@@ -96,6 +99,23 @@ pub enum StoreError {
     /// Keys.
     #[error(transparent)]
     Keys(#[from] crate::keys::KeyError),
+}
+
+impl StoreError {
+    /// Whether it is about a patient's key that is neither there nor has a tombstone.
+    pub const fn is_missing_key(&self) -> bool {
+        use crate::codec::Unreadable;
+        use crate::keys::{KeyError, SealError};
+        matches!(
+            self,
+            Self::Engine(EngineError::KeyMissing)
+                | Self::Keys(KeyError::Missing)
+                | Self::Unreadable {
+                    source: Unreadable::Seal(SealError::KeyMissing),
+                    ..
+                }
+        )
+    }
 }
 
 /// Why an append was not tried.

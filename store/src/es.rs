@@ -24,7 +24,7 @@ use crate::clock;
 use crate::codec::{self, Place};
 use crate::error::StoreError;
 use crate::fair::Party;
-use crate::keys::{Finding, PatientKey};
+use crate::keys::{Finding, PatientKeys};
 use crate::log::{Append, Check, StoredEvent};
 use crate::open::Store;
 use crate::reads::Reads;
@@ -176,17 +176,17 @@ impl<A: Aggregate> EventStore<Es<A>> for EsStore<A> {
 
     async fn load_events(&self, id: &str) -> Result<Vec<EventEnvelope<Es<A>>>, Failure<A>> {
         let (_, stored) = self.stream::<A::Error>(id).await?;
-        let key = self.key(&stored).await.map_err(failed)?;
+        let keys = self.keys(&stored).await.map_err(failed)?;
         stored
             .iter()
-            .map(|it| envelope::<A>(it, key.as_ref()))
+            .map(|it| envelope::<A>(it, keys.as_ref()))
             .collect()
     }
 
     async fn load_aggregate(&self, id: &str) -> Result<EsContext<A>, Failure<A>> {
         let (stream_id, stored) = self.stream::<A::Error>(id).await?;
         let version = stored.last().map_or(0, |it| it.version);
-        let folded = codec::fold::<A>(None, &stored, &self.store.keyring)
+        let folded = codec::fold::<A>(None, &stored, Some(&self.store.keyring))
             .await
             .map_err(failed)?;
         Ok(EsContext {
@@ -240,9 +240,9 @@ impl<A: Aggregate> EsStore<A> {
         }
     }
 
-    async fn key(&self, stored: &[StoredEvent]) -> Result<Option<PatientKey>, StoreError> {
+    async fn keys(&self, stored: &[StoredEvent]) -> Result<Option<PatientKeys>, StoreError> {
         match codec::patient_of::<A>(stored) {
-            Some((tenant, patient)) => Ok(self.store.keyring.key(tenant, patient).await?),
+            Some((tenant, patient)) => Ok(Some(self.store.keyring.keys(tenant, patient).await?)),
             None => Ok(None),
         }
     }
@@ -295,9 +295,9 @@ impl<A: Aggregate> EsStore<A> {
 
 fn envelope<A: Aggregate>(
     event: &StoredEvent,
-    key: Option<&PatientKey>,
+    keys: Option<&PatientKeys>,
 ) -> Result<EventEnvelope<Es<A>>, Failure<A>> {
-    let payload = codec::decode::<A>(event, key)
+    let payload = codec::decode::<A>(event, keys)
         .map_err(|it| AggregateError::DeserializationError(it.into()))?;
     Ok(EventEnvelope {
         aggregate_id: event.stream_id.to_string(),

@@ -1,13 +1,18 @@
 //! Patient keys and sealed PHI.
 //!
 //! An event's PHI members are one JSON object, sealed under the patient's key with AES-256-GCM (NIST SP 800-38D), a
-//! random nonce, and the stream id and version as associated data. A sealed part names the key that sealed it, so that
-//! what was sealed under a destroyed key reads as erased, also when the patient has a new key by now. Patient keys are
-//! stored wrapped by the master key.
+//! random nonce, and the stream id and version as associated data. A sealed part names the key that sealed it. What was
+//! sealed under a key that has a tombstone reads as erased, also when the patient has a new key by now; a key that is
+//! neither there nor has a tombstone is missing, which is an error and never an erasure. Patient keys are stored wrapped
+//! by the master key.
 
+mod form;
+mod held;
 mod keyring;
 mod parts;
+mod tie;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,14 +21,18 @@ use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::log::{NewPatientKey, WrappedKey};
+use form::Header;
+pub use held::{MissingKeys, PatientKeys};
 pub use keyring::{CACHED_FOR, Finding, Keyring, WritingKey};
 pub use parts::{OpenedPart, SealedParts};
+pub use tie::{Misfit, Tying, misfit};
 
 /// Why a sealed part cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,17 +43,26 @@ pub enum SealError {
     /// The key is the right one, and the bytes are not what it sealed.
     #[error("a sealed part was altered")]
     Altered,
+    /// The part names a key that is neither there nor has a tombstone.
+    #[error("the key of a sealed part is missing")]
+    KeyMissing,
 }
 
 /// Why keys cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The database was first opened with another master key.
-    #[error("this database belongs to another master key")]
-    OtherMasterKey,
+    /// Log, keys and master key do not belong together.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// Not 32 bytes of base64.
     #[error("the master key must be 32 bytes, base64")]
     MasterKeyForm,
+    /// Too few distinct bytes for random ones.
+    #[error("the master key is weak: {WEAK}")]
+    MasterKeyWeak,
+    /// A patient has a key in the log's list that is neither there nor has a tombstone.
+    #[error("a patient's key is missing")]
+    Missing,
     /// A wrapped key does not open under the master key.
     #[error("a patient's key is damaged")]
     Damaged,
@@ -59,12 +77,36 @@ pub enum KeyError {
     Engine(#[from] Arc<EngineError>),
 }
 
+/// What a weak key lacks.
+pub const WEAK: &str = "it must have at least 16 distinct bytes";
+
+const MIN_DISTINCT_BYTES: usize = 16;
+
+/// Whether a secret has fewer distinct bytes than random ones have: a default, a repeated letter, a word. Random bytes in
+/// hexadecimal may lack a digit or two, so of those the bytes that they stand for count as well.
+pub fn is_weak(secret: &[u8]) -> bool {
+    let is_hex = secret.iter().all(u8::is_ascii_hexdigit);
+    let pairs = secret.chunks(2).map(<[u8]>::to_ascii_lowercase);
+    distinct(secret.iter()) < MIN_DISTINCT_BYTES
+        && !(is_hex && distinct(pairs) >= MIN_DISTINCT_BYTES)
+}
+
+fn distinct<T: Ord>(things: impl Iterator<Item = T>) -> usize {
+    things.collect::<BTreeSet<T>>().len()
+}
+
+/// Makes 32 random bytes that are fit for a key.
+pub fn random_key() -> [u8; 32] {
+    Key::<Aes256Gcm>::generate().into()
+}
+
 /// The key that wraps patient keys and seals secrets, and from which the viewer's key is derived: 32 bytes.
 #[derive(Clone)]
 pub struct MasterKey {
     cipher: Arc<Aes256Gcm>,
     fingerprint: [u8; 16],
     viewer: [u8; 32],
+    cursors: Hmac<Sha256>,
 }
 
 impl fmt::Debug for MasterKey {
@@ -80,6 +122,9 @@ impl MasterKey {
             .decode(text.trim())
             .map_err(|_| KeyError::MasterKeyForm)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::MasterKeyForm)?;
+        if is_weak(&bytes) {
+            return Err(KeyError::MasterKeyWeak);
+        }
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(
             derived(b"roentgen.master.1", bytes)
@@ -90,6 +135,7 @@ impl MasterKey {
             cipher: Arc::new(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))),
             fingerprint,
             viewer: derived(b"roentgen.viewer.1", bytes),
+            cursors: cursor_mac(bytes)?,
         })
     }
 
@@ -108,6 +154,11 @@ impl MasterKey {
         &self.viewer
     }
 
+    /// What authenticates the cursors of lists, under a key that is derived. A cursor need not outlast the master key.
+    pub const fn cursor_mac(&self) -> &Hmac<Sha256> {
+        &self.cursors
+    }
+
     /// Seals a secret for the place `context` stands for.
     pub(crate) fn seal_secret(&self, secret: &[u8], context: &[u8; 32]) -> Vec<u8> {
         encrypt(&self.cipher, secret, context)
@@ -116,6 +167,12 @@ impl MasterKey {
     /// The secret, where this key sealed it for this place.
     pub(crate) fn open_secret(&self, sealed: &[u8], context: &[u8; 32]) -> Option<Vec<u8>> {
         decrypt(&self.cipher, sealed, context)
+    }
+
+    /// Whether this key opens a patient's key.
+    pub fn opens(&self, key: &NewPatientKey) -> bool {
+        let patient = (key.tenant_id, key.patient_id);
+        self.unwrap(patient, &key.wrapped, Instant::now()).is_ok()
     }
 
     fn wrap(&self, patient: Patient, key_id: Uuid, key: &[u8]) -> Vec<u8> {
@@ -139,6 +196,17 @@ impl MasterKey {
             seen,
         })
     }
+}
+
+/// Two steps: the first derives a key for this purpose alone.
+fn cursor_mac(master: [u8; 32]) -> Result<Hmac<Sha256>, KeyError> {
+    let mut key = mac_under(&master)?;
+    key.update(b"roentgen.cursors.1");
+    mac_under(&key.finalize().into_bytes())
+}
+
+fn mac_under(key: &[u8]) -> Result<Hmac<Sha256>, KeyError> {
+    Hmac::new_from_slice(key).map_err(|_| KeyError::MasterKeyForm)
 }
 
 fn derived(purpose: &[u8], master: [u8; 32]) -> [u8; 32] {
@@ -207,8 +275,6 @@ impl fmt::Debug for PatientKey {
     }
 }
 
-const FORM: u8 = 1;
-
 impl PatientKey {
     fn fresh(master: &MasterKey, patient: Patient, key_id: Uuid) -> (Self, NewPatientKey) {
         let key = Key::<Aes256Gcm>::generate();
@@ -237,146 +303,59 @@ impl PatientKey {
         self.seen
     }
 
-    /// Seals the PHI of the event at `version` of `stream_id`: form (1 byte), key id (16), nonce (12), ciphertext, tag
-    /// (16).
+    /// Seals the PHI of the event at `version` of `stream_id`: the header that says which key sealed which members (see
+    /// `keys/form.rs`), nonce (12 bytes), ciphertext, tag (16).
     pub fn seal(&self, phi: &[u8], stream_id: StreamId, version: u64) -> Vec<u8> {
-        let sealed = encrypt(&self.cipher, phi, &sealing_context(stream_id, version));
-        [&[FORM], self.key_id.as_bytes().as_slice(), &sealed].concat()
+        self.seal_with(&Header::of(self.key_id, phi), phi, stream_id, version)
     }
 
-    /// What was sealed; `None` where another key sealed it, which is destroyed by now.
+    fn seal_with(&self, header: &Header, phi: &[u8], stream_id: StreamId, version: u64) -> Vec<u8> {
+        let context = sealing_context(stream_id, version, header);
+        let sealed = encrypt(&self.cipher, phi, &context);
+        [header.to_bytes(), sealed].concat()
+    }
+
+    /// What was sealed; `None` where another key sealed it.
     pub fn open(
         &self,
         sealed: &[u8],
         stream_id: StreamId,
         version: u64,
     ) -> Result<Option<Vec<u8>>, SealError> {
-        let (form, rest) = sealed.split_first().ok_or(SealError::Form)?;
-        let (key_id, rest) = rest.split_at_checked(16).ok_or(SealError::Form)?;
-        if *form != FORM {
-            return Err(SealError::Form);
-        }
-        if key_id != self.key_id.as_bytes() {
+        let (header, rest) = Header::parse(sealed).ok_or(SealError::Form)?;
+        if header.key_id != self.key_id {
             return Ok(None);
         }
         metrics::counter!("roentgen_sealed_parts_opened_total").increment(1);
-        decrypt(&self.cipher, rest, &sealing_context(stream_id, version))
-            .map(Some)
-            .ok_or(SealError::Altered)
+        decrypt(
+            &self.cipher,
+            rest,
+            &sealing_context(stream_id, version, &header),
+        )
+        .map(Some)
+        .ok_or(SealError::Altered)
     }
 }
 
-fn sealing_context(stream_id: StreamId, version: u64) -> [u8; 24] {
-    let mut context = [0; 24];
-    let (stream, number) = context.split_at_mut(16);
-    stream.copy_from_slice(stream_id.as_uuid().as_bytes());
-    number.copy_from_slice(&version.to_be_bytes());
-    context
+/// The id of the key that sealed a part.
+fn key_id_of(sealed: &[u8]) -> Result<Uuid, SealError> {
+    let (_, rest) = sealed.split_first().ok_or(SealError::Form)?;
+    let (key_id, _) = rest.split_first_chunk::<16>().ok_or(SealError::Form)?;
+    Ok(Uuid::from_bytes(*key_id))
+}
+
+/// The id of the key that sealed an event's part; `None` if the part is out of form.
+pub fn sealing_key(sealed: &[u8]) -> Option<Uuid> {
+    key_id_of(sealed).ok()
+}
+
+fn sealing_context(stream_id: StreamId, version: u64, header: &Header) -> Vec<u8> {
+    let stream_id = stream_id.as_uuid();
+    let place = [stream_id.as_bytes().as_slice(), &version.to_be_bytes()];
+    [place.concat(), header.context()].concat()
 }
 
 type Patient = (TenantId, PatientId);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-
-    fn patient() -> Patient {
-        (Uuid::from_u128(1).into(), Uuid::from_u128(2).into())
-    }
-
-    fn stream() -> StreamId {
-        Uuid::from_u128(3).into()
-    }
-
-    fn master() -> MasterKey {
-        MasterKey::parse(&MasterKey::generate()).unwrap()
-    }
-
-    fn fresh(master: &MasterKey) -> (PatientKey, NewPatientKey) {
-        PatientKey::fresh(master, patient(), Uuid::from_u128(4))
-    }
-
-    #[test]
-    fn what_is_sealed_opens_where_it_was_sealed_and_nowhere_else() {
-        let (key, _) = fresh(&master());
-        let sealed = key.seal(b"{}", stream(), 7);
-        assert_eq!(key.open(&sealed, stream(), 7), Ok(Some(b"{}".to_vec())));
-        assert_eq!(key.open(&sealed, stream(), 8), Err(SealError::Altered));
-        assert_eq!(
-            key.open(&sealed, Uuid::from_u128(9).into(), 7),
-            Err(SealError::Altered)
-        );
-        assert_eq!(key.open(&[], stream(), 7), Err(SealError::Form));
-    }
-
-    #[test]
-    fn one_text_is_never_sealed_twice_alike() {
-        let (key, _) = fresh(&master());
-        assert_ne!(key.seal(b"x", stream(), 1), key.seal(b"x", stream(), 1));
-    }
-
-    #[test]
-    fn what_another_key_sealed_is_erased() {
-        let master = master();
-        let (old, _) = fresh(&master);
-        let (new, _) = PatientKey::fresh(&master, patient(), Uuid::from_u128(5));
-        assert_eq!(
-            new.open(&old.seal(b"x", stream(), 1), stream(), 1),
-            Ok(None)
-        );
-    }
-
-    #[test]
-    fn a_wrapped_key_opens_under_its_master_and_patient_only() {
-        let one = master();
-        let (key, new) = fresh(&one);
-        let back = one.unwrap(patient(), &new.wrapped, Instant::now()).unwrap();
-        let sealed = key.seal(b"x", stream(), 1);
-        assert_eq!(back.open(&sealed, stream(), 1), Ok(Some(b"x".to_vec())));
-        assert!(matches!(
-            master().unwrap(patient(), &new.wrapped, Instant::now()),
-            Err(KeyError::Damaged)
-        ));
-        let other = (patient().0, Uuid::from_u128(9).into());
-        assert!(matches!(
-            one.unwrap(other, &new.wrapped, Instant::now()),
-            Err(KeyError::Damaged)
-        ));
-    }
-
-    #[test]
-    fn parts_lie_over_one_another_in_order() {
-        let (key, _) = fresh(&master());
-        let mut parts = SealedParts::default();
-        parts.push(1, &key.seal(br#"{"a":1,"b":1}"#, stream(), 1));
-        parts.push(2, &[]);
-        parts.push(3, &key.seal(br#"{"b":2}"#, stream(), 3));
-        let members = parts.open(stream(), Some(&key)).unwrap().unwrap();
-        assert_eq!(Value::Object(members), serde_json::json!({"a": 1, "b": 2}));
-        assert_eq!(parts.open(stream(), None), Ok(None));
-    }
-
-    #[test]
-    fn one_erased_part_makes_the_whole_erased() {
-        let master = master();
-        let (old, _) = fresh(&master);
-        let (new, _) = PatientKey::fresh(&master, patient(), Uuid::from_u128(5));
-        let mut parts = SealedParts::default();
-        parts.push(1, &old.seal(br#"{"a":1}"#, stream(), 1));
-        parts.push(2, &new.seal(br#"{"b":1}"#, stream(), 2));
-        assert_eq!(parts.open(stream(), Some(&new)), Ok(None));
-    }
-
-    #[test]
-    fn keys_never_print_themselves() {
-        let text = MasterKey::generate();
-        let master = MasterKey::parse(&text).unwrap();
-        let (key, _) = fresh(&master);
-        assert!(!format!("{master:?} {key:?}").contains(&text));
-        assert!(matches!(
-            MasterKey::parse("c2hvcnQ="),
-            Err(KeyError::MasterKeyForm)
-        ));
-    }
-}
+mod tests;

@@ -30,6 +30,7 @@ pub mod postgres;
 pub mod projector;
 pub mod reads;
 pub mod relayed;
+pub mod rights;
 pub mod secrets;
 mod sql;
 pub mod sqlite;

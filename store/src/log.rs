@@ -124,6 +124,13 @@ pub struct NewPatientKey {
     pub wrapped: WrappedKey,
 }
 
+impl NewPatientKey {
+    /// Whose it is.
+    pub const fn patient(&self) -> (TenantId, PatientId) {
+        (self.tenant_id, self.patient_id)
+    }
+}
+
 /// A data key as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrappedKey {
@@ -131,6 +138,60 @@ pub struct WrappedKey {
     pub key_id: Uuid,
     /// The key itself, sealed under the master key.
     pub wrapped: Vec<u8>,
+}
+
+/// What is known of a patient's keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownKeys {
+    /// The key that new parts are sealed under.
+    pub key: Option<WrappedKey>,
+    /// Whether that key has to go along with the patient's next append, since no event has been sealed under it yet and
+    /// the log does not list it.
+    pub is_waiting: bool,
+    /// The ids of keys that were destroyed on purpose and have a tombstone.
+    pub erased: Vec<Uuid>,
+    /// The ids of keys that the log lists for the patient.
+    pub registered: Vec<Uuid>,
+}
+
+impl KnownKeys {
+    /// The listed keys that are neither there nor have a tombstone.
+    pub fn missing(&self) -> impl Iterator<Item = Uuid> {
+        let current = self.key.as_ref().map(|key| key.key_id);
+        let is_known = move |id: &&Uuid| Some(**id) == current || self.erased.contains(*id);
+        self.registered
+            .iter()
+            .filter(move |id| !is_known(id))
+            .copied()
+    }
+}
+
+/// What became of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// It is there.
+    Kept(NewPatientKey),
+    /// It was destroyed on purpose.
+    Erased(Uuid),
+}
+
+impl KeyStanding {
+    /// The key's id.
+    pub const fn key_id(&self) -> Uuid {
+        match self {
+            Self::Kept(key) => key.wrapped.key_id,
+            Self::Erased(key_id) => *key_id,
+        }
+    }
+}
+
+/// An entry of the log's list of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegisteredKey {
+    /// Grows from entry to entry.
+    pub number: u64,
+    /// The key's id.
+    pub key_id: Uuid,
 }
 
 /// An event as it stands in the log.

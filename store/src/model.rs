@@ -56,6 +56,18 @@ impl Model {
     pub fn shape(&self) -> String {
         format!("{}_v{}", self.name, self.version)
     }
+
+    /// The place of the index whose columns are those of the prefix, in whatever order. `None` for a prefix that names
+    /// a row by its `id`; any other prefix has to have one.
+    pub fn index_of(&self, prefix: &[(&'static str, Value)]) -> Option<usize> {
+        self.indexes.iter().position(|index| {
+            index.columns.len() == prefix.len()
+                && index
+                    .columns
+                    .iter()
+                    .all(|column| prefix.iter().any(|(name, _)| name == column))
+        })
+    }
 }
 
 /// A table: one generation of a shape.
@@ -119,7 +131,7 @@ pub struct Row {
     pub values: Vec<Value>,
     /// The resource's open members as JSON.
     pub document: String,
-    /// The sealed parts of the stream's events (see [`crate::keys::SealedParts`]).
+    /// The sealed parts of the stream's events that still show (see [`crate::keys::SealedParts`]).
     pub sealed: Vec<u8>,
 }
 
@@ -208,8 +220,8 @@ pub struct ListQuery {
     pub model: &'static Model,
     /// Whose.
     pub tenant_id: TenantId,
-    /// The index prefixes to walk: each a set of equalities on the leading columns of one index. The page is the
-    /// ordered union of what they give; `[[]]` walks the whole tenant.
+    /// The index prefixes to walk: each a set of equalities on all columns of one index, or on `id` and any others. The
+    /// page is the ordered union of what they give; `[[]]` walks the whole tenant by the index without columns.
     pub prefixes: Vec<Vec<(&'static str, Value)>>,
     /// What every row must pass besides.
     pub filters: Vec<Filter>,

@@ -14,6 +14,7 @@ use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::Tasks;
 use crate::neighbours;
 use crate::postgres::Postgres;
+use crate::postgres::target::{self, NotATarget};
 use crate::secrets::Secrets;
 use crate::sqlite::Sqlite;
 use crate::tail::Tail;
@@ -29,8 +30,14 @@ pub enum Database {
 
 /// The text names no database of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be sqlite://PATH or postgres://...")]
-pub struct NotADatabase;
+pub enum NotADatabase {
+    /// Neither of the two engines.
+    #[error("must be sqlite://PATH or postgres://...")]
+    Engine,
+    /// Not a URL that PostgreSQL's driver understands.
+    #[error(transparent)]
+    Postgres(#[from] NotATarget),
+}
 
 impl Database {
     /// From its URL.
@@ -38,9 +45,10 @@ impl Database {
         match url.split_once("://") {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => {
+                target::parse(url)?;
                 Ok(Self::Postgres(url.to_owned()))
             }
-            Some(_) | None => Err(NotADatabase),
+            Some(_) | None => Err(NotADatabase::Engine),
         }
     }
 
@@ -53,7 +61,7 @@ impl Database {
     }
 }
 
-/// A password in the URL is not shown.
+/// Shows nothing that may be a secret: of a URL its user, host, port and database.
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
@@ -64,39 +72,9 @@ impl std::fmt::Display for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(url) => f.write_str(&without_password(url)),
+            Self::Postgres(url) => f.write_str(&target::shown(url)),
         }
     }
-}
-
-/// libpq takes a password before the `@`, and as a parameter.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return "[unreadable]".to_owned();
-    };
-    let (place, query) = match rest.rsplit_once('?') {
-        Some((place, query)) => (place, format!("?{}", without_secrets(query))),
-        None => (rest, String::new()),
-    };
-    let place = match place.rsplit_once('@') {
-        Some((user, host)) => match user.split_once(':') {
-            Some((name, _)) => format!("{name}:[secret]@{host}"),
-            None => place.to_owned(),
-        },
-        None => place.to_owned(),
-    };
-    format!("{scheme}://{place}{query}")
-}
-
-fn without_secrets(query: &str) -> String {
-    let shown = query.split('&').map(|parameter| {
-        let name = parameter.split('=').next().unwrap_or_default();
-        match name.to_ascii_lowercase().contains("password") {
-            true => format!("{name}=[secret]"),
-            false => parameter.to_owned(),
-        }
-    });
-    shown.collect::<Vec<_>>().join("&")
 }
 
 /// A database with everything that runs over it on this node. Clones share it.
@@ -174,19 +152,18 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let database = Database::parse("postgres://app:hunter2@db:5432/roentgen").unwrap();
-        assert_eq!(
-            format!("{database:?}"),
-            "postgres://app:[secret]@db:5432/roentgen"
-        );
-        let at = Database::parse("postgres://app:hun@ter2@db/roentgen").unwrap();
-        assert_eq!(at.to_string(), "postgres://app:[secret]@db/roentgen");
+        assert_eq!(format!("{database:?}"), "postgres://app@db:5432/roentgen");
+        assert_eq!(database.to_string(), format!("{database:?}"));
     }
 
     #[test]
     fn only_our_engines_are_named() {
         assert!(Database::parse("sqlite://data/roentgen.db").is_ok());
         for bad in ["", "sqlite://", "mysql://x", "roentgen.db"] {
-            assert_eq!(Database::parse(bad), Err(NotADatabase), "{bad}");
+            let parsed = Database::parse(bad);
+            assert_eq!(parsed, Err(NotADatabase::Engine), "{bad}");
         }
+        let form = NotADatabase::Postgres(NotATarget::Form);
+        assert_eq!(Database::parse("postgres://u:a?b@h/db"), Err(form));
     }
 }

@@ -13,6 +13,7 @@ mod connect;
 mod copied;
 mod failure;
 mod generations;
+mod keys;
 mod log;
 mod memory;
 mod models;
@@ -20,7 +21,9 @@ mod partitions;
 mod project;
 mod relays;
 mod replay;
+mod rights;
 mod secrets;
+pub mod target;
 #[cfg(test)]
 mod testing;
 mod told;
@@ -44,15 +47,17 @@ use crate::archive::{Archive, Partition};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
+use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
-    WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, Tails,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
 use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
+use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 use crate::sql::Dialect;
 
@@ -204,6 +209,10 @@ impl Engine for Postgres {
         self.run_migrations().await
     }
 
+    async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
+        self.rights_of(login).await
+    }
+
     async fn ping(&self) -> Result<(), EngineError> {
         self.fetch(sqlx::query("SELECT 1"), |_| Ok(()))
             .await
@@ -284,12 +293,36 @@ impl Engine for Postgres {
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+    ) -> Result<Vec<KnownKeys>, EngineError> {
         self.keys_of(patients).await
     }
 
-    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.fingerprint(candidate).await
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+        self.standing_of(key_ids).await
+    }
+
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.registered_after(after, limit).await
+    }
+
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.registered_last(limit).await
+    }
+
+    async fn tie_keys(
+        &self,
+        fingerprint: &[u8],
+        tying: Tying,
+    ) -> Result<Option<Misfit>, EngineError> {
+        self.tie(fingerprint, tying).await
+    }
+
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.fingerprint("event_key_fingerprint", candidate).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

@@ -3,13 +3,16 @@
 //! A projection is a pure function from one stream's events to that stream's row, or rows. Each table has a checkpoint and
 //! a lease of its own; as a rule one node holds all of them, and its projector moves them together. It takes events from
 //! this node's appender in memory and reads the database only for gaps; the other nodes follow the checkpoints. A stream
-//! that cannot be folded is parked, and the others go on. What is parked is folded again from its first event when
+//! that cannot be folded, or whose rows cannot be written, is parked, and the others go on. What is parked is folded again from its first event when
 //! somebody says so ([`Parking`]). A table is filled again beside the one that is read ([`Rebuilding`]).
 
 mod batch;
 mod begun;
+mod blame;
 mod checkpoint;
+mod deep;
 mod folding;
+mod isolate;
 mod members;
 mod parking;
 mod progress;
@@ -27,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use checkpoint::{CheckpointAhead, mismatch};
 pub(crate) use checkpoint::{place, scanned};
+pub use deep::{Compared, Comparison, compare};
 pub use folding::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
 pub use parking::{Parking, Retried, Standing, StandingModel};
 pub use progress::Progress;
@@ -45,7 +49,7 @@ use crate::tail::Tail;
 /// Events in one transaction, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 4000;
-/// Bytes of payload in one transaction: one event can make a thousand rows.
+/// Bytes of payload and sealed parts in one transaction: one event can make a thousand rows.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How often the leader looks for other nodes' events, and the others for the leader's checkpoint when somebody waits.
 const POLL: Duration = Duration::from_millis(25);
@@ -96,6 +100,8 @@ impl Projector {
         let members = members::look(&*engine, &projections).await?;
         let progress = Progress::new();
         progress.set(lowest(&members).position);
+        // Before anybody reads: what the first answers show is of this log, or refused.
+        progress.refuse(members::misfit(&*engine, &members).await?);
         let turn = Arc::default();
         let (joins, joined) = watch::channel(());
         let builder = rebuild::Builder {
@@ -124,7 +130,10 @@ impl Projector {
         while !self.stop.is_cancelled() {
             leases.seen();
             self.joined.mark_unchanged();
-            if let Err(error) = self.round(&leases).await {
+            let Err(failure) = self.round(&leases).await else {
+                continue;
+            };
+            if let Err(error) = self.isolate(&leases, failure).await {
                 tracing::warn!(error = causes(&error), "the projector pauses");
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_A_FAILURE) => {}
@@ -137,6 +146,9 @@ impl Projector {
     /// Projects what is this node's and follows the rest, until either is something else.
     async fn round(&self, leases: &Leases) -> Result<(), EngineError> {
         let members = members::look(&*self.engine, &self.projections).await?;
+        if !self.fits_the_log(&members).await? {
+            return Ok(());
+        }
         let all = members.len();
         let mut own = members;
         own.retain(|it| leases.holds(&it.table.model.shape()));
@@ -187,9 +199,6 @@ impl Projector {
         leases: &Leases,
         progress: Option<&Progress>,
     ) -> Result<(), EngineError> {
-        if !self.fits_the_log(&members).await? {
-            return Ok(());
-        }
         let mut position = lowest(&members).position;
         if let Some(progress) = progress {
             progress.set(position);
@@ -279,25 +288,9 @@ impl Projector {
 
     /// Whether the log has the events that the checkpoints saw last. Where not, the projector stands still and says so.
     async fn fits_the_log(&self, members: &[Member]) -> Result<bool, EngineError> {
-        let mut refused = None;
-        let mut fitting = Checkpoint::START;
-        for Member {
-            table, checkpoint, ..
-        } in members
-        {
-            if refused.is_none() && *checkpoint != fitting {
-                refused = mismatch(&*self.engine, &table.name(), *checkpoint).await?;
-                fitting = *checkpoint;
-            }
-        }
+        let refused = members::misfit(&*self.engine, members).await?;
         let fits = refused.is_none();
-        if let Some(said) = refused
-            .as_ref()
-            .filter(|it| self.progress.refused().as_ref() != Some(*it))
-        {
-            tracing::error!(refused = %said, "the projector stands still");
-        }
-        self.progress.refused.send_replace(refused);
+        self.progress.refuse(refused);
         if !fits {
             tokio::select! {
                 () = tokio::time::sleep(POLL_IDLE) => {}

@@ -2,6 +2,9 @@
 //!
 //! Identifiers come from `&'static str` in [`Model`]s only; everything a caller says is an argument.
 
+#[cfg(test)]
+pub(crate) mod ladder;
+
 use uuid::Uuid;
 
 use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Table, Value};
@@ -79,8 +82,8 @@ impl Dialect {
     /// A statement an index, each to be run by itself.
     pub(crate) fn create_indexes(&self, table: Table) -> Vec<String> {
         let key = self.key_is_built.then(|| self.create_key(table));
-        let indexes = table.model.indexes.iter();
-        let indexes = indexes.map(|it| self.create_index(table, it));
+        let indexes = table.model.indexes.iter().enumerate();
+        let indexes = indexes.map(|(place, index)| self.create_index(table, place, index));
         key.into_iter().chain(indexes).collect()
     }
 
@@ -89,7 +92,7 @@ impl Dialect {
         format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_by_id ON {table} (id)")
     }
 
-    fn create_index(&self, table: Table, index: &Index) -> String {
+    fn create_index(&self, table: Table, place: usize, index: &Index) -> String {
         let columns = index
             .columns
             .iter()
@@ -101,14 +104,15 @@ impl Dialect {
             .map(|it| format!("{it}_"))
             .collect::<String>();
         let sparse = match (index.sparse, index.columns.first()) {
-            (true, Some(first)) => format!(" WHERE {first} IS NOT NULL"),
+            (true, Some(first)) => format!(" AND {first} IS NOT NULL"),
             (true, None) | (false, _) => String::new(),
         };
         format!(
             "CREATE INDEX IF NOT EXISTS {}_by_{named}sort_key ON {} \
-             (tenant_id, {columns}sort_key){sparse}",
+             (tenant_id, {columns}sort_key) WHERE {}{sparse}",
             table.name(),
-            self.table(table)
+            self.table(table),
+            mark(place)
         )
     }
 
@@ -149,8 +153,20 @@ impl Dialect {
     }
 }
 
+/// A condition that every row meets and that one index of a model has for its own: no version is negative. An index is
+/// open to a planner only where the statement says the index's condition, and a walk says that of its own index. So a
+/// planner has nothing to choose from, whatever its statistics say.
+fn mark(place: usize) -> String {
+    format!("version <> -{}", place + 1)
+}
+
 struct Lister {
     args: Vec<Arg>,
+}
+
+/// Whether the prefix names its one row.
+fn is_by_id(prefix: &[(&'static str, Value)]) -> bool {
+    prefix.iter().any(|(column, _)| *column == "id")
 }
 
 impl Lister {
@@ -176,6 +192,7 @@ impl Lister {
         for (column, value) in prefix {
             conditions.push(self.is(column, value));
         }
+        conditions.extend(table.model.index_of(prefix).map(mark));
         for filter in &query.filters {
             conditions.push(match filter {
                 Filter::Is(column, value) => self.is(column, value),
@@ -194,14 +211,11 @@ impl Lister {
                 ));
             }
         }
-        // One row has no order. Asked for one, a planner may walk another index in that order to come upon the row.
-        let one = prefix.iter().any(|(column, _)| *column == "id");
-        let end = match one {
-            true => "LIMIT 1".to_owned(),
-            false => {
-                let limit = self.arg(Arg::Int(i64::from(query.limit)));
-                format!("ORDER BY sort_key LIMIT {limit}")
-            }
+        let end = if is_by_id(prefix) {
+            "LIMIT 1".to_owned()
+        } else {
+            let limit = self.arg(Arg::Int(i64::from(query.limit)));
+            format!("ORDER BY sort_key LIMIT {limit}")
         };
         format!(
             "SELECT {} FROM {} WHERE {} {end}",

@@ -19,12 +19,14 @@ mod readers;
 mod relays;
 mod replay;
 mod statement;
+mod tie;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,9 +38,10 @@ use crate::archive::{Archive, Partition};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, Shown, State};
+use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent, Tails,
-    WrappedKey,
+    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, Tails,
 };
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
@@ -47,7 +50,7 @@ use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
-pub use failure::TooOld;
+pub use failure::{OpenToOthers, TooOld};
 use file::{Durability, File};
 use models::DIALECT;
 
@@ -63,6 +66,8 @@ pub struct Sqlite {
     keys: File,
     shown: Shown,
     tenant_readers: Readers,
+    /// The fingerprint of the master key, from when log and keys were found to belong to it.
+    master_id: OnceLock<Vec<u8>>,
 }
 
 impl Sqlite {
@@ -81,7 +86,14 @@ impl Sqlite {
             keys,
             shown,
             tenant_readers: Readers::apart(file::SHARED_READERS, file::RESERVED_READERS),
+            master_id: OnceLock::new(),
         })
+    }
+}
+
+impl Sqlite {
+    fn master_id(&self) -> Option<&[u8]> {
+        self.master_id.get().map(Vec::as_slice)
     }
 }
 
@@ -110,7 +122,7 @@ impl Engine for Sqlite {
 
     async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
         append::assert_sound(batch)?;
-        let standing_keys = keys::offer(&self.keys, batch).await?;
+        let standing_keys = keys::offer(&self.keys, batch, self.master_id()).await?;
         append::append(&self.log, batch, standing_keys).await
     }
 
@@ -189,16 +201,44 @@ impl Engine for Sqlite {
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
-        keys::find(&self.keys, patients).await
+    ) -> Result<Vec<KnownKeys>, EngineError> {
+        keys::find(&self.keys, &self.log, patients).await
     }
 
-    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        keys::fingerprint(&self.keys, candidate).await
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+        keys::by_id(&self.keys, key_ids).await
+    }
+
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError> {
+        keys::registered(&self.log, after, limit).await
+    }
+
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
+        keys::last_registered(&self.log, limit).await
+    }
+
+    async fn tie_keys(
+        &self,
+        fingerprint: &[u8],
+        tying: Tying,
+    ) -> Result<Option<Misfit>, EngineError> {
+        let misfit = tie::tie(&self.log, &self.keys, fingerprint, tying).await?;
+        if misfit.is_none() {
+            self.master_id.get_or_init(|| fingerprint.to_vec());
+        }
+        Ok(misfit)
+    }
+
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        keys::fingerprint(&self.keys, "event_key_fingerprint", candidate).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
-        keys::put_secret(&self.keys, secret).await
+        keys::put_secret(&self.keys, secret, self.master_id()).await
     }
 
     async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError> {

@@ -48,15 +48,42 @@ pub struct Loaded<A> {
     pub key_seen: Instant,
 }
 
+impl<A: Aggregate> Loaded<A> {
+    fn has_outdated_phi(&self) -> bool {
+        self.resource.state.patient_id().is_some() && is_outdated(self.key_seen)
+    }
+}
+
 /// Whether PHI that was opened by a key seen at this moment is used no more.
 pub fn is_outdated(key_seen: Instant) -> bool {
     key_seen.elapsed() >= CACHED_FOR
+}
+
+/// What there is under an id, as far as the reader sees.
+#[derive(Debug)]
+pub enum Found<A> {
+    /// The aggregate, boxed since it is large.
+    State(Box<Loaded<A>>),
+    /// No event by then, or another tenant's.
+    Nothing,
+    /// An aggregate of another type, which a stream has for ever.
+    OtherType,
+}
+
+impl<A> Found<A> {
+    fn resource(self) -> Option<Versioned<A>> {
+        match self {
+            Self::State(loaded) => Some(loaded.resource),
+            Self::Nothing | Self::OtherType => None,
+        }
+    }
 }
 
 /// Loads an aggregate as its stream says. Returns `None` if the reader's tenant has no stream of this id and type, or if
 /// the stream has no event by then.
 ///
 /// # Errors
+///
 /// Those of [`Reads::stream`] and of [`codec::fold`].
 pub async fn load<A: Aggregate>(
     reads: &Reads,
@@ -64,40 +91,51 @@ pub async fn load<A: Aggregate>(
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Option<Versioned<A>>, StoreError> {
-    let loaded = load_with_age(reads, keyring, stream_id, as_of).await?;
-    Ok(loaded.map(|loaded| loaded.resource))
+    let found = find(reads, keyring, stream_id, as_of).await?;
+    Ok(found.resource())
 }
 
-/// Loads an aggregate, with the age of its opened PHI. If the fold outlasted the key's time, the stream is folded a
-/// second time, with a key that is looked up for it.
+/// The same, its PHI left closed.
 ///
 /// # Errors
+///
+/// As [`load`], but for those of keys.
+pub async fn load_closed<A: Aggregate>(
+    reads: &Reads,
+    stream_id: StreamId,
+    as_of: AsOf,
+) -> Result<Option<Versioned<A>>, StoreError> {
+    let found = folded(reads, None, stream_id, as_of).await?;
+    Ok(found.resource())
+}
+
+/// The aggregate with the age of its opened PHI, and whether the id belongs to one of another type. If the fold outlasted
+/// the key's time, the stream is folded a second time, with a key that is looked up for it.
+///
+/// # Errors
+///
 /// As [`load`].
-pub async fn load_with_age<A: Aggregate>(
+pub async fn find<A: Aggregate>(
     reads: &Reads,
     keyring: &Keyring,
     stream_id: StreamId,
     as_of: AsOf,
-) -> Result<Option<Loaded<A>>, StoreError> {
-    let loaded = folded(reads, keyring, stream_id, as_of).await?;
-    if loaded.as_ref().is_some_and(Loaded::has_outdated_phi) {
-        return folded(reads, keyring, stream_id, as_of).await;
-    }
-    Ok(loaded)
-}
-
-impl<A: Aggregate> Loaded<A> {
-    fn has_outdated_phi(&self) -> bool {
-        self.resource.state.patient_id().is_some() && is_outdated(self.key_seen)
+) -> Result<Found<A>, StoreError> {
+    let found = folded(reads, Some(keyring), stream_id, as_of).await?;
+    match found {
+        Found::State(loaded) if loaded.has_outdated_phi() => {
+            folded(reads, Some(keyring), stream_id, as_of).await
+        }
+        Found::State(_) | Found::Nothing | Found::OtherType => Ok(found),
     }
 }
 
 async fn folded<A: Aggregate>(
     reads: &Reads,
-    keyring: &Keyring,
+    keyring: Option<&Keyring>,
     stream_id: StreamId,
     as_of: AsOf,
-) -> Result<Option<Loaded<A>>, StoreError> {
+) -> Result<Found<A>, StoreError> {
     let turn = reads.log_turn().await?;
     let mut key_seen = Instant::now();
     let mut state: Option<Versioned<A>> = None;
@@ -109,7 +147,7 @@ async fn folded<A: Aggregate>(
             .iter()
             .any(|event| *event.stream_type != *A::STREAM_TYPE)
         {
-            return Ok(None);
+            return Ok(Found::OtherType);
         }
         let read = events.len();
         events.retain(|event| as_of.covers(event));
@@ -117,7 +155,8 @@ async fn folded<A: Aggregate>(
         state = folded.resource;
         key_seen = folded.key_seen.map_or(key_seen, |seen| seen.min(key_seen));
         if whole || events.len() < read {
-            return Ok(state.map(|resource| Loaded { resource, key_seen }));
+            let loaded = state.map(|resource| Loaded { resource, key_seen });
+            return Ok(loaded.map_or(Found::Nothing, |loaded| Found::State(Box::new(loaded))));
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Walking the chain: is the log what it was when it was written?
 
+mod keys;
+
+pub use keys::{KeyCheck, KeyFindings, Named};
+
 use crate::chain;
 use crate::engine::Engine;
 use crate::error::{Damage, EngineError};
@@ -72,14 +76,16 @@ impl Chain {
     }
 }
 
-/// Walks the log from its beginning, or from where its archives end; `walked` hears of each position reached.
+/// Walks the log from its beginning, or from where its archives end; `walked` hears of each position reached, and `keys`
+/// looks at the keys that the events name.
 pub async fn verify(
     engine: &dyn Engine,
+    mut keys: Option<&mut KeyCheck<'_>>,
     mut walked: impl FnMut(u64) + Send,
 ) -> Result<Verification, EngineError> {
     let start = beginning(engine).await?;
-    let found = match kept(engine).await? {
-        Ok(()) => walk(engine, Chain::after(start), &mut walked).await?,
+    let found = match kept(engine, keys.as_deref_mut()).await? {
+        Ok(()) => walk(engine, Chain::after(start), keys, &mut walked).await?,
         Err(broken) => Err(broken),
     };
     let head = match found {
@@ -108,7 +114,10 @@ async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
 }
 
 /// Archived events that are kept in the log stand there without their neighbours: the links are the archive's to prove.
-async fn kept(engine: &dyn Engine) -> Result<Result<(), Break>, EngineError> {
+async fn kept(
+    engine: &dyn Engine,
+    mut keys: Option<&mut KeyCheck<'_>>,
+) -> Result<Result<(), Break>, EngineError> {
     let mut after = 0;
     loop {
         let events = match in_form(engine.kept(after, PAGE).await)? {
@@ -119,6 +128,9 @@ async fn kept(engine: &dyn Engine) -> Result<Result<(), Break>, EngineError> {
             return Ok(Ok(()));
         };
         after = last.position;
+        if let Some(keys) = &mut keys {
+            keys.events(&events).await?;
+        }
         if let Some(altered) = events.iter().find(|it| it.computed_leaf() != it.leaf) {
             return Ok(Err(Break {
                 position: altered.position,
@@ -131,6 +143,7 @@ async fn kept(engine: &dyn Engine) -> Result<Result<(), Break>, EngineError> {
 async fn walk(
     engine: &dyn Engine,
     mut chain: Chain,
+    mut keys: Option<&mut KeyCheck<'_>>,
     walked: &mut (impl FnMut(u64) + Send),
 ) -> Result<Result<Head, Break>, EngineError> {
     loop {
@@ -141,6 +154,9 @@ async fn walk(
         };
         if let Err(broken) = page.events.iter().try_for_each(|it| chain.follow(it)) {
             return Ok(Err(broken));
+        }
+        if let Some(keys) = &mut keys {
+            keys.events(&page.events).await?;
         }
         walked(chain.head().position);
         if page.events.is_empty() && page.scanned_to <= at {

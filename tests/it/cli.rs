@@ -5,3 +5,4 @@ mod export;
 mod refused;
 mod serve;
 mod services;
+mod verified;

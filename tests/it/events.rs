@@ -1,5 +1,6 @@
 //! `/events`.
 
+mod beyond;
 mod paged;
 mod phi;
 mod streamed;

@@ -1,6 +1,6 @@
 //! The fault ring: what is killed, stopped, tampered with, erased or restored, and what must hold all the same.
 
-mod erased;
+pub(crate) mod erased;
 mod killed;
 mod master_key;
 mod outages;

@@ -1,5 +1,6 @@
 //! `/imaging`.
 
+mod merge_patch;
 mod modalities;
 mod orders;
 mod procedures;

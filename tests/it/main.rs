@@ -16,6 +16,7 @@ mod admin;
 mod architecture;
 mod archives;
 mod cli;
+mod compose;
 mod cqrs_es;
 mod demo;
 mod docs;

@@ -79,7 +79,7 @@ impl Node {
     pub(crate) async fn start_with(engine: Engine, claim_timeout: Duration) -> Result<Self> {
         let database = Arc::new(Database::new(engine).await?);
         let node = Self::over(database, fresh().into()).await?;
-        node.run(policies::all(Settings { claim_timeout }));
+        node.run(policies::all(Settings { claim_timeout })).await?;
         Ok(node)
     }
 
@@ -104,15 +104,20 @@ impl Node {
     }
 
     /// Runs policies.
-    pub(crate) fn run(&self, policies: Vec<Arc<dyn Policy>>) {
-        self.run_under("", policies);
+    pub(crate) async fn run(&self, policies: Vec<Arc<dyn Policy>>) -> Result<()> {
+        self.run_under("", policies).await
     }
 
     /// Runs policies as one who leads in this scope.
-    pub(crate) fn run_under(&self, scope: &'static str, policies: Vec<Arc<dyn Policy>>) {
+    pub(crate) async fn run_under(
+        &self,
+        scope: &'static str,
+        policies: Vec<Arc<dyn Policy>>,
+    ) -> Result<()> {
         let (engine, names) = (Arc::clone(&self.store.engine), [LEADER.to_owned()]);
         let leadership = Leases::seek(engine, scope, names, &self.tasks).of(LEADER);
-        Runner::start(self.executor.clone(), policies, leadership, &self.tasks);
+        Runner::start(self.executor.clone(), policies, leadership, &self.tasks).await?;
+        Ok(())
     }
 
     /// Ends as a process does that was asked to.

@@ -1,5 +1,6 @@
 //! `/radiology`.
 
+mod body_parts;
 mod reading_profiles;
 mod reading_room;
 mod reports;

@@ -326,6 +326,6 @@ async fn opened(
     let Some(patient) = row.patient_id.filter(|_| !row.sealed.is_empty()) else {
         return Ok(None);
     };
-    let key = keyring.key(row.tenant_id, patient).await?;
-    Ok(SealedParts::from_bytes(row.sealed.clone()).open(stream, key.as_ref())?)
+    let keys = keyring.keys(row.tenant_id, patient).await?;
+    Ok(SealedParts::from_bytes(row.sealed.clone()).open(stream, &keys)?)
 }

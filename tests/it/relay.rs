@@ -6,8 +6,10 @@ mod cluster;
 mod entered;
 mod examples;
 mod faults;
+mod permissions;
 mod published;
 mod refused;
+mod signed;
 
 use std::path::Path;
 use std::time::Duration;

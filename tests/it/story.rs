@@ -181,7 +181,7 @@ pub(crate) fn token(database: &Database, roles: &[&str], tenant: Option<Uuid>) -
 }
 
 /// The same, of a practitioner.
-fn token_of(
+pub(crate) fn token_of(
     database: &Database,
     roles: &[&str],
     tenant: Option<Uuid>,

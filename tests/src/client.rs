@@ -177,9 +177,25 @@ impl Client {
 
     /// Sends bytes, as they are.
     pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
+        let json: &[&str] = match body.as_slice() {
+            [] => &[],
+            [_, ..] => &["application/json"],
+        };
+        self.send_as(json, method, path, body).await
+    }
+
+    /// Sends bytes that are said to be of these kinds.
+    pub async fn send_as(
+        &self,
+        kinds: &[&str],
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer> {
         let deadline = Instant::now() + REPEAT_TIMEOUT;
         loop {
-            let answer = self.send_once(&method, path, body.clone()).await?;
+            let sending = self.send_once(kinds, &method, path, body.clone());
+            let answer = Box::pin(sending).await?;
             let is_repeated = self.repeats && answer.wrote_nothing();
             if !is_repeated || Instant::now() >= deadline {
                 return Ok(answer);
@@ -188,14 +204,18 @@ impl Client {
         }
     }
 
-    async fn send_once(&self, method: &Method, path: &str, body: Vec<u8>) -> Result<Answer> {
-        let mut request = self.request(method.clone(), path);
-        if !body.is_empty() {
-            request = request
-                .header("content-type", "application/json")
-                .body(body);
-        }
-        answer(request, &format!("{method} {path}")).await
+    async fn send_once(
+        &self,
+        kinds: &[&str],
+        method: &Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer> {
+        let request = self.request(method.clone(), path);
+        let said = kinds.iter().fold(request, |request, kind| {
+            request.header("content-type", *kind)
+        });
+        answer(said.body(body), &format!("{method} {path}")).await
     }
 
     /// POST without saying how long the body is.
@@ -203,6 +223,7 @@ impl Client {
         let chunks: Vec<_> = body.chunks(64 * 1024).map(<[u8]>::to_vec).collect();
         let chunks = futures_util::stream::iter(chunks.into_iter().map(std::io::Result::Ok));
         let request = self.request(Method::POST, path);
+        let request = request.header("content-type", "application/json");
         let request = request.body(reqwest::Body::wrap_stream(chunks));
         answer(request, &format!("POST {path}")).await
     }

@@ -1,6 +1,7 @@
 //! The harness of the HTTP and fault rings: a database a test, servers as processes of their own, and a client.
 
 pub mod by_hand;
+pub mod certificate;
 pub mod client;
 pub mod database;
 pub mod listening;
@@ -13,6 +14,7 @@ pub mod server;
 pub mod wire;
 
 pub use by_hand::{ByHand, Part};
+pub use certificate::Certificate;
 pub use client::{Answer, Client};
 pub use database::{Database, Engine};
 pub use listening::{Frame, Listening};

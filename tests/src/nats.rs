@@ -19,7 +19,7 @@ use crate::poll;
 
 pub use cluster::Cluster;
 use cluster::Member;
-pub use guard::Guard;
+pub use guard::{CONSUMER, Guard, SERVER};
 
 /// The stream that Roentgen publishes to.
 pub const STREAM: &str = "ROENTGEN_EVENTS";
@@ -105,6 +105,7 @@ impl Nats {
             .args(["--jetstream", "--store_dir"])
             .arg(self.directory.path())
             .args(self.guard.iter().flat_map(Guard::arguments))
+            .envs(self.guard.iter().flat_map(Guard::environment))
             .args(self.member.iter().flat_map(Member::arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
+use crate::certificate::Certificate;
 use crate::nats::free_port;
 use crate::poll;
 
@@ -50,6 +51,45 @@ impl Postgres {
         postgres.initialize()?;
         postgres.start_again().await?;
         Ok(postgres)
+    }
+
+    /// Starts one that lets nobody in without TLS.
+    pub async fn start_with_tls() -> Result<Self> {
+        let mut postgres = Self {
+            directory: tempfile::tempdir()?,
+            port: free_port()?,
+            programs: programs()?,
+            child: None,
+        };
+        let made = Certificate::make(postgres.directory.path(), "server")?;
+        postgres.initialize()?;
+        postgres.require_tls(&made)?;
+        postgres.start_again().await?;
+        Ok(postgres)
+    }
+
+    fn require_tls(&self, made: &Certificate) -> Result<()> {
+        let data = self.path("data");
+        let path = data.join("postgresql.conf");
+        let settings = format!(
+            "{}ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+            std::fs::read_to_string(&path)?,
+            made.certificate.display(),
+            made.key.display()
+        );
+        std::fs::write(path, settings)?;
+        let only_tls = "hostssl all all 127.0.0.1/32 trust\n";
+        Ok(std::fs::write(data.join("pg_hba.conf"), only_tls)?)
+    }
+
+    /// The certificate that it shows, where it has one.
+    pub fn certificate(&self) -> PathBuf {
+        self.path("server.pem")
+    }
+
+    /// Its port on 127.0.0.1.
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// As `--database` takes it.

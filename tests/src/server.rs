@@ -34,6 +34,20 @@ pub fn program(database: &Database) -> Command {
     command
 }
 
+/// The same, with a limit of open files that it cannot raise.
+pub fn program_with_descriptors(database: &Database, descriptors: u32) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!(r#"ulimit -n {descriptors} && exec "$0" "$@""#))
+        .arg(executable())
+        .current_dir(database.directory())
+        .env("ROENTGEN_DATABASE", &database.url)
+        .env("ROENTGEN_LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null());
+    command
+}
+
 fn executable() -> PathBuf {
     std::env::var_os("CARGO_BIN_EXE_roentgen-under-test")
         .or_else(|| std::env::var_os("NEXTEST_BIN_EXE_roentgen-under-test"))
@@ -59,12 +73,20 @@ impl Server {
 
     /// Starts one, its command made ready by `prepare`.
     pub async fn spawn(database: &Database, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        Self::spawn_program(program(database), database, prepare).await
+    }
+
+    /// The same, of this program.
+    pub async fn spawn_program(
+        mut command: Command,
+        database: &Database,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let (file, log) = tempfile::Builder::new()
             .prefix("server-")
             .suffix(".log")
             .tempfile_in(database.directory())?
             .keep()?;
-        let mut command = program(database);
         command
             .arg("serve")
             .stdout(Stdio::null())
@@ -94,6 +116,14 @@ impl Server {
     /// The process's id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How much memory the process has, in bytes (Linux: `VmRSS` of `proc(5)`).
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        Ok(kib.context("no VmRSS")?.parse::<u64>()? * 1024)
     }
 
     /// SIGKILL, and waits for the process to be gone.

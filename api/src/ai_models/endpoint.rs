@@ -73,13 +73,11 @@ impl EndpointBody {
 pub(super) async fn keep(
     app: &App,
     tenant: TenantId,
-    endpoint: Option<Endpoint>,
-) -> Result<Option<EndpointConfig>, Problem> {
-    let Some(Endpoint { mut config, secret }) = endpoint else {
-        return Ok(None);
-    };
+    endpoint: Endpoint,
+) -> Result<EndpointConfig, Problem> {
+    let Endpoint { mut config, secret } = endpoint;
     if let (Some(auth), Some(secret)) = (config.auth.as_mut(), secret) {
         auth.secret_id = Some(app.store.secrets.put(tenant, &secret).await?);
     }
-    Ok(Some(config))
+    Ok(config)
 }

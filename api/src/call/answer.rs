@@ -1,12 +1,11 @@
 //! A command's answer on its way out.
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use roentgen_commands::Outcome;
 use roentgen_domain::Aggregate;
 use uuid::Uuid;
-
-use crate::render;
 
 /// Answers tell how far the log was.
 pub(crate) const LOG_POSITION: &str = "log-position";
@@ -42,14 +41,19 @@ pub(crate) struct Part<P> {
     pub(crate) state: P,
 }
 
-pub(super) fn respond<A: Aggregate>(outcome: &Outcome<A>, answer: Answer) -> Response {
+/// What a command answers with, with this as the body.
+pub(crate) fn respond<A: Aggregate>(
+    outcome: &Outcome<A>,
+    answer: Answer,
+    document: String,
+) -> Response {
     let resource = &outcome.resource;
     let collection = answer.collection(outcome.created);
     let status = match collection {
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    let mut response = json(status, render::resource(resource));
+    let mut response = json(status, document);
     let headers = response.headers_mut();
     put(headers, header::ETAG.as_str(), &etag(resource.version));
     put(headers, LOG_POSITION, &outcome.position.to_string());
@@ -92,9 +96,9 @@ pub(crate) fn added<A>(collection: &str, id: Uuid, outcome: &Outcome<A>, body: S
 }
 
 /// A JSON answer from text.
-pub(crate) fn json(status: StatusCode, body: String) -> Response {
+pub(crate) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     let kind = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+    (status, [(header::CONTENT_TYPE, kind)], body.into()).into_response()
 }
 
 /// A resource's `ETag`: its stream's version.

@@ -4,7 +4,7 @@ use axum::extract::{FromRequest, Request};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::body::{arrived, members};
+use super::body::{arrived, check_media_type, members};
 use crate::app::App;
 use crate::identity::Caller;
 use crate::params::Query;
@@ -28,6 +28,7 @@ impl FromRequest<App> for Bare {
         let caller = parts.extensions.get::<Caller>();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         Query::of(parts.uri.query(), caller)?.finish()?;
+        check_media_type(&parts, &body)?;
         let body = arrived(body).await?;
         if !body.is_empty() {
             caller.owns(members::<Nothing>(&body)?.tenant_id)?;

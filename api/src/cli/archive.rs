@@ -89,7 +89,7 @@ async fn put_away(
     let last_hash = last.context("the partition's last event is missing")?.hash;
     let archives = engine.archives().await?;
     let before = archives.last().map_or_else(Head::default, head_of);
-    let walked = file::walk(path.clone(), before, Vec::new()).await?;
+    let walked = file::walk(path.clone(), before, Vec::new(), None).await?;
     let head = walked.map_err(|Break { position, reason }| {
         anyhow::anyhow!("{} at position {position}: {reason}", path.display())
     })?;

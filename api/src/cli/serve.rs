@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use roentgen_commands::policies::Settings;
+use roentgen_relay::EventKey;
+use roentgen_store::engine::Engine;
 use roentgen_store::lifecycle::Tasks;
+use roentgen_store::rights::Login;
 
 use crate::app::{App, Followers};
 use crate::config::Config;
-use crate::serve::{Listener, signalled};
+use crate::serve::{Limits, Listener, connections_that_fit, signalled};
 use crate::{routes, telemetry};
 
 /// How long the batch in hand and the projectors may take when the process stops.
@@ -30,9 +33,20 @@ pub(crate) struct Running {
 
 /// Migrates, starts everything and binds the port.
 pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
+    let limits = Limits {
+        connections: connections_that_fit(),
+        per_address: config.connections.limit,
+        trusted: config.connections.trusted.clone(),
+    };
+    let event_key = config.nats.as_ref().map(|_| config.event_key.read());
+    let event_key = event_key.transpose()?;
     let engine = super::open(config)
         .await
         .context("the database cannot be opened")?;
+    check_rights(&*engine).await?;
+    if let Some(key) = &event_key {
+        check_event_key(&*engine, key).await?;
+    }
     let (tasks, serving) = (Tasks::new(), Tasks::new());
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key.clone();
@@ -41,11 +55,21 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         policies: Settings {
             claim_timeout: config.times.claim_timeout,
         },
-        relay: config.nats.clone(),
+        relay: config.nats.clone().zip(event_key),
     };
     let (identity, times) = (config.identity(), config.times);
-    let app = App::start(engine, master, identity, metrics, times, followers, &tasks).await?;
-    let listener = Listener::bind(config.listen)
+    let opened = Arc::clone(&engine);
+    let app = App::start(opened, master, identity, metrics, times, followers, &tasks).await;
+    let app = match app {
+        Ok(app) => app,
+        Err(refused) => {
+            // SQLite leaves no WAL of a refused file behind, which would be read into the file that takes its place.
+            tasks.stop(FLUSH).await;
+            engine.close().await;
+            return Err(refused.into());
+        }
+    };
+    let listener = Listener::bind(config.listen, limits)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;
     let address = listener.address;
@@ -61,6 +85,34 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         tasks,
         serving,
     })
+}
+
+/// Rejects a server that could run its own code as the owner, and warns of a login that can do more than it needs.
+async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
+    let rights = engine.rights(Login::Server).await;
+    let rights = rights.context("the rights of the database login cannot be read")?;
+    rights.check()?;
+    if rights.is_superuser || rights.owns_log {
+        let (login, superuser, owner) = (&rights.login, rights.is_superuser, rights.owns_log);
+        tracing::warn!(
+            event = "database.privileged_login",
+            login,
+            superuser,
+            owner,
+            "the database login can change the log; serve with --no-migrate as a role that is only in roentgen_server"
+        );
+    }
+    Ok(())
+}
+
+/// Rejects a key other than the one that signed this database's events from the first on: consumers know that one.
+async fn check_event_key(engine: &dyn Engine, key: &EventKey) -> anyhow::Result<()> {
+    let known = engine.event_key_fingerprint(&key.fingerprint()).await?;
+    anyhow::ensure!(
+        known == key.fingerprint(),
+        "the events of this database are signed by another key; give its file with --event-key-file"
+    );
+    Ok(())
 }
 
 impl Running {

@@ -1,30 +1,122 @@
 //! `roentgen verify`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::bail;
+use clap::Args;
 use roentgen_store::archive::Archive;
 use roentgen_store::chain::hex;
 use roentgen_store::engine::Engine;
+use roentgen_store::keys::{MasterKey, Misfit, Tying, misfit};
+use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::Head;
-use roentgen_store::verify::{Break, Verification, verify};
+use roentgen_store::projector::{Compared, Comparison, Projection, compare};
+use roentgen_store::verify::{Break, KeyCheck, KeyFindings, Verification, verify};
+use tokio::sync::mpsc;
 
 use super::archive::{file, head_of};
 use super::progress::Progress;
+use crate::config::Config;
 
 /// How many events are read at once.
 const PAGE: u32 = 5000;
 
-/// Exit 0 where the chain holds, 1 where it breaks. Archives are walked where it is said where they are; they come first.
-pub(super) async fn run(engine: &dyn Engine, archive: Option<&Path>) -> anyhow::Result<ExitCode> {
+/// What is verified.
+#[derive(Debug, Args)]
+pub(super) struct Verifying {
+    /// The directory of the archived partitions' files: they are walked first.
+    #[arg(long)]
+    archive: Option<PathBuf>,
+    /// Compare each row of the read models with its stream, too; no server may run meanwhile.
+    #[arg(long)]
+    deep: bool,
+}
+
+/// Exit 0 where the chain holds and no key is missing, 1 where something is wrong. Archives are walked where it is said
+/// where they are; they come first. Without a master key, keys are not looked at.
+pub(super) async fn run(
+    engine: Arc<dyn Engine>,
+    config: &Config,
+    verifying: &Verifying,
+) -> anyhow::Result<ExitCode> {
+    let code = look(&engine, config, verifying).await;
+    // SQLite leaves no WAL behind, which would be read into a file that is restored to this place.
+    engine.close().await;
+    code
+}
+
+async fn look(
+    engine: &Arc<dyn Engine>,
+    config: &Config,
+    verifying: &Verifying,
+) -> anyhow::Result<ExitCode> {
+    let (master, mut is_sound) = match Master::of(&**engine, config).await? {
+        Ok(master) => (master, true),
+        // The walk names them.
+        Err(older @ Misfit::KeysOlder { .. }) => {
+            println!("{older}");
+            (Master::Known(config.master_key.clone()), false)
+        }
+        Err(misfit) => {
+            println!("{misfit}");
+            return Ok(ExitCode::from(1));
+        }
+    };
+    let mut keys = match &master {
+        Master::Known(key) => Some(KeyCheck::new(&**engine, key)),
+        Master::Unknown => None,
+    };
+    let archive = verifying.archive.as_deref();
+    is_sound &= chain(&**engine, archive, keys.as_mut()).await?;
+    is_sound &= match keys {
+        Some(keys) => tell_keys(&keys.finish().await?),
+        None => {
+            println!("keys were not checked: that needs --master-key");
+            true
+        }
+    };
+    if verifying.deep {
+        is_sound &= deep(engine, &(config.projections)()).await?;
+    }
+    Ok(ExitCode::from(u8::from(!is_sound)))
+}
+
+/// The master key to check keys with.
+enum Master {
+    Known(MasterKey),
+    /// None was given, and what `--dev` made up is not this database's.
+    Unknown,
+}
+
+impl Master {
+    async fn of(engine: &dyn Engine, config: &Config) -> anyhow::Result<Result<Self, Misfit>> {
+        let key = &config.master_key;
+        let found = misfit(engine, key.fingerprint(), Tying::Look).await?;
+        Ok(match found {
+            None => Ok(Self::Known(key.clone())),
+            Some(Misfit::OtherMasterKey) if !config.master_key_is_given() => Ok(Self::Unknown),
+            Some(misfit) => Err(misfit),
+        })
+    }
+}
+
+/// Whether the chain holds, which is said.
+async fn chain(
+    engine: &dyn Engine,
+    archive: Option<&Path>,
+    mut keys: Option<&mut KeyCheck<'_>>,
+) -> anyhow::Result<bool> {
     if let Some(directory) = archive
-        && let Err(finding) = archives(engine, directory).await?
+        && let Err(finding) = archives(engine, directory, keys.as_deref_mut()).await?
     {
         println!("{finding}");
-        return Ok(ExitCode::from(1));
+        return Ok(false);
     }
     let progress = Progress::of(None);
-    let found = verify(engine, |position| progress.at(position)).await?;
+    let found = verify(engine, keys, |position| progress.at(position)).await?;
     drop(progress);
     Ok(match found {
         Verification::Holds { after, head } => {
@@ -40,20 +132,76 @@ pub(super) async fn run(engine: &dyn Engine, archive: Option<&Path>) -> anyhow::
                     after + 1
                 ),
             }
-            ExitCode::SUCCESS
+            true
         }
         Verification::Broken(Break { position, reason }) => {
             println!("the chain breaks at position {position}: {reason}");
-            ExitCode::from(1)
+            false
         }
     })
 }
 
+/// Whether no key is missing, which is said.
+fn tell_keys(found: &KeyFindings) -> bool {
+    let KeyFindings {
+        open,
+        erased,
+        parts,
+        wrong,
+        told,
+    } = found;
+    for finding in told {
+        println!("{finding}");
+    }
+    let counted = format!("{open} open, {erased} erased, {parts} sealed parts");
+    if *wrong == 0 {
+        println!("the keys hold: {counted}");
+    } else {
+        println!("the keys do not hold: {wrong} are missing or damaged; {counted}");
+    }
+    *wrong == 0
+}
+
+/// How long giving the read models' leases back may take.
+const GIVEN_BACK: Duration = Duration::from_secs(5);
+
+/// Whether the read models are what the log makes, which is said.
+async fn deep(
+    engine: &Arc<dyn Engine>,
+    projections: &[Arc<dyn Projection>],
+) -> anyhow::Result<bool> {
+    let tasks = Tasks::new();
+    let compared = compare(engine, projections, &tasks).await;
+    tasks.stop(GIVEN_BACK).await;
+    let compared = match compared? {
+        Comparison::Done(compared) => compared,
+        Comparison::Busy => bail!(
+            "a server projects the read models: stop all servers, or verify a copy, to compare them with the log"
+        ),
+    };
+    let models = compared.len();
+    let mut is_sound = true;
+    for Compared { name, difference } in compared {
+        if let Some(difference) = difference {
+            println!("{name} is not what the log makes: {difference}");
+            is_sound = false;
+        }
+    }
+    if is_sound {
+        println!("the read models hold: {models} are what the log makes");
+    }
+    Ok(is_sound)
+}
+
 /// Walks every archive from the log's first position on; or says what is wrong.
-async fn archives(engine: &dyn Engine, directory: &Path) -> anyhow::Result<Result<(), String>> {
+async fn archives(
+    engine: &dyn Engine,
+    directory: &Path,
+    mut keys: Option<&mut KeyCheck<'_>>,
+) -> anyhow::Result<Result<(), String>> {
     let mut before = Head::default();
     for archive in engine.archives().await? {
-        if let Err(finding) = one(engine, &archive, before, directory).await? {
+        if let Err(finding) = one(engine, &archive, before, directory, keys.as_deref_mut()).await? {
             return Ok(Err(finding));
         }
         before = head_of(&archive);
@@ -66,6 +214,7 @@ async fn one(
     archive: &Archive,
     before: Head,
     directory: &Path,
+    keys: Option<&mut KeyCheck<'_>>,
 ) -> anyhow::Result<Result<(), String>> {
     let path = directory.join(&archive.file_name);
     let (first, last) = (archive.partition.after() + 1, archive.partition.last());
@@ -76,7 +225,7 @@ async fn one(
         )));
     }
     let kept = kept(engine, archive).await?;
-    Ok(match file::walk(path.clone(), before, kept).await {
+    Ok(match walked(path.clone(), before, kept, keys).await {
         Err(unreadable) => Err(format!("{unreadable:#}")),
         Ok(Err(Break { position, reason })) => Err(format!(
             "the chain breaks at position {position}, in {shown}: {reason}"
@@ -93,6 +242,31 @@ async fn one(
         )),
         Ok(Ok(_)) => Ok(()),
     })
+}
+
+/// How many portions of sealed parts wait to be looked at.
+const WAITING: usize = 4;
+
+/// Walks a file, and looks at the keys that it names meanwhile.
+async fn walked(
+    path: PathBuf,
+    before: Head,
+    kept: Vec<file::Kept>,
+    keys: Option<&mut KeyCheck<'_>>,
+) -> anyhow::Result<Result<Head, Break>> {
+    let Some(keys) = keys else {
+        return file::walk(path, before, kept, None).await;
+    };
+    let (send, mut named) = mpsc::channel(WAITING);
+    let looked_at = async {
+        while let Some(named) = named.recv().await {
+            keys.parts(named).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (walked, looked_at) = tokio::join!(file::walk(path, before, kept, Some(send)), looked_at);
+    looked_at?;
+    walked
 }
 
 /// What the log keeps of an archive.

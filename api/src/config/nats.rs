@@ -8,6 +8,7 @@ use clap::Args;
 use roentgen_relay::{Authentication, Servers, Settings, StreamSettings, Tls};
 use secrecy::SecretString;
 
+use super::secret_file::{self, Refused};
 use crate::cli::parse_duration;
 
 /// What one server of a JetStream cluster may be asked for at the most.
@@ -48,6 +49,9 @@ pub struct NatsOptions {
     /// For how long NATS knows a message id again; two minutes where nothing is said.
     #[arg(long, env = "ROENTGEN_NATS_DUPLICATE_WINDOW", global = true)]
     pub nats_duplicate_window: Option<String>,
+    /// The key that signs published events: Ed25519, PKCS#8, PEM; event-key.pem in the data directory if not given.
+    #[arg(long, env = "ROENTGEN_EVENT_KEY_FILE", global = true)]
+    pub event_key_file: Option<PathBuf>,
 }
 
 /// A server's URL may hold a password.
@@ -141,9 +145,12 @@ impl NatsOptions {
         let files = [
             ("nats-ca", &self.nats_ca),
             ("nats-certificate", &self.nats_certificate),
-            ("nats-key", &self.nats_key),
         ];
         let mut all_there = true;
+        if let Some(Err(refused)) = self.nats_key.as_deref().map(secret_file::check_path) {
+            note("nats-key", &refused);
+            all_there = false;
+        }
         for (name, path) in files {
             if let Some(Err(error)) = path.as_ref().map(std::fs::read) {
                 note(name, &error);
@@ -198,13 +205,13 @@ fn duration(name: &str, text: Option<&str>, note: Note<'_>) -> Option<Option<Dur
     }
 }
 
-fn secret(path: &Path) -> std::io::Result<SecretString> {
-    Ok(std::fs::read_to_string(path)?.trim().to_owned().into())
+fn secret(path: &Path) -> Result<SecretString, Refused> {
+    Ok(secret_file::read(path)?.trim().to_owned().into())
 }
 
 /// Who reads them wants each line ended, the last one too.
-fn credentials(path: &Path) -> std::io::Result<SecretString> {
-    Ok((std::fs::read_to_string(path)? + "\n").into())
+fn credentials(path: &Path) -> Result<SecretString, Refused> {
+    Ok((secret_file::read(path)? + "\n").into())
 }
 
 /// Lines of `roentgen config`.

@@ -29,6 +29,7 @@ pub(super) async fn write(
     let (data, state) = match opened {
         Some(Opened::Open(phi)) => (Cow::Owned(merged(&event.payload, &phi)), PhiState::Open),
         Some(Opened::Closed(state)) => (payload, state),
+        Some(Opened::Damaged) => (payload, PhiState::Unreadable),
         None if event.sealed.is_empty() => (payload, PhiState::Open),
         None => (payload, PhiState::Sealed),
     };
@@ -77,13 +78,12 @@ struct AboutPatient {
 async fn open(event: &StoredEvent, keyring: &Keyring) -> Result<Opened<String>, Problem> {
     let about: AboutPatient =
         serde_json::from_str(&event.payload).map_err(|error| Problem::internal(&error))?;
-    let key = match keyring.key(event.tenant_id, about.patient_id).await {
-        Ok(Some(key)) => key,
-        Ok(None) => return Ok(Opened::Closed(PhiState::Erased)),
+    let keys = match keyring.keys(event.tenant_id, about.patient_id).await {
+        Ok(keys) => keys,
         Err(error @ KeyError::Damaged) => return Ok(unreadable(event.stream_id, &error)),
         Err(error) => return Err(StoreError::Keys(error).into()),
     };
-    match key.open(&event.sealed, event.stream_id, event.version) {
+    match keys.open(&event.sealed, event.stream_id, event.version) {
         Ok(phi) => Ok(Opened::folded(
             phi.and_then(|it| String::from_utf8(it).ok()),
         )),

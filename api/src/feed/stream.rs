@@ -6,9 +6,11 @@ use futures_util::stream;
 use http::{HeaderValue, header};
 use std::time::Duration;
 
+use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::fair::Share;
+use tokio::time::Instant;
 
-use super::{Subscription, envelope};
+use super::{POLL, Subscription, envelope};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -25,7 +27,7 @@ pub(super) fn respond(app: App, mut subscription: Subscription, place: Share) ->
     let first = Some((app, subscription, place));
     let body = stream::unfold(first, |at| async {
         let (app, mut subscription, place) = at?;
-        if app.stop.is_cancelled() {
+        if app.stop.is_cancelled() || subscription.has_ended() {
             return None;
         }
         match next(&app, &mut subscription).await {
@@ -46,23 +48,51 @@ pub(super) fn respond(app: App, mut subscription: Subscription, place: Share) ->
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// The next events, or a heartbeat that says how far the log was looked at.
+/// The next events, or a heartbeat that says how far the log was looked at. A reader whose tenant has no room in the
+/// budget for answers is given heartbeats until there is some.
 async fn next(app: &App, subscription: &mut Subscription) -> Result<Bytes, Problem> {
+    let tenant = subscription.filter.tenant_id;
+    if !room(app, subscription).await {
+        return Ok(heartbeat(subscription.after).into());
+    }
     let reads = subscription.reads(app);
     let page = subscription.page(app, &reads).await?;
     let mut chunk = Vec::new();
-    for event in &page.events {
+    for event in page.events {
         let head = format!(
             "id: {}\nevent: {}\ndata: ",
             event.position, event.event_type
         );
         chunk.extend_from_slice(head.as_bytes());
-        envelope::write(&mut chunk, event, subscription.phi, &app.store.keyring).await?;
+        envelope::write(&mut chunk, &event, subscription.phi, &app.store.keyring).await?;
         chunk.extend_from_slice(b"\n\n");
     }
-    subscription.after = page.scanned_to;
-    if page.events.is_empty() {
-        chunk.extend_from_slice(format!(": heartbeat\nid: {}\n\n", page.scanned_to).as_bytes());
+    if chunk.is_empty() {
+        subscription.after = page.scanned_to;
+        return Ok(heartbeat(page.scanned_to).into());
     }
-    Ok(chunk.into())
+    // Another reader may have been faster: then the events are read again.
+    let Some(share) = app.answers.take(tenant, chunk.len()) else {
+        return Ok(heartbeat(subscription.after).into());
+    };
+    subscription.after = page.scanned_to;
+    Ok(share.hold(chunk.into()))
+}
+
+fn heartbeat(position: u64) -> String {
+    format!(": heartbeat\nid: {position}\n\n")
+}
+
+/// Waits, no longer than a feed stays silent, until there is room for the largest page.
+async fn room(app: &App, subscription: &Subscription) -> bool {
+    let tenant = subscription.filter.tenant_id;
+    let deadline = Instant::now() + HEARTBEAT;
+    while !app.answers.fit(tenant, MAX_PAGE_BYTES) {
+        let is_over = Instant::now() >= deadline || subscription.has_ended();
+        if is_over || app.stop.is_cancelled() {
+            return false;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    true
 }

@@ -19,6 +19,7 @@ use super::documents::{
     AiOutputDocument,
     PacsEndpointDocument,
     StudyDocument,
+    crate::studies::Warning,
     SeriesDocument,
     InstanceDocument,
     ReadingProfileDocument,

@@ -37,9 +37,14 @@ impl From<CommandError> for Problem {
                 Self::new(Code::Unacceptable, error.to_string())
                     .at(reference.pointer(), "is not the study's")
             }
+            CommandError::IdOfOtherType => Self::new(Code::AlreadyExists, error.to_string()),
             CommandError::VersionMismatch { actual } => Self::new(
                 Code::VersionMismatch,
                 format!("the resource is at version {actual}"),
+            ),
+            CommandError::TooLarge => Self::new(
+                Code::TooLarge,
+                "the history of the resource has reached 10,000 changes or 16 MiB; nothing was written",
             ),
             CommandError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             CommandError::Contention => Self::new(Code::Contention, error.to_string()),
@@ -68,10 +73,12 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Order(order::Error::Final { .. } | order::Error::Backwards { .. }) => {
             Problem::new(Code::TransitionRefused, said)
         }
-        Refusal::Order(order::Error::StartAfterEnd | order::Error::StartWithoutProgress) => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/performed_start_at", said)
-        }
-        Refusal::Order(order::Error::EndWithoutCompletion) => {
+        Refusal::Order(
+            order::Error::StartAfterEnd
+            | order::Error::StartWithoutProgress
+            | order::Error::StartTakenAway,
+        ) => Problem::new(Code::Unacceptable, said.clone()).at("/performed_start_at", said),
+        Refusal::Order(order::Error::EndWithoutCompletion | order::Error::EndTakenAway) => {
             Problem::new(Code::Unacceptable, said.clone()).at("/performed_end_at", said)
         }
         Refusal::Order(order::Error::ReasonWithoutCancellation) => {
@@ -132,8 +139,19 @@ fn study(error: study::Error) -> Problem {
     }
 }
 
+/// Logged where the key was looked for.
+fn keys_missing() -> Problem {
+    Problem::new(
+        Code::KeysMissing,
+        "a patient's key is missing; nothing was written",
+    )
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if error.is_missing_key() {
+            return keys_missing();
+        }
         match error {
             StoreError::Conflict { .. } | StoreError::Claimed(_) | StoreError::PatientKeyExists => {
                 Self::new(
@@ -155,8 +173,10 @@ impl From<StoreError> for Problem {
             StoreError::Keys(KeyError::Closing) => unavailable(Unavailable::Closing),
             StoreError::Unreadable { .. }
             | StoreError::Keys(
-                KeyError::OtherMasterKey
+                KeyError::Misfit(_)
                 | KeyError::MasterKeyForm
+                | KeyError::MasterKeyWeak
+                | KeyError::Missing
                 | KeyError::Damaged
                 | KeyError::DamagedSecret,
             ) => Self::internal(&error),
@@ -191,6 +211,7 @@ fn engine(error: &EngineError) -> Problem {
         }
         EngineError::Archived { .. } => Problem::new(Code::Archived, error.to_string()),
         EngineError::Refused(_) | EngineError::Damaged(_) => Problem::internal(error),
+        EngineError::KeyMissing => keys_missing(),
         EngineError::NotBuilt(_) => Problem::new(Code::ProjectionLagging, error.to_string()),
     }
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::ai_outputs::readable;
 use crate::app::App;
+use crate::logged;
 use crate::problem::Problem;
 
 /// How long a command waits for the read models.
@@ -33,7 +34,7 @@ pub(super) async fn summary(
     tenant: TenantId,
     study: StudyId,
 ) -> Result<Option<PhiText>, Problem> {
-    caught_up(app, tenant).await;
+    caught_up(app, tenant).await?;
     let completed = completed(app, tenant, study).await?;
     let outputs = ai_outputs::Filters {
         imaging_study_id: Some(study),
@@ -52,11 +53,13 @@ pub(super) async fn summary(
     Ok(kept(&text))
 }
 
-async fn caught_up(app: &App, tenant: TenantId) {
+async fn caught_up(app: &App, tenant: TenantId) -> Result<(), Problem> {
+    logged::fits_models(app)?;
     let wanted = app.store.appender.accepted().position(tenant);
     app.progress
         .reached(wanted, Instant::now() + PATIENCE)
         .await;
+    Ok(())
 }
 
 async fn completed(app: &App, tenant: TenantId, study: StudyId) -> Result<BTreeSet<Uuid>, Problem> {
@@ -129,7 +132,7 @@ pub(super) async fn study_of(
     tenant: TenantId,
     output: AiOutputId,
 ) -> Result<StudyId, Problem> {
-    caught_up(app, tenant).await;
+    caught_up(app, tenant).await?;
     let (reads, ids) = (app.reads(tenant), [output.as_uuid()]);
     let rows = reads.rows(&ai_outputs::MODEL, &ids).await?;
     let study = rows.first().and_then(ai_outputs::study_of);

@@ -1,9 +1,11 @@
 //! What is said to reports.
 
+use roentgen_domain::Change;
 use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, ReportId, StudyId, TemplateId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
-    AddendumKind, Content, Decision, Edit, Method, NewCommunication, Section, SectionCode, Written,
+    AddendumKind, Content, ContentChanges, Decision, Edit, Method, NewCommunication, Rewritten,
+    Section, SectionCode, Written,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -45,28 +47,42 @@ pub(crate) struct NewReport {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to a report; what is left out stays.
+/// A change to a report; what is left out stays, `null` takes an optional member away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportChanges {
     /// What the patient comes with.
-    clinical_history: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    clinical_history: Change<String>,
     /// How the images were made.
-    technique: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    technique: Change<String>,
     /// What is seen.
-    findings: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    findings: Change<String>,
     /// What it means.
-    impression: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    impression: Change<String>,
     /// Sections to change, one by one: the four by their names, and the template's own.
+    #[serde(default)]
     #[schema(value_type = Option<Vec<SectionBody>>)]
-    sections: Option<Vec<Object<SectionBody>>>,
+    sections: Change<Vec<Object<SectionBody>>>,
     /// What the template's schema is about, as a whole.
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    structured_data: Option<Map<String, Value>>,
+    structured_data: Change<Map<String, Value>>,
     /// What is kept of the machine's words; not signed and not released.
-    ai_assist_summary: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ai_assist_summary: Change<String>,
     /// Whether somebody has to be told at once.
-    critical_result: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    critical_result: Change<bool>,
     /// Must be the caller's own practitioner.
     radiologist_id: Option<Uuid>,
     /// Must be the caller's own.
@@ -84,9 +100,10 @@ pub(crate) struct SectionBody {
     /// As it was answered; a title follows from the code.
     #[serde(rename = "title")]
     _title: Option<String>,
-    /// What it is to say.
-    #[schema(required, value_type = String)]
-    text: Option<String>,
+    /// What it is to say; nothing, where it is null or blank.
+    #[serde(default)]
+    #[schema(required, value_type = Option<String>)]
+    text: Change<String>,
 }
 
 /// A signature.
@@ -215,10 +232,10 @@ impl NewReport {
             radiologist_id,
         );
         let content = Content {
-            clinical_history: fields.phi_text("/clinical_history", self.clinical_history),
-            technique: fields.phi_text("/technique", self.technique),
-            findings: fields.phi_text("/findings", self.findings),
-            impression: fields.phi_text("/impression", self.impression),
+            clinical_history: fields.optional_phi("/clinical_history", self.clinical_history),
+            technique: fields.optional_phi("/technique", self.technique),
+            findings: fields.optional_phi("/findings", self.findings),
+            impression: fields.optional_phi("/impression", self.impression),
             sections: None,
             structured_data: fields.metadata("/structured_data", self.structured_data),
         };
@@ -247,26 +264,28 @@ impl ReportChanges {
             self.radiologist_id,
             radiologist_id,
         );
-        let content = Content {
-            clinical_history: fields.phi_text("/clinical_history", self.clinical_history),
-            technique: fields.phi_text("/technique", self.technique),
-            findings: fields.phi_text("/findings", self.findings),
-            impression: fields.phi_text("/impression", self.impression),
+        let content = ContentChanges {
+            clinical_history: fields.phi_change("/clinical_history", self.clinical_history),
+            technique: fields.phi_change("/technique", self.technique),
+            findings: fields.phi_change("/findings", self.findings),
+            impression: fields.phi_change("/impression", self.impression),
             sections: None,
-            structured_data: fields.metadata("/structured_data", self.structured_data),
+            structured_data: fields.metadata_change("/structured_data", self.structured_data),
         };
-        let summary = fields.phi_text("/ai_assist_summary", self.ai_assist_summary);
-        let sections = self.sections.unwrap_or_default().into_iter().enumerate();
+        let summary = fields.phi_change("/ai_assist_summary", self.ai_assist_summary);
+        let critical_result = fields.kept("/critical_result", self.critical_result);
+        let sections = fields.kept("/sections", self.sections);
+        let sections = sections.unwrap_or_default().into_iter().enumerate();
         let sections = sections.filter_map(|(place, Object(it))| it.parse(place, &mut fields));
         let sections = sections.collect();
         fields.finish(Some(Edit {
             radiologist_id,
-            written: Written {
+            written: Rewritten {
                 content,
                 ai_assist_summary: summary,
             },
             sections,
-            critical_result: self.critical_result,
+            critical_result,
         }))
     }
 }
@@ -279,12 +298,11 @@ impl SectionBody {
         );
         let code = fields.required(&code_at, self.code);
         let code = fields.parse(&code_at, code, |it| SectionCode::parse(&it));
-        let text = fields.required(&text_at, self.text);
-        let text = fields.phi_text(&text_at, text);
-        Some(Section {
-            code: code?,
-            text: Some(text?),
-        })
+        if self.text.is_keep() {
+            fields.wrong(&text_at, "is required");
+        }
+        let text = fields.phi_change(&text_at, self.text).value();
+        Some(Section { code: code?, text })
     }
 }
 
@@ -328,7 +346,8 @@ impl NewAddendumBody {
         let mut fields = Fields::default();
         let content = fields.required("/content", self.content);
         let content = fields.phi_text("/content", content);
-        let kind = fields.word("/kind", self.kind, AddendumKind::parse, AddendumKind::WORDS);
+        let kind =
+            fields.optional_word("/kind", self.kind, AddendumKind::parse, AddendumKind::WORDS);
         let adder = self.added_by_radiologist_id;
         own(
             &mut fields,
@@ -365,7 +384,7 @@ impl NewCommunicationBody {
         let told_at = fields.required(&at("communicated_at"), self.communicated_at);
         let told_at = fields.time(&at("communicated_at"), told_at);
         let read_back = fields.required(&at("read_back"), self.read_back);
-        let note = fields.phi_text(&at("note"), self.note);
+        let note = fields.optional_phi(&at("note"), self.note);
         Some(NewCommunication {
             radiologist_id,
             recipient: recipient?,
@@ -382,7 +401,7 @@ impl SuggestionReview {
         let mut fields = Fields::default();
         let decision = fields.required("/decision", self.decision);
         let decision = fields.word("/decision", decision, Decision::parse, Decision::WORDS);
-        let note = fields.phi_text("/note", self.note);
+        let note = fields.optional_phi("/note", self.note);
         fields.finish(decision.map(|it| (it, note)))
     }
 }

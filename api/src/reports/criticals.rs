@@ -57,7 +57,7 @@ struct Document {
     responses((status = 200, body = [CriticalResultDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut query = read.query()?;
-    let page = query.take_page(read.tenant, COLLECTION)?;
+    let page = read.take_page(&mut query, COLLECTION)?;
     let standings = query.take_word("status", standings, WORDS)?;
     query.finish()?;
     let standings = standings.unwrap_or(&[Standing::Open, Standing::Overdue]);

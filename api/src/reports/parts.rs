@@ -15,7 +15,7 @@ use super::{Audience, COLLECTION, view};
 use crate::app::App;
 use crate::call::{Call, LOG_POSITION, changed, json, put};
 use crate::openapi::{AddendumDocument, CommunicationDocument, SuggestionReviewDocument};
-use crate::page::{Cursor, next_link};
+use crate::page::next_link;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
 
@@ -72,10 +72,10 @@ pub(crate) async fn addenda(
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let list = format!("{COLLECTION}/{id}/addenda");
-    let page = query.take_page(read.tenant, &list)?;
+    let page = read.take_page(&mut query, &list)?;
     query.finish()?;
-    let (resource, position) = read.state::<Report>(&app, id.into(), AsOf::Now).await?;
-    let report = &resource.state;
+    let folded = read.state::<Report>(&app, id.into(), AsOf::Now).await?;
+    let report = &folded.resource.state;
     if !Audience::of(&read.caller).sees(report) {
         return Err(Problem::not_found());
     }
@@ -85,14 +85,14 @@ pub(crate) async fn addenda(
     let newest_first = report.addenda().iter().rev();
     let mut rest = newest_first.filter(|it| it.version < before);
     let shown: Vec<_> = rest.by_ref().take(limit).collect();
-    let phi = view::phi(report);
+    let phi = view::folded_phi(&folded);
     let documents = shown.iter().map(|it| view::addendum(report, phi, it));
     let documents: Vec<_> = documents.collect();
     let mut response = json(StatusCode::OK, text(&documents));
     let headers = response.headers_mut();
-    put(headers, LOG_POSITION, &position.to_string());
+    put(headers, LOG_POSITION, &folded.position.to_string());
     if let (Some(last), Some(_)) = (shown.last(), rest.next()) {
-        let cursor = Cursor::print(&last.version.to_be_bytes(), read.tenant, &list);
+        let cursor = read.cursor(&last.version.to_be_bytes(), &list);
         let link = next_link(read.path(), read.raw_query(), &cursor);
         put(headers, header::LINK.as_str(), &link);
     }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::access::Capability;
 use crate::identity::Caller;
 use crate::problem::Problem;
+use crate::read::Folded;
 use crate::render::{self, Opened, PhiState};
 
 /// Who reads.
@@ -271,6 +272,15 @@ fn critical_communication(report: &Report, audience: Audience) -> CriticalCommun
         return CriticalCommunication::None;
     }
     report.critical_communication()
+}
+
+/// What there is to see of the words of a report that was read from its stream.
+pub(super) fn folded_phi(folded: &Folded<Report>) -> PhiState {
+    if folded.is_readable {
+        phi(&folded.resource.state)
+    } else {
+        PhiState::Unreadable
+    }
 }
 
 /// What there is to see of the words of a report that was folded.

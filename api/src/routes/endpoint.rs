@@ -1,12 +1,15 @@
 //! One method on one path.
 
 use axum::handler::Handler;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use http::{HeaderValue, header};
 use utoipa::openapi::HttpMethod;
 use utoipa::openapi::path::Operation;
 
 use crate::access::Access;
 use crate::app::App;
+use crate::problem::{Code, Problem};
 
 /// One method on one path.
 pub struct Endpoint {
@@ -59,6 +62,21 @@ impl Endpoint {
             handler,
         }
     }
+
+    /// The same GET, which leaves an event: HEAD, which otherwise runs it and drops the body, is refused.
+    pub(super) fn with_effects(mut self) -> Self {
+        self.handler = self.handler.on(MethodFilter::HEAD, refuse_head);
+        self
+    }
+}
+
+/// HEAD on a path where a GET leaves an event.
+async fn refuse_head() -> Response {
+    let detail = "a GET of this path leaves an event in the log, and HEAD leaves none: send a GET";
+    let mut refused = Problem::new(Code::MethodNotAllowed, detail).into_response();
+    let allowed = HeaderValue::from_static("GET");
+    refused.headers_mut().insert(header::ALLOW, allowed);
+    refused
 }
 
 fn filter(method: &HttpMethod) -> MethodFilter {

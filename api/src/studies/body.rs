@@ -3,15 +3,19 @@
 use std::fmt::Display;
 
 use roentgen_commands::study::{SyncStudy, UpdateStudy};
+use roentgen_domain::Change;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{OrderId, PatientId, StudyId};
 use roentgen_domain::study::{InstanceFacts, SeriesFacts, Status, SyncedSeries, Update};
+use roentgen_domain::time::AnyTime;
 use roentgen_domain::url::HttpUrl;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::warnings::SentTimes;
 use crate::call::CommandBody;
 use crate::fields::{Fields, Object, PatientBody};
 use crate::problem::Problem;
@@ -136,22 +140,34 @@ pub(crate) struct InstanceBody {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to a study; what is left out stays.
+/// A change to a study; what is left out stays, `null` takes an optional member away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StudyChanges {
     /// archived; what is archived stays so.
-    status: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    status: Change<String>,
     /// How many series there are, listed or not.
-    number_of_series: Option<i64>,
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    number_of_series: Change<i64>,
     /// How many instances there are, listed or not.
-    number_of_instances: Option<i64>,
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    number_of_instances: Change<i64>,
     /// When it was ended.
-    ended_at: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ended_at: Change<String>,
     /// A link to its images, without a token.
-    viewer_url: Option<String>,
-    /// The order it answers: must exist and be the same patient's. Settles a conflict.
-    imaging_order_id: Option<Uuid>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    viewer_url: Change<String>,
+    /// The order it answers: must exist and be the same patient's. Settles a conflict; `null` does too, and unlinks.
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    imaging_order_id: Change<Uuid>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -181,7 +197,8 @@ impl CommandBody for StudyChanges {
 }
 
 impl SyncBody {
-    pub(super) fn parse(self) -> Result<SyncStudy, Problem> {
+    /// The sync, and the times as they were sent: one that cannot be held is left out of it.
+    pub(super) fn parse(self) -> Result<(SyncStudy, SentTimes), Problem> {
         let mut fields = Fields::default();
         let code = fields.required("/pacs_endpoint_code", self.pacs_endpoint_code);
         let code = fields.parse("/pacs_endpoint_code", code, |it| {
@@ -191,13 +208,17 @@ impl SyncBody {
         let patient_id = fields.required("/patient_id", self.patient_id);
         let modality = fields.required("/modality_code", self.modality_code);
         let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
-        let accession_number = fields.parse("/accession_number", self.accession_number, |it| {
-            AccessionNumber::parse(&it)
-        });
-        let description = fields.text("/description", self.description);
-        let body_part = fields.name("/body_part", self.body_part);
-        let started_at = fields.time("/started_at", self.started_at);
-        let ended_at = fields.time("/ended_at", self.ended_at);
+        let accession_number = fields.optional(
+            "/accession_number",
+            self.accession_number,
+            AccessionNumber::parse,
+        );
+        let description = fields.optional_text("/description", self.description);
+        let body_part = fields.optional("/body_part", self.body_part, BodyPart::parse);
+        let times = SentTimes {
+            started_at: fields.optional("/started_at", self.started_at, AnyTime::parse),
+            ended_at: fields.optional("/ended_at", self.ended_at, AnyTime::parse),
+        };
         let patient = fields.patient(self.patient);
         let series = synced(&mut fields, self.series.unwrap_or_default());
         let needed = code.zip(uid).zip(patient_id).zip(modality);
@@ -209,13 +230,13 @@ impl SyncBody {
             accession_number,
             description,
             body_part,
-            started_at,
-            ended_at,
+            started_at: times.started_at.and_then(AnyTime::held),
+            ended_at: times.ended_at.and_then(AnyTime::held),
             imaging_order_id: self.imaging_order_id.map(OrderId::from),
             patient,
             series,
         });
-        fields.finish(sync)
+        fields.finish(sync.map(|sync| (sync, times)))
     }
 }
 
@@ -262,8 +283,7 @@ impl SyncedSeriesBody {
 impl SyncedInstanceBody {
     fn parse(self, fields: &mut Fields) -> Option<InstanceFacts> {
         let uid = required_uid(fields, "/sop_instance_uid", self.sop_instance_uid);
-        let sop_class_uid =
-            fields.parse("/sop_class_uid", self.sop_class_uid, |it| Uid::parse(&it));
+        let sop_class_uid = fields.optional("/sop_class_uid", self.sop_class_uid, Uid::parse);
         let instance_number = fields.parse("/instance_number", self.instance_number, number);
         Some(InstanceFacts {
             sop_instance_uid: uid?,
@@ -299,12 +319,10 @@ impl InstanceBody {
 fn series_facts(fields: &mut Fields, body: SeriesBody) -> Option<SeriesFacts> {
     let uid = required_uid(fields, "/series_instance_uid", body.series_instance_uid);
     let series_number = fields.parse("/series_number", body.series_number, number);
-    let body_part = fields.name("/body_part", body.body_part);
-    let modality_code = fields.parse("/modality_code", body.modality_code, |it| {
-        ModalityCode::parse(&it)
-    });
+    let body_part = fields.optional("/body_part", body.body_part, BodyPart::parse);
+    let modality_code = fields.optional("/modality_code", body.modality_code, ModalityCode::parse);
     let stated = fields.parse("/number_of_instances", body.number_of_instances, count);
-    let description = fields.text("/description", body.description);
+    let description = fields.optional_text("/description", body.description);
     Some(SeriesFacts {
         series_instance_uid: uid?,
         series_number,
@@ -318,19 +336,20 @@ fn series_facts(fields: &mut Fields, body: SeriesBody) -> Option<SeriesFacts> {
 impl StudyChanges {
     pub(super) fn parse(self, id: StudyId) -> Result<UpdateStudy, Problem> {
         let mut fields = Fields::default();
+        let status = fields.kept("/status", self.status);
+        let series = fields.kept("/number_of_series", self.number_of_series);
+        let instances = fields.kept("/number_of_instances", self.number_of_instances);
         let update = Update {
-            status: fields.word("/status", self.status, Status::parse, Status::WORDS),
-            number_of_series: fields.parse("/number_of_series", self.number_of_series, count),
-            number_of_instances: fields.parse(
-                "/number_of_instances",
-                self.number_of_instances,
-                count,
+            status: fields.word("/status", status, Status::parse, Status::WORDS),
+            number_of_series: fields.parse("/number_of_series", series, count),
+            number_of_instances: fields.parse("/number_of_instances", instances, count),
+            ended_at: fields.change_from_text("/ended_at", self.ended_at, str::parse),
+            viewer_url: fields.change_from_text(
+                "/viewer_url",
+                self.viewer_url,
+                HttpUrl::parse_without_token,
             ),
-            ended_at: fields.time("/ended_at", self.ended_at),
-            viewer_url: fields.parse("/viewer_url", self.viewer_url, |it| {
-                HttpUrl::parse_without_token(&it)
-            }),
-            order: None,
+            order: Change::Keep,
         };
         fields.finish(Some(UpdateStudy {
             id,

@@ -1,6 +1,8 @@
 //! What may be sent to the worklist.
 
 use roentgen_commands::worklist::CreateItem;
+use roentgen_domain::Change;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId};
 use roentgen_domain::order::Priority;
@@ -38,21 +40,30 @@ pub(crate) struct NewWorklistItem {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to an item; what is left out stays.
+/// A change to an item; what is left out stays, `null` takes an optional member away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorklistItemChanges {
     /// pending, in_progress, completed or cancelled.
-    status: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    status: Change<String>,
     /// routine, urgent or stat.
-    priority: Option<String>,
-    /// A claim on behalf of this radiologist, with all its checks.
-    assigned_radiologist_id: Option<Uuid>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    priority: Change<String>,
+    /// A claim on behalf of this radiologist, with all its checks; `null` releases the item.
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    assigned_radiologist_id: Change<Uuid>,
     /// A score that is no catalog model's, 0 to 1.
-    ai_triage_score: Option<f64>,
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    ai_triage_score: Change<f64>,
     /// Flags that are no catalog model's.
+    #[serde(default)]
     #[schema(value_type = Option<FlagsBody>)]
-    ai_triage_flags: Option<Object<FlagsBody>>,
+    ai_triage_flags: Change<Object<FlagsBody>>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -104,8 +115,9 @@ impl NewWorklistItem {
         let patient_id = fields.required("/patient_id", self.patient_id);
         let modality = fields.required("/modality_code", self.modality_code);
         let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
-        let body_part = fields.name("/body_part", self.body_part);
-        let priority = fields.word("/priority", self.priority, Priority::parse, Priority::WORDS);
+        let body_part = fields.optional("/body_part", self.body_part, BodyPart::parse);
+        let priority =
+            fields.optional_word("/priority", self.priority, Priority::parse, Priority::WORDS);
         let whole = study_id.zip(patient_id).zip(modality);
         fields.finish(
             whole.map(|((study_id, patient_id), modality_code)| CreateItem {
@@ -124,17 +136,23 @@ impl WorklistItemChanges {
     /// On the caller's own authority over nothing; the handler says over what.
     pub(super) fn parse(self, caller: &str) -> Result<Update, Problem> {
         let mut fields = Fields::default();
-        let flags = self.ai_triage_flags.map(|Object(it)| it.flags);
+        let status = fields.kept("/status", self.status);
+        let priority = fields.kept("/priority", self.priority);
+        let flags = self.ai_triage_flags.map(|Object(body)| body.flags);
         let update = Update {
-            status: fields.word("/status", self.status, Step::parse, Step::WORDS),
+            status: fields.word("/status", status, Step::parse, Step::WORDS),
             authority: Authority::Any,
-            priority: fields.word("/priority", self.priority, Priority::parse, Priority::WORDS),
+            priority: fields.word("/priority", priority, Priority::parse, Priority::WORDS),
             assign: self.assigned_radiologist_id.map(|it| Claim {
                 radiologist_id: PractitionerId::from(it),
                 assigned_by: Some(caller.to_owned()),
             }),
-            ai_triage_score: fields.parse("/ai_triage_score", self.ai_triage_score, Score::parse),
-            ai_triage_flags: fields.each("/ai_triage_flags/flags", flags, Text::parse_name),
+            ai_triage_score: fields.change("/ai_triage_score", self.ai_triage_score, Score::parse),
+            ai_triage_flags: fields.each_of_change(
+                "/ai_triage_flags/flags",
+                flags,
+                Text::parse_name,
+            ),
         };
         fields.finish(Some(update))
     }

@@ -35,7 +35,9 @@ impl Failure {
             | CommandError::Inactive(_)
             | CommandError::NotTheStudys(_)
             | CommandError::Unacceptable(_)
+            | CommandError::IdOfOtherType
             | CommandError::VersionMismatch { .. }
+            | CommandError::TooLarge
             | CommandError::KeyReused => Self::Refusal,
         }
     }
@@ -77,8 +79,10 @@ fn of_store(error: &StoreError) -> Failure {
         StoreError::EventTooLarge { .. }
         | StoreError::Unreadable { .. }
         | StoreError::Keys(
-            KeyError::OtherMasterKey
+            KeyError::Misfit(_)
             | KeyError::MasterKeyForm
+            | KeyError::MasterKeyWeak
+            | KeyError::Missing
             | KeyError::Damaged
             | KeyError::DamagedSecret,
         ) => Failure::Lasting,
@@ -92,9 +96,9 @@ fn of_engine(error: &EngineError) -> Failure {
         }
         // Another release's append function answers in another shape.
         EngineError::Refused(_) | EngineError::Damaged(Damage::Answer) => Failure::Mendable,
-        EngineError::Damaged(Damage::Column { .. }) | EngineError::Archived { .. } => {
-            Failure::Lasting
-        }
+        EngineError::Damaged(Damage::Column { .. })
+        | EngineError::Archived { .. }
+        | EngineError::KeyMissing => Failure::Lasting,
     }
 }
 

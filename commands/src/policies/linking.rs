@@ -110,7 +110,8 @@ fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
         Some(study::Event::Updated(it)) => waits(it.study_id, it.accession_number.as_ref()),
         Some(study::Event::Linked(it)) => Some(Told::Linked(it.study_id, it.imaging_order_id)),
         Some(
-            study::Event::SeriesAdded(_)
+            study::Event::Unlinked(_)
+            | study::Event::SeriesAdded(_)
             | study::Event::InstancesAdded(_)
             | study::Event::Archived(_),
         )

@@ -6,7 +6,7 @@ use roentgen_domain::order::{self, Order, Status, Update};
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::study::{self, LinkKind, Study};
 use roentgen_domain::worklist_item::{self, Command, WorklistItem};
-use roentgen_domain::{Timestamp, Versioned};
+use roentgen_domain::{Change, Timestamp, Versioned};
 use roentgen_store::codec::Unreadable;
 use roentgen_store::memory::MemoryKey;
 
@@ -20,7 +20,7 @@ use crate::worklist::holding;
 /// The studies that answer an order that may still be cancelled.
 const STUDIES: &str = "order_studies";
 
-/// `ImagingStudy.Linked` and `ImagingOrder.Cancelled`.
+/// `ImagingStudy.Linked`, `.Unlinked` and `ImagingOrder.Cancelled`.
 #[derive(Debug)]
 pub(super) struct Ordered;
 
@@ -33,6 +33,7 @@ impl Policy for Ordered {
     fn listens_to(&self) -> &'static [&'static str] {
         &[
             "ImagingStudy.Linked",
+            "ImagingStudy.Unlinked",
             "ImagingOrder.Cancelled",
             "ImagingOrder.Completed",
         ]
@@ -48,11 +49,22 @@ impl Policy for Ordered {
     }
 
     fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        if let Some(study::Event::Linked(it)) = cause.fact::<Study>()? {
-            return Ok(match it.link {
-                LinkKind::Linked => linked(cause, it.study_id, it.imaging_order_id, recall),
-                LinkKind::Conflict => vec![conflict(it.study_id)],
-            });
+        match cause.fact::<Study>()? {
+            Some(study::Event::Linked(it)) => {
+                return Ok(match it.link {
+                    LinkKind::Linked => linked(cause, it.study_id, it.imaging_order_id, recall),
+                    LinkKind::Conflict => vec![conflict(it.study_id)],
+                });
+            }
+            Some(study::Event::Unlinked(it)) => return Ok(vec![detach(it)]),
+            Some(
+                study::Event::Available(_)
+                | study::Event::Updated(_)
+                | study::Event::SeriesAdded(_)
+                | study::Event::InstancesAdded(_)
+                | study::Event::Archived(_),
+            )
+            | None => {}
         }
         Ok(match cause.fact::<Order>()? {
             Some(order::Event::Cancelled(it)) => cancelled(cause, it.order_id, recall),
@@ -115,6 +127,17 @@ fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<
     studies
 }
 
+fn detach(unlinked: study::Unlinked) -> Effect {
+    let study::Unlinked {
+        study_id,
+        imaging_order_id: order_id,
+        ..
+    } = unlinked;
+    let item = WorklistItemId::of(study_id);
+    let detach = DetachOrder { study_id, order_id };
+    Effect::new("detach_order", item, study_id, detach)
+}
+
 fn conflict(study_id: StudyId) -> Effect {
     let mark = OnItem {
         study_id,
@@ -151,6 +174,31 @@ impl UseCase for AttachOrder {
     }
 }
 
+/// Takes an order from an item whose study does not answer it any more. A study that answers it again by now keeps it.
+#[derive(Debug, Clone, Copy)]
+struct DetachOrder {
+    study_id: StudyId,
+    order_id: OrderId,
+}
+
+impl UseCase for DetachOrder {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(WorklistItemId::of(self.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        let id = WorklistItemId::of(self.study_id);
+        let item = work.read::<WorklistItem>(id).await?;
+        let item = item.ok_or_else(|| Refusal::from(worklist_item::Error::NotFound))?;
+        match by_system::linked_order(work, self.study_id).await? {
+            Some(order) if order.order_id == self.order_id => Ok((*item).clone()),
+            Some(_) | None => holding::decide(work, id, Command::DetachOrder(self.order_id)).await,
+        }
+    }
+}
+
 /// Completes the order that a study answers, where it is open, the study answers it still, and the endpoint's studies do
 /// that.
 #[derive(Debug, Clone, Copy)]
@@ -181,7 +229,7 @@ impl UseCase for CompleteOrder {
         }
         let update = Update {
             status: Some(Status::Completed),
-            performed_end_at: Some(end(&study.state, &order.state, self.linked_at)),
+            performed_end_at: Change::Set(end(&study.state, &order.state, self.linked_at)),
             ..Update::default()
         };
         work.decide::<Order>(self.order_id, order::Command::Update(Box::new(update)))

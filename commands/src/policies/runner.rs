@@ -30,6 +30,8 @@ const LANES: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
+/// How often a node that does not lead looks whether the checkpoint fits the log by now, where it did not.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// The longest pause after a panic.
 const AFTER_PANICS: Duration = Duration::from_secs(30);
 /// An effect's claim stands from its append for [`EFFECT_LIFETIME_MS`]. An event younger than this, whose effect was
@@ -73,13 +75,13 @@ enum Ended {
 }
 
 impl Runner {
-    /// Starts the policies: they run while this node leads.
-    pub fn start(
+    /// Starts the policies: they run while this node leads. Whether their checkpoint fits the log is known by then.
+    pub async fn start(
         executor: Executor,
         policies: Vec<Arc<dyn Policy>>,
         leadership: Leadership,
         tasks: &Tasks,
-    ) -> Progress {
+    ) -> Result<Progress, EngineError> {
         let progress = Progress {
             position: Arc::new(watch::Sender::new(0)),
             refused: Arc::new(watch::Sender::new(None)),
@@ -90,8 +92,9 @@ impl Runner {
             progress: progress.clone(),
             stop: tasks.token(),
         };
+        runner.resume().await?;
         tasks.spawn("policies", supervise(runner, leadership, tasks.clone()));
-        progress
+        Ok(progress)
     }
 
     async fn run(&self, mut leadership: Leadership) {
@@ -99,6 +102,7 @@ impl Runner {
             if !leadership.held() {
                 tokio::select! {
                     () = leadership.gained() => {}
+                    () = self.pause(LOOKS_EVERY), if self.progress.refused().is_some() => {}
                     () = self.stop.cancelled() => return,
                 }
             }

@@ -99,7 +99,7 @@ impl CreateReport {
         if !template.state.is_active {
             return Err(CommandError::Inactive(Reference::Template));
         }
-        let body_part = study.details.body_part.as_ref().map(|it| it.as_str());
+        let body_part = study.details.body_part.as_ref();
         if !template
             .state
             .fits(Some(&study.details.modality_code), body_part)

@@ -1,11 +1,11 @@
 //! Putting a study on the worklist.
 
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{OrderId, PatientId, StreamId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::{Order, Priority, Status};
 use roentgen_domain::study::{Linking, Study};
-use roentgen_domain::text::Text;
 use roentgen_domain::worklist_item::{Attention, Case, Command, NewItem, WorklistItem};
 
 use crate::error::{CommandError, Reference};
@@ -24,7 +24,7 @@ pub struct CreateItem {
     /// The modality, as it is to be read.
     pub modality_code: ModalityCode,
     /// The body part; the study's, where the caller does not say.
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// How soon.
     pub priority: Priority,
 }

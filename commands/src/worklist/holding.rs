@@ -65,6 +65,19 @@ pub(crate) async fn hold_case_begun(
     }
 }
 
+/// Refuses where another radiologist holds the study's case.
+pub(crate) async fn not_held_by_other(
+    work: &mut Work<'_>,
+    study_id: StudyId,
+    radiologist_id: PractitionerId,
+) -> Result<(), CommandError> {
+    let holder = holder(work, WorklistItemId::of(study_id)).await?;
+    if holder.is_some_and(|holder| holder != radiologist_id) {
+        return Err(Refusal::from(Error::HeldByOther).into());
+    }
+    Ok(())
+}
+
 async fn claim_beside(
     work: &mut Work<'_>,
     id: WorklistItemId,

@@ -13,7 +13,7 @@ fn head_triage() -> AiModel {
         name: text("Intracranial haemorrhage"),
         description: None,
         modality_code: ModalityCode::parse("CT").ok(),
-        body_part: Some(text("Head")),
+        body_part: BodyPart::parse("Head").ok(),
         capabilities: Capabilities::new([
             (TaskType::Triage, true),
             (TaskType::Quality, false),
@@ -94,7 +94,7 @@ fn matches_images_of_its_modality_and_body_part() {
         ModalityCode::parse("ct").ok(),
         ModalityCode::parse("MR").ok(),
     );
-    let (head, chest) = (Some(text(" HEAD")), Some(text("CHEST")));
+    let (head, chest) = (BodyPart::parse(" HEAD").ok(), BodyPart::parse("CHEST").ok());
     let model = head_triage();
     for (modality, body_part, expected) in [
         (&ct, &head, true),

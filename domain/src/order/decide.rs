@@ -5,6 +5,7 @@ use super::{
     InProgress, NewOrder, Order, Scheduled, Status, Update,
 };
 use crate::aggregate::Context;
+use crate::change::Change;
 use crate::ids::OrderId;
 use crate::time::Timestamp;
 
@@ -39,7 +40,7 @@ pub(super) fn update(
     if to < from {
         return Err(Error::Backwards { from, to });
     }
-    belongs_together(&update, to)?;
+    belongs_together(order, &update, to)?;
     let events = match (
         details(order, &update, from, to),
         step(order, &update, from, to, context)?,
@@ -58,40 +59,46 @@ fn unchanged(order: &Order, update: &Update, to: Status) -> bool {
         scheduled_slot_id,
         performed_start_at,
         performed_end_at,
-        ..
+        cancellation_reason,
+        metadata,
     } = update;
-    let phi = order.phi.as_ref();
-    let same_reason = match (&update.cancellation_reason, phi) {
-        (Some(asked), Some(phi)) => phi.cancellation_reason.as_ref() == Some(asked),
-        (Some(_), None) | (None, _) => true,
-    };
-    let same_metadata = match (&update.metadata, phi) {
-        (Some(asked), Some(phi)) => phi.metadata.as_ref() == Some(asked),
-        (Some(_), None) | (None, _) => true,
-    };
+    let (start, end) = (
+        order.progress.performed_start_at(),
+        order.performed_end_at(),
+    );
     to == order.progress.status()
-        && same(*scheduled_slot_id, order.scheduled_slot_id)
-        && same(*performed_start_at, order.progress.performed_start_at())
-        && same(*performed_end_at, order.performed_end_at())
-        && same_reason
-        && same_metadata
+        && is_already(scheduled_slot_id, order.scheduled_slot_id.as_ref())
+        && is_already(performed_start_at, start.as_ref())
+        && is_already(performed_end_at, end.as_ref())
+        && order.phi.as_ref().is_none_or(|phi| {
+            is_already(cancellation_reason, phi.cancellation_reason.as_ref())
+                && is_already(metadata, phi.metadata.as_ref())
+        })
 }
 
-fn same<T: PartialEq>(asked: Option<T>, is: Option<T>) -> bool {
-    asked.is_none() || asked == is
+fn is_already<T: Clone + PartialEq>(asked: &Change<T>, current: Option<&T>) -> bool {
+    asked.clone().unless_already(current).is_keep()
 }
 
 /// Each time and reason goes with the status it belongs to.
-fn belongs_together(update: &Update, to: Status) -> Result<(), Error> {
-    if update.cancellation_reason.is_some() && to != Status::Cancelled {
+fn belongs_together(order: &Order, update: &Update, to: Status) -> Result<(), Error> {
+    let is_said = |asked: &Change<Timestamp>| asked.value().is_some();
+    if matches!(update.cancellation_reason, Change::Set(_)) && to != Status::Cancelled {
         return Err(Error::ReasonWithoutCancellation);
     }
-    if update.performed_end_at.is_some() && to != Status::Completed {
+    if is_said(&update.performed_end_at) && to != Status::Completed {
         return Err(Error::EndWithoutCompletion);
     }
     let performed = to == Status::InProgress || to == Status::Completed;
-    if update.performed_start_at.is_some() && !performed {
+    if is_said(&update.performed_start_at) && !performed {
         return Err(Error::StartWithoutProgress);
+    }
+    let was_begun = order.progress.performed_start_at().is_some();
+    if update.performed_start_at == Change::Clear && (was_begun || to == Status::InProgress) {
+        return Err(Error::StartTakenAway);
+    }
+    if update.performed_end_at == Change::Clear && to == Status::Completed {
+        return Err(Error::EndTakenAway);
     }
     Ok(())
 }
@@ -113,12 +120,12 @@ fn step(
         Status::Scheduled => Event::Scheduled(Scheduled {
             order_id,
             patient_id,
-            scheduled_slot_id: update.scheduled_slot_id,
+            scheduled_slot_id: update.scheduled_slot_id.value(),
         }),
         Status::InProgress => Event::InProgress(InProgress {
             order_id,
             patient_id,
-            performed_start_at: update.performed_start_at.unwrap_or(context.now),
+            performed_start_at: update.performed_start_at.value().unwrap_or(context.now),
         }),
         Status::Completed => Event::Completed(complete(order, update, context.now)?),
         Status::Cancelled => Event::Cancelled(Cancelled {
@@ -127,6 +134,7 @@ fn step(
             phi: update
                 .cancellation_reason
                 .clone()
+                .value()
                 .map(|cancellation_reason| CancelledPhi {
                     cancellation_reason,
                 }),
@@ -138,8 +146,8 @@ fn step(
 fn complete(order: &Order, update: &Update, now: Timestamp) -> Result<Completed, Error> {
     let start = update
         .performed_start_at
-        .or(order.progress.performed_start_at());
-    let end = update.performed_end_at.unwrap_or(now);
+        .apply(order.progress.performed_start_at());
+    let end = update.performed_end_at.value().unwrap_or(now);
     if start.is_some_and(|start| start > end) {
         return Err(Error::StartAfterEnd);
     }
@@ -153,16 +161,19 @@ fn complete(order: &Order, update: &Update, now: Timestamp) -> Result<Completed,
 
 /// What changes beside the step and is not told by it.
 fn details(order: &Order, update: &Update, from: Status, to: Status) -> Option<Event> {
-    let told_by_step = from != to && to == Status::Scheduled;
-    let slot = update
-        .scheduled_slot_id
-        .filter(|slot| !told_by_step && order.scheduled_slot_id != Some(*slot));
+    let slot = match update.scheduled_slot_id {
+        Change::Set(_) if from != to && to == Status::Scheduled => Change::Keep,
+        asked @ (Change::Keep | Change::Clear | Change::Set(_)) => {
+            asked.unless_already(order.scheduled_slot_id.as_ref())
+        }
+    };
     let start = update
         .performed_start_at
+        .value()
         .filter(|start| from == to && order.progress.performed_start_at() != Some(*start));
     let known = order.phi.as_ref().and_then(|phi| phi.metadata.as_ref());
-    let metadata = update.metadata.clone().filter(|asked| known != Some(asked));
-    if slot.is_none() && start.is_none() && metadata.is_none() {
+    let metadata = update.metadata.clone().unless_already(known);
+    if slot.is_keep() && start.is_none() && metadata.is_keep() {
         return None;
     }
     Some(Event::DetailsUpdated(DetailsUpdated {
@@ -170,6 +181,6 @@ fn details(order: &Order, update: &Update, from: Status, to: Status) -> Option<E
         patient_id: order.patient_id,
         scheduled_slot_id: slot,
         performed_start_at: start,
-        phi: metadata.map(|metadata| DetailsPhi { metadata }),
+        phi: Some(DetailsPhi { metadata }).filter(|phi| !phi.metadata.is_keep()),
     }))
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Order, OrderPhi, Progress, Request, Status};
 use crate::aggregate::{DomainEvent, Misplaced};
+use crate::change::Change;
 use crate::ids::{OrderId, PatientId, SlotId};
 use crate::phi::{Metadata, Patient, PhiText};
 use crate::time::Timestamp;
@@ -23,7 +24,7 @@ domain_events! {
         /// It was called off.
         Cancelled(Cancelled) = "ImagingOrder.Cancelled" v 1,
         /// Something else about it changed.
-        DetailsUpdated(DetailsUpdated) = "ImagingOrder.DetailsUpdated" v 1,
+        DetailsUpdated(DetailsUpdated) = "ImagingOrder.DetailsUpdated" v 2,
     }
 }
 
@@ -121,8 +122,8 @@ pub struct DetailsUpdated {
     /// The patient.
     pub patient_id: PatientId,
     /// A new slot.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheduled_slot_id: Option<SlotId>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub scheduled_slot_id: Change<SlotId>,
     /// A corrected start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub performed_start_at: Option<Timestamp>,
@@ -135,7 +136,8 @@ pub struct DetailsUpdated {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetailsPhi {
     /// The client's own object, as a whole.
-    pub metadata: Metadata,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub metadata: Change<Metadata>,
 }
 
 facts_with_phi!(Created, Cancelled, DetailsUpdated);
@@ -225,7 +227,7 @@ fn cancelled(mut order: Order, it: Cancelled) -> Order {
 
 fn details_updated(mut order: Order, it: DetailsUpdated) -> Order {
     if let (Some(phi), Some(told)) = (order.phi.as_mut(), it.phi) {
-        phi.metadata = Some(told.metadata);
+        phi.metadata = told.metadata.apply(phi.metadata.take());
     }
     if let (Progress::InProgress { performed_start_at }, Some(start)) =
         (&mut order.progress, it.performed_start_at)
@@ -233,7 +235,7 @@ fn details_updated(mut order: Order, it: DetailsUpdated) -> Order {
         *performed_start_at = start;
     }
     Order {
-        scheduled_slot_id: it.scheduled_slot_id.or(order.scheduled_slot_id),
+        scheduled_slot_id: it.scheduled_slot_id.apply(order.scheduled_slot_id),
         ..order
     }
 }

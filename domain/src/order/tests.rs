@@ -1,5 +1,6 @@
 use super::*;
 use crate::given::{Given, context, given, minutes_from_now};
+use crate::phi::MetadataObject;
 use uuid::Uuid;
 
 fn phi(text: &str) -> PhiText {
@@ -150,8 +151,8 @@ fn start_is_not_after_end() {
     let complete = |start, end| {
         update(|it| {
             it.status = Some(Status::Completed);
-            it.performed_start_at = start;
-            it.performed_end_at = end;
+            it.performed_start_at = Change::from(start);
+            it.performed_end_at = Change::from(end);
         })
     };
     an_order(Status::Scheduled)
@@ -175,13 +176,13 @@ fn start_is_not_after_end() {
 fn times_and_reasons_go_with_their_status() {
     let now = context().now;
     an_order(Status::Requested)
-        .when(update(|it| it.performed_start_at = Some(now)))
+        .when(update(|it| it.performed_start_at = Change::Set(now)))
         .refused(Error::StartWithoutProgress);
     an_order(Status::InProgress)
-        .when(update(|it| it.performed_end_at = Some(now)))
+        .when(update(|it| it.performed_end_at = Change::Set(now)))
         .refused(Error::EndWithoutCompletion);
     an_order(Status::Requested)
-        .when(update(|it| it.cancellation_reason = Some(phi("no"))))
+        .when(update(|it| it.cancellation_reason = Change::Set(phi("no"))))
         .refused(Error::ReasonWithoutCancellation);
 }
 
@@ -192,11 +193,11 @@ fn details_change_while_it_is_open() {
     let rebooked = Event::DetailsUpdated(DetailsUpdated {
         order_id,
         patient_id,
-        scheduled_slot_id: Some(slot),
+        scheduled_slot_id: Change::Set(slot),
         performed_start_at: None,
         phi: None,
     });
-    let rebook = || update(|it| it.scheduled_slot_id = Some(slot));
+    let rebook = || update(|it| it.scheduled_slot_id = Change::Set(slot));
     an_order(Status::Scheduled)
         .when(rebook())
         .then([rebooked.clone()]);
@@ -210,7 +211,7 @@ fn details_change_while_it_is_open() {
         .then([]);
     let start_elsewhere = update(|it| {
         it.status = Some(Status::InProgress);
-        it.scheduled_slot_id = Some(slot);
+        it.scheduled_slot_id = Change::Set(slot);
     });
     an_order(Status::Scheduled)
         .when(start_elsewhere)
@@ -218,10 +219,60 @@ fn details_change_while_it_is_open() {
 }
 
 #[test]
+fn slot_and_metadata_can_be_taken_away() {
+    let (order_id, patient_id) = ids();
+    let taken_away = |slot, metadata| {
+        Event::DetailsUpdated(DetailsUpdated {
+            order_id,
+            patient_id,
+            scheduled_slot_id: slot,
+            performed_start_at: None,
+            phi: metadata,
+        })
+    };
+    let clear_slot = || update(|asked| asked.scheduled_slot_id = Change::Clear);
+    given::<Order>([created(), scheduled(Some(9))])
+        .when(clear_slot())
+        .then([taken_away(Change::Clear, None)]);
+    an_order(Status::Requested).when(clear_slot()).then([]);
+
+    let object = MetadataObject::parse(Map::new()).unwrap();
+    let with_metadata = || {
+        let metadata = Change::Set(Phi::new(object.clone()));
+        taken_away(Change::Keep, Some(DetailsPhi { metadata }))
+    };
+    let without = DetailsPhi {
+        metadata: Change::Clear,
+    };
+    let without = taken_away(Change::Keep, Some(without));
+    given::<Order>([created(), with_metadata()])
+        .when(update(|asked| asked.metadata = Change::Clear))
+        .then([without.clone()]);
+    let order = given::<Order>([created(), with_metadata(), without]).state();
+    assert_eq!(order.phi.unwrap().metadata, None);
+}
+
+#[test]
+fn the_times_of_an_order_cannot_be_taken_away() {
+    let no_start = || update(|asked| asked.performed_start_at = Change::Clear);
+    an_order(Status::InProgress)
+        .when(no_start())
+        .refused(Error::StartTakenAway);
+    an_order(Status::Requested).when(no_start()).then([]);
+    let no_end = update(|asked| {
+        asked.status = Some(Status::Completed);
+        asked.performed_end_at = Change::Clear;
+    });
+    an_order(Status::Scheduled)
+        .when(no_end)
+        .refused(Error::EndTakenAway);
+}
+
+#[test]
 fn a_slot_given_with_scheduled_is_told_by_the_step() {
     let schedule = update(|it| {
         it.status = Some(Status::Scheduled);
-        it.scheduled_slot_id = Some(Uuid::from_u128(9).into());
+        it.scheduled_slot_id = Change::Set(Uuid::from_u128(9).into());
     });
     an_order(Status::Requested)
         .when(schedule)
@@ -237,7 +288,7 @@ fn a_start_is_corrected_while_it_is_in_progress() {
         Event::DetailsUpdated(DetailsUpdated {
             order_id: ids().0,
             patient_id: ids().1,
-            scheduled_slot_id: None,
+            scheduled_slot_id: Change::Keep,
             performed_start_at: Some(early),
             phi: None,
         }),
@@ -255,7 +306,7 @@ fn a_reason_is_kept_and_may_be_told_again_but_not_changed() {
     let cancel = |reason| {
         update(|it| {
             it.status = Some(Status::Cancelled);
-            it.cancellation_reason = Some(phi(reason));
+            it.cancellation_reason = Change::Set(phi(reason));
         })
     };
     an_order(Status::Requested)
@@ -297,6 +348,7 @@ fn a_state_survives_the_trip_through_its_document() {
         tenant_id: context().tenant_id,
         version: 1,
         recorded_at: context().now,
+        sealed_bytes: 0,
     };
     for event in [
         in_progress(context().now),

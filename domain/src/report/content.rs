@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::Change;
 use crate::phi::{Metadata, PhiText};
 use crate::report_template::DefaultText;
 
@@ -70,7 +71,7 @@ pub struct Section {
     pub text: Option<PhiText>,
 }
 
-/// What a report says, or what of it changes: a member that is `None` is not there, or stays. PHI, all of it.
+/// What a report says. PHI, all of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     /// What the patient comes with.
@@ -104,6 +105,53 @@ pub struct Written {
     pub ai_assist_summary: Option<PhiText>,
 }
 
+/// What of a report's content changes. PHI, all of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContentChanges {
+    /// What the patient comes with.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub clinical_history: Change<PhiText>,
+    /// How the images were made.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub technique: Change<PhiText>,
+    /// What is seen.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub findings: Change<PhiText>,
+    /// What it means.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub impression: Change<PhiText>,
+    /// The template's own sections, as a whole. They are emptied one by one and never taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sections: Option<Vec<Section>>,
+    /// What the template's schema is about, as a whole.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub structured_data: Change<Metadata>,
+}
+
+/// What a radiologist changes of what is written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rewritten {
+    /// What is to be signed.
+    #[serde(flatten)]
+    pub content: ContentChanges,
+    /// What is kept of the machine's words.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub ai_assist_summary: Change<PhiText>,
+}
+
+impl ContentChanges {
+    /// The member that one of the four sections is.
+    pub(super) fn member(&mut self, code: &SectionCode) -> Option<&mut Change<PhiText>> {
+        match code.as_str() {
+            "clinical_history" => Some(&mut self.clinical_history),
+            "technique" => Some(&mut self.technique),
+            "findings" => Some(&mut self.findings),
+            "impression" => Some(&mut self.impression),
+            _ => None,
+        }
+    }
+}
+
 impl Content {
     /// This content with the template's words where nothing was written.
     #[must_use]
@@ -132,7 +180,7 @@ impl Content {
     }
 
     /// The member that one of the four sections is.
-    pub(super) fn member(&mut self, code: &SectionCode) -> Option<&mut Option<PhiText>> {
+    fn member(&mut self, code: &SectionCode) -> Option<&mut Option<PhiText>> {
         match code.as_str() {
             "clinical_history" => Some(&mut self.clinical_history),
             "technique" => Some(&mut self.technique),
@@ -162,17 +210,33 @@ impl Content {
     }
 
     /// What of `asked` differs from this.
-    pub(super) fn changed_by(&self, asked: Self) -> Self {
-        fn changed<T: PartialEq>(asked: Option<T>, is: Option<&T>) -> Option<T> {
-            asked.filter(|it| is != Some(it))
+    pub(super) fn changed_by(&self, asked: ContentChanges) -> ContentChanges {
+        ContentChanges {
+            clinical_history: asked
+                .clinical_history
+                .unless_already(self.clinical_history.as_ref()),
+            technique: asked.technique.unless_already(self.technique.as_ref()),
+            findings: asked.findings.unless_already(self.findings.as_ref()),
+            impression: asked.impression.unless_already(self.impression.as_ref()),
+            sections: asked
+                .sections
+                .filter(|sections| self.sections.as_ref() != Some(sections)),
+            structured_data: asked
+                .structured_data
+                .unless_already(self.structured_data.as_ref()),
         }
+    }
+
+    /// This content with changes laid over it.
+    pub(super) fn with(&self, changes: &ContentChanges) -> Self {
+        let (before, changes) = (self.clone(), changes.clone());
         Self {
-            clinical_history: changed(asked.clinical_history, self.clinical_history.as_ref()),
-            technique: changed(asked.technique, self.technique.as_ref()),
-            findings: changed(asked.findings, self.findings.as_ref()),
-            impression: changed(asked.impression, self.impression.as_ref()),
-            sections: changed(asked.sections, self.sections.as_ref()),
-            structured_data: changed(asked.structured_data, self.structured_data.as_ref()),
+            clinical_history: changes.clinical_history.apply(before.clinical_history),
+            technique: changes.technique.apply(before.technique),
+            findings: changes.findings.apply(before.findings),
+            impression: changes.impression.apply(before.impression),
+            sections: changes.sections.or(before.sections),
+            structured_data: changes.structured_data.apply(before.structured_data),
         }
     }
 }

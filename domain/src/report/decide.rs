@@ -1,6 +1,6 @@
 //! What a report does when asked.
 
-use super::content::{Content, Section, Written};
+use super::content::{Content, ContentChanges, Rewritten, Section};
 use super::critical::{communicated, raise};
 use super::events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, Created, Event,
@@ -9,6 +9,7 @@ use super::events::{
 use super::state::{AddendumFacts, ReleaseFacts, Report, Status};
 use super::{Asked, Cancel, Edit, Error, NewAddendum, NewReport, NewReview, Sign, signature};
 use crate::aggregate::Context;
+use crate::change::Change;
 use crate::ids::ReportId;
 
 pub(super) fn create(
@@ -46,24 +47,24 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
     };
     let before = report.written().ok_or(Error::Erased)?;
     let asked = with_sections(&before.content, edit.written.content, edit.sections)?;
-    let changes = Written {
+    let changes = Rewritten {
         content: before.content.changed_by(asked),
         ai_assist_summary: edit
             .written
             .ai_assist_summary
-            .filter(|it| before.ai_assist_summary.as_ref() != Some(it)),
+            .unless_already(before.ai_assist_summary.as_ref()),
     };
     let radiologist_id =
         Some(edit.radiologist_id).filter(|it| is_draft && *it != report.radiologist_id);
     let critical_result = edit
         .critical_result
         .filter(|it| *it != report.critical_result);
-    if changes == Written::default() && radiologist_id.is_none() && critical_result.is_none() {
+    if changes == Rewritten::default() && radiologist_id.is_none() && critical_result.is_none() {
         return Ok(Vec::new());
     }
     let critical = critical_result.unwrap_or(report.critical_result);
-    let content = before.content.laid_under(&changes.content);
-    let phi = Some(changes).filter(|it| *it != Written::default());
+    let content = before.content.with(&changes.content);
+    let phi = Some(changes).filter(|it| *it != Rewritten::default());
     Ok(vec![Event::Updated(Box::new(Updated {
         report_id: report.id(),
         imaging_study_id: report.imaging_study_id,
@@ -85,17 +86,18 @@ fn differs_from_signed(report: &Report, content: &Content, critical: bool) -> bo
     })
 }
 
-/// Lays sections that are changed one by one into the members, or into the template's own.
+/// Lays sections that are changed one by one into the members, or into the template's own. A section without text is
+/// emptied.
 fn with_sections(
     before: &Content,
-    mut asked: Content,
+    mut asked: ContentChanges,
     sections: Vec<Section>,
-) -> Result<Content, Error> {
+) -> Result<ContentChanges, Error> {
     let mut own = before.sections.clone().unwrap_or_default();
     let mut touches_own = false;
     for Section { code, text } in sections {
         if let Some(member) = asked.member(&code) {
-            *member = text.or(member.take());
+            *member = text.map_or(Change::Clear, Change::Set);
             continue;
         }
         let section = own.iter_mut().find(|it| it.code == code);
@@ -105,22 +107,6 @@ fn with_sections(
     }
     asked.sections = touches_own.then_some(own);
     Ok(asked)
-}
-
-impl Content {
-    /// This content with changes laid over it.
-    fn laid_under(&self, changes: &Self) -> Self {
-        let over = changes.clone();
-        let under = self.clone();
-        Self {
-            clinical_history: over.clinical_history.or(under.clinical_history),
-            technique: over.technique.or(under.technique),
-            findings: over.findings.or(under.findings),
-            impression: over.impression.or(under.impression),
-            sections: over.sections.or(under.sections),
-            structured_data: over.structured_data.or(under.structured_data),
-        }
-    }
 }
 
 pub(super) fn sign(report: &Report, sign: Sign, context: &Context) -> Result<Vec<Event>, Error> {

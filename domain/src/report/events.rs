@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::Written;
+use super::content::{Rewritten, Written};
 use super::critical::CommunicationFacts;
 use super::state::{AddendumFacts, Decision, Status};
 use crate::Timestamp;
@@ -17,7 +17,7 @@ domain_events! {
         /// It was begun.
         Created(Box<Created>) = "RadiologyReport.Created" v 1,
         /// Some of it changed.
-        Updated(Box<Updated>) = "RadiologyReport.Updated" v 1,
+        Updated(Box<Updated>) = "RadiologyReport.Updated" v 2,
         /// What was written was released.
         Signed(Signed) = "RadiologyReport.Signed" v 1,
         /// Something was added to what is final.
@@ -87,7 +87,7 @@ pub struct Updated {
     pub unsigned_changes: bool,
     /// Sealed at rest: what it says in other words.
     #[serde(skip)]
-    pub phi: Option<Written>,
+    pub phi: Option<Rewritten>,
 }
 
 /// `RadiologyReport.Signed`: everything that was written before it is released.

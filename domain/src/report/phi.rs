@@ -49,10 +49,12 @@ impl ReportPhi {
         serde_json::from_value(Value::Object(laid_over)).unwrap_or_default()
     }
 
-    /// All members of all facts, the latest on top.
+    /// All members of all facts, the latest on top, without those that were taken away.
     pub(super) fn laid_over(&self) -> Map<String, Value> {
-        let members = self.0.values().map(|it| it.expose().clone());
-        members.flatten().collect()
+        let parts = self.0.values().map(|it| it.expose().clone());
+        let mut members: Map<String, Value> = parts.flatten().collect();
+        members.retain(|_, member| !member.is_null());
+        members
     }
 
     fn member<T: for<'de> Deserialize<'de>>(&self, version: u64, name: &str) -> Option<T> {

@@ -261,6 +261,17 @@ impl Report {
         }
     }
 
+    /// The version of the cancellation.
+    pub(super) const fn cancelled_in(&self) -> Option<u64> {
+        match &self.progress {
+            Progress::Cancelled { cancelled_in, .. } => Some(*cancelled_in),
+            Progress::Draft
+            | Progress::Preliminary { .. }
+            | Progress::Final { .. }
+            | Progress::Corrected { .. } => None,
+        }
+    }
+
     /// Everything that is written, signed or not; `None` where the words cannot be read any more.
     pub fn written(&self) -> Option<Written> {
         let phi = self.phi.as_ref()?;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::Change;
 use crate::aggregate::DomainEvent as _;
 use crate::given::{context, given};
 use crate::phi::MetadataObject;
@@ -65,7 +66,7 @@ fn create() -> Command {
 fn edit_by(radiologist_id: PractitionerId, change: impl FnOnce(&mut Edit)) -> Command {
     let mut edit = Edit {
         radiologist_id,
-        written: Written::default(),
+        written: Rewritten::default(),
         sections: Vec::new(),
         critical_result: None,
     };
@@ -78,7 +79,7 @@ fn edit(change: impl FnOnce(&mut Edit)) -> Command {
 }
 
 fn findings(text: &str) -> Command {
-    edit(|it| it.written.content.findings = Some(words(text)))
+    edit(|it| it.written.content.findings = Change::Set(words(text)))
 }
 
 fn mark(critical: bool) -> Command {

@@ -9,7 +9,7 @@ fn ct_head() -> ReportTemplate {
         code: TemplateCode::parse("CT_HEAD_STANDARD").unwrap(),
         name: Text::parse("CT head").unwrap(),
         modality_code: ModalityCode::parse("CT").ok(),
-        body_part: Text::parse("Head").ok(),
+        body_part: BodyPart::parse("Head").ok(),
         description: None,
         template_type: TemplateType::FreeText,
         schema: None,
@@ -95,17 +95,32 @@ fn fits_where_modality_and_body_part_are_the_same_or_not_said() {
         ModalityCode::parse("CT").unwrap(),
         ModalityCode::parse("MR").unwrap(),
     );
+    let (head, chest) = (
+        BodyPart::parse("HEAD").unwrap(),
+        BodyPart::parse("CHEST").unwrap(),
+    );
     let template = ct_head();
-    assert!(template.fits(Some(&ct), Some("HEAD")));
+    assert!(template.fits(Some(&ct), Some(&head)));
     assert!(template.fits(None, None));
-    assert!(!template.fits(Some(&mr), Some("HEAD")));
-    assert!(!template.fits(Some(&ct), Some("CHEST")));
+    assert!(!template.fits(Some(&mr), Some(&head)));
+    assert!(!template.fits(Some(&ct), Some(&chest)));
     let any = ReportTemplate {
         modality_code: None,
         body_part: None,
         ..template
     };
-    assert!(any.fits(Some(&mr), Some("CHEST")));
+    assert!(any.fits(Some(&mr), Some(&chest)));
+}
+
+/// `eq_ignore_ascii_case` told these apart, and padding too.
+#[test]
+fn fits_a_body_part_in_any_case_and_with_any_padding() {
+    let skull = ReportTemplate {
+        body_part: BodyPart::parse("schädel").ok(),
+        ..ct_head()
+    };
+    let padded: BodyPart = serde_json::from_str("\"SCHÄDEL \"").unwrap();
+    assert!(skull.fits(None, Some(&padded)));
 }
 
 #[test]

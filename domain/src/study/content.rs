@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::SeriesFacts;
 use super::events::{AddedInstance, AddedSeries, SeriesChange, SeriesInstances, Updated};
+use crate::body_part::BodyPart;
 use crate::ids::{InstanceId, SeriesId};
 use crate::text::Text;
 
@@ -99,23 +100,27 @@ fn count(listed: usize) -> u32 {
 
 /// The bytes that a series takes in an event, roughly and rather more.
 pub(super) fn weight_of_series(facts: &SeriesFacts) -> usize {
-    weight_of_texts(&[&facts.body_part, &facts.description])
+    weight_of_words(facts.body_part.as_ref(), facts.description.as_ref())
 }
 
 /// The same of a series that changed.
 pub(super) fn weight_of_change(change: &SeriesChange) -> usize {
-    weight_of_texts(&[&change.body_part, &change.description])
+    weight_of_words(change.body_part.as_ref(), change.description.as_ref())
 }
 
 /// The same of all that changed of a study, but for its patient's data.
 pub(super) fn weight_of_update(updated: &Updated) -> usize {
     let of_series = updated.series.iter().map(weight_of_change);
-    weight_of_texts(&[&updated.body_part, &updated.description]) + of_series.sum::<usize>()
+    weight_of_words(updated.body_part.as_ref(), updated.description.as_ref())
+        + of_series.sum::<usize>()
 }
 
-fn weight_of_texts(texts: &[&Option<Text>]) -> usize {
-    let texts = texts.iter().copied().flatten();
-    let bytes = texts.flat_map(|it| it.as_str().bytes());
+fn weight_of_words(body_part: Option<&BodyPart>, description: Option<&Text>) -> usize {
+    let words = [
+        body_part.map(BodyPart::as_str),
+        description.map(Text::as_str),
+    ];
+    let bytes = words.into_iter().flatten().flat_map(str::bytes);
     256 + bytes.map(weight_in_json).sum::<usize>()
 }
 

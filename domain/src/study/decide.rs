@@ -4,12 +4,14 @@ mod growth;
 
 use super::{
     Archived, Available, AvailablePhi, Details, Error, Event, InstanceFacts, LinkKind, Linked,
-    Linking, NamedOrder, SeriesFacts, Status, Study, Sync, SyncedSeries, Update, Updated,
+    Linking, NamedOrder, SeriesFacts, Status, Study, Sync, SyncedSeries, Unlinked, Update, Updated,
     UpdatedPhi,
 };
 use crate::aggregate::Context;
+use crate::change::Change;
 use crate::ids::{OrderId, PatientId, SeriesId, StudyId};
 use crate::phi::Patient;
+use crate::time::Timestamp;
 use growth::{Growth, Told};
 
 /// Whose events these are.
@@ -28,8 +30,7 @@ impl Whose {
     }
 }
 
-pub(super) fn first_sync(sync: Sync, context: &Context) -> Result<Vec<Event>, Error> {
-    in_order(&sync.details)?;
+pub(super) fn first_sync(sync: Sync, context: &Context) -> Vec<Event> {
     let whose = Whose {
         study_id: StudyId::of(context.tenant_id, &sync.details.study_instance_uid),
         patient_id: sync.patient_id,
@@ -37,16 +38,16 @@ pub(super) fn first_sync(sync: Sync, context: &Context) -> Result<Vec<Event>, Er
     let mut events = vec![Event::Available(Box::new(Available {
         study_id: whose.study_id,
         patient_id: whose.patient_id,
-        details: sync.details,
+        details: with_possible_times(sync.details, None),
         status: Status::Available,
         phi: Some(AvailablePhi {
             patient: sync.patient,
         }),
     }))];
-    events.extend(named_order(Linking::Unlinked, sync.order, whose));
+    events.extend(named_order(Linking::Unlinked, None, sync.order, whose));
     let told = Told::of(sync.series, whose.study_id);
     events.extend(Growth::of_new(whose).add(told));
-    Ok(events)
+    events
 }
 
 pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<Event>, Error> {
@@ -59,12 +60,17 @@ pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<E
     let whose = Whose::of(study, context);
     let told = Told::of(sync.series, whose.study_id);
     let mut growth = Growth::of(study, whose);
-    let mut updated = changed_details(study, sync.details, whose);
+    let details = with_possible_times(sync.details, Some(&study.details));
+    let mut updated = changed_details(study, details, whose);
     updated.phi = changed_patient(study, sync.patient);
-    in_order_after(study, &updated)?;
     let updates = growth::with_own(updated, growth.change(&told)).into_iter();
     let mut events: Vec<Event> = updates.filter_map(unless_empty).collect();
-    events.extend(named_order(study.linking, sync.order, whose));
+    events.extend(named_order(
+        study.linking,
+        study.parted_from,
+        sync.order,
+        whose,
+    ));
     events.extend(growth.add(told));
     Ok(events)
 }
@@ -122,7 +128,7 @@ pub(super) fn update(
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
     let whose = Whose::of(study, context);
-    if let Some(NamedOrder::OtherPatient(_)) = update.order {
+    if let Change::Set(NamedOrder::OtherPatient(_)) = update.order {
         return Err(Error::OrderOfOtherPatient);
     }
     let updated = stated(study, &update, whose);
@@ -144,20 +150,33 @@ pub(super) fn update(
 /// The system's own link: the first order that fits stays.
 pub(super) fn link(study: &Study, order_id: OrderId, context: &Context) -> Vec<Event> {
     let named = Some(NamedOrder::SamePatient(order_id));
-    let event = named_order(study.linking, named, Whose::of(study, context));
+    let whose = Whose::of(study, context);
+    let event = named_order(study.linking, study.parted_from, named, whose);
     event.into_iter().collect()
 }
 
 pub(super) fn mark_conflict(study: &Study, order_id: OrderId, context: &Context) -> Vec<Event> {
     let named = Some(NamedOrder::OtherPatient(order_id));
-    let event = named_order(study.linking, named, Whose::of(study, context));
+    let whose = Whose::of(study, context);
+    let event = named_order(study.linking, study.parted_from, named, whose);
     event.into_iter().collect()
 }
 
-/// What an order that the study names comes to. A link that stands is not touched.
-fn named_order(linking: Linking, order: Option<NamedOrder>, whose: Whose) -> Option<Event> {
+/// What an order that the study names comes to. A link that stands is not touched, nor is an order linked again that a
+/// person parted the study from.
+fn named_order(
+    linking: Linking,
+    parted_from: Option<OrderId>,
+    order: Option<NamedOrder>,
+    whose: Whose,
+) -> Option<Event> {
     match (linking, order?) {
         (Linking::Linked { .. }, _) => None,
+        (Linking::Conflict { .. } | Linking::Unlinked, named)
+            if parted_from == Some(named.id()) =>
+        {
+            None
+        }
         (Linking::Conflict { .. } | Linking::Unlinked, NamedOrder::SamePatient(order)) => {
             Some(linked(order, LinkKind::Linked, whose))
         }
@@ -173,14 +192,40 @@ fn named_order(linking: Linking, order: Option<NamedOrder>, whose: Whose) -> Opt
     }
 }
 
+impl NamedOrder {
+    const fn id(self) -> OrderId {
+        match self {
+            Self::SamePatient(order) | Self::OtherPatient(order) => order,
+        }
+    }
+}
+
 /// A person's word counts above a link that stands.
-fn settled(linking: Linking, order: Option<NamedOrder>, whose: Whose) -> Option<Event> {
-    match order? {
-        NamedOrder::SamePatient(order) if linking.order() != Some(order) => {
+fn settled(linking: Linking, order: Change<NamedOrder>, whose: Whose) -> Option<Event> {
+    match order {
+        Change::Set(NamedOrder::SamePatient(order)) if linking.order() != Some(order) => {
             Some(linked(order, LinkKind::Linked, whose))
         }
-        NamedOrder::SamePatient(_) | NamedOrder::OtherPatient(_) => None,
+        Change::Clear => unlinked(linking, whose),
+        Change::Keep | Change::Set(NamedOrder::SamePatient(_) | NamedOrder::OtherPatient(_)) => {
+            None
+        }
     }
+}
+
+fn unlinked(linking: Linking, whose: Whose) -> Option<Event> {
+    let imaging_order_id = match linking {
+        Linking::Unlinked => return None,
+        Linking::Linked { imaging_order_id } => imaging_order_id,
+        Linking::Conflict {
+            conflicting_order_id,
+        } => conflicting_order_id,
+    };
+    Some(Event::Unlinked(Unlinked {
+        study_id: whose.study_id,
+        patient_id: whose.patient_id,
+        imaging_order_id,
+    }))
 }
 
 fn linked(imaging_order_id: OrderId, link: LinkKind, whose: Whose) -> Event {
@@ -201,7 +246,7 @@ fn changed_details(study: &Study, told: Details, whose: Whose) -> Updated {
         body_part: other(told.body_part, known.body_part.as_ref()),
         description: other(told.description, known.description.as_ref()),
         started_at: other(told.started_at, known.started_at.as_ref()),
-        ended_at: other(told.ended_at, known.ended_at.as_ref()),
+        ended_at: other(told.ended_at, known.ended_at.as_ref()).into(),
         ..nothing(whose)
     }
 }
@@ -216,8 +261,13 @@ fn stated(study: &Study, update: &Update, whose: Whose) -> Updated {
     Updated {
         number_of_series: other(series, Some(&study.number_of_series)),
         number_of_instances: other(instances, Some(&study.number_of_instances)),
-        ended_at: other(update.ended_at, study.details.ended_at.as_ref()),
-        viewer_url: other(update.viewer_url.clone(), study.viewer_url.as_ref()),
+        ended_at: update
+            .ended_at
+            .unless_already(study.details.ended_at.as_ref()),
+        viewer_url: update
+            .viewer_url
+            .clone()
+            .unless_already(study.viewer_url.as_ref()),
         ..nothing(whose)
     }
 }
@@ -231,10 +281,10 @@ fn nothing(whose: Whose) -> Updated {
         body_part: None,
         description: None,
         started_at: None,
-        ended_at: None,
+        ended_at: Change::Keep,
         number_of_series: None,
         number_of_instances: None,
-        viewer_url: None,
+        viewer_url: Change::Keep,
         series: Vec::new(),
         phi: None,
     }
@@ -253,27 +303,41 @@ fn other<T: PartialEq>(told: Option<T>, known: Option<&T>) -> Option<T> {
     told.filter(|it| Some(it) != known)
 }
 
-/// PHI that is erased cannot differ.
+/// The patient's data as they are after a sync that says some of them. PHI that is erased cannot differ.
 fn changed_patient(study: &Study, told: Option<Patient>) -> Option<UpdatedPhi> {
-    let known = study.phi.as_ref()?;
-    let patient = other(told, known.patient.as_ref())?;
+    let known = study.phi.as_ref()?.patient.as_ref();
+    let told = told.filter(|told| !told.is_empty())?.or(known);
+    let patient = other(Some(told), known)?;
     Some(UpdatedPhi { patient })
 }
 
-fn in_order(details: &Details) -> Result<(), Error> {
-    match (details.started_at, details.ended_at) {
-        (Some(start), Some(end)) if start > end => Err(Error::StartAfterEnd),
-        (Some(_) | None, _) => Ok(()),
-    }
+fn in_order(started_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> bool {
+    started_at
+        .zip(ended_at)
+        .is_none_or(|(start, end)| start <= end)
 }
 
 fn in_order_after(study: &Study, updated: &Updated) -> Result<(), Error> {
-    if updated.started_at.is_none() && updated.ended_at.is_none() {
+    if updated.started_at.is_none() && updated.ended_at.is_keep() {
         return Ok(());
     }
-    in_order(&Details {
-        started_at: updated.started_at.or(study.details.started_at),
-        ended_at: updated.ended_at.or(study.details.ended_at),
-        ..study.details.clone()
-    })
+    let started_at = updated.started_at.or(study.details.started_at);
+    if in_order(started_at, updated.ended_at.apply(study.details.ended_at)) {
+        Ok(())
+    } else {
+        Err(Error::StartAfterEnd)
+    }
+}
+
+/// What an archive says, without a time by which the study would end before it starts: the end, and the start too where
+/// it lies after the end that is known.
+fn with_possible_times(mut told: Details, known: Option<&Details>) -> Details {
+    let (started_at, ended_at) = known.map_or((None, None), |it| (it.started_at, it.ended_at));
+    if !in_order(told.started_at.or(started_at), told.ended_at) {
+        told.ended_at = None;
+    }
+    if !in_order(told.started_at, told.ended_at.or(ended_at)) {
+        told.started_at = None;
+    }
+    told
 }

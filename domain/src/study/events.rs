@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Details, InstanceFacts, Linking, SeriesFacts, Status, Study, StudyPhi};
 use crate::aggregate::{DomainEvent, Misplaced};
+use crate::body_part::BodyPart;
+use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::dicom::{AccessionNumber, Uid};
 use crate::ids::{InstanceId, OrderId, PatientId, SeriesId, StudyId};
@@ -21,9 +23,11 @@ domain_events! {
         /// Its archive told of it for the first time.
         Available(Box<Available>) = "ImagingStudy.Available" v 1,
         /// Some of it changed.
-        Updated(Box<Updated>) = "ImagingStudy.Updated" v 1,
+        Updated(Box<Updated>) = "ImagingStudy.Updated" v 2,
         /// It was linked with an order, or could not be.
         Linked(Linked) = "ImagingStudy.Linked" v 1,
+        /// A person took its order away.
+        Unlinked(Unlinked) = "ImagingStudy.Unlinked" v 1,
         /// Series were added.
         SeriesAdded(SeriesAdded) = "ImagingStudy.SeriesAdded" v 1,
         /// Instances were added.
@@ -74,7 +78,7 @@ pub struct Updated {
     pub accession_number: Option<AccessionNumber>,
     /// A new body part.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// A new description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
@@ -82,8 +86,8 @@ pub struct Updated {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// A new end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub ended_at: Change<Timestamp>,
     /// The number of series after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_of_series: Option<u32>,
@@ -91,8 +95,8 @@ pub struct Updated {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_of_instances: Option<u32>,
     /// A new link to its images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub viewer_url: Option<HttpUrl>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub viewer_url: Change<HttpUrl>,
     /// Series of which something changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<SeriesChange>,
@@ -118,7 +122,7 @@ pub struct SeriesChange {
     pub series_number: Option<i32>,
     /// A new body part.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<Text>,
+    pub body_part: Option<BodyPart>,
     /// A new modality.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
@@ -151,6 +155,17 @@ pub enum LinkKind {
     Linked,
     /// One of another patient, which it cannot answer.
     Conflict,
+}
+
+/// `ImagingStudy.Unlinked`: it answers no order any more, or its conflict with one is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlinked {
+    /// Its id.
+    pub study_id: StudyId,
+    /// Of whom it is.
+    pub patient_id: PatientId,
+    /// The order that it was linked to, or in conflict with.
+    pub imaging_order_id: OrderId,
 }
 
 /// `ImagingStudy.SeriesAdded`.
@@ -259,7 +274,7 @@ pub struct Archived {
 }
 
 facts_with_phi!(Available, Updated);
-facts_without_phi!(Linked, SeriesAdded, InstancesAdded, Archived);
+facts_without_phi!(Linked, Unlinked, SeriesAdded, InstancesAdded, Archived);
 
 pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, Misplaced> {
     let misplaced = Misplaced {
@@ -269,6 +284,11 @@ pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, Mispla
         (None, Event::Available(it)) => Ok(available(*it)),
         (Some(study), Event::Updated(it)) => Ok(updated(study, *it)),
         (Some(study), Event::Linked(it)) => Ok(linked(study, it)),
+        (Some(study), Event::Unlinked(it)) => Ok(Study {
+            linking: Linking::Unlinked,
+            parted_from: Some(it.imaging_order_id),
+            ..study
+        }),
         (Some(study), Event::SeriesAdded(it)) => Ok(series_added(study, &it)),
         (Some(study), Event::InstancesAdded(it)) => Ok(instances_added(study, &it)),
         (Some(study), Event::Archived(_)) => Ok(Study {
@@ -280,6 +300,7 @@ pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, Mispla
             None,
             Event::Updated(_)
             | Event::Linked(_)
+            | Event::Unlinked(_)
             | Event::SeriesAdded(_)
             | Event::InstancesAdded(_)
             | Event::Archived(_),
@@ -297,6 +318,7 @@ fn available(it: Available) -> Study {
         viewer_url: None,
         status: it.status,
         content: Arc::default(),
+        parted_from: None,
         phi: it.phi.map(|it| StudyPhi {
             patient: it.patient,
         }),
@@ -317,14 +339,14 @@ fn updated(mut study: Study, it: Updated) -> Study {
         body_part: it.body_part.or(known.body_part),
         description: it.description.or(known.description),
         started_at: it.started_at.or(known.started_at),
-        ended_at: it.ended_at.or(known.ended_at),
+        ended_at: it.ended_at.apply(known.ended_at),
         ..known
     };
     Study {
         details,
         number_of_series: it.number_of_series.unwrap_or(study.number_of_series),
         number_of_instances: it.number_of_instances.unwrap_or(study.number_of_instances),
-        viewer_url: it.viewer_url.or(study.viewer_url),
+        viewer_url: it.viewer_url.apply(study.viewer_url),
         ..study
     }
 }
@@ -338,7 +360,11 @@ fn linked(study: Study, it: Linked) -> Study {
             conflicting_order_id: it.imaging_order_id,
         },
     };
-    Study { linking, ..study }
+    Study {
+        linking,
+        parted_from: None,
+        ..study
+    }
 }
 
 fn series_added(mut study: Study, it: &SeriesAdded) -> Study {

@@ -158,10 +158,10 @@ fn updated(change: impl FnOnce(&mut Updated)) -> Event {
         body_part: None,
         description: None,
         started_at: None,
-        ended_at: None,
+        ended_at: Change::Keep,
         number_of_series: None,
         number_of_instances: None,
-        viewer_url: None,
+        viewer_url: Change::Keep,
         series: Vec::new(),
         phi: None,
     };

@@ -6,7 +6,8 @@ use super::{
     Step, Update, Updated, WorklistItem,
 };
 use crate::aggregate::{Aggregate, Context};
-use crate::ids::{PractitionerId, WorklistItemId};
+use crate::change::Change;
+use crate::ids::{OrderId, PractitionerId, WorklistItemId};
 use crate::order;
 use crate::time::Timestamp;
 
@@ -45,6 +46,7 @@ pub(super) fn on(
         Command::Release(authority) => release(item, authority, context),
         Command::Update(asked) => update(item, &asked, context),
         Command::AttachOrder(order) => Ok(attach_order(item, order)),
+        Command::DetachOrder(order_id) => Ok(detach_order(item, order_id)),
         Command::Contribute(part) => Ok(contribute(item, part)),
         Command::Reopen(order) => Ok(reopen(item, order)),
         Command::MarkConflict => Ok(mark_conflict(item)),
@@ -116,12 +118,12 @@ impl Authority {
 fn update(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     let mut item = item.clone();
-    if asked.status == Some(Step::Pending) {
+    if asked.status == Some(Step::Pending) || asked.assign == Change::Clear {
         let step = release(&item, Authority::Any, context)?;
         item = after(item, &step);
         events.extend(step);
     }
-    if let Some(by) = &asked.assign {
+    if let Change::Set(by) = &asked.assign {
         let step = claim(&item, by.clone(), context.now)?;
         item = after(item, &step);
         events.extend(step);
@@ -202,23 +204,22 @@ fn reprioritise(
 
 /// The contribution without a model; what is not told of it stays.
 fn by_hand(item: &WorklistItem, asked: &Update) -> Option<AiContribution> {
-    if asked.ai_triage_score.is_none() && asked.ai_triage_flags.is_none() {
+    let before = item.triage.of(None);
+    let score = before.and_then(|part| part.score);
+    let flags = before.map(|part| part.flags.clone());
+    let asked_score = asked.ai_triage_score.unless_already(score.as_ref());
+    let asked_flags = asked.ai_triage_flags.clone();
+    let asked_flags = asked_flags.unless_already(flags.as_ref());
+    if asked_score.is_keep() && asked_flags.is_keep() {
         return None;
     }
-    let before = item.triage.of(None);
     let part = AiContribution {
         ai_model_id: None,
         imaging_ai_task_id: None,
-        score: asked
-            .ai_triage_score
-            .or_else(|| before.and_then(|it| it.score)),
-        flags: asked
-            .ai_triage_flags
-            .clone()
-            .or_else(|| before.map(|it| it.flags.clone()))
-            .unwrap_or_default(),
+        score: asked_score.apply(score),
+        flags: asked_flags.apply(flags).unwrap_or_default(),
     };
-    (before != Some(&part)).then_some(part)
+    Some(part)
 }
 
 fn attach_order(item: &WorklistItem, order: LinkedOrder) -> Vec<Event> {
@@ -231,12 +232,26 @@ fn attach_order(item: &WorklistItem, order: LinkedOrder) -> Vec<Event> {
 /// Of an order that the item has already only its end is news: a clinician may have changed the priority since.
 fn attach(item: &WorklistItem, order: LinkedOrder, change: &mut Updated) {
     if item.case.imaging_order_id != Some(order.order_id) {
-        change.imaging_order_id = Some(order.order_id);
+        change.imaging_order_id = Change::Set(order.order_id);
         change.priority = Some(order.priority).filter(|it| *it > item.priority);
     }
     let is_cancelled = order.status == order::Status::Cancelled;
     mark(item, change, Attention::LinkConflict, false);
     mark(item, change, Attention::OrderCancelled, is_cancelled);
+}
+
+/// What was marked because of the order is settled with it.
+fn detach_order(item: &WorklistItem, order_id: OrderId) -> Vec<Event> {
+    if !item.status().is_open() {
+        return Vec::new();
+    }
+    updated(item, |change| {
+        if item.case.imaging_order_id == Some(order_id) {
+            change.imaging_order_id = Change::Clear;
+        }
+        mark(item, change, Attention::LinkConflict, false);
+        mark(item, change, Attention::OrderCancelled, false);
+    })
 }
 
 fn reopen(item: &WorklistItem, order: Option<LinkedOrder>) -> Vec<Event> {
@@ -344,7 +359,7 @@ fn unchanged(item: &WorklistItem) -> Updated {
         priority: None,
         ai_contribution: None,
         attention: None,
-        imaging_order_id: None,
+        imaging_order_id: Change::Keep,
         last_activity_at: None,
     }
 }

@@ -6,6 +6,7 @@ use super::{
     AiContribution, Attention, Case, Holding, Priority, Progress, Status, Triage, WorklistItem,
 };
 use crate::aggregate::{DomainEvent, Misplaced};
+use crate::change::Change;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::phi::Patient;
 use crate::time::Timestamp;
@@ -21,7 +22,7 @@ domain_events! {
         /// It was given back.
         Released(Released) = "RadiologyWorklistItem.Released" v 1,
         /// Something else about it changed.
-        Updated(Box<Updated>) = "RadiologyWorklistItem.Updated" v 1,
+        Updated(Box<Updated>) = "RadiologyWorklistItem.Updated" v 2,
     }
 }
 
@@ -120,8 +121,8 @@ pub struct Updated {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<Vec<Attention>>,
     /// The order that it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub imaging_order_id: Option<OrderId>,
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub imaging_order_id: Change<OrderId>,
     /// When, where it was its holder's doing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_activity_at: Option<Timestamp>,
@@ -183,7 +184,7 @@ fn updated(item: WorklistItem, it: Updated) -> Option<WorklistItem> {
         None => item.progress,
     };
     let case = Case {
-        imaging_order_id: it.imaging_order_id.or(item.case.imaging_order_id),
+        imaging_order_id: it.imaging_order_id.apply(item.case.imaging_order_id),
         ..item.case
     };
     let triage = match it.ai_contribution {

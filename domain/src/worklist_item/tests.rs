@@ -41,7 +41,7 @@ fn new_item() -> NewItem {
             imaging_study_id: study(),
             imaging_order_id: None,
             modality_code: ModalityCode::parse("CT").unwrap(),
-            body_part: Some(text("HEAD")),
+            body_part: BodyPart::parse("HEAD").ok(),
             accession_number: None,
             description: None,
         },
@@ -96,7 +96,7 @@ fn updated(set: impl FnOnce(&mut Updated)) -> Event {
         priority: None,
         ai_contribution: None,
         attention: None,
-        imaging_order_id: None,
+        imaging_order_id: Change::Keep,
         last_activity_at: None,
     };
     set(&mut change);
@@ -134,9 +134,9 @@ fn nothing_yet(authority: Authority) -> Update {
         status: None,
         authority,
         priority: None,
-        assign: None,
-        ai_triage_score: None,
-        ai_triage_flags: None,
+        assign: Change::Keep,
+        ai_triage_score: Change::Keep,
+        ai_triage_flags: Change::Keep,
     }
 }
 

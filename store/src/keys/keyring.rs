@@ -9,10 +9,11 @@ use lru::LruCache;
 use roentgen_domain::ids::{PatientId, TenantId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{KeyError, MasterKey, Patient, PatientKey};
+use super::{KeyError, MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, Tying, misfit};
 use crate::engine::Engine;
+use crate::error::EngineError;
 use crate::lifecycle::Tasks;
-use crate::log::NewPatientKey;
+use crate::log::{KnownKeys, NewPatientKey};
 
 /// How long a key, and PHI that it opened, is used after the database was asked for the key. An erasure reaches every
 /// node within this time: all caches count from the same moment, [`PatientKey::seen`].
@@ -21,15 +22,16 @@ const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
 const WAITING_LOOKUPS: usize = 4096;
 const LOOKUPS_AT_ONCE: usize = 256;
 
-type Answer = Result<Option<PatientKey>, KeyError>;
+type Answer = Result<PatientKeys, KeyError>;
 type Lookup = (Patient, oneshot::Sender<Answer>);
 
 /// Patient keys, looked up in batches and cached.
 #[derive(Debug, Clone)]
 pub struct Keyring {
     master: MasterKey,
-    cache: Arc<Mutex<LruCache<Patient, PatientKey>>>,
+    cache: Arc<Mutex<LruCache<Patient, PatientKeys>>>,
     lookups: mpsc::Sender<Lookup>,
+    missing: MissingKeys,
     /// Whether the last patient who was looked up to be written about had no key.
     newcomers: Arc<AtomicBool>,
 }
@@ -48,56 +50,81 @@ pub enum Finding {
 pub struct WritingKey {
     /// The key.
     pub key: PatientKey,
-    /// Its row, where the patient had none.
+    /// Its row, where the log does not list it yet.
     pub new: Option<NewPatientKey>,
 }
 
 impl Keyring {
-    /// A keyring over this database. Refuses a master key other than the one it was first opened with.
+    /// A keyring over this database.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Misfit`] if log, keys and master key do not belong together.
     pub async fn open(
         engine: Arc<dyn Engine>,
         master: MasterKey,
         tasks: &Tasks,
     ) -> Result<Self, KeyError> {
-        let known = engine
-            .master_key_fingerprint(master.fingerprint())
-            .await
-            .map_err(Arc::new)?;
-        if known != master.fingerprint() {
-            return Err(KeyError::OtherMasterKey);
+        let found = misfit(&*engine, master.fingerprint(), Tying::Bind).await;
+        if let Some(misfit) = found.map_err(Arc::new)? {
+            return Err(misfit.into());
         }
         let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
         let cache = Arc::new(Mutex::new(LruCache::new(CACHED_KEYS)));
-        tasks.spawn(
-            "key look-ups",
-            look_up(engine, master.clone(), waiting, tasks.token()),
-        );
+        let missing = MissingKeys::default();
+        let looking = Looking {
+            engine,
+            master: master.clone(),
+            missing: missing.clone(),
+        };
+        tasks.spawn("key look-ups", looking.answer(waiting, tasks.token()));
         Ok(Self {
             master,
             cache,
             lookups,
+            missing,
             newcomers: Arc::default(),
         })
     }
 
-    /// A patient's key, where there is one.
-    pub async fn key(&self, tenant: TenantId, patient: PatientId) -> Answer {
+    /// A patient's keys, as the database has them.
+    pub async fn keys(&self, tenant: TenantId, patient: PatientId) -> Answer {
         metrics::counter!("roentgen_key_lookups_total").increment(1);
-        if let Some(key) = self.cached((tenant, patient)) {
-            return Ok(Some(key));
+        let cached = self.cached((tenant, patient));
+        if let Some(keys) = cached.filter(|keys| keys.is_looked_up) {
+            return Ok(keys);
         }
         let (reply, answer) = oneshot::channel();
         let asked = self.lookups.send(((tenant, patient), reply)).await;
         asked.map_err(|_| KeyError::Closing)?;
         let found = answer.await.map_err(|_| KeyError::Closing)??;
-        if let Some(key) = &found {
-            self.learn(tenant, patient, key.clone());
+        if found.current.is_some() {
+            self.remember((tenant, patient), found.clone());
         }
         Ok(found)
     }
 
+    /// How many of the missing keys that this process came across are still missing.
+    ///
+    /// # Errors
+    ///
+    /// Where the database does not answer.
+    pub async fn still_missing(&self, engine: &dyn Engine) -> Result<usize, EngineError> {
+        let noted = self.missing.all();
+        if noted.is_empty() {
+            return Ok(0);
+        }
+        let found = engine.keys_by_id(&noted).await?;
+        Ok(self.missing.found(found.iter().map(|key| key.key_id())))
+    }
+
     /// The key to seal a patient's PHI under: theirs, or a new one. A new one that rests on a guess may be refused as
     /// `PatientKeyExists`; then ask again, and look.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Missing`] if the log lists a key of the patient that is neither there nor has a tombstone: what would
+    /// be sealed under a second key could not be read once the first one is restored.
     pub async fn writing_key(
         &self,
         tenant: TenantId,
@@ -105,16 +132,24 @@ impl Keyring {
         finding: Finding,
     ) -> Result<WritingKey, KeyError> {
         let known = match self.cached((tenant, patient)) {
-            Some(key) => Some(key),
-            None if finding == Finding::Guessed && self.newcomers.load(Ordering::Relaxed) => None,
+            Some(keys) => keys,
+            None if finding == Finding::Guessed && self.newcomers.load(Ordering::Relaxed) => {
+                PatientKeys::default()
+            }
             None => {
-                let found = self.key(tenant, patient).await?;
-                self.newcomers.store(found.is_none(), Ordering::Relaxed);
+                let found = self.keys(tenant, patient).await?;
+                let is_newcomer = found.current.is_none();
+                self.newcomers.store(is_newcomer, Ordering::Relaxed);
                 found
             }
         };
-        if let Some(key) = known {
-            return Ok(WritingKey { key, new: None });
+        if let Some(key_id) = known.missing.first() {
+            self.missing.note(*key_id);
+            return Err(KeyError::Missing);
+        }
+        if let Some(key) = known.current {
+            let new = known.waiting;
+            return Ok(WritingKey { key, new });
         }
         let key_id = crate::clock::fresh_id();
         let (key, new) = PatientKey::fresh(&self.master, (tenant, patient), key_id);
@@ -124,19 +159,27 @@ impl Keyring {
         })
     }
 
-    /// Remembers a key whose row is known to be there.
+    /// Remembers a key whose row is known to be there. What else the patient has is not known by that.
     pub fn learn(&self, tenant: TenantId, patient: PatientId, key: PatientKey) {
+        let keys = PatientKeys {
+            current: Some(key),
+            ..PatientKeys::default()
+        };
+        self.remember((tenant, patient), keys);
+    }
+
+    fn remember(&self, patient: Patient, keys: PatientKeys) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = cache.peek(&(tenant, patient));
-        if newer.is_none_or(|known| known.seen() <= key.seen()) {
-            cache.put((tenant, patient), key);
+        let known = cache.peek(&patient);
+        if known.is_none_or(|known| known.seen() <= keys.seen()) {
+            cache.put(patient, keys);
         }
     }
 
-    fn cached(&self, patient: Patient) -> Option<PatientKey> {
+    fn cached(&self, patient: Patient) -> Option<PatientKeys> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match cache.get(&patient) {
-            Some(key) if key.seen().elapsed() < CACHED_FOR => Some(key.clone()),
+            Some(keys) if keys.seen().is_some_and(is_fresh) => Some(keys.clone()),
             Some(_) => {
                 cache.pop(&patient);
                 None
@@ -146,41 +189,73 @@ impl Keyring {
     }
 }
 
+fn is_fresh(seen: Instant) -> bool {
+    seen.elapsed() < CACHED_FOR
+}
+
 /// Answers look-ups, all that wait in one query.
-async fn look_up(
+struct Looking {
     engine: Arc<dyn Engine>,
     master: MasterKey,
-    mut waiting: mpsc::Receiver<Lookup>,
-    stop: tokio_util::sync::CancellationToken,
-) {
-    let mut batch = Vec::with_capacity(LOOKUPS_AT_ONCE);
-    loop {
-        let some = tokio::select! {
-            some = waiting.recv_many(&mut batch, LOOKUPS_AT_ONCE) => some,
-            () = stop.cancelled() => 0,
-        };
-        if some == 0 {
-            return;
-        }
-        let patients: Vec<Patient> = batch.iter().map(|(patient, _)| *patient).collect();
-        let seen = Instant::now();
-        match engine.patient_keys(&patients).await {
-            Ok(found) => {
-                for ((patient, reply), stored) in batch.drain(..).zip(found) {
-                    let key = stored
-                        .map(|row| master.unwrap(patient, &row, seen))
-                        .transpose();
-                    let _ = reply.send(key);
+    missing: MissingKeys,
+}
+
+impl Looking {
+    async fn answer(
+        self,
+        mut waiting: mpsc::Receiver<Lookup>,
+        stop: tokio_util::sync::CancellationToken,
+    ) {
+        let mut batch = Vec::with_capacity(LOOKUPS_AT_ONCE);
+        loop {
+            let some = tokio::select! {
+                some = waiting.recv_many(&mut batch, LOOKUPS_AT_ONCE) => some,
+                () = stop.cancelled() => 0,
+            };
+            if some == 0 {
+                return;
+            }
+            let patients: Vec<Patient> = batch.iter().map(|(patient, _)| *patient).collect();
+            let seen = Instant::now();
+            match self.engine.patient_keys(&patients).await {
+                Ok(found) => {
+                    for ((patient, reply), known) in batch.drain(..).zip(found) {
+                        let _ = reply.send(self.unwrapped(patient, known, seen));
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    for (_, reply) in batch.drain(..) {
+                        let _ = reply.send(Err(Arc::clone(&error).into()));
+                    }
                 }
             }
-            Err(error) => {
-                let error = Arc::new(error);
-                for (_, reply) in batch.drain(..) {
-                    let _ = reply.send(Err(Arc::clone(&error).into()));
-                }
-            }
+            batch.clear();
         }
-        batch.clear();
+    }
+
+    /// What the database said when it was asked at `seen`. A key with a tombstone is destroyed, also where a row of it came
+    /// back with a restored table.
+    fn unwrapped(&self, patient: Patient, known: KnownKeys, seen: Instant) -> Answer {
+        let missing = known.missing().collect();
+        let kept = known.key.filter(|key| !known.erased.contains(&key.key_id));
+        let current = kept
+            .as_ref()
+            .map(|key| self.master.unwrap(patient, key, seen));
+        let waiting = kept.filter(|_| known.is_waiting);
+        let waiting = waiting.map(|wrapped| NewPatientKey {
+            tenant_id: patient.0,
+            patient_id: patient.1,
+            wrapped,
+        });
+        Ok(PatientKeys {
+            current: current.transpose()?,
+            waiting,
+            erased: known.erased.into(),
+            missing,
+            is_looked_up: true,
+            noted: self.missing.clone(),
+        })
     }
 }
 
@@ -200,6 +275,7 @@ mod tests {
             master: MasterKey::parse(&MasterKey::generate()).unwrap(),
             cache: Arc::new(Mutex::new(LruCache::new(CACHED_KEYS))),
             lookups: mpsc::channel(1).0,
+            missing: MissingKeys::default(),
             newcomers: Arc::default(),
         }
     }
@@ -210,16 +286,26 @@ mod tests {
         key.unwrap()
     }
 
+    /// What a look-up says.
+    fn looked_up(keyring: &Keyring, seen: Instant) -> PatientKeys {
+        PatientKeys {
+            current: Some(key(keyring, seen)),
+            is_looked_up: true,
+            ..PatientKeys::default()
+        }
+    }
+
     #[tokio::test]
     async fn key_is_used_for_its_time_from_the_question_on_whenever_it_is_learned() {
         let keyring = keyring();
         let (tenant, patient) = patient();
         let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
-        keyring.learn(tenant, patient, key(&keyring, old));
-        let asked = keyring.key(tenant, patient).await;
+        keyring.remember((tenant, patient), looked_up(&keyring, old));
+        let asked = keyring.keys(tenant, patient).await;
         assert!(matches!(asked, Err(KeyError::Closing)), "it was looked up");
-        keyring.learn(tenant, patient, key(&keyring, Instant::now()));
-        assert!(keyring.key(tenant, patient).await.unwrap().is_some());
+        keyring.remember((tenant, patient), looked_up(&keyring, Instant::now()));
+        let known = keyring.keys(tenant, patient).await.unwrap();
+        assert!(known.current().is_some());
     }
 
     #[tokio::test]
@@ -227,8 +313,9 @@ mod tests {
         let keyring = keyring();
         let (tenant, patient) = patient();
         let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
-        keyring.learn(tenant, patient, key(&keyring, Instant::now()));
+        keyring.remember((tenant, patient), looked_up(&keyring, Instant::now()));
         keyring.learn(tenant, patient, key(&keyring, old));
-        assert!(keyring.key(tenant, patient).await.unwrap().is_some());
+        let known = keyring.keys(tenant, patient).await.unwrap();
+        assert!(known.current().is_some());
     }
 }

@@ -1,17 +1,25 @@
 //! What a read-model row carries of a stream's sealed PHI.
 
+use std::collections::HashSet;
+
+use roentgen_domain::ShownParts;
 use roentgen_domain::ids::StreamId;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use super::{PatientKey, SealError};
+use super::form::Header;
+use super::{PatientKeys, SealError};
 
-/// The sealed parts of a stream's events, as a read-model row carries them: for each event that has one its version
+/// The sealed parts of a stream's events that still show, as a read-model row carries them: of each its event's version
 /// (be64), its length (be32) and its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SealedParts(Vec<u8>);
 
 /// An event's version, and its PHI members.
 pub type OpenedPart = (u64, Map<String, Value>);
+
+/// A stored part, sealed.
+type Part<'a> = (u64, &'a [u8]);
 
 impl SealedParts {
     /// As stored.
@@ -41,36 +49,87 @@ impl SealedParts {
         }
     }
 
-    /// Opens all parts and lays their members over one another, the latest on top; `None` where one of them cannot be
-    /// opened because its key is destroyed.
+    /// Drops the parts that later ones replace altogether, so that opening the rest shows the same as opening all. A part
+    /// of form 1 does not say what it has: it stays, and replaces nothing.
+    #[must_use]
+    pub fn compacted(self, shown: &ShownParts) -> Self {
+        let Ok(parts) = self.split() else {
+            return self;
+        };
+        let mut replaced: HashSet<(usize, Uuid, String)> = HashSet::new();
+        let mut kept = Vec::with_capacity(parts.len());
+        for (version, sealed) in parts.into_iter().rev() {
+            let header = Header::parse(sealed).map(|(header, _)| header);
+            let named = header.and_then(|header| Some((header.key_id, header.members?)));
+            let Some((key_id, members)) = named.filter(|_| !shown.alone.contains(&version)) else {
+                kept.push((version, sealed));
+                continue;
+            };
+            let division = shown.division(version);
+            let mut shows =
+                members.is_empty() && replaced.insert((division, key_id, String::new()));
+            for name in members {
+                shows |= replaced.insert((division, key_id, name));
+            }
+            if shows {
+                kept.push((version, sealed));
+            }
+        }
+        let mut compacted = Self::default();
+        for (version, sealed) in kept.into_iter().rev() {
+            compacted.push(version, sealed);
+        }
+        compacted
+    }
+
+    /// Opens all parts and lays their members over one another, the latest on top: `null` takes a member away that an
+    /// earlier part has. `None` where one of them cannot be opened because its key was destroyed on purpose.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::KeyMissing`] if the key of one of them is missing, whatever became of the others' keys.
     pub fn open(
         &self,
         stream_id: StreamId,
-        key: Option<&PatientKey>,
+        keys: &PatientKeys,
     ) -> Result<Option<Map<String, Value>>, SealError> {
-        let parts = self.open_each(stream_id, key)?;
-        Ok(parts.map(|it| it.into_iter().flat_map(|(_, part)| part).collect()))
+        let parts = self.open_each(stream_id, keys)?;
+        Ok(parts.map(|parts| {
+            let mut members: Map<String, Value> =
+                parts.into_iter().flat_map(|(_, part)| part).collect();
+            members.retain(|_, member| !member.is_null());
+            members
+        }))
     }
 
-    /// Opens all parts, each with its event's version, in their order; `None` as in [`Self::open`].
+    /// Opens all parts, each with its event's version, in their order; `None` and errors as in [`Self::open`].
     pub fn open_each(
         &self,
         stream_id: StreamId,
-        key: Option<&PatientKey>,
+        keys: &PatientKeys,
     ) -> Result<Option<Vec<OpenedPart>>, SealError> {
-        let Some(key) = key else { return Ok(None) };
         let mut parts = Vec::new();
-        let mut rest = self.0.as_slice();
-        while !rest.is_empty() {
-            let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
-            rest = after;
-            let Some(plain) = key.open(sealed, stream_id, version)? else {
-                return Ok(None);
+        let mut is_erased = false;
+        for (version, sealed) in self.split()? {
+            let Some(plain) = keys.open(sealed, stream_id, version)? else {
+                is_erased = true;
+                continue;
             };
             let part = serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
             parts.push((version, part));
         }
-        Ok(Some(parts))
+        Ok((!is_erased).then_some(parts))
+    }
+
+    fn split(&self) -> Result<Vec<Part<'_>>, SealError> {
+        let mut parts = Vec::new();
+        let mut rest = self.0.as_slice();
+        while !rest.is_empty() {
+            let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
+            parts.push((version, sealed));
+            rest = after;
+        }
+        Ok(parts)
     }
 }
 
@@ -81,3 +140,6 @@ fn split_part(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
     let (sealed, rest) = rest.split_at_checked(length)?;
     Some((u64::from_be_bytes(*version), sealed, rest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,13 @@
-//! Claims, keys and leases: what is taken by name.
+//! Claims and leases: what is taken by name.
 
 use std::time::Duration;
 
-use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use roentgen_domain::ids::StreamId;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::error::{Damage, EngineError};
-use crate::log::{ClaimHeld, ClaimKey, WrappedKey};
+use crate::log::{ClaimHeld, ClaimKey};
 
 use super::Postgres;
 use super::columns::Columns;
@@ -16,10 +16,10 @@ use super::columns::Columns;
 const CLAIM: &str =
     "SELECT request_hash, stream_id, version, expires_at FROM claims WHERE key = $1";
 
-const MASTER_KEY: &str = "INSERT INTO meta (name, value) VALUES ('master_key_fingerprint', $1) \
-                          ON CONFLICT (name) DO NOTHING";
+const FINGERPRINT: &str =
+    "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 
-const MASTER_KEY_KNOWN: &str = "SELECT value FROM meta WHERE name = 'master_key_fingerprint'";
+const FINGERPRINT_KNOWN: &str = "SELECT value FROM meta WHERE name = $1";
 
 impl Postgres {
     pub(super) async fn held_claim(
@@ -47,32 +47,15 @@ impl Postgres {
         self.execute(statement).await
     }
 
-    pub(super) async fn keys_of(
+    /// The fingerprint that is recorded under this name; `candidate` if there was none.
+    pub(super) async fn fingerprint(
         &self,
-        patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
-        let tenants = patients.iter().map(|it| it.0.as_uuid()).collect::<Vec<_>>();
-        let ids = patients.iter().map(|it| it.1.as_uuid()).collect::<Vec<_>>();
-        let statement = sqlx::query(include_str!("queries/patient_keys_select.sql"))
-            .bind(tenants)
-            .bind(ids);
-        self.fetch(statement, |row| {
-            let columns = Columns::of(row);
-            let Some(key_id) = columns.maybe_uuid(0, "key_id")? else {
-                return Ok(None);
-            };
-            Ok(Some(WrappedKey {
-                key_id,
-                wrapped: columns.bytes(1, "wrapped")?.to_owned(),
-            }))
-        })
-        .await
-    }
-
-    pub(super) async fn fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.execute(sqlx::query(MASTER_KEY).bind(candidate))
+        name: &str,
+        candidate: &[u8],
+    ) -> Result<Vec<u8>, EngineError> {
+        self.execute(sqlx::query(FINGERPRINT).bind(name).bind(candidate))
             .await?;
-        let known = self.fetch(sqlx::query(MASTER_KEY_KNOWN), |row| {
+        let known = self.fetch(sqlx::query(FINGERPRINT_KNOWN).bind(name), |row| {
             Ok(Columns::of(row).bytes(0, "value")?.to_owned())
         });
         Ok(known.await?.pop().ok_or(Damage::Column {

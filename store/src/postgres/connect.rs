@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::error::EngineError;
 use crate::reads::SYSTEM_READERS;
 
-use super::{failure, undelayed};
+use super::{failure, target, undelayed};
 
 /// Readers that tenants share, and those beyond them for tenants that have none.
 pub(super) const SHARED_READERS: usize = 8;
@@ -42,6 +42,10 @@ const PLANNER: [(&str, &str); 5] = [
     ("jit", "off"),
 ];
 
+/// Where names are looked up: pg_catalog comes first without being named, and temporary tables last. The role's and the
+/// database's own settings, `"$user"` among them, do not count.
+const NAMES: [(&str, &str); 1] = [("search_path", "public,pg_temp")];
+
 /// Who opens connections, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Doors {
@@ -51,8 +55,11 @@ pub(super) struct Doors {
 
 impl Doors {
     pub(super) fn parse(url: &str) -> Result<Self, EngineError> {
-        let url: PgConnectOptions = url.parse().map_err(EngineError::Refused)?;
-        let owner = url.application_name("roentgen").disable_statement_logging();
+        let target = target::parse(url).map_err(failure::unusable)?;
+        let owner = target
+            .application_name("roentgen")
+            .disable_statement_logging()
+            .options(NAMES);
         let server = owner
             .clone()
             .options(LIMITS)

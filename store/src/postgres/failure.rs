@@ -63,8 +63,13 @@ fn archived(error: &Error) -> Option<u64> {
     detail?.parse().ok()
 }
 
+/// What `key_register_add` says.
+const KEY_MISSING: &str = "RG503";
+
 fn of_statement(error: Error) -> EngineError {
-    if let Some(past_position) = archived(&error) {
+    if code(&error).is_some_and(|code| code == KEY_MISSING) {
+        EngineError::KeyMissing
+    } else if let Some(past_position) = archived(&error) {
         EngineError::Archived { past_position }
     } else if passing(&error) {
         EngineError::Unavailable(error)
@@ -94,4 +99,9 @@ pub(super) fn timed_out() -> Error {
 /// A caller's request that no statement can say.
 pub(super) fn unsayable(what: &str) -> EngineError {
     EngineError::Refused(Error::InvalidArgument(what.to_owned()))
+}
+
+/// A URL that names no database.
+pub(super) fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::Refused(Error::Configuration(Box::new(error)))
 }

@@ -48,6 +48,13 @@ impl Drop for Database {
 
 impl Database {
     pub(super) async fn create() -> Self {
+        let database = Self::empty().await;
+        database.migrate().await.unwrap();
+        database
+    }
+
+    /// One without the schema.
+    pub(super) async fn empty() -> Self {
         let server = std::env::var("ROENTGEN_TEST_POSTGRES")
             .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/postgres".to_owned());
         let name = format!("roentgen_test_{}", fresh_id().simple());
@@ -58,7 +65,6 @@ impl Database {
         .await
         .unwrap();
         let engine = Postgres::connect(&url(&server, &name)).unwrap();
-        engine.migrate().await.unwrap();
         Self {
             engine,
             name,

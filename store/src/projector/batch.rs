@@ -73,12 +73,12 @@ const IN_ONE_GO: usize = 32;
 /// Each stream's events, in order.
 pub(super) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
-/// Takes what is beyond so many bytes of payload out of the events; the first of them stays in any case.
+/// Takes what is beyond so many bytes of payload and sealed parts out of the events; the first of them stays in any case.
 pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Arc<StoredEvent>> {
     let mut sum = 0;
     let fit = events.iter().take_while(|it| {
         let first = sum == 0;
-        sum += it.payload.len();
+        sum += it.payload.len() + it.sealed.len();
         first || sum <= bytes
     });
     let fit = fit.count();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Projection;
 use super::batch::Member;
+use super::checkpoint::{CheckpointAhead, mismatch};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, State};
-use crate::model::{Model, Table};
+use crate::model::{Checkpoint, Model, Table};
 
 /// From so many events on a log is filled in before its read models are read.
 const LONG: u64 = 100_000;
@@ -55,6 +56,28 @@ pub(super) async fn look(
     let members: Vec<Member> = projections.iter().filter_map(live).collect();
     engine.shown().set(members.iter().map(|it| it.table));
     Ok(members)
+}
+
+/// Which checkpoint saw an event last that the log does not have, where one did.
+pub(super) async fn misfit(
+    engine: &dyn Engine,
+    members: &[Member],
+) -> Result<Option<CheckpointAhead>, EngineError> {
+    let mut fitting = Checkpoint::START;
+    for Member {
+        table, checkpoint, ..
+    } in members
+    {
+        if *checkpoint == fitting {
+            continue;
+        }
+        let refused = mismatch(engine, &table.name(), *checkpoint).await?;
+        if refused.is_some() {
+            return Ok(refused);
+        }
+        fitting = *checkpoint;
+    }
+    Ok(None)
 }
 
 fn member(projection: &Arc<dyn Projection>, generations: &[Generation]) -> Option<Member> {

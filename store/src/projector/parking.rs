@@ -7,6 +7,7 @@ use roentgen_domain::ids::StreamId;
 use tokio::sync::Mutex;
 
 use super::Projection;
+use super::blame::{Blame, reason};
 use super::refold::Refolded;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -198,8 +199,16 @@ impl Parking {
         let refolded = Refolded::new(projection, table);
         let (rows, end) = self.refold(refolded, parked.stream_id).await?;
         let replay = Replay { parked, rows, end };
-        if !self.engine.replay(&replay).await? {
-            return Ok(None);
+        match self.engine.replay(&replay).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(refused) if Blame::of(&refused) == Blame::Row => {
+                return Ok(Some(Retried::Parked(Parked {
+                    reason: reason(&refused),
+                    ..parked.clone()
+                })));
+            }
+            Err(error) => return Err(error),
         }
         Ok(Some(match replay.end {
             ReplayEnd::Whole { .. } => Retried::Whole,

@@ -13,7 +13,7 @@ use super::checkpoint::CheckpointAhead;
 pub struct Progress {
     projected: Arc<watch::Sender<u64>>,
     pub(super) wanted: Arc<watch::Sender<Wanted>>,
-    pub(super) refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
+    refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
 }
 
 /// Positions that somebody waits for, and how many do.
@@ -106,6 +106,16 @@ impl Progress {
                 return;
             }
         }
+    }
+
+    /// Says why the read models stand still, or that they do not.
+    pub(super) fn refuse(&self, refused: Option<CheckpointAhead>) {
+        if let Some(said) = refused.as_ref()
+            && self.refused.borrow().as_ref() != Some(said)
+        {
+            tracing::error!(refused = %said, "the projector stands still");
+        }
+        self.refused.send_replace(refused);
     }
 
     pub(super) fn set(&self, position: u64) {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use shadow::{Shadow, Step};
 
+use super::blame::{Blame, reason};
 use super::members::look;
 use super::verify::{Verdict, verify};
 use super::{AFTER_A_FAILURE, POLL_IDLE, Projection};
@@ -138,13 +139,17 @@ impl Rebuilding {
     }
 }
 
-/// A log whose beginning is archived fills nothing, however often it is tried.
+/// A log whose beginning is archived fills nothing, and a row that the database refuses is not written, however often it
+/// is tried.
 fn ended_by_name(filled: Result<Option<State>, EngineError>) -> Result<Option<State>, EngineError> {
     match filled {
         Err(archived @ EngineError::Archived { .. }) => Ok(Some(State::Failed {
             reason: archived.to_string(),
         })),
-        other => other,
+        Err(refused) if Blame::of(&refused) == Blame::Row => Ok(Some(State::Failed {
+            reason: reason(&refused),
+        })),
+        Ok(_) | Err(_) => filled,
     }
 }
 
@@ -219,7 +224,10 @@ impl Builder {
                     Some(State::Verifying { checked: 0 })
                 }
                 State::Verifying { .. } => self.verify(&shadow, leases).await?,
-                State::Joining => return self.join(&mut shadow, leases).await,
+                State::Joining => {
+                    let joined = self.join(&mut shadow, leases).await;
+                    ended_by_name(joined.map(|()| None))?
+                }
                 State::Live | State::Retired | State::Failed { .. } => None,
             };
             let Some(next) = next else { return Ok(()) };

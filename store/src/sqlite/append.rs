@@ -13,13 +13,15 @@ use uuid::Uuid;
 use super::decode::Fields;
 use super::failure::classify;
 use super::file::{File, begin, commit};
+use super::keys::{REGISTER, hex_pairs, register_row};
 use super::statement::{Bound, Insert, hex_array, int, run_all};
 use super::verdict::{Look, Standing, StandingKeys, decide};
 use crate::chain::{Digest, hex, link};
 use crate::clock;
 use crate::error::{Damage, EngineError};
 use crate::log::{
-    Batch, BatchOutcome, Claim, ClaimHeld, ClaimKey, Head, NewEvent, Prepared, Verdict,
+    Batch, BatchOutcome, Claim, ClaimHeld, ClaimKey, Head, NewEvent, NewPatientKey, Prepared,
+    Verdict,
 };
 
 /// Refuses what is no append and would leave a hole in a stream: each written stream has one check, and its events
@@ -87,6 +89,11 @@ async fn look(
         .bind(hex_array(claims.map(|it| it.key.0)))
         .bind(now_ms)
         .bind(places(sent_before))
+        .bind(hex_pairs(
+            appends()
+                .flat_map(|it| &it.patient_keys)
+                .map(NewPatientKey::patient),
+        ))
         .fetch_all(connection)
         .await
         .map_err(classify)?;
@@ -134,6 +141,11 @@ fn seen(mut look: Look, row: &SqliteRow) -> Result<Look, EngineError> {
             look.standing
                 .insert(EventId::from(fields.get::<Uuid>("key")?), standing);
         }
+        "key" => look.registered.push((
+            fields.get::<Uuid>("digest")?.into(),
+            fields.get::<Uuid>("stream_id")?.into(),
+            fields.get("key")?,
+        )),
         _ => return Err(Damage::Answer.into()),
     }
     Ok(look)
@@ -162,6 +174,11 @@ async fn write(
     let mut statements = EVENTS.of(&events, |query, it| event_row(query, it, recorded_at_ms));
     statements.extend(STREAMS.of(&moved(&events), stream_row));
     statements.extend(CLAIMS.of(&claims, claim_row));
+    let keys: Vec<&NewPatientKey> = winners
+        .iter()
+        .flat_map(|it| &it.append.patient_keys)
+        .collect();
+    statements.extend(REGISTER.of(&keys, |query, key| register_row(query, key)));
     run_all(connection, statements).await
 }
 

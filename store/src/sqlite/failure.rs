@@ -1,5 +1,7 @@
 //! What SQLite's errors mean to a caller.
 
+use std::path::PathBuf;
+
 use sqlx::Error;
 
 use crate::error::EngineError;
@@ -15,6 +17,22 @@ pub struct TooOld {
 impl From<TooOld> for EngineError {
     fn from(too_old: TooOld) -> Self {
         Self::Refused(Error::Configuration(Box::new(too_old)))
+    }
+}
+
+/// Others than its owner may read or write a database file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is open to others than its owner (mode {:04o}): chmod 600 it", path.display(), mode & 0o7777)]
+pub struct OpenToOthers {
+    /// The file.
+    pub path: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+}
+
+impl From<OpenToOthers> for EngineError {
+    fn from(open: OpenToOthers) -> Self {
+        Self::Refused(Error::Configuration(Box::new(open)))
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Error, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::failure::{TooOld, classify, classify_commit};
+use super::failure::{OpenToOthers, TooOld, classify, classify_commit};
 use super::readers::{Readers, Reading};
 use crate::error::EngineError;
 use crate::reads::SYSTEM_READERS;
@@ -89,6 +89,7 @@ impl File {
         create(path)
             .await
             .map_err(|error| classify(Error::Io(error)))?;
+        assert_private(path).await?;
         let options = writer_options(path, durability);
         let mut writer = connect(&options).await?;
         assert_version(&mut writer).await?;
@@ -222,11 +223,14 @@ fn writer_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
     }
 }
 
-/// Creates the file and its directory where they are missing, readable by its owner only; SQLite gives the files beside
-/// it the same mode. An existing file is not touched: closing it would drop the locks that this process has on it.
+/// Creates the file and its directory where they are missing, open to their owner only; SQLite gives the files beside it
+/// the same mode. An existing file is not touched: closing it would drop the locks that this process has on it.
 async fn create(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
-        tokio::fs::create_dir_all(directory).await?;
+        let mut builder = tokio::fs::DirBuilder::new();
+        #[cfg(unix)]
+        builder.mode(0o700);
+        builder.recursive(true).create(directory).await?;
     }
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -236,6 +240,27 @@ async fn create(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// A file that others may read or write, as a restored copy may be, is refused by name.
+#[cfg(unix)]
+async fn assert_private(path: &Path) -> Result<(), EngineError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let found = tokio::fs::metadata(path).await;
+    let mode = found
+        .map_err(|error| classify(Error::Io(error)))?
+        .permissions()
+        .mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    Err(OpenToOthers { path, mode }.into())
+}
+
+#[cfg(not(unix))]
+async fn assert_private(_: &Path) -> Result<(), EngineError> {
+    Ok(())
 }
 
 async fn assert_version(connection: &mut SqliteConnection) -> Result<(), EngineError> {

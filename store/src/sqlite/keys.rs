@@ -1,4 +1,4 @@
-//! Patients' keys, sealed secrets, and the fingerprint of the master key that wraps both.
+//! Patients' keys, their tombstones, the log's list of them, and sealed secrets.
 
 use roentgen_domain::ids::{PatientId, SecretId, TenantId};
 use sqlx::SqliteConnection;
@@ -8,24 +8,42 @@ use uuid::Uuid;
 use super::decode::Fields;
 use super::failure::classify;
 use super::file::{File, begin, commit};
-use super::statement::{Bound, Insert, run_all};
-use super::verdict::StandingKeys;
+use super::statement::{Bound, Insert, hex_array, int, run_all};
+use super::verdict::{StandingKey, StandingKeys};
 use crate::chain::hex;
 use crate::clock;
 use crate::error::{Damage, EngineError};
-use crate::log::{Batch, NewPatientKey, WrappedKey};
+use crate::log::{Batch, KeyStanding, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 use crate::secrets::SealedSecret;
 
 /// A patient's first key stays.
 const PATIENT_KEYS: Insert<'static> = Insert {
     into: "patient_keys",
-    columns: "tenant, patient, key_id, wrapped, created_at",
+    columns: "tenant, patient, key_id, wrapped, created_at, master_id",
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
+/// The log's own list of keys.
+pub(super) const REGISTER: Insert<'static> = Insert {
+    into: "key_register",
+    columns: "tenant, patient, key_id",
+    on_conflict: "ON CONFLICT DO NOTHING",
+};
+
+pub(super) fn register_row(query: Bound, key: &NewPatientKey) -> Bound {
+    query
+        .bind(key.tenant_id.as_uuid())
+        .bind(key.patient_id.as_uuid())
+        .bind(key.wrapped.key_id)
+}
+
 /// Stores the keys of a batch's new patients, and says which keys stand. They are durable before any event sealed under
 /// them is; the key of an append that is refused later waits for the patient's next event.
-pub(super) async fn offer(keys: &File, batch: &Batch<'_>) -> Result<StandingKeys, EngineError> {
+pub(super) async fn offer(
+    keys: &File,
+    batch: &Batch<'_>,
+    master_id: Option<&[u8]>,
+) -> Result<StandingKeys, EngineError> {
     let offered: Vec<&NewPatientKey> = batch
         .appends
         .iter()
@@ -34,21 +52,19 @@ pub(super) async fn offer(keys: &File, batch: &Batch<'_>) -> Result<StandingKeys
     if offered.is_empty() {
         return Ok(StandingKeys::new());
     }
-    let patients: Vec<_> = offered
-        .iter()
-        .map(|it| (it.tenant_id, it.patient_id))
-        .collect();
+    let patients: Vec<_> = offered.iter().map(|key| key.patient()).collect();
     let now_ms = clock::now_ms();
     let mut writing = keys.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let rows = PATIENT_KEYS.of(&offered, |query, it| row(query, it, now_ms));
+    let rows = PATIENT_KEYS.of(&offered, |query, key| row(query, key, now_ms, master_id));
     run_all(&mut transaction, rows).await?;
     let standing = find_on(&mut transaction, &patients).await?;
     commit(transaction).await.map_err(only_unavailable)?;
-    let pairs = patients.into_iter().zip(standing);
-    Ok(pairs
-        .filter_map(|(patient, key)| Some((patient, key?.key_id)))
-        .collect())
+    let standing = standing.into_iter().map(|known| StandingKey {
+        key_id: known.key.map(|key| key.key_id),
+        erased: known.erased,
+    });
+    Ok(patients.into_iter().zip(standing).collect())
 }
 
 /// An unknown outcome here leaves no doubt about the log: nothing of the batch is in it.
@@ -59,49 +75,146 @@ fn only_unavailable(error: EngineError) -> EngineError {
         | EngineError::Refused(_)
         | EngineError::Archived { .. }
         | EngineError::Damaged(_)
-        | EngineError::NotBuilt(_)) => other,
+        | EngineError::NotBuilt(_)
+        | EngineError::KeyMissing) => other,
     }
 }
 
-fn row(query: Bound, key: &NewPatientKey, now_ms: i64) -> Bound {
+fn row(query: Bound, key: &NewPatientKey, now_ms: i64, master_id: Option<&[u8]>) -> Bound {
     query
         .bind(key.tenant_id.as_uuid())
         .bind(key.patient_id.as_uuid())
         .bind(key.wrapped.key_id)
         .bind(key.wrapped.wrapped.as_slice())
         .bind(now_ms)
+        .bind(master_id.map(<[u8]>::to_vec))
 }
 
-/// One answer each, in order.
+/// One answer each, in order: what the keys file has, and what the log lists.
 pub(super) async fn find(
     keys: &File,
+    log: &File,
     patients: &[(TenantId, PatientId)],
-) -> Result<Vec<Option<WrappedKey>>, EngineError> {
-    let mut reading = keys.read().await?;
-    let rows = reading.fetch_all(those_of(patients)).await?;
-    in_order(&rows, patients.len())
+) -> Result<Vec<KnownKeys>, EngineError> {
+    let kept = async {
+        let rows = keys.read().await?.fetch_all(those_of(patients)).await?;
+        in_order(&rows, patients.len())
+    };
+    let (kept, registered) = tokio::try_join!(kept, registered_of(log, patients))?;
+    let known = kept.into_iter().zip(registered);
+    Ok(known
+        .map(|(kept, registered)| {
+            let key_id = kept.key.as_ref().map(|key| key.key_id);
+            KnownKeys {
+                is_waiting: key_id.is_some_and(|key_id| !registered.contains(&key_id)),
+                registered,
+                ..kept
+            }
+        })
+        .collect())
 }
 
 async fn find_on(
     connection: &mut SqliteConnection,
     patients: &[(TenantId, PatientId)],
-) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+) -> Result<Vec<KnownKeys>, EngineError> {
     let rows = those_of(patients).fetch_all(connection).await;
     in_order(&rows.map_err(classify)?, patients.len())
 }
 
 fn those_of(patients: &[(TenantId, PatientId)]) -> Bound {
-    sqlx::query(include_str!("queries/patient_keys_find.sql")).bind(hex_pairs(patients))
+    sqlx::query(include_str!("queries/patient_keys_find.sql"))
+        .bind(hex_pairs(patients.iter().copied()))
 }
 
-fn in_order(rows: &[SqliteRow], patients: usize) -> Result<Vec<Option<WrappedKey>>, EngineError> {
-    let mut answers = vec![None; patients];
+fn in_order(rows: &[SqliteRow], patients: usize) -> Result<Vec<KnownKeys>, EngineError> {
+    let mut answers = vec![KnownKeys::default(); patients];
     for row in rows {
-        let place: usize = Fields::of(row).number("place")?;
-        let answer = answers.get_mut(place).ok_or(Damage::Answer)?;
-        *answer = Some(wrapped_key(row)?);
+        let fields = Fields::of(row);
+        let answer = answers.get_mut(fields.number::<usize>("place")?);
+        let answer = answer.ok_or(Damage::Answer)?;
+        match fields.get::<Option<Vec<u8>>>("wrapped")? {
+            Some(_) => answer.key = Some(wrapped_key(row)?),
+            None => answer.erased.push(fields.get("key_id")?),
+        }
     }
     Ok(answers)
+}
+
+async fn registered_of(
+    log: &File,
+    patients: &[(TenantId, PatientId)],
+) -> Result<Vec<Vec<Uuid>>, EngineError> {
+    let those = sqlx::query(include_str!("queries/key_register_find.sql"))
+        .bind(hex_pairs(patients.iter().copied()));
+    let rows = log.read().await?.fetch_all(those).await?;
+    let mut answers = vec![Vec::new(); patients.len()];
+    for row in &rows {
+        let fields = Fields::of(row);
+        let answer = answers.get_mut(fields.number::<usize>("place")?);
+        answer.ok_or(Damage::Answer)?.push(fields.get("key_id")?);
+    }
+    Ok(answers)
+}
+
+/// In no order; those that are neither there nor have a tombstone are left out.
+pub(super) async fn by_id(keys: &File, ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+    let mut reading = keys.read().await?;
+    let those = sqlx::query(include_str!("queries/patient_keys_by_id.sql")).bind(hex_array(ids));
+    let rows = reading.fetch_all(those).await?;
+    rows.iter().map(standing).collect()
+}
+
+fn standing(row: &SqliteRow) -> Result<KeyStanding, EngineError> {
+    let fields = Fields::of(row);
+    Ok(match fields.get::<Option<Vec<u8>>>("wrapped")? {
+        Some(_) => KeyStanding::Kept(NewPatientKey {
+            tenant_id: fields.get::<Uuid>("tenant")?.into(),
+            patient_id: fields.get::<Uuid>("patient")?.into(),
+            wrapped: wrapped_key(row)?,
+        }),
+        None => KeyStanding::Erased(fields.get("key_id")?),
+    })
+}
+
+const REGISTERED: &str =
+    "SELECT number, key_id FROM key_register WHERE number > ?1 ORDER BY number LIMIT ?2";
+const LAST_REGISTERED: &str =
+    "SELECT number, key_id FROM key_register WHERE number > ?1 ORDER BY number DESC LIMIT ?2";
+
+pub(super) async fn registered(
+    log: &File,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<RegisteredKey>, EngineError> {
+    entries(log, REGISTERED, after, limit).await
+}
+
+/// The latest first.
+pub(super) async fn last_registered(
+    log: &File,
+    limit: u32,
+) -> Result<Vec<RegisteredKey>, EngineError> {
+    entries(log, LAST_REGISTERED, 0, limit).await
+}
+
+async fn entries(
+    log: &File,
+    statement: &'static str,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<RegisteredKey>, EngineError> {
+    let mut reading = log.read().await?;
+    let those = sqlx::query(statement).bind(int(after)).bind(limit);
+    let rows = reading.fetch_all(those).await?;
+    let entry = |row: &SqliteRow| {
+        let fields = Fields::of(row);
+        Ok(RegisteredKey {
+            number: fields.number("number")?,
+            key_id: fields.get("key_id")?,
+        })
+    };
+    rows.iter().map(entry).collect()
 }
 
 fn wrapped_key(row: &SqliteRow) -> Result<WrappedKey, EngineError> {
@@ -112,30 +225,35 @@ fn wrapped_key(row: &SqliteRow) -> Result<WrappedKey, EngineError> {
     })
 }
 
-fn hex_pairs(patients: &[(TenantId, PatientId)]) -> String {
+/// A JSON array of `[tenant, patient]`.
+pub(super) fn hex_pairs(patients: impl IntoIterator<Item = (TenantId, PatientId)>) -> String {
     let pairs: Vec<String> = patients
-        .iter()
+        .into_iter()
         .map(|(tenant, patient)| {
-            (
-                hex(tenant.as_uuid().as_bytes()),
-                hex(patient.as_uuid().as_bytes()),
-            )
+            let tenant = hex(tenant.as_uuid().as_bytes());
+            let patient = hex(patient.as_uuid().as_bytes());
+            format!("[\"{tenant}\",\"{patient}\"]")
         })
-        .map(|(tenant, patient)| format!("[\"{tenant}\",\"{patient}\"]"))
         .collect();
     format!("[{}]", pairs.join(","))
 }
 
-/// The one that stands; `candidate` where none did.
-pub(super) async fn fingerprint(keys: &File, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+/// The fingerprint that is recorded under this name; `candidate` if there was none.
+pub(super) async fn fingerprint(
+    keys: &File,
+    name: &str,
+    candidate: &[u8],
+) -> Result<Vec<u8>, EngineError> {
     let mut writing = keys.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    sqlx::query("INSERT INTO meta VALUES ('master_key_fingerprint', ?1) ON CONFLICT DO NOTHING")
+    sqlx::query("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .bind(name)
         .bind(candidate)
         .execute(&mut *transaction)
         .await
         .map_err(classify)?;
-    let row = sqlx::query("SELECT value FROM meta WHERE name = 'master_key_fingerprint'")
+    let row = sqlx::query("SELECT value FROM meta WHERE name = ?1")
+        .bind(name)
         .fetch_one(&mut *transaction)
         .await
         .map_err(classify)?;
@@ -143,13 +261,21 @@ pub(super) async fn fingerprint(keys: &File, candidate: &[u8]) -> Result<Vec<u8>
     Fields::of(&row).get("value")
 }
 
-pub(super) async fn put_secret(keys: &File, secret: &SealedSecret) -> Result<(), EngineError> {
+const PUT_SECRET: &str = "INSERT INTO secrets (tenant, id, sealed, created_at, master_id) \
+                          VALUES (?1, ?2, ?3, ?4, ?5)";
+
+pub(super) async fn put_secret(
+    keys: &File,
+    secret: &SealedSecret,
+    master_id: Option<&[u8]>,
+) -> Result<(), EngineError> {
     let mut writing = keys.write().await?;
-    sqlx::query("INSERT INTO secrets (tenant, id, sealed, created_at) VALUES (?1, ?2, ?3, ?4)")
+    sqlx::query(PUT_SECRET)
         .bind(secret.tenant_id.as_uuid())
         .bind(secret.id.as_uuid())
         .bind(secret.sealed.as_slice())
         .bind(clock::now_ms())
+        .bind(master_id)
         .execute(&mut *writing)
         .await
         .map(drop)

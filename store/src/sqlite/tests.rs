@@ -4,6 +4,7 @@
 mod appending;
 mod files;
 mod guards;
+mod planned;
 mod read_models;
 mod reading;
 

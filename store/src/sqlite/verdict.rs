@@ -6,10 +6,19 @@ use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::chain::GENESIS;
-use crate::log::{Append, Batch, Claim, ClaimHeld, ClaimKey, Head, Verdict};
+use crate::log::{Append, Batch, Claim, ClaimHeld, ClaimKey, Head, NewPatientKey, Verdict};
 
-/// By patient, the id of the key that stands.
-pub(super) type StandingKeys = HashMap<(TenantId, PatientId), Uuid>;
+/// By patient, what the keys file has.
+pub(super) type StandingKeys = HashMap<(TenantId, PatientId), StandingKey>;
+
+/// A patient's keys in the keys file.
+#[derive(Debug, Default)]
+pub(super) struct StandingKey {
+    /// The id of the key that stands.
+    pub(super) key_id: Option<Uuid>,
+    /// The ids of keys with a tombstone.
+    pub(super) erased: Vec<Uuid>,
+}
 
 /// All that a batch must know of the log, as it stands under the write lock.
 #[derive(Debug)]
@@ -25,6 +34,8 @@ pub(super) struct Look {
     pub(super) standing: HashMap<EventId, Standing>,
     /// The keys of the batch's new patients.
     pub(super) standing_keys: StandingKeys,
+    /// The keys that the log lists for them.
+    pub(super) registered: Vec<(TenantId, PatientId, Uuid)>,
 }
 
 impl Look {
@@ -40,7 +51,18 @@ impl Look {
             held: HashMap::new(),
             standing: HashMap::new(),
             standing_keys,
+            registered: Vec::new(),
         }
+    }
+
+    /// Whether the log lists a key for the patient that is neither this one nor has a tombstone.
+    fn has_other_registered(&self, new: &NewPatientKey, standing: &StandingKey) -> bool {
+        let own =
+            |it: &&(TenantId, PatientId, Uuid)| (it.0, it.1) == (new.tenant_id, new.patient_id);
+        let mut others = self.registered.iter().filter(own);
+        others.any(|(_, _, key_id)| {
+            *key_id != new.wrapped.key_id && !standing.erased.contains(key_id)
+        })
     }
 }
 
@@ -94,10 +116,13 @@ fn claimed(append: &Append, look: &Look, resend: bool) -> Option<Verdict> {
         .map(|held| Verdict::Claimed { held })
 }
 
+/// Also where another key of the patient is missing: whoever looks is told so.
 fn patient_key_exists(append: &Append, look: &Look) -> Option<Verdict> {
     let other = append.patient_keys.iter().any(|new| {
         let standing = look.standing_keys.get(&(new.tenant_id, new.patient_id));
-        standing.is_some_and(|key_id| *key_id != new.wrapped.key_id)
+        standing.is_some_and(|standing| {
+            standing.key_id != Some(new.wrapped.key_id) || look.has_other_registered(new, standing)
+        })
     });
     other.then_some(Verdict::PatientKeyExists)
 }

@@ -113,6 +113,39 @@ impl Bed {
         options.connect().await.unwrap()
     }
 
+    /// Runs SQL on the keys past the engine, with what guards them in place. Says why it was refused.
+    pub(crate) async fn on_keys(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let done = match self.kind {
+            Kind::Sqlite => {
+                let mut shell = self.shell(Part::Keys).await;
+                let done = sqlx::query(sql).execute(&mut shell).await;
+                shell.close().await.unwrap();
+                done?.rows_affected()
+            }
+            Kind::Postgres => {
+                let mut owner = self.owner().await;
+                let done = sqlx::query(sql).execute(&mut owner).await;
+                owner.close().await.unwrap();
+                done?.rows_affected()
+            }
+        };
+        Ok(done)
+    }
+
+    /// Takes keys away without a tombstone, past their guards.
+    pub(crate) async fn lose_keys(&self, condition: &str) {
+        let delete = format!("DELETE FROM patient_keys WHERE {condition}");
+        match self.kind {
+            Kind::Sqlite => {
+                let unguard = "DROP TRIGGER IF EXISTS patient_keys_are_not_lost";
+                self.on_keys(unguard).await.unwrap();
+                self.on_keys(&delete).await.unwrap();
+            }
+            Kind::Postgres => self.tamper(&delete).await,
+        }
+    }
+
     /// Runs SQL past the engine and its guards, as somebody does who owns the database and means harm.
     pub(crate) async fn tamper(&self, sql: &str) {
         match self.kind {
@@ -162,6 +195,23 @@ impl Bed {
         }
     }
 
+    /// Runs statements as the owner of the database.
+    pub(crate) async fn run(&self, part: Part, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self.kind {
+            Kind::Sqlite => {
+                let mut shell = self.shell(part).await;
+                sqlx::raw_sql(sql).execute(&mut shell).await.unwrap();
+                shell.close().await.unwrap();
+            }
+            Kind::Postgres => {
+                let mut owner = self.owner().await;
+                sqlx::raw_sql(sql).execute(&mut owner).await.unwrap();
+                owner.close().await.unwrap();
+            }
+        }
+    }
+
     /// A table's rows, each as one text, in one order.
     async fn table(&self, part: Part, table: &str) -> Vec<String> {
         let row = match self.kind {
@@ -184,6 +234,7 @@ impl Bed {
             streams: self.table(Part::Log, "streams").await,
             claims: self.table(Part::Log, "claims").await,
             patient_keys: self.table(Part::Keys, "patient_keys").await,
+            key_register: self.table(Part::Log, "key_register").await,
         }
     }
 }
@@ -195,6 +246,7 @@ pub(crate) struct Contents {
     pub(crate) streams: Vec<String>,
     pub(crate) claims: Vec<String>,
     pub(crate) patient_keys: Vec<String>,
+    pub(crate) key_register: Vec<String>,
 }
 
 fn rows(answer: sqlx::Result<Vec<String>>) -> Vec<String> {
@@ -255,9 +307,18 @@ impl Deref for Node {
     }
 }
 
+/// The database, migrated, and nothing over it.
+pub(crate) async fn opened(bed: &Bed) -> Arc<dyn Engine> {
+    let engine = bed.connect().await;
+    engine.migrate().await.unwrap();
+    engine
+}
+
 impl Node {
+    pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
     pub(crate) async fn over(engine: Arc<dyn Engine>) -> Self {
-        let master = MasterKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+        let master = MasterKey::parse(Self::MASTER_KEY).unwrap();
         let tasks = Tasks::new();
         let store = Store::start(engine, master, &tasks).await.unwrap();
         Self { store, tasks }
@@ -307,7 +368,7 @@ pub(crate) async fn sound_log(engine: &dyn Engine) -> Vec<StoredEvent> {
         log.is_sorted_by_key(|it| it.recorded_at_ms),
         "time goes back"
     );
-    let found = verify(engine, |_| ()).await.unwrap();
+    let found = verify(engine, None, |_| ()).await.unwrap();
     assert_eq!(
         found,
         Verification::Holds {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use roentgen_store::archive::{Archive, Partition};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::generation::{Generation, NewGeneration, Shown, State};
+use roentgen_store::keys::{Misfit, Tying};
 use roentgen_store::log::{
-    Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, LogFilter, LogPage,
-    StoredEvent, Tails, WrappedKey,
+    Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys,
+    LogFilter, LogPage, RegisteredKey, StoredEvent, Tails,
 };
 use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
 use roentgen_store::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
@@ -91,6 +93,11 @@ pub(crate) struct Faulty {
     moved: Mutex<Vec<bool>>,
     /// Is not among those that begin, whoever looks.
     missed: Mutex<Option<StreamId>>,
+    /// A projection's batch with a row of this stream is answered too late.
+    late_for: Mutex<Option<StreamId>>,
+    /// So many of a projection's batches find the connection broken.
+    hang_ups: AtomicU64,
+    failures: AtomicU64,
 }
 
 impl Faulty {
@@ -104,7 +111,38 @@ impl Faulty {
             replays: Gate::ajar(),
             moved: Mutex::default(),
             missed: Mutex::default(),
+            late_for: Mutex::default(),
+            hang_ups: AtomicU64::default(),
+            failures: AtomicU64::default(),
         })
+    }
+
+    /// From now on no answer comes in time to a projection's batch with a row of this stream.
+    pub(crate) fn be_late_for(&self, stream: StreamId) {
+        *self.late_for.lock().unwrap() = Some(stream);
+    }
+
+    /// The connection breaks under this many of a projection's batches.
+    pub(crate) fn hang_up(&self, times: u64) {
+        self.hang_ups.store(times, Ordering::SeqCst);
+    }
+
+    /// How many of a projection's batches have failed.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::SeqCst)
+    }
+
+    fn fault_of(&self, batch: &ProjectionBatch) -> Option<io::ErrorKind> {
+        let late_for = *self.late_for.lock().unwrap();
+        let mut rows = batch.rows.iter().flat_map(|(_, rows)| rows);
+        if late_for.is_some_and(|stream| rows.any(|row| row.id == stream.as_uuid())) {
+            return Some(io::ErrorKind::TimedOut);
+        }
+        let next = |left: u64| left.checked_sub(1);
+        let hang_up = self
+            .hang_ups
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        hang_up.ok().map(|_| io::ErrorKind::ConnectionReset)
     }
 
     /// The answer of the next call to append is lost, and the gate is shut for the one after it.
@@ -170,9 +208,17 @@ impl Engine for Faulty {
 
     async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         self.projections.pass().await;
-        let moved = self.inner.project(batch).await?;
-        self.moved.lock().unwrap().push(moved);
-        Ok(moved)
+        let answer = match self.fault_of(batch) {
+            Some(kind) => Err(EngineError::Broken(sqlx::Error::Io(kind.into()))),
+            None => self.inner.project(batch).await,
+        };
+        match &answer {
+            Ok(moved) => self.moved.lock().unwrap().push(*moved),
+            Err(_) => {
+                self.failures.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        answer
     }
 
     async fn migrate(&self) -> Result<(), EngineError> {
@@ -259,12 +305,36 @@ impl Engine for Faulty {
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<Option<WrappedKey>>, EngineError> {
+    ) -> Result<Vec<KnownKeys>, EngineError> {
         self.inner.patient_keys(patients).await
     }
 
-    async fn master_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.inner.master_key_fingerprint(candidate).await
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+        self.inner.keys_by_id(key_ids).await
+    }
+
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.inner.registered_keys(after, limit).await
+    }
+
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
+        self.inner.last_registered_keys(limit).await
+    }
+
+    async fn tie_keys(
+        &self,
+        fingerprint: &[u8],
+        tying: Tying,
+    ) -> Result<Option<Misfit>, EngineError> {
+        self.inner.tie_keys(fingerprint, tying).await
+    }
+
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.inner.event_key_fingerprint(candidate).await
     }
 
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {

@@ -28,6 +28,18 @@ macro_rules! on_both_engines {
     )+};
 }
 
+/// Makes `name::sqlite` of each `async fn name(bed: &Bed)`: faults that only files can have.
+macro_rules! on_sqlite_only {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Sqlite).await).await;
+            }
+        }
+    )+};
+}
+
 /// Makes `name::postgres` of each `async fn name(bed: &Bed)`: faults that only a server can have.
 macro_rules! on_postgres_only {
     ($($test:ident),+ $(,)?) => {$(
@@ -48,12 +60,14 @@ mod tally;
 
 mod claims;
 mod cuts;
+mod keys;
 mod order;
 mod parked;
 mod projecting;
 mod property;
 mod races;
 mod rebuilt;
+mod refused;
 mod relayed;
 mod restored;
 mod secrets;

@@ -29,7 +29,7 @@ async fn seven(node: &Node) -> [StreamId; 2] {
 }
 
 async fn first_bad(engine: &dyn Engine) -> Option<u64> {
-    match verify(engine, |_| ()).await.unwrap() {
+    match verify(engine, None, |_| ()).await.unwrap() {
         Verification::Holds { .. } => None,
         Verification::Broken(Break { position, .. }) => Some(position),
     }

@@ -59,6 +59,7 @@ impl Scene {
             .await
             .unwrap()
             .remove(0)
+            .key
     }
 }
 

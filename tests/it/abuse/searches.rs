@@ -76,6 +76,16 @@ fn named(modality: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Their optional short labels.
+fn labels(path: &str) -> &'static [&'static str] {
+    match path {
+        "/imaging/procedures" => &["body_part", "snomed_code", "loinc_code"],
+        "/radiology/templates" => &["body_part"],
+        "/imaging-ai/models" => &["body_part", "vendor", "version", "model_version"],
+        _ => &[],
+    }
+}
+
 async fn name_past_its_bound_is_refused_and_the_longest_is_found(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     let modalities = house.client.get("/imaging/modalities").await?.json();
@@ -86,9 +96,14 @@ async fn name_past_its_bound_is_refused_and_the_longest_is_found(engine: Engine)
         let created = house.client.post(path, &longest).await?;
         assert_eq!(created.status, 201, "{path}: {created:?}");
         let place = created.header("location");
-        let longer = json!({ "name": "ä".repeat(257) });
-        let refused = house.client.patch(&place, &longer).await?;
-        problem(&refused, Code::Unacceptable, &place);
+        let members = [&["name"], labels(path)].concat();
+        for member in members {
+            let longer = json!({ member: "ä".repeat(257) });
+            let refused = house.client.patch(&place, &longer).await?;
+            problem(&refused, Code::Unacceptable, &place);
+            let told = refused.text_at("/errors/0/pointer");
+            assert_eq!(told, format!("/{member}"), "{refused:?}");
+        }
     }
     for label in ["body_part", "snomed_code", "loinc_code"] {
         let body = json!({ "code": "L", "name": "L", "modality_id": modality });

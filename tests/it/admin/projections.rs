@@ -70,7 +70,7 @@ async fn projection(operator: &Client, name: &str) -> Result<Value> {
 async fn parked_order(house: &House) -> Result<(Uuid, String, Answer)> {
     let ordered = house.ordered(json!({})).await?;
     let (id, place) = (id_of(&ordered)?, ordered.header("location"));
-    put_back(house, "orders_v1", id).await?;
+    put_back(house, "orders_v2", id).await?;
     let moved = change(&house.client, &place, 2).await?;
     settled(house).await?;
     Ok((id, place, moved))
@@ -100,7 +100,7 @@ async fn shows_each_read_model(engine: Engine) -> Result<()> {
     let head = crate::expect::head(&house.client).await?;
     assert_eq!(
         projection(&house.operator()?, "orders").await?,
-        json!({ "name": "orders", "table": "orders_v1", "version": 1, "stream_type": "ImagingOrder",
+        json!({ "name": "orders", "table": "orders_v2", "version": 2, "stream_type": "ImagingOrder",
             "position": head, "lag": 0, "parked_count": 0, "parked": [],
             "generations": [] })
     );
@@ -218,12 +218,12 @@ async fn series_and_instances_are_whole_after_a_retry(engine: Engine) -> Result<
     let id = id_of(&told)?;
     let parts = ["series", "instances"];
     for name in parts {
-        put_back(&house, &format!("{name}_streams_v1"), id).await?;
+        put_back(&house, &format!("{name}_streams_v2"), id).await?;
     }
     sync(&house, &crate::story::with(body.clone(), grown(4))).await?;
     settled(&house).await?;
     let mut read = ByHand::on(&house.database, Part::Read).await?;
-    read.run("DELETE FROM instances_v1").await?;
+    read.run("DELETE FROM instances_v2").await?;
     for name in parts {
         assert_eq!(projection(&operator, name).await?["parked_count"], 1);
         let retried = retry(&operator, name, id).await?;
@@ -288,7 +288,7 @@ async fn refuses_what_is_not_parked_and_what_is_no_id(engine: Engine) -> Result<
         retry_of("orders", id),
         retry_of("orders", fresh()),
         retry_of("studies", id),
-        retry_of("orders_v1", id),
+        retry_of("orders_v2", id),
     ];
     let (no_id, unknown_parameter) = (
         format!("{PROJECTIONS}/orders/parked/7/retry"),

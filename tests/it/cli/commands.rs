@@ -98,9 +98,9 @@ async fn shows_the_projections(engine: Engine) -> Result<()> {
     let (code, printed) = run(&house.database, &["projections"])?;
     assert_eq!(code, Some(0), "{printed}");
     for table in [
-        "orders_v1",
-        "procedures_v1",
-        "modalities_v1",
+        "orders_v2",
+        "procedures_v2",
+        "modalities_v2",
         "checkpoint",
         "lag",
         &head.to_string(),

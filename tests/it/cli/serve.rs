@@ -27,8 +27,8 @@ async fn finishes_what_was_begun(engine: Engine) -> Result<()> {
     let (first, rest) = body.split_at(body.len() / 2);
     let mut begun = TcpStream::connect(&address).await?;
     let head = format!(
-        "POST /imaging/orders HTTP/1.1\r\nhost: x\r\nx-tenant-id: {}\r\ncontent-length: {}\r\n\
-        expect: 100-continue\r\n\r\n",
+        "POST /imaging/orders HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: {}\r\n\
+        content-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
         house.tenant,
         body.len()
     );

@@ -1,4 +1,4 @@
-//! A patient's key destroyed by hand: what was sealed under it reads as erased, everything else goes on.
+//! A patient's key destroyed by hand, with its tombstone: what was sealed under it reads as erased, everything else goes on.
 
 mod workflow;
 
@@ -71,14 +71,24 @@ fn state(answer: &Answer) -> (u16, String) {
     (answer.status, answer.text_at("/phi"))
 }
 
-async fn destroy_key(house: &House, patient: Uuid) -> Result<()> {
+/// An erasure by the database's owner: the key and its tombstone.
+pub(crate) async fn destroy_key(house: &House, patient: Uuid) -> Result<()> {
     let mut keys = ByHand::on(&house.database, Part::Keys).await?;
-    let (tenant, patient) = (keys.id(house.tenant), keys.id(patient));
-    let delete =
-        format!("DELETE FROM patient_keys WHERE tenant = {tenant} AND patient = {patient}");
-    let deleted = keys.run(&delete).await?;
-    assert_eq!(deleted, 1);
+    let whose = whose(&keys, house, patient);
+    let tombstone = format!(
+        "INSERT INTO key_tombstones (key_id, tenant, patient, master_id, erased_at, erased_by) \
+         SELECT key_id, tenant, patient, master_id, 1, 'operator:tests' FROM patient_keys WHERE {whose}"
+    );
+    assert_eq!(keys.run(&tombstone).await?, 1);
+    let delete = format!("DELETE FROM patient_keys WHERE {whose}");
+    assert_eq!(keys.run(&delete).await?, 1);
     Ok(())
+}
+
+/// A condition on the key of a patient of the house.
+pub(crate) fn whose(keys: &ByHand, house: &House, patient: Uuid) -> String {
+    let (tenant, patient) = (keys.id(house.tenant), keys.id(patient));
+    format!("tenant = {tenant} AND patient = {patient}")
 }
 
 /// By itself and in the list, once the caches have forgotten.

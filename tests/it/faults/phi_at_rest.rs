@@ -121,12 +121,7 @@ async fn refused(client: &Client, order: &str) -> Result<()> {
     ] {
         told_nothing(&client.get(&path).await?)?;
     }
-    for header in [
-        "if-match",
-        "idempotency-key",
-        "x-correlation-id",
-        "min-log-position",
-    ] {
+    for header in ["if-match", "idempotency-key", "min-log-position"] {
         let client = client.with(header, bad);
         told_nothing(
             &client
@@ -134,7 +129,9 @@ async fn refused(client: &Client, order: &str) -> Result<()> {
                 .await?,
         )?;
     }
-    Ok(())
+    let correlated = client.with("x-correlation-id", bad).get(order).await?;
+    let headers = format!("{:?}", correlated.headers);
+    nothing_of(PLANTED, "an answer's headers", headers.as_bytes())
 }
 
 fn told_nothing(answer: &Answer) -> Result<()> {

@@ -1,12 +1,13 @@
 //! The log restored to an earlier point, under read models that are newer.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+use roentgen_api::problem::Code;
+use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server};
 
 use super::{run, tool, verify};
+use crate::expect::problem;
 use crate::read_models::equal_the_log;
 use crate::story::{House, on_both_engines};
 
@@ -17,10 +18,8 @@ const NAMED: &str = "the log was restored to an earlier point or is another one"
 async fn read_models_of_a_longer_log_are_refused_by_name(engine: Engine) -> Result<()> {
     let mut house = House::open(engine).await?;
     let order = house.order();
-    assert_eq!(
-        house.client.post("/imaging/orders", &order).await?.status,
-        201
-    );
+    let kept = house.client.post("/imaging/orders", &order).await?;
+    assert_eq!(kept.status, 201, "{kept:?}");
     equal_the_log(&house.database).await?;
     house.server.terminate()?;
     let restored = house.database.copy().await?;
@@ -37,16 +36,29 @@ async fn read_models_of_a_longer_log_are_refused_by_name(engine: Engine) -> Resu
     assert_ne!(shown.code, Some(0), "{}", shown.printed);
     assert!(shown.printed.contains(NAMED), "{}", shown.printed);
     let server = Server::start(&restored, &[]).await?;
-    not_ready_by_name(&client.towards(&server.base)).await
+    let client = client.towards(&server.base);
+    from_the_first_answer_on(&client).await?;
+    // So does another node on the same database, which does not lead.
+    let neighbour = Server::start(&restored, &[]).await?;
+    from_the_first_answer_on(&client.towards(&neighbour.base)).await?;
+    the_log_is_shown(&client, &kept.header("location")).await
 }
 
-async fn not_ready_by_name(client: &Client) -> Result<()> {
-    let asked = async || client.get("/health/ready").await;
-    let refused = poll::until("readiness", Duration::from_secs(15), asked, |it| {
-        it.as_ref().is_ok_and(|it| it.status == 503)
-    });
-    let refused = refused.await??;
-    assert!(refused.text_at("/detail").contains(NAMED), "{refused:?}");
+/// Nothing is shown that may be in no log any more.
+async fn from_the_first_answer_on(client: &Client) -> Result<()> {
+    for path in ["/health/ready", "/imaging/orders", "/imaging/modalities"] {
+        let refused = client.get(path).await?;
+        problem(&refused, Code::Unavailable, path);
+        assert!(refused.text_at("/detail").contains(NAMED), "{refused:?}");
+        assert_eq!(refused.header("retry-after"), "1", "{refused:?}");
+    }
+    Ok(())
+}
+
+/// A single resource is folded from its stream, which is true of the log.
+async fn the_log_is_shown(client: &Client, place: &str) -> Result<()> {
+    let read = client.get(place).await?;
+    assert_eq!(read.status, 200, "{read:?}");
     Ok(())
 }
 

@@ -11,20 +11,20 @@ on_both_engines!(a_changed_row_is_seen);
 /// What is changed, and how it is put back.
 const CHANGES: [(&str, &str); 4] = [
     (
-        "UPDATE orders_v1 SET document = replace(document, 'routine', 'urgent')",
-        "UPDATE orders_v1 SET document = replace(document, 'urgent', 'routine')",
+        "UPDATE orders_v2 SET document = replace(document, 'routine', 'urgent')",
+        "UPDATE orders_v2 SET document = replace(document, 'urgent', 'routine')",
     ),
     (
-        "UPDATE orders_v1 SET status = 'scheduled'",
-        "UPDATE orders_v1 SET status = 'requested'",
+        "UPDATE orders_v2 SET status = 'scheduled'",
+        "UPDATE orders_v2 SET status = 'requested'",
     ),
     (
-        "UPDATE orders_v1 SET version = version + 1",
-        "UPDATE orders_v1 SET version = version - 1",
+        "UPDATE orders_v2 SET version = version + 1",
+        "UPDATE orders_v2 SET version = version - 1",
     ),
     (
-        "UPDATE orders_v1 SET sealed = substr(sealed, 2)",
-        "UPDATE orders_v1 SET version = version",
+        "UPDATE orders_v2 SET sealed = substr(sealed, 2)",
+        "UPDATE orders_v2 SET version = version",
     ),
 ];
 

@@ -44,7 +44,7 @@ async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
             r#"["DX","Digital",null,true,null]"#,
             Code::InvalidBody,
         ),
-        Refused::patch(&place, r#"{"code":"XX"}"#, Code::InvalidBody).at(&["/code"]),
+        Refused::patch(&place, r#"{"code":"XX"}"#, Code::InvalidBody).at(&[""]),
         Refused::patch(&place, r#"{"description":"\u0000"}"#, Code::Unacceptable)
             .at(&["/description"]),
         Refused::patch(&place, r#"["Other"]"#, Code::InvalidBody),

@@ -182,12 +182,12 @@ async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
             json!({ "modality_id": house.procedure }),
             Code::ReferenceNotFound,
         ),
-        post(json!({ "priority": 1 }), Code::InvalidBody).at(&["/priority"]),
+        post(json!({ "priority": 1 }), Code::InvalidBody).at(&[""]),
     ];
     all_refused(&house.client, refused).await?;
     let place = format!("{PROCEDURES}/{}", house.procedure);
     let refused = vec![
-        Refused::patch(&place, r#"{"code":"OTHER"}"#, Code::InvalidBody).at(&["/code"]),
+        Refused::patch(&place, r#"{"code":"OTHER"}"#, Code::InvalidBody).at(&[""]),
         Refused::patch(&place, r#"{"name":""}"#, Code::Unacceptable).at(&["/name"]),
         Refused::patch(&place, "[]", Code::InvalidBody),
     ];

@@ -258,11 +258,6 @@ fn unacceptable() -> Vec<(Value, Code, &'static [&'static str])> {
             &["/study_instance_uid"],
         ),
         (
-            json!({ "description": " " }),
-            Code::Unacceptable,
-            &["/description"],
-        ),
-        (
             json!({ "body_part": "a\0b" }),
             Code::Unacceptable,
             &["/body_part"],
@@ -273,9 +268,14 @@ fn unacceptable() -> Vec<(Value, Code, &'static [&'static str])> {
             &["/modality_code"],
         ),
         (
-            json!({ "started_at": "2026-01-31T09:00:00Z", "ended_at": "2026-01-31T08:00:00Z" }),
+            json!({ "started_at": "yesterday", "ended_at": "2026-02-30T08:00:00Z" }),
             Code::Unacceptable,
-            &["/started_at"],
+            &["/started_at", "/ended_at"],
+        ),
+        (
+            json!({ "accession_number": "ImagingStudy:1.2" }),
+            Code::Unacceptable,
+            &["/accession_number"],
         ),
         (
             json!({ "pacs_endpoint_code": "NOWHERE" }),

@@ -1,6 +1,7 @@
 //! Looking at a study's images.
 
 use anyhow::Result;
+use reqwest::Method;
 use roentgen_api::problem::Code;
 use roentgen_tests::{Answer, Client, Engine, poll};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ on_both_engines!(
     the_api_takes_no_viewer_token_and_the_viewer_no_other,
     a_token_runs_out,
     a_study_without_a_viewer_says_so,
+    a_head_leaves_no_trace,
     a_kept_link_carries_no_token,
 );
 
@@ -193,6 +195,25 @@ async fn a_token_runs_out(engine: Engine) -> Result<()> {
     let over = |it: &Result<u16>| it.as_ref().is_ok_and(|it| *it == 401);
     let last = poll::until("the token runs out", Duration::from_secs(10), ask, over).await?;
     assert_eq!(last?, 401);
+    Ok(())
+}
+
+async fn a_head_leaves_no_trace(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let told = sync(&house, &study(json!({}))).await?;
+    let uid = told.text_at("/study_instance_uid");
+    let token = launch(&house.client, &told).await?.text_at("/viewer_token");
+    let before = head(&house.client).await?;
+    let launching = format!("{}/viewer-launch", place(&told));
+    let verifying = format!("{VERIFY}?study_instance_uid={uid}&token={token}");
+    for path in [&launching, &verifying] {
+        let answer = house.client.send(Method::HEAD, path, Vec::new()).await?;
+        assert_eq!(answer.status, 405, "{path}: {answer:?}");
+        assert_eq!(answer.header("allow"), "GET", "{path}: {answer:?}");
+    }
+    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(verify(&house.server.base, &token, &uid).await?.status, 204);
+    assert_eq!(looks(&house).await?.len(), 2, "a GET leaves its trace");
     Ok(())
 }
 

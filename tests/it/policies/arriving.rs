@@ -1,10 +1,10 @@
 //! A study arrives: it is on the worklist, once.
 
 use anyhow::Result;
-use roentgen_domain::EventMetadata;
 use roentgen_domain::order::Priority;
 use roentgen_domain::study::Study;
 use roentgen_domain::worklist_item::Status;
+use roentgen_domain::{Change, EventMetadata};
 use roentgen_tests::Engine;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -105,9 +105,9 @@ async fn what_a_person_cancelled_does_not_come_back(engine: Engine) -> Result<()
         status: Some(Step::Cancelled),
         authority: Authority::Any,
         priority: None,
-        assign: None,
-        ai_triage_score: None,
-        ai_triage_flags: None,
+        assign: Change::Keep,
+        ai_triage_score: Change::Keep,
+        ai_triage_flags: Change::Keep,
     }));
     node.give::<WorklistItem>(WorklistItemId::of(study), cancel)
         .await?;

@@ -107,7 +107,7 @@ async fn a_result_that_is_older_than_the_item_counts(engine: Engine) -> Result<(
     found(&node, study, model, 0.92, "ICH_suspected").await?;
     let item = WorklistItemId::of(study);
     assert!(node.maybe::<WorklistItem>(item).await?.is_none());
-    node.run(every_policy());
+    node.run(every_policy()).await?;
     node.settled().await?;
     let item = node.item(study).await?;
     assert_eq!(item.triage.score(), Some(Score::parse(0.92)?));

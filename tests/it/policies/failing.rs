@@ -36,7 +36,7 @@ async fn a_damaged_key_of_one_patient_holds_up_nobody_else(engine: Engine) -> Re
     let alter = format!("UPDATE patient_keys SET wrapped = {altered} WHERE patient = {patient}");
     assert_eq!(keys.run(&alter).await?, 1);
     let leads = wrote.neighbour().await?;
-    leads.run(every_policy());
+    leads.run(every_policy()).await?;
     leads.settled().await?;
     assert!(leads.item(read).await?.status().is_open());
     let effect = format!("arrived.create_item {}", WorklistItemId::of(unread));
@@ -74,7 +74,7 @@ async fn policies_that_panic_are_started_again(engine: Engine) -> Result<()> {
     let told = Arc::new(AtomicU32::new(0));
     let mut policies = every_policy();
     policies.push(Arc::new(Panics(Arc::clone(&told))));
-    node.run(policies);
+    node.run(policies).await?;
     node.archive(true).await?;
     let study = node.synced(&Images::new()).await?;
     node.settled().await?;

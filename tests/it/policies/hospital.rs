@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use roentgen_commands::worklist::ClaimItem;
+use roentgen_domain::Change;
 use roentgen_domain::ai_model::{self, AiModel};
 use roentgen_domain::codes::{AiModelCode, PacsEndpointCode};
 use roentgen_domain::dicom::{AccessionNumber, Uid};
@@ -12,7 +13,7 @@ use roentgen_domain::ids::{
 use roentgen_domain::order::{self, CreatedPhi, NewOrder, Order};
 use roentgen_domain::pacs_endpoint::{self, PacsEndpoint};
 use roentgen_domain::phi::PhiText;
-use roentgen_domain::report::{self, NewReport, Notice, Report, Written};
+use roentgen_domain::report::{self, NewReport, Notice, Report, Rewritten, Written};
 use roentgen_domain::study::{self, Details, SeriesFacts, Study, Sync, SyncedSeries};
 use roentgen_domain::text::Text;
 use roentgen_domain::worklist_item::WorklistItem;
@@ -244,9 +245,11 @@ impl Node {
         by: PractitionerId,
         impression: &str,
     ) -> Result<()> {
+        let mut written = Rewritten::default();
+        written.content.impression = Change::Set(PhiText::new(text(impression)));
         let edit = report::Edit {
             radiologist_id: by,
-            written: written(impression),
+            written,
             sections: Vec::new(),
             critical_result: None,
         };

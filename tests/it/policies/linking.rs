@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use roentgen_domain::Change;
 use roentgen_domain::ids::{OrderId, StudyId};
 use roentgen_domain::order::{Order, Priority, Progress, Status};
 use roentgen_domain::study::{Command, LinkName, NamedOrder, Study, Update};
@@ -140,7 +141,7 @@ async fn images_of_an_order_that_is_cancelled_already_are_shown_so(engine: Engin
 /// A person says that a study answers this order.
 async fn links(node: &Node, study: StudyId, order: OrderId) -> Result<()> {
     let settle = Command::Update(Box::new(Update {
-        order: Some(NamedOrder::SamePatient(order)),
+        order: Change::Set(NamedOrder::SamePatient(order)),
         ..Update::default()
     }));
     node.give::<Study>(study, settle).await.map(drop)
@@ -208,7 +209,7 @@ async fn a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing(
     let link = Command::Link { order_id: wrong };
     node.give::<Study>(study, link).await?;
     links(&node, study, right).await?;
-    node.run(every_policy());
+    node.run(every_policy()).await?;
     node.settled().await?;
     let item = node.item(study).await?;
     assert_eq!(item.case.imaging_order_id, Some(right));

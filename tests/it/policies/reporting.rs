@@ -7,7 +7,7 @@ use roentgen_commands::report::EditReport;
 use roentgen_domain::caseload::Caseload;
 use roentgen_domain::ids::{CaseloadId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
-use roentgen_domain::report::{Cancel, Command, Edit, Written};
+use roentgen_domain::report::{Cancel, Command, Edit, Rewritten};
 use roentgen_domain::worklist_item::Status;
 use roentgen_tests::{Database, Engine};
 
@@ -91,14 +91,14 @@ async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
     let (images, anna) = (Images::new(), fresh().into());
     let study = node.synced(&images).await?;
     node.reported(&images, study, anna).await?;
-    node.run(every_policy());
+    node.run(every_policy()).await?;
     node.settled().await?;
     assert_eq!(node.item(study).await?.status(), Status::Pending);
     let edit = EditReport {
         id: ReportId::of(study),
         edit: Edit {
             radiologist_id: anna,
-            written: Written::default(),
+            written: Rewritten::default(),
             sections: Vec::new(),
             critical_result: Some(true),
         },

@@ -64,7 +64,7 @@ async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: Engine) -> 
         refusals: Vec::new(),
     };
     assert!(again.store.engine.remember(&moved).await?);
-    again.run(every_policy());
+    again.run(every_policy()).await?;
     again.settled().await?;
     assert_eq!(again.store.engine.head().await?, before);
     assert_eq!(again.refused().await?, Vec::<String>::new());
@@ -129,7 +129,7 @@ async fn two_nodes_that_both_believe_to_lead_double_nothing(engine: Engine) -> R
     node.archive(true).await?;
     node.model("TRIAGE", json!({})).await?;
     let other = node.neighbour().await?;
-    other.run_under("another lease", every_policy());
+    other.run_under("another lease", every_policy()).await?;
     for _ in 0..50 {
         node.synced(&Images::new()).await?;
         other.synced(&Images::new()).await?;
@@ -193,7 +193,8 @@ async fn what_passes_by_itself_is_tried_until_it_is_done(engine: Engine) -> Resu
     let database = Arc::new(Database::new(engine).await?);
     let node = Node::over(database, fresh().into()).await?;
     let tries = Arc::new(AtomicU32::new(0));
-    node.run(vec![Arc::new(Schedules(Arc::clone(&tries)))]);
+    node.run(vec![Arc::new(Schedules(Arc::clone(&tries)))])
+        .await?;
     let order = node.ordered(&Images::accessioned(), json!({})).await?;
     node.settled().await?;
     let status = node.state::<Order>(order).await?.progress.status();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use roentgen_domain::report::{Command, Edit, Written};
+use roentgen_domain::report::{Command, Edit, Rewritten};
 use roentgen_domain::worklist_item::Status;
 use roentgen_tests::Engine;
 use serde_json::Value;
@@ -77,7 +77,8 @@ async fn a_timer_outlives_the_process(engine: Engine) -> Result<()> {
         roentgen_commands::policies::Settings {
             claim_timeout: CLAIM_TIMEOUT,
         },
-    ));
+    ))
+    .await?;
     next.awaited("RadiologyWorklistItem.Released", 1).await?;
     next.stop().await
 }
@@ -92,7 +93,7 @@ async fn a_critical_result_that_nobody_was_told_of_is_overdue_once(engine: Engin
     node.reported(&images, study, anna).await?;
     let critical = Edit {
         radiologist_id: anna,
-        written: Written::default(),
+        written: Rewritten::default(),
         sections: Vec::new(),
         critical_result: Some(true),
     };

@@ -219,7 +219,10 @@ fn kind(error: CommandError) -> Result<String> {
         }
         CommandError::KeyReused => "key_reused",
         CommandError::Contention => bail!("contention, with nobody else there"),
-        error @ (CommandError::NotTheStudys(_) | CommandError::Unacceptable(_)) => {
+        error @ (CommandError::NotTheStudys(_)
+        | CommandError::TooLarge
+        | CommandError::Unacceptable(_)
+        | CommandError::IdOfOtherType) => {
             bail!("{error} is none of the catalog's or an order's")
         }
         CommandError::Store(error) => return Err(anyhow!(error)),

@@ -130,11 +130,11 @@ pub(super) fn change_order(id: OrderId, patch: &Patch) -> Result<UpdateOrder> {
     let reason = patch.reason.map(|it| text("reason", it)).transpose()?;
     let update = Update {
         status: patch.status.and_then(Status::parse),
-        scheduled_slot_id: patch.slot.map(|it| uuid(it).into()),
-        performed_start_at: patch.start.and_then(time),
-        performed_end_at: patch.end.and_then(time),
-        cancellation_reason: reason.map(Phi::new),
-        metadata: patch.metadata.map(metadata).transpose()?,
+        scheduled_slot_id: patch.slot.map(|it| uuid(it).into()).into(),
+        performed_start_at: patch.start.and_then(time).into(),
+        performed_end_at: patch.end.and_then(time).into(),
+        cancellation_reason: reason.map(Phi::new).into(),
+        metadata: patch.metadata.map(metadata).transpose()?.into(),
     };
     Ok(UpdateOrder { id, update })
 }

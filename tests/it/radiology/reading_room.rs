@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use roentgen_commands::{CommandError, Executor, Request, UseCase, Work};
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
-use roentgen_domain::text::Text;
 use roentgen_domain::worklist_item::{Case, Command, NewItem, WorklistItem};
 use roentgen_domain::{Actor, Versioned};
 use roentgen_store::keys::MasterKey;
@@ -125,7 +125,7 @@ impl ReadingRoom {
                 imaging_study_id: study.into(),
                 imaging_order_id: None,
                 modality_code: ModalityCode::parse(&word("modality_code", "CT"))?,
-                body_part: Some(Text::parse(word("body_part", "HEAD"))?),
+                body_part: Some(BodyPart::parse(&word("body_part", "HEAD"))?),
                 accession_number: None,
                 description: None,
             },

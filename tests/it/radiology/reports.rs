@@ -1,6 +1,7 @@
 //! `/radiology/reports` and `/radiology/critical-results`.
 
 mod added;
+mod cleared;
 mod criticals;
 mod damaged;
 mod held;
@@ -18,17 +19,17 @@ use super::reading_room::{ITEMS, Radiologist, ReadingRoom};
 use crate::expect::{Refused, pointers, problem};
 use crate::story::{fresh, with};
 
-const REPORTS: &str = "/radiology/reports";
+pub(super) const REPORTS: &str = "/radiology/reports";
 
 /// A study of a patient.
 #[derive(Debug, Clone)]
-struct Images {
+pub(super) struct Images {
     study: Uuid,
     patient: Uuid,
 }
 
 /// A reading room with an archive.
-async fn a_room(engine: Engine) -> Result<ReadingRoom> {
+pub(super) async fn a_room(engine: Engine) -> Result<ReadingRoom> {
     a_room_with(engine, &[]).await
 }
 
@@ -42,7 +43,7 @@ async fn a_room_with(engine: Engine, arguments: &[&str]) -> Result<ReadingRoom> 
 }
 
 /// A CT of the head, where nothing else is said.
-async fn images(room: &ReadingRoom, members: Value) -> Result<Images> {
+pub(super) async fn images(room: &ReadingRoom, members: Value) -> Result<Images> {
     let patient = fresh();
     let study = json!({
         "pacs_endpoint_code": "MAIN", "study_instance_uid": format!("2.25.{}", fresh().as_u128()),
@@ -58,7 +59,7 @@ async fn images(room: &ReadingRoom, members: Value) -> Result<Images> {
 }
 
 /// The study's case on the worklist, whoever put it there.
-async fn case(room: &ReadingRoom, images: &Images) -> Result<String> {
+pub(super) async fn case(room: &ReadingRoom, images: &Images) -> Result<String> {
     let item = json!({ "imaging_study_id": images.study, "patient_id": images.patient,
         "modality_code": "CT", "priority": "routine" });
     let put = room.house.client.post(ITEMS, &item).await?;
@@ -93,7 +94,7 @@ fn body(images: &Images, members: Value) -> Value {
 }
 
 /// A draft; returns its place.
-async fn a_draft(by: &Radiologist, images: &Images, members: Value) -> Result<String> {
+pub(super) async fn a_draft(by: &Radiologist, images: &Images, members: Value) -> Result<String> {
     let created = by.client.post(REPORTS, &body(images, members)).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(created.header("location"))

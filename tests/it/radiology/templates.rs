@@ -175,7 +175,7 @@ async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
             "/name",
             "/template_type",
         ]),
-        Refused::post(TEMPLATES, r#"{"kode":1}"#, Code::InvalidBody).at(&["/kode"]),
+        Refused::post(TEMPLATES, r#"{"kode":1}"#, Code::InvalidBody).at(&[""]),
         Refused::get("/radiology/templates?kind=x", Code::InvalidParameter),
         Refused::get(&unknown, Code::NotFound),
         Refused::patch(&unknown, "{}", Code::NotFound),

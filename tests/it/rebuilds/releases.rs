@@ -51,7 +51,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     let office = Office::open(clerks);
     let both = "SELECT count(*) FROM generations WHERE model = 'orders' AND state = 'live'";
     assert_eq!(number(&house.database, both).await?, 2);
-    let moved = "SELECT count(*) FROM orders_v2 WHERE release = 'next'";
+    let moved = "SELECT count(*) FROM orders_v3 WHERE release = 'next'";
     let more = number(&house.database, moved).await? + 20;
     let rows = async || number(&house.database, moved).await;
     poll::until("its rows", PATIENCE, rows, |it| {
@@ -60,7 +60,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     .await??;
     ensure!(office.close().await? > 100, "too little load");
     let in_use = drop_old(&house.database)?;
-    ensure!(in_use.contains("orders_v1 is in use and stays"), "{in_use}");
+    ensure!(in_use.contains("orders_v2 is in use and stays"), "{in_use}");
 
     // The old release is gone, and the new one takes over what both had read.
     let mut clerk = Clerk::of(&house, &there, &there);
@@ -69,7 +69,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
         clerk.works_and_reads().await?;
     }
     let gone = drop_old(&house.database)?;
-    for table in ["orders_v1", "series_v1", "reports_v1"] {
+    for table in ["orders_v2", "series_v2", "reports_v2"] {
         ensure!(gone.contains(&format!("{table} is dropped")), "{gone}");
     }
     clerk.works_and_reads().await?;

@@ -157,8 +157,14 @@ fn operation(kind: &str) -> Value {
 
 fn message(kind: &str, version: u32) -> Result<Value> {
     let room = root().join("domain/tests/events").join(kind);
-    let text = std::fs::read_to_string(room.join(format!("v{version}.json")))?;
-    let exhibit: Value = serde_json::from_str(&text)?;
+    let mut exhibit = Value::Null;
+    let mut payload = json!({ "properties": {} });
+    let begun = known_members(kind)?;
+    for version in 1..=version {
+        let text = std::fs::read_to_string(room.join(format!("v{version}.json")))?;
+        exhibit = serde_json::from_str(&text)?;
+        add_example(&mut payload, &exhibit["data"], &begun);
+    }
     let sealed = exhibit.get("phi").and_then(Value::as_object);
     let sealed: Vec<&str> = sealed
         .into_iter()
@@ -172,7 +178,7 @@ fn message(kind: &str, version: u32) -> Result<Value> {
         "name": kind,
         "summary": summary,
         "headers": { "$ref": "#/components/schemas/Headers" },
-        "payload": schema(&exhibit["data"]),
+        "payload": payload,
         "examples": [{ "payload": exhibit["data"] }],
         "x-schema-version": version,
     }))
@@ -186,7 +192,7 @@ fn headers() -> Value {
         "required": [
             "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time", "ce-datacontenttype",
             "ce-tenantid", "ce-position", "ce-streamversion", "ce-schemaversion", "ce-phi", "ce-correlationid",
-            "Nats-Msg-Id",
+            "ce-signature", "Nats-Msg-Id",
         ],
         "properties": {
             "ce-specversion": { "type": "string", "const": "1.0" },
@@ -203,6 +209,12 @@ fn headers() -> Value {
             "ce-phi": { "type": "string", "enum": ["open", "sealed"], "description": "Whether PHI was left out" },
             "ce-correlationid": uuid,
             "ce-causationid": with(&uuid, "The event that this one follows from, where there is one"),
+            "ce-signature": {
+                "type": "string", "contentEncoding": "base64", "pattern": "^[A-Za-z0-9+/]{86}==$",
+                "description": "Ed25519 over five lines with a line feed between: roentgen.event.1, ce-id, ce-position, \
+                                ce-type, and the SHA-256 of the body in lower-case hexadecimal. roentgen event-key \
+                                prints the public key"
+            },
             "Nats-Msg-Id": with(&uuid, "ce-id again"),
         },
     })
@@ -211,6 +223,51 @@ fn headers() -> Value {
 fn with(schema: &Value, description: &str) -> Value {
     let mut schema = schema.clone();
     schema["description"] = description.into();
+    schema
+}
+
+/// The members of what the stream of this type begins with: an update that takes one away shows no type of it.
+fn known_members(kind: &str) -> Result<Value> {
+    let stream = kind.split('.').next().unwrap_or_default();
+    let first = root()
+        .join("domain/tests/events")
+        .join(format!("{stream}.Created/v1.json"));
+    match std::fs::read_to_string(first) {
+        Ok(text) => Ok(schema(&serde_json::from_str::<Value>(&text)?["data"])),
+        Err(_) => Ok(json!({ "properties": {} })),
+    }
+}
+
+/// The schema of objects like this one, too: a member that is null here and has a type already may be either.
+fn add_example(object: &mut Value, example: &Value, begun: &Value) {
+    let mut described = schema(example);
+    let members = described["properties"].as_object_mut();
+    for (name, member) in members.into_iter().flatten() {
+        let known = match object["properties"].get(name) {
+            Some(known) => known,
+            None => &begun["properties"][name],
+        };
+        let is_null = example[name.as_str()].is_null();
+        *member = match known.get("type") {
+            Some(Value::String(one)) if is_null => with_type(known, json!([one, "null"])),
+            Some(_) if is_null => known.clone(),
+            Some(_) | None => member.clone(),
+        };
+    }
+    if let (Some(known), Some(members)) = (
+        object["properties"].as_object().cloned(),
+        described["properties"].as_object_mut(),
+    ) {
+        for (name, member) in known {
+            members.entry(name).or_insert(member);
+        }
+    }
+    *object = described;
+}
+
+fn with_type(schema: &Value, kind: Value) -> Value {
+    let mut schema = schema.clone();
+    schema["type"] = kind;
     schema
 }
 

@@ -44,7 +44,7 @@ async fn lets_in_and_is_not_told(
     shown_as: &str,
     secrets: &[&str],
 ) -> Result<()> {
-    let serving = [&["--dev"], arguments].concat();
+    let serving = [&["--dev", "--log", "trace"], arguments].concat();
     let house = House::open_with(Engine::Sqlite, &serving).await?;
     order(&house, 3).await?;
     holds_the_log(nats, &house.database).await?;
@@ -67,7 +67,11 @@ async fn a_password_in_the_url_is_used_and_not_told() -> Result<()> {
     let tls = over_tls(&guard);
     let nats = Nats::start_guarded(guard).await?;
     let url = tls_url(&nats).replace("://", "://tests:xyzzy@");
-    let arguments = [&["--dev", "--nats", &url], &each(&tls)[..]].concat();
+    let arguments = [
+        &["--dev", "--log", "trace", "--nats", &url],
+        &each(&tls)[..],
+    ]
+    .concat();
     let house = House::open_with(Engine::Sqlite, &arguments).await?;
     order(&house, 3).await?;
     holds_the_log(&nats, &house.database).await?;

@@ -1,15 +1,18 @@
 //! A nats-server that does not let everybody in.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use async_nats::ConnectOptions;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::certificate::Certificate;
 
 /// Its configuration, what is needed to come in, and how the tests themselves do.
 #[derive(Debug)]
@@ -22,33 +25,26 @@ pub struct Guard {
 enum Entrance {
     Password,
     Credentials(String),
+    Composed,
 }
 
 /// An NKey made for these tests.
 const SEED: &str = "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE";
 const PUBLIC: &str = "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6";
+const CERTIFICATE: &str = "certificate";
 const LOGIN: (&str, &str) = ("tests", "xyzzy");
+/// The users of docker/nats.conf and passwords for them, one of which could be read as a number.
+pub const SERVER: (&str, &str) = ("roentgen", "123e4");
+/// See [`SERVER`].
+pub const CONSUMER: (&str, &str) = ("consumer", "secondpassword");
+/// The server's answers come under this prefix, and nowhere else.
+const SERVERS_INBOX: &str = "_INBOX.roentgen";
 
 impl Guard {
     /// TLS, both ways by one certificate that openssl makes, an NKey, and a login for the tests.
     pub fn with_users() -> Result<Self> {
         let guard = Self::of(Entrance::Password)?;
-        let made = Command::new("openssl")
-            .args([
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-            ])
-            .args(["-subj", "/CN=127.0.0.1"])
-            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .arg("-keyout")
-            .arg(guard.key())
-            .arg("-out")
-            .arg(guard.certificate())
-            .output()
-            .context("the tests need openssl")?;
-        if !made.status.success() {
-            bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
-        }
+        Certificate::make(guard.directory.path(), CERTIFICATE)?;
         let (certificate, key) = (guard.certificate(), guard.key());
         let (user, password) = LOGIN;
         guard.configured(&format!(
@@ -82,6 +78,26 @@ impl Guard {
         ))
     }
 
+    /// The users of docker-compose.yml, by its configuration; where it listens and what it keeps is the test's.
+    pub fn composed() -> Result<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/nats.conf");
+        let text = std::fs::read_to_string(path)?;
+        let replaced = ["port:", "http:", "store_dir:"];
+        let kept = text
+            .lines()
+            .filter(|line| !replaced.iter().any(|name| line.trim().starts_with(name)));
+        let kept: Vec<_> = kept.collect();
+        Self::of(Entrance::Composed)?.configured(&kept.join("\n"))
+    }
+
+    /// What its configuration reads from the environment, as docker-compose.yml writes it there.
+    pub(super) fn environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("NATS_SERVER_PASSWORD", format!("\"{}\"", SERVER.1)),
+            ("NATS_CONSUMER_PASSWORD", format!("\"{}\"", CONSUMER.1)),
+        ]
+    }
+
     fn of(entrance: Entrance) -> Result<Self> {
         Ok(Self {
             directory: tempfile::tempdir()?,
@@ -96,12 +112,12 @@ impl Guard {
 
     /// The certificate, which signed itself.
     pub fn certificate(&self) -> PathBuf {
-        self.path("certificate.pem")
+        self.path(&format!("{CERTIFICATE}.pem"))
     }
 
     /// The certificate's private key.
     pub fn key(&self) -> PathBuf {
-        self.path("key.pem")
+        self.path(&format!("{CERTIFICATE}-key.pem"))
     }
 
     /// A file with what lets somebody in: the NKey's seed, or the user's credentials, whose last line is not ended.
@@ -111,9 +127,11 @@ impl Guard {
             match &self.entrance {
                 Entrance::Password => SEED,
                 Entrance::Credentials(credentials) => credentials.trim_end(),
+                Entrance::Composed => SERVER.1,
             },
         );
         std::fs::write(&path, secret)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(path)
     }
 
@@ -136,6 +154,10 @@ impl Guard {
                     .user_and_password(user.to_owned(), password.to_owned())
             }
             Entrance::Credentials(credentials) => ConnectOptions::with_credentials(credentials)?,
+            Entrance::Composed => {
+                ConnectOptions::with_user_and_password(SERVER.0.to_owned(), SERVER.1.to_owned())
+                    .custom_inbox_prefix(SERVERS_INBOX)
+            }
         })
     }
 }

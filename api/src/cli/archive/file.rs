@@ -10,30 +10,41 @@ use parquet::record::{Row, RowAccessor as _};
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use roentgen_store::chain::{self, Digest};
 use roentgen_store::log::{Head, StoredEvent};
-use roentgen_store::verify::{Break, Chain};
+use roentgen_store::verify::{Break, Chain, Named};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// A position and the link that stands there in the log.
 pub(in crate::cli) type Kept = (u64, Digest);
 
 /// Walks the file's chain after `before`, up to its end: every leaf is computed from what the file holds. `kept` are
-/// events that are still in the log, in order; they must be the file's.
+/// events that are still in the log, in order; they must be the file's. The keys that sealed parts name go to `parts`.
 pub(in crate::cli) async fn walk(
     path: PathBuf,
     before: Head,
     kept: Vec<Kept>,
+    parts: Option<mpsc::Sender<Vec<Named>>>,
 ) -> anyhow::Result<Result<Head, Break>> {
     // A reader may panic over a damaged file: so it does in a task of its own, and is an error here.
-    let walked = tokio::task::spawn_blocking(move || walk_now(&path, before, &kept));
+    let walked = tokio::task::spawn_blocking(move || walk_now(&path, before, &kept, parts));
     walked.await.context("the file cannot be read")?
 }
 
-fn walk_now(path: &Path, before: Head, kept: &[Kept]) -> anyhow::Result<Result<Head, Break>> {
+fn walk_now(
+    path: &Path,
+    before: Head,
+    kept: &[Kept],
+    parts: Option<mpsc::Sender<Vec<Named>>>,
+) -> anyhow::Result<Result<Head, Break>> {
     let unread = || format!("{} cannot be read", path.display());
     let file = SerializedFileReader::new(File::open(path).with_context(unread)?);
     let file = file.with_context(unread)?;
     let mut chain = Chain::after(before);
     let mut kept = kept.iter().peekable();
+    let mut named = Parts {
+        waiting: Vec::new(),
+        to: parts,
+    };
     for row in file.get_row_iter(None).with_context(unread)? {
         let position = chain.head().position + 1;
         let event = row.context("a row").and_then(|it| event(&it));
@@ -41,13 +52,40 @@ fn walk_now(path: &Path, before: Head, kept: &[Kept]) -> anyhow::Result<Result<H
         if let Err(broken) = chain.follow(&event) {
             return Ok(Err(broken));
         }
+        named.push(&event);
         let in_log = kept.next_if(|(at, _)| *at == position);
         if in_log.is_some_and(|(_, hash)| *hash != event.hash) {
             let reason = "what the log keeps is not what the archive says";
             return Ok(Err(Break { position, reason }));
         }
     }
+    named.flush();
     Ok(Ok(chain.head()))
+}
+
+/// The keys that sealed parts name, on their way to whoever looks at them.
+struct Parts {
+    waiting: Vec<Named>,
+    to: Option<mpsc::Sender<Vec<Named>>>,
+}
+
+impl Parts {
+    const AT_ONCE: usize = 5000;
+
+    fn push(&mut self, event: &StoredEvent) {
+        self.waiting.extend(Named::of(event));
+        if self.waiting.len() >= Self::AT_ONCE {
+            self.flush();
+        }
+    }
+
+    /// Where nobody looks any more, the walk goes on without.
+    fn flush(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if let Some(to) = &self.to {
+            let _ = to.blocking_send(waiting);
+        }
+    }
 }
 
 /// In the order in which an export writes its columns.

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::studies::Warning;
+
 documents! {
     /// A PACS endpoint. What `auth_config` takes is never shown.
     PacsEndpointDocument as PACSEndpoint {
@@ -47,6 +49,8 @@ documents! {
         /// open, sealed, erased, or unreadable where what is stored is damaged.
         phi: String,
         patient: Option<Map<String, Value>>,
+        /// In the answer of a sync, where some of it was left out.
+        warnings: Option<Vec<Warning>>,
     }
     /// A series of a study. `version` is its study's when it was changed last.
     SeriesDocument as ImagingSeries {

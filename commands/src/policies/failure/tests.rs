@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use roentgen_store::keys::Misfit;
 use roentgen_store::sqlite::TooOld;
 
 use super::*;
@@ -28,7 +29,8 @@ fn of_keys_only_the_databases_own_failure_and_the_process_end_pass() {
     for lasting in [
         KeyError::Damaged,
         KeyError::DamagedSecret,
-        KeyError::OtherMasterKey,
+        KeyError::Misfit(Misfit::OtherMasterKey),
+        KeyError::Missing,
         KeyError::MasterKeyForm,
     ] {
         assert_eq!(of(lasting), Failure::Lasting);

@@ -9,13 +9,13 @@ fn commands() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => Just(create()),
         4 => (who.clone(), 0..4_u8).prop_map(|(who, n)| edit_by(who, |it| {
-            it.written.content.findings = Some(words(&format!("finding {n}")));
+            it.written.content.findings = Change::Set(words(&format!("finding {n}")));
         })),
         2 => (who.clone(), 0..3_u8).prop_map(|(who, n)| edit_by(who, |it| {
-            it.written.content.impression = Some(words(&format!("impression {n}")));
+            it.written.content.impression = Change::Set(words(&format!("impression {n}")));
         })),
         1 => (0..3_u8).prop_map(|n| edit(|it| {
-            it.written.ai_assist_summary = Some(words(&format!("summary {n}")));
+            it.written.ai_assist_summary = Change::Set(words(&format!("summary {n}")));
         })),
         2 => any::<bool>().prop_map(mark),
         4 => (who, any::<bool>()).prop_map(|(who, is_final)| sign_by(who, is_final)),

@@ -39,7 +39,7 @@ fn an_edit_back_to_what_was_signed_leaves_nothing_unsigned() {
 
 #[test]
 fn the_machines_words_are_neither_signed_nor_released() {
-    let summary = || edit(|it| it.written.ai_assist_summary = Some(words("triage: 0.15")));
+    let summary = || edit(|it| it.written.ai_assist_summary = Change::Set(words("triage: 0.15")));
     let report = a_report([create(), sign(false), summary()]);
     assert!(!report.unsigned_changes);
     let signed = a_report([create(), summary(), sign(false)]);
@@ -131,7 +131,7 @@ fn a_number_is_signed_as_it_will_be_read() {
         let data = Map::from_iter([("n".to_owned(), json!(number))]);
         let data = MetadataObject::parse(data).unwrap();
         let with_number =
-            edit(|it| it.written.content.structured_data = Some(Phi::new(data.clone())));
+            edit(|it| it.written.content.structured_data = Change::Set(Phi::new(data.clone())));
         let events = after([create(), with_number, sign(true)]);
         assert_eq!(
             through_a_row(&events).signature_holds(),

@@ -157,8 +157,8 @@ fn an_edit_tells_what_changed_and_nothing_else() {
         findings("a hyperdense left MCA"),
         mark(false),
         edit(|_| ()),
-        edit(|it| it.written.ai_assist_summary = Some(words("triage: 0.92"))),
-        edit(|it| it.written.content.structured_data = content().structured_data),
+        edit(|it| it.written.ai_assist_summary = Change::Set(words("triage: 0.92"))),
+        edit(|it| it.written.content.structured_data = content().structured_data.into()),
     ] {
         assert_eq!(leads_to([create()], same), [""; 0]);
     }
@@ -220,7 +220,7 @@ fn a_final_signature_is_one_radiologists() {
 fn knows_who_wrote_last() {
     let acts = [
         edit_by(attending(), |it| {
-            it.written.content.technique = Some(words("plain"));
+            it.written.content.technique = Change::Set(words("plain"));
         }),
         sign_by(attending(), false),
         sign_by(attending(), true),
@@ -272,4 +272,43 @@ fn the_templates_words_stand_where_nothing_was_written() {
         Content::default().or_default_text(&text).findings,
         Some(words("No bleed."))
     );
+}
+
+/// A section that nobody meant has to leave the report, also where a template wrote it.
+#[test]
+fn what_is_optional_in_a_draft_can_be_taken_away() {
+    let fill = edit(|asked| {
+        asked.written.content.technique = Change::Set(words("Contrast 100 ml IV."));
+        asked.written.content.structured_data = content().structured_data.into();
+        asked.written.ai_assist_summary = Change::Set(words("triage: 0.92"));
+    });
+    let clear = || {
+        edit(|asked| {
+            asked.written.content.technique = Change::Clear;
+            asked.written.content.structured_data = Change::Clear;
+            asked.written.ai_assist_summary = Change::Clear;
+        })
+    };
+    let report = a_report([create(), fill.clone(), clear()]);
+    let written = report.written().unwrap();
+    assert_eq!(written.content.technique, None);
+    assert_eq!(written.content.structured_data, None);
+    assert_eq!(written.ai_assist_summary, None);
+    let shown = report.phi().unwrap();
+    assert!(!shown.expose().contains_key("technique"), "taken away");
+    assert_eq!(leads_to([create(), fill, clear()], clear()), [""; 0]);
+}
+
+#[test]
+fn a_section_without_text_is_emptied_whether_it_is_one_of_the_four_or_not() {
+    let section = |text: Option<&str>| {
+        edit(|asked| {
+            asked.sections = vec![Section {
+                code: SectionCode::TECHNIQUE,
+                text: text.map(words),
+            }];
+        })
+    };
+    let report = a_report([create(), section(Some("plain")), section(None)]);
+    assert_eq!(report.written().unwrap().content.technique, None);
 }

@@ -28,12 +28,17 @@ mod when_it_is_told_of_for_the_first_time {
     }
 
     #[test]
-    fn start_is_not_after_end() {
+    fn an_end_before_the_start_is_left_out_and_the_images_are_taken() {
         let command = sync(|it| {
             it.details.started_at = Some(minutes_from_now(1));
             it.details.ended_at = Some(minutes_from_now(0));
+            it.series = vec![with("1.1", None, &["1.1.1"])];
         });
-        past([]).when(command).refused(Error::StartAfterEnd);
+        let events = Study::decide(None, command, &context()).unwrap();
+        let state = past(events).state();
+        assert_eq!(state.details.started_at, Some(minutes_from_now(1)));
+        assert_eq!(state.details.ended_at, None);
+        assert_eq!(state.number_of_instances, 1);
     }
 
     #[test]
@@ -75,7 +80,7 @@ mod when_it_is_told_of_again {
         let text = || Text::parse("CT head").ok();
         let update = updated(|it| {
             it.description = text();
-            it.ended_at = Some(minutes_from_now(5));
+            it.ended_at = Change::Set(minutes_from_now(5));
         });
         let command = sync(|it| {
             it.details.description = text();
@@ -88,6 +93,66 @@ mod when_it_is_told_of_again {
         let state = past([available(), update]).state();
         assert_eq!(state.details.description, text());
         assert_eq!(state.details.modality_code, details().modality_code);
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_right_is_left_out_and_the_images_are_taken() {
+        let known = updated(|it| {
+            it.started_at = Some(minutes_from_now(0));
+            it.ended_at = Change::Set(minutes_from_now(10));
+        });
+        let cases = [
+            // Told; known after it.
+            ((None, Some(-5)), (0, 10)),
+            ((Some(20), None), (0, 10)),
+            ((Some(20), Some(15)), (0, 10)),
+            ((Some(5), Some(-5)), (5, 10)),
+            ((Some(20), Some(30)), (20, 30)),
+        ];
+        for ((start, end), (start_after, end_after)) in cases {
+            let command = sync(|it| {
+                it.details.started_at = start.map(minutes_from_now);
+                it.details.ended_at = end.map(minutes_from_now);
+                it.series = vec![with("1.9", None, &["1.9.1"])];
+            });
+            let before = past([available(), known.clone()]).state();
+            let events = Study::decide(Some(&before), command, &context()).unwrap();
+            let history = [vec![available(), known.clone()], events].concat();
+            let state = past(history).state();
+            let times = (state.details.started_at, state.details.ended_at);
+            let expected = (minutes_from_now(start_after), minutes_from_now(end_after));
+            assert_eq!(
+                times,
+                (Some(expected.0), Some(expected.1)),
+                "{start:?} {end:?}"
+            );
+            assert_eq!(state.number_of_instances, 1, "{start:?} {end:?}");
+        }
+    }
+
+    #[test]
+    fn part_of_a_patient_is_laid_over_what_is_known() {
+        let text = |text: &str| Some(PhiText::new(Text::parse(text).unwrap()));
+        let patient = |mrn: Option<PhiText>, family_name: Option<PhiText>| Patient {
+            mrn,
+            family_name,
+            given_name: None,
+            birth_date: None,
+            sex: Some(Phi::new(Sex::Female)),
+        };
+        let of_patient = |patient: Patient| sync(|it| it.patient = Some(patient));
+        let first = of_patient(patient(text("M1"), text("Roe")));
+        let mut history = Study::decide(None, first, &context()).unwrap();
+        let nothing = Patient {
+            sex: None,
+            ..patient(None, None)
+        };
+        past(history.clone()).when(of_patient(nothing)).then([]);
+        let part = of_patient(patient(text("M2"), None));
+        let state = past(history.clone()).state();
+        history.extend(Study::decide(Some(&state), part, &context()).unwrap());
+        let known = past(history).state().phi.unwrap().patient;
+        assert_eq!(known, Some(patient(text("M2"), text("Roe"))));
     }
 
     #[test]

@@ -32,16 +32,41 @@ fn is_archived_once_and_never_opened_again() {
 
 #[test]
 fn a_link_that_is_to_be_settled_is_settled_when_it_is_archived_too() {
-    let settle = update(|it| it.order = Some(NamedOrder::SamePatient(order(2))));
+    let settle = update(|it| it.order = Change::Set(NamedOrder::SamePatient(order(2))));
     past([available(), linked(LinkKind::Conflict, 1), archived()])
         .when(settle)
         .then([linked(LinkKind::Linked, 2)]);
 }
 
 #[test]
+fn its_end_and_its_link_can_be_taken_away() {
+    let url = HttpUrl::parse("https://viewer.example/1").unwrap();
+    let known = updated(|it| {
+        it.ended_at = Change::Set(minutes_from_now(5));
+        it.viewer_url = Change::Set(url.clone());
+    });
+    let clear = || {
+        update(|asked| {
+            asked.ended_at = Change::Clear;
+            asked.viewer_url = Change::Clear;
+        })
+    };
+    let cleared = updated(|it| {
+        it.ended_at = Change::Clear;
+        it.viewer_url = Change::Clear;
+    });
+    past([available()]).when(clear()).then([]);
+    past([available(), known.clone()])
+        .when(clear())
+        .then([cleared.clone()]);
+    let state = past([available(), known, cleared]).state();
+    assert_eq!((state.details.ended_at, state.viewer_url), (None, None));
+}
+
+#[test]
 fn an_end_before_the_start_is_refused() {
     let started = updated(|it| it.started_at = Some(minutes_from_now(0)));
     past([available(), started])
-        .when(update(|it| it.ended_at = Some(minutes_from_now(-1))))
+        .when(update(|it| it.ended_at = Change::Set(minutes_from_now(-1))))
         .refused(Error::StartAfterEnd);
 }

@@ -270,7 +270,7 @@ fn a_completed_item_says_who_read_it_and_is_held_by_nobody() {
 fn one_update_takes_an_item_from_one_radiologist_and_gives_it_to_another() {
     let handed_over = Command::Update(Box::new(Update {
         status: Some(Step::Pending),
-        assign: Some(Claim {
+        assign: Change::Set(Claim {
             radiologist_id: boris(),
             assigned_by: None,
         }),
@@ -285,9 +285,30 @@ fn one_update_takes_an_item_from_one_radiologist_and_gives_it_to_another() {
 }
 
 #[test]
+fn an_assignment_that_is_taken_away_is_a_release() {
+    let unassign = || {
+        Command::Update(Box::new(Update {
+            assign: Change::Clear,
+            ..nothing_yet(Authority::Any)
+        }))
+    };
+    for status in [Status::Claimed, Status::InProgress] {
+        an_item(status)
+            .when(unassign())
+            .then([released(anna(), ReleaseReason::ByAdmin)]);
+    }
+    an_item(Status::Pending).when(unassign()).then([]);
+    an_item(Status::Completed)
+        .when(unassign())
+        .refused(Error::Closed {
+            status: Status::Completed,
+        });
+}
+
+#[test]
 fn an_assignment_is_a_claim_and_takes_nobodys_case_away() {
     let assign = Command::Update(Box::new(Update {
-        assign: Some(Claim {
+        assign: Change::Set(Claim {
             radiologist_id: boris(),
             assigned_by: None,
         }),

@@ -36,10 +36,10 @@ fn twice_is_once(status: Status, command: &Command, expected: Vec<Event>) {
 #[test]
 fn an_order_raises_the_priority_and_never_lowers_it() {
     let raised = updated(|it| {
-        it.imaging_order_id = Some(order(9));
+        it.imaging_order_id = Change::Set(order(9));
         it.priority = Some(Priority::Stat);
     });
-    let attached = updated(|it| it.imaging_order_id = Some(order(9)));
+    let attached = updated(|it| it.imaging_order_id = Change::Set(order(9)));
     for status in Status::OPEN {
         twice_is_once(status, &attach(9, Priority::Stat), vec![raised.clone()]);
         twice_is_once(
@@ -59,7 +59,7 @@ fn an_order_that_is_attached_settles_a_conflict() {
     given::<WorklistItem>([created(), conflict])
         .when(attach(9, Priority::Routine))
         .then([updated(|it| {
-            it.imaging_order_id = Some(order(9));
+            it.imaging_order_id = Change::Set(order(9));
             it.attention = Some(Vec::new());
         })]);
 }
@@ -67,7 +67,7 @@ fn an_order_that_is_attached_settles_a_conflict() {
 #[test]
 fn a_clinicians_priority_is_not_raised_again_by_an_order_that_is_known() {
     let attached = updated(|it| {
-        it.imaging_order_id = Some(order(9));
+        it.imaging_order_id = Change::Set(order(9));
         it.priority = Some(Priority::Stat);
     });
     let lowered = updated(|it| it.priority = Some(Priority::Routine));
@@ -101,7 +101,7 @@ fn an_item_is_opened_again_with_the_order_that_its_study_answers_now() {
             .when(Command::Reopen(Some(order)))
             .then([updated(|it| {
                 it.status = Some(Status::Pending);
-                it.imaging_order_id = Some(order.order_id);
+                it.imaging_order_id = Change::Set(order.order_id);
                 set(it);
             })]);
     };
@@ -134,7 +134,7 @@ fn late_images_are_no_news_once_they_are_read() {
 fn a_cancelled_order_is_shown_on_an_open_item_and_hides_nothing() {
     let attach = Command::AttachOrder(cancelled(9));
     let shown = updated(|it| {
-        it.imaging_order_id = Some(order(9));
+        it.imaging_order_id = Change::Set(order(9));
         it.attention = Some(vec![Attention::OrderCancelled]);
     });
     for status in Status::OPEN {
@@ -148,13 +148,13 @@ fn a_cancelled_order_is_shown_on_an_open_item_and_hides_nothing() {
 #[test]
 fn another_order_takes_the_place_of_a_cancelled_one() {
     let shown = updated(|it| {
-        it.imaging_order_id = Some(order(9));
+        it.imaging_order_id = Change::Set(order(9));
         it.attention = Some(vec![Attention::OrderCancelled]);
     });
     given::<WorklistItem>([created(), shown])
         .when(attach(10, Priority::Routine))
         .then([updated(|it| {
-            it.imaging_order_id = Some(order(10));
+            it.imaging_order_id = Change::Set(order(10));
             it.attention = Some(Vec::new());
         })]);
 }
@@ -227,4 +227,22 @@ fn an_idle_claim_is_released_if_it_is_still_that_claim() {
     given::<WorklistItem>(again)
         .when(idle(anna(), now))
         .then([]);
+}
+
+#[test]
+fn an_order_that_the_study_does_not_answer_any_more_goes_with_its_marks() {
+    let attached = updated(|change| {
+        change.imaging_order_id = Change::Set(order(9));
+        change.attention = Some(vec![Attention::LinkConflict, Attention::LateImages]);
+    });
+    let detached = updated(|change| {
+        change.imaging_order_id = Change::Clear;
+        change.attention = Some(vec![Attention::LateImages]);
+    });
+    let history = || given::<WorklistItem>([created(), attached.clone()]);
+    history()
+        .when(Command::DetachOrder(order(9)))
+        .then([detached.clone()]);
+    let item = given::<WorklistItem>([created(), attached.clone(), detached]).state();
+    assert_eq!(item.case.imaging_order_id, None);
 }

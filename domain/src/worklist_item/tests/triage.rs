@@ -90,8 +90,8 @@ fn contributions_survive_cancellation_and_a_second_creation() {
 fn a_score_by_hand_is_a_contribution_without_a_model_and_keeps_what_is_not_told() {
     let by_hand = |score, flags| {
         Command::Update(Box::new(Update {
-            ai_triage_score: score,
-            ai_triage_flags: flags,
+            ai_triage_score: Change::from(score),
+            ai_triage_flags: Change::from(flags),
             ..nothing_yet(Authority::Any)
         }))
     };
@@ -102,9 +102,24 @@ fn a_score_by_hand_is_a_contribution_without_a_model_and_keeps_what_is_not_told(
     given::<WorklistItem>([created(), told.clone()])
         .when(by_hand(Some(score(0.5)), None))
         .then([contributed(part(None, 0.5, &["ich"]))]);
-    given::<WorklistItem>([created(), told])
+    given::<WorklistItem>([created(), told.clone()])
         .when(by_hand(Some(score(0.4)), None))
         .then([]);
+    let clear = || {
+        Command::Update(Box::new(Update {
+            ai_triage_score: Change::Clear,
+            ai_triage_flags: Change::Clear,
+            ..nothing_yet(Authority::Any)
+        }))
+    };
+    an_item(Status::Pending).when(clear()).then([]);
+    let nothing = AiContribution {
+        score: None,
+        ..part(None, 0.4, &[])
+    };
+    given::<WorklistItem>([created(), told])
+        .when(clear())
+        .then([contributed(nothing)]);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::clock::{fresh_id, now_ms};
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::{
-    Append, Batch, Check, Claim, ClaimHeld, ClaimKey, Head, LogFilter, NewPatientKey, Prepared,
-    Verdict, WrappedKey,
+    Append, Batch, Check, Claim, ClaimHeld, ClaimKey, Head, KnownKeys, LogFilter, NewPatientKey,
+    Prepared, Verdict, WrappedKey,
 };
 use crate::postgres::Postgres;
 use crate::postgres::testing::{Database, TENANT, event, prepare, run, stream, to};
@@ -161,7 +161,8 @@ async fn a_conflict_leaves_nothing_and_costs_no_position() {
     );
     assert_eq!(database.head().await.unwrap().position, 4);
     assert_eq!(database.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
-    assert_eq!(database.patient_keys(&[patient]).await.unwrap(), [None]);
+    let known = database.patient_keys(&[patient]).await.unwrap();
+    assert_eq!(known, [KnownKeys::default()]);
     assert_eq!(database.first_disagreement().await.unwrap(), None);
 }
 
@@ -279,7 +280,7 @@ async fn a_patient_gets_one_key() {
     let keys = database.patient_keys(&ask).await.unwrap();
     let ids = keys
         .iter()
-        .map(|it| it.as_ref().map(|key| key.key_id.as_u128()));
+        .map(|it| it.key.as_ref().map(|key| key.key_id.as_u128()));
     assert_eq!(ids.collect::<Vec<_>>(), [Some(30), None, Some(10)]);
 }
 

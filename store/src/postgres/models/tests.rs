@@ -1,4 +1,5 @@
 mod filled;
+mod planned;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::generation::{NewGeneration, State};
+use crate::keys::{Misfit, Tying};
 use crate::model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
     Table, Value,
@@ -350,12 +352,8 @@ async fn a_lease_has_one_holder_until_it_runs_out() {
 #[tokio::test]
 async fn the_first_master_key_is_remembered() {
     let database = Database::create().await;
-    assert_eq!(
-        database.master_key_fingerprint(b"one").await.unwrap(),
-        b"one"
-    );
-    assert_eq!(
-        database.master_key_fingerprint(b"two").await.unwrap(),
-        b"one"
-    );
+    let tied = database.tie_keys(b"one", Tying::Bind).await.unwrap();
+    assert_eq!(tied, None);
+    let other = database.tie_keys(b"two", Tying::Bind).await.unwrap();
+    assert_eq!(other, Some(Misfit::OtherMasterKey));
 }

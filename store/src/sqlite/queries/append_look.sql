@@ -4,6 +4,7 @@
 -- ?2 a JSON array of claim keys (hex)
 -- ?3 now, in milliseconds
 -- ?4 a JSON array of [stream id, version]: where events of an earlier sending may stand
+-- ?5 a JSON array of [tenant, patient] (hex): patients for whom a key is offered
 --
 -- Each row says what it is about; the other columns are those of that subject.
 SELECT 'head' AS subject, NULL AS key, position AS number, recorded_at AS time, hash AS digest, NULL AS stream_id
@@ -19,3 +20,8 @@ SELECT 'event', event_id, position, recorded_at, NULL, NULL
 FROM json_each(?4) AS sent
 CROSS JOIN events
     ON stream_id = unhex(sent.value ->> 0) AND version = sent.value ->> 1
+UNION ALL
+SELECT 'key', key_id, NULL, NULL, tenant, patient
+FROM json_each(?5) AS offered
+CROSS JOIN key_register
+    ON tenant = unhex(offered.value ->> 0) AND patient = unhex(offered.value ->> 1)

@@ -1,7 +1,12 @@
--- Patients' keys, each with the place in which it was asked for.
+-- Patients' keys and tombstones, each with the place in which the patient was asked for. A tombstone wraps nothing.
 --
 -- ?1 a JSON array of [tenant, patient] (hex)
 SELECT wanted.key AS place, key_id, wrapped
 FROM json_each(?1) AS wanted
 CROSS JOIN patient_keys
+    ON tenant = unhex(wanted.value ->> 0) AND patient = unhex(wanted.value ->> 1)
+UNION ALL
+SELECT wanted.key, key_id, NULL
+FROM json_each(?1) AS wanted
+CROSS JOIN key_tombstones
     ON tenant = unhex(wanted.value ->> 0) AND patient = unhex(wanted.value ->> 1)

@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::causes;
+use crate::keys::{Misfit, Tying};
 use sqlx::Connection as _;
 
 fn names(bed: &Bed) -> Vec<String> {
@@ -79,10 +80,8 @@ async fn readers_cannot_write() {
 async fn a_second_opening_finds_what_the_first_left() {
     let bed = Bed::new().await;
     bed.send(&[creating(stream(1), 2)]).await;
-    assert_eq!(
-        bed.engine.master_key_fingerprint(b"first").await.unwrap(),
-        b"first"
-    );
+    let tied = bed.engine.tie_keys(b"first", Tying::Bind).await.unwrap();
+    assert_eq!(tied, None);
     let second = Sqlite::open(&bed.directory.path().join("roentgen.db"))
         .await
         .unwrap();
@@ -91,10 +90,8 @@ async fn a_second_opening_finds_what_the_first_left() {
         second.head().await.unwrap(),
         bed.engine.head().await.unwrap()
     );
-    assert_eq!(
-        second.master_key_fingerprint(b"second").await.unwrap(),
-        b"first"
-    );
+    let other = second.tie_keys(b"second", Tying::Bind).await.unwrap();
+    assert_eq!(other, Some(Misfit::OtherMasterKey));
     second.ping().await.unwrap();
 }
 
@@ -126,11 +123,41 @@ async fn a_closed_engine_is_not_available() {
     bed.engine.close().await;
 }
 
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn file_that_others_can_open_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("data").join("roentgen.db");
+    drop(Sqlite::open(&log).await.unwrap());
+    let mode = |path: &std::path::Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        path.metadata().unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode(log.parent().unwrap()), 0o700);
+    for part in ["roentgen.db", "roentgen-read.db", "roentgen-keys.db"] {
+        let path = log.with_file_name(part);
+        assert_eq!(mode(&path), 0o600, "{part}");
+        set_mode(&path, 0o640);
+        let refused = causes(&Sqlite::open(&log).await.unwrap_err());
+        assert!(
+            refused.contains(part) && refused.contains("chmod 600"),
+            "{refused}"
+        );
+        set_mode(&path, 0o600);
+    }
+    Sqlite::open(&log).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_is_not_a_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("roentgen.db");
     std::fs::write(&path, "a letter, not a database, and longer than a header").unwrap();
+    set_mode(&path, 0o600);
     let refused = Sqlite::open(&path).await;
     assert!(
         matches!(refused, Err(EngineError::Refused(_))),

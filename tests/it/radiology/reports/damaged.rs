@@ -28,11 +28,11 @@ const OUTPUTS: &str = "/imaging-ai/outputs";
 
 /// Every list with rows that carry PHI, and its table.
 const LISTS: [(&str, &str); 5] = [
-    ("/pacs/studies", "studies_v1"),
-    ("/radiology/worklist/items?status=all", "worklist_items_v1"),
-    (REPORTS, "reports_v1"),
-    (CRITICAL, "critical_results_v1"),
-    (OUTPUTS, "ai_outputs_v1"),
+    ("/pacs/studies", "studies_v2"),
+    ("/radiology/worklist/items?status=all", "worklist_items_v2"),
+    (REPORTS, "reports_v2"),
+    (CRITICAL, "critical_results_v2"),
+    (OUTPUTS, "ai_outputs_v2"),
 ];
 
 /// What a list's rows say of their PHI, by their ids.
@@ -130,7 +130,7 @@ async fn a_damaged_result_keeps_nobody_from_reporting(engine: Engine) -> Result<
     let damaged = triaged(&room, &ours, "completed").await?;
     triaged(&room, &ours, "completed").await?;
     assert_eq!(told(&room.house.client, OUTPUTS).await?.len(), 2);
-    damage_row(&room, "ai_outputs_v1", damaged.parse()?).await?;
+    damage_row(&room, "ai_outputs_v2", damaged.parse()?).await?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let report = radiologist.client.get(&place).await?.json();
     let summary = report["ai_assist_summary"].as_str().context("no summary")?;

@@ -12,6 +12,7 @@ use crate::story::on_both_engines;
 on_both_engines!(
     a_report_written_without_a_claim_claims_the_case,
     another_ones_case_is_not_written_on,
+    another_ones_draft_is_not_cancelled_until_the_case_is_released,
     who_claims_the_case_takes_over_its_draft,
     a_preliminary_report_is_signed_by_any_radiologist,
     a_claim_with_a_report_is_a_claim_with_all_its_checks,
@@ -61,6 +62,45 @@ async fn another_ones_case_is_not_written_on(engine: Engine) -> Result<()> {
         Refused::post(&signing, r#"{"final":false}"#, Code::HeldByOther),
     ];
     all_refused(&room, &other.client, refused).await
+}
+
+async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
+    engine: Engine,
+) -> Result<()> {
+    let room = a_room(engine).await?;
+    let (ours, holder, other) = (
+        images(&room, json!({})).await?,
+        room.radiologist()?,
+        room.radiologist()?,
+    );
+    let case = case(&room, &ours).await?;
+    let place = a_draft(&holder, &ours, json!({})).await?;
+    let cancel = json!({ "reason": "another patient's images" });
+    let cancelling = format!("{place}/cancel");
+    let refused = Refused::post(&cancelling, cancel.to_string(), Code::HeldByOther);
+    all_refused(&room, &other.client, vec![refused]).await?;
+    // Whether there is such an output is asked before; a communication is a fact, whoever holds the case.
+    let told = other
+        .client
+        .post(&format!("{place}/communications"), &super::told())
+        .await?;
+    assert_eq!(told.status, 201, "{told:?}");
+    let edit = json!({ "findings": "my work" });
+    let edited = holder.client.patch(&place, &edit).await?;
+    assert_eq!(edited.status, 200, "{edited:?}");
+    let release = format!("{case}/release");
+    let released = room.house.client.post(&release, &json!({})).await?;
+    assert_eq!(released.status, 200, "{released:?}");
+    let cancelled = other.client.post(&cancelling, &cancel).await?;
+    assert_eq!(cancelled.text_at("/status"), "cancelled", "{cancelled:?}");
+
+    let place = a_draft(&holder, &ours, json!({})).await?;
+    let own = holder
+        .client
+        .post(&format!("{place}/cancel"), &cancel)
+        .await?;
+    assert_eq!(own.text_at("/status"), "cancelled", "one's own: {own:?}");
+    Ok(())
 }
 
 async fn who_claims_the_case_takes_over_its_draft(engine: Engine) -> Result<()> {

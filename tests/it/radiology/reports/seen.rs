@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    REPORTS, a_critical, a_draft, a_room, a_signed, all_refused, body, images, sign, told,
+    REPORTS, a_critical, a_draft, a_room, a_signed, all_refused, body, case, images, sign, told,
 };
 use crate::expect::{Refused, problem};
 use crate::story::{fresh, on_both_engines};
@@ -369,6 +369,7 @@ async fn suggestions_are_judged_where_they_are_about_the_study(engine: Engine) -
     let room = a_room(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let output = triaged(&room, &ours, "completed").await?;
+    case(&room, &ours).await?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let judging = format!("{place}/ai-suggestions/{output}");
     let judgement = json!({ "decision": "modified", "note": "seen on two slices" });
@@ -383,6 +384,9 @@ async fn suggestions_are_judged_where_they_are_about_the_study(engine: Engine) -
         super::trail(&room, &place).await?,
         ["Created", "AiSuggestionReviewed"]
     );
+    let other = room.radiologist()?;
+    let held = Refused::post(&judging, r#"{"decision":"rejected"}"#, Code::HeldByOther);
+    all_refused(&room, &other.client, vec![held]).await?;
     let elsewhere = images(&room, json!({})).await?;
     let foreign = triaged(&room, &elsewhere, "completed").await?;
     let (foreign, unknown) = (

@@ -35,10 +35,10 @@ async fn sealed_anew(
     let (log, tasks) = (log.connect().await?, Tasks::new());
     let master = MasterKey::parse(MASTER_KEY)?;
     let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
-    let key = keyring
-        .key(room.house.tenant.into(), patient.into())
+    let keys = keyring
+        .keys(room.house.tenant.into(), patient.into())
         .await?;
-    let key = key.context("the patient has no key")?;
+    let key = keys.current().context("the patient has no key")?;
     let event = log
         .stream(Scope::AllTenants, id.into(), 0, 1)
         .await?

@@ -4,6 +4,7 @@ use anyhow::Result;
 use roentgen_api::problem::Code;
 use roentgen_commands::{CommandError, UseCase, Work};
 use roentgen_domain::Versioned;
+use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{PacsEndpointId, StreamId, StudyId, TenantId, WorklistItemId};
@@ -38,7 +39,7 @@ async fn study(room: &ReadingRoom, accession: Option<&str>) -> Result<Value> {
             study_instance_uid: uid,
             accession_number: accession.and_then(|it| AccessionNumber::parse(it).ok()),
             modality_code: ModalityCode::parse("CT")?,
-            body_part: text("HEAD"),
+            body_part: BodyPart::parse("HEAD").ok(),
             description: text("CT head"),
             started_at: None,
             ended_at: None,
@@ -202,7 +203,7 @@ async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
             post(
                 r#"{"imaging_study_id":"00000000-0000-0000-0000-000000000005",
                     "patient_id":"00000000-0000-0000-0000-000000000007",
-                    "modality_code":"C T","priority":"now","body_part":" "}"#,
+                    "modality_code":"C T","priority":"now","body_part":"\u0000"}"#,
                 Code::Unacceptable,
             )
             .at(&["/modality_code", "/body_part", "/priority"]),

@@ -14,6 +14,7 @@ on_both_engines!(
     is_run_by_those_who_run_the_worklist,
     is_assigned_on_behalf_with_all_the_checks_of_a_claim,
     is_assigned_with_these_checks_whatever_else_is_asked,
+    an_assignment_is_taken_away_by_null,
     takes_scores_that_are_no_models,
     refuses_what_is_not_acceptable,
 );
@@ -53,6 +54,38 @@ async fn is_read_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
         let late = json!({ "status": status });
         let late = room.house.client.patch(&item.place, &late).await?;
         problem(&late, Code::TransitionRefused, status);
+    }
+    Ok(())
+}
+
+async fn an_assignment_is_taken_away_by_null(engine: Engine) -> Result<()> {
+    let room = ReadingRoom::open(engine).await?;
+    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    let unassign = json!({ "assigned_radiologist_id": null });
+    done(&anna.claim(&item).await?);
+    let own = anna.client.patch(&item.place, &unassign).await?;
+    problem(&own, Code::Forbidden, "those who run the worklist do that");
+    let coordinator = room.person("technologist", None)?;
+    let released = coordinator.patch(&item.place, &unassign).await?;
+    assert_eq!(released.text_at("/status"), "pending", "{released:?}");
+    assert_eq!(released.json().get("assigned_radiologist_id"), None);
+    assert!(room.open_cases(anna.id).await?.is_empty());
+    let before = head(&room.house.client).await?;
+    done(&coordinator.patch(&item.place, &unassign).await?);
+    assert_eq!(head(&room.house.client).await?, before, "nobody holds it");
+
+    let admin = &room.house.client;
+    let score = json!({ "ai_triage_score": 0.9, "ai_triage_flags": { "flags": ["ich"] } });
+    done(&admin.patch(&item.place, &score).await?);
+    let cleared = json!({ "ai_triage_score": null, "ai_triage_flags": null });
+    let cleared = admin.patch(&item.place, &cleared).await?.json();
+    assert_eq!(cleared.get("ai_triage_score"), None, "{cleared}");
+    assert_eq!(cleared["ai_triage_flags"], json!({ "flags": [] }));
+    for member in ["status", "priority"] {
+        let pointer = format!("/{member}");
+        let null = json!({ member: null }).to_string();
+        let refused = Refused::patch(&item.place, null, Code::Unacceptable);
+        all_refused(admin, vec![refused.at(&[pointer.as_str()])]).await?;
     }
     Ok(())
 }

@@ -1,0 +1,67 @@
+//! What a client may have meant by a name that is not known here. What it sent is not repeated.
+
+/// A name that is longer than this is not compared: names of ours are shorter, and comparing costs the product of both.
+const COMPARED: usize = 64;
+
+/// Says that a name is not known, and the nearest one that is; or all of them, where none is near.
+pub(crate) fn hint<N: AsRef<str>>(sent: &str, known: &[N]) -> String {
+    if let Some(nearest) = nearest(sent, known) {
+        return format!("is not known here; did you mean {nearest}?");
+    }
+    let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+    match known.as_slice() {
+        [] => "is not known here; there are none".to_owned(),
+        names => format!("is not known here; known are {}", names.join(", ")),
+    }
+}
+
+/// The name that takes the fewest changes, where these are few for its length.
+fn nearest<'a, N: AsRef<str>>(sent: &str, known: &'a [N]) -> Option<&'a str> {
+    if sent.len() > COMPARED {
+        return None;
+    }
+    let sent = sent.to_ascii_lowercase();
+    let near = known.iter().filter_map(|name| {
+        let name = name.as_ref();
+        let changes = strsim::osa_distance(&sent, name);
+        let most = (name.len() / 3).max(1);
+        (changes <= most).then_some((changes, name))
+    });
+    near.min().map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 4] = ["status", "patient_id", "practitioner_id", "code"];
+
+    #[test]
+    fn a_typo_finds_the_name_that_was_meant() {
+        for (sent, meant) in [
+            ("statsu", "status"),
+            ("STATUS", "status"),
+            ("state", "status"),
+            ("patient", "patient_id"),
+            ("practitioner", "practitioner_id"),
+            ("kode", "code"),
+        ] {
+            let expected = format!("is not known here; did you mean {meant}?");
+            assert_eq!(hint(sent, &KNOWN), expected, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_far_from_all_is_told_what_there_is_and_is_not_repeated() {
+        let long = "status".repeat(1000);
+        for sent in ["", "Jane Roe", "wombat", &long] {
+            let said = hint(sent, &KNOWN);
+            assert_eq!(
+                said,
+                "is not known here; known are status, patient_id, practitioner_id, code"
+            );
+        }
+        let none: [&str; 0] = [];
+        assert_eq!(hint("x", &none), "is not known here; there are none");
+    }
+}

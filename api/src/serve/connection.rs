@@ -1,0 +1,142 @@
+//! One connection, with a clock on each of its stages: the first request's headers, the next request's, a body, a pause
+//! between requests, and an answer that its client does not take.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::{self, Builder};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::activity::{Activity, InFlight};
+use super::admission::{Place, Reserve};
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
+use super::socket::Socket;
+use super::streams::Streams;
+
+/// How long a client may take over its headers, and how long they may be (431 beyond).
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Requests at once on an HTTP/2 connection.
+const MAX_STREAMS: u32 = 32;
+/// What an HTTP/2 stream holds of an answer until the client has room for it, in bytes.
+const STREAM_BUFFER_BYTES: usize = 64 * 1024;
+/// How many streams a client may reset before they were looked at, and with how many it may break the protocol; the
+/// connection ends beyond.
+const MAX_RESET_STREAMS: usize = 20;
+const MAX_BROKEN_STREAMS: usize = 128;
+/// How long an HTTP/2 client may be silent before it is asked whether it is there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to close an idle connection after it was told that the connection ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+type Served = auto::Connection<'static, TokioIo<Socket>, Requests, Streams>;
+
+/// Serves a connection until it ends, is idle for too long, or has to make room.
+pub(super) async fn serve(
+    stream: TcpStream,
+    place: Place,
+    router: Router,
+    drain: CancellationToken,
+) {
+    let (activity, reserve) = (place.activity().clone(), place.reserve());
+    let requests = Requests {
+        router,
+        activity: activity.clone(),
+        reserve,
+    };
+    let served = Box::pin(connection(stream, requests));
+    tokio::select! {
+        ended = until_idle(served, &activity, &drain) => {
+            if let Err(error) = ended {
+                tracing::debug!(error = &*error, "a connection ended early");
+            }
+        }
+        () = place.made_room() => {}
+    }
+}
+
+async fn until_idle(
+    mut served: Pin<Box<Served>>,
+    activity: &Activity,
+    drain: &CancellationToken,
+) -> Result<(), axum::BoxError> {
+    let mut idle = pin!(activity.ended());
+    tokio::select! {
+        ended = &mut served => return ended,
+        () = &mut idle => {
+            metrics::counter!("roentgen_idle_connections_closed_total").increment(1);
+            served.as_mut().graceful_shutdown();
+            return tokio::time::timeout(FAREWELL, served).await.unwrap_or(Ok(()));
+        }
+        () = drain.cancelled() => served.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        ended = &mut served => ended,
+        () = &mut idle => Ok(()),
+    }
+}
+
+fn connection(stream: TcpStream, requests: Requests) -> Served {
+    let mut builder = Builder::new(Streams);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .keep_alive(requests.reserve.is_none())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_BROKEN_STREAMS)
+        .max_send_buf_size(STREAM_BUFFER_BYTES)
+        .max_header_list_size(MAX_HEADER_BYTES as u32);
+    let socket = TokioIo::new(Socket::new(stream));
+    builder.serve_connection(socket, requests).into_owned()
+}
+
+/// The requests of one connection.
+#[derive(Debug, Clone)]
+struct Requests {
+    router: Router,
+    activity: Activity,
+    reserve: Option<Reserve>,
+}
+
+impl Service<Request<Incoming>> for Requests {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let in_flight = self.activity.request();
+        let mut request = request.map(|body| Body::new(RequestBody::new(body)));
+        if let Some(reserve) = self.reserve {
+            request.extensions_mut().insert(reserve);
+        }
+        Box::pin(answer(self.router.clone(), request, in_flight))
+    }
+}
+
+async fn answer(
+    router: Router,
+    request: Request<Body>,
+    in_flight: InFlight,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let answer = router.oneshot(request).await?;
+    Ok(answer.map(|body| ResponseBody::new(body, in_flight)))
+}

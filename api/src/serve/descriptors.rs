@@ -1,0 +1,64 @@
+//! How many connections the process has file descriptors for.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Connections at once, whatever else there is room for.
+const MAX_CONNECTIONS: usize = 8192;
+/// Descriptors for everything but clients' connections: the database, NATS, the health reserve and files.
+const RESERVED: u64 = 384;
+
+/// Raises the limit of open files as far as the process may, says what it is, and returns how many connections fit.
+pub(crate) fn connections_that_fit() -> usize {
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: before.maximum,
+        maximum: before.maximum,
+    };
+    if before.current != before.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, "the limit of open files was not raised");
+    }
+    let descriptors = getrlimit(Resource::Nofile).current;
+    let connections = fitting(descriptors);
+    let descriptors = descriptors.unwrap_or(u64::MAX);
+    if connections < MAX_CONNECTIONS {
+        tracing::warn!(
+            descriptors,
+            connections,
+            "the limit of open files leaves room for fewer connections: raise it (ulimit -n)"
+        );
+    } else {
+        tracing::info!(descriptors, connections, "connections are limited");
+    }
+    connections
+}
+
+/// How many connections fit into so many descriptors; `None` is no limit. With too few descriptors, half of them are for
+/// connections.
+fn fitting(descriptors: Option<u64>) -> usize {
+    let Some(descriptors) = descriptors else {
+        return MAX_CONNECTIONS;
+    };
+    let left = descriptors.saturating_sub(RESERVED).max(descriptors / 2);
+    usize::try_from(left).map_or(MAX_CONNECTIONS, |left| left.min(MAX_CONNECTIONS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_everything_else() {
+        for (descriptors, connections) in [
+            (None, MAX_CONNECTIONS),
+            (Some(u64::MAX), MAX_CONNECTIONS),
+            (Some(20_000), MAX_CONNECTIONS),
+            (Some(1024), 640),
+            (Some(256), 128),
+            (Some(0), 0),
+        ] {
+            assert_eq!(fitting(descriptors), connections, "{descriptors:?}");
+        }
+    }
+}

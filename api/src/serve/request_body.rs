@@ -1,0 +1,81 @@
+//! A request's body on its way in: a client that stops in the middle of it is not waited for.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::BoxError;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Sleep;
+
+/// How long a body may bring nothing.
+const PAUSE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a body was given up.
+#[derive(Debug)]
+struct StoppedArriving;
+
+impl fmt::Display for StoppedArriving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no byte of the body came for {PAUSE_LIMIT:?}")
+    }
+}
+
+impl Error for StoppedArriving {}
+
+/// Whether a body could not be read because its client stopped in the middle of it.
+pub(crate) fn stopped_arriving(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<StoppedArriving>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A body with a clock.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    body: Incoming,
+    /// Runs while the next part is waited for.
+    clock: Option<Pin<Box<Sleep>>>,
+}
+
+impl RequestBody {
+    pub(super) const fn new(body: Incoming) -> Self {
+        Self { body, clock: None }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.clock = None;
+            return Poll::Ready(frame.map(|arrived| arrived.map_err(Into::into)));
+        }
+        let clock = self
+            .clock
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE_LIMIT)));
+        let stopped = clock.as_mut().poll(context);
+        stopped.map(|()| Some(Err(StoppedArriving.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

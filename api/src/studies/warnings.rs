@@ -1,0 +1,51 @@
+//! What of a sync was left out, although the rest of it was taken up.
+
+use roentgen_domain::Timestamp;
+use roentgen_domain::study::Study;
+use roentgen_domain::time::AnyTime;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A member that was left out.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+pub(crate) struct Warning {
+    /// A JSON pointer (RFC 6901) into the body.
+    pointer: &'static str,
+    /// Why.
+    detail: &'static str,
+}
+
+/// The clinical times of a sync, as they were sent. Images are not refused for them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SentTimes {
+    pub(super) started_at: Option<AnyTime>,
+    pub(super) ended_at: Option<AnyTime>,
+}
+
+impl SentTimes {
+    /// What was left out of them, by the study after the sync. A repeated request is answered with the study of its first
+    /// answer, and so with the same warnings.
+    pub(super) fn warnings(self, study: &Study) -> Vec<Warning> {
+        let details = &study.details;
+        let sent = [
+            ("/started_at", self.started_at, details.started_at),
+            ("/ended_at", self.ended_at, details.ended_at),
+        ];
+        let warnings = sent.into_iter().filter_map(|(pointer, sent, kept)| {
+            let detail = left_out(sent?, kept)?;
+            Some(Warning { pointer, detail })
+        });
+        warnings.collect()
+    }
+}
+
+fn left_out(sent: AnyTime, kept: Option<Timestamp>) -> Option<&'static str> {
+    match sent {
+        AnyTime::Held(time) if kept == Some(time) => None,
+        AnyTime::Held(_) => Some("was left out: the study would end before it starts"),
+        AnyTime::TooEarly | AnyTime::TooLate => {
+            Some("was left out: it is before the year 0000 or after 9999-12-30T22:00:00Z")
+        }
+    }
+}

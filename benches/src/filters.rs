@@ -1,0 +1,202 @@
+//! Every single, pair and triple of a list's documented filters, over many rows, before and after they are analyzed.
+
+mod ai;
+mod clinical;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roentgen_store::engine::Engine;
+use roentgen_store::generation::{NewGeneration, State};
+use roentgen_store::model::{Checkpoint, ListQuery, Model, ProjectionBatch, Row, Table, Value};
+use roentgen_store::open;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::database::{Database, TENANT};
+use crate::report::{Measure, Report, latencies};
+
+const LIMIT: u32 = 50;
+/// How often each page is asked for.
+const TIMES: u32 = 50;
+const BUDGET_MS: f64 = 5.0;
+/// Rows of one transaction.
+const CHUNK: u64 = 5_000;
+/// How many of the slowest combinations are named.
+const NAMED: usize = 3;
+/// As long as a document with its sealed parts.
+const DOCUMENT_BYTES: usize = 700;
+
+/// One documented filter: the values that it is tried with, each with what it does to the list's filters.
+type Choice<F> = Vec<(&'static str, fn(&mut F))>;
+
+/// A list: the rows of its read model and what may be asked of them.
+struct List<F> {
+    model: &'static Model,
+    sort_key: fn(u64) -> Vec<u8>,
+    values: fn(u64) -> Vec<Value>,
+    filters: Vec<Choice<F>>,
+    page: fn(&F) -> ListQuery,
+}
+
+/// Measures each list by itself, on a database of its own, on both engines.
+pub(crate) async fn measure(report: &mut Report, rows: u64) -> anyhow::Result<()> {
+    lists_of(report, rows, &clinical::orders()).await?;
+    lists_of(report, rows, &clinical::studies()).await?;
+    lists_of(report, rows, &clinical::items()).await?;
+    lists_of(report, rows, &clinical::reports()).await?;
+    lists_of(report, rows, &ai::tasks()).await?;
+    lists_of(report, rows, &ai::outputs()).await
+}
+
+async fn lists_of<F: Default>(
+    report: &mut Report,
+    rows: u64,
+    list: &List<F>,
+) -> anyhow::Result<()> {
+    let database = Database::new().await?;
+    let engine = filled(&database.url, list, rows).await?;
+    pages(report, &*engine, list, "postgres, fresh").await?;
+    let mut owner = PgConnection::connect(&database.url).await?;
+    owner.execute(AssertSqlSafe("ANALYZE")).await?;
+    owner.close().await?;
+    // A connection keeps its plans until the statistics change; new ones are made from the start.
+    engine.close().await;
+    let engine = open::Database::parse(&database.url)?.connect().await?;
+    pages(report, &*engine, list, "postgres, analyzed").await?;
+    engine.close().await;
+    database.drop_it().await?;
+
+    let directory = tempfile::tempdir()?;
+    let url = format!("sqlite://{}", directory.path().join("lists.db").display());
+    let engine = filled(&url, list, rows).await?;
+    pages(report, &*engine, list, "sqlite").await?;
+    engine.close().await;
+    Ok(())
+}
+
+/// The list's read model with its rows, and then with its indexes.
+async fn filled<F>(url: &str, list: &List<F>, rows: u64) -> anyhow::Result<Arc<dyn Engine>> {
+    let engine = open::Database::parse(url)?.connect().await?;
+    engine.migrate().await?;
+    let table = Table {
+        model: list.model,
+        generation: 1,
+    };
+    engine.create_tables(&[table]).await?;
+    let new = NewGeneration {
+        tables: vec![table],
+        state: State::Live,
+    };
+    engine.declare(&[new]).await?;
+    let mut from = Checkpoint::START;
+    for start in (0..rows).step_by(CHUNK as usize) {
+        let to = Checkpoint {
+            position: start + CHUNK,
+            hash: [1; 32],
+        };
+        let batch = ProjectionBatch {
+            from: vec![(table, from)],
+            to,
+            rows: vec![(
+                table,
+                (start..start + CHUNK).map(|n| row(list, n)).collect(),
+            )],
+            parked: Vec::new(),
+            left_out: Vec::new(),
+            filling: true,
+        };
+        anyhow::ensure!(engine.project(&batch).await?, "the checkpoint is another");
+        from = to;
+    }
+    engine.create_indexes(&[table]).await?;
+    Ok(engine)
+}
+
+fn row<F>(list: &List<F>, number: u64) -> Row {
+    Row {
+        id: id(number),
+        tenant_id: TENANT.into(),
+        patient_id: Some(id(number / 4).into()),
+        version: 3,
+        sort_key: (list.sort_key)(number),
+        values: (list.values)(number),
+        document: "x".repeat(DOCUMENT_BYTES),
+        sealed: vec![7; DOCUMENT_BYTES / 2],
+    }
+}
+
+/// An id that is spread over its whole range, as random ids are.
+fn id(number: u64) -> Uuid {
+    let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Uuid::from_u64_pair(spread, number)
+}
+
+async fn pages<F: Default>(
+    report: &mut Report,
+    engine: &dyn Engine,
+    list: &List<F>,
+    when: &str,
+) -> anyhow::Result<()> {
+    let mut slowest: Vec<(u64, String)> = Vec::new();
+    let (mut all, started, mut count) = (latencies(), Instant::now(), 0);
+    for (name, filters) in combinations(list) {
+        let mut each = latencies();
+        for _ in 0..TIMES {
+            let (query, began) = ((list.page)(&filters), Instant::now());
+            engine.list(&query).await?;
+            let took = u64::try_from(began.elapsed().as_micros())?;
+            each.record(took)?;
+            all.record(took)?;
+        }
+        count += u64::from(TIMES);
+        slowest.push((each.value_at_quantile(0.99), name));
+    }
+    slowest.sort_unstable_by(|one, other| other.cmp(one));
+    let name = format!(
+        "{}, {} combinations, {when}",
+        list.model.name,
+        slowest.len()
+    );
+    report.add(&Measure::of(name.clone(), count, started.elapsed(), &all));
+    for (p99, combination) in slowest.iter().take(NAMED) {
+        println!("    p99 {:>8.3} ms   {combination}", *p99 as f64 / 1000.0);
+    }
+    let worst = slowest.first().map_or(0, |(p99, _)| *p99);
+    let worst = Duration::from_micros(worst).as_secs_f64() * 1000.0;
+    report.against(
+        &format!("5 ms / p99 of the slowest of {name}"),
+        BUDGET_MS,
+        worst,
+    );
+    Ok(())
+}
+
+/// The list without a filter, and with one, two and three of them, each with each of its values.
+fn combinations<F: Default>(list: &List<F>) -> Vec<(String, F)> {
+    let mut all = vec![(String::from("no filter"), F::default())];
+    let filters = list.filters.len();
+    for mask in 1..1_usize << filters {
+        if mask.count_ones() > 3 {
+            continue;
+        }
+        let chosen = (0..filters).filter(|place| mask & (1 << place) != 0);
+        let chosen: Vec<_> = chosen.filter_map(|place| list.filters.get(place)).collect();
+        let variants: usize = chosen.iter().map(|choice| choice.len()).product();
+        all.extend((0..variants).map(|variant| combination(&chosen, variant)));
+    }
+    all
+}
+
+fn combination<F: Default>(chosen: &[&Choice<F>], mut variant: usize) -> (String, F) {
+    let (mut names, mut filters) = (Vec::new(), F::default());
+    for choice in chosen {
+        if let Some((name, apply)) = choice.get(variant % choice.len()) {
+            names.push(*name);
+            apply(&mut filters);
+        }
+        variant /= choice.len();
+    }
+    (names.join(" & "), filters)
+}

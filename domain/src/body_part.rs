@@ -1,0 +1,61 @@
+//! Body parts: DICOM Body Part Examined (0018,0015), or the house's own word.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::caseless;
+use crate::text::{Text, TextError};
+
+/// A body part as it was written, without the padding of a Code String (PS3.5, VR CS). Equality is of the text as it is
+/// shown; whether two name the same part is for [`Self::matches`] to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BodyPart(Text);
+
+impl BodyPart {
+    /// Refuses what is no name ([`Text::parse_name`]), and drops the white space around it.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        Text::parse_name(text.trim()).map(Self)
+    }
+
+    /// The body part as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// What it is compared and listed by.
+    pub fn key(&self) -> String {
+        caseless::key(self.as_str())
+    }
+
+    /// Whether both name the same body part.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl fmt::Display for BodyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_kept_without_its_padding() {
+        assert_eq!(BodyPart::parse(" Chest ").unwrap().as_str(), "Chest");
+        assert_eq!(BodyPart::parse(" "), Err(TextError::Blank));
+    }
+
+    /// Events of earlier releases have padded ones.
+    #[test]
+    fn one_that_was_stored_with_padding_matches_all_the_same() {
+        let stored: BodyPart = serde_json::from_str("\"CHEST \"").unwrap();
+        assert!(stored.matches(&BodyPart::parse("chest").unwrap()));
+        assert!(!stored.matches(&BodyPart::parse("head").unwrap()));
+    }
+}

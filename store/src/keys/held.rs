@@ -1,0 +1,109 @@
+//! A patient's keys as they open parts: the one that is there, and those that were destroyed on purpose.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use roentgen_domain::ids::StreamId;
+use uuid::Uuid;
+
+use super::{PatientKey, SealError, key_id_of};
+use crate::log::NewPatientKey;
+
+/// A patient's keys. A part that none of them sealed, and no destroyed one either, does not open: its key is missing.
+#[derive(Clone, Default)]
+pub struct PatientKeys {
+    pub(super) current: Option<PatientKey>,
+    /// The current key's row, where it has to go along with the patient's next append.
+    pub(super) waiting: Option<NewPatientKey>,
+    /// Keys with a tombstone.
+    pub(super) erased: Arc<[Uuid]>,
+    /// Keys that the log lists, and that are neither there nor have a tombstone.
+    pub(super) missing: Arc<[Uuid]>,
+    /// Whether the database has said all this; what rests on a guess can seal and cannot open.
+    pub(super) is_looked_up: bool,
+    pub(super) noted: MissingKeys,
+}
+
+impl fmt::Debug for PatientKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PatientKeys")
+            .field("current", &self.current)
+            .field("erased", &self.erased)
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PatientKeys {
+    /// The key that new parts are sealed under, if any.
+    pub const fn current(&self) -> Option<&PatientKey> {
+        self.current.as_ref()
+    }
+
+    /// When the database was asked for the current key ([`PatientKey::seen`]); `None` if the patient has none.
+    pub fn seen(&self) -> Option<Instant> {
+        self.current.as_ref().map(PatientKey::seen)
+    }
+
+    /// What was sealed; `None` if its key was destroyed on purpose.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::KeyMissing`] if the part names a key that is neither there nor has a tombstone, which is noted for
+    /// readiness; the others if the part is damaged.
+    pub fn open(
+        &self,
+        sealed: &[u8],
+        stream_id: StreamId,
+        version: u64,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        let key_id = key_id_of(sealed)?;
+        if self.erased.contains(&key_id) {
+            return Ok(None);
+        }
+        let opened = match &self.current {
+            Some(key) => key.open(sealed, stream_id, version)?,
+            None => None,
+        };
+        if opened.is_none() {
+            self.noted.note(key_id);
+            return Err(SealError::KeyMissing);
+        }
+        Ok(opened)
+    }
+}
+
+/// The missing keys that this process came across.
+#[derive(Debug, Clone, Default)]
+pub struct MissingKeys(Arc<Mutex<BTreeSet<Uuid>>>);
+
+/// How many are remembered: one is enough to be not ready.
+const REMEMBERED: usize = 1000;
+
+impl MissingKeys {
+    /// Remembers a key, and logs it the first time.
+    pub(super) fn note(&self, key_id: Uuid) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.len() < REMEMBERED && noted.insert(key_id) {
+            tracing::error!(%key_id, "a patient's key is missing and has no tombstone");
+            metrics::gauge!("roentgen_missing_keys").set(noted.len() as f64);
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Uuid> {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.iter().copied().collect()
+    }
+
+    /// Forgets keys that are there again. Returns how many are still missing.
+    pub(super) fn found(&self, key_ids: impl Iterator<Item = Uuid>) -> usize {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key_id in key_ids {
+            noted.remove(&key_id);
+        }
+        metrics::gauge!("roentgen_missing_keys").set(noted.len() as f64);
+        noted.len()
+    }
+}

@@ -1,0 +1,170 @@
+use sqlx::PgConnection;
+
+use crate::archive::Archive;
+use crate::engine::Engine as _;
+use crate::postgres::testing::{Database, ask, run, sqlstate_of};
+use crate::rights::{Login, UnsafeSchema};
+
+/// What a lacking right says.
+const NOT_ALLOWED: &str = "42501";
+
+/// Functions of ours whose names are resolved in pg_catalog only. `log_append` runs with its caller's rights.
+const FIXED: &str = "SELECT proname::text || ': ' || coalesce(proconfig::text, 'no setting') FROM pg_proc
+    WHERE pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'read', 'archived'))
+      AND (prosecdef OR proname <> 'log_append')
+      AND NOT ('search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}')))";
+
+/// Each fits a call in the owner's functions better than what pg_catalog has.
+const SHADOWS: [&str; 11] = [
+    "FUNCTION public.hashtextextended(text, integer) RETURNS bigint",
+    "FUNCTION public.pg_advisory_xact_lock(numeric) RETURNS void",
+    "FUNCTION public.convert_from(bytea, text) RETURNS text",
+    "FUNCTION public.format(text, text) RETURNS text",
+    "FUNCTION public.format(text, bigint) RETURNS text",
+    "FUNCTION public.format(text, text, bigint, bigint) RETURNS text",
+    "FUNCTION public.max(bigint) RETURNS bigint",
+    "FUNCTION public.string_agg(text, text) RETURNS text",
+    "FUNCTION public.joined(text, bigint) RETURNS text",
+    "FUNCTION public.plus(bigint, integer) RETURNS bigint",
+    "FUNCTION public.below(bigint, bigint) RETURNS boolean",
+];
+
+const OPERATORS: [&str; 4] = [
+    "|| (LEFTARG = text, RIGHTARG = bigint, FUNCTION = public.joined)",
+    "+ (LEFTARG = bigint, RIGHTARG = integer, FUNCTION = public.plus)",
+    "<= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.below)",
+    "< (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.below)",
+];
+
+/// Lets the server create what it wants in public, as PostgreSQL 14 does.
+async fn opened(database: &Database) -> PgConnection {
+    let owner = &mut database.owner().await;
+    run(owner, "GRANT CREATE ON SCHEMA public TO PUBLIC")
+        .await
+        .unwrap();
+    database.server().await
+}
+
+/// Plants what fails as soon as it is called.
+async fn plant(server: &mut PgConnection) {
+    for shadow in SHADOWS {
+        let body = "BEGIN RAISE EXCEPTION 'ran as %', current_user; END";
+        let create = format!("CREATE {shadow} LANGUAGE plpgsql AS $${body}$$");
+        run(server, &create).await.unwrap();
+    }
+    for operator in OPERATORS {
+        run(server, &format!("CREATE OPERATOR public.{operator}"))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn names_in_functions_of_the_owner_are_resolved_in_pg_catalog_only() {
+    let database = Database::create().await;
+    assert_eq!(ask(&mut database.owner().await, FIXED).await, "");
+}
+
+#[tokio::test]
+async fn what_the_server_plants_in_public_does_not_run_as_the_owner() {
+    let database = Database::with_partitions_of(10).await;
+    database.fill(9).await;
+    let mut server = opened(&database).await;
+    plant(&mut server).await;
+
+    let made = "SELECT public.log_ensure_partitions(20)::text";
+    assert_eq!(ask(&mut server, made).await, "30");
+    let cast = "CREATE CAST (text AS bigint) WITH FUNCTION public.hashtextextended(text, integer)";
+    assert_eq!(sqlstate_of(&mut server, cast).await, NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn what_the_server_plants_in_public_does_not_run_in_an_archiving() {
+    let database = Database::with_partitions_of(10).await;
+    database.fill(25).await;
+    let partition = database.oldest_partition().await.unwrap().unwrap();
+    let last = database.event_at(partition.last()).await.unwrap().unwrap();
+    plant(&mut opened(&database).await).await;
+    let archive = Archive {
+        partition,
+        last_hash: last.hash,
+        file_name: "0".to_owned(),
+        file_sha256: [7; 32],
+    };
+    assert_eq!(database.archive(&archive, &[]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_may_create_in_public_is_named() {
+    let database = Database::create().await;
+    let safe = database.rights(Login::Server).await.unwrap();
+    assert_eq!(safe.check(), Ok(()));
+    opened(&database).await;
+    let rights = database.rights(Login::Server).await.unwrap();
+    let roles = "roentgen_server".to_owned();
+    assert_eq!(rights.check(), Err(UnsafeSchema::MayCreate(roles)));
+}
+
+#[tokio::test]
+async fn code_of_another_role_in_public_is_named_to_both_logins() {
+    let database = Database::create().await;
+    let mut server = opened(&database).await;
+    run(
+        &mut server,
+        "CREATE FUNCTION public.planted(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'",
+    )
+    .await
+    .unwrap();
+    let owner = &mut database.owner().await;
+    run(owner, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        .await
+        .unwrap();
+    for login in [Login::Owner, Login::Server] {
+        let rights = database.rights(login).await.unwrap();
+        let planted = "planted(bigint) (of roentgen_server)".to_owned();
+        assert_eq!(rights.check(), Err(UnsafeSchema::Foreign(planted)));
+    }
+}
+
+#[tokio::test]
+async fn migrations_take_back_the_right_to_create_in_public() {
+    let database = Database::empty().await;
+    let owner = &mut database.owner().await;
+    run(owner, "GRANT CREATE ON SCHEMA public TO PUBLIC")
+        .await
+        .unwrap();
+    database.migrate().await.unwrap();
+    let grants = "SELECT count(*)::text FROM pg_namespace n, aclexplode(n.nspacl) a
+                  WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE'";
+    assert_eq!(ask(owner, grants).await, "0");
+}
+
+#[tokio::test]
+async fn a_setting_is_the_owners_to_make() {
+    let database = Database::create().await;
+    let mut server = database.server().await;
+    for name in ["partition_size", "anything"] {
+        let insert = format!("INSERT INTO meta VALUES ('{name}', '1')");
+        assert_eq!(
+            sqlstate_of(&mut server, &insert).await,
+            NOT_ALLOWED,
+            "{name}"
+        );
+    }
+    let known = database.event_key_fingerprint(b"one").await.unwrap();
+    assert_eq!(known, b"one");
+}
+
+#[tokio::test]
+async fn the_search_path_of_roles_and_databases_does_not_count() {
+    let database = Database::create().await;
+    let owner = &mut database.owner().await;
+    let name = ask(owner, "SELECT quote_ident(current_database())").await;
+    let set = format!("ALTER DATABASE {name} SET search_path = elsewhere");
+    run(owner, &set).await.unwrap();
+    let mut server = database.server().await;
+    let path = "SELECT current_setting('search_path')";
+    assert_eq!(ask(&mut server, path).await, "public,pg_temp");
+    assert_eq!(database.head().await.unwrap().position, 0);
+    database.migrate().await.unwrap();
+}

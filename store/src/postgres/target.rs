@@ -1,0 +1,110 @@
+//! What a database's URL says: read once, by the driver's own rules, and shown without its secrets.
+
+use std::net::IpAddr;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
+
+/// The parameters that the driver reads. It would log another one's value.
+const PARAMETERS: [&str; 17] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+];
+
+/// The text is not the URL of a PostgreSQL database. What it says is not repeated: it may be a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotATarget {
+    /// The URL cannot be read as one.
+    #[error(
+        "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with / ? # @ % in user and password percent-encoded"
+    )]
+    Form,
+    /// The driver does not know a parameter.
+    #[error(
+        "has an unknown parameter; known are sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, port, dbname, user, \
+         password, application_name, options and statement-cache-capacity"
+    )]
+    Parameter,
+    /// The driver does not accept a parameter's value.
+    #[error("has a parameter whose value is not valid")]
+    Value,
+}
+
+/// Reads the URL. Off this machine the server has to prove who it is (`verify-full`) unless the URL says `sslmode=`.
+///
+/// # Errors
+///
+/// [`NotATarget`], before the driver has seen the text.
+pub(crate) fn parse(text: &str) -> Result<PgConnectOptions, NotATarget> {
+    let url = read(text)?;
+    let options = text.parse::<PgConnectOptions>();
+    let options = options.map_err(|_| NotATarget::Value)?;
+    let says_mode = url
+        .query_pairs()
+        .any(|(name, _)| matches!(&*name, "sslmode" | "ssl-mode"));
+    if says_mode || is_local(&options) {
+        return Ok(options);
+    }
+    Ok(options.ssl_mode(PgSslMode::VerifyFull))
+}
+
+/// User, host, port and database of a URL, as the driver understands it.
+pub(crate) fn shown(text: &str) -> String {
+    let Ok(options) = parse(text) else {
+        return "postgres://[unreadable]".to_owned();
+    };
+    let socket = options.get_socket().map(|path| path.display().to_string());
+    let host = socket.unwrap_or_else(|| options.get_host().to_owned());
+    let (user, port) = (options.get_username(), options.get_port());
+    let database = options.get_database().unwrap_or(user);
+    format!("postgres://{user}@{host}:{port}/{database}")
+}
+
+fn read(text: &str) -> Result<Url, NotATarget> {
+    let url = Url::parse(text).map_err(|_| NotATarget::Form)?;
+    // An @ behind the authority belongs to a password that was not encoded: what was read as host and port is the
+    // password's beginning.
+    let behind = [url.path(), url.query().unwrap_or_default()];
+    let is_misread = url.fragment().is_some() || behind.iter().any(|part| part.contains('@'));
+    if is_misread || url.cannot_be_a_base() {
+        return Err(NotATarget::Form);
+    }
+    let is_known = |name: &str| {
+        PARAMETERS.contains(&name)
+            || name == "options"
+            || (name.starts_with("options[") && name.ends_with(']'))
+    };
+    if url.query_pairs().all(|(name, _)| is_known(&name)) {
+        Ok(url)
+    } else {
+        Err(NotATarget::Parameter)
+    }
+}
+
+/// Whether what is sent stays on this machine.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = address
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || is_loopback
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! What a failed read or write of rows says about the rows: whether one of them is to blame, or the database.
+
+use std::io;
+
+use sqlx::Error;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
+use crate::error::EngineError;
+
+/// What is to blame for a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// A row, which fails again whenever it is tried.
+    Row,
+    /// A row, if others can be written meanwhile: the call took too long, or the database failed inside.
+    RowIfOthersPass,
+    /// The connection, a lock, the disk, a missing table or privilege: no row.
+    NoRow,
+}
+
+impl Blame {
+    pub(super) fn of(error: &EngineError) -> Self {
+        match error {
+            EngineError::Refused(error)
+            | EngineError::Unavailable(error)
+            | EngineError::Broken(error) => of_database(error),
+            EngineError::Damaged(_) => Self::Row,
+            EngineError::Archived { .. } | EngineError::NotBuilt(_) | EngineError::KeyMissing => {
+                Self::NoRow
+            }
+        }
+    }
+}
+
+/// Why a stream is parked, without what the database says: that may hold a row's values.
+pub(super) fn reason(error: &EngineError) -> String {
+    let code = match error {
+        EngineError::Refused(error)
+        | EngineError::Unavailable(error)
+        | EngineError::Broken(error) => error.as_database_error().and_then(|told| told.code()),
+        EngineError::Damaged(_)
+        | EngineError::Archived { .. }
+        | EngineError::NotBuilt(_)
+        | EngineError::KeyMissing => None,
+    };
+    match code {
+        Some(code) => format!("the database refused the stream's rows (code {code})"),
+        None => "the stream's rows could not be read or written".to_owned(),
+    }
+}
+
+fn of_database(error: &Error) -> Blame {
+    let Some(told) = error.as_database_error() else {
+        let timed_out = matches!(error, Error::Io(io) if io.kind() == io::ErrorKind::TimedOut);
+        return if timed_out {
+            Blame::RowIfOthersPass
+        } else {
+            Blame::NoRow
+        };
+    };
+    if let Some(told) = told.try_downcast_ref::<PgDatabaseError>() {
+        of_sqlstate(told.code())
+    } else if told.try_downcast_ref::<SqliteError>().is_some() {
+        let code = told.code().and_then(|code| code.parse().ok());
+        code.map_or(Blame::NoRow, of_result_code)
+    } else {
+        Blame::NoRow
+    }
+}
+
+/// PostgreSQL's classes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): 22 data, 23 constraints, 54
+/// limits, P0 raised by a trigger; 57014 a statement's time limit, XX internal.
+fn of_sqlstate(code: &str) -> Blame {
+    let class = code.get(..2).unwrap_or_default();
+    if ["22", "23", "54", "P0"].contains(&class) {
+        Blame::Row
+    } else if code == "57014" || class == "XX" {
+        Blame::RowIfOthersPass
+    } else {
+        Blame::NoRow
+    }
+}
+
+/// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>): TOOBIG, CONSTRAINT (which a trigger raises
+/// too), MISMATCH; INTERRUPT.
+fn of_result_code(extended: i32) -> Blame {
+    match extended & 0xff {
+        18..=20 => Blame::Row,
+        9 => Blame::RowIfOthersPass,
+        _ => Blame::NoRow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_blamed_for_its_data_only() {
+        for (code, blame) in [
+            ("22P05", Blame::Row),
+            ("23514", Blame::Row),
+            ("54000", Blame::Row),
+            ("P0001", Blame::Row),
+            ("57014", Blame::RowIfOthersPass),
+            ("XX000", Blame::RowIfOthersPass),
+            ("57P01", Blame::NoRow),
+            ("08006", Blame::NoRow),
+            ("55P03", Blame::NoRow),
+            ("53100", Blame::NoRow),
+            ("40P01", Blame::NoRow),
+            ("42P01", Blame::NoRow),
+            ("25006", Blame::NoRow),
+            ("", Blame::NoRow),
+        ] {
+            assert_eq!(of_sqlstate(code), blame, "{code}");
+        }
+        let trigger = 19 | (7 << 8);
+        for (code, blame) in [
+            (trigger, Blame::Row),
+            (18, Blame::Row),
+            (9, Blame::RowIfOthersPass),
+            (1, Blame::NoRow),
+            (5, Blame::NoRow),
+            (10, Blame::NoRow),
+            (11, Blame::NoRow),
+            (13, Blame::NoRow),
+        ] {
+            assert_eq!(of_result_code(code), blame, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_blames_nobody_and_a_silent_server_might() {
+        let of = |kind: io::ErrorKind| Blame::of(&EngineError::Broken(Error::Io(kind.into())));
+        assert_eq!(of(io::ErrorKind::ConnectionReset), Blame::NoRow);
+        assert_eq!(of(io::ErrorKind::TimedOut), Blame::RowIfOthersPass);
+        let away = EngineError::Unavailable(Error::PoolTimedOut);
+        assert_eq!(Blame::of(&away), Blame::NoRow);
+    }
+}

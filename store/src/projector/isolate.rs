@@ -1,0 +1,186 @@
+//! A batch that cannot be written, in halves, until one event is left: its stream is parked, and the others go on.
+//!
+//! Each half is a batch of its own, with its checkpoint, so that rows and checkpoint move together here too. A failure that
+//! blames no row ends the attempt and parks nobody. One that blames a row only if others pass (see [`Blame`]) parks its
+//! stream in the transaction that writes the next event of another stream.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use roentgen_domain::ids::StreamId;
+
+use super::batch::Member;
+use super::blame::{Blame, reason};
+use super::{Projector, Ready, lowest, members, moving};
+use crate::error::EngineError;
+use crate::lease::Leases;
+use crate::log::StoredEvent;
+use crate::model::Parked;
+
+type Events = [Arc<StoredEvent>];
+
+/// What became of a part of the batch.
+enum Tried {
+    /// So many events are projected.
+    Written(usize),
+    /// Another projector moved a checkpoint, or this one is to stop.
+    Lost,
+}
+
+/// A batch in parts.
+struct Isolation<'a> {
+    projector: &'a Projector,
+    members: Vec<Member>,
+    parked: HashSet<(String, StreamId)>,
+    /// Whether this node projects all tables, and so says how far they are.
+    leads_all: bool,
+}
+
+impl Projector {
+    /// Projects the next batch in parts, after it failed as a whole, and parks the stream that a part fails for.
+    ///
+    /// # Errors
+    /// `failure`, or a later one, if no stream is to blame; nothing was parked.
+    pub(super) async fn isolate(
+        &self,
+        leases: &Leases,
+        failure: EngineError,
+    ) -> Result<(), EngineError> {
+        if Blame::of(&failure) == Blame::NoRow {
+            return Err(failure);
+        }
+        let mut members = members::look(&*self.engine, &self.projections).await?;
+        let all = members.len();
+        members.retain(|member| leases.holds(&member.table.model.shape()));
+        if members.is_empty() {
+            return Err(failure);
+        }
+        let parked = self.engine.parked().await?.into_iter();
+        let isolation = Isolation {
+            projector: self,
+            leads_all: members.len() == all,
+            members,
+            parked: parked.map(|it| (it.model, it.stream_id)).collect(),
+        };
+        isolation.run(leases, failure).await
+    }
+}
+
+impl Isolation<'_> {
+    async fn run(mut self, leases: &Leases, failure: EngineError) -> Result<(), EngineError> {
+        let position = lowest(&self.members).position;
+        let events = self.projector.events_after(position).await?;
+        if events.is_empty() {
+            return Err(failure);
+        }
+        let mut left = events.as_slice();
+        let mut width = left.len().div_ceil(2);
+        while !left.is_empty() && !self.projector.has_changed(leases) {
+            let part = left.get(..width).unwrap_or(left);
+            match self.write(part, &[]).await {
+                Ok(Tried::Written(count)) => left = left.get(count..).unwrap_or_default(),
+                Ok(Tried::Lost) => return Ok(()),
+                Err(error) if Blame::of(&error) == Blame::NoRow => return Err(error),
+                Err(_) if part.len() > 1 => width = part.len() / 2,
+                Err(error) => return self.park(left, error).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds and writes as many of the events as make a batch, and parks these streams with it.
+    async fn write(&mut self, events: &Events, parked: &[Parked]) -> Result<Tried, EngineError> {
+        let newly = parked.iter().map(|it| (it.model.clone(), it.stream_id));
+        let newly: HashSet<_> = newly.collect();
+        let all_parked = &self.parked | &newly;
+        let folded = self
+            .projector
+            .fold(&self.members, &all_parked, events.to_vec(), &[]);
+        let Some(mut ready) = folded.await? else {
+            return Ok(Tried::Lost);
+        };
+        ready.folded.left_out.retain(|it| !newly.contains(it));
+        ready.folded.parked.extend_from_slice(parked);
+        self.settle(ready).await
+    }
+
+    async fn settle(&mut self, ready: Ready) -> Result<Tried, EngineError> {
+        let mut members = self.members.clone();
+        let batch = moving(&mut members, ready.to, ready.folded);
+        if !self.projector.write(&batch).await? {
+            return Ok(Tried::Lost);
+        }
+        let parked = batch.parked.into_iter();
+        self.parked
+            .extend(parked.map(|it| (it.model, it.stream_id)));
+        self.members = members;
+        let progress = Some(&self.projector.progress).filter(|_| self.leads_all);
+        let position = lowest(&self.members).position;
+        self.projector.note(progress, position, ready.events);
+        Ok(Tried::Written(ready.events))
+    }
+
+    /// Parks the stream of the first event, in one table if that is enough.
+    async fn park(&mut self, left: &Events, failure: EngineError) -> Result<(), EngineError> {
+        let Some(guilty) = left.first() else {
+            return Err(failure);
+        };
+        let events = match Blame::of(&failure) {
+            Blame::NoRow => None,
+            Blame::Row => left.get(..1),
+            Blame::RowIfOthersPass => self.up_to_another(left),
+        };
+        let Some(events) = events else {
+            return Err(failure);
+        };
+        let reason = reason(&failure);
+        let tables = self.tables_of(guilty);
+        let one_by_one = tables.iter().map(std::slice::from_ref);
+        let together = Some(tables.as_slice()).filter(|tables| tables.len() > 1);
+        for tables in one_by_one.chain(together) {
+            let parked = parked_in(tables, guilty, &reason);
+            match self.write(events, &parked).await {
+                Ok(_) => {
+                    let stream_id = guilty.stream_id;
+                    tracing::error!(%stream_id, ?tables, reason, "a stream is parked");
+                    return Ok(());
+                }
+                Err(error) if Blame::of(&error) == Blame::NoRow => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(failure)
+    }
+
+    /// The tables that the event is to be folded into.
+    fn tables_of(&self, event: &StoredEvent) -> Vec<String> {
+        let members = self.members.iter();
+        let folding = members.filter(|member| {
+            member.projection.stream_type() == &*event.stream_type
+                && member.checkpoint.position < event.position
+        });
+        let names = folding.map(|member| member.table.name());
+        names
+            .filter(|name| !self.parked.contains(&(name.clone(), event.stream_id)))
+            .collect()
+    }
+
+    /// The events up to and with the first that is another stream's and makes a row.
+    fn up_to_another<'e>(&self, left: &'e Events) -> Option<&'e Events> {
+        let guilty = left.first()?.stream_id;
+        let another = left
+            .iter()
+            .position(|event| event.stream_id != guilty && !self.tables_of(event).is_empty())?;
+        left.get(..=another)
+    }
+}
+
+fn parked_in(tables: &[String], event: &StoredEvent, reason: &str) -> Vec<Parked> {
+    let parked = tables.iter().map(|table| Parked {
+        model: table.clone(),
+        stream_id: event.stream_id,
+        position: event.position,
+        reason: reason.to_owned(),
+    });
+    parked.collect()
+}

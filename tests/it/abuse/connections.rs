@@ -1,0 +1,236 @@
+//! Connections that cost their client nothing: silent ones, and more of them than there are places.
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+use anyhow::Result;
+use futures_util::future::join_all;
+use roentgen_api::problem::Code;
+use roentgen_tests::server::program_with_descriptors;
+use roentgen_tests::{Client, Database, Engine, Server, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::frames::{self, END_HEADERS, Kind};
+use super::raw::{CLOSED_WITHIN, Raw};
+use crate::story::House;
+
+const POST: &str = "POST /imaging/orders HTTP/1.1\r\nhost: localhost\r\n";
+
+/// Where clients stop, and what they have sent by then.
+fn stops() -> Vec<(&'static str, Vec<u8>)> {
+    let h2 = |more: &[u8]| [frames::begin(65_535).as_slice(), more].concat();
+    let post = frames::headers("POST", "/imaging/orders", &[]);
+    let some = &post[..post.len() / 2];
+    let whole = frames::frame(Kind::Headers, END_HEADERS, 1, &post);
+    let body = frames::frame(Kind::Data, 0, 1, b"{");
+    vec![
+        ("nothing", Vec::new()),
+        ("one byte that may be either protocol's", b"P".to_vec()),
+        ("half a request line", b"GET /hea".to_vec()),
+        (
+            "half of the headers",
+            b"GET /health/live HTTP/1.1\r\nhost: loc".to_vec(),
+        ),
+        (
+            "half a body",
+            format!("{POST}content-length: 100\r\n\r\n{{").into_bytes(),
+        ),
+        (
+            "half a chunk",
+            format!("{POST}transfer-encoding: chunked\r\n\r\n5\r\n{{").into_bytes(),
+        ),
+        (
+            "a body that was announced",
+            format!("{POST}content-length: 9\r\nexpect: 100-continue\r\n\r\n").into_bytes(),
+        ),
+        (
+            "a whole request",
+            b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
+        ),
+        ("half an HTTP/2 preface", frames::PREFACE[..16].to_vec()),
+        ("an HTTP/2 preface", frames::PREFACE.to_vec()),
+        ("HTTP/2 settings", h2(&[])),
+        ("half a frame's head", h2(&[0, 0, 1])),
+        ("half a frame", h2(&whole[..whole.len() / 2])),
+        (
+            "headers that go on",
+            h2(&frames::frame(Kind::Headers, 0, 1, some)),
+        ),
+        ("HTTP/2 headers", h2(&whole)),
+        ("half an HTTP/2 body", h2(&[whole, body].concat())),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_stops_is_closed_wherever_it_stops_and_others_are_served() -> Result<()> {
+    let house = House::open(Engine::Sqlite).await?;
+    let mut clients = Vec::new();
+    for (stopped_after, bytes) in stops() {
+        clients.push((stopped_after, Raw::send(&house.server.base, &bytes).await?));
+    }
+    let ended = join_all(
+        clients
+            .into_iter()
+            .map(async |(stopped_after, mut client)| {
+                (client.closed().await.is_none()).then_some(stopped_after)
+            }),
+    );
+    let mut idle = Raw::send(&house.server.base, &frames::begin(65_535)).await?;
+    let answers_pings = async {
+        while idle.frame().await?.is_some() {}
+        anyhow::Ok(())
+    };
+    let others = async {
+        let orders = house.client.get("/imaging/orders").await?;
+        assert_eq!(orders.status, 200, "{orders:?}");
+        anyhow::Ok(())
+    };
+    let (ended, answers_pings, others) = tokio::join!(
+        ended,
+        tokio::time::timeout(CLOSED_WITHIN, answers_pings),
+        others
+    );
+    others?;
+    let still_open: Vec<_> = ended.into_iter().flatten().collect();
+    assert_eq!(still_open, [""; 0], "still open");
+    answers_pings.expect("a client that answers pings and asks for nothing is still connected")?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_whose_client_stops_is_answered_408() -> Result<()> {
+    let house = House::open(Engine::Sqlite).await?;
+    let stopped = format!("{POST}content-type: application/json\r\ncontent-length: 100\r\n\r\n{{");
+    let mut client = Raw::send(&house.server.base, stopped.as_bytes()).await?;
+    let came = client.closed().await.expect("still open");
+    let came = String::from_utf8(came)?;
+    assert!(came.starts_with("HTTP/1.1 408 "), "{came}");
+    assert!(came.contains("no byte of the body came"), "{came}");
+    Ok(())
+}
+
+/// How many descriptors a server has, and how many of its connections leave none for a place.
+const DESCRIPTORS: u32 = 512;
+const PLACES: usize = 256;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_is_answered_while_all_places_are_held() -> Result<()> {
+    for (arguments, held, told) in [
+        (["--connections-per-address", "20"], 20, "from this address"),
+        (
+            ["--trusted-proxy", "127.0.0.0/8"],
+            PLACES,
+            "as many connections as it takes",
+        ),
+    ] {
+        let database = Database::new(Engine::Sqlite).await?;
+        let program = program_with_descriptors(&database, DESCRIPTORS);
+        let server = Server::spawn_program(program, &database, |command: &mut Command| {
+            command.arg("--dev").args(arguments);
+        });
+        let server = server.await?;
+        let feed = b"GET /events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
+        let mut readers = Vec::new();
+        for _ in 0..held {
+            let mut reader = Raw::send(&server.base, feed).await?;
+            let answered = reader.starts_with(b"HTTP/1.1 200").await?;
+            assert!(answered, "{} of {held} are served", readers.len());
+            readers.push(reader);
+        }
+        // More than the reserve has, and its oldest make room.
+        let mut silent = Vec::new();
+        for _ in 0..200 {
+            silent.push(Raw::send(&server.base, b"GET /hea").await?);
+            if silent.len() % 50 == 0 {
+                health(&server).await?;
+            }
+        }
+        let refused = Client::new(&server.base).get("/imaging/orders").await?;
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (503, Code::Unavailable.as_str()),
+            "{refused:?}"
+        );
+        assert!(refused.text_at("/detail").contains(told), "{refused:?}");
+        assert_eq!(refused.header("retry-after"), "1");
+        assert_eq!(refused.header("connection"), "close");
+        health(&server).await?;
+        drop(readers);
+        let client = Client::new(&server.base);
+        let served = poll::until(
+            "a place",
+            CLOSED_WITHIN,
+            async || {
+                client
+                    .get("/imaging/orders")
+                    .await
+                    .map(|answer| answer.status)
+                    .ok()
+            },
+            |status| *status == Some(200),
+        );
+        served.await?;
+        let metrics = client.get("/metrics").await?;
+        assert!(
+            metrics
+                .text
+                .contains("roentgen_connections_refused_total{limit=")
+        );
+    }
+    Ok(())
+}
+
+async fn health(server: &Server) -> Result<()> {
+    for path in ["/health/live", "/health/ready", "/api/v1/health/live"] {
+        let answer = Client::new(&server.base).get(path).await?;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_says_how_many_connections_its_descriptors_leave_room_for() -> Result<()> {
+    let database = Database::new(Engine::Sqlite).await?;
+    let program = program_with_descriptors(&database, DESCRIPTORS);
+    let server = Server::spawn_program(program, &database, |command: &mut Command| {
+        command.arg("--dev");
+    });
+    let logged = server.await?.logged()?;
+    let said = format!("\"descriptors\":{DESCRIPTORS},\"connections\":{PLACES}");
+    assert!(logged.contains(&said), "{logged}");
+    Ok(())
+}
+
+/// How many connections somebody opens who sends nothing.
+const SILENT: usize = 10_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_flood_of_silent_connections_takes_neither_places_nor_memory() -> Result<()> {
+    raise_the_limit_of_open_files();
+    let house = House::open(Engine::Sqlite).await?;
+    let before = house.server.resident_bytes()?;
+    let somebody = Ipv4Addr::new(127, 0, 0, 2);
+    let mut silent = Vec::new();
+    for number in 0..SILENT {
+        silent.push(Raw::connect(&house.server.base, somebody).await?);
+        if number % 1000 == 0 {
+            let orders = house.client.get("/imaging/orders").await?;
+            assert_eq!(orders.status, 200, "{number}: {orders:?}");
+            health(&house.server).await?;
+        }
+    }
+    let grown = house.server.resident_bytes()?.saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes for {SILENT} connections");
+    let closed = join_all(silent.iter_mut().map(Raw::closed)).await;
+    let still_open = closed.iter().filter(|came| came.is_none()).count();
+    assert_eq!(still_open, 0, "still open");
+    Ok(())
+}
+
+fn raise_the_limit_of_open_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("the limit can be raised");
+    let enough = maximum.is_none_or(|maximum| maximum > SILENT as u64 + 500);
+    assert!(enough, "the test needs more open files: {maximum:?}");
+}

@@ -1,0 +1,236 @@
+//! A patient's key that is gone without a tombstone: unreadable, an error, not ready; never an erasure, and nothing is
+//! sealed under a second key.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_api::problem::Code;
+use roentgen_tests::{Answer, ByHand, Client, Engine, Part, poll};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::expect::{head, problem};
+use crate::faults::erased::whose;
+use crate::faults::run;
+use crate::read_models::equal_the_log;
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(
+    lost_key_is_unreadable_until_it_is_back,
+    mixed_row_with_a_lost_key_is_unreadable,
+    all_keys_lost_is_refused_at_start,
+);
+
+/// A cached key outlives its row for up to 5 s, and a state that was opened by it for as long again.
+const UNTIL_NOTICED: Duration = Duration::from_secs(30);
+
+async fn order(house: &House, patient: Uuid) -> Result<String> {
+    let order = json!({
+        "patient_id": patient, "imaging_procedure_id": house.procedure, "indication": "headache",
+    });
+    let created = house.client.post("/imaging/orders", &order).await?;
+    ensure!(created.status == 201, "{created:?}");
+    Ok(format!("/imaging/orders/{}", created.text_at("/id")))
+}
+
+/// Takes a patient's key away without a tombstone, and keeps it aside.
+async fn lose(house: &House, patient: Uuid) -> Result<ByHand> {
+    let mut keys = ByHand::on(&house.database, Part::Keys).await?;
+    keys.unguard_keys().await?;
+    let whose = whose(&keys, house, patient);
+    keys.run(&format!(
+        "CREATE TABLE kept_aside AS SELECT * FROM patient_keys WHERE {whose}"
+    ))
+    .await?;
+    let lost = keys
+        .run(&format!("DELETE FROM patient_keys WHERE {whose}"))
+        .await?;
+    ensure!(lost == 1, "{lost}");
+    Ok(keys)
+}
+
+async fn bring_back(keys: &mut ByHand) -> Result<()> {
+    keys.run("DELETE FROM patient_keys WHERE (tenant, patient) IN (SELECT tenant, patient FROM kept_aside)")
+        .await?;
+    keys.run("INSERT INTO patient_keys SELECT * FROM kept_aside")
+        .await?;
+    Ok(())
+}
+
+async fn reads(client: &Client, place: &str, phi: &str) -> Result<Answer> {
+    let read = async || client.get(place).await;
+    let is_so = |answer: &Result<Answer>| answer.as_ref().is_ok_and(|it| it.text_at("/phi") == phi);
+    let read = poll::until(phi, UNTIL_NOTICED, read, is_so).await??;
+    ensure!(read.status == 200, "{read:?}");
+    Ok(read)
+}
+
+async fn in_list(client: &Client, place: &str) -> Result<Value> {
+    let id = place.rsplit('/').next().context("no id")?;
+    let list = client.get("/imaging/orders").await?;
+    ensure!(list.status == 200, "{list:?}");
+    let rows = list.json().as_array().cloned().unwrap_or_default();
+    let row = rows.into_iter().find(|row| row["id"] == id);
+    row.context("not in the list")
+}
+
+async fn lost_key_is_unreadable_until_it_is_back(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let (patient, other) = (fresh(), fresh());
+    let lost = order(&house, patient).await?;
+    let untouched = order(&house, other).await?;
+    equal_the_log(&house.database).await?;
+    let mut keys = lose(&house, patient).await?;
+    let client = &house.client;
+
+    let read = reads(client, &lost, "unreadable").await?;
+    ensure!(read.json().get("indication").is_none(), "{read:?}");
+    let past = client
+        .get(&format!("{lost}?as_of={}", read.header("log-position")))
+        .await?;
+    ensure!(
+        (past.status, past.text_at("/phi").as_str()) == (200, "unreadable"),
+        "{past:?}"
+    );
+    ensure!(in_list(client, &lost).await?["phi"] == "unreadable");
+    ensure!(in_list(client, &untouched).await?["phi"] == "open");
+    let feed = client
+        .get("/events?phi=true&types=ImagingOrder.Created")
+        .await?;
+    let told: Vec<_> = feed
+        .lines()
+        .iter()
+        .map(|event| event["phi"].clone())
+        .collect();
+    ensure!(told == ["unreadable", "open"], "{feed:?}");
+
+    nothing_is_written(&house, &lost, patient).await?;
+    is_told(&house).await?;
+
+    bring_back(&mut keys).await?;
+    reads(client, &lost, "open").await?;
+    let ready = async || client.get("/health/ready").await;
+    let is_ready = |answer: &Result<Answer>| answer.as_ref().is_ok_and(|it| it.status == 200);
+    poll::until("readiness", UNTIL_NOTICED, ready, is_ready).await??;
+    let changed = client
+        .patch(&lost, &json!({ "metadata": { "ward": "8" } }))
+        .await?;
+    ensure!(changed.text_at("/phi") == "open", "{changed:?}");
+    let verified = run(&house.database, &["verify"])?;
+    ensure!(verified.code == Some(0), "{}", verified.printed);
+    Ok(())
+}
+
+/// Neither on what is there nor on something new of the patient's, and no key is made.
+async fn nothing_is_written(house: &House, lost: &str, patient: Uuid) -> Result<()> {
+    let client = &house.client;
+    // A state that was opened before the key was lost outlives it for a while.
+    let changed = async || {
+        client
+            .patch(lost, &json!({ "metadata": { "ward": "9" } }))
+            .await
+    };
+    let is_refused = |answer: &Result<Answer>| answer.as_ref().is_ok_and(|it| it.status == 503);
+    poll::until("the refusal", UNTIL_NOTICED, changed, is_refused).await??;
+    let before = head(client).await?;
+    let new = json!({
+        "patient_id": patient, "imaging_procedure_id": house.procedure, "indication": "again",
+    });
+    let refused = client.post("/imaging/orders", &new).await?;
+    problem(&refused, Code::KeysMissing, "a new order");
+    ensure!(!refused.header("retry-after").is_empty(), "{refused:?}");
+    let refused = client
+        .patch(lost, &json!({ "status": "scheduled" }))
+        .await?;
+    problem(&refused, Code::KeysMissing, "a move");
+    ensure!(head(client).await? == before);
+
+    // After a newcomer, the next patient without a key is taken for another one.
+    order(house, fresh()).await?;
+    let refused = client.post("/imaging/orders", &new).await?;
+    problem(&refused, Code::KeysMissing, "a guessed newcomer");
+    let mut log = ByHand::on(&house.database, Part::Log).await?;
+    let whose = whose(&log, house, patient);
+    let listed = format!("SELECT count(*) FROM key_register WHERE {whose}");
+    ensure!(
+        log.number(&listed).await? == 1,
+        "a second key was sealed under"
+    );
+    Ok(())
+}
+
+async fn is_told(house: &House) -> Result<()> {
+    let client = &house.client;
+    let ready = client.get("/health/ready").await?;
+    problem(&ready, Code::KeysMissing, "readiness");
+    let metrics = client.get("/metrics").await?.text;
+    ensure!(metrics.contains("roentgen_missing_keys 1"), "{metrics}");
+    let logged = house.server.logged()?;
+    let told = logged
+        .matches("a patient's key is missing and has no tombstone")
+        .count();
+    ensure!(told == 1, "once a key, not {told} times");
+    let verified = run(&house.database, &["verify"])?;
+    ensure!(verified.code == Some(1), "{}", verified.printed);
+    for said in [
+        "the keys are older than the log",
+        ", is neither there nor has a tombstone",
+        "1 are missing or damaged",
+    ] {
+        ensure!(verified.printed.contains(said), "{}", verified.printed);
+    }
+    Ok(())
+}
+
+/// A part under a lost key beside one under a key that is there.
+async fn mixed_row_with_a_lost_key_is_unreadable(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let patient = fresh();
+    let place = order(&house, patient).await?;
+    crate::faults::erased::destroy_key(&house, patient).await?;
+    reads(&house.client, &place, "erased").await?;
+    let changed = async || {
+        house
+            .client
+            .patch(&place, &json!({ "metadata": { "ward": "1" } }))
+            .await
+    };
+    let is_erased = |answer: &Result<Answer>| {
+        answer
+            .as_ref()
+            .is_ok_and(|it| it.text_at("/phi") == "erased")
+    };
+    poll::until(
+        "a part under a second key",
+        UNTIL_NOTICED,
+        changed,
+        is_erased,
+    )
+    .await??;
+    equal_the_log(&house.database).await?;
+    lose(&house, patient).await?;
+    reads(&house.client, &place, "unreadable").await?;
+    ensure!(in_list(&house.client, &place).await?["phi"] == "unreadable");
+    Ok(())
+}
+
+async fn all_keys_lost_is_refused_at_start(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    order(&house, fresh()).await?;
+    let House {
+        server, database, ..
+    } = house;
+    server.terminate()?;
+    let mut keys = ByHand::on(&database, Part::Keys).await?;
+    keys.unguard_keys().await?;
+    keys.run("DELETE FROM patient_keys").await?;
+    drop(keys);
+    let said = run(&database, &["serve", "--dev"])?;
+    ensure!(said.code == Some(70), "{}", said.printed);
+    ensure!(
+        said.printed.contains("the keys are older than the log"),
+        "{}",
+        said.printed
+    );
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! A reader of the log whose token ends while it reads.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use roentgen_api::problem::Code;
+use roentgen_store::clock;
+use roentgen_tests::{Client, Engine};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::expect::problem;
+use crate::story::{House, SECRET, fresh, on_both_engines};
+
+on_both_engines!(ends_a_stream_and_a_reader_that_waits);
+
+/// How long a token is accepted after its end, by `identity.rs`.
+const LEEWAY_SECS: i64 = 30;
+/// A hang is longer.
+const BOUND: Duration = Duration::from_secs(45);
+
+/// A token of an auditor that is accepted for so many more seconds.
+fn accepted_for(seconds: i64, tenant: Uuid) -> Result<String> {
+    let exp = clock::now_ms() / 1000 - LEEWAY_SECS + seconds;
+    let claims =
+        json!({ "sub": "somebody", "exp": exp, "tenant_id": tenant, "roles": ["auditor"] });
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    Ok(encode(&Header::new(Algorithm::HS256), &claims, &key)?)
+}
+
+async fn ends_a_stream_and_a_reader_that_waits(engine: Engine) -> Result<()> {
+    let house = House::open_guarded(engine).await?;
+    house.ordered(json!({})).await?;
+    let reader = Client::new(&house.server.base).bearer(&accepted_for(8, house.tenant)?);
+    let mut feed = reader.listen("/events?phi=true").await?;
+    let waiting = reader.within(BOUND);
+    let nothing = format!("/events?stream_id={}&wait=60", fresh());
+    let streamed = async {
+        let mut last = String::new();
+        while let Some(frame) = feed.next().await? {
+            last = frame.id;
+        }
+        anyhow::Ok(last)
+    };
+    let (last, page) = tokio::join!(tokio::time::timeout(BOUND, streamed), waiting.get(&nothing));
+    let (last, page) = (last.expect("the stream outlives its token")?, page?);
+    assert_eq!((page.status, page.text.as_str()), (200, ""));
+    let refused = reader.get("/events").await?;
+    problem(&refused, Code::Unauthenticated, "the token has ended");
+
+    let created = house.ordered(json!({})).await?;
+    let resumed = Client::new(&house.server.base).bearer(&accepted_for(600, house.tenant)?);
+    let resumed = resumed.with("last-event-id", &last);
+    let frame = resumed.listen("/events").await?.next().await?;
+    let frame = frame.expect("the feed goes on");
+    assert_eq!(frame.id, created.header("log-position"));
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! A PATCH is a merge patch (RFC 7396) on every resource of the catalog, and on orders.
+
+use anyhow::Result;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Answer, Engine};
+use serde_json::{Map, Value, json};
+
+use crate::expect::{Refused, all_refused, head};
+use crate::story::{House, fresh, on_both_engines, with};
+
+on_both_engines!(
+    null_takes_an_optional_member_away,
+    a_blank_text_does_so_too,
+    what_every_such_resource_has_cannot_be_taken_away,
+    a_blank_optional_text_is_an_absent_one,
+    an_order_is_patched_likewise,
+);
+
+/// A resource of the catalog.
+struct Kind {
+    list: &'static str,
+    /// What every such resource has.
+    needed: Value,
+    /// Members of it that a change may name.
+    kept: &'static [&'static str],
+    /// What it may have besides.
+    optional: Value,
+}
+
+fn kinds(modality: &str) -> Vec<Kind> {
+    let code = || format!("C{}", &fresh().simple().to_string()[20..]);
+    vec![
+        Kind {
+            list: "/imaging/modalities",
+            needed: json!({ "code": code(), "name": "n" }),
+            kept: &["name", "is_active"],
+            optional: json!({ "description": "d" }),
+        },
+        Kind {
+            list: "/imaging/procedures",
+            needed: json!({ "code": code(), "name": "n", "modality_id": modality }),
+            kept: &["name", "is_active"],
+            optional: json!({ "description": "d", "body_part": "HEAD", "snomed_code": "1", "loinc_code": "2",
+                "default_duration_minutes": 15, "preparation_instructions": "fast" }),
+        },
+        Kind {
+            list: "/pacs/endpoints",
+            needed: json!({ "code": code(), "name": "n", "protocol": "DICOM" }),
+            kept: &["name", "protocol", "completes_order", "is_active"],
+            optional: json!({ "description": "d", "ae_title": "MAIN", "host": "pacs.example", "port": 104,
+                "base_url": "https://pacs.example", "auth_config": { "kind": "none" },
+                "viewer_launch_url": "https://viewer.example/{study_instance_uid}" }),
+        },
+        Kind {
+            list: "/radiology/templates",
+            needed: json!({ "code": code(), "name": "n", "template_type": "free_text" }),
+            kept: &["name", "template_type", "is_active"],
+            optional: json!({ "modality_code": "CT", "body_part": "HEAD", "description": "d",
+                "schema": { "type": "object" }, "default_text": "normal" }),
+        },
+        Kind {
+            list: "/radiology/reading-profiles",
+            needed: json!({ "practitioner_id": fresh() }),
+            kept: &["max_concurrent_cases", "is_active"],
+            optional: json!({ "allowed_modalities": ["CT"], "allowed_body_parts": ["HEAD"],
+                "reading_locations": ["home"] }),
+        },
+        Kind {
+            list: "/imaging-ai/models",
+            needed: json!({ "code": code(), "name": "n", "capabilities": { "triage": true } }),
+            kept: &["name", "capabilities", "is_active"],
+            optional: json!({ "description": "d", "modality_code": "CT", "body_part": "HEAD", "vendor": "V",
+                "model_version": "1", "endpoint_config": { "url": "https://ai.example" } }),
+        },
+    ]
+}
+
+async fn all_kinds(house: &House) -> Result<Vec<Kind>> {
+    let modalities = house.client.get("/imaging/modalities").await?;
+    Ok(kinds(&modalities.ids().concat()))
+}
+
+fn members(object: &Value) -> Map<String, Value> {
+    object.as_object().cloned().unwrap_or_default()
+}
+
+/// The answer says nothing of the member, and so do its list, its past and the last event of its stream.
+async fn is_gone(
+    house: &House,
+    place: &str,
+    list: &str,
+    answer: &Answer,
+    member: &str,
+) -> Result<()> {
+    assert_eq!(answer.status, 200, "{member}: {answer:?}");
+    assert_eq!(answer.json().get(member), None, "{place} {member}");
+    let read = house.client.get(place).await?;
+    assert_eq!(read.text, answer.text, "{member}");
+    let listed = house.client.get(&format!("{list}?limit=500")).await?.json();
+    let own = listed.as_array().into_iter().flatten();
+    let mut own = own.filter(|row| row["id"] == answer.json()["id"]);
+    assert_eq!(own.next(), Some(&answer.json()), "{list} {member}");
+    let position = answer.number("log-position");
+    let folded = house
+        .client
+        .get(&format!("{place}?as_of={position}"))
+        .await?;
+    assert_eq!(folded.json().get(member), None, "as_of {place} {member}");
+    Ok(())
+}
+
+async fn created(house: &House, kind: &Kind) -> Result<String> {
+    let body = with(kind.needed.clone(), kind.optional.clone());
+    let created = house.client.post(kind.list, &body).await?;
+    assert_eq!(created.status, 201, "{created:?}");
+    Ok(created.header("location"))
+}
+
+async fn null_takes_an_optional_member_away(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    for kind in all_kinds(&house).await? {
+        let place = created(&house, &kind).await?;
+        for (member, _) in members(&kind.optional) {
+            let null = json!({ member.as_str(): null });
+            let changed = house.client.patch(&place, &null).await?;
+            is_gone(&house, &place, kind.list, &changed, &member).await?;
+            let id = changed.text_at("/id");
+            let events = house.client.get(&format!("/events?stream_id={id}")).await?;
+            let event = events.lines().last().cloned().unwrap_or_default();
+            assert!(event["data"].get(&member) == Some(&Value::Null), "{event}");
+            assert_eq!(event["schema_version"], 2, "{event}");
+            let before = head(&house.client).await?;
+            let again = house.client.patch(&place, &null).await?;
+            assert_eq!((again.status, &again.text), (200, &changed.text));
+            assert_eq!(head(&house.client).await?, before, "{member}");
+        }
+    }
+    Ok(())
+}
+
+async fn a_blank_text_does_so_too(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    for kind in all_kinds(&house).await? {
+        let place = created(&house, &kind).await?;
+        for (member, value) in members(&kind.optional) {
+            if value.is_string() {
+                let blank = json!({ member.as_str(): "  " });
+                let changed = house.client.patch(&place, &blank).await?;
+                is_gone(&house, &place, kind.list, &changed, &member).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn what_every_such_resource_has_cannot_be_taken_away(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    for kind in all_kinds(&house).await? {
+        let place = created(&house, &kind).await?;
+        for member in kind.kept {
+            let pointer = format!("/{member}");
+            let null = json!({ *member: null }).to_string();
+            let refused = Refused::patch(&place, null, Code::Unacceptable);
+            all_refused(&house.client, vec![refused.at(&[pointer.as_str()])]).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn a_blank_optional_text_is_an_absent_one(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    for kind in all_kinds(&house).await? {
+        let optional = members(&kind.optional).into_iter();
+        let texts = optional.filter(|(_, value)| value.is_string());
+        let blank: Map<String, Value> = texts.map(|(name, _)| (name, json!(""))).collect();
+        let body = with(kind.needed.clone(), Value::Object(blank.clone()));
+        let created = house.client.post(kind.list, &body).await?;
+        assert_eq!(created.status, 201, "{body} {created:?}");
+        for (member, _) in blank {
+            assert_eq!(created.json().get(&member), None, "{} {member}", kind.list);
+        }
+    }
+    Ok(())
+}
+
+async fn an_order_is_patched_likewise(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let blank = json!({ "accession_number": " ", "priority": "", "requested_at": "",
+        "patient": { "mrn": "", "given_name": " ", "birth_date": "", "sex": "" },
+        "metadata": { "bed": 13 } });
+    let order = house.ordered(blank).await?;
+    assert_eq!(order.text_at("/priority"), "routine");
+    assert!(
+        order.text_at("/accession_number").starts_with('R'),
+        "{order:?}"
+    );
+    assert_eq!(order.json().get("patient"), None);
+    let place = order.header("location");
+    let slot = json!({ "scheduled_slot_id": fresh() });
+    assert_eq!(house.client.patch(&place, &slot).await?.status, 200);
+    for member in ["metadata", "scheduled_slot_id"] {
+        let null = json!({ member: null });
+        let changed = house.client.patch(&place, &null).await?;
+        is_gone(&house, &place, "/imaging/orders", &changed, member).await?;
+    }
+    let cancel = json!({ "status": "cancelled", "cancellation_reason": "" });
+    let cancelled = house.client.patch(&place, &cancel).await?;
+    assert_eq!(cancelled.text_at("/status"), "cancelled");
+    assert_eq!(cancelled.json().get("cancellation_reason"), None);
+    Ok(())
+}
