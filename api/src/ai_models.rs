@@ -206,10 +206,10 @@ impl AiModelChanges {
             Change::Set(Object(body)) => body.check("/endpoint_config", fields).into(),
         };
         let capabilities = fields.kept("/capabilities", self.capabilities);
-        let version = fields.text_change("/version", self.version);
-        let model_version = fields.text_change("/model_version", self.model_version);
+        let version = fields.name_change("/version", self.version);
+        let model_version = fields.name_change("/model_version", self.model_version);
         let changes = Changes {
-            name: fields.text("/name", name),
+            name: fields.name("/name", name),
             description: fields.text_change("/description", self.description),
             modality_code: fields.change_from_text(
                 "/modality_code",
@@ -218,7 +218,7 @@ impl AiModelChanges {
             ),
             body_part: fields.change_from_text("/body_part", self.body_part, BodyPart::parse),
             capabilities: capabilities.map(|Object(body)| body.said()),
-            vendor: fields.text_change("/vendor", self.vendor),
+            vendor: fields.name_change("/vendor", self.vendor),
             model_version: match model_version {
                 Change::Keep => version,
                 said @ (Change::Clear | Change::Set(_)) => said,

@@ -202,7 +202,7 @@ async fn was_there(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> {
         return Ok(true);
     }
     let task = ai_outputs::task_of(row).ok_or_else(Problem::not_found)?;
-    let (engine, keyring) = (&app.store.engine, &app.store.keyring);
-    let task = streams::load::<AiTask>(engine, keyring, task.into(), as_of).await?;
+    let (reads, keyring) = (app.reads(row.tenant_id), &app.store.keyring);
+    let task = streams::load::<AiTask>(&reads, keyring, task.into(), as_of).await?;
     Ok(task.is_some_and(|it| it.version >= row.version))
 }

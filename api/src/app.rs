@@ -5,14 +5,17 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use roentgen_commands::Executor;
 use roentgen_commands::policies::{self, Runner, Settings};
+use roentgen_domain::ids::TenantId;
 use roentgen_relay::{self as relay, Relay};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
+use roentgen_store::fair::{FairShare, Limits};
 use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::Store;
 use roentgen_store::projector::{self, Parking, Progress, Projection, Projector};
+use roentgen_store::reads::Reads;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
@@ -20,6 +23,14 @@ use crate::config::Times;
 use crate::identity::Identity;
 use crate::page::Cursors;
 use crate::viewer::ViewerTokens;
+
+/// Long polls and event streams at once. They keep a place for minutes, so nobody waits for one.
+const FOLLOWERS: Limits = Limits {
+    shared: 4096,
+    reserve: 1024,
+    little: 64,
+    waiting: 0,
+};
 
 /// The program's parts, shared by all requests. A clone is one reference more.
 #[derive(Debug, Clone)]
@@ -62,6 +73,8 @@ pub struct Parts {
     pub metrics_open: bool,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// Places for readers of the log that wait for events.
+    pub(crate) followers: FairShare,
     /// Cancelled when the server is to stop: readiness fails, long answers end, nothing more is accepted.
     pub stop: CancellationToken,
 }
@@ -99,6 +112,11 @@ pub enum StartError {
 }
 
 impl App {
+    /// Reads of what a tenant has, in the tenant's turn.
+    pub(crate) fn reads(&self, tenant: TenantId) -> Reads {
+        Reads::of_tenant(&self.store, tenant)
+    }
+
     /// Starts everything that runs over a database whose schema is up to date.
     pub async fn start(
         engine: Arc<dyn Engine>,
@@ -139,6 +157,7 @@ impl App {
             metrics: metrics.0,
             metrics_open: metrics.1,
             times,
+            followers: FairShare::new("followers", FOLLOWERS),
             stop: CancellationToken::new(),
         })))
     }

@@ -14,7 +14,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_store::StoreError;
+use roentgen_store::error::Unavailable;
+use roentgen_store::fair::{Party, Share};
 use roentgen_store::log::{LogFilter, LogPage};
+use roentgen_store::reads::Reads;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
@@ -58,20 +62,27 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut subscription = Subscription::of(query.as_deref(), &caller)?;
+    let reads = subscription.reads(&app);
     if accepts_sse(&headers) {
         if let Some(position) = last_event_id(&headers)? {
             subscription.after = position;
         }
         // Once an answer has begun it cannot say what is wrong any more.
-        logged::reaches(&app, subscription.after).await?;
-        let engine = &app.store.engine;
-        engine
+        logged::reaches(&app, &reads, subscription.after).await?;
+        reads
             .page(subscription.after, 1, &subscription.filter)
             .await?;
-        return Ok(stream::respond(app, subscription));
+        let place = subscription.place(&app)?;
+        return Ok(stream::respond(app, subscription, place));
     }
-    logged::reaches(&app, subscription.after).await?;
-    let page = subscription.page(&app).await?;
+    logged::reaches(&app, &reads, subscription.after).await?;
+    let page = match subscription.wait.is_zero() {
+        true => subscription.page(&app, &reads).await?,
+        false => {
+            let _place = subscription.place(&app)?;
+            subscription.page(&app, &reads).await?
+        }
+    };
     let mut body = Chunks::default();
     // Each event is let go when it is rendered: the page is in memory once.
     for event in page.events {
@@ -136,34 +147,55 @@ impl Subscription {
         Ok(subscription)
     }
 
+    /// Reads of what the subscriber may see: its tenant's log, or, for an operator, everybody's.
+    fn reads(&self, app: &App) -> Reads {
+        match self.filter.tenant_id {
+            Some(tenant) => app.reads(tenant),
+            None => Reads::of_system(&app.store.engine),
+        }
+    }
+
+    /// A place among the readers that wait, for as long as this one does.
+    fn place(&self, app: &App) -> Result<Share, Problem> {
+        let party = self.filter.tenant_id.map_or(Party::System, Party::Tenant);
+        app.followers.try_enter(party, 1).map_err(|_| {
+            let detail = "too many of the tenant's readers wait for events; try again later";
+            Problem::new(Code::Unavailable, detail)
+        })
+    }
+
     /// Whether the reader's token has ended.
     fn has_ended(&self) -> bool {
         self.ends.is_some_and(|ends| ends <= Instant::now())
     }
 
     /// The next page; at the log's end it waits for one, as long as the reader asked.
-    async fn page(&mut self, app: &App) -> Result<LogPage, Problem> {
+    async fn page(&mut self, app: &App, reads: &Reads) -> Result<LogPage, Problem> {
         let deadline = Instant::now() + self.wait;
         let deadline = self.ends.map_or(deadline, |ends| ends.min(deadline));
         let mut head = app.store.tail.head();
         loop {
             head.borrow_and_update();
-            let page = app
-                .store
-                .engine
-                .page(self.after, self.limit, &self.filter)
-                .await?;
-            let at_the_end =
-                page.scanned_to.saturating_sub(self.after) < roentgen_store::engine::MAX_SCAN;
-            if !page.events.is_empty() || !at_the_end || Instant::now() >= deadline {
-                return Ok(page);
+            let looked = reads.page(self.after, self.limit, &self.filter).await;
+            let is_over = Instant::now() >= deadline || app.stop.is_cancelled();
+            match looked {
+                // Whoever waits for events waits for the tenant's turn, too.
+                Err(StoreError::Unavailable(Unavailable::Crowded)) if !is_over => {}
+                Err(error) => return Err(error.into()),
+                Ok(page) => {
+                    let scanned = page.scanned_to.saturating_sub(self.after);
+                    let at_the_end = scanned < roentgen_store::engine::MAX_SCAN;
+                    if is_over || !page.events.is_empty() || !at_the_end {
+                        return Ok(page);
+                    }
+                    self.after = page.scanned_to;
+                }
             }
-            self.after = page.scanned_to;
             let poll = Instant::now() + POLL;
             tokio::select! {
                 _ = timeout_at(deadline, head.changed()) => {}
                 () = sleep_until(poll.min(deadline)) => {}
-                () = app.stop.cancelled() => return Ok(page),
+                () = app.stop.cancelled() => {}
             }
         }
     }

@@ -83,6 +83,11 @@ impl Fields {
         self.parse(pointer, member, Text::parse)
     }
 
+    /// A required name or short label.
+    pub(crate) fn name(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
+        self.parse(pointer, member, Text::parse_name)
+    }
+
     /// The same of what is about a patient.
     pub(crate) fn phi_text(&mut self, pointer: &str, member: Option<String>) -> Option<PhiText> {
         self.text(pointer, member).map(Phi::new)
@@ -193,6 +198,11 @@ impl Fields {
     /// A change of an optional text.
     pub(crate) fn text_change(&mut self, pointer: &str, member: Change<String>) -> Change<Text> {
         self.change_from_text(pointer, member, |text| Text::parse(text))
+    }
+
+    /// A change of an optional name or short label.
+    pub(crate) fn name_change(&mut self, pointer: &str, member: Change<String>) -> Change<Text> {
+        self.change_from_text(pointer, member, |text| Text::parse_name(text))
     }
 
     /// The same of what is about a patient.

@@ -56,7 +56,7 @@ async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, 
     if let Some(study) = row_of(app, tenant, series).await? {
         return Ok(study);
     }
-    let head = app.store.engine.head().await?.position;
+    let head = app.reads(tenant).head().await?.position;
     let shown = app.progress.reached(head, Instant::now() + PATIENCE).await;
     match row_of(app, tenant, series).await? {
         Some(study) => Ok(study),
@@ -69,8 +69,8 @@ async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, 
 }
 
 async fn row_of(app: &App, tenant: TenantId, series: Uuid) -> Result<Option<StudyId>, Problem> {
-    let rows = app.store.engine.rows(&series::MODEL, &[series]).await?;
-    let Some(row) = rows.into_iter().find(|it| it.tenant_id == tenant) else {
+    let mut rows = app.reads(tenant).rows(&series::MODEL, &[series]).await?;
+    let Some(row) = rows.pop() else {
         return Ok(None);
     };
     let part: Versioned<Series> =

@@ -1,16 +1,18 @@
 //! Whether the log has what clients and read models say of it: the positions that they name.
 
+use roentgen_store::reads::Reads;
+
 use crate::app::App;
 use crate::problem::{Code, Problem};
 
 /// Refuses a position that the log has not reached: whoever names one has seen events that the log does not have any more
 /// (it was restored from an older backup), or means another log. The database is asked only where this node does not know
 /// of the position yet: another node may have written it.
-pub(crate) async fn reaches(app: &App, position: u64) -> Result<(), Problem> {
+pub(crate) async fn reaches(app: &App, reads: &Reads, position: u64) -> Result<(), Problem> {
     if position <= *app.store.tail.head().borrow() {
         return Ok(());
     }
-    let head = app.store.engine.head().await?.position;
+    let head = reads.head().await?.position;
     app.store.tail.saw(head);
     if position <= head {
         return Ok(());

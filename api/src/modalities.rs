@@ -76,7 +76,7 @@ impl NewModality {
         let code = fields.required("/code", self.code);
         let code = fields.parse("/code", code, |it| ModalityCode::parse(&it));
         let name = fields.required("/name", self.name);
-        let name = fields.text("/name", name);
+        let name = fields.name("/name", name);
         let description = fields.optional_text("/description", self.description);
         let is_active = self.is_active.unwrap_or(true);
         let whole = code.zip(name);
@@ -94,7 +94,7 @@ impl ModalityChanges {
         let mut fields = Fields::default();
         let name = fields.kept("/name", self.name);
         let changes = Changes {
-            name: fields.text("/name", name),
+            name: fields.name("/name", name),
             description: fields.text_change("/description", self.description),
             is_active: fields.kept("/is_active", self.is_active),
         };

@@ -190,7 +190,7 @@ impl PacsEndpointChanges {
             Change::Set(body) => fields.auth_config("/auth_config", Some(body)).into(),
         };
         let changes = Changes {
-            name: fields.text("/name", name),
+            name: fields.name("/name", name),
             description: fields.text_change("/description", self.description),
             ae_title: fields.change_from_text("/ae_title", self.ae_title, AeTitle::parse),
             host: fields.change_from_text("/host", self.host, Host::parse),

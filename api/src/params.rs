@@ -12,6 +12,9 @@ use crate::nearest;
 use crate::page::{Cursors, Page};
 use crate::problem::Problem;
 
+/// The longest text to search for, in characters.
+const MAX_SEARCH_CHARS: usize = 128;
+
 /// A query that has not been read whole yet.
 #[derive(Debug)]
 pub(crate) struct Query {
@@ -115,12 +118,24 @@ impl Query {
         })
     }
 
-    /// A text without NUL, for a search.
+    /// A text without NUL, for a filter.
     pub(crate) fn take_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         self.take_parsed(name, |it| match it.contains('\0') {
             true => Err("must not contain U+0000"),
             false => Ok(it.to_owned()),
         })
+    }
+
+    /// A text to search for, which is compared with every name there is.
+    pub(crate) fn take_search(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+        let term = self.take_text(name)?;
+        match &term {
+            Some(text) if text.chars().count() > MAX_SEARCH_CHARS => {
+                let detail = format!("must not be longer than {MAX_SEARCH_CHARS} characters");
+                Err(Problem::parameter(name, detail))
+            }
+            Some(_) | None => Ok(term),
+        }
     }
 
     /// The first moment that a bound covers: a time, or a date's first millisecond.

@@ -152,13 +152,13 @@ impl ProcedureChanges {
 
     fn check(self, fields: &mut Fields) -> Changes {
         let name = fields.kept("/name", self.name);
-        let name = fields.text("/name", name);
+        let name = fields.name("/name", name);
         Changes {
             name,
             description: fields.text_change("/description", self.description),
             body_part: fields.change_from_text("/body_part", self.body_part, BodyPart::parse),
-            snomed_code: fields.text_change("/snomed_code", self.snomed_code),
-            loinc_code: fields.text_change("/loinc_code", self.loinc_code),
+            snomed_code: fields.name_change("/snomed_code", self.snomed_code),
+            loinc_code: fields.name_change("/loinc_code", self.loinc_code),
             default_duration_minutes: fields.change(
                 "/default_duration_minutes",
                 self.default_duration_minutes,
@@ -180,7 +180,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         .await
 }
 
-/// Procedures, newest first. `search` looks into code and name.
+/// Procedures, newest first. `search` looks into code and name; it has at most 128 characters.
 #[utoipa::path(get, path = "/imaging/procedures",
     params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<String>, Query),
         ("search" = Option<String>, Query), ("is_active" = Option<bool>, Query),
@@ -192,7 +192,7 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     let filters = procedures::Filters {
         modality_id: query.take_uuid("modality_id")?,
         body_part: query.take_parsed("body_part", BodyPart::parse)?,
-        search: query.take_text("search")?,
+        search: query.take_search("search")?,
         is_active: query.take_bool("is_active")?,
     };
     query.finish()?;

@@ -181,7 +181,7 @@ impl Read {
             return Ok(app.progress.position());
         }
         if let Some(position) = at_least {
-            logged::reaches(app, position).await?;
+            logged::reaches(app, &app.reads(self.tenant), position).await?;
         }
         let deadline = Instant::now() + PATIENCE;
         let shown = app.progress.reached(wanted, deadline).await;
@@ -210,12 +210,15 @@ impl Read {
         let shown = self.wait(app).await?;
         let limit = query.limit as usize;
         query.limit += 1;
-        let mut rows = app.store.engine.list(&query).await?;
+        let reads = app.reads(self.tenant);
+        let turn = reads.model_turn().await?;
+        let mut rows = turn.list(&query).await?;
         let shown_rows = rows_that_fit(rows.iter().map(weight), limit);
         let more = rows.len() > shown_rows;
         rows.truncate(shown_rows);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
         let documents = try_join_all(rows.into_iter().map(render)).await?;
+        drop(turn);
         Ok(self.page(&documents, last.as_deref(), shown))
     }
 
@@ -290,11 +293,8 @@ impl Read {
     }
 
     async fn own_row(&self, app: &App, model: &'static Model, id: Uuid) -> Result<Row, Problem> {
-        let rows = app.store.engine.rows(model, &[id]).await?;
-        let own = rows
-            .into_iter()
-            .find(|it: &Row| it.tenant_id == self.tenant);
-        own.ok_or_else(Problem::not_found)
+        let mut rows = app.reads(self.tenant).rows(model, &[id]).await?;
+        rows.pop().ok_or_else(Problem::not_found)
     }
 
     async fn folded<A: Aggregate>(
@@ -334,25 +334,24 @@ impl Read {
         id: StreamId,
         as_of: AsOf,
     ) -> Result<Folded<A>, Problem> {
+        let (reads, keyring) = (app.reads(self.tenant), &app.store.keyring);
         let position = match as_of {
             AsOf::Position(position) => {
-                logged::reaches(app, position).await?;
+                logged::reaches(app, &reads, position).await?;
                 position
             }
-            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => app.store.engine.head().await?.position,
+            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => reads.head().await?.position,
         };
-        let (engine, keyring) = (&app.store.engine, &app.store.keyring);
-        let (loaded, is_readable) = match streams::load::<A>(engine, keyring, id, as_of).await {
+        let (loaded, is_readable) = match streams::load::<A>(&reads, keyring, id, as_of).await {
             Err(error) if error.is_missing_key() => {
                 let _: Opened<()> = render::unread(id, &error);
-                let closed = streams::load_closed::<A>(engine, id, as_of).await?;
+                let closed = streams::load_closed::<A>(&reads, id, as_of).await?;
                 (closed, false)
             }
             loaded => (loaded?, true),
         };
-        let own = loaded.filter(|it| it.tenant_id == self.tenant);
         Ok(Folded {
-            resource: own.ok_or_else(Problem::not_found)?,
+            resource: loaded.ok_or_else(Problem::not_found)?,
             position,
             is_readable,
         })

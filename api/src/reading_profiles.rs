@@ -134,7 +134,7 @@ impl ReadingProfileChanges {
             reading_locations: fields.each_of_change(
                 "/reading_locations",
                 self.reading_locations,
-                Text::parse,
+                Text::parse_name,
             ),
             is_active: fields.kept("/is_active", self.is_active),
         }

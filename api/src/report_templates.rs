@@ -158,7 +158,7 @@ impl ReportTemplateChanges {
             said @ (Change::Keep | Change::Clear | Change::Set(_)) => said,
         };
         Changes {
-            name: fields.text("/name", name),
+            name: fields.name("/name", name),
             modality_code: fields.change_from_text(
                 "/modality_code",
                 self.modality_code,

@@ -32,7 +32,7 @@ pub(crate) async fn list(
     let mut rows = Vec::new();
     let shown = read.wait(&app).await?;
     for (kind, query) in pages {
-        let found = app.store.engine.list(&query).await?;
+        let found = app.reads(read.tenant).list(&query).await?;
         rows.extend(found.into_iter().map(|it| (kind, it)));
     }
     rows.sort_by(|(_, one), (_, other)| one.sort_key.cmp(&other.sort_key));

@@ -92,10 +92,9 @@ fn answer(app: &App, template: &LaunchUrl, token: Token, id: Uuid) -> Result<Res
 
 /// The aggregate as its stream says; 404 where the tenant has none.
 async fn loaded<A: Aggregate>(app: &App, call: &Call, id: Uuid) -> Result<Versioned<A>, Problem> {
-    let (engine, keyring) = (&app.store.engine, &app.store.keyring);
-    let loaded = streams::load::<A>(engine, keyring, id.into(), AsOf::Now).await?;
-    let own = loaded.filter(|it| it.tenant_id == call.tenant);
-    own.ok_or_else(Problem::not_found)
+    let (reads, keyring) = (app.reads(call.tenant), &app.store.keyring);
+    let loaded = streams::load::<A>(&reads, keyring, id.into(), AsOf::Now).await?;
+    loaded.ok_or_else(Problem::not_found)
 }
 
 /// Whether a viewer token may see a study's images, for a proxy before the archive (nginx `auth_request`): 204 where it

@@ -14,6 +14,7 @@ use roentgen_domain::{Actor, Context};
 use roentgen_store::chain::GENESIS;
 use roentgen_store::clock;
 use roentgen_store::codec::{Place, encode};
+use roentgen_store::fair::Party;
 use roentgen_store::generation::{Generation, State};
 use roentgen_store::keys::{Finding, PatientKey};
 use roentgen_store::log::{Append, Check};
@@ -70,7 +71,10 @@ where
             for _ in (writer..appends).step_by(WRITERS as usize) {
                 let append = make(Arc::clone(&node)).await?;
                 let deadline = Instant::now() + Duration::from_secs(30);
-                node.store.appender.append(append, deadline).await?;
+                node.store
+                    .appender
+                    .append(Party::System, append, deadline)
+                    .await?;
             }
             anyhow::Ok(())
         });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use roentgen_domain::aggregate::Aggregate as _;
 use roentgen_domain::ids::OrderId;
 use roentgen_domain::order::{Command, Order, Status, Update};
+use roentgen_store::fair::Party;
 use roentgen_store::log::Append;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -61,7 +62,10 @@ async fn write(node: Arc<Node>, appends: u64) -> anyhow::Result<()> {
         made.drain(..made.len().saturating_sub(LATER * STEPS.len()));
         if !append.events.is_empty() {
             let deadline = Instant::now() + Duration::from_secs(30);
-            node.store.appender.append(append, deadline).await?;
+            node.store
+                .appender
+                .append(Party::System, append, deadline)
+                .await?;
         }
     }
     Ok(())

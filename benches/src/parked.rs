@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 use roentgen_store::clock;
+use roentgen_store::fair::Party;
 use roentgen_store::log::{Append, Check, NewEvent};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -52,7 +53,11 @@ async fn park(node: &Arc<Node>) -> anyhow::Result<NewEvent> {
     event.event_type = UNFOLDABLE;
     let event = event.clone();
     let deadline = Instant::now() + PATIENCE;
-    let appended = node.store.appender.append(append, deadline).await?;
+    let appended = node
+        .store
+        .appender
+        .append(Party::System, append, deadline)
+        .await?;
     node.progress.reached(appended.position, deadline).await;
     let parked = node.store.engine.parked().await?;
     ensure!(parked.len() == 1, "{} streams are parked", parked.len());
@@ -75,7 +80,10 @@ async fn poisoned(node: Arc<Node>, mut event: NewEvent, duration: Duration) -> a
             ..Append::default()
         };
         let limit = Instant::now() + PATIENCE;
-        node.store.appender.append(append, limit).await?;
+        node.store
+            .appender
+            .append(Party::System, append, limit)
+            .await?;
     }
     Ok(())
 }

@@ -8,8 +8,10 @@ use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Context, Versioned};
 use roentgen_store::chain::{Digest, sha256};
 use roentgen_store::error::Unavailable;
+use roentgen_store::fair::Party;
 use roentgen_store::log::{Append, Appended, Claim, ClaimHeld, ClaimKey};
 use roentgen_store::open::Store;
+use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
 use roentgen_store::{StoreError, clock};
 use tokio::time::Instant;
@@ -59,6 +61,22 @@ impl Request {
             causation_id: Some(causation_id),
             if_match: None,
             idempotency,
+        }
+    }
+
+    /// Who has the turns that this takes: a policy does not wait behind the callers of its tenant.
+    pub(crate) const fn party(&self) -> Party {
+        match self.causation_id {
+            Some(_) => Party::System,
+            None => Party::Tenant(self.tenant_id),
+        }
+    }
+
+    /// Reads of what the tenant has.
+    pub(crate) fn reads(&self, store: &Store) -> Reads {
+        match self.party() {
+            Party::Tenant(tenant) => Reads::of_tenant(store, tenant),
+            Party::System => Reads::of_system_for(store, self.tenant_id),
         }
     }
 
@@ -199,7 +217,7 @@ impl Executor {
         let _queued = match use_case.stream(request.tenant_id) {
             Some(stream_id) => Some(
                 self.locks
-                    .lock(stream_id, deadline)
+                    .lock(request.party(), (request.tenant_id, stream_id), deadline)
                     .await
                     .ok_or(CommandError::Contention)?,
             ),
@@ -209,7 +227,7 @@ impl Executor {
         while Instant::now() < deadline {
             let mut work = Work::begin(&self.store, &self.states, request, first);
             match self.attempt(request, use_case, &mut work, deadline).await {
-                Ok(Attempt::Done(outcome)) => return Ok(outcome),
+                Ok(Attempt::Done(outcome)) => return self.in_time(request, &work, outcome).await,
                 Ok(Attempt::Again) => {}
                 Err(refused) => return self.repeat_or_refuse(request, refused).await,
             }
@@ -237,9 +255,10 @@ impl Executor {
         append
             .claims
             .extend(request.idempotency.map(|it| claim(it, &resource)));
-        let retry = ForRetry::of(&append);
+        let retry = ForRetry::of(request.tenant_id, &append);
         let created = begins(&append, resource.id);
-        match self.store.appender.append(append, deadline).await {
+        let appender = &self.store.appender;
+        match appender.append(request.party(), append, deadline).await {
             Ok(appended) => Ok(Attempt::Done(Outcome {
                 created,
                 ..done(work, resource, appended)
@@ -257,6 +276,29 @@ impl Executor {
         }
     }
 
+    /// PHI is not answered with past the time of the key that opened it: after a long wait the answer is folded anew.
+    async fn in_time<A: Aggregate>(
+        &self,
+        request: &Request,
+        work: &Work<'_>,
+        outcome: Outcome<A>,
+    ) -> Result<Outcome<A>, CommandError> {
+        let Outcome { resource, .. } = &outcome;
+        let is_of_patient = resource.state.patient_id().is_some();
+        if !is_of_patient || !streams::is_outdated(work.key_seen(resource.id)) {
+            return Ok(outcome);
+        }
+        let as_of = AsOf::Version(resource.version);
+        let (reads, keyring) = (request.reads(&self.store), &self.store.keyring);
+        let folded = streams::load::<A>(&reads, keyring, resource.id, as_of).await;
+        // It is written by now, whatever became of the answer.
+        let folded = folded.ok().flatten().ok_or(StoreError::OutcomeUnknown)?;
+        Ok(Outcome {
+            resource: folded,
+            ..outcome
+        })
+    }
+
     /// A repeat may find a state in which the command is refused by now; it gets the first answer all the same.
     async fn repeat_or_refuse<A: Aggregate>(
         &self,
@@ -266,12 +308,8 @@ impl Executor {
         let Some(idempotency) = request.idempotency.filter(|_| rests_on_state(&refused)) else {
             return Err(refused);
         };
-        let held = self
-            .store
-            .engine
-            .claim(idempotency.key, clock::now_ms())
-            .await;
-        match held.map_err(StoreError::Engine)? {
+        let reads = request.reads(&self.store);
+        match reads.claim(idempotency.key, clock::now_ms()).await? {
             Some(held) => self.repeat(request, held).await,
             None => Err(refused),
         }
@@ -289,11 +327,11 @@ impl Executor {
         {
             return Err(CommandError::KeyReused);
         }
-        let (engine, keyring) = (&self.store.engine, &self.store.keyring);
+        let (reads, keyring) = (request.reads(&self.store), &self.store.keyring);
         let as_of = AsOf::Version(held.version);
-        let resource = streams::load::<A>(engine, keyring, held.stream_id, as_of).await?;
+        let resource = streams::load::<A>(&reads, keyring, held.stream_id, as_of).await?;
         let resource = resource.ok_or(StoreError::OutcomeUnknown)?;
-        let head = engine.head().await.map_err(StoreError::Engine)?;
+        let head = reads.head().await?;
         // The events of one append were recorded at one time.
         let created = resource.created_at == resource.updated_at;
         Ok(Outcome {
@@ -317,16 +355,23 @@ fn begins(append: &Append, stream_id: StreamId) -> bool {
 }
 
 /// The streams that an append stood on.
-struct ForRetry(Vec<StreamId>);
+struct ForRetry {
+    tenant: TenantId,
+    streams: Vec<StreamId>,
+}
 
 impl ForRetry {
-    fn of(append: &Append) -> Self {
-        Self(append.checks.iter().map(|it| it.stream_id).collect())
+    fn of(tenant: TenantId, append: &Append) -> Self {
+        let streams = append.checks.iter().map(|check| check.stream_id);
+        Self {
+            tenant,
+            streams: streams.collect(),
+        }
     }
 
     fn forget(&self, states: &States) {
-        for stream_id in &self.0 {
-            states.forget(*stream_id);
+        for stream_id in &self.streams {
+            states.forget((self.tenant, *stream_id));
         }
     }
 }

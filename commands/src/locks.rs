@@ -1,42 +1,177 @@
 //! Commands on one stream queue in the node rather than race in the database.
 
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
-use roentgen_domain::ids::StreamId;
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{Instant, timeout_at};
+use roentgen_domain::ids::{StreamId, TenantId};
+use roentgen_store::fair::{FairShare, Limits, Party, Share};
+use tokio::time::Instant;
 
-/// A fixed number of locks, shared by the streams that hash to them: bounded memory, and a wait now and then that need
-/// not have been.
+/// One command at a time. Beside a tenant's callers the system has its turns, too: a crowd of them on one stream does not
+/// keep policies from it.
+const ONE_AT_A_TIME: Limits = Limits {
+    shared: 1,
+    reserve: 0,
+    little: 0,
+    waiting: 512,
+};
+
+/// A stream as its tenant's callers name it. Another tenant that names the same stream queues elsewhere.
+type Key = (TenantId, StreamId);
+
+/// A lock for every stream that a command is about, for as long as one is: as many as there are commands.
+#[derive(Debug, Default)]
+pub(crate) struct StreamLocks(Mutex<HashMap<Key, Lock>>);
+
 #[derive(Debug)]
-pub(crate) struct StreamLocks {
-    stripes: Vec<Mutex<()>>,
-    hasher: RandomState,
+struct Lock {
+    queue: FairShare,
+    /// Commands that hold it or wait for it.
+    users: usize,
 }
 
-const STRIPES: usize = 4096;
+/// The lock of a stream, held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Locked<'a> {
+    /// Dropped first: the next command may go on.
+    turn: Option<Share>,
+    locks: &'a StreamLocks,
+    key: Key,
+}
 
-impl Default for StreamLocks {
-    fn default() -> Self {
-        let stripes = std::iter::repeat_with(Mutex::default)
-            .take(STRIPES)
-            .collect();
-        Self {
-            stripes,
-            hasher: RandomState::new(),
+impl StreamLocks {
+    /// Waits for the lock of the tenant's stream. Returns `None` if the deadline comes first, or if too many wait.
+    pub(crate) async fn lock(
+        &self,
+        party: Party,
+        key: Key,
+        deadline: Instant,
+    ) -> Option<Locked<'_>> {
+        let queue = self.enter(key);
+        let mut locked = Locked {
+            turn: None,
+            locks: self,
+            key,
+        };
+        locked.turn = Some(queue.enter(party, 1, deadline).await.ok()?);
+        Some(locked)
+    }
+
+    fn enter(&self, key: Key) -> FairShare {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = locks.entry(key).or_insert_with(|| Lock {
+            queue: FairShare::new("stream_lock", ONE_AT_A_TIME),
+            users: 0,
+        });
+        lock.users += 1;
+        lock.queue.clone()
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.turn = None;
+        let mut locks = self.locks.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lock) = locks.get_mut(&self.key) else {
+            return;
+        };
+        lock.users -= 1;
+        if lock.users == 0 {
+            locks.remove(&self.key);
         }
     }
 }
 
-impl StreamLocks {
-    /// Waits for the stream's lock; `None` where the deadline came first.
-    pub(crate) async fn lock(
-        &self,
-        stream_id: StreamId,
-        deadline: Instant,
-    ) -> Option<MutexGuard<'_, ()>> {
-        let place = self.hasher.hash_one(stream_id) % STRIPES as u64;
-        let stripe = self.stripes.get(usize::try_from(place).ok()?)?;
-        timeout_at(deadline, stripe.lock()).await.ok()
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::poll;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn stream() -> StreamId {
+        Uuid::from_u128(9).into()
+    }
+
+    fn key(tenant: u128) -> Key {
+        (Uuid::from_u128(tenant).into(), stream())
+    }
+
+    fn party(tenant: u128) -> Party {
+        Party::Tenant(key(tenant).0)
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[tokio::test]
+    async fn foreign_flood_on_a_stream_does_not_hold_its_tenants_lock() {
+        let locks = StreamLocks::default();
+        let held = locks.lock(party(1), key(1), later()).await;
+        let mut flood: Vec<_> = (0..200)
+            .map(|_| Box::pin(locks.lock(party(1), key(1), later())))
+            .collect();
+        for waiting in &mut flood {
+            assert!(poll!(waiting).is_pending());
+        }
+        let mut own = Box::pin(locks.lock(party(2), key(2), later()));
+        assert!(
+            poll!(&mut own).is_ready(),
+            "another tenant's queue is not its own"
+        );
+        drop((held, flood, own));
+        assert!(
+            locks.0.lock().unwrap().is_empty(),
+            "a lock without users is forgotten"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_command_at_a_time_holds_a_stream() {
+        let locks = StreamLocks::default();
+        let first = locks.lock(party(1), key(1), later()).await;
+        assert!(first.is_some());
+        let late = locks.lock(party(1), key(1), Instant::now()).await;
+        assert!(late.is_none());
+        drop(first);
+        assert!(locks.lock(party(1), key(1), later()).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn system_has_its_turn_before_a_crowd_of_callers() {
+        let locks = StreamLocks::default();
+        let held = locks.lock(party(1), key(1), later()).await;
+        let mut crowd: Vec<_> = (0..200)
+            .map(|_| Box::pin(locks.lock(party(1), key(1), later())))
+            .collect();
+        for waiting in &mut crowd {
+            assert!(poll!(waiting).is_pending());
+        }
+        let mut system = Box::pin(locks.lock(Party::System, key(1), later()));
+        assert!(poll!(&mut system).is_pending());
+        drop(held);
+        let mut turns = 0;
+        while poll!(&mut system).is_pending() {
+            let next = crowd.remove(0).await;
+            assert!(next.is_some());
+            turns += 1;
+        }
+        assert!(turns <= 1, "{turns} of the crowd went before the system");
+    }
+
+    #[tokio::test]
+    async fn only_so_many_callers_wait_for_one_stream() {
+        let locks = StreamLocks::default();
+        let _held = locks.lock(party(1), key(1), later()).await;
+        let mut crowd: Vec<_> = (0..ONE_AT_A_TIME.waiting)
+            .map(|_| Box::pin(locks.lock(party(1), key(1), later())))
+            .collect();
+        for waiting in &mut crowd {
+            assert!(poll!(waiting).is_pending());
+        }
+        assert!(locks.lock(party(1), key(1), later()).await.is_none());
     }
 }

@@ -1,7 +1,8 @@
 //! Recently seen states, so that most commands need no load. A state is a guess until an append has checked its version.
 //!
-//! A patient's states hold opened PHI, which no version check would ever find destroyed: they are loaded anew as often as
-//! cached keys are, also where they are in constant use.
+//! The tenant is part of the key: another tenant's stream is not found. A patient's states hold opened PHI, which no version
+//! check would ever find destroyed: they are used for as long as the key may be that opened them, counted from the moment
+//! at which the database was asked for that key, whatever was decided on them since.
 
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -9,24 +10,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use lru::LruCache;
-use roentgen_domain::ids::StreamId;
+use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
-use roentgen_store::keys::CACHED_FOR;
+use roentgen_store::streams::is_outdated;
 
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// A state of some aggregate.
 pub(crate) type AnyState = Arc<dyn Any + Send + Sync>;
 
-#[derive(Debug)]
-pub(crate) struct States(Mutex<LruCache<StreamId, Seen>>);
+/// A stream as its tenant's callers name it.
+pub(crate) type Key = (TenantId, StreamId);
+
+/// A state, and since when the key is known that opened its PHI.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) state: AnyState,
+    pub(crate) key_seen: Instant,
+}
 
 #[derive(Debug)]
-struct Seen {
-    state: AnyState,
-    /// When the stream was folded, and its PHI opened.
-    loaded: Instant,
-}
+pub(crate) struct States(Mutex<LruCache<Key, Seen>>);
 
 impl Default for States {
     fn default() -> Self {
@@ -35,36 +39,114 @@ impl Default for States {
 }
 
 impl States {
-    pub(crate) fn get<A: Aggregate>(&self, stream_id: StreamId) -> Option<Arc<Versioned<A>>> {
+    /// The state, unless it holds PHI that is used no more.
+    pub(crate) fn get<A: Aggregate>(&self, key: Key) -> Option<(Arc<Versioned<A>>, Instant)> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = states.get(&stream_id)?;
-        let state: Arc<Versioned<A>> = Arc::clone(&seen.state).downcast().ok()?;
-        if state.state.patient_id().is_some() && seen.loaded.elapsed() >= CACHED_FOR {
-            states.pop(&stream_id);
+        let Seen { state, key_seen } = states.get(&key)?.clone();
+        let state: Arc<Versioned<A>> = state.downcast().ok()?;
+        if state.state.patient_id().is_some() && is_outdated(key_seen) {
+            states.pop(&key);
             return None;
         }
-        Some(state)
+        Some((state, key_seen))
     }
 
-    /// Takes up what was just folded from its stream.
-    pub(crate) fn loaded(&self, stream_id: StreamId, state: AnyState) {
-        let loaded = Instant::now();
+    /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as that
+    /// one's.
+    pub(crate) fn put(&self, key: Key, seen: Seen) {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        states.put(stream_id, Seen { state, loaded });
+        states.put(key, seen);
     }
 
-    /// Takes up what follows from a state that was known: its PHI is as old as that one's.
-    pub(crate) fn evolved(&self, stream_id: StreamId, state: AnyState) {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = states.peek(&stream_id).map(|it| it.loaded);
-        let loaded = before.unwrap_or_else(Instant::now);
-        states.put(stream_id, Seen { state, loaded });
-    }
-
-    pub(crate) fn forget(&self, stream_id: StreamId) {
+    pub(crate) fn forget(&self, key: Key) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .pop(&stream_id);
+            .pop(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roentgen_domain::ids::PatientId;
+    use roentgen_domain::phi::Phi;
+    use roentgen_domain::{Context, Misplaced, Timestamp, modality};
+    use roentgen_store::keys::CACHED_FOR;
+    use serde::{Deserialize, Serialize};
+    use serde_json::{Map, Value};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Something of a patient's.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Thing {
+        patient: Option<PatientId>,
+    }
+
+    impl Aggregate for Thing {
+        const STREAM_TYPE: &'static str = "Thing";
+        type Command = ();
+        type Event = modality::Event;
+        type Error = modality::Error;
+
+        fn decide(_: Option<&Self>, (): (), _: &Context) -> Result<Vec<Self::Event>, Self::Error> {
+            Ok(Vec::new())
+        }
+
+        fn evolve(state: Option<Self>, _: Self::Event) -> Result<Self, Misplaced> {
+            Ok(state.unwrap_or(Self { patient: None }))
+        }
+
+        fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+            None
+        }
+
+        fn patient_id(&self) -> Option<PatientId> {
+            self.patient
+        }
+    }
+
+    fn key(tenant: u128) -> Key {
+        let (tenant, stream) = (Uuid::from_u128(tenant), Uuid::from_u128(9));
+        (tenant.into(), stream.into())
+    }
+
+    fn seen(patient: Option<PatientId>, key_seen: Instant) -> Seen {
+        let state = Versioned {
+            id: key(1).1,
+            tenant_id: key(1).0,
+            state: Thing { patient },
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
+            version: 1,
+            sealed_bytes: 0,
+        };
+        Seen {
+            state: Arc::new(state),
+            key_seen,
+        }
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(CACHED_FOR).unwrap()
+    }
+
+    #[test]
+    fn state_is_used_as_long_as_the_key_that_opened_it() {
+        let (states, patient) = (States::default(), Some(Uuid::from_u128(2).into()));
+        states.put(key(1), seen(patient, Instant::now()));
+        assert!(states.get::<Thing>(key(1)).is_some());
+        states.put(key(1), seen(patient, long_ago()));
+        assert!(states.get::<Thing>(key(1)).is_none(), "just put, and old");
+        states.put(key(1), seen(None, long_ago()));
+        assert!(states.get::<Thing>(key(1)).is_some(), "nobody's PHI");
+    }
+
+    #[test]
+    fn another_tenants_state_is_not_found() {
+        let states = States::default();
+        states.put(key(1), seen(None, Instant::now()));
+        assert!(states.get::<Thing>(key(2)).is_none());
     }
 }

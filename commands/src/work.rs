@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use roentgen_domain::aggregate::Standing;
 use roentgen_domain::ids::{PatientId, PractitionerId, StreamId};
@@ -11,14 +12,23 @@ use roentgen_store::codec::{self, Place, Unreadable};
 use roentgen_store::keys::{Finding, PatientKey, WritingKey};
 use roentgen_store::log::{Append, Check, StoredEvent};
 use roentgen_store::open::Store;
+use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf, Found};
 
 use crate::error::{CommandError, Refusal};
 use crate::executor::Request;
-use crate::states::{AnyState, States};
+use crate::states::{AnyState, Seen, States};
 
 /// A state whose times are those of the append, once that is known.
-type Finish = Box<dyn FnOnce(Timestamp) -> (StreamId, AnyState) + Send + Sync>;
+type Finish = Box<dyn FnOnce(Timestamp) -> (StreamId, Seen) + Send + Sync>;
+
+/// An event that was added to the append.
+struct Added {
+    /// How long its sealed part is.
+    sealed_bytes: usize,
+    /// When the key was seen that sealed it.
+    key_seen: Option<Instant>,
+}
 
 /// Events read at once when a stream is looked back on.
 const LOOKED_BACK: u32 = 50;
@@ -28,14 +38,16 @@ pub struct Work<'a> {
     store: &'a Store,
     states: &'a States,
     request: &'a Request,
+    reads: Reads,
     context: Context,
     metadata: String,
+    begun: Instant,
     /// Takes states from the cache, and absence for granted.
     trusts_guesses: bool,
     guessed: bool,
     checks: BTreeMap<StreamId, u64>,
     /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append meanwhile.
-    seen: BTreeMap<StreamId, Option<AnyState>>,
+    seen: BTreeMap<StreamId, Option<Seen>>,
     /// Streams that were asked for as one type and are of another, which no stream ever changes.
     of_other_type: BTreeSet<StreamId>,
     pub(crate) append: Append,
@@ -67,7 +79,9 @@ impl<'a> Work<'a> {
             store,
             states,
             request,
+            reads: request.reads(store),
             context: request.context(),
+            begun: Instant::now(),
             metadata: serde_json::to_string(&metadata).unwrap_or_default(),
             trusts_guesses: first_attempt,
             guessed: false,
@@ -85,21 +99,19 @@ impl<'a> Work<'a> {
         &self.context
     }
 
-    /// An aggregate as it is now; the append will hold only if it still is, or still is not there. `None` also for another
-    /// tenant's, and for one of another type. Read again, it is what it was.
+    /// An aggregate as it is now; the append will hold only if it still is, or still is not there. Another tenant's is not
+    /// there, and one of another type is `None`, too. Read again, it is what it was.
     pub async fn read<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
     ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
         let stream_id = id.into();
         let state = self.state_of::<A>(stream_id).await?;
-        let version = state.as_ref().map_or(0, |it| it.version);
-        let own = state.as_ref().map(|it| it.tenant_id) == Some(self.context.tenant_id);
-        let absent = state.is_none() && !self.of_other_type.contains(&stream_id);
-        if own || absent {
+        let version = state.as_ref().map_or(0, |known| known.version);
+        if !self.of_other_type.contains(&stream_id) {
             self.checks.entry(stream_id).or_insert(version);
         }
-        Ok(state.filter(|_| own))
+        Ok(state)
     }
 
     async fn state_of<A: Aggregate>(
@@ -107,23 +119,27 @@ impl<'a> Work<'a> {
         stream_id: StreamId,
     ) -> Result<Option<Arc<Versioned<A>>>, CommandError> {
         if let Some(seen) = self.seen.get(&stream_id) {
-            return Ok(seen.clone().and_then(|it| it.downcast().ok()));
+            let state = seen.clone().map(|known| known.state);
+            return Ok(state.and_then(|known| known.downcast().ok()));
         }
-        let state = match self.cached::<A>(stream_id) {
-            Some(state) => Some(state),
-            None => self.load::<A>(stream_id).await?,
-        };
-        let seen = state.clone().map(|it| it as AnyState);
-        self.seen.insert(stream_id, seen);
-        Ok(state)
+        if let Some(state) = self.cached::<A>(stream_id) {
+            return Ok(Some(state));
+        }
+        Ok(self.load::<A>(stream_id).await?)
     }
 
     fn cached<A: Aggregate>(&mut self, stream_id: StreamId) -> Option<Arc<Versioned<A>>> {
         if !self.trusts_guesses {
             return None;
         }
-        let state = self.states.get::<A>(stream_id)?;
+        let key = (self.context.tenant_id, stream_id);
+        let (state, key_seen) = self.states.get::<A>(key)?;
         self.guessed = true;
+        let seen = Seen {
+            state: Arc::clone(&state) as AnyState,
+            key_seen,
+        };
+        self.seen.insert(stream_id, Some(seen));
         Some(state)
     }
 
@@ -131,20 +147,29 @@ impl<'a> Work<'a> {
         &mut self,
         stream_id: StreamId,
     ) -> Result<Option<Arc<Versioned<A>>>, StoreError> {
-        let (engine, keyring) = (&self.store.engine, &self.store.keyring);
-        match streams::find::<A>(engine, keyring, stream_id, AsOf::Now).await? {
-            Found::State(state) => {
-                let state: Arc<Versioned<A>> = Arc::from(state);
-                self.states
-                    .loaded(stream_id, Arc::clone(&state) as AnyState);
-                Ok(Some(state))
-            }
-            Found::Nothing => Ok(None),
+        let keyring = &self.store.keyring;
+        let found = streams::find::<A>(&self.reads, keyring, stream_id, AsOf::Now).await?;
+        let loaded = match found {
+            Found::State(loaded) => Some(*loaded),
+            Found::Nothing => None,
             Found::OtherType => {
                 self.of_other_type.insert(stream_id);
-                Ok(None)
+                None
             }
-        }
+        };
+        let Some(loaded) = loaded else {
+            self.seen.insert(stream_id, None);
+            return Ok(None);
+        };
+        let state = Arc::new(loaded.resource);
+        let seen = Seen {
+            state: Arc::clone(&state) as AnyState,
+            key_seen: loaded.key_seen,
+        };
+        let key = (self.context.tenant_id, stream_id);
+        self.states.put(key, seen.clone());
+        self.seen.insert(stream_id, Some(seen));
+        Ok(Some(state))
     }
 
     /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold only if
@@ -162,9 +187,7 @@ impl<'a> Work<'a> {
         let mut before = state.version + 1;
         while before > 1 {
             let after = before.saturating_sub(1 + u64::from(LOOKED_BACK));
-            let engine = &self.store.engine;
-            let events = engine.stream(stream_id, after, LOOKED_BACK).await;
-            let events = events.map_err(StoreError::Engine)?;
+            let events = self.reads.stream(stream_id, after, LOOKED_BACK).await?;
             let recent = events
                 .iter()
                 .rev()
@@ -265,16 +288,19 @@ impl<'a> Work<'a> {
         }
         let version = state.as_deref().map_or(0, |it| it.version);
         let expected = *self.checks.entry(stream_id).or_insert(version);
+        let before = self.seen.get(&stream_id).and_then(Option::as_ref);
+        let mut key_seen = before.map_or(self.begun, |seen| seen.key_seen);
         let mut after = state.map(Arc::unwrap_or_clone);
         for event in events {
-            let version = after.as_ref().map_or(0, |it| it.version) + 1;
-            let sealed_bytes = self.add::<A>(&event, stream_id, version).await?;
+            let version = after.as_ref().map_or(0, |known| known.version) + 1;
+            let added = self.add::<A>(&event, stream_id, version).await?;
+            key_seen = added.key_seen.map_or(key_seen, |seen| seen.min(key_seen));
             let standing = Standing {
                 stream_id,
                 tenant_id: self.context.tenant_id,
                 version,
                 recorded_at: self.context.now,
-                sealed_bytes,
+                sealed_bytes: added.sealed_bytes,
             };
             after = Some(evolve(after, event, standing)?);
         }
@@ -283,9 +309,9 @@ impl<'a> Work<'a> {
             return Err(CommandError::TooLarge);
         }
         if let Some(after) = &after {
-            let seen = Arc::new(after.clone()) as AnyState;
-            self.seen.insert(stream_id, Some(seen));
-            self.finish(stream_id, after.clone(), expected);
+            let state = Arc::new(after.clone()) as AnyState;
+            self.seen.insert(stream_id, Some(Seen { state, key_seen }));
+            self.finish(stream_id, after.clone(), expected, key_seen);
         }
         Ok(after)
     }
@@ -309,13 +335,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Returns how many bytes the event's sealed part has.
+    /// Adds an event to the append.
     async fn add<A: Aggregate>(
         &mut self,
         event: &A::Event,
         stream_id: StreamId,
         version: u64,
-    ) -> Result<usize, CommandError> {
+    ) -> Result<Added, CommandError> {
         let key = match (event.phi(), event.patient_id()) {
             (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
             (Some(_), None) | (None, _) => None,
@@ -328,7 +354,10 @@ impl<'a> Work<'a> {
         let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
         let sealed_bytes = new.sealed.len();
         self.append.events.push(new);
-        Ok(sealed_bytes)
+        Ok(Added {
+            sealed_bytes,
+            key_seen: key.map(|key| key.seen()),
+        })
     }
 
     async fn writing_key(&mut self, patient: PatientId) -> Result<PatientKey, StoreError> {
@@ -349,13 +378,17 @@ impl<'a> Work<'a> {
         Ok(key)
     }
 
-    fn finish<A: Aggregate>(&mut self, stream_id: StreamId, after: Versioned<A>, before: u64) {
+    fn finish<A: Aggregate>(
+        &mut self,
+        stream_id: StreamId,
+        after: Versioned<A>,
+        before: u64,
+        key_seen: Instant,
+    ) {
         if after.version > before {
             self.finishes.push(Box::new(move |recorded_at| {
-                (
-                    stream_id,
-                    Arc::new(recorded(after, before, recorded_at)) as AnyState,
-                )
+                let state = Arc::new(recorded(after, before, recorded_at)) as AnyState;
+                (stream_id, Seen { state, key_seen })
             }));
         }
     }
@@ -378,6 +411,12 @@ impl<'a> Work<'a> {
         append
     }
 
+    /// When the key was seen that opened, or sealed, what was read or decided of a stream.
+    pub(crate) fn key_seen(&self, stream_id: StreamId) -> Instant {
+        let seen = self.seen.get(&stream_id).and_then(Option::as_ref);
+        seen.map_or(self.begun, |known| known.key_seen)
+    }
+
     /// Remembers what is true now that the append is in the log, and gives `resource` its times.
     pub(crate) fn settle<A: Aggregate>(
         &mut self,
@@ -386,11 +425,12 @@ impl<'a> Work<'a> {
     ) -> Versioned<A> {
         let mut answer = None;
         for finish in std::mem::take(&mut self.finishes) {
-            let (stream_id, state) = finish(recorded_at);
+            let (stream_id, seen) = finish(recorded_at);
             if stream_id == resource.id {
-                answer = Arc::clone(&state).downcast::<Versioned<A>>().ok();
+                answer = Arc::clone(&seen.state).downcast::<Versioned<A>>().ok();
             }
-            self.states.evolved(stream_id, state);
+            let key = (self.context.tenant_id, stream_id);
+            self.states.put(key, seen);
         }
         for (patient, key) in std::mem::take(&mut self.new_keys) {
             self.store

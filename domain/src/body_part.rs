@@ -14,9 +14,9 @@ use crate::text::{Text, TextError};
 pub struct BodyPart(Text);
 
 impl BodyPart {
-    /// Refuses what is no [`Text`], and drops the white space around it.
+    /// Refuses what is no name ([`Text::parse_name`]), and drops the white space around it.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        Text::parse(text.trim()).map(Self)
+        Text::parse_name(text.trim()).map(Self)
     }
 
     /// The body part as text.

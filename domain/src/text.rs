@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The longest text a field may hold, in bytes of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 
+/// The longest name or label, in characters.
+pub const MAX_NAME_CHARS: usize = 256;
+
 /// Why a text is not acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -16,6 +19,9 @@ pub enum TextError {
     /// More than [`MAX_TEXT_BYTES`].
     #[error("must not be longer than 64 KiB")]
     TooLong,
+    /// More than [`MAX_NAME_CHARS`], in a name.
+    #[error("must not be longer than 256 characters")]
+    NameTooLong,
     /// U+0000, which PostgreSQL cannot store.
     #[error("must not contain the character U+0000")]
     Nul,
@@ -35,6 +41,19 @@ impl Text {
             return Err(TextError::Blank);
         }
         Ok(Self(text))
+    }
+
+    /// Parses a name or a short label, which lists show and searches look through. Only commands are held to this bound:
+    /// events that were recorded before it have longer names, and stay readable.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`], and [`TextError::NameTooLong`].
+    pub fn parse_name(text: impl Into<String>) -> Result<Self, TextError> {
+        let text = text.into();
+        if text.len() > MAX_NAME_CHARS && text.chars().count() > MAX_NAME_CHARS {
+            return Err(TextError::NameTooLong);
+        }
+        Self::parse(text)
     }
 
     /// A text of this program's own, known to be acceptable.
@@ -78,5 +97,19 @@ mod tests {
             Err(TextError::TooLong)
         );
         assert!(Text::parse("x".repeat(MAX_TEXT_BYTES)).is_ok());
+    }
+
+    #[test]
+    fn name_is_bounded_in_characters_and_an_older_one_stays_readable() {
+        let longest = "ä".repeat(MAX_NAME_CHARS);
+        assert!(Text::parse_name(longest.as_str()).is_ok());
+        let longer = format!("{longest}a");
+        assert_eq!(
+            Text::parse_name(longer.as_str()),
+            Err(TextError::NameTooLong)
+        );
+        let stored = serde_json::to_string(&longer).unwrap();
+        let read: Text = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read.as_str(), longer);
     }
 }

@@ -1,24 +1,25 @@
 //! The group-committing appender: one supervised task a node that turns whatever waits into one call of the database.
 //!
-//! Appends come through a queue that is bounded in count and bytes, each with a deadline. A batch is what waits,
-//! without artificial delay; within it no written stream and no claim key stands twice, so that clashes go to the next
-//! batch in order. A broken connection makes the batch go out again with the same event ids until its outcome is known;
+//! Appends come through a queue that is bounded in bytes, each with a deadline; every party has its share of the queue
+//! and its turns in a batch. A batch is what waits, without artificial delay; within it no written stream and no claim key
+//! stands twice, so that clashes go to the next batch in order. A broken connection makes the batch go out again with the same event ids until its outcome is known;
 //! a refused statement makes it go out in halves, so that only the guilty append fails.
 
 mod accepted;
-mod batch;
+mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_domain::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain;
 use crate::engine::Engine;
 use crate::error::{EngineError, StoreError, Unavailable, causes};
+use crate::fair::{FairShare, Limits, Party, Share};
 use crate::lifecycle::Tasks;
 use crate::log::{
     Append, Appended, Batch, BatchOutcome, Head, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
@@ -26,11 +27,17 @@ use crate::log::{
 };
 use crate::tail::Tail;
 pub use accepted::Accepted;
-use batch::Waiting;
+use queue::Queue;
 
-/// How much may wait.
-const QUEUE_APPENDS: usize = 16_384;
-const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// How much may wait, in bytes: of everybody's, and beyond it of parties with little in the queue.
+const ROOM: Limits = Limits {
+    shared: 64 * 1024 * 1024,
+    reserve: 16 * 1024 * 1024,
+    little: 1024 * 1024,
+    waiting: 0,
+};
+/// What an append counts for beside its events, so that the queue is bounded in count, too: 16,384 appends without events.
+const APPEND_BYTES: usize = 4096;
 /// The pause before a batch goes out again, doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(320);
@@ -38,8 +45,8 @@ const LAST_PAUSE: Duration = Duration::from_millis(320);
 /// Appends to the log. Clones share the queue.
 #[derive(Debug, Clone)]
 pub struct Appender {
-    queue: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
+    queue: Arc<Queue>,
+    room: FairShare,
     accepted: Accepted,
 }
 
@@ -49,7 +56,7 @@ struct Job {
     prepared: Prepared,
     deadline: Instant,
     reply: oneshot::Sender<Result<Appended, StoreError>>,
-    _room: OwnedSemaphorePermit,
+    _room: Share,
 }
 
 impl Job {
@@ -61,18 +68,19 @@ impl Job {
 impl Appender {
     /// Starts the task. What it writes goes into `tail`, which knows by now where the log ends.
     pub fn start(engine: Arc<dyn Engine>, tail: Arc<Tail>, tasks: &Tasks) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE_APPENDS);
+        let queue = Arc::new(Queue::default());
         let accepted = Accepted::since(*tail.head().borrow());
         let worker = Worker {
             engine,
             tail,
+            queue: Arc::clone(&queue),
             accepted: accepted.clone(),
             stop: tasks.token(),
         };
-        tasks.spawn("appender", supervise(worker, jobs, tasks.clone()));
+        tasks.spawn("appender", supervise(worker, tasks.clone()));
         Self {
             queue,
-            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            room: FairShare::new("append_queue", ROOM),
             accepted,
         }
     }
@@ -82,8 +90,16 @@ impl Appender {
         &self.accepted
     }
 
-    /// Appends, or says why not. An `Ok` is durable; every error but `OutcomeUnknown` means that nothing was written.
-    pub async fn append(&self, append: Append, deadline: Instant) -> Result<Appended, StoreError> {
+    /// Appends, in the party's turn. An `Ok` is durable.
+    ///
+    /// # Errors
+    /// After `OutcomeUnknown` it may have been written; after any other error nothing was.
+    pub async fn append(
+        &self,
+        party: Party,
+        append: Append,
+        deadline: Instant,
+    ) -> Result<Appended, StoreError> {
         if let Some(bytes) = append
             .events
             .iter()
@@ -93,7 +109,7 @@ impl Appender {
             return Err(StoreError::EventTooLarge { bytes });
         }
         let leaves = append.events.iter().map(NewEvent::leaf).collect();
-        let room = self.reserve(&append)?;
+        let room = self.reserve(party, &append)?;
         let (reply, answer) = oneshot::channel();
         let job = Job {
             prepared: Prepared { append, leaves },
@@ -101,41 +117,24 @@ impl Appender {
             reply,
             _room: room,
         };
-        self.queue.try_send(job).map_err(|refused| {
-            StoreError::Unavailable(match refused {
-                mpsc::error::TrySendError::Full(_) => Unavailable::QueueFull,
-                mpsc::error::TrySendError::Closed(_) => Unavailable::Closing,
-            })
-        })?;
+        let pushed = self.queue.push(party, job);
+        pushed.map_err(|_closed| StoreError::Unavailable(Unavailable::Closing))?;
         answer.await.unwrap_or(Err(StoreError::OutcomeUnknown))
     }
 
-    fn reserve(&self, append: &Append) -> Result<OwnedSemaphorePermit, StoreError> {
-        let bytes = append.events.iter().map(NewEvent::size).sum::<usize>() + 1;
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Arc::clone(&self.room)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| StoreError::Unavailable(Unavailable::QueueFull))
+    fn reserve(&self, party: Party, append: &Append) -> Result<Share, StoreError> {
+        let bytes = append.events.iter().map(NewEvent::size).sum::<usize>();
+        let room = self.room.try_enter(party, bytes + APPEND_BYTES);
+        room.map_err(|_crowded| StoreError::Unavailable(Unavailable::QueueFull))
     }
 }
 
-/// What has not been sent yet; it outlives a worker that panics.
-#[derive(Debug)]
-struct Queue {
-    jobs: mpsc::Receiver<Job>,
-    waiting: Waiting,
-}
-
 /// Runs the worker again where it panicked; who was in the batch in hand is told that the outcome is unknown.
-async fn supervise(worker: Worker, jobs: mpsc::Receiver<Job>, tasks: Tasks) {
-    let queue = Queue {
-        jobs,
-        waiting: Waiting::default(),
-    };
-    let queue = Arc::new(tokio::sync::Mutex::new(queue));
+async fn supervise(worker: Worker, tasks: Tasks) {
+    let _abandoned = AbandonedAtLast(Arc::clone(&worker.queue));
     loop {
-        let (worker, queue) = (worker.clone(), Arc::clone(&queue));
-        let run = tasks.run(async move { worker.run(&mut *queue.lock().await).await });
+        let worker = worker.clone();
+        let run = tasks.run(async move { worker.run().await });
         match run.await {
             Ok(()) => return,
             Err(error) => tracing::error!(%error, "the appender was restarted"),
@@ -143,35 +142,45 @@ async fn supervise(worker: Worker, jobs: mpsc::Receiver<Job>, tasks: Tasks) {
     }
 }
 
+/// Whatever ends the appender's task, nobody waits for it afterwards.
+struct AbandonedAtLast(Arc<Queue>);
+
+impl Drop for AbandonedAtLast {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Worker {
     engine: Arc<dyn Engine>,
     tail: Arc<Tail>,
+    queue: Arc<Queue>,
     accepted: Accepted,
     stop: CancellationToken,
 }
 
 impl Worker {
     /// Until the process stops and the queue is empty.
-    async fn run(&self, Queue { jobs, waiting }: &mut Queue) {
+    async fn run(&self) {
         loop {
-            if waiting.is_empty() {
-                let next = tokio::select! {
-                    next = jobs.recv() => next,
-                    () = self.stop.cancelled() => {
-                        jobs.close();
-                        jobs.recv().await
-                    }
-                };
-                let Some(job) = next else { return };
-                waiting.push(job);
+            let is_closed = self.stop.is_cancelled();
+            if is_closed {
+                self.queue.close();
             }
-            while waiting.has_room() {
-                let Ok(job) = jobs.try_recv() else { break };
-                waiting.push(job);
+            let batch = self.queue.next_batch();
+            if batch.is_empty() {
+                if is_closed {
+                    return;
+                }
+                tokio::select! {
+                    () = self.queue.arrival() => {}
+                    () = self.stop.cancelled() => {}
+                }
+                continue;
             }
-            metrics::gauge!("roentgen_append_queue").set(jobs.len() as f64);
-            self.write(waiting.next_batch()).await;
+            metrics::gauge!("roentgen_append_queue").set(self.queue.len() as f64);
+            self.write(batch).await;
         }
     }
 

@@ -1,5 +1,7 @@
 //! Between domain events and stored ones.
 
+use std::time::Instant;
+
 use roentgen_domain::aggregate::Standing;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use roentgen_domain::{Aggregate, DecodeError, DomainEvent, Misplaced, Versioned};
@@ -100,17 +102,27 @@ pub fn evolve<A: Aggregate>(
     )?)
 }
 
-/// The resource that a stream's events make, from `before` on, PHI opened where the patient's key is still there. Without
-/// a keyring PHI stays closed.
+/// What a stream's events make.
+#[derive(Debug)]
+pub struct Folded<A> {
+    /// The resource, if there was any event.
+    pub resource: Option<Versioned<A>>,
+    /// When the key was seen that opened the PHI ([`PatientKey::seen`]); `None` if no key was needed.
+    pub key_seen: Option<Instant>,
+}
+
+/// Folds a stream's events, from `before` on. PHI is opened unless the patient's key was destroyed; without a keyring it
+/// stays closed.
 ///
 /// # Errors
 ///
-/// [`StoreError::Unreadable`] around [`SealError::KeyMissing`] if a part's key is neither there nor has a tombstone.
+/// [`StoreError::Unreadable`] names the event that cannot be read, and is around [`SealError::KeyMissing`] if a part's key
+/// is neither there nor has a tombstone; [`StoreError::Keys`] if the keys cannot be had.
 pub async fn fold<A: Aggregate>(
     before: Option<Versioned<A>>,
     events: &[StoredEvent],
     keyring: Option<&Keyring>,
-) -> Result<Option<Versioned<A>>, StoreError> {
+) -> Result<Folded<A>, StoreError> {
     let keys = match (keyring, patient_of::<A>(events)) {
         (Some(keyring), Some((tenant, patient))) => Some(keyring.keys(tenant, patient).await?),
         (Some(_) | None, _) => None,
@@ -125,7 +137,10 @@ pub async fn fold<A: Aggregate>(
             })?;
         state = Some(next);
     }
-    Ok(state)
+    Ok(Folded {
+        resource: state,
+        key_seen: keys.as_ref().and_then(PatientKeys::seen),
+    })
 }
 
 /// The patient under whose key the first sealed part is.

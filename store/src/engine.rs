@@ -18,6 +18,7 @@ use crate::log::{
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
+use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
@@ -58,9 +59,13 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// One event.
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError>;
 
-    /// A stream's events with `after < version`, in order, at most `limit`.
+    /// The readers that tenants share. A call does not take its turn by itself: see [`crate::reads`].
+    fn readers(&self) -> &Readers;
+
+    /// A stream's events with `after < version`, in order, at most `limit`; none if the stream is not in scope.
     async fn stream(
         &self,
+        scope: Scope,
         stream_id: StreamId,
         after_version: u64,
         limit: u32,
@@ -147,18 +152,28 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Which table this process reads of each model.
     fn shown(&self) -> &Shown;
 
-    /// A table's rows by id, in no order; those that are not there are left out.
-    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError>;
+    /// A table's rows by id, in no order; those that are not there, or not in scope, are left out.
+    async fn rows_in(
+        &self,
+        scope: Scope,
+        table: Table,
+        ids: &[Uuid],
+    ) -> Result<Vec<Row>, EngineError>;
 
     /// A page of a table's rows, ordered by `sort_key`.
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError>;
 
     /// Rows of the generation that is read.
-    async fn rows(&self, model: &'static Model, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+    async fn rows(
+        &self,
+        scope: Scope,
+        model: &'static Model,
+        ids: &[Uuid],
+    ) -> Result<Vec<Row>, EngineError> {
         let table = generation::shown(self, model).await?;
-        match self.rows_in(table, ids).await {
+        match self.rows_in(scope, table, ids).await {
             Err(EngineError::Refused(refused)) => match generation::shown_now(self, table).await? {
-                Some(now) => self.rows_in(now, ids).await,
+                Some(now) => self.rows_in(scope, now, ids).await,
                 None => Err(EngineError::Refused(refused)),
             },
             found => found,

@@ -133,4 +133,7 @@ pub enum Unavailable {
     /// The database cannot be reached.
     #[error("the database is away")]
     Database,
+    /// The tenant's other requests take its share of the database.
+    #[error("the tenant's share of the database is used up")]
+    Crowded,
 }

@@ -23,9 +23,11 @@ use uuid::Uuid;
 use crate::clock;
 use crate::codec::{self, Place};
 use crate::error::StoreError;
+use crate::fair::Party;
 use crate::keys::{Finding, PatientKeys};
 use crate::log::{Append, Check, StoredEvent};
 use crate::open::Store;
+use crate::reads::Reads;
 
 /// How long a commit may wait.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -184,13 +186,13 @@ impl<A: Aggregate> EventStore<Es<A>> for EsStore<A> {
     async fn load_aggregate(&self, id: &str) -> Result<EsContext<A>, Failure<A>> {
         let (stream_id, stored) = self.stream::<A::Error>(id).await?;
         let version = stored.last().map_or(0, |it| it.version);
-        let state = codec::fold::<A>(None, &stored, Some(&self.store.keyring))
+        let folded = codec::fold::<A>(None, &stored, Some(&self.store.keyring))
             .await
             .map_err(failed)?;
         Ok(EsContext {
             stream_id,
             version,
-            aggregate: Es(state.map(|it| it.state)),
+            aggregate: Es(folded.resource.map(|resource| resource.state)),
         })
     }
 
@@ -204,7 +206,7 @@ impl<A: Aggregate> EventStore<Es<A>> for EsStore<A> {
         let deadline = Instant::now() + DEADLINE;
         self.store
             .appender
-            .append(append, deadline)
+            .append(Party::Tenant(self.tenant_id), append, deadline)
             .await
             .map_err(failed)?;
         let envelope = |(n, event)| EventEnvelope {
@@ -227,12 +229,12 @@ impl<A: Aggregate> EsStore<A> {
         let mut stored: Vec<StoredEvent> = Vec::new();
         loop {
             let after = stored.last().map_or(0, |it| it.version);
-            let page = self.store.engine.stream(stream_id, after, PAGE).await;
-            let page = page.map_err(|it| failed(StoreError::Engine(it)))?;
+            let reads = Reads::of_tenant(&self.store, self.tenant_id);
+            let page = reads.stream(stream_id, after, PAGE).await;
+            let page = page.map_err(failed)?;
             let whole = page.len() < PAGE as usize;
             stored.extend(page);
             if whole {
-                stored.retain(|it| it.tenant_id == self.tenant_id);
                 return Ok((stream_id, stored));
             }
         }

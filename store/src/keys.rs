@@ -15,6 +15,7 @@ mod tie;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
@@ -171,14 +172,20 @@ impl MasterKey {
     /// Whether this key opens a patient's key.
     pub fn opens(&self, key: &NewPatientKey) -> bool {
         let patient = (key.tenant_id, key.patient_id);
-        self.unwrap(patient, &key.wrapped).is_ok()
+        self.unwrap(patient, &key.wrapped, Instant::now()).is_ok()
     }
 
     fn wrap(&self, patient: Patient, key_id: Uuid, key: &[u8]) -> Vec<u8> {
         encrypt(&self.cipher, key, &wrapping_context(patient, key_id))
     }
 
-    fn unwrap(&self, patient: Patient, stored: &WrappedKey) -> Result<PatientKey, KeyError> {
+    /// The key that `stored` wraps, which was in the database at `seen` or later.
+    fn unwrap(
+        &self,
+        patient: Patient,
+        stored: &WrappedKey,
+        seen: Instant,
+    ) -> Result<PatientKey, KeyError> {
         let context = wrapping_context(patient, stored.key_id);
         let bytes = decrypt(&self.cipher, &stored.wrapped, &context).ok_or(KeyError::Damaged)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Damaged)?;
@@ -186,6 +193,7 @@ impl MasterKey {
         Ok(PatientKey {
             key_id: stored.key_id,
             cipher: Arc::new(cipher),
+            seen,
         })
     }
 }
@@ -258,6 +266,7 @@ fn decrypt(cipher: &Aes256Gcm, sealed: &[u8], context: &[u8]) -> Option<Vec<u8>>
 pub struct PatientKey {
     key_id: Uuid,
     cipher: Arc<Aes256Gcm>,
+    seen: Instant,
 }
 
 impl fmt::Debug for PatientKey {
@@ -282,9 +291,16 @@ impl PatientKey {
             Self {
                 key_id,
                 cipher: Arc::new(Aes256Gcm::new(&key)),
+                seen: Instant::now(),
             },
             new,
         )
+    }
+
+    /// When the database was asked for the key, or when the key was made. From then on the key, and whatever it opened, is
+    /// used for [`CACHED_FOR`].
+    pub const fn seen(&self) -> Instant {
+        self.seen
     }
 
     /// Seals the PHI of the event at `version` of `stream_id`: the header that says which key sealed which members (see
@@ -310,6 +326,7 @@ impl PatientKey {
         if header.key_id != self.key_id {
             return Ok(None);
         }
+        metrics::counter!("roentgen_sealed_parts_opened_total").increment(1);
         decrypt(
             &self.cipher,
             rest,

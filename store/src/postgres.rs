@@ -55,6 +55,7 @@ use crate::log::{
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
+use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
@@ -91,6 +92,7 @@ pub struct Postgres {
     /// What this node is called among those that hear each other.
     node: Uuid,
     shown: Shown,
+    tenant_readers: Readers,
 }
 
 /// A look at a whole table has all the time and every plan there is.
@@ -116,6 +118,7 @@ impl Postgres {
             head_at_least: AtomicU64::new(0),
             node: crate::clock::fresh_id(),
             shown: Shown::default(),
+            tenant_readers: Readers::pooled(connect::SHARED_READERS, connect::RESERVED_READERS),
         })
     }
 
@@ -236,13 +239,18 @@ impl Engine for Postgres {
         self.event(position).await
     }
 
+    fn readers(&self) -> &Readers {
+        &self.tenant_readers
+    }
+
     async fn stream(
         &self,
+        scope: Scope,
         stream_id: StreamId,
         after_version: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EngineError> {
-        self.events_of(stream_id, after_version, limit).await
+        self.events_of(scope, stream_id, after_version, limit).await
     }
 
     async fn page(
@@ -337,8 +345,13 @@ impl Engine for Postgres {
         &self.shown
     }
 
-    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
-        self.rows_by_id(table, ids).await
+    async fn rows_in(
+        &self,
+        scope: Scope,
+        table: Table,
+        ids: &[Uuid],
+    ) -> Result<Vec<Row>, EngineError> {
+        self.rows_by_id(scope, table, ids).await
     }
 
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {

@@ -15,6 +15,7 @@ mod leases;
 mod log;
 mod memory;
 mod models;
+mod readers;
 mod relays;
 mod replay;
 mod statement;
@@ -45,6 +46,7 @@ use crate::log::{
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
+use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
@@ -63,6 +65,7 @@ pub struct Sqlite {
     read: File,
     keys: File,
     shown: Shown,
+    tenant_readers: Readers,
     /// The fingerprint of the master key, from when log and keys were found to belong to it.
     master_id: OnceLock<Vec<u8>>,
 }
@@ -82,6 +85,7 @@ impl Sqlite {
             read,
             keys,
             shown,
+            tenant_readers: Readers::apart(file::SHARED_READERS, file::RESERVED_READERS),
             master_id: OnceLock::new(),
         })
     }
@@ -139,13 +143,18 @@ impl Engine for Sqlite {
         log::event_at(&self.log, position).await
     }
 
+    fn readers(&self) -> &Readers {
+        &self.tenant_readers
+    }
+
     async fn stream(
         &self,
+        scope: Scope,
         stream_id: StreamId,
         after_version: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EngineError> {
-        log::stream(&self.log, stream_id, after_version, limit).await
+        log::stream(&self.log, scope, stream_id, after_version, limit).await
     }
 
     async fn page(
@@ -249,8 +258,13 @@ impl Engine for Sqlite {
         &self.shown
     }
 
-    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
-        models::rows(&self.read, table, ids).await
+    async fn rows_in(
+        &self,
+        scope: Scope,
+        table: Table,
+        ids: &[Uuid],
+    ) -> Result<Vec<Row>, EngineError> {
+        models::rows(&self.read, scope, table, ids).await
     }
 
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {

@@ -1,15 +1,15 @@
 //! Loading an aggregate: its stream, folded.
 
-use std::sync::Arc;
+use std::time::Instant;
 
 use roentgen_domain::ids::StreamId;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
 
 use crate::codec;
-use crate::engine::Engine;
 use crate::error::StoreError;
-use crate::keys::Keyring;
+use crate::keys::{CACHED_FOR, Keyring};
 use crate::log::StoredEvent;
+use crate::reads::Reads;
 
 /// How many events are read at once.
 const PAGE: u32 = 500;
@@ -38,25 +38,61 @@ impl AsOf {
     }
 }
 
-/// What there is under an id.
+/// An aggregate, and since when the key is known that opened its PHI.
+#[derive(Debug, Clone)]
+pub struct Loaded<A> {
+    /// The aggregate.
+    pub resource: Versioned<A>,
+    /// When its patient's key was seen, or when the load began if no key was needed. The PHI in `resource` is used for
+    /// [`CACHED_FOR`] from then on.
+    pub key_seen: Instant,
+}
+
+impl<A: Aggregate> Loaded<A> {
+    fn has_outdated_phi(&self) -> bool {
+        self.resource.state.patient_id().is_some() && is_outdated(self.key_seen)
+    }
+}
+
+/// Whether PHI that was opened by a key seen at this moment is used no more.
+pub fn is_outdated(key_seen: Instant) -> bool {
+    key_seen.elapsed() >= CACHED_FOR
+}
+
+/// What there is under an id, as far as the reader sees.
 #[derive(Debug)]
 pub enum Found<A> {
     /// The aggregate, boxed since it is large.
-    State(Box<Versioned<A>>),
-    /// No event by then.
+    State(Box<Loaded<A>>),
+    /// No event by then, or another tenant's.
     Nothing,
     /// An aggregate of another type, which a stream has for ever.
     OtherType,
 }
 
-/// The aggregate as its stream says, or `None` where the stream has no event (of this kind) by then.
+impl<A> Found<A> {
+    fn resource(self) -> Option<Versioned<A>> {
+        match self {
+            Self::State(loaded) => Some(loaded.resource),
+            Self::Nothing | Self::OtherType => None,
+        }
+    }
+}
+
+/// Loads an aggregate as its stream says. Returns `None` if the reader's tenant has no stream of this id and type, or if
+/// the stream has no event by then.
+///
+/// # Errors
+///
+/// Those of [`Reads::stream`] and of [`codec::fold`].
 pub async fn load<A: Aggregate>(
-    engine: &Arc<dyn Engine>,
+    reads: &Reads,
     keyring: &Keyring,
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Option<Versioned<A>>, StoreError> {
-    load_with(engine, Some(keyring), stream_id, as_of).await
+    let found = find(reads, keyring, stream_id, as_of).await?;
+    Ok(found.resource())
 }
 
 /// The same, its PHI left closed.
@@ -65,58 +101,62 @@ pub async fn load<A: Aggregate>(
 ///
 /// As [`load`], but for those of keys.
 pub async fn load_closed<A: Aggregate>(
-    engine: &Arc<dyn Engine>,
+    reads: &Reads,
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Option<Versioned<A>>, StoreError> {
-    load_with(engine, None, stream_id, as_of).await
+    let found = folded(reads, None, stream_id, as_of).await?;
+    Ok(found.resource())
 }
 
-async fn load_with<A: Aggregate>(
-    engine: &Arc<dyn Engine>,
-    keyring: Option<&Keyring>,
-    stream_id: StreamId,
-    as_of: AsOf,
-) -> Result<Option<Versioned<A>>, StoreError> {
-    match walk(engine, keyring, stream_id, as_of).await? {
-        Found::State(state) => Ok(Some(*state)),
-        Found::Nothing | Found::OtherType => Ok(None),
-    }
-}
-
-/// The aggregate, and whether the id belongs to one of another type.
+/// The aggregate with the age of its opened PHI, and whether the id belongs to one of another type. If the fold outlasted
+/// the key's time, the stream is folded a second time, with a key that is looked up for it.
 ///
 /// # Errors
 ///
 /// As [`load`].
 pub async fn find<A: Aggregate>(
-    engine: &Arc<dyn Engine>,
+    reads: &Reads,
     keyring: &Keyring,
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Found<A>, StoreError> {
-    walk(engine, Some(keyring), stream_id, as_of).await
+    let found = folded(reads, Some(keyring), stream_id, as_of).await?;
+    match found {
+        Found::State(loaded) if loaded.has_outdated_phi() => {
+            folded(reads, Some(keyring), stream_id, as_of).await
+        }
+        Found::State(_) | Found::Nothing | Found::OtherType => Ok(found),
+    }
 }
 
-async fn walk<A: Aggregate>(
-    engine: &Arc<dyn Engine>,
+async fn folded<A: Aggregate>(
+    reads: &Reads,
     keyring: Option<&Keyring>,
     stream_id: StreamId,
     as_of: AsOf,
 ) -> Result<Found<A>, StoreError> {
+    let turn = reads.log_turn().await?;
+    let mut key_seen = Instant::now();
     let mut state: Option<Versioned<A>> = None;
     loop {
-        let after = state.as_ref().map_or(0, |it| it.version);
-        let mut events = engine.stream(stream_id, after, PAGE).await?;
+        let after = state.as_ref().map_or(0, |known| known.version);
+        let mut events = turn.stream(stream_id, after, PAGE).await?;
         let whole = events.len() < PAGE as usize;
-        if events.iter().any(|it| *it.stream_type != *A::STREAM_TYPE) {
+        if events
+            .iter()
+            .any(|event| *event.stream_type != *A::STREAM_TYPE)
+        {
             return Ok(Found::OtherType);
         }
         let read = events.len();
-        events.retain(|it| as_of.covers(it));
-        state = codec::fold(state, &events, keyring).await?;
+        events.retain(|event| as_of.covers(event));
+        let folded = codec::fold(state, &events, keyring).await?;
+        state = folded.resource;
+        key_seen = folded.key_seen.map_or(key_seen, |seen| seen.min(key_seen));
         if whole || events.len() < read {
-            return Ok(state.map_or(Found::Nothing, |state| Found::State(Box::new(state))));
+            let loaded = state.map(|resource| Loaded { resource, key_seen });
+            return Ok(loaded.map_or(Found::Nothing, |loaded| Found::State(Box::new(loaded))));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The abuse ring: one caller does its worst, and the others are served as before. Table-driven, on both engines.
 
 mod connections;
+mod fairness;
 mod frames;
 mod lost_keys;
 mod other_type;
@@ -9,6 +10,8 @@ mod raw;
 mod requests;
 mod restored;
 mod rows;
+mod scope;
+mod searches;
 mod secrets;
 mod stalled;
 mod token_end;

@@ -15,6 +15,7 @@ use roentgen_store::es::{Es, EsEvent, EsStore, Services};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::{self, Store};
+use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
 use roentgen_tests::{Database, Engine};
 use uuid::Uuid;
@@ -95,8 +96,13 @@ async fn its_framework_runs_on_our_log(engine: Engine) -> Result<()> {
         Err(cqrs_es::AggregateError::UserError(Error::AlreadyExists))
     ));
 
-    let loaded =
-        streams::load::<Modality>(&store.engine, &store.keyring, id.into(), AsOf::Now).await?;
+    let loaded = streams::load::<Modality>(
+        &Reads::of_system(&store.engine),
+        &store.keyring,
+        id.into(),
+        AsOf::Now,
+    )
+    .await?;
     let loaded = loaded.expect("the modality is in the log");
     assert_eq!((loaded.version, loaded.state.is_active), (2, false));
     assert!(tasks.stop(std::time::Duration::from_secs(10)).await);

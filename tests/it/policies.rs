@@ -25,6 +25,7 @@ use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::open::{Database as Named, Store};
+use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
 use roentgen_tests::{Database, Engine, poll};
 
@@ -187,7 +188,7 @@ impl Node {
         id: impl Into<StreamId>,
     ) -> Result<Option<Versioned<A>>> {
         let (engine, keyring) = (&self.store.engine, &self.store.keyring);
-        Ok(streams::load::<A>(engine, keyring, id.into(), AsOf::Now).await?)
+        Ok(streams::load::<A>(&Reads::of_system(engine), keyring, id.into(), AsOf::Now).await?)
     }
 
     /// A resource as its stream has it.

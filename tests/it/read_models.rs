@@ -23,6 +23,8 @@ use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::model::Row;
+use roentgen_store::reads::Reads;
+use roentgen_store::reads::Scope;
 use roentgen_store::secrets::Secrets;
 use roentgen_store::streams::{self, AsOf};
 use serde_json::{Value, json};
@@ -217,7 +219,7 @@ async fn compare_parts(
         rows.insert(model.shape(), expected.len());
         let ids: Vec<Uuid> = expected.keys().copied().collect();
         for ids in ids.chunks(500) {
-            for row in log.rows(model, ids).await? {
+            for row in log.rows(Scope::AllTenants, model, ids).await? {
                 let shown: Value = serde_json::from_str(&row.document)?;
                 let expected = &expected[&row.id];
                 ensure!(shown == *expected, "{} {shown}: {expected}", model.name);
@@ -280,9 +282,13 @@ async fn compare_row<V: View>(
     id: StreamId,
     sealed: SealedParts,
 ) -> Result<()> {
-    let folded = streams::load::<V::Aggregate>(log, keyring, id, AsOf::Now).await?;
+    let folded =
+        streams::load::<V::Aggregate>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
     let folded = folded.with_context(|| format!("stream {id} does not fold"))?;
-    let row = log.rows(V::MODEL, &[id.as_uuid()]).await?.pop();
+    let row = log
+        .rows(Scope::AllTenants, V::MODEL, &[id.as_uuid()])
+        .await?
+        .pop();
     let row = row.with_context(|| format!("{} has no row of {id}", V::MODEL.name))?;
     let opened = opened(&row, id, keyring).await?;
     let phi = folded.state.phi().map(Phi::into_exposed);

@@ -1,6 +1,6 @@
 //! A client of the API that keeps what it is told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
@@ -70,6 +70,13 @@ impl Answer {
         Some(target.strip_prefix('<')?.strip_suffix('>')?.to_owned())
     }
 
+    /// Whether the server was too busy, wrote nothing, and asks to be asked again.
+    fn wrote_nothing(&self) -> bool {
+        let is_busy = self.status == 503 && !self.header("retry-after").is_empty();
+        let codes = ["contention", "unavailable", "projection_lagging"];
+        is_busy && codes.contains(&self.code().as_str())
+    }
+
     /// The problem's `code`; empty where it is none.
     pub fn code(&self) -> String {
         self.text_at("/code")
@@ -83,7 +90,12 @@ pub struct Client {
     base: String,
     headers: Vec<(String, String)>,
     limit: Option<Duration>,
+    repeats: bool,
 }
+
+/// How long a request is repeated, and the pause before the next one.
+const REPEAT_TIMEOUT: Duration = Duration::from_secs(60);
+const REPEAT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Client {
     /// The `--dev` admin of a tenant.
@@ -98,6 +110,7 @@ impl Client {
             base: base.to_owned(),
             headers: Vec::new(),
             limit: None,
+            repeats: false,
         }
     }
 
@@ -121,6 +134,16 @@ impl Client {
     pub fn within(&self, limit: Duration) -> Self {
         Self {
             limit: Some(limit),
+            ..self.clone()
+        }
+    }
+
+    /// The same, which repeats what the contract says can be repeated: a 503 with `Retry-After` that wrote nothing. On a
+    /// busy machine a crowd on one resource is answered so at its deadline.
+    #[must_use]
+    pub fn repeating(&self) -> Self {
+        Self {
+            repeats: true,
             ..self.clone()
         }
     }
@@ -166,6 +189,25 @@ impl Client {
         &self,
         kinds: &[&str],
         method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer> {
+        let deadline = Instant::now() + REPEAT_TIMEOUT;
+        loop {
+            let sending = self.send_once(kinds, &method, path, body.clone());
+            let answer = Box::pin(sending).await?;
+            let is_repeated = self.repeats && answer.wrote_nothing();
+            if !is_repeated || Instant::now() >= deadline {
+                return Ok(answer);
+            }
+            tokio::time::sleep(REPEAT_PAUSE).await;
+        }
+    }
+
+    async fn send_once(
+        &self,
+        kinds: &[&str],
+        method: &Method,
         path: &str,
         body: Vec<u8>,
     ) -> Result<Answer> {

@@ -7,6 +7,7 @@ use http::{HeaderValue, header};
 use std::time::Duration;
 
 use roentgen_store::engine::MAX_PAGE_BYTES;
+use roentgen_store::fair::Share;
 use tokio::time::Instant;
 
 use super::{POLL, Subscription, envelope};
@@ -19,17 +20,21 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const CHUNK: u32 = 500;
 
 /// Everything from the subscription's position on, for as long as the client listens.
-pub(super) fn respond(app: App, mut subscription: Subscription) -> Response {
+/// Its place among the readers that wait is kept until then.
+pub(super) fn respond(app: App, mut subscription: Subscription, place: Share) -> Response {
     subscription.wait = HEARTBEAT;
     subscription.limit = subscription.limit.min(CHUNK);
-    let first = Some((app, subscription));
+    let first = Some((app, subscription, place));
     let body = stream::unfold(first, |at| async {
-        let (app, mut subscription) = at?;
+        let (app, mut subscription, place) = at?;
         if app.stop.is_cancelled() || subscription.has_ended() {
             return None;
         }
         match next(&app, &mut subscription).await {
-            Ok(chunk) => Some((Ok::<_, std::io::Error>(chunk), Some((app, subscription)))),
+            Ok(chunk) => Some((
+                Ok::<_, std::io::Error>(chunk),
+                Some((app, subscription, place)),
+            )),
             Err(problem) => Some((Err(std::io::Error::other(problem.code().as_str())), None)),
         }
     });
@@ -50,7 +55,8 @@ async fn next(app: &App, subscription: &mut Subscription) -> Result<Bytes, Probl
     if !room(app, subscription).await {
         return Ok(heartbeat(subscription.after).into());
     }
-    let page = subscription.page(app).await?;
+    let reads = subscription.reads(app);
+    let page = subscription.page(app, &reads).await?;
     let mut chunk = Vec::new();
     for event in page.events {
         let head = format!(

@@ -190,6 +190,9 @@ fn unavailable(why: Unavailable) -> Problem {
         Unavailable::Deadline => "the command waited too long; nothing was written",
         Unavailable::Closing => "the server is stopping; nothing was written",
         Unavailable::Database => "the database is away; nothing was written",
+        Unavailable::Crowded => {
+            "the tenant's other requests take its share of the database; try again later"
+        }
     };
     Problem::new(Code::Unavailable, detail)
 }

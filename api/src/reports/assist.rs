@@ -41,7 +41,7 @@ pub(super) async fn summary(
         ..ai_outputs::Filters::default()
     };
     let rows = ai_outputs::page(tenant, &outputs, None, MOST);
-    let mut rows = app.store.engine.list(&rows).await?;
+    let mut rows = app.reads(tenant).list(&rows).await?;
     rows.reverse();
     let mut text = String::new();
     for row in rows.into_iter().filter(|it| is_of(it, &completed)) {
@@ -69,7 +69,7 @@ async fn completed(app: &App, tenant: TenantId, study: StudyId) -> Result<BTreeS
         ..ai_tasks::Filters::default()
     };
     let rows = ai_tasks::page(tenant, &tasks, None, MOST);
-    let rows = app.store.engine.list(&rows).await?;
+    let rows = app.reads(tenant).list(&rows).await?;
     Ok(rows.into_iter().map(|it| it.id).collect())
 }
 
@@ -133,10 +133,9 @@ pub(super) async fn study_of(
     output: AiOutputId,
 ) -> Result<StudyId, Problem> {
     caught_up(app, tenant).await?;
-    let (engine, ids) = (&app.store.engine, [output.as_uuid()]);
-    let rows = engine.rows(&ai_outputs::MODEL, &ids).await?;
-    let own = rows.into_iter().find(|it| it.tenant_id == tenant);
-    let study = own.as_ref().and_then(ai_outputs::study_of);
+    let (reads, ids) = (app.reads(tenant), [output.as_uuid()]);
+    let rows = reads.rows(&ai_outputs::MODEL, &ids).await?;
+    let study = rows.first().and_then(ai_outputs::study_of);
     study.ok_or_else(Problem::not_found)
 }
 

@@ -148,7 +148,11 @@ impl WorklistItemChanges {
                 assigned_by: Some(caller.to_owned()),
             }),
             ai_triage_score: fields.change("/ai_triage_score", self.ai_triage_score, Score::parse),
-            ai_triage_flags: fields.each_of_change("/ai_triage_flags/flags", flags, Text::parse),
+            ai_triage_flags: fields.each_of_change(
+                "/ai_triage_flags/flags",
+                flags,
+                Text::parse_name,
+            ),
         };
         fields.finish(Some(update))
     }

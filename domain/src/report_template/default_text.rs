@@ -66,7 +66,9 @@ fn section(value: Value) -> Result<Option<Text>, NotADefaultText> {
         Value::String(text) => match Text::parse(text) {
             Ok(text) => Ok(Some(text)),
             Err(TextError::Blank) => Ok(None),
-            Err(error @ (TextError::TooLong | TextError::Nul)) => Err(error.into()),
+            Err(error @ (TextError::TooLong | TextError::NameTooLong | TextError::Nul)) => {
+                Err(error.into())
+            }
         },
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             Err(NotADefaultText::Shape)

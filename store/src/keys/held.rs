@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
@@ -39,6 +40,11 @@ impl PatientKeys {
     /// The key that new parts are sealed under, if any.
     pub const fn current(&self) -> Option<&PatientKey> {
         self.current.as_ref()
+    }
+
+    /// When the database was asked for the current key ([`PatientKey::seen`]); `None` if the patient has none.
+    pub fn seen(&self) -> Option<Instant> {
+        self.current.as_ref().map(PatientKey::seen)
     }
 
     /// What was sealed; `None` if its key was destroyed on purpose.

@@ -15,7 +15,8 @@ use crate::error::EngineError;
 use crate::lifecycle::Tasks;
 use crate::log::{KnownKeys, NewPatientKey};
 
-/// How long a cached key, or PHI that it opened, may outlive its row: an erasure reaches this node within twice as long.
+/// How long a key, and PHI that it opened, is used after the database was asked for the key. An erasure reaches every
+/// node within this time: all caches count from the same moment, [`PatientKey::seen`].
 pub const CACHED_FOR: Duration = Duration::from_secs(5);
 const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
 const WAITING_LOOKUPS: usize = 4096;
@@ -28,7 +29,7 @@ type Lookup = (Patient, oneshot::Sender<Answer>);
 #[derive(Debug, Clone)]
 pub struct Keyring {
     master: MasterKey,
-    cache: Arc<Mutex<LruCache<Patient, (PatientKeys, Instant)>>>,
+    cache: Arc<Mutex<LruCache<Patient, PatientKeys>>>,
     lookups: mpsc::Sender<Lookup>,
     missing: MissingKeys,
     /// Whether the last patient who was looked up to be written about had no key.
@@ -88,6 +89,7 @@ impl Keyring {
 
     /// A patient's keys, as the database has them.
     pub async fn keys(&self, tenant: TenantId, patient: PatientId) -> Answer {
+        metrics::counter!("roentgen_key_lookups_total").increment(1);
         let cached = self.cached((tenant, patient));
         if let Some(keys) = cached.filter(|keys| keys.is_looked_up) {
             return Ok(keys);
@@ -168,13 +170,16 @@ impl Keyring {
 
     fn remember(&self, patient: Patient, keys: PatientKeys) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.put(patient, (keys, Instant::now()));
+        let known = cache.peek(&patient);
+        if known.is_none_or(|known| known.seen() <= keys.seen()) {
+            cache.put(patient, keys);
+        }
     }
 
     fn cached(&self, patient: Patient) -> Option<PatientKeys> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match cache.get(&patient) {
-            Some((keys, since)) if since.elapsed() < CACHED_FOR => Some(keys.clone()),
+            Some(keys) if keys.seen().is_some_and(is_fresh) => Some(keys.clone()),
             Some(_) => {
                 cache.pop(&patient);
                 None
@@ -182,6 +187,10 @@ impl Keyring {
             None => None,
         }
     }
+}
+
+fn is_fresh(seen: Instant) -> bool {
+    seen.elapsed() < CACHED_FOR
 }
 
 /// Answers look-ups, all that wait in one query.
@@ -207,10 +216,11 @@ impl Looking {
                 return;
             }
             let patients: Vec<Patient> = batch.iter().map(|(patient, _)| *patient).collect();
+            let seen = Instant::now();
             match self.engine.patient_keys(&patients).await {
                 Ok(found) => {
                     for ((patient, reply), known) in batch.drain(..).zip(found) {
-                        let _ = reply.send(self.unwrapped(patient, known));
+                        let _ = reply.send(self.unwrapped(patient, known, seen));
                     }
                 }
                 Err(error) => {
@@ -224,11 +234,14 @@ impl Looking {
         }
     }
 
-    /// A key with a tombstone is destroyed, also where a row of it came back with a restored table.
-    fn unwrapped(&self, patient: Patient, known: KnownKeys) -> Answer {
+    /// What the database said when it was asked at `seen`. A key with a tombstone is destroyed, also where a row of it came
+    /// back with a restored table.
+    fn unwrapped(&self, patient: Patient, known: KnownKeys, seen: Instant) -> Answer {
         let missing = known.missing().collect();
         let kept = known.key.filter(|key| !known.erased.contains(&key.key_id));
-        let current = kept.as_ref().map(|key| self.master.unwrap(patient, key));
+        let current = kept
+            .as_ref()
+            .map(|key| self.master.unwrap(patient, key, seen));
         let waiting = kept.filter(|_| known.is_waiting);
         let waiting = waiting.map(|wrapped| NewPatientKey {
             tenant_id: patient.0,
@@ -243,5 +256,66 @@ impl Looking {
             is_looked_up: true,
             noted: self.missing.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn patient() -> Patient {
+        (Uuid::from_u128(1).into(), Uuid::from_u128(2).into())
+    }
+
+    /// A keyring whose look-ups nobody answers.
+    fn keyring() -> Keyring {
+        Keyring {
+            master: MasterKey::parse(&MasterKey::generate()).unwrap(),
+            cache: Arc::new(Mutex::new(LruCache::new(CACHED_KEYS))),
+            lookups: mpsc::channel(1).0,
+            missing: MissingKeys::default(),
+            newcomers: Arc::default(),
+        }
+    }
+
+    fn key(keyring: &Keyring, seen: Instant) -> PatientKey {
+        let (_, new) = PatientKey::fresh(&keyring.master, patient(), Uuid::from_u128(4));
+        let key = keyring.master.unwrap(patient(), &new.wrapped, seen);
+        key.unwrap()
+    }
+
+    /// What a look-up says.
+    fn looked_up(keyring: &Keyring, seen: Instant) -> PatientKeys {
+        PatientKeys {
+            current: Some(key(keyring, seen)),
+            is_looked_up: true,
+            ..PatientKeys::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn key_is_used_for_its_time_from_the_question_on_whenever_it_is_learned() {
+        let keyring = keyring();
+        let (tenant, patient) = patient();
+        let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
+        keyring.remember((tenant, patient), looked_up(&keyring, old));
+        let asked = keyring.keys(tenant, patient).await;
+        assert!(matches!(asked, Err(KeyError::Closing)), "it was looked up");
+        keyring.remember((tenant, patient), looked_up(&keyring, Instant::now()));
+        let known = keyring.keys(tenant, patient).await.unwrap();
+        assert!(known.current().is_some());
+    }
+
+    #[tokio::test]
+    async fn older_knowledge_does_not_replace_newer() {
+        let keyring = keyring();
+        let (tenant, patient) = patient();
+        let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
+        keyring.remember((tenant, patient), looked_up(&keyring, Instant::now()));
+        keyring.learn(tenant, patient, key(&keyring, old));
+        let known = keyring.keys(tenant, patient).await.unwrap();
+        assert!(known.current().is_some());
     }
 }

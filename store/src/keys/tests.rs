@@ -66,16 +66,16 @@ fn part_of_a_key_with_a_tombstone_is_erased_and_any_other_is_missing() {
 fn a_wrapped_key_opens_under_its_master_and_patient_only() {
     let one = master();
     let (key, new) = fresh(&one);
-    let back = one.unwrap(patient(), &new.wrapped).unwrap();
+    let back = one.unwrap(patient(), &new.wrapped, Instant::now()).unwrap();
     let sealed = key.seal(b"x", stream(), 1);
     assert_eq!(back.open(&sealed, stream(), 1), Ok(Some(b"x".to_vec())));
     assert!(matches!(
-        master().unwrap(patient(), &new.wrapped),
+        master().unwrap(patient(), &new.wrapped, Instant::now()),
         Err(KeyError::Damaged)
     ));
     let other = (patient().0, Uuid::from_u128(9).into());
     assert!(matches!(
-        one.unwrap(other, &new.wrapped),
+        one.unwrap(other, &new.wrapped, Instant::now()),
         Err(KeyError::Damaged)
     ));
 }

@@ -1,6 +1,6 @@
 //! What left the log, and who is told so.
 
-use roentgen_domain::ids::StreamId;
+use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::{Connection as _, Row as _};
 
 use super::columns::{Columns, stored};
@@ -9,6 +9,7 @@ use crate::archive::{Archive, Partition};
 use crate::clock;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
+use crate::reads::Scope;
 
 const ALL: &str = "SELECT first_position, past_position, last_hash, file_name, file_sha256 \
     FROM log_archives ORDER BY first_position";
@@ -18,7 +19,7 @@ const PAST: &str = "SELECT max(past_position) FROM log_archives HAVING max(past_
 /// The stream ends in what is archived, and its end is not there.
 const PAST_OF_STREAM: &str = "SELECT a.past FROM streams s, \
     LATERAL (SELECT max(past_position) AS past FROM log_archives) AS a \
-    WHERE s.id = $1 AND s.last_position < a.past \
+    WHERE s.id = $1 AND ($2::uuid IS NULL OR s.tenant = $2) AND s.last_position < a.past \
       AND NOT EXISTS (SELECT FROM events e WHERE e.position = s.last_position)";
 
 const OLDEST: &str = "SELECT first_position, past_position FROM log_partitions \
@@ -104,9 +105,15 @@ impl Postgres {
         self.refuse(sqlx::query(PAST).bind(stored(position))).await
     }
 
-    pub(super) async fn refuse_archived_stream(&self, id: StreamId) -> Result<(), EngineError> {
-        self.refuse(sqlx::query(PAST_OF_STREAM).bind(id.as_uuid()))
-            .await
+    pub(super) async fn refuse_archived_stream(
+        &self,
+        scope: Scope,
+        id: StreamId,
+    ) -> Result<(), EngineError> {
+        let boundary = sqlx::query(PAST_OF_STREAM)
+            .bind(id.as_uuid())
+            .bind(scope.tenant().map(TenantId::as_uuid));
+        self.refuse(boundary).await
     }
 
     /// A page of one stream is about that stream; any other begins with the position after `after`.
@@ -117,7 +124,10 @@ impl Postgres {
         is_empty: bool,
     ) -> Result<(), EngineError> {
         match filter.stream_id {
-            Some(stream) if is_empty => self.refuse_archived_stream(stream).await,
+            Some(stream) if is_empty => {
+                let scope = filter.tenant_id.map_or(Scope::AllTenants, Scope::Tenant);
+                self.refuse_archived_stream(scope, stream).await
+            }
             Some(_) => Ok(()),
             None => self.refuse_archived_position(after.saturating_add(1)).await,
         }

@@ -7,8 +7,13 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::error::EngineError;
+use crate::reads::SYSTEM_READERS;
 
 use super::{failure, target, undelayed};
+
+/// Readers that tenants share, and those beyond them for tenants that have none.
+pub(super) const SHARED_READERS: usize = 8;
+pub(super) const RESERVED_READERS: usize = 2;
 
 /// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
@@ -80,7 +85,9 @@ impl Doors {
 
     /// Lists, single rows, pages of the log.
     pub(super) fn readers(&self) -> PgPool {
-        pool(8, self.server.clone())
+        let tenants = SHARED_READERS + RESERVED_READERS;
+        let tenants = u32::try_from(tenants).unwrap_or(u32::MAX);
+        pool(tenants + SYSTEM_READERS, self.server.clone())
     }
 
     /// Listens to other nodes, for as long as it lives.

@@ -13,6 +13,7 @@ use crate::log::{Head, LogFilter, LogPage, StoredEvent, Tails, TailsEnd};
 
 use super::columns::{Columns, stored};
 use super::{Postgres, Statement};
+use crate::reads::Scope;
 
 const HEAD: &str =
     "SELECT position, hash FROM events WHERE position >= $1 ORDER BY position DESC LIMIT 1";
@@ -53,7 +54,9 @@ const PAGE_OF_BEGINNINGS: &str = concat!(
 const PAGE_OF_STREAM: &str = concat!(
     include_str!("queries/events_select.sql"),
     include_str!("queries/events_where_filtered.sql"),
-    "AND stream_id = $7 AND ($8::uuid IS NULL OR tenant = $8) ORDER BY version LIMIT $3"
+    "AND stream_id = $7 \
+     AND EXISTS (SELECT FROM streams WHERE id = $7 AND ($8::uuid IS NULL OR tenant = $8)) \
+     ORDER BY version LIMIT $3"
 );
 
 impl Postgres {
@@ -107,6 +110,7 @@ impl Postgres {
 
     pub(super) async fn events_of(
         &self,
+        scope: Scope,
         stream_id: StreamId,
         after_version: u64,
         limit: u32,
@@ -114,11 +118,12 @@ impl Postgres {
         let statement = sqlx::query(OF_STREAM)
             .bind(stream_id.as_uuid())
             .bind(stored(after_version))
-            .bind(i64::from(limit));
+            .bind(i64::from(limit))
+            .bind(scope.tenant().map(TenantId::as_uuid));
         let events = self.events(statement).await?;
         // A stream is in the log whole or not at all, so that who knows its beginning lacks nothing.
         if events.is_empty() && after_version == 0 {
-            self.refuse_archived_stream(stream_id).await?;
+            self.refuse_archived_stream(scope, stream_id).await?;
         }
         Ok(events)
     }

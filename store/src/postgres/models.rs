@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::model::{Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Row, Table, Value};
+use crate::reads::Scope;
 use crate::sql::{Arg, Dialect};
 
 use super::columns::Columns;
@@ -46,18 +47,18 @@ impl Postgres {
 
     pub(super) async fn rows_by_id(
         &self,
+        scope: Scope,
         table: Table,
         ids: &[Uuid],
     ) -> Result<Vec<Row>, EngineError> {
         let sql = format!(
-            "SELECT {} FROM {} WHERE id = ANY($1)",
+            "SELECT {} FROM {} WHERE id = ANY($1) AND ($2::uuid IS NULL OR tenant_id = $2)",
             Dialect::columns(table.model),
             DIALECT.table(table)
         );
-        self.fetch(sqlx::query(composed(sql)).bind(ids), |row| {
-            decode(table.model, row)
-        })
-        .await
+        let tenant = scope.tenant().map(TenantId::as_uuid);
+        let statement = sqlx::query(composed(sql)).bind(ids).bind(tenant);
+        self.fetch(statement, |row| decode(table.model, row)).await
     }
 
     pub(super) async fn list_rows(

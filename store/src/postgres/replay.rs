@@ -4,6 +4,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::error::EngineError;
 use crate::model::{ProjectionBatch, Replay, ReplayEnd};
+use crate::reads::Scope;
 
 use super::borrowed::Borrowed;
 use super::columns::stored;
@@ -63,7 +64,9 @@ impl Postgres {
         let ReplayEnd::Whole { version } = replay.end else {
             return Ok(false);
         };
-        let next = self.events_of(replay.parked.stream_id, version, 1).await?;
+        let next = self
+            .events_of(Scope::AllTenants, replay.parked.stream_id, version, 1)
+            .await?;
         Ok(next.iter().any(|it| stored(it.position) <= reached))
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::StoredEvent;
 use crate::model::{Checkpoint, Parked, Row, Table};
+use crate::reads::Scope;
 
 /// Rows to write, streams to park, and those that are parked.
 #[derive(Default)]
@@ -59,7 +60,7 @@ impl Known<'_> {
             }
         }
         if !ids.is_empty() {
-            let rows = self.engine.rows_in(table, &ids).await?;
+            let rows = self.engine.rows_in(Scope::AllTenants, table, &ids).await?;
             found.extend(rows.into_iter().map(|it| (it.id, it)));
         }
         Ok(found)

@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, State};
 use crate::model::{Checkpoint, Model, Parked, Replay, ReplayEnd, Row, Table};
+use crate::reads::Scope;
 
 /// Events that are read at once.
 const PAGE: u32 = 100;
@@ -227,7 +228,10 @@ impl Parking {
     ) -> Result<(Vec<(Table, Vec<Row>)>, ReplayEnd), EngineError> {
         let mut version = 0;
         loop {
-            let events = self.engine.stream(stream_id, version, PAGE).await?;
+            let events = self
+                .engine
+                .stream(Scope::AllTenants, stream_id, version, PAGE)
+                .await?;
             let Some(last) = events.last() else {
                 return Ok((refolded.into_rows(), ReplayEnd::Whole { version }));
             };

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::State;
 use crate::model::{Parked, Row, Table};
+use crate::reads::Scope;
 
 /// What a comparison came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -210,7 +211,10 @@ async fn differing(
         return Ok(None);
     }
     let ids: Vec<Uuid> = made.iter().map(|it| it.id).collect();
-    let there = engine.rows_in(table, &ids).await?.into_iter();
+    let there = engine
+        .rows_in(Scope::AllTenants, table, &ids)
+        .await?
+        .into_iter();
     let there: HashMap<Uuid, Row> = there.map(|it| (it.id, it)).collect();
     let differs = made.iter().find(|it| there.get(&it.id) != Some(it));
     Ok(differs.map(|it| {

@@ -14,12 +14,13 @@ pub(super) async fn find(
     now_ms: i64,
 ) -> Result<Option<ClaimHeld>, EngineError> {
     let mut reading = log.read().await?;
-    let found = sqlx::query("SELECT * FROM claims WHERE key = ?1 AND expires_at > ?2")
-        .bind(key.0.to_vec())
-        .bind(now_ms)
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let found = reading
+        .fetch_optional(
+            sqlx::query("SELECT * FROM claims WHERE key = ?1 AND expires_at > ?2")
+                .bind(key.0.to_vec())
+                .bind(now_ms),
+        )
+        .await?;
     let Some(row) = found else { return Ok(None) };
     let fields = Fields::of(&row);
     Ok(Some(ClaimHeld {

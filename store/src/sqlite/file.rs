@@ -7,15 +7,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Error, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use super::failure::{OpenToOthers, TooOld, classify, classify_commit};
+use super::readers::{Readers, Reading};
 use crate::error::EngineError;
+use crate::reads::SYSTEM_READERS;
 
 /// How long a caller waits for its turn, at the most.
 const TURN: Duration = Duration::from_secs(2);
@@ -24,8 +23,11 @@ const BUSY: Duration = Duration::from_secs(5);
 /// `SQLITE_BUSY`, and the pause before the next try.
 const LOCKED: &str = "5";
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
-/// Connections that read, a file.
-const READERS: u32 = 4;
+/// Connections that read a file: those that tenants share, and those beyond them for tenants that have none.
+pub(super) const SHARED_READERS: usize = 4;
+pub(super) const RESERVED_READERS: usize = 2;
+/// How long a reading statement runs before it is stopped, as on PostgreSQL.
+const STATEMENT: Duration = Duration::from_secs(5);
 /// Statements kept prepared, a connection: several sizes of the same insert, for every model.
 const STATEMENTS: usize = 400;
 /// The WAL is written back past this many pages of 4 KiB, and cut to `WAL_KEPT` bytes then.
@@ -52,7 +54,7 @@ pub(super) enum Durability {
 pub(super) struct File {
     options: SqliteConnectOptions,
     writer: Mutex<Writer>,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 #[derive(Debug)]
@@ -91,13 +93,9 @@ impl File {
         let options = writer_options(path, durability);
         let mut writer = connect(&options).await?;
         assert_version(&mut writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(TURN)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_lazy_with(base_options(path).read_only(true));
+        let tenants = SHARED_READERS + RESERVED_READERS;
+        let count = u32::try_from(tenants).unwrap_or(u32::MAX) + SYSTEM_READERS;
+        let readers = Readers::new(base_options(path).read_only(true), count, TURN);
         Ok(Self {
             options,
             writer: Mutex::new(Writer::Open(writer)),
@@ -105,9 +103,14 @@ impl File {
         })
     }
 
-    /// A connection to read by.
-    pub(super) async fn read(&self) -> Result<PoolConnection<Sqlite>, EngineError> {
-        self.readers.acquire().await.map_err(classify)
+    /// A connection to read by. Its statements are stopped after 5 s, or when it is dropped.
+    pub(super) async fn read(&self) -> Result<Reading<'_>, EngineError> {
+        self.readers.acquire(Some(STATEMENT)).await
+    }
+
+    /// A connection to look at whole tables by, for as long as that takes.
+    pub(super) async fn read_at_length(&self) -> Result<Reading<'_>, EngineError> {
+        self.readers.acquire(None).await
     }
 
     /// The connection to write by, when it is the caller's turn.
@@ -134,11 +137,7 @@ impl File {
     pub(super) async fn ping(&self) -> Result<(), EngineError> {
         let mut reading = self.read().await?;
         let count = sqlx::query("SELECT count(*) FROM sqlite_schema");
-        count
-            .fetch_one(&mut *reading)
-            .await
-            .map(drop)
-            .map_err(classify)
+        reading.fetch_one(count).await.map(drop)
     }
 
     pub(super) async fn close(&self) {

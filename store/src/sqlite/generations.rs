@@ -27,10 +27,9 @@ const RIVALS: &str = "SELECT name, state, position FROM generations \
 
 pub(super) async fn all(read: &File) -> Result<Vec<Generation>, EngineError> {
     let mut reading = read.read().await?;
-    let rows = sqlx::query("SELECT * FROM generations ORDER BY name")
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let rows = reading
+        .fetch_all(sqlx::query("SELECT * FROM generations ORDER BY name"))
+        .await?;
     rows.iter().map(decode).collect()
 }
 
@@ -174,11 +173,8 @@ pub(super) async fn forget(read: &File, generation: &Generation) -> Result<bool,
 }
 
 pub(super) async fn count(read: &File, table: Table) -> Result<u64, EngineError> {
-    let mut reading = read.read().await?;
+    let mut reading = read.read_at_length().await?;
     let sql = format!("SELECT count(*) AS rows FROM {}", DIALECT.table(table));
-    let row = dynamic(sql)
-        .fetch_one(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let row = reading.fetch_one(dynamic(sql)).await?;
     Fields::of(&row).number("rows")
 }

@@ -96,7 +96,10 @@ pub(super) async fn find(
     log: &File,
     patients: &[(TenantId, PatientId)],
 ) -> Result<Vec<KnownKeys>, EngineError> {
-    let kept = async { find_on(&mut *keys.read().await?, patients).await };
+    let kept = async {
+        let rows = keys.read().await?.fetch_all(those_of(patients)).await?;
+        in_order(&rows, patients.len())
+    };
     let (kept, registered) = tokio::try_join!(kept, registered_of(log, patients))?;
     let known = kept.into_iter().zip(registered);
     Ok(known
@@ -115,13 +118,18 @@ async fn find_on(
     connection: &mut SqliteConnection,
     patients: &[(TenantId, PatientId)],
 ) -> Result<Vec<KnownKeys>, EngineError> {
-    let rows = sqlx::query(include_str!("queries/patient_keys_find.sql"))
+    let rows = those_of(patients).fetch_all(connection).await;
+    in_order(&rows.map_err(classify)?, patients.len())
+}
+
+fn those_of(patients: &[(TenantId, PatientId)]) -> Bound {
+    sqlx::query(include_str!("queries/patient_keys_find.sql"))
         .bind(hex_pairs(patients.iter().copied()))
-        .fetch_all(connection)
-        .await
-        .map_err(classify)?;
-    let mut answers = vec![KnownKeys::default(); patients.len()];
-    for row in &rows {
+}
+
+fn in_order(rows: &[SqliteRow], patients: usize) -> Result<Vec<KnownKeys>, EngineError> {
+    let mut answers = vec![KnownKeys::default(); patients];
+    for row in rows {
         let fields = Fields::of(row);
         let answer = answers.get_mut(fields.number::<usize>("place")?);
         let answer = answer.ok_or(Damage::Answer)?;
@@ -137,12 +145,9 @@ async fn registered_of(
     log: &File,
     patients: &[(TenantId, PatientId)],
 ) -> Result<Vec<Vec<Uuid>>, EngineError> {
-    let mut reading = log.read().await?;
-    let rows = sqlx::query(include_str!("queries/key_register_find.sql"))
-        .bind(hex_pairs(patients.iter().copied()))
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let those = sqlx::query(include_str!("queries/key_register_find.sql"))
+        .bind(hex_pairs(patients.iter().copied()));
+    let rows = log.read().await?.fetch_all(those).await?;
     let mut answers = vec![Vec::new(); patients.len()];
     for row in &rows {
         let fields = Fields::of(row);
@@ -155,11 +160,8 @@ async fn registered_of(
 /// In no order; those that are neither there nor have a tombstone are left out.
 pub(super) async fn by_id(keys: &File, ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
     let mut reading = keys.read().await?;
-    let rows = sqlx::query(include_str!("queries/patient_keys_by_id.sql"))
-        .bind(hex_array(ids))
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let those = sqlx::query(include_str!("queries/patient_keys_by_id.sql")).bind(hex_array(ids));
+    let rows = reading.fetch_all(those).await?;
     rows.iter().map(standing).collect()
 }
 
@@ -203,12 +205,8 @@ async fn entries(
     limit: u32,
 ) -> Result<Vec<RegisteredKey>, EngineError> {
     let mut reading = log.read().await?;
-    let rows = sqlx::query(statement)
-        .bind(int(after))
-        .bind(limit)
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let those = sqlx::query(statement).bind(int(after)).bind(limit);
+    let rows = reading.fetch_all(those).await?;
     let entry = |row: &SqliteRow| {
         let fields = Fields::of(row);
         Ok(RegisteredKey {
@@ -290,11 +288,12 @@ pub(super) async fn secret(
     id: SecretId,
 ) -> Result<Option<Vec<u8>>, EngineError> {
     let mut reading = keys.read().await?;
-    let row = sqlx::query("SELECT sealed FROM secrets WHERE tenant = ?1 AND id = ?2")
-        .bind(tenant.as_uuid())
-        .bind(id.as_uuid())
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let row = reading
+        .fetch_optional(
+            sqlx::query("SELECT sealed FROM secrets WHERE tenant = ?1 AND id = ?2")
+                .bind(tenant.as_uuid())
+                .bind(id.as_uuid()),
+        )
+        .await?;
     row.map(|it| Fields::of(&it).get("sealed")).transpose()
 }

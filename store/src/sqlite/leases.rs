@@ -49,11 +49,12 @@ pub(super) async fn release(read: &File, holder: Uuid) -> Result<(), EngineError
 
 pub(super) async fn is_held(read: &File, name: &str) -> Result<bool, EngineError> {
     let mut reading = read.read().await?;
-    let found = sqlx::query("SELECT 1 FROM leases WHERE name = ?1 AND expires_at > ?2")
-        .bind(name)
-        .bind(clock::now_ms())
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let found = reading
+        .fetch_optional(
+            sqlx::query("SELECT 1 FROM leases WHERE name = ?1 AND expires_at > ?2")
+                .bind(name)
+                .bind(clock::now_ms()),
+        )
+        .await?;
     Ok(found.is_some())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use roentgen_domain::ids::StreamId;
+use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
@@ -15,25 +15,27 @@ use crate::chain::GENESIS;
 use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
 use crate::error::EngineError;
 use crate::log::{Head, LogFilter, LogPage, StoredEvent, Tails, TailsEnd};
+use crate::reads::Scope;
 use crate::sql::{Arg, Statement};
 
-/// `SELECT <an event's columns> FROM events <rest>`.
+/// `SELECT <an event's columns> FROM <from>`.
 macro_rules! select_events {
-    ($rest:literal) => {
+    ($from:literal) => {
         concat!(
             "SELECT position, tenant, stream_type, stream_id, version, event_id, type, ",
-            "schema_version, recorded_at, payload, sealed, metadata, leaf, hash FROM events ",
-            $rest
+            "schema_version, recorded_at, payload, sealed, metadata, leaf, hash FROM ",
+            $from
         )
     };
 }
 
 pub(super) async fn head(log: &File) -> Result<Head, EngineError> {
     let mut reading = log.read().await?;
-    let row = sqlx::query("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1")
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let row = reading
+        .fetch_optional(sqlx::query(
+            "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1",
+        ))
+        .await?;
     let Some(row) = row else {
         return Ok(Head {
             position: 0,
@@ -52,30 +54,36 @@ pub(super) async fn event_at(
     position: u64,
 ) -> Result<Option<StoredEvent>, EngineError> {
     let mut reading = log.read().await?;
-    let row = sqlx::query(select_events!("WHERE position = ?1"))
-        .bind(int(position))
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let row = reading
+        .fetch_optional(
+            sqlx::query(select_events!("events WHERE position = ?1")).bind(int(position)),
+        )
+        .await?;
     row.as_ref().map(stored_event).transpose()
 }
 
+/// Whose stream it is, is asked before any event is looked at: another tenant's stream costs what an unknown id costs.
 pub(super) async fn stream(
     log: &File,
+    scope: Scope,
     stream_id: StreamId,
     after_version: u64,
     limit: u32,
 ) -> Result<Vec<StoredEvent>, EngineError> {
     let mut reading = log.read().await?;
-    let rows = sqlx::query(select_events!(
-        "WHERE stream_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3"
-    ))
-    .bind(stream_id.as_uuid())
-    .bind(int(after_version))
-    .bind(limit)
-    .fetch_all(&mut *reading)
-    .await
-    .map_err(classify)?;
+    let rows = reading
+        .fetch_all(
+            sqlx::query(select_events!(
+                "(SELECT id FROM streams WHERE id = ?1 AND (?4 IS NULL OR tenant = ?4)) AS own \
+         CROSS JOIN events INDEXED BY events_by_stream \
+         WHERE stream_id = own.id AND version > ?2 ORDER BY version LIMIT ?3"
+            ))
+            .bind(stream_id.as_uuid())
+            .bind(int(after_version))
+            .bind(limit)
+            .bind(scope.tenant().map(TenantId::as_uuid)),
+        )
+        .await?;
     rows.iter().map(stored_event).collect()
 }
 
@@ -89,7 +97,7 @@ pub(super) async fn tails(
         .bind(hex_array(streams.iter().map(|it| it.as_uuid())))
         .bind(int(upto));
     let (mut events, mut end, mut is_cut) = (Vec::new(), TailsEnd::default(), false);
-    let mut rows = query.fetch(&mut *reading);
+    let mut rows = reading.fetch(query)?;
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = stored_event(&row)?;
         is_cut = end.is_before(&event);
@@ -97,6 +105,10 @@ pub(super) async fn tails(
         if is_cut {
             break;
         }
+    }
+    drop(rows);
+    if !is_cut {
+        reading.has_ended();
     }
     Ok(TailsEnd::cut(events, streams, is_cut))
 }
@@ -106,15 +118,16 @@ pub(super) async fn count_streams(
     stream_type: &str,
     upto: u64,
 ) -> Result<u64, EngineError> {
-    let mut reading = log.read().await?;
-    let count = sqlx::query(
-        "SELECT count(*) AS streams FROM streams WHERE type = ?1 AND first_position <= ?2",
-    )
-    .bind(stream_type)
-    .bind(int(upto))
-    .fetch_one(&mut *reading)
-    .await
-    .map_err(classify)?;
+    let mut reading = log.read_at_length().await?;
+    let count = reading
+        .fetch_one(
+            sqlx::query(
+                "SELECT count(*) AS streams FROM streams WHERE type = ?1 AND first_position <= ?2",
+            )
+            .bind(stream_type)
+            .bind(int(upto)),
+        )
+        .await?;
     Fields::of(&count).number("streams")
 }
 
@@ -138,7 +151,7 @@ pub(super) async fn page(
     let mut reading = log.read().await?;
     let query = bound(walk(after, to, limit, filter));
     let (mut events, mut bytes) = (Vec::new(), 0);
-    let mut rows = query.fetch(&mut *reading);
+    let mut rows = reading.fetch(query)?;
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = stored_event(&row)?;
         bytes += event.weight();
@@ -146,6 +159,10 @@ pub(super) async fn page(
         if bytes >= MAX_PAGE_BYTES {
             break;
         }
+    }
+    drop(rows);
+    if bytes < MAX_PAGE_BYTES {
+        reading.has_ended();
     }
     let full =
         bytes >= MAX_PAGE_BYTES || events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
@@ -167,18 +184,25 @@ fn walk(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
         beginnings,
     } = filter;
     let types = (!event_types.is_empty()).then(|| serde_json::json!(event_types).to_string());
-    let (index, order) = match (stream_id, tenant_id) {
-        (Some(_), _) => ("INDEXED BY events_by_stream", "version"),
-        (None, Some(_)) => ("INDEXED BY events_by_tenant", "position"),
-        (None, None) => ("NOT INDEXED", "position"),
+    let mut args = vec![
+        Arg::Int(int(after)),
+        Arg::Int(int(to)),
+        Arg::Int(i64::from(limit)),
+    ];
+    let tenant = tenant_id.map(|tenant| Arg::Uuid(tenant.as_uuid()));
+    let (from, order, tenant) = match (stream_id, tenant) {
+        (Some(stream), tenant) => (own_events(&mut args, *stream, tenant), "version", None),
+        (None, Some(tenant)) => {
+            let from = "events INDEXED BY events_by_tenant WHERE true".to_owned();
+            (from, "position", Some(tenant))
+        }
+        (None, None) => {
+            let from = "events NOT INDEXED WHERE true".to_owned();
+            (from, "position", None)
+        }
     };
     let wanted = [
-        (
-            "stream_id = ",
-            stream_id.map(|it| Arg::Uuid(it.as_uuid())),
-            "",
-        ),
-        ("tenant = ", tenant_id.map(|it| Arg::Uuid(it.as_uuid())), ""),
+        ("tenant = ", tenant, ""),
         ("stream_type = ", stream_type.clone().map(Arg::Text), ""),
         (
             "type IN (SELECT value FROM json_each(",
@@ -192,11 +216,6 @@ fn walk(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
         ),
         ("version = ", beginnings.then_some(Arg::Int(1)), ""),
     ];
-    let mut args = vec![
-        Arg::Int(int(after)),
-        Arg::Int(int(to)),
-        Arg::Int(i64::from(limit)),
-    ];
     let mut conditions = String::new();
     for (before, arg, behind) in wanted {
         if let Some(arg) = arg {
@@ -206,17 +225,30 @@ fn walk(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
     }
     let events = select_events!("");
     let sql = format!(
-        "{events}{index} WHERE position > ?1 AND position <= ?2{conditions} ORDER BY {order} LIMIT ?3"
+        "{events}{from}{conditions} AND position > ?1 AND position <= ?2 ORDER BY {order} LIMIT ?3"
     );
     Statement { sql, args }
 }
 
+/// The events of one stream, if it is the tenant's; which is asked before any of them is looked at.
+fn own_events(args: &mut Vec<Arg>, stream: StreamId, tenant: Option<Arg>) -> String {
+    args.push(Arg::Uuid(stream.as_uuid()));
+    let mut own = format!("id = ?{}", args.len());
+    if let Some(tenant) = tenant {
+        args.push(tenant);
+        own += &format!(" AND tenant = ?{}", args.len());
+    }
+    format!(
+        "(SELECT id FROM streams WHERE {own}) AS own \
+         CROSS JOIN events INDEXED BY events_by_stream WHERE stream_id = own.id"
+    )
+}
+
 pub(super) async fn first_disagreement(log: &File) -> Result<Option<u64>, EngineError> {
-    let mut reading = log.read().await?;
-    let row = sqlx::query(include_str!("queries/streams_disagree.sql"))
-        .fetch_one(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let mut reading = log.read_at_length().await?;
+    let row = reading
+        .fetch_one(sqlx::query(include_str!("queries/streams_disagree.sql")))
+        .await?;
     let fields = Fields::of(&row);
     let position: Option<i64> = fields.get("position")?;
     position

@@ -13,25 +13,27 @@ use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 
 pub(super) async fn find(read: &File, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
     let mut reading = read.read().await?;
-    let found = sqlx::query(
-        "SELECT * FROM policy_memory WHERE id IN (SELECT unhex(value) FROM json_each(?1))",
-    )
-    .bind(hex_array(ids))
-    .fetch_all(&mut *reading)
-    .await
-    .map_err(classify)?;
+    let found = reading
+        .fetch_all(
+            sqlx::query(
+                "SELECT * FROM policy_memory WHERE id IN (SELECT unhex(value) FROM json_each(?1))",
+            )
+            .bind(hex_array(ids)),
+        )
+        .await?;
     found.iter().map(memory).collect()
 }
 
 pub(super) async fn earliest_due(read: &File, limit: u32) -> Result<Vec<Memory>, EngineError> {
     let mut reading = read.read().await?;
-    let due = sqlx::query(
-        "SELECT * FROM policy_memory WHERE due_at IS NOT NULL ORDER BY due_at LIMIT ?1",
-    )
-    .bind(limit)
-    .fetch_all(&mut *reading)
-    .await
-    .map_err(classify)?;
+    let due = reading
+        .fetch_all(
+            sqlx::query(
+                "SELECT * FROM policy_memory WHERE due_at IS NOT NULL ORDER BY due_at LIMIT ?1",
+            )
+            .bind(limit),
+        )
+        .await?;
     due.iter().map(memory).collect()
 }
 
@@ -61,11 +63,12 @@ pub(super) async fn remember(read: &File, batch: &MemoryBatch<'_>) -> Result<boo
 
 pub(super) async fn refused(read: &File, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
     let mut reading = read.read().await?;
-    let rows = sqlx::query("SELECT * FROM policy_refusals ORDER BY position DESC LIMIT ?1")
-        .bind(limit)
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let rows = reading
+        .fetch_all(
+            sqlx::query("SELECT * FROM policy_refusals ORDER BY position DESC LIMIT ?1")
+                .bind(limit),
+        )
+        .await?;
     rows.iter().map(refused_effect).collect()
 }
 

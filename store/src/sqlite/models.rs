@@ -1,5 +1,6 @@
 //! Read models, and the checkpoints they move with.
 
+use roentgen_domain::ids::TenantId;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use crate::error::EngineError;
 use crate::model::{
     Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Table, Value,
 };
+use crate::reads::Scope;
 use crate::sql::Dialect;
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -26,11 +28,12 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkpoint, EngineError> {
     let mut reading = read.read().await?;
-    let found = sqlx::query("SELECT position, hash FROM checkpoints WHERE projection = ?1")
-        .bind(subscription)
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let found = reading
+        .fetch_optional(
+            sqlx::query("SELECT position, hash FROM checkpoints WHERE projection = ?1")
+                .bind(subscription),
+        )
+        .await?;
     let Some(row) = found else {
         return Ok(Checkpoint::START);
     };
@@ -41,15 +44,23 @@ pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkp
     })
 }
 
-pub(super) async fn rows(read: &File, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
+pub(super) async fn rows(
+    read: &File,
+    scope: Scope,
+    table: Table,
+    ids: &[Uuid],
+) -> Result<Vec<Row>, EngineError> {
     let (model, columns) = (table.model, Dialect::columns(table.model));
     let table = DIALECT.table(table);
     let sql = format!(
-        "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1))"
+        "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1)) \
+         AND (?2 IS NULL OR tenant_id = ?2)"
     );
     let mut reading = read.read().await?;
-    let query = dynamic(sql).bind(hex_array(ids));
-    let found = query.fetch_all(&mut *reading).await.map_err(classify)?;
+    let query = dynamic(sql)
+        .bind(hex_array(ids))
+        .bind(scope.tenant().map(TenantId::as_uuid));
+    let found = reading.fetch_all(query).await?;
     found.iter().map(|it| row(model, it)).collect()
 }
 
@@ -62,10 +73,7 @@ pub(super) async fn list(
         return Ok(Vec::new());
     }
     let mut reading = read.read().await?;
-    let listed = bound(DIALECT.list(table, query))
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let listed = reading.fetch_all(bound(DIALECT.list(table, query))).await?;
     listed.iter().map(|it| row(table.model, it)).collect()
 }
 
@@ -212,10 +220,9 @@ fn parked_row(query: Bound, parked: &Parked) -> Bound {
 
 pub(super) async fn parked(read: &File) -> Result<Vec<Parked>, EngineError> {
     let mut reading = read.read().await?;
-    let rows = sqlx::query("SELECT * FROM parked ORDER BY position")
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let rows = reading
+        .fetch_all(sqlx::query("SELECT * FROM parked ORDER BY position"))
+        .await?;
     rows.iter().map(parked_stream).collect()
 }
 

@@ -9,11 +9,9 @@ use crate::relayed::RelayCheckpoint;
 
 pub(super) async fn find(log: &File, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
     let mut reading = log.read().await?;
-    let found = sqlx::query("SELECT * FROM relays WHERE name = ?1")
-        .bind(name)
-        .fetch_optional(&mut *reading)
-        .await
-        .map_err(classify)?;
+    let found = reading
+        .fetch_optional(sqlx::query("SELECT * FROM relays WHERE name = ?1").bind(name))
+        .await?;
     let Some(row) = found else { return Ok(None) };
     let fields = Fields::of(&row);
     Ok(Some(RelayCheckpoint {

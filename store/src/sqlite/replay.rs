@@ -10,6 +10,7 @@ use super::models::upsert;
 use super::statement::int;
 use crate::error::EngineError;
 use crate::model::{ProjectionBatch, Replay, ReplayEnd};
+use crate::reads::Scope;
 
 const IS_PARKED: &str = "SELECT 1 FROM parked WHERE model = ?1 AND stream_id = ?2";
 
@@ -51,7 +52,7 @@ async fn has_passed(
     let ReplayEnd::Whole { version } = replay.end else {
         return Ok(false);
     };
-    let next = log::stream(log, replay.parked.stream_id, version, 1).await?;
+    let next = log::stream(log, Scope::AllTenants, replay.parked.stream_id, version, 1).await?;
     let reached = sqlx::query(REACHED)
         .bind(&replay.parked.model)
         .fetch_optional(connection)

@@ -4,13 +4,15 @@
 //! the keys that are there already. So a keys file without an id beside a log that has one is not that log's, or is a
 //! copy from before they were tied.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::keys::{REGISTER, by_id, register_row};
-use super::statement::run_all;
+use super::readers::Reading;
+use super::statement::{Bound, run_all};
 use crate::clock;
 use crate::error::EngineError;
 use crate::keys::{Misfit, Tying, sealing_key};
@@ -70,17 +72,16 @@ async fn misfit(
 
 /// A log that nothing ties to keys yet: a new one, or one of a release that did not.
 async fn untied(log: &File, keys: &File) -> Result<Option<Misfit>, EngineError> {
-    let mut reading = log.read().await?;
+    let mut reading = log.read_at_length().await?;
     let has_events = exists(&mut reading, "SELECT EXISTS (SELECT 1 FROM events)").await?;
     let sealed =
         "SELECT sealed FROM events WHERE length(sealed) > 0 ORDER BY position DESC LIMIT 1";
-    let sealed = sqlx::query(sealed).fetch_optional(&mut *reading).await;
-    let sealed = sealed.map_err(classify)?;
+    let sealed = reading.fetch_optional(sqlx::query(sealed)).await?;
     drop(reading);
     if !has_events {
         let any_key =
             "SELECT EXISTS (SELECT 1 FROM patient_keys) OR EXISTS (SELECT 1 FROM key_tombstones)";
-        let has_keys = exists(&mut *keys.read().await?, any_key).await?;
+        let has_keys = exists(&mut keys.read().await?, any_key).await?;
         return Ok(has_keys.then_some(Misfit::LogMissing));
     }
     let Some(sealed) = sealed else {
@@ -94,34 +95,33 @@ async fn untied(log: &File, keys: &File) -> Result<Option<Misfit>, EngineError> 
     Ok(found.is_empty().then_some(Misfit::KeysMissing))
 }
 
-async fn exists(
-    connection: &mut SqliteConnection,
-    query: &'static str,
-) -> Result<bool, EngineError> {
-    let found = sqlx::query_scalar::<_, bool>(query);
-    found.fetch_one(connection).await.map_err(classify)
+async fn exists(reading: &mut Reading<'_>, query: &'static str) -> Result<bool, EngineError> {
+    let found = reading.fetch_one(sqlx::query(query)).await?;
+    found.try_get(0).map_err(classify)
 }
 
 async fn meta(file: &File) -> Result<Meta, EngineError> {
     let mut reading = file.read().await?;
+    let keys_id = reading.fetch_optional(asking_for(KEYS_ID)).await?;
+    let fingerprint = reading.fetch_optional(asking_for(FINGERPRINT)).await?;
     Ok(Meta {
-        keys_id: value(&mut reading, KEYS_ID).await?,
-        fingerprint: value(&mut reading, FINGERPRINT).await?,
+        keys_id: keys_id.as_ref().map(value).transpose()?,
+        fingerprint: fingerprint.as_ref().map(value).transpose()?,
     })
 }
 
 /// Whether the file's `meta` has the name.
 pub(super) async fn is_in_meta(file: &File, name: &'static str) -> Result<bool, EngineError> {
     let mut reading = file.read().await?;
-    Ok(value(&mut reading, name).await?.is_some())
+    Ok(reading.fetch_optional(asking_for(name)).await?.is_some())
 }
 
-async fn value(
-    connection: &mut SqliteConnection,
-    name: &'static str,
-) -> Result<Option<Vec<u8>>, EngineError> {
-    let found = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?1").bind(name);
-    found.fetch_optional(connection).await.map_err(classify)
+fn asking_for(name: &'static str) -> Bound {
+    sqlx::query("SELECT value FROM meta WHERE name = ?1").bind(name)
+}
+
+fn value(row: &SqliteRow) -> Result<Vec<u8>, EngineError> {
+    row.try_get("value").map_err(classify)
 }
 
 async fn set(
@@ -171,9 +171,10 @@ async fn begin_keys(keys: &File, fingerprint: &[u8]) -> Result<Vec<u8>, EngineEr
     set(&mut transaction, FINGERPRINT, fingerprint).await?;
     let fresh = clock::fresh_id();
     set(&mut transaction, KEYS_ID, fresh.as_bytes()).await?;
-    let keys_id = value(&mut transaction, KEYS_ID).await?;
+    let keys_id = asking_for(KEYS_ID).fetch_one(&mut *transaction).await;
+    let keys_id = value(&keys_id.map_err(classify)?)?;
     commit(transaction).await?;
-    Ok(keys_id.unwrap_or_default())
+    Ok(keys_id)
 }
 
 const PAGE_OF_KEYS: &str = "SELECT tenant, patient, key_id FROM patient_keys \
@@ -187,13 +188,11 @@ async fn page_of_keys(
     let after = after.map(|key| (key.tenant_id.as_uuid(), key.patient_id.as_uuid()));
     let (tenant, patient) = after.unwrap_or((Uuid::nil(), Uuid::nil()));
     let mut reading = keys.read().await?;
-    let rows = sqlx::query(PAGE_OF_KEYS)
+    let page = sqlx::query(PAGE_OF_KEYS)
         .bind(tenant)
         .bind(patient)
-        .bind(LISTED_AT_ONCE)
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(classify)?;
+        .bind(LISTED_AT_ONCE);
+    let rows = reading.fetch_all(page).await?;
     let listed = rows.iter().map(|row| {
         Ok(NewPatientKey {
             tenant_id: row.try_get::<Uuid, _>("tenant")?.into(),

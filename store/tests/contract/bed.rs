@@ -9,6 +9,7 @@ use std::time::Duration;
 use roentgen_store::clock;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::StoreError;
+use roentgen_store::fair::Party;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::{Append, Appended, LogFilter, StoredEvent};
@@ -324,7 +325,9 @@ impl Node {
     }
 
     pub(crate) async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        self.appender.append(append, Instant::now() + BOUND).await
+        self.appender
+            .append(Party::System, append, Instant::now() + BOUND)
+            .await
     }
 
     pub(crate) async fn position(&self) -> u64 {

@@ -3,6 +3,7 @@
 use roentgen_store::clock::now_ms;
 use roentgen_store::error::StoreError;
 use roentgen_store::log::{Append, Claim, ClaimHeld, ClaimKey};
+use roentgen_store::reads::Scope;
 
 use crate::bed::{Bed, sound_log, until};
 use crate::build::{held_by, key, stream, to};
@@ -44,7 +45,13 @@ async fn one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer(bed: &Bed
         };
         assert_eq!(told, winner);
         assert_eq!(one.engine.claim(key, now_ms()).await.unwrap(), Some(winner));
-        assert_eq!(two.engine.stream(loser.stream_id, 0, 1).await.unwrap(), []);
+        assert_eq!(
+            two.engine
+                .stream(Scope::AllTenants, loser.stream_id, 0, 1)
+                .await
+                .unwrap(),
+            []
+        );
     }
     assert_eq!(sound_log(&*one.engine).await.len(), 10);
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::Append;
 use roentgen_store::open::Database;
+use roentgen_store::reads::Scope;
 
 use crate::bed::{Bed, Node, sound_log};
 use crate::build::{claim, key, key_of, over, patient, poison, stream, to};
@@ -158,7 +159,7 @@ async fn a_connection_cut_between_commit_and_answer_leaves_one_event(bed: &Bed) 
             proxy.was_cut(round).await;
             let stands = other
                 .engine
-                .stream(append.checks[0].stream_id, 0, 10)
+                .stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
                 .await
                 .unwrap();
             assert_eq!(stands.len(), 1, "it was committed before the cut");
@@ -170,7 +171,7 @@ async fn a_connection_cut_between_commit_and_answer_leaves_one_event(bed: &Bed) 
         assert_eq!(answer.unwrap().position, first + 1);
         let stands = other
             .engine
-            .stream(append.checks[0].stream_id, 0, 10)
+            .stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
             .await
             .unwrap();
         assert_eq!(stands.len(), 1);

@@ -21,6 +21,7 @@ use roentgen_store::log::{
 use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
 use roentgen_store::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use roentgen_store::neighbours::Hearing;
+use roentgen_store::reads::{Readers, Scope};
 use roentgen_store::relayed::RelayCheckpoint;
 use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
@@ -244,13 +245,20 @@ impl Engine for Faulty {
         self.inner.event_at(position).await
     }
 
+    fn readers(&self) -> &Readers {
+        self.inner.readers()
+    }
+
     async fn stream(
         &self,
+        scope: Scope,
         stream_id: StreamId,
         after_version: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EngineError> {
-        self.inner.stream(stream_id, after_version, limit).await
+        self.inner
+            .stream(scope, stream_id, after_version, limit)
+            .await
     }
 
     async fn page(
@@ -349,8 +357,13 @@ impl Engine for Faulty {
         self.inner.shown()
     }
 
-    async fn rows_in(&self, table: Table, ids: &[Uuid]) -> Result<Vec<Row>, EngineError> {
-        self.inner.rows_in(table, ids).await
+    async fn rows_in(
+        &self,
+        scope: Scope,
+        table: Table,
+        ids: &[Uuid],
+    ) -> Result<Vec<Row>, EngineError> {
+        self.inner.rows_in(scope, table, ids).await
     }
 
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {

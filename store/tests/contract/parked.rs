@@ -8,6 +8,7 @@ use roentgen_store::engine::Engine;
 use roentgen_store::log::Append;
 use roentgen_store::model::Parked;
 use roentgen_store::projector::{Parking, Retried};
+use roentgen_store::reads::Scope;
 
 use crate::bed::{Bed, Node, whole_log};
 use crate::build::{stream, to};
@@ -68,7 +69,10 @@ async fn parked_behind_a_gate(bed: &Bed) -> (Arc<Faulty>, Node, StreamId) {
 }
 
 async fn version_of(node: &Node, stream: StreamId) -> u64 {
-    let rows = node.engine.rows(&TALLY, &[stream.as_uuid()]).await;
+    let rows = node
+        .engine
+        .rows(Scope::AllTenants, &TALLY, &[stream.as_uuid()])
+        .await;
     rows.unwrap().pop().unwrap().version
 }
 

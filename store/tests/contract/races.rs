@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use roentgen_domain::ids::{EventId, StreamId};
 use roentgen_store::error::StoreError;
 use roentgen_store::log::{Append, Appended};
+use roentgen_store::reads::Scope;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -69,7 +70,11 @@ async fn exactly_one_of_many_appends_to_one_version_wins(bed: &Bed) {
                     format!("{:?}", Err::<(), _>(conflict))
                 );
             }
-            let stands = two.engine.stream(stream_id, expected, 10).await.unwrap();
+            let stands = two
+                .engine
+                .stream(Scope::AllTenants, stream_id, expected, 10)
+                .await
+                .unwrap();
             assert_eq!(
                 stands.iter().map(|it| it.event_id).collect::<Vec<_>>(),
                 [won[0].0]
@@ -152,7 +157,11 @@ async fn appends_queued_in_order_come_out_in_order(bed: &Bed) {
     let positions: Vec<u64> = answers.into_iter().map(|it| it.unwrap().position).collect();
     for (n, stream_id) in streams.into_iter().enumerate() {
         let told: Vec<u64> = positions.iter().skip(n).step_by(3).copied().collect();
-        let stands = node.engine.stream(stream_id, 0, 1000).await.unwrap();
+        let stands = node
+            .engine
+            .stream(Scope::AllTenants, stream_id, 0, 1000)
+            .await
+            .unwrap();
         assert!((1..=VERSIONS).eq(stands.iter().map(|it| it.version)));
         assert_eq!(
             stands.iter().map(|it| it.position).collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ use roentgen_store::error::EngineError;
 use roentgen_store::generation::{Generation, NewGeneration, State};
 use roentgen_store::model::{Checkpoint, ProjectionBatch, Table};
 use roentgen_store::projector::{Dropped, Rebuilding};
+use roentgen_store::reads::Scope;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -394,7 +395,7 @@ async fn of_a_new_release_are_not_read_before_they_are_whole(bed: &Bed) {
     };
     project_as(&node, "", next).await;
     gated.projections.somebody_waits().await;
-    let read = node.engine.rows(&NEXT_TALLY, &[]).await;
+    let read = node.engine.rows(Scope::AllTenants, &NEXT_TALLY, &[]).await;
     assert!(
         matches!(read, Err(EngineError::NotBuilt("tally"))),
         "{read:?}"

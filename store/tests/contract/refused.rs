@@ -6,6 +6,7 @@ use roentgen_domain::ids::StreamId;
 use roentgen_store::generation::State;
 use roentgen_store::model::Table;
 use roentgen_store::projector::{Parking, Retried};
+use roentgen_store::reads::Scope;
 
 use crate::bed::{Bed, Kind, Node, Part, until, whole_log};
 use crate::build::{stream, to};
@@ -286,6 +287,10 @@ async fn a_rebuild_ends_by_name_at_a_refused_row(bed: &Bed) {
     let ended = until("the end of the rebuild", failed, has_ended).await;
     let reason = ended.as_ref().and_then(State::reason).unwrap_or_default();
     assert!(reason.starts_with("the database refused"), "{reason}");
-    let live = node.engine.rows(&TALLY, &[bad.as_uuid()]).await.unwrap();
+    let live = node
+        .engine
+        .rows(Scope::AllTenants, &TALLY, &[bad.as_uuid()])
+        .await
+        .unwrap();
     assert_eq!(live.len(), 1, "the live rows stay");
 }

@@ -12,6 +12,7 @@ use roentgen_store::model::{Checkpoint, Column, ColumnKind, Index, Model, Row, V
 use roentgen_store::projector::{
     self, Folded, Folding, FoldsRow, Progress, Projection, Projector, Rebuilding,
 };
+use roentgen_store::reads::Scope;
 use uuid::Uuid;
 
 use crate::bed::{Node, until};
@@ -139,7 +140,7 @@ pub(crate) async fn rows_of(
     let mut ids: Vec<Uuid> = log.iter().map(|it| it.stream_id.as_uuid()).collect();
     ids.sort();
     ids.dedup();
-    let rows = engine.rows(model, &ids).await.unwrap();
+    let rows = engine.rows(Scope::AllTenants, model, &ids).await.unwrap();
     rows.into_iter().map(|it| (it.id, it)).collect()
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::PatientId;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::{Append, ClaimKey, MAX_EVENT_BYTES, WrappedKey};
+use roentgen_store::reads::Scope;
 
 use crate::bed::{Bed, Contents, Kind, Node, sound_log};
 use crate::build::{check, claim, event, key, key_of, over, patient, poison, stream, tenant, to};
@@ -188,7 +189,7 @@ async fn a_poisoned_append_fails_alone(bed: &Bed) {
     for (n, (append, answer)) in appends.iter().zip(answers).enumerate() {
         let stands = node
             .engine
-            .stream(append.checks[0].stream_id, 0, 10)
+            .stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
             .await
             .unwrap();
         if n % 13 == 5 {
@@ -263,6 +264,12 @@ async fn what_is_no_append_is_refused(bed: &Bed) {
         );
         good.unwrap();
     }
-    assert_eq!(node.engine.stream(one, 0, 10).await.unwrap(), []);
+    assert_eq!(
+        node.engine
+            .stream(Scope::AllTenants, one, 0, 10)
+            .await
+            .unwrap(),
+        []
+    );
     assert_eq!(sound_log(&*node.engine).await.len(), 6);
 }

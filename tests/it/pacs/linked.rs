@@ -152,7 +152,7 @@ async fn order_and_study_at_once_are_never_both_blind(engine: Engine) -> Result<
         let told = study(json!({ "patient_id": patient, "accession_number": accession }));
         let mut both = JoinSet::new();
         for (path, body) in [("/imaging/orders", order), ("/pacs/studies/sync", told)] {
-            let client = house.client.clone();
+            let client = house.client.repeating();
             both.spawn(async move { client.post(path, &body).await });
         }
         let mut answers = Vec::new();

@@ -154,7 +154,8 @@ async fn of_32_clients_at_once_there_is_one_study(engine: Engine) -> Result<()> 
     let body = study(json!({ "study_instance_uid": own }));
     let mut clients = JoinSet::new();
     for n in 0..32 {
-        let (client, told) = (house.client.clone(), series(&own, n % 4 + 1, n % 5 + 1));
+        let client = house.client.repeating();
+        let told = series(&own, n % 4 + 1, n % 5 + 1);
         let body = with(body.clone(), json!({ "series": told }));
         clients.spawn(async move { client.post("/pacs/studies/sync", &body).await });
     }

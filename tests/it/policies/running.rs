@@ -11,6 +11,7 @@ use roentgen_domain::ids::{OrderId, StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::{Command, Order, Status as OrderStatus, Update};
 use roentgen_domain::worklist_item::Status;
 use roentgen_store::codec::Unreadable;
+use roentgen_store::fair::Party;
 use roentgen_store::log::{Append, Check, NewEvent};
 use roentgen_store::memory::MemoryBatch;
 use roentgen_store::model::Checkpoint;
@@ -96,7 +97,10 @@ async fn what_cannot_be_read_is_recorded_and_passed(engine: Engine) -> Result<()
         ..Append::default()
     };
     let deadline = Instant::now() + PATIENCE;
-    node.store.appender.append(append, deadline).await?;
+    node.store
+        .appender
+        .append(Party::System, append, deadline)
+        .await?;
     let study = node.synced(&Images::new()).await?;
     node.settled().await?;
     assert!(node.item(study).await?.status().is_open());

@@ -16,6 +16,7 @@ use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::LogFilter;
 use roentgen_store::open::Store;
 use roentgen_store::projector::{self, Projector};
+use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
 use roentgen_tests::{Database, Engine};
 use uuid::Uuid;
@@ -200,7 +201,8 @@ impl Player<'_> {
     async fn stands(&mut self, name: Name, expected: &Said) -> Result<()> {
         let (log, keyring) = (&self.house.log, &self.house.keyring);
         let id = self.id(name)?.into();
-        let folded = streams::load::<order::Order>(log, keyring, id, AsOf::Now).await?;
+        let folded =
+            streams::load::<order::Order>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
         let folded = self.shown(&folded.with_context(|| format!("{name:?} is not there"))?)?;
         ensure!(folded == *expected, "{folded:?} instead of {expected:?}");
         Ok(())

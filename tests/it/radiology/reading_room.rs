@@ -194,6 +194,14 @@ impl ReadingRoom {
 }
 
 impl Radiologist {
+    /// The same, who repeats what can be repeated.
+    pub(super) fn repeating(&self) -> Self {
+        Self {
+            client: self.client.repeating(),
+            ..self.clone()
+        }
+    }
+
     pub(super) async fn claim(&self, item: &PutItem) -> Result<Answer> {
         let path = format!("{}/claim", item.place);
         self.client

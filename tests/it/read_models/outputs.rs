@@ -9,6 +9,7 @@ use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, SealedParts};
 use roentgen_store::log::StoredEvent;
 use roentgen_store::model::Row;
+use roentgen_store::reads::Scope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -45,7 +46,10 @@ pub(super) async fn compare(
 
 async fn compare_row(log: &Arc<dyn Log>, keyring: &Keyring, event: &StoredEvent) -> Result<()> {
     let (id, document) = document_of(event)?;
-    let row = log.rows(&ai_outputs::MODEL, &[id]).await?.pop();
+    let row = log
+        .rows(Scope::AllTenants, &ai_outputs::MODEL, &[id])
+        .await?
+        .pop();
     let row = row.with_context(|| format!("ai_outputs has no row of {id}"))?;
     let shown: Value = serde_json::from_str(&row.document)?;
     ensure!(shown == document, "output {shown}: {document}");

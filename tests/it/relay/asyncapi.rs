@@ -55,7 +55,8 @@ async fn what_the_demo_publishes_is_as_described() -> Result<()> {
     let ran = tokio::task::spawn_blocking(move || demo.output()).await??;
     ensure!(ran.status.success(), "{}", String::from_utf8(ran.stdout)?);
     // What the demo had no time to publish, the next server does.
-    let _server = roentgen_tests::Server::start(&database, &["--dev", "--nats", &nats.url()]).await?;
+    let _server =
+        roentgen_tests::Server::start(&database, &["--dev", "--nats", &nats.url()]).await?;
     let messages = super::holds_the_log(&nats, &database).await?;
     let description = description()?;
     let mut validators = BTreeMap::new();

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use roentgen_domain::aggregate::{Standing, Versioned};
@@ -402,6 +402,7 @@ fn every_form_that_was_ever_written_is_read() {
     let key = PatientKey {
         key_id: Uuid::from_u128(4),
         cipher: cipher.into(),
+        seen: Instant::now(),
     };
     for part in MUSEUM {
         let digits: Vec<u32> = part

@@ -5,6 +5,7 @@ use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::{LogFilter, Verdict};
 use crate::postgres::testing::{Database, run, sqlstate_of, stream, to};
+use crate::reads::Scope;
 
 /// Archives the log's oldest partition.
 async fn archive(database: &Database) -> Result<u64, EngineError> {
@@ -20,7 +21,10 @@ async fn archive(database: &Database) -> Result<u64, EngineError> {
 }
 
 async fn events_of(database: &Database, stream: StreamId) -> Result<usize, EngineError> {
-    Ok(database.stream(stream, 0, 100).await?.len())
+    Ok(database
+        .stream(Scope::AllTenants, stream, 0, 100)
+        .await?
+        .len())
 }
 
 fn boundary<T: std::fmt::Debug>(answer: Result<T, EngineError>) -> u64 {

@@ -5,10 +5,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_BEGINNINGS, PAGE_OF_STREAM, PAGE_OF_TENANT, TAILS};
+use crate::clock::fresh_id;
 use crate::engine::{Engine as _, MAX_SCAN};
 use crate::error::EngineError;
 use crate::log::{LogFilter, Prepared};
 use crate::postgres::testing::{Database, TENANT, ask, prepare, run, stream, to};
+use crate::reads::Scope;
 
 /// Past the guards, as somebody with the owner's rights and bad intent.
 async fn tamper(database: &Database, sql: &str) {
@@ -55,7 +57,10 @@ async fn a_stream_is_read_in_order_from_a_version_on() {
     database.write(&[to(id, 3, 2)]).await;
 
     let versions = async |after, limit| {
-        let events = database.stream(id, after, limit).await.unwrap();
+        let events = database
+            .stream(Scope::AllTenants, id, after, limit)
+            .await
+            .unwrap();
         events
             .iter()
             .map(|it| (it.version, it.position))
@@ -67,7 +72,13 @@ async fn a_stream_is_read_in_order_from_a_version_on() {
     );
     assert_eq!(versions(2, 2).await, [(3, 3), (4, 10)]);
     assert_eq!(versions(5, 10).await, []);
-    assert_eq!(database.stream(stream(), 0, 10).await.unwrap(), []);
+    assert_eq!(
+        database
+            .stream(Scope::AllTenants, stream(), 0, 10)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -84,13 +95,17 @@ async fn statements_touch_the_partitions_they_need_and_no_others() {
     let mut server = database.server().await;
     let id = streams[504];
 
-    let of_stream = format!("'{id}', 0, 100");
-    let of_stream = plan(&mut server, OF_STREAM, "uuid, bigint, bigint", &of_stream).await;
+    let of_stream = format!("'{id}', 0, 100, null");
+    let types = "uuid, bigint, bigint, uuid";
+    let of_stream = plan(&mut server, OF_STREAM, types, &of_stream).await;
     assert_eq!(
         scans(&of_stream),
         ["Index Scan using events_from_500_stream_id_version_key on events_from_500 events_51"],
         "{of_stream}"
     );
+    let foreign = format!("'{id}', 0, 100, '{}'", fresh_id());
+    let foreign = plan(&mut server, OF_STREAM, types, &foreign).await;
+    assert!(scans(&foreign).is_empty(), "another tenant's: {foreign}");
     let head = plan(&mut server, HEAD, "bigint", "1195").await;
     assert!(
         scans(&head).len() <= 2 && !head.contains("events_from_1180"),
@@ -317,7 +332,10 @@ async fn a_column_out_of_range_is_damage_at_its_position() {
     let database = Database::create().await;
     let id: StreamId = database.fill(2).await[1];
     tamper(&database, "UPDATE events SET hash = '' WHERE position = 2").await;
-    let damage = database.stream(id, 0, 1).await.unwrap_err();
+    let damage = database
+        .stream(Scope::AllTenants, id, 0, 1)
+        .await
+        .unwrap_err();
     let named = "stored data is damaged: column hash at position 2";
     assert_eq!(damage.to_string(), named);
     assert_eq!(database.head().await.unwrap_err().to_string(), named);

@@ -15,6 +15,7 @@ use crate::model::{
     Table, Value,
 };
 use crate::postgres::testing::{Database, TENANT, ask, stream};
+use crate::reads::Scope;
 
 static ORDERS: Model = Model {
     name: "orders",
@@ -160,7 +161,10 @@ async fn rows_come_back_as_they_were_written_and_written_over() {
     );
 
     let ids = [1, 2, 3].map(Uuid::from_u128);
-    let mut found = database.rows(&ORDERS, &ids).await.unwrap();
+    let mut found = database
+        .rows(Scope::AllTenants, &ORDERS, &ids)
+        .await
+        .unwrap();
     found.sort_by_key(|it| it.id);
     assert_eq!(found, rows);
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::chain::{GENESIS, link};
 use crate::log::{Head, LogFilter, NewPatientKey, Verdict, WrappedKey};
+use crate::reads::Scope;
 use roentgen_domain::ids::PatientId;
 
 fn patient_key(patient: u128, key_id: u128) -> NewPatientKey {
@@ -55,7 +56,11 @@ mod when_it_is_written {
         assert_eq!(second.verdicts, [Verdict::Written]);
         assert_eq!(second.before.position, 3);
         assert_eq!(bed.head().await, 6);
-        let versions = bed.engine.stream(stream(1), 0, 10).await.unwrap();
+        let versions = bed
+            .engine
+            .stream(Scope::AllTenants, stream(1), 0, 10)
+            .await
+            .unwrap();
         let places: Vec<_> = versions
             .iter()
             .map(|it| (it.version, it.position))
@@ -70,7 +75,11 @@ mod when_it_is_written {
         let append = creating(stream(1), 3);
         let leaves = prepared(&append).leaves;
         let outcome = bed.send(std::slice::from_ref(&append)).await;
-        let stored = bed.engine.stream(stream(1), 0, 10).await.unwrap();
+        let stored = bed
+            .engine
+            .stream(Scope::AllTenants, stream(1), 0, 10)
+            .await
+            .unwrap();
         let mut last = GENESIS;
         for ((sent, leaf), stored) in append.events.iter().zip(leaves).zip(&stored) {
             assert_eq!(stored.payload, sent.payload);
@@ -177,7 +186,13 @@ mod when_a_check_fails {
             bed.engine.event_at(4).await.unwrap().unwrap().stream_id,
             stream(4)
         );
-        assert!(bed.engine.stream(stream(2), 0, 1).await.unwrap().is_empty());
+        assert!(
+            bed.engine
+                .stream(Scope::AllTenants, stream(2), 0, 1)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(bed.engine.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
         assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
     }

@@ -11,7 +11,7 @@ async fn plan(bed: &Bed, query: &ListQuery) -> String {
     let mut list = DIALECT.list(TABLE, query);
     list.sql = format!("EXPLAIN QUERY PLAN {}", list.sql);
     let mut reading = bed.engine.read.read().await.unwrap();
-    let lines = bound(list).fetch_all(&mut *reading).await.unwrap();
+    let lines = reading.fetch_all(bound(list)).await.unwrap();
     let lines = lines.iter().map(|line| line.get::<String, _>("detail"));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -6,6 +6,7 @@ use crate::model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
     Table, Value,
 };
+use crate::reads::Scope;
 
 static ITEMS: Model = Model {
     name: "items",
@@ -150,10 +151,20 @@ mod when_rows_are_written {
     async fn they_come_back_whole() {
         let bed = with_items(four()).await;
         let ids: Vec<Uuid> = [2, 4, 99].map(Uuid::from_u128).to_vec();
-        let mut rows = bed.engine.rows(&ITEMS, &ids).await.unwrap();
+        let mut rows = bed
+            .engine
+            .rows(Scope::AllTenants, &ITEMS, &ids)
+            .await
+            .unwrap();
         rows.sort_by_key(|it| it.id);
         assert_eq!(rows, [item(2, "done", false), item(4, "open", true)]);
-        assert!(bed.engine.rows(&ITEMS, &[]).await.unwrap().is_empty());
+        assert!(
+            bed.engine
+                .rows(Scope::AllTenants, &ITEMS, &[])
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[tokio::test]
@@ -168,7 +179,13 @@ mod when_rows_are_written {
                 .await
                 .unwrap()
         );
-        assert_eq!(bed.engine.rows(&ITEMS, &[next.id]).await.unwrap(), [next]);
+        assert_eq!(
+            bed.engine
+                .rows(Scope::AllTenants, &ITEMS, &[next.id])
+                .await
+                .unwrap(),
+            [next]
+        );
         assert_eq!(listed(&bed, &query(vec![status("open")])).await, [1]);
     }
 
@@ -183,7 +200,14 @@ mod when_rows_are_written {
             .collect();
         let ids: Vec<Uuid> = rows.iter().map(|it| it.id).collect();
         let bed = with_items(rows).await;
-        assert_eq!(bed.engine.rows(&ITEMS, &ids).await.unwrap().len(), 600);
+        assert_eq!(
+            bed.engine
+                .rows(Scope::AllTenants, &ITEMS, &ids)
+                .await
+                .unwrap()
+                .len(),
+            600
+        );
     }
 }
 
@@ -204,7 +228,7 @@ mod when_the_checkpoint_was_moved {
         assert_eq!(checkpoint(&bed).await, at(1));
         assert!(
             bed.engine
-                .rows(&ITEMS, &[Uuid::from_u128(9)])
+                .rows(Scope::AllTenants, &ITEMS, &[Uuid::from_u128(9)])
                 .await
                 .unwrap()
                 .is_empty()

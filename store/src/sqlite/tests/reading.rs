@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::MAX_SCAN;
 use crate::log::{LogFilter, LogPage};
+use crate::reads::Scope;
 use roentgen_domain::ids::PatientId;
 
 const NONE: [u64; 0] = [];
@@ -196,7 +197,11 @@ async fn a_page_looks_at_so_many_positions_at_the_most() {
 async fn a_stream_is_read_from_any_version() {
     let bed = ten_events().await;
     let read = async |after, limit| {
-        let events = bed.engine.stream(stream(1), after, limit).await.unwrap();
+        let events = bed
+            .engine
+            .stream(Scope::AllTenants, stream(1), after, limit)
+            .await
+            .unwrap();
         events.iter().map(|it| it.version).collect::<Vec<_>>()
     };
     assert_eq!(read(0, 2).await, [1, 2]);

@@ -7,6 +7,7 @@ use roentgen_domain::order::Order as Resource;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
 use roentgen_store::log::{LogFilter, StoredEvent};
+use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
 use serde_json::Value;
 use uuid::Uuid;
@@ -112,11 +113,13 @@ fn audit_request(
 /// The stream folds, to its last event; and what a creation with a key was answered is the fold at version 1.
 async fn audit_state(beside: &Beside, (id, order): (Uuid, &Order), version: u64) -> Result<()> {
     let (log, keyring, id) = (&beside.log, &beside.keyring, id.into());
-    let now = streams::load::<Resource>(log, keyring, id, AsOf::Now).await?;
+    let now = streams::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
     let now = now.with_context(|| format!("{order:?} does not fold"))?;
     ensure!(now.version == version, "{now:?} is not whole");
     if let (Fate::Done(answer), Some(_)) = (&order.create.fate, &order.create.key) {
-        let first = streams::load::<Resource>(log, keyring, id, AsOf::Version(1)).await?;
+        let first =
+            streams::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Version(1))
+                .await?;
         let first = shown(&first.context("no first version")?)?;
         let answer: Value = serde_json::from_str(answer)?;
         ensure!(answer == first, "answered {answer}, folded {first}");

@@ -34,7 +34,7 @@ async fn is_restarted(stop: Stop) -> Result<()> {
         }
         for_a_while(1).await
     };
-    watched(&watch, &client, restarts).await?;
+    Box::pin(watched(&watch, &client, restarts)).await?;
     watch.close().await;
     scene.ends_well(crowd, &met).await?;
     eprintln!("{RESTARTS} restarts ({stop:?})");

@@ -51,9 +51,9 @@ async fn each_writer_reads_its_own_write(engine: Engine) -> Result<()> {
 async fn one_of_many_takes_the_number(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     let before = head(&house.client).await?;
+    let client = house.client.repeating();
     let body = || house.order_with(json!({ "accession_number": "ONE" }));
-    let writers =
-        (0..WRITERS).map(|_| async { house.client.post("/imaging/orders", &body()).await });
+    let writers = (0..WRITERS).map(|_| async { client.post("/imaging/orders", &body()).await });
     let answers = try_join_all(writers).await?;
     let with = |status: u16, code: &str| {
         answers
@@ -74,7 +74,7 @@ async fn one_stream_takes_every_change(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     let place = house.ordered_and("requested").await?;
     let writers = (0..WRITERS).map(|n| {
-        let (client, place) = (&house.client, &place);
+        let (client, place) = (house.client.repeating(), &place);
         async move {
             client
                 .patch(place, &json!({ "metadata": { "n": n } }))

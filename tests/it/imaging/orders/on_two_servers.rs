@@ -31,7 +31,8 @@ const STEPS: [&str; 5] = [
 async fn changes_from_both_are_one_legal_sequence(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     let neighbour = house.neighbour().await?;
-    let clients = [house.client.clone(), house.client.towards(&neighbour.base)];
+    let here = house.client.repeating();
+    let clients = [here.clone(), here.towards(&neighbour.base)];
     let place = house.ordered_and("requested").await?;
     let steps = ["scheduled", "in_progress", "completed", "cancelled"];
     let changes = (0..24).map(|n| {
@@ -160,7 +161,7 @@ async fn a_key_has_one_effect_on_both(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     let neighbour = house.neighbour().await?;
     let before = head(&house.client).await?;
-    let here = house.client.with("idempotency-key", "the one");
+    let here = house.client.repeating().with("idempotency-key", "the one");
     let clients: [Client; 2] = [here.clone(), here.towards(&neighbour.base)];
     let body = house.order().to_string();
     let repeats = (0..50).map(|n| {

@@ -182,7 +182,8 @@ async fn remembers_that_nothing_changed(engine: Engine) -> Result<()> {
 
 async fn takes_one_of_many_bodies_at_once(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
-    let (client, before) = (keyed(&house.client, "k"), head(&house.client).await?);
+    let client = keyed(&house.client, "k").repeating();
+    let before = head(&house.client).await?;
     let bodies: Vec<_> = (0..20).map(|_| house.order()).collect();
     let answers = try_join_all(bodies.iter().map(|it| client.post(ORDERS, it))).await?;
     let created = answers.iter().filter(|it| it.status == 201).count();

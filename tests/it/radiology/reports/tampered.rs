@@ -7,6 +7,7 @@ use roentgen_api::problem::Code;
 use roentgen_store::keys::{Keyring, MasterKey};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::StoredEvent;
+use roentgen_store::reads::Scope;
 use roentgen_tests::{ByHand, Engine, Part};
 use serde_json::json;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ async fn sealed_anew(
         .await?;
     let key = keys.current().context("the patient has no key")?;
     let event = log
-        .stream(id.into(), 0, 1)
+        .stream(Scope::AllTenants, id.into(), 0, 1)
         .await?
         .pop()
         .context("no event")?;

@@ -38,7 +38,8 @@ async fn of_a_hundred_claims_with_a_limit_of_five_exactly_five_succeed(
     let neighbour = room.neighbour().await?;
     let anna = room
         .radiologist_with(json!({ "max_concurrent_cases": 5 }))
-        .await?;
+        .await?
+        .repeating();
     let (items, sides) = (
         room.items(MANY).await?,
         [anna.clone(), anna.towards(&neighbour)],
@@ -73,7 +74,7 @@ async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(engine: Engi
     let item = room.item(json!({})).await?;
     let mut radiologists = Vec::new();
     for n in 0..MANY {
-        let one = room.radiologist()?;
+        let one = room.radiologist()?.repeating();
         radiologists.push(if n % 2 == 0 {
             one
         } else {
@@ -117,13 +118,13 @@ async fn a_caseload_is_what_its_radiologist_holds_whatever_came_at_once(
     let items = room.items(24).await?;
     let admin = &room.house.client;
     let clients = (0..CLIENTS).map(|n| {
-        let own = radiologists[n % radiologists.len()].clone();
+        let own = radiologists[n % radiologists.len()].repeating();
         let own = if n % 2 == 0 {
             own
         } else {
             own.towards(&neighbour)
         };
-        let desk = admin.towards(if n % 2 == 0 {
+        let desk = admin.repeating().towards(if n % 2 == 0 {
             &room.house.server.base
         } else {
             &neighbour.base

@@ -1,6 +1,7 @@
 //! Tables that are filled: what goes in by `COPY`.
 
 use super::*;
+use crate::reads::Scope;
 
 /// A generation in the making, and a batch that adds to it.
 async fn filling(database: &Database, rows: Vec<Row>) -> ProjectionBatch {
@@ -42,7 +43,10 @@ async fn what_is_filled_is_read_as_it_was_written() {
     assert!(!database.project(&batch).await.unwrap(), "moved already");
     database.create_indexes(&[table]).await.unwrap();
     let ids: Vec<_> = ids.collect();
-    let mut found = database.rows_in(table, &ids).await.unwrap();
+    let mut found = database
+        .rows_in(Scope::AllTenants, table, &ids)
+        .await
+        .unwrap();
     found.sort_by_key(|it| it.id);
     let mut expected = rows;
     expected[1].values = vec![Value::Null; ORDERS.columns.len()];

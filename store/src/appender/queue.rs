@@ -1,0 +1,207 @@
+//! What waits to be written, and which of it goes out together.
+//!
+//! Every party has a queue of its own, and a batch is formed from all of them in turns: a party that floods fills its own
+//! queue, and the others' appends go out with the next batch.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use roentgen_domain::ids::{PatientId, StreamId, TenantId};
+use tokio::sync::Notify;
+
+use super::Job;
+use crate::fair::Party;
+use crate::log::{ClaimKey, NewEvent};
+
+/// A batch holds at most this much.
+const MAX_APPENDS: usize = 256;
+const MAX_EVENTS: usize = 2048;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// How many jobs are looked at for one batch: a crowd on one stream leaves room for those behind it.
+const MAX_LOOKED_AT: usize = 2 * MAX_APPENDS;
+
+/// Jobs that wait, until the queue is closed.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+impl Queue {
+    /// Takes up a job. Returns it if the queue is closed.
+    pub(super) fn push(&self, party: Party, job: Job) -> Result<(), Box<Job>> {
+        let mut waiting = self.waiting();
+        if waiting.is_closed {
+            return Err(Box::new(job));
+        }
+        waiting.push(party, job);
+        drop(waiting);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The next batch; empty if nothing waits.
+    pub(super) fn next_batch(&self) -> Vec<Job> {
+        self.waiting().next_batch()
+    }
+
+    /// Waits until a job came that [`Self::next_batch`] has not seen.
+    pub(super) async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting().count
+    }
+
+    /// Takes up nothing more.
+    pub(super) fn close(&self) {
+        self.waiting().is_closed = true;
+    }
+
+    /// Takes up nothing more, and forgets what waits: its callers are told that the outcome is unknown.
+    pub(super) fn abandon(&self) {
+        let abandoned = std::mem::replace(
+            &mut *self.waiting(),
+            Waiting {
+                is_closed: true,
+                ..Waiting::default()
+            },
+        );
+        drop(abandoned);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Each party's jobs, in the order in which they came.
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: HashMap<Party, VecDeque<Job>>,
+    /// The parties that have jobs; the first begins the next batch.
+    turns: VecDeque<Party>,
+    count: usize,
+    is_closed: bool,
+}
+
+impl Waiting {
+    fn push(&mut self, party: Party, job: Job) {
+        let jobs = self.jobs.entry(party).or_default();
+        if jobs.is_empty() {
+            self.turns.push_back(party);
+        }
+        jobs.push_back(job);
+        self.count += 1;
+    }
+
+    /// Takes the next batch, a job of each party in turn. A job that clashes with one looked at before it, taken or left,
+    /// is left in its place.
+    fn next_batch(&mut self) -> Vec<Job> {
+        let mut batch = Forming::default();
+        let mut left: HashMap<Party, VecDeque<Job>> = HashMap::new();
+        let mut looked_at = 0;
+        let mut turns = self.turns.clone();
+        while let Some(party) = turns.pop_front() {
+            if looked_at == MAX_LOOKED_AT || batch.is_full() {
+                break;
+            }
+            let next = self.jobs.get_mut(&party).and_then(VecDeque::pop_front);
+            let Some(job) = next else { continue };
+            looked_at += 1;
+            if let Some(job) = batch.offer(job) {
+                left.entry(party).or_default().push_back(job);
+            }
+            turns.push_back(party);
+        }
+        self.count -= batch.taken.len();
+        self.put_back(left);
+        batch.taken
+    }
+
+    fn put_back(&mut self, left: HashMap<Party, VecDeque<Job>>) {
+        for (party, mut before) in left {
+            let behind = self.jobs.entry(party).or_default();
+            before.append(behind);
+            *behind = before;
+        }
+        self.jobs.retain(|_, jobs| !jobs.is_empty());
+        if let Some(first) = self.turns.pop_front() {
+            self.turns.push_back(first);
+        }
+        let jobs = &self.jobs;
+        self.turns.retain(|party| jobs.contains_key(party));
+    }
+}
+
+/// A batch in the making.
+#[derive(Default)]
+struct Forming {
+    taken: Vec<Job>,
+    touched: Touched,
+    events: usize,
+    bytes: usize,
+}
+
+impl Forming {
+    fn is_full(&self) -> bool {
+        self.taken.len() >= MAX_APPENDS
+    }
+
+    /// Takes the job, or returns it.
+    fn offer(&mut self, job: Job) -> Option<Job> {
+        let append = &job.prepared.append;
+        let events = self.events + append.events.len();
+        let bytes = self.bytes + append.events.iter().map(NewEvent::size).sum::<usize>();
+        let fits = self.taken.is_empty() || (events <= MAX_EVENTS && bytes <= MAX_BYTES);
+        let clashes = self.touched.clashes(&job);
+        self.touched.add(&job);
+        if clashes || !fits {
+            return Some(job);
+        }
+        self.events = events;
+        self.bytes = bytes;
+        self.taken.push(job);
+        None
+    }
+}
+
+/// What the jobs looked at so far write, assert and claim.
+#[derive(Default)]
+struct Touched {
+    written: HashSet<StreamId>,
+    asserted: HashSet<StreamId>,
+    claims: HashSet<ClaimKey>,
+    patients: HashSet<(TenantId, PatientId)>,
+}
+
+impl Touched {
+    fn clashes(&self, job: &Job) -> bool {
+        let append = &job.prepared.append;
+        let mut written = append.events.iter().map(|event| event.stream_id);
+        let mut asserted = append.checks.iter().map(|check| check.stream_id);
+        let mut claims = append.claims.iter().map(|claim| claim.key);
+        let mut patients = append.patient_keys.iter();
+        written.any(|id| self.written.contains(&id) || self.asserted.contains(&id))
+            || asserted.any(|id| self.written.contains(&id))
+            || claims.any(|key| self.claims.contains(&key))
+            || patients.any(|key| self.patients.contains(&(key.tenant_id, key.patient_id)))
+    }
+
+    fn add(&mut self, job: &Job) {
+        let append = &job.prepared.append;
+        let written = append.events.iter().map(|event| event.stream_id);
+        self.written.extend(written);
+        let asserted = append.checks.iter().map(|check| check.stream_id);
+        self.asserted.extend(asserted);
+        self.claims
+            .extend(append.claims.iter().map(|claim| claim.key));
+        let patients = append.patient_keys.iter();
+        self.patients
+            .extend(patients.map(|key| (key.tenant_id, key.patient_id)));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Who is next: the plain data of a [`FairShare`](super::FairShare), without locks or time.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Limits, Party};
+
+/// Units that are lent, and callers that wait. `G` tells a caller that it was granted its units.
+#[derive(Debug)]
+pub(super) struct Queue<G> {
+    limits: Limits,
+    used: usize,
+    /// Counts arrivals and turns: lower numbers are served before.
+    clock: u64,
+    waiting: usize,
+    parties: HashMap<Party, Account<G>>,
+}
+
+#[derive(Debug)]
+struct Account<G> {
+    held: usize,
+    /// When the party was last served, or came.
+    served: u64,
+    callers: VecDeque<Caller<G>>,
+}
+
+#[derive(Debug)]
+struct Caller<G> {
+    id: u64,
+    units: usize,
+    granted: G,
+}
+
+/// A caller's place in the queue.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) party: Party,
+    pub(super) units: usize,
+    id: u64,
+}
+
+/// What became of a caller that arrived.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    Granted { units: usize },
+    Waits(Ticket),
+    Refused,
+}
+
+impl<G> Queue<G> {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            used: 0,
+            clock: 0,
+            waiting: 0,
+            parties: HashMap::new(),
+        }
+    }
+
+    pub(super) const fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Grants the units if they are free, else queues the caller. [`Self::serve`] comes next: the caller may be first.
+    pub(super) fn arrive(&mut self, party: Party, units: usize, granted: G) -> Arrival {
+        if let Some(units) = self.take(party, units) {
+            return Arrival::Granted { units };
+        }
+        let (units, id) = (self.bounded(units), self.tick());
+        let limit = self.limits.waiting;
+        let account = self.account(party);
+        if account.callers.len() >= limit {
+            return Arrival::Refused;
+        }
+        account.callers.push_back(Caller { id, units, granted });
+        self.waiting += 1;
+        Arrival::Waits(Ticket { party, units, id })
+    }
+
+    /// Grants the units if they are free and no other caller has a better claim to them.
+    pub(super) fn take(&mut self, party: Party, units: usize) -> Option<usize> {
+        let units = self.bounded(units);
+        let account = self.parties.get(&party);
+        let (held, own) = account.map_or((0, 0), |known| (known.held, known.callers.len()));
+        let others_wait = self.waiting > own;
+        let is_free = self.fits_shared(units) && !others_wait;
+        let is_reserved = self.fits_reserve(held, units);
+        if own > 0 || !(is_free || is_reserved) {
+            self.forget_idle(party);
+            return None;
+        }
+        self.grant(party, units);
+        Some(units)
+    }
+
+    /// Takes units back.
+    pub(super) fn leave(&mut self, party: Party, units: usize) {
+        self.used = self.used.saturating_sub(units);
+        if let Some(account) = self.parties.get_mut(&party) {
+            account.held = account.held.saturating_sub(units);
+        }
+        self.forget_idle(party);
+    }
+
+    /// Takes a caller out of the queue. Returns `false` if it was granted its units before.
+    pub(super) fn withdraw(&mut self, ticket: &Ticket) -> bool {
+        let Some(account) = self.parties.get_mut(&ticket.party) else {
+            return false;
+        };
+        let place = account
+            .callers
+            .iter()
+            .position(|caller| caller.id == ticket.id);
+        let found = place.and_then(|place| account.callers.remove(place));
+        if found.is_some() {
+            self.waiting -= 1;
+        }
+        self.forget_idle(ticket.party);
+        found.is_some()
+    }
+
+    /// Grants units for as long as the next caller's are free.
+    pub(super) fn serve(&mut self, mut tell: impl FnMut(G)) {
+        while let Some(party) = self.next() {
+            let Some(account) = self.parties.get_mut(&party) else {
+                return;
+            };
+            let Some(caller) = account.callers.pop_front() else {
+                return;
+            };
+            self.waiting -= 1;
+            self.grant(party, caller.units);
+            tell(caller.granted);
+        }
+    }
+
+    /// The party to be served next. If the units of the party that comes first are not free, only the reserve is left:
+    /// smaller wishes must not overtake a large one for ever.
+    fn next(&self) -> Option<Party> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let mut first = None;
+        let mut reserved = None;
+        for (party, account) in &self.parties {
+            let Some(caller) = account.callers.front() else {
+                continue;
+            };
+            let rank = (account.held, account.served);
+            if first.is_none_or(|(best, _, _)| rank < best) {
+                first = Some((rank, *party, caller.units));
+            }
+            let may = self.fits_reserve(account.held, caller.units);
+            if may && reserved.is_none_or(|(best, _)| rank < best) {
+                reserved = Some((rank, *party));
+            }
+        }
+        let (_, party, units) = first?;
+        if self.fits_shared(units) {
+            return Some(party);
+        }
+        reserved.map(|(_, party)| party)
+    }
+
+    fn grant(&mut self, party: Party, units: usize) {
+        let served = self.tick();
+        self.used += units;
+        let account = self.account(party);
+        account.held += units;
+        account.served = served;
+    }
+
+    fn account(&mut self, party: Party) -> &mut Account<G> {
+        let served = self.clock;
+        self.parties.entry(party).or_insert_with(|| Account {
+            held: 0,
+            served,
+            callers: VecDeque::new(),
+        })
+    }
+
+    fn forget_idle(&mut self, party: Party) {
+        let account = self.parties.get(&party);
+        if account.is_some_and(|known| known.held == 0 && known.callers.is_empty()) {
+            self.parties.remove(&party);
+        }
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn bounded(&self, units: usize) -> usize {
+        units.min(self.limits.shared)
+    }
+
+    fn fits_shared(&self, units: usize) -> bool {
+        self.used + units <= self.limits.shared
+    }
+
+    fn fits_reserve(&self, held: usize, units: usize) -> bool {
+        held + units <= self.limits.little
+            && self.used + units <= self.limits.shared + self.limits.reserve
+    }
+}

@@ -1,0 +1,249 @@
+//! Connections that read, each with a watch over its statement.
+//!
+//! SQLite has no statement timeout of its own: a statement goes on until somebody stops it, also when nobody wants its
+//! answer any more. So each reader has a progress handler, which SQLite calls every few hundred instructions, and which
+//! stops the statement at its deadline, or when the caller that asked for it is gone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::BoxStream;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions, Connection as _, Error, SqliteConnection};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::failure::classify;
+use super::statement::Bound;
+use crate::error::EngineError;
+
+/// Instructions of SQLite's virtual machine between two looks at the deadline. A comparison with `LIKE` is one
+/// instruction, so this must be small enough for rows of long texts.
+const INSTRUCTIONS: i32 = 250;
+
+/// A bounded number of connections that read one file.
+#[derive(Debug)]
+pub(super) struct Readers {
+    options: SqliteConnectOptions,
+    /// How long a caller waits for a connection.
+    turn: Duration,
+    count: u32,
+    places: Semaphore,
+    idle: Mutex<Vec<Reader>>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    connection: SqliteConnection,
+    watch: Arc<Watch>,
+    state: ReaderState,
+}
+
+/// What the connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReaderState {
+    Idle,
+    /// A statement was sent, and its end was not seen.
+    Busy,
+    /// The connection cannot be used again.
+    Broken,
+}
+
+/// When the running statement is to stop: milliseconds since `began`.
+#[derive(Debug)]
+struct Watch {
+    began: Instant,
+    until_ms: AtomicU64,
+}
+
+const NEVER: u64 = u64::MAX;
+const AT_ONCE: u64 = 0;
+
+impl Watch {
+    fn stop_after(&self, time: Option<Duration>) {
+        let until = time.map_or(NEVER, |time| {
+            let until = self.began.elapsed() + time;
+            u64::try_from(until.as_millis()).unwrap_or(NEVER).max(1)
+        });
+        self.until_ms.store(until, Ordering::Relaxed);
+    }
+
+    fn stop_now(&self) {
+        self.until_ms.store(AT_ONCE, Ordering::Relaxed);
+    }
+
+    /// Called on the connection's own thread.
+    fn lets_go_on(&self) -> bool {
+        match self.until_ms.load(Ordering::Relaxed) {
+            NEVER => true,
+            AT_ONCE => false,
+            until => self.began.elapsed().as_millis() < u128::from(until),
+        }
+    }
+}
+
+impl Readers {
+    pub(super) fn new(options: SqliteConnectOptions, count: u32, turn: Duration) -> Self {
+        Self {
+            options,
+            turn,
+            count,
+            places: Semaphore::new(count as usize),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// A connection whose statements are stopped after `time`, if it is given.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] if no connection is free in time, or the readers are closed.
+    pub(super) async fn acquire(&self, time: Option<Duration>) -> Result<Reading<'_>, EngineError> {
+        let place = tokio::time::timeout(self.turn, self.places.acquire()).await;
+        let place = place.map_err(|_| classify(Error::PoolTimedOut))?;
+        let place = place.map_err(|_| classify(Error::PoolClosed))?;
+        let mut reading = Reading {
+            reader: self.idle().pop(),
+            home: self,
+            _place: place,
+        };
+        reading.make_ready().await?;
+        if let Some(reader) = &reading.reader {
+            reader.watch.stop_after(time);
+        }
+        Ok(reading)
+    }
+
+    async fn connect(&self) -> Result<Reader, EngineError> {
+        let watch = Arc::new(Watch {
+            began: Instant::now(),
+            until_ms: AtomicU64::new(NEVER),
+        });
+        let mut connection = self.options.connect().await.map_err(classify)?;
+        let watching = Arc::clone(&watch);
+        let mut handle = connection.lock_handle().await.map_err(classify)?;
+        handle.set_progress_handler(INSTRUCTIONS, move || watching.lets_go_on());
+        drop(handle);
+        Ok(Reader {
+            connection,
+            watch,
+            state: ReaderState::Idle,
+        })
+    }
+
+    /// Waits for the statements that run, and closes all connections.
+    pub(super) async fn close(&self) {
+        let all = self.places.acquire_many(self.count).await;
+        self.places.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.idle());
+        for reader in idle {
+            if let Err(error) = reader.connection.close().await {
+                tracing::warn!(%error, "a reading connection did not close cleanly");
+            }
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection, for as long as this lives. Dropped in the middle of a statement, it stops the statement.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    reader: Option<Reader>,
+    home: &'a Readers,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Reading<'_> {
+    /// All rows of a statement.
+    pub(super) async fn fetch_all(&mut self, query: Bound) -> Result<Vec<SqliteRow>, EngineError> {
+        let reader = self.reader()?;
+        let answer = query.fetch_all(&mut reader.connection).await;
+        reader.ends(answer)
+    }
+
+    /// The one row of a statement.
+    pub(super) async fn fetch_one(&mut self, query: Bound) -> Result<SqliteRow, EngineError> {
+        let reader = self.reader()?;
+        let answer = query.fetch_one(&mut reader.connection).await;
+        reader.ends(answer)
+    }
+
+    /// The first row of a statement, if there is one.
+    pub(super) async fn fetch_optional(
+        &mut self,
+        query: Bound,
+    ) -> Result<Option<SqliteRow>, EngineError> {
+        let reader = self.reader()?;
+        let answer = query.fetch_optional(&mut reader.connection).await;
+        reader.ends(answer)
+    }
+
+    /// A statement's rows as they come. The caller may stop before the end.
+    pub(super) fn fetch(
+        &mut self,
+        query: Bound,
+    ) -> Result<BoxStream<'_, Result<SqliteRow, Error>>, EngineError> {
+        Ok(query.fetch(&mut self.reader()?.connection))
+    }
+
+    /// The last statement's rows were read to their end.
+    pub(super) fn has_ended(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            reader.state = ReaderState::Idle;
+        }
+    }
+
+    /// The reader, about to be busy until the statement's end was seen.
+    fn reader(&mut self) -> Result<&mut Reader, EngineError> {
+        let reader = self.reader.as_mut();
+        let reader = reader.ok_or_else(|| classify(Error::PoolClosed))?;
+        reader.state = ReaderState::Busy;
+        Ok(reader)
+    }
+
+    /// Connects if there is no connection. If the last caller left a statement behind, waits until that has stopped.
+    async fn make_ready(&mut self) -> Result<(), EngineError> {
+        if let Some(reader) = &mut self.reader
+            && reader.state == ReaderState::Busy
+        {
+            match reader.connection.ping().await {
+                Ok(()) => reader.state = ReaderState::Idle,
+                Err(_) => self.reader = None,
+            }
+        }
+        if self.reader.is_none() {
+            self.reader = Some(self.home.connect().await?);
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    fn ends<T>(&mut self, answer: Result<T, Error>) -> Result<T, EngineError> {
+        self.state = match &answer {
+            Ok(_) | Err(Error::Database(_) | Error::RowNotFound) => ReaderState::Idle,
+            Err(_) => ReaderState::Broken,
+        };
+        answer.map_err(classify)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.take() else {
+            return;
+        };
+        match reader.state {
+            ReaderState::Idle => {}
+            ReaderState::Busy => reader.watch.stop_now(),
+            ReaderState::Broken => return,
+        }
+        self.home.idle().push(reader);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! One tenant floods, another works: it is served as if it were alone, but for the turns that they share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use roentgen_tests::{Client, Engine, poll};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::expect::head;
+use crate::story::{House, catalog, fresh, on_both_engines};
+
+on_both_engines!(
+    tenant_is_served_while_another_floods,
+    waiting_readers_of_one_tenant_leave_places_for_another,
+);
+
+/// Callers of the tenant that floods.
+const FLOOD: usize = 200;
+const ROUNDS: usize = 8;
+const STARTED_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the flood asks, over and over.
+#[derive(Debug, Clone)]
+struct Flood {
+    client: Client,
+    /// Another tenant's order.
+    foreign: String,
+    /// An order of its own, with a long history.
+    own: String,
+    /// Where the log ended when it began.
+    head: u64,
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+}
+
+impl Flood {
+    async fn runs(self, caller: usize) -> Result<()> {
+        while !self.stop.load(Ordering::Relaxed) {
+            let status = self.asks(caller).await?;
+            let known = [200, 404, 503].contains(&status);
+            ensure!(known, "the flood was answered {status}");
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn asks(&self, caller: usize) -> Result<u16> {
+        let metadata = json!({ "metadata": { "caller": caller } });
+        let search = format!("/imaging/procedures?search={}b", "a".repeat(127));
+        let created = format!("{}?as_of=2026-01-01", self.own);
+        let waits = format!("/events?after={}&types=Nothing.Happened&wait=2", self.head);
+        let answer = match caller % 5 {
+            0 => self.client.get(&search).await?,
+            1 => self.client.patch(&self.foreign, &metadata).await?,
+            2 => self.client.get(&created).await?,
+            3 => self.client.patch(&self.own, &metadata).await?,
+            _ => self.client.get(&waits).await?,
+        };
+        Ok(answer.status)
+    }
+}
+
+async fn tenant_is_served_while_another_floods(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let victim = house.ordered(json!({})).await?;
+    let client = Client::dev(&house.server.base, fresh());
+    let flood = Flood {
+        own: begun(&client).await?,
+        head: head(&client).await?,
+        client,
+        foreign: victim.header("location"),
+        stop: Arc::default(),
+        answered: Arc::default(),
+    };
+    let mut callers = JoinSet::new();
+    for caller in 0..FLOOD {
+        callers.spawn(flood.clone().runs(caller));
+    }
+    flood.is_answered_after(0).await?;
+    for _ in 0..ROUNDS {
+        works(&house).await?;
+    }
+    // The flood is served, too: a share is no ban.
+    let so_far = flood.answered.load(Ordering::Relaxed);
+    flood.is_answered_after(so_far).await?;
+    flood.stop.store(true, Ordering::Relaxed);
+    for ended in callers.join_all().await {
+        ended?;
+    }
+    Ok(())
+}
+
+impl Flood {
+    async fn is_answered_after(&self, before: u64) -> Result<()> {
+        let seen = async || self.answered.load(Ordering::Relaxed);
+        let more = |seen: &u64| *seen > before;
+        poll::until("the flood", STARTED_TIMEOUT, seen, more).await?;
+        Ok(())
+    }
+}
+
+/// A catalog and an order of the tenant that floods.
+async fn begun(client: &Client) -> Result<String> {
+    let procedure = catalog(client).await?;
+    let modality = client.get("/imaging/modalities").await?.ids();
+    for n in 0..20 {
+        let code = format!("LONG{n}");
+        let long = json!({ "code": code, "name": "a".repeat(256), "modality_id": modality[0] });
+        let created = client.post("/imaging/procedures", &long).await?;
+        ensure!(created.status == 201, "{created:?}");
+    }
+    let order = json!({ "patient_id": fresh(), "imaging_procedure_id": procedure,
+        "indication": "flood" });
+    let order = client.post("/imaging/orders", &order).await?;
+    let place = order.header("location");
+    for n in 0..50 {
+        let metadata = json!({ "metadata": { "n": n, "text": "x".repeat(10_000) } });
+        let changed = client.patch(&place, &metadata).await?;
+        ensure!(changed.status == 200, "{changed:?}");
+    }
+    Ok(place)
+}
+
+/// An ordinary piece of work: all of it succeeds, and reads what was written. On a busy machine a command may come to its
+/// deadline, which a client repeats.
+async fn works(house: &House) -> Result<()> {
+    let (client, patient) = (house.client.repeating(), fresh());
+    let order = house.order_with(json!({ "patient_id": patient }));
+    let created = client.post("/imaging/orders", &order).await?;
+    ensure!(created.status == 201, "{created:?}");
+    let place = created.header("location");
+    let scheduled = json!({ "status": "scheduled" });
+    let moved = client.patch(&place, &scheduled).await?;
+    ensure!(moved.status == 200, "{moved:?}");
+    let list = format!("/imaging/orders?patient_id={patient}");
+    let fresh = client.with("min-log-position", &moved.header("log-position"));
+    let listed = fresh.get(&list).await?;
+    ensure!(listed.status == 200, "{listed:?}");
+    assert_eq!(listed.json(), json!([moved.json()]), "{listed:?}");
+    let past = format!("{place}?as_of={}", created.number("log-position"));
+    let past = client.get(&past).await?;
+    assert_eq!((past.status, past.text), (200, created.text));
+    Ok(())
+}
+
+async fn waiting_readers_of_one_tenant_leave_places_for_another(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let flood = Client::dev(&house.server.base, fresh());
+    let after = head(&house.client).await?;
+    let long = format!("/events?after={after}&wait=60");
+    let mut waiting = JoinSet::new();
+    for _ in 0..FLOOD {
+        let (client, long) = (flood.clone(), long.clone());
+        waiting.spawn(async move { client.get(&long).await });
+    }
+    let polled = house.client.get(&long);
+    let written = house.ordered(json!({}));
+    let (told, order) = futures_util::future::try_join(polled, written).await?;
+    assert_eq!((told.status, told.lines().len()), (200, 1), "{told:?}");
+    assert_eq!(told.lines()[0]["stream"]["id"], order.json()["id"]);
+    waiting.abort_all();
+    Ok(())
+}
