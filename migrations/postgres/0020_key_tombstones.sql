@@ -13,7 +13,8 @@
 -- Old code: does not look here, and reads every key that is not there as erased, as before.
 
 CREATE FUNCTION keys_master_id() RETURNS bytea
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.value FROM public.meta m WHERE m.name = 'master_key_fingerprint'
 $$;
 
@@ -34,7 +35,8 @@ CREATE TABLE key_tombstones (
 CREATE INDEX key_tombstones_by_patient ON key_tombstones (tenant, patient);
 
 CREATE FUNCTION key_tombstones_refuse_change() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION 'a tombstone is permanent: % on % is rejected', TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'insufficient_privilege';
@@ -44,7 +46,8 @@ CREATE TRIGGER key_tombstones_are_permanent BEFORE UPDATE OR DELETE OR TRUNCATE 
     FOR EACH STATEMENT EXECUTE FUNCTION key_tombstones_refuse_change();
 
 CREATE FUNCTION patient_keys_need_tombstones() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         RAISE EXCEPTION 'patient keys are destroyed one by one, each with a tombstone: TRUNCATE is rejected'

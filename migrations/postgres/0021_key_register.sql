@@ -20,7 +20,8 @@ CREATE TABLE key_register (
 );
 
 CREATE FUNCTION key_register_add() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM fresh f WHERE (
@@ -46,7 +47,8 @@ INSERT INTO key_register (tenant, patient, key_id)
 SELECT k.tenant, k.patient, k.key_id FROM patient_keys k ORDER BY k.created_at, k.key_id;
 
 CREATE FUNCTION key_register_refuse_change() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION 'the key register is append-only: % is rejected', TG_OP
         USING ERRCODE = 'insufficient_privilege';
