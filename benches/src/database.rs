@@ -103,7 +103,7 @@ impl Node {
         let engine = open::Database::parse(&database.url)?.connect().await?;
         engine.migrate().await?;
         let tasks = Tasks::new();
-        let master = MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")?;
+        let master = MasterKey::parse("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")?;
         let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
         let tail = Arc::clone(&store.tail);
         let all = roentgen_projections::all();

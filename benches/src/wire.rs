@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::database::Database;
 
 const SECRET: &str = "a secret for the benchmarks only, 32 bytes and more";
-const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const MASTER: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const START: Duration = Duration::from_secs(20);
 
 /// A server with tokens on.

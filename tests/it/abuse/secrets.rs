@@ -16,7 +16,7 @@ on_both_engines!(planted_secrets_are_in_no_log);
 /// How long what is published may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 const JWT_SECRET: &str = "plantedjwtsecret-0123456789-abcdefghijklm";
-const MASTER_KEY: &str = "cGxhbnRlZG1hc3RlcmtleXBsYW50ZWRtYXN0ZXJrZXk=";
+const MASTER_KEY: &str = "cGxhbnRlZC0wMTIzNDU2Nzg5LW1hc3Rlci1rZXkteHk=";
 const PASSWORDS: [&str; 4] = [
     "planteddatabase",
     "plantedsecond",
