@@ -19,7 +19,7 @@ on_both_engines!(planted_words_are_nowhere);
 async fn planted_words_are_nowhere(engine: Engine) -> Result<()> {
     let database = Database::new(engine).await?;
     let server = Server::spawn(&database, |command| {
-        command.env("ROENTGEN_LOG", "trace");
+        command.env("ROENTGEN_LOG", "trace").arg("--dev");
     });
     let server = server.await?;
     let client = Client::dev(&server.base, fresh());
