@@ -79,14 +79,16 @@ pub(crate) fn closed_resource<A: Aggregate>(resource: &Versioned<A>, why: PhiSta
     }
 }
 
-/// A resource as it was just decided or folded.
+/// A resource as it was just decided or folded. One that never had PHI has nothing that was erased, as its row says too.
 pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     let open = serde_json::to_string(resource).unwrap_or_default();
     if resource.state.patient_id().is_none() {
         return open;
     }
-    let phi = resource.state.phi();
-    with_phi(&open, Opened::folded(phi.as_ref().map(Phi::expose)))
+    let never_had = resource.sealed_bytes == 0;
+    let phi = resource.state.phi().map(Phi::into_exposed);
+    let phi = phi.or_else(|| never_had.then(Members::default));
+    with_phi(&open, Opened::folded(phi.as_ref()))
 }
 
 /// A row of a read model; one that is about no patient has no PHI.

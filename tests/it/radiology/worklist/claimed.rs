@@ -32,8 +32,11 @@ async fn is_held_by_one_who_claims_a_pending_case(engine: Engine) -> Result<()> 
     assert_eq!(shown["status"], "claimed");
     assert_eq!(shown["assigned_radiologist_id"], json!(anna.id));
     assert_eq!(shown["claimed_at"], shown["last_activity_at"]);
+    assert_eq!(shown["phi"], "open", "it never had any");
     assert_eq!(anna.client.get(&item.place).await?.text, claimed.text);
     let taken = head(&room.house.client).await?;
+    let folded = format!("{}?as_of={taken}", item.place);
+    assert_eq!(anna.client.get(&folded).await?.text, claimed.text);
     problem(
         &boris.claim(&item).await?,
         Code::TransitionRefused,
