@@ -48,7 +48,7 @@ async fn lets_in_and_is_not_told(
     let house = House::open_with(Engine::Sqlite, &serving).await?;
     order(&house, 3).await?;
     holds_the_log(nats, &house.database).await?;
-    let shown = run(&house.database, &[&["config"], arguments].concat())?;
+    let shown = run(&house.database, &[&["config", "--dev"], arguments].concat())?;
     ensure!(
         shown.code == Some(0) && shown.printed.contains(shown_as),
         "{}",
