@@ -15,10 +15,23 @@ use crate::story::{House, on_both_engines, serve};
 on_both_engines!(
     finishes_what_was_begun,
     refuses_another_master_key,
-    starts_again_where_it_was
+    starts_again_where_it_was,
+    leaves_no_core_dump,
 );
 
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// A core would hold the keys.
+async fn leaves_no_core_dump(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", house.server.pid()))?;
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let core: Vec<&str> = core.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(core, ["Max", "core", "file", "size", "0", "0", "bytes"]);
+    Ok(())
+}
 
 async fn finishes_what_was_begun(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
