@@ -45,7 +45,8 @@ pub enum NotATarget {
     Value,
 }
 
-/// Reads the URL. Off this machine the server has to prove who it is (`verify-full`) unless the URL says `sslmode=`.
+/// Reads the URL. Unless the URL says `sslmode=`, a server off this machine has to prove who it is (`verify-full`), and what
+/// stays on this machine is not encrypted: there is nobody to read it, and each byte would be encrypted twice.
 ///
 /// # Errors
 ///
@@ -57,10 +58,15 @@ pub(crate) fn parse(text: &str) -> Result<PgConnectOptions, NotATarget> {
     let says_mode = url
         .query_pairs()
         .any(|(name, _)| matches!(&*name, "sslmode" | "ssl-mode"));
-    if says_mode || is_local(&options) {
+    if says_mode {
         return Ok(options);
     }
-    Ok(options.ssl_mode(PgSslMode::VerifyFull))
+    let mode = if is_local(&options) {
+        PgSslMode::Disable
+    } else {
+        PgSslMode::VerifyFull
+    };
+    Ok(options.ssl_mode(mode))
 }
 
 /// User, host, port and database of a URL, as the driver understands it.
