@@ -7,21 +7,21 @@ use roentgen_commands::ai_task::AddOutput;
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_task::{AiOutput, AiTask, OutputType, Payload};
 use roentgen_domain::ids::{AiTaskId, StreamId};
+use roentgen_domain::json::{Json, Members, members_of};
 use roentgen_projections::ai_outputs;
 use roentgen_store::model::Row;
 use roentgen_store::streams::{self, AsOf};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Call, CommandBody, added};
-use crate::fields::Fields;
+use crate::fields::{Fields, FreeObject};
 use crate::openapi::AiOutputDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read, answer};
-use crate::render::{self, Members, Opened, PhiState};
+use crate::render::{self, Opened, PhiState};
 
 const COLLECTION: &str = "/imaging-ai/outputs";
 
@@ -37,7 +37,7 @@ pub(crate) struct NewAiOutput {
     output_type: Option<String>,
     /// What it says; what has to be in it depends on its type, and further members are kept.
     #[schema(required, value_type = Object)]
-    payload: Option<Map<String, Value>>,
+    payload: Option<FreeObject>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -61,7 +61,7 @@ impl NewAiOutput {
         );
         let payload = fields.required("/payload", self.payload);
         let payload = output_type.zip(payload);
-        let payload = payload.and_then(|(of, members)| checked(of, members, &mut fields));
+        let payload = payload.and_then(|(of, object)| checked(of, &object, &mut fields));
         fields.finish(task.zip(payload).map(|(task, payload)| AddOutput {
             task_id: AiTaskId::from(task),
             payload,
@@ -69,8 +69,8 @@ impl NewAiOutput {
     }
 }
 
-fn checked(of: OutputType, members: Map<String, Value>, fields: &mut Fields) -> Option<Payload> {
-    match Payload::parse(of, members) {
+fn checked(of: OutputType, object: &FreeObject, fields: &mut Fields) -> Option<Payload> {
+    match Payload::parse(of, object.json()) {
         Ok(payload) => Some(payload),
         Err(wrong) => {
             for it in wrong {
@@ -85,7 +85,7 @@ fn checked(of: OutputType, members: Map<String, Value>, fields: &mut Fields) -> 
 #[utoipa::path(post, path = "/imaging-ai/outputs", request_body = NewAiOutput,
     responses((status = 201, body = AiOutputDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
-    let output = call.body::<NewAiOutput>()?.parse()?;
+    let output = call.body_as(NewAiOutput::parse).await?;
     let outcome = call.execute(&app, &output).await?;
     let (id, body) = answered(&outcome, output.payload)?;
     Ok(added(COLLECTION, id, &outcome, body))
@@ -107,29 +107,34 @@ fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String
         sealed_bytes: 0,
     };
     let document = serde_json::to_string(&output).unwrap_or_default();
-    let phi = match serde_json::to_value(phi) {
-        Ok(Value::Object(members)) => members,
-        Ok(_) | Err(_) => Members::new(),
-    };
-    Ok((id.as_uuid(), laid_out(&document, Opened::Open(phi))))
+    let phi = Opened::Open(members_of(&phi));
+    Ok((id.as_uuid(), laid_out(&document, phi)))
 }
 
 /// An output with its payload whole: what was sealed of it goes where it belongs.
 fn laid_out(document: &str, phi: Opened<Members>) -> String {
     let mut output: Members = serde_json::from_str(document).unwrap_or_default();
-    output.insert("phi".to_owned(), json!(phi.state()));
-    let Opened::Open(mut phi) = phi else {
-        return Value::Object(output).to_string();
-    };
-    if let Some(payload) = phi.remove("payload") {
-        output.insert("payload".to_owned(), payload);
+    output.extend(members_of(&PhiMember { phi: phi.state() }));
+    if let Opened::Open(mut phi) = phi {
+        let further = phi.remove("further").map(|further| members_of(&further));
+        let payload = phi.remove("payload").or_else(|| output.remove("payload"));
+        let payload = match (payload, further) {
+            (Some(payload), Some(further)) => {
+                let mut members = members_of(&payload);
+                members.extend(further);
+                Json::of(&members).ok()
+            }
+            (payload, None | Some(_)) => payload,
+        };
+        output.extend(payload.map(|payload| ("payload".to_owned(), payload)));
     }
-    if let (Some(Value::Object(payload)), Some(Value::Object(further))) =
-        (output.get_mut("payload"), phi.remove("further"))
-    {
-        payload.extend(further);
-    }
-    Value::Object(output).to_string()
+    serde_json::to_string(&output).unwrap_or_default()
+}
+
+/// The member that says what there is to see of a resource's PHI.
+#[derive(Serialize)]
+struct PhiMember {
+    phi: PhiState,
 }
 
 /// An output with its payload opened, as a list shows it.

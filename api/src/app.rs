@@ -19,6 +19,7 @@ use roentgen_store::reads::Reads;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
+use crate::call::Bodies;
 use crate::config::Times;
 use crate::identity::Identity;
 use crate::page::Cursors;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub(crate) viewer_tokens: ViewerTokens,
     /// Where pages of lists end.
     pub(crate) cursors: Cursors,
+    /// What bodies in flight may weigh.
+    pub(crate) bodies: Bodies,
     /// What answers in flight may weigh.
     pub(crate) answers: Answers,
     /// How long what may take.
@@ -153,6 +156,7 @@ impl App {
             identity,
             viewer_tokens,
             cursors,
+            bodies: Bodies::default(),
             answers: Answers::default(),
             metrics: metrics.0,
             metrics_open: metrics.1,

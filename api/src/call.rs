@@ -1,15 +1,19 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
 mod answer;
+mod arrival;
 mod bare;
 mod body;
 mod headers;
+mod weight;
 
 use std::borrow::Cow;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use roentgen_commands::{Idempotency, Outcome, UseCase};
 use roentgen_domain::Versioned;
@@ -17,11 +21,12 @@ use roentgen_domain::ids::TenantId;
 use serde::Serialize;
 
 pub(crate) use answer::{Answer, LOG_POSITION, Part, added, changed, etag, json, put, respond};
+pub(crate) use arrival::{Bodies, BodyLimits};
 pub(crate) use bare::Bare;
 pub(crate) use body::CommandBody;
 pub(crate) use headers::correlation;
 
-use body::{arrived, check_media_type};
+use body::check_media_type;
 use headers::if_match;
 
 use crate::app::App;
@@ -67,13 +72,13 @@ impl FromRequest<App> for Call {
 impl FromRequest<App> for CallWithQuery {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         let query = Query::of(parts.uri.query(), &caller)?;
         check_media_type(&parts, &body)?;
-        let body = arrived(body).await?;
+        let body = arrived(app, &parts, caller.tenant, body).await?;
         let path = canonical(parts.uri.path()).to_owned();
         let tenant = caller.tenant()?;
         let call = Call {
@@ -87,6 +92,18 @@ impl FromRequest<App> for CallWithQuery {
         };
         Ok(Self { call, query })
     }
+}
+
+/// A request's body, as long and as heavy as its route takes it.
+async fn arrived(
+    app: &App,
+    parts: &Parts,
+    tenant: Option<TenantId>,
+    body: Body,
+) -> Result<Bytes, Problem> {
+    let limits = parts.extensions.get::<BodyLimits>().copied();
+    let limits = limits.unwrap_or(BodyLimits::USUAL);
+    app.bodies.arrived(tenant, limits, body).await
 }
 
 impl Call {

@@ -6,15 +6,15 @@
 //! **Changes** are merge patches (RFC 7396): a member that is left out stays, `null` takes an optional one away, and a blank
 //! text does so too. A body's member of this kind is a [`Change`].
 
-use std::fmt::{self, Display};
-use std::marker::PhantomData;
+mod shapes;
+
+use std::fmt::Display;
 
 use roentgen_domain::phi::{BirthDate, Metadata, MetadataObject, Patient, Phi, PhiText, Sex};
 use roentgen_domain::text::Text;
 use roentgen_domain::{Change, Timestamp};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
+
+pub(crate) use shapes::{FreeObject, List, Object, most_elements, too_many};
 
 use crate::problem::{FieldError, Problem};
 
@@ -51,24 +51,24 @@ impl Fields {
     }
 
     /// Each of the member's elements has to parse.
-    pub(crate) fn each<T, U, E: Display>(
+    pub(crate) fn each<T, U, E: Display, const MOST: usize>(
         &mut self,
         pointer: &str,
-        members: Option<Vec<T>>,
+        members: Option<List<T, MOST>>,
         parse: impl Fn(T) -> Result<U, E>,
     ) -> Option<Vec<U>> {
         let mut parsed = Vec::new();
-        for (number, member) in members?.into_iter().enumerate() {
+        for (number, member) in members?.0.into_iter().enumerate() {
             parsed.extend(self.parse(&format!("{pointer}/{number}"), Some(member), &parse));
         }
         Some(parsed)
     }
 
     /// The same where the elements change as a whole.
-    pub(crate) fn each_of_change<T, U, E: Display>(
+    pub(crate) fn each_of_change<T, U, E: Display, const MOST: usize>(
         &mut self,
         pointer: &str,
-        members: Change<Vec<T>>,
+        members: Change<List<T, MOST>>,
         parse: impl Fn(T) -> Result<U, E>,
     ) -> Change<Vec<U>> {
         match members {
@@ -160,10 +160,12 @@ impl Fields {
     pub(crate) fn metadata(
         &mut self,
         pointer: &str,
-        member: Option<Map<String, Value>>,
+        member: Option<FreeObject>,
     ) -> Option<Metadata> {
-        self.parse(pointer, member, MetadataObject::parse)
-            .map(Phi::new)
+        self.parse(pointer, member, |object| {
+            MetadataObject::parse(object.json())
+        })
+        .map(Phi::new)
     }
 
     /// A change of an optional member.
@@ -214,10 +216,12 @@ impl Fields {
     pub(crate) fn metadata_change(
         &mut self,
         pointer: &str,
-        member: Change<Map<String, Value>>,
+        member: Change<FreeObject>,
     ) -> Change<Metadata> {
-        self.change(pointer, member, MetadataObject::parse)
-            .map(Phi::new)
+        self.change(pointer, member, |object| {
+            MetadataObject::parse(object.json())
+        })
+        .map(Phi::new)
     }
 
     /// A change of a member that every such resource has: `null` is wrong.
@@ -281,30 +285,6 @@ pub(crate) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// A JSON object. Derived structs would take an array of their members' values too, in an order that is no contract.
-#[derive(Debug)]
-pub(crate) struct Object<T>(pub(crate) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(OfMembers(PhantomData))
-    }
-}
-
-struct OfMembers<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMembers<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-    }
-}
-
 /// Who the patient is, as the ordering system knows it.
 #[derive(Debug, Default, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -329,10 +309,10 @@ mod tests {
     #[test]
     fn tells_the_first_hundred_things_that_are_wrong() {
         let mut inner = Fields::default();
-        let none = Some(vec![0; 90]);
-        inner.each("/b", none, |_| Err::<(), _>("is wrong"));
+        let ninety = || Some(List::<_, 90>(vec![0; 90]));
+        inner.each("/b", ninety(), |_| Err::<(), _>("is wrong"));
         let mut fields = Fields::default();
-        fields.each("/a", Some(vec![0; 90]), |_| Err::<(), _>("is wrong"));
+        fields.each("/a", ninety(), |_| Err::<(), _>("is wrong"));
         fields.within(|| "/c/0".to_owned(), inner);
         fields.wrong("/d", "is wrong");
         let told: Vec<&str> = fields.0.iter().map(|it| it.pointer.as_str()).collect();

@@ -46,5 +46,11 @@ mod viewer;
 mod worklist;
 
 /// A quarter of a request's time went into glibc's allocator (`perf record`, POST order at 64 connections).
+#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Counts what a test allocates: nextest runs each in a process of its own.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATED: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

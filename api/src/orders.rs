@@ -11,14 +11,13 @@ use roentgen_domain::ids::{
 use roentgen_domain::order::{CreatedPhi, Order, Priority, Status, Update};
 use roentgen_projections::orders;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, Object, PatientBody};
+use crate::fields::{Fields, FreeObject, Object, PatientBody};
 use crate::openapi::OrderDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -54,7 +53,7 @@ pub(crate) struct NewOrder {
     accession_number: Option<String>,
     /// The client's own object.
     #[schema(value_type = Option<Object>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<FreeObject>,
     /// Who the patient is.
     #[schema(value_type = Option<PatientBody>)]
     patient: Option<Object<PatientBody>>,
@@ -89,7 +88,7 @@ pub(crate) struct OrderChanges {
     /// The client's own object, as a whole.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    metadata: Change<Map<String, Value>>,
+    metadata: Change<FreeObject>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -167,7 +166,7 @@ impl OrderChanges {
 #[utoipa::path(post, path = "/imaging/orders", request_body = NewOrder,
     responses((status = 201, body = OrderDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
-    let order = call.body::<NewOrder>()?.parse()?;
+    let order = call.body_as(NewOrder::parse).await?;
     call.run(&app, &order, Answer::Created(COLLECTION)).await
 }
 
@@ -233,7 +232,7 @@ pub(crate) async fn update(
     Id(id): Id,
     call: Call,
 ) -> Result<Response, Problem> {
-    let update = call.body::<OrderChanges>()?.parse()?;
+    let update = call.body_as(OrderChanges::parse).await?;
     for capability in needed(&update) {
         call.caller.require(*capability)?;
     }

@@ -98,7 +98,7 @@ codes! {
     Archived = 410 "archived" "It is archived";
     /// `If-Match`.
     VersionMismatch = 412 "version_mismatch" "The version is another";
-    /// Over 8 MiB.
+    /// A body that is longer, or holds more, than its route takes.
     BodyTooLarge = 413 "body_too_large" "The body is too large";
     /// A body that is not said to be JSON.
     UnsupportedMediaType = 415 "unsupported_media_type" "The body is not said to be JSON";

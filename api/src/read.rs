@@ -9,6 +9,7 @@ use futures_util::future::try_join_all;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use roentgen_domain::ids::{StreamId, TenantId};
+use roentgen_domain::json::Members;
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::model::{ListQuery, Model, Row};
 use roentgen_store::streams::{self, AsOf};
@@ -23,7 +24,7 @@ use crate::logged;
 use crate::page::{Cursors, Page, next_link, rows_that_fit};
 use crate::params::{Query, parse_uuid};
 use crate::problem::{Code, Problem};
-use crate::render::{self, Members, Opened, PhiState};
+use crate::render::{self, Opened, PhiState};
 use crate::routes::canonical;
 
 /// How long a read waits for the read models.

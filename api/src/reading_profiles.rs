@@ -17,12 +17,14 @@ use uuid::Uuid;
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::Fields;
+use crate::fields::{Fields, List};
 use crate::openapi::ReadingProfileDocument;
 use crate::problem::{Code, Problem};
 use crate::read::{Id, Read};
 
 const COLLECTION: &str = "/radiology/reading-profiles";
+/// How many modalities, body parts or places one request may name.
+const MAX_NAMED: usize = 1_000;
 
 /// A new reading profile.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -32,13 +34,16 @@ pub(crate) struct NewReadingProfile {
     #[schema(required, value_type = Uuid)]
     practitioner_id: Option<Uuid>,
     /// The modalities that may be claimed; all, where left out.
-    allowed_modalities: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_modalities: Option<List<String, MAX_NAMED>>,
     /// The body parts that may be claimed, in any case; all, where left out.
-    allowed_body_parts: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_body_parts: Option<List<String, MAX_NAMED>>,
     /// How many cases may be open at once, 1 to 100; 5 where left out.
     max_concurrent_cases: Option<i64>,
     /// Where the radiologist reads.
-    reading_locations: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<String>>)]
+    reading_locations: Option<List<String, MAX_NAMED>>,
     /// Whether the radiologist may claim; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
@@ -52,11 +57,11 @@ pub(crate) struct ReadingProfileChanges {
     /// Other modalities; all, where null.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    allowed_modalities: Change<Vec<String>>,
+    allowed_modalities: Change<List<String, MAX_NAMED>>,
     /// Other body parts; all, where null.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    allowed_body_parts: Change<Vec<String>>,
+    allowed_body_parts: Change<List<String, MAX_NAMED>>,
     /// Another limit, 1 to 100.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
@@ -64,7 +69,7 @@ pub(crate) struct ReadingProfileChanges {
     /// Other places.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    reading_locations: Change<Vec<String>>,
+    reading_locations: Change<List<String, MAX_NAMED>>,
     /// Taken out of use, or put back.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_domain::json::Members;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::StoreError;
@@ -10,12 +11,8 @@ use roentgen_store::error::causes;
 use roentgen_store::keys::{KeyError, Keyring, PatientKeys, SealError, SealedParts};
 use roentgen_store::model::Row;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::problem::Problem;
-
-/// PHI members.
-pub(crate) type Members = Map<String, Value>;
 
 /// The member `phi`: what there is to see of a resource's PHI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -178,14 +175,13 @@ pub(crate) fn splice(object: &str, members: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use roentgen_domain::json::members_of;
+
     use super::*;
 
     #[test]
     fn phi_lies_behind_the_open_members() {
-        let phi = serde_json::json!({"indication": "x", "metadata": {"a": {}}});
-        let Value::Object(phi) = phi else {
-            panic!("an object")
-        };
+        let phi = members_of(&serde_json::json!({"indication": "x", "metadata": {"a": {}}}));
         let text = with_phi(r#"{"id":1}"#, Opened::Open(&phi));
         assert_eq!(
             text,
@@ -196,7 +192,7 @@ mod tests {
             r#"{"id":1,"phi":"erased"}"#
         );
         assert_eq!(
-            with_phi("{}", Opened::Open(&Map::new())),
+            with_phi("{}", Opened::Open(&Members::new())),
             r#"{"phi":"open"}"#
         );
     }

@@ -11,13 +11,13 @@ use roentgen_domain::report_template::{
 };
 use roentgen_projections::report_templates;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, is_blank};
+use crate::fields::{Fields, FreeObject, is_blank};
 use crate::openapi::ReportTemplateDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -45,7 +45,7 @@ pub(crate) struct NewReportTemplate {
     template_type: Option<String>,
     /// A JSON Schema (draft 2020-12), at most 64 KiB, that points into itself only; required for structured and hybrid.
     #[schema(value_type = Option<Object>)]
-    schema: Option<Map<String, Value>>,
+    schema: Option<FreeObject>,
     /// The findings that a report begins with, or an object of texts by section.
     #[schema(value_type = Option<Value>)]
     default_text: Option<Value>,
@@ -82,7 +82,7 @@ pub(crate) struct ReportTemplateChanges {
     /// Another schema, as a whole.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    schema: Change<Map<String, Value>>,
+    schema: Change<FreeObject>,
     /// Other words to begin with, as a whole.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
@@ -172,7 +172,9 @@ impl ReportTemplateChanges {
                 TemplateType::parse,
                 TemplateType::WORDS,
             ),
-            schema: fields.change("/schema", self.schema, Schema::parse),
+            schema: fields.change("/schema", self.schema, |object| {
+                Schema::parse(object.json())
+            }),
             default_text: fields.change("/default_text", default_text, DefaultText::parse),
             is_active: fields.kept("/is_active", self.is_active),
         }
@@ -183,7 +185,7 @@ impl ReportTemplateChanges {
 #[utoipa::path(post, path = "/radiology/templates", request_body = NewReportTemplate,
     responses((status = 201, body = ReportTemplateDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
-    let template = call.body::<NewReportTemplate>()?.parse()?;
+    let template = call.body_as(NewReportTemplate::parse).await?;
     call.run(&app, &template, Answer::Created(COLLECTION)).await
 }
 
@@ -227,7 +229,7 @@ pub(crate) async fn update(
     Id(id): Id,
     call: Call,
 ) -> Result<Response, Problem> {
-    let changes = call.body::<ReportTemplateChanges>()?.parse()?;
+    let changes = call.body_as(ReportTemplateChanges::parse).await?;
     let id = id.into();
     call.run(&app, &UpdateTemplate { id, changes }, Answer::Changed)
         .await

@@ -54,7 +54,8 @@ async fn run<U: UseCase<Aggregate = Report>>(
     responses((status = 201, body = RadiologyReportDocument)))]
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
     let radiologist = call.caller.practitioner()?;
-    let mut report = call.body::<NewReport>()?.parse(radiologist)?;
+    let parse = move |body: NewReport| body.parse(radiologist);
+    let mut report = call.body_as(parse).await?;
     let study = report.imaging_study_id;
     report.written.ai_assist_summary = assist::summary(&app, call.tenant, study).await?;
     let outcome = call.execute(&app, &report).await?;
@@ -124,7 +125,8 @@ pub(crate) async fn update(
     call: Call,
 ) -> Result<Response, Problem> {
     let radiologist = call.caller.practitioner()?;
-    let edit = call.body::<ReportChanges>()?.parse(radiologist)?;
+    let parse = move |body: ReportChanges| body.parse(radiologist);
+    let edit = call.body_as(parse).await?;
     let id = id.into();
     run(&app, &call, &EditReport { id, edit }).await
 }

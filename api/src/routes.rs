@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use crate::access::{Access, Capability};
 use crate::app::App;
+use crate::call::BodyLimits;
 use crate::problem::{Code, Problem};
 use crate::{
     ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
@@ -126,7 +127,7 @@ fn pacs() -> Vec<Endpoint> {
             catalog,
             pacs_endpoints::update,
         ),
-        Endpoint::new(studies::__path_sync, sync, studies::sync),
+        Endpoint::new(studies::__path_sync, sync, studies::sync).with_long_bodies(),
         Endpoint::new(studies::__path_list, read, studies::list),
         Endpoint::new(studies::__path_one, read, studies::one),
         Endpoint::new(studies::__path_update, sync, studies::update),
@@ -321,10 +322,14 @@ pub fn router(app: App, services: &[Service]) -> Router {
         path,
         access,
         handler,
+        body_limits,
         ..
     } in endpoints_of(services, app.metrics_open)
     {
-        let guarded = handler.layer(from_fn_with_state((app.clone(), access), guard));
+        let guarded = handler.layer(from_fn_with_state(
+            (app.clone(), access, body_limits),
+            guard,
+        ));
         router = router
             .route(&path, guarded.clone())
             .route(&format!("{PREFIX}{path}"), guarded);
@@ -340,7 +345,7 @@ pub fn router(app: App, services: &[Service]) -> Router {
 
 /// The one place where a caller is let in or not.
 async fn guard(
-    State((app, access)): State<(App, Access)>,
+    State((app, access, body_limits)): State<(App, Access, BodyLimits)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -356,6 +361,10 @@ async fn guard(
     }
     let (tenant, is_read) = (caller.tenant, request.method().is_safe());
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(body_limits);
     let answer = next.run(request).await;
     app.answers.admit(tenant, is_read, answer)
 }
+
+#[cfg(test)]
+mod tests;

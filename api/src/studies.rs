@@ -31,7 +31,7 @@ const COLLECTION: &str = "/pacs/studies";
 #[utoipa::path(post, path = "/pacs/studies/sync", request_body = SyncBody,
     responses((status = 201, body = StudyDocument), (status = 200, body = StudyDocument)))]
 pub(crate) async fn sync(State(app): State<App>, call: Call) -> Result<Response, Problem> {
-    let (sync, times) = call.body::<SyncBody>()?.parse()?;
+    let (sync, times) = call.body_as(SyncBody::parse).await?;
     let outcome = call.execute(&app, &sync).await?;
     let warnings = times.warnings(&outcome.resource.state);
     let mut document = render::resource(&outcome.resource);

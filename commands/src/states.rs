@@ -69,11 +69,11 @@ impl States {
 #[cfg(test)]
 mod tests {
     use roentgen_domain::ids::PatientId;
+    use roentgen_domain::json::Members;
     use roentgen_domain::phi::Phi;
     use roentgen_domain::{Context, Misplaced, Timestamp, modality};
     use roentgen_store::keys::CACHED_FOR;
     use serde::{Deserialize, Serialize};
-    use serde_json::{Map, Value};
     use uuid::Uuid;
 
     use super::*;
@@ -98,7 +98,7 @@ mod tests {
             Ok(state.unwrap_or(Self { patient: None }))
         }
 
-        fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+        fn phi(&self) -> Option<Phi<Members>> {
             None
         }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::envelope::Actor;
 use crate::growth::{Room, ShownParts};
 use crate::ids::{PatientId, StreamId, TenantId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::time::Timestamp;
 
@@ -47,7 +48,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     fn evolve(state: Option<Self>, event: Self::Event) -> Result<Self, Misplaced>;
 
     /// The PHI members of the resource, where it has any that are open.
-    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>>;
+    fn phi(&self) -> Option<Phi<Members>>;
 
     /// The patient under whose key this stream's PHI is sealed.
     fn patient_id(&self) -> Option<PatientId>;

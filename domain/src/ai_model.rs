@@ -20,6 +20,7 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{AiModelCode, ModalityCode};
 use crate::ids::{AiModelId, PatientId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, facts_without_phi, named};
@@ -248,7 +249,7 @@ impl Aggregate for AiModel {
         }
     }
 
-    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

@@ -17,7 +17,6 @@ mod events;
 pub mod output;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 pub use events::{Cancelled, Completed, Created, Event, Failed, OutputCreated, OutputPhi, Started};
 pub use output::{AiOutput, OutputType, Payload, Triage, Wrong};
@@ -27,6 +26,7 @@ use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
 use crate::growth::Room;
 use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
+use crate::json::Members;
 use crate::named;
 use crate::phi::Phi;
 use crate::text::Text;
@@ -238,7 +238,7 @@ impl Aggregate for AiTask {
     }
 
     /// None: the payloads are the outputs'.
-    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

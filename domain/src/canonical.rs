@@ -2,14 +2,16 @@
 //!
 //! No white space; members ordered by the UTF-16 code units of their names; strings with the shortest escapes (`\"`,
 //! `\\`, `\b`, `\t`, `\n`, `\f`, `\r`, `\u00xx` for other control characters, everything else as it is); numbers as
-//! ECMAScript prints them (`1`, `1.5`, `1e+21`, `1e-7`). One difference: an integer past 2^53 keeps its digits, where
-//! RFC 8785 would round it to a double first.
+//! ECMAScript prints them (`1`, `1.5`, `1e+21`, `1e-7`). One difference: a number that no double is equal to keeps its
+//! digits as they were sent, where RFC 8785 would round it to a double first.
 
+use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
+
+use crate::json::{Json, Kind, each_element, kind, members_in, text};
 
 /// A SHA-256 of canonical JSON, as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,12 +19,10 @@ use sha2::{Digest as _, Sha256};
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Of this object's canonical form.
-    pub fn of(object: &Map<String, Value>) -> Self {
-        let mut text = String::new();
-        write_object(&mut text, object);
+    /// Of what a value serialises to, in canonical form.
+    pub fn of(value: &impl Serialize) -> Self {
         let mut hex = String::with_capacity(64);
-        for byte in Sha256::digest(text.as_bytes()) {
+        for byte in Sha256::digest(canonical(value).as_bytes()) {
             let _ = write!(hex, "{byte:02x}");
         }
         Self(hex)
@@ -35,45 +35,47 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// The canonical form of a value.
-pub fn canonical(value: &Value) -> String {
+/// The canonical form of what a value serialises to.
+pub fn canonical(value: &impl Serialize) -> String {
     let mut text = String::new();
-    write_value(&mut text, value);
+    if let Ok(json) = Json::of(value) {
+        write_value(&mut text, json.as_str());
+    }
     text
 }
 
-fn write_value(out: &mut String, value: &Value) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(true) => out.push_str("true"),
-        Value::Bool(false) => out.push_str("false"),
-        Value::Number(number) => write_number(out, number),
-        Value::String(text) => write_string(out, text),
-        Value::Array(items) => write_array(out, items),
-        Value::Object(members) => write_object(out, members),
+fn write_value(out: &mut String, json: &str) {
+    match kind(json) {
+        Kind::Literal => out.push_str(json),
+        Kind::Number => write_number(out, json),
+        Kind::Text => write_string(out, &text(json).unwrap_or_default()),
+        Kind::Array => write_array(out, json),
+        Kind::Object => write_object(out, json),
     }
 }
 
-fn write_array(out: &mut String, items: &[Value]) {
+fn write_array(out: &mut String, array: &str) {
     out.push('[');
-    for (place, item) in items.iter().enumerate() {
+    let written: Result<(), Infallible> = each_element(array, |place, element| {
         if place > 0 {
             out.push(',');
         }
-        write_value(out, item);
-    }
+        write_value(out, element);
+        Ok(())
+    });
+    let Ok(()) = written;
     out.push(']');
 }
 
-fn write_object(out: &mut String, members: &Map<String, Value>) {
-    let mut sorted: Vec<_> = members.iter().collect();
+fn write_object(out: &mut String, object: &str) {
+    let mut sorted = members_in(object).unwrap_or_default();
     sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
     out.push('{');
     for (place, (name, value)) in sorted.into_iter().enumerate() {
         if place > 0 {
             out.push(',');
         }
-        write_string(out, name);
+        write_string(out, &name);
         out.push(':');
         write_value(out, value);
     }
@@ -100,13 +102,27 @@ fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-fn write_number(out: &mut String, number: &Number) {
-    match number.as_f64() {
-        Some(float) if number.is_f64() => write_float(out, float),
-        Some(_) | None => {
-            let _ = write!(out, "{number}");
-        }
+fn write_number(out: &mut String, number: &str) {
+    let float = number.parse().ok().filter(|float: &f64| float.is_finite());
+    match float {
+        Some(float) if decimal(number) == decimal(&format!("{float:e}")) => write_float(out, float),
+        Some(_) | None => out.push_str(number),
     }
+}
+
+/// A number's digits without zeros around them, and the power of ten that they are multiplied by: two numbers without sign
+/// are equal if these are. `None` for a power that is beyond all use.
+fn decimal(number: &str) -> Option<(String, i64)> {
+    let (mantissa, power) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{}{part}", whole.trim_start_matches('-'));
+    let stripped = digits.trim_end_matches('0');
+    let zeros = i64::try_from(digits.len() - stripped.len()).ok()?;
+    let power: i64 = power.parse().ok()?;
+    let power = power - i64::try_from(part.len()).ok()? + zeros;
+    let significant = stripped.trim_start_matches('0');
+    let power = if significant.is_empty() { 0 } else { power };
+    Some((significant.to_owned(), power))
 }
 
 /// ECMA-262, `Number::toString`: the shortest digits that read back as the same double, and where the point goes.
@@ -165,6 +181,28 @@ mod tests {
         assert_eq!(canonical(&json!(-7)), "-7");
     }
 
+    #[test]
+    fn number_that_no_double_is_equal_to_keeps_its_digits() {
+        for (sent, printed) in [
+            ("1.50", "1.5"),
+            ("15e-1", "1.5"),
+            ("-0", "0"),
+            ("0.000", "0"),
+            ("100", "100"),
+            ("1E+30", "1e+30"),
+            ("1000000000000000000000000000000", "1e+30"),
+            (
+                "123456789012345678901234567890",
+                "123456789012345678901234567890",
+            ),
+            ("0.1234567890123456789012345", "0.1234567890123456789012345"),
+            ("-9007199254740993", "-9007199254740993"),
+        ] {
+            let number: Json = serde_json::from_str(sent).unwrap();
+            assert_eq!(canonical(&number), printed, "{sent}");
+        }
+    }
+
     /// RFC 8785, section 3.2.3.
     #[test]
     fn orders_members_by_utf_16_code_units() {
@@ -186,11 +224,8 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_the_sha_256_of_that() {
-        let Value::Object(empty) = json!({}) else {
-            panic!("an object")
-        };
         assert_eq!(
-            Fingerprint::of(&empty).to_string(),
+            Fingerprint::of(&json!({})).to_string(),
             "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
     }

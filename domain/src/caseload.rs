@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::growth::Room;
 use crate::ids::{PatientId, PractitionerId, WorklistItemId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::reading_profile::CaseLimit;
 use crate::{domain_events, facts_without_phi};
@@ -129,7 +130,7 @@ impl Aggregate for Caseload {
         }
     }
 
-    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

@@ -20,6 +20,7 @@ pub mod dicom;
 pub mod envelope;
 pub mod growth;
 pub mod ids;
+pub mod json;
 pub mod modality;
 pub mod named;
 pub mod order;

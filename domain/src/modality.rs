@@ -10,6 +10,7 @@ use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::ids::{ModalityId, PatientId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, facts_without_phi};
@@ -127,7 +128,7 @@ impl Aggregate for Modality {
         }
     }
 
-    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

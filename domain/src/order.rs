@@ -13,7 +13,6 @@ mod decide;
 mod events;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 pub use events::{
     Cancelled, CancelledPhi, Completed, Created, CreatedPhi, DetailsPhi, DetailsUpdated, Event,
@@ -28,6 +27,7 @@ use crate::growth::Room;
 use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
+use crate::json::{Members, members_of};
 use crate::named;
 use crate::phi::{Metadata, Patient, Phi, PhiText};
 use crate::text::Text;
@@ -271,11 +271,8 @@ impl Aggregate for Order {
         events::evolve(state, event)
     }
 
-    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
-        match serde_json::to_value(self.phi.as_ref()?) {
-            Ok(Value::Object(members)) => Some(Phi::new(members)),
-            Ok(_) | Err(_) => None,
-        }
+    fn phi(&self) -> Option<Phi<Members>> {
+        self.phi.as_ref().map(|phi| Phi::new(members_of(phi)))
     }
 
     fn patient_id(&self) -> Option<PatientId> {

@@ -15,6 +15,7 @@ use crate::change::Change;
 use crate::codes::PacsEndpointCode;
 use crate::dicom::{AeTitle, Uid};
 use crate::ids::{PacsEndpointId, PatientId, SecretId};
+use crate::json::Members;
 use crate::named;
 use crate::phi::Phi;
 use crate::text::Text;
@@ -304,7 +305,7 @@ impl Aggregate for PacsEndpoint {
         }
     }
 
-    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

@@ -12,6 +12,7 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
 use crate::ids::{ModalityId, PatientId, ProcedureId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, facts_without_phi};
@@ -183,7 +184,7 @@ impl Aggregate for Procedure {
         }
     }
 
-    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

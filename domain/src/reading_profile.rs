@@ -12,6 +12,7 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::ids::{PatientId, PractitionerId, ReadingProfileId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, facts_without_phi};
@@ -181,7 +182,7 @@ impl Aggregate for ReadingProfile {
         }
     }
 
-    fn phi(&self) -> Option<Phi<serde_json::Map<String, serde_json::Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

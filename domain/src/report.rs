@@ -33,8 +33,6 @@ mod phi;
 mod signature;
 mod state;
 
-use serde_json::{Map, Value};
-
 pub use content::{
     Content, ContentChanges, NotASectionCode, Rewritten, Section, SectionCode, Written,
 };
@@ -56,6 +54,7 @@ use crate::Timestamp;
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::growth::{Room, ShownParts};
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, StudyId, TemplateId};
+use crate::json::Members;
 use crate::named;
 use crate::phi::{Phi, PhiText};
 
@@ -289,7 +288,7 @@ impl Aggregate for Report {
         evolve::evolve(state, event)
     }
 
-    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         self.phi.as_ref().map(|it| Phi::new(it.laid_over()))
     }
 

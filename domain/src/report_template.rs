@@ -17,8 +17,9 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{ModalityCode, TemplateCode};
 use crate::ids::{PatientId, TemplateId};
-use crate::phi::{MetadataObject, Phi};
-use crate::text::{Text, TextError};
+use crate::json::{self, Json, Members, NotKept};
+use crate::phi::Phi;
+use crate::text::{MAX_TEXT_BYTES, Text};
 use crate::{domain_events, facts_without_phi, named};
 
 /// A template as it is now.
@@ -82,10 +83,13 @@ impl TemplateType {
 pub struct Schema(Map<String, Value>);
 
 impl Schema {
-    /// Refuses NUL in any key or string, and objects past 64 KiB of JSON.
-    pub fn parse(object: Map<String, Value>) -> Result<Self, TextError> {
-        MetadataObject::parse(object.clone())?;
-        Ok(Self(object))
+    /// Takes an object of at most 64 KiB of JSON.
+    ///
+    /// # Errors
+    /// [`NotKept`] says what is wrong with it.
+    pub fn parse(object: &Json) -> Result<Self, NotKept> {
+        let kept = json::kept_object(object, MAX_TEXT_BYTES)?;
+        kept.read().map(Self).map_err(|_| NotKept::NotAnObject)
     }
 
     /// The schema itself.
@@ -211,7 +215,7 @@ impl Aggregate for ReportTemplate {
         }
     }
 
-    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

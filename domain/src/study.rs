@@ -24,7 +24,6 @@ mod events;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 pub use content::{Content, KnownSeries};
 pub use events::{
@@ -39,6 +38,7 @@ use crate::codes::{ModalityCode, PacsEndpointCode};
 use crate::dicom::{AccessionNumber, Uid};
 use crate::growth::Room;
 use crate::ids::{OrderId, PacsEndpointId, PatientId, SeriesId, StudyId};
+use crate::json::{Members, members_of};
 use crate::named;
 use crate::phi::{Patient, Phi};
 use crate::text::Text;
@@ -383,11 +383,8 @@ impl Aggregate for Study {
         events::evolve(state, event)
     }
 
-    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
-        match serde_json::to_value(self.phi.as_ref()?) {
-            Ok(Value::Object(members)) => Some(Phi::new(members)),
-            Ok(_) | Err(_) => None,
-        }
+    fn phi(&self) -> Option<Phi<Members>> {
+        self.phi.as_ref().map(|phi| Phi::new(members_of(phi)))
     }
 
     fn patient_id(&self) -> Option<PatientId> {

@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::growth::Room;
 use crate::ids::{PatientId, StudyId, ViewerTokenId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::{domain_events, facts_without_phi};
 
@@ -121,7 +121,7 @@ impl Aggregate for StudyAccess {
         Ok(access)
     }
 
-    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
+    fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 

@@ -19,7 +19,6 @@ mod events;
 mod triage;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 pub use events::{Claimed, Created, CreatedPhi, Event, ReleaseReason, Released, Updated};
 pub use triage::{AiContribution, Flags, Triage};
@@ -31,6 +30,7 @@ use crate::codes::ModalityCode;
 use crate::dicom::AccessionNumber;
 use crate::growth::Room;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
+use crate::json::{Members, members_of};
 use crate::named;
 use crate::order::{self, Priority};
 use crate::phi::{Patient, Phi};
@@ -327,11 +327,8 @@ impl Aggregate for WorklistItem {
         events::evolve(state, event)
     }
 
-    fn phi(&self) -> Option<Phi<Map<String, Value>>> {
-        match serde_json::to_value(self.phi.as_ref()?) {
-            Ok(Value::Object(members)) => Some(Phi::new(members)),
-            Ok(_) | Err(_) => None,
-        }
+    fn phi(&self) -> Option<Phi<Members>> {
+        self.phi.as_ref().map(|phi| Phi::new(members_of(phi)))
     }
 
     fn patient_id(&self) -> Option<PatientId> {

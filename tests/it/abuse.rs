@@ -1,5 +1,6 @@
 //! The abuse ring: one caller does its worst, and the others are served as before. Table-driven, on both engines.
 
+mod bodies;
 mod connections;
 mod fairness;
 mod frames;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use roentgen_domain::ids::StreamId;
+use roentgen_domain::json::Members;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
 use roentgen_projections::documents::{View, kept};
@@ -318,11 +319,7 @@ fn row_of<V: View>(folded: &Versioned<V::Aggregate>, sealed: SealedParts) -> Res
 }
 
 /// The PHI of a row, which was sealed in this stream; `None` where it has none or its key is destroyed.
-async fn opened(
-    row: &Row,
-    stream: StreamId,
-    keyring: &Keyring,
-) -> Result<Option<serde_json::Map<String, Value>>> {
+async fn opened(row: &Row, stream: StreamId, keyring: &Keyring) -> Result<Option<Members>> {
     let Some(patient) = row.patient_id.filter(|_| !row.sealed.is_empty()) else {
         return Ok(None);
     };

@@ -4,7 +4,8 @@ use axum::extract::{FromRequest, Request};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::body::{arrived, check_media_type, members};
+use super::arrived;
+use super::body::{check_media_type, members};
 use crate::app::App;
 use crate::identity::Caller;
 use crate::params::Query;
@@ -23,13 +24,13 @@ struct Nothing {
 impl FromRequest<App> for Bare {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>();
         let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
         Query::of(parts.uri.query(), caller)?.finish()?;
         check_media_type(&parts, &body)?;
-        let body = arrived(body).await?;
+        let body = arrived(app, &parts, caller.tenant, body).await?;
         if !body.is_empty() {
             caller.owns(members::<Nothing>(&body)?.tenant_id)?;
         }

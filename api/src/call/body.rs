@@ -1,27 +1,19 @@
-//! A command's body: bytes as they arrive, members as they are read, and what is said of those that are neither.
+//! A command's body: what it is said to be, its members as they are read, and what is said of those that are not as they
+//! should be.
 
-use std::time::Duration;
-
-use axum::body::{Body, HttpBody as _, to_bytes};
-use bytes::Bytes;
-use futures_util::StreamExt as _;
+use axum::body::{Body, HttpBody as _};
 use http::request::Parts;
 use http::{Method, header};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::Call;
-use crate::fields::Object;
+use crate::fields::{self, Object};
 use crate::nearest;
-use crate::problem::{Code, Problem};
-use crate::serve::stopped_arriving;
+use crate::problem::{Code, FieldError, Problem};
 
-/// The longest body, in bytes.
-const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// How much of a longer one is read before it is refused.
-const MAX_READ_BYTES: usize = 8 * MAX_BODY_BYTES;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A longer body, in bytes, is read on a thread that may block: it takes milliseconds, and others wait for this one.
+const LONG: usize = 64 * 1024;
 
 /// What a body may be said to be, and what PATCH takes besides.
 const JSON: &str = "application/json";
@@ -53,49 +45,6 @@ pub(super) fn check_media_type(parts: &Parts, body: &Body) -> Result<(), Problem
     Ok(())
 }
 
-/// The body's bytes, in time.
-pub(super) async fn arrived(body: Body) -> Result<Bytes, Problem> {
-    let detail = "the body did not arrive within 30 seconds";
-    tokio::time::timeout(BODY_TIMEOUT, whole(body))
-        .await
-        .map_err(|_| Problem::new(Code::RequestTimeout, detail))?
-}
-
-/// The body's bytes. One that is too long is read on all the same, up to a bound: a client that sends first and listens
-/// then would find the connection broken instead of the answer.
-async fn whole(body: Body) -> Result<Bytes, Problem> {
-    let refused = || {
-        let detail = "a body is at most 8 MiB, and has to arrive whole";
-        Problem::new(Code::BodyTooLarge, detail)
-    };
-    let declared = body.size_hint().exact();
-    if declared.is_some_and(|it| it <= MAX_BODY_BYTES as u64) {
-        let bytes = to_bytes(body, MAX_BODY_BYTES).await;
-        return bytes.map_err(|error| stopped(&error).unwrap_or_else(refused));
-    }
-    let (mut read, mut length) = (Vec::new(), 0);
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| stopped(&error).unwrap_or_else(refused))?;
-        length += chunk.len();
-        if length <= MAX_BODY_BYTES {
-            read.extend_from_slice(&chunk);
-        } else if length > MAX_READ_BYTES {
-            break;
-        }
-    }
-    if length <= MAX_BODY_BYTES {
-        return Ok(read.into());
-    }
-    Err(refused())
-}
-
-/// The problem of a body whose client stopped in the middle of it.
-fn stopped(error: &axum::Error) -> Option<Problem> {
-    let detail = "no byte of the body came for 10 seconds";
-    stopped_arriving(error).then(|| Problem::new(Code::RequestTimeout, detail))
-}
-
 /// A body that every command's body is: it may name the tenant.
 pub(crate) trait CommandBody: DeserializeOwned {
     /// `tenant_id`, where the client sends it.
@@ -110,7 +59,25 @@ impl Call {
         Ok(body)
     }
 
-    /// The same, where there may be no body.
+    /// What is made of the body's members, away from the threads that serve if the body is long.
+    pub(crate) async fn body_as<B: CommandBody, T: Send + 'static>(
+        &self,
+        parse: impl FnOnce(B) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (bytes, caller) = (self.body.clone(), self.caller.clone());
+        let read = move || {
+            let body: B = members(&bytes)?;
+            caller.owns(body.tenant_id())?;
+            parse(body)
+        };
+        if self.body.len() <= LONG {
+            return read();
+        }
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|error| Problem::internal(&error))?
+    }
+
+    /// The body's members, where there may be no body.
     pub(crate) fn body_or_default<B: CommandBody + Default>(&self) -> Result<B, Problem> {
         if self.body.is_empty() {
             return Ok(B::default());
@@ -134,6 +101,10 @@ fn out_of_shape(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
         return malformed(error);
     }
     let (said, mut pointer) = (error.to_string(), pointer(path));
+    if let Some(most) = fields::most_elements(&said) {
+        let detail = fields::too_many(most);
+        return Problem::unacceptable(vec![FieldError { pointer, detail }]);
+    }
     let detail = if let Some(hint) = unknown_member(&said) {
         // The path ends at the client's own name, which is not repeated.
         pointer.truncate(pointer.rfind('/').unwrap_or(0));

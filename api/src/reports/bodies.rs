@@ -8,13 +8,15 @@ use roentgen_domain::report::{
     Section, SectionCode, Written,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::call::CommandBody;
-use crate::fields::{Fields, Object};
+use crate::fields::{Fields, FreeObject, List, Object};
 use crate::problem::Problem;
+
+/// How many sections one request may name: more than a report has.
+const MAX_SECTIONS: usize = 100;
 
 /// A new report, on a study of the patient.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -42,7 +44,7 @@ pub(crate) struct NewReport {
     impression: Option<String>,
     /// What the template's schema is about.
     #[schema(value_type = Option<Object>)]
-    structured_data: Option<Map<String, Value>>,
+    structured_data: Option<FreeObject>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -70,11 +72,11 @@ pub(crate) struct ReportChanges {
     /// Sections to change, one by one: the four by their names, and the template's own.
     #[serde(default)]
     #[schema(value_type = Option<Vec<SectionBody>>)]
-    sections: Change<Vec<Object<SectionBody>>>,
+    sections: Change<List<Object<SectionBody>, MAX_SECTIONS>>,
     /// What the template's schema is about, as a whole.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    structured_data: Change<Map<String, Value>>,
+    structured_data: Change<FreeObject>,
     /// What is kept of the machine's words; not signed and not released.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -275,7 +277,7 @@ impl ReportChanges {
         let summary = fields.phi_change("/ai_assist_summary", self.ai_assist_summary);
         let critical_result = fields.kept("/critical_result", self.critical_result);
         let sections = fields.kept("/sections", self.sections);
-        let sections = sections.unwrap_or_default().into_iter().enumerate();
+        let sections = sections.unwrap_or_default().0.into_iter().enumerate();
         let sections = sections.filter_map(|(place, Object(it))| it.parse(place, &mut fields));
         let sections = sections.collect();
         fields.finish(Some(Edit {

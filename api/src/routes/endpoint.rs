@@ -9,6 +9,7 @@ use utoipa::openapi::path::Operation;
 
 use crate::access::Access;
 use crate::app::App;
+use crate::call::BodyLimits;
 use crate::problem::{Code, Problem};
 
 /// One method on one path.
@@ -22,6 +23,8 @@ pub struct Endpoint {
     /// What `/openapi.json` says of it.
     pub operation: Operation,
     pub(super) handler: MethodRouter<App>,
+    /// What it takes for a body.
+    pub(super) body_limits: BodyLimits,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -60,7 +63,14 @@ impl Endpoint {
             access,
             operation: P::operation(),
             handler,
+            body_limits: BodyLimits::USUAL,
         }
+    }
+
+    /// The same for bodies that list thousands of instances.
+    pub(super) const fn with_long_bodies(mut self) -> Self {
+        self.body_limits = BodyLimits::SYNC;
+        self
     }
 
     /// The same GET, which leaves an event: HEAD, which otherwise runs it and drops the body, is refused.

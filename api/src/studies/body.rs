@@ -17,8 +17,12 @@ use uuid::Uuid;
 
 use super::warnings::SentTimes;
 use crate::call::CommandBody;
-use crate::fields::{Fields, Object, PatientBody};
+use crate::fields::{Fields, List, Object, PatientBody};
 use crate::problem::Problem;
+
+/// How many series one request may list, and how many instances each of them. What goes beyond is added by a further sync.
+const MAX_SERIES: usize = 500;
+const MAX_INSTANCES: usize = 5_000;
 
 /// What an archive says of a study.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -54,7 +58,7 @@ pub(crate) struct SyncBody {
     patient: Option<Object<PatientBody>>,
     /// Its series, as many as the archive lists.
     #[schema(value_type = Option<Vec<SyncedSeriesBody>>)]
-    series: Option<Vec<Object<SyncedSeriesBody>>>,
+    series: Option<List<Object<SyncedSeriesBody>, MAX_SERIES>>,
     /// Must be the caller's own.
     tenant_id: Option<Uuid>,
 }
@@ -79,7 +83,7 @@ pub(crate) struct SyncedSeriesBody {
     description: Option<String>,
     /// Its instances, as many as the archive lists.
     #[schema(value_type = Option<Vec<SyncedInstanceBody>>)]
-    instances: Option<Vec<Object<SyncedInstanceBody>>>,
+    instances: Option<List<Object<SyncedInstanceBody>, MAX_INSTANCES>>,
 }
 
 /// An instance.
@@ -220,7 +224,7 @@ impl SyncBody {
             ended_at: fields.optional("/ended_at", self.ended_at, AnyTime::parse),
         };
         let patient = fields.patient(self.patient);
-        let series = synced(&mut fields, self.series.unwrap_or_default());
+        let series = synced(&mut fields, self.series.unwrap_or_default().0);
         let needed = code.zip(uid).zip(patient_id).zip(modality);
         let sync = needed.map(|(((code, uid), patient_id), modality)| SyncStudy {
             pacs_endpoint_code: code,
@@ -256,7 +260,7 @@ fn synced(fields: &mut Fields, series: Vec<Object<SyncedSeriesBody>>) -> Vec<Syn
 
 impl SyncedSeriesBody {
     fn parse(self, fields: &mut Fields) -> Option<SyncedSeries> {
-        let listed = self.instances.unwrap_or_default();
+        let listed = self.instances.unwrap_or_default().0;
         let mut instances = Vec::with_capacity(listed.len());
         for (n, Object(it)) in listed.into_iter().enumerate() {
             let mut own = Fields::default();

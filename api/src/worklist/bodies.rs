@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::call::CommandBody;
-use crate::fields::{Fields, Object};
+use crate::fields::{Fields, List, Object};
 use crate::problem::Problem;
 
 /// A study for the worklist.
@@ -68,14 +68,17 @@ pub(crate) struct WorklistItemChanges {
     tenant_id: Option<Uuid>,
 }
 
+/// How many flags a person may set, as many as a model.
+const MAX_FLAGS: usize = 100;
+
 /// `{"flags": ["ICH_suspected"]}`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TriageFlags)]
 pub(crate) struct FlagsBody {
     /// What was found, by name.
-    #[schema(required)]
-    flags: Vec<String>,
+    #[schema(required, value_type = Vec<String>)]
+    flags: List<String, MAX_FLAGS>,
 }
 
 /// Who claims or releases: always the token's practitioner. A body that names another is refused.

@@ -81,7 +81,7 @@ async fn may_be_final(work: &mut Work<'_>, id: ReportId) -> Result<(), CommandEr
     };
     if let Some(schema) = template.as_ref().and_then(|it| it.state.enforced_schema()) {
         let data = written.content.structured_data;
-        match data.and_then(|it| serde_json::to_value(it.expose()).ok()) {
+        match data.and_then(|data| data.expose().expose().read().ok()) {
             None => wrong.push(needed("/structured_data", "the template asks for them")),
             Some(data) => wrong.extend(unsatisfied(schema, &data)),
         }

@@ -1,12 +1,10 @@
+use roentgen_domain::json::Json;
 use serde_json::{Map, json};
 
 use super::*;
 
 fn schema(value: Value) -> Schema {
-    let Value::Object(members) = value else {
-        panic!("an object")
-    };
-    Schema::parse(members).unwrap()
+    Schema::parse(&Json::of(&value).unwrap()).unwrap()
 }
 
 fn pointers(refused: Result<(), Vec<Violation>>) -> Vec<String> {

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::output::{Members, OutputType, Triage};
+use super::output::{OutputType, Triage};
 use super::{AiTask, Progress, Request};
 use crate::aggregate::{DomainEvent, Misplaced};
 use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
 use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
+use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::time::Timestamp;

@@ -2,15 +2,17 @@
 
 mod rules;
 
-use std::fmt;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::{OutputCreated, OutputPhi, Request};
 use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
 use crate::ids::{AiModelId, AiTaskId, PatientId, StudyId};
+#[cfg(doc)]
+use crate::json::NotKept;
+use crate::json::{Json, Members, read_members};
 use crate::named;
 use crate::phi::Phi;
 use crate::score::Score;
@@ -54,24 +56,6 @@ pub struct Triage {
     pub flags: Vec<Text>,
 }
 
-/// Members of a payload. Never prints itself.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Members(Map<String, Value>);
-
-impl Members {
-    /// The members, for a caller who may see them.
-    pub const fn expose(&self) -> &Map<String, Value> {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Members {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[phi]")
-    }
-}
-
 /// A result that holds what its type asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payload {
@@ -87,25 +71,19 @@ pub struct Wrong {
     /// A JSON pointer (RFC 6901) into the payload; empty for the whole of it.
     pub pointer: String,
     /// What is wrong there.
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
 }
 
 impl Payload {
-    /// Checks by type.
+    /// Checks an object by its type.
     ///
     /// # Errors
-    /// All that is wrong at once: members that are missing or out of range, NUL anywhere, text past 64 KiB, more than
-    /// [`MAX_PAYLOAD_BYTES`] in all.
-    pub fn parse(
-        output_type: OutputType,
-        mut object: Map<String, Value>,
-    ) -> Result<Self, Vec<Wrong>> {
-        let wrong = rules::wrong(output_type, &object);
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
+    /// What is wrong, the first hundred of it: members that are missing or out of range, and what keeps an object of
+    /// [`MAX_PAYLOAD_BYTES`] from being kept ([`NotKept`]).
+    pub fn parse(output_type: OutputType, object: &Json) -> Result<Self, Vec<Wrong>> {
+        let mut members = rules::checked(output_type, object)?;
         let triage = match output_type {
-            OutputType::Triage => Some(take_triage(&mut object)),
+            OutputType::Triage => Some(take_triage(&mut members)),
             OutputType::Quality
             | OutputType::FindingList
             | OutputType::Bbox
@@ -116,7 +94,7 @@ impl Payload {
         Ok(Self {
             output_type,
             triage: triage.transpose().map_err(|wrong| vec![wrong])?,
-            members: Phi::new(Members(object)),
+            members: Phi::new(members),
         })
     }
 
@@ -130,7 +108,7 @@ impl Payload {
         let Self {
             triage, members, ..
         } = self;
-        let nothing_more = members.expose().0.is_empty();
+        let nothing_more = members.expose().is_empty();
         let phi = match &triage {
             Some(_) if nothing_more => None,
             Some(_) => Some(OutputPhi {
@@ -199,13 +177,13 @@ impl From<OutputCreated> for AiOutput {
     }
 }
 
-fn take_triage(object: &mut Map<String, Value>) -> Result<Triage, Wrong> {
-    let open: Map<String, Value> = ["triage_score", "flags"]
+fn take_triage(members: &mut Members) -> Result<Triage, Wrong> {
+    let open: Members = ["triage_score", "flags"]
         .into_iter()
-        .filter_map(|name| object.remove(name).map(|it| (name.to_owned(), it)))
+        .filter_map(|name| members.remove_entry(name))
         .collect();
-    serde_json::from_value(Value::Object(open)).map_err(|_| Wrong {
+    read_members(&open).map_err(|_| Wrong {
         pointer: String::new(),
-        detail: "is no triage",
+        detail: "is no triage".into(),
     })
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::given::{Given, context, given, minutes_from_now};
+use crate::json::Json;
 use crate::phi::MetadataObject;
+use serde_json::json;
 use uuid::Uuid;
 
 fn phi(text: &str) -> PhiText {
@@ -236,7 +238,7 @@ fn slot_and_metadata_can_be_taken_away() {
         .then([taken_away(Change::Clear, None)]);
     an_order(Status::Requested).when(clear_slot()).then([]);
 
-    let object = MetadataObject::parse(Map::new()).unwrap();
+    let object = MetadataObject::parse(&Json::of(&json!({})).unwrap()).unwrap();
     let with_metadata = || {
         let metadata = Change::Set(Phi::new(object.clone()));
         taken_away(Change::Keep, Some(DetailsPhi { metadata }))

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
+use crate::json::Json;
 use crate::phi::{Metadata, PhiText};
 use crate::report_template::DefaultText;
 
@@ -95,13 +97,13 @@ pub struct Content {
 }
 
 /// What a radiologist writes: the report's content, and what they keep of the machine's words.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Written {
     /// What is to be signed.
     #[serde(flatten)]
     pub content: Content,
     /// What AI models said of the study. Never part of the content: it is not signed and not released.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_assist_summary: Option<PhiText>,
 }
 
@@ -129,14 +131,54 @@ pub struct ContentChanges {
 }
 
 /// What a radiologist changes of what is written.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Rewritten {
     /// What is to be signed.
     #[serde(flatten)]
     pub content: ContentChanges,
     /// What is kept of the machine's words.
-    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    #[serde(skip_serializing_if = "Change::is_keep")]
     pub ai_assist_summary: Change<PhiText>,
+}
+
+/// The member that stands beside the content. serde's own `flatten` reads numbers as doubles.
+#[derive(Deserialize)]
+#[serde(bound = "M: Default + Deserialize<'de>")]
+struct Beside<M> {
+    #[serde(default)]
+    ai_assist_summary: M,
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (content, Beside { ai_assist_summary }) = content_and_beside(deserializer)?;
+        Ok(Self {
+            content,
+            ai_assist_summary,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Rewritten {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (content, Beside { ai_assist_summary }) = content_and_beside(deserializer)?;
+        Ok(Self {
+            content,
+            ai_assist_summary,
+        })
+    }
+}
+
+fn content_and_beside<'de, D, C, M>(deserializer: D) -> Result<(C, Beside<M>), D::Error>
+where
+    D: Deserializer<'de>,
+    C: DeserializeOwned,
+    M: Default + DeserializeOwned,
+{
+    let object = Json::deserialize(deserializer)?;
+    let content = object.read().map_err(D::Error::custom)?;
+    let beside = object.read().map_err(D::Error::custom)?;
+    Ok((content, beside))
 }
 
 impl ContentChanges {

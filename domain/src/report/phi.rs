@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
 
 use super::content::Written;
+use crate::json::{Members, read_members};
 use crate::phi::{Phi, PhiText};
 
 /// The PHI members of each of a report's facts that has any, by the fact's version in its stream.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ReportPhi(BTreeMap<u64, Phi<Map<String, Value>>>);
+pub struct ReportPhi(BTreeMap<u64, Phi<Members>>);
 
 /// What was said to whom.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -25,7 +26,7 @@ pub struct Told {
 
 impl ReportPhi {
     /// From opened parts, as a row of a read model carries them.
-    pub fn from_parts(parts: impl IntoIterator<Item = (u64, Map<String, Value>)>) -> Self {
+    pub fn from_parts(parts: impl IntoIterator<Item = (u64, Members)>) -> Self {
         let parts = parts.into_iter();
         Self(parts.map(|(version, it)| (version, Phi::new(it))).collect())
     }
@@ -42,24 +43,21 @@ impl ReportPhi {
             return Written::default();
         }
         let parts = self.0.range(versions).map(|(_, it)| it.expose().clone());
-        let laid_over = parts.fold(Map::new(), |mut members, part| {
-            members.extend(part);
-            members
-        });
-        serde_json::from_value(Value::Object(laid_over)).unwrap_or_default()
+        let laid_over: Members = parts.flatten().collect();
+        read_members(&laid_over).unwrap_or_default()
     }
 
     /// All members of all facts, the latest on top, without those that were taken away.
-    pub(super) fn laid_over(&self) -> Map<String, Value> {
+    pub(super) fn laid_over(&self) -> Members {
         let parts = self.0.values().map(|it| it.expose().clone());
-        let mut members: Map<String, Value> = parts.flatten().collect();
+        let mut members: Members = parts.flatten().collect();
         members.retain(|_, member| !member.is_null());
         members
     }
 
-    fn member<T: for<'de> Deserialize<'de>>(&self, version: u64, name: &str) -> Option<T> {
+    fn member<T: DeserializeOwned>(&self, version: u64, name: &str) -> Option<T> {
         let value = self.0.get(&version)?.expose().get(name)?;
-        T::deserialize(value).ok()
+        value.read().ok()
     }
 
     /// The words of the addendum of this version.
@@ -69,7 +67,7 @@ impl ReportPhi {
 
     /// The words about the communication of this version.
     pub fn told(&self, version: u64) -> Option<Told> {
-        Told::deserialize(Value::Object(self.0.get(&version)?.expose().clone())).ok()
+        read_members(self.0.get(&version)?.expose()).ok()
     }
 
     /// The note of this version.

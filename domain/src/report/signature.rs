@@ -7,7 +7,6 @@
 //! `addendum_id`, `kind`, `content`, `added_by_radiologist_id`, `added_at`, and `critical_result` where it said so.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::content::Content;
 use super::{Addendum, AddendumFacts, Release, ReleaseFacts, Report, Status};
@@ -37,21 +36,13 @@ struct Added<'a> {
     content: &'a PhiText,
 }
 
-fn fingerprint(signed: &impl Serialize) -> Fingerprint {
-    let members = match serde_json::to_value(signed) {
-        Ok(Value::Object(members)) => members,
-        Ok(_) | Err(_) => Map::new(),
-    };
-    Fingerprint::of(&members)
-}
-
 /// Of a report with this content, released so.
 pub(super) fn of_content(
     report: &Report,
     release: &ReleaseFacts,
     content: &Content,
 ) -> Fingerprint {
-    fingerprint(&Signed {
+    Fingerprint::of(&Signed {
         report_id: report.id(),
         imaging_study_id: report.imaging_study_id,
         patient_id: report.patient_id,
@@ -69,7 +60,7 @@ pub(super) fn of_addendum(
     addendum: &AddendumFacts,
     content: &PhiText,
 ) -> Fingerprint {
-    fingerprint(&Added {
+    Fingerprint::of(&Added {
         report_id,
         addendum,
         content,

@@ -3,13 +3,14 @@ mod properties;
 mod signatures;
 mod transitions;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
 use crate::Change;
 use crate::aggregate::DomainEvent as _;
 use crate::given::{context, given};
+use crate::json::{Json, Members};
 use crate::phi::MetadataObject;
 use crate::text::Text;
 
@@ -36,7 +37,7 @@ fn notice() -> Notice {
 }
 
 fn content() -> Content {
-    let data = Map::from_iter([("midline_shift_mm".to_owned(), json!(4.5))]);
+    let data = Json::of(&json!({ "midline_shift_mm": 4.5 })).unwrap();
     Content {
         findings: Some(words("a hyperdense left MCA")),
         impression: Some(words("acute stroke")),
@@ -44,7 +45,7 @@ fn content() -> Content {
             code: SectionCode::parse("ventricles").unwrap(),
             text: None,
         }]),
-        structured_data: Some(Phi::new(MetadataObject::parse(data).unwrap())),
+        structured_data: Some(Phi::new(MetadataObject::parse(&data).unwrap())),
         ..Content::default()
     }
 }
@@ -188,8 +189,8 @@ fn through_a_row(events: &[Event]) -> Report {
     let document = serde_json::to_string(&folded).unwrap();
     let mut report: Report = serde_json::from_str(&document).unwrap();
     let parts = (1..).zip(events).filter_map(|(version, event)| {
-        let members = serde_json::from_slice::<Value>(event.phi()?.expose()).unwrap();
-        Some((version, members.as_object().cloned().unwrap()))
+        let members: Members = serde_json::from_slice(event.phi()?.expose()).unwrap();
+        Some((version, members))
     });
     report.phi = Some(ReportPhi::from_parts(parts));
     report

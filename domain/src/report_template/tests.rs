@@ -3,6 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::given::{context, given};
 use crate::report::{NotASectionCode, SectionCode};
+use crate::text::TextError;
 
 fn ct_head() -> ReportTemplate {
     ReportTemplate {
@@ -19,7 +20,7 @@ fn ct_head() -> ReportTemplate {
 }
 
 fn schema() -> Schema {
-    Schema::parse(Map::from_iter([("type".to_owned(), json!("object"))])).unwrap()
+    Schema::parse(&Json::of(&json!({ "type": "object" })).unwrap()).unwrap()
 }
 
 fn created(template: ReportTemplate) -> Event {
@@ -169,7 +170,7 @@ fn default_text_is_the_findings_or_texts_by_section() {
 
 #[test]
 fn schemas_are_bounded() {
-    let long = json!("x".repeat(crate::text::MAX_TEXT_BYTES));
-    let object = Map::from_iter([("title".to_owned(), long)]);
-    assert_eq!(Schema::parse(object), Err(TextError::TooLong));
+    let long = json!({ "title": "x".repeat(MAX_TEXT_BYTES) });
+    let refused = Schema::parse(&Json::of(&long).unwrap());
+    assert_eq!(refused, Err(NotKept::TooLong(MAX_TEXT_BYTES)));
 }

@@ -6,6 +6,7 @@ mod updating;
 use super::*;
 use crate::given::{Given, context, given, minutes_from_now};
 use crate::phi::{PhiText, Sex};
+use serde_json::Value;
 use uuid::Uuid;
 
 const STUDY: &str = "1.2.840.1";

@@ -2,6 +2,7 @@ use super::*;
 use crate::given::{Given, context, given, minutes_from_now};
 use crate::ids::AiModelId;
 use crate::phi::PhiText;
+use serde_json::Value;
 use uuid::Uuid;
 
 mod open_and_closed;

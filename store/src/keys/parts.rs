@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use roentgen_domain::ShownParts;
 use roentgen_domain::ids::StreamId;
-use serde_json::{Map, Value};
+use roentgen_domain::json::Members;
 use uuid::Uuid;
 
 use super::form::Header;
@@ -16,7 +16,7 @@ use super::{PatientKeys, SealError};
 pub struct SealedParts(Vec<u8>);
 
 /// An event's version, and its PHI members.
-pub type OpenedPart = (u64, Map<String, Value>);
+pub type OpenedPart = (u64, Members);
 
 /// A stored part, sealed.
 type Part<'a> = (u64, &'a [u8]);
@@ -92,11 +92,10 @@ impl SealedParts {
         &self,
         stream_id: StreamId,
         keys: &PatientKeys,
-    ) -> Result<Option<Map<String, Value>>, SealError> {
+    ) -> Result<Option<Members>, SealError> {
         let parts = self.open_each(stream_id, keys)?;
         Ok(parts.map(|parts| {
-            let mut members: Map<String, Value> =
-                parts.into_iter().flat_map(|(_, part)| part).collect();
+            let mut members: Members = parts.into_iter().flat_map(|(_, part)| part).collect();
             members.retain(|_, member| !member.is_null());
             members
         }))

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::Value;
+use roentgen_domain::json::members_of;
 
 fn patient() -> Patient {
     (Uuid::from_u128(1).into(), Uuid::from_u128(2).into())
@@ -88,7 +88,7 @@ fn parts_lie_over_one_another_in_order() {
     parts.push(2, &[]);
     parts.push(3, &key.seal(br#"{"b":2}"#, stream(), 3));
     let members = parts.open(stream(), &holding(&key, &[])).unwrap().unwrap();
-    assert_eq!(Value::Object(members), serde_json::json!({"a": 1, "b": 2}));
+    assert_eq!(members, members_of(&serde_json::json!({"a": 1, "b": 2})));
     let erased = PatientKeys {
         erased: [key.key_id].into(),
         ..PatientKeys::default()

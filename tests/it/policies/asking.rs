@@ -7,11 +7,12 @@ use roentgen_domain::ai_model::{AiModel, Changes, Command as OfModel, TaskType};
 use roentgen_domain::ai_task::{AiTask, Command, NewOutput, NewTask, OutputType, Payload, task_id};
 use roentgen_domain::codes::AiModelCode;
 use roentgen_domain::ids::{AiModelId, StudyId, WorklistItemId};
+use roentgen_domain::json::Json;
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
 use roentgen_domain::worklist_item::WorklistItem;
 use roentgen_tests::{Database, Engine};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Node;
 use super::hospital::{Images, text};
@@ -125,10 +126,8 @@ async fn found(
     flag: &str,
 ) -> Result<()> {
     let task = task_id(study, model, TaskType::Triage, 1);
-    let Value::Object(payload) = json!({ "triage_score": score, "flags": [flag] }) else {
-        anyhow::bail!("no object")
-    };
-    let payload = Payload::parse(OutputType::Triage, payload).unwrap();
+    let payload = Json::of(&json!({ "triage_score": score, "flags": [flag] }))?;
+    let payload = Payload::parse(OutputType::Triage, &payload).unwrap();
     let add = Command::AddOutput(Box::new(NewOutput { payload }));
     node.give::<AiTask>(task, add).await.map(drop)
 }

@@ -7,13 +7,14 @@ use roentgen_commands::procedure::{CreateProcedure, UpdateProcedure};
 use roentgen_domain::codes::{ModalityCode, ProcedureCode};
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{ModalityId, OrderId, ProcedureId, TenantId};
+use roentgen_domain::json::Json;
 use roentgen_domain::modality::{self, Modality};
 use roentgen_domain::order::{CreatedPhi, Order, Priority, Status, Update};
 use roentgen_domain::phi::{MetadataObject, Phi};
 use roentgen_domain::procedure::{self, Procedure};
 use roentgen_domain::text::Text;
 use roentgen_domain::{Aggregate, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::commands::{Change, NewOrder, Patch, Time};
@@ -39,8 +40,8 @@ fn uuid(number: u8) -> Uuid {
 }
 
 fn metadata(number: u8) -> Result<Phi<MetadataObject>> {
-    let object = Map::from_iter([("n".to_owned(), number.into())]);
-    Ok(Phi::new(MetadataObject::parse(object)?))
+    let object = Json::of(&json!({ "n": number }))?;
+    Ok(Phi::new(MetadataObject::parse(&object)?))
 }
 
 fn time(time: Time) -> Option<Timestamp> {
@@ -165,7 +166,7 @@ impl Shown for Procedure {
 impl Shown for Order {
     fn shown(&self) -> Result<Value> {
         let open = serde_json::to_value(self)?;
-        let phi = self.phi().context("erased")?.into_exposed();
+        let phi = serde_json::to_value(self.phi().context("erased")?.expose())?;
         let request = &self.request;
         let id = |it: Option<Uuid>| it.map(|it| it.as_u128() as u64);
         let reason = phi.get("cancellation_reason").and_then(Value::as_str);

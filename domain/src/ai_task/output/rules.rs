@@ -1,15 +1,22 @@
 //! What each type of payload has to hold.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use super::{MAX_PAYLOAD_BYTES, OutputType, Wrong};
 use crate::dicom::Uid;
+use crate::json::{
+    Json, Kind, Members, NotKept, can_be_kept, each_element, kept_object, kind, members_in, text,
+};
 use crate::score::Score;
-use crate::text::{self, Text};
+use crate::text::Text;
 
 /// Flags travel in the clear, and through lists: a few short words each.
 const MAX_FLAGS: usize = 100;
 const MAX_FLAG_BYTES: usize = 256;
+/// So much that is wrong is told of one payload, in which there is room for thousands of things.
+const TOLD: usize = 100;
 
 /// One member and what it has to be.
 struct Rule {
@@ -97,136 +104,147 @@ const fn rules(output_type: OutputType) -> &'static [Rule] {
     }
 }
 
-/// All that is wrong with a payload of this type.
-pub(super) fn wrong(output_type: OutputType, object: &Map<String, Value>) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
-    let size = serde_json::to_vec(object).map_or(usize::MAX, |it| it.len());
-    if size > MAX_PAYLOAD_BYTES {
-        say(&mut wrong, "", "must not be longer than 252 KiB of JSON");
-        return wrong;
+/// The payload's members as they are kept, where they are what a payload of this type has to hold.
+pub(super) fn checked(output_type: OutputType, object: &Json) -> Result<Members, Vec<Wrong>> {
+    let rules = rules(output_type);
+    let mut wrongs = Wrongs::default();
+    let kept = kept_object(object, MAX_PAYLOAD_BYTES);
+    match &kept {
+        Err(error @ (NotKept::NotAnObject | NotKept::TooLong(_) | NotKept::TooDeep)) => {
+            wrongs.say("", error.to_string());
+        }
+        Ok(kept) => check_item(rules, kept.as_str(), "", &mut wrongs),
+        Err(error @ (NotKept::OutOfRange | NotKept::LoneSurrogate | NotKept::Text(_))) => {
+            check_item(rules, object.as_str(), "", &mut wrongs);
+            if wrongs.0.is_empty() {
+                wrongs.say(&member_at_fault(rules, object.as_str()), error.to_string());
+            }
+        }
     }
-    check_members(rules(output_type), object, "", &mut wrong);
-    if wrong.is_empty() {
-        check_texts(rules(output_type), object, &mut wrong);
-    }
-    wrong
+    let members = kept.ok().and_then(|kept| kept.read().ok());
+    members.filter(|_| wrongs.0.is_empty()).ok_or(wrongs.0)
 }
 
-fn say(wrong: &mut Vec<Wrong>, pointer: &str, detail: &'static str) {
-    wrong.push(Wrong {
-        pointer: pointer.to_owned(),
-        detail,
+/// The pointer of the member that cannot be kept, if it is one of ours. What others are called is not repeated.
+fn member_at_fault(rules: &[Rule], object: &str) -> String {
+    let members = members_in(object).unwrap_or_default();
+    let at_fault = members.into_iter().find(|(name, value)| {
+        rules.iter().any(|rule| rule.name == name) && !can_be_kept(value, MAX_PAYLOAD_BYTES)
     });
+    at_fault.map_or_else(String::new, |(name, _)| format!("/{name}"))
+}
+
+/// What is wrong so far, the first [`TOLD`] of it.
+#[derive(Default)]
+struct Wrongs(Vec<Wrong>);
+
+impl Wrongs {
+    fn say(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
+        if self.0.len() < TOLD {
+            self.0.push(Wrong {
+                pointer: pointer.to_owned(),
+                detail: detail.into(),
+            });
+        }
+    }
 }
 
 fn check_members(
     rules: &'static [Rule],
-    object: &Map<String, Value>,
+    members: BTreeMap<&str, &str>,
     at: &str,
-    wrong: &mut Vec<Wrong>,
+    wrongs: &mut Wrongs,
 ) {
     for rule in rules {
         let pointer = format!("{at}/{}", rule.name);
-        match object.get(rule.name) {
-            None | Some(Value::Null) if rule.required => say(wrong, &pointer, "is required"),
-            None | Some(Value::Null) => {}
-            Some(value) => check(&rule.shape, value, &pointer, wrong),
+        match members.get(rule.name).copied() {
+            None | Some("null") if rule.required => wrongs.say(&pointer, "is required"),
+            None | Some("null") => {}
+            Some(value) => check(&rule.shape, value, &pointer, wrongs),
         }
     }
 }
 
-fn check(shape: &Shape, value: &Value, at: &str, wrong: &mut Vec<Wrong>) {
+fn check(shape: &Shape, value: &str, at: &str, wrongs: &mut Wrongs) {
     let detail = match shape {
         Shape::Score if !is_score(value) => "must be a number from 0 to 1",
-        Shape::Number if !value.is_number() => "must be a number",
-        Shape::Extent if !value.as_f64().is_some_and(|it| it > 0.0) => "must be a number above 0",
+        Shape::Number if kind(value) != Kind::Number => "must be a number",
+        Shape::Extent if !number(value).is_some_and(|it| it > 0.0) => "must be a number above 0",
         Shape::Text if !is_text(value) => "must be text of at most 64 KiB that says something",
-        Shape::Place if !value.is_object() && !is_text(value) => "must be text or an object",
+        Shape::Place if kind(value) != Kind::Object && !is_text(value) => {
+            "must be text or an object"
+        }
         Shape::Uid if !is_uid(value) => "must be a DICOM UID",
         Shape::Texts => {
-            return check_items(value, at, wrong, |it, at, wrong| {
-                check(&Shape::Text, it, at, wrong);
+            return check_items(value, at, wrongs, |item, at, wrongs| {
+                check(&Shape::Text, item, at, wrongs);
             });
         }
-        Shape::Flags => return check_flags(value, at, wrong),
+        Shape::Flags => return check_flags(value, at, wrongs),
         Shape::Items(rules) => {
-            return check_items(value, at, wrong, |it, at, wrong| match it.as_object() {
-                Some(object) => check_members(rules, object, at, wrong),
-                None => say(wrong, at, "must be an object"),
+            return check_items(value, at, wrongs, |item, at, wrongs| {
+                check_item(rules, item, at, wrongs);
             });
         }
         Shape::Score | Shape::Number | Shape::Extent | Shape::Text | Shape::Place | Shape::Uid => {
             return;
         }
     };
-    say(wrong, at, detail);
+    wrongs.say(at, detail);
 }
 
-fn check_items(
-    value: &Value,
-    at: &str,
-    wrong: &mut Vec<Wrong>,
-    each: impl Fn(&Value, &str, &mut Vec<Wrong>),
-) {
-    let Some(items) = value.as_array() else {
-        return say(wrong, at, "must be an array");
-    };
-    for (index, item) in items.iter().enumerate() {
-        each(item, &format!("{at}/{index}"), wrong);
+fn check_item(rules: &'static [Rule], item: &str, at: &str, wrongs: &mut Wrongs) {
+    if kind(item) != Kind::Object {
+        return wrongs.say(at, "must be an object");
     }
+    let members = members_in(item).unwrap_or_default();
+    let members = members.iter().map(|(name, value)| (name.as_ref(), *value));
+    check_members(rules, members.collect(), at, wrongs);
 }
 
-fn check_flags(value: &Value, at: &str, wrong: &mut Vec<Wrong>) {
-    if value.as_array().is_some_and(|it| it.len() > MAX_FLAGS) {
-        return say(wrong, at, "must be at most 100 flags");
+fn check_items(value: &str, at: &str, wrongs: &mut Wrongs, each: impl Fn(&str, &str, &mut Wrongs)) {
+    if kind(value) != Kind::Array {
+        return wrongs.say(at, "must be an array");
     }
-    check_items(value, at, wrong, |item, at, wrong| {
-        let short = item.as_str().is_some_and(|it| it.len() <= MAX_FLAG_BYTES);
-        if !short || !is_text(item) {
-            say(
-                wrong,
-                at,
-                "must be text of at most 256 bytes that says something",
-            );
+    let checked: Result<(), Infallible> = each_element(value, |index, item| {
+        each(item, &format!("{at}/{index}"), wrongs);
+        Ok(())
+    });
+    let Ok(()) = checked;
+}
+
+fn check_flags(value: &str, at: &str, wrongs: &mut Wrongs) {
+    let mut count = 0;
+    let counted: Result<(), Infallible> = each_element(value, |_, _| {
+        count += 1;
+        Ok(())
+    });
+    let Ok(()) = counted;
+    if count > MAX_FLAGS {
+        return wrongs.say(at, "must be at most 100 flags");
+    }
+    check_items(value, at, wrongs, |item, at, wrongs| {
+        let is_short = text(item).is_some_and(|flag| flag.len() <= MAX_FLAG_BYTES);
+        if !is_short || !is_text(item) {
+            wrongs.say(at, "must be text of at most 256 bytes that says something");
         }
     });
 }
 
-fn is_score(value: &Value) -> bool {
-    value.as_f64().is_some_and(|it| Score::parse(it).is_ok())
+fn number(value: &str) -> Option<f64> {
+    (kind(value) == Kind::Number)
+        .then(|| value.parse().ok())
+        .flatten()
 }
 
-fn is_text(value: &Value) -> bool {
-    value.as_str().is_some_and(|it| Text::parse(it).is_ok())
+fn is_score(value: &str) -> bool {
+    number(value).is_some_and(|score| Score::parse(score).is_ok())
 }
 
-fn is_uid(value: &Value) -> bool {
-    value.as_str().is_some_and(|it| Uid::parse(it).is_ok())
+fn is_text(value: &str) -> bool {
+    kind(value) == Kind::Text && text(value).is_some_and(|text| Text::parse(text).is_ok())
 }
 
-/// The rules for text hold in the members that no rule names, too. What those are called is not repeated.
-fn check_texts(rules: &[Rule], object: &Map<String, Value>, wrong: &mut Vec<Wrong>) {
-    for (name, value) in object {
-        let known = rules.iter().any(|it| it.name == name);
-        if text::check(name).is_err() || !texts_hold(value) {
-            let pointer = if known {
-                format!("/{name}")
-            } else {
-                String::new()
-            };
-            let detail = "must hold no U+0000 and no text of more than 64 KiB";
-            say(wrong, &pointer, detail);
-        }
-    }
-}
-
-fn texts_hold(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text::check(text).is_ok(),
-        Value::Array(items) => items.iter().all(texts_hold),
-        Value::Object(object) => object
-            .iter()
-            .all(|(name, value)| text::check(name).is_ok() && texts_hold(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => true,
-    }
+fn is_uid(value: &str) -> bool {
+    kind(value) == Kind::Text && text(value).is_some_and(|uid| Uid::parse(&uid).is_ok())
 }

@@ -1,16 +1,15 @@
 //! Results: what each type has to hold, and which tasks take them.
 
+use serde_json::Value;
+
 use super::*;
 use crate::aggregate::DomainEvent as _;
 use crate::ai_task::output::MAX_PAYLOAD_BYTES;
+use crate::json::Json;
 use crate::text::MAX_TEXT_BYTES;
 
-fn object(value: Value) -> Map<String, Value> {
-    serde_json::from_value(value).unwrap()
-}
-
 fn parse(output_type: OutputType, value: Value) -> Result<Payload, Vec<Wrong>> {
-    Payload::parse(output_type, object(value))
+    Payload::parse(output_type, &Json::of(&value).unwrap())
 }
 
 /// A payload of each type that holds what it has to and no more.

@@ -127,9 +127,18 @@ fn of_an_erased_patient_nothing_is_said_and_nothing_can_be_signed() {
 
 #[test]
 fn a_number_is_signed_as_it_will_be_read() {
-    for number in [0.1 + 0.2, 1.0, 2.5e-9, 1e300, 123_456_789.123_456_79] {
-        let data = Map::from_iter([("n".to_owned(), json!(number))]);
-        let data = MetadataObject::parse(data).unwrap();
+    for number in [
+        "0.30000000000000004",
+        "1.0",
+        "2.5e-9",
+        "1e300",
+        "123456789.12345679",
+        "1.50",
+        "123456789012345678901234567890",
+        "0.1234567890123456789012345",
+    ] {
+        let data: Json = serde_json::from_str(&format!("{{\"n\":{number}}}")).unwrap();
+        let data = MetadataObject::parse(&data).unwrap();
         let with_number =
             edit(|it| it.written.content.structured_data = Change::Set(Phi::new(data.clone())));
         let events = after([create(), with_number, sign(true)]);

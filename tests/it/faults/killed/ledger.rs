@@ -132,7 +132,9 @@ fn shown(resource: &Versioned<Resource>) -> Result<Value> {
     let mut shown = serde_json::to_value(resource)?;
     let phi = resource.state.phi().map(Phi::into_exposed);
     let members = shown.as_object_mut().context("no object")?;
-    members.extend(phi.context("erased")?);
+    for (name, member) in phi.context("erased")? {
+        members.insert(name, member.read()?);
+    }
     members.insert("phi".to_owned(), "open".into());
     Ok(shown)
 }

@@ -1,0 +1,276 @@
+//! A body on its way in: how long it may be, how much of it there may be at once, and how long it may take.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use roentgen_domain::ids::TenantId;
+use roentgen_store::fair::{FairShare, Limits, Party, Share};
+use tokio::time::{Instant, timeout};
+
+use super::weight::Weight;
+use crate::problem::{Code, Problem};
+use crate::serve::stopped_arriving;
+
+/// How much of a body that is too long is read before it is refused, in bytes: a client that sends first and listens then
+/// would find the connection broken instead of the answer.
+const MAX_READ_BYTES: usize = 64 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a body waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What all bodies in flight may weigh, in bytes. A tenant that holds little gets the longest body there is in at once,
+/// whatever the others hold.
+const IN_FLIGHT: Limits = Limits {
+    shared: 64 * MIB,
+    reserve: 32 * MIB,
+    little: BodyLimits::SYNC.bytes,
+    waiting: 4096,
+};
+
+/// What a route takes for a body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// How long it may be.
+    bytes: usize,
+    /// What it may hold.
+    weight: Weight,
+}
+
+impl BodyLimits {
+    /// Of a study with its instances.
+    pub(crate) const SYNC: Self = Self {
+        bytes: 8 * MIB,
+        weight: Weight {
+            members: 32_768,
+            elements: 65_536,
+            longest_name: 64 * KIB,
+        },
+    };
+    /// Of everything else.
+    pub(crate) const USUAL: Self = Self {
+        bytes: 512 * KIB,
+        weight: Weight {
+            members: 10_000,
+            elements: 65_536,
+            longest_name: 64 * KIB,
+        },
+    };
+
+    /// How long a body may be, in bytes.
+    #[cfg(test)]
+    pub(crate) const fn bytes(self) -> usize {
+        self.bytes
+    }
+
+    fn too_long(self) -> Problem {
+        let most = match self.bytes / MIB {
+            0 => format!("{} KiB", self.bytes / KIB),
+            most => format!("{most} MiB"),
+        };
+        let detail = format!("a body is at most {most} here, and has to arrive whole");
+        Problem::new(Code::BodyTooLarge, detail)
+    }
+
+    fn too_heavy(self) -> Problem {
+        let Weight {
+            members, elements, ..
+        } = self.weight;
+        let detail = format!(
+            "a body holds at most {members} members and {elements} elements here, and no name of more than 64 KiB; send \
+             less at once"
+        );
+        Problem::new(Code::BodyTooLarge, detail)
+    }
+}
+
+/// The budget of bodies in flight. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Bodies(FairShare);
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self(FairShare::new("bodies", IN_FLIGHT))
+    }
+}
+
+impl Bodies {
+    /// The body's bytes, which hold their part of the budget for as long as there are any of them.
+    pub(super) async fn arrived(
+        &self,
+        tenant: Option<TenantId>,
+        limits: BodyLimits,
+        body: Body,
+    ) -> Result<Bytes, Problem> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let detail = "the body did not arrive within 30 seconds";
+        timeout(BODY_TIMEOUT, self.whole(tenant, limits, body))
+            .await
+            .map_err(|_| Problem::new(Code::RequestTimeout, detail))?
+    }
+
+    async fn whole(
+        &self,
+        tenant: Option<TenantId>,
+        limits: BodyLimits,
+        body: Body,
+    ) -> Result<Bytes, Problem> {
+        let declared = body.size_hint().exact();
+        let declared = declared.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let room = declared.unwrap_or(limits.bytes);
+        if room > limits.bytes {
+            return Err(read_on(body, 0, limits).await);
+        }
+        let share = self.turn(tenant, room).await?;
+        let mut bytes = Vec::with_capacity(declared.unwrap_or_default());
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| broken_off(&error, limits))?;
+            if bytes.len() + chunk.len() > limits.bytes {
+                let read = bytes.len() + chunk.len();
+                drop((bytes, share));
+                return Err(read_on(Body::from_stream(chunks), read, limits).await);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        if Weight::of(&bytes).exceeds(limits.weight) {
+            return Err(limits.too_heavy());
+        }
+        Ok(Bytes::from_owner(Counted {
+            bytes,
+            _share: share,
+        }))
+    }
+
+    async fn turn(&self, tenant: Option<TenantId>, bytes: usize) -> Result<Share, Problem> {
+        let party = tenant.map_or(Party::System, Party::Tenant);
+        let turn = self.0.enter(party, bytes, Instant::now() + TURN_TIMEOUT);
+        turn.await.map_err(|_crowded| {
+            let detail = "too many bodies of the tenant are on their way; try again later";
+            Problem::new(Code::Unavailable, detail)
+        })
+    }
+}
+
+/// Reads on a body that is too long, and drops it.
+async fn read_on(body: Body, mut read: usize, limits: BodyLimits) -> Problem {
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(chunk) => read += chunk.len(),
+            Err(error) => return broken_off(&error, limits),
+        }
+        if read > MAX_READ_BYTES {
+            break;
+        }
+    }
+    limits.too_long()
+}
+
+/// The problem of a body that did not arrive whole.
+fn broken_off(error: &axum::Error, limits: BodyLimits) -> Problem {
+    if stopped_arriving(error) {
+        let detail = "no byte of the body came for 10 seconds";
+        return Problem::new(Code::RequestTimeout, detail);
+    }
+    limits.too_long()
+}
+
+#[derive(Debug)]
+struct Counted {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(number: u128) -> Option<TenantId> {
+        Some(uuid::Uuid::from_u128(number).into())
+    }
+
+    async fn arrive(bodies: &Bodies, limits: BodyLimits, body: Body) -> Result<Bytes, Code> {
+        let arrived = bodies.arrived(tenant(1), limits, body).await;
+        arrived.map_err(|problem| problem.code())
+    }
+
+    /// A body whose length nobody knows before it ends.
+    fn chunked(bytes: Vec<u8>) -> Body {
+        let chunks: Vec<_> = bytes
+            .chunks(1000)
+            .map(|chunk| Ok::<_, axum::Error>(chunk.to_vec()))
+            .collect();
+        Body::from_stream(futures_util::stream::iter(chunks))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_as_long_as_its_route_takes() {
+        let bodies = Bodies::default();
+        for limits in [BodyLimits::USUAL, BodyLimits::SYNC] {
+            for body in [Body::from as fn(Vec<u8>) -> Body, chunked] {
+                let longest = arrive(&bodies, limits, body(vec![b' '; limits.bytes])).await;
+                assert_eq!(longest.map(|bytes| bytes.len()), Ok(limits.bytes));
+                let longer = arrive(&bodies, limits, body(vec![b' '; limits.bytes + 1])).await;
+                assert_eq!(longer, Err(Code::BodyTooLarge));
+            }
+        }
+        assert_eq!(bodies.0.lent_units(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_holds_no_more_than_its_route_takes() {
+        let bodies = Bodies::default();
+        let most = BodyLimits::USUAL.weight;
+        for (part, count) in [("{},", most.elements), ("\"\":", most.members)] {
+            let heavy = arrive(&bodies, BodyLimits::USUAL, part.repeat(count + 1).into()).await;
+            assert_eq!(heavy, Err(Code::BodyTooLarge), "{part}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_hold_their_part_of_the_budget_until_the_last_copy_is_gone() {
+        let bodies = Bodies::default();
+        let body = arrive(&bodies, BodyLimits::USUAL, vec![b' '; 1000].into())
+            .await
+            .unwrap();
+        let copy = body.clone();
+        drop(body);
+        assert_eq!(bodies.0.lent_units(), 1000);
+        drop(copy);
+        assert_eq!(bodies.0.lent_units(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_whose_bodies_take_all_leaves_room_for_the_longest_of_another() {
+        let bodies = Bodies::default();
+        let mut held = Vec::new();
+        for _ in 0..IN_FLIGHT.shared / BodyLimits::SYNC.bytes {
+            held.push(
+                bodies
+                    .turn(tenant(1), BodyLimits::SYNC.bytes)
+                    .await
+                    .unwrap(),
+            );
+        }
+        tokio::time::pause();
+        let refused = bodies.turn(tenant(1), 1).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert!(bodies.turn(tenant(2), BodyLimits::SYNC.bytes).await.is_ok());
+        held.pop();
+        assert!(bodies.turn(tenant(1), 1).await.is_ok());
+    }
+}

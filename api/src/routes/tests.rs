@@ -1,0 +1,128 @@
+//! What a body costs while it is read, on every route that takes one.
+
+mod worst;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header;
+use roentgen_commands::policies::Settings;
+use roentgen_store::keys::MasterKey;
+use roentgen_store::lifecycle::Tasks;
+use roentgen_store::open::Database;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use super::*;
+use crate::ALLOCATED;
+use crate::access::Role;
+use crate::app::Followers;
+use crate::config::Times;
+use crate::identity::{Expected, Grant, Identity, mint};
+use crate::telemetry;
+
+/// How often a body's length may be allocated at once while its request is answered.
+const FACTOR: usize = 4;
+
+/// The program without its port, over an empty database, and a token that may call every route.
+struct Served {
+    router: Router,
+    token: String,
+    _directory: TempDir,
+}
+
+async fn served() -> Served {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Database::Sqlite(directory.path().join("roentgen.db"));
+    let engine = engine.connect().await.unwrap();
+    engine.migrate().await.unwrap();
+    let expected = Expected {
+        issuer: None,
+        audience: None,
+    };
+    let secret = SecretString::from("0123456789abcdef".repeat(2));
+    let grant = Grant {
+        roles: Role::ALL
+            .iter()
+            .copied()
+            .filter(|role| *role != Role::Operator)
+            .collect(),
+        tenant: Some(Uuid::from_u128(1)),
+        practitioner: Some(Uuid::from_u128(2)),
+        ttl: Duration::from_secs(3600),
+    };
+    let tasks = Tasks::new();
+    let app = App::start(
+        engine,
+        MasterKey::parse(&MasterKey::generate()).unwrap(),
+        Identity::by_secret(&secret, &expected, false),
+        (telemetry::metrics(&tasks), false),
+        Times {
+            claim_timeout: Duration::from_secs(1800),
+            critical_deadline: Duration::from_secs(3600),
+            viewer_token_ttl: Duration::from_secs(600),
+        },
+        Followers {
+            projections: roentgen_projections::all(),
+            policies: Settings {
+                claim_timeout: Duration::from_secs(1800),
+            },
+            relay: None,
+        },
+        &tasks,
+    );
+    let app = app.await.unwrap();
+    Served {
+        router: router(app, Service::value_variants()),
+        token: mint(&secret, &expected, &grant).unwrap(),
+        _directory: directory,
+    }
+}
+
+impl Served {
+    /// The answer's status, and how many bytes more than before were allocated at once meanwhile.
+    async fn cost(&self, verb: &str, path: &str, body: bytes::Bytes) -> (http::StatusCode, usize) {
+        let request = Request::builder()
+            .method(verb)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .unwrap();
+        let before = ALLOCATED.current_usage();
+        ALLOCATED.reset_peak_usage();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let peak = ALLOCATED.peak_usage();
+        (answer.status(), peak.saturating_sub(before))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_body_costs_more_than_four_times_its_length() {
+    let served = served().await;
+    let mut asked = 0;
+    for endpoint in endpoints(false) {
+        if !matches!(endpoint.verb(), "POST" | "PUT" | "PATCH") || endpoint.access == Access::Open {
+            continue;
+        }
+        let path = endpoint
+            .path
+            .replace("{id}", &Uuid::from_u128(3).to_string());
+        let length = endpoint.body_limits.bytes();
+        for (name, body) in worst::bodies(&endpoint, length) {
+            assert_eq!(body.len(), length, "{name}");
+            let (status, cost) = served.cost(endpoint.verb(), &path, body.into()).await;
+            assert!(status.is_client_error(), "{endpoint:?}, {name}: {status}");
+            assert!(
+                cost <= FACTOR * length,
+                "{endpoint:?}, {name}: {cost} bytes for {length}, answered {status}"
+            );
+            asked += 1;
+        }
+    }
+    assert!(asked > 300, "{asked} bodies");
+}

@@ -1,0 +1,114 @@
+//! JSON that passes through the program as text. A number that was read as a double has lost the digits that a double
+//! does not hold; text keeps all of them.
+
+mod kept;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use kept::NotKept;
+pub(crate) use kept::{can_be_kept, kept_object};
+pub(crate) use walk::{Kind, each_element, kind, members_in, text};
+
+/// A JSON value as text. Two of them are equal if their texts are.
+///
+/// It cannot be a member of a struct that another one flattens while it is deserialised: serde buffers such members, and
+/// their digits are lost there. Read such structs from [`Members`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+/// A JSON object's members by name.
+pub type Members = BTreeMap<String, Json>;
+
+impl Json {
+    /// A value as it serialises.
+    ///
+    /// # Errors
+    /// Those of the value's own serialisation.
+    pub fn of(value: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Whether the value is `null`.
+    pub fn is_null(&self) -> bool {
+        self.as_str() == "null"
+    }
+
+    /// Whether the value is an object.
+    pub fn is_object(&self) -> bool {
+        self.as_str().starts_with('{')
+    }
+
+    /// The value as a type.
+    ///
+    /// # Errors
+    /// The value has another shape.
+    pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.as_str())
+    }
+}
+
+/// The members that a value serialises to; none where it is no object.
+pub fn members_of(value: &impl Serialize) -> Members {
+    let members = Json::of(value).and_then(|object| object.read());
+    members.unwrap_or_default()
+}
+
+/// Members as a type, which may flatten others.
+///
+/// # Errors
+/// The members have another shape.
+pub fn read_members<T: DeserializeOwned>(members: &Members) -> serde_json::Result<T> {
+    Json::of(members)?.read()
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
+/// What the value says is withheld: it could be PHI.
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[json]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGITS: &str = r#"{"a":123456789012345678901234567890,"b":[1.50,1E2,-0.0]}"#;
+
+    #[test]
+    fn members_keep_every_digit_from_text_to_text() {
+        let members: Members = serde_json::from_str(DIGITS).unwrap();
+        assert_eq!(serde_json::to_string(&members).unwrap(), DIGITS);
+        assert_eq!(
+            serde_json::to_string(&members_of(&members)).unwrap(),
+            DIGITS
+        );
+        assert_eq!(read_members::<Members>(&members).unwrap(), members);
+        assert!(members_of(&1).is_empty());
+    }
+
+    #[test]
+    fn json_never_prints_what_it_says() {
+        let json: Json = serde_json::from_str(r#""Roe""#).unwrap();
+        assert_eq!(format!("{json:?}"), "[json]");
+    }
+}

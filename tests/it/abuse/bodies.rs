@@ -1,0 +1,186 @@
+//! Bodies that are made to cost more than they weigh, and what is kept of a client's own JSON.
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use reqwest::Method;
+use roentgen_api::problem::Code;
+use roentgen_tests::{Answer, Engine};
+use serde_json::json;
+
+use crate::expect::{Refused, all_refused, head};
+use crate::pacs::scene::{archive, series, study};
+use crate::story::{House, fresh, on_both_engines, with};
+
+on_both_engines!(
+    the_worst_bodies_leave_the_server_as_it_was,
+    a_list_past_its_bound_is_refused_where_it_stands,
+    a_clients_own_json_keeps_every_digit,
+    a_clients_own_json_that_cannot_be_kept_is_refused_where_it_stands,
+);
+
+const ORDERS: &str = "/imaging/orders";
+const SYNC: &str = "/pacs/studies/sync";
+/// How many clients send the worst bodies at once.
+const CLIENTS: usize = 4;
+/// How much more memory the server may have afterwards, in bytes.
+const GROWN: u64 = 64 << 20;
+
+/// An array of a part that is repeated, of about so many bytes.
+fn many(part: &str, bytes: usize) -> String {
+    format!(
+        "[{}{part}]",
+        format!("{part},").repeat(bytes / (part.len() + 1))
+    )
+}
+
+/// Bodies as long as their routes take them, and as heavy as they can be for that.
+fn worst() -> Vec<(&'static str, String)> {
+    let (long, usual) = (8_000_000, 500_000);
+    let of_order = |metadata: String| format!("{{\"metadata\":{metadata}}}");
+    vec![
+        (SYNC, format!("{{\"series\":{}}}", many("{}", long))),
+        (
+            SYNC,
+            format!("{{\"series\":[{{\"instances\":{}}}]}}", many("{}", long)),
+        ),
+        (SYNC, many("[]", long)),
+        (SYNC, format!("{{\"{}\":0}}", "k".repeat(long))),
+        (
+            ORDERS,
+            of_order(format!("{{\"a\":{}}}", many("{\"\":0}", usual))),
+        ),
+        (ORDERS, of_order("{\"\":".repeat(usual / 5))),
+        (
+            ORDERS,
+            of_order(format!("{{{}\"\":0}}", "\"\":0,".repeat(usual / 6))),
+        ),
+        (
+            "/imaging-ai/outputs",
+            format!("{{\"payload\":{{\"boxes\":{}}}}}", many("{}", usual)),
+        ),
+        (
+            "/radiology/templates",
+            format!("{{\"schema\":{{\"enum\":{}}}}}", many("0", usual)),
+        ),
+    ]
+}
+
+async fn the_worst_bodies_leave_the_server_as_it_was(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let one_round = || async {
+        for (path, body) in worst() {
+            let body = body.into_bytes();
+            let refused = house.client.send(Method::POST, path, body).await?;
+            assert!((400..500).contains(&refused.status), "{path}: {refused:?}");
+        }
+        anyhow::Ok(())
+    };
+    one_round().await?;
+    let (before, at) = (house.server.resident_bytes()?, head(&house.client).await?);
+    for _ in 0..3 {
+        try_join_all((0..CLIENTS).map(|_| one_round())).await?;
+    }
+    let grown = house.server.resident_bytes()?.saturating_sub(before);
+    assert!(grown < GROWN, "{grown} bytes more than before");
+    assert_eq!(
+        head(&house.client).await?,
+        at,
+        "nothing is in the log of it"
+    );
+    assert_eq!(house.client.post(ORDERS, &house.order()).await?.status, 201);
+    Ok(())
+}
+
+async fn a_list_past_its_bound_is_refused_where_it_stands(engine: Engine) -> Result<()> {
+    let house = archive(engine).await?;
+    let synced = |count, instances| {
+        study(json!({ "series": series("1.2.3", count, instances) }))
+            .to_string()
+            .into_bytes()
+    };
+    let refused = vec![
+        Refused::post(SYNC, synced(501, 0), Code::Unacceptable).at(&["/series"]),
+        Refused::post(SYNC, synced(1, 5_001), Code::Unacceptable).at(&["/series/0/instances"]),
+    ];
+    all_refused(&house.client, refused).await?;
+    for (count, instances) in [(500, 0), (1, 5_000)] {
+        let taken = house
+            .client
+            .send(Method::POST, SYNC, synced(count, instances))
+            .await?;
+        assert_eq!(taken.status, 201, "{taken:?}");
+    }
+    Ok(())
+}
+
+/// Digits that no double holds, and forms that none prints.
+const DIGITS: &str =
+    r#"{"a":123456789012345678901234567890,"b":1.50,"c":[0.1234567890123456789012345,-0,1E+2]}"#;
+
+fn has_digits(answer: &Answer) {
+    assert!((200..300).contains(&answer.status), "{answer:?}");
+    assert!(answer.text.contains(DIGITS), "{}", answer.text);
+}
+
+async fn a_clients_own_json_keeps_every_digit(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let order = with(house.order(), json!({ "metadata": "DIGITS" }));
+    let order = order.to_string().replace("\"DIGITS\"", DIGITS);
+    let created = house
+        .client
+        .send(Method::POST, ORDERS, order.into_bytes())
+        .await?;
+    has_digits(&created);
+    let place = created.header("location");
+    let position = created.number("log-position");
+    for path in [
+        place.clone(),
+        format!("{ORDERS}?limit=1"),
+        format!("{place}?as_of={position}"),
+        format!("/events?after={}&phi=true", position - 1),
+    ] {
+        has_digits(&house.client.get(&path).await?);
+    }
+    let same = format!("{{\"metadata\":{}}}", DIGITS.replace(',', " , "));
+    let unchanged = house
+        .client
+        .send(Method::PATCH, &place, same.into_bytes())
+        .await?;
+    has_digits(&unchanged);
+    assert_eq!(unchanged.json()["version"], 1, "it is the same object");
+    Ok(())
+}
+
+async fn a_clients_own_json_that_cannot_be_kept_is_refused_where_it_stands(
+    engine: Engine,
+) -> Result<()> {
+    let house = House::open(engine).await?;
+    let order = house.order().to_string();
+    let order = order.trim_end_matches('}');
+    let deep = format!("{}0{}", "{\"a\":".repeat(121), "}".repeat(121));
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
+    let post = |metadata: &str| {
+        let body = format!("{order},\"metadata\":{metadata}}}");
+        Refused::post(ORDERS, body, Code::Unacceptable).at(&["/metadata"])
+    };
+    let refused = [
+        "{\"a\":1e400}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"\\ud800\":1}",
+        &deep,
+        &long,
+    ];
+    all_refused(&house.client, refused.into_iter().map(post).collect()).await?;
+    let output = format!(
+        "{{\"imaging_ai_task_id\":\"{}\",\"output_type\":\"bbox\",\"payload\":{{\"boxes\":{}}}}}",
+        fresh(),
+        many("{}", 30_000)
+    );
+    let refused = house
+        .client
+        .send(Method::POST, "/imaging-ai/outputs", output.into_bytes())
+        .await?;
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.json()["errors"].as_array().map(Vec::len), Some(100));
+    Ok(())
+}
