@@ -2,7 +2,6 @@
 
 mod worst;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
