@@ -51,7 +51,10 @@ impl PatientKeys {
     /// What they take in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         let listed = size_of_val(&*self.erased) + size_of_val(&*self.missing);
-        let wrapped = self.waiting.as_ref().map_or(0, |row| row.wrapped.wrapped.len());
+        let wrapped = self
+            .waiting
+            .as_ref()
+            .map_or(0, |row| row.wrapped.wrapped.len());
         size_of::<Self>() + size_of::<Aes256Gcm>() + listed + wrapped
     }
 
