@@ -164,8 +164,7 @@ impl<'a> Work<'a> {
             state: Arc::clone(&state) as AnyState,
             key_seen: loaded.key_seen,
         };
-        let key = (self.context.tenant_id, stream_id);
-        self.states.put(key, seen.clone());
+        self.states.put(Arc::clone(&state), loaded.key_seen);
         self.seen.insert(stream_id, Some(seen));
         Ok(Some(state))
     }

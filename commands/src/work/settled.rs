@@ -7,10 +7,10 @@ use roentgen_domain::ids::StreamId;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
 
 use super::Work;
-use crate::states::{AnyState, Seen};
+use crate::states::{AnyState, States};
 
-/// A state whose times are those of the append, once that is known.
-pub(super) type Finish = Box<dyn FnOnce(Timestamp) -> (StreamId, Seen) + Send + Sync>;
+/// Remembers a state whose times are those of the append, once they are known.
+pub(super) type Finish = Box<dyn FnOnce(Timestamp, &States) -> (StreamId, AnyState) + Send + Sync>;
 
 impl Work<'_> {
     pub(super) fn finish<A: Aggregate>(
@@ -21,9 +21,10 @@ impl Work<'_> {
         key_seen: Instant,
     ) {
         if after.version > before {
-            self.finishes.push(Box::new(move |recorded_at| {
-                let state = Arc::new(recorded(after, before, recorded_at)) as AnyState;
-                (stream_id, Seen { state, key_seen })
+            self.finishes.push(Box::new(move |recorded_at, states| {
+                let state = Arc::new(recorded(after, before, recorded_at));
+                states.put(Arc::clone(&state), key_seen);
+                (stream_id, state as AnyState)
             }));
         }
     }
@@ -36,12 +37,10 @@ impl Work<'_> {
     ) -> Versioned<A> {
         let mut answer = None;
         for finish in std::mem::take(&mut self.finishes) {
-            let (stream_id, seen) = finish(recorded_at);
+            let (stream_id, state) = finish(recorded_at, self.states);
             if stream_id == resource.id {
-                answer = Arc::clone(&seen.state).downcast::<Versioned<A>>().ok();
+                answer = state.downcast::<Versioned<A>>().ok();
             }
-            let key = (self.context.tenant_id, stream_id);
-            self.states.put(key, seen);
         }
         for (patient, key) in std::mem::take(&mut self.new_keys) {
             self.store
