@@ -1,15 +1,16 @@
 //! Load, decide, append; on a race again, until the deadline.
 
+mod idempotency;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Context, Versioned};
-use roentgen_store::chain::{Digest, sha256};
 use roentgen_store::error::Unavailable;
 use roentgen_store::fair::Party;
-use roentgen_store::log::{Append, Appended, Claim, ClaimHeld, ClaimKey};
+use roentgen_store::log::{Append, Appended, ClaimHeld};
 use roentgen_store::open::Store;
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
@@ -20,15 +21,11 @@ use crate::error::CommandError;
 use crate::locks::StreamLocks;
 use crate::states::States;
 use crate::work::Work;
+pub(crate) use idempotency::EFFECT_LIFETIME_MS;
+pub use idempotency::Idempotency;
 
 /// How long a command may take, races and queues included.
 pub const DEADLINE: Duration = Duration::from_secs(2);
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-/// How long an idempotency key answers.
-const KEY_LIFETIME_MS: i64 = DAY_MS;
-/// How long the claim of a policy's effect stands.
-pub(crate) const EFFECT_LIFETIME_MS: i64 = 30 * DAY_MS;
-
 /// Who asks, and on what terms.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -91,51 +88,6 @@ impl Request {
             actor: self.actor.clone(),
             now: clock::now(),
             fresh_id: clock::fresh_id(),
-        }
-    }
-}
-
-/// An `Idempotency-Key` with its scope, and the body that came with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Idempotency {
-    key: ClaimKey,
-    request_hash: Digest,
-    lifetime_ms: i64,
-}
-
-impl Idempotency {
-    /// A key is scoped to tenant, caller, method and path; the body is what must not differ.
-    pub fn new(
-        tenant: TenantId,
-        caller: &str,
-        method: &str,
-        path: &str,
-        key: &str,
-        body: &[u8],
-    ) -> Self {
-        let mut scope = b"idempotency".to_vec();
-        scope.extend_from_slice(tenant.as_uuid().as_bytes());
-        for part in [caller, method, path, key] {
-            scope.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            scope.extend_from_slice(part.as_bytes());
-        }
-        Self {
-            key: ClaimKey(sha256(&scope)),
-            request_hash: sha256(body),
-            lifetime_ms: KEY_LIFETIME_MS,
-        }
-    }
-
-    /// The claim of one effect of one event: whoever carries it out a second time finds it taken.
-    pub(crate) fn of_effect(effect: &str, target: StreamId, position: u64) -> Self {
-        let mut scope = b"effect".to_vec();
-        scope.extend_from_slice(&position.to_be_bytes());
-        scope.extend_from_slice(target.as_uuid().as_bytes());
-        scope.extend_from_slice(effect.as_bytes());
-        Self {
-            key: ClaimKey(sha256(&scope)),
-            request_hash: sha256(b"effect"),
-            lifetime_ms: EFFECT_LIFETIME_MS,
         }
     }
 }
@@ -254,7 +206,7 @@ impl Executor {
         let mut append = work.take_append();
         append
             .claims
-            .extend(request.idempotency.map(|it| claim(it, &resource)));
+            .extend(request.idempotency.map(|key| key.claim(&resource)));
         let retry = ForRetry::of(request.tenant_id, &append);
         let created = begins(&append, resource.id);
         let appender = &self.store.appender;
@@ -309,7 +261,7 @@ impl Executor {
             return Err(refused);
         };
         let reads = request.reads(&self.store);
-        match reads.claim(idempotency.key, clock::now_ms()).await? {
+        match reads.claim(idempotency.key(), clock::now_ms()).await? {
             Some(held) => self.repeat(request, held).await,
             None => Err(refused),
         }
@@ -323,7 +275,7 @@ impl Executor {
     ) -> Result<Outcome<A>, CommandError> {
         if request
             .idempotency
-            .is_some_and(|it| it.request_hash != held.request_hash)
+            .is_some_and(|key| !key.came_with(held.request_hash))
         {
             return Err(CommandError::KeyReused);
         }
@@ -373,19 +325,6 @@ impl ForRetry {
         for stream_id in &self.streams {
             states.forget((self.tenant, *stream_id));
         }
-    }
-}
-
-fn claim<A: Aggregate>(idempotency: Idempotency, resource: &Versioned<A>) -> Claim {
-    let held = ClaimHeld {
-        request_hash: idempotency.request_hash,
-        stream_id: resource.id,
-        version: resource.version,
-        expires_at_ms: clock::now_ms() + idempotency.lifetime_ms,
-    };
-    Claim {
-        key: idempotency.key,
-        held,
     }
 }
 

@@ -25,3 +25,8 @@ pub mod worklist;
 pub use error::{CommandError, Reference, Refusal, Violation};
 pub use executor::{Executor, Idempotency, Outcome, Request, UseCase};
 pub use work::Work;
+
+/// Counts what tests allocate. Of several tests in one process each counts what all do; `cargo nextest` gives each its own.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATED: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

@@ -1,20 +1,23 @@
 //! Recently seen states, so that most commands need no load. A state is a guess until an append has checked its version.
+//! They are bounded by what they weigh, and tenants share the room.
 //!
 //! The tenant is part of the key: another tenant's stream is not found. A patient's states hold opened PHI, which no version
 //! check would ever find destroyed: they are used for as long as the key may be that opened them, counted from the moment
 //! at which the database was asked for that key, whatever was decided on them since.
 
+mod weight;
+
 use std::any::Any;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use lru::LruCache;
 use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::streams::is_outdated;
+use roentgen_store::weighed::Weighed;
 
-const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+/// What the states of all tenants may weigh, in bytes.
+const BUDGET: usize = 256 * 1024 * 1024;
 
 /// A state of some aggregate.
 pub(crate) type AnyState = Arc<dyn Any + Send + Sync>;
@@ -30,22 +33,29 @@ pub(crate) struct Seen {
 }
 
 #[derive(Debug)]
-pub(crate) struct States(Mutex<LruCache<Key, Seen>>);
+pub(crate) struct States(Mutex<Weighed<TenantId, StreamId, Seen>>);
 
 impl Default for States {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(CAPACITY)))
+        Self::with_budget(BUDGET)
     }
 }
 
 impl States {
+    fn with_budget(bytes: usize) -> Self {
+        Self(Mutex::new(Weighed::new(bytes)))
+    }
+
     /// The state, unless it holds PHI that is used no more.
-    pub(crate) fn get<A: Aggregate>(&self, key: Key) -> Option<(Arc<Versioned<A>>, Instant)> {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Seen { state, key_seen } = states.get(&key)?.clone();
+    pub(crate) fn get<A: Aggregate>(
+        &self,
+        (tenant, stream): Key,
+    ) -> Option<(Arc<Versioned<A>>, Instant)> {
+        let mut states = self.lock();
+        let Seen { state, key_seen } = states.get(tenant, &stream)?.clone();
         let state: Arc<Versioned<A>> = state.downcast().ok()?;
         if state.state.patient_id().is_some() && is_outdated(key_seen) {
-            states.pop(&key);
+            states.pop(tenant, &stream);
             return None;
         }
         Some((state, key_seen))
@@ -53,16 +63,18 @@ impl States {
 
     /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as that
     /// one's.
-    pub(crate) fn put(&self, key: Key, seen: Seen) {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        states.put(key, seen);
+    pub(crate) fn put<A: Aggregate>(&self, state: Arc<Versioned<A>>, key_seen: Instant) {
+        let (tenant, stream, bytes) = (state.tenant_id, state.id, weight::of(&state));
+        let seen = Seen { state, key_seen };
+        self.lock().put(tenant, stream, seen, bytes);
     }
 
-    pub(crate) fn forget(&self, key: Key) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop(&key);
+    pub(crate) fn forget(&self, (tenant, stream): Key) {
+        self.lock().pop(tenant, &stream);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Weighed<TenantId, StreamId, Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,6 +94,7 @@ mod tests {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Thing {
         patient: Option<PatientId>,
+        note: String,
     }
 
     impl Aggregate for Thing {
@@ -95,7 +108,7 @@ mod tests {
         }
 
         fn evolve(state: Option<Self>, _: Self::Event) -> Result<Self, Misplaced> {
-            Ok(state.unwrap_or(Self { patient: None }))
+            state.ok_or(Misplaced { event: "Nothing" })
         }
 
         fn phi(&self) -> Option<Phi<Members>> {
@@ -112,20 +125,20 @@ mod tests {
         (tenant.into(), stream.into())
     }
 
-    fn seen(patient: Option<PatientId>, key_seen: Instant) -> Seen {
-        let state = Versioned {
-            id: key(1).1,
-            tenant_id: key(1).0,
-            state: Thing { patient },
+    fn thing(tenant: u128, patient: Option<PatientId>) -> Arc<Versioned<Thing>> {
+        let (tenant_id, id) = key(tenant);
+        Arc::new(Versioned {
+            id,
+            tenant_id,
+            state: Thing {
+                patient,
+                note: String::new(),
+            },
             created_at: Timestamp::EPOCH,
             updated_at: Timestamp::EPOCH,
             version: 1,
             sealed_bytes: 0,
-        };
-        Seen {
-            state: Arc::new(state),
-            key_seen,
-        }
+        })
     }
 
     fn long_ago() -> Instant {
@@ -135,18 +148,38 @@ mod tests {
     #[test]
     fn state_is_used_as_long_as_the_key_that_opened_it() {
         let (states, patient) = (States::default(), Some(Uuid::from_u128(2).into()));
-        states.put(key(1), seen(patient, Instant::now()));
+        states.put(thing(1, patient), Instant::now());
         assert!(states.get::<Thing>(key(1)).is_some());
-        states.put(key(1), seen(patient, long_ago()));
+        states.put(thing(1, patient), long_ago());
         assert!(states.get::<Thing>(key(1)).is_none(), "just put, and old");
-        states.put(key(1), seen(None, long_ago()));
+        states.put(thing(1, None), long_ago());
         assert!(states.get::<Thing>(key(1)).is_some(), "nobody's PHI");
     }
 
     #[test]
     fn another_tenants_state_is_not_found() {
         let states = States::default();
-        states.put(key(1), seen(None, Instant::now()));
+        states.put(thing(1, None), Instant::now());
         assert!(states.get::<Thing>(key(2)).is_none());
+    }
+
+    #[test]
+    fn states_take_no_more_than_the_budget_and_tenants_share_it() {
+        let states = States::with_budget(1 << 20);
+        states.put(thing(1, None), Instant::now());
+        for stream in 0..20_u128 {
+            let mut heavy = Arc::unwrap_or_clone(thing(2, None));
+            heavy.id = Uuid::from_u128(stream).into();
+            heavy.state.note = "x".repeat(100 << 10);
+            states.put(Arc::new(heavy), Instant::now());
+        }
+        let kept = |tenant: u128, stream: u128| {
+            let key = (key(tenant).0, Uuid::from_u128(stream).into());
+            states.get::<Thing>(key).is_some()
+        };
+        let heavy = (0..20).filter(|stream| kept(2, *stream)).count();
+        assert_eq!(heavy, 10, "of 100 KiB each in 1 MiB");
+        assert!(kept(2, 19), "the newest is there");
+        assert!(kept(1, 9), "and so is another tenant's");
     }
 }

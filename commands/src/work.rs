@@ -1,16 +1,19 @@
 //! One attempt at a command: what it read, what it decided, and the append that comes of it.
 
+mod history;
+mod settled;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use roentgen_domain::aggregate::Standing;
-use roentgen_domain::ids::{PatientId, PractitionerId, StreamId};
-use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Room, Timestamp, Versioned};
+use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Room, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::codec::{self, Place, Unreadable};
 use roentgen_store::keys::{Finding, PatientKey, WritingKey};
-use roentgen_store::log::{Append, Check, StoredEvent};
+use roentgen_store::log::{Append, Check};
 use roentgen_store::open::Store;
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf, Found};
@@ -18,9 +21,7 @@ use roentgen_store::streams::{self, AsOf, Found};
 use crate::error::{CommandError, Refusal};
 use crate::executor::Request;
 use crate::states::{AnyState, Seen, States};
-
-/// A state whose times are those of the append, once that is known.
-type Finish = Box<dyn FnOnce(Timestamp) -> (StreamId, Seen) + Send + Sync>;
+use settled::Finish;
 
 /// An event that was added to the append.
 struct Added {
@@ -29,9 +30,6 @@ struct Added {
     /// When the key was seen that sealed it.
     key_seen: Option<Instant>,
 }
-
-/// Events read at once when a stream is looked back on.
-const LOOKED_BACK: u32 = 50;
 
 /// One attempt.
 pub struct Work<'a> {
@@ -166,40 +164,9 @@ impl<'a> Work<'a> {
             state: Arc::clone(&state) as AnyState,
             key_seen: loaded.key_seen,
         };
-        let key = (self.context.tenant_id, stream_id);
-        self.states.put(key, seen.clone());
+        self.states.put(Arc::clone(&state), loaded.key_seen);
         self.seen.insert(stream_id, Some(seen));
         Ok(Some(state))
-    }
-
-    /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold only if
-    /// nobody has done anything to it meanwhile.
-    pub(crate) async fn last_word<A: Aggregate>(
-        &mut self,
-        id: impl Into<StreamId>,
-        by: PractitionerId,
-        since: Timestamp,
-    ) -> Result<Option<Timestamp>, CommandError> {
-        let stream_id = id.into();
-        let Some(state) = self.read::<A>(stream_id).await? else {
-            return Ok(None);
-        };
-        let mut before = state.version + 1;
-        while before > 1 {
-            let after = before.saturating_sub(1 + u64::from(LOOKED_BACK));
-            let events = self.reads.stream(stream_id, after, LOOKED_BACK).await?;
-            let recent = events
-                .iter()
-                .rev()
-                .filter(|it| it.version < before)
-                .take_while(|it| it.recorded_at() >= since);
-            if let Some(word) = recent.clone().find(|it| is_by(it, by)) {
-                return Ok(Some(word.recorded_at()));
-            }
-            let whole_page = recent.count() as u64 == before - 1 - after;
-            before = if whole_page { after + 1 } else { 1 };
-        }
-        Ok(None)
     }
 
     /// Decides a command that begins an aggregate; there is no version of it that `If-Match` could name. The first attempt
@@ -378,21 +345,6 @@ impl<'a> Work<'a> {
         Ok(key)
     }
 
-    fn finish<A: Aggregate>(
-        &mut self,
-        stream_id: StreamId,
-        after: Versioned<A>,
-        before: u64,
-        key_seen: Instant,
-    ) {
-        if after.version > before {
-            self.finishes.push(Box::new(move |recorded_at| {
-                let state = Arc::new(recorded(after, before, recorded_at)) as AnyState;
-                (stream_id, Seen { state, key_seen })
-            }));
-        }
-    }
-
     /// Whether the decision rests on states that no append has proven yet.
     pub(crate) const fn guessed(&self) -> bool {
         self.guessed
@@ -416,29 +368,6 @@ impl<'a> Work<'a> {
         let seen = self.seen.get(&stream_id).and_then(Option::as_ref);
         seen.map_or(self.begun, |known| known.key_seen)
     }
-
-    /// Remembers what is true now that the append is in the log, and gives `resource` its times.
-    pub(crate) fn settle<A: Aggregate>(
-        &mut self,
-        resource: Versioned<A>,
-        recorded_at: Timestamp,
-    ) -> Versioned<A> {
-        let mut answer = None;
-        for finish in std::mem::take(&mut self.finishes) {
-            let (stream_id, seen) = finish(recorded_at);
-            if stream_id == resource.id {
-                answer = Arc::clone(&seen.state).downcast::<Versioned<A>>().ok();
-            }
-            let key = (self.context.tenant_id, stream_id);
-            self.states.put(key, seen);
-        }
-        for (patient, key) in std::mem::take(&mut self.new_keys) {
-            self.store
-                .keyring
-                .learn(self.context.tenant_id, patient, key);
-        }
-        answer.map_or(resource, Arc::unwrap_or_clone)
-    }
 }
 
 fn evolve<A: Aggregate>(
@@ -451,22 +380,4 @@ fn evolve<A: Aggregate>(
         version: standing.version,
         source: Unreadable::Misplaced(misplaced),
     })
-}
-
-fn is_by(event: &StoredEvent, practitioner: PractitionerId) -> bool {
-    let metadata: Result<EventMetadata, _> = serde_json::from_str(&event.metadata);
-    metadata.is_ok_and(|it| it.actor.practitioner_id == Some(practitioner))
-}
-
-/// The resource with the times that its events were recorded at.
-fn recorded<A: Aggregate>(
-    mut resource: Versioned<A>,
-    before: u64,
-    recorded_at: Timestamp,
-) -> Versioned<A> {
-    resource.updated_at = recorded_at;
-    if before == 0 {
-        resource.created_at = recorded_at;
-    }
-    resource
 }

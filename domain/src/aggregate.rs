@@ -58,6 +58,11 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
         Room::Bounded
     }
 
+    /// What the state holds in memory that neither the resource nor its PHI shows, in bytes.
+    fn unshown_bytes(&self) -> usize {
+        0
+    }
+
     /// Which sealed parts of the stream still show in the resource.
     fn shown_parts(&self) -> ShownParts {
         ShownParts::default()

@@ -391,6 +391,10 @@ impl Aggregate for Study {
         Some(self.patient_id)
     }
 
+    fn unshown_bytes(&self) -> usize {
+        self.content.weight()
+    }
+
     /// A study is archived once, and linked by policies.
     fn room(state: Option<&Self>, command: &Command) -> Room {
         let current = state.map(|study| study.status);

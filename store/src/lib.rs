@@ -4,7 +4,7 @@
 //! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
 //! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]) and their
 //! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`memory`]), how far relays are ([`relayed`]), leader
-//! [`lease`]s, what was moved out of the log into files ([`archive`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
+//! [`lease`]s, what was moved out of the log into files ([`archive`]), caches by weight ([`weighed`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
 #![warn(missing_docs)]
 
@@ -38,6 +38,7 @@ pub mod streams;
 pub mod subscription;
 pub mod tail;
 pub mod verify;
+pub mod weighed;
 
 pub use engine::Engine;
 pub use error::StoreError;

@@ -42,6 +42,12 @@ impl Content {
             .fold(0, u32::saturating_add)
     }
 
+    /// What it takes in memory, in bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let series = self.series.values().map(KnownSeries::weight);
+        size_of::<Self>() + series.sum::<usize>()
+    }
+
     pub(super) fn add_series(&mut self, added: &[AddedSeries]) {
         for it in added {
             let known = KnownSeries {
@@ -76,6 +82,14 @@ impl KnownSeries {
     /// Whether the instance is listed.
     pub fn has(&self, id: InstanceId) -> bool {
         self.instances.binary_search(&id).is_ok()
+    }
+
+    /// With its place in the tree, whose nodes are full to two thirds as a rule.
+    fn weight(&self) -> usize {
+        let place = size_of::<(SeriesId, Self)>() * 3 / 2;
+        let uid = self.facts.series_instance_uid.as_str().len();
+        let words = weight_of_series(&self.facts);
+        place + uid + words + self.instances.capacity() * size_of::<InstanceId>()
     }
 
     /// The number of instances with so many more listed.

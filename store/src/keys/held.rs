@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use aes_gcm::Aes256Gcm;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
@@ -45,6 +46,16 @@ impl PatientKeys {
     /// When the database was asked for the current key ([`PatientKey::seen`]); `None` if the patient has none.
     pub fn seen(&self) -> Option<Instant> {
         self.current.as_ref().map(PatientKey::seen)
+    }
+
+    /// What they take in memory, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let listed = size_of_val(&*self.erased) + size_of_val(&*self.missing);
+        let wrapped = self
+            .waiting
+            .as_ref()
+            .map_or(0, |row| row.wrapped.wrapped.len());
+        size_of::<Self>() + size_of::<Aes256Gcm>() + listed + wrapped
     }
 
     /// What was sealed; `None` if its key was destroyed on purpose.

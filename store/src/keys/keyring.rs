@@ -1,11 +1,9 @@
 //! Patient keys, looked up in batches and cached.
 
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lru::LruCache;
 use roentgen_domain::ids::{PatientId, TenantId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,11 +12,13 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::lifecycle::Tasks;
 use crate::log::{KnownKeys, NewPatientKey};
+use crate::weighed::Weighed;
 
 /// How long a key, and PHI that it opened, is used after the database was asked for the key. An erasure reaches every
 /// node within this time: all caches count from the same moment, [`PatientKey::seen`].
 pub const CACHED_FOR: Duration = Duration::from_secs(5);
-const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
+/// What the cached keys of all tenants may weigh, in bytes: those of more than 50,000 patients.
+const CACHED_BYTES: usize = 64 * 1024 * 1024;
 const WAITING_LOOKUPS: usize = 4096;
 const LOOKUPS_AT_ONCE: usize = 256;
 
@@ -29,7 +29,7 @@ type Lookup = (Patient, oneshot::Sender<Answer>);
 #[derive(Debug, Clone)]
 pub struct Keyring {
     master: MasterKey,
-    cache: Arc<Mutex<LruCache<Patient, PatientKeys>>>,
+    cache: Arc<Mutex<Weighed<TenantId, PatientId, PatientKeys>>>,
     lookups: mpsc::Sender<Lookup>,
     missing: MissingKeys,
     /// Whether the last patient who was looked up to be written about had no key.
@@ -70,7 +70,7 @@ impl Keyring {
             return Err(misfit.into());
         }
         let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
-        let cache = Arc::new(Mutex::new(LruCache::new(CACHED_KEYS)));
+        let cache = Arc::new(Mutex::new(Weighed::new(CACHED_BYTES)));
         let missing = MissingKeys::default();
         let looking = Looking {
             engine,
@@ -168,20 +168,21 @@ impl Keyring {
         self.remember((tenant, patient), keys);
     }
 
-    fn remember(&self, patient: Patient, keys: PatientKeys) {
+    fn remember(&self, (tenant, patient): Patient, keys: PatientKeys) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = cache.peek(&patient);
+        let known = cache.peek(tenant, &patient);
         if known.is_none_or(|known| known.seen() <= keys.seen()) {
-            cache.put(patient, keys);
+            let bytes = keys.weight();
+            cache.put(tenant, patient, keys, bytes);
         }
     }
 
-    fn cached(&self, patient: Patient) -> Option<PatientKeys> {
+    fn cached(&self, (tenant, patient): Patient) -> Option<PatientKeys> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        match cache.get(&patient) {
+        match cache.get(tenant, &patient) {
             Some(keys) if keys.seen().is_some_and(is_fresh) => Some(keys.clone()),
             Some(_) => {
-                cache.pop(&patient);
+                cache.pop(tenant, &patient);
                 None
             }
             None => None,
@@ -273,7 +274,7 @@ mod tests {
     fn keyring() -> Keyring {
         Keyring {
             master: MasterKey::parse(&MasterKey::generate()).unwrap(),
-            cache: Arc::new(Mutex::new(LruCache::new(CACHED_KEYS))),
+            cache: Arc::new(Mutex::new(Weighed::new(CACHED_BYTES))),
             lookups: mpsc::channel(1).0,
             missing: MissingKeys::default(),
             newcomers: Arc::default(),

@@ -1,0 +1,48 @@
+//! What was done to an aggregate before: a look back over its stream.
+
+use roentgen_domain::ids::{PractitionerId, StreamId};
+use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
+use roentgen_store::log::StoredEvent;
+
+use super::Work;
+use crate::error::CommandError;
+
+/// Events read at once when a stream is looked back on.
+const LOOKED_BACK: u32 = 50;
+
+impl Work<'_> {
+    /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold only if
+    /// nobody has done anything to it meanwhile.
+    pub(crate) async fn last_word<A: Aggregate>(
+        &mut self,
+        id: impl Into<StreamId>,
+        by: PractitionerId,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, CommandError> {
+        let stream_id = id.into();
+        let Some(state) = self.read::<A>(stream_id).await? else {
+            return Ok(None);
+        };
+        let mut before = state.version + 1;
+        while before > 1 {
+            let after = before.saturating_sub(1 + u64::from(LOOKED_BACK));
+            let events = self.reads.stream(stream_id, after, LOOKED_BACK).await?;
+            let recent = events
+                .iter()
+                .rev()
+                .filter(|it| it.version < before)
+                .take_while(|it| it.recorded_at() >= since);
+            if let Some(word) = recent.clone().find(|it| is_by(it, by)) {
+                return Ok(Some(word.recorded_at()));
+            }
+            let whole_page = recent.count() as u64 == before - 1 - after;
+            before = if whole_page { after + 1 } else { 1 };
+        }
+        Ok(None)
+    }
+}
+
+fn is_by(event: &StoredEvent, practitioner: PractitionerId) -> bool {
+    let metadata: Result<EventMetadata, _> = serde_json::from_str(&event.metadata);
+    metadata.is_ok_and(|it| it.actor.practitioner_id == Some(practitioner))
+}
