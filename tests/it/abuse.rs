@@ -2,11 +2,9 @@
 
 mod connections;
 mod fairness;
-mod frames;
 mod lost_keys;
 mod other_type;
 mod postgres;
-mod raw;
 mod requests;
 mod restored;
 mod rows;

@@ -6,12 +6,12 @@ use std::process::Command;
 use anyhow::Result;
 use futures_util::future::join_all;
 use roentgen_api::problem::Code;
+use roentgen_tests::frames::{self, END_HEADERS, Kind};
+use roentgen_tests::raw::CLOSED_WITHIN;
 use roentgen_tests::server::program_with_descriptors;
-use roentgen_tests::{Client, Database, Engine, Server, poll};
+use roentgen_tests::{Client, Database, Engine, Raw, Server, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::frames::{self, END_HEADERS, Kind};
-use super::raw::{CLOSED_WITHIN, Raw};
 use crate::story::House;
 
 const POST: &str = "POST /imaging/orders HTTP/1.1\r\nhost: localhost\r\n";
