@@ -58,11 +58,11 @@ async fn one(report: &mut Report, name: &str, engine: Engine) -> anyhow::Result<
     let (mut worked, health) = beside;
     let seen = watch.stop().await?;
     let lag_after = quiet(&site.server.address, QUIET_TIMEOUT).await.ok();
-    worked.check_whole_lists(&site.work).await?;
+    worked.check_whole_lists(&site.work).await;
     let memory = Memory {
         before,
-        peak: site.server.peak_memory().context("no memory")?,
-        after: site.server.memory().context("no memory")?,
+        peak: site.server.peak_memory(),
+        after: site.server.memory(),
     };
     let verdict = Verdict {
         worked,

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
@@ -91,6 +92,11 @@ impl Server {
         memory(self.child.id())
     }
 
+    /// What ends the server from elsewhere.
+    pub(crate) fn killer(&self) -> Kill {
+        Kill(self.child.id())
+    }
+
     /// The most that it was since [`Self::forget_peak`], in bytes (Linux).
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         status(self.child.id(), "VmHWM:")
@@ -99,6 +105,24 @@ impl Server {
     /// From now on the peak is counted (proc(5): `clear_refs`).
     pub(crate) fn forget_peak(&self) -> std::io::Result<()> {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
+    }
+}
+
+/// Ends a server that is still this process's child.
+#[derive(Debug)]
+pub(crate) struct Kill(u32);
+
+impl Kill {
+    /// The server's resident memory, in bytes; `None` if it has ended (Linux).
+    pub(crate) fn memory(&self) -> Option<u64> {
+        memory(self.0)
+    }
+
+    pub(crate) fn kill(&self) {
+        let process = i32::try_from(self.0).ok().and_then(Pid::from_raw);
+        if let Some(process) = process {
+            let _ = kill_process(process, Signal::KILL);
+        }
     }
 }
 

@@ -23,8 +23,9 @@ const PRINTED: usize = 5;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
     pub(crate) before: u64,
-    pub(crate) peak: u64,
-    pub(crate) after: u64,
+    /// `None` if the server has ended.
+    pub(crate) peak: Option<u64>,
+    pub(crate) after: Option<u64>,
 }
 
 /// How much memory a server may have after a flood that had so much before, in bytes.
@@ -76,7 +77,7 @@ impl Verdict {
             peak,
             after,
         } = self.memory;
-        let [before, peak, after] = [before, peak, after].map(|bytes| bytes / 1_000_000);
+        let [before, peak, after] = [Some(before), peak, after].map(megabytes);
         let memory = format!("{before} MB before, {peak} at most, {after} after");
         line("resident memory", &memory);
     }
@@ -99,18 +100,21 @@ impl Verdict {
         below("wrong answers", 0.0, self.worked.wrong.len() as f64);
         let lag = self.lag_after.map_or(f64::INFINITY, |it| it.as_secs_f64());
         below("until the lag is 0, s", LAG_SECS, lag);
-        let megabytes = |bytes: u64| (bytes / 1_000_000) as f64;
-        let allowed = megabytes(allowed(self.memory.before));
+        let allowed = megabytes(Some(allowed(self.memory.before)));
         below("memory after, MB", allowed, megabytes(self.memory.after));
     }
 
     /// Holds the most memory of the server to the bound of what it may have afterwards, too.
     pub(crate) fn judge_peak(&self, report: &mut Report, name: &str) {
-        let megabytes = |bytes: u64| (bytes / 1_000_000) as f64;
         let Memory { before, peak, .. } = self.memory;
         let what = format!("{name}: memory at most, MB");
-        report.below(&what, megabytes(peak), megabytes(allowed(before)));
+        report.below(&what, megabytes(peak), megabytes(Some(allowed(before))));
     }
+}
+
+/// Without a server, more than any bound.
+fn megabytes(bytes: Option<u64>) -> f64 {
+    bytes.map_or(f64::INFINITY, |bytes| (bytes / 1_000_000) as f64)
 }
 
 fn line(what: &str, told: &str) {

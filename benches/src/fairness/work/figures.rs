@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::ensure;
 use hdrhistogram::Histogram;
 use serde_json::Value;
 
@@ -64,7 +65,13 @@ impl Figures {
 
     /// Reads the list of orders from its first page to its last one: each order that was written is in it once, as it was
     /// left.
-    pub(crate) async fn check_whole_lists(&mut self, work: &Work) -> anyhow::Result<()> {
+    pub(crate) async fn check_whole_lists(&mut self, work: &Work) {
+        if let Err(error) = self.whole_lists(work).await {
+            self.wrong.push(format!("the list was not read: {error:#}"));
+        }
+    }
+
+    async fn whole_lists(&mut self, work: &Work) -> anyhow::Result<()> {
         let mut ward = work.open(&work.token(&WARD, None)?).await?;
         let (mut next, mut seen) = (
             Some("/imaging/orders?limit=500".to_owned()),
@@ -72,10 +79,7 @@ impl Figures {
         );
         while let Some(path) = next {
             let page = ward.get(&path).await?;
-            if page.status != 200 {
-                self.wrong.push(format!("GET {path}: {}", page.status));
-                return Ok(());
-            }
+            ensure!(page.status == 200, "GET {path}: {}", page.status);
             let rows: Vec<Value> = serde_json::from_slice(&page.body)?;
             for row in rows {
                 let id = row.get("id").and_then(Value::as_str).unwrap_or_default();
