@@ -18,13 +18,14 @@ use roentgen_store::StoreError;
 use roentgen_store::error::Unavailable;
 use roentgen_store::fair::{Party, Share};
 use roentgen_store::log::{LogFilter, LogPage};
-use roentgen_store::reads::Reads;
+use roentgen_store::reads::{Reads, Turn};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
 use crate::call::{LOG_POSITION, put};
 use crate::identity::Caller;
 use crate::logged;
+use crate::pace::Pace;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
 use chunks::Chunks;
@@ -76,20 +77,22 @@ pub(crate) async fn events(
         return Ok(stream::respond(app, subscription, place));
     }
     logged::reaches(&app, &reads, subscription.after).await?;
-    let page = match subscription.wait.is_zero() {
+    let (page, turn) = match subscription.wait.is_zero() {
         true => subscription.page(&app, &reads).await?,
         false => {
             let _place = subscription.place(&app)?;
             subscription.page(&app, &reads).await?
         }
     };
-    let mut body = Chunks::default();
+    let (mut body, pace) = (Chunks::default(), Pace::begin());
     // Each event is let go when it is rendered: the page is in memory once.
     for event in page.events {
         let line = body.line();
         envelope::write(line, &event, subscription.phi, &app.store.keyring).await?;
         line.push(b'\n');
+        pace.rest().await;
     }
+    drop(turn);
     let kind = HeaderValue::from_static("application/x-ndjson");
     let mut response = ([(header::CONTENT_TYPE, kind)], body.finished()).into_response();
     put(
@@ -169,24 +172,35 @@ impl Subscription {
         self.ends.is_some_and(|ends| ends <= Instant::now())
     }
 
-    /// The next page; at the log's end it waits for one, as long as the reader asked.
-    async fn page(&mut self, app: &App, reads: &Reads) -> Result<LogPage, Problem> {
+    /// A page of what is there.
+    async fn look<'a>(&self, reads: &'a Reads) -> Result<(LogPage, Turn<'a>), StoreError> {
+        let turn = reads.log_turn().await?;
+        let page = turn.page(self.after, self.limit, &self.filter).await?;
+        Ok((page, turn))
+    }
+
+    /// The next page, with the turn that it is rendered in; at the log's end it waits for one, as long as the reader asked.
+    async fn page<'a>(
+        &mut self,
+        app: &App,
+        reads: &'a Reads,
+    ) -> Result<(LogPage, Turn<'a>), Problem> {
         let deadline = Instant::now() + self.wait;
         let deadline = self.ends.map_or(deadline, |ends| ends.min(deadline));
         let mut head = app.store.tail.head();
         loop {
             head.borrow_and_update();
-            let looked = reads.page(self.after, self.limit, &self.filter).await;
+            let looked = self.look(reads).await;
             let is_over = Instant::now() >= deadline || app.stop.is_cancelled();
             match looked {
                 // Whoever waits for events waits for the tenant's turn, too.
                 Err(StoreError::Unavailable(Unavailable::Crowded)) if !is_over => {}
                 Err(error) => return Err(error.into()),
-                Ok(page) => {
+                Ok((page, turn)) => {
                     let scanned = page.scanned_to.saturating_sub(self.after);
                     let at_the_end = scanned < roentgen_store::engine::MAX_SCAN;
                     if is_over || !page.events.is_empty() || !at_the_end {
-                        return Ok(page);
+                        return Ok((page, turn));
                     }
                     self.after = page.scanned_to;
                 }

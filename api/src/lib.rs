@@ -25,6 +25,7 @@ mod nearest;
 pub mod openapi;
 mod orders;
 mod outermost;
+mod pace;
 mod pacs_endpoints;
 mod page;
 mod params;

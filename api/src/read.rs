@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::call::{LOG_POSITION, etag, json, put};
 use crate::identity::Caller;
 use crate::logged;
+use crate::pace::Pace;
 use crate::page::{Cursors, Page, next_link, rows_that_fit};
 use crate::params::{Query, parse_uuid};
 use crate::problem::{Code, Problem};
@@ -218,7 +219,12 @@ impl Read {
         let more = rows.len() > shown_rows;
         rows.truncate(shown_rows);
         let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
-        let documents = try_join_all(rows.into_iter().map(render)).await?;
+        let pace = Pace::begin();
+        let rendered = rows.into_iter().map(async |row| {
+            pace.rest().await;
+            render(row).await
+        });
+        let documents = try_join_all(rendered).await?;
         drop(turn);
         Ok(self.page(&documents, last.as_deref(), shown))
     }

@@ -19,7 +19,7 @@ use axum::Router;
 use roentgen_store::lifecycle::Tasks;
 #[cfg(target_os = "linux")]
 use socket2::{SockFilter, SockRef};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use admission::{Admission, Place};
@@ -40,6 +40,10 @@ const LAST_LOOK: Duration = Duration::from_millis(20);
 /// The pause after a failed accept: the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How many connections the kernel takes before they are accepted, if its own limit (`net.core.somaxconn`) allows as many.
+/// A client beyond has to knock again, after a second.
+const BACKLOG: u32 = 4096;
+
 /// A bound port.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -51,7 +55,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) async fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        let listener = listen(address)?;
         let address = listener.local_addr()?;
         let admission = Admission::new(limits);
         Ok(Self {
@@ -109,6 +113,17 @@ impl Listener {
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port is free again as soon as its server has ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// From now on nobody begins a connection, and whoever has begun is let in: a port that is closed cuts off whom the kernel

@@ -21,7 +21,9 @@ use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::{self, Store};
 use roentgen_store::projector::{self, Progress, Projector};
+use roentgen_tests::Engine;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 /// Whose everything is.
@@ -79,6 +81,41 @@ impl Database {
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         connection.execute(AssertSqlSafe(drop)).await?;
         Ok(())
+    }
+}
+
+/// A new database of either engine; [`Fresh::drop_it`] when done.
+#[derive(Debug)]
+pub(crate) enum Fresh {
+    Sqlite(TempDir),
+    Postgres(Database),
+}
+
+impl Fresh {
+    pub(crate) async fn new(engine: Engine) -> anyhow::Result<Self> {
+        Ok(match engine {
+            Engine::Sqlite => Self::Sqlite(tempfile::tempdir()?),
+            Engine::Postgres => Self::Postgres(Database::new().await?),
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Sqlite(directory) => {
+                format!(
+                    "sqlite://{}",
+                    directory.path().join("roentgen.db").display()
+                )
+            }
+            Self::Postgres(database) => database.url.clone(),
+        }
+    }
+
+    pub(crate) async fn drop_it(self) -> anyhow::Result<()> {
+        match self {
+            Self::Sqlite(directory) => Ok(directory.close()?),
+            Self::Postgres(database) => database.drop_it().await,
+        }
     }
 }
 

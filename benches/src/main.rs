@@ -4,7 +4,9 @@
 
 mod append;
 mod catch_up;
+mod connections;
 mod database;
+mod fairness;
 mod filters;
 mod grown;
 mod lists;
@@ -31,14 +33,14 @@ use report::Report;
 /// What to measure.
 #[derive(Debug, Parser)]
 struct Options {
-    /// How long each measure of a rate takes.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
+    /// How long each measure of a rate takes: 5, and 20 beside each flood of fairness.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// What the peers printed in this run.
     #[arg(long)]
     peers: Option<PathBuf>,
     /// Only measures whose name holds this: append, catch-up, replay, post, lists, sync,
-    /// worklist, relay, parked; and filters and long, which are measured only where they are named.
+    /// worklist, relay, parked; and filters, long, fairness and connections, which are measured only where they are named.
     #[arg(long, default_value = "")]
     only: String,
     /// How many orders, and how many worklist items, the lists are measured over.
@@ -50,6 +52,9 @@ struct Options {
     /// How many events the long log has.
     #[arg(long, default_value_t = 10_000_000)]
     events: u64,
+    /// Only the floods of fairness whose name and engine, such as "rows, sqlite", hold this.
+    #[arg(long, default_value = "")]
+    flood: String,
     /// The long log's database, by name: made where it is not there, gone on with where it is shorter, and kept.
     #[arg(long)]
     log: Option<String>,
@@ -65,7 +70,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         return Ok(roentgen_api::cli::run(arguments).await);
     }
     let options = Options::parse();
-    let duration = Duration::from_secs(options.seconds);
+    let duration = Duration::from_secs(options.seconds.unwrap_or(5));
     let mut report = Report::new(Peers::read(options.peers.as_deref())?);
     let wanted = |name: &str| name.contains(&options.only);
     if wanted("append") {
@@ -101,6 +106,26 @@ async fn main() -> anyhow::Result<ExitCode> {
     if options.only == "long" {
         long::measure(options.events, options.log.as_deref()).await?;
     }
+    if let Some(code) = beside_others(&options, &mut report).await? {
+        return Ok(code);
+    }
     report.print_ratios();
     Ok(ExitCode::SUCCESS)
+}
+
+/// What one caller costs the others, where that is named: it has bounds instead of ratios, and fails beyond them.
+async fn beside_others(options: &Options, report: &mut Report) -> anyhow::Result<Option<ExitCode>> {
+    match options.only.as_str() {
+        "fairness" => {
+            let duration = Duration::from_secs(options.seconds.unwrap_or(20));
+            fairness::measure(report, duration, &options.flood).await?;
+        }
+        "connections" => connections::measure(report).await?,
+        _ => return Ok(None),
+    }
+    report.print_bounds();
+    Ok(Some(match report.is_beyond_a_bound() {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }))
 }

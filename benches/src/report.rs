@@ -41,10 +41,24 @@ struct Ratio {
     at_least: f64,
 }
 
+/// What must not be exceeded.
+struct Bound {
+    what: String,
+    is: f64,
+    at_most: f64,
+}
+
+impl Bound {
+    fn is_held(&self) -> bool {
+        self.is <= self.at_most
+    }
+}
+
 /// Everything, printed as it comes; ratios last.
 pub(crate) struct Report {
     peers: Peers,
     ratios: Vec<Ratio>,
+    bounds: Vec<Bound>,
 }
 
 impl Report {
@@ -52,6 +66,7 @@ impl Report {
         Self {
             peers,
             ratios: Vec::new(),
+            bounds: Vec::new(),
         }
     }
 
@@ -86,6 +101,30 @@ impl Report {
             is: is / at_least,
             at_least: 1.0,
         });
+    }
+
+    /// Holds a figure to the most that it may be.
+    pub(crate) fn below(&mut self, what: &str, is: f64, at_most: f64) {
+        self.bounds.push(Bound {
+            what: what.to_owned(),
+            is,
+            at_most,
+        });
+    }
+
+    /// Whether a figure was beyond its bound.
+    pub(crate) fn is_beyond_a_bound(&self) -> bool {
+        self.bounds.iter().any(|bound| !bound.is_held())
+    }
+
+    /// The last lines of what has bounds and no ratios.
+    pub(crate) fn print_bounds(&self) {
+        println!("\nbounds (what is the most)");
+        for bound in &self.bounds {
+            let Bound { what, is, at_most } = bound;
+            let held = if bound.is_held() { "held" } else { "MISSED" };
+            println!("{what:<60} {is:>10.2}  ({at_most:.2})  {held}");
+        }
     }
 
     /// The last lines.

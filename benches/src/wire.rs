@@ -1,15 +1,18 @@
 //! A server as a process of its own, and the leanest client that still speaks HTTP/1.1: the load generator shares two
 //! cores with what it measures.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use crate::database::Database;
+use crate::database::{Database, TENANT};
 
 const SECRET: &str = "a secret for the benchmarks only, 32 bytes and more";
 const MASTER: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -32,12 +35,17 @@ impl Server {
         database: &Database,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
+        Self::start_on(&database.url, settings).await
+    }
+
+    /// On the database at this URL, of whichever engine.
+    pub(crate) async fn start_on(url: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
         let address = format!("127.0.0.1:{port}");
         let child = configured(Command::new(std::env::current_exe()?).arg("serve"))
-            .env("ROENTGEN_DATABASE", &database.url)
+            .env("ROENTGEN_DATABASE", url)
             .env("ROENTGEN_LISTEN", &address)
             .envs(settings.iter().copied())
             .stderr(Stdio::null())
@@ -53,13 +61,22 @@ impl Server {
 
     /// A token that the server accepts.
     pub(crate) fn token(roles: &[&str]) -> anyhow::Result<String> {
+        Self::token_of(TENANT, roles, None)
+    }
+
+    /// A token of somebody of this tenant.
+    pub(crate) fn token_of(
+        tenant: Uuid,
+        roles: &[&str],
+        practitioner: Option<Uuid>,
+    ) -> anyhow::Result<String> {
         let grant = roentgen_api::identity::Grant {
             roles: roles
                 .iter()
                 .filter_map(|it| roentgen_api::access::Role::parse(it))
                 .collect(),
-            tenant: Some(crate::database::TENANT),
-            practitioner: None,
+            tenant: Some(tenant),
+            practitioner,
             ttl: Duration::from_secs(24 * 3600),
         };
         let expected = roentgen_api::identity::Expected::default();
@@ -74,12 +91,49 @@ impl Server {
     pub(crate) fn memory(&self) -> Option<u64> {
         memory(self.child.id())
     }
+
+    /// What ends the server from elsewhere.
+    pub(crate) fn killer(&self) -> Kill {
+        Kill(self.child.id())
+    }
+
+    /// The most that it was since [`Self::forget_peak`], in bytes (Linux).
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        status(self.child.id(), "VmHWM:")
+    }
+
+    /// From now on the peak is counted (proc(5): `clear_refs`).
+    pub(crate) fn forget_peak(&self) -> std::io::Result<()> {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
+    }
+}
+
+/// Ends a server that is still this process's child.
+#[derive(Debug)]
+pub(crate) struct Kill(u32);
+
+impl Kill {
+    /// The server's resident memory, in bytes; `None` if it has ended (Linux).
+    pub(crate) fn memory(&self) -> Option<u64> {
+        memory(self.0)
+    }
+
+    pub(crate) fn kill(&self) {
+        let process = i32::try_from(self.0).ok().and_then(Pid::from_raw);
+        if let Some(process) = process {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
 }
 
 /// A process's resident memory, in bytes (Linux).
 pub(crate) fn memory(process: u32) -> Option<u64> {
+    status(process, "VmRSS:")
+}
+
+fn status(process: u32, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|it| it.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -119,9 +173,21 @@ pub(crate) struct Answer {
 
 impl Connection {
     pub(crate) async fn open(address: &str, token: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::open_from(Ipv4Addr::LOCALHOST, address, Some(token)).await
+    }
+
+    /// From this loopback address, and without a token where none is given.
+    pub(crate) async fn open_from(
+        from: Ipv4Addr,
+        address: &str,
+        token: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
+        let stream = socket.connect(address.parse()?).await?;
         stream.set_nodelay(true)?;
-        let head = format!("host: bench\r\nauthorization: Bearer {token}\r\n");
+        let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let head = format!("host: bench\r\n{}", bearer.unwrap_or_default());
         Ok(Self {
             stream,
             buffer: Vec::with_capacity(16 * 1024),
@@ -130,19 +196,48 @@ impl Connection {
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
-        let request = format!("GET {path} HTTP/1.1\r\n{}\r\n", self.head);
+        self.send("GET", path, "").await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<Answer> {
+        self.send("POST", path, body).await
+    }
+
+    /// Sends a request, its body as JSON if there is one.
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> anyhow::Result<Answer> {
+        let head = &self.head;
+        let length = body.len();
+        let request = if body.is_empty() {
+            format!("{method} {path} HTTP/1.1\r\n{head}\r\n")
+        } else {
+            format!(
+                "{method} {path} HTTP/1.1\r\n{head}content-type: application/json\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            )
+        };
         self.stream.write_all(request.as_bytes()).await?;
         self.answer().await
     }
 
-    pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<Answer> {
-        let request = format!(
-            "POST {path} HTTP/1.1\r\n{}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.head,
-            body.len()
-        );
+    /// Asks for server-sent events; the status.
+    pub(crate) async fn listen(&mut self, path: &str) -> anyhow::Result<u16> {
+        let head = &self.head;
+        let request = format!("GET {path} HTTP/1.1\r\n{head}accept: text/event-stream\r\n\r\n");
         self.stream.write_all(request.as_bytes()).await?;
-        self.answer().await
+        self.buffer.clear();
+        self.read_some().await?;
+        let begin = String::from_utf8_lossy(&self.buffer);
+        Ok(begin.split(' ').nth(1).context("a status")?.parse()?)
+    }
+
+    /// Takes whatever comes until the server ends the connection.
+    pub(crate) async fn drain(mut self) -> std::io::Result<u64> {
+        tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await
     }
 
     async fn answer(&mut self) -> anyhow::Result<Answer> {

@@ -114,7 +114,7 @@ impl Reads {
         }
     }
 
-    /// The turn to read the log. It is kept for as long as what was read is folded, so that one tenant's work is bounded,
+    /// The turn to read the log. It is kept for as long as what was read is folded or rendered, so that one tenant's work is bounded,
     /// and not only its statements.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl Reads {
         turn.stream(stream_id, after_version, limit).await
     }
 
-    /// Events after a position that pass the filter; a tenant's reads find the tenant's events, whatever the filter says.
+    /// [`Turn::page`], in a turn of its own.
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::page`].
@@ -155,14 +155,7 @@ impl Reads {
         limit: u32,
         filter: &LogFilter,
     ) -> Result<LogPage, StoreError> {
-        let _turn = self.log_turn().await?;
-        let filter = LogFilter {
-            tenant_id: self.scope.tenant().or(filter.tenant_id),
-            ..filter.clone()
-        };
-        let page = self.engine.page(after, limit, &filter).await?;
-        self.count(page.events.len());
-        Ok(page)
+        self.log_turn().await?.page(after, limit, filter).await
     }
 
     /// The last event's place and link.
@@ -254,6 +247,26 @@ impl Turn<'_> {
             .await?;
         self.reads.count(events.len());
         Ok(events)
+    }
+
+    /// Events after a position that pass the filter; a tenant's reads find the tenant's events, whatever the filter says.
+    ///
+    /// # Errors
+    /// Those of [`Engine::page`].
+    pub async fn page(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &LogFilter,
+    ) -> Result<LogPage, StoreError> {
+        let Reads { engine, scope, .. } = self.reads;
+        let filter = LogFilter {
+            tenant_id: scope.tenant().or(filter.tenant_id),
+            ..filter.clone()
+        };
+        let page = engine.page(after, limit, &filter).await?;
+        self.reads.count(page.events.len());
+        Ok(page)
     }
 
     /// A page of a read model. The query names the tenant.

@@ -3,11 +3,9 @@
 mod bodies;
 mod connections;
 mod fairness;
-mod frames;
 mod lost_keys;
 mod other_type;
 mod postgres;
-mod raw;
 mod requests;
 mod restored;
 mod rows;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{POLL, Subscription, envelope};
 use crate::app::App;
+use crate::pace::Pace;
 use crate::problem::Problem;
 
 /// How long a quiet feed stays silent.
@@ -56,8 +57,8 @@ async fn next(app: &App, subscription: &mut Subscription) -> Result<Bytes, Probl
         return Ok(heartbeat(subscription.after).into());
     }
     let reads = subscription.reads(app);
-    let page = subscription.page(app, &reads).await?;
-    let mut chunk = Vec::new();
+    let (page, turn) = subscription.page(app, &reads).await?;
+    let (mut chunk, pace) = (Vec::new(), Pace::begin());
     for event in page.events {
         let head = format!(
             "id: {}\nevent: {}\ndata: ",
@@ -66,7 +67,9 @@ async fn next(app: &App, subscription: &mut Subscription) -> Result<Bytes, Probl
         chunk.extend_from_slice(head.as_bytes());
         envelope::write(&mut chunk, &event, subscription.phi, &app.store.keyring).await?;
         chunk.extend_from_slice(b"\n\n");
+        pace.rest().await;
     }
+    drop(turn);
     if chunk.is_empty() {
         subscription.after = page.scanned_to;
         return Ok(heartbeat(page.scanned_to).into());

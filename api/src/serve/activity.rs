@@ -18,6 +18,7 @@ pub(crate) struct Activity(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     in_flight: usize,
+    has_asked: bool,
     idle_from: Instant,
     idle_limit: Duration,
 }
@@ -27,6 +28,7 @@ impl Activity {
     pub(crate) fn begin() -> Self {
         Self(Arc::new(Mutex::new(State {
             in_flight: 0,
+            has_asked: false,
             idle_from: Instant::now(),
             idle_limit: FIRST_REQUEST_TIMEOUT,
         })))
@@ -34,13 +36,25 @@ impl Activity {
 
     /// A request has arrived. It is in flight until the value is dropped.
     pub(crate) fn request(&self) -> InFlight {
-        self.state().in_flight += 1;
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.has_asked = true;
+        drop(state);
         InFlight(self.clone())
     }
 
     /// Whether a request is in flight.
     pub(crate) fn is_busy(&self) -> bool {
         self.state().in_flight > 0
+    }
+
+    /// How the connection is silent; `None` if a request is in flight.
+    pub(crate) fn silence(&self) -> Option<Silence> {
+        let state = self.state();
+        (state.in_flight == 0).then_some(Silence {
+            has_asked: state.has_asked,
+            since: state.idle_from,
+        })
     }
 
     /// Waits until no request was in flight for too long.
@@ -63,6 +77,14 @@ impl Activity {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How a connection is silent. Whoever is least may go first: who has never asked, and who has been silent for longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Silence {
+    /// Whether there was a request before.
+    has_asked: bool,
+    since: Instant,
 }
 
 /// A request in flight: from its headers to the end of its answer's body.

@@ -1,8 +1,10 @@
-//! How many connections there are, in all and from one address, and what becomes of one that comes beyond: it takes a
-//! place of a small reserve, on which nothing is served but health. The reserve is never full: its oldest connection makes
-//! room, so that a probe is answered whoever holds everything else.
+//! How many connections there are, in all and from one address, and what becomes of one that comes beyond. If there are as
+//! many as the server takes, those make room that are silent, and first of all those that have never asked for anything.
+//! Where all of them are busy, and beyond an address's own limit, a connection takes a place of a small reserve, on which
+//! nothing is served but health. The reserve is never full: its oldest connection makes room, so that a probe is answered
+//! whoever holds everything else.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +18,11 @@ use super::activity::Activity;
 const RESERVE: usize = 64;
 /// How many there may be with those that make room and are not closed yet.
 const RESERVE_WITH_CLOSING: usize = 2 * RESERVE;
+/// How many silent connections make room at once, as a part of all: whom to choose is looked for among all of them, which
+/// is too much for each newcomer.
+const PART_THAT_LEAVES: usize = 128;
+/// How many there may be beyond the limit that make room and are not closed yet.
+const LEAVING: usize = 64;
 /// An IPv6 address has its host's network in its first bits: who has one address there has all of them.
 const NETWORK_BITS: u32 = 64;
 
@@ -33,7 +40,7 @@ pub(crate) struct Limits {
 /// Why a connection is on the reserve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserve {
-    /// There are as many connections as the server takes.
+    /// There are as many connections as the server takes, and all of them are busy.
     All,
     /// There are as many from this address as it may have.
     Address,
@@ -63,6 +70,8 @@ impl Reserve {
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     shared: Arc<Shared>,
+    /// A permit for each connection that is open or leaving.
+    full: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
 }
 
@@ -74,28 +83,34 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Places {
-    held: usize,
+    /// Those that stay, the oldest first.
+    held: BTreeMap<u64, Staying>,
+    /// How many were told to make room and are not closed yet.
+    leaving: usize,
     by_address: HashMap<IpAddr, usize>,
-    reserve: VecDeque<Reserved>,
+    reserve: VecDeque<(u64, Staying)>,
+    /// The same as `leaving`, of the reserve.
     closing: usize,
     next_id: u64,
 }
 
-#[derive(Debug)]
-struct Reserved {
-    id: u64,
+/// A connection that has a place.
+#[derive(Debug, Clone)]
+struct Staying {
     activity: Activity,
     make_room: CancellationToken,
 }
 
 impl Admission {
     pub(super) fn new(limits: Limits) -> Self {
+        let full = limits.connections.saturating_add(LEAVING);
         let shared = Shared {
             limits,
             places: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
+            full: Arc::new(Semaphore::new(full)),
             reserve: Arc::new(Semaphore::new(RESERVE_WITH_CLOSING)),
         }
     }
@@ -103,39 +118,38 @@ impl Admission {
     /// How many connections are open.
     pub(super) fn open(&self) -> usize {
         let places = self.shared.places();
-        places.held + places.reserve.len() + places.closing
+        places.held.len() + places.leaving + places.reserve.len() + places.closing
     }
 
     /// A place for a connection from this address. Waits at most until connections are closed that were told to make room.
     pub(super) async fn admit(&self, peer: IpAddr) -> Place {
-        let activity = Activity::begin();
-        let key = network(peer);
-        let reserve = match self.shared.take(key) {
-            Ok(()) => {
-                let held = Held {
-                    shared: Arc::clone(&self.shared),
-                    key,
-                };
-                let kind = Kind::Full { _held: held };
-                return Place { activity, kind };
-            }
-            Err(reserve) => reserve,
+        let staying = Staying {
+            activity: Activity::begin(),
+            make_room: CancellationToken::new(),
         };
-        metrics::counter!("roentgen_connections_refused_total", "limit" => reserve.label())
-            .increment(1);
-        let (id, make_room) = self.shared.reserve(activity.clone());
-        let mut held = HeldReserve {
+        let key = network(peer);
+        let (id, reserve) = self.shared.take(key, &staying);
+        let (address, permits) = match reserve {
+            None => (Some(key), &self.full),
+            Some(reserve) => {
+                let limit = reserve.label();
+                metrics::counter!("roentgen_connections_refused_total", "limit" => limit)
+                    .increment(1);
+                (None, &self.reserve)
+            }
+        };
+        let mut held = Held {
             shared: Arc::clone(&self.shared),
             id,
+            address,
             permit: None,
         };
-        held.permit = Arc::clone(&self.reserve).acquire_owned().await.ok();
-        let kind = Kind::Reserve {
-            why: reserve,
-            make_room,
+        held.permit = Arc::clone(permits).acquire_owned().await.ok();
+        Place {
+            staying,
+            reserve,
             _held: held,
-        };
-        Place { activity, kind }
+        }
     }
 }
 
@@ -144,48 +158,70 @@ impl Shared {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a connection, or says why there is no place for it.
-    fn take(&self, key: IpAddr) -> Result<(), Reserve> {
+    /// Gives a connection a place and an id: of all places, or why it is one of the reserve.
+    fn take(&self, key: IpAddr, staying: &Staying) -> (u64, Option<Reserve>) {
+        let mut places = self.places();
+        let id = places.next_id;
+        places.next_id += 1;
+        let reserve = self.beyond(&mut places, key);
+        match reserve {
+            None => {
+                places.held.insert(id, staying.clone());
+                *places.by_address.entry(key).or_default() += 1;
+            }
+            Some(_) => places.reserve(id, staying.clone()),
+        }
+        (id, reserve)
+    }
+
+    /// Which limit a connection from this address is beyond, if any.
+    fn beyond(&self, places: &mut Places, key: IpAddr) -> Option<Reserve> {
         let Limits {
             connections,
             per_address,
             trusted,
         } = &self.limits;
-        let mut places = self.places();
-        if places.held >= *connections {
-            return Err(Reserve::All);
-        }
         let of_address = places.by_address.get(&key).copied().unwrap_or(0);
         let is_trusted = trusted.iter().any(|network| network.contains(&key));
         if of_address >= *per_address && !is_trusted {
-            return Err(Reserve::Address);
+            return Some(Reserve::Address);
         }
-        places.held += 1;
-        *places.by_address.entry(key).or_default() += 1;
-        Ok(())
+        if places.held.len() >= *connections {
+            places.silent_make_room((*connections / PART_THAT_LEAVES).max(1));
+        }
+        (places.held.len() >= *connections).then_some(Reserve::All)
+    }
+}
+
+impl Places {
+    /// Tells up to so many silent connections to make room.
+    fn silent_make_room(&mut self, count: usize) {
+        let silent = self.held.iter();
+        let silent = silent.filter_map(|(id, held)| Some((held.activity.silence()?, *id)));
+        let mut silent: Vec<_> = silent.collect();
+        if silent.len() > count {
+            silent.select_nth_unstable(count);
+            silent.truncate(count);
+        }
+        for (_, id) in silent {
+            if let Some(leaves) = self.held.remove(&id) {
+                leaves.make_room.cancel();
+                self.leaving += 1;
+            }
+        }
     }
 
     /// A place of the reserve, for which another connection makes room if there is none.
-    fn reserve(&self, activity: Activity) -> (u64, CancellationToken) {
-        let mut places = self.places();
-        if places.reserve.len() >= RESERVE {
-            let idle = places
-                .reserve
-                .iter()
-                .position(|held| !held.activity.is_busy());
-            if let Some(leaves) = places.reserve.remove(idle.unwrap_or(0)) {
+    fn reserve(&mut self, id: u64, staying: Staying) {
+        if self.reserve.len() >= RESERVE {
+            let mut reserve = self.reserve.iter();
+            let idle = reserve.position(|(_, held)| !held.activity.is_busy());
+            if let Some((_, leaves)) = self.reserve.remove(idle.unwrap_or(0)) {
                 leaves.make_room.cancel();
-                places.closing += 1;
+                self.closing += 1;
             }
         }
-        let (id, make_room) = (places.next_id, CancellationToken::new());
-        places.next_id += 1;
-        places.reserve.push_back(Reserved {
-            id,
-            activity,
-            make_room: make_room.clone(),
-        });
-        (id, make_room)
+        self.reserve.push_back((id, staying));
     }
 }
 
@@ -203,81 +239,67 @@ fn network(peer: IpAddr) -> IpAddr {
 /// A connection's place; free again when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    activity: Activity,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Full {
-        _held: Held,
-    },
-    Reserve {
-        why: Reserve,
-        make_room: CancellationToken,
-        _held: HeldReserve,
-    },
+    staying: Staying,
+    reserve: Option<Reserve>,
+    _held: Held,
 }
 
 impl Place {
     /// What the connection does.
     pub(super) const fn activity(&self) -> &Activity {
-        &self.activity
+        &self.staying.activity
     }
 
     /// Why it is on the reserve, if it is.
     pub(super) const fn reserve(&self) -> Option<Reserve> {
-        match &self.kind {
-            Kind::Full { .. } => None,
-            Kind::Reserve { why, .. } => Some(*why),
-        }
+        self.reserve
     }
 
     /// Waits until the connection has to make room for another one.
     pub(super) async fn made_room(&self) {
-        match &self.kind {
-            Kind::Full { .. } => std::future::pending().await,
-            Kind::Reserve { make_room, .. } => make_room.cancelled().await,
-        }
+        self.staying.make_room.cancelled().await;
     }
 }
 
 #[derive(Debug)]
 struct Held {
     shared: Arc<Shared>,
-    key: IpAddr,
+    id: u64,
+    /// What it is counted under; `None` on the reserve.
+    address: Option<IpAddr>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let mut places = self.shared.places();
-        places.held = places.held.saturating_sub(1);
-        let left = places.by_address.get(&self.key).copied().unwrap_or(0);
-        if left > 1 {
-            places.by_address.insert(self.key, left - 1);
-        } else {
-            places.by_address.remove(&self.key);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct HeldReserve {
-    shared: Arc<Shared>,
-    id: u64,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Drop for HeldReserve {
-    fn drop(&mut self) {
-        let mut places = self.shared.places();
-        let listed = places.reserve.iter().position(|held| held.id == self.id);
-        match listed {
-            Some(at) => drop(places.reserve.remove(at)),
-            None => places.closing = places.closing.saturating_sub(1),
+        match self.address {
+            Some(address) => places.leave(self.id, address),
+            None => places.leave_reserve(self.id),
         }
         drop(places);
         drop(self.permit.take());
+    }
+}
+
+impl Places {
+    fn leave(&mut self, id: u64, address: IpAddr) {
+        if self.held.remove(&id).is_none() {
+            self.leaving = self.leaving.saturating_sub(1);
+        }
+        let left = self.by_address.get(&address).copied().unwrap_or(0);
+        if left > 1 {
+            self.by_address.insert(address, left - 1);
+        } else {
+            self.by_address.remove(&address);
+        }
+    }
+
+    fn leave_reserve(&mut self, id: u64) {
+        match self.reserve.iter().position(|(held, _)| *held == id) {
+            Some(at) => drop(self.reserve.remove(at)),
+            None => self.closing = self.closing.saturating_sub(1),
+        }
     }
 }
 
@@ -316,13 +338,62 @@ mod tests {
     #[tokio::test]
     async fn a_trusted_proxy_is_limited_by_the_limit_of_all_only() {
         let limits = admission(3, 1, &["192.0.2.0/24", "2001:db8::/32"]);
-        let _held = [
+        let held = [
             admit(&limits, "192.0.2.1").await,
             admit(&limits, "192.0.2.1").await,
             admit(&limits, "2001:db8::1").await,
         ];
+        let _requests = held.each_ref().map(|place| place.activity().request());
         let beyond = admit(&limits, "192.0.2.1").await;
         assert_eq!(beyond.reserve(), Some(Reserve::All));
+    }
+
+    #[tokio::test]
+    async fn who_never_asked_makes_room_first_then_who_is_silent_for_longest_and_never_who_is_busy()
+    {
+        tokio::time::pause();
+        let limits = admission(4, 100, &[]);
+        let [busy, asked, asked_later, silent] = [1, 2, 3, 4].map(|last| format!("192.0.2.{last}"));
+        let (busy, asked) = (admit(&limits, &busy).await, admit(&limits, &asked).await);
+        let asked_later = admit(&limits, &asked_later).await;
+        let silent = admit(&limits, &silent).await;
+        let _request = busy.activity().request();
+        for place in [&asked, &asked_later] {
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
+            drop(place.activity().request());
+        }
+        let has_left = |place: &Place| place.staying.make_room.is_cancelled();
+        let left = || [&busy, &asked, &asked_later, &silent].map(has_left);
+        let mut newcomers = Vec::new();
+        for expected in [
+            [false, false, false, true],
+            [false, true, false, true],
+            [false, true, true, true],
+        ] {
+            let newcomer = admit(&limits, "192.0.2.9").await;
+            assert_eq!(newcomer.reserve(), None);
+            assert_eq!(left(), expected);
+            newcomers.push((newcomer.activity().request(), newcomer));
+        }
+        let beyond = admit(&limits, "192.0.2.9").await;
+        assert_eq!(beyond.reserve(), Some(Reserve::All), "all are busy");
+        assert!(!has_left(&busy), "it is served");
+        drop((newcomers, beyond, busy, asked, asked_later, silent));
+        assert_eq!(limits.open(), 0);
+    }
+
+    #[tokio::test]
+    async fn connections_that_leave_are_closed_before_many_more_are_let_in() {
+        let limits = admission(1, 1000, &[]);
+        let mut open: VecDeque<_> = VecDeque::new();
+        for _ in 0..=LEAVING {
+            open.push_back(admit(&limits, "192.0.2.1").await);
+        }
+        let beyond = admit(&limits, "192.0.2.1");
+        let beyond = tokio::time::timeout(std::time::Duration::ZERO, beyond).await;
+        assert!(beyond.is_err(), "one too many is open");
+        open.pop_front();
+        admit(&limits, "192.0.2.1").await;
     }
 
     #[tokio::test]
@@ -333,9 +404,8 @@ mod tests {
         let mut held = VecDeque::new();
         for _ in 0..1000 {
             let place = admit(&limits, "192.0.2.1").await;
-            let Kind::Reserve { make_room, .. } = &place.kind else {
-                panic!("it is on the reserve");
-            };
+            assert_eq!(place.reserve(), Some(Reserve::All));
+            let make_room = &place.staying.make_room;
             assert!(!make_room.is_cancelled(), "the newest stays");
             held.push_back(place);
             if held.len() == RESERVE {
@@ -343,9 +413,7 @@ mod tests {
                 oldest.made_room().await;
             }
         }
-        let Kind::Reserve { make_room, .. } = &busy.kind else {
-            panic!("it is on the reserve");
-        };
+        let make_room = &busy.staying.make_room;
         assert!(!make_room.is_cancelled(), "it is served");
         drop((held, busy));
         assert_eq!(limits.open(), 0);

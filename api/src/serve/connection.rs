@@ -49,28 +49,29 @@ pub(super) async fn serve(
     router: Router,
     drain: CancellationToken,
 ) {
-    let (activity, reserve) = (place.activity().clone(), place.reserve());
+    let reserve = place.reserve();
     let requests = Requests {
         router,
-        activity: activity.clone(),
+        activity: place.activity().clone(),
         reserve,
     };
     let served = Box::pin(connection(stream, requests));
     tokio::select! {
-        ended = until_idle(served, &activity, &drain) => {
+        ended = until_idle(served, &place, &drain) => {
             if let Err(error) = ended {
                 tracing::debug!(error = &*error, "a connection ended early");
             }
         }
-        () = place.made_room() => {}
+        () = place.made_room(), if reserve.is_some() => {}
     }
 }
 
 async fn until_idle(
     mut served: Pin<Box<Served>>,
-    activity: &Activity,
+    place: &Place,
     drain: &CancellationToken,
 ) -> Result<(), axum::BoxError> {
+    let activity = place.activity();
     let mut idle = pin!(activity.ended());
     tokio::select! {
         ended = &mut served => return ended,
@@ -78,6 +79,14 @@ async fn until_idle(
             metrics::counter!("roentgen_idle_connections_closed_total").increment(1);
             served.as_mut().graceful_shutdown();
             return tokio::time::timeout(FAREWELL, served).await.unwrap_or(Ok(()));
+        }
+        () = place.made_room(), if place.reserve().is_none() => {
+            metrics::counter!("roentgen_idle_connections_closed_total").increment(1);
+            if !activity.is_busy() {
+                return Ok(());
+            }
+            // A request came just now, and is answered.
+            served.as_mut().graceful_shutdown();
         }
         () = drain.cancelled() => served.as_mut().graceful_shutdown(),
     }

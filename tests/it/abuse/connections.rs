@@ -2,16 +2,17 @@
 
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 use roentgen_api::problem::Code;
+use roentgen_tests::frames::{self, END_HEADERS, Kind};
+use roentgen_tests::raw::CLOSED_WITHIN;
 use roentgen_tests::server::program_with_descriptors;
-use roentgen_tests::{Client, Database, Engine, Server, poll};
+use roentgen_tests::{Client, Database, Engine, Raw, Server, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::frames::{self, END_HEADERS, Kind};
-use super::raw::{CLOSED_WITHIN, Raw};
 use crate::story::House;
 
 const POST: &str = "POST /imaging/orders HTTP/1.1\r\nhost: localhost\r\n";
@@ -178,6 +179,49 @@ async fn health_is_answered_while_all_places_are_held() -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections_from_many_addresses_make_room() -> Result<()> {
+    let database = Database::new(Engine::Sqlite).await?;
+    let program = program_with_descriptors(&database, DESCRIPTORS);
+    let server = Server::spawn_program(program, &database, |command: &mut Command| {
+        command.args(["--dev", "--connections-per-address", "100"]);
+    });
+    let server = server.await?;
+    let reader = Client::new(&server.base);
+    assert_eq!(reader.get("/imaging/orders").await?.status, 200);
+    let mut silent = Vec::new();
+    for number in 0..2 * PLACES {
+        let from = Ipv4Addr::new(127, 0, 1, u8::try_from(number / 50)?);
+        silent.push(Raw::connect(&server.base, from).await?);
+    }
+    for client in [&Client::new(&server.base), &reader] {
+        let orders = client.get("/imaging/orders").await?;
+        assert_eq!(orders.status, 200, "{orders:?}");
+    }
+    health(&server).await?;
+    drop(silent);
+    Ok(())
+}
+
+/// More than the kernel keeps for a server that asks for no more than usual.
+const BURST: usize = 1000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_connections_waits_for_a_busy_server() -> Result<()> {
+    raise_the_limit_of_open_files();
+    let house = House::open(Engine::Sqlite).await?;
+    house.server.signal("STOP")?;
+    let mut burst = Vec::new();
+    for number in 0..BURST {
+        let connected = Raw::connect(&house.server.base, Ipv4Addr::LOCALHOST);
+        let connected = tokio::time::timeout(Duration::from_secs(10), connected).await;
+        burst.push(connected.with_context(|| format!("{number} are let in"))??);
+    }
+    house.server.signal("CONT")?;
+    drop(burst);
+    health(&house.server).await
 }
 
 async fn health(server: &Server) -> Result<()> {

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
-use roentgen_tests::{Client, Engine, Server, poll};
+use roentgen_tests::frames::{self, Kind};
+use roentgen_tests::raw::CLOSED_WITHIN;
+use roentgen_tests::{Client, Engine, Raw, Server, poll};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use super::frames::{self, Kind};
-use super::raw::{CLOSED_WITHIN, Raw};
 use crate::story::{House, fresh};
 
 /// How many streams a connection has at once, and how many connections there are.

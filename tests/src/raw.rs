@@ -7,36 +7,42 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::frames::{self, ACK, Kind};
+use crate::frames::{self, ACK, Kind};
 
 /// Longer than any connection may be silent, on a machine that is busy with other things.
-pub(super) const CLOSED_WITHIN: Duration = Duration::from_secs(60);
+pub const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The socket.
 #[derive(Debug)]
-pub(super) struct Raw {
-    pub(super) stream: TcpStream,
+pub struct Raw {
+    /// To send further bytes on.
+    pub stream: TcpStream,
     unread: Vec<u8>,
 }
 
 /// An HTTP/2 frame as it came.
 #[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub struct Frame {
+    /// Its type.
+    pub kind: u8,
+    /// Its flags.
+    pub flags: u8,
+    /// Its stream, 0 where it is the connection's.
+    pub stream: u32,
+    /// What it carries.
+    pub payload: Vec<u8>,
 }
 
 impl Frame {
-    pub(super) fn is(&self, kind: Kind, stream: u32) -> bool {
+    /// Whether it is of this type and this stream.
+    pub fn is(&self, kind: Kind, stream: u32) -> bool {
         (self.kind, self.stream) == (kind as u8, stream)
     }
 }
 
 impl Raw {
     /// Connects to a server at `http://HOST:PORT`, from this loopback address.
-    pub(super) async fn connect(base: &str, from: Ipv4Addr) -> Result<Self> {
+    pub async fn connect(base: &str, from: Ipv4Addr) -> Result<Self> {
         let place: SocketAddr = base.trim_start_matches("http://").parse()?;
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
@@ -48,14 +54,14 @@ impl Raw {
     }
 
     /// Connects, and sends these bytes and nothing more.
-    pub(super) async fn send(base: &str, bytes: &[u8]) -> Result<Self> {
+    pub async fn send(base: &str, bytes: &[u8]) -> Result<Self> {
         let mut raw = Self::connect(base, Ipv4Addr::LOCALHOST).await?;
         raw.stream.write_all(bytes).await?;
         Ok(raw)
     }
 
     /// Reads until the connection is closed; what came, or `None` if it is still open after a long time.
-    pub(super) async fn closed(&mut self) -> Option<Vec<u8>> {
+    pub async fn closed(&mut self) -> Option<Vec<u8>> {
         let mut came = Vec::new();
         let closed = self.stream.read_to_end(&mut came);
         // A connection that is reset is closed, too.
@@ -64,7 +70,7 @@ impl Raw {
     }
 
     /// Whether an answer begins with these bytes.
-    pub(super) async fn starts_with(&mut self, begin: &[u8]) -> Result<bool> {
+    pub async fn starts_with(&mut self, begin: &[u8]) -> Result<bool> {
         let mut came = vec![0; begin.len()];
         let read = self.stream.read_exact(&mut came);
         tokio::time::timeout(CLOSED_WITHIN, read).await??;
@@ -72,7 +78,7 @@ impl Raw {
     }
 
     /// The next frame, answering pings; `None` if the connection is closed.
-    pub(super) async fn frame(&mut self) -> Result<Option<Frame>> {
+    pub async fn frame(&mut self) -> Result<Option<Frame>> {
         let next = tokio::time::timeout(CLOSED_WITHIN, async {
             loop {
                 let Some(frame) = self.any_frame().await? else {
@@ -103,9 +109,9 @@ impl Raw {
 
     fn parsed(&mut self) -> Option<Frame> {
         let head = self.unread.first_chunk::<{ frames::HEAD }>()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let (kind, flags) = (head[3], head[4]);
+        let [high, middle, low, kind, flags, stream @ ..] = *head;
+        let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+        let stream = u32::from_be_bytes(stream);
         let payload = self.unread.get(frames::HEAD..frames::HEAD + length)?;
         let payload = payload.to_vec();
         self.unread.drain(..frames::HEAD + length);

@@ -1,0 +1,73 @@
+//! How long an answer may be rendered without a pause: whoever has less to do on the same processor does not wait for whole
+//! pages.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Much longer than a pause costs, and so short that others do not notice it, also if each reader of a full house has one.
+const SLICE: Duration = Duration::from_micros(500);
+
+/// The time since the last pause.
+#[derive(Debug)]
+pub(crate) struct Pace(Mutex<Instant>);
+
+impl Pace {
+    pub(crate) fn begin() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+
+    /// Lets others work, if it is time.
+    pub(crate) async fn rest(&self) {
+        if self.since().elapsed() >= SLICE {
+            tokio::task::yield_now().await;
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+    }
+
+    fn since(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::JoinSet;
+
+    #[tokio::test]
+    async fn others_work_while_a_long_page_is_rendered() {
+        const LINES: usize = 20;
+        let others = Arc::new(AtomicUsize::new(0));
+        let (mut tasks, worked) = (JoinSet::new(), Arc::clone(&others));
+        tasks.spawn(async move {
+            loop {
+                worked.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let pace = Pace::begin();
+        for _ in 0..LINES {
+            let line = std::time::Instant::now();
+            while line.elapsed() < SLICE {}
+            pace.rest().await;
+        }
+        let turns = others.load(Ordering::Relaxed);
+        assert!(turns >= LINES - 1, "others had {turns} turns");
+    }
+
+    #[tokio::test]
+    async fn short_pages_have_no_pause() {
+        tokio::time::pause();
+        let others = Arc::new(AtomicUsize::new(0));
+        let (mut tasks, worked) = (JoinSet::new(), Arc::clone(&others));
+        tasks.spawn(async move { worked.fetch_add(1, Ordering::Relaxed) });
+        let pace = Pace::begin();
+        pace.rest().await;
+        assert_eq!(others.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,176 @@
+//! One tenant does its worst, and another one works: how long the other waits, whether what it reads is right, and what
+//! is left of the flood in the server afterwards. Each flood has a server of its own, on both engines.
+
+mod flood;
+mod floods;
+mod guard;
+mod pages;
+mod probes;
+mod verdict;
+mod work;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use roentgen_store::clock;
+use roentgen_tests::Engine;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::database::{Fresh, written_back};
+use crate::report::Report;
+use crate::wire::Server;
+
+use flood::Flood;
+use floods::Kind;
+use guard::Guard;
+use probes::{Probed, Watch};
+use work::{Figures, Work};
+
+pub(crate) use pages::quiet;
+pub(crate) use verdict::{Memory, Verdict};
+
+/// Where each of them calls from: an address has so many connections only.
+pub(crate) const FLOODS_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(crate) const WORKS_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+pub(crate) const PROBES_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
+/// How long the one tenant works alone before its server counts as warm.
+const WARM_UP: Duration = Duration::from_secs(5);
+/// How long the read models have to follow, and memory has to be given back.
+const LAG_TIMEOUT: Duration = Duration::from_secs(60);
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The pause between probes while memory is given back.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Both engines, each flood whose name holds `flood`.
+pub(crate) async fn measure(
+    report: &mut Report,
+    duration: Duration,
+    flood: &str,
+) -> anyhow::Result<()> {
+    for kind in Kind::ALL {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            let name = format!("{}, {}", kind.name(), engine_name(engine));
+            if name.contains(flood) {
+                println!("fairness: {name}: {}", kind.describe());
+                one(report, &name, kind, engine, duration).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) const fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgres",
+    }
+}
+
+async fn one(
+    report: &mut Report,
+    name: &str,
+    kind: Kind,
+    engine: Engine,
+    duration: Duration,
+) -> anyhow::Result<()> {
+    written_back().await?;
+    let site = Site::open(engine).await?;
+    let callers = kind.callers(&site).await?;
+    site.beside(WARM_UP).await?;
+    quiet(&site.server.address, LAG_TIMEOUT).await?;
+    let before = site.server.memory().context("no memory")?;
+    site.server.forget_peak()?;
+    let watching = site.watch();
+    let flood = Flood::start(&site.server.address, &site.flooder, callers);
+    let (mut worked, health) = site.beside(duration).await?;
+    let (answers, ended) = (flood.stop(), Instant::now());
+    let seen = watching.stop().await?;
+    let lag_after = quiet(&site.server.address, LAG_TIMEOUT).await.ok();
+    let peak = site.server.peak_memory();
+    worked.check_whole_lists(&site.work).await;
+    let after = memory_given_back(&site.server, before, ended).await;
+    let verdict = Verdict {
+        worked,
+        health,
+        answers,
+        lag_after,
+        seen,
+        memory: Memory {
+            before,
+            peak,
+            after,
+        },
+    };
+    verdict.print();
+    verdict.judge(report, name);
+    site.close().await
+}
+
+/// Waits until the server has no more memory than it may have; what it has then, or after a long time; `None` if it is
+/// gone. It is probed meanwhile, as any server is.
+async fn memory_given_back(server: &Server, before: u64, since: Instant) -> Option<u64> {
+    loop {
+        let now = server.memory()?;
+        if now <= verdict::allowed(before) || since.elapsed() >= MEMORY_TIMEOUT {
+            return Some(now);
+        }
+        let _ = pages::lag(&server.address).await;
+        tokio::time::sleep(PROBE_PAUSE).await;
+    }
+}
+
+/// A server, the tenant that works on it, and the tenant that floods it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) server: Server,
+    pub(crate) work: Arc<Work>,
+    /// The token of the admin who floods.
+    pub(crate) flooder: String,
+    _guard: Guard,
+    database: Fresh,
+}
+
+impl Site {
+    pub(crate) async fn open(engine: Engine) -> anyhow::Result<Self> {
+        let database = Fresh::new(engine).await?;
+        let server = Server::start_on(&database.url(), &[]).await?;
+        let guard = Guard::over(&server);
+        let work = Arc::new(Work::begin(&server, Uuid::from_u128(2)).await?);
+        let flooder = Server::token_of(clock::fresh_id(), &["admin"], None)?;
+        Ok(Self {
+            server,
+            work,
+            flooder,
+            _guard: guard,
+            database,
+        })
+    }
+
+    /// What the tenant that works sees for so long, and what an operator's probe sees meanwhile. They run on a thread of
+    /// their own, so that they do not wait for the flood's callers.
+    pub(crate) async fn beside(&self, duration: Duration) -> anyhow::Result<(Figures, Probed)> {
+        let (work, address) = (Arc::clone(&self.work), self.server.address.clone());
+        let both = async move {
+            let probes = Probed::run(address, duration);
+            tokio::try_join!(work.run(duration), probes)
+        };
+        let own_thread = tokio::task::spawn_blocking(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build()?.block_on(both)
+        });
+        own_thread.await?
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::start(&self.server)
+    }
+
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        drop(self.server);
+        self.database.drop_it().await
+    }
+}

@@ -1,0 +1,155 @@
+//! The tenant that does its worst: callers who ask, and ask again as soon as they are answered.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::fairness::FLOODS_FROM;
+use crate::wire::{Answer, Connection, header};
+
+/// The pause of a caller who was not let in at all.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a caller asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    /// This, and the answer whole.
+    Once {
+        method: &'static str,
+        path: String,
+        body: Arc<str>,
+    },
+    /// Server-sent events, taken as they come.
+    Listen { path: String },
+}
+
+impl Asked {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::with("GET", path, "")
+    }
+
+    pub(crate) fn with(
+        method: &'static str,
+        path: impl Into<String>,
+        body: impl Into<Arc<str>>,
+    ) -> Self {
+        Self::Once {
+            method,
+            path: path.into(),
+            body: body.into(),
+        }
+    }
+}
+
+/// A caller: what it asks next, knowing what it was answered last; `None` if it was not answered.
+pub(crate) type Caller = Box<dyn FnMut(Option<&Answer>) -> Asked + Send>;
+
+/// How often the callers were answered what.
+pub(crate) type Answers = BTreeMap<String, u64>;
+
+/// The flood. Dropped, it ends.
+#[derive(Debug)]
+pub(crate) struct Flood {
+    callers: JoinSet<()>,
+    answers: Arc<Mutex<Answers>>,
+}
+
+impl Flood {
+    /// Lets the callers ask, each on a connection of its own.
+    pub(crate) fn start(address: &str, token: &str, callers: Vec<Caller>) -> Self {
+        let answers: Arc<Mutex<Answers>> = Arc::default();
+        let mut running = JoinSet::new();
+        for next in callers {
+            let asking = Asking {
+                address: address.to_owned(),
+                token: token.to_owned(),
+                connection: None,
+                answers: Arc::clone(&answers),
+            };
+            running.spawn(asking.run(next));
+        }
+        Self {
+            callers: running,
+            answers,
+        }
+    }
+
+    /// Ends it in the middle of whatever it asks; what it was answered.
+    pub(crate) fn stop(mut self) -> Answers {
+        self.callers.abort_all();
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *answers)
+    }
+}
+
+struct Asking {
+    address: String,
+    token: String,
+    connection: Option<Connection>,
+    answers: Arc<Mutex<Answers>>,
+}
+
+impl Asking {
+    async fn run(mut self, mut next: Caller) {
+        let mut last = None;
+        loop {
+            last = match next(last.as_ref()) {
+                Asked::Once { method, path, body } => self.once(method, &path, &body).await,
+                Asked::Listen { path } => {
+                    self.listens(&path).await;
+                    None
+                }
+            };
+        }
+    }
+
+    async fn once(&mut self, method: &str, path: &str, body: &str) -> Option<Answer> {
+        let sent = async {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.open().await?,
+            };
+            let answer = connection.send(method, path, body).await?;
+            anyhow::Ok((connection, answer))
+        };
+        match sent.await {
+            Ok((connection, answer)) => {
+                self.count(answer.status.to_string());
+                let is_last = header(&answer.head, "connection") == Some("close");
+                self.connection = (!is_last).then_some(connection);
+                Some(answer)
+            }
+            Err(_) => {
+                self.count("no answer".to_owned());
+                sleep(PAUSE).await;
+                None
+            }
+        }
+    }
+
+    async fn listens(&self, path: &str) {
+        let listened = async {
+            let mut connection = self.open().await?;
+            let status = connection.listen(path).await?;
+            self.count(format!("{status} (events)"));
+            connection.drain().await?;
+            anyhow::Ok(())
+        };
+        if listened.await.is_err() {
+            self.count("no answer".to_owned());
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn open(&self) -> anyhow::Result<Connection> {
+        Connection::open_from(FLOODS_FROM, &self.address, Some(&self.token)).await
+    }
+
+    fn count(&self, what: String) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        *answers.entry(what).or_default() += 1;
+    }
+}

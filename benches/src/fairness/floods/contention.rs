@@ -1,0 +1,61 @@
+//! Changes of one order by many at once: of their own tenant's, and of the other tenant's, which they must not learn of.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{an_order, order};
+use crate::fairness::Site;
+use crate::fairness::flood::{Asked, Caller};
+use crate::wire::Connection;
+
+const CALLERS: usize = 200;
+
+pub(super) async fn callers(
+    site: &Site,
+    admin: &mut Connection,
+    procedure: &str,
+) -> anyhow::Result<Vec<Caller>> {
+    let own = Arc::new(Mutex::new(an_order(admin, procedure).await?));
+    let new = order(procedure).to_string();
+    let callers = (0..CALLERS).map(|caller| match caller % 2 {
+        0 => changes_own(caller, Arc::clone(&own), new.clone()),
+        _ => changes_foreign(caller, site.work.ward_order.clone()),
+    });
+    Ok(callers.collect())
+}
+
+fn changes_foreign(caller: usize, order: String) -> Caller {
+    let mut number = 0_u64;
+    Box::new(move |_| {
+        number += 1;
+        change(caller, number, &order)
+    })
+}
+
+/// Goes on with another order when this one takes no more, and all with the same one.
+fn changes_own(caller: usize, own: Arc<Mutex<String>>, new: String) -> Caller {
+    let (mut number, mut changed) = (0_u64, String::new());
+    Box::new(move |last| {
+        number += 1;
+        let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.map(|answer| (answer.status, &answer.body)) {
+            Some((201, created)) => {
+                let created = serde_json::from_slice(created).unwrap_or(Value::Null);
+                let id = created.get("id").and_then(Value::as_str);
+                *own = format!("/imaging/orders/{}", id.unwrap_or_default());
+            }
+            Some((409, _)) if *own == changed => {
+                return Asked::with("POST", "/imaging/orders", new.clone());
+            }
+            Some(_) | None => {}
+        }
+        changed.clone_from(&own);
+        change(caller, number, &own)
+    })
+}
+
+fn change(caller: usize, number: u64, order: &str) -> Asked {
+    let body = json!({ "metadata": { "caller": caller, "number": number } });
+    Asked::with("PATCH", order, body.to_string())
+}

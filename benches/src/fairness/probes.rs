@@ -1,0 +1,103 @@
+//! What an operator's monitoring sees: `/health/live`, each probe on a connection of its own, and how
+//! far the read models are behind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::fairness::{PROBES_FROM, pages};
+use crate::report::latencies;
+use crate::wire::{Connection, Server};
+
+const PROBE_EVERY: Duration = Duration::from_millis(50);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What came of the probes.
+#[derive(Debug)]
+pub(crate) struct Probed {
+    pub(crate) each: Histogram<u64>,
+    /// Probes that were not answered 200.
+    pub(crate) failed: u64,
+}
+
+impl Probed {
+    /// One probe after the other is due, whatever became of the one before.
+    pub(crate) async fn run(address: String, duration: Duration) -> anyhow::Result<Probed> {
+        let (began, mut tick) = (Instant::now(), interval(PROBE_EVERY));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut probes = JoinSet::new();
+        loop {
+            let due = tick.tick().await;
+            if due - began >= duration {
+                break;
+            }
+            probes.spawn(probe(address.clone(), due));
+        }
+        let mut probed = Probed {
+            each: latencies(),
+            failed: 0,
+        };
+        for (took, is_live) in probes.join_all().await {
+            probed.each.record(u64::try_from(took.as_micros())?)?;
+            probed.failed += u64::from(!is_live);
+        }
+        Ok(probed)
+    }
+}
+
+async fn probe(address: String, due: Instant) -> (Duration, bool) {
+    let asked = async {
+        let mut connection = Connection::open_from(PROBES_FROM, &address, None).await?;
+        connection.get("/health/live").await
+    };
+    let answer = timeout(PROBE_TIMEOUT, asked).await;
+    let is_live = answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status == 200));
+    (due.elapsed(), is_live)
+}
+
+/// How far the read models are behind, looked at over and over.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    stop: Arc<AtomicBool>,
+    looking: JoinSet<Seen>,
+}
+
+/// What was seen.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) most_lag: u64,
+    /// How often the server said that it is not ready.
+    pub(crate) not_ready: u64,
+}
+
+impl Watch {
+    pub(crate) fn start(server: &Server) -> Self {
+        let (stop, mut looking) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        looking.spawn(look(server.address.clone(), Arc::clone(&stop)));
+        Self { stop, looking }
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<Seen> {
+        self.stop.store(true, Ordering::Relaxed);
+        let seen = self.looking.join_next().await;
+        Ok(seen.transpose()?.unwrap_or_default())
+    }
+}
+
+async fn look(address: String, stop: Arc<AtomicBool>) -> Seen {
+    let (mut seen, mut tick) = (Seen::default(), interval(LOOK_EVERY));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while !stop.load(Ordering::Relaxed) {
+        tick.tick().await;
+        match timeout(PROBE_TIMEOUT, pages::lag(&address)).await {
+            Ok(Ok(Some(lag))) => seen.most_lag = seen.most_lag.max(lag),
+            Ok(Ok(None) | Err(_)) | Err(_) => seen.not_ready += 1,
+        }
+    }
+    seen
+}
