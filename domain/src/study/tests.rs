@@ -4,8 +4,12 @@ mod sync;
 mod updating;
 
 use super::*;
+use crate::codes::{ModalityCode, PacsEndpointCode};
+use crate::dicom::Uid;
 use crate::given::{Given, context, given, minutes_from_now};
+use crate::ids::{PacsEndpointId, StudyId};
 use crate::phi::{PhiText, Sex};
+use crate::text::Text;
 use uuid::Uuid;
 
 const STUDY: &str = "1.2.840.1";
