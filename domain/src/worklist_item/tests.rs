@@ -5,6 +5,7 @@ use crate::phi::PhiText;
 use uuid::Uuid;
 
 mod open_and_closed;
+mod room;
 mod system;
 mod triage;
 
