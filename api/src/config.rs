@@ -6,6 +6,7 @@ mod dev;
 mod environment;
 mod event_key;
 mod generated;
+mod keys;
 mod nats;
 mod secret_file;
 mod secrets;
@@ -14,7 +15,7 @@ mod times;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -23,7 +24,7 @@ use roentgen_relay as relay;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::open::Database;
 use roentgen_store::projector::Projection;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
 use crate::identity::{Expected, Identity};
@@ -33,8 +34,9 @@ pub use connections::ConnectionOptions;
 pub use dev::Dev;
 pub(crate) use dev::Purpose;
 pub(crate) use event_key::EventKeyFile;
+use keys::Source;
+pub use keys::Sources;
 pub use nats::NatsOptions;
-use secrets::Given;
 pub use secrets::SecretOptions;
 pub use times::{TimeOptions, Times};
 
@@ -156,20 +158,6 @@ pub struct Config {
 /// The read models of a release.
 pub type Projections = fn() -> Vec<Arc<dyn Projection>>;
 
-/// Where the keys came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sources {
-    jwt_secret: Source,
-    master_key: Source,
-}
-
-/// Where one key came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Configured,
-    Generated,
-}
-
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wrong(pub Vec<String>);
@@ -215,7 +203,7 @@ impl Options {
             return Err(Wrong(wrong));
         };
         let directory = data_directory(&database);
-        let (jwt_secret, master_key, sources) = keys(given, purpose, &directory)?;
+        let (jwt_secret, master_key, sources) = keys::keys(given, purpose, &directory)?;
         let event_key_file = self.nats.event_key_file.as_deref();
         Ok(Config {
             database,
@@ -281,46 +269,6 @@ impl Options {
     }
 }
 
-type Keys = (Option<SecretString>, Option<MasterKey>, Sources);
-
-/// The keys that were given, and those that `--dev` made up. A tool makes none, and takes a master key that was made up
-/// before.
-fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<Keys, Wrong> {
-    let kept = |name: &str| {
-        let path = directory.join(name);
-        let key = match purpose {
-            Purpose::Serving | Purpose::Token => generated::kept(&path).map(Some),
-            Purpose::Tool => generated::found(&path),
-        };
-        key.map_err(|it| Wrong(vec![format!("{name} in {}: {it}", directory.display())]))
-    };
-    let source = |is_given: bool| {
-        if is_given {
-            Source::Configured
-        } else {
-            Source::Generated
-        }
-    };
-    let sources = Sources {
-        jwt_secret: source(given.jwt_secret.is_some()),
-        master_key: source(given.master_key.is_some()),
-    };
-    let jwt_secret = match (given.jwt_secret, purpose) {
-        (Some(secret), _) => Some(secret),
-        (None, Purpose::Tool) => None,
-        (None, Purpose::Serving | Purpose::Token) => kept("dev-jwt-secret")?,
-    };
-    let master_key = match (given.master_key, purpose) {
-        (Some(key), _) => Some(key),
-        (None, Purpose::Token) => None,
-        (None, Purpose::Serving | Purpose::Tool) => kept("dev-master-key")?
-            .map(|text| MasterKey::parse(text.expose_secret()))
-            .transpose()
-            .map_err(|it| Wrong(vec![it.to_string()]))?,
-    };
-    Ok((jwt_secret, master_key, sources))
-}
-
 /// Beside the SQLite file; `data/` under the working directory otherwise.
 fn data_directory(database: &Database) -> PathBuf {
     match database {
@@ -384,10 +332,6 @@ impl Config {
 /// The configuration as `roentgen config` shows it: secrets by their source only.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |it: Source| match it {
-            Source::Configured => "[configured]",
-            Source::Generated => "[generated, kept in the data directory]",
-        };
         let none = || "(any)".to_owned();
         writeln!(f, "database      {}", self.database)?;
         writeln!(f, "listen        {}", self.listen)?;
@@ -397,7 +341,7 @@ impl fmt::Display for Config {
         let services = self.services.iter().filter_map(Service::to_possible_value);
         let services: Vec<_> = services.map(|it| it.get_name().to_owned()).collect();
         writeln!(f, "services      {}", services.join(","))?;
-        writeln!(f, "jwt-secret    {}", said(self.sources.jwt_secret))?;
+        writeln!(f, "jwt-secret    {}", self.sources.jwt_secret)?;
         writeln!(
             f,
             "jwt-issuer    {}",
@@ -408,7 +352,7 @@ impl fmt::Display for Config {
             "jwt-audience  {}",
             self.expected.audience.clone().unwrap_or_else(none)
         )?;
-        writeln!(f, "master-key    {}", said(self.sources.master_key))?;
+        writeln!(f, "master-key    {}", self.sources.master_key)?;
         write!(f, "{}", self.connections)?;
         write!(f, "{}", self.times)?;
         nats::show(f, self.nats.as_ref())?;

@@ -14,9 +14,11 @@ const RESERVE: u64 = 10;
 pub enum Room {
     /// Up to the bound: edits, which a caller can repeat for ever.
     Bounded,
-    /// Up to a tenth beyond the bound: answers for a case, and the system's own effects.
+    /// Up to a tenth beyond the bound: answers for a case, steps back that somebody else takes for its holder, and the
+    /// system's own effects.
     Reserved,
-    /// Any: a command that ends a case and so cannot be repeated for ever, or a stream that no resource is read from.
+    /// Any: a command that leads a case on, or that follows from what another stream bounds, and so cannot be repeated for
+    /// ever; or a stream that no resource is read from.
     Unbounded,
 }
 

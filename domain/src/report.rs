@@ -296,16 +296,17 @@ impl Aggregate for Report {
         Some(self.patient_id)
     }
 
-    /// A report becomes final once, and is cancelled at most as often as it is created.
+    /// A report becomes final once, is begun again only after it was cancelled, and is overdue once for each signature that
+    /// raises a critical result.
     fn room(_state: Option<&Self>, command: &Command) -> Room {
         match command {
-            Command::Create(_) | Command::Edit(_) | Command::ReviewSuggestion(_) => Room::Bounded,
+            Command::Edit(_) | Command::ReviewSuggestion(_) => Room::Bounded,
             Command::Sign(sign) if sign.is_final => Room::Unbounded,
             Command::Sign(_)
             | Command::AddAddendum(_)
             | Command::Communicate(_)
-            | Command::MarkOverdue => Room::Reserved,
-            Command::Cancel(_) => Room::Unbounded,
+            | Command::Cancel(_) => Room::Reserved,
+            Command::Create(_) | Command::MarkOverdue => Room::Unbounded,
         }
     }
 

@@ -16,11 +16,14 @@
 
 mod decide;
 mod events;
+mod progress;
+mod room;
 mod triage;
 
 use serde::{Deserialize, Serialize};
 
 pub use events::{Claimed, Created, CreatedPhi, Event, ReleaseReason, Released, Updated};
+pub use progress::{Holding, Progress, Status};
 pub use triage::{AiContribution, Flags, Triage};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
@@ -84,54 +87,6 @@ pub struct Case {
     pub description: Option<Text>,
 }
 
-/// How far an item is, with the radiologist it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub enum Progress {
-    /// Waits for somebody to claim it.
-    Pending,
-    /// Held, and not begun.
-    Claimed(Holding),
-    /// Held, and being read.
-    InProgress(Holding),
-    /// Read.
-    Completed {
-        /// Who held it then; nobody, where the report was signed before anybody claimed it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        assigned_radiologist_id: Option<PractitionerId>,
-        /// Since when.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        claimed_at: Option<Timestamp>,
-    },
-    /// Not to be read.
-    Cancelled,
-}
-
-/// Who holds an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holding {
-    /// The radiologist.
-    pub assigned_radiologist_id: PractitionerId,
-    /// Since when.
-    pub claimed_at: Timestamp,
-}
-
-/// The name of a [`Progress`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Waits.
-    Pending,
-    /// Held.
-    Claimed,
-    /// Being read.
-    InProgress,
-    /// Read.
-    Completed,
-    /// Not to be read.
-    Cancelled,
-}
-
 /// What a person should know before an item is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,8 +113,6 @@ pub enum Step {
 }
 
 named! {
-    Status: Pending = "pending", Claimed = "claimed", InProgress = "in_progress",
-        Completed = "completed", Cancelled = "cancelled";
     Attention: LateImages = "late_images", OrderCancelled = "order_cancelled",
         LinkConflict = "link_conflict";
     Step: Pending = "pending", InProgress = "in_progress", Completed = "completed",
@@ -295,16 +248,6 @@ pub enum Error {
     },
 }
 
-impl Step {
-    /// Whether the case is over with it.
-    const fn ends(self) -> bool {
-        match self {
-            Self::Completed | Self::Cancelled => true,
-            Self::Pending | Self::InProgress => false,
-        }
-    }
-}
-
 impl Aggregate for WorklistItem {
     const STREAM_TYPE: &'static str = "RadiologyWorklistItem";
 
@@ -335,23 +278,8 @@ impl Aggregate for WorklistItem {
         Some(self.patient_id)
     }
 
-    /// Claims, releases and updates can be repeated for ever; what follows from a report or an order answers for the case.
-    fn room(_state: Option<&Self>, command: &Command) -> Room {
-        match command {
-            Command::Update(update) if update.status.is_some_and(Step::ends) => Room::Reserved,
-            Command::Create(_) | Command::Claim(_) | Command::Release(_) | Command::Update(_) => {
-                Room::Bounded
-            }
-            Command::AttachOrder(_)
-            | Command::DetachOrder(_)
-            | Command::Contribute(_)
-            | Command::Reopen(_)
-            | Command::MarkConflict
-            | Command::Begin
-            | Command::BackToClaimed
-            | Command::ReleaseIdle { .. } => Room::Reserved,
-            Command::Complete => Room::Unbounded,
-        }
+    fn room(state: Option<&Self>, command: &Command) -> Room {
+        room::of(state, command)
     }
 }
 
@@ -377,32 +305,6 @@ impl WorklistItem {
     /// The radiologist who holds it now.
     pub fn holder(&self) -> Option<PractitionerId> {
         self.holding().map(|it| it.assigned_radiologist_id)
-    }
-}
-
-impl Progress {
-    /// Its name.
-    pub fn status(&self) -> Status {
-        match self {
-            Self::Pending => Status::Pending,
-            Self::Claimed(_) => Status::Claimed,
-            Self::InProgress(_) => Status::InProgress,
-            Self::Completed { .. } => Status::Completed,
-            Self::Cancelled => Status::Cancelled,
-        }
-    }
-}
-
-impl Status {
-    /// The states in which somebody has still to read it.
-    pub const OPEN: [Self; 3] = [Self::Pending, Self::Claimed, Self::InProgress];
-
-    /// Whether it is one of them.
-    pub fn is_open(self) -> bool {
-        match self {
-            Self::Pending | Self::Claimed | Self::InProgress => true,
-            Self::Completed | Self::Cancelled => false,
-        }
     }
 }
 

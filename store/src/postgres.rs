@@ -11,6 +11,7 @@ mod claims;
 mod columns;
 mod connect;
 mod copied;
+mod engine;
 mod failure;
 mod generations;
 mod keys;
@@ -31,11 +32,8 @@ mod told;
 mod undelayed;
 
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::Query;
@@ -43,22 +41,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqlSafeStr as _, SqlStr};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::archive::{Archive, Partition};
-use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, Shown, State};
-use crate::keys::{Misfit, Tying};
-use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
-    RegisteredKey, StoredEvent, Tails,
-};
-use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
-use crate::neighbours::Hearing;
-use crate::reads::{Readers, Scope};
-use crate::relayed::RelayCheckpoint;
-use crate::rights::{Login, Rights};
-use crate::secrets::SealedSecret;
+use crate::generation::Shown;
+use crate::reads::Readers;
 use crate::sql::Dialect;
 
 use append::Appending;
@@ -201,268 +186,4 @@ impl Postgres {
 /// together from a [`Model`]'s `&'static str`s and placeholders, never from what a caller says.
 fn composed(sql: String) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str()
-}
-
-#[async_trait]
-impl Engine for Postgres {
-    async fn migrate(&self) -> Result<(), EngineError> {
-        self.run_migrations().await
-    }
-
-    async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
-        self.rights_of(login).await
-    }
-
-    async fn ping(&self) -> Result<(), EngineError> {
-        self.fetch(sqlx::query("SELECT 1"), |_| Ok(()))
-            .await
-            .map(drop)
-    }
-
-    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
-        self.append_batch(batch).await
-    }
-
-    async fn head(&self) -> Result<Head, EngineError> {
-        self.last_event().await
-    }
-
-    async fn tell(&self) -> Result<(), EngineError> {
-        self.tell_others().await
-    }
-
-    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError> {
-        Ok(Some(Box::new(self.listener().await?)))
-    }
-
-    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
-        self.event(position).await
-    }
-
-    fn readers(&self) -> &Readers {
-        &self.tenant_readers
-    }
-
-    async fn stream(
-        &self,
-        scope: Scope,
-        stream_id: StreamId,
-        after_version: u64,
-        limit: u32,
-    ) -> Result<Vec<StoredEvent>, EngineError> {
-        self.events_of(scope, stream_id, after_version, limit).await
-    }
-
-    async fn page(
-        &self,
-        after: u64,
-        limit: u32,
-        filter: &LogFilter,
-    ) -> Result<LogPage, EngineError> {
-        self.log_page(after, limit, filter).await
-    }
-
-    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
-        self.disagreement().await
-    }
-
-    async fn archives(&self) -> Result<Vec<Archive>, EngineError> {
-        self.all_archives().await
-    }
-
-    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError> {
-        self.first_partition().await
-    }
-
-    async fn archive(&self, archive: &Archive, kept_types: &[&str]) -> Result<u64, EngineError> {
-        self.put_away(archive, kept_types).await
-    }
-
-    async fn kept(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
-        self.kept_events(after, limit).await
-    }
-
-    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {
-        self.held_claim(key, now_ms).await
-    }
-
-    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
-        self.forget_claims(now_ms, limit).await
-    }
-
-    async fn patient_keys(
-        &self,
-        patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<KnownKeys>, EngineError> {
-        self.keys_of(patients).await
-    }
-
-    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
-        self.standing_of(key_ids).await
-    }
-
-    async fn registered_keys(
-        &self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<RegisteredKey>, EngineError> {
-        self.registered_after(after, limit).await
-    }
-
-    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
-        self.registered_last(limit).await
-    }
-
-    async fn tie_keys(
-        &self,
-        fingerprint: &[u8],
-        tying: Tying,
-    ) -> Result<Option<Misfit>, EngineError> {
-        self.tie(fingerprint, tying).await
-    }
-
-    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.fingerprint("event_key_fingerprint", candidate).await
-    }
-
-    async fn mark_served_with_tokens(&self) -> Result<(), EngineError> {
-        self.fingerprint(SERVED_WITH_TOKENS, &[1]).await.map(drop)
-    }
-
-    async fn was_served_with_tokens(&self) -> Result<bool, EngineError> {
-        Ok(self.known_fingerprint(SERVED_WITH_TOKENS).await?.is_some())
-    }
-
-    async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
-        self.keep_secret(secret).await
-    }
-
-    async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError> {
-        self.secret_of(tenant, id).await
-    }
-
-    fn shown(&self) -> &Shown {
-        &self.shown
-    }
-
-    async fn rows_in(
-        &self,
-        scope: Scope,
-        table: Table,
-        ids: &[Uuid],
-    ) -> Result<Vec<Row>, EngineError> {
-        self.rows_by_id(scope, table, ids).await
-    }
-
-    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
-        self.list_rows(table, query).await
-    }
-
-    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
-        self.write_projection(batch).await
-    }
-
-    async fn parked(&self) -> Result<Vec<Parked>, EngineError> {
-        self.all_parked().await
-    }
-
-    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
-        self.write_replay(replay).await
-    }
-
-    async fn generations(&self) -> Result<Vec<Generation>, EngineError> {
-        self.all_generations().await
-    }
-
-    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
-        self.declare_all(generations).await
-    }
-
-    async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
-        self.create_all(tables).await
-    }
-
-    async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError> {
-        self.index_all(tables).await
-    }
-
-    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError> {
-        self.promote_one(table, from, to).await
-    }
-
-    async fn swap(&self, table: Table) -> Result<bool, EngineError> {
-        self.swap_in(table).await
-    }
-
-    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError> {
-        self.forget_one(generation).await
-    }
-
-    async fn count(&self, table: Table) -> Result<u64, EngineError> {
-        self.count_rows(table).await
-    }
-
-    async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError> {
-        self.streams_begun(stream_type, upto).await
-    }
-
-    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError> {
-        self.log_tails(streams, upto).await
-    }
-
-    async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
-        self.checkpoint_of(subscription).await
-    }
-
-    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
-        self.memories_by_id(ids).await
-    }
-
-    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
-        self.first_timers(limit).await
-    }
-
-    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
-        self.write_memory(batch).await
-    }
-
-    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
-        self.last_refused(limit).await
-    }
-
-    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
-        self.relay_of(name).await
-    }
-
-    async fn advance_relay(
-        &self,
-        name: &str,
-        from: Option<&RelayCheckpoint>,
-        to: &RelayCheckpoint,
-    ) -> Result<bool, EngineError> {
-        self.move_relay(name, from, to).await
-    }
-
-    async fn lease(
-        &self,
-        names: &[String],
-        holder: Uuid,
-        ttl: Duration,
-    ) -> Result<Vec<String>, EngineError> {
-        self.take_leases(names, holder, ttl).await
-    }
-
-    async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError> {
-        self.give_leases_back(holder).await
-    }
-
-    async fn is_leased(&self, name: &str) -> Result<bool, EngineError> {
-        self.lease_is_held(name).await
-    }
-
-    async fn close(&self) {
-        self.appending.lock().await.close().await;
-        self.readers.close().await;
-        self.projectors.close().await;
-    }
 }

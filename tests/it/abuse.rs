@@ -1,10 +1,12 @@
 //! The abuse ring: one caller does its worst, and the others are served as before. Table-driven, on both engines.
 
 mod bodies;
+mod claims;
 mod connections;
 mod fairness;
 mod lost_keys;
 mod other_type;
+mod outdated;
 mod postgres;
 mod requests;
 mod restored;

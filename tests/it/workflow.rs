@@ -1,6 +1,6 @@
 //! The whole way from order to report over HTTP, with all that follows from events.
 
-mod hospital;
+pub(crate) mod hospital;
 mod ordering;
 mod reading;
 mod source;

@@ -95,7 +95,11 @@ fn linked(
         studies.push(study_id);
     }
     recall.keep(&key, &studies);
-    let attach = AttachOrder { study_id, order_id };
+    let attach = TellItem {
+        study_id,
+        order_id,
+        news: News::Attached,
+    };
     let complete = CompleteOrder {
         study_id,
         order_id,
@@ -112,7 +116,12 @@ fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<E
     let studies = studies_of(cause, order_id, recall).into_iter();
     let told = studies.map(|study_id| {
         let item = WorklistItemId::of(study_id);
-        Effect::new("attend", item, study_id, AttachOrder { study_id, order_id })
+        let attach = TellItem {
+            study_id,
+            order_id,
+            news: News::Attached,
+        };
+        Effect::new("attend", item, study_id, attach)
     });
     told.collect()
 }
@@ -134,7 +143,11 @@ fn detach(unlinked: study::Unlinked) -> Effect {
         ..
     } = unlinked;
     let item = WorklistItemId::of(study_id);
-    let detach = DetachOrder { study_id, order_id };
+    let detach = TellItem {
+        study_id,
+        order_id,
+        news: News::Detached,
+    };
     Effect::new("detach_order", item, study_id, detach)
 }
 
@@ -146,15 +159,22 @@ fn conflict(study_id: StudyId) -> Effect {
     Effect::new("attend", WorklistItemId::of(study_id), study_id, mark)
 }
 
-/// Tells an item of the order that its study answers: its priority, or that it was called off. A study that answers
-/// another by now is told of that one.
+/// Tells an item of an order: that its study answers it, with its priority and whether it was called off, or that it does
+/// so no more. What is not true any more is not told: a later event says what is.
 #[derive(Debug, Clone, Copy)]
-struct AttachOrder {
+struct TellItem {
     study_id: StudyId,
     order_id: OrderId,
+    news: News,
 }
 
-impl UseCase for AttachOrder {
+#[derive(Debug, Clone, Copy)]
+enum News {
+    Attached,
+    Detached,
+}
+
+impl UseCase for TellItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
@@ -165,37 +185,14 @@ impl UseCase for AttachOrder {
         let id = WorklistItemId::of(self.study_id);
         let item = work.read::<WorklistItem>(id).await?;
         let item = item.ok_or_else(|| Refusal::from(worklist_item::Error::NotFound))?;
-        match by_system::linked_order(work, self.study_id).await? {
-            Some(order) if order.order_id == self.order_id => {
-                holding::decide(work, id, Command::AttachOrder(order)).await
-            }
-            Some(_) | None => Ok((*item).clone()),
-        }
-    }
-}
-
-/// Takes an order from an item whose study does not answer it any more. A study that answers it again by now keeps it.
-#[derive(Debug, Clone, Copy)]
-struct DetachOrder {
-    study_id: StudyId,
-    order_id: OrderId,
-}
-
-impl UseCase for DetachOrder {
-    type Aggregate = WorklistItem;
-
-    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(WorklistItemId::of(self.study_id).into())
-    }
-
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
-        let id = WorklistItemId::of(self.study_id);
-        let item = work.read::<WorklistItem>(id).await?;
-        let item = item.ok_or_else(|| Refusal::from(worklist_item::Error::NotFound))?;
-        match by_system::linked_order(work, self.study_id).await? {
-            Some(order) if order.order_id == self.order_id => Ok((*item).clone()),
-            Some(_) | None => holding::decide(work, id, Command::DetachOrder(self.order_id)).await,
-        }
+        let order = by_system::linked_order(work, self.study_id).await?;
+        let order = order.filter(|linked| linked.order_id == self.order_id);
+        let command = match (self.news, order) {
+            (News::Attached, Some(order)) => Command::AttachOrder(order),
+            (News::Detached, None) => Command::DetachOrder(self.order_id),
+            (News::Attached, None) | (News::Detached, Some(_)) => return Ok((*item).clone()),
+        };
+        holding::decide(work, id, command).await
     }
 }
 

@@ -4,8 +4,12 @@ mod sync;
 mod updating;
 
 use super::*;
+use crate::codes::{ModalityCode, PacsEndpointCode};
+use crate::dicom::Uid;
 use crate::given::{Given, context, given, minutes_from_now};
+use crate::ids::{PacsEndpointId, StudyId};
 use crate::phi::{PhiText, Sex};
+use crate::text::Text;
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 mod open_and_closed;
+mod room;
 mod system;
 mod triage;
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use roentgen_api::problem::Code;
 use roentgen_commands::order::CreateOrder;
 use roentgen_commands::pacs_endpoint::CreatePacsEndpoint;
-use roentgen_commands::{CommandError, Executor, Request, UseCase};
+use roentgen_commands::{CommandError, Executor, Outcome, Request, UseCase};
 use roentgen_domain::Actor;
 use roentgen_domain::order::{CreatedPhi, Priority};
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
@@ -25,14 +25,14 @@ on_both_engines!(
 );
 
 /// What the program does of itself beside the server.
-struct Beside {
-    house: House,
+pub(super) struct Beside {
+    pub(super) house: House,
     executor: Executor,
     _tasks: Tasks,
 }
 
 impl Beside {
-    async fn open(engine: Engine) -> Result<Self> {
+    pub(super) async fn open(engine: Engine) -> Result<Self> {
         let house = House::open_with(engine, &["--dev", "--master-key", MASTER_KEY]).await?;
         let (log, tasks) = (open::Database::parse(&house.database.url)?, Tasks::new());
         let master = MasterKey::parse(MASTER_KEY)?;
@@ -44,7 +44,10 @@ impl Beside {
         })
     }
 
-    async fn does<U: UseCase>(&self, use_case: &U) -> Result<(), CommandError> {
+    pub(super) async fn does<U: UseCase>(
+        &self,
+        use_case: &U,
+    ) -> Result<Outcome<U::Aggregate>, CommandError> {
         let request = Request {
             tenant_id: self.house.tenant.into(),
             actor: Actor::system(),
@@ -53,11 +56,11 @@ impl Beside {
             if_match: None,
             idempotency: None,
         };
-        self.executor.execute(&request, use_case).await.map(drop)
+        self.executor.execute(&request, use_case).await
     }
 
-    /// An order with a number that no client can send any more.
-    fn order(&self, accession_number: &str) -> Result<CreateOrder> {
+    /// An order with a number, also one that no client can send any more.
+    pub(super) fn order(&self, accession_number: &str) -> Result<CreateOrder> {
         Ok(CreateOrder {
             patient_id: fresh().into(),
             encounter_id: None,

@@ -289,7 +289,7 @@ async fn ends_at_its_bound(subject: &Subject) -> Result<()> {
 }
 
 /// Writes the event to a stream of one event until one change is left, past the program that counts.
-async fn grow<A: Aggregate>(
+pub(super) async fn grow<A: Aggregate>(
     house: &House,
     beside: &Beside,
     id: Uuid,

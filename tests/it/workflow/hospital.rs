@@ -28,7 +28,7 @@ pub(super) async fn open(engine: Engine, arguments: &[&str]) -> Result<House> {
 }
 
 /// Was accepted.
-pub(super) fn done(answer: Answer) -> Answer {
+pub(crate) fn done(answer: Answer) -> Answer {
     assert!(matches!(answer.status, 200 | 201), "{answer:?}");
     answer
 }
@@ -91,7 +91,7 @@ impl Images {
 }
 
 /// Waits until a resource is as it should be.
-pub(super) async fn becomes(
+pub(crate) async fn becomes(
     client: &Client,
     place: &str,
     is: impl Fn(&Value) -> bool,
@@ -107,6 +107,6 @@ pub(super) async fn becomes(
 }
 
 /// Waits until a member has a value.
-pub(super) async fn has(client: &Client, place: &str, member: &str, value: Value) -> Result<Value> {
+pub(crate) async fn has(client: &Client, place: &str, member: &str, value: Value) -> Result<Value> {
     becomes(client, place, |it| it[member] == value).await
 }

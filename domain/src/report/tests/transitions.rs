@@ -312,3 +312,24 @@ fn a_section_without_text_is_emptied_whether_it_is_one_of_the_four_or_not() {
     let report = a_report([create(), section(Some("plain")), section(None)]);
     assert_eq!(report.written().unwrap().content.technique, None);
 }
+
+#[test]
+fn what_leads_a_report_on_has_no_bound_and_what_leads_back_has_one() {
+    let cancel = Command::Cancel(Cancel {
+        radiologist_id: resident(),
+        reason: words("the wrong patient"),
+    });
+    for (command, room) in [
+        (findings("none"), Room::Bounded),
+        (review(Decision::Rejected), Room::Bounded),
+        (sign(false), Room::Reserved),
+        (addendum(None), Room::Reserved),
+        (communicate("Dr. Roe"), Room::Reserved),
+        (cancel, Room::Reserved),
+        (create(), Room::Unbounded),
+        (sign(true), Room::Unbounded),
+        (Command::MarkOverdue, Room::Unbounded),
+    ] {
+        assert_eq!(Report::room(None, &command), room, "{command:?}");
+    }
+}

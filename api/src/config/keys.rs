@@ -1,0 +1,73 @@
+//! The keys in force, and where each came from.
+
+use std::fmt;
+use std::path::Path;
+
+use roentgen_store::keys::MasterKey;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::secrets::Given;
+use super::{Purpose, Wrong, generated};
+
+/// Where the keys came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sources {
+    pub(super) jwt_secret: Source,
+    pub(super) master_key: Source,
+}
+
+/// Where one key came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Configured,
+    Generated,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Configured => "[configured]",
+            Self::Generated => "[generated, kept in the data directory]",
+        })
+    }
+}
+
+pub(super) type Keys = (Option<SecretString>, Option<MasterKey>, Sources);
+
+/// The keys that were given, and those that `--dev` made up. A tool makes none, and takes a master key that was made up
+/// before.
+pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<Keys, Wrong> {
+    let kept = |name: &str| {
+        let path = directory.join(name);
+        let key = match purpose {
+            Purpose::Serving | Purpose::Token => generated::kept(&path).map(Some),
+            Purpose::Tool => generated::found(&path),
+        };
+        key.map_err(|it| Wrong(vec![format!("{name} in {}: {it}", directory.display())]))
+    };
+    let source = |is_given: bool| {
+        if is_given {
+            Source::Configured
+        } else {
+            Source::Generated
+        }
+    };
+    let sources = Sources {
+        jwt_secret: source(given.jwt_secret.is_some()),
+        master_key: source(given.master_key.is_some()),
+    };
+    let jwt_secret = match (given.jwt_secret, purpose) {
+        (Some(secret), _) => Some(secret),
+        (None, Purpose::Tool) => None,
+        (None, Purpose::Serving | Purpose::Token) => kept("dev-jwt-secret")?,
+    };
+    let master_key = match (given.master_key, purpose) {
+        (Some(key), _) => Some(key),
+        (None, Purpose::Token) => None,
+        (None, Purpose::Serving | Purpose::Tool) => kept("dev-master-key")?
+            .map(|text| MasterKey::parse(text.expose_secret()))
+            .transpose()
+            .map_err(|it| Wrong(vec![it.to_string()]))?,
+    };
+    Ok((jwt_secret, master_key, sources))
+}

@@ -1,0 +1,75 @@
+//! A command that takes longer than a patient's key is used: its answer shows what the patient's keys open by then.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_commands::{CommandError, UseCase, Work};
+use roentgen_domain::Versioned;
+use roentgen_domain::aggregate::Aggregate as _;
+use roentgen_domain::ids::{OrderId, StreamId, TenantId};
+use roentgen_domain::order::{Command, Order, Status, Update};
+use roentgen_store::keys::CACHED_FOR;
+use roentgen_tests::{Engine, poll};
+
+use super::other_type::Beside;
+use crate::faults::erased::destroy_key;
+use crate::story::on_both_engines;
+
+on_both_engines!(answer_that_outlives_its_key_is_folded_again);
+
+/// What the command takes longer than its key: less than a command may take.
+const LATE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Schedules an order, and is done no earlier than at a moment.
+struct Slow {
+    order: OrderId,
+    done_at: Instant,
+}
+
+impl UseCase for Slow {
+    type Aggregate = Order;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.order.into())
+    }
+
+    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+        let update = Update {
+            status: Some(Status::Scheduled),
+            ..Update::default()
+        };
+        let command = Command::Update(Box::new(update));
+        let after = work.decide::<Order>(self.order, command).await?;
+        assert!(after.state.phi.is_some(), "it was opened in time");
+        until(self.done_at).await;
+        Ok(after)
+    }
+}
+
+async fn until(moment: Instant) {
+    let now = async || Instant::now();
+    let waited = poll::until("a moment", PATIENCE, now, |now| *now >= moment);
+    waited.await.expect("time goes on");
+}
+
+async fn answer_that_outlives_its_key_is_folded_again(engine: Engine) -> Result<()> {
+    let beside = Beside::open(engine).await?;
+    let ordered = beside.does(&beside.order("LATE-1")?).await?.resource;
+    let outdated = Instant::now() + CACHED_FOR;
+    let patient = ordered.state.patient_id().context("no patient")?;
+    destroy_key(&beside.house, patient.as_uuid()).await?;
+    until(outdated - LATE).await;
+    let slow = Slow {
+        order: ordered.state.id(),
+        done_at: outdated,
+    };
+    let answer = beside.does(&slow).await?.resource;
+    ensure!(answer.version == 2, "{answer:?}");
+    ensure!(answer.state.progress.status() == Status::Scheduled);
+    ensure!(
+        answer.state.phi.is_none(),
+        "PHI under a destroyed key was told"
+    );
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The ids of one tenant, ids that nobody has, and what the caller has of its own.
+
+use anyhow::{Context as _, Result, ensure};
+use roentgen_tests::Client;
+use serde_json::{Value, json};
+
+use crate::story::{House, catalog, fresh};
+use crate::workflow::whole::Whole;
+
+/// The ids of one tenant, or ids that nobody has.
+pub(super) struct Ids {
+    pub(super) patient: String,
+    pub(super) order: String,
+    pub(super) study: String,
+    pub(super) series: String,
+    pub(super) endpoint: String,
+    pub(super) profile: String,
+    pub(super) item: String,
+    pub(super) task: String,
+    pub(super) output: String,
+    pub(super) report: String,
+    pub(super) model: String,
+    pub(super) template: String,
+    pub(super) procedure: String,
+    pub(super) modality: String,
+}
+
+impl Ids {
+    pub(super) async fn of(house: &House, whole: &Whole) -> Result<Self> {
+        let first = async |path: &str| -> Result<String> {
+            let ids = house.client.get(path).await?.ids();
+            ids.into_iter().next().context("an empty list")
+        };
+        let last = |place: &str| place.rsplit('/').next().unwrap_or_default().to_owned();
+        let study = last(&whole.study);
+        let of_study = format!("/pacs/series?imaging_study_id={study}");
+        Ok(Self {
+            patient: whole.patient.to_string(),
+            order: last(&whole.order),
+            study,
+            series: first(&of_study).await?,
+            endpoint: first("/pacs/endpoints").await?,
+            profile: first("/radiology/reading-profiles?is_active=false").await?,
+            item: last(&whole.item),
+            task: last(&whole.task),
+            output: last(&whole.outputs[0]),
+            report: last(&whole.report),
+            model: first("/imaging-ai/models").await?,
+            template: first("/radiology/templates").await?,
+            procedure: house.procedure.clone(),
+            modality: first("/imaging/modalities").await?,
+        })
+    }
+
+    pub(super) fn unknown() -> Self {
+        let id = || fresh().to_string();
+        Self {
+            patient: id(),
+            order: id(),
+            study: id(),
+            series: id(),
+            endpoint: id(),
+            profile: id(),
+            item: id(),
+            task: id(),
+            output: id(),
+            report: id(),
+            model: id(),
+            template: id(),
+            procedure: id(),
+            modality: id(),
+        }
+    }
+}
+
+/// What the caller has: the rest of a request in which one id is another's. It says nothing of who the patient is, so
+/// that no key of the caller's is looked up, sooner or later, beside what is measured.
+pub(super) struct Own {
+    pub(super) patient: String,
+    pub(super) procedure: String,
+    pub(super) model: String,
+    pub(super) study: String,
+    pub(super) report: String,
+}
+
+impl Own {
+    pub(super) async fn furnish(client: &Client) -> Result<Self> {
+        let procedure = catalog(client).await?;
+        let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
+        made(client, "/pacs/endpoints", archive).await?;
+        // Made for other images: policies ask it nothing.
+        let model = json!({ "code": "M", "name": "M", "modality_code": "MR",
+            "capabilities": { "triage": true } });
+        let model = made(client, "/imaging-ai/models", model).await?;
+        let patient = fresh().to_string();
+        let study = json!({ "pacs_endpoint_code": "MAIN", "patient_id": patient,
+            "modality_code": "CT", "study_instance_uid": uid() });
+        let study = made(client, "/pacs/studies/sync", study).await?;
+        let report = json!({ "imaging_study_id": study, "patient_id": patient });
+        let report = made(client, "/radiology/reports", report).await?;
+        Ok(Self {
+            patient,
+            procedure,
+            model,
+            study,
+            report,
+        })
+    }
+
+    pub(super) fn unknown() -> Self {
+        let id = || fresh().to_string();
+        Self {
+            patient: id(),
+            procedure: id(),
+            model: id(),
+            study: id(),
+            report: id(),
+        }
+    }
+}
+
+/// A UID that nobody else has.
+pub(super) fn uid() -> String {
+    format!("2.25.{}", fresh().as_u128())
+}
+
+async fn made(client: &Client, path: &str, body: Value) -> Result<String> {
+    let made = client.post(path, &body).await?;
+    ensure!(made.status == 201, "{path}: {made:?}");
+    Ok(made.text_at("/id"))
+}

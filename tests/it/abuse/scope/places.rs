@@ -1,0 +1,94 @@
+//! Where a caller can send an id, as the routes and their description say.
+
+use std::collections::BTreeSet;
+
+use roentgen_api::{openapi, routes};
+use serde_json::Value;
+
+/// Ids that Roentgen does not give out and looks nothing up by, except under the caller's own tenant: those of other
+/// systems and of practitioners; and the tenant's, which is compared with the caller's before anything is read.
+const NOT_LOOKED_UP: [&str; 12] = [
+    "added_by_radiologist_id",
+    "assigned_radiologist_id",
+    "current_radiologist_id",
+    "encounter_id",
+    "episode_id",
+    "ordering_department_id",
+    "ordering_practitioner_id",
+    "practitioner_id",
+    "radiologist_id",
+    "scheduled_slot_id",
+    "signed_by_radiologist_id",
+    "tenant_id",
+];
+
+/// A route, and the name of the id's place in it.
+pub(super) type Position = (String, String);
+
+/// Every place of an id in the requests of a tenant's callers.
+pub(super) fn all() -> BTreeSet<Position> {
+    let described = serde_json::to_value(openapi::describe()).unwrap();
+    let mut places = BTreeSet::new();
+    for endpoint in routes::endpoints(false) {
+        let verb = endpoint.verb();
+        let operation = &described["paths"][&endpoint.path][verb.to_ascii_lowercase()];
+        // What is open has no tenant, and an operator sees every tenant's.
+        if operation["security"].is_null() || endpoint.path.starts_with("/admin/") {
+            continue;
+        }
+        let mut names = in_path(&endpoint.path);
+        names.extend(in_query(operation));
+        for content in members_of(&operation["requestBody"]["content"]) {
+            in_body(&content["schema"], &described, &mut names);
+        }
+        let route = format!("{verb} {}", endpoint.path);
+        let looked_up = names
+            .into_iter()
+            .filter(|name| !NOT_LOOKED_UP.contains(&name.as_str()));
+        places.extend(looked_up.map(|name| (route.clone(), name)));
+    }
+    places
+}
+
+fn in_path(path: &str) -> BTreeSet<String> {
+    let steps = path.split('/');
+    let names = steps.filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'));
+    names.map(str::to_owned).collect()
+}
+
+fn in_query(operation: &Value) -> Vec<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let ids = parameters.filter(|it| it["in"] == "query" && is_id(&it["schema"]));
+    ids.filter_map(|it| it["name"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn is_id(schema: &Value) -> bool {
+    schema["format"] == "uuid"
+}
+
+/// The names of members that are ids, however deep. Bodies are trees: no schema of one has itself in it.
+fn in_body(schema: &Value, described: &Value, names: &mut BTreeSet<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let pointer = reference.trim_start_matches('#');
+        in_body(&described.pointer(pointer).unwrap(), described, names);
+    }
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        if is_id(member) {
+            names.insert(name.clone());
+        }
+        in_body(member, described, names);
+    }
+    for parts in ["allOf", "anyOf", "oneOf"] {
+        for part in schema[parts].as_array().into_iter().flatten() {
+            in_body(part, described, names);
+        }
+    }
+    if schema["items"].is_object() {
+        in_body(&schema["items"], described, names);
+    }
+}
+
+fn members_of(object: &Value) -> impl Iterator<Item = &Value> {
+    object.as_object().into_iter().flat_map(|it| it.values())
+}
