@@ -1,21 +1,24 @@
 //! What every handler works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use roentgen_commands::Executor;
 use roentgen_commands::policies::{self, Runner, Settings};
 use roentgen_domain::ids::TenantId;
 use roentgen_relay::{self as relay, Relay};
+use roentgen_store::StoreError;
 use roentgen_store::engine::Engine;
-use roentgen_store::error::EngineError;
-use roentgen_store::fair::{FairShare, Limits};
+use roentgen_store::error::{EngineError, Unavailable};
+use roentgen_store::fair::{FairShare, Limits, Party, Share};
 use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::open::Store;
 use roentgen_store::projector::{self, Parking, Progress, Projection, Projector};
 use roentgen_store::reads::Reads;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
@@ -32,6 +35,17 @@ const FOLLOWERS: Limits = Limits {
     little: 64,
     waiting: 0,
 };
+
+/// Long pages that are read and rendered at once: as many as keep the processors busy. More of them only make everything
+/// else wait, since each of them takes milliseconds at a time; and a tenant's readers might all be busy with them.
+const LONG_PAGES: Limits = Limits {
+    shared: 2,
+    reserve: 1,
+    little: 1,
+    waiting: 4096,
+};
+/// How long a long page waits for its turn.
+const LONG_PAGE_TURN: Duration = Duration::from_secs(2);
 
 /// The program's parts, shared by all requests. A clone is one reference more.
 #[derive(Debug, Clone)]
@@ -78,6 +92,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Places for readers of the log that wait for events.
     pub(crate) followers: FairShare,
+    /// Turns for long pages.
+    long_pages: FairShare,
     /// Cancelled when the server is to stop: readiness fails, long answers end, nothing more is accepted.
     pub stop: CancellationToken,
 }
@@ -118,6 +134,17 @@ impl App {
     /// Reads of what a tenant has, in the tenant's turn.
     pub(crate) fn reads(&self, tenant: TenantId) -> Reads {
         Reads::of_tenant(&self.store, tenant)
+    }
+
+    /// The turn to read and render a long page, kept until it is rendered. The system waits for none.
+    pub(crate) async fn long_page(&self, party: Party) -> Result<Option<Share>, StoreError> {
+        if party == Party::System {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + LONG_PAGE_TURN;
+        let share = self.long_pages.enter(party, 1, deadline).await;
+        let share = share.map_err(|_crowded| StoreError::Unavailable(Unavailable::Crowded))?;
+        Ok(Some(share))
     }
 
     /// Starts everything that runs over a database whose schema is up to date.
@@ -162,6 +189,7 @@ impl App {
             metrics_open: metrics.1,
             times,
             followers: FairShare::new("followers", FOLLOWERS),
+            long_pages: FairShare::new("long_pages", LONG_PAGES),
             stop: CancellationToken::new(),
         })))
     }

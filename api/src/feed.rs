@@ -37,6 +37,12 @@ const DEFAULT_LIMIT: u32 = 500;
 const MAX_LIMIT: u32 = 5000;
 const MAX_WAIT_SECS: u64 = 60;
 
+/// How many events a reader may be behind and have its page at once: they may be 256 KiB each.
+const FOLLOWS_CLOSELY: u64 = 16;
+
+/// A page, and the turns that are kept until it is rendered.
+type Looked<'a> = (LogPage, (Turn<'a>, Option<Share>));
+
 /// What a reader of the log asks for.
 #[derive(Debug, Clone)]
 struct Subscription {
@@ -158,10 +164,13 @@ impl Subscription {
         }
     }
 
+    fn party(&self) -> Party {
+        self.filter.tenant_id.map_or(Party::System, Party::Tenant)
+    }
+
     /// A place among the readers that wait, for as long as this one does.
     fn place(&self, app: &App) -> Result<Share, Problem> {
-        let party = self.filter.tenant_id.map_or(Party::System, Party::Tenant);
-        app.followers.try_enter(party, 1).map_err(|_| {
+        app.followers.try_enter(self.party(), 1).map_err(|_| {
             let detail = "too many of the tenant's readers wait for events; try again later";
             Problem::new(Code::Unavailable, detail)
         })
@@ -172,25 +181,26 @@ impl Subscription {
         self.ends.is_some_and(|ends| ends <= Instant::now())
     }
 
-    /// A page of what is there.
-    async fn look<'a>(&self, reads: &'a Reads) -> Result<(LogPage, Turn<'a>), StoreError> {
+    /// A page of what is there. Only who follows the log closely waits for no turn of the long pages.
+    async fn look<'a>(&self, app: &App, reads: &'a Reads) -> Result<Looked<'a>, StoreError> {
+        let behind = app.store.tail.head().borrow().saturating_sub(self.after);
+        let long = match behind > FOLLOWS_CLOSELY && self.limit > 1 {
+            true => app.long_page(self.party()).await?,
+            false => None,
+        };
         let turn = reads.log_turn().await?;
         let page = turn.page(self.after, self.limit, &self.filter).await?;
-        Ok((page, turn))
+        Ok((page, (turn, long)))
     }
 
     /// The next page, with the turn that it is rendered in; at the log's end it waits for one, as long as the reader asked.
-    async fn page<'a>(
-        &mut self,
-        app: &App,
-        reads: &'a Reads,
-    ) -> Result<(LogPage, Turn<'a>), Problem> {
+    async fn page<'a>(&mut self, app: &App, reads: &'a Reads) -> Result<Looked<'a>, Problem> {
         let deadline = Instant::now() + self.wait;
         let deadline = self.ends.map_or(deadline, |ends| ends.min(deadline));
         let mut head = app.store.tail.head();
         loop {
             head.borrow_and_update();
-            let looked = self.look(reads).await;
+            let looked = self.look(app, reads).await;
             let is_over = Instant::now() >= deadline || app.stop.is_cancelled();
             match looked {
                 // Whoever waits for events waits for the tenant's turn, too.

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::json::Members;
 use roentgen_domain::{Aggregate, Versioned};
+use roentgen_store::fair::Party;
 use roentgen_store::model::{ListQuery, Model, Row};
 use roentgen_store::streams::{self, AsOf};
 use tokio::time::Instant;
@@ -30,6 +31,9 @@ use crate::routes::canonical;
 
 /// How long a read waits for the read models.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many rows a page has that waits for no turn of the long pages.
+const LONG_PAGE: usize = 100;
 
 /// A read's request.
 #[derive(Debug)]
@@ -212,6 +216,10 @@ impl Read {
         let shown = self.wait(app).await?;
         let limit = query.limit as usize;
         query.limit += 1;
+        let long = match limit > LONG_PAGE {
+            true => app.long_page(Party::Tenant(self.tenant)).await?,
+            false => None,
+        };
         let reads = app.reads(self.tenant);
         let turn = reads.model_turn().await?;
         let mut rows = turn.list(&query).await?;
@@ -225,7 +233,7 @@ impl Read {
             render(row).await
         });
         let documents = try_join_all(rendered).await?;
-        drop(turn);
+        drop((turn, long));
         Ok(self.page(&documents, last.as_deref(), shown))
     }
 

@@ -41,8 +41,8 @@ const LAST_LOOK: Duration = Duration::from_millis(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many connections the kernel takes before they are accepted, if its own limit (`net.core.somaxconn`) allows as many.
-/// A client beyond has to knock again, after a second.
-const BACKLOG: u32 = 4096;
+/// A client beyond has to knock again, after a second; one that is last of them waits for less than a tenth of that.
+const BACKLOG: u32 = 1024;
 
 /// A bound port.
 #[derive(Debug)]
