@@ -10,6 +10,7 @@ mod raw;
 mod requests;
 mod restored;
 mod rows;
+mod schemas;
 mod scope;
 mod searches;
 mod secrets;
