@@ -19,8 +19,9 @@ use tokio::time::Instant;
 
 use crate::error::CommandError;
 use crate::locks::StreamLocks;
+use crate::schema::Schemas;
 use crate::states::States;
-use crate::work::Work;
+use crate::work::{self, Work};
 pub(crate) use idempotency::EFFECT_LIFETIME_MS;
 pub use idempotency::Idempotency;
 
@@ -120,12 +121,13 @@ pub struct Outcome<A> {
     pub created: bool,
 }
 
-/// Carries out use cases. Clones share locks and states.
+/// Carries out use cases. Clones share locks, states and schemas.
 #[derive(Debug, Clone)]
 pub struct Executor {
     store: Store,
     states: Arc<States>,
     locks: Arc<StreamLocks>,
+    schemas: Schemas,
 }
 
 enum Attempt<A> {
@@ -140,6 +142,7 @@ impl Executor {
             store,
             states: Arc::default(),
             locks: Arc::default(),
+            schemas: Schemas::default(),
         }
     }
 
@@ -175,15 +178,16 @@ impl Executor {
             ),
             None => None,
         };
-        let mut first = true;
+        let mut is_first = true;
         while Instant::now() < deadline {
-            let mut work = Work::begin(&self.store, &self.states, request, first);
+            let attempt = work::Attempt { is_first, deadline };
+            let mut work = Work::begin(&self.store, &self.states, &self.schemas, request, attempt);
             match self.attempt(request, use_case, &mut work, deadline).await {
                 Ok(Attempt::Done(outcome)) => return self.in_time(request, &work, outcome).await,
                 Ok(Attempt::Again) => {}
                 Err(refused) => return self.repeat_or_refuse(request, refused).await,
             }
-            first = false;
+            is_first = false;
         }
         Err(CommandError::Contention)
     }

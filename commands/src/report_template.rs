@@ -2,11 +2,10 @@
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{StreamId, TemplateId, TenantId};
-use roentgen_domain::report_template::{Changes, Command, ReportTemplate, Schema};
+use roentgen_domain::report_template::{Changes, Command, ReportTemplate};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::schema;
 use crate::work::Work;
 
 /// Adds a template to the catalog. Its schema, where it has one, must be one that can be evaluated.
@@ -21,7 +20,9 @@ impl UseCase for CreateTemplate {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
-        check(self.0.schema.as_ref())?;
+        if let Some(schema) = &self.0.schema {
+            work.accepts_schema(schema).await?;
+        }
         let id = TemplateId::of(work.context().tenant_id, &self.0.code);
         work.create::<ReportTemplate>(id, Command::Create(Box::new(self.0.clone())))
             .await
@@ -45,14 +46,10 @@ impl UseCase for UpdateTemplate {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
-        check(self.changes.schema.as_ref().value())?;
+        if let Some(schema) = self.changes.schema.as_ref().value() {
+            work.accepts_schema(schema).await?;
+        }
         let update = Command::Update(Box::new(self.changes.clone()));
         work.decide::<ReportTemplate>(self.id, update).await
     }
-}
-
-fn check(schema: Option<&Schema>) -> Result<(), CommandError> {
-    schema.map_or(Ok(()), |it| {
-        schema::check(it).map_err(CommandError::Unacceptable)
-    })
 }

@@ -1,107 +1,105 @@
 //! Templates' JSON Schemas (draft 2020-12): which are taken, and what satisfies them.
 //!
 //! A schema is written by a person and evaluated by us, so it is bounded before it is compiled: it points nowhere but
-//! into itself, it does not contain itself, and what it unfolds to is limited (`bounds`). Patterns run in time linear
-//! in the text. What a refusal says is the schema's words and never the data's.
+//! into itself, it does not contain itself, what it unfolds to is limited (`bounds`), its patterns are limited together
+//! (`patterns`), and so are the steps of each evaluation (`plan`). All of that is done on a thread of its own (`judge`), on
+//! which tenants take turns. What a refusal says is the schema's words and never the data's.
 
 mod bounds;
+mod compiled;
+mod extent;
+mod judge;
 mod named;
+mod patterns;
+mod plan;
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, mpsc};
 
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
-use lru::LruCache;
-use roentgen_domain::phi::Phi;
+use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::Schema;
-use roentgen_store::chain::{Digest, sha256};
+use roentgen_store::StoreError;
+use roentgen_store::error::Unavailable;
+use roentgen_store::fair::{FairShare, Limits, Party};
 use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::error::Violation;
+use crate::error::CommandError;
+use judge::Question;
 
-/// How many compiled schemas are kept.
-const KEPT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// The most violations that a refusal names.
-const MOST_NAMED: usize = 50;
-/// The most memory that one compiled pattern may take, in bytes.
-const PATTERN_BYTES: usize = 1 << 20;
+/// One schema at a time. A tenant whose schemas take long waits behind itself.
+const ONE_AT_A_TIME: Limits = Limits {
+    shared: 1,
+    reserve: 0,
+    little: 0,
+    waiting: 64,
+};
 
-static COMPILED: OnceLock<Mutex<LruCache<Digest, Arc<Validator>>>> = OnceLock::new();
+/// Judges schemas, and data by them. Clones share a thread, which is started for the first question.
+#[derive(Debug, Clone)]
+pub(crate) struct Schemas {
+    turns: FairShare,
+    judge: Arc<OnceLock<mpsc::Sender<Question>>>,
+}
 
-/// Refuses what is no schema, or none that we evaluate.
-pub fn check(schema: &Schema) -> Result<(), Vec<Violation>> {
-    let whole = Value::Object(schema.as_object().clone());
-    bounds::check(&whole).map_err(|it| vec![it])?;
-    let meta = jsonschema::draft202012::meta::validator();
-    let wrong = meta.iter_errors(&whole).take(MOST_NAMED);
-    let wrong: Vec<_> = wrong
-        .map(|error| violation("/schema", &error.instance_path().to_string(), &error))
-        .collect();
-    if !wrong.is_empty() {
-        return Err(wrong);
+impl Default for Schemas {
+    fn default() -> Self {
+        Self {
+            turns: FairShare::new("schemas", ONE_AT_A_TIME),
+            judge: Arc::default(),
+        }
     }
-    compiled(&whole).map(drop).map_err(|it| vec![it])
 }
 
-/// Refuses data that do not satisfy the schema, with where they do not.
-pub fn satisfied(schema: &Schema, data: &Value) -> Result<(), Vec<Violation>> {
-    let whole = Value::Object(schema.as_object().clone());
-    let validator = compiled(&whole).map_err(|it| vec![it])?;
-    let wrong = validator.iter_errors(data).take(MOST_NAMED);
-    let wrong = wrong.map(|error| {
-        let place = named::named_part(&whole, data, &error.instance_path().to_string());
-        violation("/structured_data", &place, &error)
-    });
-    let wrong: Vec<_> = wrong.collect();
-    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+/// Who asks, for whom, and until when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    pub(crate) party: Party,
+    pub(crate) tenant: TenantId,
+    pub(crate) deadline: Instant,
 }
 
-/// The schema, ready to be evaluated: from what is kept, or compiled.
-fn compiled(schema: &Value) -> Result<Arc<Validator>, Violation> {
-    let key = sha256(schema.to_string().as_bytes());
-    let kept = COMPILED.get_or_init(|| Mutex::new(LruCache::new(KEPT)));
-    let found = kept
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&key)
-        .cloned();
-    if let Some(validator) = found {
-        return Ok(validator);
+impl Schemas {
+    /// Refuses what is no schema, or none that we evaluate; with data, data that do not satisfy it.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Unacceptable`] with what is wrong; [`StoreError::Unavailable`] if it is not known by the deadline.
+    pub(crate) async fn judge(
+        &self,
+        asker: Asker,
+        schema: &Schema,
+        data: Option<Value>,
+    ) -> Result<(), CommandError> {
+        let turn = self.turns.enter(asker.party, 1, asker.deadline).await;
+        let turn = turn.map_err(|_crowded| StoreError::Unavailable(Unavailable::Crowded))?;
+        let (reply, verdict) = oneshot::channel();
+        let question = Question {
+            tenant: asker.tenant,
+            schema: schema.clone(),
+            data,
+            reply,
+            turn,
+        };
+        let closing = || StoreError::Unavailable(Unavailable::Closing);
+        let judge = self.started().ok_or_else(closing)?;
+        judge.send(question).map_err(|_ended| closing())?;
+        let verdict = tokio::time::timeout_at(asker.deadline, verdict).await;
+        let verdict = verdict.map_err(|_elapsed| StoreError::Unavailable(Unavailable::Deadline))?;
+        verdict
+            .map_err(|_panicked| closing())?
+            .map_err(CommandError::Unacceptable)
     }
-    let validator = compile(schema).map(Arc::new)?;
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.put(key, Arc::clone(&validator));
-    Ok(validator)
-}
 
-fn compile(schema: &Value) -> Result<Validator, Violation> {
-    let patterns = PatternOptions::regex()
-        .size_limit(PATTERN_BYTES)
-        .dfa_size_limit(PATTERN_BYTES);
-    let options = jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .offline()
-        .with_pattern_options(patterns);
-    options.build(schema).map_err(|error| Violation {
-        pointer: Phi::new(format!("/schema{}", error.instance_path())),
-        detail: "is not a schema that can be evaluated".to_owned(),
-    })
-}
-
-/// Where and which keyword, without the data's words.
-fn violation(root: &str, place: &str, error: &ValidationError<'_>) -> Violation {
-    let detail = if let ValidationErrorKind::Required {
-        property: Value::String(name),
-    } = error.kind()
-    {
-        format!("needs the member {name}")
-    } else {
-        format!("does not satisfy the keyword {}", error.kind().keyword())
-    };
-    Violation {
-        pointer: Phi::new(format!("{root}{place}")),
-        detail,
+    fn started(&self) -> Option<&mpsc::Sender<Question>> {
+        if self.judge.get().is_none() {
+            let started = judge::start();
+            let started = started
+                .inspect_err(|error| tracing::error!(%error, "no thread for schemas"))
+                .ok()?;
+            let _ = self.judge.set(started);
+        }
+        self.judge.get()
     }
 }
 

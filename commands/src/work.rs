@@ -1,6 +1,7 @@
 //! One attempt at a command: what it read, what it decided, and the append that comes of it.
 
 mod history;
+mod judged;
 mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +18,11 @@ use roentgen_store::log::{Append, Check};
 use roentgen_store::open::Store;
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf, Found};
+use tokio::time::Instant as Deadline;
 
 use crate::error::{CommandError, Refusal};
 use crate::executor::Request;
+use crate::schema::Schemas;
 use crate::states::{AnyState, Seen, States};
 use settled::Finish;
 
@@ -31,11 +34,21 @@ struct Added {
     key_seen: Option<Instant>,
 }
 
+/// When an attempt is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    pub(crate) is_first: bool,
+    pub(crate) deadline: Deadline,
+}
+
 /// One attempt.
 pub struct Work<'a> {
     store: &'a Store,
     states: &'a States,
+    schemas: &'a Schemas,
     request: &'a Request,
+    /// When the command ends, whatever it has come to.
+    deadline: Deadline,
     reads: Reads,
     context: Context,
     metadata: String,
@@ -65,8 +78,9 @@ impl<'a> Work<'a> {
     pub(crate) fn begin(
         store: &'a Store,
         states: &'a States,
+        schemas: &'a Schemas,
         request: &'a Request,
-        first_attempt: bool,
+        attempt: Attempt,
     ) -> Self {
         let metadata = EventMetadata {
             actor: request.actor.clone(),
@@ -76,12 +90,14 @@ impl<'a> Work<'a> {
         Self {
             store,
             states,
+            schemas,
             request,
+            deadline: attempt.deadline,
             reads: request.reads(store),
             context: request.context(),
             begun: Instant::now(),
             metadata: serde_json::to_string(&metadata).unwrap_or_default(),
-            trusts_guesses: first_attempt,
+            trusts_guesses: attempt.is_first,
             guessed: false,
             checks: BTreeMap::new(),
             seen: BTreeMap::new(),

@@ -11,6 +11,7 @@ mod postgres;
 mod requests;
 mod restored;
 mod rows;
+mod schemas;
 mod scope;
 mod searches;
 mod secrets;

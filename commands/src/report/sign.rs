@@ -11,12 +11,10 @@ use roentgen_domain::report::{
 };
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
-use serde_json::Value;
 
 use super::hold_draft;
 use crate::error::{CommandError, Violation};
 use crate::executor::UseCase;
-use crate::schema;
 use crate::work::Work;
 
 /// Signs what is written: as final only where there is an impression and the structured data satisfy the template's
@@ -83,17 +81,13 @@ async fn may_be_final(work: &mut Work<'_>, id: ReportId) -> Result<(), CommandEr
         let data = written.content.structured_data;
         match data.and_then(|data| data.expose().expose().read().ok()) {
             None => wrong.push(needed("/structured_data", "the template asks for them")),
-            Some(data) => wrong.extend(unsatisfied(schema, &data)),
+            Some(data) => wrong.extend(work.unsatisfied(schema, data).await?),
         }
     }
     if wrong.is_empty() {
         return Ok(());
     }
     Err(CommandError::Unacceptable(wrong))
-}
-
-fn unsatisfied(schema: &roentgen_domain::report_template::Schema, data: &Value) -> Vec<Violation> {
-    schema::satisfied(schema, data).err().unwrap_or_default()
 }
 
 fn needed(pointer: &str, detail: &str) -> Violation {

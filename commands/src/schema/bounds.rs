@@ -2,112 +2,254 @@
 //!
 //! A short schema can unfold to a long evaluation: `allOf` of two references to an `allOf` of two references, thirty
 //! times over, is a billion steps. And one that contains itself can be followed for ever. Reports need neither. So a
-//! schema is walked as it unfolds, references followed, and refused where that is too long, too deep or endless.
+//! schema is walked as it unfolds, references followed, and refused where that is too long, too deep or endless. What comes
+//! of the walk is the [`Plan`] by which the evaluation of data is counted.
+
+mod keywords;
 
 use std::collections::BTreeMap;
 
 use roentgen_domain::phi::Phi;
 use serde_json::{Map, Value};
 
+use super::extent::Extent;
+use super::patterns::{Cost, Patterns};
+use super::plan::{Node, Plan, Way};
 use crate::error::Violation;
+use keywords::{Part, Role, keywords_taken, parts};
 
+/// How many values a schema may consist of.
+const MOST_VALUES: usize = 12_000;
+/// How long the pointers to all of its values may be together, in bytes.
+const MOST_POINTERS: usize = 1 << 20;
+/// What its values may take in memory that are no schemas, in bytes. The validator copies them.
+const MOST_BYTES: usize = 2 << 20;
+/// How many schemas it may consist of.
+const MOST_LISTED: usize = 4_000;
 /// How many schemas it may unfold to.
 const MOST_SCHEMAS: u64 = 10_000;
 /// How many schemas may stand within one another, references followed.
 const DEEPEST: usize = 64;
+/// How many conditions `unevaluated...` follows one by one; beyond them it tries the schemas again.
+const MOST_CONDITIONS: u64 = 32;
 
-/// Keywords whose value is a schema.
-const OF_ONE: [&str; 12] = [
-    "additionalProperties",
-    "contains",
-    "contentSchema",
-    "else",
-    "if",
-    "items",
-    "not",
-    "propertyNames",
-    "then",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-    "additionalItems",
-];
-/// Keywords whose value is a list of schemas.
-const OF_A_LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
-/// Keywords whose value is an object of schemas by name.
-const BY_NAME: [&str; 5] = [
-    "$defs",
-    "definitions",
-    "dependentSchemas",
-    "patternProperties",
-    "properties",
-];
-/// Keywords that make names for schemas, or names whose meaning depends on the way that led there.
-const NOT_TAKEN: [&str; 5] = [
-    "$anchor",
-    "$dynamicAnchor",
-    "$dynamicRef",
-    "$recursiveAnchor",
-    "$recursiveRef",
-];
-/// What `$schema` may say.
-const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// What a schema costs that is within the bounds.
+#[derive(Debug)]
+pub(super) struct Bounded {
+    /// How its evaluation is counted.
+    pub(super) plan: Plan,
+    /// What its patterns cost.
+    pub(super) patterns: Cost,
+    /// How many schemas it unfolds to.
+    pub(super) schemas: u64,
+    /// What its values take in memory that are no schemas, in bytes.
+    pub(super) bytes: usize,
+}
 
 /// Refuses what is endless, too much, or leads outside.
-pub(super) fn check(schema: &Value) -> Result<(), Violation> {
-    let mut walk = Walk {
-        root: schema,
-        path: Vec::new(),
-        sizes: BTreeMap::new(),
-    };
-    let size = walk.size_of("", schema)?;
-    if size > MOST_SCHEMAS {
+pub(super) fn check(schema: &Value) -> Result<Bounded, Violation> {
+    let extent = Extent::of(schema);
+    if extent.values > MOST_VALUES {
+        return Err(refused("", "has more than 12000 values"));
+    }
+    if extent.pointers > MOST_POINTERS {
+        return Err(refused(
+            "",
+            "has names so long, or values so deep, that the pointers to them take more than 1 MiB",
+        ));
+    }
+    let mut walk = Walk::over(schema);
+    let root = walk.node_of("", schema)?;
+    let schemas = walk.facts_of(root).size;
+    if schemas > MOST_SCHEMAS {
         return Err(refused("", "unfolds to more than 10000 schemas"));
     }
-    Ok(())
+    let Walk {
+        plan,
+        patterns,
+        held,
+        bytes,
+        ..
+    } = walk;
+    let patterns = patterns.cost()?;
+    let plan = with_states(plan, &held, &patterns);
+    Ok(Bounded {
+        plan,
+        patterns,
+        schemas,
+        bytes,
+    })
+}
+
+pub(super) fn refused(pointer: &str, detail: &str) -> Violation {
+    Violation {
+        pointer: Phi::new(format!("/schema{pointer}")),
+        detail: detail.to_owned(),
+    }
+}
+
+/// What is known of a schema beside its place in the plan.
+#[derive(Debug, Clone, Copy, Default)]
+struct Facts {
+    /// What it unfolds to.
+    size: u64,
+    /// The part of it that is for the same value.
+    here: u64,
+    /// How many schemas for the same value stand within one another.
+    depth: u64,
+    /// How many of them are conditions.
+    conditions: u64,
+    /// Whether one of them asks what was not evaluated.
+    asks: bool,
+}
+
+/// The patterns of a node: its own, and those that names of members are held against.
+#[derive(Debug, Default)]
+struct Held<'a> {
+    own: Option<&'a str>,
+    of_names: Vec<&'a str>,
 }
 
 struct Walk<'a> {
     root: &'a Value,
     /// The pointers of the schemas that the walk is within.
     path: Vec<String>,
-    /// What each schema unfolds to.
-    sizes: BTreeMap<String, u64>,
+    /// Which node a schema is.
+    known: BTreeMap<String, usize>,
+    plan: Plan,
+    /// Of each node.
+    facts: Vec<Facts>,
+    held: Vec<Held<'a>>,
+    patterns: Patterns<'a>,
+    /// What values take in memory that are no schemas, in bytes.
+    bytes: usize,
 }
 
-impl Walk<'_> {
-    /// How many schemas the one at this pointer unfolds to.
-    fn size_of(&mut self, pointer: &str, schema: &Value) -> Result<u64, Violation> {
-        let Value::Object(members) = schema else {
-            return Ok(1);
-        };
-        if let Some(size) = self.sizes.get(pointer) {
-            return Ok(*size);
+impl<'a> Walk<'a> {
+    fn over(root: &'a Value) -> Self {
+        Self {
+            root,
+            path: Vec::new(),
+            known: BTreeMap::new(),
+            plan: Plan::default(),
+            facts: Vec::new(),
+            held: Vec::new(),
+            patterns: Patterns::default(),
+            bytes: 0,
         }
-        if self.path.iter().any(|it| it == pointer) {
+    }
+
+    fn facts_of(&self, node: usize) -> Facts {
+        self.facts.get(node).copied().unwrap_or_default()
+    }
+
+    /// The node of the schema at this pointer.
+    fn node_of(&mut self, pointer: &str, schema: &'a Value) -> Result<usize, Violation> {
+        if self.path.iter().any(|within| within == pointer) {
             return Err(refused(pointer, "must not contain itself"));
+        }
+        if let Some(node) = self.known.get(pointer) {
+            return Ok(*node);
         }
         if self.path.len() >= DEEPEST {
             return Err(refused(pointer, "stands within more than 64 schemas"));
         }
-        keywords_taken(pointer, members)?;
-        self.path.push(pointer.to_owned());
-        let mut size = 1_u64;
-        for (place, inner) in parts(pointer, members) {
-            size = size.saturating_add(self.size_of(&place, inner)?);
+        if self.known.len() >= MOST_LISTED {
+            return Err(refused("", "consists of more than 4000 schemas"));
         }
-        if let Some(reference) = members.get("$ref") {
-            size = size.saturating_add(self.size_of_reference(pointer, reference)?);
+        let id = self.plan.nodes.len();
+        self.plan.nodes.push(Node::default());
+        self.facts.push(Facts {
+            size: 1,
+            ..Facts::default()
+        });
+        self.held.push(Held::default());
+        self.known.insert(pointer.to_owned(), id);
+        if let Value::Object(members) = schema {
+            self.path.push(pointer.to_owned());
+            self.walk(id, pointer, members)?;
+            self.path.pop();
+        } else if let Some(node) = self.plan.nodes.get_mut(id) {
+            (node.own, node.errors) = (1, 1);
         }
-        self.path.pop();
-        self.sizes.insert(pointer.to_owned(), size);
-        Ok(size)
+        Ok(id)
     }
 
-    fn size_of_reference(&mut self, pointer: &str, reference: &Value) -> Result<u64, Violation> {
+    fn walk(
+        &mut self,
+        id: usize,
+        pointer: &str,
+        members: &'a Map<String, Value>,
+    ) -> Result<(), Violation> {
+        keywords_taken(pointer, members)?;
+        self.bytes += keywords::bytes_of_values(members);
+        if self.bytes > MOST_BYTES {
+            return Err(refused(
+                pointer,
+                "has values that take more than 2 MiB in memory",
+            ));
+        }
+        let held = keywords::patterns(members);
+        for pattern in held.own.iter().chain(&held.of_names) {
+            self.patterns.add(pattern, pointer)?;
+        }
+        let mut node = keywords::own(members);
+        let mut facts = Facts {
+            size: 1,
+            ..Facts::default()
+        };
+        for Part {
+            role,
+            place,
+            schema,
+        } in parts(pointer, members)
+        {
+            let part = self.node_of(&place, schema)?;
+            facts.take(self.facts_of(part), &role);
+            node.take(role, part);
+        }
+        if let Some(reference) = members.get("$ref") {
+            let part = self.node_of_reference(pointer, reference)?;
+            let role = Role::Here(Way::Applied);
+            facts.take(self.facts_of(part), &role);
+            node.take(role, part);
+        }
+        if keywords::asks_what_was_not_evaluated(members) {
+            if facts.asks {
+                let detail = "has unevaluatedProperties or unevaluatedItems, and a schema for the \
+                              same value has, too";
+                return Err(refused(pointer, detail));
+            }
+            facts.asks = true;
+            let again = facts.here.saturating_mul(1 + facts.depth);
+            facts.size = facts.size.saturating_add(again);
+            node.times = 2 + facts.depth + 2 * facts.conditions;
+        }
+        self.settle(id, node, facts, held);
+        Ok(())
+    }
+
+    fn settle(&mut self, id: usize, node: Node, facts: Facts, held: Held<'a>) {
+        if let Some(place) = self.plan.nodes.get_mut(id) {
+            *place = node;
+        }
+        if let Some(place) = self.facts.get_mut(id) {
+            *place = facts;
+        }
+        if let Some(place) = self.held.get_mut(id) {
+            *place = held;
+        }
+    }
+
+    fn node_of_reference(
+        &mut self,
+        pointer: &str,
+        reference: &'a Value,
+    ) -> Result<usize, Violation> {
         let at = format!("{pointer}/$ref");
-        let target = reference.as_str().and_then(|it| it.strip_prefix('#'));
-        let target = target.filter(|it| it.is_empty() || it.starts_with('/'));
-        let Some(target) = target.filter(|it| !it.contains('%')) else {
+        let target = reference.as_str().and_then(|text| text.strip_prefix('#'));
+        let target = target.filter(|text| text.is_empty() || text.starts_with('/'));
+        let Some(target) = target.filter(|text| !text.contains('%')) else {
             return Err(refused(
                 &at,
                 "must be # or begin with #/: a schema points into itself only",
@@ -116,56 +258,54 @@ impl Walk<'_> {
         let root = self.root;
         let schema = root.pointer(target);
         let schema = schema.ok_or_else(|| refused(&at, "points at nothing"))?;
-        let canonical = target.to_owned();
-        self.size_of(&canonical, schema)
+        self.node_of(target, schema)
     }
 }
 
-fn keywords_taken(pointer: &str, members: &Map<String, Value>) -> Result<(), Violation> {
-    for keyword in NOT_TAKEN {
-        if members.contains_key(keyword) {
-            let at = format!("{pointer}/{keyword}");
-            return Err(refused(&at, "is not taken here: refer by a pointer, #/..."));
+impl Facts {
+    fn take(&mut self, part: Self, role: &Role) {
+        self.size = self.size.saturating_add(part.size);
+        if role.is_here() {
+            self.here = self.here.saturating_add(part.size);
+            self.depth = self.depth.max(part.depth + 1);
+            let conditions = part.conditions + u64::from(role.is_condition());
+            self.conditions = MOST_CONDITIONS.min(self.conditions + conditions);
+            self.asks |= part.asks;
         }
     }
-    if !pointer.is_empty() && members.contains_key("$id") {
-        let at = format!("{pointer}/$id");
-        return Err(refused(&at, "is taken at the top only"));
-    }
-    let draft = members.get("$schema").map(Value::as_str);
-    if draft.is_some_and(|it| it.map(|it| it.trim_end_matches('#')) != Some(DRAFT)) {
-        let at = format!("{pointer}/$schema");
-        return Err(refused(&at, "must be the draft 2020-12"));
-    }
-    Ok(())
 }
 
-/// The schemas within one, with their pointers.
-fn parts<'a>(pointer: &str, members: &'a Map<String, Value>) -> Vec<(String, &'a Value)> {
-    let mut parts = Vec::new();
-    for keyword in OF_ONE {
-        let one = members.get(keyword);
-        parts.extend(one.map(|it| (format!("{pointer}/{keyword}"), it)));
+impl Node {
+    fn take(&mut self, role: Role, part: usize) {
+        match role {
+            Role::Unused => {}
+            Role::Here(way) | Role::Condition(way) => self.here.push((part, way)),
+            Role::Property(name) => {
+                self.properties.insert(name, part);
+            }
+            Role::Member => self.members.push(part),
+            Role::Names => self.names = Some(part),
+            Role::Prefix => self.prefix.push(part),
+            Role::Item(way) => self.items.push((part, way)),
+        }
     }
-    for keyword in OF_A_LIST {
-        let list = members.get(keyword).and_then(Value::as_array);
-        let list = list.into_iter().flatten().enumerate();
-        parts.extend(list.map(|(place, it)| (format!("{pointer}/{keyword}/{place}"), it)));
-    }
-    for keyword in BY_NAME {
-        let named = members.get(keyword).and_then(Value::as_object);
-        let named = named.into_iter().flatten();
-        parts.extend(named.map(|(name, it)| {
-            let name = name.replace('~', "~0").replace('/', "~1");
-            (format!("{pointer}/{keyword}/{name}"), it)
-        }));
-    }
-    parts
 }
 
-fn refused(pointer: &str, detail: &str) -> Violation {
-    Violation {
-        pointer: Phi::new(format!("/schema{pointer}")),
-        detail: detail.to_owned(),
+/// The plan with what is known of the patterns by now. `unevaluatedProperties` holds names against the patterns of the
+/// schemas for the same value, too, wherever they are.
+fn with_states(mut plan: Plan, held: &[Held<'_>], patterns: &Cost) -> Plan {
+    let sum = |of: &[&str]| {
+        of.iter()
+            .map(|pattern| patterns.states(pattern))
+            .sum::<u64>()
+    };
+    let of_all_names: u64 = held.iter().map(|held| sum(&held.of_names)).sum();
+    for (node, held) in plan.nodes.iter_mut().zip(held) {
+        node.states = held.own.map_or(0, |pattern| patterns.states(pattern));
+        node.name_states = match node.times {
+            0 => sum(&held.of_names),
+            _ => of_all_names,
+        };
     }
+    plan
 }

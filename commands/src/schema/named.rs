@@ -3,35 +3,47 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// The pointer up to the first member that the schema does not name.
-pub(super) fn named_part(schema: &Value, data: &Value, pointer: &str) -> String {
-    let mut names = BTreeSet::new();
-    collect(schema, &mut names);
-    let (mut told, mut at) = (String::new(), Some(data));
-    for step in pointer.split('/').skip(1) {
-        let name = step.replace("~1", "/").replace("~0", "~");
-        let is_index = at.is_some_and(Value::is_array);
-        if !is_index && !names.contains(name.as_str()) {
-            break;
-        }
-        told.push('/');
-        told.push_str(step);
-        at = at.and_then(|value| value.pointer(&format!("/{step}")));
+/// The names that a schema has for members.
+#[derive(Debug)]
+pub(super) struct Names<'a>(BTreeSet<&'a str>);
+
+impl<'a> Names<'a> {
+    pub(super) fn of(schema: &'a Map<String, Value>) -> Self {
+        let mut names = BTreeSet::new();
+        collect_members(schema, &mut names);
+        Self(names)
     }
-    told
+
+    /// The pointer up to the first member that the schema does not name.
+    pub(super) fn known_part(&self, data: &Value, pointer: &str) -> String {
+        let (mut told, mut at) = (String::new(), Some(data));
+        for step in pointer.split('/').skip(1) {
+            let name = step.replace("~1", "/").replace("~0", "~");
+            let is_index = at.is_some_and(Value::is_array);
+            if !is_index && !self.0.contains(name.as_str()) {
+                break;
+            }
+            told.push('/');
+            told.push_str(step);
+            at = at.and_then(|value| value.pointer(&format!("/{step}")));
+        }
+        told
+    }
 }
 
 /// Every name under `properties`, at whatever depth.
+fn collect_members<'a>(schema: &'a Map<String, Value>, names: &mut BTreeSet<&'a str>) {
+    if let Some(Value::Object(properties)) = schema.get("properties") {
+        names.extend(properties.keys().map(String::as_str));
+    }
+    schema.values().for_each(|inner| collect(inner, names));
+}
+
 fn collect<'a>(schema: &'a Value, names: &mut BTreeSet<&'a str>) {
     match schema {
-        Value::Object(members) => {
-            if let Some(Value::Object(properties)) = members.get("properties") {
-                names.extend(properties.keys().map(String::as_str));
-            }
-            members.values().for_each(|inner| collect(inner, names));
-        }
+        Value::Object(members) => collect_members(members, names),
         Value::Array(items) => items.iter().for_each(|inner| collect(inner, names)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -51,6 +63,7 @@ mod tests {
         });
         let data =
             json!({ "lesions": [{ "a/b": 1, "Roe": { "a/b": 1 } }], "12345": { "lesions": 1 } });
+        let names = Names::of(schema.as_object().unwrap());
         for (pointer, told) in [
             ("", ""),
             ("/lesions", "/lesions"),
@@ -58,7 +71,7 @@ mod tests {
             ("/lesions/0/Roe/a~1b", "/lesions/0"),
             ("/12345/lesions", ""),
         ] {
-            assert_eq!(named_part(&schema, &data, pointer), told, "{pointer}");
+            assert_eq!(names.known_part(&data, pointer), told, "{pointer}");
         }
     }
 }

@@ -1,12 +1,9 @@
 //! What a state takes in memory: an estimate from what it shows, within a factor of three.
 
 use roentgen_domain::{Aggregate, Versioned};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// What a node of a `BTreeMap` of JSON members takes: eleven names and values, and its links.
-const NODE_BYTES: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
-/// How many members a node has as a rule; it has room for eleven.
-const MEMBERS_A_NODE: usize = 8;
+use crate::memory::of_fields;
 
 /// What a resource takes in memory, in bytes.
 pub(super) fn of<A: Aggregate>(resource: &Versioned<A>) -> usize {
@@ -17,26 +14,6 @@ pub(super) fn of<A: Aggregate>(resource: &Versioned<A>) -> usize {
     let phi = resource.state.phi();
     let phi = phi.map_or(0, |members| of_fields(members.expose()));
     size_of::<Versioned<A>>() + open + phi + resource.state.unshown_bytes()
-}
-
-/// What the fields of a struct take beside the struct.
-fn of_fields(fields: &Map<String, Value>) -> usize {
-    fields.values().map(of_value).sum()
-}
-
-/// What a value takes beside its place.
-fn of_value(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => {
-            size_of_val(items.as_slice()) + items.iter().map(of_value).sum::<usize>()
-        }
-        Value::Object(members) => {
-            let names = members.keys().map(String::len).sum::<usize>();
-            members.len().div_ceil(MEMBERS_A_NODE) * NODE_BYTES + names + of_fields(members)
-        }
-    }
 }
 
 #[cfg(test)]

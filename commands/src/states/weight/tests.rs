@@ -5,7 +5,7 @@ use roentgen_domain::order::Order;
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
 use roentgen_domain::{DomainEvent, Timestamp};
-use serde_json::json;
+use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::*;

@@ -1,0 +1,204 @@
+//! The keywords of JSON Schema (draft 2020-12, and what the validator still takes of earlier ones) by what they do.
+
+use serde_json::{Map, Value};
+
+use super::super::extent::Extent;
+use super::super::plan::{Node, Way};
+use super::{Held, refused};
+use crate::error::Violation;
+use crate::memory;
+
+/// What a schema is to the one around it.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// Nothing, unless something points at it.
+    Unused,
+    /// For the same value.
+    Here(Way),
+    /// For the same value: a condition of others, or one that has a condition.
+    Condition(Way),
+    /// For the member of this name.
+    Property(String),
+    /// For members.
+    Member,
+    /// For the names of members.
+    Names,
+    /// For the item at its place.
+    Prefix,
+    /// For items.
+    Item(Way),
+}
+
+impl Role {
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_) | Self::Condition(_))
+    }
+
+    pub(super) const fn is_condition(&self) -> bool {
+        matches!(self, Self::Condition(_))
+    }
+}
+
+/// A schema within another.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    pub(super) role: Role,
+    /// Its pointer.
+    pub(super) place: String,
+    pub(super) schema: &'a Value,
+}
+
+/// Keywords that make names for schemas, or names whose meaning depends on the way that led there.
+const NOT_TAKEN: [&str; 5] = [
+    "$anchor",
+    "$dynamicAnchor",
+    "$dynamicRef",
+    "$recursiveAnchor",
+    "$recursiveRef",
+];
+/// What `$schema` may say.
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// Keywords whose values a value is compared with one by one.
+const COMPARED: [&str; 6] = [
+    "const",
+    "dependencies",
+    "dependentRequired",
+    "enum",
+    "required",
+    "type",
+];
+
+pub(super) fn keywords_taken(pointer: &str, members: &Map<String, Value>) -> Result<(), Violation> {
+    for keyword in NOT_TAKEN {
+        if members.contains_key(keyword) {
+            let at = format!("{pointer}/{keyword}");
+            return Err(refused(&at, "is not taken here: refer by a pointer, #/..."));
+        }
+    }
+    if !pointer.is_empty() && members.contains_key("$id") {
+        let at = format!("{pointer}/$id");
+        return Err(refused(&at, "is taken at the top only"));
+    }
+    let draft = members.get("$schema").map(Value::as_str);
+    let is_draft = |said: Option<&str>| said.map(|said| said.trim_end_matches('#')) == Some(DRAFT);
+    if draft.is_some_and(|said| !is_draft(said)) {
+        let at = format!("{pointer}/$schema");
+        return Err(refused(&at, "must be the draft 2020-12"));
+    }
+    Ok(())
+}
+
+/// What a keyword does with the schema that is its value.
+fn role_of_one(keyword: &str) -> Option<Role> {
+    match keyword {
+        "additionalItems" | "items" | "unevaluatedItems" => Some(Role::Item(Way::Applied)),
+        "additionalProperties" | "unevaluatedProperties" => Some(Role::Member),
+        "contains" => Some(Role::Item(Way::Tried)),
+        "contentSchema" => Some(Role::Unused),
+        "else" | "then" => Some(Role::Here(Way::Applied)),
+        "if" => Some(Role::Condition(Way::Tried)),
+        "not" => Some(Role::Here(Way::Tried)),
+        "propertyNames" => Some(Role::Names),
+        _ => None,
+    }
+}
+
+/// What a keyword does with each schema of the list that is its value.
+fn role_in_list(keyword: &str) -> Option<Role> {
+    match keyword {
+        "allOf" => Some(Role::Here(Way::Applied)),
+        "anyOf" | "oneOf" => Some(Role::Here(Way::Branch)),
+        "prefixItems" => Some(Role::Prefix),
+        _ => None,
+    }
+}
+
+/// What a keyword does with the schema of this name in the object that is its value.
+fn role_by_name(keyword: &str, name: &str) -> Option<Role> {
+    match keyword {
+        "$defs" | "definitions" => Some(Role::Unused),
+        "dependencies" | "dependentSchemas" => Some(Role::Condition(Way::Applied)),
+        "patternProperties" => Some(Role::Member),
+        "properties" => Some(Role::Property(name.to_owned())),
+        _ => None,
+    }
+}
+
+/// The schemas within one, with their pointers.
+pub(super) fn parts<'a>(pointer: &str, members: &'a Map<String, Value>) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    for (keyword, value) in members {
+        if let Some(role) = role_of_one(keyword) {
+            let place = format!("{pointer}/{keyword}");
+            let schema = value;
+            parts.push(Part {
+                role,
+                place,
+                schema,
+            });
+        }
+        for (at, schema) in value.as_array().into_iter().flatten().enumerate() {
+            let place = || format!("{pointer}/{keyword}/{at}");
+            parts.extend(role_in_list(keyword).map(|role| Part {
+                role,
+                place: place(),
+                schema,
+            }));
+        }
+        for (name, schema) in value.as_object().into_iter().flatten() {
+            let name_in_pointer = || name.replace('~', "~0").replace('/', "~1");
+            let place = || format!("{pointer}/{keyword}/{}", name_in_pointer());
+            let role = role_by_name(keyword, name);
+            parts.extend(role.map(|role| Part {
+                role,
+                place: place(),
+                schema,
+            }));
+        }
+    }
+    parts
+}
+
+/// What the values of a schema take in memory that are no schemas, in bytes.
+pub(super) fn bytes_of_values(members: &Map<String, Value>) -> usize {
+    let holds_schemas = |keyword: &str| {
+        role_of_one(keyword).is_some()
+            || role_in_list(keyword).is_some()
+            || role_by_name(keyword, "").is_some()
+    };
+    let values = members
+        .iter()
+        .filter(|(keyword, _)| !holds_schemas(keyword));
+    values.map(|(_, value)| memory::of_value(value)).sum()
+}
+
+/// The patterns of a schema.
+pub(super) fn patterns(members: &Map<String, Value>) -> Held<'_> {
+    let of_names = members.get("patternProperties").and_then(Value::as_object);
+    let of_names = of_names.into_iter().flat_map(Map::keys);
+    Held {
+        own: members.get("pattern").and_then(Value::as_str),
+        of_names: of_names.map(String::as_str).collect(),
+    }
+}
+
+/// A schema's own keywords, without the schemas within it.
+pub(super) fn own(members: &Map<String, Value>) -> Node {
+    let compared = COMPARED.iter().filter_map(|keyword| members.get(*keyword));
+    let compared: usize = compared.map(|value| Extent::of(value).values).sum();
+    let named = members.get("properties").and_then(Value::as_object);
+    let required = members.get("required").and_then(Value::as_array);
+    let keywords = members.len() + required.map_or(0, Vec::len);
+    Node {
+        own: (1 + members.len() + compared + named.map_or(0, Map::len)) as u64,
+        errors: keywords as u64,
+        compares_items: members
+            .get("uniqueItems")
+            .is_some_and(|value| value == true),
+        ..Node::default()
+    }
+}
+
+pub(super) fn asks_what_was_not_evaluated(members: &Map<String, Value>) -> bool {
+    members.contains_key("unevaluatedItems") || members.contains_key("unevaluatedProperties")
+}

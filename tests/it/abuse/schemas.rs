@@ -1,0 +1,87 @@
+//! One tenant's templates are made to take all time and memory there is; another works, and the server stays as large as it
+//! was.
+
+use anyhow::{Result, ensure};
+use roentgen_tests::{Client, Engine};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::story::{House, fresh, on_both_engines};
+
+on_both_engines!(tenant_is_served_while_another_writes_schema_bombs);
+
+const TEMPLATES: &str = "/radiology/templates";
+/// Callers of the tenant that writes them, and how often each writes all.
+const CALLERS: usize = 8;
+const TIMES: usize = 3;
+/// How often the other tenant works meanwhile.
+const ROUNDS: usize = 8;
+/// How much larger the server may be afterwards.
+const MOST_GROWTH: u64 = 64 << 20;
+
+/// Schemas that once took seconds and up to a gigabyte each; `n` makes them new.
+fn bombs(n: usize) -> Vec<Value> {
+    let patterns = |most: usize| {
+        let each = (0..most).map(|at| json!({ "pattern": format!("(a{{90}}){{110}}{n}_{at}") }));
+        json!({ "allOf": each.collect::<Vec<_>>() })
+    };
+    let asking = |inner| json!({ "unevaluatedProperties": false, "allOf": [inner] });
+    let nested = (0..30).fold(json!({ "title": n.to_string() }), |inner, _| asking(inner));
+    vec![
+        patterns(1_300),
+        patterns(40),
+        nested,
+        json!({ "pattern": format!(r"\p{{L}}{{0,30}}{n}b") }),
+        json!({ "pattern": format!("(a{{1000}}){{1000}}{n}") }),
+        json!({ "allOf": vec![json!({ "minimum": n }); 3_000] }),
+    ]
+}
+
+fn template(schema: &Value) -> Value {
+    let code = format!("T{}", fresh().simple());
+    json!({ "code": code, "name": "x", "template_type": "structured", "schema": schema })
+}
+
+async fn writes_bombs(client: Client, caller: usize) -> Result<()> {
+    for time in 0..TIMES {
+        for bomb in bombs(caller * TIMES + time) {
+            let answer = client.post(TEMPLATES, &template(&bomb)).await?;
+            let known = [201, 422, 503].contains(&answer.status);
+            ensure!(known, "a bomb was answered {}", answer.status);
+        }
+    }
+    Ok(())
+}
+
+/// A template of the other tenant, and whether the server is alive.
+async fn works(house: &House) -> Result<()> {
+    let schema = json!({ "properties": { "size_mm": { "type": "number", "minimum": 0 } } });
+    let client = house.client.repeating();
+    let created = client.post(TEMPLATES, &template(&schema)).await?;
+    ensure!(created.status == 201, "{created:?}");
+    let nobody = Client::new(&house.server.base);
+    let live = nobody.get("/health/live").await?;
+    ensure!(live.status == 200, "{live:?}");
+    Ok(())
+}
+
+async fn tenant_is_served_while_another_writes_schema_bombs(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    works(&house).await?;
+    let before = house.server.resident_bytes()?;
+    let other = Client::dev(&house.server.base, fresh());
+    let mut writers = JoinSet::new();
+    for caller in 0..CALLERS {
+        writers.spawn(writes_bombs(other.clone(), caller));
+    }
+    for _ in 0..ROUNDS {
+        works(&house).await?;
+    }
+    for ended in writers.join_all().await {
+        ended?;
+    }
+    works(&house).await?;
+    let growth = house.server.resident_bytes()?.saturating_sub(before);
+    ensure!(growth <= MOST_GROWTH, "the server grew by {growth} bytes");
+    Ok(())
+}
