@@ -1,5 +1,6 @@
 //! What a state takes in memory: an estimate from what it shows, within a factor of three.
 
+use roentgen_domain::json::{Json, Members};
 use roentgen_domain::{Aggregate, Versioned};
 use serde_json::Value;
 
@@ -12,8 +13,14 @@ pub(super) fn of<A: Aggregate>(resource: &Versioned<A>) -> usize {
         Ok(_) | Err(_) => 0,
     };
     let phi = resource.state.phi();
-    let phi = phi.map_or(0, |members| of_fields(members.expose()));
+    let phi = phi.map_or(0, |members| of_texts(members.expose()));
     size_of::<Versioned<A>>() + open + phi + resource.state.unshown_bytes()
+}
+
+/// What PHI members take: they are kept as text.
+fn of_texts(members: &Members) -> usize {
+    let texts = members.values().map(|member| member.as_str().len());
+    size_of::<(String, Json)>() * members.len() + texts.sum::<usize>()
 }
 
 #[cfg(test)]

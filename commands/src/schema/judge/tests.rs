@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use roentgen_domain::json::Json;
 use roentgen_store::fair::{FairShare, Limits, Party};
 use serde_json::json;
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ fn tenant(n: u128) -> TenantId {
 }
 
 fn schema(value: &Value) -> Schema {
-    Schema::parse(value.as_object().unwrap().clone()).unwrap()
+    Schema::parse(&Json::of(value).unwrap()).unwrap()
 }
 
 /// A question of a tenant's, and where its verdict comes.

@@ -68,13 +68,8 @@ fn order_is_weighed() {
 }
 
 #[test]
-fn metadata_of_many_small_objects_weigh_what_they_take_and_not_what_they_say() {
-    let small = vec![json!({ "": 0 }); 8_000];
-    let small = order(json!({ "a": small }));
-    let said = small[0].2.as_ref().unwrap().to_string().len();
-    let (resource, _) = folded::<Order>(small.clone());
-    assert!(of(&resource) > 20 * said, "{} for {said}", of(&resource));
-    is_weighed::<Order>(small);
+fn metadata_is_weighed() {
+    is_weighed::<Order>(order(json!({ "a": vec![json!({ "": 0 }); 8_000] })));
     is_weighed::<Order>(order(json!({ "a": "x".repeat(60_000) })));
 }
 
