@@ -11,7 +11,7 @@ mod postgres;
 mod raw;
 mod requests;
 mod restored;
-mod rows;
+pub(crate) mod rows;
 mod scope;
 mod searches;
 mod secrets;
