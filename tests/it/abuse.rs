@@ -10,7 +10,7 @@ mod outdated;
 mod postgres;
 mod requests;
 mod restored;
-mod rows;
+pub(crate) mod rows;
 mod schemas;
 mod scope;
 mod searches;

@@ -307,7 +307,7 @@ pub(super) async fn grow<A: Aggregate>(
 }
 
 /// The event, once for each of these sealed parts.
-fn stored<A: Aggregate>(
+pub(crate) fn stored<A: Aggregate>(
     house: &House,
     id: Uuid,
     event: &A::Event,
@@ -334,7 +334,12 @@ fn stored<A: Aggregate>(
     Ok(events.collect())
 }
 
-async fn write(beside: &Beside, id: Uuid, expected: u64, events: Vec<NewEvent>) -> Result<()> {
+pub(crate) async fn write(
+    beside: &Beside,
+    id: Uuid,
+    expected: u64,
+    events: Vec<NewEvent>,
+) -> Result<()> {
     let check = Check {
         stream_id: id.into(),
         expected,

@@ -1,19 +1,24 @@
 //! `roentgen verify`: what it says of keys, and of the read models' rows.
 
 use anyhow::{Result, ensure};
+use roentgen_domain::Change;
+use roentgen_domain::order::{self, Order};
 use roentgen_store::keys::MasterKey;
 use roentgen_tests::{ByHand, Engine, Part};
 use serde_json::json;
+use uuid::Uuid;
 
+use crate::abuse::rows::{stored, write};
 use crate::faults::erased::destroy_key;
 use crate::faults::run;
-use crate::read_models::equal_the_log;
+use crate::read_models::{Beside, equal_the_log};
 use crate::story::{House, MASTER_KEY, fresh, on_both_engines};
 
 on_both_engines!(
     keys_are_counted_and_an_erasure_is_no_finding,
     without_a_master_key_the_chain_alone_is_checked,
     damaged_key_is_named,
+    sealed_part_out_of_form_is_named,
     row_that_is_not_its_fold_is_named,
 );
 
@@ -82,6 +87,34 @@ async fn damaged_key_is_named(engine: Engine) -> Result<()> {
     Ok(())
 }
 
+/// An event that nobody tampered with, whose sealed part is too short to name a key.
+async fn sealed_part_out_of_form_is_named(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let order: Uuid = house.ordered(json!({})).await?.text_at("/id").parse()?;
+    let beside = Beside::open(&house.database).await?;
+    let event = order::Event::DetailsUpdated(order::DetailsUpdated {
+        order_id: order.into(),
+        patient_id: fresh().into(),
+        scheduled_slot_id: Change::Keep,
+        performed_start_at: None,
+        phi: None,
+    });
+    let sealed = std::iter::once(vec![2, 0, 0]);
+    let stored = stored::<Order>(&house, order, &event, 1, sealed)?;
+    write(&beside, order, 1, stored).await?;
+    beside.close().await;
+    let ran = run(&house.database, &["verify"])?;
+    ensure!(ran.code == Some(1), "{}", ran.printed);
+    for said in [
+        "the chain holds",
+        "the sealed part at position 4 is out of form",
+        "1 are missing or damaged",
+    ] {
+        ensure!(ran.printed.contains(said), "{}", ran.printed);
+    }
+    Ok(())
+}
+
 async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     house.ordered(json!({})).await?;
@@ -113,5 +146,29 @@ async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
     ensure!(altered.code == Some(1), "{}", altered.printed);
     let named = "of orders_v2 is not what its stream makes";
     ensure!(altered.printed.contains(named), "{}", altered.printed);
+
+    let mut read = ByHand::on(&database, Part::Read).await?;
+    let restore = "UPDATE orders_v2 SET document = replace(document, 'urgent', 'routine')";
+    ensure!(read.run(restore).await? == 1);
+    duplicate(&mut read).await?;
+    drop(read);
+    let one_more = run(&database, &["verify", "--deep"])?;
+    ensure!(one_more.code == Some(1), "{}", one_more.printed);
+    let named = "orders_v2 has 2 rows, and the log makes 1";
+    ensure!(one_more.printed.contains(named), "{}", one_more.printed);
+    Ok(())
+}
+
+/// Writes the only order's row again, under an id of which the log knows nothing.
+async fn duplicate(read: &mut ByHand) -> Result<()> {
+    read.run("CREATE TABLE copied AS SELECT * FROM orders_v2")
+        .await?;
+    let id = read.id(fresh());
+    read.run(&format!("UPDATE copied SET id = {id}")).await?;
+    let copied = read
+        .run("INSERT INTO orders_v2 SELECT * FROM copied")
+        .await?;
+    ensure!(copied == 1);
+    read.run("DROP TABLE copied").await?;
     Ok(())
 }

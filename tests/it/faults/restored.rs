@@ -1,17 +1,25 @@
 //! The log restored to an earlier point, under read models that are newer.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_api::problem::Code;
-use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server};
+use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+use serde_json::json;
 
 use super::{run, tool, verify};
 use crate::expect::problem;
 use crate::read_models::equal_the_log;
 use crate::story::{House, on_both_engines};
 
-on_both_engines!(read_models_of_a_longer_log_are_refused_by_name);
+on_both_engines!(
+    read_models_of_a_longer_log_are_refused_by_name,
+    one_checkpoint_ahead_of_the_log_is_not_ready,
+);
+
+/// Policies look at their checkpoint once they lead.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const NAMED: &str = "the log was restored to an earlier point or is another one";
 
@@ -42,6 +50,47 @@ async fn read_models_of_a_longer_log_are_refused_by_name(engine: Engine) -> Resu
     let neighbour = Server::start(&restored, &[]).await?;
     from_the_first_answer_on(&client.towards(&neighbour.base)).await?;
     the_log_is_shown(&client, &kept.header("location")).await
+}
+
+/// That of a read model, and that of the policies, each alone: nothing else says so in its place.
+async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: Engine) -> Result<()> {
+    let mut house = House::open(engine).await?;
+    house.ordered(json!({})).await?;
+    equal_the_log(&house.database).await?;
+    for (named, table, whose) in [
+        (
+            "checkpoint orders_v2 stands",
+            "generations",
+            "name = 'orders_v2'",
+        ),
+        (
+            "checkpoint policies stands",
+            "checkpoints",
+            "projection = 'policies'",
+        ),
+    ] {
+        house.server.terminate()?;
+        let mut read = ByHand::on(&house.database, Part::Read).await?;
+        let moved = async |read: &mut ByHand, by: &str| {
+            let sql = format!("UPDATE {table} SET position = position {by} WHERE {whose}");
+            read.run(&sql).await
+        };
+        assert_eq!(moved(&mut read, "+ 1000").await?, 1, "{named}");
+        let server = Server::start(&house.database, &[]).await?;
+        let client = house.client.towards(&server.base);
+        let ready = async || client.get("/health/ready").await;
+        let refused = poll::until(named, PATIENCE, ready, |answer| {
+            answer.as_ref().is_ok_and(|answer| answer.status == 503)
+        });
+        let refused = refused.await??;
+        problem(&refused, Code::Unavailable, named);
+        assert!(refused.text_at("/detail").contains(named), "{refused:?}");
+        assert!(refused.text_at("/detail").contains(NAMED), "{refused:?}");
+        server.terminate()?;
+        assert_eq!(moved(&mut read, "- 1000").await?, 1, "{named}");
+        house.server = Server::start(&house.database, &[]).await?;
+    }
+    Ok(())
 }
 
 /// Nothing is shown that may be in no log any more.
