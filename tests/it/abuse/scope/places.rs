@@ -71,7 +71,7 @@ fn is_id(schema: &Value) -> bool {
 fn in_body(schema: &Value, described: &Value, names: &mut BTreeSet<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let pointer = reference.trim_start_matches('#');
-        in_body(&described.pointer(pointer).unwrap(), described, names);
+        in_body(described.pointer(pointer).unwrap(), described, names);
     }
     for (name, member) in schema["properties"].as_object().into_iter().flatten() {
         if is_id(member) {
