@@ -162,6 +162,28 @@ fn a_schema_is_not_deeper_than_it_can_be_followed() {
     assert_eq!(pointers(check(&chain)).len(), 1);
 }
 
+/// Each level would be tried again by each level above it.
+#[test]
+fn what_was_not_evaluated_is_not_asked_within_itself() {
+    let closed = json!({"unevaluatedProperties": false, "properties": {"a": {"type": "string"}}});
+    let twice = json!({"unevaluatedProperties": false, "allOf": [closed]});
+    assert_eq!(pointers(check(&twice)), ["/schema"]);
+    let by_reference = json!({
+        "properties": {"b": {"unevaluatedItems": false, "anyOf": [{"$ref": "#/$defs/closed"}]}},
+        "$defs": {"closed": closed},
+    });
+    assert_eq!(pointers(check(&by_reference)), ["/schema/properties/b"]);
+    let apart = json!({"unevaluatedProperties": false, "properties": {"b": closed}});
+    assert_eq!(check(&apart), Ok(()), "for another value");
+}
+
+#[test]
+fn a_schema_consists_of_a_limited_number_of_schemas() {
+    let of = |schemas: usize| json!({"anyOf": vec![true; schemas]});
+    assert_eq!(check(&of(3_999)), Ok(()));
+    assert_eq!(pointers(check(&of(4_000))), ["/schema"]);
+}
+
 #[test]
 fn patterns_take_no_more_than_linear_time() {
     let evil = json!({"properties": {"a": {"pattern": "^(a+)+$"}}});
