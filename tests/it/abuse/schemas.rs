@@ -16,7 +16,7 @@ const CALLERS: usize = 8;
 const TIMES: usize = 3;
 /// How often the other tenant works meanwhile.
 const ROUNDS: usize = 8;
-/// How much larger the server may be afterwards.
+/// How much larger the server may be than after a first flood, which has filled what it keeps of schemas.
 const MOST_GROWTH: u64 = 64 << 20;
 
 /// Schemas that once took seconds and up to a gigabyte each; `n` makes them new.
@@ -40,6 +40,13 @@ fn bombs(n: usize) -> Vec<Value> {
 fn template(schema: &Value) -> Value {
     let code = format!("T{}", fresh().simple());
     json!({ "code": code, "name": "x", "template_type": "structured", "schema": schema })
+}
+
+/// The whole flood at once.
+fn flood(client: &Client, number: usize) -> JoinSet<Result<()>> {
+    let first = number * CALLERS;
+    let callers = (first..first + CALLERS).map(|caller| writes_bombs(client.clone(), caller));
+    callers.collect()
 }
 
 async fn writes_bombs(client: Client, caller: usize) -> Result<()> {
@@ -67,13 +74,13 @@ async fn works(house: &House) -> Result<()> {
 
 async fn tenant_is_served_while_another_writes_schema_bombs(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
+    let other = Client::dev(&house.server.base, fresh());
+    for ended in flood(&other, 0).join_all().await {
+        ended?;
+    }
     works(&house).await?;
     let before = house.server.resident_bytes()?;
-    let other = Client::dev(&house.server.base, fresh());
-    let mut writers = JoinSet::new();
-    for caller in 0..CALLERS {
-        writers.spawn(writes_bombs(other.clone(), caller));
-    }
+    let writers = flood(&other, 1);
     for _ in 0..ROUNDS {
         works(&house).await?;
     }
