@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::*;
+use crate::ALLOCATED;
 
 fn tenant(n: u128) -> TenantId {
     Uuid::from_u128(n).into()
@@ -61,10 +62,17 @@ async fn schema_is_compiled_once_for_a_tenant() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_neither_done_nor_kept() {
-    let (mut kept, text) = (Kept::new(BUDGET), json!({ "type": "string" }));
-    let (asked, verdict) = question(1, &text).await;
+    let (mut kept, large) = (
+        Kept::new(BUDGET),
+        json!({ "allOf": vec![json!({}); 3_000] }),
+    );
+    let (asked, verdict) = question(1, &large).await;
     drop(verdict);
+    ALLOCATED.reset_peak_usage();
+    let before = ALLOCATED.current_usage();
     kept.answer(asked);
+    let taken = ALLOCATED.peak_usage().saturating_sub(before);
+    assert!(taken < 10_000, "{taken} bytes were taken for it");
     assert_eq!(kept.0.weight(), 0);
 }
 

@@ -67,6 +67,14 @@ fn counted(value: &Value) -> Value {
     }
 }
 
+/// The plan in which a schema's application is one step, whatever its keywords.
+fn applications(mut plan: Plan) -> Plan {
+    for node in &mut plan.nodes {
+        node.own = 1;
+    }
+    plan
+}
+
 /// Schemas that apply others in every way there is, around one that is valid or one that is not.
 fn around(inner: &Value) -> Vec<Value> {
     let by_name = json!({ "by_name_a": inner, "by_name_b": inner });
@@ -115,8 +123,9 @@ fn no_evaluation_applies_more_schemas_than_were_counted() {
                 let Ok(bounded) = bounds::check(schema) else {
                     continue;
                 };
+                let plan = applications(bounded.plan);
                 for data in data() {
-                    let effort = bounded.plan.effort(&data).unwrap();
+                    let effort = plan.effort(&data).unwrap();
                     let done = done(schema, &data);
                     let foreseen = done.valid <= effort.valid
                         && done.named <= effort.named
@@ -131,13 +140,35 @@ fn no_evaluation_applies_more_schemas_than_were_counted() {
     println!("{checked} evaluations");
 }
 
+/// Each branch is tried by itself, and again for each that stands around it.
+#[test]
+fn what_was_not_evaluated_counts_every_trial() {
+    let branch = |inner: Value, n: usize| json!({ "anyOf": [inner], "properties": { format!("by_name_{n}"): true } });
+    let mut schema = (0..12).fold(json!({ "type": "object" }), branch);
+    schema["unevaluatedProperties"] = json!(false);
+    let done = done(&schema, &json!({}));
+    let effort = applications(plan(&schema)).effort(&json!({})).unwrap();
+    assert!(done.valid > 24, "{done:?}: more than two trials each");
+    assert!(done.valid <= effort.valid, "{done:?} {effort:?}");
+}
+
+#[test]
+fn count_takes_no_more_steps_than_it_is_given() {
+    let plan = plan(&json!({ "items": { "minimum": 1 } }));
+    let items = json!(vec![json!(1); 100]);
+    let count = |left: u64| Count { plan: &plan, left }.of(0, &items);
+    let effort = plan.effort(&items).unwrap();
+    assert_eq!(count(effort.valid), Some(effort));
+    assert_eq!(count(effort.valid - 1), None);
+}
+
 /// The count itself is no worse than what it counts.
 #[test]
 fn count_ends_where_the_evaluation_would_be_too_long() {
     let every = plan(&json!({ "items": { "allOf": vec![json!({ "minimum": 1 }); 1_000] } }));
     assert!(every.effort(&json!(vec![json!(1); 100])).is_some());
     assert_eq!(every.effort(&json!(vec![json!(1); 30_000])), None);
-    let unique = plan(&json!({ "allOf": vec![json!({ "uniqueItems": true }); 1_000] }));
+    let unique = plan(&json!({ "allOf": vec![json!({ "uniqueItems": true }); 20] }));
     assert!(unique.effort(&json!([1, 2])).is_some());
     assert_eq!(unique.effort(&json!(vec![json!({ "a": 1 }); 5_000])), None);
 }
