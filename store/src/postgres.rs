@@ -55,6 +55,7 @@ use crate::log::{
 use crate::memory::{Memory, MemoryBatch, RefusedEffect};
 use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
 use crate::neighbours::Hearing;
+use crate::pace::Pace;
 use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::rights::{Login, Rights};
@@ -160,7 +161,7 @@ impl Postgres {
         let mut connection = Borrowed::from(&self.readers).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
-            let mut decoded = Vec::new();
+            let (mut decoded, pace) = (Vec::new(), Pace::begin());
             while let Some(row) = rows.try_next().await.map_err(failure::of_read)? {
                 let it = decode(&row)?;
                 let last = enough(&it);
@@ -168,6 +169,8 @@ impl Postgres {
                 if last {
                     break;
                 }
+                // The driver reads on for as long as the database is faster than it.
+                pace.rest().await;
             }
             Ok(decoded)
         })
