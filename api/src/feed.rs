@@ -18,6 +18,7 @@ use roentgen_store::StoreError;
 use roentgen_store::error::Unavailable;
 use roentgen_store::fair::{Party, Share};
 use roentgen_store::log::{LogFilter, LogPage};
+use roentgen_store::pace::Pace;
 use roentgen_store::reads::{Reads, Turn};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -25,7 +26,6 @@ use crate::app::App;
 use crate::call::{LOG_POSITION, put};
 use crate::identity::Caller;
 use crate::logged;
-use crate::pace::Pace;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
 use chunks::Chunks;

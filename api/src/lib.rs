@@ -25,7 +25,6 @@ mod nearest;
 pub mod openapi;
 mod orders;
 mod outermost;
-mod pace;
 mod pacs_endpoints;
 mod page;
 mod params;

@@ -26,6 +26,7 @@ pub mod memory;
 pub mod model;
 pub mod neighbours;
 pub mod open;
+pub mod pace;
 pub mod postgres;
 pub mod projector;
 pub mod reads;

@@ -43,6 +43,7 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::generation::Shown;
+use crate::pace::Pace;
 use crate::reads::Readers;
 use crate::sql::Dialect;
 
@@ -145,7 +146,7 @@ impl Postgres {
         let mut connection = Borrowed::from(&self.readers).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
-            let mut decoded = Vec::new();
+            let (mut decoded, pace) = (Vec::new(), Pace::begin());
             while let Some(row) = rows.try_next().await.map_err(failure::of_read)? {
                 let it = decode(&row)?;
                 let last = enough(&it);
@@ -153,6 +154,8 @@ impl Postgres {
                 if last {
                     break;
                 }
+                // The driver reads on for as long as the database is faster than it.
+                pace.rest().await;
             }
             Ok(decoded)
         })

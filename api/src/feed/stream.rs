@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::fair::Share;
+use roentgen_store::pace::Pace;
 use tokio::time::Instant;
 
 use super::{POLL, Subscription, envelope};
 use crate::app::App;
-use crate::pace::Pace;
 use crate::problem::Problem;
 
 /// How long a quiet feed stays silent.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Connection as _, Error, SqliteConnection};
@@ -16,6 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::failure::classify;
 use super::statement::Bound;
 use crate::error::EngineError;
+use crate::pace::Pace;
 
 /// Instructions of SQLite's virtual machine between two looks at the deadline. A comparison with `LIKE` is one
 /// instruction, so this must be small enough for rows of long texts.
@@ -160,7 +162,7 @@ impl Reading<'_> {
     /// All rows of a statement.
     pub(super) async fn fetch_all(&mut self, query: Bound) -> Result<Vec<SqliteRow>, EngineError> {
         let reader = self.reader()?;
-        let answer = query.fetch_all(&mut reader.connection).await;
+        let answer = all_of(query.fetch(&mut reader.connection)).await;
         reader.ends(answer)
     }
 
@@ -243,6 +245,18 @@ impl Drop for Reading<'_> {
         }
         self.home.idle().push(reader);
     }
+}
+
+/// All rows. The statement may run on a thread that is faster than this task.
+async fn all_of(
+    mut rows: BoxStream<'_, Result<SqliteRow, Error>>,
+) -> Result<Vec<SqliteRow>, Error> {
+    let (mut all, pace) = (Vec::new(), Pace::begin());
+    while let Some(row) = rows.try_next().await? {
+        all.push(row);
+        pace.rest().await;
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! How long an answer may be rendered without a pause: whoever has less to do on the same processor does not wait for whole
-//! pages.
+//! How long an answer may be fetched or rendered without a pause: whoever has less to do on the same processor does not wait
+//! for whole pages.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,15 +11,16 @@ const SLICE: Duration = Duration::from_micros(500);
 
 /// The time since the last pause.
 #[derive(Debug)]
-pub(crate) struct Pace(Mutex<Instant>);
+pub struct Pace(Mutex<Instant>);
 
 impl Pace {
-    pub(crate) fn begin() -> Self {
+    /// From now on.
+    pub fn begin() -> Self {
         Self(Mutex::new(Instant::now()))
     }
 
     /// Lets others work, if it is time.
-    pub(crate) async fn rest(&self) {
+    pub async fn rest(&self) {
         if self.since().elapsed() >= SLICE {
             tokio::task::yield_now().await;
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
