@@ -94,6 +94,22 @@ impl FromRequest<App> for CallWithQuery {
     }
 }
 
+/// A longer body, in bytes, is read on a thread that may block: it takes milliseconds, and others wait for the threads that
+/// serve.
+const LONG: usize = 64 * 1024;
+
+/// Work on a body of this length.
+async fn aside<T: Send + 'static>(
+    length: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    if length <= LONG {
+        return Ok(work());
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Problem::internal(&error))
+}
+
 /// A request's body, as long and as heavy as its route takes it.
 async fn arrived(
     app: &App,

@@ -9,6 +9,7 @@ use roentgen_domain::ids::TenantId;
 use roentgen_store::fair::{FairShare, Limits, Party, Share};
 use tokio::time::{Instant, timeout};
 
+use super::aside;
 use super::weight::Weight;
 use crate::problem::{Code, Problem};
 use crate::serve::stopped_arriving;
@@ -140,13 +141,17 @@ impl Bodies {
             }
             bytes.extend_from_slice(&chunk);
         }
-        if Weight::of(&bytes).exceeds(limits.weight) {
-            return Err(limits.too_heavy());
-        }
-        Ok(Bytes::from_owner(Counted {
+        let length = bytes.len();
+        let counted = Counted {
             bytes,
             _share: share,
-        }))
+        };
+        let weigh = move || (Weight::of(&counted.bytes), counted);
+        let (weight, counted) = aside(length, weigh).await?;
+        if weight.exceeds(limits.weight) {
+            return Err(limits.too_heavy());
+        }
+        Ok(Bytes::from_owner(counted))
     }
 
     async fn turn(&self, tenant: Option<TenantId>, bytes: usize) -> Result<Share, Problem> {

@@ -7,13 +7,10 @@ use http::{Method, header};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::Call;
+use super::{Call, aside};
 use crate::fields::{self, Object};
 use crate::nearest;
 use crate::problem::{Code, FieldError, Problem};
-
-/// A longer body, in bytes, is read on a thread that may block: it takes milliseconds, and others wait for this one.
-const LONG: usize = 64 * 1024;
 
 /// What a body may be said to be, and what PATCH takes besides.
 const JSON: &str = "application/json";
@@ -70,11 +67,7 @@ impl Call {
             caller.owns(body.tenant_id())?;
             parse(body)
         };
-        if self.body.len() <= LONG {
-            return read();
-        }
-        let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(|error| Problem::internal(&error))?
+        aside(self.body.len(), read).await?
     }
 
     /// The body's members, where there may be no body.
