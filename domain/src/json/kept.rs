@@ -21,7 +21,7 @@ pub enum NotKept {
     /// More bytes of JSON, without white space, than this.
     #[error("must not be longer than {} KiB of JSON", .0 / 1024)]
     TooLong(usize),
-    /// More than [`DEEPEST`] arrays and objects within one another, or fewer around a long text.
+    /// More than 120 arrays and objects within one another, or fewer around a long text.
     #[error(
         "must not hold more than 120 arrays and objects within one another, and fewer around long texts"
     )]
