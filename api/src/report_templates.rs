@@ -6,12 +6,12 @@ use roentgen_commands::report_template::{CreateTemplate, UpdateTemplate};
 use roentgen_domain::Change;
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, TemplateCode};
+use roentgen_domain::json::Json;
 use roentgen_domain::report_template::{
     Changes, DefaultText, ReportTemplate, Schema, TemplateType,
 };
 use roentgen_projections::report_templates;
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ pub(crate) struct NewReportTemplate {
     schema: Option<FreeObject>,
     /// The findings that a report begins with, or an object of texts by section.
     #[schema(value_type = Option<Value>)]
-    default_text: Option<Value>,
+    default_text: Option<Json>,
     /// Whether reports can be begun from it; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
@@ -86,7 +86,7 @@ pub(crate) struct ReportTemplateChanges {
     /// Other words to begin with, as a whole.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
-    default_text: Change<Value>,
+    default_text: Change<Json>,
     /// Taken out of use, or put back.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
@@ -154,7 +154,9 @@ impl ReportTemplateChanges {
         let name = fields.kept("/name", self.name);
         let template_type = fields.kept("/template_type", self.template_type);
         let default_text = match self.default_text {
-            Change::Set(Value::String(text)) if is_blank(&text) => Change::Clear,
+            Change::Set(json) if json.read().is_ok_and(|text: String| is_blank(&text)) => {
+                Change::Clear
+            }
             said @ (Change::Keep | Change::Clear | Change::Set(_)) => said,
         };
         Changes {
@@ -175,7 +177,9 @@ impl ReportTemplateChanges {
             schema: fields.change("/schema", self.schema, |object| {
                 Schema::parse(object.json())
             }),
-            default_text: fields.change("/default_text", default_text, DefaultText::parse),
+            default_text: fields.change("/default_text", default_text, |json| {
+                DefaultText::parse(&json)
+            }),
             is_active: fields.kept("/is_active", self.is_active),
         }
     }

@@ -69,6 +69,12 @@ impl BodyLimits {
         self.bytes
     }
 
+    /// Whether a body holds no more than it may.
+    #[cfg(test)]
+    pub(crate) fn takes(self, body: &[u8]) -> bool {
+        !Weight::of(body).exceeds(self.weight)
+    }
+
     fn too_long(self) -> Problem {
         let most = match self.bytes / MIB {
             0 => format!("{} KiB", self.bytes / KIB),

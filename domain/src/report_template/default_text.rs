@@ -1,10 +1,11 @@
 //! The words that a report begins with.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::json::{Json, Kind, kind, members_in, text};
 use crate::report::{NotASectionCode, SectionCode};
 use crate::text::{Text, TextError};
 
@@ -33,6 +34,9 @@ pub enum NotADefaultText {
     /// A text that cannot be kept.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// Half of a surrogate pair, which is no character.
+    #[error("must not hold a lone surrogate")]
+    LoneSurrogate,
     /// More than a report is read with.
     #[error("must not have more than 64 sections")]
     TooMany,
@@ -40,13 +44,14 @@ pub enum NotADefaultText {
 
 impl DefaultText {
     /// A text, or an object whose members are texts; null and blank ones are sections without a text.
-    pub fn parse(value: Value) -> Result<Self, NotADefaultText> {
-        let members = match value {
-            Value::String(text) => return Ok(Self::Findings(Text::parse(text)?)),
-            Value::Object(members) => members,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-                return Err(NotADefaultText::Shape);
-            }
+    ///
+    /// # Errors
+    /// [`NotADefaultText`] says what is wrong.
+    pub fn parse(json: &Json) -> Result<Self, NotADefaultText> {
+        let members = match kind(json.as_str()) {
+            Kind::Text => return Ok(Self::Findings(Text::parse(characters(json.as_str())?)?)),
+            Kind::Object => members_in(json.as_str()).ok_or(NotADefaultText::LoneSurrogate)?,
+            Kind::Literal | Kind::Number | Kind::Array => return Err(NotADefaultText::Shape),
         };
         if members.len() > MAX_SECTIONS {
             return Err(NotADefaultText::TooMany);
@@ -60,18 +65,20 @@ impl DefaultText {
     }
 }
 
-fn section(value: Value) -> Result<Option<Text>, NotADefaultText> {
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => match Text::parse(text) {
+fn characters(json: &str) -> Result<Cow<'_, str>, NotADefaultText> {
+    text(json).ok_or(NotADefaultText::LoneSurrogate)
+}
+
+fn section(json: &str) -> Result<Option<Text>, NotADefaultText> {
+    match kind(json) {
+        Kind::Literal if json == "null" => Ok(None),
+        Kind::Text => match Text::parse(characters(json)?) {
             Ok(text) => Ok(Some(text)),
             Err(TextError::Blank) => Ok(None),
             Err(error @ (TextError::TooLong | TextError::NameTooLong | TextError::Nul)) => {
                 Err(error.into())
             }
         },
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            Err(NotADefaultText::Shape)
-        }
+        Kind::Literal | Kind::Number | Kind::Array | Kind::Object => Err(NotADefaultText::Shape),
     }
 }

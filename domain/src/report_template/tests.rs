@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::given::{context, given};
@@ -21,6 +21,10 @@ fn ct_head() -> ReportTemplate {
 
 fn schema() -> Schema {
     Schema::parse(&Json::of(&json!({ "type": "object" })).unwrap()).unwrap()
+}
+
+fn default_text(value: &Value) -> Result<DefaultText, NotADefaultText> {
+    DefaultText::parse(&Json::of(value).unwrap())
 }
 
 fn created(template: ReportTemplate) -> Event {
@@ -142,10 +146,10 @@ fn only_a_structured_report_has_to_satisfy_the_schema() {
 fn default_text_is_the_findings_or_texts_by_section() {
     let text = |it: &str| Text::parse(it).unwrap();
     assert_eq!(
-        DefaultText::parse(json!("No bleed.")),
+        default_text(&json!("No bleed.")),
         Ok(DefaultText::Findings(text("No bleed.")))
     );
-    let sections = DefaultText::parse(json!({"Findings": "No bleed.", "ventricles": " "}));
+    let sections = default_text(&json!({"Findings": "No bleed.", "ventricles": " "}));
     let expected = [
         (SectionCode::FINDINGS, Some(text("No bleed."))),
         (SectionCode::parse("ventricles").unwrap(), None),
@@ -164,7 +168,7 @@ fn default_text_is_the_findings_or_texts_by_section() {
         (json!("\0"), NotADefaultText::Text(TextError::Nul)),
         (json!({"a": "\0"}), NotADefaultText::Text(TextError::Nul)),
     ] {
-        assert_eq!(DefaultText::parse(bad.clone()), Err(why), "{bad}");
+        assert_eq!(default_text(&bad), Err(why), "{bad}");
     }
 }
 

@@ -55,88 +55,111 @@ fn is_composite(schema: &Value) -> bool {
     }
 }
 
-/// JSON of about so many bytes, by name.
-fn fillings(length: usize) -> Vec<(&'static str, String)> {
-    let many = |part: &str| part.repeat(length / part.len());
-    let array = |part: &str| format!("[{}{}]", many(&format!("{part},")), part);
-    let named: String = (0..)
-        .map(|number: usize| format!("\"{number:x}\":0,"))
-        .scan(0, |sum, member| {
-            *sum += member.len();
-            (*sum < length).then_some(member)
-        })
-        .collect();
-    let deep = length / 6;
-    vec![
-        ("empty objects", array("{}")),
-        ("empty arrays", array("[]")),
-        ("digits", array("0")),
-        ("empty strings", array("\"\"")),
-        ("objects of one member", array("{\"\":0}")),
-        ("many members", format!("{{{named}\"z\":0}}")),
-        (
-            "members of one name",
-            format!("{{{}\"\":0}}", many("\"\":0,")),
-        ),
-        (
-            "deep objects",
-            format!("{}0{}", "{\"\":".repeat(deep), "}".repeat(deep)),
-        ),
-        (
-            "deep arrays",
-            format!("{}{}", "[".repeat(length / 2), "]".repeat(length / 2)),
-        ),
-        ("a long member", format!("{{\"{}\":0}}", "k".repeat(length))),
-        (
-            "a long string in an object",
-            format!("{{\"a\":\"{}\"}}", many("x")),
-        ),
-        (
-            "an escaped string in an object",
-            format!("{{\"a\":\"{}\"}}", many("\\u00e9")),
-        ),
-        (
-            "long digits in an object",
-            format!("{{\"a\":{}}}", many("1")),
-        ),
-    ]
+/// JSON of about so many bytes.
+type Filling = fn(usize) -> String;
+
+/// Arrays and objects, by name.
+const COMPOSITES: [(&str, Filling); 13] = [
+    ("empty objects", |length| array("{}", length)),
+    ("empty arrays", |length| array("[]", length)),
+    ("digits", |length| array("0", length)),
+    ("empty strings", |length| array("\"\"", length)),
+    ("objects of one member", |length| array("{\"\":0}", length)),
+    ("many members", many_members),
+    ("members of one name", |length| {
+        format!("{{{}\"\":0}}", many("\"\":0,", length))
+    }),
+    ("deep objects", |length| {
+        let depth = length / 6;
+        format!("{}0{}", "{\"\":".repeat(depth), "}".repeat(depth))
+    }),
+    ("deep arrays", |length| {
+        let depth = length / 2;
+        format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+    }),
+    ("a long member", |length| {
+        format!("{{\"{}\":0}}", many("k", length))
+    }),
+    ("a long string in an object", |length| {
+        format!("{{\"a\":\"{}\"}}", many("x", length))
+    }),
+    ("an escaped string in an object", |length| {
+        format!("{{\"a\":\"{}\"}}", many("\\u00e9", length))
+    }),
+    ("long digits in an object", |length| {
+        format!("{{\"a\":{}}}", many("1", length))
+    }),
+];
+
+/// Strings, by name.
+const TEXTS: [(&str, Filling); 2] = [
+    ("a long string", |length| {
+        format!("\"{}\"", many("x", length))
+    }),
+    ("an escaped string", |length| {
+        format!("\"{}\"", many("\\u00e9", length))
+    }),
+];
+
+fn many(part: &str, length: usize) -> String {
+    part.repeat(length / part.len())
 }
 
-/// JSON texts of about so many bytes, by name.
-fn texts(length: usize) -> Vec<(&'static str, String)> {
-    vec![
-        ("a long string", format!("\"{}\"", "x".repeat(length))),
-        (
-            "an escaped string",
-            format!("\"{}\"", "\\u00e9".repeat(length / 6)),
-        ),
-    ]
+fn array(element: &str, length: usize) -> String {
+    format!("[{}{element}]", many(&format!("{element},"), length))
 }
 
-/// The worst bodies of a route, exactly so long, by name.
-pub(super) fn bodies(endpoint: &Endpoint, length: usize) -> Vec<(String, String)> {
-    let room = length - 512;
-    let mut bodies = Vec::new();
-    for (name, filling) in fillings(room).into_iter().chain(texts(room)) {
-        bodies.push((format!("{name} as the body"), filling));
+fn many_members(length: usize) -> String {
+    let mut object = "{".to_owned();
+    for number in 0.. {
+        let member = format!("\"{number:x}\":0,");
+        if object.len() + member.len() > length {
+            break;
+        }
+        object.push_str(&member);
     }
-    for (member, is_composite) in members(endpoint) {
-        let fillings = if is_composite {
-            fillings(room)
-        } else {
-            texts(room)
-        };
-        for (name, filling) in fillings {
-            bodies.push((
-                format!("{name} in {}", member.join("/")),
-                within(&member, filling),
-            ));
+    object + "\"z\":0}"
+}
+
+/// The worst bodies of a route, each as long as its route takes it, by name: those that hold too much, and those that hold
+/// just as much as is let through.
+pub(super) fn bodies(endpoint: &Endpoint) -> Vec<(String, String)> {
+    let limits = endpoint.body_limits;
+    let whole = (Vec::new(), true);
+    let mut bodies = Vec::new();
+    for (member, is_composite) in members(endpoint).into_iter().chain([whole]) {
+        let composites = COMPOSITES.iter().filter(|_| is_composite);
+        let texts = TEXTS.iter().filter(|_| !is_composite || member.is_empty());
+        for (name, filling) in composites.chain(texts) {
+            let name = format!("{name} in /{}", member.join("/"));
+            let body = |length| within(&member, filling(length));
+            let room = limits.bytes() - 512;
+            let most = most(room, |length| limits.takes(body(length).as_bytes()));
+            bodies.extend((most < room).then(|| (format!("too many {name}"), body(room))));
+            bodies.push((name, body(most)));
         }
     }
     let padded = bodies
         .into_iter()
-        .map(|(name, body)| (name, padded(body, length)));
+        .map(|(name, body)| (name, padded(body, limits.bytes())));
     padded.collect()
+}
+
+/// The greatest length up to this one that fits, where all shorter ones do.
+fn most(room: usize, fits: impl Fn(usize) -> bool) -> usize {
+    if fits(room) {
+        return room;
+    }
+    let (mut fitting, mut too_long) = (0, room);
+    while too_long - fitting > 64 {
+        let middle = usize::midpoint(fitting, too_long);
+        if fits(middle) {
+            fitting = middle;
+        } else {
+            too_long = middle;
+        }
+    }
+    fitting
 }
 
 fn within(member: &[String], filling: String) -> String {

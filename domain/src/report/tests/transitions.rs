@@ -1,4 +1,5 @@
 use super::*;
+use crate::report_template::DefaultText;
 
 /// What each command leads to in each status: an event, nothing (`=`), or the refusal (`-`).
 const TABLE: [(Status, [&str; 8]); 5] = {
@@ -248,13 +249,15 @@ fn the_latest_judgement_of_a_suggestion_counts() {
     assert_eq!(note, Some(words("seen on two slices")));
 }
 
+fn default_text(value: &serde_json::Value) -> DefaultText {
+    DefaultText::parse(&Json::of(value).unwrap()).unwrap()
+}
+
 #[test]
 fn the_templates_words_stand_where_nothing_was_written() {
-    use crate::report_template::DefaultText;
-    let by_section = DefaultText::parse(
-        json!({"findings": "No bleed.", "impression": "Normal.", "aorta": "Normal."}),
-    )
-    .unwrap();
+    let by_section = default_text(
+        &json!({"findings": "No bleed.", "impression": "Normal.", "aorta": "Normal."}),
+    );
     let begun = Content {
         findings: Some(words("A bleed.")),
         ..Content::default()
@@ -267,7 +270,7 @@ fn the_templates_words_stand_where_nothing_was_written() {
         (own[0].code.as_str(), own[0].code.title()),
         ("aorta", "Aorta".to_owned())
     );
-    let text = DefaultText::parse(json!("No bleed.")).unwrap();
+    let text = default_text(&json!("No bleed."));
     assert_eq!(
         Content::default().or_default_text(&text).findings,
         Some(words("No bleed."))
