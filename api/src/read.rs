@@ -1,39 +1,35 @@
 //! Reads: which model, how fresh, as of when.
 
-use std::future::Future;
+mod list;
+
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::response::Response;
-use futures_util::future::try_join_all;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::json::Members;
 use roentgen_domain::{Aggregate, Versioned};
-use roentgen_store::fair::Party;
-use roentgen_store::model::{ListQuery, Model, Row};
-use roentgen_store::pace::Pace;
+use roentgen_store::model::{Model, Row};
 use roentgen_store::streams::{self, AsOf};
 use tokio::time::Instant;
 use uuid::Uuid;
+
+pub(crate) use list::weight;
 
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{LOG_POSITION, etag, json, put};
 use crate::identity::Caller;
 use crate::logged;
-use crate::page::{Cursors, Page, next_link, rows_that_fit};
+use crate::page::{Cursors, Page};
 use crate::params::{Query, parse_uuid};
 use crate::problem::{Code, Problem};
 use crate::render::{self, Opened, PhiState};
-use crate::routes::canonical;
 
 /// How long a read waits for the read models.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How many rows a page has that waits for no turn of the long pages.
-const LONG_PAGE: usize = 100;
 
 /// A read's request.
 #[derive(Debug)]
@@ -198,62 +194,6 @@ impl Read {
         Ok(shown)
     }
 
-    /// A page of a list.
-    pub(crate) async fn list(&self, app: &App, query: ListQuery) -> Result<Response, Problem> {
-        self.list_as(app, query, |it| self.shown(app, it)).await
-    }
-
-    /// A page of a list whose rows are rendered in a way of their own.
-    pub(crate) async fn list_as<F>(
-        &self,
-        app: &App,
-        mut query: ListQuery,
-        render: impl Fn(Row) -> F,
-    ) -> Result<Response, Problem>
-    where
-        F: Future<Output = Result<String, Problem>>,
-    {
-        let shown = self.wait(app).await?;
-        let limit = query.limit as usize;
-        query.limit += 1;
-        let long = match limit > LONG_PAGE {
-            true => app.long_page(Party::Tenant(self.tenant)).await?,
-            false => None,
-        };
-        let reads = app.reads(self.tenant);
-        let turn = reads.model_turn().await?;
-        let mut rows = turn.list(&query).await?;
-        let shown_rows = rows_that_fit(rows.iter().map(weight), limit);
-        let more = rows.len() > shown_rows;
-        rows.truncate(shown_rows);
-        let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
-        let pace = Pace::begin();
-        let rendered = rows.into_iter().map(async |row| {
-            pace.rest().await;
-            render(row).await
-        });
-        let documents = try_join_all(rendered).await?;
-        drop((turn, long));
-        Ok(self.page(&documents, last.as_deref(), shown))
-    }
-
-    /// A list's page, with a link to what follows on `last`, where anything does.
-    pub(crate) fn page(&self, documents: &[String], last: Option<&[u8]>, shown: u64) -> Response {
-        let mut response = json(StatusCode::OK, format!("[{}]", documents.join(",")));
-        put(response.headers_mut(), LOG_POSITION, &shown.to_string());
-        if let Some(key) = last {
-            let cursor = self.cursor(key, self.list_name());
-            let link = next_link(&self.path, self.raw_query.as_deref(), &cursor);
-            put(response.headers_mut(), header::LINK.as_str(), &link);
-        }
-        response
-    }
-
-    /// What identifies the list in its cursors: the path.
-    pub(crate) fn list_name(&self) -> &str {
-        canonical(&self.path)
-    }
-
     /// One resource: from its model where that is fresh enough, else folded from its stream.
     pub(crate) async fn one<A: Aggregate>(
         &self,
@@ -371,11 +311,6 @@ impl Read {
             is_readable,
         })
     }
-}
-
-/// What a row weighs in a list, in bytes, roughly.
-pub(crate) fn weight(row: &Row) -> usize {
-    row.document.len() + row.sealed.len()
 }
 
 /// One resource as its stream says.
