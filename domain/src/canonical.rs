@@ -154,6 +154,7 @@ fn write_float(out: &mut String, float: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -228,5 +229,21 @@ mod tests {
             Fingerprint::of(&json!({})).to_string(),
             "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
+    }
+
+    proptest! {
+        /// What was signed before numbers were kept as text is stored as one of these.
+        #[test]
+        fn integers_of_64_bits_and_doubles_are_signed_as_ever(
+            signed in any::<i64>(),
+            unsigned in any::<u64>(),
+            float in any::<f64>().prop_filter("JSON has no other", |float| float.is_finite()),
+        ) {
+            prop_assert_eq!(canonical(&signed), signed.to_string());
+            prop_assert_eq!(canonical(&unsigned), unsigned.to_string());
+            let mut printed = String::new();
+            write_float(&mut printed, float);
+            prop_assert_eq!(canonical(&float), printed);
+        }
     }
 }

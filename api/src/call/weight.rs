@@ -8,12 +8,12 @@ pub(super) struct Weight {
     pub(super) members: usize,
     /// Arrays, objects, and whatever follows another value in one of them.
     pub(super) elements: usize,
-    /// The length of the longest member's name as it stands there, in bytes: errors carry copies of it.
+    /// The length of the longest member's name as it was sent, in bytes: errors carry copies of it.
     pub(super) longest_name: usize,
 }
 
 impl Weight {
-    /// Counts. Of a text that is no JSON it counts what stands there.
+    /// Counts the parts of a text. One that is no JSON is counted as if it were.
     pub(super) fn of(json: &[u8]) -> Self {
         let mut weight = Self {
             members: 0,

@@ -1,4 +1,4 @@
-//! What members are made of, beside serde's own types: each is bounded while it is read.
+//! Types of members beside serde's own. Each is bounded while it is read.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -98,9 +98,15 @@ async fn a_list_past_its_bound_is_refused_where_it_stands(engine: Engine) -> Res
             .to_string()
             .into_bytes()
     };
+    let places = json!({ "reading_locations": vec![""; 1_001] }).to_string();
+    let flags = json!({ "ai_triage_flags": { "flags": vec![""; 101] } }).to_string();
+    let item = format!("/radiology/worklist/{}", fresh());
     let refused = vec![
         Refused::post(SYNC, synced(501, 0), Code::Unacceptable).at(&["/series"]),
         Refused::post(SYNC, synced(1, 5_001), Code::Unacceptable).at(&["/series/0/instances"]),
+        Refused::post("/radiology/reading-profiles", places, Code::Unacceptable)
+            .at(&["/reading_locations"]),
+        Refused::patch(&item, flags, Code::Unacceptable).at(&["/ai_triage_flags/flags"]),
     ];
     all_refused(&house.client, refused).await?;
     for (count, instances) in [(500, 0), (1, 5_000)] {
