@@ -100,7 +100,7 @@ async fn a_list_past_its_bound_is_refused_where_it_stands(engine: Engine) -> Res
     };
     let places = json!({ "reading_locations": vec![""; 1_001] }).to_string();
     let flags = json!({ "ai_triage_flags": { "flags": vec![""; 101] } }).to_string();
-    let item = format!("/radiology/worklist/{}", fresh());
+    let item = format!("/radiology/worklist/items/{}", fresh());
     let refused = vec![
         Refused::post(SYNC, synced(501, 0), Code::Unacceptable).at(&["/series"]),
         Refused::post(SYNC, synced(1, 5_001), Code::Unacceptable).at(&["/series/0/instances"]),
