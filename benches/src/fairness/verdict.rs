@@ -98,7 +98,9 @@ impl Verdict {
         let failed = self.health.failed as f64;
         below("probes that failed", 0.0, failed);
         below("wrong answers", 0.0, self.worked.wrong.len() as f64);
-        let lag = self.lag_after.map_or(f64::INFINITY, |it| it.as_secs_f64());
+        let lag = self
+            .lag_after
+            .map_or(f64::INFINITY, |lag| lag.as_secs_f64());
         below("until the lag is 0, s", LAG_SECS, lag);
         let allowed = megabytes(Some(allowed(self.memory.before)));
         below("memory after, MB", allowed, megabytes(self.memory.after));

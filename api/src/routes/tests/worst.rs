@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Endpoint;
 use crate::openapi;
 
-/// The members of a route's body, each as deep as it stands, with whether it is an array or an object.
+/// The path of each member of a route's body, and whether the member is an array or an object.
 fn members(endpoint: &Endpoint) -> Vec<(Vec<String>, bool)> {
     let api = serde_json::to_value(openapi::describe()).unwrap();
     let operation = serde_json::to_value(&endpoint.operation).unwrap();

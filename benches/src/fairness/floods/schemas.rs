@@ -18,7 +18,9 @@ fn caller(caller: u64) -> Caller {
         number += CALLERS;
         let first = number * PATTERNS;
         let patterns = (first..first + PATTERNS).map(|n| format!("(a{{90}}){{110}}{n}"));
-        let patterns: Vec<_> = patterns.map(|it| json!({ "pattern": it })).collect();
+        let patterns: Vec<_> = patterns
+            .map(|pattern| json!({ "pattern": pattern }))
+            .collect();
         let template = json!({
             "code": format!("BOMB{number}"), "name": "Bomb", "template_type": "structured",
             "schema": { "anyOf": patterns },

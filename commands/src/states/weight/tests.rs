@@ -18,7 +18,7 @@ type Told<'a> = (&'a str, Value, Option<Value>);
 fn folded<A: Aggregate>(events: Vec<Told<'_>>) -> (Versioned<A>, usize) {
     let stored: Vec<_> = events
         .into_iter()
-        .map(|(name, payload, phi)| (name, payload.to_string(), phi.map(|it| it.to_string())))
+        .map(|(name, payload, phi)| (name, payload.to_string(), phi.map(|phi| phi.to_string())))
         .collect();
     let before = ALLOCATED.current_usage();
     let mut resource = None;

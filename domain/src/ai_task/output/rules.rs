@@ -169,7 +169,9 @@ fn check(shape: &Shape, value: &str, at: &str, wrongs: &mut Wrongs) {
     let detail = match shape {
         Shape::Score if !is_score(value) => "must be a number from 0 to 1",
         Shape::Number if kind(value) != Kind::Number => "must be a number",
-        Shape::Extent if !number(value).is_some_and(|it| it > 0.0) => "must be a number above 0",
+        Shape::Extent if !number(value).is_some_and(|extent| extent > 0.0) => {
+            "must be a number above 0"
+        }
         Shape::Text if !is_text(value) => "must be text of at most 64 KiB that says something",
         Shape::Place if kind(value) != Kind::Object && !is_text(value) => {
             "must be text or an object"
