@@ -128,7 +128,7 @@ impl Admission {
             make_room: CancellationToken::new(),
         };
         let key = network(peer);
-        let (id, reserve) = self.shared.take(key, &staying);
+        let (id, reserve) = self.shared.take(peer, &staying);
         let (address, permits) = match reserve {
             None => (Some(key), &self.full),
             Some(reserve) => {
@@ -148,7 +148,7 @@ impl Admission {
         Place {
             staying,
             reserve,
-            _held: held,
+            held,
         }
     }
 }
@@ -159,15 +159,15 @@ impl Shared {
     }
 
     /// Gives a connection a place and an id: of all places, or why it is one of the reserve.
-    fn take(&self, key: IpAddr, staying: &Staying) -> (u64, Option<Reserve>) {
+    fn take(&self, peer: IpAddr, staying: &Staying) -> (u64, Option<Reserve>) {
         let mut places = self.places();
         let id = places.next_id;
         places.next_id += 1;
-        let reserve = self.beyond(&mut places, key);
+        let reserve = self.beyond(&mut places, peer);
         match reserve {
             None => {
                 places.held.insert(id, staying.clone());
-                *places.by_address.entry(key).or_default() += 1;
+                *places.by_address.entry(network(peer)).or_default() += 1;
             }
             Some(_) => places.reserve(id, staying.clone()),
         }
@@ -175,14 +175,15 @@ impl Shared {
     }
 
     /// Which limit a connection from this address is beyond, if any.
-    fn beyond(&self, places: &mut Places, key: IpAddr) -> Option<Reserve> {
+    fn beyond(&self, places: &mut Places, peer: IpAddr) -> Option<Reserve> {
         let Limits {
             connections,
             per_address,
             trusted,
         } = &self.limits;
-        let of_address = places.by_address.get(&key).copied().unwrap_or(0);
-        let is_trusted = trusted.iter().any(|network| network.contains(&key));
+        let of_address = places.by_address.get(&network(peer)).copied().unwrap_or(0);
+        let peer = peer.to_canonical();
+        let is_trusted = trusted.iter().any(|network| network.contains(&peer));
         if of_address >= *per_address && !is_trusted {
             return Some(Reserve::Address);
         }
@@ -241,7 +242,7 @@ fn network(peer: IpAddr) -> IpAddr {
 pub(super) struct Place {
     staying: Staying,
     reserve: Option<Reserve>,
-    _held: Held,
+    held: Held,
 }
 
 impl Place {
@@ -258,6 +259,15 @@ impl Place {
     /// Waits until the connection has to make room for another one.
     pub(super) async fn made_room(&self) {
         self.staying.make_room.cancelled().await;
+    }
+
+    /// A connection that was told to make room finishes what it was asked for just then, for as long as that takes: it
+    /// counts as one that stays, so that nobody waits for its end.
+    pub(super) fn finishes(&self) {
+        let Held { shared, id, .. } = &self.held;
+        let mut places = shared.places();
+        places.held.insert(*id, self.staying.clone());
+        places.leaving = places.leaving.saturating_sub(1);
     }
 }
 
@@ -337,13 +347,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_trusted_proxy_is_limited_by_the_limit_of_all_only() {
-        let limits = admission(3, 1, &["192.0.2.0/24", "2001:db8::/32"]);
-        let held = [
-            admit(&limits, "192.0.2.1").await,
-            admit(&limits, "192.0.2.1").await,
-            admit(&limits, "2001:db8::1").await,
+        let proxies = [
+            "192.0.2.0/24",
+            "2001:db8::/32",
+            "::1/128",
+            "2001:db9::5/128",
         ];
-        let _requests = held.each_ref().map(|place| place.activity().request());
+        let limits = admission(8, 1, &proxies);
+        let mut held = Vec::new();
+        for peer in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "::1"] {
+            for _ in 0..2 {
+                held.push(admit(&limits, peer).await);
+                assert_eq!(held.last().unwrap().reserve(), None, "{peer}");
+            }
+        }
+        let _requests: Vec<_> = held
+            .iter()
+            .map(|place| place.activity().request())
+            .collect();
         let beyond = admit(&limits, "192.0.2.1").await;
         assert_eq!(beyond.reserve(), Some(Reserve::All));
     }
@@ -394,6 +415,27 @@ mod tests {
         assert!(beyond.is_err(), "one too many is open");
         open.pop_front();
         admit(&limits, "192.0.2.1").await;
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_connection_that_was_asked_for_something_while_it_made_room() {
+        let limits = admission(1, 1000, &[]);
+        let mut silent = admit(&limits, "192.0.2.1").await;
+        let mut finishing = Vec::new();
+        for _ in 0..=LEAVING {
+            let place = admit(&limits, "192.0.2.1");
+            let place = tokio::time::timeout(std::time::Duration::ZERO, place);
+            let place = place.await.expect("it has a place at once");
+            let request = silent.activity().request();
+            if silent.staying.make_room.is_cancelled() {
+                silent.finishes();
+            }
+            finishing.push((silent, request));
+            silent = place;
+        }
+        assert_eq!(silent.reserve(), Some(Reserve::All));
+        drop((finishing, silent));
+        assert_eq!(limits.open(), 0);
     }
 
     #[tokio::test]

@@ -30,6 +30,10 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_STREAMS: u32 = 32;
 /// What an HTTP/2 stream holds of an answer until the client has room for it, in bytes.
 const STREAM_BUFFER_BYTES: usize = 64 * 1024;
+/// What a client may send of its bodies before anybody has asked for them, on an HTTP/2 connection and on one of its
+/// streams, in bytes: such a body has no turn yet, and is in no tenant's share.
+const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// How many streams a client may reset before they were looked at, and with how many it may break the protocol; the
 /// connection ends beyond.
 const MAX_RESET_STREAMS: usize = 20;
@@ -86,6 +90,7 @@ async fn until_idle(
                 return Ok(());
             }
             // A request came just now, and is answered.
+            place.finishes();
             served.as_mut().graceful_shutdown();
         }
         () = drain.cancelled() => served.as_mut().graceful_shutdown(),
@@ -113,6 +118,8 @@ fn connection(stream: TcpStream, requests: Requests) -> Served {
         .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
         .max_local_error_reset_streams(MAX_BROKEN_STREAMS)
         .max_send_buf_size(STREAM_BUFFER_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .max_header_list_size(MAX_HEADER_BYTES as u32);
     let socket = TokioIo::new(Socket::new(stream));
     builder.serve_connection(socket, requests).into_owned()
