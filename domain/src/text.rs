@@ -28,7 +28,7 @@ pub enum TextError {
 }
 
 /// Text without NUL, at most 64 KiB, that says something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text(String);
 

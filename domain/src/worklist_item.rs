@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use events::{Claimed, Created, CreatedPhi, Event, ReleaseReason, Released, Updated};
 pub use progress::{Holding, Progress, Status};
-pub use triage::{AiContribution, Flags, Triage};
+pub use triage::{AiContribution, Flags, MAX_PARTS, Triage};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::body_part::BodyPart;
@@ -237,6 +237,9 @@ pub enum Error {
     /// Only who holds an item works on it.
     #[error("the worklist item is held by another radiologist")]
     HeldByOther,
+    /// As many models as an item takes up have said something of the study.
+    #[error("{MAX_PARTS} models have said something of the study already")]
+    TooManyModels,
     /// A pending item is worked on by nobody.
     #[error("the worklist item is pending: it has to be claimed first")]
     NotHeld,

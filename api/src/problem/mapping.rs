@@ -44,7 +44,7 @@ impl From<CommandError> for Problem {
             ),
             CommandError::TooLarge => Self::new(
                 Code::TooLarge,
-                "the history of the resource has reached 10,000 changes or 16 MiB; nothing was written",
+                "the resource has 10,000 changes, 16 MiB in all of them, or shows 2 MiB, and takes no more; nothing was written",
             ),
             CommandError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             CommandError::Contention => Self::new(Code::Contention, error.to_string()),
@@ -115,6 +115,7 @@ fn worklist_item(error: worklist_item::Error) -> Problem {
         Error::AlreadyExists { .. } => Problem::new(Code::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
         Error::HeldByOther => Problem::new(Code::HeldByOther, said),
+        Error::TooManyModels => Problem::new(Code::TooLarge, said),
         Error::NotPending { .. } | Error::NotHeld | Error::Closed { .. } => {
             Problem::new(Code::TransitionRefused, said)
         }

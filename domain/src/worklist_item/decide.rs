@@ -2,8 +2,8 @@
 
 use super::{
     AiContribution, Attention, Authority, Claim, Claimed, Command, Created, CreatedPhi, Error,
-    Event, Holding, LinkedOrder, NewItem, Priority, Progress, ReleaseReason, Released, Status,
-    Step, Update, Updated, WorklistItem,
+    Event, Holding, LinkedOrder, MAX_PARTS, NewItem, Priority, Progress, ReleaseReason, Released,
+    Status, Step, Update, Updated, WorklistItem,
 };
 use crate::aggregate::{Aggregate, Context};
 use crate::change::Change;
@@ -47,7 +47,7 @@ pub(super) fn on(
         Command::Update(asked) => update(item, &asked, context),
         Command::AttachOrder(order) => Ok(attach_order(item, order)),
         Command::DetachOrder(order_id) => Ok(detach_order(item, order_id)),
-        Command::Contribute(part) => Ok(contribute(item, part)),
+        Command::Contribute(part) => contribute(item, part),
         Command::Reopen(order) => Ok(reopen(item, order)),
         Command::MarkConflict => Ok(mark_conflict(item)),
         Command::Begin => Ok(begin(item, context.now)),
@@ -291,11 +291,14 @@ fn mark(item: &WorklistItem, change: &mut Updated, what: Attention, is_so: bool)
     change.attention = (all != item.attention).then_some(all);
 }
 
-fn contribute(item: &WorklistItem, part: AiContribution) -> Vec<Event> {
-    updated(item, |change| {
-        let known = item.triage.of(part.ai_model_id);
+fn contribute(item: &WorklistItem, part: AiContribution) -> Result<Vec<Event>, Error> {
+    let known = item.triage.of(part.ai_model_id);
+    if known.is_none() && item.triage.contributions().len() >= MAX_PARTS {
+        return Err(Error::TooManyModels);
+    }
+    Ok(updated(item, |change| {
         change.ai_contribution = (known != Some(&part)).then_some(part);
-    })
+    }))
 }
 
 fn begin(item: &WorklistItem, now: Timestamp) -> Vec<Event> {

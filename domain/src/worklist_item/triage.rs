@@ -1,10 +1,16 @@
 //! What AI models say of an item: each model's part is kept, score and flags are drawn from all of them.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AiModelId, AiTaskId};
 use crate::score::Score;
 use crate::text::Text;
+
+/// How many parts an item has at most. A tenant has a few models; a part more, and each event of such an item would cost
+/// what all of them say.
+pub const MAX_PARTS: usize = 64;
 
 /// The sum of all contributions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -81,12 +87,9 @@ impl Triage {
     fn of_parts(ai_contributions: Vec<AiContribution>) -> Self {
         let scores = ai_contributions.iter().filter_map(|it| it.score);
         let ai_triage_score = scores.reduce(Score::max);
-        let mut flags: Vec<Text> = Vec::new();
-        for flag in ai_contributions.iter().flat_map(|it| &it.flags) {
-            if !flags.contains(flag) {
-                flags.push(flag.clone());
-            }
-        }
+        let mut seen = HashSet::new();
+        let all = ai_contributions.iter().flat_map(|part| &part.flags);
+        let flags = all.filter(|flag| seen.insert(*flag)).cloned().collect();
         Self {
             ai_triage_score,
             ai_triage_flags: Flags { flags },
