@@ -61,9 +61,7 @@ impl Content {
     pub(super) fn add_instances(&mut self, added: &[SeriesInstances]) {
         for it in added {
             if let Some(series) = self.series.get_mut(&it.series_id) {
-                let ids = it.instances.iter().map(|it| it.instance_id);
-                series.instances.extend(ids);
-                series.instances.sort_unstable();
+                series.list(it.instances.iter().map(|added| added.instance_id));
                 series.facts.number_of_instances = Some(it.number_of_instances);
             }
         }
@@ -82,6 +80,18 @@ impl KnownSeries {
     /// Whether the instance is listed.
     pub fn has(&self, id: InstanceId) -> bool {
         self.instances.binary_search(&id).is_ok()
+    }
+
+    /// Lists more instances, in time that follows from their number and not from how many there are, but for moving those.
+    fn list(&mut self, more: impl Iterator<Item = InstanceId>) {
+        let known = self.instances.len();
+        self.instances.extend(more);
+        let (known, new) = self.instances.split_at_mut(known);
+        new.sort_unstable();
+        if new.first().is_some_and(|first| known.last() > Some(first)) {
+            // Two runs, which a stable sort merges.
+            self.instances.sort();
+        }
     }
 
     /// With its place in the tree, whose nodes are full to two thirds as a rule.
