@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use roentgen_domain::aggregate::Standing;
+use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use roentgen_domain::{Aggregate, DecodeError, DomainEvent, Misplaced, Versioned};
 
@@ -10,6 +11,7 @@ use crate::clock;
 use crate::error::StoreError;
 use crate::keys::{Keyring, PatientKey, PatientKeys, SealError};
 use crate::log::{NewEvent, StoredEvent};
+use crate::pace::Pace;
 
 /// Why a stored event cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +95,7 @@ pub fn evolve<A: Aggregate>(
         tenant_id: event.tenant_id,
         version: event.version,
         recorded_at: event.recorded_at(),
-        sealed_bytes: event.sealed.len(),
+        size: Size::of(&event.payload, &event.sealed),
     };
     Ok(Versioned::evolve(
         before,
@@ -127,8 +129,9 @@ pub async fn fold<A: Aggregate>(
         (Some(keyring), Some((tenant, patient))) => Some(keyring.keys(tenant, patient).await?),
         (Some(_) | None, _) => None,
     };
-    let mut state = before;
+    let (mut state, pace) = (before, Pace::begin());
     for event in events {
+        pace.rest().await;
         let next =
             evolve(state, event, keys.as_ref()).map_err(|source| StoreError::Unreadable {
                 stream_id: event.stream_id,
