@@ -6,6 +6,7 @@ use roentgen_commands::Outcome;
 use roentgen_commands::ai_task::AddOutput;
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_task::{AiOutput, AiTask, OutputType, Payload};
+use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{AiTaskId, StreamId};
 use roentgen_domain::json::{Json, Members, members_of};
 use roentgen_projections::ai_outputs;
@@ -104,7 +105,7 @@ fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String
         created_at: task.updated_at,
         updated_at: task.updated_at,
         version: task.version,
-        sealed_bytes: 0,
+        size: Size::default(),
     };
     let document = serde_json::to_string(&output).unwrap_or_default();
     let phi = Opened::Open(members_of(&phi));

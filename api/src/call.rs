@@ -17,6 +17,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use roentgen_commands::{Idempotency, Outcome, UseCase};
 use roentgen_domain::Versioned;
+use roentgen_domain::growth::Size;
 use roentgen_domain::ids::TenantId;
 use serde::Serialize;
 
@@ -151,7 +152,7 @@ impl Call {
             created_at: resource.updated_at,
             updated_at: resource.updated_at,
             version: resource.version,
-            sealed_bytes: 0,
+            size: Size::default(),
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = json(StatusCode::CREATED, body);

@@ -82,7 +82,7 @@ pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     if resource.state.patient_id().is_none() {
         return open;
     }
-    let never_had = resource.sealed_bytes == 0;
+    let never_had = resource.size.sealed == 0;
     let phi = resource.state.phi().map(Phi::into_exposed);
     let phi = phi.or_else(|| never_had.then(Members::default));
     with_phi(&open, Opened::folded(phi.as_ref()))

@@ -5,7 +5,7 @@
 //! check would ever find destroyed: they are used for as long as the key may be that opened them, counted from the moment
 //! at which the database was asked for that key, whatever was decided on them since.
 
-mod weight;
+pub(crate) mod weight;
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,6 +80,7 @@ impl States {
 
 #[cfg(test)]
 mod tests {
+    use roentgen_domain::growth::Size;
     use roentgen_domain::ids::PatientId;
     use roentgen_domain::json::Members;
     use roentgen_domain::phi::Phi;
@@ -137,7 +138,7 @@ mod tests {
             created_at: Timestamp::EPOCH,
             updated_at: Timestamp::EPOCH,
             version: 1,
-            sealed_bytes: 0,
+            size: Size::default(),
         })
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roentgen_domain::aggregate::Standing;
+use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Room, Versioned};
 use roentgen_store::StoreError;
@@ -23,13 +24,13 @@ use tokio::time::Instant as Deadline;
 use crate::error::{CommandError, Refusal};
 use crate::executor::Request;
 use crate::schema::Schemas;
+use crate::states::weight::shown;
 use crate::states::{AnyState, Seen, States};
 use settled::Finish;
 
 /// An event that was added to the append.
 struct Added {
-    /// How long its sealed part is.
-    sealed_bytes: usize,
+    size: Size,
     /// When the key was seen that sealed it.
     key_seen: Option<Instant>,
 }
@@ -283,12 +284,12 @@ impl<'a> Work<'a> {
                 tenant_id: self.context.tenant_id,
                 version,
                 recorded_at: self.context.now,
-                sealed_bytes: added.sealed_bytes,
+                size: added.size,
             };
             after = Some(evolve(after, event, standing)?);
         }
         let grown = after.as_ref().filter(|after| after.version > version);
-        if grown.is_some_and(|after| !room.admits(after.version, after.sealed_bytes)) {
+        if grown.is_some_and(|after| !has_room(after, room)) {
             return Err(CommandError::TooLarge);
         }
         if let Some(after) = &after {
@@ -335,10 +336,10 @@ impl<'a> Work<'a> {
             version,
         };
         let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
-        let sealed_bytes = new.sealed.len();
+        let size = Size::of(&new.payload, &new.sealed);
         self.append.events.push(new);
         Ok(Added {
-            sealed_bytes,
+            size,
             key_seen: key.map(|key| key.seen()),
         })
     }
@@ -384,6 +385,12 @@ impl<'a> Work<'a> {
         let seen = self.seen.get(&stream_id).and_then(Option::as_ref);
         seen.map_or(self.begun, |known| known.key_seen)
     }
+}
+
+/// Whether a resource may have grown so far. What it shows is looked at only if its events can have made that too much.
+fn has_room<A: Aggregate>(after: &Versioned<A>, room: Room) -> bool {
+    room.admits(after.version, after.size)
+        && (room.admits_shown(after.size.all()) || room.admits_shown(shown(&after.state) as u64))
 }
 
 fn evolve<A: Aggregate>(

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::Actor;
-use crate::growth::{Room, ShownParts};
+use crate::growth::{Room, ShownParts, Size};
 use crate::ids::{PatientId, StreamId, TenantId};
 use crate::json::Members;
 use crate::phi::Phi;
@@ -290,9 +290,9 @@ pub struct Versioned<A> {
     pub updated_at: Timestamp,
     /// How many events its stream has.
     pub version: u64,
-    /// How many bytes the sealed parts of its stream have together, as far as it was folded from events; 0 in a row.
+    /// What the events of its stream have together, as far as it was folded from them; nothing in a row.
     #[serde(skip)]
-    pub sealed_bytes: u64,
+    pub size: Size,
 }
 
 /// Where an event stands: what `evolve` does not need and the resource shows.
@@ -306,8 +306,8 @@ pub struct Standing {
     pub version: u64,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// How many bytes its sealed part has.
-    pub sealed_bytes: usize,
+    /// What it has in bytes.
+    pub size: Size,
 }
 
 impl<A: Aggregate> Versioned<A> {
@@ -322,11 +322,11 @@ impl<A: Aggregate> Versioned<A> {
             tenant_id,
             version,
             recorded_at,
-            sealed_bytes,
+            size,
         } = standing;
-        let (state, created_at, sealed_before) = match before {
-            Some(before) => (Some(before.state), before.created_at, before.sealed_bytes),
-            None => (None, recorded_at, 0),
+        let (state, created_at, size_before) = match before {
+            Some(before) => (Some(before.state), before.created_at, before.size),
+            None => (None, recorded_at, Size::default()),
         };
         let state = A::evolve(state, event)?;
         Ok(Self {
@@ -336,7 +336,7 @@ impl<A: Aggregate> Versioned<A> {
             created_at,
             updated_at: recorded_at,
             version,
-            sealed_bytes: sealed_before.saturating_add(sealed_bytes as u64),
+            size: size_before.with(size),
         })
     }
 }

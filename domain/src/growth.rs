@@ -6,8 +6,47 @@ use std::collections::BTreeSet;
 pub const MAX_CHANGES: u64 = 10_000;
 /// Bytes that a stream's sealed parts may have together, likewise.
 pub const MAX_SEALED_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes that a stream's payloads may have together, likewise: a study of some 80,000 images.
+pub const MAX_PAYLOAD_BYTES: u64 = 16 * 1024 * 1024;
 /// The reserve is the bound divided by this number.
 const RESERVE: u64 = 10;
+
+/// Bytes that a resource may show. Its row has all of them and is written anew with each of its events, so that a change of
+/// a few bytes costs what the whole shows: this is several times the longest report with all that is added to it.
+pub const MAX_SHOWN_BYTES: u64 = 2 * 1024 * 1024;
+
+/// What a stream's events have together, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Of payloads.
+    pub payload: u64,
+    /// Of sealed parts.
+    pub sealed: u64,
+}
+
+impl Size {
+    /// Of an event.
+    pub const fn of(payload: &str, sealed: &[u8]) -> Self {
+        Self {
+            payload: payload.len() as u64,
+            sealed: sealed.len() as u64,
+        }
+    }
+
+    /// Of payloads and sealed parts together.
+    pub const fn all(self) -> u64 {
+        self.payload.saturating_add(self.sealed)
+    }
+
+    /// With what another event has.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self {
+            payload: self.payload.saturating_add(other.payload),
+            sealed: self.sealed.saturating_add(other.sealed),
+        }
+    }
+}
 
 /// How much room a command has in its stream. The order is that of the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,21 +62,25 @@ pub enum Room {
 }
 
 impl Room {
-    /// Whether a stream may have so many changes and so many sealed bytes after a command with this room.
-    pub const fn admits(self, changes: u64, sealed_bytes: u64) -> bool {
+    /// Whether a stream may have so many changes, of this size together, after a command with this room.
+    pub const fn admits(self, changes: u64, size: Size) -> bool {
+        self.reaches(changes, MAX_CHANGES)
+            && self.reaches(size.sealed, MAX_SEALED_BYTES)
+            && self.reaches(size.payload, MAX_PAYLOAD_BYTES)
+    }
+
+    /// Whether a resource may show so many bytes after a command with this room.
+    pub const fn admits_shown(self, bytes: u64) -> bool {
+        self.reaches(bytes, MAX_SHOWN_BYTES)
+    }
+
+    const fn reaches(self, number: u64, bound: u64) -> bool {
         match self {
-            Self::Bounded => changes <= MAX_CHANGES && sealed_bytes <= MAX_SEALED_BYTES,
-            Self::Reserved => {
-                changes <= with_reserve(MAX_CHANGES)
-                    && sealed_bytes <= with_reserve(MAX_SEALED_BYTES)
-            }
+            Self::Bounded => number <= bound,
+            Self::Reserved => number <= bound + bound / RESERVE,
             Self::Unbounded => true,
         }
     }
-}
-
-const fn with_reserve(bound: u64) -> u64 {
-    bound + bound / RESERVE
 }
 
 /// Which sealed parts of a stream still show in its resource. As a rule the latest value of each member does.
@@ -63,20 +106,41 @@ mod tests {
 
     #[test]
     fn each_room_ends_where_it_should() {
-        for (room, changes, sealed_bytes, admitted) in [
-            (Room::Bounded, MAX_CHANGES, MAX_SEALED_BYTES, true),
-            (Room::Bounded, MAX_CHANGES + 1, 0, false),
-            (Room::Bounded, 1, MAX_SEALED_BYTES + 1, false),
-            (Room::Reserved, 11_000, MAX_SEALED_BYTES + 1, true),
-            (Room::Reserved, 11_001, 0, false),
-            (Room::Reserved, 1, MAX_SEALED_BYTES / 10 * 11 + 7, false),
-            (Room::Unbounded, u64::MAX, u64::MAX, true),
+        let (max_payload, max_sealed) = (MAX_PAYLOAD_BYTES, MAX_SEALED_BYTES);
+        for (room, changes, payload, sealed, admitted) in [
+            (Room::Bounded, MAX_CHANGES, max_payload, max_sealed, true),
+            (Room::Bounded, MAX_CHANGES + 1, 0, 0, false),
+            (Room::Bounded, 1, 0, max_sealed + 1, false),
+            (Room::Bounded, 1, max_payload + 1, 0, false),
+            (
+                Room::Reserved,
+                11_000,
+                max_payload + 1,
+                max_sealed + 1,
+                true,
+            ),
+            (Room::Reserved, 11_001, 0, 0, false),
+            (Room::Reserved, 1, 0, max_sealed / 10 * 11 + 7, false),
+            (Room::Reserved, 1, max_payload / 10 * 11 + 7, 0, false),
+            (Room::Unbounded, u64::MAX, u64::MAX, u64::MAX, true),
         ] {
             assert_eq!(
-                room.admits(changes, sealed_bytes),
+                room.admits(changes, Size { payload, sealed }),
                 admitted,
-                "{room:?} {changes} {sealed_bytes}"
+                "{room:?} {changes} {payload} {sealed}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_resource_shows_has_a_bound_with_the_same_reserve() {
+        let shown = [MAX_SHOWN_BYTES, MAX_SHOWN_BYTES + 1, u64::MAX];
+        for (room, admitted) in [
+            (Room::Bounded, [true, false, false]),
+            (Room::Reserved, [true, true, false]),
+            (Room::Unbounded, [true, true, true]),
+        ] {
+            assert_eq!(shown.map(|bytes| room.admits_shown(bytes)), admitted);
         }
     }
 

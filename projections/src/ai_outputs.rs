@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use roentgen_domain::ai_task::{AiOutput, AiTask, Event, OutputCreated, OutputType};
+use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{AiTaskId, StreamId, StudyId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
@@ -138,7 +139,7 @@ pub fn row(output: OutputCreated, event: &StoredEvent) -> Row {
         created_at: recorded_at,
         updated_at: recorded_at,
         version: event.version,
-        sealed_bytes: 0,
+        size: Size::default(),
     };
     Row {
         id,

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use roentgen_domain::Versioned;
+use roentgen_domain::growth::Size;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::model::{Model, Row, Value};
 use roentgen_store::projector::{FoldedRows, Folding, FoldsRows, Projection};
@@ -83,7 +84,7 @@ impl<T> Parts<T> {
             created_at: time,
             updated_at: time,
             version: event.version,
-            sealed_bytes: 0,
+            size: Size::default(),
         };
         match self.0.insert(id, row) {
             None => Ok(()),

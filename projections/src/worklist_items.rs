@@ -216,6 +216,7 @@ fn own(filters: &Filters) -> impl Iterator<Item = Condition> + use<> {
 mod tests {
     use super::*;
     use roentgen_domain::Timestamp;
+    use roentgen_domain::growth::Size;
     use roentgen_domain::ids::StreamId;
     use roentgen_domain::worklist_item::{AiContribution, Case, Triage};
     use uuid::Uuid;
@@ -251,7 +252,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             version: 1,
-            sealed_bytes: 0,
+            size: Size::default(),
         }
     }
 

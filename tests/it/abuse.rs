@@ -4,6 +4,7 @@ mod bodies;
 mod claims;
 mod connections;
 mod fairness;
+mod growth;
 mod lost_keys;
 mod other_type;
 mod outdated;

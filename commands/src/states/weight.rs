@@ -8,13 +8,17 @@ use crate::memory::of_fields;
 
 /// What a resource takes in memory, in bytes.
 pub(super) fn of<A: Aggregate>(resource: &Versioned<A>) -> usize {
-    let open = match serde_json::to_value(&resource.state) {
+    size_of::<Versioned<A>>() + shown(&resource.state) + resource.state.unshown_bytes()
+}
+
+/// What is shown of a state, in bytes.
+pub(crate) fn shown<A: Aggregate>(state: &A) -> usize {
+    let open = match serde_json::to_value(state) {
         Ok(Value::Object(members)) => of_fields(&members),
         Ok(_) | Err(_) => 0,
     };
-    let phi = resource.state.phi();
-    let phi = phi.map_or(0, |members| of_texts(members.expose()));
-    size_of::<Versioned<A>>() + open + phi + resource.state.unshown_bytes()
+    let phi = state.phi();
+    open + phi.map_or(0, |members| of_texts(members.expose()))
 }
 
 /// What PHI members take: they are kept as text.

@@ -345,12 +345,13 @@ fn works_on_when_its_phi_is_erased() {
 #[test]
 fn a_state_survives_the_trip_through_its_document() {
     use crate::aggregate::{Standing, Versioned};
+    use crate::growth::Size;
     let standing = Standing {
         stream_id: ids().0.into(),
         tenant_id: context().tenant_id,
         version: 1,
         recorded_at: context().now,
-        sealed_bytes: 0,
+        size: Size::default(),
     };
     for event in [
         in_progress(context().now),

@@ -35,11 +35,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const EDITS: usize = 40;
 
 /// A resource that can be changed for ever.
-struct Subject {
+pub(super) struct Subject {
     name: &'static str,
     table: &'static str,
-    client: Client,
-    place: String,
+    pub(super) client: Client,
+    pub(super) place: String,
     id: Uuid,
     /// The member that is changed.
     member: &'static str,
@@ -84,7 +84,7 @@ async fn an_order(house: &House) -> Result<Subject> {
     })
 }
 
-async fn a_report(house: &House) -> Result<Subject> {
+pub(super) async fn a_report(house: &House) -> Result<Subject> {
     let endpoint = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
     let endpoint = house.client.post("/pacs/endpoints", &endpoint).await?;
     ensure!([201, 409].contains(&endpoint.status), "{endpoint:?}");

@@ -1,5 +1,6 @@
 use roentgen_domain::aggregate::Standing;
 use roentgen_domain::dicom::Uid;
+use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{SeriesId, StudyId};
 use roentgen_domain::order::Order;
 use roentgen_domain::report_template::ReportTemplate;
@@ -30,7 +31,7 @@ fn folded<A: Aggregate>(events: Vec<Told<'_>>) -> (Versioned<A>, usize) {
             tenant_id: Uuid::from_u128(1).into(),
             version,
             recorded_at: Timestamp::EPOCH,
-            sealed_bytes: 0,
+            size: Size::default(),
         };
         resource = Some(Versioned::<A>::evolve(resource, event, standing).unwrap());
     }

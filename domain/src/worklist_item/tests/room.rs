@@ -1,7 +1,7 @@
 //! How long an item's stream may grow, and that its case goes on all the same.
 
 use super::*;
-use crate::growth::{MAX_CHANGES, Room};
+use crate::growth::{MAX_CHANGES, Room, Size};
 
 const WITH_RESERVE: u64 = MAX_CHANGES + MAX_CHANGES / 10;
 
@@ -150,7 +150,7 @@ impl Growing {
         let events = WorklistItem::decide(Some(&self.item), command, &context()).unwrap();
         let version = self.version + events.len() as u64;
         assert!(version > self.version, "nothing changes");
-        if !room.admits(version, 0) {
+        if !room.admits(version, Size::default()) {
             return false;
         }
         let item = events.into_iter().fold(self.item.clone(), |item, event| {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use roentgen_domain::aggregate::{Standing, Versioned};
 use roentgen_domain::change::Change;
+use roentgen_domain::growth::Size;
 use roentgen_domain::json::members_of;
 use roentgen_domain::phi::{Phi, PhiText};
 use roentgen_domain::report::{
@@ -363,7 +364,7 @@ proptest! {
                     tenant_id: context().tenant_id,
                     version,
                     recorded_at: context().now,
-                    sealed_bytes: 0,
+                    size: Size::default(),
                 };
                 resource = Some(Versioned::evolve(resource, event, standing).unwrap());
             }
