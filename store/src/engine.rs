@@ -152,15 +152,18 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Which table this process reads of each model.
     fn shown(&self) -> &Shown;
 
-    /// A table's rows by id, in no order; those that are not there, or not in scope, are left out.
+    /// A table's rows by id, in no order; those that are not there, or not in scope, are left out. It ends with the row that
+    /// makes them heavier than `most_bytes`.
     async fn rows_in(
         &self,
         scope: Scope,
         table: Table,
         ids: &[Uuid],
+        most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError>;
 
-    /// A page of a table's rows, ordered by `sort_key`.
+    /// A page of a table's rows, ordered by `sort_key`. From the second row on it ends with the row that makes it heavier
+    /// than `MAX_PAGE_BYTES`.
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError>;
 
     /// Rows of the generation that is read.
@@ -171,9 +174,9 @@ pub trait Engine: Debug + Send + Sync + 'static {
         ids: &[Uuid],
     ) -> Result<Vec<Row>, EngineError> {
         let table = generation::shown(self, model).await?;
-        match self.rows_in(scope, table, ids).await {
+        match self.rows_in(scope, table, ids, usize::MAX).await {
             Err(EngineError::Refused(refused)) => match generation::shown_now(self, table).await? {
-                Some(now) => self.rows_in(scope, now, ids).await,
+                Some(now) => self.rows_in(scope, now, ids, usize::MAX).await,
                 None => Err(EngineError::Refused(refused)),
             },
             found => found,

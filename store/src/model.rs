@@ -8,6 +8,7 @@ use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::chain::{Digest, GENESIS};
+use crate::engine::MAX_PAGE_BYTES;
 
 /// A read model's shape: the fixed columns of [`Row`] and its own filter columns.
 #[derive(Debug, PartialEq, Eq)]
@@ -133,6 +134,46 @@ pub struct Row {
     pub document: String,
     /// The sealed parts of the stream's events that still show (see [`crate::keys::SealedParts`]).
     pub sealed: Vec<u8>,
+}
+
+impl Row {
+    /// Roughly what it weighs in memory, in bytes.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + self.document.len() + self.sealed.len()
+    }
+}
+
+/// Where rows that are read at once end: with the one that makes them heavier than they may be together.
+#[derive(Debug)]
+pub(crate) struct Portion {
+    least: usize,
+    most_bytes: usize,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Portion {
+    /// Of so many rows at least, however heavy.
+    pub(crate) const fn new(least: usize, most_bytes: usize) -> Self {
+        Self {
+            least,
+            most_bytes,
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Of a list: a row of a page, and the one behind it that says that there is another page.
+    pub(crate) const fn of_list() -> Self {
+        Self::new(2, MAX_PAGE_BYTES)
+    }
+
+    /// Whether it ends with this row.
+    pub(crate) fn ends_with(&mut self, row: &Row) -> bool {
+        self.rows += 1;
+        self.bytes = self.bytes.saturating_add(row.weight());
+        self.rows >= self.least && self.bytes > self.most_bytes
+    }
 }
 
 /// How far a projection is: the position, and the link that stood there, so that a log that was restored to an earlier

@@ -263,18 +263,17 @@ impl Projector {
         mut events: Vec<Arc<StoredEvent>>,
         unwritten: &batch::Rows,
     ) -> Result<Option<Ready>, EngineError> {
-        let rest = batch::beyond(&mut events, BATCH_BYTES);
-        let Some(last) = events.last() else {
-            return Ok(None);
-        };
+        let mut rest = batch::beyond(&mut events, BATCH_BYTES);
         let known = batch::Known {
             engine: &*self.engine,
             unwritten,
         };
-        Ok(Some(Ready {
+        let (folded, count) = batch::fold(known, members, parked, &events).await?;
+        rest.splice(..0, events.drain(count..));
+        Ok(events.last().map(|last| Ready {
             to: place(last),
             events: events.len(),
-            folded: batch::fold(known, members, parked, &events).await?,
+            folded,
             rest,
         }))
     }

@@ -263,8 +263,9 @@ impl Engine for Sqlite {
         scope: Scope,
         table: Table,
         ids: &[Uuid],
+        most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError> {
-        models::rows(&self.read, scope, table, ids).await
+        models::rows(&self.read, scope, table, ids, most_bytes).await
     }
 
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {

@@ -171,8 +171,9 @@ impl Engine for Postgres {
         scope: Scope,
         table: Table,
         ids: &[Uuid],
+        most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError> {
-        self.rows_by_id(scope, table, ids).await
+        self.rows_by_id(scope, table, ids, most_bytes).await
     }
 
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {

@@ -5,7 +5,9 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::error::EngineError;
-use crate::model::{Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Row, Table, Value};
+use crate::model::{
+    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Portion, Row, Table, Value,
+};
 use crate::reads::Scope;
 use crate::sql::{Arg, Dialect};
 
@@ -50,6 +52,7 @@ impl Postgres {
         scope: Scope,
         table: Table,
         ids: &[Uuid],
+        most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError> {
         let sql = format!(
             "SELECT {} FROM {} WHERE id = ANY($1) AND ($2::uuid IS NULL OR tenant_id = $2)",
@@ -58,7 +61,19 @@ impl Postgres {
         );
         let tenant = scope.tenant().map(TenantId::as_uuid);
         let statement = sqlx::query(composed(sql)).bind(ids).bind(tenant);
-        self.fetch(statement, |row| decode(table.model, row)).await
+        self.portion(table.model, statement, Portion::new(1, most_bytes))
+            .await
+    }
+
+    async fn portion(
+        &self,
+        model: &Model,
+        statement: Statement<'_>,
+        mut portion: Portion,
+    ) -> Result<Vec<Row>, EngineError> {
+        let decoded = |row: &PgRow| decode(model, row);
+        self.fetch_until(statement, decoded, |row| portion.ends_with(row))
+            .await
     }
 
     pub(super) async fn list_rows(
@@ -71,7 +86,8 @@ impl Postgres {
             .args
             .into_iter()
             .fold(sqlx::query(composed(list.sql)), bind);
-        self.fetch(statement, |row| decode(table.model, row)).await
+        self.portion(table.model, statement, Portion::of_list())
+            .await
     }
 }
 

@@ -40,30 +40,72 @@ pub(super) struct Known<'a> {
     pub(super) unwritten: &'a Rows,
 }
 
+/// What rows that a batch goes on with may weigh together in each table, in bytes. One tiny event may change a heavy row.
+const ROWS_BYTES: usize = 16 * 1024 * 1024;
+/// Rows that are loaded at once where all of them are too heavy together.
+const HEAVY_AT_ONCE: usize = 8;
+
+/// Rows by id, as many as may be loaded of those that are needed.
+#[derive(Debug, Default)]
+struct Found {
+    rows: HashMap<Uuid, Row>,
+    /// The first event that needs a row which is not among them.
+    upto: Option<u64>,
+}
+
+/// A row's id, and the position of the first event that needs it.
+type Need = (u64, Uuid);
+
 impl Known<'_> {
-    async fn rows(
-        self,
-        table: Table,
-        mut ids: Vec<Uuid>,
-    ) -> Result<HashMap<Uuid, Row>, EngineError> {
-        let mut found = HashMap::with_capacity(ids.len());
-        if ids.is_empty() {
-            return Ok(found);
-        }
-        ids.sort_unstable();
-        ids.dedup();
+    /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together, the
+    /// first ones.
+    async fn rows(self, table: Table, mut needs: Vec<Need>) -> Result<Found, EngineError> {
+        let mut wanted = HashSet::with_capacity(needs.len());
+        needs.retain(|(_, id)| wanted.insert(*id));
+        let mut rows = HashMap::with_capacity(needs.len());
         let of_table = self.unwritten.iter().filter(|it| it.0 == table);
         for row in of_table.flat_map(|it| &it.1) {
-            if let Ok(place) = ids.binary_search(&row.id) {
-                ids.remove(place);
-                found.insert(row.id, row.clone());
+            if wanted.remove(&row.id) {
+                rows.insert(row.id, row.clone());
             }
         }
-        if !ids.is_empty() {
-            let rows = self.engine.rows_in(Scope::AllTenants, table, &ids).await?;
-            found.extend(rows.into_iter().map(|it| (it.id, it)));
+        needs.retain(|(_, id)| wanted.contains(id));
+        let (loaded, bytes) = self.load(table, &needs, ROWS_BYTES).await?;
+        if bytes <= ROWS_BYTES {
+            rows.extend(loaded);
+            return Ok(Found { rows, upto: None });
         }
-        Ok(found)
+        drop(loaded);
+        let mut sum = 0;
+        for few in needs.chunks(HEAVY_AT_ONCE) {
+            if sum > ROWS_BYTES {
+                let upto = few.first().map(|(position, _)| *position);
+                return Ok(Found { rows, upto });
+            }
+            let (loaded, bytes) = self.load(table, few, usize::MAX).await?;
+            rows.extend(loaded);
+            sum += bytes;
+        }
+        Ok(Found { rows, upto: None })
+    }
+
+    /// Rows, and what they weigh: more than `most_bytes` if not all of them are there.
+    async fn load(
+        self,
+        table: Table,
+        needs: &[Need],
+        most_bytes: usize,
+    ) -> Result<(HashMap<Uuid, Row>, usize), EngineError> {
+        if needs.is_empty() {
+            return Ok(Default::default());
+        }
+        let ids: Vec<Uuid> = needs.iter().map(|(_, id)| *id).collect();
+        let engine = self.engine;
+        let rows = engine
+            .rows_in(Scope::AllTenants, table, &ids, most_bytes)
+            .await?;
+        let bytes = rows.iter().map(Row::weight).sum();
+        Ok((rows.into_iter().map(|row| (row.id, row)).collect(), bytes))
     }
 }
 
@@ -85,33 +127,101 @@ pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Ar
     events.split_off(fit)
 }
 
-/// Loads the touched rows of each table in one query, and folds in memory. A table that is ahead sees what it has not
-/// seen.
+/// Loads the touched rows of each table in one query, and folds in memory as many of the events as have rows that are not
+/// too heavy together: returns how many. A table that is ahead sees what it has not seen.
 pub(super) async fn fold(
     known: Known<'_>,
     members: &[Member],
     parked: &HashSet<(String, StreamId)>,
     events: &[Arc<StoredEvent>],
-) -> Result<FoldedBatch, EngineError> {
-    let mut folded = FoldedBatch::default();
+) -> Result<(FoldedBatch, usize), EngineError> {
+    let mut touched = Vec::with_capacity(members.len());
     for member in members {
-        let (projection, table) = (&member.projection, member.table);
-        let seen = events.partition_point(|it| it.position <= member.checkpoint.position);
-        let unseen = events.get(seen..).unwrap_or_default();
-        let mut streams = by_stream(unseen, projection.stream_type());
-        let name = table.name();
-        let left_out = streams.extract_if(.., |(id, _)| parked.contains(&(name.clone(), *id)));
-        let left_out = left_out.map(|(id, _)| (name.clone(), id));
+        let streams = streams_of(member, parked, events).0;
+        touched.push(Touched::load(known, member, &streams).await?);
+    }
+    let upto = touched.iter().filter_map(|it| it.upto).min();
+    let count = upto.map_or(events.len(), |upto| {
+        events.partition_point(|event| event.position < upto)
+    });
+    let events = events.get(..count).unwrap_or_default();
+    let mut folded = FoldedBatch::default();
+    for (member, touched) in members.iter().zip(touched) {
+        let (streams, left_out) = streams_of(member, parked, events);
         folded.left_out.extend(left_out);
         if streams.is_empty() {
             continue;
         }
-        match projection.folding() {
-            Folding::Row(it) => folded.fold_row(known, (table, it), streams).await?,
-            Folding::Rows(it) => folded.fold_rows(known, (table, it), streams).await?,
+        match member.projection.folding() {
+            Folding::Row(it) => folded.fold_row((member.table, it), touched, streams).await,
+            Folding::Rows(it) => folded.fold_rows((member.table, it), touched, streams),
         }
     }
-    Ok(folded)
+    Ok((folded, count))
+}
+
+/// A table's streams among the events, with what it has not seen of them; and those that are parked.
+fn streams_of(
+    member: &Member,
+    parked: &HashSet<(String, StreamId)>,
+    events: &[Arc<StoredEvent>],
+) -> (Streams, Vec<(String, StreamId)>) {
+    let seen = events.partition_point(|it| it.position <= member.checkpoint.position);
+    let unseen = events.get(seen..).unwrap_or_default();
+    let mut streams = by_stream(unseen, member.projection.stream_type());
+    let name = member.table.name();
+    let left_out = streams.extract_if(.., |(id, _)| parked.contains(&(name.clone(), *id)));
+    let left_out = left_out.map(|(id, _)| (name.clone(), id)).collect();
+    (streams, left_out)
+}
+
+/// What a table has of the streams that a batch goes on with.
+#[derive(Debug, Default)]
+struct Touched {
+    /// A row of each stream: the resource's, or how far it is folded.
+    rows: HashMap<Uuid, Row>,
+    /// The rows that the events change, of a stream that has many.
+    changed: HashMap<Uuid, Row>,
+    /// The first event that needs a row which was not loaded.
+    upto: Option<u64>,
+}
+
+impl Touched {
+    async fn load(
+        known: Known<'_>,
+        member: &Member,
+        streams: &Streams,
+    ) -> Result<Self, EngineError> {
+        let table = member.table;
+        match member.projection.folding() {
+            Folding::Row(_) => {
+                let found = known_rows(known, table, streams).await?;
+                Ok(Self {
+                    rows: found.rows,
+                    changed: HashMap::new(),
+                    upto: found.upto,
+                })
+            }
+            Folding::Rows(projection) => {
+                let progress = progress_of(table, projection);
+                let reached = known_rows(known, progress, streams).await?;
+                let changed = changed_rows(known, table, projection, streams).await?;
+                Ok(Self {
+                    rows: reached.rows,
+                    changed: changed.rows,
+                    upto: reached.upto.into_iter().chain(changed.upto).min(),
+                })
+            }
+        }
+    }
+}
+
+/// Where it stands how far the streams of a table are folded that has many rows of each.
+fn progress_of(table: Table, projection: &dyn FoldsRows) -> Table {
+    Table {
+        model: projection.progress(),
+        ..table
+    }
 }
 
 /// In how many goes a whole stream is folded.
@@ -162,17 +272,16 @@ pub(super) async fn fold_whole(
 impl FoldedBatch {
     async fn fold_row(
         &mut self,
-        known: Known<'_>,
         (table, projection): (Table, &dyn FoldsRow),
+        mut touched: Touched,
         streams: Streams,
-    ) -> Result<(), EngineError> {
-        let mut known = known_rows(known, table, &streams).await?;
+    ) {
         let mut rows = Vec::with_capacity(streams.len());
         for (n, (stream_id, events)) in (1..).zip(streams) {
             if n % IN_ONE_GO == 0 {
                 tokio::task::yield_now().await;
             }
-            let row = known.remove(&stream_id.as_uuid());
+            let row = touched.rows.remove(&stream_id.as_uuid());
             let Folded { row, stuck } = match unseen(row.as_ref(), &events) {
                 Ok([]) => Folded { row, stuck: None },
                 Ok(events) => projection.fold(row, events),
@@ -185,22 +294,16 @@ impl FoldedBatch {
             self.park(table, stream_id, stuck);
         }
         self.rows.push((table, rows));
-        Ok(())
     }
 
     /// As with one row a stream, but that the row that says how far a stream is folded lies in a table beside.
-    async fn fold_rows(
+    fn fold_rows(
         &mut self,
-        known: Known<'_>,
         (table, projection): (Table, &dyn FoldsRows),
+        touched: Touched,
         streams: Streams,
-    ) -> Result<(), EngineError> {
-        let progress = Table {
-            model: projection.progress(),
-            ..table
-        };
-        let reached = known_rows(known, progress, &streams).await?;
-        let mut changed = changed_rows(known, table, projection, &streams).await?;
+    ) {
+        let (reached, mut changed) = (touched.rows, touched.changed);
         let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
         for (stream_id, events) in streams {
             let events = match unseen(reached.get(&stream_id.as_uuid()), &events) {
@@ -219,8 +322,7 @@ impl FoldedBatch {
             self.park(table, stream_id, folded.stuck);
         }
         self.rows.push((table, rows));
-        self.rows.push((progress, moved));
-        Ok(())
+        self.rows.push((progress_of(table, projection), moved));
     }
 
     fn park(&mut self, table: Table, stream_id: StreamId, stuck: Option<(u64, String)>) {
@@ -253,15 +355,19 @@ fn unseen<'a>(
     }
 }
 
-/// The rows that the streams' events change, of all streams in one query.
+/// The rows that the streams' events change.
 async fn changed_rows(
     known: Known<'_>,
     table: Table,
     projection: &dyn FoldsRows,
     streams: &Streams,
-) -> Result<HashMap<Uuid, Row>, EngineError> {
-    let ids = streams.iter().flat_map(|(_, it)| projection.changes(it));
-    known.rows(table, ids.collect()).await
+) -> Result<Found, EngineError> {
+    let needs = streams.iter().flat_map(|(_, events)| {
+        let first = events.first().map_or(0, |event| event.position);
+        let changes = projection.changes(events).into_iter();
+        changes.map(move |id| (first, id))
+    });
+    known.rows(table, needs.collect()).await
 }
 
 /// How far a stream is folded.
@@ -294,17 +400,15 @@ fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
     streams
 }
 
-/// A stream that begins in this batch has no row yet.
+/// The streams' own rows. A stream that begins in this batch has none yet.
 async fn known_rows(
     known: Known<'_>,
     table: Table,
     streams: &Streams,
-) -> Result<HashMap<Uuid, Row>, EngineError> {
-    let begun_before =
-        |events: &Vec<Arc<StoredEvent>>| events.first().is_some_and(|it| it.version > 1);
-    let ids = streams
-        .iter()
-        .filter(|(_, events)| begun_before(events))
-        .map(|(id, _)| id.as_uuid());
-    known.rows(table, ids.collect()).await
+) -> Result<Found, EngineError> {
+    let needs = streams.iter().filter_map(|(id, events)| {
+        let first = events.first().filter(|event| event.version > 1)?;
+        Some((first.position, id.as_uuid()))
+    });
+    known.rows(table, needs.collect()).await
 }

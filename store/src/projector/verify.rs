@@ -212,7 +212,7 @@ async fn differing(
     }
     let ids: Vec<Uuid> = made.iter().map(|it| it.id).collect();
     let there = engine
-        .rows_in(Scope::AllTenants, table, &ids)
+        .rows_in(Scope::AllTenants, table, &ids, usize::MAX)
         .await?
         .into_iter();
     let there: HashMap<Uuid, Row> = there.map(|it| (it.id, it)).collect();

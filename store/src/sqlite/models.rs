@@ -1,5 +1,6 @@
 //! Read models, and the checkpoints they move with.
 
+use futures_util::TryStreamExt as _;
 use roentgen_domain::ids::TenantId;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -8,12 +9,15 @@ use uuid::Uuid;
 use super::decode::Fields;
 use super::failure::classify;
 use super::file::{File, begin, commit};
+use super::readers::Reading;
 use super::replay;
 use super::statement::{Bound, Insert, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
 use crate::model::{
-    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, ProjectionBatch, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Portion, ProjectionBatch, Row, Table,
+    Value,
 };
+use crate::pace::Pace;
 use crate::reads::Scope;
 use crate::sql::Dialect;
 
@@ -49,6 +53,7 @@ pub(super) async fn rows(
     scope: Scope,
     table: Table,
     ids: &[Uuid],
+    most_bytes: usize,
 ) -> Result<Vec<Row>, EngineError> {
     let (model, columns) = (table.model, Dialect::columns(table.model));
     let table = DIALECT.table(table);
@@ -56,12 +61,33 @@ pub(super) async fn rows(
         "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1)) \
          AND (?2 IS NULL OR tenant_id = ?2)"
     );
-    let mut reading = read.read().await?;
+    let reading = read.read().await?;
     let query = dynamic(sql)
         .bind(hex_array(ids))
         .bind(scope.tenant().map(TenantId::as_uuid));
-    let found = reading.fetch_all(query).await?;
-    found.iter().map(|it| row(model, it)).collect()
+    portion(reading, model, query, Portion::new(1, most_bytes)).await
+}
+
+async fn portion(
+    mut reading: Reading<'_>,
+    model: &Model,
+    query: Bound,
+    mut portion: Portion,
+) -> Result<Vec<Row>, EngineError> {
+    let (mut found, pace) = (Vec::new(), Pace::begin());
+    let mut rows = reading.fetch(query)?;
+    while let Some(next) = rows.try_next().await.map_err(classify)? {
+        let next = row(model, &next)?;
+        let is_last = portion.ends_with(&next);
+        found.push(next);
+        if is_last {
+            return Ok(found);
+        }
+        pace.rest().await;
+    }
+    drop(rows);
+    reading.has_ended();
+    Ok(found)
 }
 
 pub(super) async fn list(
@@ -72,9 +98,9 @@ pub(super) async fn list(
     if query.prefixes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut reading = read.read().await?;
-    let listed = reading.fetch_all(bound(DIALECT.list(table, query))).await?;
-    listed.iter().map(|it| row(table.model, it)).collect()
+    let reading = read.read().await?;
+    let query = bound(DIALECT.list(table, query));
+    portion(reading, table.model, query, Portion::of_list()).await
 }
 
 /// The checkpoints move first: who comes late finds out before it has written anything.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -97,6 +97,7 @@ pub(crate) struct Faulty {
     late_for: Mutex<Option<StreamId>>,
     /// So many of a projection's batches find the connection broken.
     hang_ups: AtomicU64,
+    heaviest: AtomicUsize,
     failures: AtomicU64,
 }
 
@@ -113,6 +114,7 @@ impl Faulty {
             missed: Mutex::default(),
             late_for: Mutex::default(),
             hang_ups: AtomicU64::default(),
+            heaviest: AtomicUsize::default(),
             failures: AtomicU64::default(),
         })
     }
@@ -183,6 +185,11 @@ impl Faulty {
     /// Whether each of the projection's transactions so far moved the checkpoint.
     pub(crate) fn moved(&self) -> Vec<bool> {
         self.moved.lock().unwrap().clone()
+    }
+
+    /// What the heaviest rows weighed that were looked up at once, in bytes.
+    pub(crate) fn heaviest_rows(&self) -> usize {
+        self.heaviest.load(Ordering::SeqCst)
     }
 }
 
@@ -362,8 +369,12 @@ impl Engine for Faulty {
         scope: Scope,
         table: Table,
         ids: &[Uuid],
+        most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError> {
-        self.inner.rows_in(scope, table, ids).await
+        let rows = self.inner.rows_in(scope, table, ids, most_bytes).await?;
+        let weight = rows.iter().map(Row::weight).sum();
+        self.heaviest.fetch_max(weight, Ordering::SeqCst);
+        Ok(rows)
     }
 
     async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {

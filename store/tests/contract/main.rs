@@ -60,6 +60,7 @@ mod tally;
 
 mod claims;
 mod cuts;
+mod heavy;
 mod keys;
 mod order;
 mod parked;

@@ -131,7 +131,15 @@ impl Shadow {
         let full = page.events.len() >= BATCH_CATCH_UP as usize || passed >= MAX_SCAN;
         let events = std::mem::take(&mut page.events);
         let mut events: Vec<_> = events.into_iter().map(Arc::new).collect();
-        let cut = !batch::beyond(&mut events, BATCH_BYTES).is_empty();
+        let beyond = batch::beyond(&mut events, BATCH_BYTES);
+        let known = batch::Known {
+            engine: &*self.engine,
+            unwritten: &[],
+        };
+        let member = std::slice::from_ref(&self.member);
+        let (folded, count) = batch::fold(known, member, &self.parked, &events).await?;
+        let cut = !beyond.is_empty() || count < events.len();
+        events.truncate(count);
         let last = events.last().map(|it| place(it));
         let to = match last {
             Some(last) if cut || last.position == page.scanned_to => Some(last),
@@ -140,12 +148,6 @@ impl Shadow {
         let Some(to) = to.filter(|it| it.position > from.position) else {
             return Ok(Step::AtTheEnd);
         };
-        let known = batch::Known {
-            engine: &*self.engine,
-            unwritten: &[],
-        };
-        let member = std::slice::from_ref(&self.member);
-        let folded = batch::fold(known, member, &self.parked, &events).await?;
         let written = self.batch(to, folded, false);
         if !self.engine.project(&written).await? {
             return Ok(Step::Lost);

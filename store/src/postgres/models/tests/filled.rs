@@ -44,7 +44,7 @@ async fn what_is_filled_is_read_as_it_was_written() {
     database.create_indexes(&[table]).await.unwrap();
     let ids: Vec<_> = ids.collect();
     let mut found = database
-        .rows_in(Scope::AllTenants, table, &ids)
+        .rows_in(Scope::AllTenants, table, &ids, usize::MAX)
         .await
         .unwrap();
     found.sort_by_key(|it| it.id);
