@@ -56,22 +56,23 @@ impl<V: View> FoldsRow for Documents<V> {
                 };
             }
         };
-        let mut stuck = None;
-        for event in events {
-            match codec::evolve::<V::Aggregate>(resource.clone(), event, None) {
+        for (n, event) in events.iter().enumerate() {
+            match codec::evolve::<V::Aggregate>(resource.take(), event, None) {
                 Ok(next) => {
                     sealed.push(event.version, &event.sealed);
                     resource = Some(next);
                 }
+                // What is there up to it is folded again: a copy before each event would cost all of them.
                 Err(error) => {
-                    stuck = Some((event.position, error.to_string()));
-                    break;
+                    let before = self.fold(row, events.get(..n).unwrap_or_default());
+                    let stuck = Some((event.position, error.to_string()));
+                    return Folded { stuck, ..before };
                 }
             }
         }
         Folded {
             row: resource.map(|it| close::<V>(&it, sealed)),
-            stuck,
+            stuck: None,
         }
     }
 }
