@@ -18,6 +18,9 @@ use crate::work::Work;
 
 /// A tenant's models, all of them in one value.
 const MODELS: &str = "ai_models";
+/// How many active models of a tenant are asked without being told to. A tenant has a few; each more would cost every study,
+/// and everybody whose effects wait behind these. A model beyond is asked when it becomes active again.
+const MOST_ASKED: usize = 64;
 /// The system asks once; another attempt is a person's.
 const FIRST_ATTEMPT: u32 = 1;
 
@@ -47,13 +50,14 @@ impl Policy for AsksModels {
 
     fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
         let key = cause.memory(MODELS, "");
-        let mut models: Models = recall.get(&key).unwrap_or_default();
         if let Some(study::Event::Available(it)) = cause.fact::<Study>()? {
-            return Ok(asked(&models, &it));
+            let models = recall.get::<Models>(&key);
+            return Ok(models.map_or_else(Vec::new, |models| asked(models, &it)));
         }
-        if let Some(event) = cause.fact::<AiModel>()? {
-            learn(&mut models, event)?;
-            recall.keep(&key, &models);
+        if let Some(event) = cause.fact::<AiModel>()?
+            && let Some(models) = recall.change::<Models>(&key)
+        {
+            learn(models, event)?;
         }
         Ok(Vec::new())
     }
@@ -63,10 +67,17 @@ impl Policy for AsksModels {
 fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), Unreadable> {
     let (id, before) = match &event {
         ai_model::Event::Created(it) => (it.ai_model_id, None),
-        ai_model::Event::Updated(it) => (it.ai_model_id, models.remove(&it.ai_model_id)),
+        ai_model::Event::Updated(it) => (it.ai_model_id, models.get(&it.ai_model_id).cloned()),
     };
     let model = AiModel::evolve(before, event)?;
+    let others = models.iter().filter(|(other, _)| **other != id);
+    let active = others.filter(|(_, other)| other.is_active).count();
+    let is_asked = model.is_active && active < MOST_ASKED;
+    if model.is_active && !is_asked {
+        tracing::warn!(ai_model_id = %id, "a tenant has more active models than are asked");
+    }
     let slim = AiModel {
+        is_active: is_asked,
         description: None,
         endpoint_config: None,
         ..model

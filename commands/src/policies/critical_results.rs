@@ -49,7 +49,7 @@ impl Policy for CriticalResults {
                 correlation_id: cause.correlation_id(),
             };
             let name = format!("{}:{}", it.report_id, cause.event.position);
-            recall.remind(&cause.memory(DEADLINES, name), &raised, it.deadline);
+            recall.remind(&cause.memory(DEADLINES, name), raised, it.deadline);
         }
         Ok(Vec::new())
     }

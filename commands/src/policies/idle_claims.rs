@@ -68,7 +68,7 @@ impl Policy for IdleClaims {
                     event_id: cause.event.event_id,
                     correlation_id: cause.correlation_id(),
                 };
-                recall.remind(&key, &claim, later(it.claimed_at, self.claim_timeout));
+                recall.remind(&key, claim, later(it.claimed_at, self.claim_timeout));
             }
             Some(worklist_item::Event::Released(_)) => recall.forget(&key),
             Some(worklist_item::Event::Updated(it)) if it.status.is_some_and(ends_claim) => {

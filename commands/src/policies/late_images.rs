@@ -55,7 +55,7 @@ impl Policy for LateImages {
     fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
         let late = match told(cause)? {
             Some(Told::Read(study)) => {
-                recall.keep(&cause.memory(READ, study), &true);
+                recall.keep(&cause.memory(READ, study), true);
                 None
             }
             Some(Told::ToBeRead(study)) => {
@@ -63,7 +63,7 @@ impl Policy for LateImages {
                 None
             }
             Some(Told::Images(study)) => {
-                let is_read = recall.get(&cause.memory(READ, study)).unwrap_or(false);
+                let is_read = recall.get(&cause.memory(READ, study)) == Some(&true);
                 is_read.then(|| {
                     let again = ReadAgain { study_id: study };
                     Effect::new("attend", WorklistItemId::of(study), study, again)

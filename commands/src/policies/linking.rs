@@ -58,7 +58,7 @@ impl Policy for Links {
         };
         let order_id = told.order();
         let key = cause.memory(WAITING, order_id);
-        let before: Vec<StudyId> = recall.get(&key).unwrap_or_default();
+        let before: Vec<StudyId> = recall.get(&key).cloned().unwrap_or_default();
         let mut waiting = before.clone();
         let linked = match told {
             Told::Waits(study, _) => {
@@ -76,7 +76,7 @@ impl Policy for Links {
         match waiting.is_empty() {
             true if before.is_empty() => {}
             true => recall.forget(&key),
-            false => recall.keep(&key, &waiting),
+            false => recall.keep(&key, waiting),
         }
         let links = linked.into_iter().map(|study_id| {
             let link = LinkStudy { study_id, order_id };

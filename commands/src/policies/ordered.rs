@@ -90,11 +90,11 @@ fn linked(
     recall: &mut Recall,
 ) -> Vec<Effect> {
     let key = cause.memory(STUDIES, order_id);
-    let mut studies: Vec<StudyId> = recall.get(&key).unwrap_or_default();
-    if !studies.contains(&study_id) {
+    if let Some(studies) = recall.change::<Vec<StudyId>>(&key)
+        && !studies.contains(&study_id)
+    {
         studies.push(study_id);
     }
-    recall.keep(&key, &studies);
     let attach = TellItem {
         study_id,
         order_id,
@@ -129,7 +129,7 @@ fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<E
 /// The studies of an order that is final now: they need not be remembered any more.
 fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<StudyId> {
     let key = cause.memory(STUDIES, order_id);
-    let studies: Vec<StudyId> = recall.get(&key).unwrap_or_default();
+    let studies: Vec<StudyId> = recall.get(&key).cloned().unwrap_or_default();
     if !studies.is_empty() {
         recall.forget(&key);
     }

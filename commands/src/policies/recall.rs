@@ -1,5 +1,7 @@
-//! What policies remember, in memory for one batch of events.
+//! What policies remember, in memory for one batch of events: each value is read once and written once a batch, however
+//! many of its events are about it.
 
+use std::any::Any;
 use std::collections::HashMap;
 
 use roentgen_domain::Timestamp;
@@ -12,61 +14,118 @@ use uuid::Uuid;
 /// The values that a batch asked for, and what became of them so far.
 #[derive(Debug, Default)]
 pub struct Recall {
-    known: HashMap<Uuid, Memory>,
-    /// `None` is forgotten.
-    changed: HashMap<Uuid, Option<Memory>>,
+    /// As they were before the batch, and not looked at yet.
+    unread: HashMap<Uuid, Memory>,
+    /// As they are now.
+    known: HashMap<Uuid, Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    value: Option<Box<dyn Value>>,
+    /// Where it goes, if the batch changed it.
+    changed: Option<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    key: MemoryKey,
+    due_at_ms: Option<i64>,
+}
+
+/// A value of some type.
+trait Value: Any + std::fmt::Debug + Send + Sync {
+    fn to_json(&self) -> String;
+}
+
+impl<T: Remembered> Value for T {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What can be remembered.
+pub trait Remembered:
+    Serialize + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
+{
+}
+
+impl<T> Remembered for T where
+    T: Serialize + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
+{
 }
 
 impl Recall {
     /// What was there before the batch.
     pub(super) fn of(memories: Vec<Memory>) -> Self {
         Self {
-            known: memories.into_iter().map(|it| (it.id, it)).collect(),
-            changed: HashMap::new(),
+            unread: memories
+                .into_iter()
+                .map(|memory| (memory.id, memory))
+                .collect(),
+            known: HashMap::new(),
         }
     }
 
     /// The value under a key that the policy said it recalls.
-    pub fn get<T: DeserializeOwned>(&self, key: &MemoryKey) -> Option<T> {
+    pub fn get<T: Remembered>(&mut self, key: &MemoryKey) -> Option<&T> {
+        let value = self.read::<T>(key).value.as_deref()?;
+        (value as &dyn Any).downcast_ref()
+    }
+
+    /// The same, to be changed; what was not there is empty.
+    pub fn change<T: Remembered + Default>(&mut self, key: &MemoryKey) -> Option<&mut T> {
+        let known = self.read::<T>(key);
+        known.changed = Some(Place {
+            key: key.clone(),
+            due_at_ms: None,
+        });
+        let value = known.value.get_or_insert_with(|| Box::new(T::default()));
+        (&mut **value as &mut dyn Any).downcast_mut()
+    }
+
+    fn read<T: Remembered>(&mut self, key: &MemoryKey) -> &mut Known {
         let id = key.id();
-        let memory = match self.changed.get(&id) {
-            Some(changed) => changed.as_ref()?,
-            None => self.known.get(&id)?,
-        };
-        match serde_json::from_str(&memory.value) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                tracing::error!(topic = memory.topic, %error, "a policy does not know its own memory");
-                None
-            }
+        let unread = self.unread.remove(&id);
+        let known = self.known.entry(id).or_default();
+        if let Some(memory) = unread {
+            known.value = parsed::<T>(&memory);
         }
+        known
     }
 
     /// Remembers a value, or changes it.
-    pub fn keep<T: Serialize>(&mut self, key: &MemoryKey, value: &T) {
-        self.put(key, value, None);
+    pub fn keep<T: Remembered>(&mut self, key: &MemoryKey, value: T) {
+        self.put(key, Some(Box::new(value)), None);
     }
 
     /// Remembers a value, and to be told of it at a time.
-    pub fn remind<T: Serialize>(&mut self, key: &MemoryKey, value: &T, due_at: Timestamp) {
-        self.put(key, value, Some(due_at.as_millis()));
-    }
-
-    fn put<T: Serialize>(&mut self, key: &MemoryKey, value: &T, due_at_ms: Option<i64>) {
-        let value = serde_json::to_string(value).unwrap_or_default();
-        let memory = Memory::new(key, value, due_at_ms);
-        self.changed.insert(memory.id, Some(memory));
+    pub fn remind<T: Remembered>(&mut self, key: &MemoryKey, value: T, due_at: Timestamp) {
+        self.put(key, Some(Box::new(value)), Some(due_at.as_millis()));
     }
 
     /// Forgets a value, where there is one.
     pub fn forget(&mut self, key: &MemoryKey) {
-        self.changed.insert(key.id(), None);
+        self.put(key, None, None);
+    }
+
+    fn put(&mut self, key: &MemoryKey, value: Option<Box<dyn Value>>, due_at_ms: Option<i64>) {
+        let id = key.id();
+        self.unread.remove(&id);
+        let changed = Some(Place {
+            key: key.clone(),
+            due_at_ms,
+        });
+        self.known.insert(id, Known { value, changed });
     }
 
     /// Whether a timer was set.
     pub(super) fn sets_timers(&self) -> bool {
-        let mut kept = self.changed.values().flatten();
-        kept.any(|it| it.due_at_ms.is_some())
+        let mut changed = self
+            .known
+            .values()
+            .filter_map(|known| known.changed.as_ref());
+        changed.any(|place| place.due_at_ms.is_some())
     }
 
     pub(super) fn into_changes(self, refusals: Vec<RefusedEffect>) -> Changes {
@@ -74,12 +133,26 @@ impl Recall {
             refusals,
             ..Changes::default()
         };
-        for (id, memory) in self.changed {
-            match memory {
-                Some(memory) => changes.kept.push(memory),
-                None => changes.forgotten.push(id),
+        for (id, Known { value, changed }) in self.known {
+            match (changed, value) {
+                (Some(Place { key, due_at_ms }), Some(value)) => {
+                    let memory = Memory::new(&key, value.to_json(), due_at_ms);
+                    changes.kept.push(memory);
+                }
+                (Some(_), None) => changes.forgotten.push(id),
+                (None, _) => {}
             }
         }
         changes
+    }
+}
+
+fn parsed<T: Remembered>(memory: &Memory) -> Option<Box<dyn Value>> {
+    match serde_json::from_str::<T>(&memory.value) {
+        Ok(value) => Some(Box::new(value)),
+        Err(error) => {
+            tracing::error!(topic = memory.topic, %error, "a policy does not know its own memory");
+            None
+        }
     }
 }

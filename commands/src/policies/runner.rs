@@ -11,6 +11,7 @@ use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::Tasks;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::memory::RefusedEffect;
+use roentgen_store::pace::Pace;
 use roentgen_store::projector::CheckpointAhead;
 use roentgen_store::subscription::Subscription;
 use tokio::sync::watch;
@@ -206,7 +207,7 @@ impl Runner {
             return Ok(false);
         };
         let mut recall = Recall::of(memories);
-        let (planned, mut refusals) = self.plan(&causes, &mut recall);
+        let (planned, mut refusals) = self.plan(&causes, &mut recall).await;
         let Some(refused) = self.carry_out(planned, leadership).await else {
             return Ok(false);
         };
@@ -231,15 +232,17 @@ impl Runner {
         })
     }
 
-    /// What follows from the events, in their order, and what could not be understood.
-    fn plan(
+    /// What follows from the events, in their order, and what could not be understood. What policies remember may be
+    /// much, and others work on this thread.
+    async fn plan(
         &self,
         causes: &[Cause<'_>],
         recall: &mut Recall,
     ) -> (Vec<Planned>, Vec<RefusedEffect>) {
         let (mut planned, mut refusals) = (Vec::new(), Vec::new());
-        let oldest_ms = clock::now_ms() - EFFECTS_WITHIN_MS;
+        let (oldest_ms, pace) = (clock::now_ms() - EFFECTS_WITHIN_MS, Pace::begin());
         for (policy, cause) in self.listening(causes) {
+            pace.rest().await;
             match policy.react(cause, recall) {
                 Ok(_) if cause.event.recorded_at_ms < oldest_ms => {}
                 Ok(effects) => {

@@ -22,6 +22,7 @@ use crate::story::{fresh, on_both_engines};
 on_both_engines!(
     models_that_match_are_asked_for_what_they_can_by_themselves,
     a_model_out_of_use_is_not_asked,
+    so_many_models_of_a_tenant_are_asked_by_themselves,
     the_highest_score_counts_and_every_flag,
     a_result_that_is_older_than_the_item_counts,
 );
@@ -49,6 +50,41 @@ async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: Eng
     }
     let created = node.events("ImagingAI.TaskCreated").await?;
     assert_eq!(created.len(), asked.len(), "{created:?}");
+    node.stop().await
+}
+
+async fn so_many_models_of_a_tenant_are_asked_by_themselves(engine: Engine) -> Result<()> {
+    const MOST_ASKED: usize = 64;
+    let node = Node::start(engine).await?;
+    node.archive(true).await?;
+    let mut models = Vec::new();
+    for n in 0..=MOST_ASKED {
+        models.push(node.model(&format!("M{n}"), json!({})).await?);
+    }
+    let asked = async || {
+        let study = node.synced(&Images::new()).await?;
+        node.settled().await?;
+        let mut asked = Vec::new();
+        for model in &models {
+            let task = task_id(study, *model, TaskType::Triage, 1);
+            asked.push(node.maybe::<AiTask>(task).await?.is_some());
+        }
+        anyhow::Ok(asked)
+    };
+    let (all, last) = (vec![true; MOST_ASKED], vec![false]);
+    assert_eq!(asked().await?, [all.clone(), last].concat());
+    let becomes = async |model: AiModelId, is_active| {
+        let changes = Changes {
+            is_active: Some(is_active),
+            ..Changes::default()
+        };
+        let change = OfModel::Update(Box::new(changes));
+        node.give::<AiModel>(model, change).await
+    };
+    becomes(models[0], false).await?;
+    becomes(models[MOST_ASKED], false).await?;
+    becomes(models[MOST_ASKED], true).await?;
+    assert_eq!(asked().await?, [vec![false], all].concat());
     node.stop().await
 }
 
