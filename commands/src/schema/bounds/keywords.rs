@@ -58,6 +58,8 @@ const NOT_TAKEN: [&str; 5] = [
 ];
 /// What `$schema` may say.
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// What a division by `multipleOf` takes, in steps: numbers that leave 128 bits are divided as fractions of any length.
+const DIVISION_STEPS: usize = 200;
 /// Keywords whose values a value is compared with one by one.
 const COMPARED: [&str; 6] = [
     "const",
@@ -189,8 +191,9 @@ pub(super) fn own(members: &Map<String, Value>) -> Node {
     let named = members.get("properties").and_then(Value::as_object);
     let required = members.get("required").and_then(Value::as_array);
     let keywords = members.len() + required.map_or(0, Vec::len);
+    let divides = members.get("multipleOf").map_or(0, |_| DIVISION_STEPS);
     Node {
-        own: (1 + members.len() + compared + named.map_or(0, Map::len)) as u64,
+        own: (1 + members.len() + compared + named.map_or(0, Map::len) + divides) as u64,
         errors: keywords as u64,
         compares_items: members
             .get("uniqueItems")

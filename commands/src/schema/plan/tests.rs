@@ -175,6 +175,18 @@ fn count_ends_where_the_evaluation_would_be_too_long() {
 
 /// A report's data as they are, by a large template.
 #[test]
+fn a_division_is_more_than_a_step() {
+    let divided = |by: usize| {
+        let multiples =
+            (1..=by).map(|n| json!({ "not": { "multipleOf": 0.12345678901 + n as f64 } }));
+        plan(&json!({ "items": { "allOf": multiples.collect::<Vec<_>>() } }))
+    };
+    let numbers = |count| json!(vec![json!(1.7e308); count]);
+    assert!(divided(45).effort(&numbers(10_000)).is_none());
+    assert!(divided(1).effort(&numbers(1_000)).is_some());
+}
+
+#[test]
 fn honest_data_are_far_from_the_limit() {
     let finding = json!({ "properties": {
         "site": { "enum": (0..40).map(|n| format!("site {n}")).collect::<Vec<_>>() },
