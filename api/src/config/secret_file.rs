@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
@@ -27,8 +27,50 @@ pub(crate) enum Refused {
     Io(#[from] io::Error),
 }
 
-/// Permission bits of group and others.
-const OTHERS: u32 = 0o077;
+/// The variable in which systemd names the directory of the service's credentials.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Who may have access to a file, by where the file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Only this user owns, reads and writes it.
+    Own,
+    /// systemd wrote it for this service. With `User=` or `DynamicUser=`, the file belongs to root, the service reads it
+    /// by an access control list, and the mode shows the list's mask as the group's bits (0440).
+    Credentials,
+}
+
+impl Place {
+    /// Compares the file's directory with that of the credentials, both without links.
+    fn of(path: &Path, credentials: Option<&Path>) -> Self {
+        let given = credentials.filter(|directory| directory.is_absolute() && path.is_absolute());
+        let directory = given.and_then(|directory| directory.canonicalize().ok());
+        let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+        if directory.is_some() && directory == parent {
+            Self::Credentials
+        } else {
+            Self::Own
+        }
+    }
+
+    /// Whether a file may belong to the user `uid`, if the server runs as the user `own`.
+    const fn allows_owner(self, uid: u32, own: u32) -> bool {
+        match self {
+            Self::Own => uid == own,
+            Self::Credentials => uid == own || uid == ROOT,
+        }
+    }
+
+    /// The permission bits that a file must not have.
+    const fn forbidden_bits(self) -> u32 {
+        match self {
+            Self::Own => 0o077,
+            Self::Credentials => 0o037,
+        }
+    }
+}
+
+const ROOT: u32 = 0;
 
 /// The file's text. What is checked is what is read: the file stays open between.
 ///
@@ -36,11 +78,7 @@ const OTHERS: u32 = 0o077;
 ///
 /// [`Refused`], which names what to do.
 pub(crate) fn read(path: &Path) -> Result<String, Refused> {
-    let mut file = open(path)?;
-    check(&file)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(text)
+    read_given(path, credentials_directory().as_deref())
 }
 
 /// Checks a secret's file that another program part reads by its path.
@@ -49,7 +87,21 @@ pub(crate) fn read(path: &Path) -> Result<String, Refused> {
 ///
 /// As [`read`].
 pub(crate) fn check_path(path: &Path) -> Result<(), Refused> {
-    check(&open(path)?)
+    let place = Place::of(path, credentials_directory().as_deref());
+    check(&open(path)?, place)
+}
+
+fn credentials_directory() -> Option<PathBuf> {
+    std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from)
+}
+
+/// Reads a file, given the directory of the service's credentials.
+fn read_given(path: &Path, credentials: Option<&Path>) -> Result<String, Refused> {
+    let mut file = open(path)?;
+    check(&file, Place::of(path, credentials))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// A pipe is not waited for.
@@ -68,14 +120,14 @@ fn open(path: &Path) -> Result<File, Refused> {
     })
 }
 
-fn check(file: &File) -> Result<(), Refused> {
+fn check(file: &File, place: Place) -> Result<(), Refused> {
     let found = file.metadata()?;
     let own = rustix::process::geteuid().as_raw();
     if !found.is_file() {
         Err(Refused::NotAFile)
-    } else if found.uid() != own {
+    } else if !place.allows_owner(found.uid(), own) {
         Err(Refused::OtherOwner(found.uid()))
-    } else if found.mode() & OTHERS != 0 {
+    } else if found.mode() & place.forbidden_bits() != 0 {
         Err(Refused::OpenToOthers(found.mode() & 0o7777))
     } else {
         Ok(())
@@ -115,5 +167,56 @@ mod tests {
         assert!(matches!(check_path(&folder), Err(Refused::NotAFile)));
         let none = read(&directory.path().join("none"));
         assert!(matches!(none, Err(Refused::Io(_))));
+    }
+
+    #[test]
+    fn file_of_systemd_may_be_readable_by_its_group_in_the_credentials_directory_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let credentials = directory.path().join("credentials");
+        let nested = credentials.join("nested");
+        std::fs::create_dir_all(&nested).unwrap();
+        let link = directory.path().join("link");
+        symlink(&credentials, &link).unwrap();
+        let secret = |directory: &Path, mode: u32| {
+            let path = directory.join("secret");
+            let _ = std::fs::remove_file(&path);
+            write(&path, "hunter2").unwrap();
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        for (mode, is_refused) in [
+            (0o440, false),
+            (0o400, false),
+            (0o640, false),
+            (0o460, true),
+            (0o450, true),
+            (0o444, true),
+            (0o441, true),
+        ] {
+            let found = read_given(&secret(&credentials, mode), Some(&credentials));
+            let refused = matches!(found, Err(Refused::OpenToOthers(told)) if told == mode);
+            assert_eq!(refused, is_refused, "{mode:o}: {found:?}");
+        }
+        let path = secret(&credentials, 0o440);
+        assert!(read_given(&path, Some(&link)).is_ok());
+        let elsewhere = [
+            (secret(directory.path(), 0o440), Some(credentials.as_path())),
+            (secret(&nested, 0o440), Some(&credentials)),
+            (path.clone(), None),
+            (path, Some(Path::new(""))),
+        ];
+        for (path, credentials) in elsewhere {
+            let found = read_given(&path, credentials);
+            let refused = matches!(found, Err(Refused::OpenToOthers(0o440)));
+            assert!(refused, "{}: {found:?}", path.display());
+        }
+    }
+
+    #[test]
+    fn file_of_root_is_taken_from_the_credentials_directory_only() {
+        let (root, own, other) = (0, 1000, 1001);
+        let owners = |place: Place| [root, own, other].map(|uid| place.allows_owner(uid, own));
+        assert_eq!(owners(Place::Own), [false, true, false]);
+        assert_eq!(owners(Place::Credentials), [true, true, false]);
     }
 }
