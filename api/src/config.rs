@@ -194,17 +194,25 @@ impl Options {
         let times = self.times.resolve(&mut note);
         let nats = self.nats.resolve(&mut note);
         let given = self.secrets.resolve(&mut note);
+        let event_key_file = self.nats.event_key_file.as_deref();
+        let directory = database.as_ref().map(data_directory);
+        let event_key = EventKeyFile::new(event_key_file, directory.as_deref(), dev.is_on());
         if purpose == Purpose::Serving {
             self.check_serving(dev, listen, &mut note);
+            if let (Some(_), Some(event_key)) = (&self.nats.nats, &event_key) {
+                event_key.check(&mut note);
+            }
         }
-        let (Some(database), Some(listen), Some(log), Some(times), Some(connections), true) =
-            (database, listen, log, times, connections, wrong.is_empty())
+        let (Some(database), Some(listen), Some(log), Some(times), Some(connections)) =
+            (database, listen, log, times, connections)
         else {
             return Err(Wrong(wrong));
         };
-        let directory = data_directory(&database);
+        let (Some(directory), Some(event_key), true) = (directory, event_key, wrong.is_empty())
+        else {
+            return Err(Wrong(wrong));
+        };
         let (jwt_secret, master_key, sources) = keys::keys(given, purpose, &directory)?;
-        let event_key_file = self.nats.event_key_file.as_deref();
         Ok(Config {
             database,
             listen,
@@ -217,7 +225,7 @@ impl Options {
             connections,
             times,
             nats,
-            event_key: EventKeyFile::new(event_key_file, &directory, dev.is_on()),
+            event_key,
             sources,
             expected: Expected {
                 issuer: self.jwt_issuer.clone(),
@@ -356,6 +364,9 @@ impl fmt::Display for Config {
         write!(f, "{}", self.connections)?;
         write!(f, "{}", self.times)?;
         nats::show(f, self.nats.as_ref())?;
+        if self.nats.is_some() {
+            writeln!(f, "event-key     {}", self.event_key)?;
+        }
         write!(f, "log           {}", self.log)
     }
 }

@@ -1,5 +1,7 @@
 //! The key that signs the events that go to NATS: a file that is given, or one in the data directory.
 
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -7,10 +9,13 @@ use roentgen_relay::EventKey;
 use roentgen_store::keys::random_key;
 use secrecy::ExposeSecret as _;
 
-use super::{generated, secret_file};
+use super::generated;
+use super::secret_file::{self, Refused};
 
 /// Its name in the data directory.
 const NAME: &str = "event-key.pem";
+/// The flag that names another file.
+const FLAG: &str = "event-key-file";
 
 /// Where the key is, and whether it may be made.
 #[derive(Debug, Clone)]
@@ -19,18 +24,45 @@ pub(crate) struct EventKeyFile {
     is_made: bool,
 }
 
+type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
+
 impl EventKeyFile {
-    /// The given file, or the one in the data directory, which is made in `--dev`.
-    pub(super) fn new(given: Option<&Path>, directory: &Path, dev: bool) -> Self {
-        match given {
-            Some(path) => Self {
+    /// The given file, or the one in the data directory, which is made in `--dev`. Returns `None` if neither is known.
+    pub(super) fn new(given: Option<&Path>, directory: Option<&Path>, dev: bool) -> Option<Self> {
+        match (given, directory) {
+            (Some(path), _) => Some(Self {
                 path: path.to_owned(),
                 is_made: false,
-            },
-            None => Self {
+            }),
+            (None, Some(directory)) => Some(Self {
                 path: directory.join(NAME),
                 is_made: dev,
-            },
+            }),
+            (None, None) => None,
+        }
+    }
+
+    /// Notes what is wrong with the key of a server that publishes. A key that is still to be made may be missing.
+    pub(super) fn check(&self, note: Note<'_>) {
+        let text = match secret_file::read(&self.path) {
+            Ok(text) => text,
+            Err(refused) if is_missing(&refused) => {
+                if !self.is_made {
+                    let path = self.path.display();
+                    note(
+                        FLAG,
+                        &format_args!("{path}: {refused}; `roentgen event-key --make` makes one"),
+                    );
+                }
+                return;
+            }
+            Err(refused) => {
+                note(FLAG, &format_args!("{}: {refused}", self.path.display()));
+                return;
+            }
+        };
+        if let Err(malformed) = EventKey::parse(&text) {
+            note(FLAG, &format_args!("{}: {malformed}", self.path.display()));
         }
     }
 
@@ -67,5 +99,68 @@ impl EventKeyFile {
 
     fn parsed(&self, pem: &str) -> anyhow::Result<EventKey> {
         EventKey::parse(pem).with_context(|| self.path.display().to_string())
+    }
+}
+
+/// The file, as `roentgen config` shows it.
+impl fmt::Display for EventKeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+fn is_missing(refused: &Refused) -> bool {
+    matches!(refused, Refused::Io(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn noted(file: Option<EventKeyFile>) -> Vec<String> {
+        let mut noted = Vec::new();
+        let mut note =
+            |name: &str, what: &dyn fmt::Display| noted.push(format!("--{name}: {what}"));
+        file.unwrap().check(&mut note);
+        noted
+    }
+
+    #[test]
+    fn config_notes_an_event_key_that_is_missing_malformed_or_open_to_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        let check = || noted(EventKeyFile::new(Some(&path), None, true));
+        let is_noted = |what: &str| {
+            let found = check();
+            let is_it = found.len() == 1 && found[0].contains(what);
+            assert!(
+                is_it && found[0].starts_with("--event-key-file: "),
+                "{found:?}"
+            );
+        };
+        is_noted("roentgen event-key --make");
+        write(&path, "hunter2").unwrap();
+        set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        is_noted("Ed25519");
+        assert!(!check()[0].contains("hunter2"));
+        write(&path, EventKey::encode(&random_key()).unwrap()).unwrap();
+        assert_eq!(check(), [""; 0]);
+        set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        is_noted("chmod 600");
+    }
+
+    #[test]
+    fn config_lets_dev_make_the_event_key_of_the_data_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |dev| noted(EventKeyFile::new(None, Some(directory.path()), dev));
+        assert_eq!(check(true), [""; 0]);
+        assert_eq!(check(false).len(), 1);
+        let path = directory.path().join(NAME);
+        write(&path, "hunter2").unwrap();
+        set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
+        assert!(check(true)[0].contains("chmod 600"));
     }
 }

@@ -120,7 +120,7 @@ async fn secrets_that_others_can_read_are_named(engine: Engine) -> Result<()> {
     ] {
         std::fs::set_permissions(&secret, Permissions::from_mode(mode))?;
         let path = place(path);
-        for flag in ["--nats-credentials", "--nats-nkey"] {
+        for flag in ["--nats-credentials", "--nats-nkey", "--event-key-file"] {
             let arguments = [
                 "serve",
                 "--dev",

@@ -109,6 +109,7 @@ async fn all_that_is_wrong_is_named() -> Result<()> {
         ("--nats-nkey", "/nowhere/seed"),
         ("--nats-certificate", "/nowhere/cert"),
         ("--nats-max-age", "soon"),
+        ("--event-key-file", "/nowhere/event-key.pem"),
     ];
     let arguments = wrong.iter().flat_map(|(name, value)| [*name, *value]);
     let arguments: Vec<&str> = ["serve", "--dev"].into_iter().chain(arguments).collect();

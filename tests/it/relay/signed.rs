@@ -52,12 +52,14 @@ async fn outside_dev_a_key_has_to_be_made(engine: Engine) -> Result<()> {
         "--nats",
         &url,
     ];
-    let ran = run(&database, &[&["serve"], &guarded[..]].concat())?;
-    ensure!(
-        ran.code == Some(70) && ran.printed.contains("roentgen event-key --make"),
-        "{}",
-        ran.printed
-    );
+    for command in ["serve", "config"] {
+        let ran = run(&database, &[&[command], &guarded[..]].concat())?;
+        ensure!(
+            ran.code == Some(64) && ran.printed.contains("roentgen event-key --make"),
+            "{}",
+            ran.printed
+        );
+    }
     let made = run(
         &database,
         &[&["event-key", "--make"], &guarded[..]].concat(),
@@ -67,6 +69,12 @@ async fn outside_dev_a_key_has_to_be_made(engine: Engine) -> Result<()> {
         told.printed.starts_with("-----BEGIN PUBLIC KEY-----") && told.printed == made.printed,
         "{}",
         told.printed
+    );
+    let shown = run(&database, &[&["config"], &guarded[..]].concat())?;
+    ensure!(
+        shown.code == Some(0) && shown.printed.contains("event-key.pem"),
+        "{}",
+        shown.printed
     );
     let directory = match engine {
         Engine::Sqlite => database.directory(),
