@@ -19,9 +19,13 @@ fn file(name: &str) -> Result<String> {
     std::fs::read_to_string(root().join(name)).with_context(|| name.to_owned())
 }
 
-fn services() -> Result<BTreeMap<String, Yaml>> {
+fn compose() -> Result<Yaml> {
     let documents = YamlLoader::load_from_str(&file("docker-compose.yml")?)?;
-    let document = documents.first().context("no document")?;
+    documents.into_iter().next().context("no document")
+}
+
+fn services() -> Result<BTreeMap<String, Yaml>> {
+    let document = compose()?;
     let services = document["services"].as_hash().context("no services")?;
     let named = services.iter().map(|(name, service)| {
         let name = name.as_str().context("a service without a name")?;
@@ -106,6 +110,22 @@ fn the_server_owns_nothing_and_the_owner_only_migrates() -> Result<()> {
         let is_superuser = SUPERUSERS.iter().any(|user| text.contains(user));
         ensure!(!is_superuser, "{name} works as the superuser");
     }
+    Ok(())
+}
+
+/// Through a published port every client has the address of the network's gateway.
+#[test]
+fn the_gateway_of_the_network_is_a_trusted_proxy() -> Result<()> {
+    let document = compose()?;
+    let network = &document["networks"]["default"]["ipam"]["config"][0];
+    let text = |name: &str| network[name].as_str().map(str::to_owned);
+    let gateway = text("gateway").context("no gateway")?;
+    let subnet = text("subnet").context("no subnet")?;
+    let prefix = gateway.strip_suffix('1').context("another gateway")?;
+    ensure!(subnet == format!("{prefix}0/24"), "{gateway} of {subnet}");
+    let server = service("roentgen")?;
+    let trusted = environment(&server, "ROENTGEN_TRUSTED_PROXY");
+    ensure!(trusted == gateway, "{trusted} is trusted, not {gateway}");
     Ok(())
 }
 
