@@ -1,9 +1,9 @@
 //! `/openapi.json`, `/docs` and `/problems/{code}`: what the service says of itself.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
 use roentgen_api::problem::Code;
 use roentgen_api::{openapi, routes};
@@ -102,4 +102,95 @@ fn the_description_changes_on_purpose_only() -> Result<()> {
         insta::assert_snapshot!("openapi", text);
     });
     Ok(())
+}
+
+/// The crates that log, and the levels at which they do.
+const LOGGING: [&str; 6] = ["api", "commands", "domain", "projections", "relay", "store"];
+const LEVELS: [&str; 4] = ["ERROR", "WARN", "INFO", "DEBUG"];
+
+/// A level, and a message that is logged at it.
+type Logged = (String, String);
+
+#[test]
+fn every_log_message_is_on_the_page_and_every_one_of_the_page_is_logged() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("docs/logging.md"))?;
+    let mut logged = BTreeSet::new();
+    for name in LOGGING {
+        for path in sources(&root.join(name).join("src"))? {
+            logged.extend(messages(&std::fs::read_to_string(path)?)?);
+        }
+    }
+    let listed = listed(&page);
+    let missing: Vec<_> = logged.difference(&listed).collect();
+    let stale: Vec<_> = listed.difference(&logged).collect();
+    ensure!(
+        missing.is_empty() && stale.is_empty(),
+        "docs/logging.md lacks {missing:?}, and has {stale:?} that nothing logs"
+    );
+    Ok(())
+}
+
+fn sources(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// The messages that a source logs.
+fn messages(source: &str) -> Result<Vec<Logged>> {
+    let mut found = Vec::new();
+    for level in LEVELS {
+        let opening = format!("tracing::{}!(", level.to_ascii_lowercase());
+        for rest in source.split(&opening).skip(1) {
+            let message = last_text(rest).with_context(|| format!("no message: {rest:.80}"))?;
+            found.push((level.to_owned(), message));
+        }
+    }
+    Ok(found)
+}
+
+/// The last text among the arguments of a macro, whose opening parenthesis is before `rest`.
+fn last_text(rest: &str) -> Option<String> {
+    let (mut depth, mut last, mut open) = (1, None, None::<String>);
+    for sign in rest.chars() {
+        match (sign, &mut open) {
+            ('"', Some(_)) => last = open.take(),
+            (_, Some(text)) => text.push(sign),
+            ('"', None) => open = Some(String::new()),
+            ('(', None) => depth += 1,
+            (')', None) => depth -= 1,
+            (_, None) => {}
+        }
+        if depth == 0 {
+            return last;
+        }
+    }
+    None
+}
+
+/// The first column of the page's tables of messages, each of which has the heading of its level.
+fn listed(page: &str) -> BTreeSet<Logged> {
+    let mut found = BTreeSet::new();
+    let mut level = None;
+    for line in page.lines() {
+        if let Some(heading) = line.strip_prefix('#') {
+            let heading = heading.trim_start_matches('#').trim();
+            level = LEVELS.into_iter().find(|level| *level == heading);
+        }
+        let message = line
+            .strip_prefix("| `")
+            .and_then(|row| row.split_once("` |"));
+        if let (Some(level), Some((message, _))) = (level, message) {
+            found.insert((level.to_owned(), message.to_owned()));
+        }
+    }
+    found
 }
