@@ -5,8 +5,11 @@ mod endpoint;
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::ai_model::{CreateAiModel, UpdateAiModel};
+use roentgen_commands::{CommandError, Refusal};
 use roentgen_domain::Change;
-use roentgen_domain::ai_model::{AiModel, Capabilities, Changes, TaskType};
+use roentgen_domain::ai_model::{
+    AiModel, Capabilities, CapabilitiesPatch, Changes, TaskType, Update,
+};
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{AiModelCode, ModalityCode};
 use roentgen_projections::ai_models;
@@ -79,7 +82,7 @@ pub(crate) struct AiModelChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     body_part: Change<String>,
-    /// All it can do, as a whole.
+    /// What it can do, name by name; `null` takes a name away.
     #[serde(default)]
     #[schema(value_type = Option<CapabilitiesBody>)]
     capabilities: Change<Object<CapabilitiesBody>>,
@@ -95,7 +98,7 @@ pub(crate) struct AiModelChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     model_version: Change<String>,
-    /// Where it answers, as a whole.
+    /// Where it answers, member by member; `null` takes an optional one away, and all of it here.
     #[serde(default)]
     #[schema(value_type = Option<EndpointBody>)]
     endpoint_config: Change<Object<EndpointBody>>,
@@ -113,17 +116,29 @@ pub(crate) struct AiModelChanges {
 #[schema(as = AiCapabilities)]
 pub(crate) struct CapabilitiesBody {
     /// How urgent a case is.
-    triage: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    triage: Change<bool>,
     /// How good images are.
-    quality: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    quality: Change<bool>,
     /// What a report could say.
-    pre_report: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pre_report: Change<bool>,
     /// What changed since a prior study.
-    comparison: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    comparison: Change<bool>,
     /// Where something is.
-    detection: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    detection: Change<bool>,
     /// What belongs to what.
-    segmentation: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    segmentation: Change<bool>,
 }
 
 impl CommandBody for NewAiModel {
@@ -139,7 +154,7 @@ impl CommandBody for AiModelChanges {
 }
 
 impl CapabilitiesBody {
-    fn said(&self) -> Capabilities {
+    fn said(&self) -> CapabilitiesPatch {
         let said = [
             (TaskType::Triage, self.triage),
             (TaskType::Quality, self.quality),
@@ -148,8 +163,8 @@ impl CapabilitiesBody {
             (TaskType::Detection, self.detection),
             (TaskType::Segmentation, self.segmentation),
         ];
-        let said = said.into_iter();
-        Capabilities::new(said.filter_map(|(name, can)| can.map(|it| (name, it))))
+        let said = said.into_iter().filter(|(_, can)| !can.is_keep());
+        CapabilitiesPatch::new(said.map(|(name, can)| (name, can.value())))
     }
 }
 
@@ -160,6 +175,11 @@ impl NewAiModel {
         let code = fields.parse("/code", code, |it| AiModelCode::parse(&it));
         fields.required("/name", self.name.as_ref());
         fields.required("/capabilities", self.capabilities.as_ref());
+        if let Some(Object(endpoint)) = &self.endpoint_config
+            && !endpoint.has_url()
+        {
+            fields.wrong("/endpoint_config/url", "is required");
+        }
         let changes = AiModelChanges {
             name: self.name.into(),
             description: self.description.into(),
@@ -181,7 +201,7 @@ impl NewAiModel {
             description: told.description.value(),
             modality_code: told.modality_code.value(),
             body_part: told.body_part.value(),
-            capabilities,
+            capabilities: Capabilities::default().patched(capabilities),
             vendor: told.vendor.value(),
             model_version: told.model_version.value(),
             endpoint_config: None,
@@ -192,19 +212,17 @@ impl NewAiModel {
 }
 
 impl AiModelChanges {
-    fn parse(self) -> Result<(Changes, Change<Endpoint>), Problem> {
+    fn parse(self) -> Result<(Update, Change<Endpoint>), Problem> {
         let mut fields = Fields::default();
         let checked = self.check(&mut fields);
         fields.finish(Some(checked))
     }
 
-    fn check(self, fields: &mut Fields) -> (Changes, Change<Endpoint>) {
+    fn check(self, fields: &mut Fields) -> (Update, Change<Endpoint>) {
         let name = fields.kept("/name", self.name);
-        let endpoint = match self.endpoint_config {
-            Change::Keep => Change::Keep,
-            Change::Clear => Change::Clear,
-            Change::Set(Object(body)) => body.check("/endpoint_config", fields).into(),
-        };
+        let endpoint = self
+            .endpoint_config
+            .map(|Object(body)| body.check("/endpoint_config", fields));
         let capabilities = fields.kept("/capabilities", self.capabilities);
         let version = fields.name_change("/version", self.version);
         let model_version = fields.name_change("/model_version", self.model_version);
@@ -236,7 +254,11 @@ impl AiModelChanges {
 pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
     let (model, endpoint) = call.body::<NewAiModel>()?.parse()?;
     let endpoint_config = match endpoint {
-        Some(endpoint) => Some(endpoint::keep(&app, call.tenant, endpoint).await?),
+        Some(endpoint) => {
+            let patch = endpoint::keep(&app, call.tenant, endpoint).await?;
+            let whole = patch.laid_over(None).map_err(Refusal::from);
+            Some(whole.map_err(CommandError::from)?)
+        }
         None => None,
     };
     let model = AiModel {
@@ -296,7 +318,7 @@ pub(crate) async fn update(
         Change::Clear => Change::Clear,
         Change::Set(endpoint) => Change::Set(endpoint::keep(&app, call.tenant, endpoint).await?),
     };
-    let changes = Changes {
+    let update = Update {
         endpoint_config,
         ..changes
     };
@@ -304,7 +326,7 @@ pub(crate) async fn update(
         &app,
         &UpdateAiModel {
             id: id.into(),
-            changes,
+            update,
         },
         Answer::Changed,
     )

@@ -85,7 +85,7 @@ pub(crate) struct OrderChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     cancellation_reason: Change<String>,
-    /// The client's own object, as a whole.
+    /// A merge patch of the client's own object (RFC 7396): members that are objects change member by member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     metadata: Change<FreeObject>,

@@ -8,7 +8,7 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, TemplateCode};
 use roentgen_domain::json::Json;
 use roentgen_domain::report_template::{
-    Changes, DefaultText, ReportTemplate, Schema, TemplateType,
+    DefaultText, DefaultTextPatch, ReportTemplate, Schema, SchemaPatch, TemplateType, Update,
 };
 use roentgen_projections::report_templates;
 use serde::Deserialize;
@@ -79,11 +79,11 @@ pub(crate) struct ReportTemplateChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     template_type: Change<String>,
-    /// Another schema, as a whole.
+    /// A merge patch of the schema (RFC 7396): members that are objects change member by member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     schema: Change<FreeObject>,
-    /// Other words to begin with, as a whole.
+    /// Other findings to begin with, or an object of texts by section: `null` takes a section away.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     default_text: Change<Json>,
@@ -120,12 +120,17 @@ impl NewReportTemplate {
             body_part: self.body_part.into(),
             description: self.description.into(),
             template_type: self.template_type.into(),
-            schema: self.schema.into(),
-            default_text: self.default_text.into(),
+            schema: Change::Keep,
+            default_text: Change::Keep,
             is_active: self.is_active.into(),
             tenant_id: None,
         };
         let told = changes.check(&mut fields);
+        let schema = fields.parse("/schema", self.schema, |object| {
+            Schema::parse(object.json())
+        });
+        let words = self.default_text.filter(|json| !is_blank_text(json));
+        let default_text = fields.parse("/default_text", words, |json| DefaultText::parse(&json));
         let whole = code.zip(told.name).zip(told.template_type);
         fields.finish(whole.map(|((code, name), template_type)| {
             CreateTemplate(ReportTemplate {
@@ -135,8 +140,8 @@ impl NewReportTemplate {
                 body_part: told.body_part.value(),
                 description: told.description.value(),
                 template_type,
-                schema: told.schema.value(),
-                default_text: told.default_text.value(),
+                schema,
+                default_text,
                 is_active: told.is_active.unwrap_or(true),
             })
         }))
@@ -144,22 +149,20 @@ impl NewReportTemplate {
 }
 
 impl ReportTemplateChanges {
-    fn parse(self) -> Result<Changes, Problem> {
+    fn parse(self) -> Result<Update, Problem> {
         let mut fields = Fields::default();
         let changes = self.check(&mut fields);
         fields.finish(Some(changes))
     }
 
-    fn check(self, fields: &mut Fields) -> Changes {
+    fn check(self, fields: &mut Fields) -> Update {
         let name = fields.kept("/name", self.name);
         let template_type = fields.kept("/template_type", self.template_type);
         let default_text = match self.default_text {
-            Change::Set(json) if json.read().is_ok_and(|text: String| is_blank(&text)) => {
-                Change::Clear
-            }
+            Change::Set(json) if is_blank_text(&json) => Change::Clear,
             said @ (Change::Keep | Change::Clear | Change::Set(_)) => said,
         };
-        Changes {
+        Update {
             name: fields.name("/name", name),
             modality_code: fields.change_from_text(
                 "/modality_code",
@@ -175,14 +178,18 @@ impl ReportTemplateChanges {
                 TemplateType::WORDS,
             ),
             schema: fields.change("/schema", self.schema, |object| {
-                Schema::parse(object.json())
+                SchemaPatch::parse(object.json())
             }),
             default_text: fields.change("/default_text", default_text, |json| {
-                DefaultText::parse(&json)
+                DefaultTextPatch::parse(&json)
             }),
             is_active: fields.kept("/is_active", self.is_active),
         }
     }
+}
+
+fn is_blank_text(json: &Json) -> bool {
+    json.read().is_ok_and(|text: String| is_blank(&text))
 }
 
 /// Adds a report template to the catalog.
@@ -233,8 +240,8 @@ pub(crate) async fn update(
     Id(id): Id,
     call: Call,
 ) -> Result<Response, Problem> {
-    let changes = call.body_as(ReportTemplateChanges::parse).await?;
+    let update = call.body_as(ReportTemplateChanges::parse).await?;
     let id = id.into();
-    call.run(&app, &UpdateTemplate { id, changes }, Answer::Changed)
+    call.run(&app, &UpdateTemplate { id, update }, Answer::Changed)
         .await
 }

@@ -1,7 +1,7 @@
 //! Commands on the catalog's AI models.
 
 use roentgen_domain::Versioned;
-use roentgen_domain::ai_model::{AiModel, Changes, Command};
+use roentgen_domain::ai_model::{AiModel, Command, Update};
 use roentgen_domain::ids::{AiModelId, StreamId, TenantId};
 
 use crate::error::CommandError;
@@ -35,7 +35,7 @@ pub struct UpdateAiModel {
     /// Which.
     pub id: AiModelId,
     /// What.
-    pub changes: Changes,
+    pub update: Update,
 }
 
 impl UseCase for UpdateAiModel {
@@ -46,7 +46,7 @@ impl UseCase for UpdateAiModel {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiModel>, CommandError> {
-        let update = Command::Update(Box::new(self.changes.clone()));
+        let update = Command::Update(Box::new(self.update.clone()));
         work.decide::<AiModel>(self.id, update).await
     }
 }

@@ -2,7 +2,7 @@
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{StreamId, TemplateId, TenantId};
-use roentgen_domain::report_template::{Changes, Command, ReportTemplate};
+use roentgen_domain::report_template::{Command, ReportTemplate, Update};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
@@ -35,7 +35,7 @@ pub struct UpdateTemplate {
     /// Which.
     pub id: TemplateId,
     /// What.
-    pub changes: Changes,
+    pub update: Update,
 }
 
 impl UseCase for UpdateTemplate {
@@ -46,10 +46,12 @@ impl UseCase for UpdateTemplate {
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
-        if let Some(schema) = self.changes.schema.as_ref().value() {
-            work.accepts_schema(schema).await?;
+        let update = Command::Update(Box::new(self.update.clone()));
+        let template = work.decide::<ReportTemplate>(self.id, update).await?;
+        match &template.state.schema {
+            Some(schema) if !self.update.schema.is_keep() => work.accepts_schema(schema).await?,
+            Some(_) | None => {}
         }
-        let update = Command::Update(Box::new(self.changes.clone()));
-        work.decide::<ReportTemplate>(self.id, update).await
+        Ok(template)
     }
 }

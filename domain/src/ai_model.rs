@@ -5,14 +5,14 @@
 //! (none) --Create--> active <--Update--> inactive
 //! ```
 
+mod capabilities;
 mod endpoint;
-
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use capabilities::{Capabilities, CapabilitiesPatch, TaskType};
 pub use endpoint::{
-    EndpointAuth, EndpointConfig, MaxAttempts, OutOfAttempts, OutOfTime, TimeoutMs,
+    EndpointAuth, EndpointConfig, EndpointPatch, MaxAttempts, OutOfAttempts, OutOfTime, TimeoutMs,
 };
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
@@ -23,7 +23,7 @@ use crate::ids::{AiModelId, PatientId};
 use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
-use crate::{domain_events, facts_without_phi, named};
+use crate::{domain_events, facts_without_phi};
 
 /// A model as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,68 +59,22 @@ pub struct AiModel {
     pub is_active: bool,
 }
 
-/// What a model can be asked for: the names of `capabilities`, and the types of tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskType {
-    /// How urgent the case is.
-    Triage,
-    /// How good the images are.
-    Quality,
-    /// What a report could say.
-    PreReport,
-    /// What changed since a prior study.
-    Comparison,
-    /// Where something is.
-    Detection,
-    /// What belongs to what.
-    Segmentation,
-}
-
-named! {
-    TaskType: Triage = "triage", Quality = "quality", PreReport = "pre_report",
-        Comparison = "comparison", Detection = "detection", Segmentation = "segmentation";
-}
-
-impl TaskType {
-    /// Whether the system asks for it by itself when a study arrives.
-    pub const fn is_automatic(self) -> bool {
-        match self {
-            Self::Triage | Self::Quality | Self::PreReport => true,
-            Self::Comparison | Self::Detection | Self::Segmentation => false,
-        }
-    }
-}
-
-/// What a model says it can do and cannot; what it does not name it cannot.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Capabilities(BTreeMap<TaskType, bool>);
-
-impl Capabilities {
-    /// From what was said, each name once.
-    pub fn new(said: impl IntoIterator<Item = (TaskType, bool)>) -> Self {
-        Self(said.into_iter().collect())
-    }
-
-    /// Whether this can be asked for.
-    pub fn allow(&self, task_type: TaskType) -> bool {
-        self.0.get(&task_type).is_some_and(|it| *it)
-    }
-}
-
 /// What may be asked of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Adds it to the catalog.
     Create(Box<AiModel>),
     /// Changes what is given.
-    Update(Box<Changes>),
+    Update(Box<Update>),
 }
 
+/// Changes as they are asked for: what is an object is a merge patch of it.
+pub type Update = Changes<CapabilitiesPatch, EndpointPatch>;
+
 /// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Changes {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "C: Deserialize<'de>, E: Deserialize<'de>"))]
+pub struct Changes<C = Capabilities, E = EndpointConfig> {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
@@ -133,18 +87,18 @@ pub struct Changes {
     /// Another body part.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub body_part: Change<BodyPart>,
-    /// All it can do, as a whole.
+    /// What it can do: an event tells all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub capabilities: Option<Capabilities>,
+    pub capabilities: Option<C>,
     /// Another vendor.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub vendor: Change<Text>,
     /// A new version of the vendor's.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub model_version: Change<Text>,
-    /// Where it answers, as a whole.
+    /// Where it answers: an event tells all of it.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
-    pub endpoint_config: Change<EndpointConfig>,
+    pub endpoint_config: Change<E>,
     /// Taken out of use, or put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
@@ -214,6 +168,9 @@ pub enum Error {
     /// There is none.
     #[error("there is no such AI model")]
     NotFound,
+    /// Somewhere to answer without an address.
+    #[error("an endpoint needs a url")]
+    UrlMissing,
 }
 
 impl Aggregate for AiModel {
@@ -231,7 +188,7 @@ impl Aggregate for AiModel {
         match (state, command) {
             (None, Command::Create(model)) => Ok(vec![create(*model, context)]),
             (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(model), Command::Update(changes)) => Ok(update(model, *changes, context)),
+            (Some(model), Command::Update(asked)) => update(model, *asked, context),
             (None, Command::Update(_)) => Err(Error::NotFound),
         }
     }
@@ -291,15 +248,55 @@ impl From<Created> for AiModel {
     }
 }
 
-fn update(model: &AiModel, changes: Changes, context: &Context) -> Vec<Event> {
+fn update(model: &AiModel, asked: Update, context: &Context) -> Result<Vec<Event>, Error> {
+    let changes = asked.laid_over(model)?;
     if model.clone().with(changes.clone()) == *model {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let ai_model_id = AiModelId::of(context.tenant_id, &model.code);
-    vec![Event::Updated(Updated {
+    Ok(vec![Event::Updated(Updated {
         ai_model_id,
         changes,
-    })]
+    })])
+}
+
+impl Update {
+    /// The changes with whole objects in the place of their patches.
+    fn laid_over(self, model: &AiModel) -> Result<Changes, Error> {
+        let capabilities = self.capabilities;
+        let endpoint = model.endpoint_config.as_ref();
+        let patched = self
+            .endpoint_config
+            .try_map(|patch| patch.laid_over(endpoint));
+        Ok(Changes {
+            name: self.name,
+            description: self.description,
+            modality_code: self.modality_code,
+            body_part: self.body_part,
+            capabilities: capabilities.map(|patch| model.capabilities.clone().patched(patch)),
+            vendor: self.vendor,
+            model_version: self.model_version,
+            endpoint_config: patched?,
+            is_active: self.is_active,
+        })
+    }
+}
+
+/// No member changes. Derived, it would ask for defaults of the objects, too.
+impl<C, E> Default for Changes<C, E> {
+    fn default() -> Self {
+        Self {
+            name: None,
+            description: Change::Keep,
+            modality_code: Change::Keep,
+            body_part: Change::Keep,
+            capabilities: None,
+            vendor: Change::Keep,
+            model_version: Change::Keep,
+            endpoint_config: Change::Keep,
+            is_active: None,
+        }
+    }
 }
 
 impl AiModel {

@@ -51,6 +51,18 @@ impl<T> Change<T> {
         }
     }
 
+    /// The same change with another value, or why there is none.
+    ///
+    /// # Errors
+    /// Those of the conversion.
+    pub fn try_map<U, E>(self, convert: impl FnOnce(T) -> Result<U, E>) -> Result<Change<U>, E> {
+        match self {
+            Self::Keep => Ok(Change::Keep),
+            Self::Clear => Ok(Change::Clear),
+            Self::Set(value) => convert(value).map(Change::Set),
+        }
+    }
+
     /// The member after the change.
     #[must_use]
     pub fn apply(self, before: Option<T>) -> Option<T> {

@@ -2,6 +2,7 @@
 //! does not hold; text keeps all of them.
 
 mod kept;
+mod merge;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 
 pub use kept::NotKept;
 pub(crate) use kept::{can_be_kept, kept_object};
+pub(crate) use merge::merge_patch;
 pub(crate) use walk::{Kind, each_element, kind, members_in, text};
 
 /// A JSON value as text. Two of them are equal if their texts are.

@@ -27,7 +27,7 @@ use crate::growth::Room;
 use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
-use crate::json::{Members, members_of};
+use crate::json::{Members, NotKept, members_of};
 use crate::named;
 use crate::phi::{Metadata, Patient, Phi, PhiText};
 use crate::text::Text;
@@ -200,7 +200,7 @@ pub struct Update {
     pub performed_end_at: Change<Timestamp>,
     /// Why; only with `cancelled`, and not to be taken away.
     pub cancellation_reason: Change<PhiText>,
-    /// The client's own object, as a whole.
+    /// A merge patch (RFC 7396) of the client's own object.
     pub metadata: Change<Metadata>,
 }
 
@@ -245,6 +245,9 @@ pub enum Error {
     /// A completed order has an end.
     #[error("performed_end_at cannot be taken away")]
     EndTakenAway,
+    /// The client's own object would be what cannot be kept.
+    #[error("after the change, metadata {0}")]
+    Metadata(NotKept),
 }
 
 impl Aggregate for Order {

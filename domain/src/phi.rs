@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::Change;
 use crate::json::{self, Json, NotKept};
 use crate::text::{MAX_TEXT_BYTES, Text};
 
@@ -180,10 +181,28 @@ impl MetadataObject {
         json::kept_object(object, MAX_TEXT_BYTES).map(Self)
     }
 
+    /// The object after a merge patch (RFC 7396), or what the patch makes where there was no object.
+    ///
+    /// # Errors
+    /// [`NotKept`] says why the result cannot be kept.
+    pub fn patched(before: Option<&Self>, patch: &Self) -> Result<Self, NotKept> {
+        let merged = json::merge_patch(before.map(Self::expose), patch.expose())?;
+        Self::parse(&merged)
+    }
+
     /// The object, for sealing it or for a caller who may see it.
     pub const fn expose(&self) -> &Json {
         &self.0
     }
+}
+
+/// The change that leads to the patched object as a whole.
+pub(crate) fn patched(
+    before: Option<&Metadata>,
+    patch: Change<Metadata>,
+) -> Result<Change<Metadata>, NotKept> {
+    let before = before.map(Phi::expose);
+    patch.try_map(|patch| MetadataObject::patched(before, patch.expose()).map(Phi::new))
 }
 
 #[cfg(test)]

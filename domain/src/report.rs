@@ -54,7 +54,7 @@ use crate::Timestamp;
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::growth::{Room, ShownParts};
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, StudyId, TemplateId};
-use crate::json::Members;
+use crate::json::{Members, NotKept};
 use crate::named;
 use crate::phi::{Phi, PhiText};
 
@@ -101,7 +101,7 @@ pub struct NewReport {
 pub struct Edit {
     /// Who writes. A draft becomes theirs.
     pub radiologist_id: PractitionerId,
-    /// Members to change.
+    /// Members to change; structured data is a merge patch (RFC 7396).
     pub written: Rewritten,
     /// Sections to change, one by one; the four are the members of the same names. One without text is emptied.
     pub sections: Vec<Section>,
@@ -242,6 +242,9 @@ pub enum Error {
     /// The deadline is still to come.
     #[error("the deadline has not passed yet")]
     NotDue,
+    /// The structured data would be what cannot be kept.
+    #[error("after the change, structured_data {0}")]
+    StructuredData(NotKept),
 }
 
 impl Aggregate for Report {

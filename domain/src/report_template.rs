@@ -6,20 +6,21 @@
 //! ```
 
 mod default_text;
+mod schema;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-pub use default_text::{DefaultText, NotADefaultText};
+pub use default_text::{DefaultText, DefaultTextPatch, NotADefaultText};
+pub use schema::{Schema, SchemaPatch};
 
 use crate::aggregate::{Aggregate, Context, Misplaced};
 use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{ModalityCode, TemplateCode};
 use crate::ids::{PatientId, TemplateId};
-use crate::json::{self, Json, Members, NotKept};
+use crate::json::{Members, NotKept};
 use crate::phi::Phi;
-use crate::text::{MAX_TEXT_BYTES, Text};
+use crate::text::Text;
 use crate::{domain_events, facts_without_phi, named};
 
 /// A template as it is now.
@@ -76,40 +77,22 @@ impl TemplateType {
     }
 }
 
-/// A JSON Schema (draft 2020-12): an object of at most 64 KiB without NUL. Whether it is a valid schema is for a
-/// validator to say, outside of the domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Schema(Map<String, Value>);
-
-impl Schema {
-    /// Takes an object of at most 64 KiB of JSON.
-    ///
-    /// # Errors
-    /// [`NotKept`] says what is wrong with it.
-    pub fn parse(object: &Json) -> Result<Self, NotKept> {
-        let kept = json::kept_object(object, MAX_TEXT_BYTES)?;
-        kept.read().map(Self).map_err(|_| NotKept::NotAnObject)
-    }
-
-    /// The schema itself.
-    pub const fn as_object(&self) -> &Map<String, Value> {
-        &self.0
-    }
-}
-
 /// What may be asked of a template.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Adds it to the catalog.
     Create(Box<ReportTemplate>),
     /// Changes what is given.
-    Update(Box<Changes>),
+    Update(Box<Update>),
 }
 
+/// Changes as they are asked for: what is an object is a merge patch of it.
+pub type Update = Changes<SchemaPatch, DefaultTextPatch>;
+
 /// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Changes {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "S: Deserialize<'de>, D: Deserialize<'de>"))]
+pub struct Changes<S = Schema, D = DefaultText> {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
@@ -125,12 +108,12 @@ pub struct Changes {
     /// Another kind of report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_type: Option<TemplateType>,
-    /// Another schema, as a whole.
+    /// Another schema: an event tells all of it.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
-    pub schema: Change<Schema>,
-    /// Other words to begin with, as a whole.
+    pub schema: Change<S>,
+    /// Other words to begin with: an event tells all of them.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
-    pub default_text: Change<DefaultText>,
+    pub default_text: Change<D>,
     /// Taken out of use, or put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
@@ -180,6 +163,12 @@ pub enum Error {
     /// Structured data without a shape.
     #[error("a structured or hybrid template needs a schema")]
     SchemaMissing,
+    /// The schema would be what cannot be kept.
+    #[error("after the change, schema {0}")]
+    Schema(NotKept),
+    /// The words to begin with would be what cannot be kept.
+    #[error("after the change, default_text {0}")]
+    DefaultText(NotADefaultText),
 }
 
 impl Aggregate for ReportTemplate {
@@ -197,7 +186,7 @@ impl Aggregate for ReportTemplate {
         match (state, command) {
             (None, Command::Create(template)) => create(*template, context),
             (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(template), Command::Update(changes)) => update(template, *changes, context),
+            (Some(template), Command::Update(asked)) => update(template, *asked, context),
             (None, Command::Update(_)) => Err(Error::NotFound),
         }
     }
@@ -235,9 +224,10 @@ fn create(template: ReportTemplate, context: &Context) -> Result<Vec<Event>, Err
 
 fn update(
     template: &ReportTemplate,
-    changes: Changes,
+    asked: Update,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
+    let changes = asked.laid_over(template)?;
     let after = template.clone().with(changes.clone());
     after.is_whole()?;
     if after == *template {
@@ -248,6 +238,44 @@ fn update(
         template_id,
         changes,
     }))])
+}
+
+impl Update {
+    /// The changes with whole objects in the place of their patches.
+    fn laid_over(self, template: &ReportTemplate) -> Result<Changes, Error> {
+        let schema = template.schema.as_ref();
+        let schema = self.schema.try_map(|patch| patch.laid_over(schema));
+        let default_text = template.default_text.as_ref();
+        let default_text = self
+            .default_text
+            .try_map(|patch| patch.laid_over(default_text));
+        Ok(Changes {
+            name: self.name,
+            modality_code: self.modality_code,
+            body_part: self.body_part,
+            description: self.description,
+            template_type: self.template_type,
+            schema: schema.map_err(Error::Schema)?,
+            default_text: default_text.map_err(Error::DefaultText)?,
+            is_active: self.is_active,
+        })
+    }
+}
+
+/// No member changes. Derived, it would ask for defaults of the objects, too.
+impl<S, D> Default for Changes<S, D> {
+    fn default() -> Self {
+        Self {
+            name: None,
+            modality_code: Change::Keep,
+            body_part: Change::Keep,
+            description: Change::Keep,
+            template_type: None,
+            schema: Change::Keep,
+            default_text: Change::Keep,
+            is_active: None,
+        }
+    }
 }
 
 impl ReportTemplate {

@@ -84,6 +84,9 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Order(order::Error::ReasonWithoutCancellation) => {
             Problem::new(Code::Unacceptable, said.clone()).at("/cancellation_reason", said)
         }
+        Refusal::Order(order::Error::Metadata(why)) => {
+            Problem::new(Code::Unacceptable, said).at("/metadata", why)
+        }
         Refusal::AiModel(error) => ai::model(error),
         Refusal::AiTask(error) => ai::task(error),
         Refusal::ReportTemplate(error) => reports::template(error),

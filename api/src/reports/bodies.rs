@@ -86,7 +86,7 @@ pub(crate) struct ReportChanges {
     #[serde(default)]
     #[schema(value_type = Option<Vec<SectionBody>>)]
     sections: Change<List<Object<SectionBody>, MAX_SECTIONS>>,
-    /// What the template's schema is about, as a whole.
+    /// A merge patch of what the template's schema is about (RFC 7396): members that are objects change member by member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     structured_data: Change<FreeObject>,

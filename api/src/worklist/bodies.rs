@@ -76,9 +76,10 @@ const MAX_FLAGS: usize = 100;
 #[serde(deny_unknown_fields)]
 #[schema(as = TriageFlags)]
 pub(crate) struct FlagsBody {
-    /// What was found, by name.
-    #[schema(required, value_type = Vec<String>)]
-    flags: List<String, MAX_FLAGS>,
+    /// What was found, by name; all of it.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    flags: Change<List<String, MAX_FLAGS>>,
 }
 
 /// Who claims or releases: always the token's practitioner. A body that names another is refused.
@@ -141,7 +142,11 @@ impl WorklistItemChanges {
         let mut fields = Fields::default();
         let status = fields.kept("/status", self.status);
         let priority = fields.kept("/priority", self.priority);
-        let flags = self.ai_triage_flags.map(|Object(body)| body.flags);
+        let flags = match self.ai_triage_flags {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(Object(body)) => body.flags,
+        };
         let update = Update {
             status: fields.word("/status", status, Step::parse, Step::WORDS),
             authority: Authority::Any,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::Error;
 use crate::auth::AuthKind;
+use crate::change::Change;
 use crate::ids::SecretId;
 use crate::url::HttpUrl;
 
@@ -30,6 +32,39 @@ pub struct EndpointAuth {
     /// Where it lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<SecretId>,
+}
+
+/// A merge patch (RFC 7396) of an [`EndpointConfig`]. How to be let in is a secret: it changes as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointPatch {
+    /// Another address.
+    pub url: Option<HttpUrl>,
+    /// Another way to be let in, or none.
+    pub auth: Change<EndpointAuth>,
+    /// How long to wait for an answer from now on.
+    pub timeout_ms: Change<TimeoutMs>,
+    /// How often to ask from now on.
+    pub max_attempts: Change<MaxAttempts>,
+}
+
+impl EndpointPatch {
+    /// The whole, with what the model has already where the patch says nothing.
+    ///
+    /// # Errors
+    /// [`Error::UrlMissing`] where neither says an address.
+    pub fn laid_over(self, before: Option<&EndpointConfig>) -> Result<EndpointConfig, Error> {
+        let url = self.url.or_else(|| before.map(|known| known.url.clone()));
+        Ok(EndpointConfig {
+            url: url.ok_or(Error::UrlMissing)?,
+            auth: self.auth.apply(before.and_then(|known| known.auth)),
+            timeout_ms: self
+                .timeout_ms
+                .apply(before.and_then(|known| known.timeout_ms)),
+            max_attempts: self
+                .max_attempts
+                .apply(before.and_then(|known| known.max_attempts)),
+        })
+    }
 }
 
 /// As the resource shows it: how to be let in, and not where the secret lies.

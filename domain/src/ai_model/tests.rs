@@ -30,7 +30,7 @@ fn created() -> Event {
     create(head_triage(), &context())
 }
 
-fn retired() -> Box<Changes> {
+fn retired<C, E>() -> Box<Changes<C, E>> {
     Box::new(Changes {
         is_active: Some(false),
         ..Changes::default()
@@ -142,4 +142,66 @@ fn what_it_cannot_do_is_kept_as_it_was_said() {
         json,
         serde_json::json!({ "triage": true, "quality": false, "segmentation": true })
     );
+}
+
+fn where_it_answers() -> EndpointConfig {
+    EndpointConfig {
+        url: HttpUrl::parse("https://ai.example").unwrap(),
+        auth: Some(EndpointAuth {
+            kind: AuthKind::Bearer,
+            secret_id: Some(uuid::Uuid::from_u128(41).into()),
+        }),
+        timeout_ms: TimeoutMs::parse(1000).ok(),
+        max_attempts: MaxAttempts::parse(3).ok(),
+    }
+}
+
+#[test]
+fn capabilities_and_the_endpoint_change_member_by_member() {
+    let model = AiModel {
+        endpoint_config: Some(where_it_answers()),
+        ..head_triage()
+    };
+    let asked = Update {
+        capabilities: Some(CapabilitiesPatch::new([
+            (TaskType::Quality, None),
+            (TaskType::PreReport, Some(true)),
+        ])),
+        endpoint_config: Change::Set(EndpointPatch {
+            timeout_ms: Change::Set(TimeoutMs::parse(2000).unwrap()),
+            max_attempts: Change::Clear,
+            ..EndpointPatch::default()
+        }),
+        ..Update::default()
+    };
+    let changes = Changes {
+        capabilities: Some(Capabilities::new([
+            (TaskType::Triage, true),
+            (TaskType::PreReport, true),
+            (TaskType::Segmentation, true),
+        ])),
+        endpoint_config: Change::Set(EndpointConfig {
+            timeout_ms: TimeoutMs::parse(2000).ok(),
+            max_attempts: None,
+            ..where_it_answers()
+        }),
+        ..Changes::default()
+    };
+    given::<AiModel>([create(model, &context())])
+        .when(Command::Update(Box::new(asked)))
+        .then([Event::Updated(Updated {
+            ai_model_id: AiModelId::of(context().tenant_id, &head_triage().code),
+            changes,
+        })]);
+}
+
+#[test]
+fn an_endpoint_needs_a_url() {
+    let asked = Update {
+        endpoint_config: Change::Set(EndpointPatch::default()),
+        ..Update::default()
+    };
+    given::<AiModel>([created()])
+        .when(Command::Update(Box::new(asked)))
+        .refused(Error::UrlMissing);
 }

@@ -7,6 +7,7 @@ use super::{
 use crate::aggregate::Context;
 use crate::change::Change;
 use crate::ids::OrderId;
+use crate::phi;
 use crate::time::Timestamp;
 
 pub(super) fn create(new: NewOrder, context: &Context) -> Event {
@@ -30,6 +31,7 @@ pub(super) fn update(
     update: Update,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
+    let update = laid_over(order, update)?;
     let from = order.progress.status();
     let to = update.status.unwrap_or(from);
     if from.is_final() {
@@ -50,6 +52,13 @@ pub(super) fn update(
         (Some(details), Some(step)) => vec![details, step],
     };
     Ok(events)
+}
+
+/// The update with the whole metadata in the place of their patch.
+fn laid_over(order: &Order, update: Update) -> Result<Update, Error> {
+    let before = order.phi.as_ref().and_then(|phi| phi.metadata.as_ref());
+    let metadata = phi::patched(before, update.metadata).map_err(Error::Metadata)?;
+    Ok(Update { metadata, ..update })
 }
 
 /// Asked of a final order, whatever it already is may be asked again. PHI that is erased cannot differ.

@@ -1,3 +1,5 @@
+mod metadata;
+
 use super::*;
 use crate::given::{Given, context, given, minutes_from_now};
 use crate::json::Json;

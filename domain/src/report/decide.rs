@@ -11,6 +11,7 @@ use super::{Asked, Cancel, Edit, Error, NewAddendum, NewReport, NewReview, Sign,
 use crate::aggregate::Context;
 use crate::change::Change;
 use crate::ids::ReportId;
+use crate::phi;
 
 pub(super) fn create(
     report: Option<&Report>,
@@ -46,7 +47,8 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
         }
     };
     let before = report.written().ok_or(Error::Erased)?;
-    let asked = with_sections(&before.content, edit.written.content, edit.sections)?;
+    let asked = laid_over(&before.content, edit.written.content)?;
+    let asked = with_sections(&before.content, asked, edit.sections)?;
     let changes = Rewritten {
         content: before.content.changed_by(asked),
         ai_assist_summary: edit
@@ -83,6 +85,15 @@ fn differs_from_signed(report: &Report, content: &Content, critical: bool) -> bo
     report.release().is_some_and(|release| {
         release.facts.critical_result != critical
             || report.released_content().as_ref() != Some(content)
+    })
+}
+
+/// What is asked, with the whole structured data in the place of their patch.
+fn laid_over(before: &Content, asked: ContentChanges) -> Result<ContentChanges, Error> {
+    let patched = phi::patched(before.structured_data.as_ref(), asked.structured_data);
+    Ok(ContentChanges {
+        structured_data: patched.map_err(Error::StructuredData)?,
+        ..asked
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::Change;
 use crate::json::{Json, Kind, kind, members_in, text};
 use crate::report::{NotASectionCode, SectionCode};
 use crate::text::{Text, TextError};
@@ -42,8 +43,34 @@ pub enum NotADefaultText {
     TooMany,
 }
 
+/// A merge patch (RFC 7396) of a [`DefaultText`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefaultTextPatch {
+    /// The findings, instead of whatever there was.
+    Findings(Text),
+    /// Changes by section. A blank text is a section that begins empty; `null` takes the section away.
+    BySection(BTreeMap<SectionCode, Change<Option<Text>>>),
+}
+
 impl DefaultText {
     /// A text, or an object whose members are texts; null and blank ones are sections without a text.
+    ///
+    /// # Errors
+    /// [`NotADefaultText`] says what is wrong.
+    pub fn parse(json: &Json) -> Result<Self, NotADefaultText> {
+        match DefaultTextPatch::parse(json)? {
+            DefaultTextPatch::Findings(text) => Ok(Self::Findings(text)),
+            DefaultTextPatch::BySection(sections) => {
+                let sections = sections.into_iter();
+                let whole = sections.map(|(code, change)| (code, change.value().flatten()));
+                Ok(Self::BySection(whole.collect()))
+            }
+        }
+    }
+}
+
+impl DefaultTextPatch {
+    /// A text, or an object whose members are texts or null.
     ///
     /// # Errors
     /// [`NotADefaultText`] says what is wrong.
@@ -63,18 +90,44 @@ impl DefaultText {
             .collect::<Result<_, NotADefaultText>>()
             .map(Self::BySection)
     }
+
+    /// The whole, with the sections that the template has already where the patch does not name them.
+    ///
+    /// # Errors
+    /// [`NotADefaultText::TooMany`].
+    pub fn laid_over(self, before: Option<&DefaultText>) -> Result<DefaultText, NotADefaultText> {
+        let changes = match self {
+            Self::Findings(text) => return Ok(DefaultText::Findings(text)),
+            Self::BySection(changes) => changes,
+        };
+        let mut sections = match before {
+            Some(DefaultText::BySection(sections)) => sections.clone(),
+            Some(DefaultText::Findings(_)) | None => BTreeMap::new(),
+        };
+        for (code, change) in changes {
+            match change {
+                Change::Keep => None,
+                Change::Clear => sections.remove(&code),
+                Change::Set(text) => sections.insert(code, text),
+            };
+        }
+        if sections.len() > MAX_SECTIONS {
+            return Err(NotADefaultText::TooMany);
+        }
+        Ok(DefaultText::BySection(sections))
+    }
 }
 
 fn characters(json: &str) -> Result<Cow<'_, str>, NotADefaultText> {
     text(json).ok_or(NotADefaultText::LoneSurrogate)
 }
 
-fn section(json: &str) -> Result<Option<Text>, NotADefaultText> {
+fn section(json: &str) -> Result<Change<Option<Text>>, NotADefaultText> {
     match kind(json) {
-        Kind::Literal if json == "null" => Ok(None),
+        Kind::Literal if json == "null" => Ok(Change::Clear),
         Kind::Text => match Text::parse(characters(json)?) {
-            Ok(text) => Ok(Some(text)),
-            Err(TextError::Blank) => Ok(None),
+            Ok(text) => Ok(Change::Set(Some(text))),
+            Err(TextError::Blank) => Ok(Change::Set(None)),
             Err(error @ (TextError::TooLong | TextError::NameTooLong | TextError::Nul)) => {
                 Err(error.into())
             }

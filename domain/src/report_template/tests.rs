@@ -2,8 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::given::{context, given};
+use crate::json::Json;
 use crate::report::{NotASectionCode, SectionCode};
-use crate::text::TextError;
+use crate::text::{MAX_TEXT_BYTES, TextError};
 
 fn ct_head() -> ReportTemplate {
     ReportTemplate {
@@ -31,7 +32,7 @@ fn created(template: ReportTemplate) -> Event {
     create(template, &context()).unwrap().remove(0)
 }
 
-fn change(change: impl FnOnce(&mut Changes)) -> Changes {
+fn change<S, D>(change: impl FnOnce(&mut Changes<S, D>)) -> Changes<S, D> {
     let mut changes = Changes::default();
     change(&mut changes);
     changes
@@ -57,8 +58,8 @@ fn is_created_once() {
 
 #[test]
 fn is_updated_where_it_exists_and_something_changes() {
-    let retired = || change(|it| it.is_active = Some(false));
-    let update = || Command::Update(Box::new(retired()));
+    let retired = || change(|changes| changes.is_active = Some(false));
+    let update = || Command::Update(Box::new(change(|asked| asked.is_active = Some(false))));
     given::<ReportTemplate>([])
         .when(update())
         .refused(Error::NotFound);
@@ -177,4 +178,87 @@ fn schemas_are_bounded() {
     let long = json!({ "title": "x".repeat(MAX_TEXT_BYTES) });
     let refused = Schema::parse(&Json::of(&long).unwrap());
     assert_eq!(refused, Err(NotKept::TooLong(MAX_TEXT_BYTES)));
+}
+
+fn patch(schema: Option<&Value>, default_text: Option<&Value>) -> Command {
+    let json = |value: &Value| Json::of(value).unwrap();
+    let schema = schema.map(|value| SchemaPatch::parse(&json(value)).unwrap());
+    let default_text = default_text.map(|value| DefaultTextPatch::parse(&json(value)).unwrap());
+    Command::Update(Box::new(change(|asked: &mut Update| {
+        asked.schema = schema.into();
+        asked.default_text = default_text.into();
+    })))
+}
+
+fn with_words() -> ReportTemplate {
+    let words = default_text(&json!({ "findings": "No bleed.", "aorta": "", "liver": "x" }));
+    ReportTemplate {
+        schema: Some(schema()),
+        default_text: words.ok(),
+        ..ct_head()
+    }
+}
+
+#[test]
+fn a_schema_and_words_by_section_change_member_by_member() {
+    let words = json!({ "liver": null, "aorta": "wide", "spleen": " " });
+    let whole =
+        default_text(&json!({ "findings": "No bleed.", "aorta": "wide", "spleen": null })).unwrap();
+    given::<ReportTemplate>([created(with_words())])
+        .when(patch(None, Some(&words)))
+        .then([updated(change(|changes: &mut Changes| {
+            changes.default_text = Change::Set(whole);
+        }))]);
+    let narrowed = json!({ "required": ["a"], "title": null });
+    let whole = json!({ "type": "object", "required": ["a"] });
+    let whole = Schema::parse(&Json::of(&whole).unwrap()).unwrap();
+    given::<ReportTemplate>([created(with_words())])
+        .when(patch(Some(&narrowed), None))
+        .then([updated(change(|changes: &mut Changes| {
+            changes.schema = Change::Set(whole);
+        }))]);
+    given::<ReportTemplate>([created(with_words())])
+        .when(patch(Some(&json!({})), Some(&json!({}))))
+        .then([]);
+}
+
+#[test]
+fn words_by_section_take_the_place_of_findings() {
+    let before = ReportTemplate {
+        default_text: default_text(&json!("No bleed.")).ok(),
+        ..ct_head()
+    };
+    let whole = default_text(&json!({ "aorta": "wide" })).unwrap();
+    given::<ReportTemplate>([created(before)])
+        .when(patch(
+            None,
+            Some(&json!({ "aorta": "wide", "liver": null })),
+        ))
+        .then([updated(change(|changes: &mut Changes| {
+            changes.default_text = Change::Set(whole);
+        }))]);
+}
+
+#[test]
+fn what_a_change_leads_to_is_bounded() {
+    let long = json!({ "title": "x".repeat(MAX_TEXT_BYTES / 2) });
+    let more = json!({ "description": "x".repeat(MAX_TEXT_BYTES / 2) });
+    let before = ReportTemplate {
+        schema: Schema::parse(&Json::of(&long).unwrap()).ok(),
+        ..ct_head()
+    };
+    given::<ReportTemplate>([created(before)])
+        .when(patch(Some(&more), None))
+        .refused(Error::Schema(NotKept::TooLong(MAX_TEXT_BYTES)));
+    let sections = |from: usize| {
+        let names = (from..from + 40).map(|number| (format!("s{number}"), json!("x")));
+        Value::Object(names.collect())
+    };
+    let before = ReportTemplate {
+        default_text: default_text(&sections(0)).ok(),
+        ..ct_head()
+    };
+    given::<ReportTemplate>([created(before)])
+        .when(patch(None, Some(&sections(40))))
+        .refused(Error::DefaultText(NotADefaultText::TooMany));
 }

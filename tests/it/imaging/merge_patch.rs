@@ -14,6 +14,9 @@ on_both_engines!(
     what_every_such_resource_has_cannot_be_taken_away,
     a_blank_optional_text_is_an_absent_one,
     an_order_is_patched_likewise,
+    objects_are_merged_member_by_member,
+    a_new_resource_keeps_the_nulls_inside,
+    objects_are_bounded_after_the_change_too,
 );
 
 /// A resource of the catalog.
@@ -207,5 +210,115 @@ async fn an_order_is_patched_likewise(engine: Engine) -> Result<()> {
     let cancelled = house.client.patch(&place, &cancel).await?;
     assert_eq!(cancelled.text_at("/status"), "cancelled");
     assert_eq!(cancelled.json().get("cancellation_reason"), None);
+    Ok(())
+}
+
+/// An object, a patch of it, and what comes of both.
+struct Nested {
+    list: &'static str,
+    member: &'static str,
+    before: Value,
+    patch: Value,
+    after: Value,
+}
+
+fn nested() -> Vec<Nested> {
+    let models = "/imaging-ai/models";
+    let templates = "/radiology/templates";
+    vec![
+        Nested {
+            list: models,
+            member: "capabilities",
+            before: json!({ "triage": true, "quality": true, "detection": false }),
+            patch: json!({ "quality": null, "comparison": true }),
+            after: json!({ "triage": true, "detection": false, "comparison": true }),
+        },
+        Nested {
+            list: models,
+            member: "endpoint_config",
+            before: json!({ "url": "https://ai.example", "timeout_ms": 10, "max_attempts": 2,
+                "auth": { "kind": "bearer", "token": "t" } }),
+            patch: json!({ "timeout_ms": 20, "max_attempts": null }),
+            after: json!({ "url": "https://ai.example", "timeout_ms": 20,
+                "auth": { "kind": "bearer" } }),
+        },
+        Nested {
+            list: templates,
+            member: "default_text",
+            before: json!({ "findings": "f", "technique": "t", "aorta": "a" }),
+            patch: json!({ "technique": null, "aorta": " ", "liver": "l" }),
+            after: json!({ "findings": "f", "aorta": null, "liver": "l" }),
+        },
+        Nested {
+            list: templates,
+            member: "schema",
+            before: json!({ "type": "object", "title": "T",
+                "properties": { "a": { "type": "number" }, "b": { "type": "number" } } }),
+            patch: json!({ "title": null, "properties": { "b": null, "c": {} } }),
+            after: json!({ "type": "object", "properties": { "a": { "type": "number" }, "c": {} } }),
+        },
+    ]
+}
+
+/// What the patch makes of the member, in the answer, on reading, and in the past.
+async fn is_merged(house: &House, place: &str, case: &Nested) -> Result<()> {
+    let (name, patch) = (case.member, json!({ case.member: case.patch }));
+    let changed = house.client.patch(place, &patch).await?;
+    assert_eq!(changed.status, 200, "{name}: {changed:?}");
+    assert_eq!(changed.json()[name], case.after, "{place} {name}");
+    assert_eq!(house.client.get(place).await?.text, changed.text, "{name}");
+    let as_of = format!("{place}?as_of={}", changed.number("log-position"));
+    let folded = house.client.get(&as_of).await?;
+    assert_eq!(folded.json()[name], case.after, "{as_of} {name}");
+    let before = head(&house.client).await?;
+    let nothing = json!({ name: {} });
+    let unchanged = house.client.patch(place, &nothing).await?;
+    assert_eq!((unchanged.status, &unchanged.text), (200, &changed.text));
+    assert_eq!(head(&house.client).await?, before, "{name}");
+    Ok(())
+}
+
+async fn objects_are_merged_member_by_member(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    for case in nested() {
+        let kinds = all_kinds(&house).await?.into_iter();
+        let kind = kinds.filter(|kind| kind.list == case.list).next_back();
+        let needed = kind.map(|kind| kind.needed).unwrap_or_default();
+        let body = with(needed, json!({ case.member: case.before }));
+        let created = house.client.post(case.list, &body).await?;
+        assert_eq!(created.status, 201, "{created:?}");
+        is_merged(&house, &created.header("location"), &case).await?;
+    }
+    let metadata = Nested {
+        list: "/imaging/orders",
+        member: "metadata",
+        before: json!({ "bed": { "room": 7, "side": "left" }, "dose": 1.5, "tags": [1, null] }),
+        patch: json!({ "bed": { "side": null, "floor": { "x": null } }, "ward": null }),
+        after: json!({ "bed": { "room": 7, "floor": {} }, "dose": 1.5, "tags": [1, null] }),
+    };
+    let order = json!({ "metadata": metadata.before });
+    let place = house.ordered(order).await?.header("location");
+    is_merged(&house, &place, &metadata).await
+}
+
+/// They say nothing of what is to be taken away where there was nothing.
+async fn a_new_resource_keeps_the_nulls_inside(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let metadata = json!({ "a": null, "b": { "c": null } });
+    let order = house.ordered(json!({ "metadata": metadata })).await?;
+    assert_eq!(order.json()["metadata"], metadata);
+    Ok(())
+}
+
+async fn objects_are_bounded_after_the_change_too(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let long = |name: &str| json!({ name: "x".repeat(40 * 1024) });
+    let order = json!({ "metadata": long("a") });
+    let place = house.ordered(order).await?.header("location");
+    let patch = json!({ "metadata": long("b") }).to_string();
+    let refused = Refused::patch(&place, patch, Code::Unacceptable).at(&["/metadata"]);
+    all_refused(&house.client, vec![refused]).await?;
+    let swapped = json!({ "metadata": { "a": null, "b": "x".repeat(40 * 1024) } });
+    assert_eq!(house.client.patch(&place, &swapped).await?.status, 200);
     Ok(())
 }

@@ -9,6 +9,8 @@ pub(super) fn model(error: ai_model::Error) -> Problem {
     match error {
         Error::AlreadyExists => Problem::new(Code::AlreadyExists, error.to_string()),
         Error::NotFound => Problem::not_found(),
+        Error::UrlMissing => Problem::new(Code::Unacceptable, error.to_string())
+            .at("/endpoint_config/url", "is required"),
     }
 }
 

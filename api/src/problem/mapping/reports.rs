@@ -11,6 +11,8 @@ pub(super) fn template(error: report_template::Error) -> Problem {
         Error::AlreadyExists => Problem::new(Code::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
         Error::SchemaMissing => Problem::new(Code::Unacceptable, said).at("/schema", "is required"),
+        Error::Schema(why) => Problem::new(Code::Unacceptable, said).at("/schema", why),
+        Error::DefaultText(why) => Problem::new(Code::Unacceptable, said).at("/default_text", why),
     }
 }
 
@@ -28,6 +30,9 @@ pub(super) fn report(error: report::Error) -> Problem {
         }
         Error::NoSuchSection => {
             Problem::new(Code::Unacceptable, said.clone()).at("/sections", said)
+        }
+        Error::StructuredData(why) => {
+            Problem::new(Code::Unacceptable, said).at("/structured_data", why)
         }
         Error::CommunicatedInFuture => {
             Problem::new(Code::Unacceptable, said.clone()).at("/communicated_at", said)

@@ -336,3 +336,35 @@ fn what_leads_a_report_on_has_no_bound_and_what_leads_back_has_one() {
         assert_eq!(Report::room(None, &command), room, "{command:?}");
     }
 }
+
+fn data(json: &str) -> Phi<MetadataObject> {
+    let object: Json = serde_json::from_str(json).unwrap();
+    Phi::new(MetadataObject::parse(&object).unwrap())
+}
+
+#[test]
+fn structured_data_change_member_by_member() {
+    let patch = |json: &str| {
+        let data = Change::Set(data(json));
+        edit(|asked| asked.written.content.structured_data = data)
+    };
+    let set = r#"{"lesion":{"mm":4.50,"side":"left"},"midline_shift_mm":null}"#;
+    let state = a_report([create(), patch(set), patch(r#"{"lesion":{"side":null}}"#)]);
+    let written = state.written().unwrap().content;
+    assert_eq!(
+        written.structured_data,
+        Some(data(r#"{"lesion":{"mm":4.50}}"#))
+    );
+}
+
+#[test]
+fn structured_data_are_bounded_after_the_change_too() {
+    let long = |name: &str| data(&format!(r#"{{"{name}":"{}"}}"#, "x".repeat(40 * 1024)));
+    let patch = |name| {
+        let data = Change::Set(long(name));
+        edit(|asked| asked.written.content.structured_data = data)
+    };
+    given::<Report>(after([create(), patch("a")]))
+        .when(patch("b"))
+        .refused(Error::StructuredData(NotKept::TooLong(64 * 1024)));
+}

@@ -17,6 +17,7 @@ on_both_engines!(
     what_was_taken_away_is_not_signed,
     a_report_begins_without_what_is_blank,
     what_every_report_has_cannot_be_taken_away,
+    structured_data_are_merged_member_by_member,
 );
 
 const MEMBERS: [&str; 4] = ["clinical_history", "technique", "findings", "impression"];
@@ -154,4 +155,21 @@ async fn what_every_report_has_cannot_be_taken_away(engine: Engine) -> Result<()
         patch(r#"{"sections":[{"code":"findings"}]}"#).at(&["/sections/0/text"]),
     ];
     all_refused(&room, &radiologist.client, refused).await
+}
+
+async fn structured_data_are_merged_member_by_member(engine: Engine) -> Result<()> {
+    let room = a_room(engine).await?;
+    let radiologist = room.radiologist()?;
+    let ours = images(&room, json!({})).await?;
+    let data = json!({ "aspects": 10, "lesion": { "mm": 4, "side": "left" } });
+    let place = a_draft(&radiologist, &ours, json!({ "structured_data": data })).await?;
+    let patch = json!({ "structured_data": { "lesion": { "side": null, "lobe": 1 } } });
+    let changed = radiologist.client.patch(&place, &patch).await?;
+    let merged = json!({ "aspects": 10, "lesion": { "mm": 4, "lobe": 1 } });
+    assert_eq!(changed.json()["structured_data"], merged, "{changed:?}");
+    let long = |name: &str| json!({ "structured_data": { name: "x".repeat(40 * 1024) } });
+    let filled = radiologist.client.patch(&place, &long("a")).await?;
+    assert_eq!(filled.status, 200, "{filled:?}");
+    let refused = Refused::patch(&place, long("b").to_string(), Code::Unacceptable);
+    all_refused(&radiologist.client, vec![refused.at(&["/structured_data"])]).await
 }

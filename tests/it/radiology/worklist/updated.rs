@@ -77,6 +77,13 @@ async fn an_assignment_is_taken_away_by_null(engine: Engine) -> Result<()> {
     let admin = &room.house.client;
     let score = json!({ "ai_triage_score": 0.9, "ai_triage_flags": { "flags": ["ich"] } });
     done(&admin.patch(&item.place, &score).await?);
+    let nothing = json!({ "ai_triage_flags": {} });
+    let same = admin.patch(&item.place, &nothing).await?.json();
+    assert_eq!(same["ai_triage_flags"], json!({ "flags": ["ich"] }));
+    let null = json!({ "ai_triage_flags": { "flags": null } });
+    let empty = admin.patch(&item.place, &null).await?.json();
+    assert_eq!(empty["ai_triage_flags"], json!({ "flags": [] }));
+    done(&admin.patch(&item.place, &score).await?);
     let cleared = json!({ "ai_triage_score": null, "ai_triage_flags": null });
     let cleared = admin.patch(&item.place, &cleared).await?.json();
     assert_eq!(cleared.get("ai_triage_score"), None, "{cleared}");
