@@ -191,6 +191,7 @@ pub(crate) async fn one(
     let mut query = read.query()?;
     let as_of = query.take_as_of()?;
     query.finish()?;
+    read.reaches(&app, as_of).await?;
     let (row, shown) = read.row(&app, &ai_outputs::MODEL, id).await?;
     if !was_there(&app, &row, as_of).await? {
         return Err(Problem::not_found());

@@ -179,11 +179,9 @@ impl Read {
             at_once,
         } = self.freshness;
         let wanted = accepted.max(at_least.unwrap_or(0));
+        self.reaches(app, AsOf::Now).await?;
         if at_once {
             return Ok(app.progress.position());
-        }
-        if let Some(position) = at_least {
-            logged::reaches(app, &app.reads(self.tenant), position).await?;
         }
         let deadline = Instant::now() + PATIENCE;
         let shown = app.progress.reached(wanted, deadline).await;
@@ -192,6 +190,19 @@ impl Read {
             return Err(Problem::new(Code::ProjectionLagging, detail));
         }
         Ok(shown)
+    }
+
+    /// Refuses the positions that the reader names where the log has not reached them.
+    pub(crate) async fn reaches(&self, app: &App, as_of: AsOf) -> Result<(), Problem> {
+        let of_past = match as_of {
+            AsOf::Position(position) => Some(position),
+            AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => None,
+        };
+        let reads = app.reads(self.tenant);
+        for position in of_past.into_iter().chain(self.freshness.at_least) {
+            logged::reaches(app, &reads, position).await?;
+        }
+        Ok(())
     }
 
     /// One resource: from its model where that is fresh enough, else folded from its stream.
@@ -290,11 +301,9 @@ impl Read {
         as_of: AsOf,
     ) -> Result<Folded<A>, Problem> {
         let (reads, keyring) = (app.reads(self.tenant), &app.store.keyring);
+        self.reaches(app, as_of).await?;
         let position = match as_of {
-            AsOf::Position(position) => {
-                logged::reaches(app, &reads, position).await?;
-                position
-            }
+            AsOf::Position(position) => position,
             AsOf::Now | AsOf::Version(_) | AsOf::Time(_) => reads.head().await?.position,
         };
         let (loaded, is_readable) = match streams::load::<A>(&reads, keyring, id, as_of).await {

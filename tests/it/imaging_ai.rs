@@ -14,7 +14,7 @@ use crate::story::{House, fresh, with};
 
 const MODELS: &str = "/imaging-ai/models";
 const TASKS: &str = "/imaging-ai/tasks";
-const OUTPUTS: &str = "/imaging-ai/outputs";
+pub(crate) const OUTPUTS: &str = "/imaging-ai/outputs";
 
 /// A model for triage and quality, for any images.
 async fn a_model(house: &House, code: &str, members: Value) -> Result<String> {
@@ -56,7 +56,7 @@ fn asked(study: &str, model: &str, task_type: &str) -> Value {
 }
 
 /// A triage task of a new study; its id.
-async fn a_task(house: &House) -> Result<String> {
+pub(crate) async fn a_task(house: &House) -> Result<String> {
     let study = a_study(house).await?.text_at("/id");
     let model = an_unasked_model(house, &format!("M{}", fresh().simple())).await?;
     let task = house

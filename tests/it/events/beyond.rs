@@ -6,6 +6,7 @@ use roentgen_tests::{Client, Database, Engine};
 use serde_json::json;
 
 use crate::expect::{Refused, all_refused, head, problem};
+use crate::imaging_ai::{OUTPUTS, a_task};
 use crate::story::{House, fresh, on_both_engines, serve};
 
 on_both_engines!(
@@ -17,6 +18,7 @@ on_both_engines!(
 async fn is_refused_by_name_wherever_a_position_is_taken(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     let place = house.ordered(json!({})).await?.header("location");
+    let output = an_output(&house).await?;
     let end = head(&house.client).await?;
     for beyond in [end + 1, end + 1_000, i64::MAX as u64] {
         let paths = [
@@ -24,6 +26,7 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: Engine) -> Resu
             format!("/events?after={beyond}&wait=60"),
             format!("/events?after={beyond}&types=Nothing"),
             format!("{place}?as_of={beyond}"),
+            format!("{output}?as_of={beyond}"),
         ];
         let refused = paths.iter().map(|path| Refused::get(path, Code::BeyondLog));
         all_refused(&house.client, refused.collect()).await?;
@@ -32,8 +35,11 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: Engine) -> Resu
         let resumed = sse.with("last-event-id", &beyond.to_string());
         problem(&resumed.get("/events").await?, Code::BeyondLog, "resumed");
         let waiting = house.client.with("min-log-position", &beyond.to_string());
-        for path in [&place, "/imaging/orders"] {
+        let hurried = waiting.with("prefer", "respond-async");
+        let of_the_past = format!("{place}?as_of={end}");
+        for path in [&place, "/imaging/orders", &output, &of_the_past] {
             problem(&waiting.get(path).await?, Code::BeyondLog, path);
+            problem(&hurried.get(path).await?, Code::BeyondLog, path);
         }
         let operator = house.operator()?.get(&paths[0]).await?;
         problem(&operator, Code::BeyondLog, "the operator");
@@ -55,6 +61,15 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: Engine) -> Resu
     let frame = feed.next().await?.unwrap_or_default();
     assert_eq!(frame.id, next.header("log-position"));
     Ok(())
+}
+
+/// Where an AI model's output is. Nothing follows from one of this type: the log stays as long as it is.
+async fn an_output(house: &House) -> Result<String> {
+    let body = json!({ "imaging_ai_task_id": a_task(house).await?, "output_type": "quality",
+        "payload": { "score": 0.5, "issues": [] } });
+    let kept = house.client.post(OUTPUTS, &body).await?;
+    assert_eq!(kept.status, 201, "{kept:?}");
+    Ok(kept.header("location"))
 }
 
 async fn an_empty_log_ends_at_0(engine: Engine) -> Result<()> {
