@@ -22,8 +22,8 @@ pub const DEFAULT_TENANT: Uuid = Uuid::from_u128(1);
 /// How many seconds the clocks of who makes tokens and of this process may differ.
 const LEEWAY_SECS: u64 = 30;
 const TENANT_HEADER: &str = "x-tenant-id";
-/// The longest subject, in characters.
-const LONGEST_SUBJECT: usize = 255;
+/// The longest subject or name, in characters.
+const LONGEST_TEXT: usize = 255;
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -218,8 +218,9 @@ impl Identity {
         let claims = decoded.claims;
         let tenant = claims.tenant_id.map(TenantId::from);
         let known = claims.roles.iter().filter_map(|name| role(name));
-        let roles = counted(known.collect(), tenant);
-        if !is_subject(&claims.sub) || tenant.is_none() && roles.is_empty() {
+        let roles = counted(known, tenant);
+        let is_bounded = is_subject(&claims.sub) && claims.name.as_deref().is_none_or(is_line);
+        if !is_bounded || tenant.is_none() && roles.is_empty() {
             return Err(unauthenticated());
         }
         Ok(Caller {
@@ -233,10 +234,15 @@ impl Identity {
     }
 }
 
-/// The roles that count: without a tenant the operator's and no other, since any other would reach into every tenant;
+/// The roles that count, each once: without a tenant the operator's and no other, since any other would reach into every tenant;
 /// with a tenant any but the operator's, who runs the platform and belongs to no tenant.
-fn counted(mut roles: Vec<Role>, tenant: Option<TenantId>) -> Vec<Role> {
-    roles.retain(|role| (*role == Role::Operator) == tenant.is_none());
+fn counted(known: impl Iterator<Item = Role>, tenant: Option<TenantId>) -> Vec<Role> {
+    let mut roles = Vec::new();
+    for role in known {
+        if (role == Role::Operator) == tenant.is_none() && !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
     roles
 }
 
@@ -248,11 +254,13 @@ fn role(name: &str) -> Option<Role> {
 /// Whether a token may name this subject: the audit trail repeats it in every event of the caller, and must not take it
 /// for the program's own.
 fn is_subject(sub: &str) -> bool {
-    let length = sub.chars().take(LONGEST_SUBJECT + 1).count();
-    (1..=LONGEST_SUBJECT).contains(&length)
-        && sub != Actor::SYSTEM
-        && !sub.chars().any(char::is_control)
-        && sub.trim() == sub
+    is_line(sub) && !sub.is_empty() && sub != Actor::SYSTEM && sub.trim() == sub
+}
+
+/// Whether a text is short enough and on one line, as what every event of the caller repeats has to be.
+fn is_line(text: &str) -> bool {
+    let length = text.chars().take(LONGEST_TEXT + 1).count();
+    length <= LONGEST_TEXT && !text.chars().any(char::is_control)
 }
 
 /// The token of an `Authorization: Bearer` header.

@@ -46,7 +46,8 @@ async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
     let house = House::open_guarded(engine).await?;
     let nobody = Client::new(&house.server.base);
     let practitioner = fresh();
-    let claims = json!({ "practitioner_id": practitioner, "name": "Dr. Roe", "roles": ["radiologist", "night shift"] });
+    let claims = json!({ "practitioner_id": practitioner, "name": "Dr. Roe",
+        "roles": ["radiologist", "night shift", "radiologist"] });
     let caller = nobody.bearer(&signed(house.tenant, claims)?);
     let created = caller.post("/imaging/orders", &house.order()).await?;
     assert_eq!(created.status, 201, "{created:?}");
@@ -86,7 +87,8 @@ async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
             problem(&nothing.get(path).await?, Code::Forbidden, path);
         }
     }
-    let longest = json!({ "sub": "ü".repeat(255), "exp": 4_000_000_000.5 });
+    let longest =
+        json!({ "sub": "ü".repeat(255), "name": "ü".repeat(255), "exp": 4_000_000_000.5 });
     let caller = nobody.bearer(&signed(house.tenant, longest)?);
     assert_eq!(caller.get("/imaging/orders").await?.status, 200);
     let two = nobody.bearer(&token(
@@ -141,6 +143,9 @@ async fn is_refused_with_any_other(engine: Engine) -> Result<()> {
         claims(json!({ "tenant_id": null, "roles": [] }))?,
         claims(json!({ "roles": "admin" }))?,
         claims(json!({ "practitioner_id": "x" }))?,
+        claims(json!({ "name": "n".repeat(256) }))?,
+        claims(json!({ "name": "Dr\nRoe" }))?,
+        claims(json!({ "name": "Dr\u{0}Roe" }))?,
     ];
     let subjects = NO_SUBJECTS.iter().map(|sub| claims(json!({ "sub": sub })));
     let too_long = claims(json!({ "sub": "s".repeat(256) }));
