@@ -11,7 +11,6 @@ use roentgen_domain::dicom::Uid;
 use roentgen_domain::pacs_endpoint::{LaunchUrl, PacsEndpoint};
 use roentgen_domain::study::Study;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
-use roentgen_store::clock;
 use roentgen_store::streams::{self, AsOf};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -158,6 +157,6 @@ async fn note_first_use(app: &App, token: &Token, headers: &HeaderMap) -> Result
         token_id: token.id(),
     };
     app.executor.execute(&request, &used).await?;
-    app.viewer_tokens.note_use(token, clock::now());
+    app.viewer_tokens.note_use(token);
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! Viewer tokens: JSON Web Tokens (RFC 7519) signed with a key of their own, which no caller's token is checked with.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::errors::Error;
@@ -12,14 +11,18 @@ use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, ViewerTokenId};
 use roentgen_domain::{Actor, Timestamp};
 use roentgen_store::clock;
 use roentgen_store::keys::MasterKey;
+use roentgen_store::weighed::Weighed;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Caller;
 
 /// `aud` of every viewer token.
 const AUDIENCE: &str = "roentgen-viewer";
-/// How many used tokens are remembered, about.
-const REMEMBERED: usize = 10_000;
+/// What the used tokens that are remembered of all tenants may weigh, in bytes: about 15,000 of them.
+const BUDGET: usize = 4 * 1024 * 1024;
+
+/// Tokens of which the first use is noted. Tenants share the room: one that forgets a token notes its use once more.
+type UsedTokens = Weighed<TenantId, ViewerTokenId, ()>;
 
 /// Signs and opens viewer tokens, and remembers which were used on this node.
 pub(crate) struct ViewerTokens {
@@ -27,7 +30,7 @@ pub(crate) struct ViewerTokens {
     opening: DecodingKey,
     validation: Validation,
     lifetime: Duration,
-    used: Mutex<HashMap<ViewerTokenId, i64>>,
+    used: Mutex<UsedTokens>,
 }
 
 impl fmt::Debug for ViewerTokens {
@@ -122,7 +125,7 @@ impl ViewerTokens {
             opening: DecodingKey::from_secret(master.viewer_key()),
             validation,
             lifetime,
-            used: Mutex::default(),
+            used: Mutex::new(Weighed::new(BUDGET)),
         }
     }
 
@@ -150,21 +153,17 @@ impl ViewerTokens {
 
     /// Whether this node has noted its first use.
     pub(super) fn was_used(&self, token: &Token) -> bool {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.contains_key(&token.jti)
+        self.used().get(token.tenant(), &token.jti).is_some()
     }
 
-    /// Remembers that its first use is noted. Those that are not good any more are forgotten.
-    pub(super) fn note_use(&self, token: &Token, now: Timestamp) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.len() >= REMEMBERED {
-            let seconds = now.as_millis() / 1000;
-            used.retain(|_, expires| *expires > seconds);
-        }
-        if used.len() >= REMEMBERED {
-            used.clear();
-        }
-        used.insert(token.jti, token.exp);
+    /// Remembers that its first use is noted.
+    pub(super) fn note_use(&self, token: &Token) {
+        let bytes = size_of::<ViewerTokenId>();
+        self.used().put(token.tenant(), token.jti, (), bytes);
+    }
+
+    fn used(&self) -> MutexGuard<'_, UsedTokens> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,14 +219,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_of_uses_is_bounded() {
+    fn what_is_remembered_of_uses_is_bounded_and_tenants_share_it() {
         let tokens = tokens(600);
-        let first = tokens.fresh(holder(), &study());
-        for _ in 0..=REMEMBERED {
-            tokens.note_use(&tokens.fresh(holder(), &study()), clock::now());
+        let of_tenant = |tenant: u128| {
+            let tenant_id = Uuid::from_u128(tenant).into();
+            let holder = Holder {
+                tenant_id,
+                ..holder()
+            };
+            tokens.fresh(holder, &study())
+        };
+        let (own, first) = (of_tenant(1), of_tenant(2));
+        tokens.note_use(&own);
+        tokens.note_use(&first);
+        for _ in 0..20_000 {
+            tokens.note_use(&of_tenant(2));
         }
-        tokens.note_use(&first, clock::now());
-        assert!(tokens.was_used(&first));
-        assert!(tokens.used.lock().unwrap().len() <= REMEMBERED);
+        assert!(tokens.used().weight() <= BUDGET);
+        assert!(!tokens.was_used(&first), "the oldest of the heaviest goes");
+        assert!(tokens.was_used(&own), "another tenant's stays");
     }
 }
