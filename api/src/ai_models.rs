@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, Object};
+use crate::fields::{self, Fields, Object};
 use crate::openapi::AiModelDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -59,6 +59,7 @@ pub(crate) struct NewAiModel {
     /// Whether it can be asked; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -107,6 +108,7 @@ pub(crate) struct AiModelChanges {
     #[schema(value_type = Option<bool>)]
     is_active: Change<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

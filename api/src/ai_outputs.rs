@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Call, CommandBody, added};
-use crate::fields::{Fields, FreeObject};
+use crate::fields::{self, Fields, FreeObject};
 use crate::openapi::AiOutputDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read, answer};
@@ -40,6 +40,7 @@ pub(crate) struct NewAiOutput {
     #[schema(required, value_type = Object)]
     payload: Option<FreeObject>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CallWithQuery, CommandBody};
-use crate::fields::{Fields, is_blank};
+use crate::fields::{self, Fields, is_blank};
 use crate::openapi::AiTaskDocument;
 use crate::params::Query;
 use crate::problem::Problem;
@@ -37,6 +37,7 @@ pub(crate) struct NewAiTask {
     #[schema(required, value_type = String, example = "triage")]
     task_type: Option<String>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -50,6 +51,7 @@ pub(crate) struct AiTaskStatus {
     /// Why; with failed.
     error_message: Option<String>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

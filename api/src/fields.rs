@@ -1,11 +1,12 @@
 //! From a body's members to domain values: everything that is wrong is found at once, each with its pointer.
 //!
-//! **Optional texts**: a blank one says what a member that is left out says. The forms of many systems send `""` for what
+//! **Optional texts and ids**: a blank one says what a member that is left out says. The forms of many systems send `""` for what
 //! nobody filled in, and DICOM's attributes of type 2 are there and empty.
 //!
 //! **Changes** are merge patches (RFC 7396): a member that is left out stays, `null` takes an optional one away, and a blank
-//! text does so too. A body's member of this kind is a [`Change`].
+//! text or id does so too. A body's member of this kind is a [`Change`].
 
+mod ids;
 mod shapes;
 
 use std::fmt::Display;
@@ -14,6 +15,7 @@ use roentgen_domain::phi::{BirthDate, Metadata, MetadataObject, Patient, Phi, Ph
 use roentgen_domain::text::Text;
 use roentgen_domain::{Change, Timestamp};
 
+pub(crate) use ids::{id_change, optional_id};
 pub(crate) use shapes::{FreeObject, List, Object, most_elements, too_many};
 
 use crate::problem::{FieldError, Problem};

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::Fields;
+use crate::fields::{self, Fields};
 use crate::openapi::ModalityDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -35,6 +35,7 @@ pub(crate) struct NewModality {
     /// Whether it is offered; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -55,6 +56,7 @@ pub(crate) struct ModalityChanges {
     #[schema(value_type = Option<bool>)]
     is_active: Change<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

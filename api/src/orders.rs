@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, FreeObject, Object, PatientBody};
+use crate::fields::{self, Fields, FreeObject, Object, PatientBody};
 use crate::openapi::OrderDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -32,12 +32,16 @@ pub(crate) struct NewOrder {
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
     /// The visit.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     encounter_id: Option<Uuid>,
     /// The episode of care.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     episode_id: Option<Uuid>,
     /// Who orders.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     ordering_practitioner_id: Option<Uuid>,
     /// Which department orders.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     ordering_department_id: Option<Uuid>,
     /// What is to be done; must exist and be active.
     #[schema(required, value_type = Uuid)]
@@ -58,6 +62,7 @@ pub(crate) struct NewOrder {
     #[schema(value_type = Option<PatientBody>)]
     patient: Option<Object<PatientBody>>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -70,7 +75,7 @@ pub(crate) struct OrderChanges {
     #[schema(value_type = Option<String>)]
     status: Change<String>,
     /// Its slot.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::id_change")]
     #[schema(value_type = Option<Uuid>)]
     scheduled_slot_id: Change<Uuid>,
     /// When the examination was begun.
@@ -90,6 +95,7 @@ pub(crate) struct OrderChanges {
     #[schema(value_type = Option<Object>)]
     metadata: Change<FreeObject>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, Object};
+use crate::fields::{self, Fields, Object};
 use crate::openapi::PacsEndpointDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -61,6 +61,7 @@ pub(crate) struct NewPacsEndpoint {
     /// Whether studies come from it; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -113,6 +114,7 @@ pub(crate) struct PacsEndpointChanges {
     #[schema(value_type = Option<bool>)]
     is_active: Change<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::Fields;
+use crate::fields::{self, Fields};
 use crate::openapi::ProcedureDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -50,6 +50,7 @@ pub(crate) struct NewProcedure {
     /// Whether it can be ordered; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -90,6 +91,7 @@ pub(crate) struct ProcedureChanges {
     #[schema(value_type = Option<bool>)]
     is_active: Change<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::access::Capability;
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, List};
+use crate::fields::{self, Fields, List};
 use crate::openapi::ReadingProfileDocument;
 use crate::problem::{Code, Problem};
 use crate::read::{Id, Read};
@@ -47,6 +47,7 @@ pub(crate) struct NewReadingProfile {
     /// Whether the radiologist may claim; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -75,6 +76,7 @@ pub(crate) struct ReadingProfileChanges {
     #[schema(value_type = Option<bool>)]
     is_active: Change<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

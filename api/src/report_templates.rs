@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{Fields, FreeObject, is_blank};
+use crate::fields::{self, Fields, FreeObject, is_blank};
 use crate::openapi::ReportTemplateDocument;
 use crate::problem::Problem;
 use crate::read::{Id, Read};
@@ -52,6 +52,7 @@ pub(crate) struct NewReportTemplate {
     /// Whether reports can be begun from it; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -92,6 +93,7 @@ pub(crate) struct ReportTemplateChanges {
     #[schema(value_type = Option<bool>)]
     is_active: Change<bool>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::arrived;
 use super::body::{check_media_type, members};
 use crate::app::App;
+use crate::fields;
 use crate::identity::Caller;
 use crate::params::Query;
 use crate::problem::{Code, Problem};
@@ -18,6 +19,7 @@ pub(crate) struct Bare;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub(crate) use added::{NewAddendumBody, NewCommunicationBody, SuggestionReview};
 
 use crate::call::CommandBody;
-use crate::fields::{Fields, FreeObject, List, Object};
+use crate::fields::{self, Fields, FreeObject, List, Object};
 use crate::problem::Problem;
 
 /// How many sections one request may name: more than a report has.
@@ -42,10 +42,13 @@ pub(crate) struct NewReport {
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
     /// Must be the study's.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     imaging_order_id: Option<Uuid>,
     /// What it is begun from; must be active and fit the study.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     template_id: Option<Uuid>,
     /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     radiologist_id: Option<Uuid>,
     /// What the patient comes with.
     clinical_history: Option<String>,
@@ -59,6 +62,7 @@ pub(crate) struct NewReport {
     #[schema(value_type = Option<Object>)]
     structured_data: Option<FreeObject>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -99,8 +103,10 @@ pub(crate) struct ReportChanges {
     #[schema(value_type = Option<bool>)]
     critical_result: Change<bool>,
     /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     radiologist_id: Option<Uuid>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -132,10 +138,13 @@ pub(crate) struct Signing {
     #[schema(value_type = Option<NewCommunicationBody>)]
     pub(super) communication: Option<Object<NewCommunicationBody>>,
     /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     radiologist_id: Option<Uuid>,
     /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     signed_by_radiologist_id: Option<Uuid>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -147,6 +156,7 @@ pub(crate) struct Cancellation {
     #[schema(required, value_type = String)]
     reason: Option<String>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::warnings::SentTimes;
 use crate::call::CommandBody;
-use crate::fields::{Fields, List, Object, PatientBody};
+use crate::fields::{self, Fields, List, Object, PatientBody};
 use crate::problem::Problem;
 
 /// How many series one request may list, and how many instances each of them. What goes beyond is added by a further sync.
@@ -52,6 +52,7 @@ pub(crate) struct SyncBody {
     /// When it was ended.
     ended_at: Option<String>,
     /// The order, where the archive knows it; must exist.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     imaging_order_id: Option<Uuid>,
     /// Who the patient is.
     #[schema(value_type = Option<PatientBody>)]
@@ -60,6 +61,7 @@ pub(crate) struct SyncBody {
     #[schema(value_type = Option<Vec<SyncedSeriesBody>>)]
     series: Option<List<Object<SyncedSeriesBody>, MAX_SERIES>>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -122,6 +124,7 @@ pub(crate) struct SeriesBody {
     /// Series Description (0008,103E).
     description: Option<String>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -141,6 +144,7 @@ pub(crate) struct InstanceBody {
     /// Instance Number (0020,0013).
     instance_number: Option<i64>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -169,10 +173,11 @@ pub(crate) struct StudyChanges {
     #[schema(value_type = Option<String>)]
     viewer_url: Change<String>,
     /// The order it answers: must exist and be the same patient's. Settles a conflict; `null` does too, and unlinks.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::id_change")]
     #[schema(value_type = Option<Uuid>)]
     imaging_order_id: Change<Uuid>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

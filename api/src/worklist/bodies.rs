@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::call::CommandBody;
-use crate::fields::{Fields, List, Object};
+use crate::fields::{self, Fields, List, Object};
 use crate::problem::Problem;
 
 /// A study for the worklist.
@@ -25,6 +25,7 @@ pub(crate) struct NewWorklistItem {
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
     /// The order; must be the study's.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     imaging_order_id: Option<Uuid>,
     /// Whose images they are; must be the study's patient.
     #[schema(required, value_type = Uuid)]
@@ -37,6 +38,7 @@ pub(crate) struct NewWorklistItem {
     /// routine, urgent or stat; routine where left out.
     priority: Option<String>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -53,7 +55,7 @@ pub(crate) struct WorklistItemChanges {
     #[schema(value_type = Option<String>)]
     priority: Change<String>,
     /// A claim on behalf of this radiologist, with all its checks; `null` releases the item.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::id_change")]
     #[schema(value_type = Option<Uuid>)]
     assigned_radiologist_id: Change<Uuid>,
     /// A score that is no catalog model's, 0 to 1.
@@ -65,6 +67,7 @@ pub(crate) struct WorklistItemChanges {
     #[schema(value_type = Option<FlagsBody>)]
     ai_triage_flags: Change<Object<FlagsBody>>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -87,10 +90,13 @@ pub(crate) struct FlagsBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Oneself {
     /// Must be the token's practitioner.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     radiologist_id: Option<Uuid>,
     /// The same by its other name.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     assigned_radiologist_id: Option<Uuid>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 

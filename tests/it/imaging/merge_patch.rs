@@ -188,7 +188,9 @@ async fn a_blank_optional_text_is_an_absent_one(engine: Engine) -> Result<()> {
 
 async fn an_order_is_patched_likewise(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
-    let blank = json!({ "accession_number": " ", "priority": "", "requested_at": "",
+    let blank = json!({ "encounter_id": "", "episode_id": " ", "ordering_practitioner_id": "",
+        "ordering_department_id": "", "tenant_id": "", "accession_number": " ", "priority": "",
+        "requested_at": "",
         "patient": { "mrn": "", "given_name": " ", "birth_date": "", "sex": "" },
         "metadata": { "bed": 13 } });
     let order = house.ordered(blank).await?;
@@ -197,7 +199,14 @@ async fn an_order_is_patched_likewise(engine: Engine) -> Result<()> {
         order.text_at("/accession_number").starts_with('R'),
         "{order:?}"
     );
-    assert_eq!(order.json().get("patient"), None);
+    for absent in [
+        "patient",
+        "encounter_id",
+        "episode_id",
+        "ordering_department_id",
+    ] {
+        assert_eq!(order.json().get(absent), None, "{absent}");
+    }
     let place = order.header("location");
     let slot = json!({ "scheduled_slot_id": fresh() });
     assert_eq!(house.client.patch(&place, &slot).await?.status, 200);
@@ -206,6 +215,17 @@ async fn an_order_is_patched_likewise(engine: Engine) -> Result<()> {
         let changed = house.client.patch(&place, &null).await?;
         is_gone(&house, &place, "/imaging/orders", &changed, member).await?;
     }
+    assert_eq!(house.client.patch(&place, &slot).await?.status, 200);
+    let blank = json!({ "scheduled_slot_id": " " });
+    let changed = house.client.patch(&place, &blank).await?;
+    is_gone(
+        &house,
+        &place,
+        "/imaging/orders",
+        &changed,
+        "scheduled_slot_id",
+    )
+    .await?;
     let cancel = json!({ "status": "cancelled", "cancellation_reason": "" });
     let cancelled = house.client.patch(&place, &cancel).await?;
     assert_eq!(cancelled.text_at("/status"), "cancelled");

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::own;
 use crate::call::CommandBody;
-use crate::fields::Fields;
+use crate::fields::{self, Fields};
 use crate::problem::Problem;
 
 /// An addendum to a final report.
@@ -24,10 +24,13 @@ pub(crate) struct NewAddendumBody {
     /// Whether the result is critical by now.
     pub(crate) critical_result: Option<bool>,
     /// Must be the report of the path.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     radiology_report_id: Option<Uuid>,
     /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     added_by_radiologist_id: Option<Uuid>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -51,6 +54,7 @@ pub(crate) struct NewCommunicationBody {
     /// More about it.
     note: Option<String>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -64,6 +68,7 @@ pub(crate) struct SuggestionReview {
     /// Why.
     note: Option<String>,
     /// Must be the caller's own.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
