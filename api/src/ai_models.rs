@@ -69,7 +69,7 @@ pub(crate) struct NewAiModel {
 pub(crate) struct AiModelChanges {
     /// A new name.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     name: Change<String>,
     /// A new description.
     #[serde(default)]
@@ -85,7 +85,7 @@ pub(crate) struct AiModelChanges {
     body_part: Change<String>,
     /// What it can do, name by name; `null` takes a name away.
     #[serde(default)]
-    #[schema(value_type = Option<CapabilitiesBody>)]
+    #[schema(value_type = CapabilitiesBody, required = false)]
     capabilities: Change<Object<CapabilitiesBody>>,
     /// Another vendor.
     #[serde(default)]
@@ -105,10 +105,11 @@ pub(crate) struct AiModelChanges {
     endpoint_config: Change<Object<EndpointBody>>,
     /// Taken out of use, or put back.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

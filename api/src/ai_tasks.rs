@@ -49,9 +49,11 @@ pub(crate) struct AiTaskStatus {
     #[schema(required, value_type = String, example = "running")]
     status: Option<String>,
     /// Why; with failed.
+    #[schema(value_type = String, required = false)]
     error_message: Option<String>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct NewModality {
 pub(crate) struct ModalityChanges {
     /// A new name.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     name: Change<String>,
     /// A new description.
     #[serde(default)]
@@ -53,10 +53,11 @@ pub(crate) struct ModalityChanges {
     description: Change<String>,
     /// Taken out of use, or put back.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

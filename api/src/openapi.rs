@@ -152,6 +152,7 @@ pub(crate) async fn problem_page(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     #[tokio::test]
     async fn the_description_is_in_memory_once() {
@@ -160,5 +161,127 @@ mod tests {
         let (first, second) = (first.await.unwrap(), second.await.unwrap());
         assert!(first.len() > 10_000, "{} bytes", first.len());
         assert_eq!(first.as_ptr(), second.as_ptr());
+    }
+
+    /// What a change takes away by `null`; every other member is kept, or is no member of the resource.
+    const CLEARED: [(&str, &[&str]); 11] = [
+        (
+            "/imaging-ai/models/{id}",
+            &[
+                "body_part",
+                "description",
+                "endpoint_config",
+                "modality_code",
+                "model_version",
+                "vendor",
+                "version",
+            ],
+        ),
+        ("/imaging-ai/tasks/{id}/status", &[]),
+        ("/imaging/modalities/{id}", &["description"]),
+        ("/imaging/orders/{id}", &["metadata", "scheduled_slot_id"]),
+        (
+            "/imaging/procedures/{id}",
+            &[
+                "body_part",
+                "default_duration_minutes",
+                "description",
+                "loinc_code",
+                "preparation_instructions",
+                "snomed_code",
+            ],
+        ),
+        (
+            "/pacs/endpoints/{id}",
+            &[
+                "ae_title",
+                "auth_config",
+                "base_url",
+                "description",
+                "host",
+                "port",
+                "viewer_launch_url",
+            ],
+        ),
+        (
+            "/pacs/studies/{id}",
+            &["ended_at", "imaging_order_id", "viewer_url"],
+        ),
+        (
+            "/radiology/reading-profiles/{id}",
+            &[
+                "allowed_body_parts",
+                "allowed_modalities",
+                "reading_locations",
+            ],
+        ),
+        (
+            "/radiology/reports/{id}",
+            &[
+                "ai_assist_summary",
+                "clinical_history",
+                "findings",
+                "impression",
+                "structured_data",
+                "technique",
+            ],
+        ),
+        (
+            "/radiology/templates/{id}",
+            &[
+                "body_part",
+                "default_text",
+                "description",
+                "modality_code",
+                "schema",
+            ],
+        ),
+        (
+            "/radiology/worklist/items/{id}",
+            &[
+                "ai_triage_flags",
+                "ai_triage_score",
+                "assigned_radiologist_id",
+            ],
+        ),
+    ];
+
+    /// JSON Schema 2020-12: null is one of a member's types, or one of its alternatives; without types anything goes.
+    fn is_nullable(member: &Value) -> bool {
+        let alternatives = member["oneOf"].as_array();
+        let mut types = alternatives.map_or_else(
+            || vec![&member["type"]],
+            |schemas| schemas.iter().map(|schema| &schema["type"]).collect(),
+        );
+        let names_a_schema = member.get("$ref").is_some() || member.get("allOf").is_some();
+        types.retain(|kind| !kind.is_null() || !names_a_schema);
+        let is_null = |kind: &&Value| match kind {
+            Value::Array(kinds) => kinds.contains(&json!("null")),
+            Value::String(kind) => kind == "null",
+            Value::Null => alternatives.is_none(),
+            Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+        };
+        types.iter().any(is_null)
+    }
+
+    #[test]
+    fn a_change_may_be_null_where_null_takes_away() {
+        let document = serde_json::to_value(describe()).unwrap();
+        let mut found = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let body = &item["patch"]["requestBody"]["content"]["application/json"]["schema"];
+            let Some(name) = body["$ref"].as_str() else {
+                continue;
+            };
+            let schema = document.pointer(name.trim_start_matches('#')).unwrap();
+            let members = schema["properties"].as_object().unwrap().iter();
+            let cleared = members.filter(|(_, member)| is_nullable(member));
+            let mut names: Vec<&str> = cleared.map(|(name, _)| name.as_str()).collect();
+            names.sort_unstable();
+            found.push((path.as_str(), names));
+        }
+        found.sort_unstable();
+        let expected = CLEARED.map(|(path, names)| (path, names.to_vec()));
+        assert_eq!(found, expected);
     }
 }

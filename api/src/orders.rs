@@ -72,7 +72,7 @@ pub(crate) struct NewOrder {
 pub(crate) struct OrderChanges {
     /// requested, scheduled, in_progress, completed or cancelled.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     status: Change<String>,
     /// Its slot.
     #[serde(default, deserialize_with = "fields::id_change")]
@@ -80,15 +80,15 @@ pub(crate) struct OrderChanges {
     scheduled_slot_id: Change<Uuid>,
     /// When the examination was begun.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     performed_start_at: Change<String>,
     /// When it was ended; with status completed.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     performed_end_at: Change<String>,
     /// Why; with status cancelled.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     cancellation_reason: Change<String>,
     /// A merge patch of the client's own object (RFC 7396): members that are objects change member by member.
     #[serde(default)]
@@ -96,6 +96,7 @@ pub(crate) struct OrderChanges {
     metadata: Change<FreeObject>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

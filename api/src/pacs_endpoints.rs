@@ -71,7 +71,7 @@ pub(crate) struct NewPacsEndpoint {
 pub(crate) struct PacsEndpointChanges {
     /// A new name.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     name: Change<String>,
     /// A new description.
     #[serde(default)]
@@ -91,7 +91,7 @@ pub(crate) struct PacsEndpointChanges {
     port: Change<i64>,
     /// DICOM, DICOMWEB or WADO_RS, in any case.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     protocol: Change<String>,
     /// A new base URL.
     #[serde(default)]
@@ -107,14 +107,15 @@ pub(crate) struct PacsEndpointChanges {
     viewer_launch_url: Change<String>,
     /// Whether a study from here completes its order.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool, required = false)]
     completes_order: Change<bool>,
     /// Taken out of use, or put back.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

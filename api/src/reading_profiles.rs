@@ -65,7 +65,7 @@ pub(crate) struct ReadingProfileChanges {
     allowed_body_parts: Change<List<String, MAX_NAMED>>,
     /// Another limit, 1 to 100.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = i64, required = false)]
     max_concurrent_cases: Change<i64>,
     /// Other places.
     #[serde(default)]
@@ -73,10 +73,11 @@ pub(crate) struct ReadingProfileChanges {
     reading_locations: Change<List<String, MAX_NAMED>>,
     /// Taken out of use, or put back.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

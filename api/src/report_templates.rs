@@ -62,7 +62,7 @@ pub(crate) struct NewReportTemplate {
 pub(crate) struct ReportTemplateChanges {
     /// A new name.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     name: Change<String>,
     /// Another modality.
     #[serde(default)]
@@ -78,7 +78,7 @@ pub(crate) struct ReportTemplateChanges {
     description: Change<String>,
     /// free_text, structured or hybrid.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     template_type: Change<String>,
     /// A merge patch of the schema (RFC 7396): members that are objects change member by member.
     #[serde(default)]
@@ -90,10 +90,11 @@ pub(crate) struct ReportTemplateChanges {
     default_text: Change<Json>,
     /// Taken out of use, or put back.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

@@ -88,7 +88,7 @@ pub(crate) struct ReportChanges {
     impression: Change<String>,
     /// Sections to change, one by one: the four by their names, and the template's own.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<SectionBody>>)]
+    #[schema(value_type = Vec<SectionBody>, required = false)]
     sections: Change<List<Object<SectionBody>, MAX_SECTIONS>>,
     /// A merge patch of what the template's schema is about (RFC 7396): members that are objects change member by member.
     #[serde(default)]
@@ -100,13 +100,15 @@ pub(crate) struct ReportChanges {
     ai_assist_summary: Change<String>,
     /// Whether somebody has to be told at once.
     #[serde(default)]
-    #[schema(value_type = Option<bool>)]
+    #[schema(value_type = bool, required = false)]
     critical_result: Change<bool>,
     /// Must be the caller's own practitioner.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     radiologist_id: Option<Uuid>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

@@ -154,15 +154,15 @@ pub(crate) struct InstanceBody {
 pub(crate) struct StudyChanges {
     /// archived; what is archived stays so.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     status: Change<String>,
     /// How many series there are, listed or not.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = i64, required = false)]
     number_of_series: Change<i64>,
     /// How many instances there are, listed or not.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = i64, required = false)]
     number_of_instances: Change<i64>,
     /// When it was ended.
     #[serde(default)]
@@ -178,6 +178,7 @@ pub(crate) struct StudyChanges {
     imaging_order_id: Change<Uuid>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

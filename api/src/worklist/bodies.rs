@@ -48,11 +48,11 @@ pub(crate) struct NewWorklistItem {
 pub(crate) struct WorklistItemChanges {
     /// pending, in_progress, completed or cancelled.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     status: Change<String>,
     /// routine, urgent or stat.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     priority: Change<String>,
     /// A claim on behalf of this radiologist, with all its checks; `null` releases the item.
     #[serde(default, deserialize_with = "fields::id_change")]
@@ -68,6 +68,7 @@ pub(crate) struct WorklistItemChanges {
     ai_triage_flags: Change<Object<FlagsBody>>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 

@@ -17,6 +17,7 @@ on_both_engines!(
     objects_are_merged_member_by_member,
     a_new_resource_keeps_the_nulls_inside,
     objects_are_bounded_after_the_change_too,
+    the_description_says_which_are_kept,
 );
 
 /// A resource of the catalog.
@@ -340,5 +341,26 @@ async fn objects_are_bounded_after_the_change_too(engine: Engine) -> Result<()> 
     all_refused(&house.client, vec![refused]).await?;
     let swapped = json!({ "metadata": { "a": null, "b": "x".repeat(40 * 1024) } });
     assert_eq!(house.client.patch(&place, &swapped).await?.status, 200);
+    Ok(())
+}
+
+async fn the_description_says_which_are_kept(engine: Engine) -> Result<()> {
+    let house = House::open(engine).await?;
+    let document = house.client.get("/openapi.json").await?.json();
+    for kind in all_kinds(&house).await? {
+        let patch = &document["paths"][format!("{}/{{id}}", kind.list)]["patch"];
+        let body = &patch["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let body = body.as_str().unwrap_or_default().trim_start_matches('#');
+        let schema = document.pointer(body).cloned().unwrap_or_default();
+        for member in kind.kept {
+            let member = schema["properties"][*member].to_string();
+            assert!(!member.contains("null"), "{} {member}", kind.list);
+        }
+        for (member, _) in members(&kind.optional) {
+            // Any JSON may be null.
+            let said = schema["properties"][&member].to_string();
+            assert!(said.contains("null") || member == "default_text", "{said}");
+        }
+    }
     Ok(())
 }
