@@ -171,5 +171,6 @@ async fn structured_data_are_merged_member_by_member(engine: Engine) -> Result<(
     let filled = radiologist.client.patch(&place, &long("a")).await?;
     assert_eq!(filled.status, 200, "{filled:?}");
     let refused = Refused::patch(&place, long("b").to_string(), Code::Unacceptable);
-    all_refused(&radiologist.client, vec![refused.at(&["/structured_data"])]).await
+    let refused = vec![refused.at(&["/structured_data"])];
+    all_refused(&room, &radiologist.client, refused).await
 }
