@@ -63,6 +63,12 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
         0
     }
 
+    /// What the parts take in memory that show by themselves ([`ShownParts::alone`]), in bytes: [`Self::phi`] has the last of
+    /// them only.
+    fn alone_bytes(&self) -> usize {
+        0
+    }
+
     /// Which sealed parts of the stream still show in the resource.
     fn shown_parts(&self) -> ShownParts {
         ShownParts::default()

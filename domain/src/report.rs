@@ -313,6 +313,16 @@ impl Aggregate for Report {
         }
     }
 
+    /// The words of all its versions.
+    fn unshown_bytes(&self) -> usize {
+        self.phi.as_ref().map_or(0, ReportPhi::bytes)
+    }
+
+    fn alone_bytes(&self) -> usize {
+        let alone = self.shown_parts().alone;
+        self.phi.as_ref().map_or(0, |phi| phi.bytes_of(&alone))
+    }
+
     /// What was signed last shows beside what was written since. Addenda, communications and judgements show one by one.
     fn shown_parts(&self) -> ShownParts {
         let begun = self.begun.saturating_sub(1);

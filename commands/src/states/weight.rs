@@ -18,7 +18,7 @@ pub(crate) fn shown<A: Aggregate>(state: &A) -> usize {
         Ok(_) | Err(_) => 0,
     };
     let phi = state.phi();
-    open + phi.map_or(0, |members| of_texts(members.expose()))
+    open + phi.map_or(0, |members| of_texts(members.expose())) + state.alone_bytes()
 }
 
 /// What PHI members take: they are kept as text.

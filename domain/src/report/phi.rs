@@ -1,7 +1,7 @@
 //! A report's PHI, kept by the version of the fact that told it: what was signed and what was written since then are
 //! told apart by versions, and neither can take the other's place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
@@ -47,6 +47,17 @@ impl ReportPhi {
         read_members(&laid_over).unwrap_or_default()
     }
 
+    /// What all facts' members take in memory, in bytes, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.values().map(weight).sum()
+    }
+
+    /// The same of these versions.
+    pub(super) fn bytes_of(&self, versions: &BTreeSet<u64>) -> usize {
+        let parts = versions.iter().filter_map(|version| self.0.get(version));
+        parts.map(weight).sum()
+    }
+
     /// All members of all facts, the latest on top, without those that were taken away.
     pub(super) fn laid_over(&self) -> Members {
         let parts = self.0.values().map(|it| it.expose().clone());
@@ -79,4 +90,10 @@ impl ReportPhi {
     pub fn cancellation_reason(&self, version: u64) -> Option<PhiText> {
         self.member(version, "cancellation_reason")
     }
+}
+
+fn weight(part: &Phi<Members>) -> usize {
+    let members = part.expose().iter();
+    let texts = members.map(|(name, member)| name.len() + member.as_str().len());
+    size_of::<(u64, Members)>() + texts.sum::<usize>()
 }

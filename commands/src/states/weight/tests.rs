@@ -3,6 +3,7 @@ use roentgen_domain::dicom::Uid;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{SeriesId, StudyId};
 use roentgen_domain::order::Order;
+use roentgen_domain::report::Report;
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
 use roentgen_domain::{DomainEvent, Timestamp};
@@ -72,6 +73,30 @@ fn order_is_weighed() {
 fn metadata_is_weighed() {
     is_weighed::<Order>(order(json!({ "a": vec![json!({ "": 0 }); 8_000] })));
     is_weighed::<Order>(order(json!({ "a": "x".repeat(60_000) })));
+}
+
+#[test]
+fn report_is_weighed_with_the_words_of_all_its_versions() {
+    let id = Uuid::from_u128(9);
+    let begun = json!({
+        "report_id": id, "imaging_study_id": id, "patient_id": id, "radiologist_id": id,
+        "status": "draft", "critical_result": false, "drafted_at": "2026-01-31T08:15:00.000Z",
+    });
+    let written = |n: usize| {
+        let payload = json!({
+            "report_id": id, "imaging_study_id": id, "patient_id": id,
+            "edited_by_radiologist_id": id, "edited_at": "2026-01-31T08:15:00.000Z",
+            "unsigned_changes": true,
+        });
+        let words = json!({ "findings": format!("{n} {}", "x".repeat(10_000)) });
+        ("RadiologyReport.Updated", payload, Some(words))
+    };
+    let begun = (
+        "RadiologyReport.Created",
+        begun,
+        Some(json!({ "impression": "acute stroke" })),
+    );
+    is_weighed::<Report>([begun].into_iter().chain((0..100).map(written)).collect());
 }
 
 #[test]
