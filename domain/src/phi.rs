@@ -186,8 +186,12 @@ impl MetadataObject {
     /// # Errors
     /// [`NotKept`] says why the result cannot be kept.
     pub fn patched(before: Option<&Self>, patch: &Self) -> Result<Self, NotKept> {
+        // Both are in the form in which they are kept, and so is what comes of them.
         let merged = json::merge_patch(before.map(Self::expose), patch.expose())?;
-        Self::parse(&merged)
+        match merged.as_str().len() > MAX_TEXT_BYTES {
+            true => Err(NotKept::TooLong(MAX_TEXT_BYTES)),
+            false => Ok(Self(merged)),
+        }
     }
 
     /// The object, for sealing it or for a caller who may see it.

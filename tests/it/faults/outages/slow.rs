@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
+use roentgen_tests::poll;
 use roentgen_tests::wire::Weather;
 
 use super::{Scene, for_a_while, watched};
 
 const EACH_WAY: Duration = Duration::from_millis(200);
+/// How long a busy machine may take to carry something out beside all else.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_slow_network() -> Result<()> {
@@ -18,11 +21,14 @@ async fn heavy_slow_network() -> Result<()> {
     scene.wire().set(Weather::Fair(EACH_WAY));
     let before = met.answers();
     watched(&watch, &client, for_a_while(12)).await?;
-    let during = met.answers() - before;
+    let carried_out = poll::until(
+        "commands and reads that were carried out over the slow network",
+        PATIENCE,
+        async || met.answers() - before,
+        |carried_out| *carried_out > 5,
+    );
+    eprintln!("{} were carried out", carried_out.await?);
     scene.wire().set(Weather::Fair(Duration::ZERO));
     watch.close().await;
-    scene.ends_well(crowd, &met).await?;
-    eprintln!("{during} commands and reads were carried out over the slow network");
-    ensure!(during > 5, "nothing works: {during}");
-    Ok(())
+    scene.ends_well(crowd, &met).await
 }
