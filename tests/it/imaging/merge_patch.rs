@@ -302,8 +302,8 @@ async fn is_merged(house: &House, place: &str, case: &Nested) -> Result<()> {
 async fn objects_are_merged_member_by_member(engine: Engine) -> Result<()> {
     let house = House::open(engine).await?;
     for case in nested() {
-        let kinds = all_kinds(&house).await?.into_iter();
-        let kind = kinds.filter(|kind| kind.list == case.list).next_back();
+        let mut kinds = all_kinds(&house).await?.into_iter();
+        let kind = kinds.rfind(|kind| kind.list == case.list);
         let needed = kind.map(|kind| kind.needed).unwrap_or_default();
         let body = with(needed, json!({ case.member: case.before }));
         let created = house.client.post(case.list, &body).await?;
