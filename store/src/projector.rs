@@ -18,6 +18,7 @@ mod parking;
 mod progress;
 mod rebuild;
 mod refold;
+mod touched;
 mod verify;
 
 use std::collections::HashSet;
@@ -37,6 +38,7 @@ pub use progress::Progress;
 pub use rebuild::{Dropped, Rebuilding};
 
 use batch::Member;
+use touched::Known;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, causes};
@@ -264,7 +266,7 @@ impl Projector {
         unwritten: &batch::Rows,
     ) -> Result<Option<Ready>, EngineError> {
         let mut rest = batch::beyond(&mut events, BATCH_BYTES);
-        let known = batch::Known {
+        let known = Known {
             engine: &*self.engine,
             unwritten,
         };

@@ -4,15 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
-use uuid::Uuid;
 
 use super::refold::Refolded;
+use super::touched::{Known, Touched, progress_of};
 use super::{Folded, Folding, FoldsRow, FoldsRows, Projection};
-use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::StoredEvent;
 use crate::model::{Checkpoint, Parked, Row, Table};
-use crate::reads::Scope;
 
 /// Rows to write, streams to park, and those that are parked.
 #[derive(Default)]
@@ -31,82 +29,6 @@ pub(super) struct Member {
     pub(super) projection: Arc<dyn Projection>,
     pub(super) table: Table,
     pub(super) checkpoint: Checkpoint,
-}
-
-/// Where rows are looked up: the batch before this one may not be written yet, and has the last word.
-#[derive(Clone, Copy)]
-pub(super) struct Known<'a> {
-    pub(super) engine: &'a dyn Engine,
-    pub(super) unwritten: &'a Rows,
-}
-
-/// What rows that a batch goes on with may weigh together in each table, in bytes. One tiny event may change a heavy row.
-const ROWS_BYTES: usize = 16 * 1024 * 1024;
-/// Rows that are loaded at once where all of them are too heavy together.
-const HEAVY_AT_ONCE: usize = 8;
-
-/// Rows by id, as many as may be loaded of those that are needed.
-#[derive(Debug, Default)]
-struct Found {
-    rows: HashMap<Uuid, Row>,
-    /// The first event that needs a row which is not among them.
-    upto: Option<u64>,
-}
-
-/// A row's id, and the position of the first event that needs it.
-type Need = (u64, Uuid);
-
-impl Known<'_> {
-    /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together, the
-    /// first ones.
-    async fn rows(self, table: Table, mut needs: Vec<Need>) -> Result<Found, EngineError> {
-        let mut wanted = HashSet::with_capacity(needs.len());
-        needs.retain(|(_, id)| wanted.insert(*id));
-        let mut rows = HashMap::with_capacity(needs.len());
-        let of_table = self.unwritten.iter().filter(|it| it.0 == table);
-        for row in of_table.flat_map(|it| &it.1) {
-            if wanted.remove(&row.id) {
-                rows.insert(row.id, row.clone());
-            }
-        }
-        needs.retain(|(_, id)| wanted.contains(id));
-        let (loaded, bytes) = self.load(table, &needs, ROWS_BYTES).await?;
-        if bytes <= ROWS_BYTES {
-            rows.extend(loaded);
-            return Ok(Found { rows, upto: None });
-        }
-        drop(loaded);
-        let mut sum = 0;
-        for few in needs.chunks(HEAVY_AT_ONCE) {
-            if sum > ROWS_BYTES {
-                let upto = few.first().map(|(position, _)| *position);
-                return Ok(Found { rows, upto });
-            }
-            let (loaded, bytes) = self.load(table, few, usize::MAX).await?;
-            rows.extend(loaded);
-            sum += bytes;
-        }
-        Ok(Found { rows, upto: None })
-    }
-
-    /// Rows, and what they weigh: more than `most_bytes` if not all of them are there.
-    async fn load(
-        self,
-        table: Table,
-        needs: &[Need],
-        most_bytes: usize,
-    ) -> Result<(HashMap<Uuid, Row>, usize), EngineError> {
-        if needs.is_empty() {
-            return Ok(Default::default());
-        }
-        let ids: Vec<Uuid> = needs.iter().map(|(_, id)| *id).collect();
-        let engine = self.engine;
-        let rows = engine
-            .rows_in(Scope::AllTenants, table, &ids, most_bytes)
-            .await?;
-        let bytes = rows.iter().map(Row::weight).sum();
-        Ok((rows.into_iter().map(|row| (row.id, row)).collect(), bytes))
-    }
 }
 
 /// Streams that are folded in one go before whoever else is on this task has a turn.
@@ -173,55 +95,6 @@ fn streams_of(
     let left_out = streams.extract_if(.., |(id, _)| parked.contains(&(name.clone(), *id)));
     let left_out = left_out.map(|(id, _)| (name.clone(), id)).collect();
     (streams, left_out)
-}
-
-/// What a table has of the streams that a batch goes on with.
-#[derive(Debug, Default)]
-struct Touched {
-    /// A row of each stream: the resource's, or how far it is folded.
-    rows: HashMap<Uuid, Row>,
-    /// The rows that the events change, of a stream that has many.
-    changed: HashMap<Uuid, Row>,
-    /// The first event that needs a row which was not loaded.
-    upto: Option<u64>,
-}
-
-impl Touched {
-    async fn load(
-        known: Known<'_>,
-        member: &Member,
-        streams: &Streams,
-    ) -> Result<Self, EngineError> {
-        let table = member.table;
-        match member.projection.folding() {
-            Folding::Row(_) => {
-                let found = known_rows(known, table, streams).await?;
-                Ok(Self {
-                    rows: found.rows,
-                    changed: HashMap::new(),
-                    upto: found.upto,
-                })
-            }
-            Folding::Rows(projection) => {
-                let progress = progress_of(table, projection);
-                let reached = known_rows(known, progress, streams).await?;
-                let changed = changed_rows(known, table, projection, streams).await?;
-                Ok(Self {
-                    rows: reached.rows,
-                    changed: changed.rows,
-                    upto: reached.upto.into_iter().chain(changed.upto).min(),
-                })
-            }
-        }
-    }
-}
-
-/// Where it stands how far the streams of a table are folded that has many rows of each.
-fn progress_of(table: Table, projection: &dyn FoldsRows) -> Table {
-    Table {
-        model: projection.progress(),
-        ..table
-    }
 }
 
 /// In how many goes a whole stream is folded.
@@ -355,21 +228,6 @@ fn unseen<'a>(
     }
 }
 
-/// The rows that the streams' events change.
-async fn changed_rows(
-    known: Known<'_>,
-    table: Table,
-    projection: &dyn FoldsRows,
-    streams: &Streams,
-) -> Result<Found, EngineError> {
-    let needs = streams.iter().flat_map(|(_, events)| {
-        let first = events.first().map_or(0, |event| event.position);
-        let changes = projection.changes(events).into_iter();
-        changes.map(move |id| (first, id))
-    });
-    known.rows(table, needs.collect()).await
-}
-
 /// How far a stream is folded.
 pub(super) fn progress_row(last: &StoredEvent) -> Row {
     let id = last.stream_id.as_uuid();
@@ -398,17 +256,4 @@ fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
         }
     }
     streams
-}
-
-/// The streams' own rows. A stream that begins in this batch has none yet.
-async fn known_rows(
-    known: Known<'_>,
-    table: Table,
-    streams: &Streams,
-) -> Result<Found, EngineError> {
-    let needs = streams.iter().filter_map(|(id, events)| {
-        let first = events.first().filter(|event| event.version > 1)?;
-        Some((first.position, id.as_uuid()))
-    });
-    known.rows(table, needs.collect()).await
 }

@@ -14,6 +14,7 @@ use crate::model::{Checkpoint, ProjectionBatch};
 use crate::projector::batch::{self, FoldedBatch, Goes, Member};
 use crate::projector::begun::{Beginnings, Begun};
 use crate::projector::members::table;
+use crate::projector::touched::Known;
 use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, place, scanned};
 
 /// A generation in the making.
@@ -132,7 +133,7 @@ impl Shadow {
         let events = std::mem::take(&mut page.events);
         let mut events: Vec<_> = events.into_iter().map(Arc::new).collect();
         let beyond = batch::beyond(&mut events, BATCH_BYTES);
-        let known = batch::Known {
+        let known = Known {
             engine: &*self.engine,
             unwritten: &[],
         };

@@ -1,0 +1,165 @@
+//! The rows that a batch changes, as they are before it: no more of them at once than may be in memory.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::batch::{Member, Rows, Streams};
+use super::{Folding, FoldsRows};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::model::{Row, Table};
+use crate::reads::Scope;
+
+/// Where rows are looked up: the batch before this one may not be written yet, and has the last word.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) engine: &'a dyn Engine,
+    pub(super) unwritten: &'a Rows,
+}
+
+/// What the rows that a batch changes may weigh together in each table, in bytes. One tiny event may change a heavy row.
+const ROWS_BYTES: usize = 16 * 1024 * 1024;
+/// Rows that are loaded at once where all of them are too heavy together.
+const HEAVY_AT_ONCE: usize = 8;
+
+/// Rows by id, as many as may be loaded of those that are needed.
+#[derive(Debug, Default)]
+struct Found {
+    rows: HashMap<Uuid, Row>,
+    /// The first event that needs a row which is not among them.
+    upto: Option<u64>,
+}
+
+/// A row's id, and the position of the first event that needs it.
+type Need = (u64, Uuid);
+
+impl Known<'_> {
+    /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together, the
+    /// first ones.
+    async fn rows(self, table: Table, mut needs: Vec<Need>) -> Result<Found, EngineError> {
+        let mut wanted = HashSet::with_capacity(needs.len());
+        needs.retain(|(_, id)| wanted.insert(*id));
+        let mut rows = HashMap::with_capacity(needs.len());
+        let of_table = self.unwritten.iter().filter(|it| it.0 == table);
+        for row in of_table.flat_map(|it| &it.1) {
+            if wanted.remove(&row.id) {
+                rows.insert(row.id, row.clone());
+            }
+        }
+        needs.retain(|(_, id)| wanted.contains(id));
+        let (loaded, bytes) = self.load(table, &needs, ROWS_BYTES).await?;
+        if bytes <= ROWS_BYTES {
+            rows.extend(loaded);
+            return Ok(Found { rows, upto: None });
+        }
+        drop(loaded);
+        let mut sum = 0;
+        for few in needs.chunks(HEAVY_AT_ONCE) {
+            if sum > ROWS_BYTES {
+                let upto = few.first().map(|(position, _)| *position);
+                return Ok(Found { rows, upto });
+            }
+            let (loaded, bytes) = self.load(table, few, usize::MAX).await?;
+            rows.extend(loaded);
+            sum += bytes;
+        }
+        Ok(Found { rows, upto: None })
+    }
+
+    /// Rows, and what they weigh: more than `most_bytes` if not all of them are there.
+    async fn load(
+        self,
+        table: Table,
+        needs: &[Need],
+        most_bytes: usize,
+    ) -> Result<(HashMap<Uuid, Row>, usize), EngineError> {
+        if needs.is_empty() {
+            return Ok(Default::default());
+        }
+        let ids: Vec<Uuid> = needs.iter().map(|(_, id)| *id).collect();
+        let engine = self.engine;
+        let rows = engine
+            .rows_in(Scope::AllTenants, table, &ids, most_bytes)
+            .await?;
+        let bytes = rows.iter().map(Row::weight).sum();
+        Ok((rows.into_iter().map(|row| (row.id, row)).collect(), bytes))
+    }
+}
+
+/// What a table has already of a batch's streams.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// A row of each stream: the resource's, or how far it is folded.
+    pub(super) rows: HashMap<Uuid, Row>,
+    /// The rows that the events change, of a stream that has many.
+    pub(super) changed: HashMap<Uuid, Row>,
+    /// The first event that needs a row which was not loaded.
+    pub(super) upto: Option<u64>,
+}
+
+impl Touched {
+    pub(super) async fn load(
+        known: Known<'_>,
+        member: &Member,
+        streams: &Streams,
+    ) -> Result<Self, EngineError> {
+        let table = member.table;
+        match member.projection.folding() {
+            Folding::Row(_) => {
+                let found = known_rows(known, table, streams).await?;
+                Ok(Self {
+                    rows: found.rows,
+                    changed: HashMap::new(),
+                    upto: found.upto,
+                })
+            }
+            Folding::Rows(projection) => {
+                let progress = progress_of(table, projection);
+                let reached = known_rows(known, progress, streams).await?;
+                let changed = changed_rows(known, table, projection, streams).await?;
+                Ok(Self {
+                    rows: reached.rows,
+                    changed: changed.rows,
+                    upto: reached.upto.into_iter().chain(changed.upto).min(),
+                })
+            }
+        }
+    }
+}
+
+/// Where it stands how far the streams of a table are folded that has many rows of each.
+pub(super) fn progress_of(table: Table, projection: &dyn FoldsRows) -> Table {
+    Table {
+        model: projection.progress(),
+        ..table
+    }
+}
+
+/// The rows that the streams' events change.
+async fn changed_rows(
+    known: Known<'_>,
+    table: Table,
+    projection: &dyn FoldsRows,
+    streams: &Streams,
+) -> Result<Found, EngineError> {
+    let needs = streams.iter().flat_map(|(_, events)| {
+        let first = events.first().map_or(0, |event| event.position);
+        let changes = projection.changes(events).into_iter();
+        changes.map(move |id| (first, id))
+    });
+    known.rows(table, needs.collect()).await
+}
+
+/// The streams' own rows. A stream that begins in this batch has none yet.
+async fn known_rows(
+    known: Known<'_>,
+    table: Table,
+    streams: &Streams,
+) -> Result<Found, EngineError> {
+    let needs = streams.iter().filter_map(|(id, events)| {
+        let first = events.first().filter(|event| event.version > 1)?;
+        Some((first.position, id.as_uuid()))
+    });
+    known.rows(table, needs.collect()).await
+}
