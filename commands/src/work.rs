@@ -24,7 +24,7 @@ use tokio::time::Instant as Deadline;
 use crate::error::{CommandError, Refusal};
 use crate::executor::Request;
 use crate::schema::Schemas;
-use crate::states::weight::shown;
+use crate::states::weight::is_within;
 use crate::states::{AnyState, Seen, States};
 use settled::Finish;
 
@@ -289,7 +289,7 @@ impl<'a> Work<'a> {
             after = Some(evolve(after, event, standing)?);
         }
         let grown = after.as_ref().filter(|after| after.version > version);
-        if grown.is_some_and(|after| !has_room(after, room)) {
+        if grown.is_some_and(|after| !is_within(after, room)) {
             return Err(CommandError::TooLarge);
         }
         if let Some(after) = &after {
@@ -385,12 +385,6 @@ impl<'a> Work<'a> {
         let seen = self.seen.get(&stream_id).and_then(Option::as_ref);
         seen.map_or(self.begun, |known| known.key_seen)
     }
-}
-
-/// Whether a resource may have grown so far. What it shows is looked at only if its events can have made that too much.
-fn has_room<A: Aggregate>(after: &Versioned<A>, room: Room) -> bool {
-    room.admits(after.version, after.size)
-        && (room.admits_shown(after.size.all()) || room.admits_shown(shown(&after.state) as u64))
 }
 
 fn evolve<A: Aggregate>(
