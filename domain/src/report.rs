@@ -313,9 +313,10 @@ impl Aggregate for Report {
         }
     }
 
-    /// The words of all its versions.
+    /// The words of all its versions, but for parts that show by themselves. The latest words count here and in the PHI.
     fn unshown_bytes(&self) -> usize {
-        self.phi.as_ref().map_or(0, ReportPhi::bytes)
+        let all = self.phi.as_ref().map_or(0, ReportPhi::bytes);
+        all.saturating_sub(self.alone_bytes())
     }
 
     fn alone_bytes(&self) -> usize {
