@@ -261,7 +261,7 @@ impl Place {
         self.staying.make_room.cancelled().await;
     }
 
-    /// A connection that was told to make room finishes what it was asked for just then, for as long as that takes: it
+    /// A connection that has to make room finishes a request that arrived at that moment, for as long as that takes: it
     /// counts as one that stays, so that nobody waits for its end.
     pub(super) fn finishes(&self) {
         let Held { shared, id, .. } = &self.held;

@@ -18,8 +18,8 @@ use crate::work::Work;
 
 /// A tenant's models, all of them in one value.
 const MODELS: &str = "ai_models";
-/// How many active models of a tenant are asked without being told to. A tenant has a few; each more would cost every study,
-/// and everybody whose effects wait behind these. A model beyond is asked when it becomes active again.
+/// How many active models of a tenant get automatic tasks. A tenant has a few; each more would cost every study, and
+/// everybody whose effects wait behind these. A model beyond gets none until it is made active again.
 const MOST_ASKED: usize = 64;
 /// The system asks once; another attempt is a person's.
 const FIRST_ATTEMPT: u32 = 1;
