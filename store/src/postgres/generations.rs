@@ -35,6 +35,8 @@ const FORGET: &str = "DELETE FROM read.generations WHERE name = $1 AND state = $
 const ONE_CREATES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
 
+const KEEP_SEALED: &str = include_str!("queries/models_keep_sealed.sql");
+
 /// An index of a full table takes its time, in which others may create tables. It is sorted in memory where it can be.
 const ONE_INDEXES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SET LOCAL maintenance_work_mem = '256MB'; \
@@ -72,6 +74,7 @@ impl Postgres {
 
     pub(super) async fn create_all(&self, tables: &[Table]) -> Result<(), EngineError> {
         let create = tables.iter().map(|it| DIALECT.create_table(*it));
+        let create = create.chain([KEEP_SEALED.to_owned()]);
         self.define(ONE_CREATES, create.collect()).await
     }
 

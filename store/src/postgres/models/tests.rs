@@ -1,5 +1,6 @@
 mod filled;
 mod planned;
+mod sealed;
 
 use std::time::Duration;
 

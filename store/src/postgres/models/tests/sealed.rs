@@ -1,0 +1,38 @@
+//! How the database keeps what is sealed.
+
+use super::*;
+use crate::postgres::testing::run;
+
+/// Something that a database would make shorter if it tried.
+const LENGTH: usize = 100_000;
+
+/// How many bytes the rows' sealed parts take.
+async fn kept(database: &Database) -> String {
+    let sql = "SELECT sum(pg_column_size(sealed))::text FROM read.orders_v1";
+    ask(&mut database.owner().await, sql).await
+}
+
+#[tokio::test]
+async fn what_is_sealed_is_stored_as_it_is() {
+    let sealed = Row {
+        sealed: vec![7; LENGTH],
+        ..row(1, "requested", None)
+    };
+    let database = with_rows(vec![sealed]).await;
+    assert_eq!(kept(&database).await, LENGTH.to_string());
+}
+
+#[tokio::test]
+async fn a_table_of_an_earlier_release_is_changed_once() {
+    let database = with_rows(vec![]).await;
+    let earlier = "ALTER TABLE read.orders_v1 ALTER COLUMN sealed SET STORAGE EXTENDED";
+    run(&mut database.server().await, earlier).await.unwrap();
+    database.create_tables(&[TABLE]).await.unwrap();
+    let sealed = Row {
+        sealed: vec![7; LENGTH],
+        ..row(1, "requested", None)
+    };
+    let batch = batch(at(1), at(2), vec![sealed]);
+    assert!(database.project(&batch).await.unwrap());
+    assert_eq!(kept(&database).await, LENGTH.to_string());
+}
