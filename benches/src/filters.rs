@@ -6,6 +6,7 @@ mod clinical;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use roentgen_store::engine::Engine;
 use roentgen_store::generation::{NewGeneration, State};
 use roentgen_store::model::{Checkpoint, ListQuery, Model, ProjectionBatch, Row, Table, Value};
@@ -18,9 +19,11 @@ use crate::database::{Database, TENANT};
 use crate::report::{Measure, Report, latencies};
 
 const LIMIT: u32 = 50;
-/// How often each page is asked for.
+/// How often each page is asked for. Two slow answers are the p99 then, and the machine's own pauses make as many now and
+/// then: what is beyond the budget is asked for more often, and that measure counts.
 const TIMES: u32 = 200;
-const BUDGET_MS: f64 = 5.0;
+const TIMES_AGAIN: u32 = 2_000;
+const BUDGET: Duration = Duration::from_millis(5);
 /// Rows of one transaction.
 const CHUNK: u64 = 5_000;
 /// How many of the slowest combinations are named.
@@ -141,19 +144,17 @@ async fn pages<F: Default>(
 ) -> anyhow::Result<()> {
     // The first page is that of a connection that has to be made.
     engine.list(&(list.page)(&F::default())).await?;
-    let mut slowest: Vec<(u64, String)> = Vec::new();
-    let (mut all, started, mut count) = (latencies(), Instant::now(), 0);
+    let mut slowest: Vec<(Duration, String)> = Vec::new();
+    let (mut all, started, mut again) = (latencies(), Instant::now(), 0_u32);
     for (name, filters) in combinations(list) {
-        let mut each = latencies();
-        for _ in 0..TIMES {
-            let (query, began) = ((list.page)(&filters), Instant::now());
-            engine.list(&query).await?;
-            let took = u64::try_from(began.elapsed().as_micros())?;
-            each.record(took)?;
-            all.record(took)?;
+        let mut each = asked(engine, list, &filters, TIMES).await?;
+        all.add(&each)?;
+        if p99(&each) > BUDGET {
+            each = asked(engine, list, &filters, TIMES_AGAIN).await?;
+            all.add(&each)?;
+            again += 1;
         }
-        count += u64::from(TIMES);
-        slowest.push((each.value_at_quantile(0.99), name));
+        slowest.push((p99(&each), name));
     }
     slowest.sort_unstable_by(|one, other| other.cmp(one));
     let name = format!(
@@ -161,18 +162,47 @@ async fn pages<F: Default>(
         list.model.name,
         slowest.len()
     );
-    report.add(&Measure::of(name.clone(), count, started.elapsed(), &all));
+    report.add(&Measure::of(
+        name.clone(),
+        all.len(),
+        started.elapsed(),
+        &all,
+    ));
     for (p99, combination) in slowest.iter().take(NAMED) {
-        println!("    p99 {:>8.3} ms   {combination}", *p99 as f64 / 1000.0);
+        println!("    p99 {:>8.3} ms   {combination}", millis(*p99));
     }
-    let worst = slowest.first().map_or(0, |(p99, _)| *p99);
-    let worst = Duration::from_micros(worst).as_secs_f64() * 1000.0;
-    report.against(
-        &format!("5 ms / p99 of the slowest of {name}"),
-        BUDGET_MS,
-        worst,
+    println!("    asked for again: {again} combinations");
+    let worst = slowest.first().map_or(Duration::ZERO, |(p99, _)| *p99);
+    report.below(
+        &format!("p99 of the slowest of {name}, ms"),
+        millis(worst),
+        millis(BUDGET),
     );
     Ok(())
+}
+
+/// How long each of so many pages took.
+async fn asked<F>(
+    engine: &dyn Engine,
+    list: &List<F>,
+    filters: &F,
+    times: u32,
+) -> anyhow::Result<Histogram<u64>> {
+    let mut each = latencies();
+    for _ in 0..times {
+        let (query, began) = ((list.page)(filters), Instant::now());
+        engine.list(&query).await?;
+        each.record(u64::try_from(began.elapsed().as_micros())?)?;
+    }
+    Ok(each)
+}
+
+fn p99(each: &Histogram<u64>) -> Duration {
+    Duration::from_micros(each.value_at_quantile(0.99))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 /// The list without a filter, and with one, two and three of them, each with each of its values.
