@@ -8,7 +8,6 @@ pub mod ai_task;
 pub mod error;
 pub mod executor;
 mod locks;
-mod memory;
 pub mod modality;
 pub mod order;
 pub mod pacs_endpoint;

@@ -2,6 +2,7 @@
 //! does not hold; text keeps all of them.
 
 mod kept;
+mod memory;
 mod merge;
 mod walk;
 
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 
 pub use kept::NotKept;
 pub(crate) use kept::{can_be_kept, kept_object};
+pub use memory::memory_of;
 pub(crate) use merge::merge_patch;
 pub(crate) use walk::{Kind, each_element, kind, members_in, text};
 

@@ -208,6 +208,10 @@ impl Aggregate for ReportTemplate {
         None
     }
 
+    fn unshown_bytes(&self) -> usize {
+        self.schema.as_ref().map_or(0, Schema::memory)
+    }
+
     fn patient_id(&self) -> Option<PatientId> {
         None
     }

@@ -1,10 +1,9 @@
 //! What a state takes in memory: an estimate from what it shows, within a factor of three; and whether that is too much.
 
+use std::io::{self, Write};
+
 use roentgen_domain::json::{Json, Members};
 use roentgen_domain::{Aggregate, Room, Versioned};
-use serde_json::Value;
-
-use crate::memory::of_fields;
 
 /// What a resource takes in memory, in bytes.
 pub(super) fn of<A: Aggregate>(resource: &Versioned<A>) -> usize {
@@ -17,14 +16,26 @@ pub(crate) fn is_within<A: Aggregate>(after: &Versioned<A>, room: Room) -> bool 
         && (room.admits_shown(after.size.all()) || room.admits_shown(shown(&after.state) as u64))
 }
 
-/// What is shown of a state, in bytes.
+/// What is shown of a state, in bytes of JSON.
 fn shown<A: Aggregate>(state: &A) -> usize {
-    let open = match serde_json::to_value(state) {
-        Ok(Value::Object(members)) => of_fields(&members),
-        Ok(_) | Err(_) => 0,
-    };
+    let mut open = Counted(0);
+    let _ = serde_json::to_writer(&mut open, state);
     let phi = state.phi();
-    open + phi.map_or(0, |members| of_texts(members.expose())) + state.alone_bytes()
+    open.0 + phi.map_or(0, |members| of_texts(members.expose())) + state.alone_bytes()
+}
+
+/// How many bytes were written.
+struct Counted(usize);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What PHI members take: they are kept as text.

@@ -22,6 +22,11 @@ impl Schema {
         kept.read().map(Self).map_err(|_| NotKept::NotAnObject)
     }
 
+    /// What it takes in memory, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.0.values().map(json::memory_of).sum()
+    }
+
     /// The schema itself.
     pub const fn as_object(&self) -> &Map<String, Value> {
         &self.0

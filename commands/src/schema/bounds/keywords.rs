@@ -1,12 +1,12 @@
 //! The keywords of JSON Schema (draft 2020-12, and what the validator still takes of earlier ones) by what they do.
 
+use roentgen_domain::json::memory_of;
 use serde_json::{Map, Value};
 
 use super::super::extent::Extent;
 use super::super::plan::{Node, Way};
 use super::{Held, refused};
 use crate::error::Violation;
-use crate::memory;
 
 /// What a schema is to the one around it.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ pub(super) fn bytes_of_values(members: &Map<String, Value>) -> usize {
     let values = members
         .iter()
         .filter(|(keyword, _)| !holds_schemas(keyword));
-    values.map(|(_, value)| memory::of_value(value)).sum()
+    values.map(|(_, value)| memory_of(value)).sum()
 }
 
 /// The patterns of a schema.

@@ -7,7 +7,7 @@ use roentgen_domain::report::Report;
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
 use roentgen_domain::{DomainEvent, Timestamp};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::*;
