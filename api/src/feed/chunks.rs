@@ -8,8 +8,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// How large a chunk is at least, but for the last one, in bytes.
+/// The memory of a chunk, in bytes, and from where on it is full: what is left takes the last line, if that is no longer
+/// than most.
 const CHUNK_BYTES: usize = 256 * 1024;
+const FULL_FROM: usize = CHUNK_BYTES - 16 * 1024;
 
 /// The chunks.
 #[derive(Debug, Default)]
@@ -22,7 +24,7 @@ pub(super) struct Chunks {
 impl Chunks {
     /// Where the next line goes.
     pub(super) fn line(&mut self) -> &mut Vec<u8> {
-        if self.filling.len() >= CHUNK_BYTES {
+        if self.filling.len() >= FULL_FROM {
             let next = Vec::with_capacity(CHUNK_BYTES);
             let full = std::mem::replace(&mut self.filling, next);
             self.full.push_back(full.into());
