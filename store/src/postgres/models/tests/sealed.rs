@@ -36,3 +36,20 @@ async fn a_table_of_an_earlier_release_is_changed_once() {
     assert!(database.project(&batch).await.unwrap());
     assert_eq!(kept(&database).await, LENGTH.to_string());
 }
+
+#[tokio::test]
+async fn a_table_that_is_read_at_length_keeps_no_server_from_starting() {
+    let database = with_rows(vec![]).await;
+    let server = &mut database.server().await;
+    let earlier = "ALTER TABLE read.orders_v1 ALTER COLUMN sealed SET STORAGE EXTENDED";
+    run(server, earlier).await.unwrap();
+    run(server, "BEGIN; SELECT FROM read.orders_v1")
+        .await
+        .unwrap();
+    database.create_tables(&[TABLE]).await.unwrap();
+    run(server, "COMMIT").await.unwrap();
+    database.create_tables(&[TABLE]).await.unwrap();
+    let storage = "SELECT attstorage::text FROM pg_attribute
+        WHERE attrelid = 'read.orders_v1'::regclass AND attname = 'sealed'";
+    assert_eq!(ask(server, storage).await, "e");
+}
