@@ -1,5 +1,6 @@
 //! One attempt at a command: what it read, what it decided, and the append that comes of it.
 
+mod added;
 mod history;
 mod judged;
 mod settled;
@@ -9,12 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roentgen_domain::aggregate::Standing;
-use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{PatientId, StreamId};
-use roentgen_domain::{Aggregate, Context, DomainEvent, EventMetadata, Room, Versioned};
+use roentgen_domain::{Aggregate, Context, EventMetadata, Room, Versioned};
 use roentgen_store::StoreError;
-use roentgen_store::codec::{self, Place, Unreadable};
-use roentgen_store::keys::{Finding, PatientKey, WritingKey};
+use roentgen_store::codec::Unreadable;
+use roentgen_store::keys::PatientKey;
 use roentgen_store::log::{Append, Check};
 use roentgen_store::open::Store;
 use roentgen_store::reads::Reads;
@@ -27,13 +27,6 @@ use crate::schema::Schemas;
 use crate::states::weight::is_within;
 use crate::states::{AnyState, Seen, States};
 use settled::Finish;
-
-/// An event that was added to the append.
-struct Added {
-    size: Size,
-    /// When the key was seen that sealed it.
-    key_seen: Option<Instant>,
-}
 
 /// When an attempt is made.
 #[derive(Debug, Clone, Copy)]
@@ -317,49 +310,6 @@ impl<'a> Work<'a> {
             }
             (Some(_) | None, _) => Ok(()),
         }
-    }
-
-    /// Adds an event to the append.
-    async fn add<A: Aggregate>(
-        &mut self,
-        event: &A::Event,
-        stream_id: StreamId,
-        version: u64,
-    ) -> Result<Added, CommandError> {
-        let key = match (event.phi(), event.patient_id()) {
-            (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
-            (Some(_), None) | (None, _) => None,
-        };
-        let place = Place {
-            tenant_id: self.context.tenant_id,
-            stream_id,
-            version,
-        };
-        let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
-        let size = Size::of(&new.payload, &new.sealed);
-        self.append.events.push(new);
-        Ok(Added {
-            size,
-            key_seen: key.map(|key| key.seen()),
-        })
-    }
-
-    async fn writing_key(&mut self, patient: PatientId) -> Result<PatientKey, StoreError> {
-        if let Some((_, key)) = self.new_keys.iter().find(|(it, _)| *it == patient) {
-            return Ok(key.clone());
-        }
-        let tenant = self.context.tenant_id;
-        let finding = match self.trusts_guesses {
-            true => Finding::Guessed,
-            false => Finding::Looked,
-        };
-        let keyring = &self.store.keyring;
-        let WritingKey { key, new } = keyring.writing_key(tenant, patient, finding).await?;
-        if let Some(new) = new {
-            self.append.patient_keys.push(new);
-            self.new_keys.push((patient, key.clone()));
-        }
-        Ok(key)
     }
 
     /// Whether the decision rests on states that no append has proven yet.

@@ -1,0 +1,65 @@
+//! What an attempt adds to its append: events, their PHI sealed, and the keys of patients who have none yet.
+
+use std::time::Instant;
+
+use roentgen_domain::growth::Size;
+use roentgen_domain::ids::{PatientId, StreamId};
+use roentgen_domain::{Aggregate, DomainEvent};
+use roentgen_store::StoreError;
+use roentgen_store::codec::{self, Place};
+use roentgen_store::keys::{Finding, PatientKey, WritingKey};
+
+use super::Work;
+use crate::error::CommandError;
+
+/// An event that was added to the append.
+pub(super) struct Added {
+    pub(super) size: Size,
+    /// When the key was seen that sealed it.
+    pub(super) key_seen: Option<Instant>,
+}
+
+impl Work<'_> {
+    /// Adds an event to the append.
+    pub(super) async fn add<A: Aggregate>(
+        &mut self,
+        event: &A::Event,
+        stream_id: StreamId,
+        version: u64,
+    ) -> Result<Added, CommandError> {
+        let key = match (event.phi(), event.patient_id()) {
+            (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
+            (Some(_), None) | (None, _) => None,
+        };
+        let place = Place {
+            tenant_id: self.context.tenant_id,
+            stream_id,
+            version,
+        };
+        let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
+        let size = Size::of(&new.payload, &new.sealed);
+        self.append.events.push(new);
+        Ok(Added {
+            size,
+            key_seen: key.map(|key| key.seen()),
+        })
+    }
+
+    async fn writing_key(&mut self, patient: PatientId) -> Result<PatientKey, StoreError> {
+        if let Some((_, key)) = self.new_keys.iter().find(|(it, _)| *it == patient) {
+            return Ok(key.clone());
+        }
+        let tenant = self.context.tenant_id;
+        let finding = match self.trusts_guesses {
+            true => Finding::Guessed,
+            false => Finding::Looked,
+        };
+        let keyring = &self.store.keyring;
+        let WritingKey { key, new } = keyring.writing_key(tenant, patient, finding).await?;
+        if let Some(new) = new {
+            self.append.patient_keys.push(new);
+            self.new_keys.push((patient, key.clone()));
+        }
+        Ok(key)
+    }
+}
