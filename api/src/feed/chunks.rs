@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// The memory of a chunk, in bytes, and from where on it is full: what is left takes the last line, if that is no longer
-/// than most.
+/// The memory of a chunk, in bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// A chunk with so many bytes is full. The rest of its memory is for its last line, as long as most lines are.
 const FULL_FROM: usize = CHUNK_BYTES - 16 * 1024;
 
 /// The chunks.
@@ -74,6 +74,8 @@ mod tests {
             let line = format!("{number}{}\n", "x".repeat(10_000));
             chunks.line().extend_from_slice(line.as_bytes());
             whole.extend_from_slice(line.as_bytes());
+            let memory = chunks.filling.capacity();
+            assert!(chunks.full.is_empty() || memory == CHUNK_BYTES, "{memory}");
         }
         assert!(chunks.full.len() >= 3, "in chunks");
         let body = chunks.finished();
