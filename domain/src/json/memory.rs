@@ -7,7 +7,7 @@ const NODE_BYTES: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
 /// How many members a node has as a rule; it has room for eleven.
 const MEMBERS_A_NODE: usize = 8;
 
-/// What a value takes beside its place, in bytes.
+/// What a value takes on the heap, in bytes.
 pub fn memory_of(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

@@ -41,8 +41,8 @@ impl Known<'_> {
         let mut wanted = HashSet::with_capacity(needs.len());
         needs.retain(|(_, id)| wanted.insert(*id));
         let mut rows = HashMap::with_capacity(needs.len());
-        let of_table = self.unwritten.iter().filter(|it| it.0 == table);
-        for row in of_table.flat_map(|it| &it.1) {
+        let of_table = self.unwritten.iter().filter(|(of, _)| *of == table);
+        for row in of_table.flat_map(|(_, rows)| rows) {
             if wanted.remove(&row.id) {
                 rows.insert(row.id, row.clone());
             }
