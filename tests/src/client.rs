@@ -96,6 +96,9 @@ pub struct Client {
 /// How long a request is repeated, and the pause before the next one.
 const REPEAT_TIMEOUT: Duration = Duration::from_secs(60);
 const REPEAT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection may be idle and still be used. The server closes one after 10 s, and cuts off a request that is
+/// sent at that moment.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Client {
     /// The `--dev` admin of a tenant.
@@ -105,8 +108,9 @@ impl Client {
 
     /// Nobody.
     pub fn new(base: &str) -> Self {
+        let http = reqwest::Client::builder().pool_idle_timeout(IDLE_TIMEOUT);
         Self {
-            http: reqwest::Client::new(),
+            http: http.build().unwrap_or_default(),
             base: base.to_owned(),
             headers: Vec::new(),
             limit: None,
