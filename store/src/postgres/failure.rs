@@ -63,7 +63,7 @@ fn archived(error: &Error) -> Option<u64> {
     detail?.parse().ok()
 }
 
-/// What `key_register_add` says.
+/// What `log_append` says of a key that is missing.
 const KEY_MISSING: &str = "RG503";
 
 fn of_statement(error: Error) -> EngineError {

@@ -106,7 +106,7 @@ fn known(row: &PgRow) -> Result<KnownKeys, EngineError> {
     };
     Ok(KnownKeys {
         key,
-        // The trigger lists a key when it is added.
+        // The append that brings a key lists it.
         is_waiting: false,
         erased: row.try_get(2).map_err(|_| Damage::Answer)?,
         registered: row.try_get(3).map_err(|_| Damage::Answer)?,
