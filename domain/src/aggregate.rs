@@ -58,7 +58,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
         Room::Bounded
     }
 
-    /// What the state holds in memory that neither the resource nor its PHI shows, in bytes.
+    /// What the state holds in memory beyond the text that the resource and its PHI show, in bytes.
     fn unshown_bytes(&self) -> usize {
         0
     }

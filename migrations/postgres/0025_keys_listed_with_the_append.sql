@@ -12,7 +12,8 @@
 --
 -- The function without links, of the releases before 0013, goes.
 --
--- Lock: `patient_keys` is closed to writers while its trigger is dropped.
+-- Lock: ACCESS EXCLUSIVE on `patient_keys` for an instant. Readers queue behind it, so it is waited for briefly: beside a
+-- dump of the database this fails, and is applied again later.
 -- Compatibility: the arguments and the result are 0013's, so the previous release calls it as before.
 
 CREATE OR REPLACE FUNCTION log_append(
@@ -229,27 +230,25 @@ BEGIN
         IF EXISTS (SELECT FROM unnest(lost) AS c(append) WHERE kinds[append] = 0) THEN
             RAISE EXCEPTION 'a patient''s registered key is missing' USING ERRCODE = 'RG503';
         END IF;
-        INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at, master_id)
-        SELECT tenant, patient, id, wrapped, recorded,
-               (SELECT m.value FROM meta m WHERE m.name = 'master_key_fingerprint')
-        FROM unnest(key_append, key_tenant, key_patient, key_id, key_wrapped)
-             AS c(append, tenant, patient, id, wrapped)
-        WHERE kinds[append] = 0;
-        IF are_registered THEN
-            INSERT INTO key_register (tenant, patient, key_id)
-            SELECT tenant, patient, id
-            FROM unnest(key_append, key_tenant, key_patient, key_id) AS c(append, tenant, patient, id)
+        -- One statement for both tables costs less than two.
+        WITH new AS (
+            INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at, master_id)
+            SELECT tenant, patient, id, wrapped, recorded,
+                   (SELECT m.value FROM meta m WHERE m.name = 'master_key_fingerprint')
+            FROM unnest(key_append, key_tenant, key_patient, key_id, key_wrapped)
+                 AS c(append, tenant, patient, id, wrapped)
             WHERE kinds[append] = 0
-            ON CONFLICT (tenant, patient, key_id) DO NOTHING;
-        ELSE
-            INSERT INTO key_register (tenant, patient, key_id)
-            SELECT tenant, patient, id
-            FROM unnest(key_append, key_tenant, key_patient, key_id) AS c(append, tenant, patient, id)
-            WHERE kinds[append] = 0;
-        END IF;
+            RETURNING tenant, patient, key_id
+        )
+        INSERT INTO key_register (tenant, patient, key_id)
+        SELECT tenant, patient, key_id FROM new
+        WHERE NOT are_registered
+           OR (SELECT r.number FROM key_register r
+               WHERE r.tenant = new.tenant AND r.patient = new.patient AND r.key_id = new.key_id) IS NULL;
     END IF;
 END $$;
 
+SET LOCAL lock_timeout = '500ms';
 DROP TRIGGER patient_keys_are_registered ON patient_keys;
 DROP FUNCTION key_register_add();
 
@@ -257,8 +256,8 @@ CREATE FUNCTION keys_need_a_register() RETURNS bytea
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RAISE EXCEPTION 'a patient key comes with its master_id and is listed in key_register'
-        USING ERRCODE = 'serialization_failure', HINT = 'log_append does both.';
+    RAISE EXCEPTION 'a patient key without its master_id is rejected: nothing has listed it in key_register'
+        USING ERRCODE = 'serialization_failure', HINT = 'Call log_append again, or name master_id and list the key.';
 END $$;
 
 ALTER TABLE patient_keys ALTER COLUMN master_id SET DEFAULT public.keys_need_a_register();

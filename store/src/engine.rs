@@ -217,7 +217,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// that state, are left as they are.
     async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError>;
 
-    /// Creates tables where they are not there, without their indexes.
+    /// Creates tables where they are not there, without their indexes. Tables of an earlier release that are there are
+    /// stored from now on as this one stores them.
     async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError>;
 
     /// Creates the tables' indexes where they are not there, that of the key too where it is one.

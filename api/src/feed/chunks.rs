@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// The memory of a chunk, in bytes.
+/// The memory of a chunk, in bytes: the first one grows towards it, and a very long last line goes beyond.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// A chunk with so many bytes is full. The rest of its memory is for its last line, as long as most lines are.
 const FULL_FROM: usize = CHUNK_BYTES - 16 * 1024;

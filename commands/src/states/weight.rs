@@ -3,25 +3,38 @@
 use std::io::{self, Write};
 
 use roentgen_domain::json::{Json, Members};
+use roentgen_domain::text::Text;
 use roentgen_domain::{Aggregate, Room, Versioned};
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
 /// What a resource takes in memory, in bytes.
 pub(super) fn of<A: Aggregate>(resource: &Versioned<A>) -> usize {
-    size_of::<Versioned<A>>() + shown(&resource.state) + resource.state.unshown_bytes()
+    size_of::<Versioned<A>>() + shown(&resource.state, Kept) + resource.state.unshown_bytes()
 }
 
 /// Whether a resource may have grown so far. What it shows is weighed only if its events can have made that too much.
 pub(crate) fn is_within<A: Aggregate>(after: &Versioned<A>, room: Room) -> bool {
     room.admits(after.version, after.size)
-        && (room.admits_shown(after.size.all()) || room.admits_shown(shown(&after.state) as u64))
+        && (room.admits_shown(after.size.all())
+            || room.admits_shown(shown(&after.state, CompactFormatter) as u64))
 }
 
 /// What is shown of a state, in bytes of JSON.
-fn shown<A: Aggregate>(state: &A) -> usize {
+fn shown<A: Aggregate>(state: &A, formatter: impl Formatter) -> usize {
     let mut open = Counted(0);
-    let _ = serde_json::to_writer(&mut open, state);
+    let _ = state.serialize(&mut Serializer::with_formatter(&mut open, formatter));
     let phi = state.phi();
     open.0 + phi.map_or(0, |members| of_texts(members.expose())) + state.alone_bytes()
+}
+
+/// JSON with as much more for each element of a list as a short text takes beside its letters.
+struct Kept;
+
+impl Formatter for Kept {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        CompactFormatter.begin_array_value(to, first)?;
+        to.write_all(&[0; size_of::<Text>()])
+    }
 }
 
 /// How many bytes were written.

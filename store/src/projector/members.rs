@@ -23,7 +23,8 @@ pub(super) async fn found(
     let is_there = |it: &Arc<dyn Projection>| generations.iter().any(|of| of.is_of(it.model()));
     let missing: Vec<_> = projections.iter().filter(|it| !is_there(it)).collect();
     if missing.is_empty() {
-        return Ok(());
+        // Tables that are there are brought up to date.
+        return engine.create_tables(&[]).await;
     }
     let upto = engine.head().await?.position;
     let state = match generations.is_empty() && upto < LONG {

@@ -6,7 +6,7 @@ use roentgen_domain::ids::StreamId;
 use roentgen_store::model::Parked;
 use tokio::task::JoinSet;
 
-use crate::bed::{Bed, Node, sound_log, until};
+use crate::bed::{Bed, Node, Part, sound_log, until};
 use crate::build::{event, stream, to};
 use crate::faulty::Faulty;
 use crate::tally::{TALLY, folded, project, projected_all, rows, unfoldable};
@@ -19,6 +19,8 @@ on_both_engines!(
     a_leader_that_is_late_with_its_very_first_batch_does_no_harm,
     what_cannot_be_folded_parks_its_stream_and_the_others_go_on,
 );
+
+on_postgres_only!(a_table_of_an_earlier_release_is_changed_at_the_start);
 
 /// From both nodes, to streams of each and to some that they share.
 async fn write_from(nodes: &[Arc<Node>], rounds: u64) {
@@ -53,6 +55,26 @@ async fn rows_are_a_fold_of_the_log_whoever_writes_it(bed: &Bed) {
     let head = nodes[0].position().await;
     let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
     assert_eq!(progress.reached(head, soon).await, head);
+}
+
+/// What is sealed was compressed, in vain.
+async fn a_table_of_an_earlier_release_is_changed_at_the_start(bed: &Bed) {
+    let first = bed.node().await;
+    project(&first, "first").await;
+    let earlier = "DO $$ DECLARE kept regclass; BEGIN
+        FOR kept IN SELECT c.oid FROM pg_class c WHERE relnamespace = 'read'::regnamespace
+            AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'sealed')
+        LOOP EXECUTE format('ALTER TABLE %s ALTER sealed SET STORAGE EXTENDED', kept); END LOOP;
+        END $$";
+    bed.run(Part::Read, earlier).await;
+    let storage = "SELECT DISTINCT attstorage::text FROM pg_attribute
+        WHERE attname = 'sealed' AND attrelid::regclass::text LIKE 'read.%'";
+    let stored = async || bed.ask(Part::Read, storage.to_owned()).await;
+    assert_eq!(stored().await, ["x"]);
+
+    let second = bed.node().await;
+    project(&second, "second").await;
+    assert_eq!(stored().await, ["e"]);
 }
 
 /// A batch is folded while the one before it is written.

@@ -3,6 +3,7 @@ use roentgen_domain::dicom::Uid;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{SeriesId, StudyId};
 use roentgen_domain::order::Order;
+use roentgen_domain::reading_profile::ReadingProfile;
 use roentgen_domain::report::Report;
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
@@ -97,6 +98,17 @@ fn report_is_weighed_with_the_words_of_all_its_versions() {
         Some(json!({ "impression": "acute stroke" })),
     );
     is_weighed::<Report>([begun].into_iter().chain((0..100).map(written)).collect());
+}
+
+#[test]
+fn lists_of_short_names_are_weighed() {
+    let names: Vec<String> = (0..1_000).map(|n| format!("{n:03X}")).collect();
+    let profile = json!({
+        "reading_profile_id": Uuid::from_u128(9), "practitioner_id": Uuid::from_u128(9), "allowed_modalities": names,
+        "allowed_body_parts": names, "max_concurrent_cases": 5, "reading_locations": names,
+        "is_active": true,
+    });
+    is_weighed::<ReadingProfile>(vec![("RadiologyReadingProfile.Created", profile, None)]);
 }
 
 #[test]

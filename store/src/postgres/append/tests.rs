@@ -308,13 +308,25 @@ async fn each_key_is_listed_once() {
         matches!(refused, Err(EngineError::KeyMissing)),
         "{refused:?}"
     );
-    let outcome = database.write(&[keyed(1, 10), keyed(4, 40)]).await;
-    assert_eq!(outcome.verdicts, [Verdict::Written; 2], "the key is back");
+    let mut at_odds = keyed(1, 12);
+    let (stream_id, expected) = (stream(), 9);
+    at_odds.append.checks.push(Check {
+        stream_id,
+        expected,
+    });
+    let outcome = database.write(&[at_odds, keyed(4, 40)]).await;
+    let actual = 0;
+    assert_eq!(
+        outcome.verdicts,
+        [Verdict::Conflict { stream_id, actual }, Verdict::Written]
+    );
+    let outcome = database.write(&[keyed(1, 10)]).await;
+    assert_eq!(outcome.verdicts, [Verdict::Written], "the key is back");
     assert_eq!(listed().await, ids(&[10, 20, 30, 40]));
 }
 
 #[tokio::test]
-async fn a_key_that_nobody_lists_is_refused() {
+async fn a_key_without_its_master_id_is_refused() {
     let database = Database::create().await;
     let unlisted = "INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at)
         VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '', 0)";
