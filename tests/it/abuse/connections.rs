@@ -278,3 +278,31 @@ fn raise_the_limit_of_open_files() {
     let enough = maximum.is_none_or(|maximum| maximum > SILENT as u64 + 500);
     assert!(enough, "the test needs more open files: {maximum:?}");
 }
+
+/// RFC 9113, sections 6.5.2 and 6.9.2.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http2_client_may_send_so_much_before_anybody_asks_for_it() -> Result<()> {
+    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+    const AT_FIRST: u32 = 65_535;
+    let house = House::open(Engine::Sqlite).await?;
+    let mut client = Raw::send(&house.server.base, &frames::begin(AT_FIRST)).await?;
+    let (mut stream, mut connection) = (None, None);
+    while stream.is_none() || connection.is_none() {
+        let frame = client.frame().await?.context("it is closed")?;
+        if frame.kind == Kind::Settings as u8 {
+            let mut settings = frame.payload.chunks_exact(6);
+            let window = settings.find_map(|setting| setting.strip_prefix(&INITIAL_WINDOW_SIZE));
+            stream = stream.or(window.map(number));
+        } else if frame.is(Kind::WindowUpdate, 0) {
+            connection = Some(AT_FIRST + number(&frame.payload));
+        }
+    }
+    assert_eq!((stream, connection), (Some(128 << 10), Some(256 << 10)));
+    Ok(())
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes
+        .iter()
+        .fold(0, |all, byte| all << 8 | u32::from(*byte))
+}
