@@ -27,7 +27,7 @@ fn shown<A: Aggregate>(state: &A, formatter: impl Formatter) -> usize {
     open.0 + phi.map_or(0, |members| of_texts(members.expose())) + state.alone_bytes()
 }
 
-/// JSON with as much more for each element of a list as a short text takes beside its letters.
+/// Compact JSON, padded for each list element by the size of a [`Text`] without its characters.
 struct Kept;
 
 impl Formatter for Kept {

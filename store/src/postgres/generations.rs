@@ -82,7 +82,10 @@ impl Postgres {
 
     pub(super) async fn create_all(&self, tables: &[Table]) -> Result<(), EngineError> {
         let create = tables.iter().map(|it| DIALECT.create_table(*it));
-        self.define(ONE_CREATES, create.collect()).await?;
+        let create: Vec<String> = create.collect();
+        if !create.is_empty() {
+            self.define(ONE_CREATES, create).await?;
+        }
         self.keep_sealed_as_it_is().await
     }
 
