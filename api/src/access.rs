@@ -24,7 +24,7 @@ pub enum Role {
     Operator,
 }
 
-roentgen_domain::named! {
+roentgen_domain::wire_enum! {
     Role: Clinician = "clinician", Technologist = "technologist", Radiologist = "radiologist",
         AiWorker = "ai_worker", Integration = "integration", Auditor = "auditor", Admin = "admin",
         Operator = "operator";
@@ -32,7 +32,7 @@ roentgen_domain::named! {
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Capability {
+pub enum Permission {
     /// Read orders and the catalog.
     ReadOrders,
     /// Create orders.
@@ -40,7 +40,7 @@ pub enum Capability {
     /// Cancel orders.
     CancelOrders,
     /// Schedule, start and complete orders.
-    PerformOrders,
+    ProgressOrders,
     /// Read studies, series and instances.
     ReadStudies,
     /// Read the PHI of studies.
@@ -64,7 +64,7 @@ pub enum Capability {
     /// Read the worklist, and the critical results that were raised.
     ReadWorklist,
     /// Create, cancel, re-prioritise worklist items; take them back, assign them on behalf.
-    RunWorklist,
+    ManageWorklist,
     /// Claim cases.
     ClaimCases,
     /// Release one's own cases, or as admin any.
@@ -84,16 +84,16 @@ pub enum Capability {
     /// Read PHI in the event feed.
     ReadFeedPhi,
     /// Run the platform: its projections, and metrics where they are not open.
-    Operate,
+    OperatePlatform,
 }
 
-impl Capability {
+impl Permission {
     /// Every row.
     pub const ALL: &'static [Self] = &[
         Self::ReadOrders,
         Self::CreateOrders,
         Self::CancelOrders,
-        Self::PerformOrders,
+        Self::ProgressOrders,
         Self::ReadStudies,
         Self::ReadStudyPhi,
         Self::SyncStudies,
@@ -105,7 +105,7 @@ impl Capability {
         Self::WriteAiResults,
         Self::WriteOwnProfile,
         Self::ReadWorklist,
-        Self::RunWorklist,
+        Self::ManageWorklist,
         Self::ClaimCases,
         Self::ReleaseCases,
         Self::WorkOnCases,
@@ -115,7 +115,7 @@ impl Capability {
         Self::WriteReports,
         Self::ReadFeed,
         Self::ReadFeedPhi,
-        Self::Operate,
+        Self::OperatePlatform,
     ];
 
     /// The roles that have it.
@@ -145,7 +145,7 @@ impl Capability {
             Self::CreateOrders | Self::CancelOrders => {
                 &[Clinician, Radiologist, Integration, Admin]
             }
-            Self::PerformOrders | Self::SyncStudies | Self::RunWorklist => {
+            Self::ProgressOrders | Self::SyncStudies | Self::ManageWorklist => {
                 &[Technologist, Integration, Admin]
             }
             Self::WriteCatalog => &[Admin],
@@ -169,31 +169,31 @@ impl Capability {
             Self::WriteReports => &[Radiologist],
             Self::ReadFeed => &[Integration, Auditor, Admin, Operator],
             Self::ReadFeedPhi => &[Integration, Auditor, Admin],
-            Self::Operate => &[Operator],
+            Self::OperatePlatform => &[Operator],
         }
     }
 
     /// Whether one of `roles` has it.
-    pub fn granted_to(self, roles: &[Role]) -> bool {
+    pub fn is_granted_to(self, roles: &[Role]) -> bool {
         roles.iter().any(|it| self.roles().contains(it))
     }
 }
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum RouteAccess {
     /// Nothing, not even a token.
-    Open,
+    Public,
     /// One of these; the handler may ask for a certain one, depending on the body.
-    Any(&'static [Capability]),
+    AnyOf(&'static [Permission]),
 }
 
-impl Access {
+impl RouteAccess {
     /// Whether a caller with these roles may go on to the handler.
     pub fn allows(self, roles: &[Role]) -> bool {
         match self {
-            Self::Open => true,
-            Self::Any(capabilities) => capabilities.iter().any(|it| it.granted_to(roles)),
+            Self::Public => true,
+            Self::AnyOf(capabilities) => capabilities.iter().any(|it| it.is_granted_to(roles)),
         }
     }
 }

@@ -6,7 +6,7 @@ use http::header::{FORWARDED, HOST, ORIGIN, VIA};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 /// The methods that paths may have.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -31,7 +31,7 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
 pub(crate) fn check(request: &Request, dev: bool) -> Result<(), Problem> {
     if method_label(request.method()) == OTHER_METHOD {
         let detail = format!("the methods are {}", METHODS.join(", "));
-        return Err(Problem::new(Code::MethodNotImplemented, detail));
+        return Err(Problem::new(ProblemCode::MethodNotImplemented, detail));
     }
     let host = named_host(request)?;
     if dev {
@@ -72,7 +72,7 @@ fn parse_host(value: &HeaderValue) -> Result<Authority, Problem> {
 }
 
 fn bad_host(detail: &str) -> Problem {
-    Problem::new(Code::InvalidHeader, detail)
+    Problem::new(ProblemCode::InvalidHeader, detail)
 }
 
 fn is_same(one: &Authority, other: &Authority) -> bool {
@@ -86,16 +86,16 @@ fn check_dev(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Proble
     if host.is_some_and(|host| !is_loopback(host.host())) {
         let detail = "with --dev the server is called as localhost, 127.0.0.1 or [::1]; \
             to serve under another name, start it with --jwt-secret and without --dev";
-        return Err(Problem::new(Code::Misdirected, detail));
+        return Err(Problem::new(ProblemCode::Misdirected, detail));
     }
     if is_proxied(headers) {
         let detail = "with --dev the server is not called through a proxy; \
             start it with --jwt-secret and without --dev";
-        return Err(Problem::new(Code::Forbidden, detail));
+        return Err(Problem::new(ProblemCode::Forbidden, detail));
     }
     if is_from_another_page(headers, host) {
         let detail = "with --dev the server takes no requests of web pages that it did not serve";
-        return Err(Problem::new(Code::Forbidden, detail));
+        return Err(Problem::new(ProblemCode::Forbidden, detail));
     }
     Ok(())
 }

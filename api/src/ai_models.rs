@@ -5,7 +5,7 @@ mod endpoint;
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::ai_model::{CreateAiModel, UpdateAiModel};
-use roentgen_commands::{CommandError, Refusal};
+use roentgen_commands::{CommandError, DomainError};
 use roentgen_domain::Change;
 use roentgen_domain::ai_model::{
     AiModel, Capabilities, CapabilitiesPatch, Changes, TaskType, Update,
@@ -18,11 +18,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{self, Fields, Object};
+use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::fields::{self, BodyValidator, JsonObject};
 use crate::openapi::AiModelDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 use endpoint::Endpoint;
 pub(crate) use endpoint::EndpointBody;
 
@@ -46,7 +46,7 @@ pub(crate) struct NewAiModel {
     body_part: Option<String>,
     /// What it can be asked for.
     #[schema(required, value_type = CapabilitiesBody)]
-    capabilities: Option<Object<CapabilitiesBody>>,
+    capabilities: Option<JsonObject<CapabilitiesBody>>,
     /// Who makes it.
     vendor: Option<String>,
     /// The vendor's version of it; answered as `model_version`.
@@ -55,7 +55,7 @@ pub(crate) struct NewAiModel {
     model_version: Option<String>,
     /// Where it answers.
     #[schema(value_type = Option<EndpointBody>)]
-    endpoint_config: Option<Object<EndpointBody>>,
+    endpoint_config: Option<JsonObject<EndpointBody>>,
     /// Whether it can be asked; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
@@ -86,7 +86,7 @@ pub(crate) struct AiModelChanges {
     /// What it can do, name by name; `null` takes a name away.
     #[serde(default)]
     #[schema(value_type = CapabilitiesBody, required = false)]
-    capabilities: Change<Object<CapabilitiesBody>>,
+    capabilities: Change<JsonObject<CapabilitiesBody>>,
     /// Another vendor.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -102,7 +102,7 @@ pub(crate) struct AiModelChanges {
     /// Where it answers, member by member; `null` takes an optional one away, and all of it here.
     #[serde(default)]
     #[schema(value_type = Option<EndpointBody>)]
-    endpoint_config: Change<Object<EndpointBody>>,
+    endpoint_config: Change<JsonObject<EndpointBody>>,
     /// Taken out of use, or put back.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
@@ -144,20 +144,20 @@ pub(crate) struct CapabilitiesBody {
     segmentation: Change<bool>,
 }
 
-impl CommandBody for NewAiModel {
+impl TenantScopedBody for NewAiModel {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for AiModelChanges {
+impl TenantScopedBody for AiModelChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
 impl CapabilitiesBody {
-    fn said(&self) -> CapabilitiesPatch {
+    fn to_capabilities(&self) -> CapabilitiesPatch {
         let said = [
             (TaskType::Triage, self.triage),
             (TaskType::Quality, self.quality),
@@ -173,15 +173,15 @@ impl CapabilitiesBody {
 
 impl NewAiModel {
     fn parse(self) -> Result<(AiModel, Option<Endpoint>), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
         let code = fields.parse("/code", code, |it| AiModelCode::parse(&it));
         fields.required("/name", self.name.as_ref());
         fields.required("/capabilities", self.capabilities.as_ref());
-        if let Some(Object(endpoint)) = &self.endpoint_config
+        if let Some(JsonObject(endpoint)) = &self.endpoint_config
             && !endpoint.has_url()
         {
-            fields.wrong("/endpoint_config/url", "is required");
+            fields.push_error("/endpoint_config/url", "is required");
         }
         let changes = AiModelChanges {
             name: self.name.into(),
@@ -216,16 +216,16 @@ impl NewAiModel {
 
 impl AiModelChanges {
     fn parse(self) -> Result<(Update, Change<Endpoint>), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let checked = self.check(&mut fields);
         fields.finish(Some(checked))
     }
 
-    fn check(self, fields: &mut Fields) -> (Update, Change<Endpoint>) {
+    fn check(self, fields: &mut BodyValidator) -> (Update, Change<Endpoint>) {
         let name = fields.kept("/name", self.name);
         let endpoint = self
             .endpoint_config
-            .map(|Object(body)| body.check("/endpoint_config", fields));
+            .map(|JsonObject(body)| body.check("/endpoint_config", fields));
         let capabilities = fields.kept("/capabilities", self.capabilities);
         let version = fields.name_change("/version", self.version);
         let model_version = fields.name_change("/model_version", self.model_version);
@@ -238,7 +238,7 @@ impl AiModelChanges {
                 ModalityCode::parse,
             ),
             body_part: fields.change_from_text("/body_part", self.body_part, BodyPart::parse),
-            capabilities: capabilities.map(|Object(body)| body.said()),
+            capabilities: capabilities.map(|JsonObject(body)| body.to_capabilities()),
             vendor: fields.name_change("/vendor", self.vendor),
             model_version: match model_version {
                 Change::Keep => version,
@@ -254,12 +254,12 @@ impl AiModelChanges {
 /// Adds an AI model to the catalog. What it takes to be let in where it answers is kept sealed and never answered.
 #[utoipa::path(post, path = "/imaging-ai/models", request_body = NewAiModel,
     responses((status = 201, body = AiModelDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let (model, endpoint) = call.body::<NewAiModel>()?.parse()?;
     let endpoint_config = match endpoint {
         Some(endpoint) => {
-            let patch = endpoint::keep(&app, call.tenant, endpoint).await?;
-            let whole = patch.laid_over(None).map_err(Refusal::from);
+            let patch = endpoint::store_secret(&app, call.tenant, endpoint).await?;
+            let whole = patch.laid_over(None).map_err(DomainError::from);
             Some(whole.map_err(CommandError::from)?)
         }
         None => None,
@@ -268,7 +268,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         endpoint_config,
         ..model
     };
-    call.run(&app, &CreateAiModel { model }, Answer::Created(COLLECTION))
+    call.run(&app, &CreateAiModel { model }, SuccessKind::Created(COLLECTION))
         .await
 }
 
@@ -277,7 +277,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [AiModelDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_models::Filters {
@@ -299,10 +299,10 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = AiModelDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<AiModel>(&app, &ai_models::MODEL, id.into())
+    read.get::<AiModel>(&app, &ai_models::MODEL, id.into())
         .await
 }
 
@@ -312,14 +312,14 @@ pub(crate) async fn one(
     responses((status = 200, body = AiModelDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let (changes, endpoint) = call.body::<AiModelChanges>()?.parse()?;
     let endpoint_config = match endpoint {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(endpoint) => Change::Set(endpoint::keep(&app, call.tenant, endpoint).await?),
+        Change::Set(endpoint) => Change::Set(endpoint::store_secret(&app, call.tenant, endpoint).await?),
     };
     let update = Update {
         endpoint_config,
@@ -331,7 +331,7 @@ pub(crate) async fn update(
             id: id.into(),
             update,
         },
-        Answer::Changed,
+        SuccessKind::Updated,
     )
     .await
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::Outcome;
+use roentgen_commands::CommandOutcome;
 use roentgen_commands::ai_task::AddOutput;
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_task::{AiOutput, AiTask, OutputType, Payload};
@@ -17,12 +17,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{Call, CommandBody, added};
-use crate::fields::{self, Fields, FreeObject};
+use crate::call::{CommandRequest, TenantScopedBody, created_response};
+use crate::fields::{self, BodyValidator, FreeObject};
 use crate::openapi::AiOutputDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read, answer};
-use crate::render::{self, Opened, PhiState};
+use crate::read::{PathId, ReadRequest, answer};
+use crate::render::{self, OpenedPhi, PhiState};
 
 const COLLECTION: &str = "/imaging-ai/outputs";
 
@@ -44,7 +44,7 @@ pub(crate) struct NewAiOutput {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewAiOutput {
+impl TenantScopedBody for NewAiOutput {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -52,14 +52,14 @@ impl CommandBody for NewAiOutput {
 
 impl NewAiOutput {
     fn parse(self) -> Result<AddOutput, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let task = fields.required("/imaging_ai_task_id", self.imaging_ai_task_id);
         let output_type = fields.required("/output_type", self.output_type);
-        let output_type = fields.word(
+        let output_type = fields.enum_value(
             "/output_type",
             output_type,
             OutputType::parse,
-            OutputType::WORDS,
+            OutputType::NAMES,
         );
         let payload = fields.required("/payload", self.payload);
         let payload = output_type.zip(payload);
@@ -71,12 +71,12 @@ impl NewAiOutput {
     }
 }
 
-fn checked(of: OutputType, object: &FreeObject, fields: &mut Fields) -> Option<Payload> {
+fn checked(of: OutputType, object: &FreeObject, fields: &mut BodyValidator) -> Option<Payload> {
     match Payload::parse(of, object.json()) {
         Ok(payload) => Some(payload),
         Err(wrong) => {
             for it in wrong {
-                fields.wrong(&format!("/payload{}", it.pointer), it.detail);
+                fields.push_error(&format!("/payload{}", it.pointer), it.detail);
             }
             None
         }
@@ -86,15 +86,15 @@ fn checked(of: OutputType, object: &FreeObject, fields: &mut Fields) -> Option<P
 /// Keeps a result of an AI task, checked by its type.
 #[utoipa::path(post, path = "/imaging-ai/outputs", request_body = NewAiOutput,
     responses((status = 201, body = AiOutputDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let output = call.body_as(NewAiOutput::parse).await?;
     let outcome = call.execute(&app, &output).await?;
-    let (id, body) = answered(&outcome, output.payload)?;
-    Ok(added(COLLECTION, id, &outcome, body))
+    let (id, body) = created_output(&outcome, output.payload)?;
+    Ok(created_response(COLLECTION, id, &outcome, body))
 }
 
 /// The output that was just kept: the task's latest. A repeat brings the same payload along, or it is refused.
-fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String), Problem> {
+fn created_output(outcome: &CommandOutcome<AiTask>, payload: Payload) -> Result<(Uuid, String), Problem> {
     let task = &outcome.resource;
     let id = task.state.latest_output_id.ok_or_else(Problem::not_found)?;
     let output_type = payload.output_type();
@@ -102,22 +102,22 @@ fn answered(outcome: &Outcome<AiTask>, payload: Payload) -> Result<(Uuid, String
     let output = Versioned {
         id: StreamId::from(id.as_uuid()),
         tenant_id: task.tenant_id,
-        state: AiOutput::of(&task.state.request, output_type, open),
+        state: AiOutput::from_task(&task.state.request, output_type, open),
         created_at: task.updated_at,
         updated_at: task.updated_at,
         version: task.version,
         size: Size::default(),
     };
     let document = serde_json::to_string(&output).unwrap_or_default();
-    let phi = Opened::Open(members_of(&phi));
-    Ok((id.as_uuid(), laid_out(&document, phi)))
+    let phi = OpenedPhi::Open(members_of(&phi));
+    Ok((id.as_uuid(), with_opened_payload(&document, phi)))
 }
 
 /// An output with its payload whole: what was sealed of it goes where it belongs.
-fn laid_out(document: &str, phi: Opened<Members>) -> String {
+fn with_opened_payload(document: &str, phi: OpenedPhi<Members>) -> String {
     let mut output: Members = serde_json::from_str(document).unwrap_or_default();
     output.extend(members_of(&PhiMember { phi: phi.state() }));
-    if let Opened::Open(mut phi) = phi {
+    if let OpenedPhi::Open(mut phi) = phi {
         let further = phi.remove("further").map(|further| members_of(&further));
         let payload = phi.remove("payload").or_else(|| output.remove("payload"));
         let payload = match (payload, further) {
@@ -140,24 +140,24 @@ struct PhiMember {
 }
 
 /// An output with its payload opened, as a list shows it.
-async fn shown(app: &App, row: Row) -> Result<String, Problem> {
+async fn render_row(app: &App, row: Row) -> Result<String, Problem> {
     let phi = opened(app, &row).await?;
-    Ok(laid_out(&row.document, phi))
+    Ok(with_opened_payload(&row.document, phi))
 }
 
 /// The same; `None` where the payload is damaged.
-pub(crate) async fn readable(app: &App, row: &Row) -> Result<Option<String>, Problem> {
+pub(crate) async fn render_if_readable(app: &App, row: &Row) -> Result<Option<String>, Problem> {
     let phi = opened(app, row).await?;
     let is_readable = phi.state() != PhiState::Unreadable;
-    Ok(is_readable.then(|| laid_out(&row.document, phi)))
+    Ok(is_readable.then(|| with_opened_payload(&row.document, phi)))
 }
 
-async fn opened(app: &App, row: &Row) -> Result<Opened<Members>, Problem> {
+async fn opened(app: &App, row: &Row) -> Result<OpenedPhi<Members>, Problem> {
     match (ai_outputs::task_of(row), row.patient_id) {
         (Some(task), Some(patient)) => {
             render::opened(row, task.into(), patient, &app.store.keyring).await
         }
-        (None, _) | (_, None) => Ok(Opened::Open(Members::new())),
+        (None, _) | (_, None) => Ok(OpenedPhi::Open(Members::new())),
     }
 }
 
@@ -167,17 +167,17 @@ async fn opened(app: &App, row: &Row) -> Result<Opened<Members>, Problem> {
         ("imaging_study_id" = Option<Uuid>, Query), ("output_type" = Option<String>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [AiOutputDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_outputs::Filters {
         imaging_ai_task_id: query.take_uuid("imaging_ai_task_id")?,
         imaging_study_id: query.take_uuid("imaging_study_id")?,
-        output_type: query.take_word("output_type", OutputType::parse, OutputType::WORDS)?,
+        output_type: query.take_enum("output_type", OutputType::parse, OutputType::NAMES)?,
     };
     query.finish()?;
     let page = ai_outputs::page(read.tenant, &filters, page.after, page.limit);
-    read.list_as(&app, page, |row| shown(&app, row)).await
+    read.list_as(&app, page, |row| render_row(&app, row)).await
 }
 
 /// One AI output. It never changes: `as_of` asks whether it was there.
@@ -186,26 +186,26 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = AiOutputDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let as_of = query.take_as_of()?;
     query.finish()?;
     read.reaches(&app, as_of).await?;
     let (row, shown) = read.row(&app, &ai_outputs::MODEL, id).await?;
-    if !was_there(&app, &row, as_of).await? {
+    if !existed_at(&app, &row, as_of).await? {
         return Err(Problem::not_found());
     }
     let phi = opened(&app, &row).await?;
-    if matches!(phi, Opened::Damaged) {
-        return Err(Problem::told_in_the_log());
+    if matches!(phi, OpenedPhi::Damaged) {
+        return Err(Problem::already_logged());
     }
-    Ok(answer(laid_out(&row.document, phi), row.version, shown))
+    Ok(answer(with_opened_payload(&row.document, phi), row.version, shown))
 }
 
 /// Whether the task's stream had come as far as the output by then.
-async fn was_there(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> {
+async fn existed_at(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> {
     if matches!(as_of, AsOf::Now) {
         return Ok(true);
     }

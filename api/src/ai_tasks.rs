@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::ai_task::{Asked, MoveTask, RequestTask};
+use roentgen_commands::ai_task::{TaskRequest, ChangeTaskStatus, RequestTask};
 use roentgen_domain::ai_model::TaskType;
-use roentgen_domain::ai_task::{AiTask, Move, Status};
+use roentgen_domain::ai_task::{AiTask, StatusChange, Status};
 use roentgen_domain::ids::{AiModelId, StudyId};
 use roentgen_domain::text::Text;
 use roentgen_projections::ai_tasks;
@@ -12,14 +12,14 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::app::App;
-use crate::call::{Answer, Call, CallWithQuery, CommandBody};
-use crate::fields::{self, Fields, is_blank};
+use crate::call::{SuccessKind, CommandRequest, CommandRequestWithQuery, TenantScopedBody};
+use crate::fields::{self, BodyValidator, is_blank};
 use crate::openapi::AiTaskDocument;
-use crate::params::Query;
+use crate::params::StrictQuery;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/imaging-ai/tasks";
 
@@ -57,13 +57,13 @@ pub(crate) struct AiTaskStatus {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewAiTask {
+impl TenantScopedBody for NewAiTask {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for AiTaskStatus {
+impl TenantScopedBody for AiTaskStatus {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -71,14 +71,14 @@ impl CommandBody for AiTaskStatus {
 
 impl NewAiTask {
     fn parse(self) -> Result<RequestTask, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let study = fields.required("/imaging_study_id", self.imaging_study_id);
         let model = fields.required("/ai_model_id", self.ai_model_id);
         let task_type = fields.required("/task_type", self.task_type);
-        let task_type = fields.word("/task_type", task_type, TaskType::parse, TaskType::WORDS);
+        let task_type = fields.enum_value("/task_type", task_type, TaskType::parse, TaskType::NAMES);
         let whole = study.zip(model).zip(task_type);
         fields.finish(whole.map(|((study, model), task_type)| {
-            RequestTask(Asked {
+            RequestTask(TaskRequest {
                 imaging_study_id: StudyId::from(study),
                 ai_model_id: AiModelId::from(model),
                 task_type,
@@ -89,10 +89,10 @@ impl NewAiTask {
 
 impl AiTaskStatus {
     /// Members of the body and of the query, each in one of the two.
-    fn parse(self, mut query: Query) -> Result<Move, Problem> {
+    fn parse(self, mut query: StrictQuery) -> Result<StatusChange, Problem> {
         let message = self.error_message.filter(|text| !is_blank(text));
         let (asked, told) = (self.status.is_some(), message.is_some());
-        let status = query.take_word("status", Status::parse, Status::WORDS)?;
+        let status = query.take_enum("status", Status::parse, Status::NAMES)?;
         let error_message = query.take_optional("error_message", |text| Text::parse(text))?;
         query.finish()?;
         for (name, twice) in [
@@ -103,14 +103,14 @@ impl AiTaskStatus {
                 return Err(Problem::parameter(name, "stands in the body, too"));
             }
         }
-        let mut fields = Fields::default();
-        let in_body = fields.word("/status", self.status, Status::parse, Status::WORDS);
+        let mut fields = BodyValidator::default();
+        let in_body = fields.enum_value("/status", self.status, Status::parse, Status::NAMES);
         if !asked && status.is_none() {
-            fields.wrong("/status", "is required");
+            fields.push_error("/status", "is required");
         }
         let told = fields.text("/error_message", message);
         let error_message = told.or(error_message);
-        fields.finish(in_body.or(status).map(|status| Move {
+        fields.finish(in_body.or(status).map(|status| StatusChange {
             status,
             error_message,
         }))
@@ -121,9 +121,9 @@ impl AiTaskStatus {
 /// after a failed or cancelled one a new attempt is made.
 #[utoipa::path(post, path = "/imaging-ai/tasks", request_body = NewAiTask,
     responses((status = 201, body = AiTaskDocument), (status = 200, body = AiTaskDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let asked = call.body::<NewAiTask>()?.parse()?;
-    call.run(&app, &asked, Answer::Upserted(COLLECTION)).await
+    call.run(&app, &asked, SuccessKind::Upserted(COLLECTION)).await
 }
 
 /// AI tasks, newest first by `requested_at`.
@@ -132,14 +132,14 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         ("task_type" = Option<String>, Query), ("status" = Option<String>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [AiTaskDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = ai_tasks::Filters {
         imaging_study_id: query.take_uuid("imaging_study_id")?,
         ai_model_id: query.take_uuid("ai_model_id")?,
-        task_type: query.take_word("task_type", TaskType::parse, TaskType::WORDS)?,
-        status: query.take_word("status", Status::parse, Status::WORDS)?,
+        task_type: query.take_enum("task_type", TaskType::parse, TaskType::NAMES)?,
+        status: query.take_enum("status", Status::parse, Status::NAMES)?,
     };
     query.finish()?;
     read.list(
@@ -155,18 +155,18 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = AiTaskDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<AiTask>(&app, &ai_tasks::MODEL, id.into()).await
+    read.get::<AiTask>(&app, &ai_tasks::MODEL, id.into()).await
 }
 
 /// Calling a task off is for whoever asks for tasks, everything else for whoever works on them.
-fn needed(status: Status) -> Capability {
+fn needed(status: Status) -> Permission {
     match status {
-        Status::Cancelled => Capability::RequestAiTasks,
+        Status::Cancelled => Permission::RequestAiTasks,
         Status::Queued | Status::Running | Status::Completed | Status::Failed => {
-            Capability::WriteAiResults
+            Permission::WriteAiResults
         }
     }
 }
@@ -179,12 +179,12 @@ fn needed(status: Status) -> Capability {
     responses((status = 200, body = AiTaskDocument)))]
 pub(crate) async fn update_status(
     State(app): State<App>,
-    Id(id): Id,
-    CallWithQuery { call, query }: CallWithQuery,
+    PathId(id): PathId,
+    CommandRequestWithQuery { call, query }: CommandRequestWithQuery,
 ) -> Result<Response, Problem> {
     let body = call.body_or_default::<AiTaskStatus>()?;
     let to = body.parse(query)?;
     call.caller.require(needed(to.status))?;
-    call.run(&app, &MoveTask { id: id.into(), to }, Answer::Changed)
+    call.run(&app, &ChangeTaskStatus { id: id.into(), to }, SuccessKind::Updated)
         .await
 }

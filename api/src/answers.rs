@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
 use roentgen_domain::ids::TenantId;
 
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 /// What all answers in flight may weigh, in bytes.
 const BUDGET: usize = 256 * 1024 * 1024;
@@ -73,7 +73,7 @@ impl Answers {
             None => {
                 metrics::counter!("roentgen_answers_refused_total").increment(1);
                 let detail = "too many answers wait for their clients to take them";
-                Err(Problem::new(Code::Unavailable, detail))
+                Err(Problem::new(ProblemCode::Unavailable, detail))
             }
         }
     }
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(held.len() * SMALL, BUDGET);
         let answer = || Response::new(Body::from("it"));
         let refused = answers.admit(tenant(2), true, answer());
-        assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(refused.unwrap_err().code(), ProblemCode::Unavailable);
         assert!(answers.admit(tenant(2), false, answer()).is_ok());
         let mut launched = answer();
         launched.extensions_mut().insert(HasHappened);

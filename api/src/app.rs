@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use roentgen_commands::Executor;
-use roentgen_commands::policies::{self, Runner, Settings};
+use roentgen_commands::policies::{self, Runner, PolicySettings};
 use roentgen_domain::ids::TenantId;
 use roentgen_relay::{self as relay, Relay};
 use roentgen_store::StoreError;
@@ -14,17 +14,17 @@ use roentgen_store::error::{EngineError, Unavailable};
 use roentgen_store::fair::{FairShare, Limits, Party, Share};
 use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::lease::{LEADER, Leases};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::open::Store;
-use roentgen_store::projector::{self, Parking, Progress, Projection, Projector};
+use roentgen_store::projector::{self, ParkedStreams, ProjectionProgress, Projection, Projector};
 use roentgen_store::reads::Reads;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
 use crate::call::Bodies;
-use crate::config::Times;
-use crate::identity::Identity;
+use crate::config::Timeouts;
+use crate::identity::TokenVerifier;
 use crate::page::Cursors;
 use crate::viewer::ViewerTokens;
 
@@ -49,33 +49,33 @@ const LONG_PAGE_TURN: Duration = Duration::from_secs(2);
 
 /// The program's parts, shared by all requests. A clone is one reference more.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<AppInner>);
 
 impl std::ops::Deref for App {
-    type Target = Parts;
+    type Target = AppInner;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &AppInner {
         &self.0
     }
 }
 
 /// What every handler works with.
 #[derive(Debug)]
-pub struct Parts {
+pub struct AppInner {
     /// The log and everything over it.
     pub store: Store,
     /// The write side.
     pub executor: Executor,
     /// How far the read models are.
-    pub progress: Progress,
+    pub progress: ProjectionProgress,
     /// What of them is parked.
-    pub parking: Parking,
+    pub parking: ParkedStreams,
     /// How far the policies are.
-    pub policies: policies::Progress,
+    pub policies: policies::PolicyProgress,
     /// How far the relay is, where there is one.
-    pub relay: Option<relay::Progress>,
+    pub relay: Option<relay::RelayProgress>,
     /// Who calls.
-    pub identity: Identity,
+    pub identity: TokenVerifier,
     /// Who may look at which study's images.
     pub(crate) viewer_tokens: ViewerTokens,
     /// Where pages of lists end.
@@ -85,7 +85,7 @@ pub struct Parts {
     /// What answers in flight may weigh.
     pub(crate) answers: Answers,
     /// How long what may take.
-    pub times: Times,
+    pub times: Timeouts,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// What `/metrics` shows.
@@ -110,11 +110,11 @@ impl std::fmt::Debug for Metrics {
 
 /// What follows the log.
 #[derive(Debug)]
-pub struct Followers {
+pub struct LogConsumers {
     /// The read models.
     pub projections: Vec<Arc<dyn Projection>>,
     /// What policies are told.
-    pub policies: Settings,
+    pub policies: PolicySettings,
     /// What the relay is told, where there is one.
     pub relay: Option<(relay::Settings, relay::EventKey)>,
 }
@@ -151,11 +151,11 @@ impl App {
     pub async fn start(
         engine: Arc<dyn Engine>,
         master: MasterKey,
-        identity: Identity,
+        identity: TokenVerifier,
         metrics: (Metrics, bool),
-        times: Times,
-        followers: Followers,
-        tasks: &Tasks,
+        times: Timeouts,
+        followers: LogConsumers,
+        tasks: &BackgroundTasks,
     ) -> Result<Self, StartError> {
         let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
         let cursors = Cursors::new(&master);
@@ -163,9 +163,9 @@ impl App {
         let (projections, tail) = (followers.projections, Arc::clone(&store.tail));
         let names = projector::leases(&projections).into_iter();
         let names = names.chain([LEADER.to_owned()]);
-        let leases = Leases::seek(Arc::clone(&engine), "", names, tasks);
-        let leadership = leases.of(LEADER);
-        let parking = Parking::new(Arc::clone(&engine), projections.clone());
+        let leases = Leases::start(Arc::clone(&engine), "", names, tasks);
+        let leadership = leases.leadership(LEADER);
+        let parking = ParkedStreams::new(Arc::clone(&engine), projections.clone());
         let progress = Projector::start(engine, tail, projections, leases, tasks).await?;
         let executor = Executor::new(store.clone());
         let policies = policies::all(followers.policies);
@@ -173,7 +173,7 @@ impl App {
             Relay::start(store.clone(), settings, key, leadership.clone(), tasks)
         });
         let policies = Runner::start(executor.clone(), policies, leadership, tasks).await?;
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(AppInner {
             executor,
             policies,
             relay,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::fields::{Fields, Object, is_blank};
+use crate::fields::{BodyValidator, JsonObject, is_blank};
 
 /// How one logs in. Write-only: an answer shows `kind` and nothing else.
 #[derive(Deserialize, ToSchema)]
@@ -40,7 +40,7 @@ impl fmt::Debug for AuthConfigBody {
 
 /// How one logs in, with what it takes.
 #[derive(Debug)]
-pub(crate) struct Auth {
+pub(crate) struct ParsedAuth {
     /// How.
     pub(crate) kind: AuthKind,
     /// What it takes: an object of the kind's members. `none` takes nothing.
@@ -57,17 +57,17 @@ const fn members_of(kind: AuthKind) -> &'static [&'static str] {
     }
 }
 
-impl Fields {
+impl BodyValidator {
     /// An `auth_config` at `pointer`. Each kind needs its own members and takes no other.
     pub(crate) fn auth_config(
         &mut self,
         pointer: &str,
-        member: Option<Object<AuthConfigBody>>,
-    ) -> Option<Auth> {
-        let Object(body) = member?;
+        member: Option<JsonObject<AuthConfigBody>>,
+    ) -> Option<ParsedAuth> {
+        let JsonObject(body) = member?;
         let at = |name: &str| format!("{pointer}/{name}");
         let kind = self.required(&at("kind"), body.kind);
-        let kind = self.word(&at("kind"), kind, AuthKind::parse, AuthKind::WORDS)?;
+        let kind = self.enum_value(&at("kind"), kind, AuthKind::parse, AuthKind::NAMES)?;
         let given = [
             ("username", body.username),
             ("password", body.password),
@@ -81,7 +81,7 @@ impl Fields {
             let at = at(name);
             if !needed.contains(&name) {
                 if value.is_some_and(|text| !is_blank(&text)) {
-                    self.wrong(&at, format!("does not go with kind {kind}"));
+                    self.push_error(&at, format!("does not go with kind {kind}"));
                 }
                 continue;
             }
@@ -90,7 +90,7 @@ impl Fields {
             secret.extend(value.map(|it| (name.to_owned(), Value::String(it))));
         }
         let secret = serde_json::to_vec(&secret).unwrap_or_default();
-        Some(Auth {
+        Some(ParsedAuth {
             kind,
             secret: (!needed.is_empty()).then(|| SecretBytes::new(secret)),
         })
@@ -115,10 +115,10 @@ mod tests {
     use crate::problem::Problem;
     use serde_json::json;
 
-    fn parsed(body: Value) -> Result<Auth, Problem> {
-        let mut fields = Fields::default();
+    fn parsed(body: Value) -> Result<ParsedAuth, Problem> {
+        let mut fields = BodyValidator::default();
         let body: AuthConfigBody = serde_json::from_value(body).unwrap();
-        let auth = fields.auth_config("/auth_config", Some(Object(body)));
+        let auth = fields.auth_config("/auth_config", Some(JsonObject(body)));
         fields.finish(auth)
     }
 

@@ -15,31 +15,31 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
-use roentgen_commands::{Idempotency, Outcome, UseCase};
+use roentgen_commands::{Idempotency, CommandOutcome, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::TenantId;
 use serde::Serialize;
 
-pub(crate) use answer::{Answer, LOG_POSITION, Part, added, changed, etag, json, put, respond};
+pub(crate) use answer::{SuccessKind, LOG_POSITION, ChildResource, created_response, ok_response, etag, json, insert_header, respond};
 pub(crate) use arrival::{Bodies, BodyLimits};
-pub(crate) use bare::Bare;
-pub(crate) use body::CommandBody;
-pub(crate) use headers::correlation;
+pub(crate) use bare::EmptyRequest;
+pub(crate) use body::TenantScopedBody;
+pub(crate) use headers::correlation_id;
 
 use body::check_media_type;
 use headers::if_match;
 
 use crate::app::App;
 use crate::identity::Caller;
-use crate::params::Query;
-use crate::problem::{Code, Problem};
+use crate::params::StrictQuery;
+use crate::problem::{ProblemCode, Problem};
 use crate::render;
-use crate::routes::canonical;
+use crate::routes::strip_version_prefix;
 
 /// A command's request, whole.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct CommandRequest {
     pub(crate) caller: Caller,
     pub(crate) tenant: TenantId,
     method: Method,
@@ -52,16 +52,16 @@ pub(crate) struct Call {
 
 /// A command that may be told of in the query, too.
 #[derive(Debug)]
-pub(crate) struct CallWithQuery {
-    pub(crate) call: Call,
-    pub(crate) query: Query,
+pub(crate) struct CommandRequestWithQuery {
+    pub(crate) call: CommandRequest,
+    pub(crate) query: StrictQuery,
 }
 
-impl FromRequest<App> for Call {
+impl FromRequest<App> for CommandRequest {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let CallWithQuery { call, query } = CallWithQuery::from_request(request, app).await?;
+        let CommandRequestWithQuery { call, query } = CommandRequestWithQuery::from_request(request, app).await?;
         query.finish()?;
         Ok(Self {
             query: None,
@@ -70,19 +70,19 @@ impl FromRequest<App> for Call {
     }
 }
 
-impl FromRequest<App> for CallWithQuery {
+impl FromRequest<App> for CommandRequestWithQuery {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
-        let query = Query::of(parts.uri.query(), &caller)?;
+        let caller = caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        let query = StrictQuery::of(parts.uri.query(), &caller)?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;
-        let path = canonical(parts.uri.path()).to_owned();
+        let path = strip_version_prefix(parts.uri.path()).to_owned();
         let tenant = caller.tenant()?;
-        let call = Call {
+        let call = CommandRequest {
             caller,
             tenant,
             method: parts.method,
@@ -123,13 +123,13 @@ async fn arrived(
     app.bodies.arrived(tenant, limits, body).await
 }
 
-impl Call {
+impl CommandRequest {
     /// Carries out a use case and answers with the resource: 200, or 201 with its place.
     pub(crate) async fn run<U: UseCase>(
         &self,
         app: &App,
         use_case: &U,
-        answer: Answer,
+        answer: SuccessKind,
     ) -> Result<Response, Problem> {
         let outcome = self.execute(app, use_case).await?;
         let document = render::resource(&outcome.resource);
@@ -137,11 +137,11 @@ impl Call {
     }
 
     /// Carries out a use case that adds a part to its aggregate, and answers with that part: 201.
-    pub(crate) async fn run_for_part<U: UseCase, P: Serialize>(
+    pub(crate) async fn run_for_child<U: UseCase, P: Serialize>(
         &self,
         app: &App,
         use_case: &U,
-        part: Part<P>,
+        part: ChildResource<P>,
     ) -> Result<Response, Problem> {
         let outcome = self.execute(app, use_case).await?;
         let (id, resource) = (part.id.into(), &outcome.resource);
@@ -157,8 +157,8 @@ impl Call {
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = json(StatusCode::CREATED, body);
         let headers = response.headers_mut();
-        put(headers, LOG_POSITION, &outcome.position.to_string());
-        put(headers, header::LOCATION.as_str(), &part.place);
+        insert_header(headers, LOG_POSITION, &outcome.position.to_string());
+        insert_header(headers, header::LOCATION.as_str(), &part.place);
         Ok(response)
     }
 
@@ -167,16 +167,16 @@ impl Call {
         &self,
         app: &App,
         use_case: &U,
-    ) -> Result<Outcome<U::Aggregate>, Problem> {
+    ) -> Result<CommandOutcome<U::Aggregate>, Problem> {
         let request = self.request()?;
         Ok(app.executor.execute(&request, use_case).await?)
     }
 
-    fn request(&self) -> Result<roentgen_commands::Request, Problem> {
-        Ok(roentgen_commands::Request {
+    fn request(&self) -> Result<roentgen_commands::CommandEnvelope, Problem> {
+        Ok(roentgen_commands::CommandEnvelope {
             tenant_id: self.tenant,
             actor: self.caller.actor(),
-            correlation_id: correlation(&self.headers)?,
+            correlation_id: correlation_id(&self.headers)?,
             causation_id: None,
             if_match: if_match(&self.headers)?,
             idempotency: self.idempotency()?,
@@ -193,19 +193,19 @@ impl Call {
             .filter(|it| (1..=255).contains(&it.len()));
         let key = key.ok_or_else(|| {
             Problem::new(
-                Code::InvalidHeader,
+                ProblemCode::InvalidHeader,
                 "Idempotency-Key must be 1 to 255 visible characters",
             )
         })?;
         let (caller, method) = (self.caller.sub.as_str(), self.method.as_str());
-        let (tenant, said) = (self.tenant, self.said());
+        let (tenant, said) = (self.tenant, self.idempotency_payload());
         Ok(Some(Idempotency::new(
             tenant, caller, method, &self.path, key, &said,
         )))
     }
 
     /// What a repeat has to say, too: the body, and the query where it may say anything.
-    fn said(&self) -> Cow<'_, [u8]> {
+    fn idempotency_payload(&self) -> Cow<'_, [u8]> {
         match &self.query {
             None => Cow::Borrowed(&self.body),
             Some(query) => Cow::Owned([query.as_bytes(), b"\n", &self.body].concat()),

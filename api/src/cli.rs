@@ -16,21 +16,21 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use roentgen_store::engine::Engine;
-use roentgen_store::open::Database;
+use roentgen_store::open::DatabaseUrl;
 use roentgen_store::rights::Login;
 use uuid::Uuid;
 
 use crate::access::Role;
-use crate::config::{Config, Options, Projections, Purpose, Wrong};
+use crate::config::{Config, Options, Projections, Purpose, ConfigErrors};
 use crate::{demo, dumps, telemetry};
-use roentgen_store::error::causes;
+use roentgen_store::error::error_chain;
 
 pub(crate) use serve::start;
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
-const WRONG: u8 = 64;
+const EX_USAGE: u8 = 64;
 /// `EX_SOFTWARE`: something failed; 1 is `verify`'s own answer.
-const FAILED: u8 = 70;
+const EX_SOFTWARE: u8 = 70;
 
 /// The system of record for diagnostic imaging work.
 #[derive(Debug, Parser)]
@@ -72,13 +72,13 @@ enum Command {
     /// Walks the hash chain and looks at the keys; exit 1 where one breaks or is missing.
     Verify(verify::Verifying),
     /// Moves old partitions of the log into files, and out of the log (PostgreSQL; as its owner).
-    Archive(archive::Archiving),
+    Archive(archive::ArchiveArgs),
     /// Shows each projection's checkpoint, lag and parked streams.
     Projections,
     /// Fills read models again beside those that are read, which they replace when they are whole.
-    Rebuild(rebuild::Rebuild),
+    Rebuild(rebuild::RebuildArgs),
     /// Writes the log, or what came after a position, for DuckDB, pandas or Spark; PHI stays sealed.
-    Export(export::Export),
+    Export(export::ExportArgs),
     /// Print the public key that consumers check published events with.
     EventKey {
         /// Make the key if there is none.
@@ -107,11 +107,11 @@ impl Command {
 
 /// Runs one command.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    run_as(arguments, roentgen_projections::all).await
+    run_with_projections(arguments, roentgen_projections::all).await
 }
 
 /// The same, as a release with these read models.
-pub async fn run_as(
+pub async fn run_with_projections(
     arguments: impl IntoIterator<Item = OsString>,
     projections: Projections,
 ) -> ExitCode {
@@ -120,7 +120,7 @@ pub async fn run_as(
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() {
-                WRONG.into()
+                EX_USAGE.into()
             } else {
                 ExitCode::SUCCESS
             };
@@ -139,21 +139,21 @@ pub async fn run_as(
     }
     match dispatch(cli.command, config).await {
         Ok(code) => code,
-        Err(error) => match error.downcast_ref::<Wrong>() {
+        Err(error) => match error.downcast_ref::<ConfigErrors>() {
             Some(wrong) => refuse(wrong),
             None => {
-                eprintln!("roentgen: {}", causes(&*error));
-                ExitCode::from(FAILED)
+                eprintln!("roentgen: {}", error_chain(&*error));
+                ExitCode::from(EX_SOFTWARE)
             }
         },
     }
 }
 
-fn refuse(wrong: &Wrong) -> ExitCode {
+fn refuse(wrong: &ConfigErrors) -> ExitCode {
     for line in &wrong.0 {
         eprintln!("roentgen: {line}");
     }
-    WRONG.into()
+    EX_USAGE.into()
 }
 
 async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> {
@@ -172,16 +172,16 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify(verifying) => {
-            verify::run(existing(&config).await?, &config, &verifying).await
+            verify::run(open_existing(&config).await?, &config, &verifying).await
         }
-        Command::Archive(archiving) => archive::run(&*existing(&config).await?, &archiving).await,
+        Command::Archive(archiving) => archive::run(&*open_existing(&config).await?, &archiving).await,
         Command::Projections => {
-            projections::run(existing(&config).await?, (config.projections)()).await
+            projections::run(open_existing(&config).await?, (config.projections)()).await
         }
         Command::Rebuild(rebuild) => {
-            rebuild::run(existing(&config).await?, (config.projections)(), &rebuild).await
+            rebuild::run(open_existing(&config).await?, (config.projections)(), &rebuild).await
         }
-        Command::Export(export) => export::run(&*existing(&config).await?, &export).await,
+        Command::Export(export) => export::run(&*open_existing(&config).await?, &export).await,
         Command::EventKey { make } => {
             let key = if make {
                 config.event_key.made()
@@ -199,15 +199,15 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
 }
 
 /// A database that is there already: looking at one does not make one.
-async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
-    if let Database::Sqlite(path) = &config.database {
+async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
+    if let DatabaseUrl::Sqlite(path) = &config.database {
         anyhow::ensure!(path.exists(), "there is no database at {}", path.display());
     }
     Ok(config.database.connect().await?)
 }
 
 /// A database whose schema is up to date.
-async fn open(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
+async fn open_migrated(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     let engine = config.database.connect().await?;
     if config.migrate {
         migrate(&*engine).await?;
@@ -222,7 +222,7 @@ async fn migrate(engine: &dyn Engine) -> anyhow::Result<()> {
 }
 
 fn parse_role(text: &str) -> Result<Role, String> {
-    Role::parse(text).ok_or_else(|| format!("must be one of {}", Role::WORDS))
+    Role::parse(text).ok_or_else(|| format!("must be one of {}", Role::NAMES))
 }
 
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {

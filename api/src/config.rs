@@ -22,23 +22,23 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::open::Database;
+use roentgen_store::open::DatabaseUrl;
 use roentgen_store::projector::Projection;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
-use crate::identity::{Expected, Identity};
-use crate::routes::Service;
+use crate::identity::{TokenRequirements, TokenVerifier};
+use crate::routes::ApiService;
 
 pub use connections::ConnectionOptions;
 pub use dev::Dev;
 pub(crate) use dev::Purpose;
 pub(crate) use event_key::EventKeyFile;
-use keys::Source;
-pub use keys::Sources;
+use keys::KeySource;
+pub use keys::KeySources;
 pub use nats::NatsOptions;
 pub use secrets::SecretOptions;
-pub use times::{TimeOptions, Times};
+pub use times::{TimeoutOptions, Timeouts};
 
 use connections::PerAddress;
 
@@ -88,17 +88,17 @@ pub struct Options {
         long,
         env = "ROENTGEN_SERVICES",
         value_delimiter = ',',
-        default_values_t = Service::value_variants().to_vec(),
+        default_values_t = ApiService::value_variants().to_vec(),
         value_enum,
         global = true
     )]
-    pub services: Vec<Service>,
+    pub services: Vec<ApiService>,
     /// How many connections there may be.
     #[command(flatten)]
     pub connections: ConnectionOptions,
     /// How long things may take.
     #[command(flatten)]
-    pub times: TimeOptions,
+    pub times: TimeoutOptions,
     /// Where events go.
     #[command(flatten)]
     pub nats: NatsOptions,
@@ -122,7 +122,7 @@ type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
 #[derive(Debug)]
 pub struct Config {
     /// Where the log is.
-    pub database: Database,
+    pub database: DatabaseUrl,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Whether callers without a token are let in as admin.
@@ -132,23 +132,23 @@ pub struct Config {
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// The parts of the API to serve.
-    pub services: Vec<Service>,
+    pub services: Vec<ApiService>,
     /// Signs and checks tokens; there is one for every command that does.
     pub jwt_secret: Option<SecretString>,
     /// What tokens must say besides.
-    pub expected: Expected,
+    pub expected: TokenRequirements,
     /// Wraps patients' keys; there is one for every command that serves.
     pub master_key: Option<MasterKey>,
     /// How many connections there may be from one address.
     pub(crate) connections: PerAddress,
     /// How long things may take.
-    pub times: Times,
+    pub times: Timeouts,
     /// Where events go, if anywhere.
     pub nats: Option<relay::Settings>,
     /// The key that signs those events.
     pub(crate) event_key: EventKeyFile,
     /// Where each key came from, for `roentgen config`.
-    pub sources: Sources,
+    pub sources: KeySources,
     /// What is logged.
     pub log: EnvFilter,
     /// The read models of this release.
@@ -160,26 +160,26 @@ pub type Projections = fn() -> Vec<Arc<dyn Projection>>;
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wrong(pub Vec<String>);
+pub struct ConfigErrors(pub Vec<String>);
 
-impl fmt::Display for Wrong {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for ConfigErrors {}
 
 impl Options {
     /// The configuration, or everything that is wrong with it. In `--dev`, keys that are not given are generated and
     /// kept in the data directory.
-    pub(crate) fn resolve(&self, purpose: Purpose) -> Result<Config, Wrong> {
+    pub(crate) fn resolve(&self, purpose: Purpose) -> Result<Config, ConfigErrors> {
         let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
         let mut wrong = environment::unknown(names.iter().map(OsString::as_os_str));
         let mut note =
             |name: &str, what: &dyn fmt::Display| wrong.push(format!("--{name}: {what}"));
         let dev = self.decide_dev(purpose, &mut note);
-        let database = Database::parse(&self.database)
+        let database = DatabaseUrl::parse(&self.database)
             .map_err(|it| note("database", &it))
             .ok();
         let listen = self.listen.parse::<SocketAddr>();
@@ -206,11 +206,11 @@ impl Options {
         let (Some(database), Some(listen), Some(log), Some(times), Some(connections)) =
             (database, listen, log, times, connections)
         else {
-            return Err(Wrong(wrong));
+            return Err(ConfigErrors(wrong));
         };
         let (Some(directory), Some(event_key), true) = (directory, event_key, wrong.is_empty())
         else {
-            return Err(Wrong(wrong));
+            return Err(ConfigErrors(wrong));
         };
         let (jwt_secret, master_key, sources) = keys::keys(given, purpose, &directory)?;
         Ok(Config {
@@ -227,7 +227,7 @@ impl Options {
             nats,
             event_key,
             sources,
-            expected: Expected {
+            expected: TokenRequirements {
                 issuer: self.jwt_issuer.clone(),
                 audience: self.jwt_audience.clone(),
             },
@@ -278,18 +278,18 @@ impl Options {
 }
 
 /// Beside the SQLite file; `data/` under the working directory otherwise.
-fn data_directory(database: &Database) -> PathBuf {
+fn data_directory(database: &DatabaseUrl) -> PathBuf {
     match database {
-        Database::Sqlite(path) => path.parent().map(PathBuf::from).unwrap_or_default(),
-        Database::Postgres(_) => PathBuf::from("data"),
+        DatabaseUrl::Sqlite(path) => path.parent().map(PathBuf::from).unwrap_or_default(),
+        DatabaseUrl::Postgres(_) => PathBuf::from("data"),
     }
 }
 
 impl Config {
     /// For the demo: all services, callers without tokens, on loopback, and on a free port where it does not serve on.
-    pub(crate) fn play(&mut self, once: bool) {
+    pub(crate) fn apply_demo_defaults(&mut self, once: bool) {
         self.dev = Dev::Explicit;
-        self.services = Service::value_variants().to_vec();
+        self.services = ApiService::value_variants().to_vec();
         if once || !self.listen.ip().is_loopback() {
             self.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         }
@@ -297,7 +297,7 @@ impl Config {
 
     /// Whether the master key was configured, and not made up.
     pub(crate) fn master_key_is_given(&self) -> bool {
-        self.sources.master_key == Source::Configured
+        self.sources.master_key == KeySource::Configured
     }
 
     /// The secret that tokens are signed with.
@@ -327,9 +327,9 @@ impl Config {
     /// # Errors
     ///
     /// As [`Self::jwt_secret`].
-    pub(crate) fn identity(&self) -> anyhow::Result<Identity> {
+    pub(crate) fn identity(&self) -> anyhow::Result<TokenVerifier> {
         let secret = self.jwt_secret()?;
-        Ok(Identity::by_secret(
+        Ok(TokenVerifier::with_shared_secret(
             secret,
             &self.expected,
             self.dev.is_on(),
@@ -346,7 +346,7 @@ impl fmt::Display for Config {
         writeln!(f, "dev           {}", self.dev.is_on())?;
         writeln!(f, "migrate       {}", self.migrate)?;
         writeln!(f, "open-metrics  {}", self.metrics_open)?;
-        let services = self.services.iter().filter_map(Service::to_possible_value);
+        let services = self.services.iter().filter_map(ApiService::to_possible_value);
         let services: Vec<_> = services.map(|it| it.get_name().to_owned()).collect();
         writeln!(f, "services      {}", services.join(","))?;
         writeln!(f, "jwt-secret    {}", self.sources.jwt_secret)?;
@@ -363,7 +363,7 @@ impl fmt::Display for Config {
         writeln!(f, "master-key    {}", self.sources.master_key)?;
         write!(f, "{}", self.connections)?;
         write!(f, "{}", self.times)?;
-        nats::show(f, self.nats.as_ref())?;
+        nats::write_config(f, self.nats.as_ref())?;
         if self.nats.is_some() {
             writeln!(f, "event-key     {}", self.event_key)?;
         }

@@ -11,19 +11,19 @@ mod trail;
 use std::process::ExitCode;
 
 use roentgen_store::clock;
-use roentgen_store::verify::{Break, Verification, verify};
+use roentgen_store::verify::{ChainBreak, Verification, verify};
 
 use crate::cli::start;
 use crate::config::Config;
-use cast::Cast;
-use client::Client;
+use cast::DemoUsers;
+use client::DemoClient;
 
 /// Plays, shows the trail, verifies the log; then serves on, or exits.
 pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCode> {
-    config.play(once);
+    config.apply_demo_defaults(once);
     let running = start(&config).await?;
-    let cast = Cast::assemble(&config, clock::fresh_id())?;
-    let client = Client::new(running.address);
+    let cast = DemoUsers::create(&config, clock::fresh_id())?;
+    let client = DemoClient::new(running.address);
     println!(
         "Roentgen at http://{}, log in {}",
         running.address, config.database
@@ -32,16 +32,16 @@ pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCo
         "Everything below happens in tenant {}, made for this run.",
         cast.tenant
     );
-    play(&client, &cast).await?;
+    run_workflows(&client, &cast).await?;
     let held = match verify(&*running.app.store.engine, None, |_| {}).await? {
-        Verification::Holds { head, .. } => {
+        Verification::Intact { head, .. } => {
             println!(
                 "\nThe hash chain holds over all {} events of the log.",
                 head.position
             );
             true
         }
-        Verification::Broken(Break { position, reason }) => {
+        Verification::Broken(ChainBreak { position, reason }) => {
             println!("\nThe hash chain breaks at position {position}: {reason}.");
             false
         }
@@ -61,10 +61,10 @@ pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCo
     })
 }
 
-async fn play(client: &Client, cast: &Cast) -> anyhow::Result<()> {
-    let house = catalog::fill(client, cast).await?;
+async fn run_workflows(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<()> {
+    let house = catalog::create_catalog(client, cast).await?;
     let head = imaging::play(client, cast, &house).await?;
     ai::play(client, cast, &house).await?;
-    imaging::epilogue(client, cast, &house, &head).await?;
+    imaging::closing_examples(client, cast, &house, &head).await?;
     trail::show(client, cast).await
 }

@@ -23,13 +23,13 @@ use roentgen_store::reads::{Reads, Turn};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
-use crate::call::{LOG_POSITION, put};
+use crate::call::{LOG_POSITION, insert_header};
 use crate::identity::Caller;
 use crate::logged;
-use crate::params::Query;
-use crate::problem::{Code, Problem};
+use crate::params::StrictQuery;
+use crate::problem::{ProblemCode, Problem};
 use chunks::Chunks;
-use opened::Opened;
+use opened::PhiVisibility;
 
 /// How often a waiting reader looks for what other nodes wrote.
 const POLL: Duration = Duration::from_millis(250);
@@ -45,12 +45,12 @@ type Looked<'a> = (LogPage, (Turn<'a>, Option<Share>));
 
 /// What a reader of the log asks for.
 #[derive(Debug, Clone)]
-struct Subscription {
+struct FeedRequest {
     after: u64,
     limit: u32,
     wait: Duration,
     filter: LogFilter,
-    phi: Opened,
+    phi: PhiVisibility,
     /// When the reader's token ends, and with it the answer.
     ends: Option<Instant>,
 }
@@ -68,7 +68,7 @@ pub(crate) async fn events(
     axum::extract::RawQuery(query): axum::extract::RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut subscription = Subscription::of(query.as_deref(), &caller)?;
+    let mut subscription = FeedRequest::of(query.as_deref(), &caller)?;
     let reads = subscription.reads(&app);
     if accepts_sse(&headers) {
         if let Some(position) = last_event_id(&headers)? {
@@ -101,19 +101,19 @@ pub(crate) async fn events(
     drop(turn);
     let kind = HeaderValue::from_static("application/x-ndjson");
     let mut response = ([(header::CONTENT_TYPE, kind)], body.finished()).into_response();
-    put(
+    insert_header(
         response.headers_mut(),
         "scanned-to",
         &page.scanned_to.to_string(),
     );
     let head = (*app.store.tail.head().borrow()).max(page.scanned_to);
-    put(response.headers_mut(), LOG_POSITION, &head.to_string());
+    insert_header(response.headers_mut(), LOG_POSITION, &head.to_string());
     Ok(response)
 }
 
-impl Subscription {
+impl FeedRequest {
     fn of(query: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
-        let mut query = Query::of(query, caller)?;
+        let mut query = StrictQuery::of(query, caller)?;
         let limit = query.take_parsed("limit", |it| {
             let limit = it
                 .parse::<u32>()
@@ -127,8 +127,8 @@ impl Subscription {
         })?;
         let types = query.take_text("types")?.unwrap_or_default();
         let phi = match query.take_bool("phi")?.unwrap_or(false) {
-            true => Opened::to(caller)?,
-            false => Opened::Nothing,
+            true => PhiVisibility::for_caller(caller)?,
+            false => PhiVisibility::None,
         };
         let subscription = Self {
             after: query.take_number("after")?.unwrap_or(0),
@@ -172,7 +172,7 @@ impl Subscription {
     fn place(&self, app: &App) -> Result<Share, Problem> {
         app.followers.try_enter(self.party(), 1).map_err(|_| {
             let detail = "too many of the tenant's readers wait for events; try again later";
-            Problem::new(Code::Unavailable, detail)
+            Problem::new(ProblemCode::Unavailable, detail)
         })
     }
 
@@ -208,7 +208,7 @@ impl Subscription {
                 Err(error) => return Err(error.into()),
                 Ok((page, turn)) => {
                     let scanned = page.scanned_to.saturating_sub(self.after);
-                    let at_the_end = scanned < roentgen_store::engine::MAX_SCAN;
+                    let at_the_end = scanned < roentgen_store::engine::MAX_POSITIONS_PER_PAGE;
                     if is_over || !page.events.is_empty() || !at_the_end {
                         return Ok((page, turn));
                     }
@@ -241,6 +241,6 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     };
     let position = value.to_str().ok().and_then(|it| it.parse::<u64>().ok());
     let position = position.filter(|it| i64::try_from(*it).is_ok());
-    let refused = || Problem::new(Code::InvalidHeader, "Last-Event-ID must be a position");
+    let refused = || Problem::new(ProblemCode::InvalidHeader, "Last-Event-ID must be a position");
     position.ok_or_else(refused).map(Some)
 }

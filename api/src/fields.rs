@@ -16,22 +16,22 @@ use roentgen_domain::text::Text;
 use roentgen_domain::{Change, Timestamp};
 
 pub(crate) use ids::{id_change, optional_id};
-pub(crate) use shapes::{FreeObject, List, Object, most_elements, too_many};
+pub(crate) use shapes::{FreeObject, List, JsonObject, most_elements, too_many};
 
 use crate::problem::{FieldError, Problem};
 
 /// So many things that are wrong are told of one body. Millions of them fit into a body, and would not into an answer.
-const TOLD: usize = 100;
+const MAX_REPORTED_ERRORS: usize = 100;
 
 /// What was wrong so far, the first [`TOLD`] of it.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<FieldError>);
+pub(crate) struct BodyValidator(Vec<FieldError>);
 
-impl Fields {
+impl BodyValidator {
     /// The member has to be there.
     pub(crate) fn required<T>(&mut self, pointer: &str, member: Option<T>) -> Option<T> {
         if member.is_none() {
-            self.wrong(pointer, "is required");
+            self.push_error(pointer, "is required");
         }
         member
     }
@@ -46,7 +46,7 @@ impl Fields {
         match parse(member?) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.wrong(pointer, error);
+                self.push_error(pointer, error);
                 None
             }
         }
@@ -143,11 +143,11 @@ impl Fields {
         words: &str,
     ) -> Option<T> {
         let member = member.filter(|text| !is_blank(text));
-        self.word(pointer, member, parse, words)
+        self.enum_value(pointer, member, parse, words)
     }
 
     /// One of a closed set of words.
-    pub(crate) fn word<T>(
+    pub(crate) fn enum_value<T>(
         &mut self,
         pointer: &str,
         member: Option<String>,
@@ -229,14 +229,14 @@ impl Fields {
     /// A change of a member that every such resource has: `null` is wrong.
     pub(crate) fn kept<T>(&mut self, pointer: &str, member: Change<T>) -> Option<T> {
         if matches!(member, Change::Clear) {
-            self.wrong(pointer, "cannot be taken away");
+            self.push_error(pointer, "cannot be taken away");
         }
         member.value()
     }
 
     /// Who the patient is; nothing, where no member says anything.
-    pub(crate) fn patient(&mut self, member: Option<Object<PatientBody>>) -> Option<Patient> {
-        let Object(body) = member?;
+    pub(crate) fn patient(&mut self, member: Option<JsonObject<PatientBody>>) -> Option<Patient> {
+        let JsonObject(body) = member?;
         let patient = Patient {
             mrn: self.optional_phi("/patient/mrn", body.mrn),
             family_name: self.optional_phi("/patient/family_name", body.family_name),
@@ -251,8 +251,8 @@ impl Fields {
         Some(patient).filter(|patient| !patient.is_empty())
     }
 
-    pub(crate) fn wrong(&mut self, pointer: &str, detail: impl Display) {
-        if self.0.len() < TOLD {
+    pub(crate) fn push_error(&mut self, pointer: &str, detail: impl Display) {
+        if self.0.len() < MAX_REPORTED_ERRORS {
             self.0.push(FieldError {
                 pointer: pointer.to_owned(),
                 detail: detail.to_string(),
@@ -261,12 +261,12 @@ impl Fields {
     }
 
     /// What was wrong within a member; its pointer is asked for where something was.
-    pub(crate) fn within(&mut self, pointer: impl FnOnce() -> String, inner: Self) {
+    pub(crate) fn nest(&mut self, pointer: impl FnOnce() -> String, inner: Self) {
         if inner.0.is_empty() {
             return;
         }
         let outer = pointer();
-        let room = TOLD.saturating_sub(self.0.len());
+        let room = MAX_REPORTED_ERRORS.saturating_sub(self.0.len());
         self.0
             .extend(inner.0.into_iter().take(room).map(|it| FieldError {
                 pointer: format!("{outer}{}", it.pointer),
@@ -310,22 +310,22 @@ mod tests {
 
     #[test]
     fn tells_the_first_hundred_things_that_are_wrong() {
-        let mut inner = Fields::default();
+        let mut inner = BodyValidator::default();
         let ninety = || Some(List::<_, 90>(vec![0; 90]));
         inner.each("/b", ninety(), |_| Err::<(), _>("is wrong"));
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         fields.each("/a", ninety(), |_| Err::<(), _>("is wrong"));
-        fields.within(|| "/c/0".to_owned(), inner);
-        fields.wrong("/d", "is wrong");
+        fields.nest(|| "/c/0".to_owned(), inner);
+        fields.push_error("/d", "is wrong");
         let told: Vec<&str> = fields.0.iter().map(|it| it.pointer.as_str()).collect();
-        assert_eq!(told.len(), TOLD);
+        assert_eq!(told.len(), MAX_REPORTED_ERRORS);
         assert_eq!((told[89], told[99]), ("/a/89", "/c/0/b/9"));
         assert!(fields.finish(Some(())).is_err());
     }
 
     #[test]
     fn a_blank_text_is_none_where_it_is_optional_and_wrong_where_it_is_required() {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let blank = || Some(" ".to_owned());
         assert_eq!(fields.optional_text("/a", blank()), None);
         assert_eq!(fields.optional_time("/b", blank()), None);
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_every_resource_has_cannot_be_taken_away() {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         assert_eq!(fields.kept("/a", Change::Set(1)), Some(1));
         assert_eq!(fields.kept("/b", Change::<i32>::Keep), None);
         assert!(fields.0.is_empty());

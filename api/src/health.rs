@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::call::json;
 use crate::logged;
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 /// How long the database may take to say how things stand.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,20 +32,20 @@ pub(crate) async fn live() -> Response {
     responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.stop.is_cancelled() {
-        return Err(Problem::new(Code::Unavailable, "the server is stopping"));
+        return Err(Problem::new(ProblemCode::Unavailable, "the server is stopping"));
     }
     logged::fits_models(&app)?;
-    if let Some(refused) = app.policies.refused() {
-        return Err(Problem::new(Code::Unavailable, refused.to_string()));
+    if let Some(refused) = app.policies.halt_reason() {
+        return Err(Problem::new(ProblemCode::Unavailable, refused.to_string()));
     }
     let looked = async {
         all_keys_are_there(&app).await?;
-        Ready::of(&app).await
+        Readiness::of(&app).await
     };
     let standing = tokio::time::timeout(PATIENCE, looked).await;
     let standing = standing.unwrap_or_else(|_elapsed| {
         let detail = "the database does not answer";
-        Err(Problem::new(Code::Unavailable, detail))
+        Err(Problem::new(ProblemCode::Unavailable, detail))
     });
     let body = serde_json::to_string(&standing?).map_err(|error| Problem::internal(&error))?;
     Ok(json(StatusCode::OK, body))
@@ -59,7 +59,7 @@ async fn all_keys_are_there(app: &App) -> Result<(), Problem> {
     match keyring.still_missing(&**engine).await? {
         0 => Ok(()),
         missing => Err(Problem::new(
-            Code::KeysMissing,
+            ProblemCode::KeysMissing,
             format!(
                 "{missing} patient keys that events are sealed under are neither there nor have a tombstone: restore the keys"
             ),
@@ -68,27 +68,27 @@ async fn all_keys_are_there(app: &App) -> Result<(), Problem> {
 }
 
 #[derive(Serialize)]
-struct Ready {
+struct Readiness {
     status: &'static str,
     head: u64,
     projected: u64,
     lag: u64,
     parked: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    relay: Option<RelayStanding>,
+    relay: Option<RelayHealth>,
 }
 
-impl Ready {
+impl Readiness {
     /// As the database says: what this node believes of the read models may be a second old, or older than a crash.
     async fn of(app: &App) -> Result<Self, Problem> {
-        let read_models = app.parking.standing().await?;
+        let read_models = app.parking.status().await?;
         let mut models = read_models.models.iter();
         if let Some(unbuilt) = models.find(|it| it.live.is_none()) {
             let detail = format!("the read model {} is being built", unbuilt.model.name);
-            return Err(Problem::new(Code::Unavailable, detail));
+            return Err(Problem::new(ProblemCode::Unavailable, detail));
         }
         let relay = match &app.relay {
-            Some(relay) => Some(RelayStanding::of(relay).await?),
+            Some(relay) => Some(RelayHealth::of(relay).await?),
             None => None,
         };
         Ok(Self {
@@ -104,7 +104,7 @@ impl Ready {
 
 /// How far the relay is, and why it stands still where it does.
 #[derive(Serialize)]
-struct RelayStanding {
+struct RelayHealth {
     published: u64,
     lag: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,14 +113,14 @@ struct RelayStanding {
     detail: Option<String>,
 }
 
-impl RelayStanding {
-    async fn of(relay: &relay::Progress) -> Result<Self, Problem> {
-        let relay::Standing { published, lag } = relay.standing().await?;
-        let refused = relay.refused();
+impl RelayHealth {
+    async fn of(relay: &relay::RelayProgress) -> Result<Self, Problem> {
+        let relay::RelayStatus { published, lag } = relay.status().await?;
+        let refused = relay.halt_reason();
         Ok(Self {
             published,
             lag,
-            problem: refused.as_ref().map(relay::Refused::name),
+            problem: refused.as_ref().map(relay::HaltReason::name),
             detail: refused.map(|it| it.to_string()),
         })
     }
@@ -132,7 +132,7 @@ impl RelayStanding {
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let relay = async {
         if let Some(relay) = &app.relay {
-            relay.measure().await;
+            relay.record_metrics().await;
         }
     };
     tokio::join!(measure_read_models(&app), measure_policies(&app), relay);
@@ -142,7 +142,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 
 /// Over all nodes, as of now. What the database does not say in time is not known, and NaN.
 async fn measure_read_models(app: &App) {
-    let standing = tokio::time::timeout(PATIENCE, app.parking.standing()).await;
+    let standing = tokio::time::timeout(PATIENCE, app.parking.status()).await;
     let standing = standing.ok().and_then(Result::ok);
     let lag = standing.as_ref().map_or(f64::NAN, |it| it.lag() as f64);
     metrics::gauge!("roentgen_projection_lag_events").set(lag);

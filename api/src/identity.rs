@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::access::{Capability, Role};
-use crate::problem::{Code, Problem};
+use crate::access::{Permission, Role};
+use crate::problem::{ProblemCode, Problem};
 
 /// The tenant of `--dev` callers who name none.
 pub const DEFAULT_TENANT: Uuid = Uuid::from_u128(1);
@@ -46,34 +46,34 @@ impl Caller {
     /// The caller's tenant; 403 for who has none.
     pub fn tenant(&self) -> Result<TenantId, Problem> {
         self.tenant
-            .ok_or_else(|| Problem::new(Code::Forbidden, "the token names no tenant"))
+            .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "the token names no tenant"))
     }
 
     /// The caller's practitioner; 403 for who has none.
     pub fn practitioner(&self) -> Result<PractitionerId, Problem> {
         self.practitioner_id
-            .ok_or_else(|| Problem::new(Code::Forbidden, "the token names no practitioner"))
+            .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "the token names no practitioner"))
     }
 
     /// Refuses a caller without the capability.
-    pub fn require(&self, capability: Capability) -> Result<(), Problem> {
-        if capability.granted_to(&self.roles) {
+    pub fn require(&self, capability: Permission) -> Result<(), Problem> {
+        if capability.is_granted_to(&self.roles) {
             return Ok(());
         }
         Err(Problem::new(
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             "none of the token's roles may do this",
         ))
     }
 
     /// Refuses a `tenant_id` in body or query that is not the caller's.
-    pub fn owns(&self, named: Option<Uuid>) -> Result<(), Problem> {
+    pub fn require_tenant(&self, named: Option<Uuid>) -> Result<(), Problem> {
         let own = self.tenant.map(TenantId::as_uuid);
         if named.is_none() || named == own {
             return Ok(());
         }
         Err(Problem::new(
-            Code::OtherTenant,
+            ProblemCode::OtherTenant,
             "tenant_id is not the caller's",
         ))
     }
@@ -110,7 +110,7 @@ impl Caller {
 
 /// What we read of a token; `nbf`, `iss` and `aud` are for the validation.
 #[derive(Debug, Deserialize)]
-struct Claims {
+struct JwtClaims {
     sub: String,
     exp: f64,
     tenant_id: Option<Uuid>,
@@ -138,13 +138,13 @@ struct MintedClaims<'a> {
 
 /// Checks tokens, and in `--dev` stands in for them.
 #[derive(Clone)]
-pub struct Identity {
+pub struct TokenVerifier {
     key: DecodingKey,
     validation: Validation,
     dev: bool,
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for TokenVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("dev", &self.dev)
@@ -154,16 +154,16 @@ impl fmt::Debug for Identity {
 
 /// What a token must say besides.
 #[derive(Debug, Clone, Default)]
-pub struct Expected {
+pub struct TokenRequirements {
     /// `iss`.
     pub issuer: Option<String>,
     /// `aud`.
     pub audience: Option<String>,
 }
 
-impl Identity {
+impl TokenVerifier {
     /// Tokens signed with a shared secret (HS256).
-    pub fn by_secret(secret: &SecretString, expected: &Expected, dev: bool) -> Self {
+    pub fn with_shared_secret(secret: &SecretString, expected: &TokenRequirements, dev: bool) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         let mut required = vec!["exp", "sub"];
         validation.validate_nbf = true;
@@ -200,16 +200,16 @@ impl Identity {
                 let token = value.to_str().ok().and_then(bearer);
                 self.by_token(token.ok_or_else(unauthenticated)?)
             }
-            None if self.dev => Ok(Caller::dev_admin(named_tenant(headers)?)),
+            None if self.dev => Ok(Caller::dev_admin(tenant_from_header(headers)?)),
             None => Err(Problem::new(
-                Code::Unauthenticated,
+                ProblemCode::Unauthenticated,
                 "a bearer token is needed",
             )),
         }
     }
 
     fn by_token(&self, token: &str) -> Result<Caller, Problem> {
-        let decoded = decode::<Claims>(token, &self.key, &self.validation);
+        let decoded = decode::<JwtClaims>(token, &self.key, &self.validation);
         let decoded = decoded.map_err(|_| unauthenticated())?;
         // A token with an extension that must be understood is refused (RFC 7515, section 4.1.11): none is known here.
         if decoded.header.crit.is_some() {
@@ -218,7 +218,7 @@ impl Identity {
         let claims = decoded.claims;
         let tenant = claims.tenant_id.map(TenantId::from);
         let known = claims.roles.iter().filter_map(|name| role(name));
-        let roles = counted(known, tenant);
+        let roles = effective_roles(known, tenant);
         let is_bounded = is_subject(&claims.sub) && claims.name.as_deref().is_none_or(is_line);
         if !is_bounded || tenant.is_none() && roles.is_empty() {
             return Err(unauthenticated());
@@ -236,7 +236,7 @@ impl Identity {
 
 /// The roles that count, each once: without a tenant the operator's and no other, since any other would reach into every tenant;
 /// with a tenant any but the operator's, who runs the platform and belongs to no tenant.
-fn counted(known: impl Iterator<Item = Role>, tenant: Option<TenantId>) -> Vec<Role> {
+fn effective_roles(known: impl Iterator<Item = Role>, tenant: Option<TenantId>) -> Vec<Role> {
     let mut roles = Vec::new();
     for role in known {
         if (role == Role::Operator) == tenant.is_none() && !roles.contains(&role) {
@@ -270,21 +270,21 @@ pub(crate) fn bearer(value: &str) -> Option<&str> {
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(Code::Unauthenticated, "the bearer token is not valid")
+    Problem::new(ProblemCode::Unauthenticated, "the bearer token is not valid")
 }
 
-fn named_tenant(headers: &HeaderMap) -> Result<TenantId, Problem> {
+fn tenant_from_header(headers: &HeaderMap) -> Result<TenantId, Problem> {
     let Some(value) = headers.get(TENANT_HEADER) else {
         return Ok(DEFAULT_TENANT.into());
     };
     let tenant = value.to_str().ok().and_then(|it| Uuid::parse_str(it).ok());
     let named = tenant.map(TenantId::from);
-    named.ok_or_else(|| Problem::new(Code::InvalidHeader, "X-Tenant-Id must be a UUID"))
+    named.ok_or_else(|| Problem::new(ProblemCode::InvalidHeader, "X-Tenant-Id must be a UUID"))
 }
 
 /// Whom a token is made for.
 #[derive(Debug, Clone)]
-pub struct Grant {
+pub struct TokenGrant {
     /// What it may.
     pub roles: Vec<Role>,
     /// Whose data it sees; none for the operator.
@@ -298,8 +298,8 @@ pub struct Grant {
 /// Makes a token that [`Identity::by_secret`] with the same secret accepts.
 pub fn mint(
     secret: &SecretString,
-    expected: &Expected,
-    grant: &Grant,
+    expected: &TokenRequirements,
+    grant: &TokenGrant,
 ) -> Result<String, jsonwebtoken::errors::Error> {
     let ttl = i64::try_from(grant.ttl.as_secs()).unwrap_or(i64::MAX / 2);
     let roles: Vec<String> = grant.roles.iter().map(ToString::to_string).collect();

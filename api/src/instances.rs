@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{Call, Part};
+use crate::call::{CommandRequest, ChildResource};
 use crate::logged;
 use crate::openapi::InstanceDocument;
-use crate::problem::{Code, Problem};
-use crate::read::Read;
+use crate::problem::{ProblemCode, Problem};
+use crate::read::ReadRequest;
 use crate::studies::InstanceBody;
 
 const COLLECTION: &str = "/pacs/instances";
@@ -28,11 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Adds one instance to a series.
 #[utoipa::path(post, path = "/pacs/instances", request_body = InstanceBody,
     responses((status = 201, body = InstanceDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let (series, instance) = call.body::<InstanceBody>()?.parse()?;
     let study_id = study_of(&app, call.tenant, series).await?;
     let series_id = SeriesId::from(series);
-    let part = Part {
+    let part = ChildResource {
         id: InstanceId::of(series_id, &instance.sop_instance_uid).as_uuid(),
         place: format!("{COLLECTION}?imaging_series_id={series_id}"),
         state: Instance {
@@ -46,7 +46,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         series_id,
         instance,
     };
-    call.run_for_part(&app, &add, part).await
+    call.run_for_child(&app, &add, part).await
 }
 
 /// The study that a series belongs to. A series' id does not tell; its row does, as soon as it is there. Where it is not,
@@ -57,14 +57,14 @@ async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, 
         return Ok(study);
     }
     let head = app.reads(tenant).head().await?.position;
-    let shown = app.progress.reached(head, Instant::now() + PATIENCE).await;
+    let shown = app.progress.wait_for(head, Instant::now() + PATIENCE).await;
     match row_of(app, tenant, series).await? {
         Some(study) => Ok(study),
         None if shown < head => {
             let detail = format!("the read models show position {shown}");
-            Err(Problem::new(Code::ProjectionLagging, detail))
+            Err(Problem::new(ProblemCode::ProjectionLagging, detail))
         }
-        None => Err(CommandError::NoSuch(Reference::Series).into()),
+        None => Err(CommandError::ReferenceNotFound(Reference::Series).into()),
     }
 }
 
@@ -82,7 +82,7 @@ async fn row_of(app: &App, tenant: TenantId, series: Uuid) -> Result<Option<Stud
 #[utoipa::path(get, path = "/pacs/instances",
     params(("imaging_series_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [InstanceDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let of_series = query.take_uuid("imaging_series_id")?;

@@ -3,7 +3,7 @@
 use roentgen_store::reads::Reads;
 
 use crate::app::App;
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 /// Refuses a position that the log has not reached: whoever names one has seen events that the log does not have any more
 /// (it was restored from an older backup), or means another log. The database is asked only where this node does not know
@@ -13,7 +13,7 @@ pub(crate) async fn reaches(app: &App, reads: &Reads, position: u64) -> Result<(
         return Ok(());
     }
     let head = reads.head().await?.position;
-    app.store.tail.saw(head);
+    app.store.tail.observe(head);
     if position <= head {
         return Ok(());
     }
@@ -21,13 +21,13 @@ pub(crate) async fn reaches(app: &App, reads: &Reads, position: u64) -> Result<(
         "the log ends at position {head}, before the position that was asked for: \
          the log was restored to an earlier point or is another one"
     );
-    Err(Problem::new(Code::BeyondLog, detail))
+    Err(Problem::new(ProblemCode::BeyondLog, detail))
 }
 
 /// Refuses to read from read models that do not fit the log: they show what is in no log any more, and not what is.
 pub(crate) fn fits_models(app: &App) -> Result<(), Problem> {
-    match app.progress.refused() {
-        Some(refused) => Err(Problem::new(Code::Unavailable, refused.to_string())),
+    match app.progress.halt_reason() {
+        Some(refused) => Err(Problem::new(ProblemCode::Unavailable, refused.to_string())),
         None => Ok(()),
     }
 }

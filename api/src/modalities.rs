@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{self, Fields};
+use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::fields::{self, BodyValidator};
 use crate::openapi::ModalityDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/imaging/modalities";
 
@@ -61,13 +61,13 @@ pub(crate) struct ModalityChanges {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewModality {
+impl TenantScopedBody for NewModality {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for ModalityChanges {
+impl TenantScopedBody for ModalityChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -75,7 +75,7 @@ impl CommandBody for ModalityChanges {
 
 impl NewModality {
     fn parse(self) -> Result<Modality, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
         let code = fields.parse("/code", code, |it| ModalityCode::parse(&it));
         let name = fields.required("/name", self.name);
@@ -94,7 +94,7 @@ impl NewModality {
 
 impl ModalityChanges {
     fn parse(self) -> Result<Changes, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let name = fields.kept("/name", self.name);
         let changes = Changes {
             name: fields.name("/name", name),
@@ -108,9 +108,9 @@ impl ModalityChanges {
 /// Adds a modality to the catalog.
 #[utoipa::path(post, path = "/imaging/modalities", request_body = NewModality,
     responses((status = 201, body = ModalityDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let modality = call.body::<NewModality>()?.parse()?;
-    call.run(&app, &CreateModality(modality), Answer::Created(COLLECTION))
+    call.run(&app, &CreateModality(modality), SuccessKind::Created(COLLECTION))
         .await
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 #[utoipa::path(get, path = "/imaging/modalities",
     params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ModalityDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = modalities::Filters {
@@ -138,10 +138,10 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = ModalityDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<Modality>(&app, &modalities::MODEL, id.into())
+    read.get::<Modality>(&app, &modalities::MODEL, id.into())
         .await
 }
 
@@ -151,8 +151,8 @@ pub(crate) async fn one(
     responses((status = 200, body = ModalityDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let changes = call.body::<ModalityChanges>()?.parse()?;
     call.run(
@@ -161,7 +161,7 @@ pub(crate) async fn update(
             id: id.into(),
             changes,
         },
-        Answer::Changed,
+        SuccessKind::Updated,
     )
     .await
 }

@@ -30,9 +30,9 @@ pub(crate) use parameters::{AsOfParameter, PageParameters};
 
 use schemas::Schemas;
 
-use crate::access::Access;
+use crate::access::RouteAccess;
 use crate::call::json;
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 use crate::routes::{Endpoint, endpoints};
 
 /// The whole description, from the routes themselves.
@@ -52,8 +52,8 @@ pub fn describe() -> OpenApi {
         ..
     } in endpoints(false)
     {
-        operation.tags = Some(vec![chapter(&path).to_owned()]);
-        if access != Access::Open {
+        operation.tags = Some(vec![tag_for_path(&path).to_owned()]);
+        if access != RouteAccess::Public {
             let bearer = utoipa::openapi::SecurityRequirement::new("bearer", [""; 0]);
             operation.security = Some(vec![bearer]);
         }
@@ -71,7 +71,7 @@ pub fn describe() -> OpenApi {
 }
 
 /// The chapter of the description that a path belongs to.
-fn chapter(path: &str) -> &'static str {
+fn tag_for_path(path: &str) -> &'static str {
     if path.starts_with("/imaging-ai/") {
         "Imaging AI"
     } else if path.starts_with("/imaging/") {
@@ -140,7 +140,7 @@ pub(crate) async fn problem_page(
     code: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(code) = code.map_err(|_| Problem::not_found())?;
-    let known = Code::ALL.iter().find(|it| it.as_str() == code);
+    let known = ProblemCode::ALL.iter().find(|it| it.as_str() == code);
     let page = known.ok_or_else(Problem::not_found)?.page();
     Ok((
         [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")],

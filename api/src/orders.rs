@@ -14,13 +14,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::app::App;
-use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{self, Fields, FreeObject, Object, PatientBody};
+use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::fields::{self, BodyValidator, FreeObject, JsonObject, PatientBody};
 use crate::openapi::OrderDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/imaging/orders";
 
@@ -60,7 +60,7 @@ pub(crate) struct NewOrder {
     metadata: Option<FreeObject>,
     /// Who the patient is.
     #[schema(value_type = Option<PatientBody>)]
-    patient: Option<Object<PatientBody>>,
+    patient: Option<JsonObject<PatientBody>>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
@@ -100,13 +100,13 @@ pub(crate) struct OrderChanges {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewOrder {
+impl TenantScopedBody for NewOrder {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for OrderChanges {
+impl TenantScopedBody for OrderChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -114,13 +114,13 @@ impl CommandBody for OrderChanges {
 
 impl NewOrder {
     fn parse(self) -> Result<CreateOrder, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let patient_id = fields.required("/patient_id", self.patient_id);
         let procedure_id = fields.required("/imaging_procedure_id", self.imaging_procedure_id);
         let indication = fields.required("/indication", self.indication);
         let indication = fields.phi_text("/indication", indication);
         let priority =
-            fields.optional_word("/priority", self.priority, Priority::parse, Priority::WORDS);
+            fields.optional_word("/priority", self.priority, Priority::parse, Priority::NAMES);
         let requested_at = fields.optional_time("/requested_at", self.requested_at);
         let accession_number = fields.optional(
             "/accession_number",
@@ -153,11 +153,11 @@ impl NewOrder {
 
 impl OrderChanges {
     fn parse(self) -> Result<Update, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let status = fields.kept("/status", self.status);
         let (start, end) = (self.performed_start_at, self.performed_end_at);
         let update = Update {
-            status: fields.word("/status", status, Status::parse, Status::WORDS),
+            status: fields.enum_value("/status", status, Status::parse, Status::NAMES),
             scheduled_slot_id: self.scheduled_slot_id.map(SlotId::from),
             performed_start_at: fields.change_from_text("/performed_start_at", start, str::parse),
             performed_end_at: fields.change_from_text("/performed_end_at", end, str::parse),
@@ -172,9 +172,9 @@ impl OrderChanges {
 /// Orders an examination.
 #[utoipa::path(post, path = "/imaging/orders", request_body = NewOrder,
     responses((status = 201, body = OrderDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let order = call.body_as(NewOrder::parse).await?;
-    call.run(&app, &order, Answer::Created(COLLECTION)).await
+    call.run(&app, &order, SuccessKind::Created(COLLECTION)).await
 }
 
 /// Orders, newest first by `requested_at`.
@@ -184,15 +184,15 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         ("priority" = Option<String>, Query), ("from_date" = Option<String>, Query),
         ("to_date" = Option<String>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [OrderDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = orders::Filters {
         patient_id: query.take_uuid("patient_id")?,
         encounter_id: query.take_uuid("encounter_id")?,
         accession_number: query.take_parsed("accession_number", AccessionNumber::parse)?,
-        status: query.take_word("status", Status::parse, Status::WORDS)?,
-        priority: query.take_word("priority", Priority::parse, Priority::WORDS)?,
+        status: query.take_enum("status", Status::parse, Status::NAMES)?,
+        priority: query.take_enum("priority", Priority::parse, Priority::NAMES)?,
         from: query.take_from("from_date")?,
         to: query.take_to("to_date")?,
     };
@@ -210,23 +210,23 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = OrderDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<Order>(&app, &orders::MODEL, id.into()).await
+    read.get::<Order>(&app, &orders::MODEL, id.into()).await
 }
 
 /// Cancelling is one privilege, everything else that an update may hold is another.
-fn needed(update: &Update) -> &'static [Capability] {
+fn needed(update: &Update) -> &'static [Permission] {
     let cancels = update.status == Some(Status::Cancelled);
     let performs = !update.scheduled_slot_id.is_keep()
         || !update.performed_start_at.is_keep()
         || !update.performed_end_at.is_keep()
         || !update.metadata.is_keep();
     match (cancels, performs) {
-        (true, false) => &[Capability::CancelOrders],
-        (true, true) => &[Capability::CancelOrders, Capability::PerformOrders],
-        (false, _) => &[Capability::PerformOrders],
+        (true, false) => &[Permission::CancelOrders],
+        (true, true) => &[Permission::CancelOrders, Permission::ProgressOrders],
+        (false, _) => &[Permission::ProgressOrders],
     }
 }
 
@@ -236,8 +236,8 @@ fn needed(update: &Update) -> &'static [Capability] {
     responses((status = 200, body = OrderDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let update = call.body_as(OrderChanges::parse).await?;
     for capability in needed(&update) {
@@ -249,7 +249,7 @@ pub(crate) async fn update(
             id: id.into(),
             update,
         },
-        Answer::Changed,
+        SuccessKind::Updated,
     )
     .await
 }

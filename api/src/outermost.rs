@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::admission;
 use crate::app::App;
-use crate::problem::{Code, Problem, ProblemDocument};
-use crate::routes::canonical;
+use crate::problem::{ProblemCode, Problem, ProblemDocument};
+use crate::routes::strip_version_prefix;
 use crate::serve::Reserve;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -42,13 +42,13 @@ static UNLESS_SAID: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Around every request.
-pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn request_context(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = clock::fresh_id().to_string();
     let correlation_id = correlation(request.headers_mut(), &request_id);
     let method = admission::method_label(request.method());
     let route = route(&request);
-    let (is_http_1, may_stay_unread) = (is_http_1(&request), may_stay_unread(&request));
+    let (is_http_1, may_stay_unread) = (is_http_1(&request), can_leave_body_unread(&request));
     let span = tracing::info_span!("request", method, %route, %request_id, %correlation_id);
     let handled = async {
         let admitted = admission::check(&request, app.identity.is_dev());
@@ -64,7 +64,7 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let mut response = answered.unwrap_or_else(|_panic| {
         span.in_scope(|| tracing::error!("a handler panicked"));
         Problem::new(
-            Code::Internal,
+            ProblemCode::Internal,
             "the request id names the log lines that say more",
         )
         .into_response()
@@ -95,9 +95,9 @@ pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Ne
 
 /// Refuses everything but health on a connection that is one too many.
 fn within_the_limits(request: &Request) -> Result<(), Problem> {
-    let is_health = canonical(request.uri().path()).starts_with("/health/");
+    let is_health = strip_version_prefix(request.uri().path()).starts_with("/health/");
     match request.extensions().get::<Reserve>() {
-        Some(reserve) if !is_health => Err(Problem::new(Code::Unavailable, reserve.detail())),
+        Some(reserve) if !is_health => Err(Problem::new(ProblemCode::Unavailable, reserve.detail())),
         Some(_) | None => Ok(()),
     }
 }
@@ -117,7 +117,7 @@ fn correlation(headers: &mut HeaderMap, request_id: &str) -> String {
 
 /// Whether a refusal may come before the body was read. The connection ends with it then, and the client has to be told,
 /// or it sends its next request into a connection that is being closed.
-fn may_stay_unread(request: &Request) -> bool {
+fn can_leave_body_unread(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
@@ -134,7 +134,7 @@ fn is_http_1(request: &Request) -> bool {
 /// The route's template: ids in paths are no labels.
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>();
-    path.map_or("(none)", |it| canonical(it.as_str()))
+    path.map_or("(none)", |it| strip_version_prefix(it.as_str()))
         .to_owned()
 }
 

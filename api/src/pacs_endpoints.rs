@@ -8,7 +8,7 @@ use roentgen_domain::codes::PacsEndpointCode;
 use roentgen_domain::dicom::AeTitle;
 use roentgen_domain::ids::{SecretId, TenantId};
 use roentgen_domain::pacs_endpoint::{
-    AuthConfig, Changes, Host, LaunchUrl, PacsEndpoint, Port, Protocol,
+    AuthConfig, Changes, Host, ViewerLaunchUrl, PacsEndpoint, Port, Protocol,
 };
 use roentgen_domain::url::HttpUrl;
 use roentgen_projections::pacs_endpoints;
@@ -19,11 +19,11 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
-use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{self, Fields, Object};
+use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::fields::{self, BodyValidator, JsonObject};
 use crate::openapi::PacsEndpointDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/pacs/endpoints";
 
@@ -52,7 +52,7 @@ pub(crate) struct NewPacsEndpoint {
     base_url: Option<String>,
     /// How one logs in.
     #[schema(value_type = Option<AuthConfigBody>)]
-    auth_config: Option<Object<AuthConfigBody>>,
+    auth_config: Option<JsonObject<AuthConfigBody>>,
     /// Where its viewer opens a study: a URL with `{study_instance_uid}` and, where it takes one, `{token}`.
     #[schema(example = "https://viewer.example/?study={study_instance_uid}&token={token}")]
     viewer_launch_url: Option<String>,
@@ -100,7 +100,7 @@ pub(crate) struct PacsEndpointChanges {
     /// How one logs in from now on, as a whole.
     #[serde(default)]
     #[schema(value_type = Option<AuthConfigBody>)]
-    auth_config: Change<Object<AuthConfigBody>>,
+    auth_config: Change<JsonObject<AuthConfigBody>>,
     /// A new launch URL.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -119,24 +119,24 @@ pub(crate) struct PacsEndpointChanges {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewPacsEndpoint {
+impl TenantScopedBody for NewPacsEndpoint {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for PacsEndpointChanges {
+impl TenantScopedBody for PacsEndpointChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
 /// Changes, and the secret that goes with them.
-type Told = (Changes, Option<SecretBytes>);
+type ChangesWithSecret = (Changes, Option<SecretBytes>);
 
 impl NewPacsEndpoint {
     fn parse(self) -> Result<(PacsEndpoint, Option<SecretBytes>), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
         let code = fields.parse("/code", code, |it| PacsEndpointCode::parse(&it));
         fields.required("/name", self.name.as_ref());
@@ -177,13 +177,13 @@ impl NewPacsEndpoint {
 }
 
 impl PacsEndpointChanges {
-    fn parse(self) -> Result<Told, Problem> {
-        let mut fields = Fields::default();
+    fn parse(self) -> Result<ChangesWithSecret, Problem> {
+        let mut fields = BodyValidator::default();
         let told = self.check(&mut fields);
         fields.finish(Some(told))
     }
 
-    fn check(self, fields: &mut Fields) -> Told {
+    fn check(self, fields: &mut BodyValidator) -> ChangesWithSecret {
         let name = fields.kept("/name", self.name);
         let spoken = fields.kept("/protocol", self.protocol);
         let launch_url = self.viewer_launch_url;
@@ -198,14 +198,14 @@ impl PacsEndpointChanges {
             ae_title: fields.change_from_text("/ae_title", self.ae_title, AeTitle::parse),
             host: fields.change_from_text("/host", self.host, Host::parse),
             port: fields.change("/port", self.port, Port::parse),
-            protocol: fields.word("/protocol", spoken, protocol, Protocol::WORDS),
+            protocol: fields.enum_value("/protocol", spoken, protocol, Protocol::NAMES),
             base_url: fields.change_from_text("/base_url", self.base_url, HttpUrl::parse),
             auth_config: auth.as_ref().map(|auth| AuthConfig { kind: auth.kind }),
             secret_id: None,
             viewer_launch_url: fields.change_from_text(
                 "/viewer_launch_url",
                 launch_url,
-                LaunchUrl::parse,
+                ViewerLaunchUrl::parse,
             ),
             completes_order: fields.kept("/completes_order", self.completes_order),
             is_active: fields.kept("/is_active", self.is_active),
@@ -220,7 +220,7 @@ fn protocol(text: &str) -> Option<Protocol> {
 }
 
 /// Puts a secret away, before anything names it.
-async fn put_away(
+async fn store_secret(
     app: &App,
     tenant: TenantId,
     secret: Option<SecretBytes>,
@@ -234,21 +234,21 @@ async fn put_away(
 /// Adds a PACS endpoint to the catalog. What `auth_config` takes is never shown again.
 #[utoipa::path(post, path = "/pacs/endpoints", request_body = NewPacsEndpoint,
     responses((status = 201, body = PacsEndpointDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let (endpoint, secret) = call.body::<NewPacsEndpoint>()?.parse()?;
-    let secret_id = put_away(&app, call.tenant, secret).await?;
+    let secret_id = store_secret(&app, call.tenant, secret).await?;
     let endpoint = CreatePacsEndpoint(PacsEndpoint {
         secret_id,
         ..endpoint
     });
-    call.run(&app, &endpoint, Answer::Created(COLLECTION)).await
+    call.run(&app, &endpoint, SuccessKind::Created(COLLECTION)).await
 }
 
 /// PACS endpoints, newest first.
 #[utoipa::path(get, path = "/pacs/endpoints",
     params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [PacsEndpointDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let is_active = query.take_bool("is_active")?;
@@ -263,10 +263,10 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = PacsEndpointDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<PacsEndpoint>(&app, &pacs_endpoints::MODEL, id.into())
+    read.get::<PacsEndpoint>(&app, &pacs_endpoints::MODEL, id.into())
         .await
 }
 
@@ -276,11 +276,11 @@ pub(crate) async fn one(
     responses((status = 200, body = PacsEndpointDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let (changes, secret) = call.body::<PacsEndpointChanges>()?.parse()?;
-    let secret_id = put_away(&app, call.tenant, secret).await?;
+    let secret_id = store_secret(&app, call.tenant, secret).await?;
     let update = UpdatePacsEndpoint {
         id: id.into(),
         changes: Changes {
@@ -288,5 +288,5 @@ pub(crate) async fn update(
             ..changes
         },
     };
-    call.run(&app, &update, Answer::Changed).await
+    call.run(&app, &update, SuccessKind::Updated).await
 }

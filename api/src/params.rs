@@ -17,19 +17,19 @@ const MAX_SEARCH_CHARS: usize = 128;
 
 /// A query that has not been read whole yet.
 #[derive(Debug)]
-pub(crate) struct Query {
+pub(crate) struct StrictQuery {
     pairs: Vec<(String, String)>,
     /// The parameters that the endpoint has asked for.
     known: Vec<&'static str>,
 }
 
-impl Query {
+impl StrictQuery {
     /// Takes a query apart, and out of it the `tenant_id` that every endpoint knows.
     pub(crate) fn of(raw: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
         let mut query = Self::open(raw)?;
         let tenant = query.take("tenant_id")?;
         let tenant = tenant.map(|it| parse_uuid("tenant_id", &it)).transpose()?;
-        caller.owns(tenant)?;
+        caller.require_tenant(tenant)?;
         Ok(query)
     }
 
@@ -55,7 +55,7 @@ impl Query {
     }
 
     /// A parameter that is one of a closed set of words.
-    pub(crate) fn take_word<T>(
+    pub(crate) fn take_enum<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,

@@ -9,18 +9,18 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use roentgen_store::error::causes;
+use roentgen_store::error::error_chain;
 use serde::Serialize;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $status:literal $code:literal $title:literal;)+) => {
         /// What kind of problem it is. Frozen: clients match on it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code {
+        pub enum ProblemCode {
             $($(#[$doc])* $variant,)+
         }
 
-        impl Code {
+        impl ProblemCode {
             /// Every code.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
@@ -129,7 +129,7 @@ codes! {
 /// A problem on its way to the client.
 #[derive(Debug)]
 pub struct Problem {
-    code: Code,
+    code: ProblemCode,
     detail: String,
     errors: Vec<FieldError>,
 }
@@ -145,7 +145,7 @@ pub struct FieldError {
 
 impl Problem {
     /// A problem; `detail` is for the client and holds no PHI and nothing of the inside.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             code,
             detail: detail.into(),
@@ -154,7 +154,7 @@ impl Problem {
     }
 
     /// With what is wrong where.
-    pub fn at(mut self, pointer: impl Into<String>, detail: impl fmt::Display) -> Self {
+    pub fn with_error(mut self, pointer: impl Into<String>, detail: impl fmt::Display) -> Self {
         self.errors.push(FieldError {
             pointer: pointer.into(),
             detail: detail.to_string(),
@@ -163,7 +163,7 @@ impl Problem {
     }
 
     /// The same, where the body in question stands at `pointer` of the one that came.
-    pub fn within(mut self, pointer: &str, members: &[&str]) -> Self {
+    pub fn prefix_pointers(mut self, pointer: &str, members: &[&str]) -> Self {
         for error in &mut self.errors {
             if members.contains(&error.pointer.as_str()) {
                 error.pointer.insert_str(0, pointer);
@@ -177,46 +177,46 @@ impl Problem {
         let detail = "see errors for each member that is not acceptable";
         Self {
             errors,
-            ..Self::new(Code::Unacceptable, detail)
+            ..Self::new(ProblemCode::Unacceptable, detail)
         }
     }
 
     /// There is no such thing here, or it is another tenant's.
     pub fn not_found() -> Self {
-        Self::new(Code::NotFound, "there is no such thing here")
+        Self::new(ProblemCode::NotFound, "there is no such thing here")
     }
 
     /// A parameter of the query.
     pub fn parameter(name: &str, detail: impl fmt::Display) -> Self {
         Self::new(
-            Code::InvalidParameter,
+            ProblemCode::InvalidParameter,
             format!("the parameter {name} is not acceptable"),
         )
-        .at(format!("?{name}"), detail)
+        .with_error(format!("?{name}"), detail)
     }
 
     /// The query as a whole.
     pub fn query(detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self::new(Code::InvalidParameter, detail.clone()).at("?", detail)
+        Self::new(ProblemCode::InvalidParameter, detail.clone()).with_error("?", detail)
     }
 
     /// Our own fault: logged with its sources, told without them.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = causes(error), "a request failed inside");
-        Self::told_in_the_log()
+        tracing::error!(error = error_chain(error), "a request failed inside");
+        Self::already_logged()
     }
 
     /// Our own fault, where it was found and logged already.
-    pub fn told_in_the_log() -> Self {
+    pub fn already_logged() -> Self {
         Self::new(
-            Code::Internal,
+            ProblemCode::Internal,
             "the request id names the log lines that say more",
         )
     }
 
     /// What kind it is.
-    pub const fn code(&self) -> Code {
+    pub const fn code(&self) -> ProblemCode {
         self.code
     }
 }

@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{self, Fields};
+use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::fields::{self, BodyValidator};
 use crate::openapi::ProcedureDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/imaging/procedures";
 
@@ -96,13 +96,13 @@ pub(crate) struct ProcedureChanges {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewProcedure {
+impl TenantScopedBody for NewProcedure {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for ProcedureChanges {
+impl TenantScopedBody for ProcedureChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -110,7 +110,7 @@ impl CommandBody for ProcedureChanges {
 
 impl NewProcedure {
     fn parse(self) -> Result<CreateProcedure, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
         let code = fields.parse("/code", code, |it| ProcedureCode::parse(&it));
         let modality_id = fields.required("/modality_id", self.modality_id);
@@ -148,12 +148,12 @@ impl NewProcedure {
 
 impl ProcedureChanges {
     fn parse(self) -> Result<Changes, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let changes = self.check(&mut fields);
         fields.finish(Some(changes))
     }
 
-    fn check(self, fields: &mut Fields) -> Changes {
+    fn check(self, fields: &mut BodyValidator) -> Changes {
         let name = fields.kept("/name", self.name);
         let name = fields.name("/name", name);
         Changes {
@@ -177,9 +177,9 @@ impl ProcedureChanges {
 /// Adds a procedure to the catalog.
 #[utoipa::path(post, path = "/imaging/procedures", request_body = NewProcedure,
     responses((status = 201, body = ProcedureDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let procedure = call.body::<NewProcedure>()?.parse()?;
-    call.run(&app, &procedure, Answer::Created(COLLECTION))
+    call.run(&app, &procedure, SuccessKind::Created(COLLECTION))
         .await
 }
 
@@ -189,7 +189,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         ("search" = Option<String>, Query), ("is_active" = Option<bool>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [ProcedureDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = procedures::Filters {
@@ -212,10 +212,10 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = ProcedureDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<Procedure>(&app, &procedures::MODEL, id.into())
+    read.get::<Procedure>(&app, &procedures::MODEL, id.into())
         .await
 }
 
@@ -225,8 +225,8 @@ pub(crate) async fn one(
     responses((status = 200, body = ProcedureDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let changes = call.body::<ProcedureChanges>()?.parse()?;
     call.run(
@@ -235,7 +235,7 @@ pub(crate) async fn update(
             id: id.into(),
             changes,
         },
-        Answer::Changed,
+        SuccessKind::Updated,
     )
     .await
 }

@@ -6,16 +6,16 @@ use axum::response::Response;
 use http::StatusCode;
 use roentgen_domain::ids::StreamId;
 use roentgen_store::generation::Generation;
-use roentgen_store::model::Parked;
-use roentgen_store::projector::{Retried, Standing, StandingModel};
+use roentgen_store::model::ParkedStream;
+use roentgen_store::projector::{RetryOutcome, ProjectionStatus, ReadModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{Bare, json};
+use crate::call::{EmptyRequest, json};
 use crate::params::parse_uuid;
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 /// How many parked streams of a read model are shown.
 const PARKED_SHOWN: usize = 100;
@@ -40,7 +40,7 @@ pub(crate) struct ProjectionDocument {
     /// How many streams it could not fold.
     parked_count: usize,
     /// The first 100 of them, by position.
-    parked: Vec<ParkedStream>,
+    parked: Vec<ParkedStreamDocument>,
     /// Its other tables: in the making, kept, or failed.
     generations: Vec<GenerationDocument>,
 }
@@ -74,7 +74,7 @@ impl From<&Generation> for GenerationDocument {
 
 /// A stream that a read model could not fold. Its row shows what was before `position`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ParkedStream {
+pub(crate) struct ParkedStreamDocument {
     stream_id: Uuid,
     stream_type: &'static str,
     /// The first event that could not be folded.
@@ -89,8 +89,8 @@ pub(crate) struct ParkedStream {
 /// The read models, how far they are, and the streams that they could not fold.
 #[utoipa::path(get, path = "/admin/projections",
     responses((status = 200, body = [ProjectionDocument])))]
-pub(crate) async fn list(State(app): State<App>, _: Bare) -> Result<Response, Problem> {
-    let standing = app.parking.standing().await?;
+pub(crate) async fn list(State(app): State<App>, _: EmptyRequest) -> Result<Response, Problem> {
+    let standing = app.parking.status().await?;
     let mut documents = Vec::with_capacity(standing.models.len());
     for model in &standing.models {
         documents.push(document(&app, &standing, model).await?);
@@ -105,25 +105,25 @@ pub(crate) async fn list(State(app): State<App>, _: Bare) -> Result<Response, Pr
 pub(crate) async fn retry(
     State(app): State<App>,
     path: Result<Path<(String, String)>, PathRejection>,
-    _: Bare,
+    _: EmptyRequest,
 ) -> Result<Response, Problem> {
     let Path((name, stream_id)) = path.map_err(|_| Problem::not_found())?;
     let stream_id = StreamId::from(parse_uuid("stream_id", &stream_id)?);
     let retried = app.parking.retry(&name, stream_id).await?;
     match retried.ok_or_else(Problem::not_found)? {
-        Retried::Whole => {}
-        Retried::Parked(Parked {
+        RetryOutcome::Resolved => {}
+        RetryOutcome::StillParked(ParkedStream {
             position, reason, ..
         }) => {
             let detail = format!("the event at position {position} cannot be folded: {reason}");
-            return Err(Problem::new(Code::StillParked, detail));
+            return Err(Problem::new(ProblemCode::StillParked, detail));
         }
-        Retried::Outrun => {
+        RetryOutcome::Contended => {
             let detail = "the stream goes on faster than it is folded; nothing was written";
-            return Err(Problem::new(Code::Contention, detail));
+            return Err(Problem::new(ProblemCode::Contention, detail));
         }
     }
-    let standing = app.parking.standing().await?;
+    let standing = app.parking.status().await?;
     let model = standing.models.iter().find(|it| it.model.name == name);
     let model = model.ok_or_else(Problem::not_found)?;
     answer(&document(&app, &standing, model).await?)
@@ -131,13 +131,13 @@ pub(crate) async fn retry(
 
 async fn document(
     app: &App,
-    standing: &Standing,
-    of: &StandingModel,
+    standing: &ProjectionStatus,
+    of: &ReadModelStatus,
 ) -> Result<ProjectionDocument, Problem> {
     let mut parked = Vec::new();
     for it in of.parked.iter().take(PARKED_SHOWN) {
         let since = app.parking.since(it).await?;
-        parked.push(ParkedStream {
+        parked.push(ParkedStreamDocument {
             stream_id: it.stream_id.as_uuid(),
             stream_type: of.stream_type,
             position: it.position,

@@ -11,29 +11,29 @@ use http::{HeaderMap, StatusCode, header};
 use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::json::Members;
 use roentgen_domain::{Aggregate, Versioned};
-use roentgen_store::model::{Model, Row};
+use roentgen_store::model::{ReadModel, Row};
 use roentgen_store::streams::{self, AsOf};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use list::weight;
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::app::App;
-use crate::call::{LOG_POSITION, etag, json, put};
+use crate::call::{LOG_POSITION, etag, json, insert_header};
 use crate::identity::Caller;
 use crate::logged;
 use crate::page::{Cursors, Page};
-use crate::params::{Query, parse_uuid};
-use crate::problem::{Code, Problem};
-use crate::render::{self, Opened, PhiState};
+use crate::params::{StrictQuery, parse_uuid};
+use crate::problem::{ProblemCode, Problem};
+use crate::render::{self, OpenedPhi, PhiState};
 
 /// How long a read waits for the read models.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A read's request.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct ReadRequest {
     pub(crate) caller: Caller,
     pub(crate) tenant: TenantId,
     path: String,
@@ -54,15 +54,15 @@ struct Freshness {
     at_once: bool,
 }
 
-impl FromRequestParts<App> for Read {
+impl FromRequestParts<App> for ReadRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "no caller"))?;
+        let caller = caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
         let tenant = caller.tenant()?;
         let freshness = Freshness {
-            accepted: app.store.appender.accepted().position(tenant),
+            accepted: app.store.appender.read_watermarks().position(tenant),
             at_least: min_log_position(&parts.headers)?,
             at_once: prefers_async(&parts.headers),
         };
@@ -89,7 +89,7 @@ fn min_log_position(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let position = value.to_str().ok().and_then(|it| it.parse().ok());
     let position = position.ok_or_else(|| {
         Problem::new(
-            Code::InvalidHeader,
+            ProblemCode::InvalidHeader,
             "Min-Log-Position must be a whole number",
         )
     })?;
@@ -108,9 +108,9 @@ fn prefers_async(headers: &HeaderMap) -> bool {
 
 /// The id in a path.
 #[derive(Debug)]
-pub(crate) struct Id(pub(crate) Uuid);
+pub(crate) struct PathId(pub(crate) Uuid);
 
-impl FromRequestParts<App> for Id {
+impl FromRequestParts<App> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
@@ -120,38 +120,38 @@ impl FromRequestParts<App> for Id {
     }
 }
 
-impl Read {
+impl ReadRequest {
     /// Who may read, but lacks this, sees PHI sealed.
-    pub(crate) fn with_phi_for(self, capability: Capability) -> Self {
-        let sees_phi = capability.granted_to(&self.caller.roles);
+    pub(crate) fn with_phi_for(self, capability: Permission) -> Self {
+        let sees_phi = capability.is_granted_to(&self.caller.roles);
         Self { sees_phi, ..self }
     }
 
     /// A row's PHI, as this reader may see it; `None` where it is about no patient.
-    async fn phi(&self, app: &App, row: &Row) -> Result<Option<Opened<Members>>, Problem> {
+    async fn phi(&self, app: &App, row: &Row) -> Result<Option<OpenedPhi<Members>>, Problem> {
         let Some(patient) = row.patient_id else {
             return Ok(None);
         };
         if !self.sees_phi {
-            return Ok(Some(Opened::Closed(PhiState::Sealed)));
+            return Ok(Some(OpenedPhi::Unavailable(PhiState::Sealed)));
         }
         let phi = render::opened(row, row.id.into(), patient, &app.store.keyring).await?;
         Ok(Some(phi))
     }
 
     /// A row of a list. One whose PHI is damaged says so, and the list goes on.
-    async fn shown(&self, app: &App, row: Row) -> Result<String, Problem> {
+    async fn render_row(&self, app: &App, row: Row) -> Result<String, Problem> {
         let phi = self.phi(app, &row).await?;
         Ok(render::row(row.document, phi.as_ref()))
     }
 
     /// The query, to be taken apart.
-    pub(crate) fn query(&self) -> Result<Query, Problem> {
-        Query::of(self.raw_query.as_deref(), &self.caller)
+    pub(crate) fn query(&self) -> Result<StrictQuery, Problem> {
+        StrictQuery::of(self.raw_query.as_deref(), &self.caller)
     }
 
     /// `limit` and `cursor` of a list.
-    pub(crate) fn take_page(&self, query: &mut Query, list: &str) -> Result<Page, Problem> {
+    pub(crate) fn take_page(&self, query: &mut StrictQuery, list: &str) -> Result<Page, Problem> {
         query.take_page(&self.cursors, self.tenant, list)
     }
 
@@ -171,7 +171,7 @@ impl Read {
     }
 
     /// Waits until the models show what they have to, and says what they show. Models that do not fit the log are not shown.
-    pub(crate) async fn wait(&self, app: &App) -> Result<u64, Problem> {
+    pub(crate) async fn wait_for_freshness(&self, app: &App) -> Result<u64, Problem> {
         logged::fits_models(app)?;
         let Freshness {
             accepted,
@@ -184,10 +184,10 @@ impl Read {
             return Ok(app.progress.position());
         }
         let deadline = Instant::now() + PATIENCE;
-        let shown = app.progress.reached(wanted, deadline).await;
+        let shown = app.progress.wait_for(wanted, deadline).await;
         if at_least.is_some_and(|it| shown < it) {
             let detail = format!("the read models show position {shown}");
-            return Err(Problem::new(Code::ProjectionLagging, detail));
+            return Err(Problem::new(ProblemCode::ProjectionLagging, detail));
         }
         Ok(shown)
     }
@@ -206,27 +206,27 @@ impl Read {
     }
 
     /// One resource: from its model where that is fresh enough, else folded from its stream.
-    pub(crate) async fn one<A: Aggregate>(
+    pub(crate) async fn get<A: Aggregate>(
         &self,
         app: &App,
-        model: &'static Model,
+        model: &'static ReadModel,
         id: StreamId,
     ) -> Result<Response, Problem> {
         let mut query = self.query()?;
         let as_of = query.take_as_of()?;
         query.finish()?;
         let shown = app.progress.position();
-        let fits = app.progress.refused().is_none();
+        let fits = app.progress.halt_reason().is_none();
         let fresh = fits && (shown >= self.freshness.accepted || self.freshness.at_once);
         match (as_of, self.freshness.at_least) {
             (AsOf::Now, at_least) if fresh && at_least.is_none_or(|it| it <= shown) => {
                 self.model_row::<A>(app, model, id, shown).await
             }
             (AsOf::Now, Some(_)) => {
-                let shown = self.wait(app).await?;
+                let shown = self.wait_for_freshness(app).await?;
                 self.model_row::<A>(app, model, id, shown).await
             }
-            (as_of, _) => self.folded::<A>(app, id, as_of).await,
+            (as_of, _) => self.folded_response::<A>(app, id, as_of).await,
         }
     }
 
@@ -234,14 +234,14 @@ impl Read {
     async fn model_row<A: Aggregate>(
         &self,
         app: &App,
-        model: &'static Model,
+        model: &'static ReadModel,
         id: StreamId,
         shown: u64,
     ) -> Result<Response, Problem> {
         let row = self.own_row(app, model, id.as_uuid()).await?;
         let phi = self.phi(app, &row).await?;
-        if phi.as_ref().map(Opened::state) == Some(PhiState::Unreadable) {
-            return self.folded::<A>(app, id, AsOf::Now).await;
+        if phi.as_ref().map(OpenedPhi::state) == Some(PhiState::Unreadable) {
+            return self.folded_response::<A>(app, id, AsOf::Now).await;
         }
         let body = render::row(row.document, phi.as_ref());
         Ok(answer(body, row.version, shown))
@@ -251,19 +251,19 @@ impl Read {
     pub(crate) async fn row(
         &self,
         app: &App,
-        model: &'static Model,
+        model: &'static ReadModel,
         id: Uuid,
     ) -> Result<(Row, u64), Problem> {
-        let shown = self.wait(app).await?;
+        let shown = self.wait_for_freshness(app).await?;
         Ok((self.own_row(app, model, id).await?, shown))
     }
 
-    async fn own_row(&self, app: &App, model: &'static Model, id: Uuid) -> Result<Row, Problem> {
+    async fn own_row(&self, app: &App, model: &'static ReadModel, id: Uuid) -> Result<Row, Problem> {
         let mut rows = app.reads(self.tenant).rows(model, &[id]).await?;
         rows.pop().ok_or_else(Problem::not_found)
     }
 
-    async fn folded<A: Aggregate>(
+    async fn folded_response<A: Aggregate>(
         &self,
         app: &App,
         id: StreamId,
@@ -289,7 +289,7 @@ impl Read {
         as_of: AsOf,
     ) -> Result<Folded<A>, Problem> {
         if self.freshness.at_least.is_some() && as_of == AsOf::Now {
-            self.wait(app).await?;
+            self.wait_for_freshness(app).await?;
         }
         self.load(app, id, as_of).await
     }
@@ -308,7 +308,7 @@ impl Read {
         };
         let (loaded, is_readable) = match streams::load::<A>(&reads, keyring, id, as_of).await {
             Err(error) if error.is_missing_key() => {
-                let _: Opened<()> = render::unread(id, &error);
+                let _: OpenedPhi<()> = render::unread(id, &error);
                 let closed = streams::load_closed::<A>(&reads, id, as_of).await?;
                 (closed, false)
             }
@@ -335,11 +335,11 @@ pub(crate) struct Folded<A> {
 /// 200 with a resource, its version and how much of the log it shows.
 pub(crate) fn answer(body: String, version: u64, position: u64) -> Response {
     let mut response = json(StatusCode::OK, body);
-    put(
+    insert_header(
         response.headers_mut(),
         header::ETAG.as_str(),
         &etag(version),
     );
-    put(response.headers_mut(), LOG_POSITION, &position.to_string());
+    insert_header(response.headers_mut(), LOG_POSITION, &position.to_string());
     response
 }

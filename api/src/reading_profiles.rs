@@ -14,13 +14,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::app::App;
-use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{self, Fields, List};
+use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::fields::{self, BodyValidator, List};
 use crate::openapi::ReadingProfileDocument;
-use crate::problem::{Code, Problem};
-use crate::read::{Id, Read};
+use crate::problem::{ProblemCode, Problem};
+use crate::read::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/radiology/reading-profiles";
 /// How many modalities, body parts or places one request may name.
@@ -81,13 +81,13 @@ pub(crate) struct ReadingProfileChanges {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewReadingProfile {
+impl TenantScopedBody for NewReadingProfile {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for ReadingProfileChanges {
+impl TenantScopedBody for ReadingProfileChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -95,7 +95,7 @@ impl CommandBody for ReadingProfileChanges {
 
 impl NewReadingProfile {
     fn parse(self) -> Result<CreateReadingProfile, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let practitioner_id = fields.required("/practitioner_id", self.practitioner_id);
         let told = ReadingProfileChanges {
             allowed_modalities: self.allowed_modalities.into(),
@@ -120,12 +120,12 @@ impl NewReadingProfile {
 
 impl ReadingProfileChanges {
     fn parse(self) -> Result<Changes, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let changes = self.check(&mut fields);
         fields.finish(Some(changes))
     }
 
-    fn check(self, fields: &mut Fields) -> Changes {
+    fn check(self, fields: &mut BodyValidator) -> Changes {
         let limit = fields.kept("/max_concurrent_cases", self.max_concurrent_cases);
         Changes {
             allowed_modalities: fields.each_of_change(
@@ -152,9 +152,9 @@ impl ReadingProfileChanges {
 /// Adds a reading profile.
 #[utoipa::path(post, path = "/radiology/reading-profiles", request_body = NewReadingProfile,
     responses((status = 201, body = ReadingProfileDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let profile = call.body::<NewReadingProfile>()?.parse()?;
-    call.run(&app, &profile, Answer::Created(COLLECTION)).await
+    call.run(&app, &profile, SuccessKind::Created(COLLECTION)).await
 }
 
 /// Reading profiles, newest first.
@@ -162,7 +162,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     params(("practitioner_id" = Option<Uuid>, Query), ("is_active" = Option<bool>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [ReadingProfileDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = reading_profiles::Filters {
@@ -180,10 +180,10 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = ReadingProfileDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<ReadingProfile>(&app, &reading_profiles::MODEL, id.into())
+    read.get::<ReadingProfile>(&app, &reading_profiles::MODEL, id.into())
         .await
 }
 
@@ -193,13 +193,13 @@ pub(crate) async fn one(
     responses((status = 200, body = ReadingProfileDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let changes = call.body::<ReadingProfileChanges>()?.parse()?;
     let id = ReadingProfileId::from(id);
     may_change(&call, id, &changes)?;
-    call.run(&app, &UpdateReadingProfile { id, changes }, Answer::Changed)
+    call.run(&app, &UpdateReadingProfile { id, changes }, SuccessKind::Updated)
         .await
 }
 
@@ -207,12 +207,12 @@ pub(crate) async fn update(
 #[utoipa::path(patch, path = "/radiology/reading-profiles/{id}",
     params(("id" = Uuid, Path)), request_body = ReadingProfileChanges,
     responses((status = 200, body = ReadingProfileDocument)))]
-pub(crate) async fn patch(state: State<App>, id: Id, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn patch(state: State<App>, id: PathId, call: CommandRequest) -> Result<Response, Problem> {
     update(state, id, call).await
 }
 
-fn may_change(call: &Call, id: ReadingProfileId, changes: &Changes) -> Result<(), Problem> {
-    if Capability::WriteCatalog.granted_to(&call.caller.roles) {
+fn may_change(call: &CommandRequest, id: ReadingProfileId, changes: &Changes) -> Result<(), Problem> {
+    if Permission::WriteCatalog.is_granted_to(&call.caller.roles) {
         return Ok(());
     }
     let practitioner = call.caller.practitioner_id;
@@ -224,7 +224,7 @@ fn may_change(call: &Call, id: ReadingProfileId, changes: &Changes) -> Result<()
     match own && where_only {
         true => Ok(()),
         false => Err(Problem::new(
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             "a radiologist changes the own profile's reading_locations, and nothing else",
         )),
     }

@@ -7,8 +7,8 @@ use roentgen_domain::json::Members;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::StoreError;
-use roentgen_store::error::causes;
-use roentgen_store::keys::{KeyError, Keyring, PatientKeys, SealError, SealedParts};
+use roentgen_store::error::error_chain;
+use roentgen_store::keys::{KeyError, Keyring, PatientKeys, SealError, SealedPhi};
 use roentgen_store::model::Row;
 use serde::Serialize;
 
@@ -30,11 +30,11 @@ pub(crate) enum PhiState {
 
 /// A resource's PHI, where it is open.
 #[derive(Debug)]
-pub(crate) enum Opened<T> {
+pub(crate) enum OpenedPhi<T> {
     /// It says this.
     Open(T),
     /// It does not open, for this reason.
-    Closed(PhiState),
+    Unavailable(PhiState),
     /// It does not open since what is stored is damaged.
     Damaged,
 }
@@ -51,17 +51,17 @@ impl PhiState {
     }
 }
 
-impl<T> Opened<T> {
+impl<T> OpenedPhi<T> {
     /// PHI that was folded; without any, the patient is erased.
     pub(crate) fn folded(phi: Option<T>) -> Self {
-        phi.map_or(Self::Closed(PhiState::Erased), Self::Open)
+        phi.map_or(Self::Unavailable(PhiState::Erased), Self::Open)
     }
 
     /// The member `phi`.
     pub(crate) const fn state(&self) -> PhiState {
         match self {
             Self::Open(_) => PhiState::Open,
-            Self::Closed(state) => *state,
+            Self::Unavailable(state) => *state,
             Self::Damaged => PhiState::Unreadable,
         }
     }
@@ -71,7 +71,7 @@ impl<T> Opened<T> {
 pub(crate) fn closed_resource<A: Aggregate>(resource: &Versioned<A>, why: PhiState) -> String {
     let open = serde_json::to_string(resource).unwrap_or_default();
     match resource.state.patient_id() {
-        Some(_) => with_phi(&open, Opened::Closed(why)),
+        Some(_) => with_phi(&open, OpenedPhi::Unavailable(why)),
         None => open,
     }
 }
@@ -83,17 +83,17 @@ pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
         return open;
     }
     let never_had = resource.size.sealed == 0;
-    let phi = resource.state.phi().map(Phi::into_exposed);
+    let phi = resource.state.phi().map(Phi::into_inner);
     let phi = phi.or_else(|| never_had.then(Members::default));
-    with_phi(&open, Opened::folded(phi.as_ref()))
+    with_phi(&open, OpenedPhi::folded(phi.as_ref()))
 }
 
 /// A row of a read model; one that is about no patient has no PHI.
-pub(crate) fn row(document: String, phi: Option<&Opened<Members>>) -> String {
+pub(crate) fn row(document: String, phi: Option<&OpenedPhi<Members>>) -> String {
     match phi {
-        Some(Opened::Open(members)) => with_phi(&document, Opened::Open(members)),
-        Some(Opened::Closed(state)) => with_phi(&document, Opened::Closed(*state)),
-        Some(Opened::Damaged) => with_phi(&document, Opened::Damaged),
+        Some(OpenedPhi::Open(members)) => with_phi(&document, OpenedPhi::Open(members)),
+        Some(OpenedPhi::Unavailable(state)) => with_phi(&document, OpenedPhi::Unavailable(*state)),
+        Some(OpenedPhi::Damaged) => with_phi(&document, OpenedPhi::Damaged),
         None => document,
     }
 }
@@ -104,8 +104,8 @@ pub(crate) async fn opened(
     stream_id: StreamId,
     patient: PatientId,
     keyring: &Keyring,
-) -> Result<Opened<Members>, Problem> {
-    opened_by(row, stream_id, patient, keyring, SealedParts::open).await
+) -> Result<OpenedPhi<Members>, Problem> {
+    opened_by(row, stream_id, patient, keyring, SealedPhi::open).await
 }
 
 /// A row's PHI, opened in this way. Damage is no error here: a list shows the row all the same.
@@ -114,43 +114,43 @@ pub(crate) async fn opened_by<T>(
     stream_id: StreamId,
     patient: PatientId,
     keyring: &Keyring,
-    open: impl FnOnce(&SealedParts, StreamId, &PatientKeys) -> Result<Option<T>, SealError>,
-) -> Result<Opened<T>, Problem> {
+    open: impl FnOnce(&SealedPhi, StreamId, &PatientKeys) -> Result<Option<T>, SealError>,
+) -> Result<OpenedPhi<T>, Problem> {
     let keys = match keyring.keys(row.tenant_id, patient).await {
         Ok(keys) => keys,
-        Err(error @ KeyError::Damaged) => return Ok(unreadable(stream_id, &error)),
+        Err(error @ KeyError::CorruptPatientKey) => return Ok(unreadable(stream_id, &error)),
         Err(error) => return Err(StoreError::Keys(error).into()),
     };
-    let sealed = SealedParts::from_bytes(row.sealed.clone());
+    let sealed = SealedPhi::from_bytes(row.sealed.clone());
     match open(&sealed, stream_id, &keys) {
-        Ok(phi) => Ok(Opened::folded(phi)),
+        Ok(phi) => Ok(OpenedPhi::folded(phi)),
         Err(SealError::KeyMissing) => Ok(unread(stream_id, &SealError::KeyMissing)),
         Err(error) => Ok(unreadable(stream_id, &error)),
     }
 }
 
 /// Damaged PHI of this stream: logged and counted, and left out of what is shown.
-pub(crate) fn unreadable<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> Opened<T> {
+pub(crate) fn unreadable<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> OpenedPhi<T> {
     tell_unreadable(stream_id, error);
-    Opened::Damaged
+    OpenedPhi::Damaged
 }
 
 /// PHI of this stream whose key is missing: the same, but that nothing stored is wrong.
-pub(crate) fn unread<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> Opened<T> {
+pub(crate) fn unread<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> OpenedPhi<T> {
     tell_unreadable(stream_id, error);
-    Opened::Closed(PhiState::Unreadable)
+    OpenedPhi::Unavailable(PhiState::Unreadable)
 }
 
 fn tell_unreadable(stream_id: StreamId, error: &(dyn Error + 'static)) {
     metrics::counter!("roentgen_unreadable_phi_total").increment(1);
-    tracing::error!(%stream_id, error = causes(error), "stored PHI does not open");
+    tracing::error!(%stream_id, error = error_chain(error), "stored PHI does not open");
 }
 
 /// The open members with the PHI behind them; without it, the member `phi` says why.
-fn with_phi(open: &str, phi: Opened<&Members>) -> String {
+fn with_phi(open: &str, phi: OpenedPhi<&Members>) -> String {
     let state = format!("\"phi\":\"{}\"", phi.state().as_str());
-    let Opened::Open(phi) = phi else {
-        return splice(open, &state);
+    let OpenedPhi::Open(phi) = phi else {
+        return append_members(open, &state);
     };
     let object = serde_json::to_string(phi).unwrap_or_default();
     let members = object
@@ -158,11 +158,11 @@ fn with_phi(open: &str, phi: Opened<&Members>) -> String {
         .and_then(|it| it.strip_suffix('}'))
         .unwrap_or_default();
     let comma = if members.is_empty() { "" } else { "," };
-    splice(open, &format!("{state}{comma}{members}"))
+    append_members(open, &format!("{state}{comma}{members}"))
 }
 
 /// A JSON object with further members at its end.
-pub(crate) fn splice(object: &str, members: &str) -> String {
+pub(crate) fn append_members(object: &str, members: &str) -> String {
     let mut text = String::with_capacity(object.len() + members.len() + 2);
     text.push_str(object.strip_suffix('}').unwrap_or(object));
     if text.len() > 1 {
@@ -182,17 +182,17 @@ mod tests {
     #[test]
     fn phi_lies_behind_the_open_members() {
         let phi = members_of(&serde_json::json!({"indication": "x", "metadata": {"a": {}}}));
-        let text = with_phi(r#"{"id":1}"#, Opened::Open(&phi));
+        let text = with_phi(r#"{"id":1}"#, OpenedPhi::Open(&phi));
         assert_eq!(
             text,
             r#"{"id":1,"phi":"open","indication":"x","metadata":{"a":{}}}"#
         );
         assert_eq!(
-            with_phi(r#"{"id":1}"#, Opened::folded(None)),
+            with_phi(r#"{"id":1}"#, OpenedPhi::folded(None)),
             r#"{"id":1,"phi":"erased"}"#
         );
         assert_eq!(
-            with_phi("{}", Opened::Open(&Members::new())),
+            with_phi("{}", OpenedPhi::Open(&Members::new())),
             r#"{"phi":"open"}"#
         );
     }

@@ -16,11 +16,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{Answer, Call, CommandBody};
-use crate::fields::{self, Fields, FreeObject, is_blank};
+use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::fields::{self, BodyValidator, FreeObject, is_blank};
 use crate::openapi::ReportTemplateDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/radiology/templates";
 
@@ -98,13 +98,13 @@ pub(crate) struct ReportTemplateChanges {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewReportTemplate {
+impl TenantScopedBody for NewReportTemplate {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for ReportTemplateChanges {
+impl TenantScopedBody for ReportTemplateChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -112,7 +112,7 @@ impl CommandBody for ReportTemplateChanges {
 
 impl NewReportTemplate {
     fn parse(self) -> Result<CreateTemplate, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
         let code = fields.parse("/code", code, |it| TemplateCode::parse(&it));
         fields.required("/name", self.name.as_ref());
@@ -153,12 +153,12 @@ impl NewReportTemplate {
 
 impl ReportTemplateChanges {
     fn parse(self) -> Result<Update, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let changes = self.check(&mut fields);
         fields.finish(Some(changes))
     }
 
-    fn check(self, fields: &mut Fields) -> Update {
+    fn check(self, fields: &mut BodyValidator) -> Update {
         let name = fields.kept("/name", self.name);
         let template_type = fields.kept("/template_type", self.template_type);
         let default_text = match self.default_text {
@@ -174,11 +174,11 @@ impl ReportTemplateChanges {
             ),
             body_part: fields.change_from_text("/body_part", self.body_part, BodyPart::parse),
             description: fields.text_change("/description", self.description),
-            template_type: fields.word(
+            template_type: fields.enum_value(
                 "/template_type",
                 template_type,
                 TemplateType::parse,
-                TemplateType::WORDS,
+                TemplateType::NAMES,
             ),
             schema: fields.change("/schema", self.schema, |object| {
                 SchemaPatch::parse(object.json())
@@ -198,9 +198,9 @@ fn is_blank_text(json: &Json) -> bool {
 /// Adds a report template to the catalog.
 #[utoipa::path(post, path = "/radiology/templates", request_body = NewReportTemplate,
     responses((status = 201, body = ReportTemplateDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let template = call.body_as(NewReportTemplate::parse).await?;
-    call.run(&app, &template, Answer::Created(COLLECTION)).await
+    call.run(&app, &template, SuccessKind::Created(COLLECTION)).await
 }
 
 /// Report templates, newest first.
@@ -208,7 +208,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
     params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ReportTemplateDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = report_templates::Filters {
@@ -227,10 +227,10 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = ReportTemplateDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<ReportTemplate>(&app, &report_templates::MODEL, id.into())
+    read.get::<ReportTemplate>(&app, &report_templates::MODEL, id.into())
         .await
 }
 
@@ -240,11 +240,11 @@ pub(crate) async fn one(
     responses((status = 200, body = ReportTemplateDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let update = call.body_as(ReportTemplateChanges::parse).await?;
     let id = id.into();
-    call.run(&app, &UpdateTemplate { id, update }, Answer::Changed)
+    call.run(&app, &UpdateTemplate { id, update }, SuccessKind::Updated)
         .await
 }

@@ -9,15 +9,15 @@ mod view;
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_commands::report::{CancelReport, EditReport, SignReport};
-use roentgen_commands::{Outcome, UseCase};
+use roentgen_commands::{CommandOutcome, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::report::{Cancel, Report, Status};
 use roentgen_projections::reports;
 use roentgen_store::model::Row;
 
 pub(crate) use bodies::{
-    Cancellation, NewAddendumBody, NewCommunicationBody, NewReport, ReportChanges, SectionBody,
-    Signing, SuggestionReview,
+    CancellationBody, NewAddendumBody, NewCommunicationBody, NewReport, ReportChanges, SectionBody,
+    SignatureBody, SuggestionReview,
 };
 pub(crate) use parts::{
     __path_add_addendum, __path_addenda, __path_communicate, __path_review_suggestion,
@@ -26,42 +26,42 @@ pub(crate) use parts::{
 pub(crate) use view::Audience;
 
 use crate::app::App;
-use crate::call::{Call, added, changed};
+use crate::call::{CommandRequest, created_response, ok_response};
 use crate::openapi::RadiologyReportDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read, answer};
+use crate::read::{PathId, ReadRequest, answer};
 use crate::worklist::authority;
 
 pub(crate) const COLLECTION: &str = "/radiology/reports";
 
 /// The report for its writers: who writes sees everything.
-fn whole(resource: &Versioned<Report>) -> String {
-    view::document(resource, Audience::Writers).unwrap_or_default()
+fn full_report(resource: &Versioned<Report>) -> String {
+    view::document(resource, Audience::DraftReaders).unwrap_or_default()
 }
 
 /// Carries out a command and answers with the report.
 async fn run<U: UseCase<Aggregate = Report>>(
     app: &App,
-    call: &Call,
+    call: &CommandRequest,
     use_case: &U,
 ) -> Result<Response, Problem> {
-    let outcome: Outcome<Report> = call.execute(app, use_case).await?;
-    Ok(changed(&outcome, whole(&outcome.resource)))
+    let outcome: CommandOutcome<Report> = call.execute(app, use_case).await?;
+    Ok(ok_response(&outcome, full_report(&outcome.resource)))
 }
 
 /// Begins a draft on a study. Who does it holds the case, or claims it with this.
 #[utoipa::path(post, path = "/radiology/reports", request_body = NewReport,
     responses((status = 201, body = RadiologyReportDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let radiologist = call.caller.practitioner()?;
     let parse = move |body: NewReport| body.parse(radiologist);
     let mut report = call.body_as(parse).await?;
     let study = report.imaging_study_id;
     report.written.ai_assist_summary = assist::summary(&app, call.tenant, study).await?;
     let outcome = call.execute(&app, &report).await?;
-    let body = whole(&outcome.resource);
+    let body = full_report(&outcome.resource);
     let id = outcome.resource.id.as_uuid();
-    Ok(added(COLLECTION, id, &outcome, body))
+    Ok(created_response(COLLECTION, id, &outcome, body))
 }
 
 /// Reports, newest first. Who sees released content only sees released reports only.
@@ -71,16 +71,16 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         ("critical_result" = Option<bool>, Query), ("from_date" = Option<String>, Query),
         ("to_date" = Option<String>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [RadiologyReportDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let audience = Audience::of(&read.caller);
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = reports::Filters {
-        released_only: audience == Audience::Readers,
+        released_only: audience == Audience::ReleasedReaders,
         patient_id: query.take_uuid("patient_id")?,
         radiologist_id: query.take_uuid("radiologist_id")?,
         imaging_study_id: query.take_uuid("imaging_study_id")?,
-        status: query.take_word("status", Status::parse, Status::WORDS)?,
+        status: query.take_enum("status", Status::parse, Status::NAMES)?,
         critical_result: query.take_bool("critical_result")?,
         from: query.take_from("from_date")?,
         to: query.take_to("to_date")?,
@@ -101,8 +101,8 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = RadiologyReportDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let as_of = query.take_as_of()?;
@@ -121,8 +121,8 @@ pub(crate) async fn one(
     responses((status = 200, body = RadiologyReportDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let radiologist = call.caller.practitioner()?;
     let parse = move |body: ReportChanges| body.parse(radiologist);
@@ -133,15 +133,15 @@ pub(crate) async fn update(
 
 /// Signs what is written: it is released, and never altered from then on.
 #[utoipa::path(post, path = "/radiology/reports/{id}/sign",
-    params(("id" = Uuid, Path)), request_body = Signing,
+    params(("id" = Uuid, Path)), request_body = SignatureBody,
     responses((status = 200, body = RadiologyReportDocument)))]
 pub(crate) async fn sign(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let radiologist_id = call.caller.practitioner()?;
-    let signing = call.body_or_default::<Signing>()?;
+    let signing = call.body_or_default::<SignatureBody>()?;
     let (is_final, communication) = signing.parse(radiologist_id)?;
     let sign = SignReport {
         id: id.into(),
@@ -151,20 +151,20 @@ pub(crate) async fn sign(
         critical_deadline: app.times.critical_deadline,
     };
     let signed = run(&app, &call, &sign).await;
-    signed.map_err(|it| it.within("/communication", &["/communicated_at"]))
+    signed.map_err(|it| it.prefix_pointers("/communication", &["/communicated_at"]))
 }
 
 /// Calls a report off that is not final. While another radiologist holds the case of a draft, it is released first.
 #[utoipa::path(post, path = "/radiology/reports/{id}/cancel",
-    params(("id" = Uuid, Path)), request_body = Cancellation,
+    params(("id" = Uuid, Path)), request_body = CancellationBody,
     responses((status = 200, body = RadiologyReportDocument)))]
 pub(crate) async fn cancel(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let radiologist_id = call.caller.practitioner()?;
-    let reason = call.body::<Cancellation>()?.parse()?;
+    let reason = call.body::<CancellationBody>()?.parse()?;
     let cancel = Cancel {
         radiologist_id,
         reason,

@@ -8,10 +8,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use clap::ValueEnum;
 
-use crate::access::{Access, Capability};
+use crate::access::{RouteAccess, Permission};
 use crate::app::App;
 use crate::call::BodyLimits;
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 use crate::{
     ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
     outermost, pacs_endpoints, procedures, projections, reading_profiles, report_templates,
@@ -24,13 +24,13 @@ pub use endpoint::Endpoint;
 pub const PREFIX: &str = "/api/v1";
 
 /// A path without the prefix that it may have been called by.
-pub(crate) fn canonical(path: &str) -> &str {
+pub(crate) fn strip_version_prefix(path: &str) -> &str {
     path.strip_prefix(PREFIX).unwrap_or(path)
 }
 
 /// A part of the API that a process may serve by itself, as the source's five services do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Service {
+pub enum ApiService {
     /// `/imaging`: the catalog and orders.
     Orders,
     /// `/pacs`: endpoints, studies, series, instances, viewer.
@@ -43,7 +43,7 @@ pub enum Service {
     Ai,
 }
 
-impl Service {
+impl ApiService {
     fn endpoints(self) -> Vec<Endpoint> {
         match self {
             Self::Orders => imaging(),
@@ -57,12 +57,12 @@ impl Service {
 
 /// All of them.
 pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
-    endpoints_of(Service::value_variants(), metrics_open)
+    endpoints_of(ApiService::value_variants(), metrics_open)
 }
 
 /// Those of some services, and what every process has: the timeline, the log, and what runs the program.
-fn endpoints_of(services: &[Service], metrics_open: bool) -> Vec<Endpoint> {
-    let all = Service::value_variants().iter();
+fn endpoints_of(services: &[ApiService], metrics_open: bool) -> Vec<Endpoint> {
+    let all = ApiService::value_variants().iter();
     let served = all.filter(|it| services.contains(it));
     served
         .flat_map(|it| it.endpoints())
@@ -73,9 +73,9 @@ fn endpoints_of(services: &[Service], metrics_open: bool) -> Vec<Endpoint> {
 
 /// `/imaging`.
 fn imaging() -> Vec<Endpoint> {
-    use Capability::{CancelOrders, CreateOrders, PerformOrders, ReadOrders, WriteCatalog};
-    let read = Access::Any(&[ReadOrders]);
-    let catalog = Access::Any(&[WriteCatalog]);
+    use Permission::{CancelOrders, CreateOrders, ProgressOrders, ReadOrders, WriteCatalog};
+    let read = RouteAccess::AnyOf(&[ReadOrders]);
+    let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
     vec![
         Endpoint::new(modalities::__path_create, catalog, modalities::create),
         Endpoint::new(modalities::__path_list, read, modalities::list),
@@ -87,14 +87,14 @@ fn imaging() -> Vec<Endpoint> {
         Endpoint::new(procedures::__path_update, catalog, procedures::update),
         Endpoint::new(
             orders::__path_create,
-            Access::Any(&[CreateOrders]),
+            RouteAccess::AnyOf(&[CreateOrders]),
             orders::create,
         ),
         Endpoint::new(orders::__path_list, read, orders::list),
         Endpoint::new(orders::__path_one, read, orders::one),
         Endpoint::new(
             orders::__path_update,
-            Access::Any(&[CancelOrders, PerformOrders]),
+            RouteAccess::AnyOf(&[CancelOrders, ProgressOrders]),
             orders::update,
         ),
     ]
@@ -102,10 +102,10 @@ fn imaging() -> Vec<Endpoint> {
 
 /// `/pacs`.
 fn pacs() -> Vec<Endpoint> {
-    use Capability::{LaunchViewer, ReadOrders, ReadStudies, SyncStudies, WriteCatalog};
-    let catalog = Access::Any(&[WriteCatalog]);
-    let (read, read_catalog) = (Access::Any(&[ReadStudies]), Access::Any(&[ReadOrders]));
-    let sync = Access::Any(&[SyncStudies]);
+    use Permission::{LaunchViewer, ReadOrders, ReadStudies, SyncStudies, WriteCatalog};
+    let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
+    let (read, read_catalog) = (RouteAccess::AnyOf(&[ReadStudies]), RouteAccess::AnyOf(&[ReadOrders]));
+    let sync = RouteAccess::AnyOf(&[SyncStudies]);
     vec![
         Endpoint::new(
             pacs_endpoints::__path_create,
@@ -137,23 +137,23 @@ fn pacs() -> Vec<Endpoint> {
         Endpoint::new(instances::__path_list, read, instances::list),
         Endpoint::new(
             viewer::__path_launch,
-            Access::Any(&[LaunchViewer]),
+            RouteAccess::AnyOf(&[LaunchViewer]),
             viewer::launch,
         )
         .with_effects(),
-        Endpoint::new(viewer::__path_verify, Access::Open, viewer::verify).with_effects(),
+        Endpoint::new(viewer::__path_verify, RouteAccess::Public, viewer::verify).with_effects(),
     ]
 }
 
 /// `/radiology/reading-profiles` and `/radiology/worklist`.
 fn worklist() -> Vec<Endpoint> {
-    use Capability::{
-        ClaimCases, ContributeTriage, ReadOrders, ReadWorklist, ReleaseCases, RunWorklist,
+    use Permission::{
+        ClaimCases, ContributeTriage, ReadOrders, ReadWorklist, ReleaseCases, ManageWorklist,
         WorkOnCases, WriteCatalog, WriteOwnProfile,
     };
-    let catalog = Access::Any(&[WriteCatalog]);
-    let read_catalog = Access::Any(&[ReadOrders]);
-    let read = Access::Any(&[ReadWorklist]);
+    let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
+    let read_catalog = RouteAccess::AnyOf(&[ReadOrders]);
+    let read = RouteAccess::AnyOf(&[ReadWorklist]);
     vec![
         Endpoint::new(
             reading_profiles::__path_create,
@@ -172,34 +172,34 @@ fn worklist() -> Vec<Endpoint> {
         ),
         Endpoint::new(
             reading_profiles::__path_update,
-            Access::Any(&[WriteCatalog, WriteOwnProfile]),
+            RouteAccess::AnyOf(&[WriteCatalog, WriteOwnProfile]),
             reading_profiles::update,
         ),
         Endpoint::new(
             reading_profiles::__path_patch,
-            Access::Any(&[WriteCatalog, WriteOwnProfile]),
+            RouteAccess::AnyOf(&[WriteCatalog, WriteOwnProfile]),
             reading_profiles::patch,
         ),
         Endpoint::new(
             worklist::__path_create,
-            Access::Any(&[RunWorklist]),
+            RouteAccess::AnyOf(&[ManageWorklist]),
             worklist::create,
         ),
         Endpoint::new(worklist::__path_list, read, worklist::list),
         Endpoint::new(worklist::__path_one, read, worklist::one),
         Endpoint::new(
             worklist::__path_claim,
-            Access::Any(&[ClaimCases]),
+            RouteAccess::AnyOf(&[ClaimCases]),
             worklist::claim,
         ),
         Endpoint::new(
             worklist::__path_release,
-            Access::Any(&[ReleaseCases]),
+            RouteAccess::AnyOf(&[ReleaseCases]),
             worklist::release,
         ),
         Endpoint::new(
             worklist::__path_update,
-            Access::Any(&[RunWorklist, WorkOnCases, ContributeTriage]),
+            RouteAccess::AnyOf(&[ManageWorklist, WorkOnCases, ContributeTriage]),
             worklist::update,
         ),
     ]
@@ -207,16 +207,16 @@ fn worklist() -> Vec<Endpoint> {
 
 /// `/patients`.
 fn patients() -> Vec<Endpoint> {
-    let read = Access::Any(&[Capability::ReadReports]);
+    let read = RouteAccess::AnyOf(&[Permission::ReadReports]);
     vec![Endpoint::new(timeline::__path_list, read, timeline::list)]
 }
 
 /// `/imaging-ai`.
 fn imaging_ai() -> Vec<Endpoint> {
-    use Capability::{ReadAiModels, ReadAiResults, RequestAiTasks, WriteAiResults, WriteCatalog};
-    let catalog = Access::Any(&[WriteCatalog]);
-    let models = Access::Any(&[ReadAiModels]);
-    let ai_results = Access::Any(&[ReadAiResults]);
+    use Permission::{ReadAiModels, ReadAiResults, RequestAiTasks, WriteAiResults, WriteCatalog};
+    let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
+    let models = RouteAccess::AnyOf(&[ReadAiModels]);
+    let ai_results = RouteAccess::AnyOf(&[ReadAiResults]);
     vec![
         Endpoint::new(ai_models::__path_create, catalog, ai_models::create),
         Endpoint::new(ai_models::__path_list, models, ai_models::list),
@@ -224,19 +224,19 @@ fn imaging_ai() -> Vec<Endpoint> {
         Endpoint::new(ai_models::__path_update, catalog, ai_models::update),
         Endpoint::new(
             ai_tasks::__path_create,
-            Access::Any(&[RequestAiTasks]),
+            RouteAccess::AnyOf(&[RequestAiTasks]),
             ai_tasks::create,
         ),
         Endpoint::new(ai_tasks::__path_list, ai_results, ai_tasks::list),
         Endpoint::new(ai_tasks::__path_one, ai_results, ai_tasks::one),
         Endpoint::new(
             ai_tasks::__path_update_status,
-            Access::Any(&[WriteAiResults, RequestAiTasks]),
+            RouteAccess::AnyOf(&[WriteAiResults, RequestAiTasks]),
             ai_tasks::update_status,
         ),
         Endpoint::new(
             ai_outputs::__path_create,
-            Access::Any(&[WriteAiResults]),
+            RouteAccess::AnyOf(&[WriteAiResults]),
             ai_outputs::create,
         ),
         Endpoint::new(ai_outputs::__path_list, ai_results, ai_outputs::list),
@@ -246,10 +246,10 @@ fn imaging_ai() -> Vec<Endpoint> {
 
 /// `/radiology`, what is reported.
 fn reporting() -> Vec<Endpoint> {
-    use Capability::{ReadOrders, ReadReports, ReadWorklist, WriteCatalog, WriteReports};
-    let (read, catalog) = (Access::Any(&[ReadOrders]), Access::Any(&[WriteCatalog]));
-    let read_reports = Access::Any(&[ReadReports]);
-    let write_reports = Access::Any(&[WriteReports]);
+    use Permission::{ReadOrders, ReadReports, ReadWorklist, WriteCatalog, WriteReports};
+    let (read, catalog) = (RouteAccess::AnyOf(&[ReadOrders]), RouteAccess::AnyOf(&[WriteCatalog]));
+    let read_reports = RouteAccess::AnyOf(&[ReadReports]);
+    let write_reports = RouteAccess::AnyOf(&[WriteReports]);
     vec![
         Endpoint::new(
             report_templates::__path_create,
@@ -287,7 +287,7 @@ fn reporting() -> Vec<Endpoint> {
         ),
         Endpoint::new(
             reports::criticals::__path_list,
-            Access::Any(&[ReadWorklist]),
+            RouteAccess::AnyOf(&[ReadWorklist]),
             reports::criticals::list,
         ),
     ]
@@ -295,28 +295,28 @@ fn reporting() -> Vec<Endpoint> {
 
 /// The log, and what runs the program.
 fn platform(metrics_open: bool) -> Vec<Endpoint> {
-    use Capability::{Operate, ReadFeed};
-    let operate = Access::Any(&[Operate]);
-    let metrics = if metrics_open { Access::Open } else { operate };
+    use Permission::{OperatePlatform, ReadFeed};
+    let operate = RouteAccess::AnyOf(&[OperatePlatform]);
+    let metrics = if metrics_open { RouteAccess::Public } else { operate };
     vec![
-        Endpoint::new(feed::__path_events, Access::Any(&[ReadFeed]), feed::events),
+        Endpoint::new(feed::__path_events, RouteAccess::AnyOf(&[ReadFeed]), feed::events),
         Endpoint::new(projections::__path_list, operate, projections::list),
         Endpoint::new(projections::__path_retry, operate, projections::retry),
-        Endpoint::new(health::__path_live, Access::Open, health::live),
-        Endpoint::new(health::__path_ready, Access::Open, health::ready),
+        Endpoint::new(health::__path_live, RouteAccess::Public, health::live),
+        Endpoint::new(health::__path_ready, RouteAccess::Public, health::ready),
         Endpoint::new(health::__path_metrics, metrics, health::metrics),
-        Endpoint::new(openapi::__path_document, Access::Open, openapi::document),
-        Endpoint::new(openapi::__path_page, Access::Open, openapi::page),
+        Endpoint::new(openapi::__path_document, RouteAccess::Public, openapi::document),
+        Endpoint::new(openapi::__path_page, RouteAccess::Public, openapi::page),
         Endpoint::new(
             openapi::__path_problem_page,
-            Access::Open,
+            RouteAccess::Public,
             openapi::problem_page,
         ),
     ]
 }
 
 /// The paths of these services.
-pub fn router(app: App, services: &[Service]) -> Router {
+pub fn router(app: App, services: &[ApiService]) -> Router {
     let mut router = Router::new();
     for Endpoint {
         path,
@@ -328,34 +328,34 @@ pub fn router(app: App, services: &[Service]) -> Router {
     {
         let guarded = handler.layer(from_fn_with_state(
             (app.clone(), access, body_limits),
-            guard,
+            authorize,
         ));
         router = router
             .route(&path, guarded.clone())
             .route(&format!("{PREFIX}{path}"), guarded);
     }
     router
-        .fallback(async || Problem::new(Code::NotFound, "there is no such path"))
+        .fallback(async || Problem::new(ProblemCode::NotFound, "there is no such path"))
         .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "the path does not have this method")
+            Problem::new(ProblemCode::MethodNotAllowed, "the path does not have this method")
         })
-        .layer(from_fn_with_state(app.clone(), outermost::layer))
+        .layer(from_fn_with_state(app.clone(), outermost::request_context))
         .with_state(app)
 }
 
 /// The one place where a caller is let in or not.
-async fn guard(
-    State((app, access, body_limits)): State<(App, Access, BodyLimits)>,
+async fn authorize(
+    State((app, access, body_limits)): State<(App, RouteAccess, BodyLimits)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if access == Access::Open {
+    if access == RouteAccess::Public {
         return Ok(next.run(request).await);
     }
     let caller = app.identity.caller(request.headers())?;
     if !access.allows(&caller.roles) {
         return Err(Problem::new(
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             "none of the token's roles may do this",
         ));
     }

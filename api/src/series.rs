@@ -8,10 +8,10 @@ use roentgen_domain::study::Series;
 use roentgen_projections::series;
 
 use crate::app::App;
-use crate::call::{Call, Part};
+use crate::call::{CommandRequest, ChildResource};
 use crate::openapi::SeriesDocument;
 use crate::problem::Problem;
-use crate::read::Read;
+use crate::read::ReadRequest;
 use crate::studies::SeriesBody;
 
 const COLLECTION: &str = "/pacs/series";
@@ -19,10 +19,10 @@ const COLLECTION: &str = "/pacs/series";
 /// Adds one series to a study.
 #[utoipa::path(post, path = "/pacs/series", request_body = SeriesBody,
     responses((status = 201, body = SeriesDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let (study_id, facts) = call.body::<SeriesBody>()?.parse()?;
     let id = SeriesId::of(study_id, &facts.series_instance_uid);
-    let part = Part {
+    let part = ChildResource {
         id: id.as_uuid(),
         place: format!("{COLLECTION}?imaging_study_id={study_id}"),
         state: Series {
@@ -30,7 +30,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
             facts: facts.clone(),
         },
     };
-    call.run_for_part(&app, &AddSeries { study_id, facts }, part)
+    call.run_for_child(&app, &AddSeries { study_id, facts }, part)
         .await
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
 #[utoipa::path(get, path = "/pacs/series",
     params(("imaging_study_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [SeriesDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let study = query.take_uuid("imaging_study_id")?;

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 #[cfg(target_os = "linux")]
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -28,15 +28,15 @@ pub(crate) use descriptors::connections_that_fit;
 pub(crate) use request_body::stopped_arriving;
 
 /// Nobody more is let in where nobody came for as long.
-const GREETING: Duration = Duration::from_millis(100);
+const ACCEPT_QUIET_PERIOD: Duration = Duration::from_millis(100);
 /// How long requests in flight may take when the process stops.
-const DRAIN: Duration = Duration::from_secs(20);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long connections that are open already are served as ever when the process stops. Each answer says that its
 /// connection ends with it, so that no client sends into one that is just being closed. Longer than a client that is busy
 /// leaves a connection alone.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
+const KEEP_ALIVE_GRACE: Duration = Duration::from_secs(3);
 /// How often it is seen whether any of them is left.
-const LAST_LOOK: Duration = Duration::from_millis(20);
+const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The pause after a failed accept: the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -46,14 +46,14 @@ const BACKLOG: u32 = 1024;
 
 /// A bound port.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct HttpListener {
     listener: TcpListener,
     admission: Admission,
     /// Where it really listens.
     pub(crate) address: SocketAddr,
 }
 
-impl Listener {
+impl HttpListener {
     pub(crate) async fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
@@ -66,7 +66,7 @@ impl Listener {
     }
 
     /// Serves until `stop`, then finishes what was begun.
-    pub(crate) async fn serve(self, router: Router, stop: CancellationToken, tasks: Tasks) {
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken, tasks: BackgroundTasks) {
         let drain = CancellationToken::new();
         let serve = |(stream, place)| {
             let served = connection::serve(stream, place, router.clone(), drain.clone());
@@ -78,19 +78,19 @@ impl Listener {
                 () = stop.cancelled() => break,
             }
         }
-        refuse_newcomers(&self.listener);
+        block_new_connections(&self.listener);
         let last_ones = async {
-            while let Ok(accepted) = tokio::time::timeout(GREETING, self.accept()).await {
+            while let Ok(accepted) = tokio::time::timeout(ACCEPT_QUIET_PERIOD, self.accept()).await {
                 accepted.into_iter().for_each(&serve);
             }
         };
-        let _ = tokio::time::timeout(LAST_ANSWERS, last_ones).await;
+        let _ = tokio::time::timeout(KEEP_ALIVE_GRACE, last_ones).await;
         // Otherwise the kernel would go on taking connections that nobody answers.
         drop(self.listener);
         let admission = self.admission;
-        let _ = tokio::time::timeout(LAST_ANSWERS, all_ended(&admission)).await;
+        let _ = tokio::time::timeout(KEEP_ALIVE_GRACE, all_ended(&admission)).await;
         drain.cancel();
-        if tokio::time::timeout(DRAIN, all_ended(&admission))
+        if tokio::time::timeout(DRAIN_TIMEOUT, all_ended(&admission))
             .await
             .is_err()
         {
@@ -130,7 +130,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// had let in and nobody had greeted yet. The filter drops the first packet of a connection (the flag SYN, RFC 9293,
 /// section 3.1), whose sender tries again and finds the port closed.
 #[cfg(target_os = "linux")]
-fn refuse_newcomers(listener: &TcpListener) {
+fn block_new_connections(listener: &TcpListener) {
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_IF_SET: u16 = 0x45;
     const RETURN: u16 = 0x06;
@@ -148,17 +148,17 @@ fn refuse_newcomers(listener: &TcpListener) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn refuse_newcomers(_: &TcpListener) {}
+fn block_new_connections(_: &TcpListener) {}
 
 /// Waits until no connection is open.
 async fn all_ended(admission: &Admission) {
     while admission.open() > 0 {
-        tokio::time::sleep(LAST_LOOK).await;
+        tokio::time::sleep(DRAIN_POLL_INTERVAL).await;
     }
 }
 
 /// Waits for SIGTERM or SIGINT; after the first, a second one ends the process at once.
-pub(crate) async fn signalled() -> io::Result<()> {
+pub(crate) async fn shutdown_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::dicom::{AccessionNumber, Uid};
-use roentgen_domain::study::{LinkName, Status, Study};
+use roentgen_domain::study::{OrderLinkStatus, Status, Study};
 use roentgen_projections::studies;
 
 pub(crate) use warnings::Warning;
@@ -16,12 +16,12 @@ pub(crate) use body::{
     InstanceBody, SeriesBody, StudyChanges, SyncBody, SyncedInstanceBody, SyncedSeriesBody,
 };
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::app::App;
-use crate::call::{Answer, Call, respond};
+use crate::call::{SuccessKind, CommandRequest, respond};
 use crate::openapi::StudyDocument;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 use crate::render;
 
 const COLLECTION: &str = "/pacs/studies";
@@ -30,16 +30,16 @@ const COLLECTION: &str = "/pacs/studies";
 /// that are known already are passed over. A clinical time that cannot be right is left out and named in `warnings`.
 #[utoipa::path(post, path = "/pacs/studies/sync", request_body = SyncBody,
     responses((status = 201, body = StudyDocument), (status = 200, body = StudyDocument)))]
-pub(crate) async fn sync(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn sync(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let (sync, times) = call.body_as(SyncBody::parse).await?;
     let outcome = call.execute(&app, &sync).await?;
     let warnings = times.warnings(&outcome.resource.state);
     let mut document = render::resource(&outcome.resource);
     if !warnings.is_empty() {
         let warnings = serde_json::to_string(&warnings).unwrap_or_default();
-        document = render::splice(&document, &format!("\"warnings\":{warnings}"));
+        document = render::append_members(&document, &format!("\"warnings\":{warnings}"));
     }
-    Ok(respond(&outcome, Answer::Upserted(COLLECTION), document))
+    Ok(respond(&outcome, SuccessKind::Upserted(COLLECTION), document))
 }
 
 /// Studies, newest first by `started_at`, else by when they became known.
@@ -50,8 +50,8 @@ pub(crate) async fn sync(State(app): State<App>, call: Call) -> Result<Response,
         ("from_date" = Option<String>, Query), ("to_date" = Option<String>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [StudyDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
-    let read = read.with_phi_for(Capability::ReadStudyPhi);
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
+    let read = read.with_phi_for(Permission::ReadStudyPhi);
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = studies::Filters {
@@ -59,8 +59,8 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
         modality_code: query.take_parsed("modality_code", ModalityCode::parse)?,
         accession_number: query.take_parsed("accession_number", AccessionNumber::parse)?,
         study_instance_uid: query.take_parsed("study_instance_uid", Uid::parse)?,
-        status: query.take_word("status", Status::parse, Status::WORDS)?,
-        link: query.take_word("link", LinkName::parse, LinkName::WORDS)?,
+        status: query.take_enum("status", Status::parse, Status::NAMES)?,
+        link: query.take_enum("link", OrderLinkStatus::parse, OrderLinkStatus::NAMES)?,
         from: query.take_from("from_date")?,
         to: query.take_to("to_date")?,
     };
@@ -75,11 +75,11 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     responses((status = 200, body = StudyDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    let read = read.with_phi_for(Capability::ReadStudyPhi);
-    read.one::<Study>(&app, &studies::MODEL, id.into()).await
+    let read = read.with_phi_for(Permission::ReadStudyPhi);
+    read.get::<Study>(&app, &studies::MODEL, id.into()).await
 }
 
 /// Changes a study, archives it, or settles which order it answers.
@@ -88,9 +88,9 @@ pub(crate) async fn one(
     responses((status = 200, body = StudyDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let update = call.body::<StudyChanges>()?.parse(id.into())?;
-    call.run(&app, &update, Answer::Changed).await
+    call.run(&app, &update, SuccessKind::Updated).await
 }

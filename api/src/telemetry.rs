@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::Metrics;
@@ -32,7 +32,7 @@ pub(crate) fn log(filter: EnvFilter) {
 }
 
 /// The process's metrics; the first call starts collecting them.
-pub(crate) fn metrics(tasks: &Tasks) -> Metrics {
+pub(crate) fn metrics(tasks: &BackgroundTasks) -> Metrics {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = HANDLE.get_or_init(collect).clone();
     let (upkeep, stop) = (handle.clone(), tasks.token());

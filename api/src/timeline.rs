@@ -3,15 +3,15 @@
 use axum::extract::State;
 use axum::response::Response;
 use roentgen_domain::ids::PatientId;
-use roentgen_projections::timeline::{self, Kind, Reader};
+use roentgen_projections::timeline::{self, EntryKind, TimelineScope};
 use roentgen_store::model::Row;
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::app::App;
 use crate::openapi::TimelineEntry;
 use crate::page::rows_that_fit;
 use crate::problem::Problem;
-use crate::read::{Id, Read, weight};
+use crate::read::{PathId, ReadRequest, weight};
 
 /// What happened to a patient, newest first. Who reads released content only sees no drafts and nothing of AI.
 #[utoipa::path(get, path = "/patients/{id}/timeline",
@@ -19,8 +19,8 @@ use crate::read::{Id, Read, weight};
     responses((status = 200, body = [TimelineEntry])))]
 pub(crate) async fn list(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, read.list_name())?;
@@ -30,7 +30,7 @@ pub(crate) async fn list(
     // One more of each than is shown: any of them may be the row behind the page's last.
     let pages = timeline::pages(read.tenant, patient, reader, after, page.limit + 1);
     let mut rows = Vec::new();
-    let shown = read.wait(&app).await?;
+    let shown = read.wait_for_freshness(&app).await?;
     for (kind, query) in pages {
         let found = app.reads(read.tenant).list(&query).await?;
         rows.extend(found.into_iter().map(|it| (kind, it)));
@@ -42,19 +42,19 @@ pub(crate) async fn list(
     rows.truncate(shown_rows);
     let last = rows.last().filter(|_| more);
     let last = last.map(|(_, row)| row.sort_key.as_slice());
-    let lines = rows.iter().map(|(kind, row)| line(*kind, reader, row));
+    let lines = rows.iter().map(|(kind, row)| render_entry(*kind, reader, row));
     let lines = lines.collect::<Result<Vec<String>, Problem>>()?;
     Ok(read.page(&lines, last, shown))
 }
 
-fn line(kind: Kind, reader: Reader, row: &Row) -> Result<String, Problem> {
+fn render_entry(kind: EntryKind, reader: TimelineScope, row: &Row) -> Result<String, Problem> {
     let entry = timeline::entry(kind, reader, row).and_then(|it| serde_json::to_string(&it));
     entry.map_err(|error| Problem::internal(&error))
 }
 
-fn reader(read: &Read) -> Reader {
-    match Capability::ReadDrafts.granted_to(&read.caller.roles) {
-        true => Reader::OfAll,
-        false => Reader::OfReleased,
+fn reader(read: &ReadRequest) -> TimelineScope {
+    match Permission::ReadDrafts.is_granted_to(&read.caller.roles) {
+        true => TimelineScope::Full,
+        false => TimelineScope::ReleasedOnly,
     }
 }

@@ -6,9 +6,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
-use roentgen_commands::study::{LaunchViewer, UseViewerToken};
+use roentgen_commands::study::{LaunchViewer, RecordViewerTokenUse};
 use roentgen_domain::dicom::Uid;
-use roentgen_domain::pacs_endpoint::{LaunchUrl, PacsEndpoint};
+use roentgen_domain::pacs_endpoint::{ViewerLaunchUrl, PacsEndpoint};
 use roentgen_domain::study::Study;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
 use roentgen_store::streams::{self, AsOf};
@@ -17,15 +17,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(crate) use token::ViewerTokens;
-use token::{Holder, Token};
+use token::{TokenSubject, ViewerToken};
 
 use crate::answers::HasHappened;
 use crate::app::App;
-use crate::call::{Call, correlation, json};
+use crate::call::{CommandRequest, correlation_id, json};
 use crate::identity::bearer;
-use crate::params::Query;
-use crate::problem::{Code, Problem};
-use crate::read::Id;
+use crate::params::StrictQuery;
+use crate::problem::{ProblemCode, Problem};
+use crate::read::PathId;
 
 /// What it takes to look at a study's images.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,39 +47,39 @@ pub(crate) struct ViewerLaunch {
     responses((status = 200, body = ViewerLaunch)))]
 pub(crate) async fn launch(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
-    let study = loaded::<Study>(&app, &call, id).await?;
+    let study = load_or_404::<Study>(&app, &call, id).await?;
     let details = &study.state.details;
     let endpoint = details.pacs_endpoint_id.as_uuid();
-    let endpoint = loaded::<PacsEndpoint>(&app, &call, endpoint).await?;
+    let endpoint = load_or_404::<PacsEndpoint>(&app, &call, endpoint).await?;
     let template = endpoint
         .state
         .viewer_launch_url
         .ok_or_else(not_configured)?;
-    let holder = Holder::of(&call.caller, call.tenant, id.into());
+    let holder = TokenSubject::of(&call.caller, call.tenant, id.into());
     let token = app.viewer_tokens.fresh(holder, &details.study_instance_uid);
     let launched = LaunchViewer {
         study_id: id.into(),
         token_id: token.id(),
     };
     call.execute(&app, &launched).await?;
-    answer(&app, &template, token, id)
+    launch_response(&app, &template, token, id)
 }
 
 fn not_configured() -> Problem {
     let detail = "the study's PACS endpoint has no viewer_launch_url";
-    Problem::new(Code::ViewerNotConfigured, detail)
+    Problem::new(ProblemCode::ViewerNotConfigured, detail)
 }
 
-fn answer(app: &App, template: &LaunchUrl, token: Token, id: Uuid) -> Result<Response, Problem> {
+fn launch_response(app: &App, template: &ViewerLaunchUrl, token: ViewerToken, id: Uuid) -> Result<Response, Problem> {
     let (study, expires_at) = (token.study_instance_uid().clone(), token.expires_at());
     let signed = app.viewer_tokens.sign(&token);
     let signed = signed.map_err(|it| Problem::internal(&it))?;
     let launch = ViewerLaunch {
         study_id: id,
-        viewer_url: template.fill(&study, &signed),
+        viewer_url: template.render(&study, &signed),
         viewer_token: signed,
         expires_at,
     };
@@ -90,7 +90,7 @@ fn answer(app: &App, template: &LaunchUrl, token: Token, id: Uuid) -> Result<Res
 }
 
 /// The aggregate as its stream says; 404 where the tenant has none.
-async fn loaded<A: Aggregate>(app: &App, call: &Call, id: Uuid) -> Result<Versioned<A>, Problem> {
+async fn load_or_404<A: Aggregate>(app: &App, call: &CommandRequest, id: Uuid) -> Result<Versioned<A>, Problem> {
     let (reads, keyring) = (app.reads(call.tenant), &app.store.keyring);
     let loaded = streams::load::<A>(&reads, keyring, id.into(), AsOf::Now).await?;
     loaded.ok_or_else(Problem::not_found)
@@ -104,7 +104,7 @@ async fn loaded<A: Aggregate>(app: &App, call: &Call, id: Uuid) -> Result<Versio
         ("tenant_id" = Option<Uuid>, Query)),
     responses((status = 204), (status = 401), (status = 403)))]
 pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<Response, Problem> {
-    let mut query = Query::open(request.uri().query())?;
+    let mut query = StrictQuery::open(request.uri().query())?;
     let given = query.take("token")?;
     let study = query.take_parsed("study_instance_uid", Uid::parse)?;
     let tenant = query.take_uuid::<Uuid>("tenant_id")?;
@@ -115,13 +115,13 @@ pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<R
     let study = study.ok_or_else(|| Problem::parameter("study_instance_uid", "is required"))?;
     if *token.study_instance_uid() != study {
         return Err(Problem::new(
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             "the token is for another study",
         ));
     }
     if tenant.is_some_and(|it| it != token.tenant().as_uuid()) {
         return Err(Problem::new(
-            Code::OtherTenant,
+            ProblemCode::OtherTenant,
             "the token is of another tenant",
         ));
     }
@@ -135,24 +135,24 @@ fn by_header(headers: &HeaderMap) -> Option<String> {
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(Code::Unauthenticated, "a good viewer token is needed")
+    Problem::new(ProblemCode::Unauthenticated, "a good viewer token is needed")
 }
 
 /// Nobody sees an image before it is in the log that they do. A viewer asks for thousands: what this node has noted once
 /// it does not look for again.
-async fn note_first_use(app: &App, token: &Token, headers: &HeaderMap) -> Result<(), Problem> {
+async fn note_first_use(app: &App, token: &ViewerToken, headers: &HeaderMap) -> Result<(), Problem> {
     if app.viewer_tokens.was_used(token) {
         return Ok(());
     }
-    let request = roentgen_commands::Request {
+    let request = roentgen_commands::CommandEnvelope {
         tenant_id: token.tenant(),
         actor: token.actor(),
-        correlation_id: correlation(headers)?,
+        correlation_id: correlation_id(headers)?,
         causation_id: None,
         if_match: None,
         idempotency: None,
     };
-    let used = UseViewerToken {
+    let used = RecordViewerTokenUse {
         study_id: token.study_id(),
         token_id: token.id(),
     };

@@ -9,28 +9,28 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::PractitionerId;
 use roentgen_domain::order::Priority;
-use roentgen_domain::worklist_item::{Authority, Status, Step, Update, WorklistItem};
+use roentgen_domain::worklist_item::{Authority, Status, RequestedStatus, Update, WorklistItem};
 use roentgen_projections::worklist_items::{self, Filters};
 
-use crate::access::{Capability, Role};
+use crate::access::{Permission, Role};
 use crate::app::App;
-use crate::call::{Answer, Call};
+use crate::call::{SuccessKind, CommandRequest};
 use crate::identity::Caller;
 use crate::openapi::WorklistItemDocument;
-use crate::params::Query;
-use crate::problem::{Code, Problem};
-use crate::read::{Id, Read};
+use crate::params::StrictQuery;
+use crate::problem::{ProblemCode, Problem};
+use crate::read::{PathId, ReadRequest};
 
-pub(crate) use bodies::{FlagsBody, NewWorklistItem, Oneself, WorklistItemChanges};
+pub(crate) use bodies::{FlagsBody, NewWorklistItem, ActingRadiologist, WorklistItemChanges};
 
 const COLLECTION: &str = "/radiology/worklist/items";
 
 /// Puts a study on the worklist. A cancelled item is created again under the same id.
 #[utoipa::path(post, path = "/radiology/worklist/items", request_body = NewWorklistItem,
     responses((status = 201, body = WorklistItemDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
     let item = call.body::<NewWorklistItem>()?.parse()?;
-    call.run(&app, &item, Answer::Created(COLLECTION)).await
+    call.run(&app, &item, SuccessKind::Created(COLLECTION)).await
 }
 
 /// The worklist in reading order: priority; within it cases whose AI triage score is 0.5 or more, highest first; then the
@@ -41,14 +41,14 @@ pub(crate) async fn create(State(app): State<App>, call: Call) -> Result<Respons
         ("imaging_study_id" = Option<Uuid>, Query), ("assigned_to_me" = Option<bool>, Query),
         ("current_radiologist_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [WorklistItemDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = Filters {
         statuses: statuses(&mut query)?,
         modality: query.take_parsed("modality", ModalityCode::parse)?,
         body_part: query.take_parsed("body_part", BodyPart::parse)?,
-        priority: query.take_word("priority", Priority::parse, Priority::WORDS)?,
+        priority: query.take_enum("priority", Priority::parse, Priority::NAMES)?,
         imaging_study_id: query.take_uuid("imaging_study_id")?,
         radiologist_id: assigned_to(&mut query, &read.caller)?,
     };
@@ -57,24 +57,24 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
     read.list(&app, page).await
 }
 
-fn statuses(query: &mut Query) -> Result<Vec<Status>, Problem> {
+fn statuses(query: &mut StrictQuery) -> Result<Vec<Status>, Problem> {
     let asked = query.take_parsed("status", |it| {
         if it.eq_ignore_ascii_case("all") {
             return Ok(Status::ALL.to_vec());
         }
         let status = Status::parse(it).map(|it| vec![it]);
-        status.ok_or_else(|| format!("must be all or one of {}", Status::WORDS))
+        status.ok_or_else(|| format!("must be all or one of {}", Status::NAMES))
     })?;
     Ok(asked.unwrap_or_default())
 }
 
 /// Whose cases are asked for: `current_radiologist_id` says who the caller is, and must be right.
-fn assigned_to(query: &mut Query, caller: &Caller) -> Result<Option<PractitionerId>, Problem> {
+fn assigned_to(query: &mut StrictQuery, caller: &Caller) -> Result<Option<PractitionerId>, Problem> {
     let mine = query.take_bool("assigned_to_me")?;
     let named: Option<PractitionerId> = query.take_uuid("current_radiologist_id")?;
     if named.is_some() && named != caller.practitioner_id {
         return Err(Problem::new(
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             "current_radiologist_id is not the caller's practitioner_id",
         ));
     }
@@ -90,49 +90,49 @@ fn assigned_to(query: &mut Query, caller: &Caller) -> Result<Option<Practitioner
     responses((status = 200, body = WorklistItemDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
-    read.one::<WorklistItem>(&app, &worklist_items::MODEL, id.into())
+    read.get::<WorklistItem>(&app, &worklist_items::MODEL, id.into())
         .await
 }
 
 /// Claims a pending item for the caller, whom the reading profile has to allow it and who has to have room for it.
 #[utoipa::path(post, path = "/radiology/worklist/items/{id}/claim",
-    params(("id" = Uuid, Path)), request_body = Option<Oneself>,
+    params(("id" = Uuid, Path)), request_body = Option<ActingRadiologist>,
     responses((status = 200, body = WorklistItemDocument)))]
 pub(crate) async fn claim(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let radiologist_id = call.caller.practitioner()?;
-    call.body_or_default::<Oneself>()?
-        .is(Some(radiologist_id))?;
+    call.body_or_default::<ActingRadiologist>()?
+        .require(Some(radiologist_id))?;
     let claim = ClaimItem {
         id: id.into(),
         radiologist_id,
     };
-    call.run(&app, &claim, Answer::Changed).await
+    call.run(&app, &claim, SuccessKind::Updated).await
 }
 
 /// Gives an item back: one's own, or, as admin, anybody's.
 #[utoipa::path(post, path = "/radiology/worklist/items/{id}/release",
-    params(("id" = Uuid, Path)), request_body = Option<Oneself>,
+    params(("id" = Uuid, Path)), request_body = Option<ActingRadiologist>,
     responses((status = 200, body = WorklistItemDocument)))]
 pub(crate) async fn release(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let authority = authority(&call.caller)?;
-    let oneself = call.body_or_default::<Oneself>()?;
-    oneself.is(call.caller.practitioner_id)?;
+    let oneself = call.body_or_default::<ActingRadiologist>()?;
+    oneself.require(call.caller.practitioner_id)?;
     let release = ReleaseItem {
         id: id.into(),
         authority,
     };
-    call.run(&app, &release, Answer::Changed).await
+    call.run(&app, &release, SuccessKind::Updated).await
 }
 
 /// Changes an item. `in_progress` and `completed` are for its holder or an admin; everything else is for those who run
@@ -142,23 +142,23 @@ pub(crate) async fn release(
     responses((status = 200, body = WorklistItemDocument)))]
 pub(crate) async fn update(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let mut update = call
         .body::<WorklistItemChanges>()?
         .parse(&call.caller.sub)?;
-    for capability in needed(&update) {
+    for capability in required_permissions(&update) {
         call.caller.require(capability)?;
     }
-    if reads(&update) {
+    if requires_holder(&update) {
         update.authority = authority(&call.caller)?;
     }
     let update = UpdateItem {
         id: id.into(),
         update,
     };
-    call.run(&app, &update, Answer::Changed).await
+    call.run(&app, &update, SuccessKind::Updated).await
 }
 
 /// An admin's is over anybody's case, a radiologist's over the own one.
@@ -170,19 +170,19 @@ pub(crate) fn authority(caller: &Caller) -> Result<Authority, Problem> {
 }
 
 /// Whether it is the holder's to ask.
-fn reads(update: &Update) -> bool {
-    matches!(update.status, Some(Step::InProgress | Step::Completed))
+fn requires_holder(update: &Update) -> bool {
+    matches!(update.status, Some(RequestedStatus::InProgress | RequestedStatus::Completed))
 }
 
-fn needed(update: &Update) -> Vec<Capability> {
-    let run = matches!(update.status, Some(Step::Pending | Step::Cancelled))
+fn required_permissions(update: &Update) -> Vec<Permission> {
+    let run = matches!(update.status, Some(RequestedStatus::Pending | RequestedStatus::Cancelled))
         || update.priority.is_some()
         || !update.assign.is_keep();
     let triage = !update.ai_triage_score.is_keep() || !update.ai_triage_flags.is_keep();
     let asked = [
-        (reads(update), Capability::WorkOnCases),
-        (run, Capability::RunWorklist),
-        (triage, Capability::ContributeTriage),
+        (requires_holder(update), Permission::WorkOnCases),
+        (run, Permission::ManageWorklist),
+        (triage, Permission::ContributeTriage),
     ];
     let needed = asked.into_iter().filter(|it| it.0);
     needed.map(|it| it.1).collect()

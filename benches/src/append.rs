@@ -9,20 +9,20 @@ use roentgen_commands::Idempotency;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::database::{Database, Node, TENANT, order, request};
-use crate::report::{Measure, Report, latencies};
+use crate::database::{BenchDatabase, BenchNode, TENANT, order, request};
+use crate::report::{Measure, BenchReport, latencies};
 
-pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> anyhow::Result<()> {
     println!("append: a whole create-order command in process, projections on");
     for with_keys in [false, true] {
         for writers in [1, 8, 64] {
-            let database = Database::new().await?;
-            let node = Arc::new(Node::start(&database).await?);
+            let database = BenchDatabase::new().await?;
+            let node = Arc::new(BenchNode::start(&database).await?);
             let measure = run(&node, writers, with_keys, duration).await?;
             report.add(&measure);
             let at_least = if with_keys { 4.0 } else { 5.0 };
             let at_least = if writers == 64 { at_least } else { 1.0 };
-            report.beside(
+            report.compare_with_baseline(
                 &measure.name,
                 measure.per_second,
                 ("postgres-es", writers),
@@ -41,7 +41,7 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
 }
 
 async fn run(
-    node: &Arc<Node>,
+    node: &Arc<BenchNode>,
     writers: usize,
     with_keys: bool,
     duration: Duration,
@@ -62,7 +62,7 @@ async fn run(
 }
 
 async fn write(
-    node: Arc<Node>,
+    node: Arc<BenchNode>,
     with_keys: bool,
     deadline: Instant,
 ) -> anyhow::Result<Histogram<u64>> {

@@ -8,22 +8,22 @@ use roentgen_domain::aggregate::Aggregate as _;
 use roentgen_domain::codes::{ModalityCode, ProcedureCode};
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::OrderId;
-use roentgen_domain::order::{Command, Event, NewOrder, Order, Request};
+use roentgen_domain::order::{Command, Event, NewOrder, Order, OrderDetails};
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Context};
 use roentgen_store::chain::GENESIS;
 use roentgen_store::clock;
-use roentgen_store::codec::{Place, encode};
+use roentgen_store::codec::{EventAddress, encode};
 use roentgen_store::fair::Party;
-use roentgen_store::generation::{Generation, State};
-use roentgen_store::keys::{Finding, PatientKey};
-use roentgen_store::log::{Append, Check};
+use roentgen_store::generation::{Generation, GenerationState};
+use roentgen_store::keys::{KeyLookup, PatientKey};
+use roentgen_store::log::{Append, ExpectedVersion};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::database::{Database, Node, TENANT, order};
-use crate::report::{Measure, Report, latencies};
+use crate::database::{BenchDatabase, BenchNode, TENANT, order};
+use crate::report::{Measure, BenchReport, latencies};
 
 /// How long the log is.
 pub(crate) const EVENTS: u64 = 300_000;
@@ -37,9 +37,9 @@ pub(crate) const METADATA: &str = r#"{"actor":{"sub":"bench","roles":["clinician
 pub(crate) const AT_ONCE: u64 = 50;
 
 /// A database with a log of orders in it, projected.
-pub(crate) async fn log_of_orders() -> anyhow::Result<Database> {
-    let database = Database::new().await?;
-    let node = Arc::new(Node::start(&database).await?);
+pub(crate) async fn log_of_orders() -> anyhow::Result<BenchDatabase> {
+    let database = BenchDatabase::new().await?;
+    let node = Arc::new(BenchNode::start(&database).await?);
     fill(&node, EVENTS).await?;
     if let Some(node) = Arc::into_inner(node) {
         node.stop().await;
@@ -48,7 +48,7 @@ pub(crate) async fn log_of_orders() -> anyhow::Result<Database> {
 }
 
 /// Appends this many new orders, many at a time.
-pub(crate) async fn fill(node: &Arc<Node>, orders: u64) -> anyhow::Result<()> {
+pub(crate) async fn fill(node: &Arc<BenchNode>, orders: u64) -> anyhow::Result<()> {
     fill_with(node, orders / AT_ONCE, |node| async move {
         some_orders(&node).await
     })
@@ -57,9 +57,9 @@ pub(crate) async fn fill(node: &Arc<Node>, orders: u64) -> anyhow::Result<()> {
 
 /// Makes and appends so many appends, from many writers.
 pub(crate) async fn fill_with<F>(
-    node: &Arc<Node>,
+    node: &Arc<BenchNode>,
     appends: u64,
-    make: fn(Arc<Node>) -> F,
+    make: fn(Arc<BenchNode>) -> F,
 ) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<Append>> + Send + 'static,
@@ -86,7 +86,7 @@ where
 }
 
 /// The append of so many new orders.
-pub(crate) async fn some_orders(node: &Node) -> anyhow::Result<Append> {
+pub(crate) async fn some_orders(node: &BenchNode) -> anyhow::Result<Append> {
     let mut append = Append::default();
     for _ in 0..AT_ONCE {
         create(node, &mut append).await?;
@@ -104,7 +104,7 @@ pub(crate) fn context() -> Context {
 }
 
 /// Adds a new order to an append.
-pub(crate) async fn create(node: &Node, append: &mut Append) -> anyhow::Result<(OrderId, Order)> {
+pub(crate) async fn create(node: &BenchNode, append: &mut Append) -> anyhow::Result<(OrderId, Order)> {
     let context = context();
     let tenant_id = context.tenant_id;
     let new = new_order(node, &context)?;
@@ -112,7 +112,7 @@ pub(crate) async fn create(node: &Node, append: &mut Append) -> anyhow::Result<(
     let writing = node
         .store
         .keyring
-        .writing_key(tenant_id, new.patient_id, Finding::Guessed)
+        .key_for_write(tenant_id, new.patient_id, KeyLookup::Optimistic)
         .await?;
     let events = Order::decide(None, Command::Create(Box::new(new)), &context)?;
     let order = add(append, id, (None, 0), events, Some(&writing.key))?;
@@ -128,12 +128,12 @@ pub(crate) fn add(
     events: Vec<Event>,
     key: Option<&PatientKey>,
 ) -> anyhow::Result<Order> {
-    append.checks.push(Check {
+    append.checks.push(ExpectedVersion {
         stream_id: id.into(),
         expected: version,
     });
     for (version, event) in (version + 1..).zip(events) {
-        let place = Place {
+        let place = EventAddress {
             tenant_id: TENANT.into(),
             stream_id: id.into(),
             version,
@@ -145,10 +145,10 @@ pub(crate) fn add(
     order.context("no event")
 }
 
-fn new_order(node: &Node, context: &Context) -> anyhow::Result<NewOrder> {
+fn new_order(node: &BenchNode, context: &Context) -> anyhow::Result<NewOrder> {
     let order = order(node.procedure);
     let accession_number = AccessionNumber::generated(context.fresh_id);
-    let request = Request {
+    let request = OrderDetails {
         encounter_id: order.encounter_id,
         episode_id: None,
         ordering_practitioner_id: order.ordering_practitioner_id,
@@ -170,7 +170,7 @@ fn new_order(node: &Node, context: &Context) -> anyhow::Result<NewOrder> {
 }
 
 /// Forgets the read models.
-pub(crate) async fn forget(database: &Database) -> anyhow::Result<()> {
+pub(crate) async fn forget(database: &BenchDatabase) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(&database.url).await?;
     let tables = sqlx::query_scalar::<_, String>("SELECT tables FROM read.generations");
     for tables in tables.fetch_all(&mut connection).await? {
@@ -186,10 +186,10 @@ pub(crate) async fn forget(database: &Database) -> anyhow::Result<()> {
 }
 
 /// Forgets the read models and makes them again. A log as long as this one is filled before it is read.
-pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, database: &BenchDatabase) -> anyhow::Result<()> {
     println!("catch-up: the read models of a log of {EVENTS} events from zero");
     forget(database).await?;
-    let node = Node::start(database).await?;
+    let node = BenchNode::start(database).await?;
     let head = node.store.engine.head().await?;
     assert_ne!(head.hash, GENESIS, "the log is not empty");
     let rate = |name: &str, took| {
@@ -198,25 +198,25 @@ pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow:
     };
     let began = begins(&node).await?;
     state_of(&node, Some(MODEL), |it| {
-        !matches!(it.state, State::Filling { .. })
+        !matches!(it.state, GenerationState::Filling { .. })
     })
     .await?;
     let filled = rate("filled", began.elapsed());
     report.add(&filled);
-    state_of(&node, Some(MODEL), |it| it.state == State::Live).await?;
+    state_of(&node, Some(MODEL), |it| it.state == GenerationState::Live).await?;
     report.add(&rate("filled, indexed, compared: read", began.elapsed()));
-    report.against(
+    report.compare_with_budget(
         "catch-up / 60k events a second",
         filled.per_second,
         60_000.0,
     );
-    state_of(&node, None, |it| it.state == State::Live).await?;
+    state_of(&node, None, |it| it.state == GenerationState::Live).await?;
     node.stop().await;
     Ok(())
 }
 
 /// When its first events were written, or a moment before.
-async fn begins(node: &Node) -> anyhow::Result<Instant> {
+async fn begins(node: &BenchNode) -> anyhow::Result<Instant> {
     let mut began = Instant::now();
     state_of(node, Some(MODEL), |it| {
         let is_empty = it.checkpoint.position == 0;
@@ -231,7 +231,7 @@ async fn begins(node: &Node) -> anyhow::Result<Instant> {
 
 /// Waits until a model's generation is as it is wanted, or those of all models.
 async fn state_of(
-    node: &Node,
+    node: &BenchNode,
     model: Option<&str>,
     mut is_so: impl FnMut(&Generation) -> bool,
 ) -> anyhow::Result<()> {
@@ -241,7 +241,7 @@ async fn state_of(
         generations.retain(|it| model.is_none_or(|model| it.model == model));
         let failed = generations
             .iter()
-            .find(|it| matches!(it.state, State::Failed { .. }));
+            .find(|it| matches!(it.state, GenerationState::Failed { .. }));
         ensure!(failed.is_none(), "{failed:?}");
         if generations.iter().all(&mut is_so) {
             return Ok(());

@@ -7,12 +7,12 @@ mod stalled;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::Instant;
 
 use crate::fairness::{Memory, Site, Verdict, engine_name, quiet};
-use crate::report::Report;
+use crate::report::BenchReport;
 use crate::wire::Server;
 
 use silent::Silent;
@@ -27,9 +27,9 @@ const GONE_SECS: f64 = 30.0;
 /// File descriptors of the bench beside its silent connections.
 const FURTHER_DESCRIPTORS: u64 = 1_000;
 
-pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport) -> anyhow::Result<()> {
     raise_the_limit_of_open_files()?;
-    for engine in [Engine::Sqlite, Engine::Postgres] {
+    for engine in [EngineKind::Sqlite, EngineKind::Postgres] {
         let name = format!("connections, {}", engine_name(engine));
         println!(
             "{name}: {} silent connections, {} stalled streams",
@@ -41,7 +41,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn one(report: &mut Report, name: &str, engine: Engine) -> anyhow::Result<()> {
+async fn one(report: &mut BenchReport, name: &str, engine: EngineKind) -> anyhow::Result<()> {
     let site = Site::open(engine).await?;
     site.beside(WARM_UP).await?;
     quiet(&site.server.address, QUIET_TIMEOUT).await?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use roentgen_commands::modality::CreateModality;
 use roentgen_commands::order::CreateOrder;
 use roentgen_commands::procedure::CreateProcedure;
-use roentgen_commands::{Executor, Request};
+use roentgen_commands::{Executor, CommandEnvelope};
 use roentgen_domain::Actor;
 use roentgen_domain::codes::{ModalityCode, ProcedureCode};
 use roentgen_domain::ids::{ModalityId, ProcedureId, TenantId};
@@ -18,10 +18,10 @@ use roentgen_domain::text::Text;
 use roentgen_store::clock;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::Leases;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::open::{self, Store};
-use roentgen_store::projector::{self, Progress, Projector};
-use roentgen_tests::Engine;
+use roentgen_store::projector::{self, ProjectionProgress, Projector};
+use roentgen_tests::EngineKind;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -37,12 +37,12 @@ pub(crate) fn server() -> String {
 
 /// A database; [`Database::drop_it`] when done.
 #[derive(Debug)]
-pub(crate) struct Database {
+pub(crate) struct BenchDatabase {
     pub(crate) url: String,
     name: String,
 }
 
-impl Database {
+impl BenchDatabase {
     /// A new one.
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let name = format!("roentgen_bench_{}", clock::fresh_id().simple());
@@ -88,14 +88,14 @@ impl Database {
 #[derive(Debug)]
 pub(crate) enum Fresh {
     Sqlite(TempDir),
-    Postgres(Database),
+    Postgres(BenchDatabase),
 }
 
 impl Fresh {
-    pub(crate) async fn new(engine: Engine) -> anyhow::Result<Self> {
+    pub(crate) async fn new(engine: EngineKind) -> anyhow::Result<Self> {
         Ok(match engine {
-            Engine::Sqlite => Self::Sqlite(tempfile::tempdir()?),
-            Engine::Postgres => Self::Postgres(Database::new().await?),
+            EngineKind::Sqlite => Self::Sqlite(tempfile::tempdir()?),
+            EngineKind::Postgres => Self::Postgres(BenchDatabase::new().await?),
         })
     }
 
@@ -126,26 +126,26 @@ async fn connection() -> anyhow::Result<PgConnection> {
 
 /// A node over a database, in this process.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub(crate) struct BenchNode {
     pub(crate) store: Store,
     pub(crate) executor: Executor,
-    pub(crate) progress: Progress,
+    pub(crate) progress: ProjectionProgress,
     pub(crate) procedure: ProcedureId,
-    tasks: Tasks,
+    tasks: BackgroundTasks,
 }
 
-impl Node {
+impl BenchNode {
     /// Migrates, starts everything, and makes a catalog.
-    pub(crate) async fn start(database: &Database) -> anyhow::Result<Self> {
-        let engine = open::Database::parse(&database.url)?.connect().await?;
+    pub(crate) async fn start(database: &BenchDatabase) -> anyhow::Result<Self> {
+        let engine = open::DatabaseUrl::parse(&database.url)?.connect().await?;
         engine.migrate().await?;
-        let tasks = Tasks::new();
+        let tasks = BackgroundTasks::new();
         let master = MasterKey::parse("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")?;
         let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
         let tail = Arc::clone(&store.tail);
         let all = roentgen_projections::all();
         let names = projector::leases(&all);
-        let leases = Leases::seek(Arc::clone(&engine), "", names, &tasks);
+        let leases = Leases::start(Arc::clone(&engine), "", names, &tasks);
         let progress = Projector::start(engine, tail, all, leases, &tasks).await?;
         let executor = Executor::new(store.clone());
         let procedure = catalog(&executor).await?;
@@ -200,8 +200,8 @@ async fn catalog(executor: &Executor) -> anyhow::Result<ProcedureId> {
 }
 
 /// A request of the bench's caller.
-pub(crate) fn request() -> Request {
-    Request {
+pub(crate) fn request() -> CommandEnvelope {
+    CommandEnvelope {
         tenant_id: TENANT.into(),
         actor: Actor {
             sub: "bench".to_owned(),
@@ -246,7 +246,7 @@ pub(crate) fn order(procedure: ProcedureId) -> CreateOrder {
 
 /// What was measured before may have left hundreds of megabytes to the kernel, which would write them now, in a burst
 /// that every commit has to wait for.
-pub(crate) async fn written_back() -> anyhow::Result<()> {
+pub(crate) async fn flush_page_cache() -> anyhow::Result<()> {
     let status = tokio::process::Command::new("sync").status().await?;
     ensure!(status.success(), "sync: {status}");
     Ok(())

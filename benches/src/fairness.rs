@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use roentgen_store::clock;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::database::{Fresh, written_back};
-use crate::report::Report;
+use crate::database::{Fresh, flush_page_cache};
+use crate::report::BenchReport;
 use crate::wire::Server;
 
 use flood::Flood;
@@ -47,12 +47,12 @@ const PROBE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Both engines, each flood whose name holds `flood`.
 pub(crate) async fn measure(
-    report: &mut Report,
+    report: &mut BenchReport,
     duration: Duration,
     flood: &str,
 ) -> anyhow::Result<()> {
     for kind in Kind::ALL {
-        for engine in [Engine::Sqlite, Engine::Postgres] {
+        for engine in [EngineKind::Sqlite, EngineKind::Postgres] {
             let name = format!("{}, {}", kind.name(), engine_name(engine));
             if name.contains(flood) {
                 println!("fairness: {name}: {}", kind.describe());
@@ -63,21 +63,21 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-pub(crate) const fn engine_name(engine: Engine) -> &'static str {
+pub(crate) const fn engine_name(engine: EngineKind) -> &'static str {
     match engine {
-        Engine::Sqlite => "sqlite",
-        Engine::Postgres => "postgres",
+        EngineKind::Sqlite => "sqlite",
+        EngineKind::Postgres => "postgres",
     }
 }
 
 async fn one(
-    report: &mut Report,
+    report: &mut BenchReport,
     name: &str,
     kind: Kind,
-    engine: Engine,
+    engine: EngineKind,
     duration: Duration,
 ) -> anyhow::Result<()> {
-    written_back().await?;
+    flush_page_cache().await?;
     let site = Site::open(engine).await?;
     let callers = kind.callers(&site).await?;
     site.beside(WARM_UP).await?;
@@ -135,7 +135,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) async fn open(engine: Engine) -> anyhow::Result<Self> {
+    pub(crate) async fn open(engine: EngineKind) -> anyhow::Result<Self> {
         let database = Fresh::new(engine).await?;
         let server = Server::start_on(&database.url(), &[]).await?;
         let guard = Guard::over(&server);

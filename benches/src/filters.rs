@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use roentgen_store::engine::Engine;
-use roentgen_store::generation::{NewGeneration, State};
-use roentgen_store::model::{Checkpoint, ListQuery, Model, ProjectionBatch, Row, Table, Value};
+use roentgen_store::generation::{NewGeneration, GenerationState};
+use roentgen_store::model::{Checkpoint, ListQuery, ReadModel, ProjectionBatch, Row, Table, Value};
 use roentgen_store::open;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::database::{Database, TENANT};
-use crate::report::{Measure, Report, latencies};
+use crate::database::{BenchDatabase, TENANT};
+use crate::report::{Measure, BenchReport, latencies};
 
 const LIMIT: u32 = 50;
 /// How often each page is asked for. Two slow answers are the p99 then, and the machine's own pauses make as many now and
@@ -36,7 +36,7 @@ type Choice<F> = Vec<(&'static str, fn(&mut F))>;
 
 /// A list: the rows of its read model and what may be asked of them.
 struct List<F> {
-    model: &'static Model,
+    model: &'static ReadModel,
     sort_key: fn(u64) -> Vec<u8>,
     values: fn(u64) -> Vec<Value>,
     filters: Vec<Choice<F>>,
@@ -44,7 +44,7 @@ struct List<F> {
 }
 
 /// Measures each list by itself, on a database of its own, on both engines.
-pub(crate) async fn measure(report: &mut Report, rows: u64) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, rows: u64) -> anyhow::Result<()> {
     lists_of(report, rows, &clinical::orders()).await?;
     lists_of(report, rows, &clinical::studies()).await?;
     lists_of(report, rows, &clinical::items()).await?;
@@ -54,11 +54,11 @@ pub(crate) async fn measure(report: &mut Report, rows: u64) -> anyhow::Result<()
 }
 
 async fn lists_of<F: Default>(
-    report: &mut Report,
+    report: &mut BenchReport,
     rows: u64,
     list: &List<F>,
 ) -> anyhow::Result<()> {
-    let database = Database::new().await?;
+    let database = BenchDatabase::new().await?;
     let engine = filled(&database.url, list, rows).await?;
     pages(report, &*engine, list, "postgres, fresh").await?;
     let mut owner = PgConnection::connect(&database.url).await?;
@@ -66,7 +66,7 @@ async fn lists_of<F: Default>(
     owner.close().await?;
     // A connection keeps its plans until the statistics change; new ones are made from the start.
     engine.close().await;
-    let engine = open::Database::parse(&database.url)?.connect().await?;
+    let engine = open::DatabaseUrl::parse(&database.url)?.connect().await?;
     pages(report, &*engine, list, "postgres, analyzed").await?;
     engine.close().await;
     database.drop_it().await?;
@@ -81,7 +81,7 @@ async fn lists_of<F: Default>(
 
 /// The list's read model with its rows, and then with its indexes.
 async fn filled<F>(url: &str, list: &List<F>, rows: u64) -> anyhow::Result<Arc<dyn Engine>> {
-    let engine = open::Database::parse(url)?.connect().await?;
+    let engine = open::DatabaseUrl::parse(url)?.connect().await?;
     engine.migrate().await?;
     let table = Table {
         model: list.model,
@@ -90,9 +90,9 @@ async fn filled<F>(url: &str, list: &List<F>, rows: u64) -> anyhow::Result<Arc<d
     engine.create_tables(&[table]).await?;
     let new = NewGeneration {
         tables: vec![table],
-        state: State::Live,
+        state: GenerationState::Live,
     };
-    engine.declare(&[new]).await?;
+    engine.create_generations(&[new]).await?;
     let mut from = Checkpoint::START;
     for start in (0..rows).step_by(CHUNK as usize) {
         let to = Checkpoint {
@@ -110,7 +110,7 @@ async fn filled<F>(url: &str, list: &List<F>, rows: u64) -> anyhow::Result<Arc<d
             left_out: Vec::new(),
             filling: true,
         };
-        anyhow::ensure!(engine.project(&batch).await?, "the checkpoint is another");
+        anyhow::ensure!(engine.write_projection(&batch).await?, "the checkpoint is another");
         from = to;
     }
     engine.create_indexes(&[table]).await?;
@@ -137,13 +137,13 @@ fn id(number: u64) -> Uuid {
 }
 
 async fn pages<F: Default>(
-    report: &mut Report,
+    report: &mut BenchReport,
     engine: &dyn Engine,
     list: &List<F>,
     when: &str,
 ) -> anyhow::Result<()> {
     // The first page is that of a connection that has to be made.
-    engine.list(&(list.page)(&F::default())).await?;
+    engine.live_list(&(list.page)(&F::default())).await?;
     let mut slowest: Vec<(Duration, String)> = Vec::new();
     let (mut all, started, mut again) = (latencies(), Instant::now(), 0_u32);
     for (name, filters) in combinations(list) {
@@ -191,7 +191,7 @@ async fn asked<F>(
     let mut each = latencies();
     for _ in 0..times {
         let (query, began) = ((list.page)(filters), Instant::now());
-        engine.list(&query).await?;
+        engine.live_list(&query).await?;
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
     Ok(each)

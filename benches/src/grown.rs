@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::catch_up::{add, context, create};
-use crate::database::Node;
+use crate::database::BenchNode;
 
 const WRITERS: u64 = 64;
 /// New orders in one append.
@@ -25,7 +25,7 @@ const STEPS: [Status; 3] = [Status::Scheduled, Status::InProgress, Status::Compl
 const EACH: u64 = 1 + STEPS.len() as u64;
 
 /// Appends so many events: orders, and what becomes of them.
-pub(crate) async fn grow(node: &Arc<Node>, events: u64) -> anyhow::Result<()> {
+pub(crate) async fn append_realistic_log(node: &Arc<BenchNode>, events: u64) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let each = events / WRITERS / (EACH * AT_ONCE as u64);
     for _ in 0..WRITERS {
@@ -38,19 +38,19 @@ pub(crate) async fn grow(node: &Arc<Node>, events: u64) -> anyhow::Result<()> {
 }
 
 /// Orders of one append, and their version.
-struct Made {
+struct CreatedOrders {
     orders: Vec<(OrderId, Order)>,
     version: u64,
 }
 
 /// New orders with each append until there are enough, and those that are as far move on; then the rest moves on.
-async fn write(node: Arc<Node>, appends: u64) -> anyhow::Result<()> {
-    let mut made = VecDeque::<Made>::new();
+async fn write(node: Arc<BenchNode>, appends: u64) -> anyhow::Result<()> {
+    let mut made = VecDeque::<CreatedOrders>::new();
     let rest = LATER as u64 * (EACH - 1);
     for round in 0..appends + rest {
         let mut append = Append::default();
         for it in made.iter_mut().rev().skip(LATER - 1).step_by(LATER) {
-            move_on(it, &mut append)?;
+            advance_orders(it, &mut append)?;
         }
         let mut orders = Vec::new();
         if round < appends {
@@ -58,7 +58,7 @@ async fn write(node: Arc<Node>, appends: u64) -> anyhow::Result<()> {
                 orders.push(create(&node, &mut append).await?);
             }
         }
-        made.push_back(Made { orders, version: 1 });
+        made.push_back(CreatedOrders { orders, version: 1 });
         made.drain(..made.len().saturating_sub(LATER * STEPS.len()));
         if !append.events.is_empty() {
             let deadline = Instant::now() + Duration::from_secs(30);
@@ -71,7 +71,7 @@ async fn write(node: Arc<Node>, appends: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn move_on(made: &mut Made, append: &mut Append) -> anyhow::Result<()> {
+fn advance_orders(made: &mut CreatedOrders, append: &mut Append) -> anyhow::Result<()> {
     let step = usize::try_from(made.version - 1)?;
     let Some(status) = STEPS.get(step) else {
         return Ok(());

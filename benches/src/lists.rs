@@ -13,22 +13,22 @@ use roentgen_store::model::ListQuery;
 use tokio::time::Instant;
 
 use crate::catch_up::fill;
-use crate::database::{Database, Node, TENANT};
-use crate::report::{Measure, Report, latencies};
+use crate::database::{BenchDatabase, BenchNode, TENANT};
+use crate::report::{Measure, BenchReport, latencies};
 
 /// Rows of a page.
 pub(crate) const LIMIT: u32 = 50;
 const TIMES: u32 = 200;
 const BUDGET_MS: f64 = 5.0;
 
-pub(crate) async fn measure(report: &mut Report, orders: u64) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, orders: u64) -> anyhow::Result<()> {
     println!("lists: pages of {LIMIT} over {orders} orders, as the engine answers them");
-    let database = Database::new().await?;
-    let node = Arc::new(Node::start(&database).await?);
+    let database = BenchDatabase::new().await?;
+    let node = Arc::new(BenchNode::start(&database).await?);
     fill(&node, orders).await?;
     let head = node.store.engine.head().await?.position;
     node.progress
-        .reached(head, Instant::now() + Duration::from_secs(600))
+        .wait_for(head, Instant::now() + Duration::from_secs(600))
         .await;
     let deep = deep_in(&node).await?;
     let of = |filters: &Filters, after| page(TENANT.into(), filters, after, LIMIT);
@@ -112,11 +112,11 @@ fn filters() -> anyhow::Result<Vec<(&'static str, Filters)>> {
     ])
 }
 
-async fn deep_in(node: &Node) -> anyhow::Result<Vec<u8>> {
+async fn deep_in(node: &BenchNode) -> anyhow::Result<Vec<u8>> {
     let mut after = None;
     for _ in 0..100 {
         let query = page(TENANT.into(), &Filters::default(), after, 500);
-        let rows = node.store.engine.list(&query).await?;
+        let rows = node.store.engine.live_list(&query).await?;
         after = rows.last().map(|it| it.sort_key.clone());
     }
     after.context("the list is long enough")
@@ -124,21 +124,21 @@ async fn deep_in(node: &Node) -> anyhow::Result<Vec<u8>> {
 
 /// One page, many times.
 pub(crate) async fn one(
-    report: &mut Report,
-    node: &Node,
+    report: &mut BenchReport,
+    node: &BenchNode,
     name: &str,
     query: impl Fn() -> ListQuery,
 ) -> anyhow::Result<()> {
     let (mut each, started) = (latencies(), Instant::now());
     for _ in 0..TIMES {
         let (query, began) = (query(), Instant::now());
-        node.store.engine.list(&query).await?;
+        node.store.engine.live_list(&query).await?;
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
     let name = format!("list, {name}");
     let measure = Measure::of(name, u64::from(TIMES), started.elapsed(), &each);
     report.add(&measure);
     let p99 = measure.p99.as_secs_f64() * 1000.0;
-    report.against(&format!("5 ms / p99 of {}", measure.name), BUDGET_MS, p99);
+    report.compare_with_budget(&format!("5 ms / p99 of {}", measure.name), BUDGET_MS, p99);
     Ok(())
 }

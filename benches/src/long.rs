@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use roentgen_store::generation::State;
-use roentgen_store::projector::Rebuilding;
+use roentgen_store::generation::GenerationState;
+use roentgen_store::projector::RebuildService;
 use tokio::time::{Instant, interval, sleep};
 
 use crate::catch_up::forget;
-use crate::database::{Database, Node};
-use crate::grown::grow;
+use crate::database::{BenchDatabase, BenchNode};
+use crate::grown::append_realistic_log;
 use crate::replay::settled;
 use crate::wire::{Connection, Server, configured, header, memory};
 
@@ -33,8 +33,8 @@ const REBUILT: &str = "orders";
 pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()> {
     println!("long: a log of {events} events");
     let database = match log {
-        Some(name) => Database::kept(name).await?,
-        None => Database::new().await?,
+        Some(name) => BenchDatabase::kept(name).await?,
+        None => BenchDatabase::new().await?,
     };
     if filled(&database, events).await? {
         replayed(&database).await?;
@@ -53,18 +53,18 @@ pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()
 }
 
 /// Returns whether the log was shorter. What is grown is up to a hundredth less than what is asked for.
-async fn filled(database: &Database, events: u64) -> anyhow::Result<bool> {
-    let node = Arc::new(Node::start(database).await?);
+async fn filled(database: &BenchDatabase, events: u64) -> anyhow::Result<bool> {
+    let node = Arc::new(BenchNode::start(database).await?);
     let mut made = node.store.engine.head().await?.position;
     let is_shorter = made < events - events / 100;
     while is_shorter && made < events {
         let (step, started) = (A_STEP.min(events - made), Instant::now());
-        grow(&node, step).await?;
+        append_realistic_log(&node, step).await?;
         made += step;
         line("appended, projected meanwhile", made, step, started, None);
     }
     let head = node.store.engine.head().await?.position;
-    let reached = node.progress.reached(head, Instant::now() + LONG).await;
+    let reached = node.progress.wait_for(head, Instant::now() + LONG).await;
     ensure!(reached >= head, "the projections stay behind");
     if let Some(node) = Arc::into_inner(node) {
         node.stop().await;
@@ -73,12 +73,12 @@ async fn filled(database: &Database, events: u64) -> anyhow::Result<bool> {
 }
 
 /// The read models again, from zero.
-async fn projected(database: &Database) -> anyhow::Result<()> {
+async fn projected(database: &BenchDatabase) -> anyhow::Result<()> {
     forget(database).await?;
-    let (began, node) = (Instant::now(), Node::start(database).await?);
+    let (began, node) = (Instant::now(), BenchNode::start(database).await?);
     let head = node.store.engine.head().await?.position;
     for model in roentgen_projections::all() {
-        watched(&node, &model.model().shape(), began).await?;
+        watched(&node, &model.model().schema_name(), began).await?;
     }
     line("projected from zero, all of it", head, head, began, None);
     node.stop().await;
@@ -86,8 +86,8 @@ async fn projected(database: &Database) -> anyhow::Result<()> {
 }
 
 /// One read model filled again, beside the one that is read.
-async fn rebuilt(database: &Database) -> anyhow::Result<()> {
-    let node = Node::start(database).await?;
+async fn rebuilt(database: &BenchDatabase) -> anyhow::Result<()> {
+    let node = BenchNode::start(database).await?;
     let (began, head) = (Instant::now(), filled_again(&node).await?);
     line("rebuilt, all of it", head, head, began, None);
     node.stop().await;
@@ -95,17 +95,17 @@ async fn rebuilt(database: &Database) -> anyhow::Result<()> {
 }
 
 /// The same while the node is at work: the new generation has to reach one that moves on.
-async fn rebuilt_beside_appends(database: &Database) -> anyhow::Result<()> {
+async fn rebuilt_beside_appends(database: &BenchDatabase) -> anyhow::Result<()> {
     let (some, pause) = A_LOAD;
     println!("rebuilt beside appends, {some} events every {pause:?}");
-    let node = Arc::new(Node::start(database).await?);
+    let node = Arc::new(BenchNode::start(database).await?);
     let began = Instant::now();
     let enough = Cell::new(false);
     let at_work = async {
         let mut tick = interval(pause);
         while !enough.get() {
             tick.tick().await;
-            grow(&node, some).await?;
+            append_realistic_log(&node, some).await?;
         }
         Ok(())
     };
@@ -124,9 +124,9 @@ async fn rebuilt_beside_appends(database: &Database) -> anyhow::Result<()> {
 }
 
 /// Returns where the log ended when it was asked for.
-async fn filled_again(node: &Node) -> anyhow::Result<u64> {
+async fn filled_again(node: &BenchNode) -> anyhow::Result<u64> {
     let head = node.store.engine.head().await?.position;
-    let rebuilding = Rebuilding::new(Arc::clone(&node.store.engine), roentgen_projections::all());
+    let rebuilding = RebuildService::new(Arc::clone(&node.store.engine), roentgen_projections::all());
     let began = Instant::now();
     let made = rebuilding.request(REBUILT).await?.context(REBUILT)?;
     watched(node, &made.name, began).await?;
@@ -135,9 +135,9 @@ async fn filled_again(node: &Node) -> anyhow::Result<u64> {
 }
 
 /// Tells how a generation is made, until it is read.
-async fn watched(node: &Node, name: &str, began: Instant) -> anyhow::Result<()> {
+async fn watched(node: &BenchNode, name: &str, began: Instant) -> anyhow::Result<()> {
     let (mut from, mut started) = (0, began);
-    let mut before: Option<State> = None;
+    let mut before: Option<GenerationState> = None;
     loop {
         let generations = node.store.engine.generations().await?;
         let now = generations.into_iter().find(|it| it.name == name);
@@ -167,7 +167,7 @@ async fn watched(node: &Node, name: &str, began: Instant) -> anyhow::Result<()> 
             );
         }
         if !now.state.is_building() {
-            ensure!(now.state == State::Live, "{}", now.state);
+            ensure!(now.state == GenerationState::Live, "{}", now.state);
             return Ok(());
         }
         before = Some(now.state);
@@ -176,7 +176,7 @@ async fn watched(node: &Node, name: &str, began: Instant) -> anyhow::Result<()> 
 }
 
 /// From the program's start to its first answer that it is ready.
-async fn started(database: &Database) -> anyhow::Result<()> {
+async fn started(database: &BenchDatabase) -> anyhow::Result<()> {
     let started = Instant::now();
     let server = Server::start(database).await?;
     let mut connection = Connection::open(&server.address, &Server::token(&["auditor"])?).await?;
@@ -188,7 +188,7 @@ async fn started(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn replayed(database: &Database) -> anyhow::Result<()> {
+async fn replayed(database: &BenchDatabase) -> anyhow::Result<()> {
     let server = Server::start(database).await?;
     let mut connection = Connection::open(&server.address, &Server::token(&["auditor"])?).await?;
     settled(&mut connection, LONG).await?;
@@ -211,7 +211,7 @@ async fn replayed(database: &Database) -> anyhow::Result<()> {
     }
 }
 
-async fn exported(database: &Database, format: &str) -> anyhow::Result<()> {
+async fn exported(database: &BenchDatabase, format: &str) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let started = Instant::now();
     let mut child = configured(&mut Command::new(std::env::current_exe()?))

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use peers::Peers;
-use report::Report;
+use peers::BaselineResults;
+use report::BenchReport;
 
 /// What to measure.
 #[derive(Debug, Parser)]
@@ -71,7 +71,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let options = Options::parse();
     let duration = Duration::from_secs(options.seconds.unwrap_or(5));
-    let mut report = Report::new(Peers::read(options.peers.as_deref())?);
+    let mut report = BenchReport::new(BaselineResults::read(options.peers.as_deref())?);
     let wanted = |name: &str| name.contains(&options.only);
     if wanted("append") {
         append::measure(&mut report, duration).await?;
@@ -111,7 +111,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// What has bounds instead of ratios, and fails beyond them; it is measured where it is named.
-async fn within_bounds(options: &Options, report: &mut Report) -> anyhow::Result<Option<ExitCode>> {
+async fn within_bounds(options: &Options, report: &mut BenchReport) -> anyhow::Result<Option<ExitCode>> {
     match options.only.as_str() {
         "fairness" => {
             let duration = Duration::from_secs(options.seconds.unwrap_or(20));

@@ -7,13 +7,13 @@ use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 use roentgen_store::clock;
 use roentgen_store::fair::Party;
-use roentgen_store::log::{Append, Check, NewEvent};
+use roentgen_store::log::{Append, ExpectedVersion, NewEvent};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::catch_up::some_orders;
-use crate::database::{Database, Node, order, request};
-use crate::report::{Measure, Report, latencies};
+use crate::database::{BenchDatabase, BenchNode, order, request};
+use crate::report::{Measure, BenchReport, latencies};
 
 /// Orders a second, from so many writers, beside whatever happens to the parked stream.
 const A_SECOND: u32 = 200;
@@ -24,10 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A name that no projection folds.
 const UNFOLDABLE: &str = "ImagingOrder.Unfoldable";
 
-pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> anyhow::Result<()> {
     println!("parked: {A_SECOND} orders a second, from the append to the read models");
-    let database = Database::new().await?;
-    let node = Arc::new(Node::start(&database).await?);
+    let database = BenchDatabase::new().await?;
+    let node = Arc::new(BenchNode::start(&database).await?);
     let name = "visible, no stream parked".to_owned();
     report.add(&visible(&node, name, duration).await?);
     let poison = park(&node).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     let poisoning = poisoned(Arc::clone(&node), poison, duration);
     let (measure, ()) = tokio::try_join!(visible(&node, name, duration), poisoning)?;
     report.add(&measure);
-    report.against(
+    report.compare_with_budget(
         "100 ms / p99 until visible beside a parked stream",
         100.0,
         measure.p99.as_secs_f64() * 1000.0,
@@ -47,7 +47,7 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
 }
 
 /// Parks a stream: its last event.
-async fn park(node: &Arc<Node>) -> anyhow::Result<NewEvent> {
+async fn park(node: &Arc<BenchNode>) -> anyhow::Result<NewEvent> {
     let mut append = some_orders(node).await?;
     let event = append.events.first_mut().context("no event")?;
     event.event_type = UNFOLDABLE;
@@ -58,17 +58,17 @@ async fn park(node: &Arc<Node>) -> anyhow::Result<NewEvent> {
         .appender
         .append(Party::System, append, deadline)
         .await?;
-    node.progress.reached(appended.position, deadline).await;
+    node.progress.wait_for(appended.position, deadline).await;
     let parked = node.store.engine.parked().await?;
     ensure!(parked.len() == 1, "{} streams are parked", parked.len());
     Ok(event)
 }
 
 /// Appends to the parked stream.
-async fn poisoned(node: Arc<Node>, mut event: NewEvent, duration: Duration) -> anyhow::Result<()> {
+async fn poisoned(node: Arc<BenchNode>, mut event: NewEvent, duration: Duration) -> anyhow::Result<()> {
     let (deadline, mut tick) = (Instant::now() + duration, interval(POISON_EVERY));
     while tick.tick().await < deadline {
-        let check = Check {
+        let check = ExpectedVersion {
             stream_id: event.stream_id,
             expected: event.version,
         };
@@ -88,7 +88,7 @@ async fn poisoned(node: Arc<Node>, mut event: NewEvent, duration: Duration) -> a
     Ok(())
 }
 
-async fn visible(node: &Arc<Node>, name: String, duration: Duration) -> anyhow::Result<Measure> {
+async fn visible(node: &Arc<BenchNode>, name: String, duration: Duration) -> anyhow::Result<Measure> {
     let (started, mut tasks, mut all) = (Instant::now(), JoinSet::new(), latencies());
     for _ in 0..WRITERS {
         tasks.spawn(write(Arc::clone(node), started + duration));
@@ -99,7 +99,7 @@ async fn visible(node: &Arc<Node>, name: String, duration: Duration) -> anyhow::
     Ok(Measure::of(name, all.len(), started.elapsed(), &all))
 }
 
-async fn write(node: Arc<Node>, deadline: Instant) -> anyhow::Result<Histogram<u64>> {
+async fn write(node: Arc<BenchNode>, deadline: Instant) -> anyhow::Result<Histogram<u64>> {
     let mut latencies = latencies();
     let mut tick = interval(Duration::from_secs(1) / A_SECOND * WRITERS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -111,7 +111,7 @@ async fn write(node: Arc<Node>, deadline: Instant) -> anyhow::Result<Histogram<u
         let order = order(node.procedure);
         let outcome = node.executor.execute(&request(), &order).await?;
         let limit = Instant::now() + PATIENCE;
-        let reached = node.progress.reached(outcome.position, limit).await;
+        let reached = node.progress.wait_for(outcome.position, limit).await;
         ensure!(reached >= outcome.position, "the projections stay behind");
         latencies.record(u64::try_from(due.elapsed().as_micros())?)?;
     }

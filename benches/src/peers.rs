@@ -13,9 +13,9 @@ struct Peer {
 
 /// Their rates.
 #[derive(Debug, Default)]
-pub(crate) struct Peers(Vec<Peer>);
+pub(crate) struct BaselineResults(Vec<Peer>);
 
-impl Peers {
+impl BaselineResults {
     pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else {
             return Ok(Self::default());

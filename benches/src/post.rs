@@ -10,15 +10,15 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::database::{Database, written_back};
-use crate::report::{Measure, Report, latencies};
+use crate::database::{BenchDatabase, flush_page_cache};
+use crate::report::{Measure, BenchReport, latencies};
 use crate::wire::{Connection, Server};
 
 pub(crate) const ORDERS: &str = "/imaging/orders";
 
-pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> anyhow::Result<()> {
     println!("post: POST /imaging/orders over HTTP, tokens and projections on, distinct patients");
-    let database = Database::new().await?;
+    let database = BenchDatabase::new().await?;
     let server = Server::start(&database).await?;
     if let Some(bytes) = server.memory() {
         println!("{:<44} {:>10} MB resident, idle", "", bytes / 1_000_000);
@@ -31,15 +31,15 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
         report.add(&measure);
         if connections == 32 {
             at_32 = measure.per_second;
-            report.beside(&measure.name, at_32, ("raw-insert", 32), 0.7);
+            report.compare_with_baseline(&measure.name, at_32, ("raw-insert", 32), 0.7);
         }
     }
     let half = at_32 / 2.0;
     let name = format!("POST order, at half of it ({half:.0}/s)");
-    written_back().await?;
+    flush_page_cache().await?;
     let measure = run(name, &server, &procedure, 32, duration, Some(half)).await?;
     report.add(&measure);
-    report.against(
+    report.compare_with_budget(
         "10 ms / p99 at half of the maximum",
         10.0,
         measure.p99.as_secs_f64() * 1000.0,

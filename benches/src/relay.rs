@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::catch_up::log_of_orders;
-use crate::database::{Database, written_back};
+use crate::database::{BenchDatabase, flush_page_cache};
 use crate::post::{ORDERS, body, catalog};
-use crate::report::{Measure, Report, latencies};
+use crate::report::{Measure, BenchReport, latencies};
 use crate::wire::{Connection, Server, header};
 
 const A_SECOND: u32 = 1_000;
@@ -35,13 +35,13 @@ struct Posted {
     answered: Instant,
 }
 
-pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> anyhow::Result<()> {
     println!("relay: POST /imaging/orders over HTTP to a JetStream consumer, {A_SECOND} a second");
-    let (database, nats) = (Database::new().await?, Nats::start().await?);
+    let (database, nats) = (BenchDatabase::new().await?, Nats::start().await?);
     let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
     let procedure = catalog(&server).await?;
     nats.holds(2, PATIENCE).await?;
-    written_back().await?;
+    flush_page_cache().await?;
     let orders = u64::from(A_SECOND) * duration.as_secs();
     let receiving = received(nats.jetstream().await?, orders);
     let started = Instant::now();
@@ -64,7 +64,7 @@ pub(crate) async fn measure(report: &mut Report, duration: Duration) -> anyhow::
     report.add(&measure);
     let slowest = Duration::from_micros(each.max());
     println!("{:<44} {slowest:>10.1?} at most", "");
-    report.against(
+    report.compare_with_budget(
         "15 ms / p99 from POST to subscriber",
         15.0,
         measure.p99.as_secs_f64() * 1000.0,
@@ -79,7 +79,7 @@ fn micros(duration: Duration) -> anyhow::Result<u64> {
 }
 
 /// How fast a log is published that was there before.
-async fn backlog(report: &mut Report) -> anyhow::Result<()> {
+async fn backlog(report: &mut BenchReport) -> anyhow::Result<()> {
     let (database, nats) = (log_of_orders().await?, Nats::start().await?);
     let started = Instant::now();
     let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;

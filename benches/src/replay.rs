@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::time::Instant;
 
-use crate::database::Database;
-use crate::report::{Measure, Report, latencies};
+use crate::database::BenchDatabase;
+use crate::report::{Measure, BenchReport, latencies};
 use crate::wire::{Connection, Server, header};
 
 /// How long the policies may take to see the whole log, and how often they are asked.
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(50);
 
-pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, database: &BenchDatabase) -> anyhow::Result<()> {
     println!("replay: GET /events?limit=5000 from the first event to the last");
     let server = Server::start(database).await?;
     let token = Server::token(&["auditor"])?;
@@ -44,7 +44,7 @@ pub(crate) async fn measure(report: &mut Report, database: &Database) -> anyhow:
         &each,
     );
     report.add(&measure);
-    report.beside(&measure.name, measure.per_second, ("copy-out", 1), 0.5);
+    report.compare_with_baseline(&measure.name, measure.per_second, ("copy-out", 1), 0.5);
     if let Some(bytes) = server.memory() {
         println!("{:<44} {:>10} MB resident, after", "", bytes / 1_000_000);
     }

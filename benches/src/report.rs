@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::peers::Peers;
+use crate::peers::BaselineResults;
 
 /// Latencies in microseconds, up to a minute.
 pub(crate) fn latencies() -> Histogram<u64> {
@@ -55,14 +55,14 @@ impl Bound {
 }
 
 /// Everything, printed as it comes; ratios last.
-pub(crate) struct Report {
-    peers: Peers,
+pub(crate) struct BenchReport {
+    peers: BaselineResults,
     ratios: Vec<Ratio>,
     bounds: Vec<Bound>,
 }
 
-impl Report {
-    pub(crate) fn new(peers: Peers) -> Self {
+impl BenchReport {
+    pub(crate) fn new(peers: BaselineResults) -> Self {
         Self {
             peers,
             ratios: Vec::new(),
@@ -82,7 +82,7 @@ impl Report {
     }
 
     /// Puts a rate beside a peer's of the same run.
-    pub(crate) fn beside(&mut self, what: &str, rate: f64, peer: (&str, usize), at_least: f64) {
+    pub(crate) fn compare_with_baseline(&mut self, what: &str, rate: f64, peer: (&str, usize), at_least: f64) {
         let Some(theirs) = self.peers.per_second(peer.0, peer.1) else {
             return;
         };
@@ -95,7 +95,7 @@ impl Report {
     }
 
     /// Puts a figure beside a budget that is none of a peer's.
-    pub(crate) fn against(&mut self, what: &str, is: f64, at_least: f64) {
+    pub(crate) fn compare_with_budget(&mut self, what: &str, is: f64, at_least: f64) {
         self.ratios.push(Ratio {
             what: what.to_owned(),
             is: is / at_least,

@@ -4,8 +4,8 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::database::Database;
-use crate::report::{Measure, Report, latencies};
+use crate::database::BenchDatabase;
+use crate::report::{Measure, BenchReport, latencies};
 use crate::wire::{Connection, Server};
 
 const SERIES: u32 = 10;
@@ -13,12 +13,12 @@ const INSTANCES: u32 = 500;
 const STUDIES: u32 = 20;
 const BUDGET_MS: f64 = 300.0;
 
-pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport) -> anyhow::Result<()> {
     println!(
         "sync: POST /pacs/studies/sync with {} instances",
         SERIES * INSTANCES
     );
-    let database = Database::new().await?;
+    let database = BenchDatabase::new().await?;
     let server = Server::start(&database).await?;
     let token = Server::token(&["admin"])?;
     let mut connection = Connection::open(&server.address, &token).await?;
@@ -41,7 +41,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     );
     report.add(&measure);
     let p99 = measure.p99.as_secs_f64() * 1000.0;
-    report.against("300 ms / p99 of a sync of 5,000 instances", BUDGET_MS, p99);
+    report.compare_with_budget("300 ms / p99 of a sync of 5,000 instances", BUDGET_MS, p99);
     drop(server);
     database.drop_it().await
 }

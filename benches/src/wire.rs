@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::database::{Database, TENANT};
+use crate::database::{BenchDatabase, TENANT};
 
 const SECRET: &str = "a secret for the benchmarks only, 32 bytes and more";
 const MASTER: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -26,13 +26,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(database: &Database) -> anyhow::Result<Self> {
+    pub(crate) async fn start(database: &BenchDatabase) -> anyhow::Result<Self> {
         Self::start_with(database, &[]).await
     }
 
     /// With further settings, as its environment has them.
     pub(crate) async fn start_with(
-        database: &Database,
+        database: &BenchDatabase,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         Self::start_on(&database.url, settings).await
@@ -70,7 +70,7 @@ impl Server {
         roles: &[&str],
         practitioner: Option<Uuid>,
     ) -> anyhow::Result<String> {
-        let grant = roentgen_api::identity::Grant {
+        let grant = roentgen_api::identity::TokenGrant {
             roles: roles
                 .iter()
                 .filter_map(|it| roentgen_api::access::Role::parse(it))
@@ -79,7 +79,7 @@ impl Server {
             practitioner,
             ttl: Duration::from_secs(24 * 3600),
         };
-        let expected = roentgen_api::identity::Expected::default();
+        let expected = roentgen_api::identity::TokenRequirements::default();
         Ok(roentgen_api::identity::mint(
             &SECRET.to_owned().into(),
             &expected,
@@ -165,7 +165,7 @@ pub(crate) struct Connection {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct BenchResponse {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
@@ -195,11 +195,11 @@ impl Connection {
         })
     }
 
-    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<BenchResponse> {
         self.send("GET", path, "").await
     }
 
-    pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<BenchResponse> {
         self.send("POST", path, body).await
     }
 
@@ -209,7 +209,7 @@ impl Connection {
         method: &str,
         path: &str,
         body: &str,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<BenchResponse> {
         let head = &self.head;
         let length = body.len();
         let request = if body.is_empty() {
@@ -240,7 +240,7 @@ impl Connection {
         tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await
     }
 
-    async fn answer(&mut self) -> anyhow::Result<Answer> {
+    async fn answer(&mut self) -> anyhow::Result<BenchResponse> {
         self.buffer.clear();
         let end = loop {
             self.read_some().await?;
@@ -261,7 +261,7 @@ impl Connection {
             .get(end..end + length)
             .context("a body")?
             .to_vec();
-        Ok(Answer { status, head, body })
+        Ok(BenchResponse { status, head, body })
     }
 
     async fn read_some(&mut self) -> anyhow::Result<()> {

@@ -13,28 +13,28 @@ use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
 use roentgen_domain::text::Text;
 use roentgen_domain::worklist_item::{
-    AiContribution, Case, Command, NewItem, Status, WorklistItem,
+    AiContribution, CaseDetails, Command, NewItem, Status, WorklistItem,
 };
 use roentgen_domain::{Actor, Aggregate as _, Context};
 use roentgen_projections::worklist_items::{Filters, page};
 use roentgen_store::clock;
-use roentgen_store::codec::{Place, encode};
-use roentgen_store::log::{Append, Check};
+use roentgen_store::codec::{EventAddress, encode};
+use roentgen_store::log::{Append, ExpectedVersion};
 use tokio::time::Instant;
 
 use crate::catch_up::{AT_ONCE, METADATA, fill_with};
-use crate::database::{Database, Node, TENANT};
+use crate::database::{BenchDatabase, BenchNode, TENANT};
 use crate::lists::{LIMIT, one};
-use crate::report::Report;
+use crate::report::BenchReport;
 
-pub(crate) async fn measure(report: &mut Report, items: u64) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut BenchReport, items: u64) -> anyhow::Result<()> {
     println!("worklist: pages of {LIMIT} over {items} open items, as the engine answers them");
-    let database = Database::new().await?;
-    let node = Arc::new(Node::start(&database).await?);
+    let database = BenchDatabase::new().await?;
+    let node = Arc::new(BenchNode::start(&database).await?);
     fill_with(&node, items / AT_ONCE, |_| async { some_items() }).await?;
     let head = node.store.engine.head().await?.position;
     let soon = Instant::now() + Duration::from_secs(900);
-    node.progress.reached(head, soon).await;
+    node.progress.wait_for(head, soon).await;
     let of = |filters: &Filters, after| page(TENANT.into(), filters, after, LIMIT);
     for (name, filters) in filters()? {
         one(report, &node, &format!("worklist, {name}"), || {
@@ -158,7 +158,7 @@ fn some_items() -> anyhow::Result<Append> {
             )?);
         }
         for (version, event) in (1..).zip(&events) {
-            let place = Place {
+            let place = EventAddress {
                 tenant_id,
                 stream_id: id.into(),
                 version,
@@ -167,7 +167,7 @@ fn some_items() -> anyhow::Result<Append> {
                 .events
                 .push(encode::<WorklistItem>(event, place, METADATA.into(), None));
         }
-        append.checks.push(Check {
+        append.checks.push(ExpectedVersion {
             stream_id: id.into(),
             expected: 0,
         });
@@ -190,7 +190,7 @@ fn item(n: u64, study: StudyId) -> anyhow::Result<NewItem> {
     let body_part = if n.is_multiple_of(5) { "HEAD" } else { "CHEST" };
     Ok(NewItem {
         patient_id: clock::fresh_id().into(),
-        case: Case {
+        case: CaseDetails {
             imaging_study_id: study,
             imaging_order_id: None,
             modality_code: ModalityCode::parse(modality)?,
@@ -214,11 +214,11 @@ fn contribution(score: Score) -> Command {
 }
 
 /// The sort key behind so many pages.
-async fn deep_in(node: &Node, pages: u64) -> anyhow::Result<Vec<u8>> {
+async fn deep_in(node: &BenchNode, pages: u64) -> anyhow::Result<Vec<u8>> {
     let mut after = None;
     for _ in 0..pages * u64::from(LIMIT) / 500 {
         let query = page(TENANT.into(), &Filters::default(), after, 500);
-        let rows = node.store.engine.list(&query).await?;
+        let rows = node.store.engine.live_list(&query).await?;
         after = rows.last().map(|it| it.sort_key.clone());
     }
     after.context("the list is long enough")

@@ -6,7 +6,7 @@ use roentgen_domain::ids::{AiModelId, StreamId, TenantId};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Adds a model to the catalog.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl UseCase for CreateAiModel {
         Some(AiModelId::of(tenant, &self.model.code).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiModel>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<AiModel>, CommandError> {
         let id = AiModelId::of(work.context().tenant_id, &self.model.code);
         work.create::<AiModel>(id, Command::Create(Box::new(self.model.clone())))
             .await
@@ -45,7 +45,7 @@ impl UseCase for UpdateAiModel {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiModel>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<AiModel>, CommandError> {
         let update = Command::Update(Box::new(self.update.clone()));
         work.decide::<AiModel>(self.id, update).await
     }

@@ -3,18 +3,18 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::{AiModel, TaskType};
 use roentgen_domain::ai_task::{
-    self, AiTask, Command, Error, MAX_ATTEMPTS, Move, NewOutput, NewTask, Payload,
+    self, AiTask, Command, Error, MAX_ATTEMPTS, StatusChange, NewOutput, NewTask, Payload,
 };
 use roentgen_domain::ids::{AiModelId, AiTaskId, StreamId, StudyId, TenantId};
 use roentgen_domain::study::Study;
 
-use crate::error::{CommandError, Reference, Refusal};
+use crate::error::{CommandError, Reference, DomainError};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// What a model is asked for about a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct TaskRequest {
     /// Which images.
     pub imaging_study_id: StudyId,
     /// Which model.
@@ -23,7 +23,7 @@ pub struct Asked {
     pub task_type: TaskType,
 }
 
-impl Asked {
+impl TaskRequest {
     /// The id of one attempt at it.
     pub fn attempt(&self, attempt: u32) -> AiTaskId {
         ai_task::task_id(
@@ -36,16 +36,16 @@ impl Asked {
 
     /// A first task, after a look at the study and the model: the model is active and capable, and still so when the
     /// task enters the log.
-    async fn checked(&self, work: &mut Work<'_>) -> Result<NewTask, CommandError> {
+    async fn validated(&self, work: &mut UnitOfWork<'_>) -> Result<NewTask, CommandError> {
         let study = work.read::<Study>(self.imaging_study_id).await?;
-        let study = study.ok_or(CommandError::NoSuch(Reference::Study))?;
+        let study = study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
         let model = work.read::<AiModel>(self.ai_model_id).await?;
-        let model = model.ok_or(CommandError::NoSuch(Reference::AiModel))?;
+        let model = model.ok_or(CommandError::ReferenceNotFound(Reference::AiModel))?;
         if !model.state.is_active {
-            return Err(CommandError::Inactive(Reference::AiModel));
+            return Err(CommandError::ReferenceInactive(Reference::AiModel));
         }
-        if !model.state.capabilities.allow(self.task_type) {
-            return Err(Refusal::from(Error::NotCapable).into());
+        if !model.state.capabilities.supports(self.task_type) {
+            return Err(DomainError::from(Error::NotCapable).into());
         }
         Ok(NewTask {
             imaging_study_id: self.imaging_study_id,
@@ -61,7 +61,7 @@ impl Asked {
 /// Asks for a task. One that is open or completed is answered with as it is; after a failed or cancelled one a new
 /// attempt is made.
 #[derive(Debug, Clone, Copy)]
-pub struct RequestTask(pub Asked);
+pub struct RequestTask(pub TaskRequest);
 
 impl UseCase for RequestTask {
     type Aggregate = AiTask;
@@ -70,8 +70,8 @@ impl UseCase for RequestTask {
         Some(self.0.attempt(1).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiTask>, CommandError> {
-        let first = self.0.checked(work).await?;
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<AiTask>, CommandError> {
+        let first = self.0.validated(work).await?;
         for attempt in 1..=MAX_ATTEMPTS {
             let id = self.0.attempt(attempt);
             let Some(known) = work.read::<AiTask>(id).await? else {
@@ -79,45 +79,45 @@ impl UseCase for RequestTask {
                 let create = Command::Create(Box::new(new));
                 return work.create::<AiTask>(id, create).await;
             };
-            if !known.state.may_be_tried_again() {
-                return as_it_is(work, id, &known.state).await;
+            if !known.state.is_retryable() {
+                return unchanged(work, id, &known.state).await;
             }
         }
-        Err(Refusal::from(Error::TooManyAttempts).into())
+        Err(DomainError::from(Error::TooManyAttempts).into())
     }
 }
 
 /// Asked to be where it is, a task does nothing; `If-Match` is looked at all the same.
-async fn as_it_is(
-    work: &mut Work<'_>,
+async fn unchanged(
+    work: &mut UnitOfWork<'_>,
     id: AiTaskId,
     task: &AiTask,
 ) -> Result<Versioned<AiTask>, CommandError> {
-    let stay = Move {
+    let stay = StatusChange {
         status: task.progress.status(),
         error_message: None,
     };
-    work.decide::<AiTask>(id, Command::Move(stay)).await
+    work.decide::<AiTask>(id, Command::ChangeStatus(stay)).await
 }
 
 /// Says how far a task is, or calls it off.
 #[derive(Debug, Clone)]
-pub struct MoveTask {
+pub struct ChangeTaskStatus {
     /// Which.
     pub id: AiTaskId,
     /// Where to.
-    pub to: Move,
+    pub to: StatusChange,
 }
 
-impl UseCase for MoveTask {
+impl UseCase for ChangeTaskStatus {
     type Aggregate = AiTask;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiTask>, CommandError> {
-        work.decide::<AiTask>(self.id, Command::Move(self.to.clone()))
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<AiTask>, CommandError> {
+        work.decide::<AiTask>(self.id, Command::ChangeStatus(self.to.clone()))
             .await
     }
 }
@@ -138,9 +138,9 @@ impl UseCase for AddOutput {
         Some(self.task_id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiTask>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<AiTask>, CommandError> {
         let task = work.read::<AiTask>(self.task_id).await?;
-        task.ok_or(CommandError::NoSuch(Reference::AiTask))?;
+        task.ok_or(CommandError::ReferenceNotFound(Reference::AiTask))?;
         let payload = self.payload.clone();
         work.decide::<AiTask>(
             self.task_id,

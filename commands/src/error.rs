@@ -12,19 +12,19 @@ use roentgen_store::StoreError;
 pub enum CommandError {
     /// The aggregate refuses.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Domain(#[from] DomainError),
     /// What the body refers to is not there.
     #[error("there is no such {}", .0.name())]
-    NoSuch(Reference),
+    ReferenceNotFound(Reference),
     /// What the body refers to may not be used.
     #[error("this {} is not active", .0.name())]
-    Inactive(Reference),
+    ReferenceInactive(Reference),
     /// What the body refers to belongs to another study, or suits another.
     #[error("this {} is not the study's", .0.name())]
-    NotTheStudys(Reference),
+    ReferenceMismatch(Reference),
     /// What the resource would say is not acceptable.
     #[error("some of it is not acceptable")]
-    Unacceptable(Vec<Violation>),
+    Invalid(Vec<Violation>),
     /// What the body says of the resource gives it the id of something of another type.
     #[error("the id that follows from this belongs to a resource of another type already")]
     IdOfOtherType,
@@ -39,7 +39,7 @@ pub enum CommandError {
     TooLarge,
     /// The idempotency key came with another body before.
     #[error("the idempotency key was used with another body")]
-    KeyReused,
+    IdempotencyKeyReused,
     /// Races or a queue outlived the deadline. Nothing was written.
     #[error("too many commands at once on this resource")]
     Contention,
@@ -59,7 +59,7 @@ pub struct Violation {
 
 /// An aggregate's own reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum DomainError {
     /// A modality's.
     #[error(transparent)]
     Modality(#[from] modality::Error),

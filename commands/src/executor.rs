@@ -10,7 +10,7 @@ use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Context, Versioned};
 use roentgen_store::error::Unavailable;
 use roentgen_store::fair::Party;
-use roentgen_store::log::{Append, Appended, ClaimHeld};
+use roentgen_store::log::{Append, AppendReceipt, HeldReservation};
 use roentgen_store::open::Store;
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
@@ -20,16 +20,16 @@ use tokio::time::Instant;
 use crate::error::CommandError;
 use crate::locks::StreamLocks;
 use crate::schema::Schemas;
-use crate::states::States;
-use crate::work::{self, Work};
-pub(crate) use idempotency::EFFECT_LIFETIME_MS;
+use crate::states::StateCache;
+use crate::work::{self, UnitOfWork};
+pub(crate) use idempotency::EFFECT_RESERVATION_TTL_MS;
 pub use idempotency::Idempotency;
 
 /// How long a command may take, races and queues included.
 pub const DEADLINE: Duration = Duration::from_secs(2);
 /// Who asks, and on what terms.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct CommandEnvelope {
     /// The caller's tenant.
     pub tenant_id: TenantId,
     /// The caller.
@@ -44,9 +44,9 @@ pub struct Request {
     pub idempotency: Option<Idempotency>,
 }
 
-impl Request {
+impl CommandEnvelope {
     /// The system's own, in consequence of an event.
-    pub(crate) fn of_system(
+    pub(crate) fn system(
         tenant_id: TenantId,
         correlation_id: CorrelationId,
         causation_id: EventId,
@@ -104,13 +104,13 @@ pub trait UseCase: Send + Sync {
     /// Reads and decides; answers with the resource as it will be.
     fn decide(
         &self,
-        work: &mut Work<'_>,
+        work: &mut UnitOfWork<'_>,
     ) -> impl Future<Output = Result<Versioned<Self::Aggregate>, CommandError>> + Send;
 }
 
 /// What a command led to.
 #[derive(Debug, Clone)]
-pub struct Outcome<A> {
+pub struct CommandOutcome<A> {
     /// The resource after it.
     pub resource: Versioned<A>,
     /// A log position at which a read shows it.
@@ -125,14 +125,14 @@ pub struct Outcome<A> {
 #[derive(Debug, Clone)]
 pub struct Executor {
     store: Store,
-    states: Arc<States>,
+    states: Arc<StateCache>,
     locks: Arc<StreamLocks>,
     schemas: Schemas,
 }
 
 enum Attempt<A> {
-    Done(Outcome<A>),
-    Again,
+    Done(CommandOutcome<A>),
+    Retry,
 }
 
 impl Executor {
@@ -154,20 +154,20 @@ impl Executor {
     /// Carries out a use case, or says why not. Whoever reads on this node afterwards sees what was answered.
     pub async fn execute<U: UseCase>(
         &self,
-        request: &Request,
+        request: &CommandEnvelope,
         use_case: &U,
-    ) -> Result<Outcome<U::Aggregate>, CommandError> {
-        let outcome = self.carry_out(request, use_case).await?;
-        let accepted = self.store.appender.accepted();
-        accepted.answered(request.tenant_id, outcome.position);
+    ) -> Result<CommandOutcome<U::Aggregate>, CommandError> {
+        let outcome = self.run_until_deadline(request, use_case).await?;
+        let accepted = self.store.appender.read_watermarks();
+        accepted.record_acknowledged(request.tenant_id, outcome.position);
         Ok(outcome)
     }
 
-    async fn carry_out<U: UseCase>(
+    async fn run_until_deadline<U: UseCase>(
         &self,
-        request: &Request,
+        request: &CommandEnvelope,
         use_case: &U,
-    ) -> Result<Outcome<U::Aggregate>, CommandError> {
+    ) -> Result<CommandOutcome<U::Aggregate>, CommandError> {
         let deadline = Instant::now() + DEADLINE;
         let _queued = match use_case.stream(request.tenant_id) {
             Some(stream_id) => Some(
@@ -181,11 +181,11 @@ impl Executor {
         let mut is_first = true;
         while Instant::now() < deadline {
             let attempt = work::Attempt { is_first, deadline };
-            let mut work = Work::begin(&self.store, &self.states, &self.schemas, request, attempt);
+            let mut work = UnitOfWork::begin(&self.store, &self.states, &self.schemas, request, attempt);
             match self.attempt(request, use_case, &mut work, deadline).await {
                 Ok(Attempt::Done(outcome)) => return self.in_time(request, &work, outcome).await,
-                Ok(Attempt::Again) => {}
-                Err(refused) => return self.repeat_or_refuse(request, refused).await,
+                Ok(Attempt::Retry) => {}
+                Err(refused) => return self.stored_outcome_or_reject(request, refused).await,
             }
             is_first = false;
         }
@@ -194,16 +194,16 @@ impl Executor {
 
     async fn attempt<U: UseCase>(
         &self,
-        request: &Request,
+        request: &CommandEnvelope,
         use_case: &U,
-        work: &mut Work<'_>,
+        work: &mut UnitOfWork<'_>,
         deadline: Instant,
     ) -> Result<Attempt<U::Aggregate>, CommandError> {
         let decided = tokio::time::timeout_at(deadline, use_case.decide(work)).await;
-        let resource = match decided.unwrap_or_else(|_elapsed| Err(out_of_time())) {
+        let resource = match decided.unwrap_or_else(|_elapsed| Err(deadline_exceeded())) {
             Ok(resource) => resource,
-            Err(refused) if work.guessed() && changes_with_state(&refused) => {
-                return Ok(Attempt::Again);
+            Err(refused) if work.used_cached_state() && changes_with_state(&refused) => {
+                return Ok(Attempt::Retry);
             }
             Err(refused) => return Err(refused),
         };
@@ -211,19 +211,19 @@ impl Executor {
         append
             .claims
             .extend(request.idempotency.map(|key| key.claim(&resource)));
-        let retry = ForRetry::of(request.tenant_id, &append);
-        let created = begins(&append, resource.id);
+        let retry = TouchedStreams::of(request.tenant_id, &append);
+        let created = creates_stream(&append, resource.id);
         let appender = &self.store.appender;
         match appender.append(request.party(), append, deadline).await {
-            Ok(appended) => Ok(Attempt::Done(Outcome {
+            Ok(appended) => Ok(Attempt::Done(CommandOutcome {
                 created,
                 ..done(work, resource, appended)
             })),
-            Err(StoreError::Claimed(held)) => self.repeat(request, held).await.map(Attempt::Done),
+            Err(StoreError::KeyTaken(held)) => self.stored_outcome(request, held).await.map(Attempt::Done),
             Err(StoreError::Conflict { .. } | StoreError::PatientKeyExists) => {
                 metrics::counter!("roentgen_command_races_total").increment(1);
                 retry.forget(&self.states);
-                Ok(Attempt::Again)
+                Ok(Attempt::Retry)
             }
             Err(error) => {
                 retry.forget(&self.states);
@@ -235,11 +235,11 @@ impl Executor {
     /// PHI is not answered with past the time of the key that opened it: after a long wait the answer is folded anew.
     async fn in_time<A: Aggregate>(
         &self,
-        request: &Request,
-        work: &Work<'_>,
-        outcome: Outcome<A>,
-    ) -> Result<Outcome<A>, CommandError> {
-        let Outcome { resource, .. } = &outcome;
+        request: &CommandEnvelope,
+        work: &UnitOfWork<'_>,
+        outcome: CommandOutcome<A>,
+    ) -> Result<CommandOutcome<A>, CommandError> {
+        let CommandOutcome { resource, .. } = &outcome;
         let is_of_patient = resource.state.patient_id().is_some();
         if !is_of_patient || !streams::is_outdated(work.key_seen(resource.id)) {
             return Ok(outcome);
@@ -249,39 +249,39 @@ impl Executor {
         let folded = streams::load::<A>(&reads, keyring, resource.id, as_of).await;
         // It is written by now, whatever became of the answer.
         let folded = folded.ok().flatten().ok_or(StoreError::OutcomeUnknown)?;
-        Ok(Outcome {
+        Ok(CommandOutcome {
             resource: folded,
             ..outcome
         })
     }
 
     /// A repeat may find a state in which the command is refused by now; it gets the first answer all the same.
-    async fn repeat_or_refuse<A: Aggregate>(
+    async fn stored_outcome_or_reject<A: Aggregate>(
         &self,
-        request: &Request,
+        request: &CommandEnvelope,
         refused: CommandError,
-    ) -> Result<Outcome<A>, CommandError> {
-        let Some(idempotency) = request.idempotency.filter(|_| rests_on_state(&refused)) else {
+    ) -> Result<CommandOutcome<A>, CommandError> {
+        let Some(idempotency) = request.idempotency.filter(|_| is_state_dependent(&refused)) else {
             return Err(refused);
         };
         let reads = request.reads(&self.store);
         match reads.claim(idempotency.key(), clock::now_ms()).await? {
-            Some(held) => self.repeat(request, held).await,
+            Some(held) => self.stored_outcome(request, held).await,
             None => Err(refused),
         }
     }
 
     /// The first answer again, rendered from the stream at the version it had.
-    async fn repeat<A: Aggregate>(
+    async fn stored_outcome<A: Aggregate>(
         &self,
-        request: &Request,
-        held: ClaimHeld,
-    ) -> Result<Outcome<A>, CommandError> {
+        request: &CommandEnvelope,
+        held: HeldReservation,
+    ) -> Result<CommandOutcome<A>, CommandError> {
         if request
             .idempotency
             .is_some_and(|key| !key.came_with(held.request_hash))
         {
-            return Err(CommandError::KeyReused);
+            return Err(CommandError::IdempotencyKeyReused);
         }
         let (reads, keyring) = (request.reads(&self.store), &self.store.keyring);
         let as_of = AsOf::Version(held.version);
@@ -290,7 +290,7 @@ impl Executor {
         let head = reads.head().await?;
         // The events of one append were recorded at one time.
         let created = resource.created_at == resource.updated_at;
-        Ok(Outcome {
+        Ok(CommandOutcome {
             resource,
             position: head.position,
             repeated: true,
@@ -300,23 +300,23 @@ impl Executor {
 }
 
 /// What a command had to read did not come in time. Nothing was sent yet.
-fn out_of_time() -> CommandError {
+fn deadline_exceeded() -> CommandError {
     StoreError::Unavailable(Unavailable::Deadline).into()
 }
 
 /// Whether the append has the stream's first event.
-fn begins(append: &Append, stream_id: StreamId) -> bool {
+fn creates_stream(append: &Append, stream_id: StreamId) -> bool {
     let mut events = append.events.iter();
     events.any(|it| it.stream_id == stream_id && it.version == 1)
 }
 
 /// The streams that an append stood on.
-struct ForRetry {
+struct TouchedStreams {
     tenant: TenantId,
     streams: Vec<StreamId>,
 }
 
-impl ForRetry {
+impl TouchedStreams {
     fn of(tenant: TenantId, append: &Append) -> Self {
         let streams = append.checks.iter().map(|check| check.stream_id);
         Self {
@@ -325,7 +325,7 @@ impl ForRetry {
         }
     }
 
-    fn forget(&self, states: &States) {
+    fn forget(&self, states: &StateCache) {
         for stream_id in &self.streams {
             states.forget((self.tenant, *stream_id));
         }
@@ -333,12 +333,12 @@ impl ForRetry {
 }
 
 fn done<A: Aggregate>(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     resource: Versioned<A>,
-    appended: Appended,
-) -> Outcome<A> {
-    let resource = work.settle(resource, appended.recorded_at);
-    Outcome {
+    appended: AppendReceipt,
+) -> CommandOutcome<A> {
+    let resource = work.on_committed(resource, appended.recorded_at);
+    CommandOutcome {
         resource,
         position: appended.position,
         repeated: false,
@@ -348,20 +348,20 @@ fn done<A: Aggregate>(
 
 /// Whether the refusal could be another with a later state: a stream that is too large only grows.
 const fn changes_with_state(error: &CommandError) -> bool {
-    rests_on_state(error) && !matches!(error, CommandError::TooLarge)
+    is_state_dependent(error) && !matches!(error, CommandError::TooLarge)
 }
 
 /// Whether the refusal could be another with another state.
-const fn rests_on_state(error: &CommandError) -> bool {
+const fn is_state_dependent(error: &CommandError) -> bool {
     match error {
-        CommandError::Refused(_)
-        | CommandError::NoSuch(_)
-        | CommandError::Inactive(_)
-        | CommandError::NotTheStudys(_)
-        | CommandError::Unacceptable(_)
+        CommandError::Domain(_)
+        | CommandError::ReferenceNotFound(_)
+        | CommandError::ReferenceInactive(_)
+        | CommandError::ReferenceMismatch(_)
+        | CommandError::Invalid(_)
         | CommandError::IdOfOtherType
         | CommandError::TooLarge
         | CommandError::VersionMismatch { .. } => true,
-        CommandError::KeyReused | CommandError::Contention | CommandError::Store(_) => false,
+        CommandError::IdempotencyKeyReused | CommandError::Contention | CommandError::Store(_) => false,
     }
 }

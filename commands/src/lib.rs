@@ -22,9 +22,9 @@ pub mod study;
 pub mod work;
 pub mod worklist;
 
-pub use error::{CommandError, Reference, Refusal, Violation};
-pub use executor::{Executor, Idempotency, Outcome, Request, UseCase};
-pub use work::Work;
+pub use error::{CommandError, Reference, DomainError, Violation};
+pub use executor::{Executor, Idempotency, CommandOutcome, CommandEnvelope, UseCase};
+pub use work::UnitOfWork;
 
 /// Counts what tests allocate. Of several tests in one process each counts what all do; `cargo nextest` gives each its own.
 #[cfg(test)]

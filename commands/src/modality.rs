@@ -6,7 +6,7 @@ use roentgen_domain::modality::{Changes, Command, Modality};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Adds a modality to the catalog.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ impl UseCase for CreateModality {
         Some(ModalityId::of(tenant, &self.0.code).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Modality>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Modality>, CommandError> {
         let id = ModalityId::of(work.context().tenant_id, &self.0.code);
         work.create::<Modality>(id, Command::Create(self.0.clone()))
             .await
@@ -42,7 +42,7 @@ impl UseCase for UpdateModality {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Modality>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Modality>, CommandError> {
         work.decide::<Modality>(self.id, Command::Update(self.changes.clone()))
             .await
     }

@@ -5,13 +5,13 @@ use roentgen_domain::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId,
     StreamId, TenantId,
 };
-use roentgen_domain::order::{Command, CreatedPhi, NewOrder, Order, Priority, Request, Update};
+use roentgen_domain::order::{Command, CreatedPhi, NewOrder, Order, Priority, OrderDetails, Update};
 use roentgen_domain::procedure::Procedure;
 use roentgen_domain::{Timestamp, Versioned};
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Orders an examination. The procedure must exist and be active, and still be so when the order enters the log.
 #[derive(Debug, Clone)]
@@ -47,18 +47,18 @@ impl UseCase for CreateOrder {
             .map(|it| OrderId::of(tenant, it).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {
         let procedure = work.read::<Procedure>(self.imaging_procedure_id).await?;
-        let procedure = procedure.ok_or(CommandError::NoSuch(Reference::Procedure))?;
+        let procedure = procedure.ok_or(CommandError::ReferenceNotFound(Reference::Procedure))?;
         if !procedure.state.is_active {
-            return Err(CommandError::Inactive(Reference::Procedure));
+            return Err(CommandError::ReferenceInactive(Reference::Procedure));
         }
         let context = work.context();
         let given = self.accession_number.clone();
         let accession_number =
             given.unwrap_or_else(|| AccessionNumber::generated(context.fresh_id));
         let order_id = OrderId::of(context.tenant_id, &accession_number);
-        let request = Request {
+        let request = OrderDetails {
             encounter_id: self.encounter_id,
             episode_id: self.episode_id,
             ordering_practitioner_id: self.ordering_practitioner_id,
@@ -98,7 +98,7 @@ impl UseCase for UpdateOrder {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {
         work.decide::<Order>(self.id, Command::Update(Box::new(self.update.clone())))
             .await
     }

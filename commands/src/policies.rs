@@ -39,18 +39,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use roentgen_domain::ids::CorrelationId;
 use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
-use roentgen_store::codec::{self, Unreadable};
+use roentgen_store::codec::{self, EventReadError};
 use roentgen_store::error::EngineError;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::memory::{Memory, MemoryKey};
+use roentgen_store::memory::{MemoryEntry, MemoryKey};
 use roentgen_store::open::Store;
 
 use crate::error::CommandError;
 use crate::executor::Executor;
 
 pub use effect::Effect;
-pub use recall::Recall;
-pub use runner::{Progress, Runner};
+pub use recall::PolicyMemory;
+pub use runner::{PolicyProgress, Runner};
 
 /// The checkpoint's name.
 pub const POLICIES: &str = "policies";
@@ -65,7 +65,7 @@ pub async fn lag(store: &Store) -> Result<u64, EngineError> {
 
 /// What policies are told at the start.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct PolicySettings {
     /// How long a claim may be idle.
     pub claim_timeout: Duration,
 }
@@ -77,34 +77,34 @@ pub trait Policy: Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// The events that it is told, by their wire names.
-    fn listens_to(&self) -> &'static [&'static str];
+    fn event_types(&self) -> &'static [&'static str];
 
     /// What it must remember to react to this one.
-    fn recalls(&self, _cause: &Cause<'_>) -> Vec<MemoryKey> {
+    fn memory_keys(&self, _cause: &Cause<'_>) -> Vec<MemoryKey> {
         Vec::new()
     }
 
     /// What follows, in order. Nothing but the event and memory may matter, so that it is the same at every repetition.
-    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable>;
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError>;
 
     /// The topic of its timers, where it has any.
-    fn timers(&self) -> Option<&'static str> {
+    fn timer_topic(&self) -> Option<&'static str> {
         None
     }
 
     /// One of its timers has come to its time.
-    async fn fall_due(&self, _timer: &Memory, _executor: &Executor) -> Result<Due, CommandError> {
-        Ok(Due::Done)
+    async fn on_timer(&self, _timer: &MemoryEntry, _executor: &Executor) -> Result<TimerOutcome, CommandError> {
+        Ok(TimerOutcome::Done)
     }
 }
 
 /// What becomes of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+pub enum TimerOutcome {
     /// Nothing more.
     Done,
     /// It is not time yet.
-    Later(Timestamp),
+    Reschedule(Timestamp),
 }
 
 /// An event that something may follow from.
@@ -116,7 +116,7 @@ pub struct Cause<'a> {
 
 impl Cause<'_> {
     /// What happened, without its PHI; `None` where it is another aggregate's.
-    pub fn fact<A: Aggregate>(&self) -> Result<Option<A::Event>, Unreadable> {
+    pub fn event<A: Aggregate>(&self) -> Result<Option<A::Event>, EventReadError> {
         if *self.event.stream_type != *A::STREAM_TYPE {
             return Ok(None);
         }
@@ -141,17 +141,17 @@ impl Cause<'_> {
 }
 
 /// Every policy there is. Those that are told of one event plan its effects in this order.
-pub fn all(settings: Settings) -> Vec<Arc<dyn Policy>> {
-    let Settings { claim_timeout } = settings;
+pub fn all(settings: PolicySettings) -> Vec<Arc<dyn Policy>> {
+    let PolicySettings { claim_timeout } = settings;
     vec![
-        Arc::new(arrived::Arrived),
-        Arc::new(linking::Links),
-        Arc::new(ordered::Ordered),
-        Arc::new(ai_tasks::AsksModels),
-        Arc::new(triage::Triage),
-        Arc::new(reported::Reported),
-        Arc::new(late_images::LateImages),
-        Arc::new(idle_claims::IdleClaims { claim_timeout }),
-        Arc::new(critical_results::CriticalResults),
+        Arc::new(arrived::AddToWorklist),
+        Arc::new(linking::LinkStudies),
+        Arc::new(ordered::UpdateLinkedOrders),
+        Arc::new(ai_tasks::RequestAiTasks),
+        Arc::new(triage::ApplyTriage),
+        Arc::new(reported::SyncReportStatus),
+        Arc::new(late_images::ReopenForLateImages),
+        Arc::new(idle_claims::ReleaseIdleClaims { claim_timeout }),
+        Arc::new(critical_results::EscalateCriticalResults),
     ]
 }

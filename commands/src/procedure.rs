@@ -10,7 +10,7 @@ use roentgen_domain::text::Text;
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Adds a procedure to the catalog. Its modality must exist.
 #[derive(Debug, Clone)]
@@ -44,9 +44,9 @@ impl UseCase for CreateProcedure {
         Some(ProcedureId::of(tenant, &self.code).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Procedure>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Procedure>, CommandError> {
         let modality = work.read::<Modality>(self.modality_id).await?;
-        let modality = modality.ok_or(CommandError::NoSuch(Reference::Modality))?;
+        let modality = modality.ok_or(CommandError::ReferenceNotFound(Reference::Modality))?;
         let it = self.clone();
         let procedure = Procedure {
             code: it.code,
@@ -83,7 +83,7 @@ impl UseCase for UpdateProcedure {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Procedure>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Procedure>, CommandError> {
         let update = Command::Update(Box::new(self.changes.clone()));
         work.decide::<Procedure>(self.id, update).await
     }

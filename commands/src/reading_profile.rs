@@ -6,7 +6,7 @@ use roentgen_domain::reading_profile::{Changes, Command, ReadingProfile};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Adds a reading profile to the catalog.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ impl UseCase for CreateReadingProfile {
         Some(ReadingProfileId::of(tenant, self.0.practitioner_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReadingProfile>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReadingProfile>, CommandError> {
         let id = ReadingProfileId::of(work.context().tenant_id, self.0.practitioner_id);
         let create = Command::Create(Box::new(self.0.clone()));
         work.create::<ReadingProfile>(id, create).await
@@ -42,7 +42,7 @@ impl UseCase for UpdateReadingProfile {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReadingProfile>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReadingProfile>, CommandError> {
         let update = Command::Update(Box::new(self.changes.clone()));
         work.decide::<ReadingProfile>(self.id, update).await
     }

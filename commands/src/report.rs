@@ -11,7 +11,7 @@ use roentgen_domain::worklist_item::Authority;
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 use crate::worklist::holding;
 
 pub use create::CreateReport;
@@ -33,22 +33,22 @@ impl UseCase for EditReport {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
-        hold_draft(work, self.id, self.edit.radiologist_id).await?;
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
+        ensure_draft_editable(work, self.id, self.edit.radiologist_id).await?;
         work.decide::<Report>(self.id, Command::Edit(Box::new(self.edit.clone())))
             .await
     }
 }
 
 /// Makes sure that who writes on a draft holds its case, which is in progress.
-async fn hold_draft(
-    work: &mut Work<'_>,
+async fn ensure_draft_editable(
+    work: &mut UnitOfWork<'_>,
     id: ReportId,
     radiologist_id: PractitionerId,
 ) -> Result<(), CommandError> {
     match work.read::<Report>(id).await? {
         Some(report) if report.state.status() == Status::Draft => {
-            holding::hold_case_begun(work, report.state.imaging_study_id, radiologist_id).await
+            holding::ensure_case_in_progress(work, report.state.imaging_study_id, radiologist_id).await
         }
         Some(_) | None => Ok(()),
     }
@@ -56,7 +56,7 @@ async fn hold_draft(
 
 /// Makes sure that nobody else holds the case of a draft. What is not writing does not claim it.
 async fn draft_is_free_for(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     id: ReportId,
     radiologist_id: PractitionerId,
 ) -> Result<(), CommandError> {
@@ -71,21 +71,21 @@ async fn draft_is_free_for(
 
 /// Notes that somebody was told.
 #[derive(Debug, Clone)]
-pub struct Communicate {
+pub struct RecordCommunication {
     /// Of which report.
     pub id: ReportId,
     /// Who, how and when.
     pub communication: NewCommunication,
 }
 
-impl UseCase for Communicate {
+impl UseCase for RecordCommunication {
     type Aggregate = Report;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         let communicate = Command::Communicate(Box::new(self.communication.clone()));
         work.decide::<Report>(self.id, communicate).await
     }
@@ -110,10 +110,10 @@ impl UseCase for ReviewSuggestion {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         let report = work.read::<Report>(self.id).await?;
         if report.is_some_and(|it| it.state.imaging_study_id != self.output_of) {
-            return Err(CommandError::NoSuch(Reference::AiOutput));
+            return Err(CommandError::ReferenceNotFound(Reference::AiOutput));
         }
         draft_is_free_for(work, self.id, self.review.radiologist_id).await?;
         let review = Command::ReviewSuggestion(Box::new(self.review.clone()));
@@ -139,7 +139,7 @@ impl UseCase for CancelReport {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         if let Authority::Own(radiologist_id) = self.authority {
             draft_is_free_for(work, self.id, radiologist_id).await?;
         }

@@ -6,7 +6,7 @@ use roentgen_domain::report_template::{Command, ReportTemplate, Update};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Adds a template to the catalog. Its schema, where it has one, must be one that can be evaluated.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ impl UseCase for CreateTemplate {
         Some(TemplateId::of(tenant, &self.0.code).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
         if let Some(schema) = &self.0.schema {
             work.accepts_schema(schema).await?;
         }
@@ -45,7 +45,7 @@ impl UseCase for UpdateTemplate {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
         let update = Command::Update(Box::new(self.update.clone()));
         let template = work.decide::<ReportTemplate>(self.id, update).await?;
         match &template.state.schema {

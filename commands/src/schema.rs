@@ -88,7 +88,7 @@ impl Schemas {
         let verdict = verdict.map_err(|_elapsed| StoreError::Unavailable(Unavailable::Deadline))?;
         verdict
             .map_err(|_panicked| closing())?
-            .map_err(CommandError::Unacceptable)
+            .map_err(CommandError::Invalid)
     }
 
     fn started(&self) -> Option<&mpsc::Sender<Question>> {

@@ -27,21 +27,21 @@ pub(crate) type Key = (TenantId, StreamId);
 
 /// A state, and since when the key is known that opened its PHI.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct CachedState {
     pub(crate) state: AnyState,
     pub(crate) key_seen: Instant,
 }
 
 #[derive(Debug)]
-pub(crate) struct States(Mutex<Weighed<TenantId, StreamId, Seen>>);
+pub(crate) struct StateCache(Mutex<Weighed<TenantId, StreamId, CachedState>>);
 
-impl Default for States {
+impl Default for StateCache {
     fn default() -> Self {
         Self::with_budget(BUDGET)
     }
 }
 
-impl States {
+impl StateCache {
     fn with_budget(bytes: usize) -> Self {
         Self(Mutex::new(Weighed::new(bytes)))
     }
@@ -52,7 +52,7 @@ impl States {
         (tenant, stream): Key,
     ) -> Option<(Arc<Versioned<A>>, Instant)> {
         let mut states = self.lock();
-        let Seen { state, key_seen } = states.get(tenant, &stream)?.clone();
+        let CachedState { state, key_seen } = states.get(tenant, &stream)?.clone();
         let state: Arc<Versioned<A>> = state.downcast().ok()?;
         if state.state.patient_id().is_some() && is_outdated(key_seen) {
             states.pop(tenant, &stream);
@@ -65,7 +65,7 @@ impl States {
     /// one's.
     pub(crate) fn put<A: Aggregate>(&self, state: Arc<Versioned<A>>, key_seen: Instant) {
         let (tenant, stream, bytes) = (state.tenant_id, state.id, weight::of(&state));
-        let seen = Seen { state, key_seen };
+        let seen = CachedState { state, key_seen };
         self.lock().put(tenant, stream, seen, bytes);
     }
 
@@ -73,7 +73,7 @@ impl States {
         self.lock().pop(tenant, &stream);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Weighed<TenantId, StreamId, Seen>> {
+    fn lock(&self) -> MutexGuard<'_, Weighed<TenantId, StreamId, CachedState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,8 +84,8 @@ mod tests {
     use roentgen_domain::ids::PatientId;
     use roentgen_domain::json::Members;
     use roentgen_domain::phi::Phi;
-    use roentgen_domain::{Context, Misplaced, Timestamp, modality};
-    use roentgen_store::keys::CACHED_FOR;
+    use roentgen_domain::{Context, UnexpectedEvent, Timestamp, modality};
+    use roentgen_store::keys::KEY_CACHE_TTL;
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;
 
@@ -108,8 +108,8 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn evolve(state: Option<Self>, _: Self::Event) -> Result<Self, Misplaced> {
-            state.ok_or(Misplaced { event: "Nothing" })
+        fn evolve(state: Option<Self>, _: Self::Event) -> Result<Self, UnexpectedEvent> {
+            state.ok_or(UnexpectedEvent { event: "Nothing" })
         }
 
         fn phi(&self) -> Option<Phi<Members>> {
@@ -143,12 +143,12 @@ mod tests {
     }
 
     fn long_ago() -> Instant {
-        Instant::now().checked_sub(CACHED_FOR).unwrap()
+        Instant::now().checked_sub(KEY_CACHE_TTL).unwrap()
     }
 
     #[test]
     fn state_is_used_as_long_as_the_key_that_opened_it() {
-        let (states, patient) = (States::default(), Some(Uuid::from_u128(2).into()));
+        let (states, patient) = (StateCache::default(), Some(Uuid::from_u128(2).into()));
         states.put(thing(1, patient), Instant::now());
         assert!(states.get::<Thing>(key(1)).is_some());
         states.put(thing(1, patient), long_ago());
@@ -159,14 +159,14 @@ mod tests {
 
     #[test]
     fn another_tenants_state_is_not_found() {
-        let states = States::default();
+        let states = StateCache::default();
         states.put(thing(1, None), Instant::now());
         assert!(states.get::<Thing>(key(2)).is_none());
     }
 
     #[test]
     fn states_take_no_more_than_the_budget_and_tenants_share_it() {
-        let states = States::with_budget(1 << 20);
+        let states = StateCache::with_budget(1 << 20);
         states.put(thing(1, None), Instant::now());
         for stream in 0..20_u128 {
             let mut heavy = Arc::unwrap_or_clone(thing(2, None));

@@ -14,15 +14,15 @@ use roentgen_domain::order::Order;
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::phi::Patient;
 use roentgen_domain::study::{
-    Command, Details, InstanceFacts, NamedOrder, SeriesFacts, Study, Sync, SyncedSeries, Update,
+    Command, Details, InstanceAttributes, ReferencedOrder, SeriesAttributes, Study, Sync, SyncedSeries, Update,
 };
-use roentgen_domain::study_access::{self, Look, StudyAccess};
+use roentgen_domain::study_access::{self, ViewerGrant, StudyAccess};
 use roentgen_domain::text::Text;
 use roentgen_domain::{Change, Timestamp, Versioned};
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Takes up what an archive says of a study.
 #[derive(Debug, Clone)]
@@ -60,13 +60,13 @@ impl UseCase for SyncStudy {
         Some(StudyId::of(tenant, &self.study_instance_uid).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let tenant = work.context().tenant_id;
         let endpoint = PacsEndpointId::of(tenant, &self.pacs_endpoint_code);
         let known = work.read::<PacsEndpoint>(endpoint).await?;
-        let known = known.ok_or(CommandError::NoSuch(Reference::PacsEndpoint))?;
+        let known = known.ok_or(CommandError::ReferenceNotFound(Reference::PacsEndpoint))?;
         if !known.state.is_active {
-            return Err(CommandError::Inactive(Reference::PacsEndpoint));
+            return Err(CommandError::ReferenceInactive(Reference::PacsEndpoint));
         }
         let study_id = StudyId::of(tenant, &self.study_instance_uid);
         let sync = Sync {
@@ -99,11 +99,11 @@ impl SyncStudy {
     /// The order that the study names, by this sync or an earlier one; not looked for where the study has its order.
     async fn order(
         &self,
-        work: &mut Work<'_>,
+        work: &mut UnitOfWork<'_>,
         study_id: StudyId,
-    ) -> Result<Option<NamedOrder>, CommandError> {
+    ) -> Result<Option<ReferencedOrder>, CommandError> {
         if let Some(id) = self.imaging_order_id {
-            return named_order(work, id, self.patient_id).await.map(Some);
+            return referenced_order(work, id, self.patient_id).await.map(Some);
         }
         let study = work.read::<Study>(study_id).await?;
         if study
@@ -118,25 +118,25 @@ impl SyncStudy {
         };
         let id = OrderId::of(work.context().tenant_id, &accession);
         let order = work.read::<Order>(id).await?;
-        Ok(order.map(|it| compared(id, it.state.patient_id, self.patient_id)))
+        Ok(order.map(|it| classify_order(id, it.state.patient_id, self.patient_id)))
     }
 }
 
 /// An order that was named by its id: it must exist.
-async fn named_order(
-    work: &mut Work<'_>,
+async fn referenced_order(
+    work: &mut UnitOfWork<'_>,
     id: OrderId,
     patient: PatientId,
-) -> Result<NamedOrder, CommandError> {
+) -> Result<ReferencedOrder, CommandError> {
     let order = work.read::<Order>(id).await?;
-    let order = order.ok_or(CommandError::NoSuch(Reference::Order))?;
-    Ok(compared(id, order.state.patient_id, patient))
+    let order = order.ok_or(CommandError::ReferenceNotFound(Reference::Order))?;
+    Ok(classify_order(id, order.state.patient_id, patient))
 }
 
-fn compared(id: OrderId, of_order: PatientId, of_study: PatientId) -> NamedOrder {
+fn classify_order(id: OrderId, of_order: PatientId, of_study: PatientId) -> ReferencedOrder {
     match of_order == of_study {
-        true => NamedOrder::SamePatient(id),
-        false => NamedOrder::OtherPatient(id),
+        true => ReferencedOrder::SamePatient(id),
+        false => ReferencedOrder::OtherPatient(id),
     }
 }
 
@@ -146,7 +146,7 @@ pub struct AddSeries {
     /// Which study.
     pub study_id: StudyId,
     /// The series.
-    pub facts: SeriesFacts,
+    pub facts: SeriesAttributes,
 }
 
 impl UseCase for AddSeries {
@@ -156,9 +156,9 @@ impl UseCase for AddSeries {
         Some(self.study_id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let study = work.read::<Study>(self.study_id).await?;
-        study.ok_or(CommandError::NoSuch(Reference::Study))?;
+        study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
         let command = Command::AddSeries(Box::new(self.facts.clone()));
         work.decide::<Study>(self.study_id, command).await
     }
@@ -172,7 +172,7 @@ pub struct AddInstance {
     /// Which series.
     pub series_id: SeriesId,
     /// The instance.
-    pub instance: InstanceFacts,
+    pub instance: InstanceAttributes,
 }
 
 impl UseCase for AddInstance {
@@ -182,7 +182,7 @@ impl UseCase for AddInstance {
         Some(self.study_id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let command = Command::AddInstance {
             series_id: self.series_id,
             instance: self.instance.clone(),
@@ -209,11 +209,11 @@ impl UseCase for UpdateStudy {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let study = work.read::<Study>(self.id).await?;
         let order = match (self.imaging_order_id, study) {
             (Change::Set(order), Some(study)) => {
-                Change::Set(named_order(work, order, study.state.patient_id).await?)
+                Change::Set(referenced_order(work, order, study.state.patient_id).await?)
             }
             (Change::Clear, _) => Change::Clear,
             (Change::Keep | Change::Set(_), _) => Change::Keep,
@@ -243,10 +243,10 @@ impl UseCase for LaunchViewer {
         Some(StudyAccessId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
         let study = work.read::<Study>(self.study_id).await?;
-        let study = study.ok_or(CommandError::NoSuch(Reference::Study))?;
-        let look = Look {
+        let study = study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
+        let look = ViewerGrant {
             study_id: self.study_id,
             patient_id: study.state.patient_id,
             token_id: self.token_id,
@@ -259,22 +259,22 @@ impl UseCase for LaunchViewer {
 
 /// Notes the first use of a token; later ones leave no trace.
 #[derive(Debug, Clone, Copy)]
-pub struct UseViewerToken {
+pub struct RecordViewerTokenUse {
     /// Whose images.
     pub study_id: StudyId,
     /// The token.
     pub token_id: ViewerTokenId,
 }
 
-impl UseCase for UseViewerToken {
+impl UseCase for RecordViewerTokenUse {
     type Aggregate = StudyAccess;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
         Some(StudyAccessId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
-        let used = study_access::Command::Use(self.token_id);
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
+        let used = study_access::Command::RecordFirstUse(self.token_id);
         work.decide::<StudyAccess>(StudyAccessId::of(self.study_id), used)
             .await
     }

@@ -9,24 +9,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use roentgen_domain::aggregate::Standing;
+use roentgen_domain::aggregate::EventHeader;
 use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_domain::{Aggregate, Context, EventMetadata, Room, Versioned};
 use roentgen_store::StoreError;
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 use roentgen_store::keys::PatientKey;
-use roentgen_store::log::{Append, Check};
+use roentgen_store::log::{Append, ExpectedVersion};
 use roentgen_store::open::Store;
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf, Found};
 use tokio::time::Instant as Deadline;
 
-use crate::error::{CommandError, Refusal};
-use crate::executor::Request;
+use crate::error::{CommandError, DomainError};
+use crate::executor::CommandEnvelope;
 use crate::schema::Schemas;
 use crate::states::weight::is_within;
-use crate::states::{AnyState, Seen, States};
-use settled::Finish;
+use crate::states::{AnyState, CachedState, StateCache};
+use settled::StateFinalizer;
 
 /// When an attempt is made.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +36,11 @@ pub(crate) struct Attempt {
 }
 
 /// One attempt.
-pub struct Work<'a> {
+pub struct UnitOfWork<'a> {
     store: &'a Store,
-    states: &'a States,
+    states: &'a StateCache,
     schemas: &'a Schemas,
-    request: &'a Request,
+    request: &'a CommandEnvelope,
     /// When the command ends, whatever it has come to.
     deadline: Deadline,
     reads: Reads,
@@ -52,15 +52,15 @@ pub struct Work<'a> {
     guessed: bool,
     checks: BTreeMap<StreamId, u64>,
     /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append meanwhile.
-    seen: BTreeMap<StreamId, Option<Seen>>,
+    seen: BTreeMap<StreamId, Option<CachedState>>,
     /// Streams that were asked for as one type and are of another, which no stream ever changes.
     of_other_type: BTreeSet<StreamId>,
     pub(crate) append: Append,
-    finishes: Vec<Finish>,
+    finishes: Vec<StateFinalizer>,
     new_keys: Vec<(PatientId, PatientKey)>,
 }
 
-impl std::fmt::Debug for Work<'_> {
+impl std::fmt::Debug for UnitOfWork<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Work")
             .field("checks", &self.checks)
@@ -68,12 +68,12 @@ impl std::fmt::Debug for Work<'_> {
     }
 }
 
-impl<'a> Work<'a> {
+impl<'a> UnitOfWork<'a> {
     pub(crate) fn begin(
         store: &'a Store,
-        states: &'a States,
+        states: &'a StateCache,
         schemas: &'a Schemas,
-        request: &'a Request,
+        request: &'a CommandEnvelope,
         attempt: Attempt,
     ) -> Self {
         let metadata = EventMetadata {
@@ -143,7 +143,7 @@ impl<'a> Work<'a> {
         let key = (self.context.tenant_id, stream_id);
         let (state, key_seen) = self.states.get::<A>(key)?;
         self.guessed = true;
-        let seen = Seen {
+        let seen = CachedState {
             state: Arc::clone(&state) as AnyState,
             key_seen,
         };
@@ -170,7 +170,7 @@ impl<'a> Work<'a> {
             return Ok(None);
         };
         let state = Arc::new(loaded.resource);
-        let seen = Seen {
+        let seen = CachedState {
             state: Arc::clone(&state) as AnyState,
             key_seen: loaded.key_seen,
         };
@@ -187,7 +187,7 @@ impl<'a> Work<'a> {
         command: A::Command,
     ) -> Result<Versioned<A>, CommandError>
     where
-        Refusal: From<A::Error>,
+        DomainError: From<A::Error>,
     {
         let stream_id = id.into();
         let conditional = self.request.if_match.is_some();
@@ -199,7 +199,7 @@ impl<'a> Work<'a> {
         if conditional && known.is_none() {
             return Err(CommandError::VersionMismatch { actual: 0 });
         }
-        self.precondition(known.as_deref().map(|it| it.version))?;
+        self.check_if_match(known.as_deref().map(|it| it.version))?;
         let after = self
             .decide_on(stream_id, known, command, Room::Bounded)
             .await?;
@@ -213,12 +213,12 @@ impl<'a> Work<'a> {
         command: A::Command,
     ) -> Result<Versioned<A>, CommandError>
     where
-        Refusal: From<A::Error>,
+        DomainError: From<A::Error>,
     {
         let stream_id = id.into();
         let state = self.read::<A>(stream_id).await?;
         let first_read = self.checks.get(&stream_id).copied();
-        self.precondition(first_read.filter(|_| state.is_some()))?;
+        self.check_if_match(first_read.filter(|_| state.is_some()))?;
         let after = self
             .decide_on(stream_id, state, command, Room::Bounded)
             .await?;
@@ -227,13 +227,13 @@ impl<'a> Work<'a> {
 
     /// Decides a command on an aggregate beside the one that the use case is about: `If-Match` says nothing of it, and the
     /// stream's reserve is open to it. `None` where it is not there, and nothing came of the command.
-    pub async fn beside<A: Aggregate>(
+    pub async fn decide_related<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
         command: A::Command,
     ) -> Result<Option<Versioned<A>>, CommandError>
     where
-        Refusal: From<A::Error>,
+        DomainError: From<A::Error>,
     {
         let stream_id = id.into();
         let state = self.read::<A>(stream_id).await?;
@@ -249,14 +249,14 @@ impl<'a> Work<'a> {
         at_least: Room,
     ) -> Result<Option<Versioned<A>>, CommandError>
     where
-        Refusal: From<A::Error>,
+        DomainError: From<A::Error>,
     {
         let current = state.as_deref().map(|versioned| &versioned.state);
         let room = A::room(current, &command)
             .max(at_least)
             .max(self.systems_room());
         let decided = A::decide(current, command, &self.context);
-        let events = decided.map_err(Refusal::from)?;
+        let events = decided.map_err(DomainError::from)?;
         if self.of_other_type.contains(&stream_id) {
             return match events.as_slice() {
                 [] => Ok(None),
@@ -272,7 +272,7 @@ impl<'a> Work<'a> {
             let version = after.as_ref().map_or(0, |known| known.version) + 1;
             let added = self.add::<A>(&event, stream_id, version).await?;
             key_seen = added.key_seen.map_or(key_seen, |seen| seen.min(key_seen));
-            let standing = Standing {
+            let standing = EventHeader {
                 stream_id,
                 tenant_id: self.context.tenant_id,
                 version,
@@ -287,7 +287,7 @@ impl<'a> Work<'a> {
         }
         if let Some(after) = &after {
             let state = Arc::new(after.clone()) as AnyState;
-            self.seen.insert(stream_id, Some(Seen { state, key_seen }));
+            self.seen.insert(stream_id, Some(CachedState { state, key_seen }));
             self.finish(stream_id, after.clone(), expected, key_seen);
         }
         Ok(after)
@@ -303,7 +303,7 @@ impl<'a> Work<'a> {
     }
 
     /// `If-Match` is about the aggregate that the command decides on, as it was before the attempt.
-    fn precondition(&self, version: Option<u64>) -> Result<(), CommandError> {
+    fn check_if_match(&self, version: Option<u64>) -> Result<(), CommandError> {
         match (self.request.if_match, version) {
             (Some(asked), Some(actual)) if asked != actual => {
                 Err(CommandError::VersionMismatch { actual })
@@ -313,7 +313,7 @@ impl<'a> Work<'a> {
     }
 
     /// Whether the decision rests on states that no append has proven yet.
-    pub(crate) const fn guessed(&self) -> bool {
+    pub(crate) const fn used_cached_state(&self) -> bool {
         self.guessed
     }
 
@@ -322,7 +322,7 @@ impl<'a> Work<'a> {
         let mut append = std::mem::take(&mut self.append);
         let checks = std::mem::take(&mut self.checks).into_iter();
         append.checks = checks
-            .map(|(stream_id, expected)| Check {
+            .map(|(stream_id, expected)| ExpectedVersion {
                 stream_id,
                 expected,
             })
@@ -340,11 +340,11 @@ impl<'a> Work<'a> {
 fn evolve<A: Aggregate>(
     before: Option<Versioned<A>>,
     event: A::Event,
-    standing: Standing,
+    standing: EventHeader,
 ) -> Result<Versioned<A>, StoreError> {
     Versioned::evolve(before, event, standing).map_err(|misplaced| StoreError::Unreadable {
         stream_id: standing.stream_id,
         version: standing.version,
-        source: Unreadable::Misplaced(misplaced),
+        source: EventReadError::Misplaced(misplaced),
     })
 }

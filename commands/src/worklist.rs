@@ -8,15 +8,15 @@ pub(crate) mod create;
 pub(crate) mod holding;
 
 use roentgen_domain::ids::{CaseloadId, PractitionerId, StreamId, TenantId, WorklistItemId};
-use roentgen_domain::worklist_item::{Authority, Claim, Command, Step, Update, WorklistItem};
+use roentgen_domain::worklist_item::{Authority, Claim, Command, RequestedStatus, Update, WorklistItem};
 use roentgen_domain::{Change, Versioned};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 pub use create::CreateItem;
-pub use holding::hold_case;
+pub use holding::ensure_case_claimed;
 
 /// Claims an item for the caller.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl UseCase for ClaimItem {
         Some(CaseloadId::of(tenant, self.radiologist_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let claim = Command::Claim(Claim {
             radiologist_id: self.radiologist_id,
             assigned_by: None,
@@ -58,10 +58,10 @@ impl UseCase for ReleaseItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(queue_of(tenant, self.id, self.authority))
+        Some(queue_stream(tenant, self.id, self.authority))
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         holding::decide(work, self.id, Command::Release(self.authority)).await
     }
 }
@@ -83,17 +83,17 @@ impl UseCase for UpdateItem {
             Change::Set(claim) => Authority::Own(claim.radiologist_id),
             Change::Keep | Change::Clear => self.update.authority,
         };
-        Some(queue_of(tenant, self.id, authority))
+        Some(queue_stream(tenant, self.id, authority))
     }
 
     /// An assignment is decided by itself, before what else is asked: a case that is assigned and completed at once is held
     /// by somebody who has to be allowed to and to have room, too.
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let mut update = self.update.clone();
         if let Change::Set(claim) = &self.update.assign {
             update.assign = Change::Keep;
             let hand_over = Update {
-                status: update.status.take_if(|it| *it == Step::Pending),
+                status: update.status.take_if(|it| *it == RequestedStatus::Pending),
                 authority: update.authority,
                 priority: None,
                 assign: Change::Set(claim.clone()),
@@ -107,7 +107,7 @@ impl UseCase for UpdateItem {
 }
 
 /// Where a command queues: with the radiologist's other cases, or else with the item's other commands.
-fn queue_of(tenant: TenantId, id: WorklistItemId, authority: Authority) -> StreamId {
+fn queue_stream(tenant: TenantId, id: WorklistItemId, authority: Authority) -> StreamId {
     match authority {
         Authority::Own(radiologist) => CaseloadId::of(tenant, radiologist).into(),
         Authority::Any => id.into(),

@@ -45,7 +45,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     ) -> Result<Vec<Self::Event>, Self::Error>;
 
     /// The state after `event`.
-    fn evolve(state: Option<Self>, event: Self::Event) -> Result<Self, Misplaced>;
+    fn evolve(state: Option<Self>, event: Self::Event) -> Result<Self, UnexpectedEvent>;
 
     /// The PHI members of the resource, where it has any that are open.
     fn phi(&self) -> Option<Phi<Members>>;
@@ -78,7 +78,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
 /// An event stands where none of its kind can: the stream is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{event} cannot stand here in its stream")]
-pub struct Misplaced {
+pub struct UnexpectedEvent {
     /// The wire name.
     pub event: &'static str,
 }
@@ -86,10 +86,10 @@ pub struct Misplaced {
 /// A closed set of facts about one kind of aggregate. Implemented by [`domain_events!`](crate::domain_events) only.
 pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'static {
     /// Every wire name with its current schema version.
-    const WIRE: &'static [(&'static str, u32)];
+    const EVENT_TYPES: &'static [(&'static str, u32)];
 
     /// The wire name. Frozen.
-    fn name(&self) -> &'static str;
+    fn event_type(&self) -> &'static str;
 
     /// The version of the payload's shape.
     fn schema_version(&self) -> u32;
@@ -147,7 +147,7 @@ impl DecodeError {
 }
 
 /// One event's data: its open members by serde, its PHI members apart.
-pub trait Fact: Serialize + DeserializeOwned {
+pub trait EventData: Serialize + DeserializeOwned {
     /// The PHI members as one JSON object.
     fn phi(&self) -> Option<Phi<Vec<u8>>> {
         None
@@ -164,7 +164,7 @@ pub trait Fact: Serialize + DeserializeOwned {
     }
 }
 
-impl<F: Fact> Fact for Box<F> {
+impl<F: EventData> EventData for Box<F> {
     fn phi(&self) -> Option<Phi<Vec<u8>>> {
         (**self).phi()
     }
@@ -178,12 +178,12 @@ impl<F: Fact> Fact for Box<F> {
     }
 }
 
-/// Implements [`Fact`] for structs whose PHI members live in a field `phi: Option<...>` that serde skips, beside a
+/// Implements [`EventData`] for structs whose PHI members live in a field `phi: Option<...>` that serde skips, beside a
 /// field `patient_id`.
 #[macro_export]
-macro_rules! facts_with_phi {
-    ($($fact:ty),+ $(,)?) => {$(
-        impl $crate::aggregate::Fact for $fact {
+macro_rules! event_data_with_phi {
+    ($($data:ty),+ $(,)?) => {$(
+        impl $crate::aggregate::EventData for $data {
             fn phi(&self) -> Option<$crate::phi::Phi<Vec<u8>>> {
                 let phi = self.phi.as_ref()?;
                 serde_json::to_vec(phi).ok().map($crate::phi::Phi::new)
@@ -201,28 +201,28 @@ macro_rules! facts_with_phi {
     )+};
 }
 
-/// Implements [`Fact`] for structs without PHI.
+/// Implements [`EventData`] for structs without PHI.
 #[macro_export]
-macro_rules! facts_without_phi {
-    ($($fact:ty),+ $(,)?) => {$(
-        impl $crate::aggregate::Fact for $fact {}
+macro_rules! event_data_without_phi {
+    ($($data:ty),+ $(,)?) => {$(
+        impl $crate::aggregate::EventData for $data {}
     )+};
 }
 
 /// Declares an aggregate's events once: variant, data, frozen wire name, schema version.
 #[macro_export]
 macro_rules! domain_events {
-    ($(#[$doc:meta])* pub enum $event:ident { $($(#[$vdoc:meta])* $variant:ident($fact:ty) = $name:literal v $version:literal,)+ }) => {
+    ($(#[$doc:meta])* pub enum $event:ident { $($(#[$vdoc:meta])* $variant:ident($data:ty) = $name:literal v $version:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq)]
         pub enum $event {
-            $($(#[$vdoc])* $variant($fact),)+
+            $($(#[$vdoc])* $variant($data),)+
         }
 
         impl $crate::aggregate::DomainEvent for $event {
-            const WIRE: &'static [(&'static str, u32)] = &[$(($name, $version)),+];
+            const EVENT_TYPES: &'static [(&'static str, u32)] = &[$(($name, $version)),+];
 
-            fn name(&self) -> &'static str {
+            fn event_type(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name,)+ }
             }
 
@@ -232,16 +232,16 @@ macro_rules! domain_events {
 
             fn payload(&self) -> Vec<u8> {
                 match self {
-                    $(Self::$variant(fact) => serde_json::to_vec(fact).unwrap_or_default(),)+
+                    $(Self::$variant(data) => serde_json::to_vec(data).unwrap_or_default(),)+
                 }
             }
 
             fn phi(&self) -> Option<$crate::phi::Phi<Vec<u8>>> {
-                match self { $(Self::$variant(fact) => $crate::aggregate::Fact::phi(fact),)+ }
+                match self { $(Self::$variant(data) => $crate::aggregate::EventData::phi(data),)+ }
             }
 
             fn patient_id(&self) -> Option<$crate::ids::PatientId> {
-                match self { $(Self::$variant(fact) => $crate::aggregate::Fact::patient_id(fact),)+ }
+                match self { $(Self::$variant(data) => $crate::aggregate::EventData::patient_id(data),)+ }
             }
 
             fn decode(
@@ -253,7 +253,7 @@ macro_rules! domain_events {
                 match (name, schema_version) {
                     // What a later version added to a shape is optional: the older ones are read as it.
                     $(($name, 1..=$version) => {
-                        $crate::aggregate::decode_fact::<$fact>($name, payload, phi).map(Self::$variant)
+                        $crate::aggregate::decode_event_data::<$data>($name, payload, phi).map(Self::$variant)
                     })+
                     _ => Err($crate::aggregate::DecodeError::Unknown {
                         name: name.to_owned(),
@@ -266,18 +266,18 @@ macro_rules! domain_events {
 }
 
 /// One event's data from its stored bytes.
-pub fn decode_fact<F: Fact>(
+pub fn decode_event_data<F: EventData>(
     name: &'static str,
     payload: &[u8],
     phi: Option<&[u8]>,
 ) -> Result<F, DecodeError> {
-    let mut fact: F =
+    let mut data: F =
         serde_json::from_slice(payload).map_err(|e| DecodeError::malformed(name, &e))?;
     if let Some(json) = phi {
-        fact.set_phi(json)
+        data.set_phi(json)
             .map_err(|e| DecodeError::malformed(name, &e))?;
     }
-    Ok(fact)
+    Ok(data)
 }
 
 /// A resource: an aggregate's state with what its stream says of it. Serialises to the resource's open members.
@@ -303,7 +303,7 @@ pub struct Versioned<A> {
 
 /// Where an event stands: what `evolve` does not need and the resource shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct EventHeader {
     /// The stream, which is the aggregate's id.
     pub stream_id: StreamId,
     /// Whose it is.
@@ -321,9 +321,9 @@ impl<A: Aggregate> Versioned<A> {
     pub fn evolve(
         before: Option<Self>,
         event: A::Event,
-        standing: Standing,
-    ) -> Result<Self, Misplaced> {
-        let Standing {
+        standing: EventHeader,
+    ) -> Result<Self, UnexpectedEvent> {
+        let EventHeader {
             stream_id,
             tenant_id,
             version,

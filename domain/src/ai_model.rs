@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 pub use capabilities::{Capabilities, CapabilitiesPatch, TaskType};
 pub use endpoint::{
-    EndpointAuth, EndpointConfig, EndpointPatch, MaxAttempts, OutOfAttempts, OutOfTime, TimeoutMs,
+    EndpointAuth, EndpointConfig, EndpointPatch, MaxAttempts, InvalidMaxAttempts, InvalidTimeoutMs, TimeoutMs,
 };
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{AiModelCode, ModalityCode};
@@ -23,7 +23,7 @@ use crate::ids::{AiModelId, PatientId};
 use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
-use crate::{domain_events, facts_without_phi};
+use crate::{domain_events, event_data_without_phi};
 
 /// A model as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,7 +157,7 @@ pub struct Updated {
     pub changes: Changes,
 }
 
-facts_without_phi!(Created, Updated);
+event_data_without_phi!(Created, Updated);
 
 /// Why a model refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -193,14 +193,14 @@ impl Aggregate for AiModel {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.into()),
             (Some(model), Event::Updated(updated)) => Ok(model.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced {
+            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "ImagingAIModel.Created",
             }),
-            (None, Event::Updated(_)) => Err(Misplaced {
+            (None, Event::Updated(_)) => Err(UnexpectedEvent {
                 event: "ImagingAIModel.Updated",
             }),
         }
@@ -316,7 +316,7 @@ impl AiModel {
     /// What the system asks it for by itself when a study arrives.
     pub fn automatic_tasks(&self) -> impl Iterator<Item = TaskType> {
         let all = TaskType::ALL.iter().copied();
-        all.filter(|it| it.is_automatic() && self.capabilities.allow(*it))
+        all.filter(|it| it.is_automatic() && self.capabilities.supports(*it))
     }
 
     fn with(self, changes: Changes) -> Self {

@@ -19,15 +19,15 @@ pub mod output;
 use serde::{Deserialize, Serialize};
 
 pub use events::{Cancelled, Completed, Created, Event, Failed, OutputCreated, OutputPhi, Started};
-pub use output::{AiOutput, OutputType, Payload, Triage, Wrong};
+pub use output::{AiOutput, OutputType, Payload, Triage, PayloadError};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
 use crate::growth::Room;
 use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
 use crate::json::Members;
-use crate::named;
+use crate::wire_enum;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::time::Timestamp;
@@ -40,10 +40,10 @@ pub const MAX_ATTEMPTS: u32 = 100;
 pub struct AiTask {
     /// What was asked of which model.
     #[serde(flatten)]
-    pub request: Request,
+    pub request: TaskSpec,
     /// How far it is.
     #[serde(flatten)]
-    pub progress: Progress,
+    pub progress: Lifecycle,
     /// How many outputs came of it so far.
     pub number_of_outputs: u64,
     /// The last of them.
@@ -53,7 +53,7 @@ pub struct AiTask {
 
 /// What a task says from its first day on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct TaskSpec {
     /// Which images.
     pub imaging_study_id: StudyId,
     /// Whose they are.
@@ -73,7 +73,7 @@ pub struct Request {
 /// How far a task is, with the times that belong to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Progress {
+pub enum Lifecycle {
     /// Nobody works on it yet.
     Queued,
     /// A worker is on it.
@@ -123,7 +123,7 @@ pub enum Status {
     Cancelled,
 }
 
-named! {
+wire_enum! {
     Status: Queued = "queued", Running = "running", Completed = "completed", Failed = "failed",
         Cancelled = "cancelled";
 }
@@ -134,7 +134,7 @@ pub enum Command {
     /// Asks a model for something about a study.
     Create(Box<NewTask>),
     /// Says how far it is.
-    Move(Move),
+    ChangeStatus(StatusChange),
     /// Keeps a result.
     AddOutput(Box<NewOutput>),
 }
@@ -158,7 +158,7 @@ pub struct NewTask {
 
 /// How far a task is to be.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Move {
+pub struct StatusChange {
     /// Where it is to be.
     pub status: Status,
     /// Why it failed; only with `failed`.
@@ -189,7 +189,7 @@ pub enum Error {
     },
     /// None goes back.
     #[error("a task that is {from} cannot become {to}")]
-    Backwards {
+    InvalidTransition {
         /// What it is.
         from: Status,
         /// What was asked.
@@ -200,7 +200,7 @@ pub enum Error {
     ErrorWithoutFailure,
     /// A result of a task that has failed or was cancelled.
     #[error("the task is {status}: its outputs are not taken")]
-    OutputRefused {
+    OutputsClosed {
         /// What it is.
         status: Status,
     },
@@ -227,13 +227,13 @@ impl Aggregate for AiTask {
         match (state, command) {
             (None, Command::Create(new)) => decide::create(*new, context),
             (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(task), Command::Move(to)) => decide::advance(task, to, context),
+            (Some(task), Command::ChangeStatus(to)) => decide::advance(task, to, context),
             (Some(task), Command::AddOutput(new)) => decide::add_output(task, *new, context),
-            (None, Command::Move(_) | Command::AddOutput(_)) => Err(Error::NotFound),
+            (None, Command::ChangeStatus(_) | Command::AddOutput(_)) => Err(Error::NotFound),
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         events::evolve(state, event)
     }
 
@@ -250,13 +250,13 @@ impl Aggregate for AiTask {
     /// Each step of a task is taken once.
     fn room(_state: Option<&Self>, command: &Command) -> Room {
         match command {
-            Command::Move(_) => Room::Unbounded,
+            Command::ChangeStatus(_) => Room::Unbounded,
             Command::Create(_) | Command::AddOutput(_) => Room::Bounded,
         }
     }
 }
 
-impl Request {
+impl TaskSpec {
     /// The task's id.
     pub fn task_id(&self) -> AiTaskId {
         task_id(
@@ -275,7 +275,7 @@ pub fn task_id(study: StudyId, model: AiModelId, task_type: TaskType, attempt: u
 
 impl AiTask {
     /// Whether another attempt may follow on this one.
-    pub fn may_be_tried_again(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self.progress.status() {
             Status::Failed | Status::Cancelled => true,
             Status::Queued | Status::Running | Status::Completed => false,
@@ -283,7 +283,7 @@ impl AiTask {
     }
 }
 
-impl Progress {
+impl Lifecycle {
     /// Its name.
     pub const fn status(&self) -> Status {
         match self {

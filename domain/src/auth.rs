@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::named;
+use crate::wire_enum;
 
 /// How one logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +18,6 @@ pub enum AuthKind {
     Header,
 }
 
-named! {
+wire_enum! {
     AuthKind: None = "none", Basic = "basic", Bearer = "bearer", Header = "header";
 }

@@ -16,27 +16,27 @@ use crate::json::{Json, Kind, each_element, kind, members_in, text};
 /// A SHA-256 of canonical JSON, as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Fingerprint(String);
+pub struct ContentDigest(String);
 
-impl Fingerprint {
+impl ContentDigest {
     /// Of what a value serialises to, in canonical form.
     pub fn of(value: &impl Serialize) -> Self {
         let mut hex = String::with_capacity(64);
-        for byte in Sha256::digest(canonical(value).as_bytes()) {
+        for byte in Sha256::digest(canonicalize(value).as_bytes()) {
             let _ = write!(hex, "{byte:02x}");
         }
         Self(hex)
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for ContentDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
 /// The canonical form of what a value serialises to.
-pub fn canonical(value: &impl Serialize) -> String {
+pub fn canonicalize(value: &impl Serialize) -> String {
     let mut text = String::new();
     if let Ok(json) = Json::of(value) {
         write_value(&mut text, json.as_str());
@@ -176,10 +176,10 @@ mod tests {
             (f64::MAX, "1.7976931348623157e+308"),
             (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
         ] {
-            assert_eq!(canonical(&json!(number)), printed);
+            assert_eq!(canonicalize(&json!(number)), printed);
         }
-        assert_eq!(canonical(&json!(u64::MAX)), "18446744073709551615");
-        assert_eq!(canonical(&json!(-7)), "-7");
+        assert_eq!(canonicalize(&json!(u64::MAX)), "18446744073709551615");
+        assert_eq!(canonicalize(&json!(-7)), "-7");
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
             ("-9007199254740993", "-9007199254740993"),
         ] {
             let number: Json = serde_json::from_str(sent).unwrap();
-            assert_eq!(canonical(&number), printed, "{sent}");
+            assert_eq!(canonicalize(&number), printed, "{sent}");
         }
     }
 
@@ -209,7 +209,7 @@ mod tests {
     fn orders_members_by_utf_16_code_units() {
         let members = json!({"\u{20ac}": 1, "\r": 2, "\u{fb33}": 3, "1": 4, "\u{1f600}": 5, "\u{80}": 6, "\u{f6}": 7});
         assert_eq!(
-            canonical(&members),
+            canonicalize(&members),
             "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}"
         );
     }
@@ -218,7 +218,7 @@ mod tests {
     fn escapes_no_more_than_it_must() {
         let text = json!({"a": ["\u{8}\t\n\u{c}\r\u{f}\"\\/\u{e9}\u{7f}", null, true, {}]});
         assert_eq!(
-            canonical(&text),
+            canonicalize(&text),
             "{\"a\":[\"\\b\\t\\n\\f\\r\\u000f\\\"\\\\/\u{e9}\u{7f}\",null,true,{}]}"
         );
     }
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_fingerprint_is_the_sha_256_of_that() {
         assert_eq!(
-            Fingerprint::of(&json!({})).to_string(),
+            ContentDigest::of(&json!({})).to_string(),
             "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
     }
@@ -239,11 +239,11 @@ mod tests {
             unsigned in any::<u64>(),
             float in any::<f64>().prop_filter("JSON has no other", |float| float.is_finite()),
         ) {
-            prop_assert_eq!(canonical(&signed), signed.to_string());
-            prop_assert_eq!(canonical(&unsigned), unsigned.to_string());
+            prop_assert_eq!(canonicalize(&signed), signed.to_string());
+            prop_assert_eq!(canonicalize(&unsigned), unsigned.to_string());
             let mut printed = String::new();
             write_float(&mut printed, float);
-            prop_assert_eq!(canonical(&float), printed);
+            prop_assert_eq!(canonicalize(&float), printed);
         }
     }
 }

@@ -9,13 +9,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::growth::Room;
 use crate::ids::{PatientId, PractitionerId, WorklistItemId};
 use crate::json::Members;
 use crate::phi::Phi;
 use crate::reading_profile::CaseLimit;
-use crate::{domain_events, facts_without_phi};
+use crate::{domain_events, event_data_without_phi};
 
 /// A radiologist's open cases as they are now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub struct CaseFreed {
     pub open_cases: Vec<WorklistItemId>,
 }
 
-facts_without_phi!(CaseTaken, CaseFreed);
+event_data_without_phi!(CaseTaken, CaseFreed);
 
 /// Why a caseload refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +114,7 @@ impl Aggregate for Caseload {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (_, Event::CaseTaken(it)) => Ok(Self {
                 radiologist_id: it.radiologist_id,
@@ -124,7 +124,7 @@ impl Aggregate for Caseload {
                 radiologist_id: it.radiologist_id,
                 open_cases: it.open_cases,
             }),
-            (None, Event::CaseFreed(_)) => Err(Misplaced {
+            (None, Event::CaseFreed(_)) => Err(UnexpectedEvent {
                 event: "RadiologistCaseload.CaseFreed",
             }),
         }

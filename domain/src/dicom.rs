@@ -15,7 +15,7 @@ pub struct AccessionNumber(String);
 
 /// Why a text is no accession number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAnAccessionNumber {
+pub enum InvalidAccessionNumber {
     /// No DICOM Short String of 1 to 16 characters.
     #[error("must be 1 to 16 characters without backslash or control characters")]
     Form,
@@ -31,14 +31,14 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl AccessionNumber {
     /// Refuses what is no Short String, and what is the name of another kind's id ([`Kind::begins`]).
-    pub fn parse(text: &str) -> Result<Self, NotAnAccessionNumber> {
+    pub fn parse(text: &str) -> Result<Self, InvalidAccessionNumber> {
         let text = text.trim_matches(' ');
         let legal = |c: char| c != '\\' && !c.is_control();
         if text.is_empty() || text.chars().count() > 16 || !text.chars().all(legal) {
-            return Err(NotAnAccessionNumber::Form);
+            return Err(InvalidAccessionNumber::Form);
         }
         if Kind::begins(text) {
-            return Err(NotAnAccessionNumber::Reserved);
+            return Err(InvalidAccessionNumber::Reserved);
         }
         Ok(Self(text.to_owned()))
     }
@@ -78,15 +78,15 @@ pub struct AeTitle(String);
 /// The text is no Application Entity Title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 16 ASCII characters without backslash or control characters")]
-pub struct NotAnAeTitle;
+pub struct InvalidAeTitle;
 
 impl AeTitle {
     /// Refuses what is no title, such as one that is nothing but spaces.
-    pub fn parse(text: &str) -> Result<Self, NotAnAeTitle> {
+    pub fn parse(text: &str) -> Result<Self, InvalidAeTitle> {
         let text = text.trim_matches(' ');
         let legal = |b: u8| (b == b' ' || b.is_ascii_graphic()) && b != b'\\';
         if !(1..=16).contains(&text.len()) || !text.bytes().all(legal) {
-            return Err(NotAnAeTitle);
+            return Err(InvalidAeTitle);
         }
         Ok(Self(text.to_owned()))
     }
@@ -108,17 +108,17 @@ pub struct Uid(String);
 #[error(
     "must be a DICOM UID: at most 64 characters, numbers without leading zeros separated by dots"
 )]
-pub struct NotAUid;
+pub struct InvalidUid;
 
 impl Uid {
     /// Refuses what is no UID. Trailing NULs and spaces, the padding of some files, are refused too.
-    pub fn parse(text: &str) -> Result<Self, NotAUid> {
+    pub fn parse(text: &str) -> Result<Self, InvalidUid> {
         let component = |it: &str| {
             let digits = !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit());
             digits && (it.len() == 1 || !it.starts_with('0'))
         };
         if text.len() > 64 || !text.split('.').all(component) {
-            return Err(NotAUid);
+            return Err(InvalidUid);
         }
         Ok(Self(text.to_owned()))
     }
@@ -149,7 +149,7 @@ mod tests {
         for bad in ["", "   ", "12345678901234567", "A\\B", "A\nB", "A\0B"] {
             assert_eq!(
                 AccessionNumber::parse(bad),
-                Err(NotAnAccessionNumber::Form),
+                Err(InvalidAccessionNumber::Form),
                 "{bad:?}"
             );
         }
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(AeTitle::parse(" MAIN PACS ").unwrap().as_str(), "MAIN PACS");
         assert!(AeTitle::parse("1234567890123456").is_ok());
         for bad in ["", "   ", "12345678901234567", "A\\B", "A\nB", "PÄCS"] {
-            assert_eq!(AeTitle::parse(bad), Err(NotAnAeTitle), "{bad:?}");
+            assert_eq!(AeTitle::parse(bad), Err(InvalidAeTitle), "{bad:?}");
         }
     }
 
@@ -177,7 +177,7 @@ mod tests {
         for bad in [
             "", ".", "1..2", "1.2.", "1.02", "1.a", "1.2 ", "1.2\0", &long,
         ] {
-            assert_eq!(Uid::parse(bad), Err(NotAUid), "{bad:?}");
+            assert_eq!(Uid::parse(bad), Err(InvalidUid), "{bad:?}");
         }
     }
 

@@ -270,7 +270,7 @@ pub enum Kind {
     Study,
 }
 
-crate::named! {
+crate::wire_enum! {
     Kind: Modality = "ImagingModality", Procedure = "ImagingProcedure", PacsEndpoint = "PACSEndpoint",
         Template = "RadiologyReportTemplate", AiModel = "ImagingAIModel",
         ReadingProfile = "RadiologyReadingProfile", Caseload = "RadiologistCaseload",

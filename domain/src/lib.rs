@@ -41,7 +41,7 @@ pub mod worklist_item;
 #[cfg(test)]
 mod given;
 
-pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, Misplaced, Versioned};
+pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, UnexpectedEvent, Versioned};
 pub use change::Change;
 pub use envelope::{Actor, EventMetadata};
 pub use growth::{Room, ShownParts};

@@ -6,14 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::ids::{ModalityId, PatientId};
 use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
-use crate::{domain_events, facts_without_phi};
+use crate::{domain_events, event_data_without_phi};
 
 /// A modality as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub struct Updated {
     pub changes: Changes,
 }
 
-facts_without_phi!(Created, Updated);
+event_data_without_phi!(Created, Updated);
 
 /// Why a modality refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -115,14 +115,14 @@ impl Aggregate for Modality {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.modality),
-            (Some(modality), Event::Updated(updated)) => Ok(modality.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced {
+            (Some(modality), Event::Updated(updated)) => Ok(modality.apply(updated.changes)),
+            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "ImagingModality.Created",
             }),
-            (None, Event::Updated(_)) => Err(Misplaced {
+            (None, Event::Updated(_)) => Err(UnexpectedEvent {
                 event: "ImagingModality.Updated",
             }),
         }
@@ -146,7 +146,7 @@ fn create(modality: Modality, context: &Context) -> Event {
 }
 
 fn update(modality: &Modality, changes: Changes, context: &Context) -> Vec<Event> {
-    if modality.clone().with(changes.clone()) == *modality {
+    if modality.clone().apply(changes.clone()) == *modality {
         return Vec::new();
     }
     let modality_id = ModalityId::of(context.tenant_id, &modality.code);
@@ -157,7 +157,7 @@ fn update(modality: &Modality, changes: Changes, context: &Context) -> Vec<Event
 }
 
 impl Modality {
-    fn with(self, changes: Changes) -> Self {
+    fn apply(self, changes: Changes) -> Self {
         Self {
             code: self.code,
             name: changes.name.unwrap_or(self.name),

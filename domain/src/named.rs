@@ -1,15 +1,15 @@
 //! Closed sets of words: enums whose variants have one name each on the wire.
 
-/// Gives enums their words: `ALL`, `parse` (any case), `WORDS` for whoever asks what there is, and `Display`.
+/// Gives enums their words: `ALL`, `parse` (any case), `NAMES` for whoever asks what there is, and `Display`.
 #[macro_export]
-macro_rules! named {
+macro_rules! wire_enum {
     ($($name:ident: $($variant:ident = $word:literal),+;)+) => {$(
         impl $name {
             /// Every variant.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// Every word, as a person would list them.
-            pub const WORDS: &'static str = $crate::named!(@list $($word),+);
+            pub const NAMES: &'static str = $crate::wire_enum!(@list $($word),+);
 
             /// The variant with this word, in any case.
             pub fn parse(text: &str) -> Option<Self> {

@@ -19,7 +19,7 @@ pub use events::{
     InProgress, Scheduled,
 };
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
 use crate::dicom::AccessionNumber;
@@ -28,7 +28,7 @@ use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
 use crate::json::{Members, NotKept, members_of};
-use crate::named;
+use crate::wire_enum;
 use crate::phi::{Metadata, Patient, Phi, PhiText};
 use crate::text::Text;
 use crate::time::Timestamp;
@@ -40,13 +40,13 @@ pub struct Order {
     pub patient_id: PatientId,
     /// What is ordered, by whom and for when.
     #[serde(flatten)]
-    pub request: Request,
+    pub request: OrderDetails,
     /// The slot it is booked into.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_slot_id: Option<SlotId>,
     /// How far it is.
     #[serde(flatten)]
-    pub progress: Progress,
+    pub progress: Lifecycle,
     /// `None` where it is sealed or erased.
     #[serde(skip)]
     pub phi: Option<OrderPhi>,
@@ -54,7 +54,7 @@ pub struct Order {
 
 /// What an order says from its first day on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct OrderDetails {
     /// The visit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encounter_id: Option<EncounterId>,
@@ -103,7 +103,7 @@ pub enum Priority {
 /// How far an order is, with the clinical times that belong to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Progress {
+pub enum Lifecycle {
     /// Ordered.
     Requested,
     /// Booked.
@@ -145,7 +145,7 @@ pub enum Status {
     Cancelled,
 }
 
-named! {
+wire_enum! {
     Priority: Routine = "routine", Urgent = "urgent", Stat = "stat";
     Status: Requested = "requested", Scheduled = "scheduled", InProgress = "in_progress",
         Completed = "completed", Cancelled = "cancelled";
@@ -182,7 +182,7 @@ pub struct NewOrder {
     /// Who is to be examined.
     pub patient_id: PatientId,
     /// What, by whom and for when.
-    pub request: Request,
+    pub request: OrderDetails,
     /// Its PHI.
     pub phi: CreatedPhi,
 }
@@ -221,7 +221,7 @@ pub enum Error {
     },
     /// None goes back.
     #[error("an order that is {from} cannot become {to}")]
-    Backwards {
+    InvalidTransition {
         /// What it is.
         from: Status,
         /// What was asked.
@@ -270,7 +270,7 @@ impl Aggregate for Order {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         events::evolve(state, event)
     }
 
@@ -303,18 +303,18 @@ impl Order {
     /// When the examination was ended, where it was.
     pub fn performed_end_at(&self) -> Option<Timestamp> {
         match self.progress {
-            Progress::Completed {
+            Lifecycle::Completed {
                 performed_end_at, ..
             } => Some(performed_end_at),
-            Progress::Requested
-            | Progress::Scheduled
-            | Progress::InProgress { .. }
-            | Progress::Cancelled { .. } => None,
+            Lifecycle::Requested
+            | Lifecycle::Scheduled
+            | Lifecycle::InProgress { .. }
+            | Lifecycle::Cancelled { .. } => None,
         }
     }
 }
 
-impl Progress {
+impl Lifecycle {
     /// Its name.
     pub fn status(&self) -> Status {
         match self {

@@ -9,18 +9,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::auth::AuthKind;
 use crate::change::Change;
 use crate::codes::PacsEndpointCode;
 use crate::dicom::{AeTitle, Uid};
 use crate::ids::{PacsEndpointId, PatientId, SecretId};
 use crate::json::Members;
-use crate::named;
+use crate::wire_enum;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::url::{HttpUrl, UrlError};
-use crate::{domain_events, facts_without_phi};
+use crate::{domain_events, event_data_without_phi};
 
 /// An endpoint as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub struct PacsEndpoint {
     pub auth_config: Option<AuthConfig>,
     /// Where its viewer opens a study.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub viewer_launch_url: Option<LaunchUrl>,
+    pub viewer_launch_url: Option<ViewerLaunchUrl>,
     /// Whether a study from here completes its order.
     pub completes_order: bool,
     /// Whether studies come from it.
@@ -82,7 +82,7 @@ pub struct AuthConfig {
     pub kind: AuthKind,
 }
 
-named! {
+wire_enum! {
     Protocol: Dicom = "DICOM", Dicomweb = "DICOMWEB", WadoRs = "WADO_RS";
 }
 
@@ -94,14 +94,14 @@ pub struct Host(String);
 /// The text is no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a host name or address")]
-pub struct NotAHost;
+pub struct InvalidHost;
 
 impl Host {
     /// Refuses what no host is called.
-    pub fn parse(text: &str) -> Result<Self, NotAHost> {
+    pub fn parse(text: &str) -> Result<Self, InvalidHost> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
         if !(1..=253).contains(&text.len()) || !text.bytes().all(legal) {
-            return Err(NotAHost);
+            return Err(InvalidHost);
         }
         Ok(Self(text.to_owned()))
     }
@@ -115,14 +115,14 @@ pub struct Port(u16);
 /// The number is no port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 65535")]
-pub struct NotAPort;
+pub struct InvalidPort;
 
 impl Port {
     /// Refuses zero, negative numbers and more than 65535.
-    pub fn parse(number: i64) -> Result<Self, NotAPort> {
+    pub fn parse(number: i64) -> Result<Self, InvalidPort> {
         match u16::try_from(number) {
             Ok(number @ 1..) => Ok(Self(number)),
-            Ok(0) | Err(_) => Err(NotAPort),
+            Ok(0) | Err(_) => Err(InvalidPort),
         }
     }
 }
@@ -130,44 +130,44 @@ impl Port {
 /// Where a viewer opens a study: a URL with `{study_instance_uid}` in it, and `{token}` where it takes one there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LaunchUrl(HttpUrl);
+pub struct ViewerLaunchUrl(HttpUrl);
 
 /// Why a text is no launch URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LaunchUrlError {
+pub enum ViewerLaunchUrlError {
     /// No URL.
     #[error(transparent)]
     Url(#[from] UrlError),
     /// It opens the same page for every study.
     #[error("must hold {{study_instance_uid}}")]
-    NoStudy,
+    MissingStudyPlaceholder,
     /// A placeholder that nobody fills.
     #[error("must hold no braces but {{study_instance_uid}} and {{token}}")]
-    Placeholder,
+    UnknownPlaceholder,
 }
 
 const STUDY: &str = "{study_instance_uid}";
 const TOKEN: &str = "{token}";
 
-impl LaunchUrl {
+impl ViewerLaunchUrl {
     /// Refuses a URL without the study's place, and one with any other placeholder.
-    pub fn parse(text: &str) -> Result<Self, LaunchUrlError> {
+    pub fn parse(text: &str) -> Result<Self, ViewerLaunchUrlError> {
         let url = HttpUrl::parse(text)?;
         if !text.contains(STUDY) {
-            return Err(LaunchUrlError::NoStudy);
+            return Err(ViewerLaunchUrlError::MissingStudyPlaceholder);
         }
         if text
             .replace(STUDY, "")
             .replace(TOKEN, "")
             .contains(['{', '}'])
         {
-            return Err(LaunchUrlError::Placeholder);
+            return Err(ViewerLaunchUrlError::UnknownPlaceholder);
         }
         Ok(Self(url))
     }
 
     /// The URL for a study. A token has no character that a URL would have to escape (RFC 7515: base64url and dots).
-    pub fn fill(&self, study: &Uid, token: &str) -> String {
+    pub fn render(&self, study: &Uid, token: &str) -> String {
         let text = self.0.as_str().replace(STUDY, study.as_str());
         text.replace(TOKEN, token)
     }
@@ -214,7 +214,7 @@ pub struct Changes {
     pub secret_id: Option<SecretId>,
     /// A new launch URL.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
-    pub viewer_launch_url: Change<LaunchUrl>,
+    pub viewer_launch_url: Change<ViewerLaunchUrl>,
     /// Whether a study from here completes its order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completes_order: Option<bool>,
@@ -256,7 +256,7 @@ pub struct Updated {
     pub changes: Changes,
 }
 
-facts_without_phi!(Created, Updated);
+event_data_without_phi!(Created, Updated);
 
 /// Why an endpoint refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -289,17 +289,17 @@ impl Aggregate for PacsEndpoint {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(Self {
                 secret_id: created.secret_id,
                 ..created.endpoint
             }),
             (Some(endpoint), Event::Updated(updated)) => Ok(endpoint.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced {
+            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "PACSEndpoint.Created",
             }),
-            (None, Event::Updated(_)) => Err(Misplaced {
+            (None, Event::Updated(_)) => Err(UnexpectedEvent {
                 event: "PACSEndpoint.Updated",
             }),
         }
@@ -381,7 +381,7 @@ mod tests {
             auth_config: Some(AuthConfig {
                 kind: AuthKind::Basic,
             }),
-            viewer_launch_url: LaunchUrl::parse("https://viewer/{study_instance_uid}").ok(),
+            viewer_launch_url: ViewerLaunchUrl::parse("https://viewer/{study_instance_uid}").ok(),
             completes_order: true,
             is_active: true,
             secret_id: Some(secret()),
@@ -459,37 +459,37 @@ mod tests {
     #[test]
     fn ports_and_hosts_are_those_of_a_network() {
         for bad in [i64::MIN, -1, 0, 65_536, i64::MAX] {
-            assert_eq!(Port::parse(bad), Err(NotAPort), "{bad}");
+            assert_eq!(Port::parse(bad), Err(InvalidPort), "{bad}");
         }
         assert!(Port::parse(65_535).is_ok());
         for bad in ["", "a b", "pacs/x", "user@pacs"] {
-            assert_eq!(Host::parse(bad), Err(NotAHost), "{bad}");
+            assert_eq!(Host::parse(bad), Err(InvalidHost), "{bad}");
         }
         assert!(Host::parse("[2001:db8::1]").is_ok());
     }
 
     #[test]
     fn a_launch_url_has_a_place_for_the_study_and_no_place_that_nobody_fills() {
-        let url = LaunchUrl::parse("https://v/{study_instance_uid}?t={token}").unwrap();
+        let url = ViewerLaunchUrl::parse("https://v/{study_instance_uid}?t={token}").unwrap();
         let uid = Uid::parse("1.2.3").unwrap();
-        assert_eq!(url.fill(&uid, "a.b.c"), "https://v/1.2.3?t=a.b.c");
+        assert_eq!(url.render(&uid, "a.b.c"), "https://v/1.2.3?t=a.b.c");
         let cases = [
-            ("https://v/", LaunchUrlError::NoStudy),
+            ("https://v/", ViewerLaunchUrlError::MissingStudyPlaceholder),
             (
                 "https://v/{study_instance_uid}/{patient}",
-                LaunchUrlError::Placeholder,
+                ViewerLaunchUrlError::UnknownPlaceholder,
             ),
             (
                 "https://v/{study_instance_uid}/{",
-                LaunchUrlError::Placeholder,
+                ViewerLaunchUrlError::UnknownPlaceholder,
             ),
             (
                 "v/{study_instance_uid}",
-                LaunchUrlError::Url(UrlError::Form),
+                ViewerLaunchUrlError::Url(UrlError::Malformed),
             ),
         ];
         for (bad, why) in cases {
-            assert_eq!(LaunchUrl::parse(bad), Err(why), "{bad}");
+            assert_eq!(ViewerLaunchUrl::parse(bad), Err(why), "{bad}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Protected health information: types that never print themselves.
 //!
 //! What is PHI is listed in the contract (section 1). An event keeps its PHI members apart from its payload, so that
-//! they can be sealed under the patient's key; see [`crate::aggregate::Fact`]. The types here serialise (sealing needs
+//! they can be sealed under the patient's key; see [`crate::aggregate::EventData`]. The types here serialise (sealing needs
 //! that) but their `Debug` is a placeholder and they have no `Display`.
 
 use std::fmt;
@@ -29,7 +29,7 @@ impl<T> Phi<T> {
     }
 
     /// The value itself, likewise.
-    pub fn into_exposed(self) -> T {
+    pub fn into_inner(self) -> T {
         self.0
     }
 }
@@ -41,7 +41,7 @@ impl<T> fmt::Debug for Phi<T> {
 }
 
 /// `Debug` for what is PHI by its nature, also outside a [`Phi`].
-macro_rules! never_printed {
+macro_rules! redact_debug {
     ($($name:ty),+) => {$(
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,22 +112,22 @@ impl Patient {
 #[serde(transparent)]
 pub struct BirthDate(String);
 
-never_printed!(BirthDate, Sex, MetadataObject);
+redact_debug!(BirthDate, Sex, MetadataObject);
 
 /// The text is no date of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a date, YYYY-MM-DD")]
-pub struct NotADate;
+pub struct InvalidDate;
 
 impl BirthDate {
     /// Refuses what is no date of the Gregorian calendar.
-    pub fn parse(text: &str) -> Result<Self, NotADate> {
-        let date: jiff::civil::Date = text.parse().map_err(|_| NotADate)?;
+    pub fn parse(text: &str) -> Result<Self, InvalidDate> {
+        let date: jiff::civil::Date = text.parse().map_err(|_| InvalidDate)?;
         let canonical = date.to_string();
         if canonical == text {
             Ok(Self(canonical))
         } else {
-            Err(NotADate)
+            Err(InvalidDate)
         }
     }
 }
@@ -149,17 +149,17 @@ pub enum Sex {
 /// The text names no administrative gender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of female, male, other, unknown (or DICOM's F, M, O, U)")]
-pub struct NotASex;
+pub struct InvalidSex;
 
 impl Sex {
     /// FHIR's words or DICOM's letters (0010,0040), in any case.
-    pub fn parse(text: &str) -> Result<Self, NotASex> {
+    pub fn parse(text: &str) -> Result<Self, InvalidSex> {
         match text.to_ascii_lowercase().as_str() {
             "female" | "f" => Ok(Self::Female),
             "male" | "m" => Ok(Self::Male),
             "other" | "o" => Ok(Self::Other),
             "unknown" | "u" => Ok(Self::Unknown),
-            _ => Err(NotASex),
+            _ => Err(InvalidSex),
         }
     }
 }
@@ -238,7 +238,7 @@ mod tests {
             "20000229",
             "2000-02-29T00:00:00Z",
         ] {
-            assert_eq!(BirthDate::parse(bad).err(), Some(NotADate), "{bad}");
+            assert_eq!(BirthDate::parse(bad).err(), Some(InvalidDate), "{bad}");
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
@@ -15,7 +15,7 @@ use crate::ids::{ModalityId, PatientId, ProcedureId};
 use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
-use crate::{domain_events, facts_without_phi};
+use crate::{domain_events, event_data_without_phi};
 
 /// A procedure as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,14 +58,14 @@ pub struct DurationMinutes(u16);
 /// The number is no planned duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 1440 minutes")]
-pub struct NotADuration;
+pub struct InvalidDuration;
 
 impl DurationMinutes {
     /// Refuses zero, negative numbers and more than a day.
-    pub fn parse(minutes: i64) -> Result<Self, NotADuration> {
+    pub fn parse(minutes: i64) -> Result<Self, InvalidDuration> {
         match u16::try_from(minutes) {
             Ok(minutes @ 1..=1440) => Ok(Self(minutes)),
-            Ok(_) | Err(_) => Err(NotADuration),
+            Ok(_) | Err(_) => Err(InvalidDuration),
         }
     }
 }
@@ -138,7 +138,7 @@ pub struct Updated {
     pub changes: Changes,
 }
 
-facts_without_phi!(Created, Updated);
+event_data_without_phi!(Created, Updated);
 
 /// Why a procedure refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -171,14 +171,14 @@ impl Aggregate for Procedure {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.procedure),
             (Some(procedure), Event::Updated(updated)) => Ok(procedure.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced {
+            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "ImagingProcedure.Created",
             }),
-            (None, Event::Updated(_)) => Err(Misplaced {
+            (None, Event::Updated(_)) => Err(UnexpectedEvent {
                 event: "ImagingProcedure.Updated",
             }),
         }
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn durations_are_a_minute_to_a_day() {
         for bad in [i64::MIN, -1, 0, 1441, i64::MAX] {
-            assert_eq!(DurationMinutes::parse(bad), Err(NotADuration), "{bad}");
+            assert_eq!(DurationMinutes::parse(bad), Err(InvalidDuration), "{bad}");
         }
         assert!(DurationMinutes::parse(1440).is_ok());
     }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::ModalityCode;
@@ -15,7 +15,7 @@ use crate::ids::{PatientId, PractitionerId, ReadingProfileId};
 use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
-use crate::{domain_events, facts_without_phi};
+use crate::{domain_events, event_data_without_phi};
 
 /// A reading profile as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,14 +45,14 @@ pub struct CaseLimit(u8);
 /// The number is no limit of cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 100 cases")]
-pub struct NotACaseLimit;
+pub struct InvalidCaseLimit;
 
 impl CaseLimit {
     /// Refuses zero, negative numbers and more than a hundred.
-    pub fn parse(cases: i64) -> Result<Self, NotACaseLimit> {
+    pub fn parse(cases: i64) -> Result<Self, InvalidCaseLimit> {
         match u8::try_from(cases) {
             Ok(cases @ 1..=100) => Ok(Self(cases)),
-            Ok(_) | Err(_) => Err(NotACaseLimit),
+            Ok(_) | Err(_) => Err(InvalidCaseLimit),
         }
     }
 
@@ -127,7 +127,7 @@ pub struct Updated {
     pub changes: Changes,
 }
 
-facts_without_phi!(Created, Updated);
+event_data_without_phi!(Created, Updated);
 
 /// Why a reading profile refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -169,14 +169,14 @@ impl Aggregate for ReadingProfile {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.profile),
             (Some(profile), Event::Updated(updated)) => Ok(profile.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced {
+            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "RadiologyReadingProfile.Created",
             }),
-            (None, Event::Updated(_)) => Err(Misplaced {
+            (None, Event::Updated(_)) => Err(UnexpectedEvent {
                 event: "RadiologyReadingProfile.Updated",
             }),
         }
@@ -210,7 +210,7 @@ fn update(profile: &ReadingProfile, changes: Changes, context: &Context) -> Vec<
 
 impl ReadingProfile {
     /// Whether a case of this modality and body part may be claimed; what a case does not state is allowed.
-    pub fn admits(
+    pub fn allows(
         &self,
         modality: &ModalityCode,
         body_part: Option<&BodyPart>,
@@ -331,14 +331,14 @@ mod tests {
         let profile = of_heads();
         let (head, chest) = (part(" head "), part("CHEST"));
         let mr = ModalityCode::parse("MR").unwrap();
-        assert_eq!(profile.admits(&ct(), Some(&head)), Ok(()));
-        assert_eq!(profile.admits(&ct(), None), Ok(()));
+        assert_eq!(profile.allows(&ct(), Some(&head)), Ok(()));
+        assert_eq!(profile.allows(&ct(), None), Ok(()));
         assert_eq!(
-            profile.admits(&ct(), Some(&chest)),
+            profile.allows(&ct(), Some(&chest)),
             Err(Error::BodyPartNotAllowed)
         );
         assert_eq!(
-            profile.admits(&mr, Some(&head)),
+            profile.allows(&mr, Some(&head)),
             Err(Error::ModalityNotAllowed)
         );
     }
@@ -354,14 +354,14 @@ mod tests {
             is_active: false,
             ..free.clone()
         };
-        assert_eq!(free.admits(&ct(), Some(&part("CHEST"))), Ok(()));
-        assert_eq!(retired.admits(&ct(), None), Err(Error::NotActive));
+        assert_eq!(free.allows(&ct(), Some(&part("CHEST"))), Ok(()));
+        assert_eq!(retired.allows(&ct(), None), Err(Error::NotActive));
     }
 
     #[test]
     fn limits_are_one_to_a_hundred_cases() {
         for bad in [i64::MIN, -1, 0, 101, i64::MAX] {
-            assert_eq!(CaseLimit::parse(bad), Err(NotACaseLimit), "{bad}");
+            assert_eq!(CaseLimit::parse(bad), Err(InvalidCaseLimit), "{bad}");
         }
         assert_eq!(CaseLimit::parse(100).unwrap().cases(), 100);
         assert_eq!(CaseLimit::default().cases(), 5);

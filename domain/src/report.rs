@@ -34,28 +34,28 @@ mod signature;
 mod state;
 
 pub use content::{
-    Content, ContentChanges, NotASectionCode, Rewritten, Section, SectionCode, Written,
+    Content, ContentChanges, InvalidSectionCode, Rewritten, Section, SectionCode, AuthoredContent,
 };
-pub use critical::{Communication, CommunicationFacts, Critical, CriticalCommunication, Method};
+pub use critical::{Communication, CommunicationRecord, RaisedCriticalResult, CriticalCommunication, Method};
 pub use events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, CommunicationPhi,
     Created, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue, CriticalResultPhi,
     Event, ReviewPhi, Signed, Updated,
 };
-pub use phi::{ReportPhi, Told};
+pub use phi::{ReportPhi, CommunicationText};
 pub use state::{
-    Activity, Addendum, AddendumFacts, AddendumKind, Decision, Progress, Release, ReleaseFacts,
+    Activity, Addendum, AddendumRecord, AddendumKind, Decision, Lifecycle, SignedVersion, SignatureRecord,
     Report, Review, Status,
 };
 
 use std::time::Duration;
 
 use crate::Timestamp;
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::growth::{Room, ShownParts};
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, StudyId, TemplateId};
 use crate::json::{Members, NotKept};
-use crate::named;
+use crate::wire_enum;
 use crate::phi::{Phi, PhiText};
 
 /// What may be asked of a report.
@@ -93,7 +93,7 @@ pub struct NewReport {
     /// What it was begun from.
     pub template_id: Option<TemplateId>,
     /// What it says, the template's words included.
-    pub written: Written,
+    pub written: AuthoredContent,
 }
 
 /// A change to a draft, or to what is to become of a preliminary report. What is not said stays.
@@ -119,12 +119,12 @@ pub struct Sign {
     /// Somebody who was told already.
     pub communication: Option<NewCommunication>,
     /// For a critical result.
-    pub notice: Notice,
+    pub notice: CriticalNotice,
 }
 
 /// Whom a critical result concerns, and how long they may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notice {
+pub struct CriticalNotice {
     /// The order that the study answers by now.
     pub imaging_order_id: Option<OrderId>,
     /// Who ordered.
@@ -145,7 +145,7 @@ pub struct NewAddendum {
     /// Whether the result is critical by now.
     pub critical_result: Option<bool>,
     /// For a critical result.
-    pub notice: Notice,
+    pub notice: CriticalNotice,
 }
 
 /// A new communication.
@@ -189,7 +189,7 @@ pub struct Cancel {
 
 /// What a report may refuse in a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum Operation {
     /// To be edited.
     Edit,
     /// To be signed.
@@ -204,8 +204,8 @@ pub enum Asked {
     Cancel,
 }
 
-named! {
-    Asked: Edit = "edited", Sign = "signed", AddAddendum = "added to",
+wire_enum! {
+    Operation: Edit = "edited", Sign = "signed", AddAddendum = "added to",
         Communicate = "communicated", ReviewSuggestion = "compared with suggestions",
         Cancel = "cancelled";
 }
@@ -225,7 +225,7 @@ pub enum Error {
         /// What it is.
         status: Status,
         /// What was asked.
-        asked: Asked,
+        asked: Operation,
     },
     /// Final without an impression.
     #[error("a final report needs an impression")]
@@ -287,12 +287,12 @@ impl Aggregate for Report {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         evolve::evolve(state, event)
     }
 
     fn phi(&self) -> Option<Phi<Members>> {
-        self.phi.as_ref().map(|it| Phi::new(it.laid_over()))
+        self.phi.as_ref().map(|it| Phi::new(it.merged()))
     }
 
     fn patient_id(&self) -> Option<PatientId> {
@@ -327,7 +327,7 @@ impl Aggregate for Report {
     /// What was signed last shows beside what was written since. Addenda, communications and judgements show one by one.
     fn shown_parts(&self) -> ShownParts {
         let begun = self.begun.saturating_sub(1);
-        let released = self.release().map(|release| release.version);
+        let released = self.signed_version().map(|release| release.version);
         let addenda = self.addenda().iter().map(|addendum| addendum.version);
         let told = self.communications.iter().map(|told| told.version);
         let reviews = self.ai_suggestions.iter().map(|review| review.version);

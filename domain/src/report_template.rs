@@ -10,10 +10,10 @@ mod schema;
 
 use serde::{Deserialize, Serialize};
 
-pub use default_text::{DefaultText, DefaultTextPatch, NotADefaultText};
+pub use default_text::{DefaultText, DefaultTextPatch, DefaultTextError};
 pub use schema::{Schema, SchemaPatch};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{ModalityCode, TemplateCode};
@@ -21,7 +21,7 @@ use crate::ids::{PatientId, TemplateId};
 use crate::json::{Members, NotKept};
 use crate::phi::Phi;
 use crate::text::Text;
-use crate::{domain_events, facts_without_phi, named};
+use crate::{domain_events, event_data_without_phi, wire_enum};
 
 /// A template as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub enum TemplateType {
     Hybrid,
 }
 
-named! {
+wire_enum! {
     TemplateType: FreeText = "free_text", Structured = "structured", Hybrid = "hybrid";
 }
 
@@ -149,7 +149,7 @@ pub struct Updated {
     pub changes: Changes,
 }
 
-facts_without_phi!(Created, Updated);
+event_data_without_phi!(Created, Updated);
 
 /// Why a template refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -168,7 +168,7 @@ pub enum Error {
     Schema(NotKept),
     /// The words to begin with would be what cannot be kept.
     #[error("after the change, default_text {0}")]
-    DefaultText(NotADefaultText),
+    DefaultText(DefaultTextError),
 }
 
 impl Aggregate for ReportTemplate {
@@ -191,14 +191,14 @@ impl Aggregate for ReportTemplate {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.template),
             (Some(template), Event::Updated(updated)) => Ok(template.with(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(Misplaced {
+            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "RadiologyReportTemplate.Created",
             }),
-            (None, Event::Updated(_)) => Err(Misplaced {
+            (None, Event::Updated(_)) => Err(UnexpectedEvent {
                 event: "RadiologyReportTemplate.Updated",
             }),
         }
@@ -218,7 +218,7 @@ impl Aggregate for ReportTemplate {
 }
 
 fn create(template: ReportTemplate, context: &Context) -> Result<Vec<Event>, Error> {
-    template.is_whole()?;
+    template.validate()?;
     let template_id = TemplateId::of(context.tenant_id, &template.code);
     Ok(vec![Event::Created(Box::new(Created {
         template_id,
@@ -233,7 +233,7 @@ fn update(
 ) -> Result<Vec<Event>, Error> {
     let changes = asked.laid_over(template)?;
     let after = template.clone().with(changes.clone());
-    after.is_whole()?;
+    after.validate()?;
     if after == *template {
         return Ok(Vec::new());
     }
@@ -283,7 +283,7 @@ impl<S, D> Default for Changes<S, D> {
 }
 
 impl ReportTemplate {
-    fn is_whole(&self) -> Result<(), Error> {
+    fn validate(&self) -> Result<(), Error> {
         if self.template_type.is_structured() && self.schema.is_none() {
             return Err(Error::SchemaMissing);
         }
@@ -292,7 +292,7 @@ impl ReportTemplate {
 
     /// Whether a report of a study with this modality and body part can be begun from it. What either does not say
     /// does not keep them apart; case does not either.
-    pub fn fits(&self, modality: Option<&ModalityCode>, body_part: Option<&BodyPart>) -> bool {
+    pub fn applies_to(&self, modality: Option<&ModalityCode>, body_part: Option<&BodyPart>) -> bool {
         let modality_fits = match (&self.modality_code, modality) {
             (Some(own), Some(studys)) => own == studys,
             (None, _) | (_, None) => true,

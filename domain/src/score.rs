@@ -10,16 +10,16 @@ pub struct Score(f64);
 /// The number is no score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a number from 0 to 1")]
-pub struct NotAScore;
+pub struct InvalidScore;
 
 impl Score {
     /// Refuses what lies outside of 0 to 1, and what is no number.
-    pub fn parse(number: f64) -> Result<Self, NotAScore> {
+    pub fn parse(number: f64) -> Result<Self, InvalidScore> {
         if (0.0..=1.0).contains(&number) {
             // Adding zero turns -0.0, which would print its sign, into 0.0.
             Ok(Self(number + 0.0))
         } else {
-            Err(NotAScore)
+            Err(InvalidScore)
         }
     }
 
@@ -52,7 +52,7 @@ mod tests {
         }
         assert_eq!(Score::parse(-0.0).unwrap().get().to_bits(), 0);
         for bad in [-0.01, 1.01, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(Score::parse(bad), Err(NotAScore), "{bad}");
+            assert_eq!(Score::parse(bad), Err(InvalidScore), "{bad}");
         }
     }
 

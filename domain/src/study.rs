@@ -26,19 +26,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use content::{Content, KnownSeries};
+pub use content::{SeriesIndex, IndexedSeries};
 pub use events::{
     AddedInstance, AddedSeries, Archived, Available, AvailablePhi, Event, InstancesAdded, LinkKind,
     Linked, SeriesAdded, SeriesChange, SeriesInstances, Unlinked, Updated, UpdatedPhi,
 };
-pub use facts::{Details, Instance, InstanceFacts, Series, SeriesFacts};
+pub use facts::{Details, Instance, InstanceAttributes, Series, SeriesAttributes};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::change::Change;
 use crate::growth::Room;
 use crate::ids::{OrderId, PatientId, SeriesId};
 use crate::json::{Members, members_of};
-use crate::named;
+use crate::wire_enum;
 use crate::phi::{Patient, Phi};
 use crate::time::Timestamp;
 use crate::url::HttpUrl;
@@ -53,7 +53,7 @@ pub struct Study {
     pub details: Details,
     /// Which order it answers.
     #[serde(flatten)]
-    pub linking: Linking,
+    pub linking: OrderLink,
     /// The larger of what was stated and what is listed (FHIR `numberOfSeries`).
     pub number_of_series: u32,
     /// The larger of what was stated and what is listed (FHIR `numberOfInstances`).
@@ -66,7 +66,7 @@ pub struct Study {
     /// Its series and instances, as far as decisions need them: known where the whole stream was folded, and no part of
     /// the resource, which could not carry thousands of them.
     #[serde(skip)]
-    pub content: Arc<Content>,
+    pub content: Arc<SeriesIndex>,
     /// The order that a person parted it from: the system does not link the two again. No part of the resource either.
     #[serde(skip)]
     pub parted_from: Option<OrderId>,
@@ -78,7 +78,7 @@ pub struct Study {
 /// Which order a study answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "link", rename_all = "snake_case")]
-pub enum Linking {
+pub enum OrderLink {
     /// None is known yet.
     Unlinked,
     /// This one.
@@ -93,7 +93,7 @@ pub enum Linking {
     },
 }
 
-impl Linking {
+impl OrderLink {
     /// The order, where there is one.
     pub const fn order(self) -> Option<OrderId> {
         match self {
@@ -103,18 +103,18 @@ impl Linking {
     }
 
     /// Its name.
-    pub const fn name(self) -> LinkName {
+    pub const fn name(self) -> OrderLinkStatus {
         match self {
-            Self::Unlinked => LinkName::Unlinked,
-            Self::Linked { .. } => LinkName::Linked,
-            Self::Conflict { .. } => LinkName::Conflict,
+            Self::Unlinked => OrderLinkStatus::Unlinked,
+            Self::Linked { .. } => OrderLinkStatus::Linked,
+            Self::Conflict { .. } => OrderLinkStatus::Conflict,
         }
     }
 }
 
 /// The name of a [`Linking`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkName {
+pub enum OrderLinkStatus {
     /// No order is known yet.
     Unlinked,
     /// An order is.
@@ -133,8 +133,8 @@ pub enum Status {
     Archived,
 }
 
-named! {
-    LinkName: Unlinked = "unlinked", Linked = "linked", Conflict = "conflict";
+wire_enum! {
+    OrderLinkStatus: Unlinked = "unlinked", Linked = "linked", Conflict = "conflict";
     Status: Available = "available", Archived = "archived";
 }
 
@@ -152,13 +152,13 @@ pub enum Command {
     /// Takes up what its archive says of it.
     Sync(Box<Sync>),
     /// Adds one series.
-    AddSeries(Box<SeriesFacts>),
+    AddSeries(Box<SeriesAttributes>),
     /// Adds one instance.
     AddInstance {
         /// To this series.
         series_id: SeriesId,
         /// The instance.
-        instance: InstanceFacts,
+        instance: InstanceAttributes,
     },
     /// Changes what is given.
     Update(Box<Update>),
@@ -184,7 +184,7 @@ pub struct Sync {
     /// Who the patient is.
     pub patient: Option<Patient>,
     /// The order that the study names.
-    pub order: Option<NamedOrder>,
+    pub order: Option<ReferencedOrder>,
     /// Its series with their instances, as many as the archive knows.
     pub series: Vec<SyncedSeries>,
 }
@@ -193,14 +193,14 @@ pub struct Sync {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncedSeries {
     /// What is said of it.
-    pub facts: SeriesFacts,
+    pub facts: SeriesAttributes,
     /// Its instances, as many as the archive lists.
-    pub instances: Vec<InstanceFacts>,
+    pub instances: Vec<InstanceAttributes>,
 }
 
 /// An order that exists, beside a study that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamedOrder {
+pub enum ReferencedOrder {
     /// It is the same patient's.
     SamePatient(OrderId),
     /// It is another's.
@@ -221,7 +221,7 @@ pub struct Update {
     /// A link to its images.
     pub viewer_url: Change<HttpUrl>,
     /// The order it answers; none, where taken away.
-    pub order: Change<NamedOrder>,
+    pub order: Change<ReferencedOrder>,
 }
 
 /// Why a study refuses.
@@ -292,7 +292,7 @@ impl Aggregate for Study {
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         events::evolve(state, event)
     }
 

@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::growth::Room;
 use crate::ids::{PatientId, StudyId, ViewerTokenId};
 use crate::json::Members;
 use crate::phi::Phi;
-use crate::{domain_events, facts_without_phi};
+use crate::{domain_events, event_data_without_phi};
 
 /// The looks at a study so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct StudyAccess {
 
 /// The leave to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct ViewerGrant {
     /// Whose images.
     pub study_id: StudyId,
     /// Of whom they are.
@@ -42,9 +42,9 @@ pub struct Look {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Gives a token out.
-    Launch(Look),
+    Launch(ViewerGrant),
     /// A token was shown for the study's images.
-    Use(ViewerTokenId),
+    RecordFirstUse(ViewerTokenId),
 }
 
 domain_events! {
@@ -63,7 +63,7 @@ pub struct Accessed {
     /// Of whom they are.
     pub patient_id: PatientId,
     /// What it was.
-    pub kind: Kind,
+    pub kind: AccessKind,
     /// The token.
     pub token_id: ViewerTokenId,
 }
@@ -71,14 +71,14 @@ pub struct Accessed {
 /// What kind of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum AccessKind {
     /// The viewer was launched: a token was given out.
     Launched,
     /// The token was used for the first time.
     FirstUsed,
 }
 
-facts_without_phi!(Accessed);
+event_data_without_phi!(Accessed);
 
 /// Why a look is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -101,13 +101,13 @@ impl Aggregate for StudyAccess {
         _context: &Context,
     ) -> Result<Vec<Event>, Error> {
         match (state, command) {
-            (_, Command::Launch(look)) => Ok(vec![accessed(look, Kind::Launched)]),
-            (Some(access), Command::Use(token)) => Ok(access.first_use(token)),
-            (None, Command::Use(_)) => Err(Error::UnknownToken),
+            (_, Command::Launch(look)) => Ok(vec![accessed(look, AccessKind::Launched)]),
+            (Some(access), Command::RecordFirstUse(token)) => Ok(access.first_use(token)),
+            (None, Command::RecordFirstUse(_)) => Err(Error::UnknownToken),
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         let Event::Accessed(it) = event;
         let mut access = state.unwrap_or_else(|| Self {
             study_id: it.study_id,
@@ -115,8 +115,8 @@ impl Aggregate for StudyAccess {
             unused: BTreeSet::new(),
         });
         match it.kind {
-            Kind::Launched => access.unused.insert(it.token_id),
-            Kind::FirstUsed => access.unused.remove(&it.token_id),
+            AccessKind::Launched => access.unused.insert(it.token_id),
+            AccessKind::FirstUsed => access.unused.remove(&it.token_id),
         };
         Ok(access)
     }
@@ -140,16 +140,16 @@ impl StudyAccess {
         if !self.unused.contains(&token_id) {
             return Vec::new();
         }
-        let look = Look {
+        let look = ViewerGrant {
             study_id: self.study_id,
             patient_id: self.patient_id,
             token_id,
         };
-        vec![accessed(look, Kind::FirstUsed)]
+        vec![accessed(look, AccessKind::FirstUsed)]
     }
 }
 
-fn accessed(look: Look, kind: Kind) -> Event {
+fn accessed(look: ViewerGrant, kind: AccessKind) -> Event {
     Event::Accessed(Accessed {
         study_id: look.study_id,
         patient_id: look.patient_id,
@@ -164,8 +164,8 @@ mod tests {
     use crate::given::given;
     use uuid::Uuid;
 
-    fn look(token: u128) -> Look {
-        Look {
+    fn look(token: u128) -> ViewerGrant {
+        ViewerGrant {
             study_id: Uuid::from_u128(1).into(),
             patient_id: Uuid::from_u128(2).into(),
             token_id: Uuid::from_u128(token).into(),
@@ -173,11 +173,11 @@ mod tests {
     }
 
     fn launched(token: u128) -> Event {
-        accessed(look(token), Kind::Launched)
+        accessed(look(token), AccessKind::Launched)
     }
 
     fn first_used(token: u128) -> Event {
-        accessed(look(token), Kind::FirstUsed)
+        accessed(look(token), AccessKind::FirstUsed)
     }
 
     #[test]
@@ -193,20 +193,20 @@ mod tests {
     #[test]
     fn the_first_use_is_noted_and_later_ones_are_not() {
         given::<StudyAccess>([launched(7), launched(8)])
-            .when(Command::Use(look(7).token_id))
+            .when(Command::RecordFirstUse(look(7).token_id))
             .then([first_used(7)]);
         given::<StudyAccess>([launched(7), launched(8), first_used(7)])
-            .when(Command::Use(look(7).token_id))
+            .when(Command::RecordFirstUse(look(7).token_id))
             .then([]);
         given::<StudyAccess>([launched(7), launched(8), first_used(7)])
-            .when(Command::Use(look(8).token_id))
+            .when(Command::RecordFirstUse(look(8).token_id))
             .then([first_used(8)]);
     }
 
     #[test]
     fn a_token_of_a_study_that_nobody_launched_is_refused() {
         given::<StudyAccess>([])
-            .when(Command::Use(look(7).token_id))
+            .when(Command::RecordFirstUse(look(7).token_id))
             .refused(Error::UnknownToken);
     }
 }

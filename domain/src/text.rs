@@ -57,7 +57,7 @@ impl Text {
     }
 
     /// A text of this program's own, known to be acceptable.
-    pub(crate) fn literal(text: &'static str) -> Self {
+    pub(crate) fn from_static(text: &'static str) -> Self {
         Self(text.to_owned())
     }
 

@@ -12,7 +12,7 @@ pub struct Timestamp(jiff::Timestamp);
 /// The text is no RFC 3339 time, or lies outside of what can be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an RFC 3339 time with an offset, such as 2026-01-31T08:15:00Z")]
-pub struct NotATime;
+pub struct InvalidTimestamp;
 
 const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
 
@@ -41,12 +41,12 @@ impl Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = NotATime;
+    type Err = InvalidTimestamp;
 
     /// Digits past the millisecond are cut off.
-    fn from_str(text: &str) -> Result<Self, NotATime> {
-        let time: jiff::Timestamp = text.parse().map_err(|_| NotATime)?;
-        Self::from_millis(time.as_millisecond()).ok_or(NotATime)
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
+        Self::from_millis(time.as_millisecond()).ok_or(InvalidTimestamp)
     }
 }
 
@@ -63,18 +63,18 @@ pub enum AnyTime {
 
 impl AnyTime {
     /// Refuses what is no RFC 3339 time of the years 0000 to 9999, as its offset counts them.
-    pub fn parse(text: &str) -> Result<Self, NotATime> {
+    pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         if let Ok(time) = text.parse() {
             return Ok(Self::Held(time));
         }
-        let pieces = jiff::fmt::temporal::Pieces::parse(text).map_err(|_| NotATime)?;
+        let pieces = jiff::fmt::temporal::Pieces::parse(text).map_err(|_| InvalidTimestamp)?;
         if pieces.time().is_none() || pieces.offset().is_none() {
-            return Err(NotATime);
+            return Err(InvalidTimestamp);
         }
         match pieces.date().year() {
             0 => Ok(Self::TooEarly),
             9999 => Ok(Self::TooLate),
-            _ => Err(NotATime),
+            _ => Err(InvalidTimestamp),
         }
     }
 
@@ -146,7 +146,7 @@ mod tests {
             "yesterday",
             "-000001-01-01T00:00:00Z",
         ] {
-            assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp), "{text}");
         }
     }
 
@@ -169,7 +169,7 @@ mod tests {
             "-000001-01-01T00:00:00Z",
             "+010000-01-01T00:00:00Z",
         ] {
-            assert_eq!(AnyTime::parse(text), Err(NotATime), "{text}");
+            assert_eq!(AnyTime::parse(text), Err(InvalidTimestamp), "{text}");
         }
         assert_eq!(AnyTime::TooLate.clamped(), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.999Z");

@@ -15,7 +15,7 @@ pub struct HttpUrl(String);
 pub enum UrlError {
     /// Another scheme, no host, a space, or too long.
     #[error("must be an http or https URL of at most 2048 characters")]
-    Form,
+    Malformed,
     /// A user or password before the host.
     #[error("must not name a user or password")]
     Credentials,
@@ -29,17 +29,17 @@ const MAX_LENGTH: usize = 2048;
 impl HttpUrl {
     /// Refuses other schemes, user information, and characters that no URL has.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let rest = without_scheme(text).ok_or(UrlError::Form)?;
+        let rest = without_scheme(text).ok_or(UrlError::Malformed)?;
         let legal = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`|".contains(&b);
         if text.len() > MAX_LENGTH || !text.bytes().all(legal) {
-            return Err(UrlError::Form);
+            return Err(UrlError::Malformed);
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.contains('@') {
             return Err(UrlError::Credentials);
         }
         if authority.is_empty() || authority.starts_with(':') {
-            return Err(UrlError::Form);
+            return Err(UrlError::Malformed);
         }
         Ok(Self(text.to_owned()))
     }
@@ -112,7 +112,7 @@ mod tests {
             "javascript:x://y",
             &long,
         ] {
-            assert_eq!(HttpUrl::parse(bad), Err(UrlError::Form), "{bad}");
+            assert_eq!(HttpUrl::parse(bad), Err(UrlError::Malformed), "{bad}");
         }
     }
 

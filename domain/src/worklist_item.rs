@@ -23,10 +23,10 @@ mod triage;
 use serde::{Deserialize, Serialize};
 
 pub use events::{Claimed, Created, CreatedPhi, Event, ReleaseReason, Released, Updated};
-pub use progress::{Holding, Progress, Status};
+pub use progress::{Assignment, Lifecycle, Status};
 pub use triage::{AiContribution, Flags, MAX_PARTS, Triage};
 
-use crate::aggregate::{Aggregate, Context, Misplaced};
+use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::ModalityCode;
@@ -34,7 +34,7 @@ use crate::dicom::AccessionNumber;
 use crate::growth::Room;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::json::{Members, members_of};
-use crate::named;
+use crate::wire_enum;
 use crate::order::{self, Priority};
 use crate::phi::{Patient, Phi};
 use crate::score::Score;
@@ -48,12 +48,12 @@ pub struct WorklistItem {
     pub patient_id: PatientId,
     /// What is to be read.
     #[serde(flatten)]
-    pub case: Case,
+    pub case: CaseDetails,
     /// How soon: the clinician's word.
     pub priority: Priority,
     /// How far it is, and who holds it.
     #[serde(flatten)]
-    pub progress: Progress,
+    pub progress: Lifecycle,
     /// When it was created, claimed, or last worked on by its holder.
     pub last_activity_at: Timestamp,
     /// What AI models say of it.
@@ -68,7 +68,7 @@ pub struct WorklistItem {
 
 /// What is to be read, as the study says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Case {
+pub struct CaseDetails {
     /// The study.
     pub imaging_study_id: StudyId,
     /// The order that it answers.
@@ -101,7 +101,7 @@ pub enum Attention {
 
 /// A status that an update may ask for; a claim is a command of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum RequestedStatus {
     /// Back to the others, also where somebody holds it.
     Pending,
     /// Reading begins.
@@ -112,10 +112,10 @@ pub enum Step {
     Cancelled,
 }
 
-named! {
+wire_enum! {
     Attention: LateImages = "late_images", OrderCancelled = "order_cancelled",
         LinkConflict = "link_conflict";
-    Step: Pending = "pending", InProgress = "in_progress", Completed = "completed",
+    RequestedStatus: Pending = "pending", InProgress = "in_progress", Completed = "completed",
         Cancelled = "cancelled";
 }
 
@@ -154,7 +154,7 @@ pub enum Command {
     /// The report was signed: from whatever open state.
     Complete,
     /// The report was cancelled.
-    BackToClaimed,
+    ReturnToClaimed,
     /// Releases a claim that was idle, if it is still that claim.
     ReleaseIdle {
         /// Who was idle.
@@ -170,7 +170,7 @@ pub struct NewItem {
     /// Whose images are to be read.
     pub patient_id: PatientId,
     /// What is to be read.
-    pub case: Case,
+    pub case: CaseDetails,
     /// How soon.
     pub priority: Priority,
     /// What is known of it already.
@@ -203,7 +203,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
     /// Where it is to be.
-    pub status: Option<Step>,
+    pub status: Option<RequestedStatus>,
     /// On whose authority the holder's steps are asked.
     pub authority: Authority,
     /// How soon.
@@ -266,10 +266,10 @@ impl Aggregate for WorklistItem {
         if let Command::Create(new) = command {
             return decide::create(state, *new, context);
         }
-        decide::on(state.ok_or(Error::NotFound)?, command, context)
+        decide::decide_existing(state.ok_or(Error::NotFound)?, command, context)
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, Misplaced> {
+    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         events::evolve(state, event)
     }
 
@@ -298,16 +298,16 @@ impl WorklistItem {
     }
 
     /// Who holds it now; nobody, once it is completed.
-    pub fn holding(&self) -> Option<Holding> {
+    pub fn assignment(&self) -> Option<Assignment> {
         match self.progress {
-            Progress::Claimed(holding) | Progress::InProgress(holding) => Some(holding),
-            Progress::Pending | Progress::Completed { .. } | Progress::Cancelled => None,
+            Lifecycle::Claimed(holding) | Lifecycle::InProgress(holding) => Some(holding),
+            Lifecycle::Pending | Lifecycle::Completed { .. } | Lifecycle::Cancelled => None,
         }
     }
 
     /// The radiologist who holds it now.
     pub fn holder(&self) -> Option<PractitionerId> {
-        self.holding().map(|it| it.assigned_radiologist_id)
+        self.assignment().map(|it| it.assigned_radiologist_id)
     }
 }
 

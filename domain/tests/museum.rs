@@ -28,7 +28,7 @@ use roentgen_domain::study_access::StudyAccess;
 use roentgen_domain::worklist_item::WorklistItem;
 use serde_json::Value;
 
-fn museum() -> PathBuf {
+fn samples_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/events")
 }
 
@@ -40,7 +40,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 /// Decodes the exhibit; where its shape is the current one, encoding it again gives the same members.
-fn shows<E: DomainEvent>(name: &str, version: u32, current: u32, exhibit: &Value) {
+fn assert_sample_round_trips<E: DomainEvent>(name: &str, version: u32, current: u32, exhibit: &Value) {
     let data = exhibit["data"].to_string();
     let phi = exhibit.get("phi").map(Value::to_string);
     let event = E::decode(
@@ -50,7 +50,7 @@ fn shows<E: DomainEvent>(name: &str, version: u32, current: u32, exhibit: &Value
         phi.as_ref().map(String::as_bytes),
     )
     .unwrap_or_else(|error| panic!("{name} v{version}: {error}"));
-    assert_eq!(event.name(), name);
+    assert_eq!(event.event_type(), name);
     if version == current {
         let written: Value = serde_json::from_slice(&event.payload()).unwrap();
         assert_eq!(written, exhibit["data"], "{name} v{version}");
@@ -62,9 +62,9 @@ fn shows<E: DomainEvent>(name: &str, version: u32, current: u32, exhibit: &Value
 }
 
 /// Visits every exhibit of an aggregate's events; returns the types visited.
-fn visit<A: Aggregate>() -> Vec<String> {
-    let visited = A::Event::WIRE.iter().map(|(name, current)| {
-        let room = museum().join(name);
+fn check_aggregate<A: Aggregate>() -> Vec<String> {
+    let visited = A::Event::EVENT_TYPES.iter().map(|(name, current)| {
+        let room = samples_dir().join(name);
         let mut versions: Vec<u32> = names(&room)
             .iter()
             .map(|it| {
@@ -81,7 +81,7 @@ fn visit<A: Aggregate>() -> Vec<String> {
         for version in versions {
             let text = fs::read_to_string(room.join(format!("v{version}.json"))).unwrap();
             let exhibit: Value = serde_json::from_str(&text).unwrap();
-            shows::<A::Event>(name, version, *current, &exhibit);
+            assert_sample_round_trips::<A::Event>(name, version, *current, &exhibit);
         }
         (*name).to_owned()
     });
@@ -91,22 +91,22 @@ fn visit<A: Aggregate>() -> Vec<String> {
 #[test]
 fn every_shape_ever_shipped_still_loads() {
     let mut visited = [
-        visit::<Modality>(),
-        visit::<Procedure>(),
-        visit::<Order>(),
-        visit::<ReadingProfile>(),
-        visit::<WorklistItem>(),
-        visit::<Caseload>(),
-        visit::<AiModel>(),
-        visit::<AiTask>(),
-        visit::<ReportTemplate>(),
-        visit::<Report>(),
-        visit::<PacsEndpoint>(),
-        visit::<Study>(),
-        visit::<StudyAccess>(),
+        check_aggregate::<Modality>(),
+        check_aggregate::<Procedure>(),
+        check_aggregate::<Order>(),
+        check_aggregate::<ReadingProfile>(),
+        check_aggregate::<WorklistItem>(),
+        check_aggregate::<Caseload>(),
+        check_aggregate::<AiModel>(),
+        check_aggregate::<AiTask>(),
+        check_aggregate::<ReportTemplate>(),
+        check_aggregate::<Report>(),
+        check_aggregate::<PacsEndpoint>(),
+        check_aggregate::<Study>(),
+        check_aggregate::<StudyAccess>(),
     ]
     .concat();
-    let mut exhibited = names(&museum());
+    let mut exhibited = names(&samples_dir());
     visited.sort_unstable();
     exhibited.sort_unstable();
     assert_eq!(visited, exhibited);

@@ -5,14 +5,14 @@ use roentgen_domain::ai_model::AiModel;
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
 /// `ai_models_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "ai_models",
     version: 2,
     columns: &[
@@ -53,16 +53,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct AiModels;
 
-impl View for AiModels {
+impl ResourceView for AiModels {
     type Aggregate = AiModel;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<AiModel>) -> Vec<u8> {
         sort_key::newest_first(resource.created_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<AiModel>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<AiModel>) -> Vec<Value> {
         let model = &resource.state;
         let body_part = model.body_part.as_ref();
         vec![

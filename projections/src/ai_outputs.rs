@@ -8,17 +8,17 @@ use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{AiTaskId, StreamId, StudyId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
-use roentgen_store::keys::SealedParts;
+use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Row, Value};
-use roentgen_store::projector::{FoldedRows, Folding, FoldsRows, Projection};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Row, Value};
+use roentgen_store::projector::{MultiFoldResult, ProjectionKind, MultiRowProjection, Projection};
 use uuid::Uuid;
 
 use crate::sort_key;
-use crate::walks::{self, Condition};
+use crate::walks::{self, ColumnEquals};
 
 /// `ai_outputs_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "ai_outputs",
     version: 2,
     columns: &[
@@ -52,7 +52,7 @@ pub static MODEL: Model = Model {
 };
 
 /// `ai_outputs_streams_v2`.
-static PROGRESS: Model = Model {
+static PROGRESS: ReadModel = ReadModel {
     name: "ai_outputs_streams",
     version: 2,
     columns: &[],
@@ -64,7 +64,7 @@ static PROGRESS: Model = Model {
 pub struct AiOutputs;
 
 impl Projection for AiOutputs {
-    fn model(&self) -> &'static Model {
+    fn model(&self) -> &'static ReadModel {
         &MODEL
     }
 
@@ -72,22 +72,22 @@ impl Projection for AiOutputs {
         AiTask::STREAM_TYPE
     }
 
-    fn folding(&self) -> Folding<'_> {
-        Folding::Rows(self)
+    fn kind(&self) -> ProjectionKind<'_> {
+        ProjectionKind::MultiRow(self)
     }
 }
 
-impl FoldsRows for AiOutputs {
-    fn progress(&self) -> &'static Model {
+impl MultiRowProjection for AiOutputs {
+    fn progress_table(&self) -> &'static ReadModel {
         &PROGRESS
     }
 
     /// None: an output never changes.
-    fn changes(&self, _events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
+    fn changed_rows(&self, _events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
         Vec::new()
     }
 
-    fn fold(&self, _rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> FoldedRows {
+    fn fold(&self, _rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult {
         let (mut rows, mut folded, mut stuck) = (Vec::new(), None, None);
         for event in events {
             match codec::decode::<AiTask>(event, None) {
@@ -101,7 +101,7 @@ impl FoldsRows for AiOutputs {
                 }
             }
         }
-        FoldedRows {
+        MultiFoldResult {
             rows,
             folded,
             stuck,
@@ -124,7 +124,7 @@ fn output(event: Event) -> Option<OutputCreated> {
 pub fn row(output: OutputCreated, event: &StoredEvent) -> Row {
     let id = output.output_id.as_uuid();
     let recorded_at = event.recorded_at();
-    let mut sealed = SealedParts::default();
+    let mut sealed = SealedPhi::default();
     sealed.push(event.version, &event.sealed);
     let values = vec![
         Value::Uuid(output.ai_task_id.as_uuid()),
@@ -189,10 +189,10 @@ pub fn page(
 ) -> ListQuery {
     let task = filters
         .imaging_ai_task_id
-        .map(|id| is("imaging_ai_task_id", id.as_uuid()));
+        .map(|id| equals("imaging_ai_task_id", id.as_uuid()));
     let study = filters
         .imaging_study_id
-        .map(|id| is("imaging_study_id", id.as_uuid()));
+        .map(|id| equals("imaging_study_id", id.as_uuid()));
     // A task and a study have a handful each.
     let narrow = task.clone().or(study.clone());
     let output_type = filters.output_type.filter(|_| narrow.is_some());
@@ -218,6 +218,6 @@ pub fn page(
     }
 }
 
-fn is(column: &'static str, id: Uuid) -> Condition {
+fn equals(column: &'static str, id: Uuid) -> ColumnEquals {
     (column, Value::Uuid(id))
 }

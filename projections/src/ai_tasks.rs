@@ -6,14 +6,14 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::TaskType;
 use roentgen_domain::ai_task::{AiTask, Status};
 use roentgen_domain::ids::{AiModelId, PatientId, StudyId, TenantId};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
-use crate::walks::{self, Condition};
+use crate::walks::{self, ColumnEquals};
 
 /// `ai_tasks_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "ai_tasks",
     version: 2,
     columns: &[
@@ -62,16 +62,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct AiTasks;
 
-impl View for AiTasks {
+impl ResourceView for AiTasks {
     type Aggregate = AiTask;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<AiTask>) -> Vec<u8> {
         sort_key::newest_first(resource.state.request.requested_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<AiTask>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<AiTask>) -> Vec<Value> {
         let request = &resource.state.request;
         vec![
             Value::Uuid(request.patient_id.as_uuid()),
@@ -123,7 +123,7 @@ pub fn of_patient(
     }
 }
 
-fn prefixes(filters: &Filters) -> Vec<Vec<Condition>> {
+fn prefixes(filters: &Filters) -> Vec<Vec<ColumnEquals>> {
     if let Some(study) = filters.imaging_study_id {
         return vec![vec![("imaging_study_id", Value::Uuid(study.as_uuid()))]];
     }
@@ -136,7 +136,7 @@ fn prefixes(filters: &Filters) -> Vec<Vec<Condition>> {
     )
 }
 
-fn model(filters: &Filters) -> Option<Condition> {
+fn model(filters: &Filters) -> Option<ColumnEquals> {
     let model = filters.ai_model_id?;
     Some(("ai_model_id", Value::Uuid(model.as_uuid())))
 }

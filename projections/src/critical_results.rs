@@ -5,13 +5,13 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::report::Report;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
 
 /// `critical_results_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "critical_results",
     version: 2,
     columns: &[Column {
@@ -26,7 +26,7 @@ pub static MODEL: Model = Model {
 
 /// How far a critical result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum CriticalResultStatus {
     /// Nobody was told yet.
     Open,
     /// Nobody was told in time, nor later.
@@ -35,11 +35,11 @@ pub enum Standing {
     Communicated,
 }
 
-roentgen_domain::named! {
-    Standing: Open = "open", Overdue = "overdue", Communicated = "communicated";
+roentgen_domain::wire_enum! {
+    CriticalResultStatus: Open = "open", Overdue = "overdue", Communicated = "communicated";
 }
 
-impl Standing {
+impl CriticalResultStatus {
     /// Of a report's critical result, where one was raised.
     pub fn of(report: &Report) -> Option<Self> {
         report.critical.as_ref()?;
@@ -55,18 +55,18 @@ impl Standing {
 #[derive(Debug, Default)]
 pub struct CriticalResults;
 
-impl View for CriticalResults {
+impl ResourceView for CriticalResults {
     type Aggregate = Report;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<Report>) -> Vec<u8> {
         let raised = resource.state.critical.map(|it| it.raised_at);
         sort_key::oldest_first(raised.unwrap_or(resource.created_at), resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<Report>) -> Vec<Value> {
-        let standing = Standing::of(&resource.state);
+    fn column_values(resource: &Versioned<Report>) -> Vec<Value> {
+        let standing = CriticalResultStatus::of(&resource.state);
         vec![Value::text(standing.map(|it| it.to_string()))]
     }
 }
@@ -74,11 +74,11 @@ impl View for CriticalResults {
 /// A page of critical results that stand so. Open ones are those that nobody was told of, overdue or not.
 pub fn page(
     tenant_id: TenantId,
-    standings: &[Standing],
+    standings: &[CriticalResultStatus],
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let of = |it: &Standing| vec![("standing", Value::Text(it.to_string()))];
+    let of = |it: &CriticalResultStatus| vec![("standing", Value::Text(it.to_string()))];
     ListQuery {
         prefixes: standings.iter().map(of).collect(),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)

@@ -6,32 +6,32 @@ use std::sync::Arc;
 
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
-use roentgen_store::keys::SealedParts;
+use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Model, Row, Value};
-use roentgen_store::projector::{Folded, Folding, FoldsRow, Projection};
+use roentgen_store::model::{ReadModel, Row, Value};
+use roentgen_store::projector::{FoldResult, ProjectionKind, SingleRowProjection, Projection};
 
 /// How a resource becomes a row.
-pub trait View: Debug + Default + Send + Sync + 'static {
+pub trait ResourceView: Debug + Default + Send + Sync + 'static {
     /// The resource's aggregate.
     type Aggregate: Aggregate;
 
     /// The table.
-    const MODEL: &'static Model;
+    const MODEL: &'static ReadModel;
 
     /// Where the row stands in the list.
     fn sort_key(resource: &Versioned<Self::Aggregate>) -> Vec<u8>;
 
     /// The filter columns, in the model's order.
-    fn values(resource: &Versioned<Self::Aggregate>) -> Vec<Value>;
+    fn column_values(resource: &Versioned<Self::Aggregate>) -> Vec<Value>;
 }
 
 /// The projection of a [`View`].
 #[derive(Debug, Default)]
-pub struct Documents<V>(PhantomData<V>);
+pub struct ResourceProjection<V>(PhantomData<V>);
 
-impl<V: View> Projection for Documents<V> {
-    fn model(&self) -> &'static Model {
+impl<V: ResourceView> Projection for ResourceProjection<V> {
+    fn model(&self) -> &'static ReadModel {
         V::MODEL
     }
 
@@ -39,18 +39,18 @@ impl<V: View> Projection for Documents<V> {
         V::Aggregate::STREAM_TYPE
     }
 
-    fn folding(&self) -> Folding<'_> {
-        Folding::Row(self)
+    fn kind(&self) -> ProjectionKind<'_> {
+        ProjectionKind::SingleRow(self)
     }
 }
 
-impl<V: View> FoldsRow for Documents<V> {
-    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded {
-        let (mut resource, mut sealed) = match open::<V>(row.as_ref()) {
+impl<V: ResourceView> SingleRowProjection for ResourceProjection<V> {
+    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> FoldResult {
+        let (mut resource, mut sealed) = match from_row::<V>(row.as_ref()) {
             Ok(opened) => opened,
             Err(reason) => {
                 let position = events.first().map_or(0, |it| it.position);
-                return Folded {
+                return FoldResult {
                     row,
                     stuck: Some((position, reason)),
                 };
@@ -66,31 +66,31 @@ impl<V: View> FoldsRow for Documents<V> {
                 Err(error) => {
                     let before = self.fold(row, events.get(..n).unwrap_or_default());
                     let stuck = Some((event.position, error.to_string()));
-                    return Folded { stuck, ..before };
+                    return FoldResult { stuck, ..before };
                 }
             }
         }
-        Folded {
-            row: resource.map(|it| close::<V>(&it, sealed)),
+        FoldResult {
+            row: resource.map(|it| to_row::<V>(&it, sealed)),
             stuck: None,
         }
     }
 }
 
-type Opened<A> = (Option<Versioned<A>>, SealedParts);
+type FoldState<A> = (Option<Versioned<A>>, SealedPhi);
 
-fn open<V: View>(row: Option<&Row>) -> Result<Opened<V::Aggregate>, String> {
+fn from_row<V: ResourceView>(row: Option<&Row>) -> Result<FoldState<V::Aggregate>, String> {
     let Some(row) = row else {
-        return Ok((None, SealedParts::default()));
+        return Ok((None, SealedPhi::default()));
     };
     let resource = serde_json::from_str(&row.document)
         .map_err(|it| format!("the row's document is out of form (column {})", it.column()))?;
-    Ok((Some(resource), SealedParts::from_bytes(row.sealed.clone())))
+    Ok((Some(resource), SealedPhi::from_bytes(row.sealed.clone())))
 }
 
 /// Returns the sealed parts that go along: those that still show, and none if the resource names no patient, since nothing
 /// of them is the resource's own.
-pub fn kept<A: Aggregate>(resource: &Versioned<A>, sealed: SealedParts) -> Vec<u8> {
+pub fn retained_phi<A: Aggregate>(resource: &Versioned<A>, sealed: SealedPhi) -> Vec<u8> {
     match resource.state.patient_id() {
         Some(_) => sealed.compacted(&resource.state.shown_parts()).into_bytes(),
         None => Vec::new(),
@@ -98,15 +98,15 @@ pub fn kept<A: Aggregate>(resource: &Versioned<A>, sealed: SealedParts) -> Vec<u
 }
 
 /// The row of a resource.
-fn close<V: View>(resource: &Versioned<V::Aggregate>, sealed: SealedParts) -> Row {
+fn to_row<V: ResourceView>(resource: &Versioned<V::Aggregate>, sealed: SealedPhi) -> Row {
     Row {
         id: resource.id.as_uuid(),
         tenant_id: resource.tenant_id,
         patient_id: resource.state.patient_id(),
         version: resource.version,
         sort_key: V::sort_key(resource),
-        values: V::values(resource),
+        values: V::column_values(resource),
         document: serde_json::to_string(resource).unwrap_or_default(),
-        sealed: kept(resource, sealed),
+        sealed: retained_phi(resource, sealed),
     }
 }

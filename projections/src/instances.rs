@@ -4,14 +4,14 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ids::{SeriesId, TenantId};
 use roentgen_domain::study::{Instance, InstancesAdded};
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 use uuid::Uuid;
 
-use crate::parts::{NotFolded, PartView, Parts};
+use crate::parts::{FoldError, ChildView, ChildRows};
 use crate::sort_key;
 
 /// `instances_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "instances",
     version: 2,
     columns: &[Column {
@@ -31,7 +31,7 @@ pub static MODEL: Model = Model {
 };
 
 /// `instances_streams_v2`.
-static PROGRESS: Model = Model {
+static PROGRESS: ReadModel = ReadModel {
     name: "instances_streams",
     version: 2,
     columns: &[],
@@ -44,18 +44,18 @@ pub struct Instances;
 
 const ADDED: &str = "ImagingStudy.InstancesAdded";
 
-impl PartView for Instances {
+impl ChildView for Instances {
     type Part = Instance;
 
-    const MODEL: &'static Model = &MODEL;
-    const PROGRESS: &'static Model = &PROGRESS;
+    const MODEL: &'static ReadModel = &MODEL;
+    const PROGRESS: &'static ReadModel = &PROGRESS;
     const STREAM_TYPE: &'static str = "ImagingStudy";
 
-    fn changes(_event: &StoredEvent) -> Result<Vec<Uuid>, NotFolded> {
+    fn changes(_event: &StoredEvent) -> Result<Vec<Uuid>, FoldError> {
         Ok(Vec::new())
     }
 
-    fn apply(event: &StoredEvent, parts: &mut Parts<Instance>) -> Result<(), NotFolded> {
+    fn apply(event: &StoredEvent, parts: &mut ChildRows<Instance>) -> Result<(), FoldError> {
         if &*event.event_type != ADDED {
             return Ok(());
         }

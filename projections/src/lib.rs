@@ -28,26 +28,26 @@ use std::sync::Arc;
 
 use roentgen_store::projector::Projection;
 
-use documents::Documents;
-use parts::PartDocuments;
+use documents::ResourceProjection;
+use parts::ChildProjection;
 
 /// Every live read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
-        Arc::new(Documents::<modalities::Modalities>::default()),
-        Arc::new(Documents::<procedures::Procedures>::default()),
-        Arc::new(Documents::<orders::Orders>::default()),
-        Arc::new(Documents::<ai_models::AiModels>::default()),
-        Arc::new(Documents::<ai_tasks::AiTasks>::default()),
+        Arc::new(ResourceProjection::<modalities::Modalities>::default()),
+        Arc::new(ResourceProjection::<procedures::Procedures>::default()),
+        Arc::new(ResourceProjection::<orders::Orders>::default()),
+        Arc::new(ResourceProjection::<ai_models::AiModels>::default()),
+        Arc::new(ResourceProjection::<ai_tasks::AiTasks>::default()),
         Arc::new(ai_outputs::AiOutputs),
-        Arc::new(Documents::<pacs_endpoints::PacsEndpoints>::default()),
-        Arc::new(Documents::<studies::Studies>::default()),
-        Arc::new(PartDocuments::<series::AllSeries>::default()),
-        Arc::new(PartDocuments::<instances::Instances>::default()),
-        Arc::new(Documents::<reading_profiles::ReadingProfiles>::default()),
-        Arc::new(Documents::<worklist_items::WorklistItems>::default()),
-        Arc::new(Documents::<report_templates::ReportTemplates>::default()),
-        Arc::new(Documents::<reports::Reports>::default()),
-        Arc::new(Documents::<critical_results::CriticalResults>::default()),
+        Arc::new(ResourceProjection::<pacs_endpoints::PacsEndpoints>::default()),
+        Arc::new(ResourceProjection::<studies::Studies>::default()),
+        Arc::new(ChildProjection::<series::StudySeries>::default()),
+        Arc::new(ChildProjection::<instances::Instances>::default()),
+        Arc::new(ResourceProjection::<reading_profiles::ReadingProfiles>::default()),
+        Arc::new(ResourceProjection::<worklist_items::WorklistItems>::default()),
+        Arc::new(ResourceProjection::<report_templates::ReportTemplates>::default()),
+        Arc::new(ResourceProjection::<reports::Reports>::default()),
+        Arc::new(ResourceProjection::<critical_results::CriticalResults>::default()),
     ]
 }

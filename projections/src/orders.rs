@@ -8,14 +8,14 @@ use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{EncounterId, OrderId, PatientId, TenantId};
 use roentgen_domain::order::{Order, Priority, Status};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
-use crate::walks::{self, Condition};
+use crate::walks::{self, ColumnEquals};
 
 /// `orders_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "orders",
     version: 2,
     columns: &[
@@ -52,16 +52,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct Orders;
 
-impl View for Orders {
+impl ResourceView for Orders {
     type Aggregate = Order;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<Order>) -> Vec<u8> {
         sort_key::newest_first(resource.state.request.requested_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<Order>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<Order>) -> Vec<Value> {
         let order = &resource.state;
         vec![
             Value::uuid(order.request.encounter_id.map(EncounterId::as_uuid)),
@@ -106,15 +106,15 @@ pub fn page(
     limit: u32,
 ) -> ListQuery {
     ListQuery {
-        prefixes: prefixes(tenant_id, filters),
-        filters: residual(tenant_id, filters),
+        prefixes: index_prefixes(tenant_id, filters),
+        filters: row_filters(tenant_id, filters),
         from: filters.to.map(sort_key::not_later_than),
         before: filters.from.map(sort_key::not_earlier_than),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }
 
-fn prefixes(tenant: TenantId, filters: &Filters) -> Vec<Vec<Condition>> {
+fn index_prefixes(tenant: TenantId, filters: &Filters) -> Vec<Vec<ColumnEquals>> {
     match narrow(tenant, filters) {
         Some(narrow) => vec![vec![narrow]],
         None => walks::prefixes(
@@ -128,7 +128,7 @@ fn prefixes(tenant: TenantId, filters: &Filters) -> Vec<Vec<Condition>> {
 }
 
 /// What leaves few rows by itself.
-fn narrow(tenant: TenantId, filters: &Filters) -> Option<Condition> {
+fn narrow(tenant: TenantId, filters: &Filters) -> Option<ColumnEquals> {
     let accession = filters.accession_number.as_ref();
     let order = accession.map(|number| OrderId::of(tenant, number).as_uuid());
     let patient = filters.patient_id.map(PatientId::as_uuid);
@@ -144,7 +144,7 @@ fn narrow(tenant: TenantId, filters: &Filters) -> Option<Condition> {
 }
 
 /// What the prefix does not say already.
-fn residual(tenant: TenantId, filters: &Filters) -> Vec<Filter> {
+fn row_filters(tenant: TenantId, filters: &Filters) -> Vec<Filter> {
     if narrow(tenant, filters).is_none() {
         return Vec::new();
     }

@@ -3,14 +3,14 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
 /// `pacs_endpoints_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "pacs_endpoints",
     version: 2,
     columns: &[Column {
@@ -27,16 +27,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct PacsEndpoints;
 
-impl View for PacsEndpoints {
+impl ResourceView for PacsEndpoints {
     type Aggregate = PacsEndpoint;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<PacsEndpoint>) -> Vec<u8> {
         sort_key::newest_first(resource.created_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<PacsEndpoint>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<PacsEndpoint>) -> Vec<Value> {
         vec![Value::Bool(resource.state.is_active)]
     }
 }

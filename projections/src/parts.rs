@@ -8,31 +8,31 @@ use std::sync::Arc;
 use roentgen_domain::Versioned;
 use roentgen_domain::growth::Size;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Model, Row, Value};
-use roentgen_store::projector::{FoldedRows, Folding, FoldsRows, Projection};
+use roentgen_store::model::{ReadModel, Row, Value};
+use roentgen_store::projector::{MultiFoldResult, ProjectionKind, MultiRowProjection, Projection};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// How the parts of an aggregate become rows.
-pub trait PartView: Debug + Default + Send + Sync + 'static {
+pub trait ChildView: Debug + Default + Send + Sync + 'static {
     /// What a row shows.
     type Part: Serialize + DeserializeOwned + Clone;
 
     /// The table.
-    const MODEL: &'static Model;
+    const MODEL: &'static ReadModel;
 
     /// The table that says how far each stream is folded.
-    const PROGRESS: &'static Model;
+    const PROGRESS: &'static ReadModel;
 
     /// The type of the streams.
     const STREAM_TYPE: &'static str;
 
     /// The parts that an event changes, beside those it adds.
-    fn changes(event: &StoredEvent) -> Result<Vec<Uuid>, NotFolded>;
+    fn changes(event: &StoredEvent) -> Result<Vec<Uuid>, FoldError>;
 
     /// What an event makes of the parts.
-    fn apply(event: &StoredEvent, parts: &mut Parts<Self::Part>) -> Result<(), NotFolded>;
+    fn apply(event: &StoredEvent, parts: &mut ChildRows<Self::Part>) -> Result<(), FoldError>;
 
     /// Where the row stands in the list.
     fn sort_key(part: &Versioned<Self::Part>) -> Vec<u8>;
@@ -43,10 +43,10 @@ pub trait PartView: Debug + Default + Send + Sync + 'static {
 
 /// Why an event cannot be folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotFolded {
+pub enum FoldError {
     /// Its payload is out of form. What it says is withheld.
     #[error("the payload is out of form (line {line}, column {column})")]
-    Form {
+    Malformed {
         /// Line in the stored JSON.
         line: usize,
         /// Column in the stored JSON.
@@ -54,15 +54,15 @@ pub enum NotFolded {
     },
     /// It changes a part that is not there.
     #[error("there is no row {0} to change")]
-    NoSuchPart(Uuid),
+    MissingRow(Uuid),
     /// It adds a part that is there.
     #[error("the row {0} is there already")]
-    PartExists(Uuid),
+    DuplicateRow(Uuid),
 }
 
-impl From<serde_json::Error> for NotFolded {
+impl From<serde_json::Error> for FoldError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Form {
+        Self::Malformed {
             line: error.line(),
             column: error.column(),
         }
@@ -71,11 +71,11 @@ impl From<serde_json::Error> for NotFolded {
 
 /// The parts that a batch of one stream's events touches.
 #[derive(Debug)]
-pub struct Parts<T>(HashMap<Uuid, Versioned<T>>);
+pub struct ChildRows<T>(HashMap<Uuid, Versioned<T>>);
 
-impl<T> Parts<T> {
+impl<T> ChildRows<T> {
     /// Adds a part, as of this event.
-    pub fn add(&mut self, id: Uuid, event: &StoredEvent, part: T) -> Result<(), NotFolded> {
+    pub fn add(&mut self, id: Uuid, event: &StoredEvent, part: T) -> Result<(), FoldError> {
         let time = event.recorded_at();
         let row = Versioned {
             id: id.into(),
@@ -88,7 +88,7 @@ impl<T> Parts<T> {
         };
         match self.0.insert(id, row) {
             None => Ok(()),
-            Some(_) => Err(NotFolded::PartExists(id)),
+            Some(_) => Err(FoldError::DuplicateRow(id)),
         }
     }
 
@@ -98,8 +98,8 @@ impl<T> Parts<T> {
         id: Uuid,
         event: &StoredEvent,
         change: impl FnOnce(&mut T),
-    ) -> Result<(), NotFolded> {
-        let row = self.0.get_mut(&id).ok_or(NotFolded::NoSuchPart(id))?;
+    ) -> Result<(), FoldError> {
+        let row = self.0.get_mut(&id).ok_or(FoldError::MissingRow(id))?;
         change(&mut row.state);
         row.updated_at = event.recorded_at();
         row.version = event.version;
@@ -109,10 +109,10 @@ impl<T> Parts<T> {
 
 /// The projection of a [`PartView`].
 #[derive(Debug, Default)]
-pub struct PartDocuments<V>(PhantomData<V>);
+pub struct ChildProjection<V>(PhantomData<V>);
 
-impl<V: PartView> Projection for PartDocuments<V> {
-    fn model(&self) -> &'static Model {
+impl<V: ChildView> Projection for ChildProjection<V> {
+    fn model(&self) -> &'static ReadModel {
         V::MODEL
     }
 
@@ -120,24 +120,24 @@ impl<V: PartView> Projection for PartDocuments<V> {
         V::STREAM_TYPE
     }
 
-    fn folding(&self) -> Folding<'_> {
-        Folding::Rows(self)
+    fn kind(&self) -> ProjectionKind<'_> {
+        ProjectionKind::MultiRow(self)
     }
 }
 
-impl<V: PartView> FoldsRows for PartDocuments<V> {
-    fn progress(&self) -> &'static Model {
+impl<V: ChildView> MultiRowProjection for ChildProjection<V> {
+    fn progress_table(&self) -> &'static ReadModel {
         V::PROGRESS
     }
 
     /// An event that cannot be read changes nothing here; the fold says what is wrong with it.
-    fn changes(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
+    fn changed_rows(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
         let ids = events.iter().filter_map(|it| V::changes(it).ok());
         ids.flatten().collect()
     }
 
-    fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> FoldedRows {
-        let mut parts = Parts(HashMap::with_capacity(rows.len()));
+    fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult {
+        let mut parts = ChildRows(HashMap::with_capacity(rows.len()));
         let (mut folded, mut stuck) = (None, None);
         for row in rows.into_values() {
             if let Ok(part) = serde_json::from_str(&row.document) {
@@ -157,7 +157,7 @@ impl<V: PartView> FoldsRows for PartDocuments<V> {
         let first = events.first().map_or(0, |it| it.version);
         let touched = parts.0.into_values();
         let touched = touched.filter(|it| (first..=last).contains(&it.version));
-        FoldedRows {
+        MultiFoldResult {
             rows: touched.map(|it| close::<V>(&it)).collect(),
             folded,
             stuck,
@@ -165,7 +165,7 @@ impl<V: PartView> FoldsRows for PartDocuments<V> {
     }
 }
 
-fn close<V: PartView>(part: &Versioned<V::Part>) -> Row {
+fn close<V: ChildView>(part: &Versioned<V::Part>) -> Row {
     Row {
         id: part.id.as_uuid(),
         tenant_id: part.tenant_id,

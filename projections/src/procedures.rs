@@ -4,14 +4,14 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::ids::{ModalityId, TenantId};
 use roentgen_domain::procedure::Procedure;
 use roentgen_domain::{Versioned, caseless};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
 /// `procedures_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "procedures",
     version: 2,
     columns: &[
@@ -56,16 +56,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct Procedures;
 
-impl View for Procedures {
+impl ResourceView for Procedures {
     type Aggregate = Procedure;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<Procedure>) -> Vec<u8> {
         sort_key::newest_first(resource.created_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<Procedure>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<Procedure>) -> Vec<Value> {
         let procedure = &resource.state;
         let searched = format!("{}\n{}", procedure.code, procedure.name);
         vec![

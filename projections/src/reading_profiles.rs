@@ -3,14 +3,14 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{PractitionerId, ReadingProfileId, TenantId};
 use roentgen_domain::reading_profile::ReadingProfile;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
 /// `reading_profiles_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "reading_profiles",
     version: 2,
     columns: &[Column {
@@ -27,16 +27,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct ReadingProfiles;
 
-impl View for ReadingProfiles {
+impl ResourceView for ReadingProfiles {
     type Aggregate = ReadingProfile;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<ReadingProfile>) -> Vec<u8> {
         sort_key::newest_first(resource.created_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<ReadingProfile>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<ReadingProfile>) -> Vec<Value> {
         vec![Value::Bool(resource.state.is_active)]
     }
 }

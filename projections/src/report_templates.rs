@@ -5,14 +5,14 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::ReportTemplate;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
 /// `report_templates_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "report_templates",
     version: 2,
     columns: &[
@@ -53,16 +53,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct ReportTemplates;
 
-impl View for ReportTemplates {
+impl ResourceView for ReportTemplates {
     type Aggregate = ReportTemplate;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<ReportTemplate>) -> Vec<u8> {
         sort_key::newest_first(resource.created_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<ReportTemplate>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<ReportTemplate>) -> Vec<Value> {
         let template = &resource.state;
         let modality = template.modality_code.as_ref().map(ModalityCode::as_str);
         let body_part = template.body_part.as_ref();

@@ -6,14 +6,14 @@
 use roentgen_domain::ids::{PatientId, PractitionerId, StudyId, TenantId};
 use roentgen_domain::report::{Report, Status};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
-use crate::walks::{self, Condition};
+use crate::walks::{self, ColumnEquals};
 
 /// `reports_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "reports",
     version: 2,
     columns: &[
@@ -64,16 +64,16 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct Reports;
 
-impl View for Reports {
+impl ResourceView for Reports {
     type Aggregate = Report;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<Report>) -> Vec<u8> {
         sort_key::newest_first(resource.created_at, resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<Report>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<Report>) -> Vec<Value> {
         let report = &resource.state;
         let released = report.released_critical_result();
         vec![
@@ -129,7 +129,7 @@ pub fn page(
 }
 
 /// The index prefixes that the page is walked by, and what they do not say.
-fn conditions(filters: &Filters) -> (Vec<Vec<Condition>>, Vec<Filter>) {
+fn conditions(filters: &Filters) -> (Vec<Vec<ColumnEquals>>, Vec<Filter>) {
     let radiologist = filters
         .radiologist_id
         .map(|id| ("radiologist_id", Value::Uuid(id.as_uuid())));
@@ -146,7 +146,7 @@ fn conditions(filters: &Filters) -> (Vec<Vec<Condition>>, Vec<Filter>) {
     };
     let is_status = filters.status.map(|word| ("status", status(word)));
     let own = [patient, radiologist, is_status];
-    let seen = seen(filters).map(Some);
+    let seen = visibility_conditions(filters).map(Some);
     (
         vec![vec![narrow]],
         walks::residual(own.into_iter().chain(seen)),
@@ -154,7 +154,7 @@ fn conditions(filters: &Filters) -> (Vec<Vec<Condition>>, Vec<Filter>) {
 }
 
 /// What of a row its readers see, as conditions.
-fn seen(filters: &Filters) -> impl Iterator<Item = Condition> + use<> {
+fn visibility_conditions(filters: &Filters) -> impl Iterator<Item = ColumnEquals> + use<> {
     let released = filters
         .released_only
         .then_some(("released", Value::Bool(true)));
@@ -172,11 +172,11 @@ fn statuses(filters: &Filters) -> Vec<Status> {
 
 /// The whole of the third index, or of the second for one radiologist: each of the other columns has few values, and few of
 /// them go together.
-fn by_status(radiologist: Option<&Condition>, filters: &Filters) -> Vec<Vec<Condition>> {
+fn by_status(radiologist: Option<&ColumnEquals>, filters: &Filters) -> Vec<Vec<ColumnEquals>> {
     let is = |asked: Option<bool>, of: bool| asked.is_none_or(|it| it == of);
     let mut prefixes = Vec::new();
     for of in statuses(filters) {
-        for mark in marks(of) {
+        for mark in valid_flags(of) {
             let (released, critical, released_critical) = *mark;
             let shown = match filters.released_only {
                 true => released && is(filters.critical_result, released_critical),
@@ -195,10 +195,10 @@ fn by_status(radiologist: Option<&Condition>, filters: &Filters) -> Vec<Vec<Cond
 }
 
 fn prefix(
-    radiologist: Option<&Condition>,
+    radiologist: Option<&ColumnEquals>,
     of: Status,
-    (released, critical, released_critical): Marks,
-) -> Vec<Condition> {
+    (released, critical, released_critical): ReleaseFlags,
+) -> Vec<ColumnEquals> {
     let marks = [
         ("status", status(of)),
         ("released", Value::Bool(released)),
@@ -209,12 +209,12 @@ fn prefix(
 }
 
 /// `released`, `critical_result` and `released_critical`.
-type Marks = (bool, bool, bool);
+type ReleaseFlags = (bool, bool, bool);
 
 /// What of them goes together in a status.
-const fn marks(of: Status) -> &'static [Marks] {
-    const UNRELEASED: [Marks; 2] = [(false, false, false), (false, true, false)];
-    const RELEASED: [Marks; 4] = [
+const fn valid_flags(of: Status) -> &'static [ReleaseFlags] {
+    const UNRELEASED: [ReleaseFlags; 2] = [(false, false, false), (false, true, false)];
+    const RELEASED: [ReleaseFlags; 4] = [
         (true, false, false),
         (true, false, true),
         (true, true, false),

@@ -4,15 +4,15 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ids::{SeriesId, StudyId, TenantId};
 use roentgen_domain::study::{Series, SeriesAdded, SeriesChange};
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::parts::{NotFolded, PartView, Parts};
+use crate::parts::{FoldError, ChildView, ChildRows};
 use crate::sort_key;
 
 /// `series_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "series",
     version: 2,
     columns: &[Column {
@@ -32,7 +32,7 @@ pub static MODEL: Model = Model {
 };
 
 /// `series_streams_v2`.
-static PROGRESS: Model = Model {
+static PROGRESS: ReadModel = ReadModel {
     name: "series_streams",
     version: 2,
     columns: &[],
@@ -41,23 +41,23 @@ static PROGRESS: Model = Model {
 
 /// How a study's series become rows.
 #[derive(Debug, Default)]
-pub struct AllSeries;
+pub struct StudySeries;
 
 /// What the series' rows take of `ImagingStudy.Updated`.
 #[derive(Deserialize)]
-struct Changed {
+struct UpdatedSeriesFields {
     #[serde(default)]
     series: Vec<SeriesChange>,
 }
 
 /// What the series' rows take of `ImagingStudy.InstancesAdded`: the instances themselves are passed over.
 #[derive(Deserialize)]
-struct Grown {
-    series: Vec<GrownSeries>,
+struct AddedInstanceTotals {
+    series: Vec<SeriesInstanceTotal>,
 }
 
 #[derive(Deserialize)]
-struct GrownSeries {
+struct SeriesInstanceTotal {
     series_id: SeriesId,
     number_of_instances: u32,
 }
@@ -66,21 +66,21 @@ const ADDED: &str = "ImagingStudy.SeriesAdded";
 const CHANGED: &str = "ImagingStudy.Updated";
 const GROWN: &str = "ImagingStudy.InstancesAdded";
 
-impl PartView for AllSeries {
+impl ChildView for StudySeries {
     type Part = Series;
 
-    const MODEL: &'static Model = &MODEL;
-    const PROGRESS: &'static Model = &PROGRESS;
+    const MODEL: &'static ReadModel = &MODEL;
+    const PROGRESS: &'static ReadModel = &PROGRESS;
     const STREAM_TYPE: &'static str = "ImagingStudy";
 
-    fn changes(event: &StoredEvent) -> Result<Vec<Uuid>, NotFolded> {
+    fn changes(event: &StoredEvent) -> Result<Vec<Uuid>, FoldError> {
         let ids: Vec<SeriesId> = match &*event.event_type {
             CHANGED => {
-                let changed: Changed = serde_json::from_str(&event.payload)?;
+                let changed: UpdatedSeriesFields = serde_json::from_str(&event.payload)?;
                 changed.series.iter().map(|it| it.series_id).collect()
             }
             GROWN => {
-                let grown: Grown = serde_json::from_str(&event.payload)?;
+                let grown: AddedInstanceTotals = serde_json::from_str(&event.payload)?;
                 grown.series.iter().map(|it| it.series_id).collect()
             }
             _ => Vec::new(),
@@ -88,18 +88,18 @@ impl PartView for AllSeries {
         Ok(ids.into_iter().map(SeriesId::as_uuid).collect())
     }
 
-    fn apply(event: &StoredEvent, parts: &mut Parts<Series>) -> Result<(), NotFolded> {
+    fn apply(event: &StoredEvent, parts: &mut ChildRows<Series>) -> Result<(), FoldError> {
         match &*event.event_type {
             ADDED => add(event, parts),
             CHANGED => {
-                let changed: Changed = serde_json::from_str(&event.payload)?;
+                let changed: UpdatedSeriesFields = serde_json::from_str(&event.payload)?;
                 changed.series.iter().try_for_each(|it| {
                     let id = it.series_id.as_uuid();
                     parts.change(id, event, |series| it.apply(&mut series.facts))
                 })
             }
             GROWN => {
-                let grown: Grown = serde_json::from_str(&event.payload)?;
+                let grown: AddedInstanceTotals = serde_json::from_str(&event.payload)?;
                 grown.series.iter().try_for_each(|it| {
                     parts.change(it.series_id.as_uuid(), event, |series| {
                         series.facts.number_of_instances = Some(it.number_of_instances);
@@ -119,7 +119,7 @@ impl PartView for AllSeries {
     }
 }
 
-fn add(event: &StoredEvent, parts: &mut Parts<Series>) -> Result<(), NotFolded> {
+fn add(event: &StoredEvent, parts: &mut ChildRows<Series>) -> Result<(), FoldError> {
     let added: SeriesAdded = serde_json::from_str(&event.payload)?;
     added.series.into_iter().try_for_each(|it| {
         let series = Series {

@@ -6,16 +6,16 @@
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{PatientId, StudyId, TenantId};
-use roentgen_domain::study::{LinkName, Status, Study};
+use roentgen_domain::study::{OrderLinkStatus, Status, Study};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Value};
+use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
-use crate::walks::{self, Condition};
+use crate::walks::{self, ColumnEquals};
 
 /// `studies_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "studies",
     version: 2,
     columns: &[
@@ -60,17 +60,17 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct Studies;
 
-impl View for Studies {
+impl ResourceView for Studies {
     type Aggregate = Study;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<Study>) -> Vec<u8> {
         let time = resource.state.details.started_at;
         sort_key::newest_first(time.unwrap_or(resource.created_at), resource.id.as_uuid())
     }
 
-    fn values(resource: &Versioned<Study>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<Study>) -> Vec<Value> {
         let study = &resource.state;
         let accession = study.details.accession_number.as_ref();
         vec![
@@ -96,7 +96,7 @@ pub struct Filters {
     /// Available or archived.
     pub status: Option<Status>,
     /// Linked, unlinked or in conflict.
-    pub link: Option<LinkName>,
+    pub link: Option<OrderLinkStatus>,
     /// Begun then or later.
     pub from: Option<Timestamp>,
     /// Begun then or earlier.
@@ -110,9 +110,9 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let (prefixes, filters_left) = match narrow(tenant_id, filters) {
+    let (prefixes, filters_left) = match selective_prefix(tenant_id, filters) {
         Some(prefix) => (vec![vec![prefix]], residual(filters)),
-        None => (wide(filters), Vec::new()),
+        None => (broad_prefixes(filters), Vec::new()),
     };
     ListQuery {
         prefixes,
@@ -124,7 +124,7 @@ pub fn page(
 }
 
 /// What leaves few rows by itself.
-fn narrow(tenant: TenantId, filters: &Filters) -> Option<Condition> {
+fn selective_prefix(tenant: TenantId, filters: &Filters) -> Option<ColumnEquals> {
     if let Some(uid) = &filters.study_instance_uid {
         return Some(("id", Value::Uuid(StudyId::of(tenant, uid).as_uuid())));
     }
@@ -136,14 +136,14 @@ fn narrow(tenant: TenantId, filters: &Filters) -> Option<Condition> {
     Some(("patient_id", Value::Uuid(patient.as_uuid())))
 }
 
-fn wide(filters: &Filters) -> Vec<Vec<Condition>> {
+fn broad_prefixes(filters: &Filters) -> Vec<Vec<ColumnEquals>> {
     let modality = filters.modality_code.as_ref();
     let modality = modality.map(|code| ("modality_code", Value::Text(code.to_string())));
     walks::prefixes(
         modality.as_slice(),
         &[
             walks::words("status", filters.status, Status::ALL),
-            walks::words("link", filters.link, LinkName::ALL),
+            walks::words("link", filters.link, OrderLinkStatus::ALL),
         ],
     )
 }

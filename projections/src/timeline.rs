@@ -19,7 +19,7 @@ use crate::{ai_tasks, orders, reports, studies};
 /// What kind of thing an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum EntryKind {
     /// An imaging order, at the time it was requested.
     Order,
     /// A study, at the time it was begun, else the time it became known.
@@ -34,7 +34,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Its id.
     pub id: Uuid,
     /// When it happened.
@@ -59,21 +59,21 @@ pub struct Entry {
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub enum TimelineScope {
     /// Drafts and AI tasks, too.
-    OfAll,
+    Full,
     /// Released content only, and nothing of AI.
-    OfReleased,
+    ReleasedOnly,
 }
 
 /// A page of each model that the reader sees.
 pub fn pages(
     tenant: TenantId,
     patient: PatientId,
-    reader: Reader,
+    reader: TimelineScope,
     after: Option<&Vec<u8>>,
     limit: u32,
-) -> Vec<(Kind, ListQuery)> {
+) -> Vec<(EntryKind, ListQuery)> {
     let ordered = orders::Filters {
         patient_id: Some(patient),
         ..orders::Filters::default()
@@ -83,22 +83,22 @@ pub fn pages(
         ..studies::Filters::default()
     };
     let reported = reports::Filters {
-        released_only: reader == Reader::OfReleased,
+        released_only: reader == TimelineScope::ReleasedOnly,
         patient_id: Some(patient),
         ..reports::Filters::default()
     };
     let after = || after.cloned();
     let mut pages = vec![
-        (Kind::Order, orders::page(tenant, &ordered, after(), limit)),
-        (Kind::Study, studies::page(tenant, &imaged, after(), limit)),
+        (EntryKind::Order, orders::page(tenant, &ordered, after(), limit)),
+        (EntryKind::Study, studies::page(tenant, &imaged, after(), limit)),
         (
-            Kind::Report,
+            EntryKind::Report,
             reports::page(tenant, &reported, after(), limit),
         ),
     ];
-    if reader == Reader::OfAll {
+    if reader == TimelineScope::Full {
         let asked = ai_tasks::of_patient(tenant, patient, after(), limit);
-        pages.push((Kind::AiTask, asked));
+        pages.push((EntryKind::AiTask, asked));
     }
     pages
 }
@@ -107,12 +107,12 @@ pub fn pages(
 ///
 /// # Errors
 /// The row's document is out of form.
-pub fn entry(kind: Kind, reader: Reader, row: &Row) -> Result<Entry, serde_json::Error> {
+pub fn entry(kind: EntryKind, reader: TimelineScope, row: &Row) -> Result<Entry, serde_json::Error> {
     Ok(match kind {
-        Kind::Order => order(&document(row)?),
-        Kind::Study => study(&document(row)?),
-        Kind::Report => report(&document(row)?, reader),
-        Kind::AiTask => ai_task(&document(row)?),
+        EntryKind::Order => order(&document(row)?),
+        EntryKind::Study => study(&document(row)?),
+        EntryKind::Report => report(&document(row)?, reader),
+        EntryKind::AiTask => ai_task(&document(row)?),
     })
 }
 
@@ -123,7 +123,7 @@ fn document<A: DeserializeOwned>(row: &Row) -> Result<Versioned<A>, serde_json::
 fn order(order: &Versioned<Order>) -> Entry {
     let request = &order.state.request;
     Entry {
-        kind: Kind::Order,
+        kind: EntryKind::Order,
         id: order.id.as_uuid(),
         at: request.requested_at,
         title: request.procedure_name.to_string(),
@@ -140,7 +140,7 @@ fn study(study: &Versioned<Study>) -> Entry {
     let described = details.description.as_ref();
     let accession = details.accession_number.as_ref();
     Entry {
-        kind: Kind::Study,
+        kind: EntryKind::Study,
         id: study.id.as_uuid(),
         at: details.started_at.unwrap_or(study.created_at),
         title: described.map_or_else(
@@ -155,10 +155,10 @@ fn study(study: &Versioned<Study>) -> Entry {
     }
 }
 
-fn report(report: &Versioned<Report>, reader: Reader) -> Entry {
+fn report(report: &Versioned<Report>, reader: TimelineScope) -> Entry {
     let state = &report.state;
     Entry {
-        kind: Kind::Report,
+        kind: EntryKind::Report,
         id: report.id.as_uuid(),
         at: report.created_at,
         title: "Radiology report".to_owned(),
@@ -167,8 +167,8 @@ fn report(report: &Versioned<Report>, reader: Reader) -> Entry {
         accession_number: None,
         modality_code: None,
         critical_result: match reader {
-            Reader::OfAll => Some(state.critical_result),
-            Reader::OfReleased => state.released_critical_result(),
+            TimelineScope::Full => Some(state.critical_result),
+            TimelineScope::ReleasedOnly => state.released_critical_result(),
         },
     }
 }
@@ -176,7 +176,7 @@ fn report(report: &Versioned<Report>, reader: Reader) -> Entry {
 fn ai_task(task: &Versioned<AiTask>) -> Entry {
     let request = &task.state.request;
     Entry {
-        kind: Kind::AiTask,
+        kind: EntryKind::AiTask,
         id: task.id.as_uuid(),
         at: request.requested_at,
         title: format!("{} by {}", request.task_type, request.ai_model_code),

@@ -3,13 +3,13 @@
 use roentgen_store::model::{Filter, Value};
 
 /// An equality on one column.
-pub(crate) type Condition = (&'static str, Value);
+pub(crate) type ColumnEquals = (&'static str, Value);
 
 /// A column with few values, and those of them that the page is about.
 pub(crate) type Facet = (&'static str, Vec<Value>);
 
 /// Returns the prefixes of one index: the fixed conditions with each combination of the facets' values.
-pub(crate) fn prefixes(fixed: &[Condition], facets: &[Facet]) -> Vec<Vec<Condition>> {
+pub(crate) fn prefixes(fixed: &[ColumnEquals], facets: &[Facet]) -> Vec<Vec<ColumnEquals>> {
     let mut prefixes = vec![fixed.to_vec()];
     for (column, values) in facets {
         prefixes = prefixes
@@ -43,10 +43,10 @@ pub(crate) fn truths(column: &'static str, asked: Option<bool>) -> Facet {
 }
 
 /// What is asked of columns that the walk does not name.
-pub(crate) fn residual(conditions: impl IntoIterator<Item = Option<Condition>>) -> Vec<Filter> {
+pub(crate) fn residual(conditions: impl IntoIterator<Item = Option<ColumnEquals>>) -> Vec<Filter> {
     let conditions = conditions.into_iter().flatten();
     conditions
-        .map(|(column, value)| Filter::Is(column, value))
+        .map(|(column, value)| Filter::Equals(column, value))
         .collect()
 }
 

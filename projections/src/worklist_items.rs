@@ -12,19 +12,19 @@ use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
-use roentgen_domain::worklist_item::{Progress, Status, WorklistItem};
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, Model, Value};
+use roentgen_domain::worklist_item::{Lifecycle, Status, WorklistItem};
+use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::View;
+use crate::documents::ResourceView;
 use crate::sort_key;
-use crate::walks::{self, Condition};
+use crate::walks::{self, ColumnEquals};
 
 /// The score from which on AI triage moves a case ahead within its priority. It is part of every row's key: another value
 /// is another version of the model.
 pub const TRIAGE_THRESHOLD: f64 = 0.5;
 
 /// `worklist_items_v2`.
-pub static MODEL: Model = Model {
+pub static MODEL: ReadModel = ReadModel {
     name: "worklist_items",
     version: 2,
     columns: &[
@@ -85,22 +85,22 @@ pub static MODEL: Model = Model {
 #[derive(Debug, Default)]
 pub struct WorklistItems;
 
-impl View for WorklistItems {
+impl ResourceView for WorklistItems {
     type Aggregate = WorklistItem;
 
-    const MODEL: &'static Model = &MODEL;
+    const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<WorklistItem>) -> Vec<u8> {
         let item = &resource.state;
         [
             &[rank(item.priority)],
-            urgency(item.triage.score()).as_slice(),
+            score_rank(item.triage.score()).as_slice(),
             &sort_key::oldest_first(resource.created_at, resource.id.as_uuid()),
         ]
         .concat()
     }
 
-    fn values(resource: &Versioned<WorklistItem>) -> Vec<Value> {
+    fn column_values(resource: &Versioned<WorklistItem>) -> Vec<Value> {
         let item = &resource.state;
         let body_part = item.case.body_part.as_ref();
         vec![
@@ -122,7 +122,7 @@ const fn rank(priority: Priority) -> u8 {
 }
 
 /// The highest score that counts first; those that do not count are last, all alike.
-fn urgency(score: Option<Score>) -> [u8; 8] {
+fn score_rank(score: Option<Score>) -> [u8; 8] {
     match score.map(Score::get) {
         Some(score) if score >= TRIAGE_THRESHOLD => (!score.to_bits()).to_be_bytes(),
         Some(_) | None => [u8::MAX; 8],
@@ -130,16 +130,16 @@ fn urgency(score: Option<Score>) -> [u8; 8] {
 }
 
 /// Who holds the item, or read it.
-fn radiologist(progress: &Progress) -> Option<PractitionerId> {
+fn radiologist(progress: &Lifecycle) -> Option<PractitionerId> {
     match progress {
-        Progress::Claimed(holding) | Progress::InProgress(holding) => {
+        Lifecycle::Claimed(holding) | Lifecycle::InProgress(holding) => {
             Some(holding.assigned_radiologist_id)
         }
-        Progress::Completed {
+        Lifecycle::Completed {
             assigned_radiologist_id,
             ..
         } => *assigned_radiologist_id,
-        Progress::Pending | Progress::Cancelled => None,
+        Lifecycle::Pending | Lifecycle::Cancelled => None,
     }
 }
 
@@ -192,12 +192,12 @@ pub fn page(
     }
 }
 
-fn of_study(study: StudyId) -> Condition {
+fn of_study(study: StudyId) -> ColumnEquals {
     ("id", Value::Uuid(WorklistItemId::of(study).as_uuid()))
 }
 
 /// The conditions that lead an index in each of their combinations.
-fn own(filters: &Filters) -> impl Iterator<Item = Condition> + use<> {
+fn own(filters: &Filters) -> impl Iterator<Item = ColumnEquals> + use<> {
     let radiologist = filters
         .radiologist_id
         .map(|it| ("radiologist_id", Value::Uuid(it.as_uuid())));
@@ -218,7 +218,7 @@ mod tests {
     use roentgen_domain::Timestamp;
     use roentgen_domain::growth::Size;
     use roentgen_domain::ids::StreamId;
-    use roentgen_domain::worklist_item::{AiContribution, Case, Triage};
+    use roentgen_domain::worklist_item::{AiContribution, CaseDetails, Triage};
     use uuid::Uuid;
 
     fn item(priority: Priority, score: Option<f64>, created: i64) -> Versioned<WorklistItem> {
@@ -234,7 +234,7 @@ mod tests {
             tenant_id: TenantId::from(Uuid::from_u128(1)),
             state: WorklistItem {
                 patient_id: Uuid::from_u128(7).into(),
-                case: Case {
+                case: CaseDetails {
                     imaging_study_id: Uuid::from_u128(5).into(),
                     imaging_order_id: None,
                     modality_code: ModalityCode::parse("CT").unwrap(),
@@ -243,7 +243,7 @@ mod tests {
                     description: None,
                 },
                 priority,
-                progress: Progress::Pending,
+                progress: Lifecycle::Pending,
                 last_activity_at: at,
                 triage: part.into_iter().fold(Triage::default(), Triage::with),
                 attention: Vec::new(),

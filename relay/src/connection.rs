@@ -11,11 +11,11 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use crate::session::MAX_IN_FLIGHT;
 use crate::settings::{Authentication, Login, Settings};
 
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an answer of the server may take, acknowledgements among them.
-const ANSWER: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a silent connection is asked whether it is alive.
-const PING: Duration = Duration::from_secs(10);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// The name that NATS shows of this connection.
 const NAME: &str = "roentgen relay";
 /// Where NATS answers: a subject of the relay's own, so that consumers can be kept from it.
@@ -32,7 +32,7 @@ pub(crate) struct Connection {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NotConnected {
+pub(crate) enum ConnectFailure {
     #[error("the servers cannot be reached")]
     Unreachable(#[from] ConnectError),
     #[error("the credentials cannot be read")]
@@ -40,7 +40,7 @@ pub(crate) enum NotConnected {
 }
 
 /// Connects to one of the servers.
-pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected> {
+pub(crate) async fn open(settings: &Settings) -> Result<Connection, ConnectFailure> {
     let lost = CancellationToken::new();
     let options = options(settings, &lost)?;
     let client = options
@@ -48,8 +48,8 @@ pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected
         .await?;
     let max_payload = client.server_info().max_payload;
     let jetstream = ContextBuilder::new()
-        .timeout(ANSWER)
-        .ack_timeout(ANSWER)
+        .timeout(REQUEST_TIMEOUT)
+        .ack_timeout(REQUEST_TIMEOUT)
         .max_ack_inflight(MAX_IN_FLIGHT)
         .build(client);
     Ok(Connection {
@@ -59,21 +59,21 @@ pub(crate) async fn open(settings: &Settings) -> Result<Connection, NotConnected
     })
 }
 
-fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptions, NotConnected> {
+fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptions, ConnectFailure> {
     let mut options = ConnectOptions::new()
         .name(NAME)
         .custom_inbox_prefix(INBOX)
-        .connection_timeout(CONNECT)
-        .request_timeout(Some(ANSWER))
-        .ping_interval(PING)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .ping_interval(PING_INTERVAL)
         .max_reconnects(1);
     let lost = lost.clone();
     options = options.event_callback(move |event| {
         let lost = lost.clone();
-        async move { note(&event, &lost) }
+        async move { handle_client_event(&event, &lost) }
     });
     options = match &settings.authentication {
-        Authentication::ByUrl => match settings.servers.login.clone() {
+        Authentication::FromUrl => match settings.servers.login.clone() {
             None => options,
             Some(Login::Token(token)) => options.token(token),
             Some(Login::Password { user, password }) => options.user_and_password(user, password),
@@ -81,7 +81,7 @@ fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptio
         Authentication::NKey(seed) => options.nkey(seed.expose_secret().to_owned()),
         Authentication::Credentials(text) => options
             .credentials(text.expose_secret())
-            .map_err(NotConnected::Credentials)?,
+            .map_err(ConnectFailure::Credentials)?,
     };
     if let Some(path) = &settings.tls.root_certificates {
         options = options
@@ -94,7 +94,7 @@ fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptio
     Ok(options)
 }
 
-fn note(event: &Event, lost: &CancellationToken) {
+fn handle_client_event(event: &Event, lost: &CancellationToken) {
     match event {
         Event::Connected | Event::Draining | Event::SlowConsumer(_) => {}
         Event::Disconnected | Event::Closed | Event::LameDuckMode => lost.cancel(),

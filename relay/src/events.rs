@@ -6,7 +6,7 @@ use std::time::Duration;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_store::tail::Tail;
+use roentgen_store::tail::RecentEvents;
 use tokio::time::Instant;
 
 /// Events read at once; a page of the database is bounded in bytes too.
@@ -17,16 +17,16 @@ const POLL: Duration = Duration::from_millis(250);
 
 /// A reader of the log.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub(crate) struct LogReader {
     engine: Arc<dyn Engine>,
-    tail: Arc<Tail>,
+    tail: Arc<RecentEvents>,
     /// When the database was looked at, or memory had what comes next. Another node's events leave a gap before this
     /// node's next ones, and are read then.
     looked_at: Option<Instant>,
 }
 
-impl Events {
-    pub(crate) fn new(engine: Arc<dyn Engine>, tail: Arc<Tail>) -> Self {
+impl LogReader {
+    pub(crate) fn new(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>) -> Self {
         Self {
             engine,
             tail,
@@ -46,15 +46,15 @@ impl Events {
         }
         self.looked_at = Some(Instant::now());
         let everything = LogFilter::default();
-        let page = self.engine.page(after, BATCH, &everything).await?;
+        let page = self.engine.read_log(after, BATCH, &everything).await?;
         if let Some(last) = page.events.last() {
-            self.tail.saw(last.position);
+            self.tail.observe(last.position);
         }
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
     /// Waits for something after `after`, or until it is time to look at the database.
-    pub(crate) async fn wait(tail: &Tail, after: u64) {
+    pub(crate) async fn wait(tail: &RecentEvents, after: u64) {
         let mut head = tail.head();
         tokio::select! {
             _ = head.wait_for(|it| *it > after) => {}

@@ -3,11 +3,11 @@
 use roentgen_store::chain::{Digest, GENESIS};
 use roentgen_store::relayed::RelayCheckpoint;
 
-use crate::refused::Refused;
+use crate::refused::HaltReason;
 
 /// What a stream says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct StreamSnapshot {
     pub(crate) created_ns: i64,
     pub(crate) first_sequence: u64,
     pub(crate) last_sequence: u64,
@@ -18,32 +18,32 @@ pub(crate) struct Seen {
 
 /// The stream's last message, as far as it is an event of this log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Last {
+pub(crate) enum LastMessage {
     /// It was taken away.
-    Gone,
+    Deleted,
     /// It is no event's message.
     Foreign,
     /// It names a position at which the log has nothing, or another event.
-    Unknown { position: u64 },
+    UnknownPosition { position: u64 },
     /// It is the event at this position.
     Event { position: u64, hash: Digest },
 }
 
 /// Whether the stream is still the one that was left; what came after is not looked at.
-pub(crate) fn holds(left: &RelayCheckpoint, seen: &Seen) -> Result<(), Refused> {
+pub(crate) fn check_continuity(left: &RelayCheckpoint, seen: &StreamSnapshot) -> Result<(), HaltReason> {
     if seen.created_ns != left.stream_created_ns {
         let position = left.position;
-        return Err(Refused::StreamRecreated { position });
+        return Err(HaltReason::StreamRecreated { position });
     }
     if seen.last_sequence < left.last_sequence {
-        return Err(Refused::StreamWentBack {
+        return Err(HaltReason::StreamWentBack {
             acknowledged: left.last_sequence,
             last: seen.last_sequence,
         });
     }
     let there = (seen.last_sequence + 1).saturating_sub(left.first_sequence);
     match there.saturating_sub(seen.messages) {
-        missing if missing > 0 && !seen.limited => Err(Refused::StreamPurged {
+        missing if missing > 0 && !seen.limited => Err(HaltReason::StreamPurged {
             first_known: left.first_sequence,
             missing,
         }),
@@ -52,7 +52,7 @@ pub(crate) fn holds(left: &RelayCheckpoint, seen: &Seen) -> Result<(), Refused> 
 }
 
 /// Where publishing goes on without the stream's last message; `None` where that has to be looked at.
-pub(crate) fn without_last(left: Option<&RelayCheckpoint>, seen: &Seen) -> Option<RelayCheckpoint> {
+pub(crate) fn resume_from_checkpoint(left: Option<&RelayCheckpoint>, seen: &StreamSnapshot) -> Option<RelayCheckpoint> {
     match left {
         Some(left) => (seen.last_sequence == left.last_sequence).then_some(*left),
         None => (seen.last_sequence == 0).then_some(RelayCheckpoint {
@@ -67,23 +67,23 @@ pub(crate) fn without_last(left: Option<&RelayCheckpoint>, seen: &Seen) -> Optio
 
 /// Where publishing goes on after the stream's last message: events that were published and whose acknowledgement was
 /// not kept. Each position has one sequence, so that as many messages have come as events.
-pub(crate) fn after_last(
+pub(crate) fn resume_after_last_message(
     left: Option<&RelayCheckpoint>,
-    seen: &Seen,
-    last: Last,
-) -> Result<RelayCheckpoint, Refused> {
+    seen: &StreamSnapshot,
+    last: LastMessage,
+) -> Result<RelayCheckpoint, HaltReason> {
     let sequence = seen.last_sequence;
     let (position, hash) = match last {
-        Last::Gone => return Err(Refused::StreamEmptied { last: sequence }),
-        Last::Foreign => return Err(Refused::ForeignMessage { sequence }),
-        Last::Unknown { position } => return Err(Refused::StreamAhead { position }),
-        Last::Event { position, hash } => (position, hash),
+        LastMessage::Deleted => return Err(HaltReason::StreamEmptied { last: sequence }),
+        LastMessage::Foreign => return Err(HaltReason::ForeignMessage { sequence }),
+        LastMessage::UnknownPosition { position } => return Err(HaltReason::StreamAhead { position }),
+        LastMessage::Event { position, hash } => (position, hash),
     };
     let (left_position, left_sequence) =
         left.map_or((0, 0), |left| (left.position, left.last_sequence));
     let came = sequence.saturating_sub(left_sequence);
     if position.checked_sub(left_position) != Some(came) {
-        return Err(Refused::ForeignMessage { sequence });
+        return Err(HaltReason::ForeignMessage { sequence });
     }
     Ok(RelayCheckpoint {
         position,

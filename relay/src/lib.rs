@@ -23,18 +23,18 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roentgen_store::error::causes;
+use roentgen_store::error::error_chain;
 use roentgen_store::lease::Leadership;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::open::Store;
 use tokio_util::sync::CancellationToken;
 
 pub use key::{EventKey, NotAnEventKey};
-pub use progress::{Progress, Standing};
-pub use refused::Refused;
-pub use settings::{Authentication, NotServers, Servers, Settings, StreamSettings, Tls};
+pub use progress::{RelayProgress, RelayStatus};
+pub use refused::HaltReason;
+pub use settings::{Authentication, InvalidNatsServers, NatsServers, Settings, StreamSettings, Tls};
 
-use session::{Ended, Session};
+use session::{SessionEnd, PublishSession};
 
 /// The relay's name in its checkpoint.
 pub const RELAY: &str = "nats";
@@ -49,11 +49,11 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 const AFTER_A_REFUSAL: Duration = Duration::from_secs(1);
 
 /// Starts the relay again where it panicked, from the stream.
-async fn supervise(relay: Relay, leadership: Leadership, tasks: Tasks) {
+async fn supervise(relay: Relay, leadership: Leadership, tasks: BackgroundTasks) {
     let relay = Arc::new(relay);
     loop {
         let (again, leadership) = (Arc::clone(&relay), leadership.clone());
-        let run = tasks.run(async move { again.run(leadership).await });
+        let run = tasks.run_isolated(async move { again.run(leadership).await });
         let Err(ended) = run.await else { return };
         tracing::error!(panicked = ended.is_panic(), "the relay was restarted");
         relay.pause(LAST_PAUSE).await;
@@ -66,8 +66,8 @@ pub struct Relay {
     store: Store,
     settings: Settings,
     key: EventKey,
-    progress: Progress,
-    tasks: Tasks,
+    progress: RelayProgress,
+    tasks: BackgroundTasks,
     stop: CancellationToken,
 }
 
@@ -78,9 +78,9 @@ impl Relay {
         settings: Settings,
         key: EventKey,
         leadership: Leadership,
-        tasks: &Tasks,
-    ) -> Progress {
-        let progress = Progress::new(Arc::clone(&store.engine));
+        tasks: &BackgroundTasks,
+    ) -> RelayProgress {
+        let progress = RelayProgress::new(Arc::clone(&store.engine));
         let relay = Self {
             store,
             settings,
@@ -97,7 +97,7 @@ impl Relay {
         let mut pause = FIRST_PAUSE;
         while !self.stop.is_cancelled() {
             if !leadership.held() {
-                self.progress.follows();
+                self.progress.mark_following();
                 tokio::select! {
                     () = leadership.gained() => {}
                     () = self.stop.cancelled() => return,
@@ -122,18 +122,18 @@ impl Relay {
     }
 
     /// One connection: until it is lost, the stream is refused, or this node does not lead any more.
-    async fn lead(&self, leadership: &mut Leadership) -> Ended {
+    async fn lead(&self, leadership: &mut Leadership) -> SessionEnd {
         let connecting = connection::open(&self.settings);
         let connection = tokio::select! {
             connection = connecting => connection,
-            () = leadership.lost() => return Ended::NotLeading,
-            () = self.stop.cancelled() => return Ended::NotLeading,
+            () = leadership.lost() => return SessionEnd::NotLeading,
+            () = self.stop.cancelled() => return SessionEnd::NotLeading,
         };
         let connection = match connection {
             Ok(connection) => connection,
-            Err(away) => return Ended::Away(away.into()),
+            Err(away) => return SessionEnd::NatsUnavailable(away.into()),
         };
-        let opening = Session::open(
+        let opening = PublishSession::open(
             &self.store,
             &self.settings.stream,
             &self.key,
@@ -143,8 +143,8 @@ impl Relay {
         );
         let opened = tokio::select! {
             opened = opening => opened,
-            () = connection.lost() => return Ended::Lost,
-            () = self.stop.cancelled() => return Ended::NotLeading,
+            () = connection.lost() => return SessionEnd::ConnectionLost,
+            () = self.stop.cancelled() => return SessionEnd::NotLeading,
         };
         let mut session = match opened {
             Ok(session) => session,
@@ -152,28 +152,28 @@ impl Relay {
         };
         let ended = tokio::select! {
             ended = session.publish() => ended,
-            () = connection.lost() => Ended::Lost,
-            () = leadership.lost() => Ended::NotLeading,
-            () = self.stop.cancelled() => Ended::NotLeading,
+            () = connection.lost() => SessionEnd::ConnectionLost,
+            () = leadership.lost() => SessionEnd::NotLeading,
+            () = self.stop.cancelled() => SessionEnd::NotLeading,
         };
         session.close().await;
         ended
     }
 
     /// Says why a connection ended, and how long to wait.
-    fn note(&self, ended: &Ended, pause: Duration) -> Duration {
+    fn note(&self, ended: &SessionEnd, pause: Duration) -> Duration {
         match ended {
-            Ended::NotLeading => return Duration::ZERO,
-            Ended::Overtaken => tracing::debug!("the stream moved on; the relay looks again"),
-            Ended::Lost => tracing::warn!("the connection to NATS was lost"),
-            Ended::Away(error) => {
-                if self.progress.is_away() {
-                    tracing::warn!(error = causes(&**error), "NATS is away");
+            SessionEnd::NotLeading => return Duration::ZERO,
+            SessionEnd::Superseded => tracing::debug!("the stream moved on; the relay looks again"),
+            SessionEnd::ConnectionLost => tracing::warn!("the connection to NATS was lost"),
+            SessionEnd::NatsUnavailable(error) => {
+                if self.progress.mark_unavailable() {
+                    tracing::warn!(error = error_chain(&**error), "NATS is away");
                 }
             }
-            Ended::Engine(error) => tracing::warn!(error = causes(error), "the relay pauses"),
-            Ended::Refused(refused) => {
-                if self.progress.refuses(refused) {
+            SessionEnd::Database(error) => tracing::warn!(error = error_chain(error), "the relay pauses"),
+            SessionEnd::Halted(refused) => {
+                if self.progress.mark_halted(refused) {
                     let problem = refused.name();
                     tracing::error!(problem, %refused, "the relay stands still");
                 }

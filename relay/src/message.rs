@@ -23,14 +23,14 @@ const SIGNATURE: &str = "ce-signature";
 
 /// A message ready to be published.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct CloudEventMessage {
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
 /// The event's message, signed, which is to follow the sequence `after`.
-pub(crate) fn outgoing(event: &StoredEvent, after: u64, key: &EventKey) -> Outgoing {
+pub(crate) fn to_cloud_event(event: &StoredEvent, after: u64, key: &EventKey) -> CloudEventMessage {
     let mut headers = attributes(event);
     headers.insert(SIGNATURE, key.sign(event));
     headers.insert(
@@ -39,7 +39,7 @@ pub(crate) fn outgoing(event: &StoredEvent, after: u64, key: &EventKey) -> Outgo
     );
     headers.insert(NATS_EXPECTED_STREAM, STREAM);
     headers.insert(NATS_EXPECTED_LAST_SEQUENCE, after.to_string());
-    Outgoing {
+    CloudEventMessage {
         subject: format!("{SUBJECTS}.{}.{}", event.tenant_id, event.event_type),
         headers,
         body: Bytes::copy_from_slice(event.payload.as_bytes()),
@@ -79,15 +79,15 @@ fn attributes(event: &StoredEvent) -> HeaderMap {
 
 /// What a message of the stream says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct MessageAttributes {
     pub(crate) position: u64,
     pub(crate) event_id: String,
 }
 
 /// `None` where it is none of ours.
-pub(crate) fn said(message: &StreamMessage) -> Option<Said> {
+pub(crate) fn parse_attributes(message: &StreamMessage) -> Option<MessageAttributes> {
     let text = |name: &str| message.headers.get(name).map(|it| it.as_str().to_owned());
-    Some(Said {
+    Some(MessageAttributes {
         position: text(POSITION)?.parse().ok()?,
         event_id: text(ID)?,
     })
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_event_is_a_cloud_event_in_binary_mode() {
-        let sent = outgoing(&event(), 41, &key());
+        let sent = to_cloud_event(&event(), 41, &key());
         assert_eq!(
             sent.subject,
             "roentgen.events.00000000-0000-0000-0000-000000000001.ImagingOrder.Cancelled"
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_sealed_part_stays_behind() {
-        let sent = outgoing(&event(), 0, &key());
+        let sent = to_cloud_event(&event(), 0, &key());
         assert_eq!(&sent.body[..], br#"{"order_id":"1"}"#);
         assert!(!format!("{:?}", sent.headers).contains("dr. sub"));
     }

@@ -9,45 +9,45 @@ use roentgen_store::error::EngineError;
 use tokio::sync::watch;
 
 use crate::RELAY;
-use crate::refused::Refused;
+use crate::refused::HaltReason;
 
 /// How long the database may take to say how far the relay is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How far the relay is. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct RelayProgress {
     engine: Arc<dyn Engine>,
     acknowledged: Arc<AtomicU64>,
-    refused: Arc<watch::Sender<Option<Refused>>>,
-    link: Arc<watch::Sender<Link>>,
+    refused: Arc<watch::Sender<Option<HaltReason>>>,
+    link: Arc<watch::Sender<NatsLink>>,
 }
 
 /// What this node knows of NATS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
+enum NatsLink {
     /// It has not asked.
     Unknown,
-    Up,
-    Away,
+    Connected,
+    Unavailable,
 }
 
 /// Where the relay stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct RelayStatus {
     /// The last position that NATS has acknowledged, as far as is known: never more than that.
     pub published: u64,
     /// Events after it.
     pub lag: u64,
 }
 
-impl Progress {
+impl RelayProgress {
     pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
         Self {
             engine,
             acknowledged: Arc::default(),
             refused: Arc::new(watch::Sender::new(None)),
-            link: Arc::new(watch::Sender::new(Link::Unknown)),
+            link: Arc::new(watch::Sender::new(NatsLink::Unknown)),
         }
     }
 
@@ -55,34 +55,34 @@ impl Progress {
     ///
     /// # Errors
     /// The database's. There is no lag that could be told then.
-    pub async fn standing(&self) -> Result<Standing, EngineError> {
+    pub async fn status(&self) -> Result<RelayStatus, EngineError> {
         // In this order: what happens in between makes the lag larger, and never 0 too soon.
-        let published = self.engine.relay(RELAY).await?.map_or(0, |it| it.position);
+        let published = self.engine.relay_checkpoint(RELAY).await?.map_or(0, |it| it.position);
         let published = published.max(self.acknowledged());
         let head = self.engine.head().await?.position;
-        Ok(Standing {
+        Ok(RelayStatus {
             published,
             lag: head.saturating_sub(published),
         })
     }
 
     /// Why the relay stands still, where it does and this node leads.
-    pub fn refused(&self) -> Option<Refused> {
+    pub fn halt_reason(&self) -> Option<HaltReason> {
         self.refused.borrow().clone()
     }
 
     /// Writes down the metrics that are true when they are asked for.
-    pub async fn measure(&self) {
-        let standing = tokio::time::timeout(PATIENCE, self.standing()).await;
+    pub async fn record_metrics(&self) {
+        let standing = tokio::time::timeout(STATUS_TIMEOUT, self.status()).await;
         let standing = standing.ok().and_then(Result::ok);
         let lag = standing.map_or(f64::NAN, |it| it.lag as f64);
         metrics::gauge!("roentgen_relay_lag_events").set(lag);
-        let refused = self.refused();
-        for name in Refused::NAMES {
+        let refused = self.halt_reason();
+        for name in HaltReason::NAMES {
             let is_it = refused.as_ref().is_some_and(|it| it.name() == name);
             metrics::gauge!("roentgen_relay_refused", "problem" => name).set(f64::from(is_it));
         }
-        let up = f64::from(*self.link.borrow() == Link::Up);
+        let up = f64::from(*self.link.borrow() == NatsLink::Connected);
         metrics::gauge!("roentgen_relay_connected").set(up);
     }
 
@@ -91,29 +91,29 @@ impl Progress {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn acknowledges(&self, position: u64) {
+    pub(crate) fn record_ack(&self, position: u64) {
         self.acknowledged.store(position, Ordering::Relaxed);
     }
 
     /// The stream is the right one. `true` where that is news.
-    pub(crate) fn is_up(&self) -> bool {
+    pub(crate) fn mark_connected(&self) -> bool {
         self.refused.send_replace(None);
-        self.link.send_replace(Link::Up) != Link::Up
+        self.link.send_replace(NatsLink::Connected) != NatsLink::Connected
     }
 
     /// NATS is away. `true` where that is news.
-    pub(crate) fn is_away(&self) -> bool {
-        self.link.send_replace(Link::Away) != Link::Away
+    pub(crate) fn mark_unavailable(&self) -> bool {
+        self.link.send_replace(NatsLink::Unavailable) != NatsLink::Unavailable
     }
 
     /// Another node leads.
-    pub(crate) fn follows(&self) {
+    pub(crate) fn mark_following(&self) {
         self.refused.send_replace(None);
-        self.link.send_replace(Link::Unknown);
+        self.link.send_replace(NatsLink::Unknown);
     }
 
     /// The relay stands still. `true` where that is news.
-    pub(crate) fn refuses(&self, refused: &Refused) -> bool {
+    pub(crate) fn mark_halted(&self, refused: &HaltReason) -> bool {
         let before = self.refused.send_replace(Some(refused.clone()));
         before.as_ref() != Some(refused)
     }

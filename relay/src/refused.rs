@@ -5,7 +5,7 @@ use roentgen_store::projector::CheckpointAhead;
 
 /// A named problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum HaltReason {
     /// The relay's checkpoint does not fit the log.
     #[error(transparent)]
     LogRestored(#[from] CheckpointAhead),
@@ -71,7 +71,7 @@ pub enum Refused {
     },
 }
 
-impl Refused {
+impl HaltReason {
     /// Every name, for the metric that says which problem there is.
     pub const NAMES: [&'static str; 9] = [
         "log_restored",

@@ -12,23 +12,23 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use roentgen_store::engine::Engine;
-use roentgen_store::error::{EngineError, causes};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::error::{EngineError, error_chain};
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{MAX_EVENT_BYTES, StoredEvent};
 use roentgen_store::model::Checkpoint;
 use roentgen_store::open::Store;
-use roentgen_store::projector::mismatch;
+use roentgen_store::projector::checkpoint_mismatch;
 use roentgen_store::relayed::RelayCheckpoint;
-use roentgen_store::tail::Tail;
+use roentgen_store::tail::RecentEvents;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connection::Connection;
-use crate::events::Events;
+use crate::events::LogReader;
 use crate::fit;
 use crate::key::EventKey;
-use crate::message::outgoing;
-use crate::progress::Progress;
-use crate::refused::Refused;
+use crate::message::to_cloud_event;
+use crate::progress::RelayProgress;
+use crate::refused::HaltReason;
 use crate::settings::StreamSettings;
 use crate::{RELAY, stream};
 
@@ -38,116 +38,116 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// A message's headers at the most, in bytes.
 const MAX_HEADERS: usize = 4 * 1024;
 /// How often the checkpoint is written where it moves: what was not written is found again in the stream.
-const SAVED_EVERY: Duration = Duration::from_millis(250);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the stream is looked at.
-const LOOKED_EVERY: Duration = Duration::from_secs(1);
+const STREAM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a session's last checkpoint may take.
-const LAST_SAVE: Duration = Duration::from_secs(5);
+const FINAL_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a session ended, or did not begin.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum SessionEnd {
     /// This node does not lead, or stops.
     NotLeading,
     /// The stream or the checkpoint is not where it was: another publisher, or a message of this one that came late.
-    Overtaken,
+    Superseded,
     /// The connection.
-    Lost,
+    ConnectionLost,
     /// NATS cannot do it now.
-    Away(Box<dyn Error + Send + Sync>),
+    NatsUnavailable(Box<dyn Error + Send + Sync>),
     /// The database.
-    Engine(EngineError),
+    Database(EngineError),
     /// Something is wrong that no time mends.
-    Refused(Refused),
+    Halted(HaltReason),
 }
 
-impl From<EngineError> for Ended {
+impl From<EngineError> for SessionEnd {
     fn from(error: EngineError) -> Self {
-        Self::Engine(error)
+        Self::Database(error)
     }
 }
 
-impl From<Refused> for Ended {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+impl From<HaltReason> for SessionEnd {
+    fn from(refused: HaltReason) -> Self {
+        Self::Halted(refused)
     }
 }
 
-impl From<PublishError> for Ended {
+impl From<PublishError> for SessionEnd {
     fn from(error: PublishError) -> Self {
         match error.kind() {
             PublishErrorKind::WrongLastSequence
             | PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::StreamNotFound => Self::Overtaken,
+            | PublishErrorKind::StreamNotFound => Self::Superseded,
             PublishErrorKind::TimedOut
             | PublishErrorKind::BrokenPipe
             | PublishErrorKind::MaxAckPending
             | PublishErrorKind::MaxPayloadExceeded
-            | PublishErrorKind::Other => Self::Away(error.into()),
+            | PublishErrorKind::Other => Self::NatsUnavailable(error.into()),
         }
     }
 }
 
-type Acknowledged = Result<(Sent, PublishAck), PublishError>;
+type AckResult = Result<(InFlightMessage, PublishAck), PublishError>;
 
 /// A message on its way.
 #[derive(Debug, Clone, Copy)]
-struct Sent {
+struct InFlightMessage {
     event: Checkpoint,
     sequence: u64,
     bytes: usize,
 }
 
 /// Something that goes on beside the publishing: no message waits for it.
-type Aside<'a, T> = Option<BoxFuture<'a, Result<T, Ended>>>;
+type BackgroundOp<'a, T> = Option<BoxFuture<'a, Result<T, SessionEnd>>>;
 
 /// The stream in the hands of its publisher.
-pub(crate) struct Session<'a> {
+pub(crate) struct PublishSession<'a> {
     engine: Arc<dyn Engine>,
-    tail: Arc<Tail>,
-    events: Events,
+    tail: Arc<RecentEvents>,
+    events: LogReader,
     jetstream: &'a Context,
     key: &'a EventKey,
-    progress: &'a Progress,
-    tasks: &'a Tasks,
+    progress: &'a RelayProgress,
+    tasks: &'a BackgroundTasks,
     /// The checkpoint as it is written down.
     saved: RelayCheckpoint,
     /// The checkpoint as it is acknowledged.
     acknowledged: RelayCheckpoint,
     /// The checkpoint on its way to the database.
-    saving: Aside<'a, RelayCheckpoint>,
+    saving: BackgroundOp<'a, RelayCheckpoint>,
     saved_at: Instant,
     /// What was acknowledged when a look at the stream began, and what is seen.
-    looking: Aside<'a, (RelayCheckpoint, Option<Info>)>,
+    looking: BackgroundOp<'a, (RelayCheckpoint, Option<Info>)>,
     looked_at: Instant,
     /// The last position and sequence that were sent.
     sent: (u64, u64),
     waiting: VecDeque<Arc<StoredEvent>>,
-    on_their_way: FuturesOrdered<BoxFuture<'static, Acknowledged>>,
+    on_their_way: FuturesOrdered<BoxFuture<'static, AckResult>>,
     bytes: usize,
 }
 
-impl<'a> Session<'a> {
+impl<'a> PublishSession<'a> {
     /// Looks at the stream, and finds where to go on in it.
     pub(crate) async fn open(
         store: &Store,
         settings: &StreamSettings,
         key: &'a EventKey,
         connection: &'a Connection,
-        progress: &'a Progress,
-        tasks: &'a Tasks,
-    ) -> Result<Self, Ended> {
-        can_take_every_event(connection.max_payload)?;
+        progress: &'a RelayProgress,
+        tasks: &'a BackgroundTasks,
+    ) -> Result<Self, SessionEnd> {
+        check_max_payload(connection.max_payload)?;
         let engine = Arc::clone(&store.engine);
         let jetstream = &connection.jetstream;
-        let here = whereabouts(&engine, jetstream, settings).await?;
-        progress.acknowledges(here.position);
-        if progress.is_up() {
+        let here = find_resume_point(&engine, jetstream, settings).await?;
+        progress.record_ack(here.position);
+        if progress.mark_connected() {
             let (position, sequence) = (here.position, here.last_sequence);
             tracing::info!(position, sequence, "the relay publishes");
         }
         Ok(Self {
-            events: Events::new(Arc::clone(&engine), Arc::clone(&store.tail)),
+            events: LogReader::new(Arc::clone(&engine), Arc::clone(&store.tail)),
             tail: Arc::clone(&store.tail),
             engine,
             jetstream,
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
     }
 
     /// Publishes what comes, until something ends it.
-    pub(crate) async fn publish(&mut self) -> Ended {
+    pub(crate) async fn publish(&mut self) -> SessionEnd {
         loop {
             if let Err(ended) = self.step().await {
                 return ended;
@@ -176,18 +176,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn step(&mut self) -> Result<(), Ended> {
-        self.send_what_may_go().await?;
+    async fn step(&mut self) -> Result<(), SessionEnd> {
+        self.fill_send_window().await?;
         let reads = self.waiting.is_empty() && self.has_room();
         let saves = self.saving.is_none() && self.is_unsaved();
         let (looks, sent) = (self.looking.is_none(), self.sent.0);
         tokio::select! {
-            Some(acknowledged) = self.on_their_way.next() => self.note(acknowledged?)?,
-            () = Events::wait(&self.tail, sent), if reads => {}
-            saved = done(&mut self.saving) => self.note_saved(saved?),
-            seen = done(&mut self.looking) => self.note_seen(seen?)?,
-            () = sleep_until(self.saved_at + SAVED_EVERY), if saves => self.save(),
-            () = sleep_until(self.looked_at + LOOKED_EVERY), if looks => self.look(),
+            Some(acknowledged) = self.on_their_way.next() => self.record_ack(acknowledged?)?,
+            () = LogReader::wait(&self.tail, sent), if reads => {}
+            saved = background_result(&mut self.saving) => self.note_saved(saved?),
+            seen = background_result(&mut self.looking) => self.check_stream(seen?)?,
+            () = sleep_until(self.saved_at + CHECKPOINT_INTERVAL), if saves => self.save(),
+            () = sleep_until(self.looked_at + STREAM_CHECK_INTERVAL), if looks => self.start_stream_check(),
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl<'a> Session<'a> {
     }
 
     /// Sends events, without waiting for their acknowledgements, as long as there are some and there is room.
-    async fn send_what_may_go(&mut self) -> Result<(), Ended> {
+    async fn fill_send_window(&mut self) -> Result<(), SessionEnd> {
         while self.has_room() {
             let Some(event) = self.waiting.pop_front() else {
                 let more = self.events.after(self.sent.0).await?;
@@ -216,9 +216,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn send(&mut self, event: &StoredEvent) -> Result<(), Ended> {
-        let message = outgoing(event, self.sent.1, self.key);
-        let sent = Sent {
+    async fn send(&mut self, event: &StoredEvent) -> Result<(), SessionEnd> {
+        let message = to_cloud_event(event, self.sent.1, self.key);
+        let sent = InFlightMessage {
             event: Checkpoint {
                 position: event.position,
                 hash: event.hash,
@@ -239,10 +239,10 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn note(&mut self, (sent, said): (Sent, PublishAck)) -> Result<(), Ended> {
+    fn record_ack(&mut self, (sent, said): (InFlightMessage, PublishAck)) -> Result<(), SessionEnd> {
         // A message that was known already has its first sequence: the right one, or the stream is not what it was.
         if said.sequence != sent.sequence {
-            return Err(Ended::Overtaken);
+            return Err(SessionEnd::Superseded);
         }
         self.bytes = self.bytes.saturating_sub(sent.bytes);
         self.acknowledged = RelayCheckpoint {
@@ -251,7 +251,7 @@ impl<'a> Session<'a> {
             last_sequence: sent.sequence,
             ..self.acknowledged
         };
-        self.progress.acknowledges(sent.event.position);
+        self.progress.record_ack(sent.event.position);
         metrics::counter!("roentgen_relay_published_total").increment(1);
         Ok(())
     }
@@ -263,13 +263,13 @@ impl<'a> Session<'a> {
         let (engine, tasks) = (Arc::clone(&self.engine), self.tasks);
         let write = async move { engine.advance_relay(RELAY, Some(&from), &to).await };
         self.saving = Some(Box::pin(async move {
-            let moved = match tasks.run_beside(write).await {
+            let moved = match tasks.run_propagating_panics(write).await {
                 Some(moved) => moved?,
-                None => return Err(Ended::NotLeading),
+                None => return Err(SessionEnd::NotLeading),
             };
             if !moved {
                 tracing::warn!("another node moved the relay's checkpoint");
-                return Err(Ended::Overtaken);
+                return Err(SessionEnd::Superseded);
             }
             Ok(to)
         }));
@@ -281,22 +281,22 @@ impl<'a> Session<'a> {
     }
 
     /// Begins to look at the stream.
-    fn look(&mut self) {
+    fn start_stream_check(&mut self) {
         let (jetstream, acknowledged) = (self.jetstream, self.acknowledged);
         self.looking = Some(Box::pin(async move {
-            Ok((acknowledged, stream::found(jetstream).await?))
+            Ok((acknowledged, stream::find_stream(jetstream).await?))
         }));
     }
 
     /// Whether the stream is still the one that was opened, and nobody else has written to it.
-    fn note_seen(
+    fn check_stream(
         &mut self,
         (acknowledged, info): (RelayCheckpoint, Option<Info>),
-    ) -> Result<(), Ended> {
-        let seen = stream::seen(&info.ok_or(Ended::Overtaken)?);
-        fit::holds(&acknowledged, &seen)?;
+    ) -> Result<(), SessionEnd> {
+        let seen = stream::snapshot(&info.ok_or(SessionEnd::Superseded)?);
+        fit::check_continuity(&acknowledged, &seen)?;
         if seen.last_sequence > self.sent.1 {
-            return Err(Ended::Overtaken);
+            return Err(SessionEnd::Superseded);
         }
         self.looked_at = Instant::now();
         Ok(())
@@ -304,31 +304,31 @@ impl<'a> Session<'a> {
 
     /// Writes down what was acknowledged; where that fails, the stream says it the next time.
     pub(crate) async fn close(mut self) {
-        match tokio::time::timeout(LAST_SAVE, self.save_the_last()).await {
-            Ok(Err(Ended::Engine(error))) => {
-                let error = causes(&error);
+        match tokio::time::timeout(FINAL_SAVE_TIMEOUT, self.save_final_checkpoint()).await {
+            Ok(Err(SessionEnd::Database(error))) => {
+                let error = error_chain(&error);
                 tracing::warn!(error, "the relay's checkpoint stays behind");
             }
             Err(error) => tracing::warn!(%error, "the relay's checkpoint stays behind"),
             Ok(
                 Ok(())
                 | Err(
-                    Ended::NotLeading
-                    | Ended::Overtaken
-                    | Ended::Lost
-                    | Ended::Away(_)
-                    | Ended::Refused(_),
+                    SessionEnd::NotLeading
+                    | SessionEnd::Superseded
+                    | SessionEnd::ConnectionLost
+                    | SessionEnd::NatsUnavailable(_)
+                    | SessionEnd::Halted(_),
                 ),
             ) => {}
         }
     }
 
-    async fn save_the_last(&mut self) -> Result<(), Ended> {
+    async fn save_final_checkpoint(&mut self) -> Result<(), SessionEnd> {
         while self.saving.is_some() || self.is_unsaved() {
             if self.saving.is_none() {
                 self.save();
             }
-            let saved = done(&mut self.saving).await?;
+            let saved = background_result(&mut self.saving).await?;
             self.note_saved(saved);
         }
         Ok(())
@@ -337,7 +337,7 @@ impl<'a> Session<'a> {
 
 /// Waits for what goes on aside, for ever where nothing does. A wait that is dropped drops nothing else: the next one
 /// takes it up.
-async fn done<T>(aside: &mut Aside<'_, T>) -> Result<T, Ended> {
+async fn background_result<T>(aside: &mut BackgroundOp<'_, T>) -> Result<T, SessionEnd> {
     let Some(under_way) = aside else {
         return std::future::pending().await;
     };
@@ -347,12 +347,12 @@ async fn done<T>(aside: &mut Aside<'_, T>) -> Result<T, Ended> {
 }
 
 /// An event that the server would not take could never be passed.
-fn can_take_every_event(max_payload: usize) -> Result<(), Refused> {
+fn check_max_payload(max_payload: usize) -> Result<(), HaltReason> {
     let needed = MAX_EVENT_BYTES + MAX_HEADERS;
     if max_payload >= needed {
         return Ok(());
     }
-    Err(Refused::StreamUnfit {
+    Err(HaltReason::StreamUnfit {
         reason: format!(
             "the server takes {max_payload} bytes a message (max_payload), and an event may need {needed}"
         ),
@@ -360,29 +360,29 @@ fn can_take_every_event(max_payload: usize) -> Result<(), Refused> {
 }
 
 /// Where publishing goes on. The checkpoint is read before the stream is looked at: it cannot be ahead then.
-async fn whereabouts(
+async fn find_resume_point(
     engine: &Arc<dyn Engine>,
     jetstream: &Context,
     settings: &StreamSettings,
-) -> Result<RelayCheckpoint, Ended> {
-    let left = engine.relay(RELAY).await?;
+) -> Result<RelayCheckpoint, SessionEnd> {
+    let left = engine.relay_checkpoint(RELAY).await?;
     if let Some(left) = &left {
-        let ahead = mismatch(&**engine, RELAY, left.place()).await?;
-        ahead.map_or(Ok(()), |it| Err(Refused::from(it)))?;
+        let ahead = checkpoint_mismatch(&**engine, RELAY, left.as_checkpoint()).await?;
+        ahead.map_or(Ok(()), |it| Err(HaltReason::from(it)))?;
     }
-    let seen = stream::seen(&stream::ensured(jetstream, settings, left.as_ref()).await?);
+    let seen = stream::snapshot(&stream::ensure_stream(jetstream, settings, left.as_ref()).await?);
     if let Some(left) = &left {
-        fit::holds(left, &seen)?;
+        fit::check_continuity(left, &seen)?;
     }
-    let here = match fit::without_last(left.as_ref(), &seen) {
+    let here = match fit::resume_from_checkpoint(left.as_ref(), &seen) {
         Some(here) => here,
         None => {
-            let last = stream::last(jetstream, engine, seen.last_sequence).await?;
-            fit::after_last(left.as_ref(), &seen, last)?
+            let last = stream::last_message(jetstream, engine, seen.last_sequence).await?;
+            fit::resume_after_last_message(left.as_ref(), &seen, last)?
         }
     };
     if left != Some(here) && !engine.advance_relay(RELAY, left.as_ref(), &here).await? {
-        return Err(Ended::Overtaken);
+        return Err(SessionEnd::Superseded);
     }
     Ok(here)
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Which servers.
-    pub servers: Servers,
+    pub servers: NatsServers,
     /// How they are told who this is.
     pub authentication: Authentication,
     /// How the connection is secured.
@@ -23,7 +23,7 @@ pub struct Settings {
 /// The servers of one NATS system, which are tried in turn. The client logs their addresses, so that a login is kept
 /// apart from them.
 #[derive(Clone)]
-pub struct Servers {
+pub struct NatsServers {
     pub(crate) addresses: Vec<ServerAddr>,
     /// The first login that one of the URLs has: the servers are one system.
     pub(crate) login: Option<Login>,
@@ -32,11 +32,11 @@ pub struct Servers {
 /// The text names no NATS servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be nats://HOST:PORT or tls://HOST:PORT, several with commas between")]
-pub struct NotServers;
+pub struct InvalidNatsServers;
 
-impl Servers {
+impl NatsServers {
     /// From URLs with commas between.
-    pub fn parse(text: &str) -> Result<Self, NotServers> {
+    pub fn parse(text: &str) -> Result<Self, InvalidNatsServers> {
         let mut addresses = Vec::new();
         let mut login = None;
         for url in text.split(',') {
@@ -48,14 +48,14 @@ impl Servers {
     }
 }
 
-fn server(url: &str) -> Result<ServerAddr, NotServers> {
+fn server(url: &str) -> Result<ServerAddr, InvalidNatsServers> {
     if url.is_empty() {
-        return Err(NotServers);
+        return Err(InvalidNatsServers);
     }
-    let address: ServerAddr = url.parse().map_err(|_| NotServers)?;
+    let address: ServerAddr = url.parse().map_err(|_| InvalidNatsServers)?;
     match address.scheme() {
         "nats" | "tls" => Ok(address),
-        _ => Err(NotServers),
+        _ => Err(InvalidNatsServers),
     }
 }
 
@@ -78,15 +78,15 @@ fn login_of(server: &ServerAddr) -> Option<Login> {
 }
 
 /// Scheme, host and port: anything behind them has no meaning to NATS, and is a password that was not encoded.
-fn without_login(address: ServerAddr) -> Result<ServerAddr, NotServers> {
+fn without_login(address: ServerAddr) -> Result<ServerAddr, InvalidNatsServers> {
     let mut url = address.into_inner();
     let is_bare = matches!(url.path(), "" | "/") && url.query().is_none();
     if !is_bare || url.fragment().is_some() || url.host_str().is_none_or(str::is_empty) {
-        return Err(NotServers);
+        return Err(InvalidNatsServers);
     }
-    url.set_username("").map_err(|()| NotServers)?;
-    url.set_password(None).map_err(|()| NotServers)?;
-    ServerAddr::from_url(url).map_err(|_| NotServers)
+    url.set_username("").map_err(|()| InvalidNatsServers)?;
+    url.set_password(None).map_err(|()| InvalidNatsServers)?;
+    ServerAddr::from_url(url).map_err(|_| InvalidNatsServers)
 }
 
 /// Text in which `%XX` stands for a byte (RFC 3986, section 2.1).
@@ -110,7 +110,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-impl fmt::Display for Servers {
+impl fmt::Display for NatsServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, server) in self.addresses.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };
@@ -121,7 +121,7 @@ impl fmt::Display for Servers {
     }
 }
 
-impl fmt::Debug for Servers {
+impl fmt::Debug for NatsServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -131,7 +131,7 @@ impl fmt::Debug for Servers {
 #[derive(Debug, Clone)]
 pub enum Authentication {
     /// Not, or by what the URL says.
-    ByUrl,
+    FromUrl,
     /// The text of a credentials file: a user's JWT and its NKey seed.
     Credentials(SecretString),
     /// An NKey's seed.
@@ -142,7 +142,7 @@ impl Authentication {
     /// Whether the secret has the form that it should have.
     pub fn is_well_formed(&self) -> bool {
         match self {
-            Self::ByUrl => true,
+            Self::FromUrl => true,
             Self::Credentials(text) => {
                 ConnectOptions::with_credentials(text.expose_secret()).is_ok()
             }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let servers = Servers::parse("nats://app:hunter2@a:4222,tls://token@b:4333").unwrap();
+        let servers = NatsServers::parse("nats://app:hunter2@a:4222,tls://token@b:4333").unwrap();
         assert_eq!(servers.to_string(), "nats://a:4222,tls://b:4333");
         assert_eq!(format!("{servers:?}"), "nats://a:4222,tls://b:4333");
         // As the client logs them.
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_url_says_who_this_is() {
-        let login = |text: &str| Servers::parse(text).unwrap().login;
+        let login = |text: &str| NatsServers::parse(text).unwrap().login;
         let password = login("nats://a:4222,nats://app:h%40nter%2B2@b:4222");
         let (user, hunter) = ("app".to_owned(), "h@nter+2".to_owned());
         assert!(
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn only_nats_servers_are_named() {
-        assert!(Servers::parse("nats://127.0.0.1").is_ok());
+        assert!(NatsServers::parse("nats://127.0.0.1").is_ok());
         for bad in [
             "",
             "nats://a,",
@@ -217,7 +217,7 @@ mod tests {
             "nats://u:1#b@h:4222",
             "nats://u:1/b@h:4222",
         ] {
-            assert!(Servers::parse(bad).is_err(), "{bad}");
+            assert!(NatsServers::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -14,42 +14,42 @@ use roentgen_store::engine::Engine;
 use roentgen_store::relayed::RelayCheckpoint;
 
 use crate::STREAM;
-use crate::fit::{Last, Seen};
-use crate::message::{SUBJECTS, said};
-use crate::refused::Refused;
-use crate::session::Ended;
+use crate::fit::{LastMessage, StreamSnapshot};
+use crate::message::{SUBJECTS, parse_attributes};
+use crate::refused::HaltReason;
+use crate::session::SessionEnd;
 use crate::settings::StreamSettings;
 
 const DESCRIPTION: &str = "Events of diagnostic imaging work, in the order of the log";
 /// HTTP's meaning: not now.
-const NOT_NOW: usize = 503;
+const SERVICE_UNAVAILABLE: usize = 503;
 
 /// The stream as it is now, made or put right where that is needed. One that is gone is not made again.
-pub(crate) async fn ensured(
+pub(crate) async fn ensure_stream(
     jetstream: &Context,
     settings: &StreamSettings,
     left: Option<&RelayCheckpoint>,
-) -> Result<Info, Ended> {
-    let Some(info) = found(jetstream).await? else {
+) -> Result<Info, SessionEnd> {
+    let Some(info) = find_stream(jetstream).await? else {
         return match left {
-            None => created(jetstream, settings).await,
+            None => create_stream(jetstream, settings).await,
             Some(left) => {
                 let position = left.position;
-                Err(Refused::StreamGone { position }.into())
+                Err(HaltReason::StreamGone { position }.into())
             }
         };
     };
-    let wanted = put_right(info.config.clone(), settings)?;
+    let wanted = reconcile_config(info.config.clone(), settings)?;
     if wanted == info.config {
         return Ok(info);
     }
     tracing::info!(stream = STREAM, "the stream is put right");
     let updated = jetstream.update_stream(wanted).await;
-    updated.map_err(not_taken)
+    updated.map_err(classify_create_error)
 }
 
 /// The stream, where there is one.
-pub(crate) async fn found(jetstream: &Context) -> Result<Option<Info>, Ended> {
+pub(crate) async fn find_stream(jetstream: &Context) -> Result<Option<Info>, SessionEnd> {
     match jetstream.get_stream(STREAM).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
@@ -59,12 +59,12 @@ pub(crate) async fn found(jetstream: &Context) -> Result<Option<Info>, Ended> {
             GetStreamErrorKind::JetStream(_)
             | GetStreamErrorKind::EmptyName
             | GetStreamErrorKind::InvalidStreamName
-            | GetStreamErrorKind::Request => Err(Ended::Away(error.into())),
+            | GetStreamErrorKind::Request => Err(SessionEnd::NatsUnavailable(error.into())),
         },
     }
 }
 
-async fn created(jetstream: &Context, settings: &StreamSettings) -> Result<Info, Ended> {
+async fn create_stream(jetstream: &Context, settings: &StreamSettings) -> Result<Info, SessionEnd> {
     let config = Config {
         name: STREAM.to_owned(),
         description: Some(DESCRIPTION.to_owned()),
@@ -78,16 +78,16 @@ async fn created(jetstream: &Context, settings: &StreamSettings) -> Result<Info,
         max_messages_per_subject: -1,
         ..Config::default()
     };
-    let config = put_right(config, settings)?;
-    let stream = jetstream.create_stream(config).await.map_err(not_taken)?;
+    let config = reconcile_config(config, settings)?;
+    let stream = jetstream.create_stream(config).await.map_err(classify_create_error)?;
     tracing::info!(stream = STREAM, "the stream was created");
     Ok(stream.cached_info().clone())
 }
 
 /// What must be so and what the settings ask for; the rest stays as it is.
-fn put_right(mut config: Config, settings: &StreamSettings) -> Result<Config, Refused> {
+fn reconcile_config(mut config: Config, settings: &StreamSettings) -> Result<Config, HaltReason> {
     let unfit = |reason: &str| {
-        Err(Refused::StreamUnfit {
+        Err(HaltReason::StreamUnfit {
             reason: reason.to_owned(),
         })
     };
@@ -119,9 +119,9 @@ fn put_right(mut config: Config, settings: &StreamSettings) -> Result<Config, Re
 }
 
 /// The server's word against a stream, unless it only cannot say now.
-fn not_taken(error: CreateStreamError) -> Ended {
+fn classify_create_error(error: CreateStreamError) -> SessionEnd {
     match error.kind() {
-        CreateStreamErrorKind::JetStream(said) if said.code() != NOT_NOW => Refused::StreamUnfit {
+        CreateStreamErrorKind::JetStream(said) if said.code() != SERVICE_UNAVAILABLE => HaltReason::StreamUnfit {
             reason: said.to_string(),
         }
         .into(),
@@ -133,12 +133,12 @@ fn not_taken(error: CreateStreamError) -> Ended {
         | CreateStreamErrorKind::TimedOut
         | CreateStreamErrorKind::Response
         | CreateStreamErrorKind::NotFound
-        | CreateStreamErrorKind::ResponseParse => Ended::Away(error.into()),
+        | CreateStreamErrorKind::ResponseParse => SessionEnd::NatsUnavailable(error.into()),
     }
 }
 
 /// What a stream says of itself.
-pub(crate) fn seen(info: &Info) -> Seen {
+pub(crate) fn snapshot(info: &Info) -> StreamSnapshot {
     let (config, state) = (&info.config, &info.state);
     let limited = config.max_age > Duration::ZERO
         || [
@@ -148,7 +148,7 @@ pub(crate) fn seen(info: &Info) -> Seen {
         ]
         .iter()
         .any(|it| *it > 0);
-    Seen {
+    StreamSnapshot {
         created_ns: i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(i64::MAX),
         first_sequence: state.first_sequence,
         last_sequence: state.last_sequence,
@@ -158,31 +158,31 @@ pub(crate) fn seen(info: &Info) -> Seen {
 }
 
 /// The message at the stream's end, as far as it is an event of this log.
-pub(crate) async fn last(
+pub(crate) async fn last_message(
     jetstream: &Context,
     engine: &Arc<dyn Engine>,
     sequence: u64,
-) -> Result<Last, Ended> {
+) -> Result<LastMessage, SessionEnd> {
     let stream = jetstream.get_stream_no_info(STREAM).await;
-    let stream = stream.map_err(|error| Ended::Away(error.into()))?;
+    let stream = stream.map_err(|error| SessionEnd::NatsUnavailable(error.into()))?;
     let message = match stream.get_raw_message(sequence).await {
         Ok(message) => message,
         Err(error) => match error.kind() {
-            RawMessageErrorKind::NoMessageFound => return Ok(Last::Gone),
+            RawMessageErrorKind::NoMessageFound => return Ok(LastMessage::Deleted),
             RawMessageErrorKind::InvalidSubject
             | RawMessageErrorKind::JetStream(_)
-            | RawMessageErrorKind::Other => return Err(Ended::Away(error.into())),
+            | RawMessageErrorKind::Other => return Err(SessionEnd::NatsUnavailable(error.into())),
         },
     };
-    let Some(said) = said(&message) else {
-        return Ok(Last::Foreign);
+    let Some(said) = parse_attributes(&message) else {
+        return Ok(LastMessage::Foreign);
     };
     let position = said.position;
     Ok(match engine.event_at(position).await? {
-        Some(event) if event.event_id.to_string() == said.event_id => Last::Event {
+        Some(event) if event.event_id.to_string() == said.event_id => LastMessage::Event {
             position,
             hash: event.hash,
         },
-        Some(_) | None => Last::Unknown { position },
+        Some(_) | None => LastMessage::UnknownPosition { position },
     })
 }

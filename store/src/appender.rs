@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain;
 use crate::engine::Engine;
-use crate::error::{EngineError, StoreError, Unavailable, causes};
+use crate::error::{EngineError, StoreError, Unavailable, error_chain};
 use crate::fair::{FairShare, Limits, Party, Share};
-use crate::lifecycle::Tasks;
+use crate::lifecycle::BackgroundTasks;
 use crate::log::{
-    Append, Appended, Batch, BatchOutcome, Head, MAX_EVENT_BYTES, NewEvent, Prepared, StoredEvent,
-    Verdict,
+    Append, AppendReceipt, AppendBatch, BatchOutcome, Head, MAX_EVENT_BYTES, NewEvent, PreparedAppend, StoredEvent,
+    AppendOutcome,
 };
-use crate::tail::Tail;
-pub use accepted::Accepted;
-use queue::Queue;
+use crate::tail::RecentEvents;
+pub use accepted::ReadWatermarks;
+use queue::WorkerQueue;
 
 /// How much may wait, in bytes: of everybody's, and beyond it of parties with little in the queue.
 const ROOM: Limits = Limits {
@@ -39,38 +39,38 @@ const ROOM: Limits = Limits {
 /// What an append counts for beside its events, so that the queue is bounded in count, too: 16,384 appends without events.
 const APPEND_BYTES: usize = 4096;
 /// The pause before a batch goes out again, doubled from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LAST_PAUSE: Duration = Duration::from_millis(320);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(10);
+const MAX_BACKOFF: Duration = Duration::from_millis(320);
 
 /// Appends to the log. Clones share the queue.
 #[derive(Debug, Clone)]
 pub struct Appender {
-    queue: Arc<Queue>,
+    queue: Arc<WorkerQueue>,
     room: FairShare,
-    accepted: Accepted,
+    accepted: ReadWatermarks,
 }
 
 /// An append on its way.
 #[derive(Debug)]
-struct Job {
-    prepared: Prepared,
+struct QueuedAppend {
+    prepared: PreparedAppend,
     deadline: Instant,
-    reply: oneshot::Sender<Result<Appended, StoreError>>,
+    reply: oneshot::Sender<Result<AppendReceipt, StoreError>>,
     _room: Share,
 }
 
-impl Job {
-    fn answer(self, answer: Result<Appended, StoreError>) {
+impl QueuedAppend {
+    fn answer(self, answer: Result<AppendReceipt, StoreError>) {
         let _ = self.reply.send(answer);
     }
 }
 
 impl Appender {
     /// Starts the task. What it writes goes into `tail`, which knows by now where the log ends.
-    pub fn start(engine: Arc<dyn Engine>, tail: Arc<Tail>, tasks: &Tasks) -> Self {
-        let queue = Arc::new(Queue::default());
-        let accepted = Accepted::since(*tail.head().borrow());
-        let worker = Worker {
+    pub fn start(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>, tasks: &BackgroundTasks) -> Self {
+        let queue = Arc::new(WorkerQueue::default());
+        let accepted = ReadWatermarks::starting_at(*tail.head().borrow());
+        let worker = AppendWorker {
             engine,
             tail,
             queue: Arc::clone(&queue),
@@ -86,7 +86,7 @@ impl Appender {
     }
 
     /// What this node wrote last, by tenant.
-    pub const fn accepted(&self) -> &Accepted {
+    pub const fn read_watermarks(&self) -> &ReadWatermarks {
         &self.accepted
     }
 
@@ -99,7 +99,7 @@ impl Appender {
         party: Party,
         append: Append,
         deadline: Instant,
-    ) -> Result<Appended, StoreError> {
+    ) -> Result<AppendReceipt, StoreError> {
         if let Some(bytes) = append
             .events
             .iter()
@@ -111,8 +111,8 @@ impl Appender {
         let leaves = append.events.iter().map(NewEvent::leaf).collect();
         let room = self.reserve(party, &append)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job {
-            prepared: Prepared { append, leaves },
+        let job = QueuedAppend {
+            prepared: PreparedAppend { append, leaves },
             deadline,
             reply,
             _room: room,
@@ -130,11 +130,11 @@ impl Appender {
 }
 
 /// Runs the worker again where it panicked; who was in the batch in hand is told that the outcome is unknown.
-async fn supervise(worker: Worker, tasks: Tasks) {
+async fn supervise(worker: AppendWorker, tasks: BackgroundTasks) {
     let _abandoned = AbandonedAtLast(Arc::clone(&worker.queue));
     loop {
         let worker = worker.clone();
-        let run = tasks.run(async move { worker.run().await });
+        let run = tasks.run_isolated(async move { worker.run().await });
         match run.await {
             Ok(()) => return,
             Err(error) => tracing::error!(%error, "the appender was restarted"),
@@ -143,7 +143,7 @@ async fn supervise(worker: Worker, tasks: Tasks) {
 }
 
 /// Whatever ends the appender's task, nobody waits for it afterwards.
-struct AbandonedAtLast(Arc<Queue>);
+struct AbandonedAtLast(Arc<WorkerQueue>);
 
 impl Drop for AbandonedAtLast {
     fn drop(&mut self) {
@@ -152,15 +152,15 @@ impl Drop for AbandonedAtLast {
 }
 
 #[derive(Debug, Clone)]
-struct Worker {
+struct AppendWorker {
     engine: Arc<dyn Engine>,
-    tail: Arc<Tail>,
-    queue: Arc<Queue>,
-    accepted: Accepted,
+    tail: Arc<RecentEvents>,
+    queue: Arc<WorkerQueue>,
+    accepted: ReadWatermarks,
     stop: CancellationToken,
 }
 
-impl Worker {
+impl AppendWorker {
     /// Until the process stops and the queue is empty.
     async fn run(&self) {
         loop {
@@ -185,25 +185,25 @@ impl Worker {
     }
 
     /// Sends a batch, in halves where the database refuses it, and answers everyone in it.
-    async fn write(&self, jobs: Vec<Job>) {
+    async fn write(&self, jobs: Vec<QueuedAppend>) {
         let mut parts = vec![(jobs, false)];
         while let Some((part, resend)) = parts.pop() {
-            let mut live = answer_the_late(part, resend);
+            let mut live = expire_overdue(part, resend);
             if live.is_empty() {
                 continue;
             }
             match self.send(&live, resend).await {
-                Sent::Done(outcome) => self.settle(live, &outcome),
-                Sent::Refused { error, .. } if live.len() == 1 => {
+                SendOutcome::Committed(outcome) => self.settle(live, &outcome),
+                SendOutcome::Rejected { error, .. } if live.len() == 1 => {
                     if let Some(guilty) = live.pop() {
                         guilty.answer(Err(StoreError::Engine(error)));
                     }
                 }
-                Sent::Refused { resend, .. } => {
+                SendOutcome::Rejected { resend, .. } => {
                     let second = live.split_off(live.len() / 2);
                     parts.extend([(second, resend), (live, resend)]);
                 }
-                Sent::GaveUp { unknown } => {
+                SendOutcome::Abandoned { unknown } => {
                     for job in live {
                         job.answer(Err(match unknown {
                             true => StoreError::OutcomeUnknown,
@@ -217,13 +217,13 @@ impl Worker {
 
     /// Sends until the outcome is known or the last deadline has passed; `resend` where an earlier sending may have been
     /// committed.
-    async fn send(&self, jobs: &[Job], resend: bool) -> Sent {
-        let appends: Vec<&Prepared> = jobs.iter().map(|it| &it.prepared).collect();
+    async fn send(&self, jobs: &[QueuedAppend], resend: bool) -> SendOutcome {
+        let appends: Vec<&PreparedAppend> = jobs.iter().map(|it| &it.prepared).collect();
         let Some(deadline) = jobs.iter().map(|it| it.deadline).max() else {
-            return Sent::GaveUp { unknown: resend };
+            return SendOutcome::Abandoned { unknown: resend };
         };
-        let mut batch = Batch { appends, resend };
-        let mut pause = FIRST_PAUSE;
+        let mut batch = AppendBatch { appends, resend };
+        let mut pause = INITIAL_BACKOFF;
         loop {
             let started = Instant::now();
             let sent = tokio::time::timeout_at(deadline, self.engine.append(&batch)).await;
@@ -231,95 +231,95 @@ impl Worker {
             match sent {
                 Ok(Ok(outcome)) => {
                     metrics::histogram!("roentgen_append_batch_size").record(jobs.len() as f64);
-                    return Sent::Done(outcome);
+                    return SendOutcome::Committed(outcome);
                 }
-                Ok(Err(EngineError::Broken(error))) => {
-                    let error = causes(&error);
+                Ok(Err(EngineError::ConnectionLost(error))) => {
+                    let error = error_chain(&error);
                     tracing::warn!(%error, appends = jobs.len(), "the append's answer was lost; asking again");
                     batch.resend = true;
                 }
                 Ok(Err(EngineError::Unavailable(error))) => {
-                    let error = causes(&error);
+                    let error = error_chain(&error);
                     tracing::warn!(%error, appends = jobs.len(), "the database is not available");
                 }
                 Ok(Err(
-                    error @ (EngineError::Refused(_)
+                    error @ (EngineError::Rejected(_)
                     | EngineError::Archived { .. }
-                    | EngineError::Damaged(_)
-                    | EngineError::NotBuilt(_)
+                    | EngineError::Corrupt(_)
+                    | EngineError::ReadModelNotReady(_)
                     | EngineError::KeyMissing),
                 )) => {
                     let resend = batch.resend;
-                    return Sent::Refused { error, resend };
+                    return SendOutcome::Rejected { error, resend };
                 }
-                Err(_elapsed) => return Sent::GaveUp { unknown: true },
+                Err(_elapsed) => return SendOutcome::Abandoned { unknown: true },
             }
             if Instant::now() + pause >= deadline {
-                return Sent::GaveUp {
+                return SendOutcome::Abandoned {
                     unknown: batch.resend,
                 };
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
+            pause = (pause * 2).min(MAX_BACKOFF);
         }
     }
 
     /// Answers everyone in a batch and hands its events on.
-    fn settle(&self, mut jobs: Vec<Job>, outcome: &BatchOutcome) {
+    fn settle(&self, mut jobs: Vec<QueuedAppend>, outcome: &BatchOutcome) {
         let counts: Vec<u64> = jobs
             .iter()
             .map(|it| it.prepared.append.events.len() as u64)
             .collect();
-        let written = stored_events(&mut jobs, outcome);
-        self.accepted.written(&written);
+        let written = committed_events(&mut jobs, outcome);
+        self.accepted.record_written(&written);
         self.tail.push(written);
         let mut position = outcome.before.position;
         for ((job, verdict), count) in jobs.into_iter().zip(&outcome.verdicts).zip(counts) {
             let answer = match *verdict {
-                Verdict::Written => {
+                AppendOutcome::Written => {
                     position += count;
-                    Ok(Appended {
+                    Ok(AppendReceipt {
                         position,
                         recorded_at: time(outcome.recorded_at_ms),
                     })
                 }
-                Verdict::AlreadyWritten {
+                AppendOutcome::AlreadyWritten {
                     first_position,
                     recorded_at_ms,
                 } => {
                     let position = first_position + count.saturating_sub(1);
                     self.note_already_written(&job, position);
-                    Ok(Appended {
+                    Ok(AppendReceipt {
                         position,
                         recorded_at: time(recorded_at_ms),
                     })
                 }
-                Verdict::Conflict { stream_id, actual } => {
+                AppendOutcome::Conflict { stream_id, actual } => {
                     Err(StoreError::Conflict { stream_id, actual })
                 }
-                Verdict::Claimed { held } => Err(StoreError::Claimed(held)),
-                Verdict::PatientKeyExists => Err(StoreError::PatientKeyExists),
+                AppendOutcome::KeyTaken { held } => Err(StoreError::KeyTaken(held)),
+                AppendOutcome::PatientKeyExists => Err(StoreError::PatientKeyExists),
             };
             job.answer(answer);
         }
     }
 
-    fn note_already_written(&self, job: &Job, position: u64) {
+    fn note_already_written(&self, job: &QueuedAppend, position: u64) {
         if let Some(event) = job.prepared.append.events.first() {
-            self.accepted.answered(event.tenant_id, position);
+            self.accepted.record_acknowledged(event.tenant_id, position);
         }
-        self.tail.saw(position);
+        self.tail.observe(position);
     }
 }
 
-enum Sent {
-    Done(BatchOutcome),
+enum SendOutcome {
+    Committed(BatchOutcome),
     /// The parts of it may have been committed where it was a resend.
-    Refused {
+    Rejected {
         error: EngineError,
         resend: bool,
     },
-    GaveUp {
+    Abandoned {
         unknown: bool,
     },
 }
@@ -329,9 +329,9 @@ fn time(millis: i64) -> Timestamp {
 }
 
 /// Who waited past the deadline hears so now: nothing of theirs was sent, unless this is a part of a resend.
-fn answer_the_late(jobs: Vec<Job>, resend: bool) -> Vec<Job> {
+fn expire_overdue(jobs: Vec<QueuedAppend>, resend: bool) -> Vec<QueuedAppend> {
     let now = Instant::now();
-    let (late, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|it| it.deadline <= now);
+    let (late, live): (Vec<QueuedAppend>, Vec<QueuedAppend>) = jobs.into_iter().partition(|it| it.deadline <= now);
     for job in late {
         job.answer(Err(match resend {
             true => StoreError::OutcomeUnknown,
@@ -342,11 +342,11 @@ fn answer_the_late(jobs: Vec<Job>, resend: bool) -> Vec<Job> {
 }
 
 /// The batch's winners as they stand in the log now, taken out of their jobs.
-fn stored_events(jobs: &mut [Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
+fn committed_events(jobs: &mut [QueuedAppend], outcome: &BatchOutcome) -> Vec<StoredEvent> {
     let mut head = outcome.before;
     let mut stored = Vec::new();
     for (job, verdict) in jobs.iter_mut().zip(&outcome.verdicts) {
-        if *verdict != Verdict::Written {
+        if *verdict != AppendOutcome::Written {
             continue;
         }
         let events = std::mem::take(&mut job.prepared.append.events);
@@ -356,7 +356,7 @@ fn stored_events(jobs: &mut [Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
         let places = positions.zip(links).zip(leaves);
         stored.extend(events.into_iter().zip(places).map(|(event, place)| {
             let ((position, hash), leaf) = place;
-            standing(
+            to_stored_event(
                 event,
                 &Head { position, hash },
                 outcome.recorded_at_ms,
@@ -367,7 +367,7 @@ fn stored_events(jobs: &mut [Job], outcome: &BatchOutcome) -> Vec<StoredEvent> {
     stored
 }
 
-fn standing(event: NewEvent, at: &Head, recorded_at_ms: i64, leaf: chain::Digest) -> StoredEvent {
+fn to_stored_event(event: NewEvent, at: &Head, recorded_at_ms: i64, leaf: chain::Digest) -> StoredEvent {
     StoredEvent {
         position: at.position,
         tenant_id: event.tenant_id,

@@ -98,7 +98,7 @@ pub struct Hasher(Sha256);
 
 impl Hasher {
     /// The next piece.
-    pub fn take(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use roentgen_domain::aggregate::Standing;
+use roentgen_domain::aggregate::EventHeader;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
-use roentgen_domain::{Aggregate, DecodeError, DomainEvent, Misplaced, Versioned};
+use roentgen_domain::{Aggregate, DecodeError, DomainEvent, UnexpectedEvent, Versioned};
 
 use crate::clock;
 use crate::error::StoreError;
@@ -15,13 +15,13 @@ use crate::pace::Pace;
 
 /// Why a stored event cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum EventReadError {
     /// Its shape is not known here, or not as it should be.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// It stands where none of its kind can.
     #[error(transparent)]
-    Misplaced(#[from] Misplaced),
+    Misplaced(#[from] UnexpectedEvent),
     /// Its sealed part is damaged.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -29,7 +29,7 @@ pub enum Unreadable {
 
 /// Where an event is to stand.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct EventAddress {
     /// Whose it is.
     pub tenant_id: TenantId,
     /// The stream.
@@ -42,7 +42,7 @@ pub struct Place {
 /// [`EventMetadata`](roentgen_domain::EventMetadata).
 pub fn encode<A: Aggregate>(
     event: &A::Event,
-    place: Place,
+    place: EventAddress,
     metadata: String,
     key: Option<&PatientKey>,
 ) -> NewEvent {
@@ -56,7 +56,7 @@ pub fn encode<A: Aggregate>(
         stream_type: A::STREAM_TYPE,
         stream_id: place.stream_id,
         version: place.version,
-        event_type: event.name(),
+        event_type: event.event_type(),
         schema_version: event.schema_version(),
         payload: String::from_utf8(event.payload()).unwrap_or_default(),
         sealed,
@@ -68,7 +68,7 @@ pub fn encode<A: Aggregate>(
 pub fn decode<A: Aggregate>(
     event: &StoredEvent,
     keys: Option<&PatientKeys>,
-) -> Result<A::Event, Unreadable> {
+) -> Result<A::Event, EventReadError> {
     let phi = match keys {
         Some(keys) if !event.sealed.is_empty() => {
             keys.open(&event.sealed, event.stream_id, event.version)?
@@ -89,8 +89,8 @@ pub fn evolve<A: Aggregate>(
     before: Option<Versioned<A>>,
     event: &StoredEvent,
     keys: Option<&PatientKeys>,
-) -> Result<Versioned<A>, Unreadable> {
-    let standing = Standing {
+) -> Result<Versioned<A>, EventReadError> {
+    let standing = EventHeader {
         stream_id: event.stream_id,
         tenant_id: event.tenant_id,
         version: event.version,

@@ -7,17 +7,17 @@ use async_trait::async_trait;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use uuid::Uuid;
 
-use crate::archive::{Archive, Partition};
+use crate::archive::{ArchivedPartition, LogPartition};
 use crate::error::EngineError;
-use crate::generation::{self, Generation, NewGeneration, Shown, State};
+use crate::generation::{self, Generation, NewGeneration, LiveTables, GenerationState};
 use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
-    RegisteredKey, StoredEvent, Tails,
+    AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, StreamTails,
 };
-use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Model, Parked, ProjectionBatch, Replay, Row, Table};
-use crate::neighbours::Hearing;
+use crate::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use crate::model::{Checkpoint, ListQuery, ReadModel, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
+use crate::neighbours::NotificationStream;
 use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::rights::{Login, Rights};
@@ -45,16 +45,16 @@ pub trait Engine: Debug + Send + Sync + 'static {
     // ---- the log -------------------------------------------------------------------------------------------------
 
     /// Writes a batch under the append lock, in one round trip: each append as a whole or not at all.
-    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError>;
+    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError>;
 
     /// The last event's place and link.
     async fn head(&self) -> Result<Head, EngineError>;
 
     /// Tells other nodes that the log has grown.
-    async fn tell(&self) -> Result<(), EngineError>;
+    async fn notify_appended(&self) -> Result<(), EngineError>;
 
     /// Begins to hear other nodes; `None` where nodes do not hear each other.
-    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError>;
+    async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError>;
 
     /// One event.
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError>;
@@ -63,7 +63,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     fn readers(&self) -> &Readers;
 
     /// A stream's events with `after < version`, in order, at most `limit`; none if the stream is not in scope.
-    async fn stream(
+    async fn read_stream(
         &self,
         scope: Scope,
         stream_id: StreamId,
@@ -73,7 +73,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// Events with `after < position` that pass the filter, in order, at most `limit`, looking at no more than
     /// `MAX_SCAN` positions; a page ends with the event that makes it `MAX_PAGE_BYTES` or more.
-    async fn page(
+    async fn read_log(
         &self,
         after: u64,
         limit: u32,
@@ -82,26 +82,26 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// Compares the streams' own counts with the log's events, for `verify`: the position of the first event that
     /// should be there or should not, or `None` where all agree.
-    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError>;
+    async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError>;
 
     /// What was archived, from the log's beginning on. Positions below the last one's `past_position` are read only
     /// through [`Engine::kept`]; all else says [`EngineError::Archived`].
-    async fn archives(&self) -> Result<Vec<Archive>, EngineError>;
+    async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError>;
 
     /// The oldest partition that is not archived; `None` where the log has no partitions.
-    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError>;
+    async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError>;
 
     /// Archives the oldest partition, as the database's owner. Returns how many events below its end are kept in the log.
-    async fn archive(&self, archive: &Archive, kept_types: &[&str]) -> Result<u64, EngineError>;
+    async fn archive_oldest(&self, archive: &ArchivedPartition, kept_types: &[&str]) -> Result<u64, EngineError>;
 
     /// Archived events of streams that are still in use, with `after < position`, in order, at most `limit`.
-    async fn kept(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError>;
+    async fn retained_events(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError>;
 
     /// What a claim says, where it is taken and not expired at `now_ms`.
-    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError>;
+    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError>;
 
     /// Forgets claims that are expired at `now_ms`, at most `limit` of them. Returns how many.
-    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError>;
+    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError>;
 
     // ---- keys ----------------------------------------------------------------------------------------------------
 
@@ -150,11 +150,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
     // ---- read models ---------------------------------------------------------------------------------------------
 
     /// Which table this process reads of each model.
-    fn shown(&self) -> &Shown;
+    fn live_tables(&self) -> &LiveTables;
 
     /// A table's rows by id, in no order; those that are not there, or not in scope, are left out. It ends with the row that
     /// makes them heavier than `most_bytes`.
-    async fn rows_in(
+    async fn read_rows(
         &self,
         scope: Scope,
         table: Table,
@@ -164,32 +164,32 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// A page of a table's rows, ordered by `sort_key`. From the second row on it ends with the row that makes it heavier
     /// than `MAX_PAGE_BYTES`.
-    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError>;
+    async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError>;
 
     /// Rows of the generation that is read.
-    async fn rows(
+    async fn live_rows(
         &self,
         scope: Scope,
-        model: &'static Model,
+        model: &'static ReadModel,
         ids: &[Uuid],
     ) -> Result<Vec<Row>, EngineError> {
-        let table = generation::shown(self, model).await?;
-        match self.rows_in(scope, table, ids, usize::MAX).await {
-            Err(EngineError::Refused(refused)) => match generation::shown_now(self, table).await? {
-                Some(now) => self.rows_in(scope, now, ids, usize::MAX).await,
-                None => Err(EngineError::Refused(refused)),
+        let table = generation::live_table(self, model).await?;
+        match self.read_rows(scope, table, ids, usize::MAX).await {
+            Err(EngineError::Rejected(refused)) => match generation::refresh_live_table(self, table).await? {
+                Some(now) => self.read_rows(scope, now, ids, usize::MAX).await,
+                None => Err(EngineError::Rejected(refused)),
             },
             found => found,
         }
     }
 
     /// A page of the generation that is read.
-    async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
-        let table = generation::shown(self, query.model).await?;
-        match self.list_in(table, query).await {
-            Err(EngineError::Refused(refused)) => match generation::shown_now(self, table).await? {
-                Some(now) => self.list_in(now, query).await,
-                None => Err(EngineError::Refused(refused)),
+    async fn live_list(&self, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        let table = generation::live_table(self, query.model).await?;
+        match self.list_rows(table, query).await {
+            Err(EngineError::Rejected(refused)) => match generation::refresh_live_table(self, table).await? {
+                Some(now) => self.list_rows(now, query).await,
+                None => Err(EngineError::Rejected(refused)),
             },
             found => found,
         }
@@ -198,15 +198,15 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Writes rows and moves the tables' checkpoints in one transaction, by compare-and-set on each. `false` where one was
     /// elsewhere, its table is filled or read no more, or a stream that was left out is parked no more: nothing was
     /// written.
-    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError>;
+    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError>;
 
     /// All parked streams.
-    async fn parked(&self) -> Result<Vec<Parked>, EngineError>;
+    async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError>;
 
     /// Writes a parked stream's rows and lets it go, or says from where on it is parked now, in one transaction that holds
     /// the checkpoint still. `false` where the stream is not parked there any more, or the checkpoint has passed an event
     /// of it that the rows have not seen: nothing was written.
-    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError>;
+    async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError>;
 
     // ---- generations of read models --------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// Writes down new generations, all at once, at the log's beginning; those that are there, or whose shape has one in
     /// that state, are left as they are.
-    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError>;
+    async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError>;
 
     /// Creates tables where they are not there, without their indexes. Tables of an earlier release that are there are
     /// stored from now on as this one stores them.
@@ -225,24 +225,24 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError>;
 
     /// Moves a generation from one state of its making to the next. `false` where it is in another state, or gone.
-    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError>;
+    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError>;
 
     /// Makes a joining generation the live one of its shape, and retires the one before, in one transaction. `false` where
     /// it is not joining, or has seen less than the one before: nothing changed.
-    async fn swap(&self, table: Table) -> Result<bool, EngineError>;
+    async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError>;
 
     /// Forgets a generation that is not live, and drops its tables with what is parked of them. `false` where it became
     /// live, or is gone.
-    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError>;
+    async fn drop_generation(&self, generation: &Generation) -> Result<bool, EngineError>;
 
     /// How many rows a table has.
-    async fn count(&self, table: Table) -> Result<u64, EngineError>;
+    async fn count_rows(&self, table: Table) -> Result<u64, EngineError>;
 
     /// How many streams of a type began at or before a position.
     async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError>;
 
     /// What these streams have after their first events and up to a position.
-    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError>;
+    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError>;
 
     // ---- checkpoints -----------------------------------------------------------------------------------------------
 
@@ -252,22 +252,22 @@ pub trait Engine: Debug + Send + Sync + 'static {
     // ---- subscriptions ---------------------------------------------------------------------------------------------
 
     /// Remembered values by id, in no order; those that are not there are left out.
-    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError>;
+    async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError>;
 
     /// The timers that fall due first, in order, at most `limit`.
-    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError>;
+    async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError>;
 
     /// Writes what a subscription remembers and moves its checkpoint in one transaction, by compare-and-set on the old
     /// checkpoint. `false` where another had moved it: nothing was written.
-    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError>;
+    async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError>;
 
     /// The effects that were refused for good, latest first, at most `limit`.
-    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError>;
+    async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError>;
 
     // ---- relays --------------------------------------------------------------------------------------------------
 
     /// How far the relay `name` is; `None` before its first start.
-    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError>;
+    async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError>;
 
     /// Moves the relay `name`, by compare-and-set on where it stood (`None`: nowhere yet). `false` where another had
     /// moved it.
@@ -281,7 +281,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     // ---- leases --------------------------------------------------------------------------------------------------
 
     /// Takes or renews these leases for `ttl`, by the database's clock. Returns those that `holder` holds now.
-    async fn lease(
+    async fn acquire_leases(
         &self,
         names: &[String],
         holder: Uuid,
@@ -299,7 +299,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
 }
 
 /// How many positions one page of the log looks at, at the most.
-pub const MAX_SCAN: u64 = 100_000;
+pub const MAX_POSITIONS_PER_PAGE: u64 = 100_000;
 
 /// How much one page of the log holds in memory: events may be 256 KiB each.
 pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;

@@ -1,10 +1,10 @@
 //! What goes wrong at rest.
 
-use crate::log::ClaimHeld;
+use crate::log::HeldReservation;
 use roentgen_domain::ids::StreamId;
 
 /// An error with all its sources, for the log.
-pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let sources = std::iter::successors(error.source(), |it| it.source());
     sources.fold(error.to_string(), |text, it| format!("{text}: {it}"))
 }
@@ -14,13 +14,13 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 pub enum EngineError {
     /// The connection broke: whether the call took effect is not known.
     #[error("the connection to the database broke")]
-    Broken(#[source] sqlx::Error),
+    ConnectionLost(#[source] sqlx::Error),
     /// Not now: a time-out, a lock, a shutdown, no connection. Nothing took effect.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
     /// The database refuses this statement and will again. Nothing took effect.
     #[error("the database refused the statement")]
-    Refused(#[source] sqlx::Error),
+    Rejected(#[source] sqlx::Error),
     /// What is asked for is in an archive, or begins there.
     #[error("positions below {past_position} are archived")]
     Archived {
@@ -29,10 +29,10 @@ pub enum EngineError {
     },
     /// What is stored is not what can be stored.
     #[error("stored data is damaged: {0}")]
-    Damaged(#[from] Damage),
+    Corrupt(#[from] Corruption),
     /// The read model of this name is in the making, and there is none before it.
     #[error("the read model {0} is being built")]
-    NotBuilt(&'static str),
+    ReadModelNotReady(&'static str),
     /// A patient has a registered key that is neither there nor has a tombstone. Nothing took effect.
     #[error("a patient's key is missing")]
     KeyMissing,
@@ -40,7 +40,7 @@ pub enum EngineError {
 
 /// What is wrong with stored data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
+pub enum Corruption {
     /// A column holds a value its type does not allow.
     #[error("column {column} at position {position}")]
     Column {
@@ -51,7 +51,7 @@ pub enum Damage {
     },
     /// An answer of the append function has another shape than it promises.
     #[error("the append answered out of shape")]
-    Answer,
+    AppendResult,
 }
 
 /// Why a store's call failed.
@@ -67,7 +67,7 @@ pub enum StoreError {
     },
     /// A claim was taken before. Nothing was written.
     #[error("the key was used before")]
-    Claimed(ClaimHeld),
+    KeyTaken(HeldReservation),
     /// A patient got a key in the meantime. Nothing was written.
     #[error("the patient has a key by now")]
     PatientKeyExists,
@@ -94,7 +94,7 @@ pub enum StoreError {
         /// Which event.
         version: u64,
         /// Why.
-        source: crate::codec::Unreadable,
+        source: crate::codec::EventReadError,
     },
     /// Keys.
     #[error(transparent)]
@@ -104,14 +104,14 @@ pub enum StoreError {
 impl StoreError {
     /// Whether it is about a patient's key that is neither there nor has a tombstone.
     pub const fn is_missing_key(&self) -> bool {
-        use crate::codec::Unreadable;
+        use crate::codec::EventReadError;
         use crate::keys::{KeyError, SealError};
         matches!(
             self,
             Self::Engine(EngineError::KeyMissing)
                 | Self::Keys(KeyError::Missing)
                 | Self::Unreadable {
-                    source: Unreadable::Seal(SealError::KeyMissing),
+                    source: EventReadError::Seal(SealError::KeyMissing),
                     ..
                 }
         )

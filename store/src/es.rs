@@ -21,11 +21,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::codec::{self, Place};
+use crate::codec::{self, EventAddress};
 use crate::error::StoreError;
 use crate::fair::Party;
-use crate::keys::{Finding, PatientKeys};
-use crate::log::{Append, Check, StoredEvent};
+use crate::keys::{KeyLookup, PatientKeys};
+use crate::log::{Append, ExpectedVersion, StoredEvent};
 use crate::open::Store;
 use crate::reads::Reads;
 
@@ -36,9 +36,9 @@ const PAGE: u32 = 500;
 /// One of our aggregates as `cqrs-es` wants one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent, bound = "")]
-pub struct Es<A: Aggregate>(pub Option<A>);
+pub struct CqrsEsAggregate<A: Aggregate>(pub Option<A>);
 
-impl<A: Aggregate> Default for Es<A> {
+impl<A: Aggregate> Default for CqrsEsAggregate<A> {
     fn default() -> Self {
         Self(None)
     }
@@ -46,9 +46,9 @@ impl<A: Aggregate> Default for Es<A> {
 
 /// One of our events likewise. It serialises without its PHI, which only the log seals.
 #[derive(Clone, PartialEq)]
-pub struct EsEvent<E>(pub E);
+pub struct CqrsEsEvent<E>(pub E);
 
-impl<E: DomainEvent> fmt::Debug for EsEvent<E> {
+impl<E: DomainEvent> fmt::Debug for CqrsEsEvent<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -62,12 +62,12 @@ struct Wire<'a> {
     data: Box<RawValue>,
 }
 
-impl<E: DomainEvent> Serialize for EsEvent<E> {
+impl<E: DomainEvent> Serialize for CqrsEsEvent<E> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error as _;
         let payload = String::from_utf8(self.0.payload()).map_err(S::Error::custom)?;
         let wire = Wire {
-            event_type: self.0.name().into(),
+            event_type: self.0.event_type().into(),
             schema_version: self.0.schema_version(),
             data: RawValue::from_string(payload).map_err(S::Error::custom)?,
         };
@@ -75,7 +75,7 @@ impl<E: DomainEvent> Serialize for EsEvent<E> {
     }
 }
 
-impl<'de, E: DomainEvent> Deserialize<'de> for EsEvent<E> {
+impl<'de, E: DomainEvent> Deserialize<'de> for CqrsEsEvent<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
         let payload = wire.data.get().as_bytes();
@@ -84,9 +84,9 @@ impl<'de, E: DomainEvent> Deserialize<'de> for EsEvent<E> {
     }
 }
 
-impl<E: DomainEvent> cqrs_es::DomainEvent for EsEvent<E> {
+impl<E: DomainEvent> cqrs_es::DomainEvent for CqrsEsEvent<E> {
     fn event_type(&self) -> String {
-        self.0.name().to_owned()
+        self.0.event_type().to_owned()
     }
 
     fn event_version(&self) -> String {
@@ -103,11 +103,11 @@ impl fmt::Debug for Services {
     }
 }
 
-impl<A: Aggregate> cqrs_es::Aggregate for Es<A> {
+impl<A: Aggregate> cqrs_es::Aggregate for CqrsEsAggregate<A> {
     const TYPE: &'static str = A::STREAM_TYPE;
 
     type Command = A::Command;
-    type Event = EsEvent<A::Event>;
+    type Event = CqrsEsEvent<A::Event>;
     type Error = A::Error;
     type Services = Services;
 
@@ -119,14 +119,14 @@ impl<A: Aggregate> cqrs_es::Aggregate for Es<A> {
     ) -> Result<(), A::Error> {
         let events = A::decide(self.0.as_ref(), command, &(services.0)())?;
         for event in events {
-            sink.write(EsEvent(event), self).await;
+            sink.write(CqrsEsEvent(event), self).await;
         }
         Ok(())
     }
 
     /// An event that cannot stand here leaves the state as it is; `cqrs-es` has no way to say so, the log's own loading
     /// does.
-    fn apply(&mut self, event: EsEvent<A::Event>) {
+    fn apply(&mut self, event: CqrsEsEvent<A::Event>) {
         match A::evolve(self.0.clone(), event.0) {
             Ok(next) => self.0 = Some(next),
             Err(misplaced) => tracing::error!(%misplaced, "an event was passed over"),
@@ -136,14 +136,14 @@ impl<A: Aggregate> cqrs_es::Aggregate for Es<A> {
 
 /// The log as a `cqrs-es` store, for one tenant and one actor.
 #[derive(Debug)]
-pub struct EsStore<A> {
+pub struct CqrsEsStore<A> {
     store: Store,
     tenant_id: TenantId,
     actor: Actor,
     aggregate: PhantomData<fn() -> A>,
 }
 
-impl<A> EsStore<A> {
+impl<A> CqrsEsStore<A> {
     /// Over this store.
     pub const fn new(store: Store, tenant_id: TenantId, actor: Actor) -> Self {
         Self {
@@ -157,24 +157,24 @@ impl<A> EsStore<A> {
 
 /// An aggregate that was loaded, and the version it was loaded at.
 #[derive(Debug)]
-pub struct EsContext<A: Aggregate> {
+pub struct CqrsEsContext<A: Aggregate> {
     stream_id: StreamId,
     version: u64,
-    aggregate: Es<A>,
+    aggregate: CqrsEsAggregate<A>,
 }
 
-impl<A: Aggregate> AggregateContext<Es<A>> for EsContext<A> {
-    fn aggregate(&mut self) -> &mut Es<A> {
+impl<A: Aggregate> AggregateContext<CqrsEsAggregate<A>> for CqrsEsContext<A> {
+    fn aggregate(&mut self) -> &mut CqrsEsAggregate<A> {
         &mut self.aggregate
     }
 }
 
-type Failure<A> = AggregateError<<A as Aggregate>::Error>;
+type CqrsEsError<A> = AggregateError<<A as Aggregate>::Error>;
 
-impl<A: Aggregate> EventStore<Es<A>> for EsStore<A> {
-    type AC = EsContext<A>;
+impl<A: Aggregate> EventStore<CqrsEsAggregate<A>> for CqrsEsStore<A> {
+    type AC = CqrsEsContext<A>;
 
-    async fn load_events(&self, id: &str) -> Result<Vec<EventEnvelope<Es<A>>>, Failure<A>> {
+    async fn load_events(&self, id: &str) -> Result<Vec<EventEnvelope<CqrsEsAggregate<A>>>, CqrsEsError<A>> {
         let (_, stored) = self.stream::<A::Error>(id).await?;
         let keys = self.keys(&stored).await.map_err(failed)?;
         stored
@@ -183,25 +183,25 @@ impl<A: Aggregate> EventStore<Es<A>> for EsStore<A> {
             .collect()
     }
 
-    async fn load_aggregate(&self, id: &str) -> Result<EsContext<A>, Failure<A>> {
+    async fn load_aggregate(&self, id: &str) -> Result<CqrsEsContext<A>, CqrsEsError<A>> {
         let (stream_id, stored) = self.stream::<A::Error>(id).await?;
         let version = stored.last().map_or(0, |it| it.version);
         let folded = codec::fold::<A>(None, &stored, Some(&self.store.keyring))
             .await
             .map_err(failed)?;
-        Ok(EsContext {
+        Ok(CqrsEsContext {
             stream_id,
             version,
-            aggregate: Es(folded.resource.map(|resource| resource.state)),
+            aggregate: CqrsEsAggregate(folded.resource.map(|resource| resource.state)),
         })
     }
 
     async fn commit(
         &self,
-        events: Vec<EsEvent<A::Event>>,
-        context: EsContext<A>,
+        events: Vec<CqrsEsEvent<A::Event>>,
+        context: CqrsEsContext<A>,
         metadata: HashMap<String, String>,
-    ) -> Result<Vec<EventEnvelope<Es<A>>>, Failure<A>> {
+    ) -> Result<Vec<EventEnvelope<CqrsEsAggregate<A>>>, CqrsEsError<A>> {
         let append = self.append(&events, &context).await.map_err(failed)?;
         let deadline = Instant::now() + DEADLINE;
         self.store
@@ -219,7 +219,7 @@ impl<A: Aggregate> EventStore<Es<A>> for EsStore<A> {
     }
 }
 
-impl<A: Aggregate> EsStore<A> {
+impl<A: Aggregate> CqrsEsStore<A> {
     async fn stream<E: std::error::Error>(
         &self,
         id: &str,
@@ -249,10 +249,10 @@ impl<A: Aggregate> EsStore<A> {
 
     async fn append(
         &self,
-        events: &[EsEvent<A::Event>],
-        context: &EsContext<A>,
+        events: &[CqrsEsEvent<A::Event>],
+        context: &CqrsEsContext<A>,
     ) -> Result<Append, StoreError> {
-        let EsContext {
+        let CqrsEsContext {
             stream_id, version, ..
         } = *context;
         let metadata = EventMetadata {
@@ -262,22 +262,22 @@ impl<A: Aggregate> EsStore<A> {
         };
         let metadata = serde_json::to_string(&metadata).unwrap_or_default();
         let mut append = Append::default();
-        append.checks.push(Check {
+        append.checks.push(ExpectedVersion {
             stream_id,
             expected: version,
         });
         let mut key = None;
-        for (EsEvent(event), n) in events.iter().zip(1..) {
+        for (CqrsEsEvent(event), n) in events.iter().zip(1..) {
             if let (None, Some(patient), Some(_)) = (&key, event.patient_id(), event.phi()) {
                 let writing = self
                     .store
                     .keyring
-                    .writing_key(self.tenant_id, patient, Finding::Looked)
+                    .key_for_write(self.tenant_id, patient, KeyLookup::Verified)
                     .await?;
                 append.patient_keys.extend(writing.new);
                 key = Some(writing.key);
             }
-            let place = Place {
+            let place = EventAddress {
                 tenant_id: self.tenant_id,
                 stream_id,
                 version: version + n,
@@ -296,13 +296,13 @@ impl<A: Aggregate> EsStore<A> {
 fn envelope<A: Aggregate>(
     event: &StoredEvent,
     keys: Option<&PatientKeys>,
-) -> Result<EventEnvelope<Es<A>>, Failure<A>> {
+) -> Result<EventEnvelope<CqrsEsAggregate<A>>, CqrsEsError<A>> {
     let payload = codec::decode::<A>(event, keys)
         .map_err(|it| AggregateError::DeserializationError(it.into()))?;
     Ok(EventEnvelope {
         aggregate_id: event.stream_id.to_string(),
         sequence: sequence(event.version),
-        payload: EsEvent(payload),
+        payload: CqrsEsEvent(payload),
         metadata: HashMap::from([("metadata".to_owned(), event.metadata.clone())]),
     })
 }
@@ -320,7 +320,7 @@ fn failed<E: std::error::Error>(error: StoreError) -> AggregateError<E> {
         StoreError::Engine(_) | StoreError::Unavailable(_) | StoreError::OutcomeUnknown => {
             AggregateError::DatabaseConnectionError(error.into())
         }
-        StoreError::Claimed(_) | StoreError::EventTooLarge { .. } | StoreError::Keys(_) => {
+        StoreError::KeyTaken(_) | StoreError::EventTooLarge { .. } | StoreError::Keys(_) => {
             AggregateError::UnexpectedError(error.into())
         }
     }

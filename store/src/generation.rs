@@ -9,8 +9,8 @@ use std::fmt;
 use tokio::sync::watch;
 
 use crate::engine::Engine;
-use crate::error::{Damage, EngineError};
-use crate::model::{Checkpoint, Model, Table};
+use crate::error::{Corruption, EngineError};
+use crate::model::{Checkpoint, ReadModel, Table};
 
 /// A filling of a read model's shape, as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,21 +26,21 @@ pub struct Generation {
     /// All its tables: that of the model, and what lies beside it.
     pub tables: Vec<String>,
     /// Where it is.
-    pub state: State,
+    pub state: GenerationState,
     /// The last event it has seen; while it is filled, of those that begin a stream.
     pub checkpoint: Checkpoint,
 }
 
 impl Generation {
     /// Whether it is of this shape.
-    pub fn is_of(&self, model: &Model) -> bool {
+    pub fn matches(&self, model: &ReadModel) -> bool {
         self.model == model.name && self.version == model.version
     }
 }
 
 /// Where a generation is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum GenerationState {
     /// It is folded from the log's beginning, without indexes: each stream when it begins, with all that it has up to a
     /// position, so that every row is written once.
     Filling {
@@ -67,7 +67,7 @@ pub enum State {
     },
 }
 
-impl State {
+impl GenerationState {
     /// Whether it is in the making.
     pub const fn is_building(&self) -> bool {
         match self {
@@ -149,7 +149,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for GenerationState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -169,7 +169,7 @@ pub(crate) fn parse_tables(text: &str) -> Result<Vec<String>, EngineError> {
 }
 
 fn damaged(column: &'static str) -> EngineError {
-    Damage::Column {
+    Corruption::Column {
         column,
         position: 0,
     }
@@ -182,20 +182,20 @@ pub struct NewGeneration {
     /// Its tables, that of the model first.
     pub tables: Vec<Table>,
     /// [`State::Live`], or [`State::Filling`] up to the log's end.
-    pub state: State,
+    pub state: GenerationState,
 }
 
 /// Which table this process reads of each model.
 #[derive(Debug)]
-pub struct Shown(watch::Sender<HashMap<&'static str, Table>>);
+pub struct LiveTables(watch::Sender<HashMap<&'static str, Table>>);
 
-impl Default for Shown {
+impl Default for LiveTables {
     fn default() -> Self {
         Self(watch::Sender::new(HashMap::new()))
     }
 }
 
-impl Shown {
+impl LiveTables {
     /// From now on these are read.
     pub fn set(&self, tables: impl IntoIterator<Item = Table>) {
         let tables = tables.into_iter().map(|it| (it.model.name, it)).collect();
@@ -206,7 +206,7 @@ impl Shown {
         });
     }
 
-    fn of(&self, model: &Model) -> Option<Table> {
+    fn of(&self, model: &ReadModel) -> Option<Table> {
         self.0.borrow().get(model.name).copied()
     }
 
@@ -221,32 +221,32 @@ impl Shown {
 ///
 /// # Errors
 /// [`EngineError::NotBuilt`] where there is none yet.
-pub(crate) async fn shown<E: Engine + ?Sized>(
+pub(crate) async fn live_table<E: Engine + ?Sized>(
     engine: &E,
-    model: &'static Model,
+    model: &'static ReadModel,
 ) -> Result<Table, EngineError> {
-    match engine.shown().of(model) {
+    match engine.live_tables().of(model) {
         Some(table) => Ok(table),
-        None => look(engine, model).await,
+        None => fetch_live_table(engine, model).await,
     }
 }
 
 /// The same, as the database says now: the table that was read before may be dropped.
-pub(crate) async fn shown_now<E: Engine + ?Sized>(
+pub(crate) async fn refresh_live_table<E: Engine + ?Sized>(
     engine: &E,
     before: Table,
 ) -> Result<Option<Table>, EngineError> {
-    let now = look(engine, before.model).await?;
+    let now = fetch_live_table(engine, before.model).await?;
     Ok((now != before).then_some(now))
 }
 
-async fn look<E: Engine + ?Sized>(engine: &E, model: &'static Model) -> Result<Table, EngineError> {
+async fn fetch_live_table<E: Engine + ?Sized>(engine: &E, model: &'static ReadModel) -> Result<Table, EngineError> {
     let generations = engine.generations().await?;
     let live = generations
         .iter()
-        .find(|it| it.is_of(model) && it.state == State::Live);
-    let generation = live.ok_or(EngineError::NotBuilt(model.name))?.generation;
+        .find(|it| it.matches(model) && it.state == GenerationState::Live);
+    let generation = live.ok_or(EngineError::ReadModelNotReady(model.name))?.generation;
     let table = Table { model, generation };
-    engine.shown().note(table);
+    engine.live_tables().note(table);
     Ok(table)
 }

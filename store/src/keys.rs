@@ -30,8 +30,8 @@ use crate::error::EngineError;
 use crate::log::{NewPatientKey, WrappedKey};
 use form::Header;
 pub use held::{MissingKeys, PatientKeys};
-pub use keyring::{CACHED_FOR, Finding, Keyring, WritingKey};
-pub use parts::{OpenedPart, SealedParts};
+pub use keyring::{KEY_CACHE_TTL, KeyLookup, Keyring, WriteKey};
+pub use parts::{PhiAtVersion, SealedPhi};
 pub use tie::{Misfit, Tying, misfit};
 
 /// Why a sealed part cannot be opened.
@@ -39,10 +39,10 @@ pub use tie::{Misfit, Tying, misfit};
 pub enum SealError {
     /// Not the form of a sealed part.
     #[error("a sealed part is out of form")]
-    Form,
+    Malformed,
     /// The key is the right one, and the bytes are not what it sealed.
     #[error("a sealed part was altered")]
-    Altered,
+    Tampered,
     /// The part names a key that is neither there nor has a tombstone.
     #[error("the key of a sealed part is missing")]
     KeyMissing,
@@ -56,7 +56,7 @@ pub enum KeyError {
     Misfit(#[from] Misfit),
     /// Not 32 bytes of base64.
     #[error("the master key must be 32 bytes, base64")]
-    MasterKeyForm,
+    MalformedMasterKey,
     /// Too few distinct bytes for random ones.
     #[error("the master key is weak: {WEAK}")]
     MasterKeyWeak,
@@ -65,10 +65,10 @@ pub enum KeyError {
     Missing,
     /// A wrapped key does not open under the master key.
     #[error("a patient's key is damaged")]
-    Damaged,
+    CorruptPatientKey,
     /// A secret does not open under the master key, its tenant and its id.
     #[error("a secret is damaged")]
-    DamagedSecret,
+    CorruptSecret,
     /// The look-up was given up on.
     #[error("the key look-up is closing")]
     Closing,
@@ -120,8 +120,8 @@ impl MasterKey {
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = STANDARD
             .decode(text.trim())
-            .map_err(|_| KeyError::MasterKeyForm)?;
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::MasterKeyForm)?;
+            .map_err(|_| KeyError::MalformedMasterKey)?;
+        let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::MalformedMasterKey)?;
         if is_weak(&bytes) {
             return Err(KeyError::MasterKeyWeak);
         }
@@ -187,8 +187,8 @@ impl MasterKey {
         seen: Instant,
     ) -> Result<PatientKey, KeyError> {
         let context = wrapping_context(patient, stored.key_id);
-        let bytes = decrypt(&self.cipher, &stored.wrapped, &context).ok_or(KeyError::Damaged)?;
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Damaged)?;
+        let bytes = decrypt(&self.cipher, &stored.wrapped, &context).ok_or(KeyError::CorruptPatientKey)?;
+        let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::CorruptPatientKey)?;
         let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
         Ok(PatientKey {
             key_id: stored.key_id,
@@ -206,7 +206,7 @@ fn cursor_mac(master: [u8; 32]) -> Result<Hmac<Sha256>, KeyError> {
 }
 
 fn mac_under(key: &[u8]) -> Result<Hmac<Sha256>, KeyError> {
-    Hmac::new_from_slice(key).map_err(|_| KeyError::MasterKeyForm)
+    Hmac::new_from_slice(key).map_err(|_| KeyError::MalformedMasterKey)
 }
 
 fn derived(purpose: &[u8], master: [u8; 32]) -> [u8; 32] {
@@ -322,7 +322,7 @@ impl PatientKey {
         stream_id: StreamId,
         version: u64,
     ) -> Result<Option<Vec<u8>>, SealError> {
-        let (header, rest) = Header::parse(sealed).ok_or(SealError::Form)?;
+        let (header, rest) = Header::parse(sealed).ok_or(SealError::Malformed)?;
         if header.key_id != self.key_id {
             return Ok(None);
         }
@@ -333,14 +333,14 @@ impl PatientKey {
             &sealing_context(stream_id, version, &header),
         )
         .map(Some)
-        .ok_or(SealError::Altered)
+        .ok_or(SealError::Tampered)
     }
 }
 
 /// The id of the key that sealed a part.
 fn key_id_of(sealed: &[u8]) -> Result<Uuid, SealError> {
-    let (_, rest) = sealed.split_first().ok_or(SealError::Form)?;
-    let (key_id, _) = rest.split_first_chunk::<16>().ok_or(SealError::Form)?;
+    let (_, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
+    let (key_id, _) = rest.split_first_chunk::<16>().ok_or(SealError::Malformed)?;
     Ok(Uuid::from_bytes(*key_id))
 }
 

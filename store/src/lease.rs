@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::engine::Engine;
-use crate::error::causes;
-use crate::lifecycle::Tasks;
+use crate::error::error_chain;
+use crate::lifecycle::BackgroundTasks;
 
 /// How long a lease lasts without renewal; another node takes over this long after a death, and one renewal.
 const TTL: Duration = Duration::from_secs(4);
-const RENEWED_EVERY: Duration = Duration::from_secs(1);
+const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The lease of policies and relay.
 pub const LEADER: &str = "leader";
@@ -34,15 +34,15 @@ pub struct Leases {
 impl Leases {
     /// Starts asking for leases, and renewing them. In the database their names stand behind `scope`, which is empty where
     /// nodes are to tell who leads among themselves.
-    pub fn seek(
+    pub fn start(
         engine: Arc<dyn Engine>,
         scope: &'static str,
         names: impl IntoIterator<Item = String>,
-        tasks: &Tasks,
+        tasks: &BackgroundTasks,
     ) -> Self {
         let (leads, held) = watch::channel(BTreeSet::new());
         let names = names.into_iter().map(|it| format!("{scope}{it}"));
-        let seeker = Seeker {
+        let seeker = LeaseRenewer {
             engine,
             names: names.collect(),
             leads,
@@ -57,7 +57,7 @@ impl Leases {
     }
 
     /// One of them by itself.
-    pub fn of(&self, name: &str) -> Leadership {
+    pub fn leadership(&self, name: &str) -> Leadership {
         Leadership {
             name: self.named(name),
             held: self.held.clone(),
@@ -77,7 +77,7 @@ impl Leases {
     }
 
     /// What is held now is known.
-    pub fn seen(&mut self) {
+    pub fn mark_seen(&mut self) {
         self.held.mark_unchanged();
     }
 
@@ -114,16 +114,16 @@ impl Leadership {
     }
 }
 
-struct Seeker {
+struct LeaseRenewer {
     engine: Arc<dyn Engine>,
     names: Vec<String>,
     leads: watch::Sender<BTreeSet<String>>,
 }
 
-impl Seeker {
+impl LeaseRenewer {
     async fn run(self, stop: CancellationToken) {
         let holder = clock::fresh_id();
-        let mut tick = tokio::time::interval(RENEWED_EVERY);
+        let mut tick = tokio::time::interval(RENEW_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut held_until = Instant::now();
         loop {
@@ -132,28 +132,28 @@ impl Seeker {
                 () = stop.cancelled() => break,
             }
             let asked = Instant::now();
-            let answer = self.engine.lease(&self.names, holder, TTL);
+            let answer = self.engine.acquire_leases(&self.names, holder, TTL);
             match tokio::time::timeout(TTL, answer).await {
                 Ok(Ok(held)) => {
                     held_until = asked + TTL;
-                    self.now_holds(held.into_iter().collect());
+                    self.publish_held(held.into_iter().collect());
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(error = causes(&error), "leases were not renewed");
+                    tracing::warn!(error = error_chain(&error), "leases were not renewed");
                 }
                 Err(_elapsed) => tracing::warn!("leases were not renewed in time"),
             }
             if Instant::now() >= held_until {
-                self.now_holds(BTreeSet::new());
+                self.publish_held(BTreeSet::new());
             }
         }
         self.leads.send_replace(BTreeSet::new());
         if let Err(error) = self.engine.release_leases(holder).await {
-            tracing::warn!(error = causes(&error), "leases were not given back");
+            tracing::warn!(error = error_chain(&error), "leases were not given back");
         }
     }
 
-    fn now_holds(&self, held: BTreeSet<String>) {
+    fn publish_held(&self, held: BTreeSet<String>) {
         let count = held.len();
         let changed = self.leads.send_if_modified(|it| {
             let changed = *it != held;

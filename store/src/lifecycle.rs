@@ -9,12 +9,12 @@ use tokio_util::task::TaskTracker;
 
 /// The process's background tasks. Clones share one life.
 #[derive(Debug, Clone, Default)]
-pub struct Tasks {
+pub struct BackgroundTasks {
     token: CancellationToken,
     tracker: TaskTracker,
 }
 
-impl Tasks {
+impl BackgroundTasks {
     /// None yet.
     pub fn new() -> Self {
         Self::default()
@@ -40,7 +40,7 @@ impl Tasks {
     }
 
     /// Runs a future as a task of its own, which goes on from the first poll: its panic is an error here.
-    pub async fn run<T: Send + 'static>(
+    pub async fn run_isolated<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, JoinError> {
@@ -48,11 +48,11 @@ impl Tasks {
     }
 
     /// Runs a future as [`Tasks::run`] does; its panic goes on in the caller. `None` where the runtime ends.
-    pub async fn run_beside<T: Send + 'static>(
+    pub async fn run_propagating_panics<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        match self.run(task).await {
+        match self.run_isolated(task).await {
             Ok(ended) => Some(ended),
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

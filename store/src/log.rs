@@ -20,18 +20,18 @@ pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 pub struct Append {
     /// Streams that must be at a version. Every stream of `events` has exactly one; a stream without events here is a
     /// pure assertion.
-    pub checks: Vec<Check>,
+    pub checks: Vec<ExpectedVersion>,
     /// In the order in which they are to stand; within a stream at consecutive versions from `expected + 1`.
     pub events: Vec<NewEvent>,
     /// Keys that must be free, and are taken.
-    pub claims: Vec<Claim>,
+    pub claims: Vec<Reservation>,
     /// Keys of patients who have none yet; a patient who has one by now makes the append fail.
     pub patient_keys: Vec<NewPatientKey>,
 }
 
 /// "This stream is at this version"; 0 is "it does not exist".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Check {
+pub struct ExpectedVersion {
     /// The stream.
     pub stream_id: StreamId,
     /// The version it must be at.
@@ -89,20 +89,20 @@ impl NewEvent {
 
 /// SHA-256 of what the claim is for: its kind, scope and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClaimKey(pub Digest);
+pub struct ReservationKey(pub Digest);
 
 /// A unique key to take, and what it answers to whoever comes later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
+pub struct Reservation {
     /// The key.
-    pub key: ClaimKey,
+    pub key: ReservationKey,
     /// What it answers.
-    pub held: ClaimHeld,
+    pub held: HeldReservation,
 }
 
 /// What a taken claim says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClaimHeld {
+pub struct HeldReservation {
     /// SHA-256 of the request that took it.
     pub request_hash: Digest,
     /// The stream whose resource was the answer.
@@ -251,7 +251,7 @@ impl StoredEvent {
     }
 
     /// Roughly what it weighs in memory, in bytes.
-    pub fn weight(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.payload.len() + self.sealed.len() + self.metadata.len()
     }
 }
@@ -268,9 +268,9 @@ pub struct Head {
 /// Several appends for one call of the database. Within a batch no stream that is written stands in two appends, and
 /// no claim key or patient twice.
 #[derive(Debug)]
-pub struct Batch<'a> {
+pub struct AppendBatch<'a> {
     /// In order.
-    pub appends: Vec<&'a Prepared>,
+    pub appends: Vec<&'a PreparedAppend>,
     /// This batch, or part of it, may have been committed already: events found at their versions under their own ids
     /// are taken as written.
     pub resend: bool,
@@ -278,7 +278,7 @@ pub struct Batch<'a> {
 
 /// An append with its leaves computed.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub struct PreparedAppend {
     /// The request.
     pub append: Append,
     /// One leaf an event.
@@ -289,7 +289,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct BatchOutcome {
     /// One verdict an append, in order.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<AppendOutcome>,
     /// The log's head before the batch: the first event written by it follows there.
     pub before: Head,
     /// `recorded_at` of the events written by it, in milliseconds since the epoch.
@@ -298,7 +298,7 @@ pub struct BatchOutcome {
 
 /// What became of one append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AppendOutcome {
     /// All of it is in the log now, its events following those of the append before it.
     Written,
     /// All of it was in the log already, from an earlier sending of the same batch.
@@ -316,9 +316,9 @@ pub enum Verdict {
         actual: u64,
     },
     /// A claim is taken. Nothing was written.
-    Claimed {
+    KeyTaken {
         /// What it says.
-        held: ClaimHeld,
+        held: HeldReservation,
     },
     /// A patient has a key already. Nothing was written.
     PatientKeyExists,
@@ -326,7 +326,7 @@ pub enum Verdict {
 
 /// An acknowledged append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
+pub struct AppendReceipt {
     /// The last event's position; where the append had no events, the head it was checked at.
     pub position: u64,
     /// When its events were recorded.
@@ -352,7 +352,7 @@ pub struct LogFilter {
 
 /// What streams have after their first events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tails {
+pub struct StreamTails {
     /// The events, stream by stream as they were asked for, each stream's in order.
     pub events: Vec<StoredEvent>,
     /// Of how many streams, from the first on, all is here: of as many as make `MAX_PAGE_BYTES`, and of one in any case.
@@ -361,25 +361,25 @@ pub struct Tails {
 
 /// Where a portion of tails ends: with the stream that makes it `MAX_PAGE_BYTES` or more.
 #[derive(Debug, Default)]
-pub(crate) struct TailsEnd {
+pub(crate) struct TailsPageLimit {
     bytes: usize,
     last: Option<StreamId>,
 }
 
-impl TailsEnd {
+impl TailsPageLimit {
     /// Whether the next event is the first one that is too much.
     pub(crate) fn is_before(&mut self, event: &StoredEvent) -> bool {
         let is_next = self.last.replace(event.stream_id) != Some(event.stream_id);
         let is_full = self.bytes >= MAX_PAGE_BYTES;
-        self.bytes += event.weight();
+        self.bytes += event.memory_bytes();
         is_next && is_full
     }
 
     /// The portion, without that event.
-    pub(crate) fn cut(mut events: Vec<StoredEvent>, streams: &[StreamId], is_cut: bool) -> Tails {
+    pub(crate) fn cut(mut events: Vec<StoredEvent>, streams: &[StreamId], is_cut: bool) -> StreamTails {
         let beyond = if is_cut { events.pop() } else { None };
         let whole = beyond.and_then(|it| streams.iter().position(|id| *id == it.stream_id));
-        Tails {
+        StreamTails {
             events,
             streams: whole.unwrap_or(streams.len()),
         }

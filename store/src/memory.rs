@@ -29,7 +29,7 @@ impl MemoryKey {
 
 /// A value as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryEntry {
     /// [`MemoryKey::id`].
     pub id: Uuid,
     /// What it is about.
@@ -44,7 +44,7 @@ pub struct Memory {
     pub due_at_ms: Option<i64>,
 }
 
-impl Memory {
+impl MemoryEntry {
     /// A value under its key.
     pub fn new(key: &MemoryKey, value: String, due_at_ms: Option<i64>) -> Self {
         Self {
@@ -68,16 +68,16 @@ pub struct MemoryBatch<'a> {
     /// Where it goes; the same where only timers changed.
     pub to: Checkpoint,
     /// New and changed values, each id once.
-    pub kept: Vec<Memory>,
+    pub kept: Vec<MemoryEntry>,
     /// Ids of values that are not needed any more.
     pub forgotten: Vec<Uuid>,
     /// Effects that were refused for good.
-    pub refusals: Vec<RefusedEffect>,
+    pub refusals: Vec<RejectedEffect>,
 }
 
 /// An effect that was refused, and that no time can mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedEffect {
+pub struct RejectedEffect {
     /// The causing event's position.
     pub position: u64,
     /// Whose event.

@@ -12,7 +12,7 @@ use crate::engine::MAX_PAGE_BYTES;
 
 /// A read model's shape: the fixed columns of [`Row`] and its own filter columns.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Model {
+pub struct ReadModel {
     /// The model's name; lower-case letters and `_`.
     pub name: &'static str,
     /// The shape's version; a new shape, or another fold into it, is a new table.
@@ -52,9 +52,9 @@ pub struct Index {
     pub sparse: bool,
 }
 
-impl Model {
+impl ReadModel {
     /// The shape's name: `<name>_v<version>`.
-    pub fn shape(&self) -> String {
+    pub fn schema_name(&self) -> String {
         format!("{}_v{}", self.name, self.version)
     }
 
@@ -75,7 +75,7 @@ impl Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
     /// The shape.
-    pub model: &'static Model,
+    pub model: &'static ReadModel,
     /// Which filling of it, from 1.
     pub generation: u32,
 }
@@ -84,8 +84,8 @@ impl Table {
     /// Its name: the shape's, and from the second generation on `<shape>_g<generation>`.
     pub fn name(&self) -> String {
         match self.generation {
-            1 => self.model.shape(),
-            later => format!("{}_g{later}", self.model.shape()),
+            1 => self.model.schema_name(),
+            later => format!("{}_g{later}", self.model.schema_name()),
         }
     }
 }
@@ -204,7 +204,7 @@ pub struct ProjectionBatch {
     /// The rows to write, by table; each row once.
     pub rows: Vec<(Table, Vec<Row>)>,
     /// Streams that could not be folded.
-    pub parked: Vec<Parked>,
+    pub parked: Vec<ParkedStream>,
     /// Streams with events in the batch that were left out, since they are parked: by table. The batch is good only
     /// where they still are.
     pub left_out: Vec<(String, StreamId)>,
@@ -215,7 +215,7 @@ pub struct ProjectionBatch {
 
 /// A stream that a projection could not fold, from a position on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parked {
+pub struct ParkedStream {
     /// The table it is missing from.
     pub model: String,
     /// The stream.
@@ -228,25 +228,25 @@ pub struct Parked {
 
 /// A parked stream, folded again from its first event.
 #[derive(Debug)]
-pub struct Replay<'a> {
+pub struct ParkedRetry<'a> {
     /// What was parked, as it was found.
-    pub parked: &'a Parked,
+    pub parked: &'a ParkedStream,
     /// The rows to write, by table; each row once.
     pub rows: Vec<(Table, Vec<Row>)>,
     /// How far that went.
-    pub end: ReplayEnd,
+    pub end: RetryEnd,
 }
 
 /// How far a stream could be folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplayEnd {
+pub enum RetryEnd {
     /// To its end, which was this version.
-    Whole {
+    Complete {
         /// The last event's.
         version: u64,
     },
     /// Not to its end.
-    Stuck {
+    Blocked {
         /// The first event that could not be folded.
         position: u64,
         /// Why; without PHI.
@@ -258,7 +258,7 @@ pub enum ReplayEnd {
 #[derive(Debug)]
 pub struct ListQuery {
     /// Which.
-    pub model: &'static Model,
+    pub model: &'static ReadModel,
     /// Whose.
     pub tenant_id: TenantId,
     /// The index prefixes to walk: each a set of equalities on all columns of one index, or on `id` and any others. The
@@ -279,7 +279,7 @@ pub struct ListQuery {
 impl ListQuery {
     /// A page of all that the tenant has, to be narrowed.
     pub fn all(
-        model: &'static Model,
+        model: &'static ReadModel,
         tenant_id: TenantId,
         after: Option<Vec<u8>>,
         limit: u32,
@@ -301,7 +301,7 @@ impl ListQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
     /// The column has this value.
-    Is(&'static str, Value),
+    Equals(&'static str, Value),
     /// The column's text holds this one, as it is.
     Contains(&'static str, String),
 }

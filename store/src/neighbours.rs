@@ -11,58 +11,58 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
-use crate::error::{EngineError, causes};
-use crate::lifecycle::Tasks;
-use crate::tail::Tail;
+use crate::error::{EngineError, error_chain};
+use crate::lifecycle::BackgroundTasks;
+use crate::tail::RecentEvents;
 
 /// The shortest time between two words of one node: what comes meanwhile is told at once.
-const BETWEEN_WORDS: Duration = Duration::from_millis(5);
+const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
 /// What other nodes say.
 #[async_trait]
-pub trait Hearing: Send {
+pub trait NotificationStream: Send {
     /// Waits for the next word of another node.
     async fn next(&mut self) -> Result<(), EngineError>;
 }
 
 /// Tells and hears, until the tasks are to end.
-pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<Tail>, tasks: &Tasks) {
-    let own = tail.own();
-    tasks.spawn("telling", tell(Arc::clone(engine), own, tasks.token()));
-    let hearing = hear(Arc::clone(engine), Arc::clone(tail));
+pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<RecentEvents>, tasks: &BackgroundTasks) {
+    let own = tail.written_here();
+    tasks.spawn("telling", publish_notifications(Arc::clone(engine), own, tasks.token()));
+    let hearing = receive_notifications(Arc::clone(engine), Arc::clone(tail));
     let stop = tasks.token();
     tasks.spawn("hearing", async move {
         stop.run_until_cancelled(hearing).await;
     });
 }
 
-async fn tell(engine: Arc<dyn Engine>, mut own: watch::Receiver<u64>, stop: CancellationToken) {
+async fn publish_notifications(engine: Arc<dyn Engine>, mut own: watch::Receiver<u64>, stop: CancellationToken) {
     while let Some(Ok(())) = stop.run_until_cancelled(own.changed()).await {
-        if let Err(error) = engine.tell().await {
-            tracing::debug!(error = causes(&error), "other nodes were not told");
+        if let Err(error) = engine.notify_appended().await {
+            tracing::debug!(error = error_chain(&error), "other nodes were not told");
         }
-        tokio::time::sleep(BETWEEN_WORDS).await;
+        tokio::time::sleep(MIN_NOTIFY_INTERVAL).await;
     }
 }
 
-async fn hear(engine: Arc<dyn Engine>, tail: Arc<Tail>) {
+async fn receive_notifications(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>) {
     loop {
-        match listen(&*engine, &tail).await {
+        match receive_until_closed(&*engine, &tail).await {
             Ok(()) => return,
-            Err(error) => tracing::debug!(error = causes(&error), "other nodes are not heard"),
+            Err(error) => tracing::debug!(error = error_chain(&error), "other nodes are not heard"),
         }
         tokio::time::sleep(AFTER_A_FAILURE).await;
     }
 }
 
 /// Ends where there is nobody to hear. What was said before this node listened is looked up first.
-async fn listen(engine: &dyn Engine, tail: &Tail) -> Result<(), EngineError> {
-    let Some(mut hearing) = engine.hearing().await? else {
+async fn receive_until_closed(engine: &dyn Engine, tail: &RecentEvents) -> Result<(), EngineError> {
+    let Some(mut hearing) = engine.listen().await? else {
         return Ok(());
     };
     loop {
-        tail.saw(engine.head().await?.position);
+        tail.observe(engine.head().await?.position);
         hearing.next().await?;
     }
 }

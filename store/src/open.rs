@@ -9,19 +9,19 @@ use tokio_util::sync::CancellationToken;
 use crate::appender::Appender;
 use crate::clock;
 use crate::engine::Engine;
-use crate::error::{EngineError, causes};
+use crate::error::{EngineError, error_chain};
 use crate::keys::{KeyError, Keyring, MasterKey};
-use crate::lifecycle::Tasks;
+use crate::lifecycle::BackgroundTasks;
 use crate::neighbours;
 use crate::postgres::Postgres;
 use crate::postgres::target::{self, NotATarget};
 use crate::secrets::Secrets;
 use crate::sqlite::Sqlite;
-use crate::tail::Tail;
+use crate::tail::RecentEvents;
 
 /// Where the log is.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Database {
+pub enum DatabaseUrl {
     /// `sqlite://PATH`: the log's file; read models and keys lie beside it.
     Sqlite(PathBuf),
     /// `postgres://...` or `postgresql://...`.
@@ -30,7 +30,7 @@ pub enum Database {
 
 /// The text names no database of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotADatabase {
+pub enum InvalidDatabaseUrl {
     /// Neither of the two engines.
     #[error("must be sqlite://PATH or postgres://...")]
     Engine,
@@ -39,16 +39,16 @@ pub enum NotADatabase {
     Postgres(#[from] NotATarget),
 }
 
-impl Database {
+impl DatabaseUrl {
     /// From its URL.
-    pub fn parse(url: &str) -> Result<Self, NotADatabase> {
+    pub fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
         match url.split_once("://") {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => {
                 target::parse(url)?;
                 Ok(Self::Postgres(url.to_owned()))
             }
-            Some(_) | None => Err(NotADatabase::Engine),
+            Some(_) | None => Err(InvalidDatabaseUrl::Engine),
         }
     }
 
@@ -62,13 +62,13 @@ impl Database {
 }
 
 /// Shows nothing that may be a secret: of a URL its user, host, port and database.
-impl std::fmt::Debug for Database {
+impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
     }
 }
 
-impl std::fmt::Display for Database {
+impl std::fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
@@ -85,7 +85,7 @@ pub struct Store {
     /// Writes the log.
     pub appender: Appender,
     /// The log's end in memory.
-    pub tail: Arc<Tail>,
+    pub tail: Arc<RecentEvents>,
     /// Patients' keys.
     pub keyring: Keyring,
     /// The catalog's secrets.
@@ -97,16 +97,16 @@ impl Store {
     pub async fn start(
         engine: Arc<dyn Engine>,
         master: MasterKey,
-        tasks: &Tasks,
+        tasks: &BackgroundTasks,
     ) -> Result<Self, KeyError> {
-        let secrets = Secrets::over(Arc::clone(&engine), master.clone());
+        let secrets = Secrets::new(Arc::clone(&engine), master.clone());
         let keyring = Keyring::open(Arc::clone(&engine), master, tasks).await?;
-        let tail = Arc::new(Tail::default());
+        let tail = Arc::new(RecentEvents::default());
         let head = engine.head().await.map_err(Arc::new)?;
-        tail.saw(head.position);
+        tail.observe(head.position);
         let appender = Appender::start(Arc::clone(&engine), Arc::clone(&tail), tasks);
         neighbours::start(&engine, &tail, tasks);
-        tasks.spawn("claims", forget_claims(Arc::clone(&engine), tasks.token()));
+        tasks.spawn("claims", sweep_expired_reservations(Arc::clone(&engine), tasks.token()));
         Ok(Self {
             engine,
             appender,
@@ -118,12 +118,12 @@ impl Store {
 }
 
 /// How often, and how many at once, expired claims are forgotten.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-const SWEPT_AT_ONCE: u32 = 1000;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+const SWEEP_LIMIT: u32 = 1000;
 
 /// Claims that answer to nobody any more do not stay.
-async fn forget_claims(engine: Arc<dyn Engine>, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(SWEEP_EVERY);
+async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -131,13 +131,13 @@ async fn forget_claims(engine: Arc<dyn Engine>, stop: CancellationToken) {
         }
         while !stop.is_cancelled() {
             match engine
-                .forget_expired_claims(clock::now_ms(), SWEPT_AT_ONCE)
+                .delete_expired_reservations(clock::now_ms(), SWEEP_LIMIT)
                 .await
             {
-                Ok(swept) if swept == u64::from(SWEPT_AT_ONCE) => {}
+                Ok(swept) if swept == u64::from(SWEEP_LIMIT) => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(error = causes(&error), "expired claims were not forgotten");
+                    tracing::warn!(error = error_chain(&error), "expired claims were not forgotten");
                     break;
                 }
             }
@@ -151,19 +151,19 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let database = Database::parse("postgres://app:hunter2@db:5432/roentgen").unwrap();
+        let database = DatabaseUrl::parse("postgres://app:hunter2@db:5432/roentgen").unwrap();
         assert_eq!(format!("{database:?}"), "postgres://app@db:5432/roentgen");
         assert_eq!(database.to_string(), format!("{database:?}"));
     }
 
     #[test]
     fn only_our_engines_are_named() {
-        assert!(Database::parse("sqlite://data/roentgen.db").is_ok());
+        assert!(DatabaseUrl::parse("sqlite://data/roentgen.db").is_ok());
         for bad in ["", "sqlite://", "mysql://x", "roentgen.db"] {
-            let parsed = Database::parse(bad);
-            assert_eq!(parsed, Err(NotADatabase::Engine), "{bad}");
+            let parsed = DatabaseUrl::parse(bad);
+            assert_eq!(parsed, Err(InvalidDatabaseUrl::Engine), "{bad}");
         }
-        let form = NotADatabase::Postgres(NotATarget::Form);
-        assert_eq!(Database::parse("postgres://u:a?b@h/db"), Err(form));
+        let form = InvalidDatabaseUrl::Postgres(NotATarget::Form);
+        assert_eq!(DatabaseUrl::parse("postgres://u:a?b@h/db"), Err(form));
     }
 }

@@ -42,14 +42,14 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::error::EngineError;
-use crate::generation::Shown;
+use crate::generation::LiveTables;
 use crate::pace::Pace;
 use crate::reads::Readers;
 use crate::sql::Dialect;
 
-use append::Appending;
-use borrowed::Borrowed;
-use connect::{ANSWER_TIMEOUT, Doors};
+use append::AppendConnection;
+use borrowed::PooledCall;
+use connect::{ANSWER_TIMEOUT, Connector};
 
 /// Elsewhere a process does not find its sockets in `/proc`.
 #[cfg(not(target_os = "linux"))]
@@ -69,20 +69,20 @@ const DIALECT: Dialect = Dialect {
 /// A PostgreSQL database, version 14 or later.
 #[derive(Debug)]
 pub struct Postgres {
-    doors: Doors,
+    doors: Connector,
     readers: PgPool,
     projectors: PgPool,
-    appending: Mutex<Appending>,
+    appending: Mutex<AppendConnection>,
     /// A position the log is known to have reached: from there the head is looked for.
     head_at_least: AtomicU64,
     /// What this node is called among those that hear each other.
     node: Uuid,
-    shown: Shown,
+    shown: LiveTables,
     tenant_readers: Readers,
 }
 
 /// A look at a whole table has all the time and every plan there is.
-const AT_LENGTH: &str = "SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_mode = auto; \
+const NO_TIMEOUT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_mode = auto; \
     SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = on";
 
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
@@ -95,15 +95,15 @@ impl Postgres {
     ///
     /// `Refused` where the URL cannot be read.
     pub fn connect(url: &str) -> Result<Self, EngineError> {
-        let doors = Doors::parse(url)?;
+        let doors = Connector::parse(url)?;
         Ok(Self {
-            readers: doors.readers(),
-            projectors: doors.projectors(),
+            readers: doors.read_pool(),
+            projectors: doors.projection_pool(),
             doors,
             appending: Mutex::default(),
             head_at_least: AtomicU64::new(0),
             node: crate::clock::fresh_id(),
-            shown: Shown::default(),
+            shown: LiveTables::default(),
             tenant_readers: Readers::pooled(connect::SHARED_READERS, connect::RESERVED_READERS),
         })
     }
@@ -114,17 +114,17 @@ impl Postgres {
     }
 
     /// Runs one statement that looks at a whole table and answers with one number.
-    async fn number_at_length(&self, statement: Statement<'_>) -> Result<Option<i64>, EngineError> {
+    async fn fetch_number_without_timeout(&self, statement: Statement<'_>) -> Result<Option<i64>, EngineError> {
         let mut connection = self.reader().await?;
-        let mut snapshot = connection.begin().await.map_err(failure::of_read)?;
-        sqlx::raw_sql(AT_LENGTH)
+        let mut snapshot = connection.begin().await.map_err(failure::classify_read)?;
+        sqlx::raw_sql(NO_TIMEOUT)
             .execute(&mut *snapshot)
             .await
-            .map_err(failure::of_read)?;
+            .map_err(failure::classify_read)?;
         let number = statement.fetch_one(&mut *snapshot).await;
         let number = number.and_then(|row| row.try_get(0));
-        snapshot.rollback().await.map_err(failure::of_read)?;
-        number.map_err(failure::of_read)
+        snapshot.rollback().await.map_err(failure::classify_read)?;
+        number.map_err(failure::classify_read)
     }
 
     /// Runs one reading statement and decodes its rows as they come.
@@ -143,11 +143,11 @@ impl Postgres {
         mut decode: impl FnMut(&PgRow) -> Result<T, EngineError>,
         mut enough: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>, EngineError> {
-        let mut connection = Borrowed::from(&self.readers).await?;
+        let mut connection = PooledCall::acquire(&self.readers).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
             let (mut decoded, pace) = (Vec::new(), Pace::begin());
-            while let Some(row) = rows.try_next().await.map_err(failure::of_read)? {
+            while let Some(row) = rows.try_next().await.map_err(failure::classify_read)? {
                 let it = decode(&row)?;
                 let last = enough(&it);
                 decoded.push(it);
@@ -160,28 +160,28 @@ impl Postgres {
             Ok(decoded)
         })
         .await;
-        let answer = connection.answered(answer);
+        let answer = connection.complete(answer);
         answer.unwrap_or_else(|| Err(EngineError::Unavailable(failure::timed_out())))
     }
 
     /// Runs one writing statement, which commits by itself. Returns how many rows it wrote.
     async fn execute(&self, statement: Statement<'_>) -> Result<u64, EngineError> {
-        let mut connection = Borrowed::from(&self.readers).await?;
+        let mut connection = PooledCall::acquire(&self.readers).await?;
         let answer =
             tokio::time::timeout(ANSWER_TIMEOUT, statement.execute(&mut *connection)).await;
-        let answer = connection.answered(answer);
+        let answer = connection.complete(answer);
         let done = answer.unwrap_or_else(|| Err(failure::timed_out()));
-        Ok(done.map_err(failure::of_write)?.rows_affected())
+        Ok(done.map_err(failure::classify_write)?.rows_affected())
     }
 
     async fn run_migrations(&self) -> Result<(), EngineError> {
-        let owner = self.doors.owner();
+        let owner = self.doors.migration_pool();
         // A node of the release before may start while the next one's migrations are in: each says what it sees.
         let mut migrations = sqlx::migrate!("../migrations/postgres");
         migrations.set_ignore_missing(true);
         let done = migrations.run(&owner).await;
         owner.close().await;
-        done.map_err(failure::of_migration)
+        done.map_err(failure::classify_migration)
     }
 }
 

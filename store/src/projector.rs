@@ -29,24 +29,24 @@ use roentgen_domain::ids::StreamId;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use checkpoint::{CheckpointAhead, mismatch};
-pub(crate) use checkpoint::{place, scanned};
+pub use checkpoint::{CheckpointAhead, checkpoint_mismatch};
+pub(crate) use checkpoint::{checkpoint_at, checkpoint_after_page};
 pub use deep::{Compared, Comparison, compare};
-pub use folding::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
-pub use parking::{Parking, Retried, Standing, StandingModel};
-pub use progress::Progress;
-pub use rebuild::{Dropped, Rebuilding};
+pub use folding::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
+pub use parking::{ParkedStreams, RetryOutcome, ProjectionStatus, ReadModelStatus};
+pub use progress::ProjectionProgress;
+pub use rebuild::{DropOutcome, RebuildService};
 
-use batch::Member;
-use touched::Known;
+use batch::ProjectedTable;
+use touched::RowSource;
 
 use crate::engine::Engine;
-use crate::error::{EngineError, causes};
+use crate::error::{EngineError, error_chain};
 use crate::lease::Leases;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::BackgroundTasks;
 use crate::log::{LogFilter, StoredEvent};
 use crate::model::{Checkpoint, ProjectionBatch};
-use crate::tail::Tail;
+use crate::tail::RecentEvents;
 
 /// Events in one transaction, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
@@ -61,7 +61,7 @@ const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
 const GATHERED: Duration = Duration::from_millis(5);
 
 /// A batch that is folded and not written yet.
-struct Ready {
+struct FoldedBatchReady {
     to: Checkpoint,
     events: usize,
     folded: batch::FoldedBatch,
@@ -73,9 +73,9 @@ struct Ready {
 #[derive(Debug)]
 pub struct Projector {
     engine: Arc<dyn Engine>,
-    tail: Arc<Tail>,
+    tail: Arc<RecentEvents>,
     projections: Vec<Arc<dyn Projection>>,
-    progress: Progress,
+    progress: ProjectionProgress,
     /// A generation takes the place of another while no batch is written.
     turn: Arc<Mutex<()>>,
     /// Says that a generation became live.
@@ -85,7 +85,7 @@ pub struct Projector {
 
 /// The leases of these projections: one a shape.
 pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
-    projections.iter().map(|it| it.model().shape()).collect()
+    projections.iter().map(|it| it.model().schema_name()).collect()
 }
 
 impl Projector {
@@ -93,20 +93,20 @@ impl Projector {
     /// follows the others. Tables that have to be filled first are filled beside.
     pub async fn start(
         engine: Arc<dyn Engine>,
-        tail: Arc<Tail>,
+        tail: Arc<RecentEvents>,
         projections: Vec<Arc<dyn Projection>>,
         leases: Leases,
-        tasks: &Tasks,
-    ) -> Result<Progress, EngineError> {
-        members::found(&*engine, &projections).await?;
-        let members = members::look(&*engine, &projections).await?;
-        let progress = Progress::new();
-        progress.set(lowest(&members).position);
+        tasks: &BackgroundTasks,
+    ) -> Result<ProjectionProgress, EngineError> {
+        members::create_missing_generations(&*engine, &projections).await?;
+        let members = members::load_live_tables(&*engine, &projections).await?;
+        let progress = ProjectionProgress::new();
+        progress.set(min_checkpoint(&members).position);
         // Before anybody reads: what the first answers show is of this log, or refused.
         progress.refuse(members::misfit(&*engine, &members).await?);
         let turn = Arc::default();
         let (joins, joined) = watch::channel(());
-        let builder = rebuild::Builder {
+        let builder = rebuild::RebuildWorker {
             engine: Arc::clone(&engine),
             projections: projections.clone(),
             turn: Arc::clone(&turn),
@@ -130,13 +130,13 @@ impl Projector {
 
     async fn run(mut self, mut leases: Leases) {
         while !self.stop.is_cancelled() {
-            leases.seen();
+            leases.mark_seen();
             self.joined.mark_unchanged();
-            let Err(failure) = self.round(&leases).await else {
+            let Err(failure) = self.run_until_reassigned(&leases).await else {
                 continue;
             };
             if let Err(error) = self.isolate(&leases, failure).await {
-                tracing::warn!(error = causes(&error), "the projector pauses");
+                tracing::warn!(error = error_chain(&error), "the projector pauses");
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_A_FAILURE) => {}
                     () = self.stop.cancelled() => {}
@@ -146,14 +146,14 @@ impl Projector {
     }
 
     /// Projects what is this node's and follows the rest, until either is something else.
-    async fn round(&self, leases: &Leases) -> Result<(), EngineError> {
-        let members = members::look(&*self.engine, &self.projections).await?;
-        if !self.fits_the_log(&members).await? {
+    async fn run_until_reassigned(&self, leases: &Leases) -> Result<(), EngineError> {
+        let members = members::load_live_tables(&*self.engine, &self.projections).await?;
+        if !self.check_checkpoints(&members).await? {
             return Ok(());
         }
         let all = members.len();
         let mut own = members;
-        own.retain(|it| leases.holds(&it.table.model.shape()));
+        own.retain(|it| leases.holds(&it.table.model.schema_name()));
         if own.is_empty() {
             return self.follow(leases).await;
         }
@@ -178,8 +178,8 @@ impl Projector {
         let mut wanted = self.progress.wanted.subscribe();
         let (mut leases, mut joined) = (leases.clone(), self.joined.clone());
         while !self.has_changed(&leases) {
-            let members = members::look(&*self.engine, &self.projections).await?;
-            let position = lowest(&members).position;
+            let members = members::load_live_tables(&*self.engine, &self.projections).await?;
+            let position = min_checkpoint(&members).position;
             self.progress.set(position);
             let somebody_waits = wanted.borrow_and_update().is_any(position, u64::MAX);
             let pause = if somebody_waits { POLL } else { POLL_IDLE };
@@ -197,11 +197,11 @@ impl Projector {
     /// Projects, until this node is to project something else or another moved a checkpoint.
     async fn lead(
         &self,
-        mut members: Vec<Member>,
+        mut members: Vec<ProjectedTable>,
         leases: &Leases,
-        progress: Option<&Progress>,
+        progress: Option<&ProjectionProgress>,
     ) -> Result<(), EngineError> {
-        let mut position = lowest(&members).position;
+        let mut position = min_checkpoint(&members).position;
         if let Some(progress) = progress {
             progress.set(position);
         }
@@ -213,7 +213,7 @@ impl Projector {
         let events = self.events_after(position).await?;
         let mut ready = self.fold(&members, &parked, events, &[]).await?;
         while !self.has_changed(leases) {
-            let Some(Ready {
+            let Some(FoldedBatchReady {
                 to,
                 events,
                 rest,
@@ -226,7 +226,7 @@ impl Projector {
             };
             let found = folded.parked.iter();
             parked.extend(found.map(|it| (it.model.clone(), it.stream_id)));
-            let batch = moving(&mut members, to, folded);
+            let batch = to_projection_batch(&mut members, to, folded);
             position = to.position;
             let writing = async {
                 let moved = self.write(&batch).await?;
@@ -236,8 +236,8 @@ impl Projector {
                 Ok::<_, EngineError>(moved)
             };
             let meanwhile = async {
-                if rest.is_empty() && events < BATCH_LIVE && self.tail.holds(position) {
-                    self.gather(position).await;
+                if rest.is_empty() && events < BATCH_LIVE && self.tail.contains(position) {
+                    self.delay_batch(position).await;
                 }
                 let events = self.next(rest, position).await?;
                 self.fold(&members, &parked, events, &batch.rows).await
@@ -254,33 +254,33 @@ impl Projector {
 
     async fn write(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         let _turn = self.turn.lock().await;
-        self.engine.project(batch).await
+        self.engine.write_projection(batch).await
     }
 
     /// Folds as many of the events as make a batch, on what is written and what is about to be.
     async fn fold(
         &self,
-        members: &[Member],
+        members: &[ProjectedTable],
         parked: &HashSet<(String, StreamId)>,
         mut events: Vec<Arc<StoredEvent>>,
         unwritten: &batch::Rows,
-    ) -> Result<Option<Ready>, EngineError> {
-        let mut rest = batch::beyond(&mut events, BATCH_BYTES);
-        let known = Known {
+    ) -> Result<Option<FoldedBatchReady>, EngineError> {
+        let mut rest = batch::split_off_excess(&mut events, BATCH_BYTES);
+        let known = RowSource {
             engine: &*self.engine,
             unwritten,
         };
         let (folded, count) = batch::fold(known, members, parked, &events).await?;
         rest.splice(..0, events.drain(count..));
-        Ok(events.last().map(|last| Ready {
-            to: place(last),
+        Ok(events.last().map(|last| FoldedBatchReady {
+            to: checkpoint_at(last),
             events: events.len(),
             folded,
             rest,
         }))
     }
 
-    fn note(&self, progress: Option<&Progress>, position: u64, events: usize) {
+    fn note(&self, progress: Option<&ProjectionProgress>, position: u64, events: usize) {
         if let Some(progress) = progress {
             progress.set(position);
         }
@@ -288,7 +288,7 @@ impl Projector {
     }
 
     /// Whether the log has the events that the checkpoints saw last. Where not, the projector stands still and says so.
-    async fn fits_the_log(&self, members: &[Member]) -> Result<bool, EngineError> {
+    async fn check_checkpoints(&self, members: &[ProjectedTable]) -> Result<bool, EngineError> {
         let refused = members::misfit(&*self.engine, members).await?;
         let fits = refused.is_none();
         self.progress.refuse(refused);
@@ -302,10 +302,10 @@ impl Projector {
     }
 
     /// Lets what comes after a position gather.
-    async fn gather(&self, position: u64) {
+    async fn delay_batch(&self, position: u64) {
         tokio::select! {
             () = tokio::time::sleep(GATHERED) => {}
-            () = self.progress.wanted_after(position, self.tail.head()) => {}
+            () = self.progress.wait_for_demand(position, self.tail.head()) => {}
             () = self.stop.cancelled() => {}
         }
     }
@@ -336,10 +336,10 @@ impl Projector {
     async fn stored_after(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let page = self
             .engine
-            .page(position, BATCH_CATCH_UP, &LogFilter::default())
+            .read_log(position, BATCH_CATCH_UP, &LogFilter::default())
             .await?;
         if let Some(last) = page.events.last() {
-            self.tail.saw(last.position);
+            self.tail.observe(last.position);
         }
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
@@ -360,14 +360,14 @@ impl Projector {
 }
 
 /// How far all of the tables are.
-fn lowest(members: &[Member]) -> Checkpoint {
+fn min_checkpoint(members: &[ProjectedTable]) -> Checkpoint {
     let checkpoints = members.iter().map(|it| it.checkpoint);
     let lowest = checkpoints.min_by_key(|it| it.position);
     lowest.unwrap_or(Checkpoint::START)
 }
 
 /// The batch that moves the tables that are behind it; from now on they are taken to be there.
-fn moving(members: &mut [Member], to: Checkpoint, folded: batch::FoldedBatch) -> ProjectionBatch {
+fn to_projection_batch(members: &mut [ProjectedTable], to: Checkpoint, folded: batch::FoldedBatch) -> ProjectionBatch {
     let mut from = Vec::with_capacity(members.len());
     for it in members {
         if it.checkpoint.position < to.position {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::{StoreError, Unavailable};
 use crate::fair::{FairShare, Limits, Party, Share};
-use crate::log::{ClaimHeld, ClaimKey, Head, LogFilter, LogPage, StoredEvent};
-use crate::model::{ListQuery, Model, Row};
+use crate::log::{HeldReservation, ReservationKey, Head, LogFilter, LogPage, StoredEvent};
+use crate::model::{ListQuery, ReadModel, Row};
 use crate::open::Store;
 
 /// How long a read waits for its turn.
@@ -173,9 +173,9 @@ impl Reads {
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::claim`].
-    pub async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, StoreError> {
+    pub async fn claim(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, StoreError> {
         let _turn = self.log_turn().await?;
-        let held = self.engine.claim(key, now_ms).await?;
+        let held = self.engine.reservation(key, now_ms).await?;
         self.count(usize::from(held.is_some()));
         Ok(held)
     }
@@ -184,9 +184,9 @@ impl Reads {
     ///
     /// # Errors
     /// As [`Self::model_turn`], and those of [`Engine::rows`].
-    pub async fn rows(&self, model: &'static Model, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+    pub async fn rows(&self, model: &'static ReadModel, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
         let _turn = self.model_turn().await?;
-        let rows = self.engine.rows(self.scope, model, ids).await?;
+        let rows = self.engine.live_rows(self.scope, model, ids).await?;
         self.count(rows.len());
         Ok(rows)
     }
@@ -243,7 +243,7 @@ impl Turn<'_> {
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let Reads { engine, scope, .. } = self.reads;
         let events = engine
-            .stream(*scope, stream_id, after_version, limit)
+            .read_stream(*scope, stream_id, after_version, limit)
             .await?;
         self.reads.count(events.len());
         Ok(events)
@@ -264,7 +264,7 @@ impl Turn<'_> {
             tenant_id: scope.tenant().or(filter.tenant_id),
             ..filter.clone()
         };
-        let page = engine.page(after, limit, &filter).await?;
+        let page = engine.read_log(after, limit, &filter).await?;
         self.reads.count(page.events.len());
         Ok(page)
     }
@@ -274,7 +274,7 @@ impl Turn<'_> {
     /// # Errors
     /// Those of [`Engine::list`].
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, StoreError> {
-        let rows = self.reads.engine.list(query).await?;
+        let rows = self.reads.engine.live_list(query).await?;
         self.reads.count(rows.len());
         Ok(rows)
     }

@@ -21,7 +21,7 @@ pub struct RelayCheckpoint {
 
 impl RelayCheckpoint {
     /// Position and link alone.
-    pub const fn place(&self) -> Checkpoint {
+    pub const fn as_checkpoint(&self) -> Checkpoint {
         Checkpoint {
             position: self.position,
             hash: self.hash,

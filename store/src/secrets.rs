@@ -56,7 +56,7 @@ pub struct Secrets {
 
 impl Secrets {
     /// Over this database, under this key.
-    pub fn over(engine: Arc<dyn Engine>, master: MasterKey) -> Self {
+    pub fn new(engine: Arc<dyn Engine>, master: MasterKey) -> Self {
         Self { engine, master }
     }
 
@@ -67,7 +67,7 @@ impl Secrets {
         secret: &SecretBytes,
     ) -> Result<SecretId, StoreError> {
         let id = SecretId::from(clock::fresh_id());
-        let sealed = self.master.seal_secret(&secret.0, &place(tenant, id));
+        let sealed = self.master.seal_secret(&secret.0, &associated_data(tenant, id));
         let row = SealedSecret {
             tenant_id: tenant,
             id,
@@ -89,14 +89,14 @@ impl Secrets {
         let Some(sealed) = self.engine.secret(tenant, id).await? else {
             return Ok(None);
         };
-        let opened = self.master.open_secret(&sealed, &place(tenant, id));
-        let bytes = opened.ok_or(KeyError::DamagedSecret)?;
+        let opened = self.master.open_secret(&sealed, &associated_data(tenant, id));
+        let bytes = opened.ok_or(KeyError::CorruptSecret)?;
         Ok(Some(SecretBytes(bytes)))
     }
 }
 
 /// Tenant, then id.
-fn place(tenant: TenantId, id: SecretId) -> [u8; 32] {
+fn associated_data(tenant: TenantId, id: SecretId) -> [u8; 32] {
     let mut place = [0; 32];
     let (first, second) = place.split_at_mut(16);
     first.copy_from_slice(tenant.as_uuid().as_bytes());

@@ -7,7 +7,7 @@ pub(crate) mod ladder;
 
 use uuid::Uuid;
 
-use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Table, Value};
+use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Table, Value};
 
 /// A statement with its arguments, `$1` first.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Dialect {
     }
 
     /// All columns of a row, fixed ones first, then the model's own in its order.
-    pub(crate) fn columns(model: &Model) -> String {
+    pub(crate) fn columns(model: &ReadModel) -> String {
         let own = model
             .columns
             .iter()
@@ -195,7 +195,7 @@ impl Lister {
         conditions.extend(table.model.index_of(prefix).map(mark));
         for filter in &query.filters {
             conditions.push(match filter {
-                Filter::Is(column, value) => self.is(column, value),
+                Filter::Equals(column, value) => self.is(column, value),
                 Filter::Contains(column, text) => self.contains(column, text),
             });
         }

@@ -34,23 +34,23 @@ use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
-use crate::archive::{Archive, Partition};
+use crate::archive::{ArchivedPartition, LogPartition};
 use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, Shown, State};
+use crate::generation::{Generation, NewGeneration, LiveTables, GenerationState};
 use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
-    RegisteredKey, StoredEvent, Tails,
+    AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, StreamTails,
 };
-use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
-use crate::neighbours::Hearing;
+use crate::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use crate::model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
+use crate::neighbours::NotificationStream;
 use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
-pub use failure::{OpenToOthers, TooOld};
+pub use failure::{OpenToOthers, UnsupportedSqliteVersion};
 use file::{Durability, File};
 use models::DIALECT;
 
@@ -64,7 +64,7 @@ pub struct Sqlite {
     log: File,
     read: File,
     keys: File,
-    shown: Shown,
+    shown: LiveTables,
     tenant_readers: Readers,
     /// The fingerprint of the master key, from when log and keys were found to belong to it.
     master_id: OnceLock<Vec<u8>>,
@@ -77,9 +77,9 @@ impl Sqlite {
     /// [`EngineError::Refused`] around [`TooOld`] where the linked SQLite can corrupt a WAL.
     pub async fn open(path: &Path) -> Result<Self, EngineError> {
         let log = File::open(path, Durability::Log).await?;
-        let read = File::open(&beside(path, "read"), Durability::Rebuildable).await?;
-        let keys = File::open(&beside(path, "keys"), Durability::Secret).await?;
-        let shown = Shown::default();
+        let read = File::open(&sibling_file(path, "read"), Durability::Rebuildable).await?;
+        let keys = File::open(&sibling_file(path, "keys"), Durability::Secret).await?;
+        let shown = LiveTables::default();
         Ok(Self {
             log,
             read,
@@ -98,7 +98,7 @@ impl Sqlite {
 }
 
 /// `<stem>-<part>.db` beside the log's file.
-fn beside(path: &Path, part: &str) -> PathBuf {
+fn sibling_file(path: &Path, part: &str) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_os_string();
     name.push("-");
     name.push(part);
@@ -120,7 +120,7 @@ impl Engine for Sqlite {
         self.keys.ping().await
     }
 
-    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
         append::assert_sound(batch)?;
         let standing_keys = keys::offer(&self.keys, batch, self.master_id()).await?;
         append::append(&self.log, batch, standing_keys).await
@@ -131,11 +131,11 @@ impl Engine for Sqlite {
     }
 
     /// Other processes on the same files look by themselves.
-    async fn tell(&self) -> Result<(), EngineError> {
+    async fn notify_appended(&self) -> Result<(), EngineError> {
         Ok(())
     }
 
-    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError> {
+    async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError> {
         Ok(None)
     }
 
@@ -147,7 +147,7 @@ impl Engine for Sqlite {
         &self.tenant_readers
     }
 
-    async fn stream(
+    async fn read_stream(
         &self,
         scope: Scope,
         stream_id: StreamId,
@@ -157,7 +157,7 @@ impl Engine for Sqlite {
         log::stream(&self.log, scope, stream_id, after_version, limit).await
     }
 
-    async fn page(
+    async fn read_log(
         &self,
         after: u64,
         limit: u32,
@@ -166,35 +166,35 @@ impl Engine for Sqlite {
         log::page(&self.log, after, limit, filter).await
     }
 
-    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
+    async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError> {
         log::first_disagreement(&self.log).await
     }
 
     /// The log is one table here.
-    async fn archives(&self) -> Result<Vec<Archive>, EngineError> {
+    async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
         Ok(Vec::new())
     }
 
-    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError> {
+    async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError> {
         Ok(None)
     }
 
-    async fn archive(&self, _: &Archive, _: &[&str]) -> Result<u64, EngineError> {
+    async fn archive_oldest(&self, _: &ArchivedPartition, _: &[&str]) -> Result<u64, EngineError> {
         let what = "SQLite has the log in one table: there are no partitions to archive";
-        Err(EngineError::Refused(sqlx::Error::InvalidArgument(
+        Err(EngineError::Rejected(sqlx::Error::InvalidArgument(
             what.to_owned(),
         )))
     }
 
-    async fn kept(&self, _: u64, _: u32) -> Result<Vec<StoredEvent>, EngineError> {
+    async fn retained_events(&self, _: u64, _: u32) -> Result<Vec<StoredEvent>, EngineError> {
         Ok(Vec::new())
     }
 
-    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {
+    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError> {
         claims::find(&self.log, key, now_ms).await
     }
 
-    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
         claims::sweep(&self.log, now_ms, limit).await
     }
 
@@ -254,11 +254,11 @@ impl Engine for Sqlite {
         keys::secret(&self.keys, tenant, id).await
     }
 
-    fn shown(&self) -> &Shown {
+    fn live_tables(&self) -> &LiveTables {
         &self.shown
     }
 
-    async fn rows_in(
+    async fn read_rows(
         &self,
         scope: Scope,
         table: Table,
@@ -268,19 +268,19 @@ impl Engine for Sqlite {
         models::rows(&self.read, scope, table, ids, most_bytes).await
     }
 
-    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+    async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
         models::list(&self.read, table, query).await
     }
 
-    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         models::project(&self.read, batch).await
     }
 
-    async fn parked(&self) -> Result<Vec<Parked>, EngineError> {
+    async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
         models::parked(&self.read).await
     }
 
-    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
+    async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
         replay::replay(&self.read, &self.log, replay).await
     }
 
@@ -288,7 +288,7 @@ impl Engine for Sqlite {
         generations::all(&self.read).await
     }
 
-    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
+    async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
         generations::declare(&self.read, generations).await
     }
 
@@ -302,19 +302,19 @@ impl Engine for Sqlite {
         generations::define(&self.read, create.collect()).await
     }
 
-    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError> {
+    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError> {
         generations::promote(&self.read, table, from, to).await
     }
 
-    async fn swap(&self, table: Table) -> Result<bool, EngineError> {
+    async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError> {
         generations::swap(&self.read, table).await
     }
 
-    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError> {
+    async fn drop_generation(&self, generation: &Generation) -> Result<bool, EngineError> {
         generations::forget(&self.read, generation).await
     }
 
-    async fn count(&self, table: Table) -> Result<u64, EngineError> {
+    async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
         generations::count(&self.read, table).await
     }
 
@@ -322,7 +322,7 @@ impl Engine for Sqlite {
         log::count_streams(&self.log, stream_type, upto).await
     }
 
-    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError> {
+    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError> {
         log::tails(&self.log, streams, upto).await
     }
 
@@ -330,23 +330,23 @@ impl Engine for Sqlite {
         models::checkpoint(&self.read, subscription).await
     }
 
-    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
+    async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
         memory::find(&self.read, ids).await
     }
 
-    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
+    async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
         memory::earliest_due(&self.read, limit).await
     }
 
-    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
+    async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
         memory::remember(&self.read, batch).await
     }
 
-    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
+    async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
         memory::refused(&self.read, limit).await
     }
 
-    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
+    async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
         relays::find(&self.log, name).await
     }
 
@@ -359,7 +359,7 @@ impl Engine for Sqlite {
         relays::advance(&self.log, name, from, to).await
     }
 
-    async fn lease(
+    async fn acquire_leases(
         &self,
         names: &[String],
         holder: Uuid,

@@ -7,7 +7,7 @@ use roentgen_domain::{Aggregate, Timestamp, Versioned};
 
 use crate::codec;
 use crate::error::StoreError;
-use crate::keys::{CACHED_FOR, Keyring};
+use crate::keys::{KEY_CACHE_TTL, Keyring};
 use crate::log::StoredEvent;
 use crate::reads::Reads;
 
@@ -56,7 +56,7 @@ impl<A: Aggregate> Loaded<A> {
 
 /// Whether PHI that was opened by a key seen at this moment is used no more.
 pub fn is_outdated(key_seen: Instant) -> bool {
-    key_seen.elapsed() >= CACHED_FOR
+    key_seen.elapsed() >= KEY_CACHE_TTL
 }
 
 /// What there is under an id, as far as the reader sees.

@@ -15,10 +15,10 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
-use crate::memory::{Memory, MemoryBatch, MemoryKey, RefusedEffect};
+use crate::memory::{MemoryEntry, MemoryBatch, MemoryKey, RejectedEffect};
 use crate::model::Checkpoint;
-use crate::projector::{CheckpointAhead, mismatch, place, scanned};
-use crate::tail::Tail;
+use crate::projector::{CheckpointAhead, checkpoint_mismatch, checkpoint_at, checkpoint_after_page};
+use crate::tail::RecentEvents;
 
 /// Events looked at in one go, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
@@ -27,15 +27,15 @@ const BATCH_CATCH_UP: u32 = 1000;
 /// tells.
 const POLL: Duration = Duration::from_millis(250);
 /// Where nothing happens that is of interest, the checkpoint moves this often.
-const QUIET_MOVE: Duration = Duration::from_millis(500);
+const IDLE_CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long new events gather, from when the last ones were read: a batch of one costs nearly what one of a hundred does.
-const GATHERED: Duration = Duration::from_millis(10);
+const BATCH_DELAY: Duration = Duration::from_millis(10);
 
 /// A subscription in the hands of its reader.
 #[derive(Debug)]
 pub struct Subscription {
     engine: Arc<dyn Engine>,
-    tail: Arc<Tail>,
+    tail: Arc<RecentEvents>,
     name: &'static str,
     types: HashSet<&'static str>,
     /// Where the checkpoint stands, as far as this reader knows.
@@ -52,16 +52,16 @@ pub struct Subscription {
 
 /// What a reader made of the events since the checkpoint.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct SubscriptionChanges {
     /// New and changed values, each id once.
-    pub kept: Vec<Memory>,
+    pub kept: Vec<MemoryEntry>,
     /// Ids of values that are not needed any more.
     pub forgotten: Vec<Uuid>,
     /// Effects that were refused for good.
-    pub refusals: Vec<RefusedEffect>,
+    pub refusals: Vec<RejectedEffect>,
 }
 
-impl Changes {
+impl SubscriptionChanges {
     fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.forgotten.is_empty() && self.refusals.is_empty()
     }
@@ -71,12 +71,12 @@ impl Subscription {
     /// Goes on where the checkpoint stands, or says why it does not fit the log.
     pub async fn resume(
         engine: Arc<dyn Engine>,
-        tail: Arc<Tail>,
+        tail: Arc<RecentEvents>,
         name: &'static str,
         types: HashSet<&'static str>,
     ) -> Result<Result<Self, CheckpointAhead>, EngineError> {
         let saved = engine.checkpoint(name).await?;
-        if let Some(refused) = mismatch(&*engine, name, saved).await? {
+        if let Some(refused) = checkpoint_mismatch(&*engine, name, saved).await? {
             return Ok(Err(refused));
         }
         Ok(Ok(Self {
@@ -107,23 +107,23 @@ impl Subscription {
         let after = self.seen.position;
         self.gathers_until = None;
         let Some(mut events) = self.tail.after(after, BATCH_LIVE) else {
-            return match self.may_be_at_the_end(after) {
+            return match self.is_probably_at_end(after) {
                 true => Ok(Vec::new()),
                 false => self.next_from_database(after).await,
             };
         };
         if let Some(last) = events.last() {
-            self.seen = place(last);
+            self.seen = checkpoint_at(last);
         }
         if events.len() < BATCH_LIVE {
-            self.gathers_until = Some(Instant::now() + GATHERED);
+            self.gathers_until = Some(Instant::now() + BATCH_DELAY);
         }
         events.retain(|it| self.types.contains(&*it.event_type));
         Ok(events)
     }
 
     /// Nobody has told of more, and the database was asked a moment ago.
-    fn may_be_at_the_end(&self, after: u64) -> bool {
+    fn is_probably_at_end(&self, after: u64) -> bool {
         let looked = self.looked_at.is_some_and(|it| it.elapsed() < POLL);
         looked && *self.tail.head().borrow() <= after
     }
@@ -137,12 +137,12 @@ impl Subscription {
             ..LogFilter::default()
         };
         self.looked_at = Some(Instant::now());
-        let page = self.engine.page(after, BATCH_CATCH_UP, &filter).await?;
+        let page = self.engine.read_log(after, BATCH_CATCH_UP, &filter).await?;
         if page.scanned_to <= after {
             return Ok(Vec::new());
         }
-        self.tail.saw(page.scanned_to);
-        self.seen = match scanned(&*self.engine, &page).await? {
+        self.tail.observe(page.scanned_to);
+        self.seen = match checkpoint_after_page(&*self.engine, &page).await? {
             Some(place) => place,
             None => return Ok(Vec::new()),
         };
@@ -151,7 +151,7 @@ impl Subscription {
 
     /// Lets the next events gather where the last ones came from this node's memory. What follows from an event waits
     /// here too before it is read.
-    pub async fn gather(&self) {
+    pub async fn delay_batch(&self) {
         if let Some(until) = self.gathers_until {
             tokio::time::sleep_until(until).await;
         }
@@ -169,19 +169,19 @@ impl Subscription {
     }
 
     /// What is remembered under these keys as of the checkpoint; `None` where another reader moved it meanwhile.
-    pub async fn recall(&self, keys: &[MemoryKey]) -> Result<Option<Vec<Memory>>, EngineError> {
+    pub async fn memory(&self, keys: &[MemoryKey]) -> Result<Option<Vec<MemoryEntry>>, EngineError> {
         if keys.is_empty() {
             return Ok(Some(Vec::new()));
         }
         let ids: Vec<Uuid> = keys.iter().map(MemoryKey::id).collect();
-        let memories = self.engine.memories(&ids).await?;
+        let memories = self.engine.policy_memory(&ids).await?;
         // In this order: memory is the checkpoint's, as it still stood after memory was read.
         let checkpoint = self.engine.checkpoint(self.name).await?;
         Ok((checkpoint == self.saved).then_some(memories))
     }
 
     /// Writes changes and moves the checkpoint to where the log was read. `false` where another reader moved it.
-    pub async fn settle(&mut self, changes: Changes) -> Result<bool, EngineError> {
+    pub async fn commit(&mut self, changes: SubscriptionChanges) -> Result<bool, EngineError> {
         let batch = MemoryBatch {
             subscription: self.name,
             from: self.saved,
@@ -190,7 +190,7 @@ impl Subscription {
             forgotten: changes.forgotten,
             refusals: changes.refusals,
         };
-        let moved = self.engine.remember(&batch).await?;
+        let moved = self.engine.write_policy_memory(&batch).await?;
         if moved {
             self.saved = self.seen;
             self.moved_at = Instant::now();
@@ -199,19 +199,19 @@ impl Subscription {
     }
 
     /// Moves the checkpoint across a stretch of no interest, not often.
-    pub async fn settle_quietly(&mut self) -> Result<bool, EngineError> {
-        let is_due = self.moved_at.elapsed() >= QUIET_MOVE;
+    pub async fn commit_idle(&mut self) -> Result<bool, EngineError> {
+        let is_due = self.moved_at.elapsed() >= IDLE_CHECKPOINT_INTERVAL;
         if self.seen == self.saved || !is_due {
             return Ok(true);
         }
-        self.settle(Changes::default()).await
+        self.commit(SubscriptionChanges::default()).await
     }
 
     /// Writes changes where there are any, and leaves the checkpoint where it is if there are none.
-    pub async fn note(&mut self, changes: Changes) -> Result<bool, EngineError> {
+    pub async fn commit_if_changed(&mut self, changes: SubscriptionChanges) -> Result<bool, EngineError> {
         if changes.is_empty() {
             return Ok(true);
         }
-        self.settle(changes).await
+        self.commit(changes).await
     }
 }

@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The ring and the highest position known on this node.
 #[derive(Debug)]
-pub struct Tail {
+pub struct RecentEvents {
     ring: Mutex<Ring>,
     head: watch::Sender<u64>,
     /// The highest position that this node wrote.
@@ -28,7 +28,7 @@ struct Ring {
     bytes: usize,
 }
 
-impl Default for Tail {
+impl Default for RecentEvents {
     fn default() -> Self {
         Self {
             ring: Mutex::default(),
@@ -38,7 +38,7 @@ impl Default for Tail {
     }
 }
 
-impl Tail {
+impl RecentEvents {
     /// Takes up events that were just written, consecutive and in order.
     pub fn push(&self, events: Vec<StoredEvent>) {
         let Some(last) = events.last().map(|it| it.position) else {
@@ -49,12 +49,12 @@ impl Tail {
             ring.push(event);
         }
         drop(ring);
-        self.saw(last);
+        self.observe(last);
         self.own.send_replace(last);
     }
 
     /// Learns of a position from elsewhere: the database, another node.
-    pub fn saw(&self, position: u64) {
+    pub fn observe(&self, position: u64) {
         self.head.send_if_modified(|head| {
             let higher = position > *head;
             *head = position.max(*head);
@@ -68,12 +68,12 @@ impl Tail {
     }
 
     /// The highest position that this node wrote, 0 before its first.
-    pub fn own(&self) -> watch::Receiver<u64> {
+    pub fn written_here(&self) -> watch::Receiver<u64> {
         self.own.subscribe()
     }
 
     /// Whether the ring holds the event at this position.
-    pub fn holds(&self, position: u64) -> bool {
+    pub fn contains(&self, position: u64) -> bool {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let ends = (ring.events.front(), ring.events.back());
         matches!(ends, (Some(first), Some(last)) if (first.position..=last.position).contains(&position))
@@ -101,13 +101,13 @@ impl Ring {
             self.events.clear();
             self.bytes = 0;
         }
-        self.bytes += event.weight();
+        self.bytes += event.memory_bytes();
         self.events.push_back(Arc::new(event));
         while self.bytes > MAX_BYTES {
             let Some(oldest) = self.events.pop_front() else {
                 break;
             };
-            self.bytes -= oldest.weight();
+            self.bytes -= oldest.memory_bytes();
         }
     }
 }

@@ -6,7 +6,7 @@ pub use keys::{KeyCheck, KeyFindings, Named};
 
 use crate::chain;
 use crate::engine::Engine;
-use crate::error::{Damage, EngineError};
+use crate::error::{Corruption, EngineError};
 use crate::log::{Head, LogFilter, StoredEvent};
 
 /// How many events are read at once.
@@ -16,19 +16,19 @@ const PAGE: u32 = 5000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verification {
     /// Everything is as it was written.
-    Holds {
+    Intact {
         /// The positions up to here are archived, and were taken at their last link's word.
         after: u64,
         /// Up to this head.
         head: Head,
     },
     /// The log was tampered with, first here.
-    Broken(Break),
+    Broken(ChainBreak),
 }
 
 /// Where a chain breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Break {
+pub struct ChainBreak {
     /// The first position that was altered, removed, reordered or inserted.
     pub position: u64,
     /// What is wrong there.
@@ -37,11 +37,11 @@ pub struct Break {
 
 /// A walk along the chain, event by event.
 #[derive(Debug, Clone, Copy)]
-pub struct Chain {
+pub struct ChainWalk {
     head: Head,
 }
 
-impl Chain {
+impl ChainWalk {
     /// Goes on after this link.
     pub const fn after(head: Head) -> Self {
         Self { head }
@@ -57,9 +57,9 @@ impl Chain {
     /// # Errors
     ///
     /// Where it is not.
-    pub fn follow(&mut self, event: &StoredEvent) -> Result<(), Break> {
+    pub fn advance(&mut self, event: &StoredEvent) -> Result<(), ChainBreak> {
         let position = self.head.position + 1;
-        let broken = |reason| Err(Break { position, reason });
+        let broken = |reason| Err(ChainBreak { position, reason });
         if event.position != position {
             return broken("an event is missing");
         }
@@ -84,20 +84,20 @@ pub async fn verify(
     mut walked: impl FnMut(u64) + Send,
 ) -> Result<Verification, EngineError> {
     let start = beginning(engine).await?;
-    let found = match kept(engine, keys.as_deref_mut()).await? {
-        Ok(()) => walk(engine, Chain::after(start), keys, &mut walked).await?,
+    let found = match verify_retained(engine, keys.as_deref_mut()).await? {
+        Ok(()) => walk(engine, ChainWalk::after(start), keys, &mut walked).await?,
         Err(broken) => Err(broken),
     };
     let head = match found {
         Ok(head) => head,
         Err(broken) => return Ok(Verification::Broken(broken)),
     };
-    Ok(match engine.first_disagreement().await? {
-        None => Verification::Holds {
+    Ok(match engine.first_stream_mismatch().await? {
+        None => Verification::Intact {
             after: start.position,
             head,
         },
-        Some(position) => Verification::Broken(Break {
+        Some(position) => Verification::Broken(ChainBreak {
             position,
             reason: "the streams' own counts say otherwise",
         }),
@@ -114,13 +114,13 @@ async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
 }
 
 /// Archived events that are kept in the log stand there without their neighbours: the links are the archive's to prove.
-async fn kept(
+async fn verify_retained(
     engine: &dyn Engine,
     mut keys: Option<&mut KeyCheck<'_>>,
-) -> Result<Result<(), Break>, EngineError> {
+) -> Result<Result<(), ChainBreak>, EngineError> {
     let mut after = 0;
     loop {
-        let events = match in_form(engine.kept(after, PAGE).await)? {
+        let events = match decode_or_break(engine.retained_events(after, PAGE).await)? {
             Ok(events) => events,
             Err(broken) => return Ok(Err(broken)),
         };
@@ -132,7 +132,7 @@ async fn kept(
             keys.events(&events).await?;
         }
         if let Some(altered) = events.iter().find(|it| it.computed_leaf() != it.leaf) {
-            return Ok(Err(Break {
+            return Ok(Err(ChainBreak {
                 position: altered.position,
                 reason: "the event is not what its leaf says",
             }));
@@ -142,17 +142,17 @@ async fn kept(
 
 async fn walk(
     engine: &dyn Engine,
-    mut chain: Chain,
+    mut chain: ChainWalk,
     mut keys: Option<&mut KeyCheck<'_>>,
     walked: &mut (impl FnMut(u64) + Send),
-) -> Result<Result<Head, Break>, EngineError> {
+) -> Result<Result<Head, ChainBreak>, EngineError> {
     loop {
         let (at, all) = (chain.head().position, LogFilter::default());
-        let page = match in_form(engine.page(at, PAGE, &all).await)? {
+        let page = match decode_or_break(engine.read_log(at, PAGE, &all).await)? {
             Ok(page) => page,
             Err(broken) => return Ok(Err(broken)),
         };
-        if let Err(broken) = page.events.iter().try_for_each(|it| chain.follow(it)) {
+        if let Err(broken) = page.events.iter().try_for_each(|it| chain.advance(it)) {
             return Ok(Err(broken));
         }
         if let Some(keys) = &mut keys {
@@ -163,7 +163,7 @@ async fn walk(
             return Ok(Ok(chain.head()));
         }
         if page.events.is_empty() {
-            return Ok(Err(Break {
+            return Ok(Err(ChainBreak {
                 position: at + 1,
                 reason: "an event is missing",
             }));
@@ -172,10 +172,10 @@ async fn walk(
 }
 
 /// What cannot be decoded is a finding, not a failure.
-fn in_form<T>(read: Result<T, EngineError>) -> Result<Result<T, Break>, EngineError> {
+fn decode_or_break<T>(read: Result<T, EngineError>) -> Result<Result<T, ChainBreak>, EngineError> {
     match read {
         Ok(it) => Ok(Ok(it)),
-        Err(EngineError::Damaged(Damage::Column { position, .. })) => Ok(Err(Break {
+        Err(EngineError::Corrupt(Corruption::Column { position, .. })) => Ok(Err(ChainBreak {
             position,
             reason: "a column is out of form",
         })),

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Database, Engine, poll};
+use roentgen_tests::{TestDatabase, EngineKind, poll};
 use serde_json::json;
 
-use crate::faults::{Ran, run};
-use crate::story::House;
+use crate::faults::{CommandOutput, run};
+use crate::story::TestApp;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -23,8 +23,8 @@ const SIZE: u64 = 10;
 const LAST: u64 = 2 * SIZE - 1;
 
 /// A house whose first two partitions can go.
-struct Old {
-    house: House,
+struct ArchivedLog {
+    house: TestApp,
     /// An order of the first partition that nobody closed.
     forgotten: String,
     /// An order of the first partition that goes on after the second.
@@ -32,13 +32,13 @@ struct Old {
     directory: PathBuf,
 }
 
-impl Old {
+impl ArchivedLog {
     async fn open() -> Result<Self> {
-        let house = House::open_partitioned(SIZE).await?;
-        let forgotten = house.ordered_and("requested").await?;
-        let living = house.ordered_and("requested").await?;
-        while crate::expect::head(&house.client).await? < LAST + 3 {
-            house.ordered(json!({})).await?;
+        let house = TestApp::start_partitioned(SIZE).await?;
+        let forgotten = house.create_order_in_status("requested").await?;
+        let living = house.create_order_in_status("requested").await?;
+        while crate::expect::log_head(&house.client).await? < LAST + 3 {
+            house.create_order(json!({})).await?;
         }
         let moved = json!({ "status": "scheduled" });
         assert_eq!(house.client.patch(&living, &moved).await?.status, 200);
@@ -59,7 +59,7 @@ impl Old {
         Ok(old)
     }
 
-    fn try_to_archive(&self) -> Result<Ran> {
+    fn try_to_archive(&self) -> Result<CommandOutput> {
         let (upto, out) = (LAST.to_string(), self.directory.display().to_string());
         run(
             &self.house.database,
@@ -68,20 +68,20 @@ impl Old {
     }
 
     /// Until what reads the log is past the partitions, and nobody holds it, they stay.
-    async fn archive(&self) -> Result<Ran> {
+    async fn archive(&self) -> Result<CommandOutput> {
         let asked = || async { self.try_to_archive() };
         let later = ["what reads the log is not past", "lock timeout"];
-        let ended = |ran: &Result<Ran>| {
+        let ended = |ran: &Result<CommandOutput>| {
             ran.as_ref()
                 .is_ok_and(|ran| !later.iter().any(|it| ran.printed.contains(it)))
         };
-        let ran = poll::until("what reads the log is past", LIMIT, asked, ended).await??;
+        let ran = poll::wait_until("what reads the log is past", LIMIT, asked, ended).await??;
         ensure!(ran.code == Some(0), "{}", ran.printed);
         Ok(ran)
     }
 
     /// `verify`, with the archive.
-    fn verified(&self) -> Result<Ran> {
+    fn verified(&self) -> Result<CommandOutput> {
         let directory = self.directory.display().to_string();
         run(&self.house.database, &["verify", "--archive", &directory])
     }
@@ -97,7 +97,7 @@ impl Old {
 
 #[tokio::test]
 async fn sqlite_is_refused_by_name() -> Result<()> {
-    let database = Database::new(Engine::Sqlite).await?;
+    let database = TestDatabase::new(EngineKind::Sqlite).await?;
     assert_eq!(run(&database, &["migrate"])?.code, Some(0));
     let ran = run(&database, &["archive", "--upto", "10", "--out", "."])?;
     assert_eq!(ran.code, Some(70), "{}", ran.printed);

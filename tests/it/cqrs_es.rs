@@ -11,13 +11,13 @@ use roentgen_domain::modality::{Changes, Command, Created, Error, Event, Modalit
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Context};
 use roentgen_store::clock;
-use roentgen_store::es::{Es, EsEvent, EsStore, Services};
+use roentgen_store::es::{CqrsEsAggregate, CqrsEsEvent, CqrsEsStore, Services};
 use roentgen_store::keys::MasterKey;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::open::{self, Store};
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 use uuid::Uuid;
 
 use crate::story::on_both_engines;
@@ -44,9 +44,9 @@ fn ct() -> Modality {
     }
 }
 
-fn created() -> EsEvent<Event> {
+fn created() -> CqrsEsEvent<Event> {
     let modality_id = ModalityId::of(tenant(), &ct().code);
-    EsEvent(Event::Created(Created {
+    CqrsEsEvent(Event::Created(Created {
         modality_id,
         modality: ct(),
     }))
@@ -54,7 +54,7 @@ fn created() -> EsEvent<Event> {
 
 #[test]
 fn its_test_framework_runs_on_our_aggregates() {
-    type Given = TestFramework<Es<Modality>>;
+    type Given = TestFramework<CqrsEsAggregate<Modality>>;
     Given::with(services())
         .given_no_previous_events()
         .when(Command::Create(ct()))
@@ -68,14 +68,14 @@ fn its_test_framework_runs_on_our_aggregates() {
 
 on_both_engines!(its_framework_runs_on_our_log);
 
-async fn its_framework_runs_on_our_log(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
-    let tasks = Tasks::new();
-    let engine = open::Database::parse(&database.url)?.connect().await?;
+async fn its_framework_runs_on_our_log(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
+    let tasks = BackgroundTasks::new();
+    let engine = open::DatabaseUrl::parse(&database.url)?.connect().await?;
     engine.migrate().await?;
     let master = MasterKey::parse(&MasterKey::generate())?;
     let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
-    let log = EsStore::<Modality>::new(store.clone(), tenant(), Actor::system());
+    let log = CqrsEsStore::<Modality>::new(store.clone(), tenant(), Actor::system());
     let framework = CqrsFramework::new(log, Vec::new(), services());
     let id = ModalityId::of(tenant(), &ct().code);
     framework

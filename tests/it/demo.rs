@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 
 use crate::story::on_both_engines;
 
 on_both_engines!(plays_and_exits_0);
 
-async fn plays_and_exits_0(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn plays_and_exits_0(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     for _again in 0..2 {
         let played = program(&database)
             .args(["demo", "--once", "--dev"])

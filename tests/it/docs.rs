@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_api::{openapi, routes};
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::Value;
 
-use crate::expect::problem;
-use crate::story::{House, on_both_engines};
+use crate::expect::assert_problem;
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(is_open_to_everybody);
 
-async fn is_open_to_everybody(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    let nobody = Client::new(&house.server.base);
+async fn is_open_to_everybody(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
+    let nobody = TestClient::new(&house.server.base);
     let served = nobody.get("/openapi.json").await?;
     assert_eq!(served.json(), serde_json::to_value(openapi::describe())?);
     let page = nobody.get("/docs").await?;
@@ -26,7 +26,7 @@ async fn is_open_to_everybody(engine: Engine) -> Result<()> {
         "{page:?}"
     );
     assert!(page.text.contains("openapi.json"));
-    for code in Code::ALL {
+    for code in ProblemCode::ALL {
         let page = nobody.get(&format!("/problems/{}", code.as_str())).await?;
         assert_eq!((page.status, page.text.as_str()), (200, code.page()));
         assert!(
@@ -40,7 +40,7 @@ async fn is_open_to_everybody(engine: Engine) -> Result<()> {
         "/problems/%2e%2e%2fREADME",
         "/problems/%ff",
     ] {
-        problem(&nobody.get(unknown).await?, Code::NotFound, unknown);
+        assert_problem(&nobody.get(unknown).await?, ProblemCode::NotFound, unknown);
     }
     for path in [
         "/docs",
@@ -49,7 +49,7 @@ async fn is_open_to_everybody(engine: Engine) -> Result<()> {
         "/health/ready",
     ] {
         let refused = nobody.send(Method::POST, path, b"{}".to_vec()).await?;
-        problem(&refused, Code::MethodNotAllowed, path);
+        assert_problem(&refused, ProblemCode::MethodNotAllowed, path);
     }
     Ok(())
 }
@@ -62,9 +62,9 @@ fn every_code_has_a_page_and_every_page_a_code() -> Result<()> {
         let name = entry?.file_name().to_string_lossy().into_owned();
         pages.extend(name.strip_suffix(".md").map(str::to_owned));
     }
-    let codes: BTreeSet<String> = Code::ALL.iter().map(|it| it.as_str().to_owned()).collect();
+    let codes: BTreeSet<String> = ProblemCode::ALL.iter().map(|it| it.as_str().to_owned()).collect();
     assert_eq!(pages, codes);
-    for code in Code::ALL {
+    for code in ProblemCode::ALL {
         let said = format!("`{}`, status {}", code.as_str(), code.status());
         assert!(code.page().contains(&said), "{said} is not on its page");
     }

@@ -2,22 +2,22 @@
 
 use anyhow::Result;
 use reqwest::Method;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Client};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, TestClient};
 use serde_json::Value;
 
 /// A request that is refused, with what it is answered.
-pub(crate) struct Refused<'a> {
+pub(crate) struct RejectedRequest<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
     pub(crate) body: Vec<u8>,
-    pub(crate) code: Code,
+    pub(crate) code: ProblemCode,
     /// Where the members are that are wrong; not looked at where empty.
     pub(crate) pointers: &'a [&'a str],
 }
 
-impl<'a> Refused<'a> {
-    pub(crate) fn get(path: &'a str, code: Code) -> Self {
+impl<'a> RejectedRequest<'a> {
+    pub(crate) fn get(path: &'a str, code: ProblemCode) -> Self {
         Self {
             method: Method::GET,
             path,
@@ -27,7 +27,7 @@ impl<'a> Refused<'a> {
         }
     }
 
-    pub(crate) fn post(path: &'a str, body: impl Into<Vec<u8>>, code: Code) -> Self {
+    pub(crate) fn post(path: &'a str, body: impl Into<Vec<u8>>, code: ProblemCode) -> Self {
         Self {
             method: Method::POST,
             body: body.into(),
@@ -35,7 +35,7 @@ impl<'a> Refused<'a> {
         }
     }
 
-    pub(crate) fn patch(path: &'a str, body: impl Into<Vec<u8>>, code: Code) -> Self {
+    pub(crate) fn patch(path: &'a str, body: impl Into<Vec<u8>>, code: ProblemCode) -> Self {
         Self {
             method: Method::PATCH,
             body: body.into(),
@@ -49,28 +49,28 @@ impl<'a> Refused<'a> {
 }
 
 /// Each is refused as it says, and none of them leaves anything in the log.
-pub(crate) async fn all_refused(client: &Client, refused: Vec<Refused<'_>>) -> Result<()> {
-    refusals(client, refused).await.map(drop)
+pub(crate) async fn assert_all_rejected(client: &TestClient, refused: Vec<RejectedRequest<'_>>) -> Result<()> {
+    send_rejected(client, refused).await.map(drop)
 }
 
 /// The same, with the answers.
-pub(crate) async fn refusals(client: &Client, refused: Vec<Refused<'_>>) -> Result<Vec<Answer>> {
-    let (before, mut answers) = (head(client).await?, Vec::new());
+pub(crate) async fn send_rejected(client: &TestClient, refused: Vec<RejectedRequest<'_>>) -> Result<Vec<TestResponse>> {
+    let (before, mut answers) = (log_head(client).await?, Vec::new());
     for it in refused {
         let asked = format!("{} {} {}", it.method, it.path, shortened(&it.body));
         let answer = client.send(it.method, it.path, it.body).await?;
-        problem(&answer, it.code, &asked);
+        assert_problem(&answer, it.code, &asked);
         if !it.pointers.is_empty() {
             assert_eq!(pointers(&answer), it.pointers, "{asked}: {answer:?}");
         }
-        assert_eq!(head(client).await?, before, "{asked} was appended");
+        assert_eq!(log_head(client).await?, before, "{asked} was appended");
         answers.push(answer);
     }
     Ok(answers)
 }
 
 /// The answer is a whole problem document of this code.
-pub(crate) fn problem(answer: &Answer, code: Code, asked: &str) {
+pub(crate) fn assert_problem(answer: &TestResponse, code: ProblemCode, asked: &str) {
     let document = answer.json();
     let said = format!("{asked}: {answer:?}");
     assert_eq!(answer.code(), code.as_str(), "{said}");
@@ -110,7 +110,7 @@ pub(crate) fn problem(answer: &Answer, code: Code, asked: &str) {
 }
 
 /// The pointers of a problem's `errors`, in order.
-pub(crate) fn pointers(answer: &Answer) -> Vec<String> {
+pub(crate) fn pointers(answer: &TestResponse) -> Vec<String> {
     let document = answer.json();
     let errors = document["errors"].as_array().cloned().unwrap_or_default();
     let pointer = |it: &Value| it["pointer"].as_str().unwrap_or_default().to_owned();
@@ -118,7 +118,7 @@ pub(crate) fn pointers(answer: &Answer) -> Vec<String> {
 }
 
 /// The log's last position.
-pub(crate) async fn head(client: &Client) -> Result<u64> {
+pub(crate) async fn log_head(client: &TestClient) -> Result<u64> {
     let page = client.get("/events?limit=1").await?;
     assert_eq!(page.status, 200, "{page:?}");
     Ok(page.number("log-position"))

@@ -15,27 +15,27 @@ mod told_apart;
 use std::process::Command;
 
 use anyhow::Result;
-use roentgen_tests::Database;
+use roentgen_tests::TestDatabase;
 use roentgen_tests::server::program;
 
 /// What a command of the program printed, and how it ended.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) printed: String,
 }
 
 /// Runs one command of the program on a database.
-pub(crate) fn run(database: &Database, arguments: &[&str]) -> Result<Ran> {
+pub(crate) fn run(database: &TestDatabase, arguments: &[&str]) -> Result<CommandOutput> {
     let output = program(database).args(arguments).output()?;
-    Ok(Ran {
+    Ok(CommandOutput {
         code: output.status.code(),
         printed: String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?,
     })
 }
 
 /// The chain holds, says the program.
-pub(crate) fn verify(database: &Database) -> Result<()> {
+pub(crate) fn verify(database: &TestDatabase) -> Result<()> {
     let ran = run(database, &["verify"])?;
     anyhow::ensure!(ran.code == Some(0), "{}", ran.printed);
     Ok(())

@@ -1,12 +1,12 @@
 //! `/health/*` and `/metrics`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::{head, problem};
-use crate::story::{House, on_both_engines};
+use crate::expect::{log_head, assert_problem};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     a_refusal_that_leaves_a_large_body_unread_says_that_the_connection_ends,
@@ -14,18 +14,18 @@ on_both_engines!(
     shows_metrics_to_the_operator_only
 );
 
-async fn says_how_it_is(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    let nobody = Client::new(&house.server.base);
+async fn says_how_it_is(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
+    let nobody = TestClient::new(&house.server.base);
     let live = nobody.get("/health/live").await?;
     assert_eq!(
         (live.status, live.json()),
         (200, json!({ "status": "live" }))
     );
-    house.ordered(json!({})).await?;
+    house.create_order(json!({})).await?;
     house.client.get("/imaging/orders").await?;
     let ready = nobody.get("/health/ready").await?;
-    let head = head(&house.client).await?;
+    let head = log_head(&house.client).await?;
     assert_eq!(ready.status, 200, "{ready:?}");
     assert_eq!(
         ready.json(),
@@ -34,18 +34,18 @@ async fn says_how_it_is(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn shows_metrics_to_the_operator_only(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    let place = house.ordered_and("scheduled").await?;
+async fn shows_metrics_to_the_operator_only(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
+    let place = house.create_order_in_status("scheduled").await?;
     house.client.get(&place).await?;
-    problem(
-        &Client::new(&house.server.base).get("/metrics").await?,
-        Code::Unauthenticated,
+    assert_problem(
+        &TestClient::new(&house.server.base).get("/metrics").await?,
+        ProblemCode::Unauthenticated,
         "nobody",
     );
-    problem(
+    assert_problem(
         &house.client.get("/metrics").await?,
-        Code::Forbidden,
+        ProblemCode::Forbidden,
         "admin",
     );
     let metrics = house.operator()?.get("/metrics").await?;
@@ -75,9 +75,9 @@ async fn shows_metrics_to_the_operator_only(engine: Engine) -> Result<()> {
 }
 
 async fn a_refusal_that_leaves_a_large_body_unread_says_that_the_connection_ends(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let house = House::open(engine).await?;
+    let house = TestApp::start(engine).await?;
     for (bytes, connection) in [(10, ""), (70_000, "close")] {
         let body = json!("x".repeat(bytes));
         let refused = house.client.post("/nothing", &body).await?;

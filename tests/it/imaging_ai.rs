@@ -7,17 +7,17 @@ mod tasks;
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{Answer, poll};
+use roentgen_tests::{TestResponse, poll};
 use serde_json::{Value, json};
 
-use crate::story::{House, fresh, with};
+use crate::story::{TestApp, fresh, with};
 
 const MODELS: &str = "/imaging-ai/models";
 const TASKS: &str = "/imaging-ai/tasks";
 pub(crate) const OUTPUTS: &str = "/imaging-ai/outputs";
 
 /// A model for triage and quality, for any images.
-async fn a_model(house: &House, code: &str, members: Value) -> Result<String> {
+async fn a_model(house: &TestApp, code: &str, members: Value) -> Result<String> {
     let body =
         json!({ "code": code, "name": code, "capabilities": { "triage": true, "quality": true } });
     let created = house.client.post(MODELS, &with(body, members)).await?;
@@ -26,12 +26,12 @@ async fn a_model(house: &House, code: &str, members: Value) -> Result<String> {
 }
 
 /// The same, made for other images than those of [`a_study`]: nobody asks it unless a story does.
-async fn an_unasked_model(house: &House, code: &str) -> Result<String> {
+async fn an_unasked_model(house: &TestApp, code: &str) -> Result<String> {
     a_model(house, code, json!({ "modality_code": "MR" })).await
 }
 
 /// A study of a new patient, as its archive tells of it, with its place on the worklist.
-async fn a_study(house: &House) -> Result<Answer> {
+async fn a_study(house: &TestApp) -> Result<TestResponse> {
     let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
     let endpoint = house.client.post("/pacs/endpoints", &endpoint).await?;
     assert!([201, 409].contains(&endpoint.status), "{endpoint:?}");
@@ -43,8 +43,8 @@ async fn a_study(house: &House) -> Result<Answer> {
     let patient = study.text_at("/patient_id");
     let items = format!("/events?types=RadiologyWorklistItem.Created&patient_id={patient}");
     let listed = || house.client.get(&items);
-    let there = |page: &Result<Answer>| page.as_ref().is_ok_and(|it| !it.lines().is_empty());
-    poll::until("the study's worklist item", PATIENCE, listed, there).await??;
+    let there = |page: &Result<TestResponse>| page.as_ref().is_ok_and(|it| !it.lines().is_empty());
+    poll::wait_until("the study's worklist item", PATIENCE, listed, there).await??;
     Ok(study)
 }
 
@@ -56,7 +56,7 @@ fn asked(study: &str, model: &str, task_type: &str) -> Value {
 }
 
 /// A triage task of a new study; its id.
-pub(crate) async fn a_task(house: &House) -> Result<String> {
+pub(crate) async fn a_task(house: &TestApp) -> Result<String> {
     let study = a_study(house).await?.text_at("/id");
     let model = an_unasked_model(house, &format!("M{}", fresh().simple())).await?;
     let task = house
@@ -67,7 +67,7 @@ pub(crate) async fn a_task(house: &House) -> Result<String> {
     Ok(task.text_at("/id"))
 }
 
-async fn moved(house: &House, task: &str, status: &str) -> Result<Answer> {
+async fn moved(house: &TestApp, task: &str, status: &str) -> Result<TestResponse> {
     let path = format!("{TASKS}/{task}/status");
     house
         .client

@@ -16,18 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use roentgen_commands::policies::{self, POLICIES, Policy, Runner, Settings};
-use roentgen_commands::{CommandError, Executor, Refusal, Request, UseCase, Work};
+use roentgen_commands::policies::{self, POLICIES, Policy, Runner, PolicySettings};
+use roentgen_commands::{CommandError, Executor, DomainError, CommandEnvelope, UseCase, UnitOfWork};
 use roentgen_domain::ids::{CorrelationId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Versioned};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::{LEADER, Leases};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_store::open::{Database as Named, Store};
+use roentgen_store::open::{DatabaseUrl as Named, Store};
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
-use roentgen_tests::{Database, Engine, poll};
+use roentgen_tests::{TestDatabase, EngineKind, poll};
 
 use crate::read_models::every_event;
 use crate::story::{MASTER_KEY, fresh};
@@ -38,25 +38,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 /// A node in this process.
-pub(crate) struct Node {
+pub(crate) struct TestNode {
     pub(crate) store: Store,
     pub(crate) executor: Executor,
     pub(crate) tenant: TenantId,
-    tasks: Tasks,
+    tasks: BackgroundTasks,
     /// Dropped last.
-    database: Arc<Database>,
+    database: Arc<TestDatabase>,
 }
 
 /// A command, given as it is.
-struct Give<A: Aggregate> {
+struct RawCommand<A: Aggregate> {
     id: StreamId,
     command: A::Command,
 }
 
-impl<A: Aggregate> UseCase for Give<A>
+impl<A: Aggregate> UseCase for RawCommand<A>
 where
     A::Command: Clone + Sync,
-    Refusal: From<A::Error>,
+    DomainError: From<A::Error>,
 {
     type Aggregate = A;
 
@@ -64,30 +64,30 @@ where
         Some(self.id)
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<A>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<A>, CommandError> {
         work.decide::<A>(self.id, self.command.clone()).await
     }
 }
 
-impl Node {
+impl TestNode {
     /// Over a new database, with every policy.
-    pub(crate) async fn start(engine: Engine) -> Result<Self> {
+    pub(crate) async fn start(engine: EngineKind) -> Result<Self> {
         Self::start_with(engine, AN_HOUR).await
     }
 
     /// The same, where claims may be idle for so long.
-    pub(crate) async fn start_with(engine: Engine, claim_timeout: Duration) -> Result<Self> {
-        let database = Arc::new(Database::new(engine).await?);
+    pub(crate) async fn start_with(engine: EngineKind, claim_timeout: Duration) -> Result<Self> {
+        let database = Arc::new(TestDatabase::new(engine).await?);
         let node = Self::over(database, fresh().into()).await?;
-        node.run(policies::all(Settings { claim_timeout })).await?;
+        node.run(policies::all(PolicySettings { claim_timeout })).await?;
         Ok(node)
     }
 
     /// Over a database, without policies.
-    pub(crate) async fn over(database: Arc<Database>, tenant: TenantId) -> Result<Self> {
+    pub(crate) async fn over(database: Arc<TestDatabase>, tenant: TenantId) -> Result<Self> {
         let engine = Named::parse(&database.url)?.connect().await?;
         engine.migrate().await?;
-        let tasks = Tasks::new();
+        let tasks = BackgroundTasks::new();
         let store = Store::start(engine, MasterKey::parse(MASTER_KEY)?, &tasks).await?;
         Ok(Self {
             executor: Executor::new(store.clone()),
@@ -99,7 +99,7 @@ impl Node {
     }
 
     /// Another node over the same database.
-    pub(crate) async fn neighbour(&self) -> Result<Self> {
+    pub(crate) async fn second_node(&self) -> Result<Self> {
         Self::over(Arc::clone(&self.database), self.tenant).await
     }
 
@@ -115,7 +115,7 @@ impl Node {
         policies: Vec<Arc<dyn Policy>>,
     ) -> Result<()> {
         let (engine, names) = (Arc::clone(&self.store.engine), [LEADER.to_owned()]);
-        let leadership = Leases::seek(engine, scope, names, &self.tasks).of(LEADER);
+        let leadership = Leases::start(engine, scope, names, &self.tasks).leadership(LEADER);
         Runner::start(self.executor.clone(), policies, leadership, &self.tasks).await?;
         Ok(())
     }
@@ -137,10 +137,10 @@ impl Node {
     where
         A: Aggregate,
         A::Command: Clone + Sync,
-        Refusal: From<A::Error>,
+        DomainError: From<A::Error>,
     {
         let request = self.request(practitioner, fresh().into());
-        let give = Give {
+        let give = RawCommand {
             id: id.into(),
             command,
         };
@@ -149,7 +149,7 @@ impl Node {
     }
 
     /// Gives a command as nobody in particular.
-    pub(crate) async fn give<A>(
+    pub(crate) async fn execute<A>(
         &self,
         id: impl Into<StreamId>,
         command: A::Command,
@@ -157,7 +157,7 @@ impl Node {
     where
         A: Aggregate,
         A::Command: Clone + Sync,
-        Refusal: From<A::Error>,
+        DomainError: From<A::Error>,
     {
         self.give_as::<A>(None, id, command).await
     }
@@ -166,8 +166,8 @@ impl Node {
         &self,
         practitioner: Option<roentgen_domain::ids::PractitionerId>,
         correlation_id: CorrelationId,
-    ) -> Request {
-        Request {
+    ) -> CommandEnvelope {
+        CommandEnvelope {
             tenant_id: self.tenant,
             actor: Actor {
                 sub: "somebody".to_owned(),
@@ -198,14 +198,14 @@ impl Node {
     }
 
     /// Waits until all that follows from what was commanded is done.
-    pub(crate) async fn settled(&self) -> Result<()> {
+    pub(crate) async fn wait_until_idle(&self) -> Result<()> {
         let engine = &self.store.engine;
         let lag = async || {
             let (checkpoint, head) = (engine.checkpoint(POLICIES).await?, engine.head().await?);
             anyhow::Ok(head.position.abs_diff(checkpoint.position))
         };
         let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
-        poll::until("the policies' lag", PATIENCE, lag, done)
+        poll::wait_until("the policies' lag", PATIENCE, lag, done)
             .await?
             .map(drop)
     }
@@ -220,15 +220,15 @@ impl Node {
     }
 
     /// Waits for so many events of one type.
-    pub(crate) async fn awaited(&self, event_type: &str, count: usize) -> Result<Vec<StoredEvent>> {
+    pub(crate) async fn wait_for_events(&self, event_type: &str, count: usize) -> Result<Vec<StoredEvent>> {
         let events = async || self.events(event_type).await;
         let enough = |it: &Result<Vec<_>>| it.as_ref().is_ok_and(|it| it.len() >= count);
-        poll::until(event_type, PATIENCE, events, enough).await?
+        poll::wait_until(event_type, PATIENCE, events, enough).await?
     }
 
     /// Effects that were refused for good, in the words that are kept.
     pub(crate) async fn refused(&self) -> Result<Vec<String>> {
-        let refused = self.store.engine.refused_effects(100).await?;
+        let refused = self.store.engine.rejected_effects(100).await?;
         Ok(refused.into_iter().map(|it| it.effect).collect())
     }
 }

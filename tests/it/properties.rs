@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 
 use crate::story::fresh;
-use commands::{Step, step};
-use model::Said;
-use play::House;
+use commands::{TraceStep, step};
+use model::ModelAnswer;
+use play::TraceRunner;
 
 /// Times up to 40 commands, on each engine.
 const CASES: u32 = 48;
@@ -51,8 +51,8 @@ fn random_commands_do_what_a_naive_model_says() -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let sqlite = runtime.block_on(House::open(Engine::Sqlite))?;
-    let postgres = runtime.block_on(House::open(Engine::Postgres))?;
+    let sqlite = runtime.block_on(TraceRunner::open(EngineKind::Sqlite))?;
+    let postgres = runtime.block_on(TraceRunner::open(EngineKind::Postgres))?;
     let mut runner = TestRunner::new(Config {
         cases: CASES,
         max_shrink_iters: SHRINKS,
@@ -77,7 +77,7 @@ fn random_commands_do_what_a_naive_model_says() -> Result<()> {
     Ok(())
 }
 
-async fn agree(sqlite: &House, postgres: &House, steps: &[Step]) -> Result<Vec<Said>> {
+async fn agree(sqlite: &TraceRunner, postgres: &TraceRunner, steps: &[TraceStep]) -> Result<Vec<ModelAnswer>> {
     let tenant = fresh();
     let one = sqlite.play(tenant, steps).await.context("SQLite")?;
     let other = postgres.play(tenant, steps).await.context("PostgreSQL")?;
@@ -85,11 +85,11 @@ async fn agree(sqlite: &House, postgres: &House, steps: &[Step]) -> Result<Vec<S
     Ok(one)
 }
 
-fn count(answers: &[Said], seen: &mut BTreeMap<String, u32>) {
+fn count(answers: &[ModelAnswer], seen: &mut BTreeMap<String, u32>) {
     for said in answers {
         let kind = match said {
-            Said::Shown(_) => "shown",
-            Said::Refused(kind) => kind.split(' ').next().unwrap_or_default(),
+            ModelAnswer::Shown(_) => "shown",
+            ModelAnswer::Refused(kind) => kind.split(' ').next().unwrap_or_default(),
         };
         *seen.entry(kind.to_owned()).or_default() += 1;
     }

@@ -13,15 +13,15 @@ use roentgen_domain::ids::StreamId;
 use roentgen_domain::json::Members;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_projections::documents::{View, kept};
+use roentgen_projections::documents::{ResourceView, retained_phi};
 use roentgen_projections::{
     ai_models, ai_tasks, critical_results, instances, modalities, orders, pacs_endpoints,
     procedures, reading_profiles, report_templates, reports, series, studies, worklist_items,
 };
 use roentgen_store::engine::Engine as Log;
-use roentgen_store::generation::{Generation, State};
-use roentgen_store::keys::{Keyring, MasterKey, SealedParts};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::generation::{Generation, GenerationState};
+use roentgen_store::keys::{Keyring, MasterKey, SealedPhi};
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::model::Row;
 use roentgen_store::reads::Reads;
@@ -31,9 +31,9 @@ use roentgen_store::streams::{self, AsOf};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::story::{House, on_both_engines, with};
-use crate::workflow::whole::{Words, play};
-use roentgen_tests::{ByHand, Database, Engine, Part, poll};
+use crate::story::{TestApp, on_both_engines, with};
+use crate::workflow::whole::{PhiCanaries, run_workflow};
+use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile, poll};
 
 on_both_engines!(every_row_of_the_whole_workflow_is_what_its_stream_makes);
 
@@ -42,25 +42,25 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const AT_ONCE: usize = 8;
 
 /// A database opened beside its server, with the keys of its `--dev`.
-pub(crate) struct Beside {
+pub(crate) struct OfflineDatabase {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) keyring: Keyring,
     pub(crate) secrets: Secrets,
-    tasks: Tasks,
+    tasks: BackgroundTasks,
 }
 
-impl Beside {
-    pub(crate) async fn open(database: &Database) -> Result<Self> {
-        let named = roentgen_store::open::Database::parse(&database.url)?;
+impl OfflineDatabase {
+    pub(crate) async fn open(database: &TestDatabase) -> Result<Self> {
+        let named = roentgen_store::open::DatabaseUrl::parse(&database.url)?;
         let log = named.connect().await?;
         let kept = match database.engine {
-            Engine::Sqlite => database.directory(),
-            Engine::Postgres => database.directory().join("data"),
+            EngineKind::Sqlite => database.directory(),
+            EngineKind::Postgres => database.directory().join("data"),
         };
         let master = std::fs::read_to_string(kept.join("dev-master-key"))?;
-        let tasks = Tasks::new();
+        let tasks = BackgroundTasks::new();
         let master = MasterKey::parse(&master)?;
-        let secrets = Secrets::over(Arc::clone(&log), master.clone());
+        let secrets = Secrets::new(Arc::clone(&log), master.clone());
         let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
         Ok(Self {
             log,
@@ -77,22 +77,22 @@ impl Beside {
 }
 
 /// Waits until the projector has seen the whole log, then compares. Returns how many rows there are.
-pub(crate) async fn equal_the_log(database: &Database) -> Result<usize> {
+pub(crate) async fn assert_match_log(database: &TestDatabase) -> Result<usize> {
     Ok(rows_that_equal_the_log(database).await?.values().sum())
 }
 
 /// The same; how many rows each table has.
-async fn rows_that_equal_the_log(database: &Database) -> Result<BTreeMap<String, usize>> {
-    let beside = Beside::open(database).await?;
+async fn rows_that_equal_the_log(database: &TestDatabase) -> Result<BTreeMap<String, usize>> {
+    let beside = OfflineDatabase::open(database).await?;
     caught_up(&*beside.log).await?;
     let everything = LogFilter::default();
     let rows = compare_all(&beside.log, &beside.keyring, &everything).await?;
     let generations = beside.log.generations().await?;
     for (shape, expected) in rows.iter() {
         let of_shape = |it: &&Generation| format!("{}_v{}", it.model, it.version) == *shape;
-        let mut live = generations.iter().filter(|it| it.state == State::Live);
+        let mut live = generations.iter().filter(|it| it.state == GenerationState::Live);
         let table = &live.find(of_shape).context("nothing is read")?.name;
-        let mut read = ByHand::on(database, Part::Read).await?;
+        let mut read = RawDatabase::on(database, DbFile::Read).await?;
         let there = read
             .number(&format!("SELECT count(*) FROM {table}"))
             .await?;
@@ -105,9 +105,9 @@ async fn rows_that_equal_the_log(database: &Database) -> Result<BTreeMap<String,
     Ok(rows)
 }
 
-async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let whole = play(&house, &Words::default()).await?;
+async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let whole = run_workflow(&house, &PhiCanaries::default()).await?;
     for place in whole.places() {
         let read = house.client.get(place).await?;
         assert_eq!(
@@ -128,7 +128,7 @@ pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
         let (head, position) = (log.head().await?, projected(log).await?);
         anyhow::Ok(head.position.abs_diff(position))
     };
-    let seen = poll::until("the projector's lag", PATIENCE, lag, |lag| {
+    let seen = poll::wait_until("the projector's lag", PATIENCE, lag, |lag| {
         lag.as_ref().is_ok_and(|it| *it == 0)
     });
     seen.await?.map(drop)
@@ -137,7 +137,7 @@ pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
 /// The last position that all of the read models show.
 pub(crate) async fn projected(log: &dyn Log) -> Result<u64> {
     let generations = log.generations().await?;
-    let live = generations.iter().filter(|it| it.state == State::Live);
+    let live = generations.iter().filter(|it| it.state == GenerationState::Live);
     let position = live.map(|it| it.checkpoint.position).min();
     Ok(position.unwrap_or(0))
 }
@@ -165,7 +165,7 @@ pub(crate) async fn compare_all(
     outputs::compare(log, keyring, &events, &mut rows).await?;
     compare_parts(log, &events, &mut rows).await?;
     let all = roentgen_projections::all();
-    let all: BTreeSet<String> = all.iter().map(|it| it.model().shape()).collect();
+    let all: BTreeSet<String> = all.iter().map(|it| it.model().schema_name()).collect();
     let compared = rows.keys().cloned().collect();
     ensure!(all == compared, "of {all:?} only {compared:?} are compared");
     Ok(rows)
@@ -175,7 +175,7 @@ pub(crate) async fn compare_all(
 pub(crate) async fn every_event(log: &dyn Log, filter: &LogFilter) -> Result<Vec<StoredEvent>> {
     let (mut events, mut after) = (Vec::new(), 0);
     loop {
-        let page = log.page(after, 5000, filter).await?;
+        let page = log.read_log(after, 5000, filter).await?;
         if page.scanned_to == after {
             return Ok(events);
         }
@@ -184,20 +184,20 @@ pub(crate) async fn every_event(log: &dyn Log, filter: &LogFilter) -> Result<Vec
     }
 }
 
-async fn compare<V: View>(
+async fn compare<V: ResourceView>(
     log: &Arc<dyn Log>,
     keyring: &Keyring,
     events: &[StoredEvent],
     rows: &mut BTreeMap<String, usize>,
 ) -> Result<()> {
-    let mut streams: BTreeMap<StreamId, SealedParts> = BTreeMap::new();
+    let mut streams: BTreeMap<StreamId, SealedPhi> = BTreeMap::new();
     for event in events {
         if *event.stream_type == *<V::Aggregate as roentgen_domain::Aggregate>::STREAM_TYPE {
             let parts = streams.entry(event.stream_id).or_default();
             parts.push(event.version, &event.sealed);
         }
     }
-    rows.insert(V::MODEL.shape(), streams.len());
+    rows.insert(V::MODEL.schema_name(), streams.len());
     stream::iter(streams)
         .map(|(id, sealed)| compare_row::<V>(log, keyring, id, sealed))
         .buffer_unordered(AT_ONCE)
@@ -217,10 +217,10 @@ async fn compare_parts(
         (&series::MODEL, all_series),
         (&instances::MODEL, all_instances),
     ] {
-        rows.insert(model.shape(), expected.len());
+        rows.insert(model.schema_name(), expected.len());
         let ids: Vec<Uuid> = expected.keys().copied().collect();
         for ids in ids.chunks(500) {
-            for row in log.rows(Scope::AllTenants, model, ids).await? {
+            for row in log.live_rows(Scope::AllTenants, model, ids).await? {
                 let shown: Value = serde_json::from_str(&row.document)?;
                 let expected = &expected[&row.id];
                 ensure!(shown == *expected, "{} {shown}: {expected}", model.name);
@@ -277,22 +277,22 @@ fn parts_of(events: &[StoredEvent]) -> Result<(Documents, Documents)> {
     Ok((all_series, all_instances))
 }
 
-async fn compare_row<V: View>(
+async fn compare_row<V: ResourceView>(
     log: &Arc<dyn Log>,
     keyring: &Keyring,
     id: StreamId,
-    sealed: SealedParts,
+    sealed: SealedPhi,
 ) -> Result<()> {
     let folded =
         streams::load::<V::Aggregate>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
     let folded = folded.with_context(|| format!("stream {id} does not fold"))?;
     let row = log
-        .rows(Scope::AllTenants, V::MODEL, &[id.as_uuid()])
+        .live_rows(Scope::AllTenants, V::MODEL, &[id.as_uuid()])
         .await?
         .pop();
     let row = row.with_context(|| format!("{} has no row of {id}", V::MODEL.name))?;
     let opened = opened(&row, id, keyring).await?;
-    let phi = folded.state.phi().map(Phi::into_exposed);
+    let phi = folded.state.phi().map(Phi::into_inner);
     ensure!(
         opened == phi,
         "the PHI of row {id} differs from its fold's: {opened:?}, {phi:?}"
@@ -305,16 +305,16 @@ async fn compare_row<V: View>(
     Ok(())
 }
 
-fn row_of<V: View>(folded: &Versioned<V::Aggregate>, sealed: SealedParts) -> Result<Row> {
+fn row_of<V: ResourceView>(folded: &Versioned<V::Aggregate>, sealed: SealedPhi) -> Result<Row> {
     Ok(Row {
         id: folded.id.as_uuid(),
         tenant_id: folded.tenant_id,
         patient_id: folded.state.patient_id(),
         version: folded.version,
         sort_key: V::sort_key(folded),
-        values: V::values(folded),
+        values: V::column_values(folded),
         document: serde_json::to_string(folded)?,
-        sealed: kept(folded, sealed),
+        sealed: retained_phi(folded, sealed),
     })
 }
 
@@ -324,5 +324,5 @@ async fn opened(row: &Row, stream: StreamId, keyring: &Keyring) -> Result<Option
         return Ok(None);
     };
     let keys = keyring.keys(row.tenant_id, patient).await?;
-    Ok(SealedParts::from_bytes(row.sealed.clone()).open(stream, &keys)?)
+    Ok(SealedPhi::from_bytes(row.sealed.clone()).open(stream, &keys)?)
 }

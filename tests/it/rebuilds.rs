@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{ByHand, Database, Engine, Nats, Part, Server};
+use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, Nats, DbFile, Server};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::expect::head;
-use crate::faults::{Ran, run, verify};
-use crate::read_models::equal_the_log;
+use crate::expect::log_head;
+use crate::faults::{CommandOutput, run, verify};
+use crate::read_models::assert_match_log;
 use crate::relay::holds_the_log;
-use crate::story::{House, a_moment, on_both_engines, serve};
-use crate::workflow::whole::{Words, play};
-use clerk::Clerk;
+use crate::story::{TestApp, random_delay, on_both_engines, serve};
+use crate::workflow::whole::{PhiCanaries, run_workflow};
+use clerk::ReadYourWritesClient;
 
 on_both_engines!(
     of_every_model_under_load_are_never_read_wrong,
@@ -37,13 +37,13 @@ const KILLS: u32 = 8;
 const MOMENTS_MS: Range<u64> = 50..900;
 
 /// Clerks who work, and read what they did, until they are told to stop.
-struct Office {
-    clerks: JoinSet<Result<Clerk>>,
+struct ClientPool {
+    clerks: JoinSet<Result<ReadYourWritesClient>>,
     enough: CancellationToken,
 }
 
-impl Office {
-    fn open(clerks: impl IntoIterator<Item = Clerk>) -> Self {
+impl ClientPool {
+    fn open(clerks: impl IntoIterator<Item = ReadYourWritesClient>) -> Self {
         let (enough, mut working) = (CancellationToken::new(), JoinSet::new());
         for mut clerk in clerks {
             let enough = enough.clone();
@@ -72,32 +72,32 @@ impl Office {
 }
 
 /// Runs the program while others go on.
-async fn run_meanwhile(database: &Database, arguments: &'static [&'static str]) -> Result<Ran> {
+async fn run_meanwhile(database: &TestDatabase, arguments: &'static [&'static str]) -> Result<CommandOutput> {
     let mut command = program(database);
     command.args(arguments);
     let output = spawn_blocking(move || command.output()).await??;
-    Ok(Ran {
+    Ok(CommandOutput {
         code: output.status.code(),
         printed: String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?,
     })
 }
 
-async fn of_every_model_under_load_are_never_read_wrong(engine: Engine) -> Result<()> {
+async fn of_every_model_under_load_are_never_read_wrong(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
-    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
-    play(&house, &Words::default()).await?;
-    let clerks = std::iter::repeat_with(|| Clerk::of(&house, &house.client, &house.client));
-    let office = Office::open(clerks.take(CLERKS));
+    let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    run_workflow(&house, &PhiCanaries::default()).await?;
+    let clerks = std::iter::repeat_with(|| ReadYourWritesClient::of(&house, &house.client, &house.client));
+    let office = ClientPool::open(clerks.take(CLERKS));
     for generation in 2..4 {
         let rebuilt = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
         ensure!(rebuilt.code == Some(0), "{}", rebuilt.printed);
         for it in roentgen_projections::all() {
-            let said = format!("{}_g{generation} is read now", it.model().shape());
+            let said = format!("{}_g{generation} is read now", it.model().schema_name());
             ensure!(rebuilt.printed.contains(&said), "{}", rebuilt.printed);
         }
     }
     let reads = office.close().await?;
-    let rows = equal_the_log(&house.database).await?;
+    let rows = assert_match_log(&house.database).await?;
     let messages = holds_the_log(&nats, &house.database).await?.len();
     eprintln!("{engine:?}: {reads} reads, {rows} rows equal their folds, {messages} messages");
     ensure!(
@@ -105,11 +105,11 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: Engine) -> Resul
         "too little load to prove anything: {reads} reads"
     );
 
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let again = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
     ensure!(again.code == Some(0), "{}", again.printed);
     assert_eq!(
-        head(&house.client).await?,
+        log_head(&house.client).await?,
         before,
         "something was fired again"
     );
@@ -118,27 +118,27 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: Engine) -> Resul
 }
 
 /// Whoever builds is killed, server and command alike; the next ones go on.
-async fn heavy_kill_in_the_middle_of_rebuilds(engine: Engine) -> Result<()> {
-    let mut house = House::open(engine).await?;
-    play(&house, &Words::default()).await?;
+async fn heavy_kill_in_the_middle_of_rebuilds(engine: EngineKind) -> Result<()> {
+    let mut house = TestApp::start(engine).await?;
+    run_workflow(&house, &PhiCanaries::default()).await?;
     for _ in 0..KILLS {
         let rebuild = begin_rebuild(&house.database)?;
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
         kill(rebuild)?;
         house.server.kill()?;
         house.server = start_again(&house.database).await?;
-        house.client = house.client.towards(&house.server.base);
-        house.ordered_and("scheduled").await?;
+        house.client = house.client.with_base_url(&house.server.base);
+        house.create_order_in_status("scheduled").await?;
     }
     let rebuilt = run(&house.database, &["rebuild", "--all"])?;
     ensure!(rebuilt.code == Some(0), "{}", rebuilt.printed);
-    house.ordered_and("completed").await?;
-    equal_the_log(&house.database).await?;
+    house.create_order_in_status("completed").await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }
 
-fn begin_rebuild(database: &Database) -> Result<Child> {
+fn begin_rebuild(database: &TestDatabase) -> Result<Child> {
     let mut rebuild: Command = program(database);
     rebuild.args(["rebuild", "--all"]);
     rebuild.stdout(Stdio::null()).stderr(Stdio::null());
@@ -152,15 +152,15 @@ fn kill(mut child: Child) -> Result<()> {
 }
 
 /// Without waiting for the dead one's leases.
-async fn start_again(database: &Database) -> Result<Server> {
-    let mut read = ByHand::on(database, Part::Read).await?;
+async fn start_again(database: &TestDatabase) -> Result<Server> {
+    let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
     serve(database, &["--dev"]).await
 }
 
-async fn are_made_where_no_server_runs(engine: Engine) -> Result<()> {
-    let mut house = House::open(engine).await?;
-    play(&house, &Words::default()).await?;
+async fn are_made_where_no_server_runs(engine: EngineKind) -> Result<()> {
+    let mut house = TestApp::start(engine).await?;
+    run_workflow(&house, &PhiCanaries::default()).await?;
     let exit = house.server.terminate()?;
     assert_eq!(exit, Some(0));
     for (arguments, said) in [
@@ -182,9 +182,9 @@ async fn are_made_where_no_server_runs(engine: Engine) -> Result<()> {
         ensure!(ran.printed.contains(said), "{arguments:?}: {}", ran.printed);
     }
     house.server = start_again(&house.database).await?;
-    house.client = house.client.towards(&house.server.base);
-    house.ordered_and("scheduled").await?;
-    equal_the_log(&house.database).await?;
+    house.client = house.client.with_base_url(&house.server.base);
+    house.create_order_in_status("scheduled").await?;
+    assert_match_log(&house.database).await?;
     let shown = house.operator()?.get("/admin/projections").await?.json();
     let orders = shown.as_array().context("no array")?;
     let orders = orders.iter().find(|it| it["name"] == "orders");
@@ -195,8 +195,8 @@ async fn are_made_where_no_server_runs(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn are_refused_for_what_is_no_read_model(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_refused_for_what_is_no_read_model(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let ran = run(&house.database, &["rebuild", "orders", "odrers"])?;
     assert_eq!(ran.code, Some(70));
     let said = "there is no read model named odrers";
@@ -214,16 +214,16 @@ async fn are_refused_for_what_is_no_read_model(engine: Engine) -> Result<()> {
 }
 
 /// As where a new release's table is not filled yet.
-async fn that_are_not_whole_are_said_to_be_missing(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let place = house.ordered_and("scheduled").await?;
-    equal_the_log(&house.database).await?;
-    let mut read = ByHand::on(&house.database, Part::Read).await?;
+async fn that_are_not_whole_are_said_to_be_missing(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let place = house.create_order_in_status("scheduled").await?;
+    assert_match_log(&house.database).await?;
+    let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     let failed =
         "UPDATE generations SET state = 'failed', reason = 'by hand' WHERE name = 'orders_v2'";
     assert_eq!(read.run(failed).await?, 1);
-    let fresh = house.neighbour().await?;
-    let client = house.client.towards(&fresh.base);
+    let fresh = house.second_server().await?;
+    let client = house.client.with_base_url(&fresh.base);
     for path in ["/imaging/orders", "/health/ready"] {
         let answer = client.get(path).await?;
         assert_eq!(answer.status, 503, "{path}: {answer:?}");
@@ -240,6 +240,6 @@ async fn that_are_not_whole_are_said_to_be_missing(engine: Engine) -> Result<()>
     let built = run(&house.database, &["rebuild", "orders"])?;
     ensure!(built.code == Some(0), "{}", built.printed);
     assert_eq!(client.get("/health/ready").await?.status, 200);
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }

@@ -16,24 +16,24 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_tests::{Client, Database, Message, Nats, poll, python};
+use roentgen_tests::{TestClient, TestDatabase, Message, Nats, poll, python};
 
-use crate::read_models::{Beside, every_event};
-use crate::story::House;
+use crate::read_models::{OfflineDatabase, every_event};
+use crate::story::TestApp;
 
 /// How long what is published may take to arrive, a dead leader's lease included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The whole log.
-async fn log(database: &Database) -> Result<Vec<StoredEvent>> {
-    let beside = Beside::open(database).await?;
+async fn log(database: &TestDatabase) -> Result<Vec<StoredEvent>> {
+    let beside = OfflineDatabase::open(database).await?;
     let events = every_event(&*beside.log, &LogFilter::default()).await?;
     beside.close().await;
     Ok(events)
 }
 
 /// Waits until the stream holds as many messages as the log has events, and compares them one by one.
-pub(crate) async fn holds_the_log(nats: &Nats, database: &Database) -> Result<Vec<Message>> {
+pub(crate) async fn holds_the_log(nats: &Nats, database: &TestDatabase) -> Result<Vec<Message>> {
     let events = log(database).await?;
     nats.holds(events.len() as u64, PATIENCE).await?;
     let messages = nats.messages().await?;
@@ -58,7 +58,7 @@ pub(crate) async fn holds_the_log(nats: &Nats, database: &Database) -> Result<Ve
 
 /// Reads the whole stream with nats-py, which fails where an event comes twice or an aggregate's come out of order, and
 /// compares what it read with the log.
-async fn others_read_the_log(urls: &str, database: &Database) -> Result<()> {
+async fn others_read_the_log(urls: &str, database: &TestDatabase) -> Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/relay/read_once.py");
     let mut reader = python();
     reader.arg(script).arg(urls);
@@ -78,27 +78,27 @@ async fn others_read_the_log(urls: &str, database: &Database) -> Result<()> {
 }
 
 /// Orders so many examinations.
-async fn order(house: &House, count: u32) -> Result<()> {
+async fn order(house: &TestApp, count: u32) -> Result<()> {
     for _ in 0..count {
-        house.ordered(serde_json::json!({})).await?;
+        house.create_order(serde_json::json!({})).await?;
     }
     Ok(())
 }
 
 /// The lag that `/metrics` tells.
-async fn lag(client: &Client) -> Result<f64> {
+async fn lag(client: &TestClient) -> Result<f64> {
     metric(client, "roentgen_relay_lag_events").await
 }
 
 /// Waits until the relay says that nothing is missing.
-async fn caught_up(client: &Client) -> Result<()> {
+async fn caught_up(client: &TestClient) -> Result<()> {
     let asked = async || lag(client).await;
     let none = |it: &Result<f64>| it.as_ref().is_ok_and(|it| *it == 0.0);
-    poll::until("the relay's lag", PATIENCE, asked, none).await??;
+    poll::wait_until("the relay's lag", PATIENCE, asked, none).await??;
     Ok(())
 }
 
-pub(crate) async fn metric(client: &Client, name: &str) -> Result<f64> {
+pub(crate) async fn metric(client: &TestClient, name: &str) -> Result<f64> {
     let text = client.get("/metrics").await?.text;
     let line = text
         .lines()

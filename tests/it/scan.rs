@@ -4,16 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 
 use crate::faults::tool;
 
 /// Everything that a server keeps: the files of its directory and those below, and what PostgreSQL dumps. Logs are
 /// looked at by themselves.
-pub(crate) fn stored(database: &Database) -> Result<Vec<u8>> {
+pub(crate) fn dump_storage(database: &TestDatabase) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     files(&database.directory(), &mut all)?;
-    if database.engine == Engine::Postgres {
+    if database.engine == EngineKind::Postgres {
         all.extend(tool(Command::new("pg_dump").arg(&database.url))?);
     }
     Ok(all)
@@ -33,7 +33,7 @@ fn files(directory: &Path, all: &mut Vec<u8>) -> Result<()> {
 }
 
 /// None of the words is there, in whatever case: neither as it is nor as PostgreSQL prints bytes.
-pub(crate) fn nothing_of<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn assert_absent<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
     let text = folded(bytes);
     for word in words {
         ensure!(
@@ -46,7 +46,7 @@ pub(crate) fn nothing_of<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) 
 }
 
 /// All of the words are there: the search finds what it looks for.
-pub(crate) fn all_of<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn assert_present<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
     let text = folded(bytes);
     for word in words {
         ensure!(

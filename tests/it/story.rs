@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{Answer, ByHand, Client, Database, Engine, Part, Server};
+use roentgen_tests::{TestResponse, RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,12 +16,12 @@ macro_rules! on_both_engines {
         mod $story {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() -> anyhow::Result<()> {
-                super::$story(roentgen_tests::Engine::Sqlite).await
+                super::$story(roentgen_tests::EngineKind::Sqlite).await
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() -> anyhow::Result<()> {
-                super::$story(roentgen_tests::Engine::Postgres).await
+                super::$story(roentgen_tests::EngineKind::Postgres).await
             }
         }
     )+};
@@ -39,70 +39,70 @@ pub(crate) fn fresh() -> Uuid {
 }
 
 /// A moment at which somebody is killed, so many milliseconds after something began.
-pub(crate) fn a_moment(within_ms: Range<u64>) -> Duration {
+pub(crate) fn random_delay(within_ms: Range<u64>) -> Duration {
     let (_, random) = fresh().as_u64_pair();
     let length = within_ms.end - within_ms.start;
     Duration::from_millis(within_ms.start + random % length)
 }
 
 /// A server over a new database, with a catalog of one modality and one procedure.
-pub(crate) struct House {
+pub(crate) struct TestApp {
     pub(crate) server: Server,
     /// The tenant's admin.
-    pub(crate) client: Client,
+    pub(crate) client: TestClient,
     pub(crate) tenant: Uuid,
     pub(crate) procedure: String,
     /// Dropped last: the server has to be gone by then.
-    pub(crate) database: Database,
+    pub(crate) database: TestDatabase,
 }
 
-impl House {
+impl TestApp {
     /// In `--dev`: who sends no token is admin.
-    pub(crate) async fn open(engine: Engine) -> Result<Self> {
+    pub(crate) async fn start(engine: EngineKind) -> Result<Self> {
         Self::open_with(engine, &["--dev"]).await
     }
 
     /// In `--dev`, with further arguments.
-    pub(crate) async fn open_with(engine: Engine, arguments: &[&str]) -> Result<Self> {
-        let database = Database::new(engine).await?;
+    pub(crate) async fn open_with(engine: EngineKind, arguments: &[&str]) -> Result<Self> {
+        let database = TestDatabase::new(engine).await?;
         let server = serve(&database, arguments).await?;
         let tenant = fresh();
-        let client = Client::dev(&server.base, tenant);
-        Self::furnish(database, server, client, tenant).await
+        let client = TestClient::dev(&server.base, tenant);
+        Self::seed_catalog(database, server, client, tenant).await
     }
 
     /// In `--dev`, over a database of PostgreSQL's whose log has partitions of this many events.
-    pub(crate) async fn open_partitioned(size: u64) -> Result<Self> {
-        let database = Database::new(Engine::Postgres).await?;
+    pub(crate) async fn start_partitioned(size: u64) -> Result<Self> {
+        let database = TestDatabase::new(EngineKind::Postgres).await?;
         let migrated = program(&database).arg("migrate").output()?;
         assert!(migrated.status.success(), "{migrated:?}");
-        let mut by_hand = ByHand::on(&database, Part::Log).await?;
+        let mut by_hand = RawDatabase::on(&database, DbFile::Log).await?;
         let size =
             format!("INSERT INTO meta VALUES ('partition_size', convert_to('{size}', 'UTF8'))");
         by_hand.run(&size).await?;
         let server = serve(&database, &["--dev"]).await?;
         let tenant = fresh();
-        let client = Client::dev(&server.base, tenant);
-        Self::furnish(database, server, client, tenant).await
+        let client = TestClient::dev(&server.base, tenant);
+        Self::seed_catalog(database, server, client, tenant).await
     }
 
     /// As in production: nothing without a token.
-    pub(crate) async fn open_guarded(engine: Engine) -> Result<Self> {
-        let database = Database::new(engine).await?;
+    pub(crate) async fn start_with_auth(engine: EngineKind) -> Result<Self> {
+        let database = TestDatabase::new(engine).await?;
         let server = serve(&database, &["--master-key", MASTER_KEY, "--any-audience"]).await?;
         let tenant = fresh();
         let admin = token(&database, &["admin"], Some(tenant))?;
-        let client = Client::new(&server.base).bearer(&admin);
-        Self::furnish(database, server, client, tenant).await
+        let client = TestClient::new(&server.base).bearer(&admin);
+        Self::seed_catalog(database, server, client, tenant).await
     }
 
-    async fn furnish(
-        database: Database,
+    async fn seed_catalog(
+        database: TestDatabase,
         server: Server,
-        client: Client,
+        client: TestClient,
         tenant: Uuid,
     ) -> Result<Self> {
-        let procedure = catalog(&client).await?;
+        let procedure = create_catalog(&client).await?;
         Ok(Self {
             server,
             client,
@@ -113,25 +113,25 @@ impl House {
     }
 
     /// Another process on the same database.
-    pub(crate) async fn neighbour(&self) -> Result<Server> {
+    pub(crate) async fn second_server(&self) -> Result<Server> {
         serve(&self.database, &["--dev"]).await
     }
 
     /// A practitioner of this tenant with this role.
-    pub(crate) fn caller(&self, role: &str) -> Result<Client> {
+    pub(crate) fn caller(&self, role: &str) -> Result<TestClient> {
         self.practitioner(fresh(), role)
     }
 
     /// This practitioner of this tenant, with this role.
-    pub(crate) fn practitioner(&self, id: Uuid, role: &str) -> Result<Client> {
+    pub(crate) fn practitioner(&self, id: Uuid, role: &str) -> Result<TestClient> {
         let token = token_of(&self.database, &[role], Some(self.tenant), Some(id))?;
-        Ok(Client::new(&self.server.base).bearer(&token))
+        Ok(TestClient::new(&self.server.base).bearer(&token))
     }
 
     /// Who runs the platform.
-    pub(crate) fn operator(&self) -> Result<Client> {
+    pub(crate) fn operator(&self) -> Result<TestClient> {
         let token = token(&self.database, &["operator"], None)?;
-        Ok(Client::new(&self.server.base).bearer(&token))
+        Ok(TestClient::new(&self.server.base).bearer(&token))
     }
 
     /// A new order's body.
@@ -148,7 +148,7 @@ impl House {
     }
 
     /// Orders an examination.
-    pub(crate) async fn ordered(&self, members: Value) -> Result<Answer> {
+    pub(crate) async fn create_order(&self, members: Value) -> Result<TestResponse> {
         let body = self.order_with(members);
         let created = self.client.post("/imaging/orders", &body).await?;
         assert_eq!(created.status, 201, "{created:?}");
@@ -156,8 +156,8 @@ impl House {
     }
 
     /// Orders an examination and takes it to a status; returns its place.
-    pub(crate) async fn ordered_and(&self, status: &str) -> Result<String> {
-        let place = self.ordered(json!({})).await?.header("location");
+    pub(crate) async fn create_order_in_status(&self, status: &str) -> Result<String> {
+        let place = self.create_order(json!({})).await?.header("location");
         if status != "requested" {
             let status = json!({ "status": status });
             let moved = self.client.patch(&place, &status).await?;
@@ -168,7 +168,7 @@ impl House {
 }
 
 /// A server with the tests' secret.
-pub(crate) async fn serve(database: &Database, arguments: &[&str]) -> Result<Server> {
+pub(crate) async fn serve(database: &TestDatabase, arguments: &[&str]) -> Result<Server> {
     Server::spawn(database, |command: &mut Command| {
         command.env("ROENTGEN_JWT_SECRET", SECRET).args(arguments);
     })
@@ -176,13 +176,13 @@ pub(crate) async fn serve(database: &Database, arguments: &[&str]) -> Result<Ser
 }
 
 /// A token that [`serve`]'s servers accept, from the command line.
-pub(crate) fn token(database: &Database, roles: &[&str], tenant: Option<Uuid>) -> Result<String> {
+pub(crate) fn token(database: &TestDatabase, roles: &[&str], tenant: Option<Uuid>) -> Result<String> {
     token_of(database, roles, tenant, None)
 }
 
 /// The same, of a practitioner.
 pub(crate) fn token_of(
-    database: &Database,
+    database: &TestDatabase,
     roles: &[&str],
     tenant: Option<Uuid>,
     practitioner: Option<Uuid>,
@@ -222,7 +222,7 @@ pub(crate) fn with(mut object: Value, members: Value) -> Value {
 }
 
 /// CT, and a head CT; returns the procedure's id.
-pub(crate) async fn catalog(client: &Client) -> Result<String> {
+pub(crate) async fn create_catalog(client: &TestClient) -> Result<String> {
     let modality = json!({ "code": "CT", "name": "Computed tomography" });
     let modality = client.post("/imaging/modalities", &modality).await?;
     assert_eq!(modality.status, 201, "{modality:?}");

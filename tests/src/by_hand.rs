@@ -4,11 +4,11 @@ use anyhow::Result;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
-use crate::database::{Database, Engine};
+use crate::database::{TestDatabase, EngineKind};
 
 /// A part of the database: SQLite keeps each in a file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum DbFile {
     /// The log.
     Log,
     /// The read models, their checkpoint, the leases.
@@ -19,28 +19,28 @@ pub enum Part {
 
 /// A connection of the database's owner. Tables are named without their schema.
 #[derive(Debug)]
-pub enum ByHand {
+pub enum RawDatabase {
     /// On one of SQLite's files.
     Sqlite(SqliteConnection),
     /// On PostgreSQL.
     Postgres(PgConnection),
 }
 
-impl ByHand {
+impl RawDatabase {
     /// Connects to one part.
-    pub async fn on(database: &Database, part: Part) -> Result<Self> {
+    pub async fn on(database: &TestDatabase, part: DbFile) -> Result<Self> {
         match database.engine {
-            Engine::Sqlite => {
+            EngineKind::Sqlite => {
                 let file = match part {
-                    Part::Log => "roentgen.db",
-                    Part::Read => "roentgen-read.db",
-                    Part::Keys => "roentgen-keys.db",
+                    DbFile::Log => "roentgen.db",
+                    DbFile::Read => "roentgen-read.db",
+                    DbFile::Keys => "roentgen-keys.db",
                 };
                 let path = database.directory().join(file);
                 let connection = SqliteConnection::connect(&format!("sqlite://{}", path.display()));
                 Ok(Self::Sqlite(connection.await?))
             }
-            Engine::Postgres => {
+            EngineKind::Postgres => {
                 let mut connection = PgConnection::connect(&database.url).await?;
                 connection.execute("SET search_path = public, read").await?;
                 Ok(Self::Postgres(connection))
@@ -67,7 +67,7 @@ impl ByHand {
     }
 
     /// Takes away what refuses changes of the log.
-    pub async fn unguard(&mut self) -> Result<()> {
+    pub async fn drop_append_only_triggers(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(_) => self.run("DROP TRIGGER events_are_never_updated").await,
             Self::Postgres(_) => self.run("SET session_replication_role = replica").await,

@@ -7,11 +7,11 @@ use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::listening::Listening;
+use crate::listening::SseReader;
 
 /// An answer, whole.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct TestResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
@@ -20,7 +20,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl TestResponse {
     /// The body as JSON; `null` where it is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
@@ -85,7 +85,7 @@ impl Answer {
 
 /// Talks to one server as one caller.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct TestClient {
     http: reqwest::Client,
     base: String,
     headers: Vec<(String, String)>,
@@ -100,7 +100,7 @@ const REPEAT_PAUSE: Duration = Duration::from_millis(50);
 /// sent at that moment.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Client {
+impl TestClient {
     /// The `--dev` admin of a tenant.
     pub fn dev(base: &str, tenant: Uuid) -> Self {
         Self::new(base).with("x-tenant-id", &tenant.to_string())
@@ -135,7 +135,7 @@ impl Client {
 
     /// The same, which waits no longer than this for an answer.
     #[must_use]
-    pub fn within(&self, limit: Duration) -> Self {
+    pub fn with_timeout(&self, limit: Duration) -> Self {
         Self {
             limit: Some(limit),
             ..self.clone()
@@ -154,7 +154,7 @@ impl Client {
 
     /// The same towards another server.
     #[must_use]
-    pub fn towards(&self, base: &str) -> Self {
+    pub fn with_base_url(&self, base: &str) -> Self {
         Self {
             base: base.to_owned(),
             ..self.clone()
@@ -172,15 +172,15 @@ impl Client {
     }
 
     /// Begins to read server-sent events.
-    pub async fn listen(&self, path: &str) -> Result<Listening> {
+    pub async fn listen(&self, path: &str) -> Result<SseReader> {
         let request = self.request(Method::GET, path);
-        Ok(Listening::new(
+        Ok(SseReader::new(
             request.header("accept", "text/event-stream").send().await?,
         ))
     }
 
     /// Sends bytes, as they are.
-    pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
+    pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<TestResponse> {
         let json: &[&str] = match body.as_slice() {
             [] => &[],
             [_, ..] => &["application/json"],
@@ -195,7 +195,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Answer> {
+    ) -> Result<TestResponse> {
         let deadline = Instant::now() + REPEAT_TIMEOUT;
         loop {
             let sending = self.send_once(kinds, &method, path, body.clone());
@@ -214,7 +214,7 @@ impl Client {
         method: &Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Answer> {
+    ) -> Result<TestResponse> {
         let request = self.request(method.clone(), path);
         let said = kinds.iter().fold(request, |request, kind| {
             request.header("content-type", *kind)
@@ -223,7 +223,7 @@ impl Client {
     }
 
     /// POST without saying how long the body is.
-    pub async fn post_chunked(&self, path: &str, body: Vec<u8>) -> Result<Answer> {
+    pub async fn post_chunked(&self, path: &str, body: Vec<u8>) -> Result<TestResponse> {
         let chunks: Vec<_> = body.chunks(64 * 1024).map(<[u8]>::to_vec).collect();
         let chunks = futures_util::stream::iter(chunks.into_iter().map(std::io::Result::Ok));
         let request = self.request(Method::POST, path);
@@ -233,28 +233,28 @@ impl Client {
     }
 
     /// GET.
-    pub async fn get(&self, path: &str) -> Result<Answer> {
+    pub async fn get(&self, path: &str) -> Result<TestResponse> {
         self.send(Method::GET, path, Vec::new()).await
     }
 
     /// POST, JSON.
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+    pub async fn post(&self, path: &str, body: &Value) -> Result<TestResponse> {
         self.send(Method::POST, path, serde_json::to_vec(body)?)
             .await
     }
 
     /// PATCH, JSON.
-    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<TestResponse> {
         self.send(Method::PATCH, path, serde_json::to_vec(body)?)
             .await
     }
 }
 
-async fn answer(request: RequestBuilder, asked: &str) -> Result<Answer> {
+async fn answer(request: RequestBuilder, asked: &str) -> Result<TestResponse> {
     let response = request.send().await.with_context(|| asked.to_owned())?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.with_context(|| asked.to_owned())?;
-    Ok(Answer {
+    Ok(TestResponse {
         status,
         headers,
         text,

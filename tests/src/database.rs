@@ -10,7 +10,7 @@ use crate::postgres::Postgres;
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
+pub enum EngineKind {
     /// Embedded.
     Sqlite,
     /// The server that `ROENTGEN_TEST_POSTGRES` names.
@@ -19,9 +19,9 @@ pub enum Engine {
 
 /// A database of its own, and a directory for whatever a server keeps beside it.
 #[derive(Debug)]
-pub struct Database {
+pub struct TestDatabase {
     /// Its engine.
-    pub engine: Engine,
+    pub engine: EngineKind,
     /// As `--database` takes it.
     pub url: String,
     directory: TempDir,
@@ -35,24 +35,24 @@ pub fn postgres_server() -> String {
 }
 
 /// The URL of another database on the same server.
-pub fn beside(server: &str, name: &str) -> String {
+pub fn sibling_url(server: &str, name: &str) -> String {
     let base = server.rsplit_once('/').map_or(server, |(base, _)| base);
     format!("{base}/{name}")
 }
 
-impl Database {
+impl TestDatabase {
     /// A new one, empty.
-    pub async fn new(engine: Engine) -> Result<Self> {
+    pub async fn new(engine: EngineKind) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let (url, name) = match engine {
-            Engine::Sqlite => (
+            EngineKind::Sqlite => (
                 format!(
                     "sqlite://{}",
                     directory.path().join("roentgen.db").display()
                 ),
                 None,
             ),
-            Engine::Postgres => {
+            EngineKind::Postgres => {
                 let name = format!(
                     "roentgen_test_{}",
                     roentgen_store::clock::fresh_id().simple()
@@ -63,7 +63,7 @@ impl Database {
                 server
                     .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
                     .await?;
-                (beside(&postgres_server(), &name), Some(name))
+                (sibling_url(&postgres_server(), &name), Some(name))
             }
         };
         Ok(Self {
@@ -77,7 +77,7 @@ impl Database {
     /// An empty one on a PostgreSQL of the test's own, which takes it away with itself.
     pub fn on(postgres: &Postgres) -> Result<Self> {
         Ok(Self {
-            engine: Engine::Postgres,
+            engine: EngineKind::Postgres,
             url: postgres.url(),
             directory: tempfile::tempdir()?,
             name: None,
@@ -90,7 +90,7 @@ impl Database {
     }
 }
 
-impl Database {
+impl TestDatabase {
     /// Another database with everything that is in this one now. Nobody may be connected to this one.
     pub async fn copy(&self) -> Result<Self> {
         let directory = tempfile::tempdir()?;
@@ -108,7 +108,7 @@ impl Database {
                 let mut server = PgConnection::connect(&postgres_server()).await?;
                 let copy = format!("CREATE DATABASE {name} TEMPLATE {original}");
                 server.execute(AssertSqlSafe(copy)).await?;
-                (beside(&postgres_server(), &name), Some(name))
+                (sibling_url(&postgres_server(), &name), Some(name))
             }
         };
         Ok(Self {
@@ -135,7 +135,7 @@ pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Drops the database, whoever is still connected.
-impl Drop for Database {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else { return };
         let dropping = std::thread::spawn(move || {

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What stood between two empty lines.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Frame {
+pub struct SseFrame {
     /// `id:`.
     pub id: String,
     /// `event:`; empty in a heartbeat.
@@ -22,13 +22,13 @@ pub struct Frame {
 
 /// An answer that goes on.
 #[derive(Debug)]
-pub struct Listening {
+pub struct SseReader {
     /// The answer's beginning.
     pub response: Response,
     unread: String,
 }
 
-impl Listening {
+impl SseReader {
     pub(crate) fn new(response: Response) -> Self {
         Self {
             response,
@@ -37,7 +37,7 @@ impl Listening {
     }
 
     /// The next frame; `None` where the server ended the answer.
-    pub async fn next(&mut self) -> Result<Option<Frame>> {
+    pub async fn next(&mut self) -> Result<Option<SseFrame>> {
         loop {
             if let Some((frame, rest)) = self.unread.split_once("\n\n") {
                 let (frame, rest) = (parse(frame), rest.to_owned());
@@ -53,8 +53,8 @@ impl Listening {
     }
 }
 
-fn parse(frame: &str) -> Frame {
-    let mut parsed = Frame::default();
+fn parse(frame: &str) -> SseFrame {
+    let mut parsed = SseFrame::default();
     for line in frame.lines() {
         match line.split_once(": ") {
             Some(("id", id)) => id.clone_into(&mut parsed.id),

@@ -6,5 +6,5 @@ use roentgen_tests::next_release::projections;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    roentgen_api::cli::run_as(std::env::args_os(), projections).await
+    roentgen_api::cli::run_with_projections(std::env::args_os(), projections).await
 }

@@ -19,7 +19,7 @@ use crate::poll;
 
 pub use cluster::Cluster;
 use cluster::Member;
-pub use guard::{CONSUMER, Guard, SERVER};
+pub use guard::{CONSUMER, NatsAuth, SERVER};
 
 /// The stream that Roentgen publishes to.
 pub const STREAM: &str = "ROENTGEN_EVENTS";
@@ -28,14 +28,14 @@ const START: Duration = Duration::from_secs(20);
 
 /// What a server's store held at some moment.
 #[derive(Debug)]
-pub struct Kept(TempDir);
+pub struct StoreSnapshot(TempDir);
 
 /// A server with JetStream in a directory of its own. Dropping it kills it.
 #[derive(Debug)]
 pub struct Nats {
     directory: TempDir,
     port: u16,
-    guard: Option<Guard>,
+    guard: Option<NatsAuth>,
     member: Option<Member>,
     child: Option<Child>,
 }
@@ -72,11 +72,11 @@ impl Nats {
     }
 
     /// Starts one that lets in whom the guard knows.
-    pub async fn start_guarded(guard: Guard) -> Result<Self> {
+    pub async fn start_guarded(guard: NatsAuth) -> Result<Self> {
         Self::start_with(Some(guard), None).await
     }
 
-    async fn start_with(guard: Option<Guard>, member: Option<Member>) -> Result<Self> {
+    async fn start_with(guard: Option<NatsAuth>, member: Option<Member>) -> Result<Self> {
         let mut nats = Self {
             directory: tempfile::tempdir()?,
             port: free_port()?,
@@ -84,7 +84,7 @@ impl Nats {
             member,
             child: None,
         };
-        nats.start_again().await?;
+        nats.restart().await?;
         Ok(nats)
     }
 
@@ -94,7 +94,7 @@ impl Nats {
     }
 
     /// Starts the server on its port, over what its store holds.
-    pub async fn start_again(&mut self) -> Result<()> {
+    pub async fn restart(&mut self) -> Result<()> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -104,8 +104,8 @@ impl Nats {
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--jetstream", "--store_dir"])
             .arg(self.directory.path())
-            .args(self.guard.iter().flat_map(Guard::arguments))
-            .envs(self.guard.iter().flat_map(Guard::environment))
+            .args(self.guard.iter().flat_map(NatsAuth::arguments))
+            .envs(self.guard.iter().flat_map(NatsAuth::environment))
             .args(self.member.iter().flat_map(Member::arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -116,7 +116,7 @@ impl Nats {
                 .context("the tests need nats-server in PATH")?,
         );
         let asked = async || self.connect().await.map(drop);
-        let up = poll::until("nats-server", START, asked, Result::is_ok).await;
+        let up = poll::wait_until("nats-server", START, asked, Result::is_ok).await;
         if up.is_err() {
             bail!(
                 "nats-server does not answer: {}",
@@ -136,14 +136,14 @@ impl Nats {
     }
 
     /// A copy of its store. It must not run.
-    pub fn kept(&self) -> Result<Kept> {
+    pub fn snapshot_store(&self) -> Result<StoreSnapshot> {
         let kept = tempfile::tempdir()?;
         copy_files(self.directory.path(), kept.path())?;
-        Ok(Kept(kept))
+        Ok(StoreSnapshot(kept))
     }
 
     /// Puts a copy back in the store's place. It must not run.
-    pub fn put_back(&mut self, kept: &Kept) -> Result<()> {
+    pub fn restore_store(&mut self, kept: &StoreSnapshot) -> Result<()> {
         self.directory = tempfile::tempdir()?;
         copy_files(kept.0.path(), self.directory.path())
     }
@@ -156,7 +156,7 @@ impl Nats {
     async fn connect(&self) -> Result<Client> {
         let options = match &self.guard {
             None => ConnectOptions::new(),
-            Some(guard) => guard.enter()?,
+            Some(guard) => guard.connect_options()?,
         };
         Ok(options.connect(self.url()).await?)
     }
@@ -196,7 +196,7 @@ impl Nats {
             Ok(None) | Err(_) => 0,
         };
         let reached = |it: &u64| *it >= sequence;
-        poll::until("the stream's last sequence", limit, asked, reached).await?;
+        poll::wait_until("the stream's last sequence", limit, asked, reached).await?;
         Ok(())
     }
 }

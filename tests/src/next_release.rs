@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Model, Row, Value};
-use roentgen_store::projector::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
+use roentgen_store::model::{Column, ColumnKind, ReadModel, Row, Value};
+use roentgen_store::projector::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
 use uuid::Uuid;
 
 /// Names the read models whose shape is the next one, with commas.
@@ -17,7 +17,7 @@ pub fn projections() -> Vec<Arc<dyn Projection>> {
     let all = roentgen_projections::all().into_iter();
     let next = all.map(
         |it| match named.split(',').any(|of| of == it.model().name) {
-            true => Arc::new(Next::after(it)) as Arc<dyn Projection>,
+            true => Arc::new(NextReleaseProjection::after(it)) as Arc<dyn Projection>,
             false => it,
         },
     );
@@ -25,17 +25,17 @@ pub fn projections() -> Vec<Arc<dyn Projection>> {
 }
 
 #[derive(Debug)]
-struct Next {
+struct NextReleaseProjection {
     before: Arc<dyn Projection>,
-    model: &'static Model,
-    progress: Option<&'static Model>,
+    model: &'static ReadModel,
+    progress: Option<&'static ReadModel>,
 }
 
-impl Next {
+impl NextReleaseProjection {
     fn after(before: Arc<dyn Projection>) -> Self {
-        let progress = match before.folding() {
-            Folding::Row(_) => None,
-            Folding::Rows(it) => Some(next_shape(it.progress(), Vec::new())),
+        let progress = match before.kind() {
+            ProjectionKind::SingleRow(_) => None,
+            ProjectionKind::MultiRow(it) => Some(next_shape(it.progress_table(), Vec::new())),
         };
         let release = Column {
             name: "release",
@@ -50,12 +50,12 @@ impl Next {
 }
 
 /// A release has its shapes for as long as it runs.
-fn next_shape(of: &'static Model, more: Vec<Column>) -> &'static Model {
+fn next_shape(of: &'static ReadModel, more: Vec<Column>) -> &'static ReadModel {
     let columns = of.columns.iter().map(|it| Column {
         name: it.name,
         kind: it.kind,
     });
-    Box::leak(Box::new(Model {
+    Box::leak(Box::new(ReadModel {
         name: of.name,
         version: of.version + 1,
         columns: Vec::leak(columns.chain(more).collect()),
@@ -68,8 +68,8 @@ fn next(mut row: Row) -> Row {
     row
 }
 
-impl Projection for Next {
-    fn model(&self) -> &'static Model {
+impl Projection for NextReleaseProjection {
+    fn model(&self) -> &'static ReadModel {
         self.model
     }
 
@@ -77,49 +77,49 @@ impl Projection for Next {
         self.before.stream_type()
     }
 
-    fn folding(&self) -> Folding<'_> {
-        match self.before.folding() {
-            Folding::Row(_) => Folding::Row(self),
-            Folding::Rows(_) => Folding::Rows(self),
+    fn kind(&self) -> ProjectionKind<'_> {
+        match self.before.kind() {
+            ProjectionKind::SingleRow(_) => ProjectionKind::SingleRow(self),
+            ProjectionKind::MultiRow(_) => ProjectionKind::MultiRow(self),
         }
     }
 }
 
-impl FoldsRow for Next {
-    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded {
-        let Folding::Row(before) = self.before.folding() else {
-            return Folded { row, stuck: None };
+impl SingleRowProjection for NextReleaseProjection {
+    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> FoldResult {
+        let ProjectionKind::SingleRow(before) = self.before.kind() else {
+            return FoldResult { row, stuck: None };
         };
-        let Folded { row, stuck } = before.fold(row, events);
-        Folded {
+        let FoldResult { row, stuck } = before.fold(row, events);
+        FoldResult {
             row: row.map(next),
             stuck,
         }
     }
 }
 
-impl FoldsRows for Next {
-    fn progress(&self) -> &'static Model {
+impl MultiRowProjection for NextReleaseProjection {
+    fn progress_table(&self) -> &'static ReadModel {
         self.progress.unwrap_or(self.model)
     }
 
-    fn changes(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
-        match self.before.folding() {
-            Folding::Row(_) => Vec::new(),
-            Folding::Rows(before) => before.changes(events),
+    fn changed_rows(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
+        match self.before.kind() {
+            ProjectionKind::SingleRow(_) => Vec::new(),
+            ProjectionKind::MultiRow(before) => before.changed_rows(events),
         }
     }
 
-    fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> FoldedRows {
-        match self.before.folding() {
-            Folding::Row(_) => FoldedRows {
+    fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult {
+        match self.before.kind() {
+            ProjectionKind::SingleRow(_) => MultiFoldResult {
                 rows: Vec::new(),
                 folded: None,
                 stuck: None,
             },
-            Folding::Rows(before) => {
+            ProjectionKind::MultiRow(before) => {
                 let folded = before.fold(rows, events);
-                FoldedRows {
+                MultiFoldResult {
                     rows: folded.rows.into_iter().map(next).collect(),
                     ..folded
                 }

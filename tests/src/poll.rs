@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Asks until `done`, at most for `limit`.
-pub async fn until<T: Debug, F: Future<Output = T>>(
+pub async fn wait_until<T: Debug, F: Future<Output = T>>(
     what: &str,
     limit: Duration,
     mut ask: impl FnMut() -> F,

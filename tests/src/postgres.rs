@@ -110,7 +110,7 @@ impl Postgres {
         };
         signal(&child, stop)?;
         let ended = || std::future::ready(child.try_wait().is_ok_and(|it| it.is_some()));
-        let waited = poll::until("PostgreSQL's end", STOP, ended, |it| *it);
+        let waited = poll::wait_until("PostgreSQL's end", STOP, ended, |it| *it);
         waited.await.map(drop)
     }
 
@@ -132,7 +132,7 @@ impl Postgres {
             let url = self.url();
             Box::pin(PgConnection::connect(&url)).await.map(drop)
         };
-        let up = poll::until("PostgreSQL", START, asked, Result::is_ok).await;
+        let up = poll::wait_until("PostgreSQL", START, asked, Result::is_ok).await;
         if up.is_err() {
             bail!("PostgreSQL: {}", std::fs::read_to_string(log)?);
         }

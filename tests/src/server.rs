@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::database::Database;
+use crate::database::TestDatabase;
 use crate::poll;
 
 const START: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ pub struct Server {
 }
 
 /// The program, with the database and its directory; add a command.
-pub fn program(database: &Database) -> Command {
+pub fn program(database: &TestDatabase) -> Command {
     let mut command = Command::new(executable());
     command
         .current_dir(database.directory())
@@ -35,7 +35,7 @@ pub fn program(database: &Database) -> Command {
 }
 
 /// The same, with a limit of open files that it cannot raise.
-pub fn program_with_descriptors(database: &Database, descriptors: u32) -> Command {
+pub fn program_with_descriptors(database: &TestDatabase, descriptors: u32) -> Command {
     let mut command = Command::new("sh");
     command
         .arg("-c")
@@ -64,7 +64,7 @@ fn beside_the_test() -> Option<PathBuf> {
 
 impl Server {
     /// Starts one with these arguments, in `--dev` unless they name a JWT secret, and waits until it serves.
-    pub async fn start(database: &Database, arguments: &[&str]) -> Result<Self> {
+    pub async fn start(database: &TestDatabase, arguments: &[&str]) -> Result<Self> {
         let says = |flag: &str| arguments.iter().any(|argument| argument.starts_with(flag));
         let dev = (!says("--dev") && !says("--jwt-secret")).then_some("--dev");
         Self::spawn(database, |command| {
@@ -74,14 +74,14 @@ impl Server {
     }
 
     /// Starts one, its command made ready by `prepare`.
-    pub async fn spawn(database: &Database, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+    pub async fn spawn(database: &TestDatabase, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
         Self::spawn_program(program(database), database, prepare).await
     }
 
     /// The same, of this program.
     pub async fn spawn_program(
         mut command: Command,
-        database: &Database,
+        database: &TestDatabase,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self> {
         let (file, log) = tempfile::Builder::new()
@@ -95,7 +95,7 @@ impl Server {
             .stderr(Stdio::from(file));
         prepare(&mut command);
         let mut child = command.spawn().context("the server does not start")?;
-        let waited = poll::until(
+        let waited = poll::wait_until(
             "the server's address",
             START,
             async || address(&log),

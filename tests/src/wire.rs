@@ -13,36 +13,36 @@ use tokio::time::Instant;
 
 /// What the wire does with what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
+pub enum NetworkCondition {
     /// Everything goes through, each way this late.
-    Fair(Duration),
+    Latency(Duration),
     /// Connections are taken, and nothing goes through.
-    Dark,
+    Blackhole,
 }
 
 #[derive(Debug)]
 struct Shared {
     target: String,
-    weather: watch::Sender<Weather>,
-    fates: watch::Sender<Fate>,
+    weather: watch::Sender<NetworkCondition>,
+    fates: watch::Sender<ConnectionFate>,
 }
 
 /// What becomes of the connections that are there when it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum ConnectionFate {
     Cut,
     Stranded,
 }
 
 /// The wire. Dropped, it is cut for good.
 #[derive(Debug)]
-pub struct Wire {
+pub struct TcpProxy {
     port: u16,
     shared: Arc<Shared>,
     _running: JoinSet<()>,
 }
 
-impl Wire {
+impl TcpProxy {
     /// To the server that a URL such as `postgres://root@127.0.0.1:5432/postgres` names.
     pub async fn to(url: &str) -> Result<Self> {
         let (_, place) = place(url)?;
@@ -50,8 +50,8 @@ impl Wire {
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             target: place.to_owned(),
-            weather: watch::Sender::new(Weather::Fair(Duration::ZERO)),
-            fates: watch::Sender::new(Fate::Cut),
+            weather: watch::Sender::new(NetworkCondition::Latency(Duration::ZERO)),
+            fates: watch::Sender::new(ConnectionFate::Cut),
         });
         let mut running = JoinSet::new();
         running.spawn(accept(listener, Arc::clone(&shared)));
@@ -70,18 +70,18 @@ impl Wire {
     }
 
     /// What holds from now on, for connections that are there too.
-    pub fn set(&self, weather: Weather) {
+    pub fn set(&self, weather: NetworkCondition) {
         self.shared.weather.send_replace(weather);
     }
 
     /// Cuts every connection; who connects afterwards gets through.
     pub fn cut(&self) {
-        self.shared.fates.send_replace(Fate::Cut);
+        self.shared.fates.send_replace(ConnectionFate::Cut);
     }
 
     /// Nothing goes over the connections that are there any more, and nobody is told; who connects afterwards gets through.
-    pub fn strand(&self) {
-        self.shared.fates.send_replace(Fate::Stranded);
+    pub fn stall_existing(&self) {
+        self.shared.fates.send_replace(ConnectionFate::Stranded);
     }
 }
 
@@ -107,7 +107,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 // Whoever hangs up first, the wire ends.
                 _ = &mut wire => {}
                 _ = fates.changed() => {
-                    while *fates.borrow() == Fate::Stranded && fates.changed().await.is_ok() {}
+                    while *fates.borrow() == ConnectionFate::Stranded && fates.changed().await.is_ok() {}
                 }
             }
         });
@@ -122,25 +122,25 @@ async fn wire(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        ended = one_way(from_client, to_server, shared.weather.subscribe()) => ended,
-        ended = one_way(from_server, to_client, shared.weather.subscribe()) => ended,
+        ended = pump(from_client, to_server, shared.weather.subscribe()) => ended,
+        ended = pump(from_server, to_client, shared.weather.subscribe()) => ended,
     }
 }
 
 /// A delay line: what comes meanwhile is on its way too.
-async fn one_way(
+async fn pump(
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
-    weather: watch::Receiver<Weather>,
+    weather: watch::Receiver<NetworkCondition>,
 ) -> std::io::Result<()> {
     let (given, on_its_way) = mpsc::unbounded_channel();
     // The end too is heard of as late as everything.
-    tokio::try_join!(take(from, given), give(to, on_its_way, weather)).map(drop)
+    tokio::try_join!(read_chunks(from, given), write_chunks(to, on_its_way, weather)).map(drop)
 }
 
 type Chunk = (Instant, Vec<u8>);
 
-async fn take(mut from: OwnedReadHalf, given: mpsc::UnboundedSender<Chunk>) -> std::io::Result<()> {
+async fn read_chunks(mut from: OwnedReadHalf, given: mpsc::UnboundedSender<Chunk>) -> std::io::Result<()> {
     let mut bytes = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut bytes).await?;
@@ -151,21 +151,21 @@ async fn take(mut from: OwnedReadHalf, given: mpsc::UnboundedSender<Chunk>) -> s
     }
 }
 
-async fn give(
+async fn write_chunks(
     mut to: OwnedWriteHalf,
     mut on_its_way: mpsc::UnboundedReceiver<Chunk>,
-    mut weather: watch::Receiver<Weather>,
+    mut weather: watch::Receiver<NetworkCondition>,
 ) -> std::io::Result<()> {
     while let Some((since, chunk)) = on_its_way.recv().await {
         loop {
             let now = *weather.borrow_and_update();
             match now {
-                Weather::Fair(late) if since.elapsed() >= late => break,
-                Weather::Fair(late) => tokio::select! {
+                NetworkCondition::Latency(late) if since.elapsed() >= late => break,
+                NetworkCondition::Latency(late) => tokio::select! {
                     () = tokio::time::sleep_until(since + late) => {}
                     _ = weather.changed() => {}
                 },
-                Weather::Dark => {
+                NetworkCondition::Blackhole => {
                     let _ = weather.changed().await;
                 }
             }

@@ -20,7 +20,7 @@ fn with(builder: Builder, headers: &[(&str, &str)]) -> Request {
     builder.body(Body::empty()).unwrap()
 }
 
-fn code(request: &Request, dev: bool) -> Option<Code> {
+fn code(request: &Request, dev: bool) -> Option<ProblemCode> {
     check(request, dev).err().map(|problem| problem.code())
 }
 
@@ -35,7 +35,7 @@ fn a_method_is_one_of_a_closed_set() {
         let unknown = with(request(method, "/x", Version::HTTP_11), &[("host", "h")]);
         assert_eq!(
             code(&unknown, false),
-            Some(Code::MethodNotImplemented),
+            Some(ProblemCode::MethodNotImplemented),
             "{method}"
         );
         assert_eq!(method_label(unknown.method()), "other");
@@ -70,7 +70,7 @@ fn a_request_names_exactly_one_host() {
     for (version, target, hosts, accepted) in table {
         let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
         let request = with(request("GET", target, version), &headers);
-        let expected = (!accepted).then_some(Code::InvalidHeader);
+        let expected = (!accepted).then_some(ProblemCode::InvalidHeader);
         assert_eq!(
             code(&request, false),
             expected,
@@ -107,7 +107,7 @@ fn a_dev_server_is_called_by_its_loopback_names_only() {
         "127.1",
     ] {
         let called = get(&[("host", host)]);
-        assert_eq!(code(&called, true), Some(Code::Misdirected), "{host}");
+        assert_eq!(code(&called, true), Some(ProblemCode::Misdirected), "{host}");
         assert_eq!(code(&called, false), None, "{host} without --dev");
     }
 }
@@ -145,7 +145,7 @@ fn a_dev_server_takes_no_requests_of_other_pages_or_through_a_proxy() {
         let called = get(&[("host", "127.0.0.1:8030"), (name, value)]);
         assert_eq!(
             code(&called, true),
-            Some(Code::Forbidden),
+            Some(ProblemCode::Forbidden),
             "{name}: {value}"
         );
         assert_eq!(code(&called, false), None, "{name}: {value} without --dev");
@@ -155,5 +155,5 @@ fn a_dev_server_takes_no_requests_of_other_pages_or_through_a_proxy() {
         ("origin", "http://127.0.0.1:8030"),
         ("origin", "https://evil.example"),
     ];
-    assert_eq!(code(&get(&both), true), Some(Code::Forbidden));
+    assert_eq!(code(&get(&both), true), Some(ProblemCode::Forbidden));
 }

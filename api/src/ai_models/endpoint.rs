@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
-use crate::fields::{Fields, Object};
+use crate::fields::{BodyValidator, JsonObject};
 use crate::problem::Problem;
 
 /// Where a model answers.
@@ -25,7 +25,7 @@ pub(crate) struct EndpointBody {
     /// How to be let in, as a whole; what it takes is never answered.
     #[serde(default)]
     #[schema(value_type = Option<AuthConfigBody>)]
-    auth: Change<Object<AuthConfigBody>>,
+    auth: Change<JsonObject<AuthConfigBody>>,
     /// 1 to 3600000.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
@@ -49,7 +49,7 @@ impl EndpointBody {
         matches!(self.url, Change::Set(_))
     }
 
-    pub(super) fn check(self, at: &str, fields: &mut Fields) -> Endpoint {
+    pub(super) fn check(self, at: &str, fields: &mut BodyValidator) -> Endpoint {
         let url_at = format!("{at}/url");
         let url = fields.kept(&url_at, self.url);
         let url = fields.parse(&url_at, url, |text| HttpUrl::parse(&text));
@@ -77,7 +77,7 @@ impl EndpointBody {
 
 /// Puts the secret away, so that the event names it by its id alone. Where the command is then refused it stays, and
 /// nobody knows whose it would have been.
-pub(super) async fn keep(
+pub(super) async fn store_secret(
     app: &App,
     tenant: TenantId,
     endpoint: Endpoint,

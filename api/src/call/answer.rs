@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use roentgen_commands::Outcome;
+use roentgen_commands::CommandOutcome;
 use roentgen_domain::Aggregate;
 use uuid::Uuid;
 
@@ -12,28 +12,28 @@ pub(crate) const LOG_POSITION: &str = "log-position";
 
 /// What a command answers with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Answer {
+pub(crate) enum SuccessKind {
     /// 201, at this collection.
     Created(&'static str),
     /// 200.
-    Changed,
+    Updated,
     /// 201, at this collection, where the resource began with the command; else 200.
     Upserted(&'static str),
 }
 
-impl Answer {
+impl SuccessKind {
     /// Where a new resource is.
     const fn collection(self, created: bool) -> Option<&'static str> {
         match (self, created) {
             (Self::Created(collection), _) | (Self::Upserted(collection), true) => Some(collection),
-            (Self::Changed, _) | (Self::Upserted(_), false) => None,
+            (Self::Updated, _) | (Self::Upserted(_), false) => None,
         }
     }
 }
 
 /// A part of an aggregate that has an id of its own.
 #[derive(Debug)]
-pub(crate) struct Part<P> {
+pub(crate) struct ChildResource<P> {
     pub(crate) id: Uuid,
     /// Where it is listed.
     pub(crate) place: String,
@@ -43,8 +43,8 @@ pub(crate) struct Part<P> {
 
 /// What a command answers with, with this as the body.
 pub(crate) fn respond<A: Aggregate>(
-    outcome: &Outcome<A>,
-    answer: Answer,
+    outcome: &CommandOutcome<A>,
+    answer: SuccessKind,
     document: String,
 ) -> Response {
     let resource = &outcome.resource;
@@ -55,10 +55,10 @@ pub(crate) fn respond<A: Aggregate>(
     };
     let mut response = json(status, document);
     let headers = response.headers_mut();
-    put(headers, header::ETAG.as_str(), &etag(resource.version));
-    put(headers, LOG_POSITION, &outcome.position.to_string());
+    insert_header(headers, header::ETAG.as_str(), &etag(resource.version));
+    insert_header(headers, LOG_POSITION, &outcome.position.to_string());
     if let Some(collection) = collection {
-        put(
+        insert_header(
             headers,
             header::LOCATION.as_str(),
             &format!("{collection}/{}", resource.id),
@@ -68,26 +68,26 @@ pub(crate) fn respond<A: Aggregate>(
 }
 
 /// 200 with a resource, or a part of it, that is rendered in a way of its own.
-pub(crate) fn changed<A>(outcome: &Outcome<A>, body: String) -> Response {
+pub(crate) fn ok_response<A>(outcome: &CommandOutcome<A>, body: String) -> Response {
     let mut response = json(StatusCode::OK, body);
     let headers = response.headers_mut();
     let version = outcome.resource.version;
-    put(headers, header::ETAG.as_str(), &etag(version));
-    put(headers, LOG_POSITION, &outcome.position.to_string());
+    insert_header(headers, header::ETAG.as_str(), &etag(version));
+    insert_header(headers, LOG_POSITION, &outcome.position.to_string());
     response
 }
 
 /// 201 with a part that was added to its aggregate, and the part's place.
-pub(crate) fn added<A>(collection: &str, id: Uuid, outcome: &Outcome<A>, body: String) -> Response {
+pub(crate) fn created_response<A>(collection: &str, id: Uuid, outcome: &CommandOutcome<A>, body: String) -> Response {
     let mut response = json(StatusCode::CREATED, body);
     let headers = response.headers_mut();
-    put(
+    insert_header(
         headers,
         header::ETAG.as_str(),
         &etag(outcome.resource.version),
     );
-    put(headers, LOG_POSITION, &outcome.position.to_string());
-    put(
+    insert_header(headers, LOG_POSITION, &outcome.position.to_string());
+    insert_header(
         headers,
         header::LOCATION.as_str(),
         &format!("{collection}/{id}"),
@@ -107,7 +107,7 @@ pub(crate) fn etag(version: u64) -> String {
 }
 
 /// Sets a header whose value is known to be visible ASCII.
-pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+pub(crate) fn insert_header(headers: &mut HeaderMap, name: &str, value: &str) {
     let name = http::HeaderName::from_bytes(name.as_bytes());
     if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
         headers.insert(name, value);

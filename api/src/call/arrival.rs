@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::aside;
 use super::weight::Weight;
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 use crate::serve::stopped_arriving;
 
 /// How much of a body that is too long is read before it is refused, in bytes: a client that sends first and listens then
@@ -81,7 +81,7 @@ impl BodyLimits {
             most => format!("{most} MiB"),
         };
         let detail = format!("a body is at most {most} here, and has to arrive whole");
-        Problem::new(Code::BodyTooLarge, detail)
+        Problem::new(ProblemCode::BodyTooLarge, detail)
     }
 
     fn too_heavy(self) -> Problem {
@@ -92,7 +92,7 @@ impl BodyLimits {
             "a body holds at most {members} members and {elements} elements here, and no name of more than 64 KiB; send \
              less at once"
         );
-        Problem::new(Code::BodyTooLarge, detail)
+        Problem::new(ProblemCode::BodyTooLarge, detail)
     }
 }
 
@@ -120,7 +120,7 @@ impl Bodies {
         let detail = "the body did not arrive within 30 seconds";
         timeout(BODY_TIMEOUT, self.whole(tenant, limits, body))
             .await
-            .map_err(|_| Problem::new(Code::RequestTimeout, detail))?
+            .map_err(|_| Problem::new(ProblemCode::RequestTimeout, detail))?
     }
 
     async fn whole(
@@ -165,7 +165,7 @@ impl Bodies {
         let turn = self.0.enter(party, bytes, Instant::now() + TURN_TIMEOUT);
         turn.await.map_err(|_crowded| {
             let detail = "too many bodies of the tenant are on their way; try again later";
-            Problem::new(Code::Unavailable, detail)
+            Problem::new(ProblemCode::Unavailable, detail)
         })
     }
 }
@@ -189,7 +189,7 @@ async fn read_on(body: Body, mut read: usize, limits: BodyLimits) -> Problem {
 fn broken_off(error: &axum::Error, limits: BodyLimits) -> Problem {
     if stopped_arriving(error) {
         let detail = "no byte of the body came for 10 seconds";
-        return Problem::new(Code::RequestTimeout, detail);
+        return Problem::new(ProblemCode::RequestTimeout, detail);
     }
     limits.too_long()
 }
@@ -214,7 +214,7 @@ mod tests {
         Some(uuid::Uuid::from_u128(number).into())
     }
 
-    async fn arrive(bodies: &Bodies, limits: BodyLimits, body: Body) -> Result<Bytes, Code> {
+    async fn arrive(bodies: &Bodies, limits: BodyLimits, body: Body) -> Result<Bytes, ProblemCode> {
         let arrived = bodies.arrived(tenant(1), limits, body).await;
         arrived.map_err(|problem| problem.code())
     }
@@ -236,7 +236,7 @@ mod tests {
                 let longest = arrive(&bodies, limits, body(vec![b' '; limits.bytes])).await;
                 assert_eq!(longest.map(|bytes| bytes.len()), Ok(limits.bytes));
                 let longer = arrive(&bodies, limits, body(vec![b' '; limits.bytes + 1])).await;
-                assert_eq!(longer, Err(Code::BodyTooLarge));
+                assert_eq!(longer, Err(ProblemCode::BodyTooLarge));
             }
         }
         assert_eq!(bodies.0.lent_units(), 0);
@@ -248,7 +248,7 @@ mod tests {
         let most = BodyLimits::USUAL.weight;
         for (part, count) in [("{},", most.elements), ("\"\":", most.members)] {
             let heavy = arrive(&bodies, BodyLimits::USUAL, part.repeat(count + 1).into()).await;
-            assert_eq!(heavy, Err(Code::BodyTooLarge), "{part}");
+            assert_eq!(heavy, Err(ProblemCode::BodyTooLarge), "{part}");
         }
     }
 
@@ -279,7 +279,7 @@ mod tests {
         }
         tokio::time::pause();
         let refused = bodies.turn(tenant(1), 1).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(refused.code(), ProblemCode::Unavailable);
         assert!(bodies.turn(tenant(2), BodyLimits::SYNC.bytes).await.is_ok());
         held.pop();
         assert!(bodies.turn(tenant(1), 1).await.is_ok());

@@ -7,10 +7,10 @@ use http::{Method, header};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Call, aside};
-use crate::fields::{self, Object};
+use super::{CommandRequest, aside};
+use crate::fields::{self, JsonObject};
 use crate::nearest;
-use crate::problem::{Code, FieldError, Problem};
+use crate::problem::{ProblemCode, FieldError, Problem};
 
 /// What a body may be said to be, and what PATCH takes besides.
 const JSON: &str = "application/json";
@@ -33,45 +33,45 @@ pub(super) fn check_media_type(parts: &Parts, body: &Body) -> Result<(), Problem
         if parts.method == Method::PATCH {
             detail.push_str(" or application/merge-patch+json");
         }
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
     }
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         let detail = "send the body as it is, without Content-Encoding";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
     }
     Ok(())
 }
 
 /// A body that every command's body is: it may name the tenant.
-pub(crate) trait CommandBody: DeserializeOwned {
+pub(crate) trait TenantScopedBody: DeserializeOwned {
     /// `tenant_id`, where the client sends it.
     fn tenant_id(&self) -> Option<Uuid>;
 }
 
-impl Call {
+impl CommandRequest {
     /// The body's members.
-    pub(crate) fn body<B: CommandBody>(&self) -> Result<B, Problem> {
-        let body: B = members(&self.body)?;
-        self.caller.owns(body.tenant_id())?;
+    pub(crate) fn body<B: TenantScopedBody>(&self) -> Result<B, Problem> {
+        let body: B = parse_json(&self.body)?;
+        self.caller.require_tenant(body.tenant_id())?;
         Ok(body)
     }
 
     /// What is made of the body's members, away from the threads that serve if the body is long.
-    pub(crate) async fn body_as<B: CommandBody, T: Send + 'static>(
+    pub(crate) async fn body_as<B: TenantScopedBody, T: Send + 'static>(
         &self,
         parse: impl FnOnce(B) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let (bytes, caller) = (self.body.clone(), self.caller.clone());
         let read = move || {
-            let body: B = members(&bytes)?;
-            caller.owns(body.tenant_id())?;
+            let body: B = parse_json(&bytes)?;
+            caller.require_tenant(body.tenant_id())?;
             parse(body)
         };
         aside(self.body.len(), read).await?
     }
 
     /// The body's members, where there may be no body.
-    pub(crate) fn body_or_default<B: CommandBody + Default>(&self) -> Result<B, Problem> {
+    pub(crate) fn body_or_default<B: TenantScopedBody + Default>(&self) -> Result<B, Problem> {
         if self.body.is_empty() {
             return Ok(B::default());
         }
@@ -80,16 +80,16 @@ impl Call {
 }
 
 /// A body's members. What is no JSON of this shape is refused here, with the place and without the words.
-pub(super) fn members<B: DeserializeOwned>(body: &[u8]) -> Result<B, Problem> {
+pub(super) fn parse_json<B: DeserializeOwned>(body: &[u8]) -> Result<B, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize::<_, Object<B>>(&mut json);
-    let Object(members) = read.map_err(|error| out_of_shape(error.path(), error.inner()))?;
+    let read = serde_path_to_error::deserialize::<_, JsonObject<B>>(&mut json);
+    let JsonObject(members) = read.map_err(|error| schema_error(error.path(), error.inner()))?;
     json.end().map_err(|error| malformed(&error))?;
     Ok(members)
 }
 
 /// A body that is JSON but not of the shape, or not JSON. A client's own words are not repeated: they could be PHI.
-fn out_of_shape(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Problem {
+fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Problem {
     if !error.is_data() {
         return malformed(error);
     }
@@ -110,7 +110,7 @@ fn out_of_shape(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
         "has another JSON type".to_owned()
     };
     let place = format!("line {}, column {}", error.line(), error.column());
-    Problem::new(Code::InvalidBody, format!("a member {detail} ({place})")).at(pointer, detail)
+    Problem::new(ProblemCode::InvalidBody, format!("a member {detail} ({place})")).with_error(pointer, detail)
 }
 
 /// What is said of a member that is not known, where the error is one of those. serde ends its message with the names that
@@ -130,10 +130,10 @@ fn malformed(error: &serde_json::Error) -> Problem {
     let said = error.to_string();
     if said.contains("surrogate") || said.contains("end of hex escape") {
         let detail = format!("a text holds a lone surrogate, {place}");
-        return Problem::new(Code::Unacceptable, detail);
+        return Problem::new(ProblemCode::Unacceptable, detail);
     }
     Problem::new(
-        Code::MalformedJson,
+        ProblemCode::MalformedJson,
         format!("the body is not JSON, {place}"),
     )
 }

@@ -4,16 +4,16 @@ use http::{HeaderMap, header};
 use roentgen_domain::ids::CorrelationId;
 use uuid::Uuid;
 
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 /// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
-pub(crate) fn correlation(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
     let value = headers
         .get("x-correlation-id")
         .and_then(|it| it.to_str().ok());
     let id = value.and_then(|it| Uuid::parse_str(it).ok());
     let id =
-        id.ok_or_else(|| Problem::new(Code::InvalidHeader, "X-Correlation-Id must be a UUID"))?;
+        id.ok_or_else(|| Problem::new(ProblemCode::InvalidHeader, "X-Correlation-Id must be a UUID"))?;
     Ok(id.into())
 }
 
@@ -30,7 +30,7 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     match version.and_then(|it| it.parse().ok()) {
         Some(version) => Ok(Some(version)),
         None => Err(Problem::new(
-            Code::InvalidHeader,
+            ProblemCode::InvalidHeader,
             "If-Match must be an ETag as answered",
         )),
     }

@@ -15,16 +15,16 @@ use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::procedure::Procedure;
 use roentgen_domain::reading_profile::ReadingProfile;
 use roentgen_domain::report_template::ReportTemplate;
-use roentgen_store::archive::{Archive, Partition};
+use roentgen_store::archive::{ArchivedPartition, LogPartition};
 use roentgen_store::engine::Engine;
 use roentgen_store::log::Head;
-use roentgen_store::verify::Break;
+use roentgen_store::verify::ChainBreak;
 
 use super::export;
-use crate::serve::signalled;
+use crate::serve::shutdown_signal;
 
 /// What is used for years without an event: these streams stay in the log, however old they are.
-const KEPT_TYPES: [&str; 7] = [
+const RETAINED_STREAM_TYPES: [&str; 7] = [
     AiModel::STREAM_TYPE,
     Caseload::STREAM_TYPE,
     Modality::STREAM_TYPE,
@@ -36,7 +36,7 @@ const KEPT_TYPES: [&str; 7] = [
 
 /// What is archived, and where to.
 #[derive(Debug, Args)]
-pub(super) struct Archiving {
+pub(super) struct ArchiveArgs {
     /// Partitions that end at or before this position.
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     upto: u64,
@@ -46,7 +46,7 @@ pub(super) struct Archiving {
 }
 
 /// One partition after the other, each as a whole or not at all. What was interrupted is done by running it again.
-pub(super) async fn run(engine: &dyn Engine, what: &Archiving) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(engine: &dyn Engine, what: &ArchiveArgs) -> anyhow::Result<ExitCode> {
     ensure!(what.out.is_dir(), "{} is no directory", what.out.display());
     if engine.oldest_partition().await?.is_none() {
         bail!("the log has no partitions: it is SQLite's, or empty");
@@ -58,8 +58,8 @@ pub(super) async fn run(engine: &dyn Engine, what: &Archiving) -> anyhow::Result
             break;
         }
         tokio::select! {
-            done = put_away(engine, what, partition) => done?,
-            stopped = signalled() => {
+            done = archive_partition(engine, what, partition) => done?,
+            stopped = shutdown_signal() => {
                 stopped?;
                 bail!("stopped by a signal; the partition at hand is still in the log")
             }
@@ -70,10 +70,10 @@ pub(super) async fn run(engine: &dyn Engine, what: &Archiving) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-async fn put_away(
+async fn archive_partition(
     engine: &dyn Engine,
-    what: &Archiving,
-    partition: Partition,
+    what: &ArchiveArgs,
+    partition: LogPartition,
 ) -> anyhow::Result<()> {
     let file_name = format!(
         "events-{:012}-{:012}.parquet",
@@ -83,14 +83,14 @@ async fn put_away(
     let path = what.out.join(&file_name);
     // A file that is there already was written by a run that did not come to its end; it is looked at like any other.
     if !path.try_exists()? {
-        export::whole(engine, partition, &path).await?;
+        export::write_partition(engine, partition, &path).await?;
     }
     let last = engine.event_at(partition.last()).await?;
     let last_hash = last.context("the partition's last event is missing")?.hash;
     let archives = engine.archives().await?;
     let before = archives.last().map_or_else(Head::default, head_of);
     let walked = file::walk(path.clone(), before, Vec::new(), None).await?;
-    let head = walked.map_err(|Break { position, reason }| {
+    let head = walked.map_err(|ChainBreak { position, reason }| {
         anyhow::anyhow!("{} at position {position}: {reason}", path.display())
     })?;
     let end = Head {
@@ -98,13 +98,13 @@ async fn put_away(
         hash: last_hash,
     };
     ensure!(head == end, "{} is not the log's", path.display());
-    let archive = Archive {
+    let archive = ArchivedPartition {
         partition,
         last_hash,
         file_sha256: file::sha256(path.clone()).await?,
         file_name,
     };
-    let kept = engine.archive(&archive, &KEPT_TYPES).await?;
+    let kept = engine.archive_oldest(&archive, &RETAINED_STREAM_TYPES).await?;
     println!(
         "archived positions {} to {}: {}; {kept} events up to there are kept in the log",
         partition.after() + 1,
@@ -115,7 +115,7 @@ async fn put_away(
 }
 
 /// Where an archive ends.
-pub(super) fn head_of(archive: &Archive) -> Head {
+pub(super) fn head_of(archive: &ArchivedPartition) -> Head {
     Head {
         position: archive.partition.last(),
         hash: archive.last_hash,

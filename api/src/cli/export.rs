@@ -13,14 +13,14 @@ use std::process::ExitCode;
 
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
-use roentgen_store::archive::Partition;
+use roentgen_store::archive::LogPartition;
 use roentgen_store::engine::Engine;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
-use self::parquet::{BOUNDS, Extent, Parquet};
-use super::progress::Progress;
-use crate::serve::signalled;
-use destination::Unfinished;
+use self::parquet::{BOUNDS, ColumnSet, Parquet};
+use super::progress::ProgressLine;
+use crate::serve::shutdown_signal;
+use destination::PartialFile;
 use row::Row;
 
 /// How many events are read at once.
@@ -28,7 +28,7 @@ const PAGE: u32 = 5000;
 
 /// What is exported, and where to.
 #[derive(Debug, Args)]
-pub(super) struct Export {
+pub(super) struct ExportArgs {
     /// The form of the file.
     #[arg(long, value_enum)]
     format: Format,
@@ -71,7 +71,7 @@ impl fmt::Display for Range {
 }
 
 /// Exports up to the head that is found now, and says which that is. Nothing is left of a run that fails or is stopped.
-pub(super) async fn run(engine: &dyn Engine, export: &Export) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Result<ExitCode> {
     let range = Range {
         after: export.after,
         until: engine.head().await?.position,
@@ -84,15 +84,15 @@ pub(super) async fn run(engine: &dyn Engine, export: &Export) -> anyhow::Result<
     );
     match &export.out {
         Some(path) => {
-            let mut unfinished = Unfinished::beside(path, export.force)?;
+            let mut unfinished = PartialFile::create_next_to(path, export.force)?;
             tokio::select! {
                 written = write(engine, range, export.format, unfinished.file()) => written?,
-                stopped = signalled() => {
+                stopped = shutdown_signal() => {
                     stopped?;
                     bail!("stopped by a signal before the export was whole")
                 }
             }
-            unfinished.finish()?;
+            unfinished.persist()?;
             let _ = writeln!(io::stdout(), "{range}");
         }
         None => match write(engine, range, export.format, &mut io::stdout()).await {
@@ -107,20 +107,20 @@ pub(super) async fn run(engine: &dyn Engine, export: &Export) -> anyhow::Result<
 }
 
 /// Writes all that is stored of a partition into a new file.
-pub(super) async fn whole(
+pub(super) async fn write_partition(
     engine: &dyn Engine,
-    partition: Partition,
+    partition: LogPartition,
     path: &Path,
 ) -> anyhow::Result<()> {
-    let mut unfinished = Unfinished::beside(path, false)?;
-    let mut file = Parquet::begin(unfinished.file(), BOUNDS, Extent::Whole)?;
+    let mut unfinished = PartialFile::create_next_to(path, false)?;
+    let mut file = Parquet::begin(unfinished.file(), BOUNDS, ColumnSet::Full)?;
     let range = Range {
         after: partition.after(),
         until: partition.last(),
     };
     walk(engine, range, |event| file.push(event)).await?;
     file.finish()?;
-    unfinished.finish()
+    unfinished.persist()
 }
 
 /// Whether who read our output has seen enough. What a database says is further down in an error.
@@ -145,7 +145,7 @@ async fn write(
             out.flush()?;
         }
         Format::Parquet => {
-            let mut file = Parquet::begin(out, BOUNDS, Extent::Contract)?;
+            let mut file = Parquet::begin(out, BOUNDS, ColumnSet::Public)?;
             walk(engine, range, |event| file.push(event)).await?;
             file.finish()?;
         }
@@ -161,15 +161,15 @@ async fn walk(
 ) -> anyhow::Result<()> {
     let (all, progress) = (
         LogFilter::default(),
-        Progress::of(Some(range.until - range.after)),
+        ProgressLine::of(Some(range.until - range.after)),
     );
     let mut at = range.after;
     while at < range.until {
         let rest = u32::try_from(range.until - at).unwrap_or(u32::MAX);
-        let events = engine.page(at, rest.min(PAGE), &all).await?.events;
-        ensure!(!events.is_empty(), missing(at + 1));
+        let events = engine.read_log(at, rest.min(PAGE), &all).await?.events;
+        ensure!(!events.is_empty(), missing_event(at + 1));
         for event in events {
-            ensure!(event.position == at + 1, missing(at + 1));
+            ensure!(event.position == at + 1, missing_event(at + 1));
             at = event.position;
             each(event)?;
         }
@@ -179,6 +179,6 @@ async fn walk(
 }
 
 /// A file with a hole would look whole to whoever reads it.
-fn missing(position: u64) -> String {
+fn missing_event(position: u64) -> String {
     format!("the event at position {position} is missing: see what roentgen verify says")
 }

@@ -4,12 +4,12 @@ use std::io::{IsTerminal as _, Write as _};
 
 /// One line of standard error that is written over and over; nothing where that is no terminal.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ProgressLine {
     shown: bool,
     of: Option<u64>,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Over so many events, where that is known.
     pub(super) fn of(events: Option<u64>) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Progress {
 }
 
 /// What is written next begins a line of its own.
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if self.shown {
             let _ = writeln!(std::io::stderr());

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use roentgen_commands::policies::POLICIES;
 use roentgen_relay::RELAY;
 use roentgen_store::engine::Engine;
-use roentgen_store::generation::{Generation, State};
+use roentgen_store::generation::{Generation, GenerationState};
 use roentgen_store::model::Checkpoint;
-use roentgen_store::projector::{Parking, Projection, StandingModel, mismatch};
+use roentgen_store::projector::{ParkedStreams, Projection, ReadModelStatus, checkpoint_mismatch};
 
-const REFUSALS_SHOWN: u32 = 20;
+const REJECTED_SHOWN: u32 = 20;
 
 /// One line a projection, one for each of its other generations, and its parked streams; then the policies, and the relay
 /// where there is one.
@@ -18,9 +18,9 @@ pub(super) async fn run(
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
 ) -> anyhow::Result<ExitCode> {
-    let parking = Parking::new(Arc::clone(&engine), projections);
+    let parking = ParkedStreams::new(Arc::clone(&engine), projections);
     let engine = &*engine;
-    let standing = parking.standing().await?;
+    let standing = parking.status().await?;
     let head = standing.head;
     println!(
         "{:<24} {:>14} {:>14} {:>10}",
@@ -30,12 +30,12 @@ pub(super) async fn run(
     for it in &standing.models {
         match &it.live {
             Some(live) => {
-                line(&live.name, live.checkpoint.position, head);
+                print_line(&live.name, live.checkpoint.position, head);
                 checkpoints.push((live.name.clone(), live.checkpoint));
             }
-            None => println!("{:<24} {:>14}", it.model.shape(), "being built"),
+            None => println!("{:<24} {:>14}", it.model.schema_name(), "being built"),
         }
-        others(&it.others);
+        print_other_generations(&it.others);
     }
     for it in &standing.models {
         parked(&parking, it).await?;
@@ -45,7 +45,7 @@ pub(super) async fn run(
     checkpoints.extend(relay.map(|it| (RELAY.to_owned(), it)));
     let mut code = ExitCode::SUCCESS;
     for (name, checkpoint) in checkpoints {
-        if let Some(refused) = mismatch(engine, &name, checkpoint).await? {
+        if let Some(refused) = checkpoint_mismatch(engine, &name, checkpoint).await? {
             println!("{refused}");
             code = ExitCode::FAILURE;
         }
@@ -53,30 +53,30 @@ pub(super) async fn run(
     Ok(code)
 }
 
-fn line(name: &str, position: u64, head: u64) {
+fn print_line(name: &str, position: u64, head: u64) {
     let lag = head.saturating_sub(position);
     println!("{name:<24} {position:>14} {head:>14} {lag:>10}");
 }
 
 /// Generations that are made, kept or failed.
-fn others(generations: &[Generation]) {
+fn print_other_generations(generations: &[Generation]) {
     for it in generations {
         let position = it.checkpoint.position;
         let why = match &it.state {
-            State::Failed { reason } => format!(": {reason}"),
-            State::Verifying { checked } => format!(", {checked} streams compared"),
-            State::Filling { .. }
-            | State::Indexing
-            | State::Joining
-            | State::Live
-            | State::Retired => String::new(),
+            GenerationState::Failed { reason } => format!(": {reason}"),
+            GenerationState::Verifying { checked } => format!(", {checked} streams compared"),
+            GenerationState::Filling { .. }
+            | GenerationState::Indexing
+            | GenerationState::Joining
+            | GenerationState::Live
+            | GenerationState::Retired => String::new(),
         };
         println!("  {:<22} {position:>14} {}{why}", it.name, it.state);
     }
 }
 
 /// One line a stream that the model could not fold.
-async fn parked(parking: &Parking, of: &StandingModel) -> anyhow::Result<()> {
+async fn parked(parking: &ParkedStreams, of: &ReadModelStatus) -> anyhow::Result<()> {
     for it in &of.parked {
         let since = parking.since(it).await?;
         let since = since.map(|it| format!(" since {it}")).unwrap_or_default();
@@ -91,8 +91,8 @@ async fn parked(parking: &Parking, of: &StandingModel) -> anyhow::Result<()> {
 /// The policies' line, then the effects that were refused for good, latest first.
 async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> {
     let checkpoint = engine.checkpoint(POLICIES).await?;
-    line(POLICIES, checkpoint.position, head);
-    for it in engine.refused_effects(REFUSALS_SHOWN).await? {
+    print_line(POLICIES, checkpoint.position, head);
+    for it in engine.rejected_effects(REJECTED_SHOWN).await? {
         println!(
             "refused: {} after position {}: {}",
             it.effect, it.position, it.reason
@@ -103,9 +103,9 @@ async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> 
 
 /// The relay's line, where it was ever started.
 async fn relay(engine: &dyn Engine, head: u64) -> anyhow::Result<Option<Checkpoint>> {
-    let Some(checkpoint) = engine.relay(RELAY).await?.map(|it| it.place()) else {
+    let Some(checkpoint) = engine.relay_checkpoint(RELAY).await?.map(|it| it.as_checkpoint()) else {
         return Ok(None);
     };
-    line(RELAY, checkpoint.position, head);
+    print_line(RELAY, checkpoint.position, head);
     Ok(Some(checkpoint))
 }

@@ -8,23 +8,23 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use clap::Args;
 use roentgen_store::engine::Engine;
-use roentgen_store::generation::{Generation, State};
+use roentgen_store::generation::{Generation, GenerationState};
 use roentgen_store::lease::Leases;
-use roentgen_store::lifecycle::Tasks;
-use roentgen_store::projector::{self, Dropped, Projection, Projector, Rebuilding};
-use roentgen_store::tail::Tail;
+use roentgen_store::lifecycle::BackgroundTasks;
+use roentgen_store::projector::{self, DropOutcome, Projection, Projector, RebuildService};
+use roentgen_store::tail::RecentEvents;
 
-use super::progress::Progress;
-use crate::serve::signalled;
+use super::progress::ProgressLine;
+use crate::serve::shutdown_signal;
 
 /// How often the database is asked how far a rebuild is.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long what this process builds may take to end.
-const FLUSH: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is rebuilt.
 #[derive(Debug, Args)]
-pub(super) struct Rebuild {
+pub(super) struct RebuildArgs {
     /// Read models, as `roentgen projections` names them, without their version.
     #[arg(required_unless_present = "all")]
     projections: Vec<String>,
@@ -42,7 +42,7 @@ pub(super) struct Rebuild {
 pub(super) async fn run(
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
-    rebuild: &Rebuild,
+    rebuild: &RebuildArgs,
 ) -> anyhow::Result<ExitCode> {
     let known: Vec<&str> = projections.iter().map(|it| it.model().name).collect();
     let names = match rebuild.all {
@@ -53,20 +53,20 @@ pub(super) async fn run(
         let known = known.contains(&name.as_str());
         ensure!(known, "there is no read model named {name}");
     }
-    let rebuilding = Rebuilding::new(Arc::clone(&engine), projections.clone());
+    let rebuilding = RebuildService::new(Arc::clone(&engine), projections.clone());
     match (rebuild.cancel, rebuild.drop) {
         (true, _) => cancel(&rebuilding, &names).await,
         (false, true) => drop_old(&rebuilding, &names).await,
         (false, false) => {
-            let tasks = Tasks::new();
+            let tasks = BackgroundTasks::new();
             let ended = build(engine, projections, &rebuilding, &names, &tasks).await;
-            tasks.stop(FLUSH).await;
+            tasks.stop(SHUTDOWN_TIMEOUT).await;
             ended
         }
     }
 }
 
-async fn cancel(rebuilding: &Rebuilding, names: &[String]) -> anyhow::Result<ExitCode> {
+async fn cancel(rebuilding: &RebuildService, names: &[String]) -> anyhow::Result<ExitCode> {
     for name in names {
         match rebuilding.cancel(name).await? {
             Some(generation) => println!("{generation} is given up and gone"),
@@ -76,7 +76,7 @@ async fn cancel(rebuilding: &Rebuilding, names: &[String]) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-async fn drop_old(rebuilding: &Rebuilding, names: &[String]) -> anyhow::Result<ExitCode> {
+async fn drop_old(rebuilding: &RebuildService, names: &[String]) -> anyhow::Result<ExitCode> {
     for name in names {
         let dropped = rebuilding.drop_old(name).await?;
         if dropped.is_empty() {
@@ -84,8 +84,8 @@ async fn drop_old(rebuilding: &Rebuilding, names: &[String]) -> anyhow::Result<E
         }
         for it in dropped {
             match it {
-                Dropped::Gone(generation) => println!("{generation} is dropped"),
-                Dropped::InUse(generation) => println!("{generation} is in use and stays"),
+                DropOutcome::Dropped(generation) => println!("{generation} is dropped"),
+                DropOutcome::InUse(generation) => println!("{generation} is in use and stays"),
             }
         }
     }
@@ -96,16 +96,16 @@ async fn drop_old(rebuilding: &Rebuilding, names: &[String]) -> anyhow::Result<E
 async fn build(
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
-    rebuilding: &Rebuilding,
+    rebuilding: &RebuildService,
     names: &[String],
-    tasks: &Tasks,
+    tasks: &BackgroundTasks,
 ) -> anyhow::Result<ExitCode> {
     let mut asked = Vec::with_capacity(names.len());
     for name in names {
         asked.extend(rebuilding.request(name).await?);
     }
-    let tail = Arc::new(Tail::default());
-    let leases = Leases::seek(
+    let tail = Arc::new(RecentEvents::default());
+    let leases = Leases::start(
         Arc::clone(&engine),
         "",
         projector::leases(&projections),
@@ -115,7 +115,7 @@ async fn build(
     let built = async {
         let mut code = ExitCode::SUCCESS;
         for it in &asked {
-            if !finished(&*engine, it).await? {
+            if !wait_until_finished(&*engine, it).await? {
                 code = ExitCode::FAILURE;
             }
         }
@@ -123,7 +123,7 @@ async fn build(
     };
     tokio::select! {
         code = built => code,
-        signalled = signalled() => {
+        signalled = shutdown_signal() => {
             signalled?;
             bail!("the rebuild goes on where a server runs, or at the next run; --cancel gives it up")
         }
@@ -131,8 +131,8 @@ async fn build(
 }
 
 /// Waits for a generation and says what became of it: `false` where that is nothing.
-async fn finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<bool> {
-    let progress = Progress::of(Some(engine.head().await?.position));
+async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<bool> {
+    let progress = ProgressLine::of(Some(engine.head().await?.position));
     loop {
         let all = engine.generations().await?;
         let now = all.into_iter().find(|it| it.name == asked.name);
@@ -148,14 +148,14 @@ async fn finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<boo
             return Ok(false);
         };
         let said = match state {
-            State::Filling { .. } | State::Indexing | State::Verifying { .. } | State::Joining => {
+            GenerationState::Filling { .. } | GenerationState::Indexing | GenerationState::Verifying { .. } | GenerationState::Joining => {
                 progress.note(&format!("{name}: {state}"), checkpoint.position);
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
-            State::Live => Ok(format!("{name} is read now")),
-            State::Retired => Ok(format!("{name} was read, and another one is now")),
-            State::Failed { reason } => Err(format!("{name} is not read: {reason}")),
+            GenerationState::Live => Ok(format!("{name} is read now")),
+            GenerationState::Retired => Ok(format!("{name} was read, and another one is now")),
+            GenerationState::Failed { reason } => Err(format!("{name} is not read: {reason}")),
         };
         drop(progress);
         let done = said.is_ok();

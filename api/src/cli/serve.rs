@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use roentgen_commands::policies::Settings;
+use roentgen_commands::policies::PolicySettings;
 use roentgen_relay::EventKey;
 use roentgen_store::engine::Engine;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::rights::Login;
 
-use crate::app::{App, Followers};
-use crate::config::{Config, Dev, Wrong};
-use crate::serve::{Limits, Listener, connections_that_fit, signalled};
+use crate::app::{App, LogConsumers};
+use crate::config::{Config, Dev, ConfigErrors};
+use crate::serve::{Limits, HttpListener, connections_that_fit, shutdown_signal};
 use crate::{routes, telemetry};
 
 /// How long the batch in hand and the projectors may take when the process stops.
@@ -27,8 +27,8 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     /// Its parts.
     pub(crate) app: App,
-    tasks: Tasks,
-    serving: Tasks,
+    tasks: BackgroundTasks,
+    serving: BackgroundTasks,
 }
 
 /// Migrates, starts everything and binds the port.
@@ -40,7 +40,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let event_key = config.nats.as_ref().map(|_| config.event_key.read());
     let event_key = event_key.transpose()?;
-    let engine = super::open(config)
+    let engine = super::open_migrated(config)
         .await
         .context("the database cannot be opened")?;
     check_rights(&*engine).await?;
@@ -48,12 +48,12 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     if let Some(key) = &event_key {
         check_event_key(&*engine, key).await?;
     }
-    let (tasks, serving) = (Tasks::new(), Tasks::new());
+    let (tasks, serving) = (BackgroundTasks::new(), BackgroundTasks::new());
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key()?.clone();
-    let followers = Followers {
+    let followers = LogConsumers {
         projections: (config.projections)(),
-        policies: Settings {
+        policies: PolicySettings {
             claim_timeout: config.times.claim_timeout,
         },
         relay: config.nats.clone().zip(event_key),
@@ -70,7 +70,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
             return Err(refused.into());
         }
     };
-    let listener = Listener::bind(config.listen, limits)
+    let listener = HttpListener::bind(config.listen, limits)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;
     let address = listener.address;
@@ -96,7 +96,7 @@ async fn check_tokens(engine: &dyn Engine, dev: Dev) -> anyhow::Result<()> {
             if engine.was_served_with_tokens().await? {
                 let said = "--jwt-secret: is needed, since this database was served with tokens before; \
                             or say --dev, which lets callers in without a token";
-                return Err(Wrong(vec![said.to_owned()]).into());
+                return Err(ConfigErrors(vec![said.to_owned()]).into());
             }
         }
         Dev::Explicit => {}
@@ -148,11 +148,11 @@ impl Running {
 
     /// Serves until a signal.
     pub(crate) async fn until_signalled(self) -> anyhow::Result<ExitCode> {
-        signalled().await?;
+        shutdown_signal().await?;
         tracing::info!("stopping");
         let clean = tokio::select! {
             clean = self.stop() => clean,
-            again = signalled() => {
+            again = shutdown_signal() => {
                 again?;
                 false
             }

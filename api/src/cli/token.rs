@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::access::Role;
 use crate::config::Config;
-use crate::identity::{DEFAULT_TENANT, Grant, mint};
+use crate::identity::{DEFAULT_TENANT, TokenGrant, mint};
 
 /// Prints the token as the last line of standard output.
 pub(super) fn run(
@@ -23,7 +23,7 @@ pub(super) fn run(
     } else {
         Some(tenant.unwrap_or(DEFAULT_TENANT))
     };
-    let grant = Grant {
+    let grant = TokenGrant {
         roles,
         tenant,
         practitioner,

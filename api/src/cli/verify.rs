@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use roentgen_store::archive::Archive;
+use roentgen_store::archive::ArchivedPartition;
 use roentgen_store::chain::hex;
 use roentgen_store::engine::Engine;
 use roentgen_store::keys::{MasterKey, Misfit, Tying, misfit};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::Head;
 use roentgen_store::projector::{Compared, Comparison, Projection, compare};
-use roentgen_store::verify::{Break, KeyCheck, KeyFindings, Verification, verify};
+use roentgen_store::verify::{ChainBreak, KeyCheck, KeyFindings, Verification, verify};
 use tokio::sync::mpsc;
 
 use super::archive::{file, head_of};
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use crate::config::Config;
 
 /// How many events are read at once.
@@ -117,11 +117,11 @@ async fn chain(
         println!("{finding}");
         return Ok(false);
     }
-    let progress = Progress::of(None);
+    let progress = ProgressLine::of(None);
     let found = verify(engine, keys, |position| progress.at(position)).await?;
     drop(progress);
     Ok(match found {
-        Verification::Holds { after, head } => {
+        Verification::Intact { after, head } => {
             let (events, hash) = (head.position, hex(&head.hash));
             match (after, archive) {
                 (0, _) => println!("the chain holds: {events} events, head {hash}"),
@@ -136,7 +136,7 @@ async fn chain(
             }
             true
         }
-        Verification::Broken(Break { position, reason }) => {
+        Verification::Broken(ChainBreak { position, reason }) => {
             println!("the chain breaks at position {position}: {reason}");
             false
         }
@@ -172,7 +172,7 @@ async fn deep(
     engine: &Arc<dyn Engine>,
     projections: &[Arc<dyn Projection>],
 ) -> anyhow::Result<bool> {
-    let tasks = Tasks::new();
+    let tasks = BackgroundTasks::new();
     let compared = compare(engine, projections, &tasks).await;
     tasks.stop(GIVEN_BACK).await;
     let compared = match compared? {
@@ -213,7 +213,7 @@ async fn archives(
 
 async fn one(
     engine: &dyn Engine,
-    archive: &Archive,
+    archive: &ArchivedPartition,
     before: Head,
     directory: &Path,
     keys: Option<&mut KeyCheck<'_>>,
@@ -226,10 +226,10 @@ async fn one(
             "{shown} is missing: positions {first} to {last} cannot be verified"
         )));
     }
-    let kept = kept(engine, archive).await?;
+    let kept = retained_events(engine, archive).await?;
     Ok(match walked(path.clone(), before, kept, keys).await {
         Err(unreadable) => Err(format!("{unreadable:#}")),
-        Ok(Err(Break { position, reason })) => Err(format!(
+        Ok(Err(ChainBreak { position, reason })) => Err(format!(
             "the chain breaks at position {position}, in {shown}: {reason}"
         )),
         Ok(Ok(head)) if head.position < last => Err(format!(
@@ -253,9 +253,9 @@ const WAITING: usize = 4;
 async fn walked(
     path: PathBuf,
     before: Head,
-    kept: Vec<file::Kept>,
+    kept: Vec<file::RetainedEvent>,
     keys: Option<&mut KeyCheck<'_>>,
-) -> anyhow::Result<Result<Head, Break>> {
+) -> anyhow::Result<Result<Head, ChainBreak>> {
     let Some(keys) = keys else {
         return file::walk(path, before, kept, None).await;
     };
@@ -272,10 +272,10 @@ async fn walked(
 }
 
 /// What the log keeps of an archive.
-async fn kept(engine: &dyn Engine, archive: &Archive) -> anyhow::Result<Vec<file::Kept>> {
+async fn retained_events(engine: &dyn Engine, archive: &ArchivedPartition) -> anyhow::Result<Vec<file::RetainedEvent>> {
     let (mut kept, mut after) = (Vec::new(), archive.partition.after());
     loop {
-        let events = engine.kept(after, PAGE).await?;
+        let events = engine.retained_events(after, PAGE).await?;
         let Some(last) = events.last() else {
             return Ok(kept);
         };

@@ -17,7 +17,7 @@ use super::secret_file::{self, Refused};
 /// # Errors
 ///
 /// [`Refused`] if the file is there and others can read it, or it is no file of this user's.
-pub(super) fn kept(path: &Path) -> Result<SecretString, Refused> {
+pub(super) fn load_or_generate(path: &Path) -> Result<SecretString, Refused> {
     kept_as(path, &MasterKey::generate())
 }
 
@@ -78,8 +78,8 @@ mod tests {
     fn generated_key_is_private_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data").join("dev-master-key");
-        let first = kept(&path).unwrap();
-        assert_eq!(kept(&path).unwrap().expose_secret(), first.expose_secret());
+        let first = load_or_generate(&path).unwrap();
+        assert_eq!(load_or_generate(&path).unwrap().expose_secret(), first.expose_secret());
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         let names = read_dir(path.parent().unwrap()).unwrap().count();
@@ -94,7 +94,7 @@ mod tests {
         for (name, to) in [("existing", "target"), ("dangling", "nowhere")] {
             let path = directory.path().join(name);
             symlink(directory.path().join(to), &path).unwrap();
-            assert!(matches!(kept(&path), Err(Refused::Link)), "{name}");
+            assert!(matches!(load_or_generate(&path), Err(Refused::Link)), "{name}");
         }
         assert_eq!(read_to_string(&target).unwrap(), "somebody else's");
         assert!(!directory.path().join("nowhere").exists());

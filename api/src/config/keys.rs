@@ -7,23 +7,23 @@ use roentgen_store::keys::MasterKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets::Given;
-use super::{Purpose, Wrong, generated};
+use super::{Purpose, ConfigErrors, generated};
 
 /// Where the keys came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sources {
-    pub(super) jwt_secret: Source,
-    pub(super) master_key: Source,
+pub struct KeySources {
+    pub(super) jwt_secret: KeySource,
+    pub(super) master_key: KeySource,
 }
 
 /// Where one key came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum KeySource {
     Configured,
     Generated,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Configured => "[configured]",
@@ -32,27 +32,27 @@ impl fmt::Display for Source {
     }
 }
 
-pub(super) type Keys = (Option<SecretString>, Option<MasterKey>, Sources);
+pub(super) type Keys = (Option<SecretString>, Option<MasterKey>, KeySources);
 
 /// The keys that were given, and those that `--dev` made up. A tool makes none, and takes a master key that was made up
 /// before.
-pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<Keys, Wrong> {
+pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<Keys, ConfigErrors> {
     let kept = |name: &str| {
         let path = directory.join(name);
         let key = match purpose {
-            Purpose::Serving | Purpose::Token => generated::kept(&path).map(Some),
+            Purpose::Serving | Purpose::Token => generated::load_or_generate(&path).map(Some),
             Purpose::Tool => generated::found(&path),
         };
-        key.map_err(|it| Wrong(vec![format!("{name} in {}: {it}", directory.display())]))
+        key.map_err(|it| ConfigErrors(vec![format!("{name} in {}: {it}", directory.display())]))
     };
     let source = |is_given: bool| {
         if is_given {
-            Source::Configured
+            KeySource::Configured
         } else {
-            Source::Generated
+            KeySource::Generated
         }
     };
-    let sources = Sources {
+    let sources = KeySources {
         jwt_secret: source(given.jwt_secret.is_some()),
         master_key: source(given.master_key.is_some()),
     };
@@ -67,7 +67,7 @@ pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<K
         (None, Purpose::Serving | Purpose::Tool) => kept("dev-master-key")?
             .map(|text| MasterKey::parse(text.expose_secret()))
             .transpose()
-            .map_err(|it| Wrong(vec![it.to_string()]))?,
+            .map_err(|it| ConfigErrors(vec![it.to_string()]))?,
     };
     Ok((jwt_secret, master_key, sources))
 }

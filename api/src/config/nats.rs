@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use roentgen_relay::{Authentication, Servers, Settings, StreamSettings, Tls};
+use roentgen_relay::{Authentication, NatsServers, Settings, StreamSettings, Tls};
 use secrecy::SecretString;
 
 use super::secret_file::{self, Refused};
@@ -14,7 +14,7 @@ use crate::cli::parse_duration;
 /// What one server of a JetStream cluster may be asked for at the most.
 const MAX_REPLICAS: usize = 5;
 /// No duration here makes sense below.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_DURATION: Duration = Duration::from_secs(1);
 
 /// The flags.
 #[derive(Args, Clone)]
@@ -61,19 +61,19 @@ impl fmt::Debug for NatsOptions {
     }
 }
 
-type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
+type ErrorSink<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
 
 impl NatsOptions {
     /// What the relay is told, where there is to be one; a note of everything that is wrong.
-    pub(super) fn resolve(&self, note: Note<'_>) -> Option<Settings> {
+    pub(super) fn resolve(&self, note: ErrorSink<'_>) -> Option<Settings> {
         let authentication = self.authentication(note);
         let tls = self.tls(note);
         let stream = self.stream(note);
         let Some(servers) = &self.nats else {
-            self.note_useless(note);
+            self.report_unused_flags(note);
             return None;
         };
-        let servers = Servers::parse(servers).map_err(|it| note("nats", &it)).ok();
+        let servers = NatsServers::parse(servers).map_err(|it| note("nats", &it)).ok();
         Some(Settings {
             servers: servers?,
             authentication: authentication?,
@@ -83,7 +83,7 @@ impl NatsOptions {
     }
 
     /// Flags that mean nothing without servers.
-    fn note_useless(&self, note: Note<'_>) {
+    fn report_unused_flags(&self, note: ErrorSink<'_>) {
         let given = [
             ("nats-credentials", self.nats_credentials.is_some()),
             ("nats-nkey", self.nats_nkey.is_some()),
@@ -103,9 +103,9 @@ impl NatsOptions {
         }
     }
 
-    fn authentication(&self, note: Note<'_>) -> Option<Authentication> {
+    fn authentication(&self, note: ErrorSink<'_>) -> Option<Authentication> {
         let (name, found) = match (&self.nats_credentials, &self.nats_nkey) {
-            (None, None) => return Some(Authentication::ByUrl),
+            (None, None) => return Some(Authentication::FromUrl),
             (Some(_), Some(_)) => {
                 note("nats-nkey", &"cannot be given with --nats-credentials");
                 return None;
@@ -129,7 +129,7 @@ impl NatsOptions {
         }
     }
 
-    fn tls(&self, note: Note<'_>) -> Option<Tls> {
+    fn tls(&self, note: ErrorSink<'_>) -> Option<Tls> {
         let client_certificate = match (&self.nats_certificate, &self.nats_key) {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
             (None, None) => None,
@@ -163,7 +163,7 @@ impl NatsOptions {
         })
     }
 
-    fn stream(&self, note: Note<'_>) -> Option<StreamSettings> {
+    fn stream(&self, note: ErrorSink<'_>) -> Option<StreamSettings> {
         let max_age = duration("nats-max-age", self.nats_max_age.as_deref(), note);
         let window = self.nats_duplicate_window.as_deref();
         let duplicate_window = duration("nats-duplicate-window", window, note);
@@ -188,12 +188,12 @@ impl NatsOptions {
 }
 
 /// `None` where it is wrong; what is not given is `Some(None)`.
-fn duration(name: &str, text: Option<&str>, note: Note<'_>) -> Option<Option<Duration>> {
+fn duration(name: &str, text: Option<&str>, note: ErrorSink<'_>) -> Option<Option<Duration>> {
     let Some(text) = text else {
         return Some(None);
     };
     match parse_duration(text) {
-        Ok(it) if it >= SHORTEST => Some(Some(it)),
+        Ok(it) if it >= MIN_DURATION => Some(Some(it)),
         Ok(_) => {
             note(name, &"must be 1s or more");
             None
@@ -215,12 +215,12 @@ fn credentials(path: &Path) -> Result<SecretString, Refused> {
 }
 
 /// Lines of `roentgen config`.
-pub(super) fn show(f: &mut fmt::Formatter<'_>, settings: Option<&Settings>) -> fmt::Result {
+pub(super) fn write_config(f: &mut fmt::Formatter<'_>, settings: Option<&Settings>) -> fmt::Result {
     let Some(settings) = settings else {
         return writeln!(f, "nats          (none)");
     };
     let entered = match settings.authentication {
-        Authentication::ByUrl => "by URL",
+        Authentication::FromUrl => "by URL",
         Authentication::Credentials(_) => "[credentials]",
         Authentication::NKey(_) => "[nkey]",
     };

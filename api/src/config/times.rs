@@ -9,7 +9,7 @@ use crate::cli::parse_duration;
 
 /// The flags.
 #[derive(Args, Debug, Clone)]
-pub struct TimeOptions {
+pub struct TimeoutOptions {
     /// How long a claimed case may be idle before it goes back to the others.
     #[arg(
         long,
@@ -38,7 +38,7 @@ pub struct TimeOptions {
 
 /// What is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
+pub struct Timeouts {
     /// How long a claimed case may be idle.
     pub claim_timeout: Duration,
     /// How soon somebody has to be told of a critical result.
@@ -47,9 +47,9 @@ pub struct Times {
     pub viewer_token_ttl: Duration,
 }
 
-impl TimeOptions {
+impl TimeoutOptions {
     /// All of them, or a note of each that is wrong.
-    pub(super) fn resolve(&self, note: &mut impl FnMut(&str, &dyn fmt::Display)) -> Option<Times> {
+    pub(super) fn resolve(&self, note: &mut impl FnMut(&str, &dyn fmt::Display)) -> Option<Timeouts> {
         let mut parse = |name: &str, text: &str| {
             let parsed = parse_duration(text);
             parsed.map_err(|it| note(name, &it)).ok()
@@ -57,7 +57,7 @@ impl TimeOptions {
         let claim_timeout = parse("claim-timeout", &self.claim_timeout);
         let critical_deadline = parse("critical-deadline", &self.critical_deadline);
         let viewer_token_ttl = parse("viewer-token-ttl", &self.viewer_token_ttl);
-        Some(Times {
+        Some(Timeouts {
             claim_timeout: claim_timeout?,
             critical_deadline: critical_deadline?,
             viewer_token_ttl: viewer_token_ttl?,
@@ -66,7 +66,7 @@ impl TimeOptions {
 }
 
 /// Lines of `roentgen config`.
-impl fmt::Display for Times {
+impl fmt::Display for Timeouts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "claim-timeout {:?}", self.claim_timeout)?;
         writeln!(f, "critical-deadline {:?}", self.critical_deadline)?;

@@ -4,17 +4,17 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::cast::Cast;
-use super::catalog::House;
-use super::client::{Client, Step, id, text};
+use super::cast::DemoUsers;
+use super::catalog::DemoCatalog;
+use super::client::{DemoClient, DemoStep, id, text};
 use super::imaging::ordered;
 
 const PATIENT: Uuid = Uuid::from_u128(0xca5e_0002);
 const UID: &str = "1.2.826.0.1.3680043.10.1001.2";
 
-pub(super) async fn play(client: &Client, cast: &Cast, house: &House) -> anyhow::Result<()> {
+pub(super) async fn play(client: &DemoClient, cast: &DemoUsers, house: &DemoCatalog) -> anyhow::Result<()> {
     println!("\nThe AI workflow: a CT chest\n");
-    let step = Step::creates(
+    let step = DemoStep::create(
         &cast.gateway,
         "syncs the study: its images come before its order",
     );
@@ -33,7 +33,7 @@ pub(super) async fn play(client: &Client, cast: &Cast, house: &House) -> anyhow:
     let says = "study and order find each other";
     let path = format!("/pacs/studies/{study}");
     client
-        .until(&cast.gateway, says, &path, |it| {
+        .wait_until(&cast.gateway, says, &path, |it| {
             (text(it, "/link") == "linked").then_some(())
         })
         .await?;
@@ -71,17 +71,17 @@ fn study(uid: &str, accession: &str) -> Value {
 
 /// The task that the study's arrival led to, taken up by the worker. Returns its id.
 pub(super) async fn task(
-    client: &Client,
-    cast: &Cast,
+    client: &DemoClient,
+    cast: &DemoUsers,
     study: &str,
     kind: &str,
 ) -> anyhow::Result<String> {
     let path = format!("/imaging-ai/tasks?imaging_study_id={study}&task_type={kind}");
     let says = format!("a {kind} task is queued");
     let task = client
-        .until(&cast.model, &says, &path, |it| id(it.get(0)?).ok())
+        .wait_until(&cast.model, &says, &path, |it| id(it.get(0)?).ok())
         .await?;
-    let step = Step::does(&cast.model, "takes it up");
+    let step = DemoStep::call(&cast.model, "takes it up");
     let path = format!("/imaging-ai/tasks/{task}/status");
     client
         .patch(step, &path, &json!({ "status": "running" }))
@@ -91,34 +91,34 @@ pub(super) async fn task(
 
 /// What the model says. Returns the output's id.
 pub(super) async fn output(
-    client: &Client,
-    cast: &Cast,
+    client: &DemoClient,
+    cast: &DemoUsers,
     task: &str,
     (output_type, payload): (&str, Value),
 ) -> anyhow::Result<String> {
     let body =
         json!({ "imaging_ai_task_id": task, "output_type": output_type, "payload": payload });
     let says = format!("delivers {output_type}");
-    let step = Step::creates(&cast.model, &says);
+    let step = DemoStep::create(&cast.model, &says);
     id(&client.post(step, "/imaging-ai/outputs", &body).await?)
 }
 
 /// As the source's workers say it: in the query.
-pub(super) async fn complete(client: &Client, cast: &Cast, task: &str) -> anyhow::Result<()> {
-    let step = Step::does(&cast.model, "is done");
+pub(super) async fn complete(client: &DemoClient, cast: &DemoUsers, task: &str) -> anyhow::Result<()> {
+    let step = DemoStep::call(&cast.model, "is done");
     let path = format!("/imaging-ai/tasks/{task}/status?status=completed");
     client.patch(step, &path, &json!({})).await?;
     Ok(())
 }
 
 /// A radiologist asks for more than the model can do today.
-async fn fails(client: &Client, cast: &Cast, (study, model): (&str, &str)) -> anyhow::Result<()> {
+async fn fails(client: &DemoClient, cast: &DemoUsers, (study, model): (&str, &str)) -> anyhow::Result<()> {
     let body =
         json!({ "imaging_study_id": study, "ai_model_id": model, "task_type": "segmentation" });
-    let step = Step::creates(&cast.colleague, "asks for a segmentation");
+    let step = DemoStep::create(&cast.colleague, "asks for a segmentation");
     let asked = id(&client.post(step, "/imaging-ai/tasks", &body).await?)?;
     let body = json!({ "status": "failed", "error_message": "out of memory" });
-    let step = Step::does(&cast.model, "fails at it, and says so");
+    let step = DemoStep::call(&cast.model, "fails at it, and says so");
     client
         .patch(step, &format!("/imaging-ai/tasks/{asked}/status"), &body)
         .await?;
@@ -126,55 +126,55 @@ async fn fails(client: &Client, cast: &Cast, (study, model): (&str, &str)) -> an
 }
 
 /// The score is low and does not push the case back; a radiologist reads it in its turn.
-async fn decided(client: &Client, cast: &Cast, study: &str) -> anyhow::Result<()> {
+async fn decided(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::Result<()> {
     let path = format!("/radiology/worklist/items?imaging_study_id={study}");
     let says = "it is on the worklist: routine, score 0.15";
     let item = client
-        .until(&cast.colleague, says, &path, |it| {
+        .wait_until(&cast.colleague, says, &path, |it| {
             let item = it.get(0)?;
             item.get("ai_triage_score")?.as_f64()?;
             id(item).ok()
         })
         .await?;
     let item = format!("/radiology/worklist/items/{item}");
-    let step = Step::does(&cast.radiologist, "claims it");
+    let step = DemoStep::call(&cast.radiologist, "claims it");
     client
         .post(step, &format!("{item}/claim"), &json!({}))
         .await?;
     let second = second_case(client, cast).await?;
-    let step = Step::is_refused(
+    let step = DemoStep::expect_rejection(
         &cast.radiologist,
         "claims another, and is refused: one at a time",
     );
     let claim = format!("/radiology/worklist/items/{second}/claim");
     client.post(step, &claim, &json!({})).await?;
-    let step = Step::does(&cast.radiologist, "gives the first back");
+    let step = DemoStep::call(&cast.radiologist, "gives the first back");
     client
         .post(step, &format!("{item}/release"), &json!({}))
         .await?;
     let body = json!({ "imaging_study_id": study, "patient_id": PATIENT, "impression": "No acute finding." });
-    let step = Step::creates(&cast.colleague, "reports it, and so holds the case");
+    let step = DemoStep::create(&cast.colleague, "reports it, and so holds the case");
     let report = client.post(step, "/radiology/reports", &body).await?;
     ensure!(text(&report, "/status") == "draft", "a draft: {report}");
     let sign = format!("/radiology/reports/{}/sign", id(&report)?);
-    let step = Step::does(&cast.colleague, "signs, finally");
+    let step = DemoStep::call(&cast.colleague, "signs, finally");
     client.post(step, &sign, &json!({ "final": true })).await?;
     let says = "the case is completed";
     client
-        .until(&cast.colleague, says, &item, |it| {
+        .wait_until(&cast.colleague, says, &item, |it| {
             (text(it, "/status") == "completed").then_some(())
         })
         .await
 }
 
 /// Another study, without an order. Returns its worklist item's id.
-async fn second_case(client: &Client, cast: &Cast) -> anyhow::Result<String> {
+async fn second_case(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<String> {
     let body = study(&format!("{UID}.9"), "ACC999999");
-    let step = Step::creates(&cast.gateway, "syncs another study");
+    let step = DemoStep::create(&cast.gateway, "syncs another study");
     let study = id(&client.post(step, "/pacs/studies/sync", &body).await?)?;
     let path = format!("/radiology/worklist/items?imaging_study_id={study}");
     let says = "it is on the worklist";
     client
-        .until(&cast.radiologist, says, &path, |it| id(it.get(0)?).ok())
+        .wait_until(&cast.radiologist, says, &path, |it| id(it.get(0)?).ok())
         .await
 }

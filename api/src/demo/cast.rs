@@ -6,29 +6,29 @@ use uuid::Uuid;
 
 use crate::access::Role;
 use crate::config::Config;
-use crate::identity::{Grant, mint};
+use crate::identity::{TokenGrant, mint};
 
 /// How long the tokens last: longer than the play.
 const TTL: Duration = Duration::from_secs(3600);
 
 /// Somebody, or some program.
 #[derive(Debug)]
-pub(super) struct Actor {
+pub(super) struct DemoUser {
     pub(super) name: &'static str,
     pub(super) token: String,
 }
 
 /// Everybody.
 #[derive(Debug)]
-pub(super) struct Cast {
+pub(super) struct DemoUsers {
     pub(super) tenant: Uuid,
-    pub(super) admin: Actor,
-    pub(super) clinician: Actor,
-    pub(super) gateway: Actor,
-    pub(super) model: Actor,
-    pub(super) radiologist: Actor,
-    pub(super) colleague: Actor,
-    pub(super) auditor: Actor,
+    pub(super) admin: DemoUser,
+    pub(super) clinician: DemoUser,
+    pub(super) gateway: DemoUser,
+    pub(super) model: DemoUser,
+    pub(super) radiologist: DemoUser,
+    pub(super) colleague: DemoUser,
+    pub(super) auditor: DemoUser,
 }
 
 /// The practitioner behind [`Cast::radiologist`].
@@ -38,18 +38,18 @@ pub(super) const COLLEAGUE: Uuid = Uuid::from_u128(0xd0c_0002);
 /// The practitioner behind [`Cast::clinician`].
 pub(super) const CLINICIAN: Uuid = Uuid::from_u128(0xd0c_0003);
 
-impl Cast {
+impl DemoUsers {
     /// Tokens for everybody, of this tenant.
-    pub(super) fn assemble(config: &Config, tenant: Uuid) -> anyhow::Result<Self> {
+    pub(super) fn create(config: &Config, tenant: Uuid) -> anyhow::Result<Self> {
         let actor = |name, role, practitioner| {
-            let grant = Grant {
+            let grant = TokenGrant {
                 roles: vec![role],
                 tenant: Some(tenant),
                 practitioner,
                 ttl: TTL,
             };
             let token = mint(config.jwt_secret()?, &config.expected, &grant)?;
-            anyhow::Ok(Actor { name, token })
+            anyhow::Ok(DemoUser { name, token })
         };
         Ok(Self {
             tenant,

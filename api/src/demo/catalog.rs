@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::cast::{COLLEAGUE, Cast, RADIOLOGIST};
-use super::client::{Client, Step, id};
+use super::cast::{COLLEAGUE, DemoUsers, RADIOLOGIST};
+use super::client::{DemoClient, DemoStep, id};
 
 /// What the workflows refer to.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct DemoCatalog {
     pub(super) head: String,
     pub(super) chest: String,
     pub(super) template: String,
     pub(super) chest_model: String,
 }
 
-pub(super) async fn fill(client: &Client, cast: &Cast) -> anyhow::Result<House> {
+pub(super) async fn create_catalog(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<DemoCatalog> {
     println!("\nThe catalog\n");
     let modality = json!({ "code": "CT", "name": "Computed tomography" });
     let modality = create(client, cast, "a modality", "/imaging/modalities", &modality).await?;
@@ -37,7 +37,7 @@ pub(super) async fn fill(client: &Client, cast: &Cast) -> anyhow::Result<House> 
     .await?;
     profiles(client, cast).await?;
     let chest_model = models(client, cast).await?;
-    Ok(House {
+    Ok(DemoCatalog {
         head,
         chest,
         template,
@@ -46,21 +46,21 @@ pub(super) async fn fill(client: &Client, cast: &Cast) -> anyhow::Result<House> 
 }
 
 async fn create(
-    client: &Client,
-    cast: &Cast,
+    client: &DemoClient,
+    cast: &DemoUsers,
     what: &str,
     path: &str,
     body: &Value,
 ) -> anyhow::Result<String> {
     let says = format!("adds {what}");
     id(&client
-        .post(Step::creates(&cast.admin, &says), path, body)
+        .post(DemoStep::create(&cast.admin, &says), path, body)
         .await?)
 }
 
 async fn procedure(
-    client: &Client,
-    cast: &Cast,
+    client: &DemoClient,
+    cast: &DemoUsers,
     modality: &str,
     body_part: &str,
 ) -> anyhow::Result<String> {
@@ -84,7 +84,7 @@ fn template() -> Value {
 }
 
 /// The first radiologist holds one case at a time, so that the limit can be seen.
-async fn profiles(client: &Client, cast: &Cast) -> anyhow::Result<()> {
+async fn profiles(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<()> {
     for (practitioner, limit) in [(RADIOLOGIST, 1), (COLLEAGUE, 5)] {
         let body = json!({
             "practitioner_id": practitioner, "allowed_modalities": ["CT"], "max_concurrent_cases": limit,
@@ -95,7 +95,7 @@ async fn profiles(client: &Client, cast: &Cast) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn models(client: &Client, cast: &Cast) -> anyhow::Result<String> {
+async fn models(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<String> {
     let head = json!({
         "code": "CT_HEAD_ICH_TRIAGE", "name": "Intracranial hemorrhage", "modality_code": "CT", "body_part": "HEAD",
         "capabilities": { "triage": true, "pre_report": true },

@@ -8,45 +8,45 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::cast::Actor;
+use super::cast::DemoUser;
 
 /// What follows by itself is there by then.
-const PATIENCE: Duration = Duration::from_secs(15);
-const LOOKS_EVERY: Duration = Duration::from_millis(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Talks to the server.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct DemoClient {
     http: reqwest::Client,
     base: String,
 }
 
 /// What is done: by whom, why, and what should come of it.
 #[derive(Debug)]
-pub(super) struct Step<'a> {
-    pub(super) who: &'a Actor,
+pub(super) struct DemoStep<'a> {
+    pub(super) who: &'a DemoUser,
     pub(super) says: &'a str,
     pub(super) expected: StatusCode,
 }
 
-impl<'a> Step<'a> {
+impl<'a> DemoStep<'a> {
     /// Makes something.
-    pub(super) const fn creates(who: &'a Actor, says: &'a str) -> Self {
+    pub(super) const fn create(who: &'a DemoUser, says: &'a str) -> Self {
         Self::with(who, says, StatusCode::CREATED)
     }
 
     /// Changes or reads something.
-    pub(super) const fn does(who: &'a Actor, says: &'a str) -> Self {
+    pub(super) const fn call(who: &'a DemoUser, says: &'a str) -> Self {
         Self::with(who, says, StatusCode::OK)
     }
 
     /// Is refused.
-    pub(super) const fn is_refused(who: &'a Actor, says: &'a str) -> Self {
+    pub(super) const fn expect_rejection(who: &'a DemoUser, says: &'a str) -> Self {
         Self::with(who, says, StatusCode::CONFLICT)
     }
 
     /// Ends in this status.
-    pub(super) const fn with(who: &'a Actor, says: &'a str, expected: StatusCode) -> Self {
+    pub(super) const fn with(who: &'a DemoUser, says: &'a str, expected: StatusCode) -> Self {
         Self {
             who,
             says,
@@ -55,7 +55,7 @@ impl<'a> Step<'a> {
     }
 }
 
-impl Client {
+impl DemoClient {
     pub(super) fn new(address: SocketAddr) -> Self {
         Self {
             http: reqwest::Client::new(),
@@ -65,7 +65,7 @@ impl Client {
 
     pub(super) async fn post(
         &self,
-        step: Step<'_>,
+        step: DemoStep<'_>,
         path: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
@@ -74,21 +74,21 @@ impl Client {
 
     pub(super) async fn patch(
         &self,
-        step: Step<'_>,
+        step: DemoStep<'_>,
         path: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
         self.take(step, (Method::PATCH, path), Some(body)).await
     }
 
-    pub(super) async fn get(&self, step: Step<'_>, path: &str) -> anyhow::Result<Value> {
+    pub(super) async fn get(&self, step: DemoStep<'_>, path: &str) -> anyhow::Result<Value> {
         self.take(step, (Method::GET, path), None).await
     }
 
     /// Takes one step, prints it, and expects what it should come to.
     async fn take(
         &self,
-        step: Step<'_>,
+        step: DemoStep<'_>,
         (method, path): (Method, &str),
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
@@ -110,7 +110,7 @@ impl Client {
 
     async fn send(
         &self,
-        who: &Actor,
+        who: &DemoUser,
         (method, path): (Method, &str),
         body: Option<&Value>,
     ) -> anyhow::Result<(StatusCode, Value)> {
@@ -130,14 +130,14 @@ impl Client {
     }
 
     /// Looks until `wanted` finds in the answer what follows by itself, and prints what it is.
-    pub(super) async fn until<T>(
+    pub(super) async fn wait_until<T>(
         &self,
-        who: &Actor,
+        who: &DemoUser,
         says: &str,
         path: &str,
         wanted: impl Fn(&Value) -> Option<T>,
     ) -> anyhow::Result<T> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             let (status, answer) = self.send(who, (Method::GET, path), None).await?;
             if let Some(found) = wanted(&answer) {
@@ -146,14 +146,14 @@ impl Client {
                 return Ok(found);
             }
             if Instant::now() > deadline {
-                bail!("{says}: not after {PATIENCE:?}: {answer}");
+                bail!("{says}: not after {WAIT_TIMEOUT:?}: {answer}");
             }
-            sleep(LOOKS_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// The whole feed of the caller's tenant, an envelope each.
-    pub(super) async fn events(&self, who: &Actor) -> anyhow::Result<Vec<Value>> {
+    pub(super) async fn events(&self, who: &DemoUser) -> anyhow::Result<Vec<Value>> {
         let url = format!("{}/events?limit=5000", self.base);
         let response = self.http.get(url).bearer_auth(&who.token).send().await?;
         ensure!(

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ai::{complete, output, task};
-use super::cast::{CLINICIAN, Cast};
-use super::catalog::House;
-use super::client::{Client, Step, id, text};
+use super::cast::{CLINICIAN, DemoUsers};
+use super::catalog::DemoCatalog;
+use super::client::{DemoClient, DemoStep, id, text};
 
 /// Who is examined.
 pub(super) const PATIENT: Uuid = Uuid::from_u128(0xca5e_0001);
@@ -25,30 +25,30 @@ pub(super) struct Examination {
 }
 
 pub(super) async fn play(
-    client: &Client,
-    cast: &Cast,
-    house: &House,
+    client: &DemoClient,
+    cast: &DemoUsers,
+    house: &DemoCatalog,
 ) -> anyhow::Result<Examination> {
     println!("\nThe imaging workflow: a stat CT head\n");
     let order = ordered(client, cast, &house.head, ("ACC123456", "stat"), PATIENT).await?;
     let path = format!("/imaging/orders/{order}");
     for (says, status) in [("books it", "scheduled"), ("starts it", "in_progress")] {
-        let step = Step::does(&cast.gateway, says);
+        let step = DemoStep::call(&cast.gateway, says);
         client
             .patch(step, &path, &json!({ "status": status }))
             .await?;
     }
-    let step = Step::creates(&cast.gateway, "syncs the study: 150 instances in 3 series");
+    let step = DemoStep::create(&cast.gateway, "syncs the study: 150 instances in 3 series");
     let study = client.post(step, "/pacs/studies/sync", &study()).await?;
     let study = id(&study)?;
     let says = "the order is completed, since its images are here";
     client
-        .until(&cast.clinician, says, &path, |it| {
+        .wait_until(&cast.clinician, says, &path, |it| {
             (text(it, "/status") == "completed").then_some(())
         })
         .await?;
     let suggestion = triaged(client, cast, &study).await?;
-    let item = waits(client, cast, &study).await?;
+    let item = wait_for_worklist_item(client, cast, &study).await?;
     let report = read(client, cast, house, (&study, &item)).await?;
     signed(client, cast, (&report, &suggestion)).await?;
     Ok(Examination { study, order })
@@ -56,8 +56,8 @@ pub(super) async fn play(
 
 /// A clinician orders.
 pub(super) async fn ordered(
-    client: &Client,
-    cast: &Cast,
+    client: &DemoClient,
+    cast: &DemoUsers,
     procedure: &str,
     (accession, priority): (&str, &str),
     patient: Uuid,
@@ -69,7 +69,7 @@ pub(super) async fn ordered(
         "patient": { "mrn": "DEMO-1", "family_name": "Example", "birth_date": "1950-01-31" },
     });
     let says = format!("orders, {priority}");
-    let step = Step::creates(&cast.clinician, &says);
+    let step = DemoStep::create(&cast.clinician, &says);
     id(&client.post(step, "/imaging/orders", &body).await?)
 }
 
@@ -89,7 +89,7 @@ fn study() -> Value {
 }
 
 /// The model finds something, and drafts a report. Returns the draft's id.
-async fn triaged(client: &Client, cast: &Cast, study: &str) -> anyhow::Result<String> {
+async fn triaged(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::Result<String> {
     let triage = task(client, cast, study, "triage").await?;
     let payload = json!({ "triage_score": 0.92, "flags": ["ICH_suspected", "mass_effect"] });
     output(client, cast, &triage, ("triage", payload)).await?;
@@ -105,11 +105,11 @@ async fn triaged(client: &Client, cast: &Cast, study: &str) -> anyhow::Result<St
 }
 
 /// The case is on the worklist, with what the model found. Returns the item's id.
-async fn waits(client: &Client, cast: &Cast, study: &str) -> anyhow::Result<String> {
+async fn wait_for_worklist_item(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::Result<String> {
     let path = format!("/radiology/worklist/items?imaging_study_id={study}");
     let says = "it is on the worklist: stat, score 0.92, ICH_suspected, mass_effect";
     client
-        .until(&cast.radiologist, says, &path, |it| {
+        .wait_until(&cast.radiologist, says, &path, |it| {
             let item = it.get(0)?;
             let triaged = item.get("ai_triage_score")?.as_f64()? > 0.9;
             (triaged && text(item, "/priority") == "stat").then(|| id(item).ok())?
@@ -119,27 +119,27 @@ async fn waits(client: &Client, cast: &Cast, study: &str) -> anyhow::Result<Stri
 
 /// Claims the case, looks at the images, drafts. Returns the report's id.
 async fn read(
-    client: &Client,
-    cast: &Cast,
-    house: &House,
+    client: &DemoClient,
+    cast: &DemoUsers,
+    house: &DemoCatalog,
     (study, item): (&str, &str),
 ) -> anyhow::Result<String> {
     let claim = format!("/radiology/worklist/items/{item}/claim");
-    let step = Step::does(&cast.radiologist, "claims the case");
+    let step = DemoStep::call(&cast.radiologist, "claims the case");
     client.post(step, &claim, &json!({})).await?;
-    let step = Step::is_refused(&cast.colleague, "claims it too, and is refused");
+    let step = DemoStep::expect_rejection(&cast.colleague, "claims it too, and is refused");
     client.post(step, &claim, &json!({})).await?;
     let launch = format!("/pacs/studies/{study}/viewer-launch");
-    let step = Step::does(&cast.radiologist, "opens the viewer");
+    let step = DemoStep::call(&cast.radiologist, "opens the viewer");
     let launched = client.get(step, &launch).await?;
     let token = text(&launched, "/viewer_token");
     let verify = format!("/pacs/viewer-tokens/verify?study_instance_uid={UID}&token={token}");
     let says = "shows its token to the image proxy";
-    let step = Step::with(&cast.radiologist, says, StatusCode::NO_CONTENT);
+    let step = DemoStep::with(&cast.radiologist, says, StatusCode::NO_CONTENT);
     client.get(step, &verify).await?;
     let body =
         json!({ "imaging_study_id": study, "patient_id": PATIENT, "template_id": house.template });
-    let step = Step::creates(&cast.radiologist, "begins the report, from a template");
+    let step = DemoStep::create(&cast.radiologist, "begins the report, from a template");
     let report = client.post(step, "/radiology/reports", &body).await?;
     ensure!(
         !text(&report, "/ai_assist_summary").is_empty(),
@@ -149,13 +149,13 @@ async fn read(
 }
 
 async fn signed(
-    client: &Client,
-    cast: &Cast,
+    client: &DemoClient,
+    cast: &DemoUsers,
     (report, suggestion): (&str, &str),
 ) -> anyhow::Result<()> {
     let path = format!("/radiology/reports/{report}");
     let judged = json!({ "decision": "modified", "note": "side confirmed, size added" });
-    let step = Step::does(&cast.radiologist, "takes the AI's draft, in other words");
+    let step = DemoStep::call(&cast.radiologist, "takes the AI's draft, in other words");
     let place = format!("{path}/ai-suggestions/{suggestion}");
     client.post(step, &place, &judged).await?;
     let body = json!({
@@ -163,9 +163,9 @@ async fn signed(
         "impression": "Acute intracranial hemorrhage with mass effect.",
         "structured_data": { "hemorrhage": true, "midline_shift_mm": 4 }, "critical_result": true,
     });
-    let step = Step::does(&cast.radiologist, "writes, and calls it critical");
+    let step = DemoStep::call(&cast.radiologist, "writes, and calls it critical");
     client.patch(step, &path, &body).await?;
-    let step = Step::does(&cast.radiologist, "signs, finally");
+    let step = DemoStep::call(&cast.radiologist, "signs, finally");
     let signed = client
         .post(step, &format!("{path}/sign"), &json!({ "final": true }))
         .await?;
@@ -173,11 +173,11 @@ async fn signed(
         signed.pointer("/signature/valid") == Some(&Value::Bool(true)),
         "it holds: {signed}"
     );
-    let step = Step::is_refused(&cast.radiologist, "changes a word, and is refused");
+    let step = DemoStep::expect_rejection(&cast.radiologist, "changes a word, and is refused");
     client
         .patch(step, &path, &json!({ "impression": "Nothing." }))
         .await?;
-    let step = Step::does(&cast.radiologist, "sees the critical result wait");
+    let step = DemoStep::call(&cast.radiologist, "sees the critical result wait");
     let open = client
         .get(step, "/radiology/critical-results?status=open")
         .await?;
@@ -189,26 +189,26 @@ async fn signed(
         "recipient": "the ordering physician", "method": "phone", "read_back": true,
         "communicated_at": clock::now(),
     });
-    let step = Step::creates(&cast.radiologist, "tells it by phone, and has it read back");
+    let step = DemoStep::create(&cast.radiologist, "tells it by phone, and has it read back");
     client
         .post(step, &format!("{path}/communications"), &body)
         .await?;
     let body = json!({ "content": "Neurosurgery was called at once.", "kind": "addition" });
-    let step = Step::creates(&cast.radiologist, "adds an addendum");
+    let step = DemoStep::create(&cast.radiologist, "adds an addendum");
     client.post(step, &format!("{path}/addenda"), &body).await?;
     Ok(())
 }
 
 /// What is left to show: a wrong move, an order called off, a study archived, a patient's timeline.
-pub(super) async fn epilogue(
-    client: &Client,
-    cast: &Cast,
-    house: &House,
+pub(super) async fn closing_examples(
+    client: &DemoClient,
+    cast: &DemoUsers,
+    house: &DemoCatalog,
     examination: &Examination,
 ) -> anyhow::Result<()> {
     println!("\nAfterwards\n");
     let path = format!("/imaging/orders/{}", examination.order);
-    let step = Step::is_refused(
+    let step = DemoStep::expect_rejection(
         &cast.gateway,
         "books the completed order again, and is refused",
     );
@@ -217,16 +217,16 @@ pub(super) async fn epilogue(
         .await?;
     let second = ordered(client, cast, &house.head, ("ACC123458", "routine"), PATIENT).await?;
     let body = json!({ "status": "cancelled", "cancellation_reason": "the patient went home" });
-    let step = Step::does(&cast.clinician, "calls it off");
+    let step = DemoStep::call(&cast.clinician, "calls it off");
     client
         .patch(step, &format!("/imaging/orders/{second}"), &body)
         .await?;
     let path = format!("/pacs/studies/{}", examination.study);
-    let step = Step::does(&cast.gateway, "archives the CT head");
+    let step = DemoStep::call(&cast.gateway, "archives the CT head");
     client
         .patch(step, &path, &json!({ "status": "archived" }))
         .await?;
-    let step = Step::does(&cast.radiologist, "looks at the patient's timeline");
+    let step = DemoStep::call(&cast.radiologist, "looks at the patient's timeline");
     let timeline = client
         .get(step, &format!("/patients/{PATIENT}/timeline"))
         .await?;

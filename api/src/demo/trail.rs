@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use serde_json::Value;
 
-use super::cast::Cast;
-use super::client::{Client, text};
+use super::cast::DemoUsers;
+use super::client::{DemoClient, text};
 
 /// The twenty event types of the source.
-const TWENTY: [&str; 20] = [
+const SOURCE_EVENT_TYPES: [&str; 20] = [
     "ImagingOrder.Created",
     "ImagingOrder.Scheduled",
     "ImagingOrder.InProgress",
@@ -33,7 +33,7 @@ const TWENTY: [&str; 20] = [
 ];
 
 /// Prints every event of the tenant, a line each, and how many there are of each of the twenty types.
-pub(super) async fn show(client: &Client, cast: &Cast) -> anyhow::Result<()> {
+pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<()> {
     println!("\nThe trail, as GET /events tells it to the auditor\n");
     let events = client.events(&cast.auditor).await?;
     println!(
@@ -46,12 +46,12 @@ pub(super) async fn show(client: &Client, cast: &Cast) -> anyhow::Result<()> {
         *counts.entry(text(event, "/type")).or_default() += 1;
     }
     println!("\nThe twenty types\n");
-    for kind in TWENTY {
+    for kind in SOURCE_EVENT_TYPES {
         let count = counts.get(kind).copied().unwrap_or_default();
         println!("  {count:>8}  {kind}");
         ensure!(count > 0, "no {kind} in the log");
     }
-    let others = counts.keys().filter(|it| !TWENTY.contains(*it)).count();
+    let others = counts.keys().filter(|it| !SOURCE_EVENT_TYPES.contains(*it)).count();
     println!(
         "\n{} events of {} types: the twenty, and {others} beside them.",
         events.len(),

@@ -12,24 +12,24 @@ use serde::Deserialize;
 
 use super::opened;
 use crate::problem::Problem;
-use crate::render::{Opened, PhiState, unreadable};
+use crate::render::{OpenedPhi, PhiState, unreadable};
 
 /// Appends the envelope as one line of JSON, without the line's end.
 pub(super) async fn write(
     out: &mut Vec<u8>,
     event: &StoredEvent,
-    phi: opened::Opened,
+    phi: opened::PhiVisibility,
     keyring: &Keyring,
 ) -> Result<(), Problem> {
-    let opened = match phi.has(&event.event_type) && !event.sealed.is_empty() {
+    let opened = match phi.includes(&event.event_type) && !event.sealed.is_empty() {
         true => Some(open(event, keyring).await?),
         false => None,
     };
     let payload = Cow::Borrowed(event.payload.as_str());
     let (data, state) = match opened {
-        Some(Opened::Open(phi)) => (Cow::Owned(merged(&event.payload, &phi)), PhiState::Open),
-        Some(Opened::Closed(state)) => (payload, state),
-        Some(Opened::Damaged) => (payload, PhiState::Unreadable),
+        Some(OpenedPhi::Open(phi)) => (Cow::Owned(merged(&event.payload, &phi)), PhiState::Open),
+        Some(OpenedPhi::Unavailable(state)) => (payload, state),
+        Some(OpenedPhi::Damaged) => (payload, PhiState::Unreadable),
         None if event.sealed.is_empty() => (payload, PhiState::Open),
         None => (payload, PhiState::Sealed),
     };
@@ -70,21 +70,21 @@ fn merged(payload: &str, phi: &str) -> String {
 }
 
 #[derive(Deserialize)]
-struct AboutPatient {
+struct PatientRef {
     patient_id: PatientId,
 }
 
 /// The event's PHI members as JSON. Damage is no error: who reads the feed gets past it.
-async fn open(event: &StoredEvent, keyring: &Keyring) -> Result<Opened<String>, Problem> {
-    let about: AboutPatient =
+async fn open(event: &StoredEvent, keyring: &Keyring) -> Result<OpenedPhi<String>, Problem> {
+    let about: PatientRef =
         serde_json::from_str(&event.payload).map_err(|error| Problem::internal(&error))?;
     let keys = match keyring.keys(event.tenant_id, about.patient_id).await {
         Ok(keys) => keys,
-        Err(error @ KeyError::Damaged) => return Ok(unreadable(event.stream_id, &error)),
+        Err(error @ KeyError::CorruptPatientKey) => return Ok(unreadable(event.stream_id, &error)),
         Err(error) => return Err(StoreError::Keys(error).into()),
     };
     match keys.open(&event.sealed, event.stream_id, event.version) {
-        Ok(phi) => Ok(Opened::folded(
+        Ok(phi) => Ok(OpenedPhi::folded(
             phi.and_then(|it| String::from_utf8(it).ok()),
         )),
         Err(error) => Ok(unreadable(event.stream_id, &error)),

@@ -1,36 +1,36 @@
 //! Whose PHI the feed opens to whom: the one place that decides it, event by event.
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::identity::Caller;
 use crate::problem::Problem;
 
 /// What a reader of the feed sees of PHI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Opened {
+pub(super) enum PhiVisibility {
     /// Nothing.
-    Nothing,
+    None,
     /// What the event itself released: no drafts, and nothing that a machine said.
     Released,
     /// Everything.
-    Everything,
+    All,
 }
 
-impl Opened {
+impl PhiVisibility {
     /// What a caller who asks for PHI sees.
-    pub(super) fn to(caller: &Caller) -> Result<Self, Problem> {
-        caller.require(Capability::ReadFeedPhi)?;
-        Ok(match Capability::ReadDrafts.granted_to(&caller.roles) {
-            true => Self::Everything,
+    pub(super) fn for_caller(caller: &Caller) -> Result<Self, Problem> {
+        caller.require(Permission::ReadFeedPhi)?;
+        Ok(match Permission::ReadDrafts.is_granted_to(&caller.roles) {
+            true => Self::All,
             false => Self::Released,
         })
     }
 
     /// Whether the PHI of an event of this type is among it.
-    pub(super) fn has(self, event_type: &str) -> bool {
+    pub(super) fn includes(self, event_type: &str) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::None => false,
             Self::Released => is_released(event_type),
-            Self::Everything => true,
+            Self::All => true,
         }
     }
 }
@@ -66,12 +66,12 @@ mod tests {
             "ImagingAI.OutputCreated",
             "Whatever.ComesLater",
         ] {
-            assert!(!Opened::Released.has(sealed), "{sealed}");
-            assert!(Opened::Everything.has(sealed), "{sealed}");
+            assert!(!PhiVisibility::Released.includes(sealed), "{sealed}");
+            assert!(PhiVisibility::All.includes(sealed), "{sealed}");
         }
         for released in ["ImagingOrder.Created", "RadiologyReport.CriticalResult"] {
-            assert!(Opened::Released.has(released), "{released}");
-            assert!(!Opened::Nothing.has(released), "{released}");
+            assert!(PhiVisibility::Released.includes(released), "{released}");
+            assert!(!PhiVisibility::None.includes(released), "{released}");
         }
     }
 }

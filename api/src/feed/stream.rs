@@ -11,7 +11,7 @@ use roentgen_store::fair::Share;
 use roentgen_store::pace::Pace;
 use tokio::time::Instant;
 
-use super::{POLL, Subscription, envelope};
+use super::{POLL, FeedRequest, envelope};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -22,7 +22,7 @@ const CHUNK: u32 = 500;
 
 /// Everything from the subscription's position on, for as long as the client listens.
 /// Its place among the readers that wait is kept until then.
-pub(super) fn respond(app: App, mut subscription: Subscription, place: Share) -> Response {
+pub(super) fn respond(app: App, mut subscription: FeedRequest, place: Share) -> Response {
     subscription.wait = HEARTBEAT;
     subscription.limit = subscription.limit.min(CHUNK);
     let first = Some((app, subscription, place));
@@ -51,7 +51,7 @@ pub(super) fn respond(app: App, mut subscription: Subscription, place: Share) ->
 
 /// The next events, or a heartbeat that says how far the log was looked at. A reader whose tenant has no room in the
 /// budget for answers is given heartbeats until there is some.
-async fn next(app: &App, subscription: &mut Subscription) -> Result<Bytes, Problem> {
+async fn next(app: &App, subscription: &mut FeedRequest) -> Result<Bytes, Problem> {
     let tenant = subscription.filter.tenant_id;
     if !room(app, subscription).await {
         return Ok(heartbeat(subscription.after).into());
@@ -87,7 +87,7 @@ fn heartbeat(position: u64) -> String {
 }
 
 /// Waits, no longer than a feed stays silent, until there is room for the largest page.
-async fn room(app: &App, subscription: &Subscription) -> bool {
+async fn room(app: &App, subscription: &FeedRequest) -> bool {
     let tenant = subscription.filter.tenant_id;
     let deadline = Instant::now() + HEARTBEAT;
     while !app.answers.fit(tenant, MAX_PAGE_BYTES) {

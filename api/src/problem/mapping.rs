@@ -3,98 +3,98 @@
 mod ai;
 mod reports;
 
-use roentgen_commands::{CommandError, Reference, Refusal};
+use roentgen_commands::{CommandError, Reference, DomainError};
 use roentgen_domain::{
     caseload, modality, order, pacs_endpoint, procedure, reading_profile, study, study_access,
     worklist_item,
 };
 use roentgen_store::StoreError;
-use roentgen_store::error::{EngineError, Unavailable, causes};
+use roentgen_store::error::{EngineError, Unavailable, error_chain};
 use roentgen_store::keys::KeyError;
 
-use super::{Code, FieldError, Problem};
+use super::{ProblemCode, FieldError, Problem};
 
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Refused(refusal) => refused(refusal),
-            CommandError::NoSuch(reference) => {
-                Self::new(Code::ReferenceNotFound, error.to_string())
-                    .at(reference.pointer(), "is not there")
+            CommandError::Domain(refusal) => domain_error(refusal),
+            CommandError::ReferenceNotFound(reference) => {
+                Self::new(ProblemCode::ReferenceNotFound, error.to_string())
+                    .with_error(reference.pointer(), "is not there")
             }
-            CommandError::Unacceptable(violations) => Self::unacceptable(
+            CommandError::Invalid(violations) => Self::unacceptable(
                 violations
                     .into_iter()
                     .map(|it| FieldError {
-                        pointer: it.pointer.into_exposed(),
+                        pointer: it.pointer.into_inner(),
                         detail: it.detail,
                     })
                     .collect(),
             ),
-            CommandError::Inactive(reference) => Self::new(Code::Inactive, error.to_string())
-                .at(reference.pointer(), "is not active"),
-            CommandError::NotTheStudys(reference) => {
-                Self::new(Code::Unacceptable, error.to_string())
-                    .at(reference.pointer(), "is not the study's")
+            CommandError::ReferenceInactive(reference) => Self::new(ProblemCode::Inactive, error.to_string())
+                .with_error(reference.pointer(), "is not active"),
+            CommandError::ReferenceMismatch(reference) => {
+                Self::new(ProblemCode::Unacceptable, error.to_string())
+                    .with_error(reference.pointer(), "is not the study's")
             }
-            CommandError::IdOfOtherType => Self::new(Code::AlreadyExists, error.to_string()),
+            CommandError::IdOfOtherType => Self::new(ProblemCode::AlreadyExists, error.to_string()),
             CommandError::VersionMismatch { actual } => Self::new(
-                Code::VersionMismatch,
+                ProblemCode::VersionMismatch,
                 format!("the resource is at version {actual}"),
             ),
             CommandError::TooLarge => Self::new(
-                Code::TooLarge,
+                ProblemCode::TooLarge,
                 "the resource has 10,000 changes, 16 MiB in all of them, or shows 2 MiB, and takes no more; nothing was written",
             ),
-            CommandError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
-            CommandError::Contention => Self::new(Code::Contention, error.to_string()),
+            CommandError::IdempotencyKeyReused => Self::new(ProblemCode::IdempotencyKeyReused, error.to_string()),
+            CommandError::Contention => Self::new(ProblemCode::Contention, error.to_string()),
             CommandError::Store(error) => error.into(),
         }
     }
 }
 
-fn refused(refusal: Refusal) -> Problem {
+fn domain_error(refusal: DomainError) -> Problem {
     let said = refusal.to_string();
     match refusal {
-        Refusal::Modality(modality::Error::AlreadyExists)
-        | Refusal::Procedure(procedure::Error::AlreadyExists)
-        | Refusal::Order(order::Error::AlreadyExists) => Problem::new(Code::AlreadyExists, said),
-        Refusal::Modality(modality::Error::NotFound)
-        | Refusal::Procedure(procedure::Error::NotFound)
-        | Refusal::Order(order::Error::NotFound) => Problem::not_found(),
-        Refusal::PacsEndpoint(pacs_endpoint::Error::AlreadyExists) => {
-            Problem::new(Code::AlreadyExists, said)
+        DomainError::Modality(modality::Error::AlreadyExists)
+        | DomainError::Procedure(procedure::Error::AlreadyExists)
+        | DomainError::Order(order::Error::AlreadyExists) => Problem::new(ProblemCode::AlreadyExists, said),
+        DomainError::Modality(modality::Error::NotFound)
+        | DomainError::Procedure(procedure::Error::NotFound)
+        | DomainError::Order(order::Error::NotFound) => Problem::not_found(),
+        DomainError::PacsEndpoint(pacs_endpoint::Error::AlreadyExists) => {
+            Problem::new(ProblemCode::AlreadyExists, said)
         }
-        Refusal::PacsEndpoint(pacs_endpoint::Error::NotFound) => Problem::not_found(),
-        Refusal::Study(error) => study(error),
-        Refusal::StudyAccess(study_access::Error::UnknownToken) => {
-            Problem::new(Code::Unauthenticated, said)
+        DomainError::PacsEndpoint(pacs_endpoint::Error::NotFound) => Problem::not_found(),
+        DomainError::Study(error) => study(error),
+        DomainError::StudyAccess(study_access::Error::UnknownToken) => {
+            Problem::new(ProblemCode::Unauthenticated, said)
         }
-        Refusal::Order(order::Error::Final { .. } | order::Error::Backwards { .. }) => {
-            Problem::new(Code::TransitionRefused, said)
+        DomainError::Order(order::Error::Final { .. } | order::Error::InvalidTransition { .. }) => {
+            Problem::new(ProblemCode::TransitionRefused, said)
         }
-        Refusal::Order(
+        DomainError::Order(
             order::Error::StartAfterEnd
             | order::Error::StartWithoutProgress
             | order::Error::StartTakenAway,
-        ) => Problem::new(Code::Unacceptable, said.clone()).at("/performed_start_at", said),
-        Refusal::Order(order::Error::EndWithoutCompletion | order::Error::EndTakenAway) => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/performed_end_at", said)
+        ) => Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/performed_start_at", said),
+        DomainError::Order(order::Error::EndWithoutCompletion | order::Error::EndTakenAway) => {
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/performed_end_at", said)
         }
-        Refusal::Order(order::Error::ReasonWithoutCancellation) => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/cancellation_reason", said)
+        DomainError::Order(order::Error::ReasonWithoutCancellation) => {
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/cancellation_reason", said)
         }
-        Refusal::Order(order::Error::Metadata(why)) => {
-            Problem::new(Code::Unacceptable, said).at("/metadata", why)
+        DomainError::Order(order::Error::Metadata(why)) => {
+            Problem::new(ProblemCode::Unacceptable, said).with_error("/metadata", why)
         }
-        Refusal::AiModel(error) => ai::model(error),
-        Refusal::AiTask(error) => ai::task(error),
-        Refusal::ReportTemplate(error) => reports::template(error),
-        Refusal::Report(error) => reports::report(error),
-        Refusal::ReadingProfile(error) => reading_profile(error),
-        Refusal::WorklistItem(error) => worklist_item(error),
-        Refusal::Caseload(caseload::Error::LimitReached { .. }) => {
-            Problem::new(Code::CaseLimitReached, said)
+        DomainError::AiModel(error) => ai::model(error),
+        DomainError::AiTask(error) => ai::task(error),
+        DomainError::ReportTemplate(error) => reports::template(error),
+        DomainError::Report(error) => reports::report(error),
+        DomainError::ReadingProfile(error) => reading_profile(error),
+        DomainError::WorklistItem(error) => worklist_item(error),
+        DomainError::Caseload(caseload::Error::LimitReached { .. }) => {
+            Problem::new(ProblemCode::CaseLimitReached, said)
         }
     }
 }
@@ -103,10 +103,10 @@ fn reading_profile(error: reading_profile::Error) -> Problem {
     use reading_profile::Error;
     let said = error.to_string();
     match error {
-        Error::AlreadyExists => Problem::new(Code::AlreadyExists, said),
+        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
         Error::NotActive | Error::ModalityNotAllowed | Error::BodyPartNotAllowed => {
-            Problem::new(Code::NotPrivileged, said)
+            Problem::new(ProblemCode::NotPrivileged, said)
         }
     }
 }
@@ -115,12 +115,12 @@ fn worklist_item(error: worklist_item::Error) -> Problem {
     use worklist_item::Error;
     let said = error.to_string();
     match error {
-        Error::AlreadyExists { .. } => Problem::new(Code::AlreadyExists, said),
+        Error::AlreadyExists { .. } => Problem::new(ProblemCode::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
-        Error::HeldByOther => Problem::new(Code::HeldByOther, said),
-        Error::TooManyModels => Problem::new(Code::TooLarge, said),
+        Error::HeldByOther => Problem::new(ProblemCode::HeldByOther, said),
+        Error::TooManyModels => Problem::new(ProblemCode::TooLarge, said),
         Error::NotPending { .. } | Error::NotHeld | Error::Closed { .. } => {
-            Problem::new(Code::TransitionRefused, said)
+            Problem::new(ProblemCode::TransitionRefused, said)
         }
     }
 }
@@ -130,15 +130,15 @@ fn study(error: study::Error) -> Problem {
     let said = error.to_string();
     match error {
         Error::NotFound => Problem::not_found(),
-        Error::OtherPatient => Problem::new(Code::OtherPatient, said),
-        Error::Archived => Problem::new(Code::TransitionRefused, said),
-        Error::SeriesExists | Error::InstanceExists => Problem::new(Code::AlreadyExists, said),
-        Error::NoSuchSeries => CommandError::NoSuch(Reference::Series).into(),
+        Error::OtherPatient => Problem::new(ProblemCode::OtherPatient, said),
+        Error::Archived => Problem::new(ProblemCode::TransitionRefused, said),
+        Error::SeriesExists | Error::InstanceExists => Problem::new(ProblemCode::AlreadyExists, said),
+        Error::NoSuchSeries => CommandError::ReferenceNotFound(Reference::Series).into(),
         Error::OrderOfOtherPatient => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/imaging_order_id", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/imaging_order_id", said)
         }
         Error::StartAfterEnd => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/started_at", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/started_at", said)
         }
     }
 }
@@ -146,7 +146,7 @@ fn study(error: study::Error) -> Problem {
 /// Logged where the key was looked for.
 fn keys_missing() -> Problem {
     Problem::new(
-        Code::KeysMissing,
+        ProblemCode::KeysMissing,
         "a patient's key is missing; nothing was written",
     )
 }
@@ -157,19 +157,19 @@ impl From<StoreError> for Problem {
             return keys_missing();
         }
         match error {
-            StoreError::Conflict { .. } | StoreError::Claimed(_) | StoreError::PatientKeyExists => {
+            StoreError::Conflict { .. } | StoreError::KeyTaken(_) | StoreError::PatientKeyExists => {
                 Self::new(
-                    Code::Contention,
+                    ProblemCode::Contention,
                     "too many commands at once on this resource",
                 )
             }
             StoreError::Unavailable(why) => unavailable(why),
             StoreError::OutcomeUnknown => Self::new(
-                Code::OutcomeUnknown,
+                ProblemCode::OutcomeUnknown,
                 "repeat the request with the same Idempotency-Key to find out",
             ),
             StoreError::EventTooLarge { .. } => Self::new(
-                Code::Unacceptable,
+                ProblemCode::Unacceptable,
                 "the change does not fit into one event of 256 KiB",
             ),
             StoreError::Engine(error) => engine(&error),
@@ -178,11 +178,11 @@ impl From<StoreError> for Problem {
             StoreError::Unreadable { .. }
             | StoreError::Keys(
                 KeyError::Misfit(_)
-                | KeyError::MasterKeyForm
+                | KeyError::MalformedMasterKey
                 | KeyError::MasterKeyWeak
                 | KeyError::Missing
-                | KeyError::Damaged
-                | KeyError::DamagedSecret,
+                | KeyError::CorruptPatientKey
+                | KeyError::CorruptSecret,
             ) => Self::internal(&error),
         }
     }
@@ -198,7 +198,7 @@ fn unavailable(why: Unavailable) -> Problem {
             "the tenant's other requests take its share of the database; try again later"
         }
     };
-    Problem::new(Code::Unavailable, detail)
+    Problem::new(ProblemCode::Unavailable, detail)
 }
 
 impl From<EngineError> for Problem {
@@ -209,13 +209,13 @@ impl From<EngineError> for Problem {
 
 fn engine(error: &EngineError) -> Problem {
     match error {
-        EngineError::Broken(_) | EngineError::Unavailable(_) => {
-            tracing::warn!(error = causes(error), "the database is away");
-            Problem::new(Code::Unavailable, "the database is away")
+        EngineError::ConnectionLost(_) | EngineError::Unavailable(_) => {
+            tracing::warn!(error = error_chain(error), "the database is away");
+            Problem::new(ProblemCode::Unavailable, "the database is away")
         }
-        EngineError::Archived { .. } => Problem::new(Code::Archived, error.to_string()),
-        EngineError::Refused(_) | EngineError::Damaged(_) => Problem::internal(error),
+        EngineError::Archived { .. } => Problem::new(ProblemCode::Archived, error.to_string()),
+        EngineError::Rejected(_) | EngineError::Corrupt(_) => Problem::internal(error),
         EngineError::KeyMissing => keys_missing(),
-        EngineError::NotBuilt(_) => Problem::new(Code::ProjectionLagging, error.to_string()),
+        EngineError::ReadModelNotReady(_) => Problem::new(ProblemCode::ProjectionLagging, error.to_string()),
     }
 }

@@ -9,20 +9,20 @@ use roentgen_store::fair::Party;
 use roentgen_store::model::{ListQuery, Row};
 use roentgen_store::pace::Pace;
 
-use super::Read;
+use super::ReadRequest;
 use crate::app::App;
-use crate::call::{LOG_POSITION, json, put};
+use crate::call::{LOG_POSITION, json, insert_header};
 use crate::page::{next_link, rows_that_fit};
 use crate::problem::Problem;
-use crate::routes::canonical;
+use crate::routes::strip_version_prefix;
 
 /// How many rows a page has that waits for no turn of the long pages.
 const LONG_PAGE: usize = 100;
 
-impl Read {
+impl ReadRequest {
     /// A page of a list.
     pub(crate) async fn list(&self, app: &App, query: ListQuery) -> Result<Response, Problem> {
-        self.list_as(app, query, |it| self.shown(app, it)).await
+        self.list_as(app, query, |it| self.render_row(app, it)).await
     }
 
     /// A page of a list whose rows are rendered in a way of their own.
@@ -35,7 +35,7 @@ impl Read {
     where
         F: Future<Output = Result<String, Problem>>,
     {
-        let shown = self.wait(app).await?;
+        let shown = self.wait_for_freshness(app).await?;
         let limit = query.limit as usize;
         query.limit += 1;
         let long = match limit > LONG_PAGE {
@@ -62,18 +62,18 @@ impl Read {
     /// A list's page, with a link to what follows on `last`, where anything does.
     pub(crate) fn page(&self, documents: &[String], last: Option<&[u8]>, shown: u64) -> Response {
         let mut response = json(StatusCode::OK, format!("[{}]", documents.join(",")));
-        put(response.headers_mut(), LOG_POSITION, &shown.to_string());
+        insert_header(response.headers_mut(), LOG_POSITION, &shown.to_string());
         if let Some(key) = last {
             let cursor = self.cursor(key, self.list_name());
             let link = next_link(&self.path, self.raw_query.as_deref(), &cursor);
-            put(response.headers_mut(), header::LINK.as_str(), &link);
+            insert_header(response.headers_mut(), header::LINK.as_str(), &link);
         }
         response
     }
 
     /// What identifies the list in its cursors: the path.
     pub(crate) fn list_name(&self) -> &str {
-        canonical(&self.path)
+        strip_version_prefix(&self.path)
     }
 }
 

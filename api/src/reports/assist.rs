@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::ai_outputs::readable;
+use crate::ai_outputs::render_if_readable;
 use crate::app::App;
 use crate::logged;
 use crate::problem::Problem;
@@ -25,7 +25,7 @@ use crate::problem::Problem;
 /// How long a command waits for the read models.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most results that a summary is made of.
-const MOST: u32 = 100;
+const MAX_RESULTS: u32 = 100;
 
 /// What the completed tasks on a study say, in a line or more for each result, oldest first. A result that is damaged
 /// is left out: a report can be begun without it.
@@ -34,30 +34,30 @@ pub(super) async fn summary(
     tenant: TenantId,
     study: StudyId,
 ) -> Result<Option<PhiText>, Problem> {
-    caught_up(app, tenant).await?;
+    wait_for_read_models(app, tenant).await?;
     let completed = completed(app, tenant, study).await?;
     let outputs = ai_outputs::Filters {
         imaging_study_id: Some(study),
         ..ai_outputs::Filters::default()
     };
-    let rows = ai_outputs::page(tenant, &outputs, None, MOST);
+    let rows = ai_outputs::page(tenant, &outputs, None, MAX_RESULTS);
     let mut rows = app.reads(tenant).list(&rows).await?;
     rows.reverse();
     let mut text = String::new();
     for row in rows.into_iter().filter(|it| is_of(it, &completed)) {
-        if let Some(output) = readable(app, &row).await? {
+        if let Some(output) = render_if_readable(app, &row).await? {
             let output = serde_json::from_str(&output).unwrap_or_default();
-            text.extend(said(&output));
+            text.extend(describe_result(&output));
         }
     }
-    Ok(kept(&text))
+    Ok(truncate(&text))
 }
 
-async fn caught_up(app: &App, tenant: TenantId) -> Result<(), Problem> {
+async fn wait_for_read_models(app: &App, tenant: TenantId) -> Result<(), Problem> {
     logged::fits_models(app)?;
-    let wanted = app.store.appender.accepted().position(tenant);
+    let wanted = app.store.appender.read_watermarks().position(tenant);
     app.progress
-        .reached(wanted, Instant::now() + PATIENCE)
+        .wait_for(wanted, Instant::now() + PATIENCE)
         .await;
     Ok(())
 }
@@ -68,7 +68,7 @@ async fn completed(app: &App, tenant: TenantId, study: StudyId) -> Result<BTreeS
         status: Some(Status::Completed),
         ..ai_tasks::Filters::default()
     };
-    let rows = ai_tasks::page(tenant, &tasks, None, MOST);
+    let rows = ai_tasks::page(tenant, &tasks, None, MAX_RESULTS);
     let rows = app.reads(tenant).list(&rows).await?;
     Ok(rows.into_iter().map(|it| it.id).collect())
 }
@@ -78,7 +78,7 @@ fn is_of(output: &Row, tasks: &BTreeSet<Uuid>) -> bool {
 }
 
 /// The text, cut at what a text may hold.
-fn kept(text: &str) -> Option<PhiText> {
+fn truncate(text: &str) -> Option<PhiText> {
     let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -88,19 +88,19 @@ fn kept(text: &str) -> Option<PhiText> {
 }
 
 /// One result in words: `ICH_TRIAGE (triage): score 0.92; ICH_suspected, mass_effect`.
-fn said(output: &Map<String, Value>) -> Option<String> {
+fn describe_result(output: &Map<String, Value>) -> Option<String> {
     let word = |name: &str| output.get(name).and_then(Value::as_str);
     let payload = output.get("payload")?.as_object()?;
     let parts: Vec<String> = payload
         .iter()
-        .filter_map(|(name, it)| part(name, it))
+        .filter_map(|(name, it)| describe_member(name, it))
         .collect();
     let (model, task) = (word("ai_model_code")?, word("output_type")?);
     Some(format!("{model} ({task}): {}\n", parts.join("; ")))
 }
 
 /// A member of a payload in words. Members that no type names are left to who reads the result itself.
-fn part(name: &str, value: &Value) -> Option<String> {
+fn describe_member(name: &str, value: &Value) -> Option<String> {
     match (name, value) {
         ("triage_score" | "score", Value::Number(score)) => Some(format!("score {score}")),
         ("flags" | "issues", Value::Array(words)) => {
@@ -132,7 +132,7 @@ pub(super) async fn study_of(
     tenant: TenantId,
     output: AiOutputId,
 ) -> Result<StudyId, Problem> {
-    caught_up(app, tenant).await?;
+    wait_for_read_models(app, tenant).await?;
     let (reads, ids) = (app.reads(tenant), [output.as_uuid()]);
     let rows = reads.rows(&ai_outputs::MODEL, &ids).await?;
     let study = rows.first().and_then(ai_outputs::study_of);
@@ -147,7 +147,7 @@ mod tests {
 
     fn words(output_type: &str, payload: Value) -> Option<String> {
         let output = json!({"ai_model_code": "M", "output_type": output_type, "payload": payload});
-        said(output.as_object().unwrap())
+        describe_result(output.as_object().unwrap())
     }
 
     #[test]
@@ -176,14 +176,14 @@ mod tests {
         ] {
             assert_eq!(words(output_type, payload).as_deref(), Some(line));
         }
-        assert_eq!(said(&Map::new()), None, "an erased patient's");
+        assert_eq!(describe_result(&Map::new()), None, "an erased patient's");
     }
 
     #[test]
     fn a_summary_is_no_longer_than_a_text() {
         let long = "ä".repeat(MAX_TEXT_BYTES);
-        let kept = kept(&format!("a{long}")).unwrap();
+        let kept = truncate(&format!("a{long}")).unwrap();
         assert_eq!(kept.expose().as_str().len(), MAX_TEXT_BYTES - 1);
-        assert!(super::kept("\n").is_none());
+        assert!(super::truncate("\n").is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 macro_rules! command_bodies {
     ($($body:ty),+) => {$(
-        impl CommandBody for $body {
+        impl TenantScopedBody for $body {
             fn tenant_id(&self) -> Option<Uuid> {
                 self.tenant_id
             }
@@ -16,7 +16,7 @@ use roentgen_domain::Change;
 use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId, TemplateId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
-    Content, ContentChanges, Edit, NewCommunication, Rewritten, Section, SectionCode, Written,
+    Content, ContentChanges, Edit, NewCommunication, Rewritten, Section, SectionCode, AuthoredContent,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -24,8 +24,8 @@ use uuid::Uuid;
 
 pub(crate) use added::{NewAddendumBody, NewCommunicationBody, SuggestionReview};
 
-use crate::call::CommandBody;
-use crate::fields::{self, Fields, FreeObject, List, Object};
+use crate::call::TenantScopedBody;
+use crate::fields::{self, BodyValidator, FreeObject, List, JsonObject};
 use crate::problem::Problem;
 
 /// How many sections one request may name: more than a report has.
@@ -89,7 +89,7 @@ pub(crate) struct ReportChanges {
     /// Sections to change, one by one: the four by their names, and the template's own.
     #[serde(default)]
     #[schema(value_type = Vec<SectionBody>, required = false)]
-    sections: Change<List<Object<SectionBody>, MAX_SECTIONS>>,
+    sections: Change<List<JsonObject<SectionBody>, MAX_SECTIONS>>,
     /// A merge patch of what the template's schema is about (RFC 7396): members that are objects change member by member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -132,13 +132,13 @@ pub(crate) struct SectionBody {
 /// A signature.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Signing {
+pub(crate) struct SignatureBody {
     /// Final, or preliminary; final where left out.
     #[serde(rename = "final")]
     pub(super) is_final: Option<bool>,
     /// Somebody who was told already.
     #[schema(value_type = Option<NewCommunicationBody>)]
-    pub(super) communication: Option<Object<NewCommunicationBody>>,
+    pub(super) communication: Option<JsonObject<NewCommunicationBody>>,
     /// Must be the caller's own practitioner.
     #[serde(default, deserialize_with = "fields::optional_id")]
     radiologist_id: Option<Uuid>,
@@ -153,7 +153,7 @@ pub(crate) struct Signing {
 /// A cancellation.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Cancellation {
+pub(crate) struct CancellationBody {
     /// Why.
     #[schema(required, value_type = String)]
     reason: Option<String>,
@@ -162,12 +162,12 @@ pub(crate) struct Cancellation {
     tenant_id: Option<Uuid>,
 }
 
-command_bodies!(NewReport, ReportChanges, Signing, Cancellation);
+command_bodies!(NewReport, ReportChanges, SignatureBody, CancellationBody);
 
 /// A body may name who acts; it is the token's practitioner all the same.
-fn own(fields: &mut Fields, pointer: &str, named: Option<Uuid>, caller: PractitionerId) {
+fn check_own_practitioner(fields: &mut BodyValidator, pointer: &str, named: Option<Uuid>, caller: PractitionerId) {
     if named.is_some_and(|it| it != caller.as_uuid()) {
-        fields.wrong(pointer, "must be the caller's own practitioner");
+        fields.push_error(pointer, "must be the caller's own practitioner");
     }
 }
 
@@ -176,10 +176,10 @@ impl NewReport {
         self,
         radiologist_id: PractitionerId,
     ) -> Result<roentgen_commands::report::CreateReport, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let study = fields.required("/imaging_study_id", self.imaging_study_id);
         let patient = fields.required("/patient_id", self.patient_id);
-        own(
+        check_own_practitioner(
             &mut fields,
             "/radiologist_id",
             self.radiologist_id,
@@ -200,7 +200,7 @@ impl NewReport {
                 imaging_order_id: self.imaging_order_id.map(OrderId::from),
                 template_id: self.template_id.map(TemplateId::from),
                 radiologist_id,
-                written: Written {
+                written: AuthoredContent {
                     content,
                     ai_assist_summary: None,
                 },
@@ -211,8 +211,8 @@ impl NewReport {
 
 impl ReportChanges {
     pub(super) fn parse(self, radiologist_id: PractitionerId) -> Result<Edit, Problem> {
-        let mut fields = Fields::default();
-        own(
+        let mut fields = BodyValidator::default();
+        check_own_practitioner(
             &mut fields,
             "/radiologist_id",
             self.radiologist_id,
@@ -230,7 +230,7 @@ impl ReportChanges {
         let critical_result = fields.kept("/critical_result", self.critical_result);
         let sections = fields.kept("/sections", self.sections);
         let sections = sections.unwrap_or_default().0.into_iter().enumerate();
-        let sections = sections.filter_map(|(place, Object(it))| it.parse(place, &mut fields));
+        let sections = sections.filter_map(|(place, JsonObject(it))| it.parse(place, &mut fields));
         let sections = sections.collect();
         fields.finish(Some(Edit {
             radiologist_id,
@@ -245,7 +245,7 @@ impl ReportChanges {
 }
 
 impl SectionBody {
-    fn parse(self, place: usize, fields: &mut Fields) -> Option<Section> {
+    fn parse(self, place: usize, fields: &mut BodyValidator) -> Option<Section> {
         let (code_at, text_at) = (
             format!("/sections/{place}/code"),
             format!("/sections/{place}/text"),
@@ -253,28 +253,28 @@ impl SectionBody {
         let code = fields.required(&code_at, self.code);
         let code = fields.parse(&code_at, code, |it| SectionCode::parse(&it));
         if self.text.is_keep() {
-            fields.wrong(&text_at, "is required");
+            fields.push_error(&text_at, "is required");
         }
         let text = fields.phi_change(&text_at, self.text).value();
         Some(Section { code: code?, text })
     }
 }
 
-impl Signing {
+impl SignatureBody {
     /// Final or not, and who was told.
     pub(super) fn parse(
         self,
         radiologist_id: PractitionerId,
     ) -> Result<(bool, Option<NewCommunication>), Problem> {
-        let mut fields = Fields::default();
-        own(
+        let mut fields = BodyValidator::default();
+        check_own_practitioner(
             &mut fields,
             "/radiologist_id",
             self.radiologist_id,
             radiologist_id,
         );
         let signer = self.signed_by_radiologist_id;
-        own(
+        check_own_practitioner(
             &mut fields,
             "/signed_by_radiologist_id",
             signer,
@@ -282,7 +282,7 @@ impl Signing {
         );
         let told = self
             .communication
-            .map(|Object(it)| it.check(radiologist_id, "/communication", &mut fields));
+            .map(|JsonObject(it)| it.check(radiologist_id, "/communication", &mut fields));
         let whole = match told {
             None => Some(None),
             Some(told) => told.map(Some),
@@ -291,9 +291,9 @@ impl Signing {
     }
 }
 
-impl Cancellation {
+impl CancellationBody {
     pub(super) fn parse(self) -> Result<PhiText, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let reason = fields.required("/reason", self.reason);
         let reason = fields.phi_text("/reason", reason);
         fields.finish(reason)

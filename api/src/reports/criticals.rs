@@ -6,7 +6,7 @@ use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, ReportId, StudyId
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{CriticalCommunication, Report, Status};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_projections::critical_results::{self, Standing};
+use roentgen_projections::critical_results::{self, CriticalResultStatus};
 use roentgen_store::clock;
 use roentgen_store::model::Row;
 use serde::Serialize;
@@ -15,11 +15,11 @@ use super::view;
 use crate::app::App;
 use crate::openapi::CriticalResultDocument;
 use crate::problem::Problem;
-use crate::read::Read;
+use crate::read::ReadRequest;
 use crate::render::PhiState;
 
 const COLLECTION: &str = "/radiology/critical-results";
-const WORDS: &str = "open, overdue, communicated, all";
+const STATUS_NAMES: &str = "open, overdue, communicated, all";
 
 #[derive(Serialize)]
 struct Document {
@@ -55,12 +55,12 @@ struct Document {
 #[utoipa::path(get, path = "/radiology/critical-results",
     params(("status" = Option<String>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [CriticalResultDocument])))]
-pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response, Problem> {
+pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
-    let standings = query.take_word("status", standings, WORDS)?;
+    let standings = query.take_enum("status", parse_status_filter, STATUS_NAMES)?;
     query.finish()?;
-    let standings = standings.unwrap_or(&[Standing::Open, Standing::Overdue]);
+    let standings = standings.unwrap_or(&[CriticalResultStatus::Open, CriticalResultStatus::Overdue]);
     let page = critical_results::page(read.tenant, standings, page.after, page.limit);
     let (keyring, now) = (&app.store.keyring, clock::now());
     let render = async |row: Row| {
@@ -71,14 +71,14 @@ pub(crate) async fn list(State(app): State<App>, read: Read) -> Result<Response,
 }
 
 /// `open` is what nobody was told of, in time or not.
-fn standings(word: &str) -> Option<&'static [Standing]> {
+fn parse_status_filter(word: &str) -> Option<&'static [CriticalResultStatus]> {
     if word.eq_ignore_ascii_case("all") {
-        return Some(Standing::ALL);
+        return Some(CriticalResultStatus::ALL);
     }
-    Standing::parse(word).map(|it| match it {
-        Standing::Open => [Standing::Open, Standing::Overdue].as_slice(),
-        Standing::Overdue => &[Standing::Overdue],
-        Standing::Communicated => &[Standing::Communicated],
+    CriticalResultStatus::parse(word).map(|it| match it {
+        CriticalResultStatus::Open => [CriticalResultStatus::Open, CriticalResultStatus::Overdue].as_slice(),
+        CriticalResultStatus::Overdue => &[CriticalResultStatus::Overdue],
+        CriticalResultStatus::Communicated => &[CriticalResultStatus::Communicated],
     })
 }
 
@@ -89,7 +89,7 @@ fn document(resource: &Versioned<Report>, phi: PhiState, now: Timestamp) -> Opti
     let age = now
         .as_millis()
         .saturating_sub(critical.raised_at.as_millis());
-    let told = report.communications_of_critical();
+    let told = report.critical_communications();
     let document = Document {
         id: report.id(),
         tenant_id: resource.tenant_id,
@@ -99,7 +99,7 @@ fn document(resource: &Versioned<Report>, phi: PhiState, now: Timestamp) -> Opti
         ordering_practitioner_id: critical.ordering_practitioner_id,
         patient_id: report.patient_id,
         radiologist_id: report.radiologist_id,
-        signed_by_radiologist_id: report.release().map(|it| it.facts.signed_by_radiologist_id),
+        signed_by_radiologist_id: report.signed_version().map(|it| it.facts.signed_by_radiologist_id),
         status: report.status(),
         critical_communication: report.critical_communication(),
         raised_at: critical.raised_at,

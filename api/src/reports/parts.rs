@@ -3,8 +3,8 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{StatusCode, header};
-use roentgen_commands::Outcome;
-use roentgen_commands::report::{AddAddendum, Communicate, ReviewSuggestion};
+use roentgen_commands::CommandOutcome;
+use roentgen_commands::report::{AddAddendum, RecordCommunication, ReviewSuggestion};
 use roentgen_domain::ids::{AiOutputId, ReportId};
 use roentgen_domain::report::{NewReview, Report};
 use roentgen_store::streams::AsOf;
@@ -13,21 +13,21 @@ use serde::Serialize;
 use super::bodies::{NewAddendumBody, NewCommunicationBody, SuggestionReview};
 use super::{Audience, COLLECTION, view};
 use crate::app::App;
-use crate::call::{Call, LOG_POSITION, changed, json, put};
+use crate::call::{CommandRequest, LOG_POSITION, ok_response, json, insert_header};
 use crate::openapi::{AddendumDocument, CommunicationDocument, SuggestionReviewDocument};
 use crate::page::next_link;
 use crate::problem::Problem;
-use crate::read::{Id, Read};
+use crate::read::{PathId, ReadRequest};
 
 fn text(document: &impl Serialize) -> String {
     serde_json::to_string(document).unwrap_or_default()
 }
 
 /// 201 with a part of a report, at the place where it can be read.
-fn made(outcome: &Outcome<Report>, place: &str, part: &impl Serialize) -> Response {
-    let mut response = changed(outcome, text(part));
+fn created(outcome: &CommandOutcome<Report>, place: &str, part: &impl Serialize) -> Response {
+    let mut response = ok_response(outcome, text(part));
     *response.status_mut() = StatusCode::CREATED;
-    put(response.headers_mut(), header::LOCATION.as_str(), place);
+    insert_header(response.headers_mut(), header::LOCATION.as_str(), place);
     response
 }
 
@@ -37,8 +37,8 @@ fn made(outcome: &Outcome<Report>, place: &str, part: &impl Serialize) -> Respon
     responses((status = 201, body = AddendumDocument)))]
 pub(crate) async fn add_addendum(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let radiologist_id = call.caller.practitioner()?;
     let body = call.body::<NewAddendumBody>()?;
@@ -58,7 +58,7 @@ pub(crate) async fn add_addendum(
     let last = report.addenda().last().ok_or_else(Problem::not_found)?;
     let place = format!("{COLLECTION}/{id}/addenda");
     let part = view::addendum(report, view::phi(report), last);
-    Ok(made(&outcome, &place, &part))
+    Ok(created(&outcome, &place, &part))
 }
 
 /// A report's addenda, newest first.
@@ -67,8 +67,8 @@ pub(crate) async fn add_addendum(
     responses((status = 200, body = [AddendumDocument])))]
 pub(crate) async fn addenda(
     State(app): State<App>,
-    Id(id): Id,
-    read: Read,
+    PathId(id): PathId,
+    read: ReadRequest,
 ) -> Result<Response, Problem> {
     let mut query = read.query()?;
     let list = format!("{COLLECTION}/{id}/addenda");
@@ -90,11 +90,11 @@ pub(crate) async fn addenda(
     let documents: Vec<_> = documents.collect();
     let mut response = json(StatusCode::OK, text(&documents));
     let headers = response.headers_mut();
-    put(headers, LOG_POSITION, &folded.position.to_string());
+    insert_header(headers, LOG_POSITION, &folded.position.to_string());
     if let (Some(last), Some(_)) = (shown.last(), rest.next()) {
         let cursor = read.cursor(&last.version.to_be_bytes(), &list);
         let link = next_link(read.path(), read.raw_query(), &cursor);
-        put(headers, header::LINK.as_str(), &link);
+        insert_header(headers, header::LINK.as_str(), &link);
     }
     Ok(response)
 }
@@ -105,22 +105,22 @@ pub(crate) async fn addenda(
     responses((status = 201, body = CommunicationDocument)))]
 pub(crate) async fn communicate(
     State(app): State<App>,
-    Id(id): Id,
-    call: Call,
+    PathId(id): PathId,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let radiologist = call.caller.practitioner()?;
     let communication = call.body::<NewCommunicationBody>()?.parse(radiologist)?;
-    let communicate = Communicate {
+    let communicate = RecordCommunication {
         id: id.into(),
         communication,
     };
     let outcome = call.execute(&app, &communicate).await?;
     let report = &outcome.resource.state;
-    let noted = report.noted(&communicate.communication);
+    let noted = report.find_communication(&communicate.communication);
     let noted = noted.ok_or_else(Problem::not_found)?;
     let place = format!("{COLLECTION}/{id}");
     let part = view::communication(report, view::phi(report), noted);
-    Ok(made(&outcome, &place, &part))
+    Ok(created(&outcome, &place, &part))
 }
 
 /// A report's id and an output's, in a path.
@@ -133,7 +133,7 @@ type InReport = Result<Path<(String, String)>, axum::extract::rejection::PathRej
 pub(crate) async fn review_suggestion(
     State(app): State<App>,
     path: InReport,
-    call: Call,
+    call: CommandRequest,
 ) -> Result<Response, Problem> {
     let Path((id, output)) =
         path.map_err(|_| Problem::parameter("id", "must be one path segment"))?;
@@ -157,5 +157,5 @@ pub(crate) async fn review_suggestion(
     let mut judged = report.ai_suggestions.iter();
     let judged = judged.find(|it| it.output_id == output);
     let judged = judged.ok_or_else(Problem::not_found)?;
-    Ok(changed(&outcome, text(&view::review(report, judged))))
+    Ok(ok_response(&outcome, text(&view::review(report, judged))))
 }

@@ -7,40 +7,40 @@
 use roentgen_domain::ids::{AddendumId, AiOutputId, CommunicationId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
-    Addendum, AddendumKind, Communication, CommunicationFacts, Content, CriticalCommunication,
-    Decision, Progress, Report, ReportPhi, Review, Section,
+    Addendum, AddendumKind, Communication, CommunicationRecord, Content, CriticalCommunication,
+    Decision, Lifecycle, Report, ReportPhi, Review, Section,
 };
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::keys::{Keyring, SealedParts};
+use roentgen_store::keys::{Keyring, SealedPhi};
 use roentgen_store::model::Row;
 use serde::Serialize;
 
-use crate::access::Capability;
+use crate::access::Permission;
 use crate::identity::Caller;
 use crate::problem::Problem;
 use crate::read::Folded;
-use crate::render::{self, Opened, PhiState};
+use crate::render::{self, OpenedPhi, PhiState};
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// Who sees everything that is written.
-    Writers,
+    DraftReaders,
     /// Who sees what was signed.
-    Readers,
+    ReleasedReaders,
 }
 
 impl Audience {
     pub(crate) fn of(caller: &Caller) -> Self {
-        match Capability::ReadDrafts.granted_to(&caller.roles) {
-            true => Self::Writers,
-            false => Self::Readers,
+        match Permission::ReadDrafts.is_granted_to(&caller.roles) {
+            true => Self::DraftReaders,
+            false => Self::ReleasedReaders,
         }
     }
 
     /// Whether there is a report for them at all.
     pub(crate) fn sees(self, report: &Report) -> bool {
-        self == Self::Writers || report.release().is_some()
+        self == Self::DraftReaders || report.signed_version().is_some()
     }
 }
 
@@ -77,7 +77,7 @@ struct Document<'a> {
     version: u64,
     phi: PhiState,
     #[serde(flatten)]
-    words: Option<Words<'a>>,
+    words: Option<ReportText<'a>>,
 }
 
 /// `valid` is absent where the words cannot be read any more.
@@ -89,7 +89,7 @@ struct Signature {
 }
 
 #[derive(Serialize)]
-struct Words<'a> {
+struct ReportText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     clinical_history: &'a Option<PhiText>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,16 +184,16 @@ pub(crate) fn document_with(
     if !audience.sees(report) {
         return None;
     }
-    let written = report.written();
+    let written = report.authored_content();
     let content = match audience {
-        Audience::Writers => written.as_ref().map(|it| it.content.clone()),
-        Audience::Readers => report.released_content(),
+        Audience::DraftReaders => written.as_ref().map(|it| it.content.clone()),
+        Audience::ReleasedReaders => report.released_content(),
     };
     let summary = match audience {
-        Audience::Writers => written.and_then(|it| it.ai_assist_summary),
-        Audience::Readers => None,
+        Audience::DraftReaders => written.and_then(|it| it.ai_assist_summary),
+        Audience::ReleasedReaders => None,
     };
-    let release = report.release();
+    let release = report.signed_version();
     let critical_result = critical_result(report, audience);
     let document = Document {
         id: report.id(),
@@ -209,9 +209,9 @@ pub(crate) fn document_with(
         signed_by_radiologist_id: release.map(|it| it.facts.signed_by_radiologist_id),
         signature: release.map(|it| Signature {
             sha256: it.sha256.to_string(),
-            valid: report.signature_holds(),
+            valid: report.verify_signature(),
         }),
-        unsigned_changes: (audience == Audience::Writers).then_some(report.unsigned_changes),
+        unsigned_changes: (audience == Audience::DraftReaders).then_some(report.unsigned_changes),
         addenda: report
             .addenda()
             .iter()
@@ -220,7 +220,7 @@ pub(crate) fn document_with(
         communications: communications(report, phi, audience),
         critical_communication: critical_communication(report, audience),
         critical_deadline: report.critical.map(|it| it.deadline),
-        ai_suggestions: (audience == Audience::Writers).then(|| {
+        ai_suggestions: (audience == Audience::DraftReaders).then(|| {
             let reviews = report.ai_suggestions.iter();
             reviews.map(|it| review(report, it)).collect()
         }),
@@ -233,9 +233,9 @@ pub(crate) fn document_with(
     serde_json::to_string(&document).ok()
 }
 
-fn words<'a>(report: &Report, content: &'a Content, summary: Option<PhiText>) -> Words<'a> {
+fn words<'a>(report: &Report, content: &'a Content, summary: Option<PhiText>) -> ReportText<'a> {
     let sections = content.all_sections().into_iter();
-    Words {
+    ReportText {
         clinical_history: &content.clinical_history,
         technique: &content.technique,
         findings: &content.findings,
@@ -249,26 +249,26 @@ fn words<'a>(report: &Report, content: &'a Content, summary: Option<PhiText>) ->
 
 fn cancellation_reason(report: &Report) -> Option<PhiText> {
     match &report.progress {
-        Progress::Cancelled { cancelled_in, .. } => {
+        Lifecycle::Cancelled { cancelled_in, .. } => {
             report.phi.as_ref()?.cancellation_reason(*cancelled_in)
         }
-        Progress::Draft
-        | Progress::Preliminary { .. }
-        | Progress::Final { .. }
-        | Progress::Corrected { .. } => None,
+        Lifecycle::Draft
+        | Lifecycle::Preliminary { .. }
+        | Lifecycle::Final { .. }
+        | Lifecycle::Corrected { .. } => None,
     }
 }
 
 fn critical_result(report: &Report, audience: Audience) -> bool {
     match audience {
-        Audience::Writers => report.critical_result,
-        Audience::Readers => report.released_critical_result() == Some(true),
+        Audience::DraftReaders => report.critical_result,
+        Audience::ReleasedReaders => report.released_critical_result() == Some(true),
     }
 }
 
 /// A mark that is not signed is nothing that readers know of.
 fn critical_communication(report: &Report, audience: Audience) -> CriticalCommunication {
-    if audience == Audience::Readers && !critical_result(report, audience) {
+    if audience == Audience::ReleasedReaders && !critical_result(report, audience) {
         return CriticalCommunication::None;
     }
     report.critical_communication()
@@ -285,7 +285,7 @@ pub(super) fn folded_phi(folded: &Folded<Report>) -> PhiState {
 
 /// What there is to see of the words of a report that was folded.
 pub(super) fn phi(report: &Report) -> PhiState {
-    Opened::folded(report.phi.as_ref()).state()
+    OpenedPhi::folded(report.phi.as_ref()).state()
 }
 
 /// An addendum of a report.
@@ -299,7 +299,7 @@ pub(super) fn addendum(report: &Report, phi: PhiState, addendum: &Addendum) -> A
         critical_result: addendum.facts.critical_result,
         signature: Signature {
             sha256: addendum.sha256.to_string(),
-            valid: report.addendum_holds(addendum),
+            valid: report.verify_addendum(addendum),
         },
         created_at: addendum.facts.added_at,
         phi,
@@ -314,8 +314,8 @@ fn communications(
 ) -> Vec<CommunicationDocument> {
     let shown = |it| communication(report, phi, it);
     match audience {
-        Audience::Writers => report.communications.iter().map(shown).collect(),
-        Audience::Readers => report.released_communications().map(shown).collect(),
+        Audience::DraftReaders => report.communications.iter().map(shown).collect(),
+        Audience::ReleasedReaders => report.released_communications().map(shown).collect(),
     }
 }
 
@@ -325,9 +325,9 @@ pub(super) fn communication(
     phi: PhiState,
     it: &Communication,
 ) -> CommunicationDocument {
-    let told = report.phi.as_ref().and_then(|phi| phi.told(it.version));
+    let told = report.phi.as_ref().and_then(|phi| phi.communication_text(it.version));
     let (recipient, note) = told.map_or((None, None), |it| (Some(it.recipient), it.note));
-    let CommunicationFacts {
+    let CommunicationRecord {
         communication_id,
         method,
         communicated_at,
@@ -368,9 +368,9 @@ pub(super) async fn opened(
     let mut resource: Versioned<Report> =
         serde_json::from_str(&row.document).map_err(|error| Problem::internal(&error))?;
     let (stream, patient) = (row.id.into(), resource.state.patient_id);
-    let parts = render::opened_by(row, stream, patient, keyring, SealedParts::open_each).await?;
+    let parts = render::opened_by(row, stream, patient, keyring, SealedPhi::open_each).await?;
     let state = parts.state();
-    if let Opened::Open(parts) = parts {
+    if let OpenedPhi::Open(parts) = parts {
         resource.state.phi = Some(ReportPhi::from_parts(parts));
     }
     Ok((resource, state))

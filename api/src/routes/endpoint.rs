@@ -7,10 +7,10 @@ use http::{HeaderValue, header};
 use utoipa::openapi::HttpMethod;
 use utoipa::openapi::path::Operation;
 
-use crate::access::Access;
+use crate::access::RouteAccess;
 use crate::app::App;
 use crate::call::BodyLimits;
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 /// One method on one path.
 pub struct Endpoint {
@@ -19,7 +19,7 @@ pub struct Endpoint {
     /// The path, as the contract writes it.
     pub path: String,
     /// What it asks of its caller.
-    pub access: Access,
+    pub access: RouteAccess,
     /// What `/openapi.json` says of it.
     pub operation: Operation,
     pub(super) handler: MethodRouter<App>,
@@ -49,7 +49,7 @@ impl Endpoint {
     }
 
     /// Method and path come from the handler's own description, so that what is served and what is described are one.
-    pub(super) fn new<P, H, T>(_described: P, access: Access, handler: H) -> Self
+    pub(super) fn new<P, H, T>(_described: P, access: RouteAccess, handler: H) -> Self
     where
         P: utoipa::Path,
         H: Handler<T, App>,
@@ -83,7 +83,7 @@ impl Endpoint {
 /// HEAD on a path where a GET leaves an event.
 async fn refuse_head() -> Response {
     let detail = "a GET of this path leaves an event in the log, and HEAD leaves none: send a GET";
-    let mut refused = Problem::new(Code::MethodNotAllowed, detail).into_response();
+    let mut refused = Problem::new(ProblemCode::MethodNotAllowed, detail).into_response();
     let allowed = HeaderValue::from_static("GET");
     refused.headers_mut().insert(header::ALLOW, allowed);
     refused

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::header;
-use roentgen_commands::policies::Settings;
+use roentgen_commands::policies::PolicySettings;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::lifecycle::Tasks;
-use roentgen_store::open::Database;
+use roentgen_store::lifecycle::BackgroundTasks;
+use roentgen_store::open::DatabaseUrl;
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -18,9 +18,9 @@ use uuid::Uuid;
 use super::*;
 use crate::ALLOCATED;
 use crate::access::Role;
-use crate::app::Followers;
-use crate::config::Times;
-use crate::identity::{Expected, Grant, Identity, mint};
+use crate::app::LogConsumers;
+use crate::config::Timeouts;
+use crate::identity::{TokenRequirements, TokenGrant, TokenVerifier, mint};
 use crate::telemetry;
 
 /// How often a body's length may be allocated at once while its request is answered.
@@ -35,15 +35,15 @@ struct Served {
 
 async fn served() -> Served {
     let directory = tempfile::tempdir().unwrap();
-    let engine = Database::Sqlite(directory.path().join("roentgen.db"));
+    let engine = DatabaseUrl::Sqlite(directory.path().join("roentgen.db"));
     let engine = engine.connect().await.unwrap();
     engine.migrate().await.unwrap();
-    let expected = Expected {
+    let expected = TokenRequirements {
         issuer: None,
         audience: None,
     };
     let secret = SecretString::from("0123456789abcdef".repeat(2));
-    let grant = Grant {
+    let grant = TokenGrant {
         roles: Role::ALL
             .iter()
             .copied()
@@ -53,20 +53,20 @@ async fn served() -> Served {
         practitioner: Some(Uuid::from_u128(2)),
         ttl: Duration::from_secs(3600),
     };
-    let tasks = Tasks::new();
+    let tasks = BackgroundTasks::new();
     let app = App::start(
         engine,
         MasterKey::parse(&MasterKey::generate()).unwrap(),
-        Identity::by_secret(&secret, &expected, false),
+        TokenVerifier::with_shared_secret(&secret, &expected, false),
         (telemetry::metrics(&tasks), false),
-        Times {
+        Timeouts {
             claim_timeout: Duration::from_secs(1800),
             critical_deadline: Duration::from_secs(3600),
             viewer_token_ttl: Duration::from_secs(600),
         },
-        Followers {
+        LogConsumers {
             projections: roentgen_projections::all(),
-            policies: Settings {
+            policies: PolicySettings {
                 claim_timeout: Duration::from_secs(1800),
             },
             relay: None,
@@ -75,7 +75,7 @@ async fn served() -> Served {
     );
     let app = app.await.unwrap();
     Served {
-        router: router(app, Service::value_variants()),
+        router: router(app, ApiService::value_variants()),
         token: mint(&secret, &expected, &grant).unwrap(),
         _directory: directory,
     }
@@ -105,7 +105,7 @@ async fn no_body_costs_more_than_four_times_its_length() {
     let served = served().await;
     let mut asked = 0;
     for endpoint in endpoints(false) {
-        if !matches!(endpoint.verb(), "POST" | "PUT" | "PATCH") || endpoint.access == Access::Open {
+        if !matches!(endpoint.verb(), "POST" | "PUT" | "PATCH") || endpoint.access == RouteAccess::Public {
             continue;
         }
         let path = endpoint

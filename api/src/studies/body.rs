@@ -8,7 +8,7 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{OrderId, PatientId, StudyId};
-use roentgen_domain::study::{InstanceFacts, SeriesFacts, Status, SyncedSeries, Update};
+use roentgen_domain::study::{InstanceAttributes, SeriesAttributes, Status, SyncedSeries, Update};
 use roentgen_domain::time::AnyTime;
 use roentgen_domain::url::HttpUrl;
 use serde::Deserialize;
@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::warnings::SentTimes;
-use crate::call::CommandBody;
-use crate::fields::{self, Fields, List, Object, PatientBody};
+use crate::call::TenantScopedBody;
+use crate::fields::{self, BodyValidator, List, JsonObject, PatientBody};
 use crate::problem::Problem;
 
 /// How many series one request may list, and how many instances each of them. What goes beyond is added by a further sync.
@@ -56,10 +56,10 @@ pub(crate) struct SyncBody {
     imaging_order_id: Option<Uuid>,
     /// Who the patient is.
     #[schema(value_type = Option<PatientBody>)]
-    patient: Option<Object<PatientBody>>,
+    patient: Option<JsonObject<PatientBody>>,
     /// Its series, as many as the archive lists.
     #[schema(value_type = Option<Vec<SyncedSeriesBody>>)]
-    series: Option<List<Object<SyncedSeriesBody>, MAX_SERIES>>,
+    series: Option<List<JsonObject<SyncedSeriesBody>, MAX_SERIES>>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
     tenant_id: Option<Uuid>,
@@ -85,7 +85,7 @@ pub(crate) struct SyncedSeriesBody {
     description: Option<String>,
     /// Its instances, as many as the archive lists.
     #[schema(value_type = Option<Vec<SyncedInstanceBody>>)]
-    instances: Option<List<Object<SyncedInstanceBody>, MAX_INSTANCES>>,
+    instances: Option<List<JsonObject<SyncedInstanceBody>, MAX_INSTANCES>>,
 }
 
 /// An instance.
@@ -182,25 +182,25 @@ pub(crate) struct StudyChanges {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for SyncBody {
+impl TenantScopedBody for SyncBody {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for SeriesBody {
+impl TenantScopedBody for SeriesBody {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for InstanceBody {
+impl TenantScopedBody for InstanceBody {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for StudyChanges {
+impl TenantScopedBody for StudyChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -209,7 +209,7 @@ impl CommandBody for StudyChanges {
 impl SyncBody {
     /// The sync, and the times as they were sent: one that cannot be held is left out of it.
     pub(super) fn parse(self) -> Result<(SyncStudy, SentTimes), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let code = fields.required("/pacs_endpoint_code", self.pacs_endpoint_code);
         let code = fields.parse("/pacs_endpoint_code", code, |it| {
             PacsEndpointCode::parse(&it)
@@ -251,27 +251,27 @@ impl SyncBody {
 }
 
 /// Pointers are put together where something is wrong only: there may be thousands of instances.
-fn synced(fields: &mut Fields, series: Vec<Object<SyncedSeriesBody>>) -> Vec<SyncedSeries> {
+fn synced(fields: &mut BodyValidator, series: Vec<JsonObject<SyncedSeriesBody>>) -> Vec<SyncedSeries> {
     let parsed = series
         .into_iter()
         .enumerate()
-        .filter_map(|(n, Object(it))| {
-            let mut own = Fields::default();
+        .filter_map(|(n, JsonObject(it))| {
+            let mut own = BodyValidator::default();
             let series = it.parse(&mut own);
-            fields.within(|| format!("/series/{n}"), own);
+            fields.nest(|| format!("/series/{n}"), own);
             series
         });
     parsed.collect()
 }
 
 impl SyncedSeriesBody {
-    fn parse(self, fields: &mut Fields) -> Option<SyncedSeries> {
+    fn parse(self, fields: &mut BodyValidator) -> Option<SyncedSeries> {
         let listed = self.instances.unwrap_or_default().0;
         let mut instances = Vec::with_capacity(listed.len());
-        for (n, Object(it)) in listed.into_iter().enumerate() {
-            let mut own = Fields::default();
+        for (n, JsonObject(it)) in listed.into_iter().enumerate() {
+            let mut own = BodyValidator::default();
             instances.extend(it.parse(&mut own));
-            fields.within(|| format!("/instances/{n}"), own);
+            fields.nest(|| format!("/instances/{n}"), own);
         }
         let facts = series_facts(
             fields,
@@ -291,11 +291,11 @@ impl SyncedSeriesBody {
 }
 
 impl SyncedInstanceBody {
-    fn parse(self, fields: &mut Fields) -> Option<InstanceFacts> {
+    fn parse(self, fields: &mut BodyValidator) -> Option<InstanceAttributes> {
         let uid = required_uid(fields, "/sop_instance_uid", self.sop_instance_uid);
         let sop_class_uid = fields.optional("/sop_class_uid", self.sop_class_uid, Uid::parse);
         let instance_number = fields.parse("/instance_number", self.instance_number, number);
-        Some(InstanceFacts {
+        Some(InstanceAttributes {
             sop_instance_uid: uid?,
             sop_class_uid,
             instance_number,
@@ -304,8 +304,8 @@ impl SyncedInstanceBody {
 }
 
 impl SeriesBody {
-    pub(crate) fn parse(self) -> Result<(StudyId, SeriesFacts), Problem> {
-        let mut fields = Fields::default();
+    pub(crate) fn parse(self) -> Result<(StudyId, SeriesAttributes), Problem> {
+        let mut fields = BodyValidator::default();
         let study = fields.required("/imaging_study_id", self.imaging_study_id);
         let facts = series_facts(&mut fields, self);
         fields.finish(study.map(StudyId::from).zip(facts))
@@ -313,8 +313,8 @@ impl SeriesBody {
 }
 
 impl InstanceBody {
-    pub(crate) fn parse(self) -> Result<(Uuid, InstanceFacts), Problem> {
-        let mut fields = Fields::default();
+    pub(crate) fn parse(self) -> Result<(Uuid, InstanceAttributes), Problem> {
+        let mut fields = BodyValidator::default();
         let series = fields.required("/imaging_series_id", self.imaging_series_id);
         let instance = SyncedInstanceBody {
             sop_instance_uid: self.sop_instance_uid,
@@ -326,14 +326,14 @@ impl InstanceBody {
     }
 }
 
-fn series_facts(fields: &mut Fields, body: SeriesBody) -> Option<SeriesFacts> {
+fn series_facts(fields: &mut BodyValidator, body: SeriesBody) -> Option<SeriesAttributes> {
     let uid = required_uid(fields, "/series_instance_uid", body.series_instance_uid);
     let series_number = fields.parse("/series_number", body.series_number, number);
     let body_part = fields.optional("/body_part", body.body_part, BodyPart::parse);
     let modality_code = fields.optional("/modality_code", body.modality_code, ModalityCode::parse);
     let stated = fields.parse("/number_of_instances", body.number_of_instances, count);
     let description = fields.optional_text("/description", body.description);
-    Some(SeriesFacts {
+    Some(SeriesAttributes {
         series_instance_uid: uid?,
         series_number,
         body_part,
@@ -345,12 +345,12 @@ fn series_facts(fields: &mut Fields, body: SeriesBody) -> Option<SeriesFacts> {
 
 impl StudyChanges {
     pub(super) fn parse(self, id: StudyId) -> Result<UpdateStudy, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let status = fields.kept("/status", self.status);
         let series = fields.kept("/number_of_series", self.number_of_series);
         let instances = fields.kept("/number_of_instances", self.number_of_instances);
         let update = Update {
-            status: fields.word("/status", status, Status::parse, Status::WORDS),
+            status: fields.enum_value("/status", status, Status::parse, Status::NAMES),
             number_of_series: fields.parse("/number_of_series", series, count),
             number_of_instances: fields.parse("/number_of_instances", instances, count),
             ended_at: fields.change_from_text("/ended_at", self.ended_at, str::parse),
@@ -369,7 +369,7 @@ impl StudyChanges {
     }
 }
 
-fn required_uid(fields: &mut Fields, pointer: &str, uid: Option<String>) -> Option<Uid> {
+fn required_uid(fields: &mut BodyValidator, pointer: &str, uid: Option<String>) -> Option<Uid> {
     let uid = fields.required(pointer, uid);
     fields.parse(pointer, uid, |it| Uid::parse(&it))
 }

@@ -43,7 +43,7 @@ impl fmt::Debug for ViewerTokens {
 
 /// Who may look at what.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Holder {
+pub(crate) struct TokenSubject {
     sub: String,
     tenant_id: TenantId,
     study_id: StudyId,
@@ -54,7 +54,7 @@ pub(crate) struct Holder {
     name: Option<String>,
 }
 
-impl Holder {
+impl TokenSubject {
     pub(super) fn of(caller: &Caller, tenant_id: TenantId, study_id: StudyId) -> Self {
         let actor = caller.actor();
         Self {
@@ -70,17 +70,17 @@ impl Holder {
 
 /// A token's claims.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Token {
+pub(crate) struct ViewerToken {
     aud: String,
     /// Seconds since the Unix epoch.
     exp: i64,
     jti: ViewerTokenId,
     study_instance_uid: Uid,
     #[serde(flatten)]
-    holder: Holder,
+    holder: TokenSubject,
 }
 
-impl Token {
+impl ViewerToken {
     pub(super) const fn id(&self) -> ViewerTokenId {
         self.jti
     }
@@ -130,9 +130,9 @@ impl ViewerTokens {
     }
 
     /// A new token.
-    pub(super) fn fresh(&self, holder: Holder, study: &Uid) -> Token {
+    pub(super) fn fresh(&self, holder: TokenSubject, study: &Uid) -> ViewerToken {
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX / 2);
-        Token {
+        ViewerToken {
             aud: AUDIENCE.to_owned(),
             exp: clock::now_ms() / 1000 + lifetime,
             jti: clock::fresh_id().into(),
@@ -141,23 +141,23 @@ impl ViewerTokens {
         }
     }
 
-    pub(super) fn sign(&self, token: &Token) -> Result<String, Error> {
+    pub(super) fn sign(&self, token: &ViewerToken) -> Result<String, Error> {
         encode(&Header::new(Algorithm::HS256), token, &self.signing)
     }
 
     /// The token, where it is one of ours and still good.
-    pub(super) fn open(&self, text: &str) -> Option<Token> {
-        let opened = decode::<Token>(text, &self.opening, &self.validation);
+    pub(super) fn open(&self, text: &str) -> Option<ViewerToken> {
+        let opened = decode::<ViewerToken>(text, &self.opening, &self.validation);
         opened.ok().map(|it| it.claims)
     }
 
     /// Whether this node has noted its first use.
-    pub(super) fn was_used(&self, token: &Token) -> bool {
+    pub(super) fn was_used(&self, token: &ViewerToken) -> bool {
         self.used().get(token.tenant(), &token.jti).is_some()
     }
 
     /// Remembers that its first use is noted.
-    pub(super) fn note_use(&self, token: &Token) {
+    pub(super) fn note_use(&self, token: &ViewerToken) {
         let bytes = size_of::<ViewerTokenId>();
         self.used().put(token.tenant(), token.jti, (), bytes);
     }
@@ -177,8 +177,8 @@ mod tests {
         ViewerTokens::new(&master, Duration::from_secs(lifetime))
     }
 
-    fn holder() -> Holder {
-        Holder {
+    fn holder() -> TokenSubject {
+        TokenSubject {
             sub: "dr-roe".to_owned(),
             tenant_id: Uuid::from_u128(1).into(),
             study_id: Uuid::from_u128(2).into(),
@@ -223,7 +223,7 @@ mod tests {
         let tokens = tokens(600);
         let of_tenant = |tenant: u128| {
             let tenant_id = Uuid::from_u128(tenant).into();
-            let holder = Holder {
+            let holder = TokenSubject {
                 tenant_id,
                 ..holder()
             };

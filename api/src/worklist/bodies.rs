@@ -8,13 +8,13 @@ use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
 use roentgen_domain::text::Text;
-use roentgen_domain::worklist_item::{Authority, Claim, Step, Update};
+use roentgen_domain::worklist_item::{Authority, Claim, RequestedStatus, Update};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::call::CommandBody;
-use crate::fields::{self, Fields, List, Object};
+use crate::call::TenantScopedBody;
+use crate::fields::{self, BodyValidator, List, JsonObject};
 use crate::problem::Problem;
 
 /// A study for the worklist.
@@ -65,7 +65,7 @@ pub(crate) struct WorklistItemChanges {
     /// Flags that are no catalog model's.
     #[serde(default)]
     #[schema(value_type = Option<FlagsBody>)]
-    ai_triage_flags: Change<Object<FlagsBody>>,
+    ai_triage_flags: Change<JsonObject<FlagsBody>>,
     /// Must be the caller's own.
     #[serde(default, deserialize_with = "fields::optional_id")]
     #[schema(value_type = Uuid, required = false)]
@@ -89,7 +89,7 @@ pub(crate) struct FlagsBody {
 /// Who claims or releases: always the token's practitioner. A body that names another is refused.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Oneself {
+pub(crate) struct ActingRadiologist {
     /// Must be the token's practitioner.
     #[serde(default, deserialize_with = "fields::optional_id")]
     radiologist_id: Option<Uuid>,
@@ -101,19 +101,19 @@ pub(crate) struct Oneself {
     tenant_id: Option<Uuid>,
 }
 
-impl CommandBody for NewWorklistItem {
+impl TenantScopedBody for NewWorklistItem {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for WorklistItemChanges {
+impl TenantScopedBody for WorklistItemChanges {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
 }
 
-impl CommandBody for Oneself {
+impl TenantScopedBody for ActingRadiologist {
     fn tenant_id(&self) -> Option<Uuid> {
         self.tenant_id
     }
@@ -121,14 +121,14 @@ impl CommandBody for Oneself {
 
 impl NewWorklistItem {
     pub(super) fn parse(self) -> Result<CreateItem, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let study_id = fields.required("/imaging_study_id", self.imaging_study_id);
         let patient_id = fields.required("/patient_id", self.patient_id);
         let modality = fields.required("/modality_code", self.modality_code);
         let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
         let body_part = fields.optional("/body_part", self.body_part, BodyPart::parse);
         let priority =
-            fields.optional_word("/priority", self.priority, Priority::parse, Priority::WORDS);
+            fields.optional_word("/priority", self.priority, Priority::parse, Priority::NAMES);
         let whole = study_id.zip(patient_id).zip(modality);
         fields.finish(
             whole.map(|((study_id, patient_id), modality_code)| CreateItem {
@@ -146,18 +146,18 @@ impl NewWorklistItem {
 impl WorklistItemChanges {
     /// On the caller's own authority over nothing; the handler says over what.
     pub(super) fn parse(self, caller: &str) -> Result<Update, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let status = fields.kept("/status", self.status);
         let priority = fields.kept("/priority", self.priority);
         let flags = match self.ai_triage_flags {
             Change::Keep => Change::Keep,
             Change::Clear => Change::Clear,
-            Change::Set(Object(body)) => body.flags,
+            Change::Set(JsonObject(body)) => body.flags,
         };
         let update = Update {
-            status: fields.word("/status", status, Step::parse, Step::WORDS),
+            status: fields.enum_value("/status", status, RequestedStatus::parse, RequestedStatus::NAMES),
             authority: Authority::Any,
-            priority: fields.word("/priority", priority, Priority::parse, Priority::WORDS),
+            priority: fields.enum_value("/priority", priority, Priority::parse, Priority::NAMES),
             assign: self.assigned_radiologist_id.map(|it| Claim {
                 radiologist_id: PractitionerId::from(it),
                 assigned_by: Some(caller.to_owned()),
@@ -173,18 +173,18 @@ impl WorklistItemChanges {
     }
 }
 
-impl Oneself {
+impl ActingRadiologist {
     /// Refuses a body that names somebody else.
-    pub(super) fn is(&self, practitioner: Option<PractitionerId>) -> Result<(), Problem> {
+    pub(super) fn require(&self, practitioner: Option<PractitionerId>) -> Result<(), Problem> {
         let own = practitioner.map(PractitionerId::as_uuid);
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let named = [
             ("/radiologist_id", self.radiologist_id),
             ("/assigned_radiologist_id", self.assigned_radiologist_id),
         ];
         for (pointer, named) in named {
             if named.is_some() && named != own {
-                fields.wrong(pointer, "must be the caller's practitioner_id");
+                fields.push_error(pointer, "must be the caller's practitioner_id");
             }
         }
         fields.finish(Some(()))

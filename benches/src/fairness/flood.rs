@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::fairness::FLOODS_FROM;
-use crate::wire::{Answer, Connection, header};
+use crate::wire::{BenchResponse, Connection, header};
 
 /// The pause of a caller who was not let in at all.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -45,7 +45,7 @@ impl Asked {
 }
 
 /// A caller: what it asks next, knowing what it was answered last; `None` if it was not answered.
-pub(crate) type Caller = Box<dyn FnMut(Option<&Answer>) -> Asked + Send>;
+pub(crate) type Caller = Box<dyn FnMut(Option<&BenchResponse>) -> Asked + Send>;
 
 /// How often the callers were answered what.
 pub(crate) type Answers = BTreeMap<String, u64>;
@@ -106,7 +106,7 @@ impl Asking {
         }
     }
 
-    async fn once(&mut self, method: &str, path: &str, body: &str) -> Option<Answer> {
+    async fn once(&mut self, method: &str, path: &str, body: &str) -> Option<BenchResponse> {
         let sent = async {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use crate::fairness::flood::Answers;
 use crate::fairness::probes::{Probed, Seen};
 use crate::fairness::work::Figures;
-use crate::report::Report;
+use crate::report::BenchReport;
 
 const COMMAND_MS: f64 = 100.0;
 const LIST_MS: f64 = 1000.0;
@@ -83,7 +83,7 @@ impl Verdict {
     }
 
     /// Holds it to the bounds.
-    pub(crate) fn judge(&self, report: &mut Report, name: &str) {
+    pub(crate) fn judge(&self, report: &mut BenchReport, name: &str) {
         let p99 = |of: &Histogram<u64>| of.value_at_quantile(0.99) as f64 / 1000.0;
         let mut below = |what: &str, bound: f64, is: f64| {
             report.below(&format!("{name}: {what}"), is, bound);
@@ -107,7 +107,7 @@ impl Verdict {
     }
 
     /// Holds the most memory of the server to the bound of what it may have afterwards, too.
-    pub(crate) fn judge_peak(&self, report: &mut Report, name: &str) {
+    pub(crate) fn judge_peak(&self, report: &mut BenchReport, name: &str) {
         let Memory { before, peak, .. } = self.memory;
         let what = format!("{name}: memory at most, MB");
         report.below(&what, megabytes(peak), megabytes(Some(allowed(before))));

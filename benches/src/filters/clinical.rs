@@ -111,7 +111,7 @@ pub(super) fn orders() -> List<order_list::Filters> {
 }
 
 pub(super) fn studies() -> List<study_list::Filters> {
-    use study::{LinkName, Status};
+    use study::{OrderLinkStatus, Status};
     let filters: Vec<Choice<study_list::Filters>> = vec![
         vec![
             ("patient", |asked| asked.patient_id = Some(id(500).into())),
@@ -139,8 +139,8 @@ pub(super) fn studies() -> List<study_list::Filters> {
             ("archived", |asked| asked.status = Some(Status::Archived)),
         ],
         vec![
-            ("linked", |asked| asked.link = Some(LinkName::Linked)),
-            ("conflict", |asked| asked.link = Some(LinkName::Conflict)),
+            ("linked", |asked| asked.link = Some(OrderLinkStatus::Linked)),
+            ("conflict", |asked| asked.link = Some(OrderLinkStatus::Conflict)),
         ],
         vec![("to the beginning", |asked| asked.to = at(-1))],
     ];
@@ -152,7 +152,7 @@ pub(super) fn studies() -> List<study_list::Filters> {
                 text(format!("A{number}")),
                 text(mostly(number, "CT", &["MR", "XR", "US"])),
                 text(Status::Available),
-                text(mostly(number, LinkName::Linked, &[LinkName::Unlinked])),
+                text(mostly(number, OrderLinkStatus::Linked, &[OrderLinkStatus::Unlinked])),
             ]
         },
         filters,

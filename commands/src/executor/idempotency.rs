@@ -4,18 +4,18 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::chain::{Digest, sha256};
 use roentgen_store::clock;
-use roentgen_store::log::{Claim, ClaimHeld, ClaimKey};
+use roentgen_store::log::{Reservation, HeldReservation, ReservationKey};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How long an idempotency key answers.
-const KEY_LIFETIME_MS: i64 = DAY_MS;
+const IDEMPOTENCY_TTL_MS: i64 = DAY_MS;
 /// How long the claim of a policy's effect stands.
-pub(crate) const EFFECT_LIFETIME_MS: i64 = 30 * DAY_MS;
+pub(crate) const EFFECT_RESERVATION_TTL_MS: i64 = 30 * DAY_MS;
 
 /// An `Idempotency-Key` with its scope, and the body that came with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idempotency {
-    key: ClaimKey,
+    key: ReservationKey,
     request_hash: Digest,
     lifetime_ms: i64,
 }
@@ -37,9 +37,9 @@ impl Idempotency {
             scope.extend_from_slice(part.as_bytes());
         }
         Self {
-            key: ClaimKey(sha256(&scope)),
+            key: ReservationKey(sha256(&scope)),
             request_hash: sha256(body),
-            lifetime_ms: KEY_LIFETIME_MS,
+            lifetime_ms: IDEMPOTENCY_TTL_MS,
         }
     }
 
@@ -50,13 +50,13 @@ impl Idempotency {
         scope.extend_from_slice(target.as_uuid().as_bytes());
         scope.extend_from_slice(effect.as_bytes());
         Self {
-            key: ClaimKey(sha256(&scope)),
+            key: ReservationKey(sha256(&scope)),
             request_hash: sha256(b"effect"),
-            lifetime_ms: EFFECT_LIFETIME_MS,
+            lifetime_ms: EFFECT_RESERVATION_TTL_MS,
         }
     }
 
-    pub(super) const fn key(&self) -> ClaimKey {
+    pub(super) const fn key(&self) -> ReservationKey {
         self.key
     }
 
@@ -66,14 +66,14 @@ impl Idempotency {
     }
 
     /// The claim that answers with this resource.
-    pub(super) fn claim<A: Aggregate>(&self, resource: &Versioned<A>) -> Claim {
-        let held = ClaimHeld {
+    pub(super) fn claim<A: Aggregate>(&self, resource: &Versioned<A>) -> Reservation {
+        let held = HeldReservation {
             request_hash: self.request_hash,
             stream_id: resource.id,
             version: resource.version,
             expires_at_ms: clock::now_ms() + self.lifetime_ms,
         };
-        Claim {
+        Reservation {
             key: self.key,
             held,
         }

@@ -8,13 +8,13 @@ use roentgen_domain::ai_task::{AiTask, Command, NewTask, task_id};
 use roentgen_domain::ids::{AiModelId, AiTaskId, StreamId, StudyId, TenantId};
 use roentgen_domain::study::{self, Study};
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 use roentgen_store::memory::MemoryKey;
 
-use super::{Cause, Effect, Policy, Recall};
-use crate::error::{CommandError, Refusal};
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// A tenant's models, all of them in one value.
 const MODELS: &str = "ai_models";
@@ -28,15 +28,15 @@ type Models = BTreeMap<AiModelId, AiModel>;
 
 /// `ImagingStudy.Available`: a task for each active model that matches and each thing that it is asked by itself.
 #[derive(Debug)]
-pub(super) struct AsksModels;
+pub(super) struct RequestAiTasks;
 
 #[async_trait]
-impl Policy for AsksModels {
+impl Policy for RequestAiTasks {
     fn name(&self) -> &'static str {
         "ai_tasks"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &[
             "ImagingAIModel.Created",
             "ImagingAIModel.Updated",
@@ -44,17 +44,17 @@ impl Policy for AsksModels {
         ]
     }
 
-    fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+    fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
         vec![cause.memory(MODELS, "")]
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
         let key = cause.memory(MODELS, "");
-        if let Some(study::Event::Available(it)) = cause.fact::<Study>()? {
+        if let Some(study::Event::Available(it)) = cause.event::<Study>()? {
             let models = recall.get::<Models>(&key);
             return Ok(models.map_or_else(Vec::new, |models| asked(models, &it)));
         }
-        if let Some(event) = cause.fact::<AiModel>()?
+        if let Some(event) = cause.event::<AiModel>()?
             && let Some(models) = recall.change::<Models>(&key)
         {
             learn(models, event)?;
@@ -64,7 +64,7 @@ impl Policy for AsksModels {
 }
 
 /// Takes up what a model is now, without what only its worker needs to know.
-fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), Unreadable> {
+fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), EventReadError> {
     let (id, before) = match &event {
         ai_model::Event::Created(it) => (it.ai_model_id, None),
         ai_model::Event::Updated(it) => (it.ai_model_id, models.get(&it.ai_model_id).cloned()),
@@ -94,7 +94,7 @@ fn asked(models: &Models, study: &study::Available) -> Vec<Effect> {
     matching
         .flat_map(|(id, model)| model.automatic_tasks().map(|it| (*id, it)))
         .map(|(model_id, task_type)| {
-            let ask = AskModel {
+            let ask = CreateAiTask {
                 study_id: study.study_id,
                 model_id,
                 task_type,
@@ -106,34 +106,34 @@ fn asked(models: &Models, study: &study::Available) -> Vec<Effect> {
 
 /// Asks a model for something about a study, unless that was done before.
 #[derive(Debug, Clone, Copy)]
-struct AskModel {
+struct CreateAiTask {
     study_id: StudyId,
     model_id: AiModelId,
     task_type: TaskType,
 }
 
-impl AskModel {
+impl CreateAiTask {
     fn task_id(self) -> AiTaskId {
         task_id(self.study_id, self.model_id, self.task_type, FIRST_ATTEMPT)
     }
 }
 
-impl UseCase for AskModel {
+impl UseCase for CreateAiTask {
     type Aggregate = AiTask;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
         Some(self.task_id().into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<AiTask>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<AiTask>, CommandError> {
         let id = self.task_id();
         if let Some(task) = work.read::<AiTask>(id).await? {
             return Ok((*task).clone());
         }
         let study = work.read::<Study>(self.study_id).await?;
-        let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+        let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
         let model = work.read::<AiModel>(self.model_id).await?;
-        let model = model.ok_or_else(|| Refusal::from(ai_model::Error::NotFound))?;
+        let model = model.ok_or_else(|| DomainError::from(ai_model::Error::NotFound))?;
         let new = NewTask {
             imaging_study_id: self.study_id,
             patient_id: study.state.patient_id,

@@ -6,64 +6,64 @@ use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::Order;
 use roentgen_domain::study::{self, Study};
 use roentgen_domain::worklist_item::{Command, WorklistItem};
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 
-use super::{Cause, Effect, Policy, Recall};
-use crate::error::{CommandError, Refusal};
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 use crate::worklist::create;
 
 /// `ImagingStudy.Available`: its item is created.
 #[derive(Debug)]
-pub(super) struct Arrived;
+pub(super) struct AddToWorklist;
 
 #[async_trait]
-impl Policy for Arrived {
+impl Policy for AddToWorklist {
     fn name(&self) -> &'static str {
         "arrived"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &["ImagingStudy.Available"]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        let Some(study::Event::Available(it)) = cause.fact::<Study>()? else {
+    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        let Some(study::Event::Available(it)) = cause.event::<Study>()? else {
             return Ok(Vec::new());
         };
         let study_id = it.study_id;
         let item = WorklistItemId::of(study_id);
-        let create = CreateItem { study_id };
+        let create = EnsureWorklistItem { study_id };
         Ok(vec![Effect::new("create_item", item, study_id, create)])
     }
 }
 
 /// Puts a study on the worklist, unless somebody did before.
 #[derive(Debug, Clone, Copy)]
-struct CreateItem {
+struct EnsureWorklistItem {
     study_id: StudyId,
 }
 
-impl UseCase for CreateItem {
+impl UseCase for EnsureWorklistItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.study_id);
         if let Some(item) = work.read::<WorklistItem>(id).await? {
             return Ok((*item).clone());
         }
         let study = work.read::<Study>(self.study_id).await?;
-        let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+        let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
         let order = match study.state.linking.order() {
             Some(order) => work.read::<Order>(order).await?,
             None => None,
         };
-        let new = create::of_study(
+        let new = create::item_for_study(
             self.study_id,
             &study.state,
             order.as_deref().map(|it| &it.state),

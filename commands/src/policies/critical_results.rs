@@ -5,25 +5,25 @@ use roentgen_domain::Timestamp;
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{CorrelationId, EventId, ReportId, StreamId, TenantId};
 use roentgen_domain::report::{self, Command, Report};
-use roentgen_store::codec::Unreadable;
-use roentgen_store::memory::Memory;
+use roentgen_store::codec::EventReadError;
+use roentgen_store::memory::MemoryEntry;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Due, Effect, Policy, Recall};
-use crate::error::{CommandError, Refusal};
-use crate::executor::{Executor, Request, UseCase};
-use crate::work::Work;
+use super::{Cause, TimerOutcome, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
+use crate::executor::{Executor, CommandEnvelope, UseCase};
+use crate::work::UnitOfWork;
 
 /// Deadlines, by report and position.
 const DEADLINES: &str = "critical_results";
 
 /// `RadiologyReport.CriticalResult`: once its deadline has passed, it is overdue, if nobody was told.
 #[derive(Debug)]
-pub(super) struct CriticalResults;
+pub(super) struct EscalateCriticalResults;
 
 /// A critical result, as it is remembered.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Raised {
+struct PendingEscalation {
     report_id: ReportId,
     deadline: Timestamp,
     event_id: EventId,
@@ -31,44 +31,44 @@ struct Raised {
 }
 
 #[async_trait]
-impl Policy for CriticalResults {
+impl Policy for EscalateCriticalResults {
     fn name(&self) -> &'static str {
         "critical_results"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &["RadiologyReport.CriticalResult"]
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        if let Some(report::Event::CriticalResult(it)) = cause.fact::<Report>()? {
-            let raised = Raised {
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        if let Some(report::Event::CriticalResult(it)) = cause.event::<Report>()? {
+            let raised = PendingEscalation {
                 report_id: it.report_id,
                 deadline: it.deadline,
                 event_id: cause.event.event_id,
                 correlation_id: cause.correlation_id(),
             };
             let name = format!("{}:{}", it.report_id, cause.event.position);
-            recall.remind(&cause.memory(DEADLINES, name), raised, it.deadline);
+            recall.schedule(&cause.memory(DEADLINES, name), raised, it.deadline);
         }
         Ok(Vec::new())
     }
 
-    fn timers(&self) -> Option<&'static str> {
+    fn timer_topic(&self) -> Option<&'static str> {
         Some(DEADLINES)
     }
 
-    async fn fall_due(&self, timer: &Memory, executor: &Executor) -> Result<Due, CommandError> {
-        let Ok(raised) = serde_json::from_str::<Raised>(&timer.value) else {
-            return Ok(Due::Done);
+    async fn on_timer(&self, timer: &MemoryEntry, executor: &Executor) -> Result<TimerOutcome, CommandError> {
+        let Ok(raised) = serde_json::from_str::<PendingEscalation>(&timer.value) else {
+            return Ok(TimerOutcome::Done);
         };
         let (correlation, cause) = (raised.correlation_id, raised.event_id);
-        let request = Request::of_system(timer.tenant_id, correlation, cause, None);
+        let request = CommandEnvelope::system(timer.tenant_id, correlation, cause, None);
         let mark = MarkOverdue(raised.report_id);
         match executor.execute(&request, &mark).await {
             // It was raised again in the meantime, and that has a timer of its own.
-            Ok(_) | Err(CommandError::Refused(Refusal::Report(report::Error::NotDue))) => {
-                Ok(Due::Done)
+            Ok(_) | Err(CommandError::Domain(DomainError::Report(report::Error::NotDue))) => {
+                Ok(TimerOutcome::Done)
             }
             Err(error) => Err(error),
         }
@@ -86,7 +86,7 @@ impl UseCase for MarkOverdue {
         Some(self.0.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         let before = work.read::<Report>(self.0).await?;
         let after = work.decide::<Report>(self.0, Command::MarkOverdue).await?;
         if before.is_some_and(|it| it.version < after.version) {

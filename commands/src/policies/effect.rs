@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use roentgen_domain::ids::StreamId;
 
 use crate::error::CommandError;
-use crate::executor::{Executor, Request, UseCase};
+use crate::executor::{Executor, CommandEnvelope, UseCase};
 
 /// Something to be done because of an event.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Effect {
     pub(super) async fn carry_out(
         &self,
         executor: &Executor,
-        request: &Request,
+        request: &CommandEnvelope,
     ) -> Result<(), CommandError> {
         self.action.carry_out(executor, request).await
     }
@@ -49,12 +49,12 @@ impl Effect {
 /// A use case, whatever its aggregate.
 #[async_trait]
 trait Action: Debug + Send + Sync {
-    async fn carry_out(&self, executor: &Executor, request: &Request) -> Result<(), CommandError>;
+    async fn carry_out(&self, executor: &Executor, request: &CommandEnvelope) -> Result<(), CommandError>;
 }
 
 #[async_trait]
 impl<U: UseCase + Debug> Action for U {
-    async fn carry_out(&self, executor: &Executor, request: &Request) -> Result<(), CommandError> {
+    async fn carry_out(&self, executor: &Executor, request: &CommandEnvelope) -> Result<(), CommandError> {
         executor.execute(request, self).await.map(drop)
     }
 }

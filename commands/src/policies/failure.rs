@@ -3,61 +3,61 @@
 use std::time::Duration;
 
 use roentgen_store::StoreError;
-use roentgen_store::error::{Damage, EngineError};
+use roentgen_store::error::{Corruption, EngineError};
 use roentgen_store::keys::KeyError;
 
 use crate::error::CommandError;
 
 /// How long an effect is tried that the database refuses: long enough for somebody to give back a privilege or to finish a
 /// migration.
-const MENDED_WITHIN: Duration = Duration::from_secs(60 * 60);
+const REPAIR_WINDOW: Duration = Duration::from_secs(60 * 60);
 
 /// What a failure is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum FailureKind {
     /// Something is down, or too much is going on.
-    Passing,
+    Transient,
     /// The database refuses the statement, and will until somebody mends schema or privileges.
-    Mendable,
+    Repairable,
     /// What is stored cannot be read, or what is to be stored cannot be.
-    Lasting,
+    Permanent,
     /// The command is refused, as it would be to anybody.
-    Refusal,
+    Rejected,
 }
 
-impl Failure {
+impl FailureKind {
     pub(super) fn of(error: &CommandError) -> Self {
         match error {
-            CommandError::Contention => Self::Passing,
+            CommandError::Contention => Self::Transient,
             CommandError::Store(error) => of_store(error),
-            CommandError::Refused(_)
-            | CommandError::NoSuch(_)
-            | CommandError::Inactive(_)
-            | CommandError::NotTheStudys(_)
-            | CommandError::Unacceptable(_)
+            CommandError::Domain(_)
+            | CommandError::ReferenceNotFound(_)
+            | CommandError::ReferenceInactive(_)
+            | CommandError::ReferenceMismatch(_)
+            | CommandError::Invalid(_)
             | CommandError::IdOfOtherType
             | CommandError::VersionMismatch { .. }
             | CommandError::TooLarge
-            | CommandError::KeyReused => Self::Refusal,
+            | CommandError::IdempotencyKeyReused => Self::Rejected,
         }
     }
 
     /// Whether what has failed for so long is worth another try.
-    pub(super) fn is_tried_again(self, failed_for: Duration) -> bool {
+    pub(super) fn should_retry(self, failed_for: Duration) -> bool {
         match self {
-            Self::Passing => true,
-            Self::Mendable => failed_for < MENDED_WITHIN,
-            Self::Lasting | Self::Refusal => false,
+            Self::Transient => true,
+            Self::Repairable => failed_for < REPAIR_WINDOW,
+            Self::Permanent | Self::Rejected => false,
         }
     }
 
     /// Says, in the log and in numbers, that an effect will not be tried again.
-    pub(super) fn tell_the_end(self, effect: &str, position: Option<u64>, reason: &str) {
+    pub(super) fn record_final_failure(self, effect: &str, position: Option<u64>, reason: &str) {
         let label = effect.to_owned();
         metrics::counter!("roentgen_policy_refusals_total", "effect" => label.clone()).increment(1);
         match self {
-            Self::Refusal => tracing::warn!(effect, position, reason, "an effect was refused"),
-            Self::Passing | Self::Mendable | Self::Lasting => {
+            Self::Rejected => tracing::warn!(effect, position, reason, "an effect was refused"),
+            Self::Transient | Self::Repairable | Self::Permanent => {
                 tracing::error!(effect, position, reason, "an effect was given up");
                 metrics::counter!("roentgen_policy_effects_given_up_total", "effect" => label)
                     .increment(1);
@@ -66,39 +66,39 @@ impl Failure {
     }
 }
 
-fn of_store(error: &StoreError) -> Failure {
+fn of_store(error: &StoreError) -> FailureKind {
     match error {
         StoreError::Engine(error) => of_engine(error),
         StoreError::Keys(KeyError::Engine(error)) => of_engine(error),
         StoreError::Keys(KeyError::Closing)
         | StoreError::Conflict { .. }
-        | StoreError::Claimed(_)
+        | StoreError::KeyTaken(_)
         | StoreError::PatientKeyExists
         | StoreError::Unavailable(_)
-        | StoreError::OutcomeUnknown => Failure::Passing,
+        | StoreError::OutcomeUnknown => FailureKind::Transient,
         StoreError::EventTooLarge { .. }
         | StoreError::Unreadable { .. }
         | StoreError::Keys(
             KeyError::Misfit(_)
-            | KeyError::MasterKeyForm
+            | KeyError::MalformedMasterKey
             | KeyError::MasterKeyWeak
             | KeyError::Missing
-            | KeyError::Damaged
-            | KeyError::DamagedSecret,
-        ) => Failure::Lasting,
+            | KeyError::CorruptPatientKey
+            | KeyError::CorruptSecret,
+        ) => FailureKind::Permanent,
     }
 }
 
-fn of_engine(error: &EngineError) -> Failure {
+fn of_engine(error: &EngineError) -> FailureKind {
     match error {
-        EngineError::Broken(_) | EngineError::Unavailable(_) | EngineError::NotBuilt(_) => {
-            Failure::Passing
+        EngineError::ConnectionLost(_) | EngineError::Unavailable(_) | EngineError::ReadModelNotReady(_) => {
+            FailureKind::Transient
         }
         // Another release's append function answers in another shape.
-        EngineError::Refused(_) | EngineError::Damaged(Damage::Answer) => Failure::Mendable,
-        EngineError::Damaged(Damage::Column { .. })
+        EngineError::Rejected(_) | EngineError::Corrupt(Corruption::AppendResult) => FailureKind::Repairable,
+        EngineError::Corrupt(Corruption::Column { .. })
         | EngineError::Archived { .. }
-        | EngineError::KeyMissing => Failure::Lasting,
+        | EngineError::KeyMissing => FailureKind::Permanent,
     }
 }
 

@@ -6,13 +6,13 @@ use roentgen_domain::report::{self, Report};
 use roentgen_domain::study::Study;
 use roentgen_domain::worklist_item::{self, Command, Status, WorklistItem};
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 use roentgen_store::memory::MemoryKey;
 
-use super::{Cause, Effect, Policy, Recall};
+use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 use crate::worklist::{by_system, holding};
 
 /// Studies that are read: signed as final, or their items completed.
@@ -20,22 +20,22 @@ const READ: &str = "read_studies";
 
 /// `ImagingStudy.SeriesAdded` and `.InstancesAdded` after the item was completed.
 #[derive(Debug)]
-pub(super) struct LateImages;
+pub(super) struct ReopenForLateImages;
 
 /// What an event says of a study.
-enum Told {
+enum ReadingSignal {
     Read(StudyId),
     ToBeRead(StudyId),
     Images(StudyId),
 }
 
 #[async_trait]
-impl Policy for LateImages {
+impl Policy for ReopenForLateImages {
     fn name(&self) -> &'static str {
         "late_images"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &[
             "ImagingStudy.SeriesAdded",
             "ImagingStudy.InstancesAdded",
@@ -45,27 +45,27 @@ impl Policy for LateImages {
         ]
     }
 
-    fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+    fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
         match *cause.event.stream_type == *Study::STREAM_TYPE {
             true => vec![cause.memory(READ, cause.event.stream_id)],
             false => Vec::new(),
         }
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        let late = match told(cause)? {
-            Some(Told::Read(study)) => {
-                recall.keep(&cause.memory(READ, study), true);
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        let late = match reading_signal(cause)? {
+            Some(ReadingSignal::Read(study)) => {
+                recall.set(&cause.memory(READ, study), true);
                 None
             }
-            Some(Told::ToBeRead(study)) => {
-                recall.forget(&cause.memory(READ, study));
+            Some(ReadingSignal::ToBeRead(study)) => {
+                recall.remove(&cause.memory(READ, study));
                 None
             }
-            Some(Told::Images(study)) => {
+            Some(ReadingSignal::Images(study)) => {
                 let is_read = recall.get(&cause.memory(READ, study)) == Some(&true);
                 is_read.then(|| {
-                    let again = ReadAgain { study_id: study };
+                    let again = ReopenItem { study_id: study };
                     Effect::new("attend", WorklistItemId::of(study), study, again)
                 })
             }
@@ -76,23 +76,23 @@ impl Policy for LateImages {
 }
 
 /// Events of images are long, and all that matters is whose they are: their own words are not read.
-fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
+fn reading_signal(cause: &Cause<'_>) -> Result<Option<ReadingSignal>, EventReadError> {
     if *cause.event.stream_type == *Study::STREAM_TYPE {
-        return Ok(Some(Told::Images(cause.event.stream_id.into())));
+        return Ok(Some(ReadingSignal::Images(cause.event.stream_id.into())));
     }
-    if let Some(event) = cause.fact::<Report>()? {
+    if let Some(event) = cause.event::<Report>()? {
         return Ok(of_report(&event));
     }
     Ok(cause
-        .fact::<WorklistItem>()?
+        .event::<WorklistItem>()?
         .and_then(|event| of_item(&event)))
 }
 
 /// What is signed was read, also where its item is completed a moment later.
-fn of_report(event: &report::Event) -> Option<Told> {
+fn of_report(event: &report::Event) -> Option<ReadingSignal> {
     match event {
         report::Event::Signed(it) if it.status == report::Status::Final => {
-            Some(Told::Read(it.imaging_study_id))
+            Some(ReadingSignal::Read(it.imaging_study_id))
         }
         report::Event::Signed(_)
         | report::Event::Created(_)
@@ -106,32 +106,32 @@ fn of_report(event: &report::Event) -> Option<Told> {
     }
 }
 
-fn of_item(event: &worklist_item::Event) -> Option<Told> {
+fn of_item(event: &worklist_item::Event) -> Option<ReadingSignal> {
     match event {
         worklist_item::Event::Updated(it) => match it.status? {
-            Status::Completed => Some(Told::Read(it.imaging_study_id)),
-            Status::Pending | Status::Cancelled => Some(Told::ToBeRead(it.imaging_study_id)),
+            Status::Completed => Some(ReadingSignal::Read(it.imaging_study_id)),
+            Status::Pending | Status::Cancelled => Some(ReadingSignal::ToBeRead(it.imaging_study_id)),
             Status::Claimed | Status::InProgress => None,
         },
-        worklist_item::Event::Created(it) => Some(Told::ToBeRead(it.case.imaging_study_id)),
+        worklist_item::Event::Created(it) => Some(ReadingSignal::ToBeRead(it.case.imaging_study_id)),
         worklist_item::Event::Claimed(_) | worklist_item::Event::Released(_) => None,
     }
 }
 
 /// Opens a study's completed item again. What became of study and order while it was completed, it was not told.
 #[derive(Debug, Clone, Copy)]
-struct ReadAgain {
+struct ReopenItem {
     study_id: StudyId,
 }
 
-impl UseCase for ReadAgain {
+impl UseCase for ReopenItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let order = by_system::linked_order(work, self.study_id).await?;
         let id = WorklistItemId::of(self.study_id);
         holding::decide(work, id, Command::Reopen(order)).await

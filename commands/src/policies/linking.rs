@@ -4,39 +4,39 @@ use async_trait::async_trait;
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId};
 use roentgen_domain::order::Order;
-use roentgen_domain::study::{self, Command, Linking, Study};
+use roentgen_domain::study::{self, Command, OrderLink, Study};
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 use roentgen_store::memory::MemoryKey;
 
-use super::{Cause, Effect, Policy, Recall};
-use crate::error::{CommandError, Refusal};
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Studies that wait for an order, by the id that it will have.
 const WAITING: &str = "waiting_studies";
 /// More studies than this do not wait for one order: the accession number is no name of an order but a filler.
-const MOST_WAITING: usize = 200;
+const MAX_WAITING_STUDIES: usize = 200;
 
 /// `ImagingStudy.Available`, `.Updated` and `ImagingOrder.Created`: the study is linked where both are there.
 #[derive(Debug)]
-pub(super) struct Links;
+pub(super) struct LinkStudies;
 
 /// What an event says of who waits for whom.
-enum Told {
+enum LinkSignal {
     Waits(StudyId, OrderId),
     Linked(StudyId, OrderId),
     Ordered(OrderId),
 }
 
 #[async_trait]
-impl Policy for Links {
+impl Policy for LinkStudies {
     fn name(&self) -> &'static str {
         "linking"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &[
             "ImagingStudy.Available",
             "ImagingStudy.Updated",
@@ -45,15 +45,15 @@ impl Policy for Links {
         ]
     }
 
-    fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
-        let Ok(Some(told)) = told(cause) else {
+    fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+        let Ok(Some(told)) = link_signal(cause) else {
             return Vec::new();
         };
         vec![cause.memory(WAITING, told.order())]
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        let Some(told) = told(cause)? else {
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        let Some(told) = link_signal(cause)? else {
             return Ok(Vec::new());
         };
         let order_id = told.order();
@@ -61,22 +61,22 @@ impl Policy for Links {
         let before: Vec<StudyId> = recall.get(&key).cloned().unwrap_or_default();
         let mut waiting = before.clone();
         let linked = match told {
-            Told::Waits(study, _) => {
-                if !waiting.contains(&study) && waiting.len() < MOST_WAITING {
+            LinkSignal::Waits(study, _) => {
+                if !waiting.contains(&study) && waiting.len() < MAX_WAITING_STUDIES {
                     waiting.push(study);
                 }
                 vec![study]
             }
-            Told::Linked(study, _) => {
+            LinkSignal::Linked(study, _) => {
                 waiting.retain(|it| *it != study);
                 Vec::new()
             }
-            Told::Ordered(_) => std::mem::take(&mut waiting),
+            LinkSignal::Ordered(_) => std::mem::take(&mut waiting),
         };
         match waiting.is_empty() {
             true if before.is_empty() => {}
-            true => recall.forget(&key),
-            false => recall.keep(&key, waiting),
+            true => recall.remove(&key),
+            false => recall.set(&key, waiting),
         }
         let links = linked.into_iter().map(|study_id| {
             let link = LinkStudy { study_id, order_id };
@@ -86,7 +86,7 @@ impl Policy for Links {
     }
 }
 
-impl Told {
+impl LinkSignal {
     const fn order(&self) -> OrderId {
         match self {
             Self::Waits(_, order) | Self::Linked(_, order) | Self::Ordered(order) => *order,
@@ -95,20 +95,20 @@ impl Told {
 }
 
 /// Of orders there are many, and all that matters is which: their own words are not read.
-fn told(cause: &Cause<'_>) -> Result<Option<Told>, Unreadable> {
+fn link_signal(cause: &Cause<'_>) -> Result<Option<LinkSignal>, EventReadError> {
     if *cause.event.stream_type == *Order::STREAM_TYPE {
-        return Ok(Some(Told::Ordered(cause.event.stream_id.into())));
+        return Ok(Some(LinkSignal::Ordered(cause.event.stream_id.into())));
     }
     let waits = |study, accession: Option<&AccessionNumber>| {
         let order = OrderId::of(cause.event.tenant_id, accession?);
-        Some(Told::Waits(study, order))
+        Some(LinkSignal::Waits(study, order))
     };
-    Ok(match cause.fact::<Study>()? {
+    Ok(match cause.event::<Study>()? {
         Some(study::Event::Available(it)) => {
             waits(it.study_id, it.details.accession_number.as_ref())
         }
         Some(study::Event::Updated(it)) => waits(it.study_id, it.accession_number.as_ref()),
-        Some(study::Event::Linked(it)) => Some(Told::Linked(it.study_id, it.imaging_order_id)),
+        Some(study::Event::Linked(it)) => Some(LinkSignal::Linked(it.study_id, it.imaging_order_id)),
         Some(
             study::Event::Unlinked(_)
             | study::Event::SeriesAdded(_)
@@ -133,13 +133,13 @@ impl UseCase for LinkStudy {
         Some(self.study_id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let study = work.read::<Study>(self.study_id).await?;
-        let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+        let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
         let tenant = work.context().tenant_id;
         let named = study.state.details.accession_number.as_ref();
         let names_it = named.is_some_and(|it| OrderId::of(tenant, it) == self.order_id);
-        let is_linked = matches!(study.state.linking, Linking::Linked { .. });
+        let is_linked = matches!(study.state.linking, OrderLink::Linked { .. });
         if is_linked || !names_it {
             return Ok((*study).clone());
         }

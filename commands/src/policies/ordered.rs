@@ -7,14 +7,14 @@ use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::study::{self, LinkKind, Study};
 use roentgen_domain::worklist_item::{self, Command, WorklistItem};
 use roentgen_domain::{Change, Timestamp, Versioned};
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 use roentgen_store::memory::MemoryKey;
 
-use super::{Cause, Effect, Policy, Recall};
-use crate::error::{CommandError, Refusal};
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
-use crate::work::Work;
-use crate::worklist::by_system::{self, OnItem};
+use crate::work::UnitOfWork;
+use crate::worklist::by_system::{self, SystemItemCommand};
 use crate::worklist::holding;
 
 /// The studies that answer an order that may still be cancelled.
@@ -22,15 +22,15 @@ const STUDIES: &str = "order_studies";
 
 /// `ImagingStudy.Linked`, `.Unlinked` and `ImagingOrder.Cancelled`.
 #[derive(Debug)]
-pub(super) struct Ordered;
+pub(super) struct UpdateLinkedOrders;
 
 #[async_trait]
-impl Policy for Ordered {
+impl Policy for UpdateLinkedOrders {
     fn name(&self) -> &'static str {
         "ordered"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &[
             "ImagingStudy.Linked",
             "ImagingStudy.Unlinked",
@@ -39,8 +39,8 @@ impl Policy for Ordered {
         ]
     }
 
-    fn recalls(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
-        match cause.fact::<Study>() {
+    fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+        match cause.event::<Study>() {
             Ok(Some(study::Event::Linked(it))) => vec![cause.memory(STUDIES, it.imaging_order_id)],
             Ok(Some(_)) | Err(_) => Vec::new(),
             // An order's: it is called off, or done.
@@ -48,8 +48,8 @@ impl Policy for Ordered {
         }
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        match cause.fact::<Study>()? {
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        match cause.event::<Study>()? {
             Some(study::Event::Linked(it)) => {
                 return Ok(match it.link {
                     LinkKind::Linked => linked(cause, it.study_id, it.imaging_order_id, recall),
@@ -66,7 +66,7 @@ impl Policy for Ordered {
             )
             | None => {}
         }
-        Ok(match cause.fact::<Order>()? {
+        Ok(match cause.event::<Order>()? {
             Some(order::Event::Cancelled(it)) => cancelled(cause, it.order_id, recall),
             Some(order::Event::Completed(it)) => {
                 studies_of(cause, it.order_id, recall);
@@ -87,7 +87,7 @@ fn linked(
     cause: &Cause<'_>,
     study_id: StudyId,
     order_id: OrderId,
-    recall: &mut Recall,
+    recall: &mut PolicyMemory,
 ) -> Vec<Effect> {
     let key = cause.memory(STUDIES, order_id);
     if let Some(studies) = recall.change::<Vec<StudyId>>(&key)
@@ -112,7 +112,7 @@ fn linked(
     ]
 }
 
-fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<Effect> {
+fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut PolicyMemory) -> Vec<Effect> {
     let studies = studies_of(cause, order_id, recall).into_iter();
     let told = studies.map(|study_id| {
         let item = WorklistItemId::of(study_id);
@@ -127,11 +127,11 @@ fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<E
 }
 
 /// The studies of an order that is final now: they need not be remembered any more.
-fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut Recall) -> Vec<StudyId> {
+fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut PolicyMemory) -> Vec<StudyId> {
     let key = cause.memory(STUDIES, order_id);
     let studies: Vec<StudyId> = recall.get(&key).cloned().unwrap_or_default();
     if !studies.is_empty() {
-        recall.forget(&key);
+        recall.remove(&key);
     }
     studies
 }
@@ -152,7 +152,7 @@ fn detach(unlinked: study::Unlinked) -> Effect {
 }
 
 fn conflict(study_id: StudyId) -> Effect {
-    let mark = OnItem {
+    let mark = SystemItemCommand {
         study_id,
         command: Command::MarkConflict,
     };
@@ -181,10 +181,10 @@ impl UseCase for TellItem {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.study_id);
         let item = work.read::<WorklistItem>(id).await?;
-        let item = item.ok_or_else(|| Refusal::from(worklist_item::Error::NotFound))?;
+        let item = item.ok_or_else(|| DomainError::from(worklist_item::Error::NotFound))?;
         let order = by_system::linked_order(work, self.study_id).await?;
         let order = order.filter(|linked| linked.order_id == self.order_id);
         let command = match (self.news, order) {
@@ -212,11 +212,11 @@ impl UseCase for CompleteOrder {
         Some(self.order_id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {
         let order = work.read::<Order>(self.order_id).await?;
-        let order = order.ok_or_else(|| Refusal::from(order::Error::NotFound))?;
+        let order = order.ok_or_else(|| DomainError::from(order::Error::NotFound))?;
         let study = work.read::<Study>(self.study_id).await?;
-        let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+        let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
         let endpoint = study.state.details.pacs_endpoint_id;
         let endpoint = work.read::<PacsEndpoint>(endpoint).await?;
         let answers = study.state.linking.order() == Some(self.order_id);
@@ -226,7 +226,7 @@ impl UseCase for CompleteOrder {
         }
         let update = Update {
             status: Some(Status::Completed),
-            performed_end_at: Change::Set(end(&study.state, &order.state, self.linked_at)),
+            performed_end_at: Change::Set(performed_end(&study.state, &order.state, self.linked_at)),
             ..Update::default()
         };
         work.decide::<Order>(self.order_id, order::Command::Update(Box::new(update)))
@@ -235,7 +235,7 @@ impl UseCase for CompleteOrder {
 }
 
 /// The later of the study's end or start and the order's start, else when they were linked.
-fn end(study: &Study, order: &Order, linked_at: Timestamp) -> Timestamp {
+fn performed_end(study: &Study, order: &Order, linked_at: Timestamp) -> Timestamp {
     let of_study = study.details.ended_at.or(study.details.started_at);
     let of_order = order.progress.performed_start_at();
     of_study.max(of_order).unwrap_or(linked_at)

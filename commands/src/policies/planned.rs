@@ -3,30 +3,30 @@
 use std::collections::HashMap;
 
 use roentgen_domain::ids::StreamId;
-use roentgen_store::codec::Unreadable;
-use roentgen_store::error::causes;
+use roentgen_store::codec::EventReadError;
+use roentgen_store::error::error_chain;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::memory::RefusedEffect;
+use roentgen_store::memory::RejectedEffect;
 
-use super::failure::Failure;
+use super::failure::FailureKind;
 use super::{Cause, Effect, Policy};
 use crate::error::CommandError;
-use crate::executor::{Idempotency, Request};
+use crate::executor::{Idempotency, CommandEnvelope};
 
 /// An effect with what it follows from.
-pub(super) struct Planned {
+pub(super) struct PlannedEffect {
     pub(super) label: String,
     pub(super) effect: Effect,
-    pub(super) request: Request,
+    pub(super) request: CommandEnvelope,
     pub(super) position: u64,
 }
 
-impl Planned {
+impl PlannedEffect {
     pub(super) fn of(policy: &dyn Policy, event: &StoredEvent, effect: Effect) -> Self {
         let label = format!("{}.{}", policy.name(), effect.name);
         let claim = Idempotency::of_effect(&label, effect.target, event.position);
         let correlation = Cause { event }.correlation_id();
-        let request = Request::of_system(event.tenant_id, correlation, event.event_id, Some(claim));
+        let request = CommandEnvelope::system(event.tenant_id, correlation, event.event_id, Some(claim));
         Self {
             label,
             effect,
@@ -36,10 +36,10 @@ impl Planned {
     }
 
     /// What is kept of it where it is not tried again.
-    pub(super) fn refused(&self, failure: Failure, error: &CommandError) -> RefusedEffect {
-        let reason = causes(error);
-        failure.tell_the_end(&self.label, Some(self.position), &reason);
-        RefusedEffect {
+    pub(super) fn refused(&self, failure: FailureKind, error: &CommandError) -> RejectedEffect {
+        let reason = error_chain(error);
+        failure.record_final_failure(&self.label, Some(self.position), &reason);
+        RejectedEffect {
             position: self.position,
             tenant_id: self.request.tenant_id,
             effect: format!("{} {}", self.label, self.effect.target),
@@ -49,9 +49,9 @@ impl Planned {
 }
 
 /// One study's effects in one lane, in order.
-pub(super) fn lanes(planned: Vec<Planned>) -> Vec<Vec<Planned>> {
+pub(super) fn lanes(planned: Vec<PlannedEffect>) -> Vec<Vec<PlannedEffect>> {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
-    let mut lanes: Vec<Vec<Planned>> = Vec::new();
+    let mut lanes: Vec<Vec<PlannedEffect>> = Vec::new();
     for it in planned {
         let place = *places.entry(it.effect.lane).or_insert_with(|| {
             lanes.push(Vec::new());
@@ -65,15 +65,15 @@ pub(super) fn lanes(planned: Vec<Planned>) -> Vec<Vec<Planned>> {
 }
 
 /// What is kept of an event that a policy could not read.
-pub(super) fn not_understood(
+pub(super) fn undecodable_event(
     policy: &dyn Policy,
     event: &StoredEvent,
-    unreadable: &Unreadable,
-) -> RefusedEffect {
-    let (policy, position, reason) = (policy.name(), event.position, causes(unreadable));
+    unreadable: &EventReadError,
+) -> RejectedEffect {
+    let (policy, position, reason) = (policy.name(), event.position, error_chain(unreadable));
     tracing::error!(policy, position, reason, "an event was not understood");
     metrics::counter!("roentgen_policy_refusals_total", "effect" => policy).increment(1);
-    RefusedEffect {
+    RejectedEffect {
         position,
         tenant_id: event.tenant_id,
         effect: policy.to_owned(),

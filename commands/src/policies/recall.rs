@@ -5,17 +5,17 @@ use std::any::Any;
 use std::collections::HashMap;
 
 use roentgen_domain::Timestamp;
-use roentgen_store::memory::{Memory, MemoryKey, RefusedEffect};
-use roentgen_store::subscription::Changes;
+use roentgen_store::memory::{MemoryEntry, MemoryKey, RejectedEffect};
+use roentgen_store::subscription::SubscriptionChanges;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// The values that a batch asked for, and what became of them so far.
 #[derive(Debug, Default)]
-pub struct Recall {
+pub struct PolicyMemory {
     /// As they were before the batch, and not looked at yet.
-    unread: HashMap<Uuid, Memory>,
+    unread: HashMap<Uuid, MemoryEntry>,
     /// As they are now.
     known: HashMap<Uuid, Known>,
 }
@@ -55,9 +55,9 @@ impl<T> Remembered for T where
 {
 }
 
-impl Recall {
+impl PolicyMemory {
     /// What was there before the batch.
-    pub(super) fn of(memories: Vec<Memory>) -> Self {
+    pub(super) fn of(memories: Vec<MemoryEntry>) -> Self {
         Self {
             unread: memories
                 .into_iter()
@@ -95,17 +95,17 @@ impl Recall {
     }
 
     /// Remembers a value, or changes it.
-    pub fn keep<T: Remembered>(&mut self, key: &MemoryKey, value: T) {
+    pub fn set<T: Remembered>(&mut self, key: &MemoryKey, value: T) {
         self.put(key, Some(Box::new(value)), None);
     }
 
     /// Remembers a value, and to be told of it at a time.
-    pub fn remind<T: Remembered>(&mut self, key: &MemoryKey, value: T, due_at: Timestamp) {
+    pub fn schedule<T: Remembered>(&mut self, key: &MemoryKey, value: T, due_at: Timestamp) {
         self.put(key, Some(Box::new(value)), Some(due_at.as_millis()));
     }
 
     /// Forgets a value, where there is one.
-    pub fn forget(&mut self, key: &MemoryKey) {
+    pub fn remove(&mut self, key: &MemoryKey) {
         self.put(key, None, None);
     }
 
@@ -128,15 +128,15 @@ impl Recall {
         changed.any(|place| place.due_at_ms.is_some())
     }
 
-    pub(super) fn into_changes(self, refusals: Vec<RefusedEffect>) -> Changes {
-        let mut changes = Changes {
+    pub(super) fn into_changes(self, refusals: Vec<RejectedEffect>) -> SubscriptionChanges {
+        let mut changes = SubscriptionChanges {
             refusals,
-            ..Changes::default()
+            ..SubscriptionChanges::default()
         };
         for (id, Known { value, changed }) in self.known {
             match (changed, value) {
                 (Some(Place { key, due_at_ms }), Some(value)) => {
-                    let memory = Memory::new(&key, value.to_json(), due_at_ms);
+                    let memory = MemoryEntry::new(&key, value.to_json(), due_at_ms);
                     changes.kept.push(memory);
                 }
                 (Some(_), None) => changes.forgotten.push(id),
@@ -147,7 +147,7 @@ impl Recall {
     }
 }
 
-fn parsed<T: Remembered>(memory: &Memory) -> Option<Box<dyn Value>> {
+fn parsed<T: Remembered>(memory: &MemoryEntry) -> Option<Box<dyn Value>> {
     match serde_json::from_str::<T>(&memory.value) {
         Ok(value) => Some(Box::new(value)),
         Err(error) => {

@@ -4,22 +4,22 @@ use async_trait::async_trait;
 use roentgen_domain::ids::{StudyId, WorklistItemId};
 use roentgen_domain::report::{self, Report, Status};
 use roentgen_domain::worklist_item::Command;
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 
-use super::{Cause, Effect, Policy, Recall};
-use crate::worklist::by_system::OnItem;
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::worklist::by_system::SystemItemCommand;
 
 /// `RadiologyReport.Created`, `.Signed` and `.Cancelled`: the item is in progress, completed, claimed again.
 #[derive(Debug)]
-pub(super) struct Reported;
+pub(super) struct SyncReportStatus;
 
 #[async_trait]
-impl Policy for Reported {
+impl Policy for SyncReportStatus {
     fn name(&self) -> &'static str {
         "reported"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &[
             "RadiologyReport.Created",
             "RadiologyReport.Signed",
@@ -27,10 +27,10 @@ impl Policy for Reported {
         ]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        let step = cause.fact::<Report>()?.and_then(|it| step(&it));
+    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        let step = cause.event::<Report>()?.and_then(|it| step(&it));
         let effect = step.map(|(name, study_id, command)| {
-            let on_item = OnItem { study_id, command };
+            let on_item = SystemItemCommand { study_id, command };
             Effect::new(name, WorklistItemId::of(study_id), study_id, on_item)
         });
         Ok(effect.into_iter().collect())
@@ -46,7 +46,7 @@ fn step(event: &report::Event) -> Option<(&'static str, StudyId, Command)> {
         report::Event::Cancelled(it) => Some((
             "back_to_claimed",
             it.imaging_study_id,
-            Command::BackToClaimed,
+            Command::ReturnToClaimed,
         )),
         report::Event::Signed(_)
         | report::Event::Updated(_)

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use roentgen_store::clock;
-use roentgen_store::error::{EngineError, causes};
+use roentgen_store::error::{EngineError, error_chain};
 use roentgen_store::lease::Leadership;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::memory::RefusedEffect;
+use roentgen_store::memory::RejectedEffect;
 use roentgen_store::pace::Pace;
 use roentgen_store::projector::CheckpointAhead;
 use roentgen_store::subscription::Subscription;
@@ -18,12 +18,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Failure;
-use super::planned::{Planned, lanes, not_understood};
-use super::recall::Recall;
+use super::failure::FailureKind;
+use super::planned::{PlannedEffect, lanes, undecodable_event};
+use super::recall::PolicyMemory;
 use super::timers::Timers;
 use super::{Cause, POLICIES, Policy};
-use crate::executor::{EFFECT_LIFETIME_MS, Executor};
+use crate::executor::{EFFECT_RESERVATION_TTL_MS, Executor};
 
 /// Lanes at once.
 const LANES: usize = 16;
@@ -38,23 +38,23 @@ const AFTER_PANICS: Duration = Duration::from_secs(30);
 /// An effect's claim stands from its append for [`EFFECT_LIFETIME_MS`]. An event younger than this, whose effect was
 /// done, finds that claim: so a log that is read again from its beginning repeats nothing. What is older is remembered
 /// and leads to nothing.
-const EFFECTS_WITHIN_MS: i64 = EFFECT_LIFETIME_MS - 24 * 60 * 60 * 1000;
+const EFFECTS_WITHIN_MS: i64 = EFFECT_RESERVATION_TTL_MS - 24 * 60 * 60 * 1000;
 
 /// How far the policies are.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct PolicyProgress {
     position: Arc<watch::Sender<u64>>,
     refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
 }
 
-impl Progress {
+impl PolicyProgress {
     /// The last position whose effects are done; 0 on a node that has not led.
     pub fn position(&self) -> u64 {
         *self.position.borrow()
     }
 
     /// Why the policies stand still, where the log does not fit their checkpoint.
-    pub fn refused(&self) -> Option<CheckpointAhead> {
+    pub fn halt_reason(&self) -> Option<CheckpointAhead> {
         self.refused.borrow().clone()
     }
 }
@@ -64,15 +64,15 @@ impl Progress {
 pub struct Runner {
     executor: Executor,
     policies: Vec<Arc<dyn Policy>>,
-    progress: Progress,
+    progress: PolicyProgress,
     stop: CancellationToken,
 }
 
-enum Ended {
+enum EffectResult {
     Done,
-    Refused(RefusedEffect),
+    Rejected(RejectedEffect),
     /// Somebody else is to go on: this node stops, or leads no more.
-    GaveUp,
+    Interrupted,
 }
 
 impl Runner {
@@ -81,9 +81,9 @@ impl Runner {
         executor: Executor,
         policies: Vec<Arc<dyn Policy>>,
         leadership: Leadership,
-        tasks: &Tasks,
-    ) -> Result<Progress, EngineError> {
-        let progress = Progress {
+        tasks: &BackgroundTasks,
+    ) -> Result<PolicyProgress, EngineError> {
+        let progress = PolicyProgress {
             position: Arc::new(watch::Sender::new(0)),
             refused: Arc::new(watch::Sender::new(None)),
         };
@@ -103,13 +103,13 @@ impl Runner {
             if !leadership.held() {
                 tokio::select! {
                     () = leadership.gained() => {}
-                    () = self.pause(LOOKS_EVERY), if self.progress.refused().is_some() => {}
+                    () = self.pause(LOOKS_EVERY), if self.progress.halt_reason().is_some() => {}
                     () = self.stop.cancelled() => return,
                 }
             }
             match self.lead(&leadership).await {
                 Ok(()) => {}
-                Err(error) => tracing::warn!(error = causes(&error), "the policies pause"),
+                Err(error) => tracing::warn!(error = error_chain(&error), "the policies pause"),
             }
             self.pause(AFTER_A_FAILURE).await;
         }
@@ -132,7 +132,7 @@ impl Runner {
             let before = log.position();
             let events = log.next().await?;
             let goes_on = match events.is_empty() {
-                true => log.settle_quietly().await?,
+                true => log.commit_idle().await?,
                 false => {
                     self.react(&mut log, &events, leadership, &mut timers)
                         .await?
@@ -140,7 +140,7 @@ impl Runner {
             };
             let fired = goes_on
                 && timers
-                    .fire(&mut log, &self.policies, &self.executor)
+                    .run_due(&mut log, &self.policies, &self.executor)
                     .await?;
             if !fired {
                 return Ok(());
@@ -149,7 +149,7 @@ impl Runner {
             let next = async {
                 match log.position() == before {
                     true => log.wait(timers.next()).await,
-                    false => log.gather().await,
+                    false => log.delay_batch().await,
                 }
             };
             tokio::select! {
@@ -165,7 +165,7 @@ impl Runner {
         let types: HashSet<&'static str> = self
             .policies
             .iter()
-            .flat_map(|it| it.listens_to().iter().copied())
+            .flat_map(|it| it.event_types().iter().copied())
             .collect();
         let (engine, tail) = (Arc::clone(&store.engine), Arc::clone(&store.tail));
         match Subscription::resume(engine, tail, POLICIES, types).await? {
@@ -174,7 +174,7 @@ impl Runner {
                 Ok(Some(log))
             }
             Err(refused) => {
-                if self.progress.refused().as_ref() != Some(&refused) {
+                if self.progress.halt_reason().as_ref() != Some(&refused) {
                     tracing::error!(%refused, "the policies stand still");
                 }
                 self.progress.refused.send_replace(Some(refused));
@@ -199,23 +199,23 @@ impl Runner {
         let causes: Vec<Cause<'_>> = events.iter().map(|event| Cause { event }).collect();
         let keys: BTreeSet<_> = self
             .listening(&causes)
-            .flat_map(|(policy, cause)| policy.recalls(cause))
+            .flat_map(|(policy, cause)| policy.memory_keys(cause))
             .collect();
         let keys: Vec<_> = keys.into_iter().collect();
-        let Some(memories) = log.recall(&keys).await? else {
+        let Some(memories) = log.memory(&keys).await? else {
             tracing::warn!("another node moved the policies' checkpoint");
             return Ok(false);
         };
-        let mut recall = Recall::of(memories);
+        let mut recall = PolicyMemory::of(memories);
         let (planned, mut refusals) = self.plan(&causes, &mut recall).await;
         let Some(refused) = self.carry_out(planned, leadership).await else {
             return Ok(false);
         };
         refusals.extend(refused);
         if recall.sets_timers() {
-            timers.were_set();
+            timers.invalidate();
         }
-        log.settle(recall.into_changes(refusals)).await
+        log.commit(recall.into_changes(refusals)).await
     }
 
     fn listening<'a, 'e>(
@@ -224,7 +224,7 @@ impl Runner {
     ) -> impl Iterator<Item = (&'a dyn Policy, &'a Cause<'e>)> {
         causes.iter().flat_map(|cause| {
             let listening = self.policies.iter().filter(|it| {
-                it.listens_to()
+                it.event_types()
                     .iter()
                     .any(|name| *name == &*cause.event.event_type)
             });
@@ -237,8 +237,8 @@ impl Runner {
     async fn plan(
         &self,
         causes: &[Cause<'_>],
-        recall: &mut Recall,
-    ) -> (Vec<Planned>, Vec<RefusedEffect>) {
+        recall: &mut PolicyMemory,
+    ) -> (Vec<PlannedEffect>, Vec<RejectedEffect>) {
         let (mut planned, mut refusals) = (Vec::new(), Vec::new());
         let (oldest_ms, pace) = (clock::now_ms() - EFFECTS_WITHIN_MS, Pace::begin());
         for (policy, cause) in self.listening(causes) {
@@ -247,9 +247,9 @@ impl Runner {
                 Ok(_) if cause.event.recorded_at_ms < oldest_ms => {}
                 Ok(effects) => {
                     let effects = effects.into_iter();
-                    planned.extend(effects.map(|it| Planned::of(policy, cause.event, it)));
+                    planned.extend(effects.map(|it| PlannedEffect::of(policy, cause.event, it)));
                 }
-                Err(unreadable) => refusals.push(not_understood(policy, cause.event, &unreadable)),
+                Err(unreadable) => refusals.push(undecodable_event(policy, cause.event, &unreadable)),
             }
         }
         (planned, refusals)
@@ -258,9 +258,9 @@ impl Runner {
     /// Carries out effects, lane by lane. Returns what was refused; `None` where another is to go on.
     async fn carry_out(
         &self,
-        planned: Vec<Planned>,
+        planned: Vec<PlannedEffect>,
         leadership: &Leadership,
-    ) -> Option<Vec<RefusedEffect>> {
+    ) -> Option<Vec<RejectedEffect>> {
         let lanes = stream::iter(lanes(planned));
         let mut running = lanes
             .map(|lane| self.lane(lane, leadership))
@@ -274,22 +274,22 @@ impl Runner {
 
     async fn lane(
         &self,
-        planned: Vec<Planned>,
+        planned: Vec<PlannedEffect>,
         leadership: &Leadership,
-    ) -> Option<Vec<RefusedEffect>> {
+    ) -> Option<Vec<RejectedEffect>> {
         let mut refusals = Vec::new();
         for it in planned {
-            match self.until_done(&it, leadership).await {
-                Ended::Done => {}
-                Ended::Refused(refused) => refusals.push(refused),
-                Ended::GaveUp => return None,
+            match self.run_effect(&it, leadership).await {
+                EffectResult::Done => {}
+                EffectResult::Rejected(refused) => refusals.push(refused),
+                EffectResult::Interrupted => return None,
             }
         }
         Some(refusals)
     }
 
-    async fn until_done(&self, planned: &Planned, leadership: &Leadership) -> Ended {
-        let Planned {
+    async fn run_effect(&self, planned: &PlannedEffect, leadership: &Leadership) -> EffectResult {
+        let PlannedEffect {
             label,
             effect,
             request,
@@ -300,22 +300,22 @@ impl Runner {
             let Err(error) = effect.carry_out(&self.executor, request).await else {
                 metrics::counter!("roentgen_policy_effects_total", "effect" => label.clone())
                     .increment(1);
-                return Ended::Done;
+                return EffectResult::Done;
             };
-            let failure = Failure::of(&error);
+            let failure = FailureKind::of(&error);
             let since = match before {
                 Some((same, since)) if same == failure => since,
                 Some(_) | None => Instant::now(),
             };
-            if !failure.is_tried_again(since.elapsed()) {
-                return Ended::Refused(planned.refused(failure, &error));
+            if !failure.should_retry(since.elapsed()) {
+                return EffectResult::Rejected(planned.refused(failure, &error));
             }
             if before.replace((failure, since)).is_none() {
-                let error = causes(&error);
+                let error = error_chain(&error);
                 tracing::warn!(effect = label, position, error, "an effect is tried again");
             }
             if self.stop.is_cancelled() || !leadership.held() {
-                return Ended::GaveUp;
+                return EffectResult::Interrupted;
             }
             self.pause(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
@@ -325,12 +325,12 @@ impl Runner {
 
 /// Starts the runner again where it panicked, from the checkpoint. The pause grows for as long as it gets no further: one
 /// event may be what it panics at.
-async fn supervise(runner: Runner, leadership: Leadership, tasks: Tasks) {
+async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTasks) {
     let runner = Arc::new(runner);
     let (mut pause, mut position) = (AFTER_A_FAILURE, runner.progress.position());
     loop {
         let (again, leadership) = (Arc::clone(&runner), leadership.clone());
-        let run = tasks.run(async move { again.run(leadership).await });
+        let run = tasks.run_isolated(async move { again.run(leadership).await });
         let Err(ended) = run.await else { return };
         let reached = runner.progress.position();
         let panicked = ended.is_panic();

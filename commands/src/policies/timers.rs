@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_store::error::EngineError;
-use roentgen_store::memory::Memory;
-use roentgen_store::subscription::{Changes, Subscription};
+use roentgen_store::memory::MemoryEntry;
+use roentgen_store::subscription::{SubscriptionChanges, Subscription};
 use roentgen_store::{clock, error};
 use tokio::time::Instant;
 
-use super::failure::Failure;
-use super::{Due, Policy};
+use super::failure::FailureKind;
+use super::{TimerOutcome, Policy};
 use crate::executor::Executor;
 
 /// Timers looked at in one go.
-const AT_ONCE: u32 = 64;
+const TIMERS_PER_BATCH: u32 = 64;
 /// When a timer that failed is looked at again.
 const AFTER_A_FAILURE_MS: i64 = 5_000;
 
@@ -30,7 +30,7 @@ pub(super) struct Timers {
 
 impl Timers {
     /// Some were set: the next one may be sooner than was known.
-    pub(super) fn were_set(&mut self) {
+    pub(super) fn invalidate(&mut self) {
         self.looked = false;
     }
 
@@ -45,7 +45,7 @@ impl Timers {
     }
 
     /// Lets fall due what has come to its time. `false` where another reader moved the checkpoint.
-    pub(super) async fn fire(
+    pub(super) async fn run_due(
         &mut self,
         log: &mut Subscription,
         policies: &[Arc<dyn Policy>],
@@ -55,13 +55,13 @@ impl Timers {
             return Ok(true);
         }
         let engine = &executor.store().engine;
-        let (now_ms, mut changes) = (clock::now_ms(), Changes::default());
-        let earliest = engine.earliest_due(AT_ONCE).await?;
-        let is_due = |it: &Memory| it.due_at_ms.is_some_and(|at| at <= now_ms);
+        let (now_ms, mut changes) = (clock::now_ms(), SubscriptionChanges::default());
+        let earliest = engine.due_timers(TIMERS_PER_BATCH).await?;
+        let is_due = |it: &MemoryEntry| it.due_at_ms.is_some_and(|at| at <= now_ms);
         for timer in earliest.iter().filter(|it| is_due(it)) {
-            match after(timer, policies, executor).await {
+            match next_due(timer, policies, executor).await {
                 None => changes.forgotten.push(timer.id),
-                due_at_ms => changes.kept.push(Memory {
+                due_at_ms => changes.kept.push(MemoryEntry {
                     due_at_ms,
                     ..timer.clone()
                 }),
@@ -69,21 +69,21 @@ impl Timers {
         }
         self.looked = changes.kept.is_empty() && changes.forgotten.is_empty();
         self.next_ms = earliest.first().and_then(|it| it.due_at_ms);
-        log.note(changes).await
+        log.commit_if_changed(changes).await
     }
 }
 
 /// When a timer falls due again; `None` where it is done.
-async fn after(timer: &Memory, policies: &[Arc<dyn Policy>], executor: &Executor) -> Option<i64> {
+async fn next_due(timer: &MemoryEntry, policies: &[Arc<dyn Policy>], executor: &Executor) -> Option<i64> {
     let mut owners = policies.iter();
-    let policy = owners.find(|it| it.timers() == Some(timer.topic.as_str()))?;
-    match policy.fall_due(timer, executor).await {
-        Ok(Due::Done) => None,
-        Ok(Due::Later(time)) => Some(time.as_millis()),
+    let policy = owners.find(|it| it.timer_topic() == Some(timer.topic.as_str()))?;
+    match policy.on_timer(timer, executor).await {
+        Ok(TimerOutcome::Done) => None,
+        Ok(TimerOutcome::Reschedule(time)) => Some(time.as_millis()),
         Err(error) => {
-            let (failure, reason) = (Failure::of(&error), error::causes(&error));
-            if !failure.is_tried_again(Duration::ZERO) {
-                failure.tell_the_end(policy.name(), None, &reason);
+            let (failure, reason) = (FailureKind::of(&error), error::error_chain(&error));
+            if !failure.should_retry(Duration::ZERO) {
+                failure.record_final_failure(policy.name(), None, &reason);
                 return None;
             }
             tracing::warn!(policy = policy.name(), error = reason, "a timer failed");

@@ -4,27 +4,27 @@ use async_trait::async_trait;
 use roentgen_domain::ai_task::{self, AiTask};
 use roentgen_domain::ids::WorklistItemId;
 use roentgen_domain::worklist_item::{AiContribution, Command};
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 
-use super::{Cause, Effect, Policy, Recall};
-use crate::worklist::by_system::OnItem;
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::worklist::by_system::SystemItemCommand;
 
 /// `ImagingAI.OutputCreated` of type triage.
 #[derive(Debug)]
-pub(super) struct Triage;
+pub(super) struct ApplyTriage;
 
 #[async_trait]
-impl Policy for Triage {
+impl Policy for ApplyTriage {
     fn name(&self) -> &'static str {
         "triage"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &["ImagingAI.OutputCreated"]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
-        let Some(ai_task::Event::OutputCreated(it)) = cause.fact::<AiTask>()? else {
+    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        let Some(ai_task::Event::OutputCreated(it)) = cause.event::<AiTask>()? else {
             return Ok(Vec::new());
         };
         // Only a triage's score and flags stand open in its event.
@@ -32,7 +32,7 @@ impl Policy for Triage {
             return Ok(Vec::new());
         };
         let study_id = it.imaging_study_id;
-        let contribute = OnItem {
+        let contribute = SystemItemCommand {
             study_id,
             command: Command::Contribute(AiContribution {
                 ai_model_id: Some(it.ai_model_id),

@@ -5,14 +5,14 @@ use roentgen_domain::ids::{
     OrderId, PatientId, PractitionerId, ReportId, StreamId, StudyId, TemplateId, TenantId,
 };
 use roentgen_domain::order::Order;
-use roentgen_domain::report::{Command, Content, NewReport, Report, Written};
+use roentgen_domain::report::{Command, Content, NewReport, Report, AuthoredContent};
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::Work;
-use crate::worklist::hold_case;
+use crate::work::UnitOfWork;
+use crate::worklist::ensure_case_claimed;
 
 /// Begins a draft on a study. Patient and order are the study's; the template exists, is active and fits the study. The
 /// radiologist holds the case, or claims it with this.
@@ -29,7 +29,7 @@ pub struct CreateReport {
     /// Who writes.
     pub radiologist_id: PractitionerId,
     /// What they wrote, and what the machine says. The template's words stand where nothing was written.
-    pub written: Written,
+    pub written: AuthoredContent,
 }
 
 impl UseCase for CreateReport {
@@ -39,22 +39,22 @@ impl UseCase for CreateReport {
         Some(ReportId::of(self.imaging_study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         let study = work.read::<Study>(self.imaging_study_id).await?;
-        let study = study.ok_or(CommandError::NoSuch(Reference::Study))?;
+        let study = study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
         if study.state.patient_id != self.patient_id {
-            return Err(CommandError::NotTheStudys(Reference::Patient));
+            return Err(CommandError::ReferenceMismatch(Reference::Patient));
         }
         let imaging_order_id = self.order(work, &study.state).await?;
         let content = self.content(work, &study.state).await?;
-        hold_case(work, self.imaging_study_id, self.radiologist_id).await?;
+        ensure_case_claimed(work, self.imaging_study_id, self.radiologist_id).await?;
         let new = NewReport {
             imaging_study_id: self.imaging_study_id,
             imaging_order_id,
             patient_id: self.patient_id,
             radiologist_id: self.radiologist_id,
             template_id: self.template_id,
-            written: Written {
+            written: AuthoredContent {
                 content,
                 ai_assist_summary: self.written.ai_assist_summary.clone(),
             },
@@ -70,7 +70,7 @@ impl CreateReport {
     /// linked to, of the same patient and accession number.
     async fn order(
         &self,
-        work: &mut Work<'_>,
+        work: &mut UnitOfWork<'_>,
         study: &Study,
     ) -> Result<Option<OrderId>, CommandError> {
         let linked = study.linking.order();
@@ -78,33 +78,33 @@ impl CreateReport {
             return Ok(linked);
         };
         let order = work.read::<Order>(named).await?;
-        let order = order.ok_or(CommandError::NoSuch(Reference::Order))?;
+        let order = order.ok_or(CommandError::ReferenceNotFound(Reference::Order))?;
         let number = Some(&order.state.request.accession_number);
         let same_number = study.details.accession_number.as_ref() == number;
         let same_patient = order.state.patient_id == study.patient_id;
         match linked {
             None if same_number && same_patient => Ok(Some(named)),
-            None | Some(_) => Err(CommandError::NotTheStudys(Reference::Order)),
+            None | Some(_) => Err(CommandError::ReferenceMismatch(Reference::Order)),
         }
     }
 
     /// What was written, with the template's words where nothing was.
-    async fn content(&self, work: &mut Work<'_>, study: &Study) -> Result<Content, CommandError> {
+    async fn content(&self, work: &mut UnitOfWork<'_>, study: &Study) -> Result<Content, CommandError> {
         let written = self.written.content.clone();
         let Some(template_id) = self.template_id else {
             return Ok(written);
         };
         let template = work.read::<ReportTemplate>(template_id).await?;
-        let template = template.ok_or(CommandError::NoSuch(Reference::Template))?;
+        let template = template.ok_or(CommandError::ReferenceNotFound(Reference::Template))?;
         if !template.state.is_active {
-            return Err(CommandError::Inactive(Reference::Template));
+            return Err(CommandError::ReferenceInactive(Reference::Template));
         }
         let body_part = study.details.body_part.as_ref();
         if !template
             .state
-            .fits(Some(&study.details.modality_code), body_part)
+            .applies_to(Some(&study.details.modality_code), body_part)
         {
-            return Err(CommandError::NotTheStudys(Reference::Template));
+            return Err(CommandError::ReferenceMismatch(Reference::Template));
         }
         Ok(match &template.state.default_text {
             Some(words) => written.or_default_text(words),

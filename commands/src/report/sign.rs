@@ -7,15 +7,15 @@ use roentgen_domain::ids::{PractitionerId, ReportId, StreamId, StudyId, TenantId
 use roentgen_domain::order::Order;
 use roentgen_domain::phi::{Phi, PhiText};
 use roentgen_domain::report::{
-    AddendumKind, Command, NewAddendum, NewCommunication, Notice, Report, Sign, Status,
+    AddendumKind, Command, NewAddendum, NewCommunication, CriticalNotice, Report, Sign, Status,
 };
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
 
-use super::hold_draft;
+use super::ensure_draft_editable;
 use crate::error::{CommandError, Violation};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Signs what is written: as final only where there is an impression and the structured data satisfy the template's
 /// schema as it is now.
@@ -40,16 +40,16 @@ impl UseCase for SignReport {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
-        hold_draft(work, self.id, self.radiologist_id).await?;
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
+        ensure_draft_editable(work, self.id, self.radiologist_id).await?;
         if self.is_final {
-            may_be_final(work, self.id).await?;
+            check_final_requirements(work, self.id).await?;
         }
         let sign = Sign {
             radiologist_id: self.radiologist_id,
             is_final: self.is_final,
             communication: self.communication.clone(),
-            notice: notice(work, self.id, self.critical_deadline).await?,
+            notice: critical_notice(work, self.id, self.critical_deadline).await?,
         };
         work.decide::<Report>(self.id, Command::Sign(Box::new(sign)))
             .await
@@ -57,7 +57,7 @@ impl UseCase for SignReport {
 }
 
 /// Everything at once that keeps a report from being final.
-async fn may_be_final(work: &mut Work<'_>, id: ReportId) -> Result<(), CommandError> {
+async fn check_final_requirements(work: &mut UnitOfWork<'_>, id: ReportId) -> Result<(), CommandError> {
     let Some(report) = work.read::<Report>(id).await? else {
         return Ok(());
     };
@@ -66,12 +66,12 @@ async fn may_be_final(work: &mut Work<'_>, id: ReportId) -> Result<(), CommandEr
         Status::Final | Status::Corrected | Status::Cancelled => return Ok(()),
     }
     // Of an erased patient there is nothing to be checked; the report refuses by itself.
-    let Some(written) = report.state.written() else {
+    let Some(written) = report.state.authored_content() else {
         return Ok(());
     };
     let mut wrong = Vec::new();
     if written.content.impression.is_none() {
-        wrong.push(needed("/impression", "a final report needs an impression"));
+        wrong.push(missing_field("/impression", "a final report needs an impression"));
     }
     let template = match report.state.template_id {
         Some(id) => work.read::<ReportTemplate>(id).await?,
@@ -80,17 +80,17 @@ async fn may_be_final(work: &mut Work<'_>, id: ReportId) -> Result<(), CommandEr
     if let Some(schema) = template.as_ref().and_then(|it| it.state.enforced_schema()) {
         let data = written.content.structured_data;
         match data.and_then(|data| data.expose().expose().read().ok()) {
-            None => wrong.push(needed("/structured_data", "the template asks for them")),
-            Some(data) => wrong.extend(work.unsatisfied(schema, data).await?),
+            None => wrong.push(missing_field("/structured_data", "the template asks for them")),
+            Some(data) => wrong.extend(work.schema_violations(schema, data).await?),
         }
     }
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(CommandError::Unacceptable(wrong))
+    Err(CommandError::Invalid(wrong))
 }
 
-fn needed(pointer: &str, detail: &str) -> Violation {
+fn missing_field(pointer: &str, detail: &str) -> Violation {
     Violation {
         pointer: Phi::new(pointer.to_owned()),
         detail: detail.to_owned(),
@@ -121,13 +121,13 @@ impl UseCase for AddAddendum {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Report>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         let new = NewAddendum {
             radiologist_id: self.radiologist_id,
             kind: self.kind,
             content: self.content.clone(),
             critical_result: self.critical_result,
-            notice: notice(work, self.id, self.critical_deadline).await?,
+            notice: critical_notice(work, self.id, self.critical_deadline).await?,
         };
         work.decide::<Report>(self.id, Command::AddAddendum(Box::new(new)))
             .await
@@ -135,11 +135,11 @@ impl UseCase for AddAddendum {
 }
 
 /// Whom a critical result concerns: the order that the study answers by now, and who ordered.
-async fn notice(
-    work: &mut Work<'_>,
+async fn critical_notice(
+    work: &mut UnitOfWork<'_>,
     id: ReportId,
     critical_deadline: Duration,
-) -> Result<Notice, CommandError> {
+) -> Result<CriticalNotice, CommandError> {
     let report = work.read::<Report>(id).await?;
     let (study, known) = match &report {
         Some(it) => (Some(it.state.imaging_study_id), it.state.imaging_order_id),
@@ -151,7 +151,7 @@ async fn notice(
         Some(order) => work.read::<Order>(order).await?,
         None => None,
     };
-    Ok(Notice {
+    Ok(CriticalNotice {
         imaging_order_id,
         ordering_practitioner_id: order.and_then(|it| it.state.request.ordering_practitioner_id),
         critical_deadline,
@@ -159,7 +159,7 @@ async fn notice(
 }
 
 async fn linked_order(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     study: Option<StudyId>,
 ) -> Result<Option<roentgen_domain::ids::OrderId>, CommandError> {
     let Some(study) = study else { return Ok(None) };

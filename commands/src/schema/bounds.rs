@@ -16,7 +16,7 @@ use super::extent::Extent;
 use super::patterns::{Cost, Patterns};
 use super::plan::{Node, Plan, Way};
 use crate::error::Violation;
-use keywords::{Part, Role, keywords_taken, parts};
+use keywords::{Part, Role, check_keywords, parts};
 
 /// How many values a schema may consist of.
 const MOST_VALUES: usize = 12_000;
@@ -27,9 +27,9 @@ const MOST_BYTES: usize = 2 << 20;
 /// How many schemas it may consist of.
 const MOST_LISTED: usize = 4_000;
 /// How many schemas it may unfold to.
-const MOST_SCHEMAS: u64 = 10_000;
+const MAX_EXPANDED_SCHEMAS: u64 = 10_000;
 /// How many schemas may stand within one another, references followed.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 /// How many conditions `unevaluated...` follows one by one; beyond them it tries the schemas again.
 const MOST_CONDITIONS: u64 = 32;
 
@@ -58,13 +58,13 @@ pub(super) fn check(schema: &Value) -> Result<Bounded, Violation> {
             "has names so long, or values so deep, that the pointers to them take more than 1 MiB",
         ));
     }
-    let mut walk = Walk::over(schema);
+    let mut walk = SchemaSizer::over(schema);
     let root = walk.node_of("", schema)?;
     let schemas = walk.facts_of(root).size;
-    if schemas > MOST_SCHEMAS {
+    if schemas > MAX_EXPANDED_SCHEMAS {
         return Err(refused("", "unfolds to more than 10000 schemas"));
     }
-    let Walk {
+    let SchemaSizer {
         plan,
         patterns,
         held,
@@ -110,7 +110,7 @@ struct Held<'a> {
     of_names: Vec<&'a str>,
 }
 
-struct Walk<'a> {
+struct SchemaSizer<'a> {
     root: &'a Value,
     /// The pointers of the schemas that the walk is within.
     path: Vec<String>,
@@ -125,7 +125,7 @@ struct Walk<'a> {
     bytes: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> SchemaSizer<'a> {
     fn over(root: &'a Value) -> Self {
         Self {
             root,
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
         if let Some(node) = self.known.get(pointer) {
             return Ok(*node);
         }
-        if self.path.len() >= DEEPEST {
+        if self.path.len() >= MAX_DEPTH {
             return Err(refused(pointer, "stands within more than 64 schemas"));
         }
         if self.known.len() >= MOST_LISTED {
@@ -181,7 +181,7 @@ impl<'a> Walk<'a> {
         pointer: &str,
         members: &'a Map<String, Value>,
     ) -> Result<(), Violation> {
-        keywords_taken(pointer, members)?;
+        check_keywords(pointer, members)?;
         self.bytes += keywords::bytes_of_values(members);
         if self.bytes > MOST_BYTES {
             return Err(refused(

@@ -14,7 +14,7 @@ use super::plan::{Effort, Plan};
 use crate::error::Violation;
 
 /// The most violations that a refusal names.
-const MOST_NAMED: usize = 50;
+const MAX_REPORTED_VIOLATIONS: usize = 50;
 /// What the errors of one evaluation may take, in bytes. The validator collects all of them, however few are asked for.
 const MOST_ERRORS: u64 = 16 << 20;
 /// What an error takes beside the pointer in it, in bytes.
@@ -43,7 +43,7 @@ impl Compiled {
         let bounded = bounds::check(&schema).map_err(|violation| vec![violation])?;
         let meta = jsonschema::draft202012::meta::validator();
         if !meta.is_valid(&schema) {
-            let wrong = meta.iter_errors(&schema).take(MOST_NAMED);
+            let wrong = meta.iter_errors(&schema).take(MAX_REPORTED_VIOLATIONS);
             let wrong =
                 wrong.map(|error| violation("/schema", &error.instance_path().to_string(), &error));
             return Err(wrong.collect());
@@ -67,7 +67,7 @@ impl Compiled {
     }
 
     /// Refuses data that do not satisfy the schema, with where they do not.
-    pub(super) fn satisfied(&self, schema: &Schema, data: &Value) -> Result<(), Vec<Violation>> {
+    pub(super) fn validate(&self, schema: &Schema, data: &Value) -> Result<(), Vec<Violation>> {
         let Some(effort) = self.plan.effort(data) else {
             return Err(vec![of_all(
                 "are too much to be checked against the schema",
@@ -82,7 +82,7 @@ impl Compiled {
             )]);
         }
         let names = Names::of(schema.as_object());
-        let wrong = self.validator.iter_errors(data).take(MOST_NAMED);
+        let wrong = self.validator.iter_errors(data).take(MAX_REPORTED_VIOLATIONS);
         let wrong = wrong.map(|error| {
             let place = names.known_part(data, &error.instance_path().to_string());
             violation("/structured_data", &place, &error)

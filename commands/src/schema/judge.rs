@@ -90,7 +90,7 @@ impl Kept {
         let members = schema.as_object();
         let key = sha256(&serde_json::to_vec(members).unwrap_or_default());
         let satisfied =
-            |compiled: &Compiled| data.map_or(Ok(()), |data| compiled.satisfied(schema, data));
+            |compiled: &Compiled| data.map_or(Ok(()), |data| compiled.validate(schema, data));
         if let Some(compiled) = self.0.get(tenant, &key) {
             return satisfied(compiled);
         }

@@ -6,10 +6,10 @@ use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_domain::{Aggregate, DomainEvent};
 use roentgen_store::StoreError;
-use roentgen_store::codec::{self, Place};
-use roentgen_store::keys::{Finding, PatientKey, WritingKey};
+use roentgen_store::codec::{self, EventAddress};
+use roentgen_store::keys::{KeyLookup, PatientKey, WriteKey};
 
-use super::Work;
+use super::UnitOfWork;
 use crate::error::CommandError;
 
 /// An event that was added to the append.
@@ -19,7 +19,7 @@ pub(super) struct Added {
     pub(super) key_seen: Option<Instant>,
 }
 
-impl Work<'_> {
+impl UnitOfWork<'_> {
     /// Adds an event to the append.
     pub(super) async fn add<A: Aggregate>(
         &mut self,
@@ -31,7 +31,7 @@ impl Work<'_> {
             (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
             (Some(_), None) | (None, _) => None,
         };
-        let place = Place {
+        let place = EventAddress {
             tenant_id: self.context.tenant_id,
             stream_id,
             version,
@@ -51,11 +51,11 @@ impl Work<'_> {
         }
         let tenant = self.context.tenant_id;
         let finding = match self.trusts_guesses {
-            true => Finding::Guessed,
-            false => Finding::Looked,
+            true => KeyLookup::Optimistic,
+            false => KeyLookup::Verified,
         };
         let keyring = &self.store.keyring;
-        let WritingKey { key, new } = keyring.writing_key(tenant, patient, finding).await?;
+        let WriteKey { key, new } = keyring.key_for_write(tenant, patient, finding).await?;
         if let Some(new) = new {
             self.append.patient_keys.push(new);
             self.new_keys.push((patient, key.clone()));

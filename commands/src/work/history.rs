@@ -4,16 +4,16 @@ use roentgen_domain::ids::{PractitionerId, StreamId};
 use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
 use roentgen_store::log::StoredEvent;
 
-use super::Work;
+use super::UnitOfWork;
 use crate::error::CommandError;
 
 /// Events read at once when a stream is looked back on.
-const LOOKED_BACK: u32 = 50;
+const BACKWARD_PAGE: u32 = 50;
 
-impl Work<'_> {
+impl UnitOfWork<'_> {
     /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold only if
     /// nobody has done anything to it meanwhile.
-    pub(crate) async fn last_word<A: Aggregate>(
+    pub(crate) async fn last_activity_by<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
         by: PractitionerId,
@@ -25,8 +25,8 @@ impl Work<'_> {
         };
         let mut before = state.version + 1;
         while before > 1 {
-            let after = before.saturating_sub(1 + u64::from(LOOKED_BACK));
-            let events = self.reads.stream(stream_id, after, LOOKED_BACK).await?;
+            let after = before.saturating_sub(1 + u64::from(BACKWARD_PAGE));
+            let events = self.reads.stream(stream_id, after, BACKWARD_PAGE).await?;
             let recent = events
                 .iter()
                 .rev()

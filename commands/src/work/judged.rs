@@ -3,25 +3,25 @@
 use roentgen_domain::report_template::Schema;
 use serde_json::Value;
 
-use super::Work;
+use super::UnitOfWork;
 use crate::error::{CommandError, Violation};
 use crate::schema::Asker;
 
-impl Work<'_> {
+impl UnitOfWork<'_> {
     /// Refuses what is no schema, or none that is evaluated.
     pub(crate) async fn accepts_schema(&self, schema: &Schema) -> Result<(), CommandError> {
         self.schemas.judge(self.asker(), schema, None).await
     }
 
     /// What keeps the data from satisfying a schema.
-    pub(crate) async fn unsatisfied(
+    pub(crate) async fn schema_violations(
         &self,
         schema: &Schema,
         data: Value,
     ) -> Result<Vec<Violation>, CommandError> {
         match self.schemas.judge(self.asker(), schema, Some(data)).await {
             Ok(()) => Ok(Vec::new()),
-            Err(CommandError::Unacceptable(wrong)) => Ok(wrong),
+            Err(CommandError::Invalid(wrong)) => Ok(wrong),
             Err(failed) => Err(failed),
         }
     }

@@ -6,13 +6,13 @@ use std::time::Instant;
 use roentgen_domain::ids::StreamId;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
 
-use super::Work;
-use crate::states::{AnyState, States};
+use super::UnitOfWork;
+use crate::states::{AnyState, StateCache};
 
 /// Remembers a state whose times are those of the append, once they are known.
-pub(super) type Finish = Box<dyn FnOnce(Timestamp, &States) -> (StreamId, AnyState) + Send + Sync>;
+pub(super) type StateFinalizer = Box<dyn FnOnce(Timestamp, &StateCache) -> (StreamId, AnyState) + Send + Sync>;
 
-impl Work<'_> {
+impl UnitOfWork<'_> {
     pub(super) fn finish<A: Aggregate>(
         &mut self,
         stream_id: StreamId,
@@ -22,7 +22,7 @@ impl Work<'_> {
     ) {
         if after.version > before {
             self.finishes.push(Box::new(move |recorded_at, states| {
-                let state = Arc::new(recorded(after, before, recorded_at));
+                let state = Arc::new(with_recorded_times(after, before, recorded_at));
                 states.put(Arc::clone(&state), key_seen);
                 (stream_id, state as AnyState)
             }));
@@ -30,7 +30,7 @@ impl Work<'_> {
     }
 
     /// Remembers what is true now that the append is in the log, and gives `resource` its times.
-    pub(crate) fn settle<A: Aggregate>(
+    pub(crate) fn on_committed<A: Aggregate>(
         &mut self,
         resource: Versioned<A>,
         recorded_at: Timestamp,
@@ -45,14 +45,14 @@ impl Work<'_> {
         for (patient, key) in std::mem::take(&mut self.new_keys) {
             self.store
                 .keyring
-                .learn(self.context.tenant_id, patient, key);
+                .cache(self.context.tenant_id, patient, key);
         }
         answer.map_or(resource, Arc::unwrap_or_clone)
     }
 }
 
 /// The resource with the times that its events were recorded at.
-fn recorded<A: Aggregate>(
+fn with_recorded_times<A: Aggregate>(
     mut resource: Versioned<A>,
     before: u64,
     recorded_at: Timestamp,

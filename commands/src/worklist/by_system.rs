@@ -7,27 +7,27 @@ use roentgen_domain::study::{self, Study};
 use roentgen_domain::worklist_item::{Command, LinkedOrder, WorklistItem};
 
 use super::holding;
-use crate::error::{CommandError, Refusal};
+use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// A command on the item of a study, with what follows from it for its holder's caseload.
 #[derive(Debug, Clone)]
-pub struct OnItem {
+pub struct SystemItemCommand {
     /// Whose item.
     pub study_id: StudyId,
     /// What follows for it.
     pub command: Command,
 }
 
-impl UseCase for OnItem {
+impl UseCase for SystemItemCommand {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.study_id);
         holding::decide(work, id, self.command.clone()).await
     }
@@ -35,11 +35,11 @@ impl UseCase for OnItem {
 
 /// The order that a study answers, both as they are now; the append will hold only if they still are.
 pub(crate) async fn linked_order(
-    work: &mut Work<'_>,
+    work: &mut UnitOfWork<'_>,
     study_id: StudyId,
 ) -> Result<Option<LinkedOrder>, CommandError> {
     let study = work.read::<Study>(study_id).await?;
-    let study = study.ok_or_else(|| Refusal::from(study::Error::NotFound))?;
+    let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
     let Some(order_id) = study.state.linking.order() else {
         return Ok(None);
     };

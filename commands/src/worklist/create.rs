@@ -5,12 +5,12 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{OrderId, PatientId, StreamId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::{Order, Priority, Status};
-use roentgen_domain::study::{Linking, Study};
-use roentgen_domain::worklist_item::{Attention, Case, Command, NewItem, WorklistItem};
+use roentgen_domain::study::{OrderLink, Study};
+use roentgen_domain::worklist_item::{Attention, CaseDetails, Command, NewItem, WorklistItem};
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::Work;
+use crate::work::UnitOfWork;
 
 /// Puts a study on the worklist, or puts it there again. The study must exist; patient and order must be its own.
 #[derive(Debug, Clone)]
@@ -36,16 +36,16 @@ impl UseCase for CreateItem {
         Some(WorklistItemId::of(self.imaging_study_id).into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let study = work.read::<Study>(self.imaging_study_id).await?;
-        let study = study.ok_or(CommandError::NoSuch(Reference::Study))?;
-        self.is_of(&study.state)?;
+        let study = study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
+        self.check_belongs_to(&study.state)?;
         let order = match study.state.linking.order() {
             Some(order_id) => work.read::<Order>(order_id).await?,
             None => None,
         };
         let order = order.as_deref().map(|it| &it.state);
-        let mut new = of_study(self.imaging_study_id, &study.state, order);
+        let mut new = item_for_study(self.imaging_study_id, &study.state, order);
         new.priority = self.priority;
         new.case.modality_code = self.modality_code.clone();
         new.case.body_part = self.body_part.clone().or(new.case.body_part);
@@ -56,25 +56,25 @@ impl UseCase for CreateItem {
 }
 
 impl CreateItem {
-    fn is_of(&self, study: &Study) -> Result<(), CommandError> {
+    fn check_belongs_to(&self, study: &Study) -> Result<(), CommandError> {
         if self.patient_id != study.patient_id {
-            return Err(CommandError::NotTheStudys(Reference::Patient));
+            return Err(CommandError::ReferenceMismatch(Reference::Patient));
         }
         if self.imaging_order_id.is_some() && self.imaging_order_id != study.linking.order() {
-            return Err(CommandError::NotTheStudys(Reference::Order));
+            return Err(CommandError::ReferenceMismatch(Reference::Order));
         }
         Ok(())
     }
 }
 
 /// The item of a study, as the study and the order that it is linked to say.
-pub(crate) fn of_study(study_id: StudyId, study: &Study, order: Option<&Order>) -> NewItem {
+pub(crate) fn item_for_study(study_id: StudyId, study: &Study, order: Option<&Order>) -> NewItem {
     let details = &study.details;
     let by_study = study.phi.as_ref().and_then(|it| it.patient.clone());
     let by_order = order.and_then(|it| it.phi.as_ref()?.patient.clone());
     NewItem {
         patient_id: study.patient_id,
-        case: Case {
+        case: CaseDetails {
             imaging_study_id: study_id,
             imaging_order_id: study.linking.order(),
             modality_code: details.modality_code.clone(),
@@ -89,11 +89,11 @@ pub(crate) fn of_study(study_id: StudyId, study: &Study, order: Option<&Order>) 
 }
 
 /// What is known already, and would be told of an item that exists.
-fn attention(linking: Linking, order: Option<&Order>) -> Vec<Attention> {
+fn attention(linking: OrderLink, order: Option<&Order>) -> Vec<Attention> {
     let cancelled = order.is_some_and(|it| it.progress.status() == Status::Cancelled);
     match linking {
-        Linking::Conflict { .. } => vec![Attention::LinkConflict],
-        Linking::Linked { .. } if cancelled => vec![Attention::OrderCancelled],
-        Linking::Linked { .. } | Linking::Unlinked => Vec::new(),
+        OrderLink::Conflict { .. } => vec![Attention::LinkConflict],
+        OrderLink::Linked { .. } if cancelled => vec![Attention::OrderCancelled],
+        OrderLink::Linked { .. } | OrderLink::Unlinked => Vec::new(),
     }
 }

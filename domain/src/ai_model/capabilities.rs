@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::named;
+use crate::wire_enum;
 
 /// What a model can be asked for: the names of `capabilities`, and the types of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub enum TaskType {
     Segmentation,
 }
 
-named! {
+wire_enum! {
     TaskType: Triage = "triage", Quality = "quality", PreReport = "pre_report",
         Comparison = "comparison", Detection = "detection", Segmentation = "segmentation";
 }
@@ -63,7 +63,7 @@ impl Capabilities {
     }
 
     /// Whether this can be asked for.
-    pub fn allow(&self, task_type: TaskType) -> bool {
+    pub fn supports(&self, task_type: TaskType) -> bool {
         self.0.get(&task_type).is_some_and(|it| *it)
     }
 }

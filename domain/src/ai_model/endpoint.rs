@@ -87,14 +87,14 @@ pub struct TimeoutMs(u32);
 /// The number is no such wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 3600000 milliseconds")]
-pub struct OutOfTime;
+pub struct InvalidTimeoutMs;
 
 impl TimeoutMs {
     /// Refuses zero, negative numbers and more than an hour.
-    pub fn parse(millis: i64) -> Result<Self, OutOfTime> {
+    pub fn parse(millis: i64) -> Result<Self, InvalidTimeoutMs> {
         match u32::try_from(millis) {
             Ok(millis @ 1..=3_600_000) => Ok(Self(millis)),
-            Ok(_) | Err(_) => Err(OutOfTime),
+            Ok(_) | Err(_) => Err(InvalidTimeoutMs),
         }
     }
 }
@@ -107,14 +107,14 @@ pub struct MaxAttempts(u8);
 /// The number is none of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 100")]
-pub struct OutOfAttempts;
+pub struct InvalidMaxAttempts;
 
 impl MaxAttempts {
     /// Refuses what is not 1 to 100.
-    pub fn parse(attempts: i64) -> Result<Self, OutOfAttempts> {
+    pub fn parse(attempts: i64) -> Result<Self, InvalidMaxAttempts> {
         match u8::try_from(attempts) {
             Ok(attempts @ 1..=100) => Ok(Self(attempts)),
-            Ok(_) | Err(_) => Err(OutOfAttempts),
+            Ok(_) | Err(_) => Err(InvalidMaxAttempts),
         }
     }
 }
@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn limits_are_held() {
         for bad in [i64::MIN, -1, 0, 3_600_001, i64::MAX] {
-            assert_eq!(TimeoutMs::parse(bad), Err(OutOfTime), "{bad}");
+            assert_eq!(TimeoutMs::parse(bad), Err(InvalidTimeoutMs), "{bad}");
         }
         for bad in [i64::MIN, -1, 0, 101, 256, i64::MAX] {
-            assert_eq!(MaxAttempts::parse(bad), Err(OutOfAttempts), "{bad}");
+            assert_eq!(MaxAttempts::parse(bad), Err(InvalidMaxAttempts), "{bad}");
         }
         assert!(TimeoutMs::parse(3_600_000).is_ok() && MaxAttempts::parse(100).is_ok());
     }

@@ -1,8 +1,8 @@
 //! What a task does when asked.
 
 use super::{
-    AiTask, Cancelled, Completed, Created, Error, Event, Failed, MAX_ATTEMPTS, Move, NewOutput,
-    NewTask, OutputCreated, Progress, Request, Started, Status,
+    AiTask, Cancelled, Completed, Created, Error, Event, Failed, MAX_ATTEMPTS, StatusChange, NewOutput,
+    NewTask, OutputCreated, Lifecycle, TaskSpec, Started, Status,
 };
 use crate::aggregate::Context;
 use crate::ids::AiOutputId;
@@ -15,7 +15,7 @@ pub(super) fn create(new: NewTask, context: &Context) -> Result<Vec<Event>, Erro
     if new.attempt > MAX_ATTEMPTS {
         return Err(Error::TooManyAttempts);
     }
-    let request = Request {
+    let request = TaskSpec {
         imaging_study_id: new.imaging_study_id,
         patient_id: new.patient_id,
         ai_model_id: new.ai_model_id,
@@ -30,43 +30,43 @@ pub(super) fn create(new: NewTask, context: &Context) -> Result<Vec<Event>, Erro
     })])
 }
 
-pub(super) fn advance(task: &AiTask, to: Move, context: &Context) -> Result<Vec<Event>, Error> {
+pub(super) fn advance(task: &AiTask, to: StatusChange, context: &Context) -> Result<Vec<Event>, Error> {
     let from = task.progress.status();
     if to.error_message.is_some() && to.status != Status::Failed {
         return Err(Error::ErrorWithoutFailure);
     }
-    if from == to.status && says_nothing_new(task, to.error_message.as_ref()) {
+    if from == to.status && is_repeat(task, to.error_message.as_ref()) {
         return Ok(Vec::new());
     }
     if from.is_final() {
         return Err(Error::Final { status: from });
     }
-    step(task, to, context).map(|event| vec![event])
+    transition(task, to, context).map(|event| vec![event])
 }
 
 /// A failure may be told again, though not for another reason.
-fn says_nothing_new(task: &AiTask, told: Option<&Text>) -> bool {
+fn is_repeat(task: &AiTask, told: Option<&Text>) -> bool {
     match (&task.progress, told) {
-        (Progress::Failed { error_message, .. }, Some(told)) => error_message == told,
+        (Lifecycle::Failed { error_message, .. }, Some(told)) => error_message == told,
         (_, None) => true,
         (
-            Progress::Queued
-            | Progress::Running { .. }
-            | Progress::Completed { .. }
-            | Progress::Cancelled { .. },
+            Lifecycle::Queued
+            | Lifecycle::Running { .. }
+            | Lifecycle::Completed { .. }
+            | Lifecycle::Cancelled { .. },
             Some(_),
         ) => false,
     }
 }
 
-fn step(task: &AiTask, to: Move, context: &Context) -> Result<Event, Error> {
+fn transition(task: &AiTask, to: StatusChange, context: &Context) -> Result<Event, Error> {
     let (ai_task_id, request) = (task.request.task_id(), &task.request);
     let (imaging_study_id, patient_id) = (request.imaging_study_id, request.patient_id);
     let task_type = request.task_type;
     let event = match to.status {
         Status::Queued => {
             let from = task.progress.status();
-            return Err(Error::Backwards {
+            return Err(Error::InvalidTransition {
                 from,
                 to: Status::Queued,
             });
@@ -90,7 +90,7 @@ fn step(task: &AiTask, to: Move, context: &Context) -> Result<Event, Error> {
             imaging_study_id,
             patient_id,
             task_type,
-            error: reason(to.error_message),
+            error: failure_reason(to.error_message),
             completed_at: context.now,
         }),
         Status::Cancelled => Event::Cancelled(Cancelled {
@@ -103,8 +103,8 @@ fn step(task: &AiTask, to: Move, context: &Context) -> Result<Event, Error> {
     Ok(event)
 }
 
-fn reason(told: Option<Text>) -> Text {
-    told.unwrap_or_else(|| Text::literal(NO_REASON))
+fn failure_reason(told: Option<Text>) -> Text {
+    told.unwrap_or_else(|| Text::from_static(NO_REASON))
 }
 
 pub(super) fn add_output(
@@ -114,7 +114,7 @@ pub(super) fn add_output(
 ) -> Result<Vec<Event>, Error> {
     let status = task.progress.status();
     match status {
-        Status::Failed | Status::Cancelled => return Err(Error::OutputRefused { status }),
+        Status::Failed | Status::Cancelled => return Err(Error::OutputsClosed { status }),
         Status::Queued | Status::Running | Status::Completed => {}
     }
     let output_type = new.payload.output_type();

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::output::{OutputType, Triage};
-use super::{AiTask, Progress, Request};
-use crate::aggregate::{DomainEvent, Misplaced};
+use super::{AiTask, Lifecycle, TaskSpec};
+use crate::aggregate::{DomainEvent, UnexpectedEvent};
 use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
 use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
@@ -12,7 +12,7 @@ use crate::json::Members;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::time::Timestamp;
-use crate::{domain_events, facts_with_phi, facts_without_phi};
+use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
     /// What may happen to a task.
@@ -39,7 +39,7 @@ pub struct Created {
     pub ai_task_id: AiTaskId,
     /// What was asked of which model.
     #[serde(flatten)]
-    pub request: Request,
+    pub request: TaskSpec,
 }
 
 /// `ImagingAI.TaskStarted`.
@@ -140,12 +140,12 @@ pub struct OutputPhi {
     pub further: Option<Phi<Members>>,
 }
 
-facts_with_phi!(OutputCreated);
-facts_without_phi!(Created, Started, Completed, Failed, Cancelled);
+event_data_with_phi!(OutputCreated);
+event_data_without_phi!(Created, Started, Completed, Failed, Cancelled);
 
-pub(super) fn evolve(state: Option<AiTask>, event: Event) -> Result<AiTask, Misplaced> {
-    let misplaced = Misplaced {
-        event: event.name(),
+pub(super) fn evolve(state: Option<AiTask>, event: Event) -> Result<AiTask, UnexpectedEvent> {
+    let misplaced = UnexpectedEvent {
+        event: event.event_type(),
     };
     match (state, event) {
         (None, Event::Created(it)) => Ok(it.into()),
@@ -170,7 +170,7 @@ impl From<Created> for AiTask {
     fn from(created: Created) -> Self {
         Self {
             request: created.request,
-            progress: Progress::Queued,
+            progress: Lifecycle::Queued,
             number_of_outputs: 0,
             latest_output_id: None,
         }
@@ -178,14 +178,14 @@ impl From<Created> for AiTask {
 }
 
 fn started(task: AiTask, it: &Started) -> AiTask {
-    let progress = Progress::Running {
+    let progress = Lifecycle::Running {
         started_at: it.started_at,
     };
     AiTask { progress, ..task }
 }
 
 fn completed(task: AiTask, it: &Completed) -> AiTask {
-    let progress = Progress::Completed {
+    let progress = Lifecycle::Completed {
         started_at: task.progress.started_at(),
         completed_at: it.completed_at,
     };
@@ -193,7 +193,7 @@ fn completed(task: AiTask, it: &Completed) -> AiTask {
 }
 
 fn failed(task: AiTask, it: Failed) -> AiTask {
-    let progress = Progress::Failed {
+    let progress = Lifecycle::Failed {
         started_at: task.progress.started_at(),
         completed_at: it.completed_at,
         error_message: it.error,
@@ -202,7 +202,7 @@ fn failed(task: AiTask, it: Failed) -> AiTask {
 }
 
 fn cancelled(task: AiTask) -> AiTask {
-    let progress = Progress::Cancelled {
+    let progress = Lifecycle::Cancelled {
         started_at: task.progress.started_at(),
     };
     AiTask { progress, ..task }

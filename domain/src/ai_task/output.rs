@@ -6,14 +6,14 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OutputCreated, OutputPhi, Request};
+use super::{OutputCreated, OutputPhi, TaskSpec};
 use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
 use crate::ids::{AiModelId, AiTaskId, PatientId, StudyId};
 #[cfg(doc)]
 use crate::json::NotKept;
 use crate::json::{Json, Members, read_members};
-use crate::named;
+use crate::wire_enum;
 use crate::phi::Phi;
 use crate::score::Score;
 use crate::text::Text;
@@ -41,7 +41,7 @@ pub enum OutputType {
     Comparison,
 }
 
-named! {
+wire_enum! {
     OutputType: Triage = "triage", Quality = "quality", FindingList = "finding_list",
         Bbox = "bbox", Segmentation = "segmentation", SuggestedReport = "suggested_report",
         Comparison = "comparison";
@@ -67,7 +67,7 @@ pub struct Payload {
 
 /// What is wrong with one member. Neither part repeats a client's words: they could be PHI.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
+pub struct PayloadError {
     /// A JSON pointer (RFC 6901) into the payload; empty for the whole of it.
     pub pointer: String,
     /// What is wrong there.
@@ -80,7 +80,7 @@ impl Payload {
     /// # Errors
     /// What is wrong, the first hundred of it: members that are missing or out of range, and what keeps an object of
     /// [`MAX_PAYLOAD_BYTES`] from being kept ([`NotKept`]).
-    pub fn parse(output_type: OutputType, object: &Json) -> Result<Self, Vec<Wrong>> {
+    pub fn parse(output_type: OutputType, object: &Json) -> Result<Self, Vec<PayloadError>> {
         let mut members = rules::checked(output_type, object)?;
         let triage = match output_type {
             OutputType::Triage => Some(take_triage(&mut members)),
@@ -148,7 +148,7 @@ pub struct AiOutput {
 
 impl AiOutput {
     /// A result of a task.
-    pub fn of(request: &Request, output_type: OutputType, payload: Option<Triage>) -> Self {
+    pub fn from_task(request: &TaskSpec, output_type: OutputType, payload: Option<Triage>) -> Self {
         Self {
             imaging_ai_task_id: request.task_id(),
             imaging_study_id: request.imaging_study_id,
@@ -177,12 +177,12 @@ impl From<OutputCreated> for AiOutput {
     }
 }
 
-fn take_triage(members: &mut Members) -> Result<Triage, Wrong> {
+fn take_triage(members: &mut Members) -> Result<Triage, PayloadError> {
     let open: Members = ["triage_score", "flags"]
         .into_iter()
         .filter_map(|name| members.remove_entry(name))
         .collect();
-    read_members(&open).map_err(|_| Wrong {
+    read_members(&open).map_err(|_| PayloadError {
         pointer: String::new(),
         detail: "is no triage".into(),
     })

@@ -20,9 +20,9 @@ fn create(attempt: u32) -> Command {
     Command::Create(Box::new(new_task(attempt)))
 }
 
-fn request() -> Request {
+fn request() -> TaskSpec {
     let new = new_task(1);
-    Request {
+    TaskSpec {
         imaging_study_id: new.imaging_study_id,
         patient_id: new.patient_id,
         ai_model_id: new.ai_model_id,
@@ -95,14 +95,14 @@ fn a_task(status: Status) -> Given<AiTask> {
 }
 
 fn to(status: Status) -> Command {
-    Command::Move(Move {
+    Command::ChangeStatus(StatusChange {
         status,
         error_message: None,
     })
 }
 
 fn fail(error: &str) -> Command {
-    Command::Move(Move {
+    Command::ChangeStatus(StatusChange {
         status: Status::Failed,
         error_message: Text::parse(error).ok(),
     })
@@ -129,11 +129,11 @@ fn attempts_have_an_end() {
 #[test]
 fn its_id_follows_from_study_model_type_and_attempt() {
     let first = request();
-    let again = Request {
+    let again = TaskSpec {
         attempt: 2,
         ..request()
     };
-    let quality = Request {
+    let quality = TaskSpec {
         task_type: TaskType::Quality,
         ..request()
     };
@@ -162,7 +162,7 @@ fn moves_forward_only_and_never_out_of_a_final_status() {
                 when.refused(Error::Final { status: from });
             } else {
                 match target {
-                    Status::Queued => when.refused(Error::Backwards { from, to: target }),
+                    Status::Queued => when.refused(Error::InvalidTransition { from, to: target }),
                     Status::Running => when.then([started()]),
                     Status::Completed => when.then([completed()]),
                     Status::Failed => when.then([failed("the worker gave no reason")]),
@@ -178,7 +178,7 @@ fn only_a_failed_or_cancelled_task_may_be_tried_again() {
     let again: Vec<Status> = Status::ALL
         .iter()
         .copied()
-        .filter(|it| a_task(*it).state().may_be_tried_again())
+        .filter(|it| a_task(*it).state().is_retryable())
         .collect();
     assert_eq!(again, [Status::Failed, Status::Cancelled]);
 }
@@ -204,7 +204,7 @@ fn an_error_goes_with_a_failure() {
         Status::Completed,
         Status::Cancelled,
     ] {
-        let told = Command::Move(Move {
+        let told = Command::ChangeStatus(StatusChange {
             status,
             error_message: Text::parse("no GPU").ok(),
         });
@@ -219,7 +219,7 @@ fn keeps_its_times() {
     let run = given::<AiTask>([created(), started(), completed()]).state();
     assert_eq!(
         run.progress,
-        Progress::Completed {
+        Lifecycle::Completed {
             started_at: Some(context().now),
             completed_at: context().now
         }

@@ -40,12 +40,12 @@ pub(super) fn update(
             .ok_or(Error::Final { status: from });
     }
     if to < from {
-        return Err(Error::Backwards { from, to });
+        return Err(Error::InvalidTransition { from, to });
     }
-    belongs_together(order, &update, to)?;
+    check_status_fields(order, &update, to)?;
     let events = match (
-        details(order, &update, from, to),
-        step(order, &update, from, to, context)?,
+        details_updated(order, &update, from, to),
+        transition(order, &update, from, to, context)?,
     ) {
         (None, None) => Vec::new(),
         (Some(event), None) | (None, Some(event)) => vec![event],
@@ -90,7 +90,7 @@ fn is_already<T: Clone + PartialEq>(asked: &Change<T>, current: Option<&T>) -> b
 }
 
 /// Each time and reason goes with the status it belongs to.
-fn belongs_together(order: &Order, update: &Update, to: Status) -> Result<(), Error> {
+fn check_status_fields(order: &Order, update: &Update, to: Status) -> Result<(), Error> {
     let is_said = |asked: &Change<Timestamp>| asked.value().is_some();
     if matches!(update.cancellation_reason, Change::Set(_)) && to != Status::Cancelled {
         return Err(Error::ReasonWithoutCancellation);
@@ -113,7 +113,7 @@ fn belongs_together(order: &Order, update: &Update, to: Status) -> Result<(), Er
 }
 
 /// The step from one status to another, where there is one.
-fn step(
+fn transition(
     order: &Order,
     update: &Update,
     from: Status,
@@ -125,7 +125,7 @@ fn step(
     }
     let (order_id, patient_id) = (order.id(), order.patient_id);
     let event = match to {
-        Status::Requested => return Err(Error::Backwards { from, to }),
+        Status::Requested => return Err(Error::InvalidTransition { from, to }),
         Status::Scheduled => Event::Scheduled(Scheduled {
             order_id,
             patient_id,
@@ -169,7 +169,7 @@ fn complete(order: &Order, update: &Update, now: Timestamp) -> Result<Completed,
 }
 
 /// What changes beside the step and is not told by it.
-fn details(order: &Order, update: &Update, from: Status, to: Status) -> Option<Event> {
+fn details_updated(order: &Order, update: &Update, from: Status, to: Status) -> Option<Event> {
     let slot = match update.scheduled_slot_id {
         Change::Set(_) if from != to && to == Status::Scheduled => Change::Keep,
         asked @ (Change::Keep | Change::Clear | Change::Set(_)) => {

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Order, OrderPhi, Progress, Request, Status};
-use crate::aggregate::{DomainEvent, Misplaced};
+use super::{Order, OrderPhi, Lifecycle, OrderDetails, Status};
+use crate::aggregate::{DomainEvent, UnexpectedEvent};
 use crate::change::Change;
 use crate::ids::{OrderId, PatientId, SlotId};
 use crate::phi::{Metadata, Patient, PhiText};
 use crate::time::Timestamp;
-use crate::{domain_events, facts_with_phi, facts_without_phi};
+use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
     /// What may happen to an order.
@@ -37,7 +37,7 @@ pub struct Created {
     pub patient_id: PatientId,
     /// What, by whom and for when.
     #[serde(flatten)]
-    pub request: Request,
+    pub request: OrderDetails,
     /// `requested`: every order begins so.
     pub status: Status,
     /// Sealed at rest.
@@ -140,18 +140,18 @@ pub struct DetailsPhi {
     pub metadata: Change<Metadata>,
 }
 
-facts_with_phi!(Created, Cancelled, DetailsUpdated);
-facts_without_phi!(Scheduled, InProgress, Completed);
+event_data_with_phi!(Created, Cancelled, DetailsUpdated);
+event_data_without_phi!(Scheduled, InProgress, Completed);
 
-pub(super) fn evolve(state: Option<Order>, event: Event) -> Result<Order, Misplaced> {
-    let misplaced = Misplaced {
-        event: event.name(),
+pub(super) fn evolve(state: Option<Order>, event: Event) -> Result<Order, UnexpectedEvent> {
+    let misplaced = UnexpectedEvent {
+        event: event.event_type(),
     };
     match (state, event) {
         (None, Event::Created(created)) => Ok(created.into()),
         (Some(order), Event::Scheduled(it)) => Ok(scheduled(order, it)),
         (Some(order), Event::InProgress(it)) => Ok(Order {
-            progress: Progress::InProgress {
+            progress: Lifecycle::InProgress {
                 performed_start_at: it.performed_start_at,
             },
             ..order
@@ -189,7 +189,7 @@ impl From<Box<Created>> for Order {
             patient_id,
             request,
             scheduled_slot_id: None,
-            progress: Progress::Requested,
+            progress: Lifecycle::Requested,
             phi,
         }
     }
@@ -198,7 +198,7 @@ impl From<Box<Created>> for Order {
 fn scheduled(order: Order, it: Scheduled) -> Order {
     Order {
         scheduled_slot_id: it.scheduled_slot_id.or(order.scheduled_slot_id),
-        progress: Progress::Scheduled,
+        progress: Lifecycle::Scheduled,
         ..order
     }
 }
@@ -207,7 +207,7 @@ fn completed(order: Order, it: &Completed) -> Order {
     let performed_start_at = it
         .performed_start_at
         .or(order.progress.performed_start_at());
-    let progress = Progress::Completed {
+    let progress = Lifecycle::Completed {
         performed_start_at,
         performed_end_at: it.performed_end_at,
     };
@@ -220,7 +220,7 @@ fn cancelled(mut order: Order, it: Cancelled) -> Order {
     }
     let performed_start_at = order.progress.performed_start_at();
     Order {
-        progress: Progress::Cancelled { performed_start_at },
+        progress: Lifecycle::Cancelled { performed_start_at },
         ..order
     }
 }
@@ -229,7 +229,7 @@ fn details_updated(mut order: Order, it: DetailsUpdated) -> Order {
     if let (Some(phi), Some(told)) = (order.phi.as_mut(), it.phi) {
         phi.metadata = told.metadata.apply(phi.metadata.take());
     }
-    if let (Progress::InProgress { performed_start_at }, Some(start)) =
+    if let (Lifecycle::InProgress { performed_start_at }, Some(start)) =
         (&mut order.progress, it.performed_start_at)
     {
         *performed_start_at = start;

@@ -15,7 +15,7 @@ fn new_order() -> NewOrder {
     let accession_number = AccessionNumber::parse("ACC123456").unwrap();
     NewOrder {
         patient_id: Uuid::from_u128(7).into(),
-        request: Request {
+        request: OrderDetails {
             encounter_id: None,
             episode_id: None,
             ordering_practitioner_id: None,
@@ -134,7 +134,7 @@ fn moves_forward_only_and_never_out_of_a_final_status() {
             } else if from.is_final() {
                 when.refused(Error::Final { status: from });
             } else if target < from {
-                when.refused(Error::Backwards { from, to: target });
+                when.refused(Error::InvalidTransition { from, to: target });
             } else {
                 let start = (from == InProgress).then_some(now);
                 when.then([match target {
@@ -299,7 +299,7 @@ fn a_start_is_corrected_while_it_is_in_progress() {
     ]);
     assert_eq!(
         order.state().progress,
-        Progress::InProgress {
+        Lifecycle::InProgress {
             performed_start_at: early
         }
     );
@@ -346,9 +346,9 @@ fn works_on_when_its_phi_is_erased() {
 
 #[test]
 fn a_state_survives_the_trip_through_its_document() {
-    use crate::aggregate::{Standing, Versioned};
+    use crate::aggregate::{EventHeader, Versioned};
     use crate::growth::Size;
-    let standing = Standing {
+    let standing = EventHeader {
         stream_id: ids().0.into(),
         tenant_id: context().tenant_id,
         version: 1,

@@ -19,7 +19,7 @@ pub struct SectionCode(Cow<'static, str>);
 /// The text is no section's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a section's code must be 1 to 64 of a-z, 0-9 and _")]
-pub struct NotASectionCode;
+pub struct InvalidSectionCode;
 
 impl SectionCode {
     /// What the patient comes with.
@@ -32,13 +32,13 @@ impl SectionCode {
     pub const IMPRESSION: Self = Self(Cow::Borrowed("impression"));
 
     /// Takes any case, keeps lower case.
-    pub fn parse(text: &str) -> Result<Self, NotASectionCode> {
+    pub fn parse(text: &str) -> Result<Self, InvalidSectionCode> {
         let code = text.to_ascii_lowercase();
         let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         if (1..=64).contains(&code.len()) && code.bytes().all(legal) {
             Ok(Self(code.into()))
         } else {
-            Err(NotASectionCode)
+            Err(InvalidSectionCode)
         }
     }
 
@@ -98,7 +98,7 @@ pub struct Content {
 
 /// What a radiologist writes: the report's content, and what they keep of the machine's words.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Written {
+pub struct AuthoredContent {
     /// What is to be signed.
     #[serde(flatten)]
     pub content: Content,
@@ -149,7 +149,7 @@ struct Beside<M> {
     ai_assist_summary: M,
 }
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de> Deserialize<'de> for AuthoredContent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (content, Beside { ai_assist_summary }) = content_and_beside(deserializer)?;
         Ok(Self {
@@ -200,18 +200,18 @@ impl Content {
     pub fn or_default_text(mut self, default_text: &DefaultText) -> Self {
         match default_text {
             DefaultText::Findings(text) => {
-                self.begin(&SectionCode::FINDINGS, Some(PhiText::new(text.clone())));
+                self.set_default(&SectionCode::FINDINGS, Some(PhiText::new(text.clone())));
             }
             DefaultText::BySection(texts) => {
                 for (code, text) in texts {
-                    self.begin(code, text.clone().map(PhiText::new));
+                    self.set_default(code, text.clone().map(PhiText::new));
                 }
             }
         }
         self
     }
 
-    fn begin(&mut self, code: &SectionCode, text: Option<PhiText>) {
+    fn set_default(&mut self, code: &SectionCode, text: Option<PhiText>) {
         match self.member(code) {
             Some(member) => *member = member.take().or(text),
             None => self.sections.get_or_insert_default().push(Section {
@@ -252,7 +252,7 @@ impl Content {
     }
 
     /// What of `asked` differs from this.
-    pub(super) fn changed_by(&self, asked: ContentChanges) -> ContentChanges {
+    pub(super) fn diff(&self, asked: ContentChanges) -> ContentChanges {
         ContentChanges {
             clinical_history: asked
                 .clinical_history

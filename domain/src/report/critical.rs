@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Asked, CommunicationPhi, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue,
-    CriticalResultPhi, Error, Event, NewCommunication, Notice, Progress, Report, Status,
+    Operation, CommunicationPhi, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue,
+    CriticalResultPhi, Error, Event, NewCommunication, CriticalNotice, Lifecycle, Report, Status,
 };
 use crate::Timestamp;
 use crate::aggregate::Context;
 use crate::ids::{CommunicationId, PractitionerId};
-use crate::named;
+use crate::wire_enum;
 use crate::phi::PhiText;
 
 /// How far a clock that says when somebody was told may be ahead of ours, in milliseconds.
@@ -17,7 +17,7 @@ const CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
 
 /// A critical result that was raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Critical {
+pub struct RaisedCriticalResult {
     /// When it was signed.
     pub raised_at: Timestamp,
     /// When somebody has to have been told.
@@ -36,12 +36,12 @@ pub struct Communication {
     pub version: u64,
     /// What it is without its words.
     #[serde(flatten)]
-    pub facts: CommunicationFacts,
+    pub facts: CommunicationRecord,
 }
 
 /// A communication without its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommunicationFacts {
+pub struct CommunicationRecord {
     /// Its id.
     pub communication_id: CommunicationId,
     /// How.
@@ -82,7 +82,7 @@ pub enum CriticalCommunication {
     Communicated,
 }
 
-named! {
+wire_enum! {
     Method: Phone = "phone", InPerson = "in_person", SecureMessage = "secure_message",
         Other = "other";
     CriticalCommunication: None = "none", Outstanding = "outstanding",
@@ -92,7 +92,7 @@ named! {
 impl Report {
     /// Whether somebody still has to be told of what is marked critical.
     pub fn critical_communication(&self) -> CriticalCommunication {
-        match (self.critical_since, self.is_told()) {
+        match (self.critical_since, self.is_communicated()) {
             (None, _) => CriticalCommunication::None,
             (Some(_), false) => CriticalCommunication::Outstanding,
             (Some(_), true) => CriticalCommunication::Communicated,
@@ -100,12 +100,12 @@ impl Report {
     }
 
     /// Whether somebody was told of what is marked critical.
-    fn is_told(&self) -> bool {
-        self.communications_of_critical().next().is_some()
+    fn is_communicated(&self) -> bool {
+        self.critical_communications().next().is_some()
     }
 
     /// Who was told of what is marked critical, in order: since it was marked, or raised anew.
-    pub fn communications_of_critical(&self) -> impl Iterator<Item = &Communication> {
+    pub fn critical_communications(&self) -> impl Iterator<Item = &Communication> {
         let since = self.critical_since.unwrap_or(u64::MAX);
         let noted = self.communications.iter();
         noted.filter(move |it| it.version > since)
@@ -115,25 +115,25 @@ impl Report {
     /// the signature, what was noted of a result that was signed as critical, and everything once it is final.
     pub fn released_communications(&self) -> impl Iterator<Item = &Communication> {
         let last = match &self.progress {
-            Progress::Draft => 0,
-            Progress::Preliminary { .. } | Progress::Cancelled { .. } => match self.release() {
+            Lifecycle::Draft => 0,
+            Lifecycle::Preliminary { .. } | Lifecycle::Cancelled { .. } => match self.signed_version() {
                 None => 0,
                 Some(release) if release.facts.critical_result => u64::MAX,
                 Some(release) => release.version,
             },
-            Progress::Final { .. } | Progress::Corrected { .. } => u64::MAX,
+            Lifecycle::Final { .. } | Lifecycle::Corrected { .. } => u64::MAX,
         };
         let noted = self.communications.iter();
         noted.filter(move |it| it.version <= last)
     }
 
     /// The critical result that was raised and that nobody was told of.
-    pub fn open_critical(&self) -> Option<&Critical> {
-        self.critical.as_ref().filter(|_| !self.is_told())
+    pub fn open_critical(&self) -> Option<&RaisedCriticalResult> {
+        self.critical.as_ref().filter(|_| !self.is_communicated())
     }
 
     /// Marks the report critical, or not. A mark that was signed is only taken back by signing that.
-    pub(super) fn mark(&mut self, critical: bool) {
+    pub(super) fn set_critical(&mut self, critical: bool) {
         self.critical_result = critical;
         match (critical, self.critical_since) {
             (true, None) => {
@@ -146,18 +146,18 @@ impl Report {
     }
 
     /// The same, signed.
-    pub(super) fn mark_signed(&mut self, critical: bool) {
+    pub(super) fn set_signed_critical(&mut self, critical: bool) {
         if !critical {
             self.critical = None;
         }
-        self.mark(critical);
+        self.set_critical(critical);
     }
 }
 
 /// The event that raises the critical result of a report whose signed words have this impression.
 pub(super) fn raise(
     report: &Report,
-    notice: Notice,
+    notice: CriticalNotice,
     impression: Option<PhiText>,
     now: Timestamp,
 ) -> Event {
@@ -183,10 +183,10 @@ pub(super) fn communicate(
     if report.status() == Status::Cancelled {
         return Err(Error::Refused {
             status: Status::Cancelled,
-            asked: Asked::Communicate,
+            asked: Operation::Communicate,
         });
     }
-    if report.has_noted(&new) {
+    if report.has_communication(&new) {
         return Ok(Vec::new());
     }
     Ok(vec![communicated(report, new, context)?])
@@ -206,7 +206,7 @@ pub(super) fn communicated(
             report_id: report.id(),
             imaging_study_id: report.imaging_study_id,
             patient_id: report.patient_id,
-            facts: CommunicationFacts {
+            facts: CommunicationRecord {
                 communication_id: context.fresh_id.into(),
                 method: new.method,
                 communicated_at: new.communicated_at,
@@ -224,13 +224,13 @@ pub(super) fn communicated(
 
 impl Report {
     /// Whether the same communication was noted already.
-    pub(super) fn has_noted(&self, new: &NewCommunication) -> bool {
-        self.noted(new).is_some()
+    pub(super) fn has_communication(&self, new: &NewCommunication) -> bool {
+        self.find_communication(new).is_some()
     }
 
     /// The communication that is the same as `new`. What was noted before the report was marked critical, or before the
     /// result was raised anew, was of something else.
-    pub fn noted(&self, new: &NewCommunication) -> Option<&Communication> {
+    pub fn find_communication(&self, new: &NewCommunication) -> Option<&Communication> {
         let since = self.critical_since.unwrap_or(0);
         let mut noted = self.communications.iter();
         noted.find(|it| {
@@ -238,7 +238,7 @@ impl Report {
                 return false;
             }
             let facts = &it.facts;
-            let told = self.phi.as_ref().and_then(|phi| phi.told(it.version));
+            let told = self.phi.as_ref().and_then(|phi| phi.communication_text(it.version));
             facts.method == new.method
                 && facts.communicated_at == new.communicated_at
                 && facts.read_back == new.read_back

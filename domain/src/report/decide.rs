@@ -6,8 +6,8 @@ use super::events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, Created, Event,
     ReviewPhi, Signed, Updated,
 };
-use super::state::{AddendumFacts, ReleaseFacts, Report, Status};
-use super::{Asked, Cancel, Edit, Error, NewAddendum, NewReport, NewReview, Sign, signature};
+use super::state::{AddendumRecord, SignatureRecord, Report, Status};
+use super::{Operation, Cancel, Edit, Error, NewAddendum, NewReport, NewReview, Sign, signature};
 use crate::aggregate::Context;
 use crate::change::Change;
 use crate::ids::ReportId;
@@ -42,15 +42,15 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
         status @ (Status::Final | Status::Corrected | Status::Cancelled) => {
             return Err(Error::Refused {
                 status,
-                asked: Asked::Edit,
+                asked: Operation::Edit,
             });
         }
     };
-    let before = report.written().ok_or(Error::Erased)?;
+    let before = report.authored_content().ok_or(Error::Erased)?;
     let asked = laid_over(&before.content, edit.written.content)?;
-    let asked = with_sections(&before.content, asked, edit.sections)?;
+    let asked = apply_section_edits(&before.content, asked, edit.sections)?;
     let changes = Rewritten {
-        content: before.content.changed_by(asked),
+        content: before.content.diff(asked),
         ai_assist_summary: edit
             .written
             .ai_assist_summary
@@ -82,7 +82,7 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
 
 /// Whether something was signed, and it was not this.
 fn differs_from_signed(report: &Report, content: &Content, critical: bool) -> bool {
-    report.release().is_some_and(|release| {
+    report.signed_version().is_some_and(|release| {
         release.facts.critical_result != critical
             || report.released_content().as_ref() != Some(content)
     })
@@ -99,7 +99,7 @@ fn laid_over(before: &Content, asked: ContentChanges) -> Result<ContentChanges, 
 
 /// Lays sections that are changed one by one into the members, or into the template's own. A section without text is
 /// emptied.
-fn with_sections(
+fn apply_section_edits(
     before: &Content,
     mut asked: ContentChanges,
     sections: Vec<Section>,
@@ -122,8 +122,8 @@ fn with_sections(
 
 pub(super) fn sign(report: &Report, sign: Sign, context: &Context) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
-    if !is_signed_already(report, &sign)? {
-        let content = report.written().ok_or(Error::Erased)?.content;
+    if !is_repeated_signature(report, &sign)? {
+        let content = report.authored_content().ok_or(Error::Erased)?.content;
         if sign.is_final && content.impression.is_none() {
             return Err(Error::ImpressionMissing);
         }
@@ -133,32 +133,32 @@ pub(super) fn sign(report: &Report, sign: Sign, context: &Context) -> Result<Vec
         }
     }
     match sign.communication {
-        Some(new) if !report.has_noted(&new) => events.push(communicated(report, new, context)?),
+        Some(new) if !report.has_communication(&new) => events.push(communicated(report, new, context)?),
         Some(_) | None => {}
     }
     Ok(events)
 }
 
 /// Whether this signature would say what one by the same radiologist says already.
-fn is_signed_already(report: &Report, sign: &Sign) -> Result<bool, Error> {
-    let by_same = |it: &super::Release| it.facts.signed_by_radiologist_id == sign.radiologist_id;
+fn is_repeated_signature(report: &Report, sign: &Sign) -> Result<bool, Error> {
+    let by_same = |it: &super::SignedVersion| it.facts.signed_by_radiologist_id == sign.radiologist_id;
     match (report.status(), sign.is_final) {
         (Status::Draft, _) | (Status::Preliminary, true) => Ok(false),
         (Status::Preliminary, false) => {
-            Ok(!report.unsigned_changes && report.release().is_some_and(by_same))
+            Ok(!report.unsigned_changes && report.signed_version().is_some_and(by_same))
         }
-        (Status::Final, true) if report.release().is_some_and(by_same) => Ok(true),
+        (Status::Final, true) if report.signed_version().is_some_and(by_same) => Ok(true),
         (status @ (Status::Final | Status::Corrected | Status::Cancelled), _) => {
             Err(Error::Refused {
                 status,
-                asked: Asked::Sign,
+                asked: Operation::Sign,
             })
         }
     }
 }
 
 fn signed(report: &Report, sign: &Sign, content: &Content, context: &Context) -> Event {
-    let facts = ReleaseFacts {
+    let facts = SignatureRecord {
         status: if sign.is_final {
             Status::Final
         } else {
@@ -175,7 +175,7 @@ fn signed(report: &Report, sign: &Sign, content: &Content, context: &Context) ->
         status: facts.status,
         signed_by_radiologist_id: facts.signed_by_radiologist_id,
         signed_at: facts.signed_at,
-        sha256: signature::of_content(report, &facts, content),
+        sha256: signature::content_digest(report, &facts, content),
         critical_result: facts.critical_result,
     })
 }
@@ -190,11 +190,11 @@ pub(super) fn add_addendum(
         status @ (Status::Draft | Status::Preliminary | Status::Cancelled) => {
             return Err(Error::Refused {
                 status,
-                asked: Asked::AddAddendum,
+                asked: Operation::AddAddendum,
             });
         }
     }
-    let facts = AddendumFacts {
+    let facts = AddendumRecord {
         addendum_id: context.fresh_id.into(),
         kind: new.kind,
         added_by_radiologist_id: new.radiologist_id,
@@ -205,7 +205,7 @@ pub(super) fn add_addendum(
         report_id: report.id(),
         imaging_study_id: report.imaging_study_id,
         patient_id: report.patient_id,
-        sha256: signature::of_addendum(report.id(), &facts, &new.content),
+        sha256: signature::addendum_digest(report.id(), &facts, &new.content),
         facts,
         phi: Some(AddendumPhi {
             content: new.content,
@@ -226,7 +226,7 @@ pub(super) fn review_suggestion(
     if report.status() == Status::Cancelled {
         return Err(Error::Refused {
             status: Status::Cancelled,
-            asked: Asked::ReviewSuggestion,
+            asked: Operation::ReviewSuggestion,
         });
     }
     let phi = report.phi.as_ref();
@@ -262,7 +262,7 @@ pub(super) fn cancel(
         status @ (Status::Final | Status::Corrected) => {
             return Err(Error::Refused {
                 status,
-                asked: Asked::Cancel,
+                asked: Operation::Cancel,
             });
         }
     }

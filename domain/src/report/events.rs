@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Rewritten, Written};
-use super::critical::CommunicationFacts;
-use super::state::{AddendumFacts, Decision, Status};
+use super::content::{Rewritten, AuthoredContent};
+use super::critical::CommunicationRecord;
+use super::state::{AddendumRecord, Decision, Status};
 use crate::Timestamp;
-use crate::canonical::Fingerprint;
+use crate::canonical::ContentDigest;
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, ReportId, StudyId, TemplateId};
 use crate::phi::PhiText;
-use crate::{domain_events, facts_with_phi, facts_without_phi};
+use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
     /// What may happen to a report.
@@ -61,7 +61,7 @@ pub struct Created {
     pub drafted_at: Timestamp,
     /// Sealed at rest: what it says.
     #[serde(skip)]
-    pub phi: Option<Written>,
+    pub phi: Option<AuthoredContent>,
 }
 
 /// `RadiologyReport.Updated`: what changed.
@@ -106,7 +106,7 @@ pub struct Signed {
     /// When.
     pub signed_at: Timestamp,
     /// Over what is released; see `report/signature.rs`.
-    pub sha256: Fingerprint,
+    pub sha256: ContentDigest,
     /// Whether it is marked critical.
     pub critical_result: bool,
 }
@@ -122,9 +122,9 @@ pub struct AddendumAdded {
     pub patient_id: PatientId,
     /// What it is without its words.
     #[serde(flatten)]
-    pub facts: AddendumFacts,
+    pub facts: AddendumRecord,
     /// Over its words and facts.
-    pub sha256: Fingerprint,
+    pub sha256: ContentDigest,
     /// Sealed at rest.
     #[serde(skip)]
     pub phi: Option<AddendumPhi>,
@@ -180,7 +180,7 @@ pub struct CriticalResultCommunicated {
     pub patient_id: PatientId,
     /// What it is without its words.
     #[serde(flatten)]
-    pub facts: CommunicationFacts,
+    pub facts: CommunicationRecord,
     /// Sealed at rest.
     #[serde(skip)]
     pub phi: Option<CommunicationPhi>,
@@ -263,7 +263,7 @@ pub struct CancelledPhi {
     pub cancellation_reason: PhiText,
 }
 
-facts_with_phi!(
+event_data_with_phi!(
     Created,
     Updated,
     AddendumAdded,
@@ -272,4 +272,4 @@ facts_with_phi!(
     AiSuggestionReviewed,
     Cancelled,
 );
-facts_without_phi!(Signed, CriticalResultOverdue);
+event_data_without_phi!(Signed, CriticalResultOverdue);

@@ -1,22 +1,22 @@
 //! What becomes of a report.
 
-use super::critical::{Communication, Critical};
+use super::critical::{Communication, RaisedCriticalResult};
 use super::events::{
     AddendumAdded, AiSuggestionReviewed, Cancelled, Created, CriticalResult,
     CriticalResultCommunicated, Event, Signed, Updated,
 };
 use super::phi::ReportPhi;
-use super::state::{Activity, Addendum, Progress, Release, ReleaseFacts, Report, Review, Status};
-use crate::aggregate::{DomainEvent, Misplaced};
+use super::state::{Activity, Addendum, Lifecycle, SignedVersion, SignatureRecord, Report, Review, Status};
+use crate::aggregate::{DomainEvent, UnexpectedEvent};
 
-pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, Misplaced> {
-    let misplaced = Misplaced {
-        event: event.name(),
+pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, UnexpectedEvent> {
+    let misplaced = UnexpectedEvent {
+        event: event.event_type(),
     };
     let phi = event.phi();
     let mut report = match (state, event) {
         (None, Event::Created(it)) => created(*it, 1, None),
-        (Some(report), event) => next(report, event).ok_or(misplaced)?,
+        (Some(report), event) => evolve_existing(report, event).ok_or(misplaced)?,
         (
             None,
             Event::Updated(_)
@@ -36,10 +36,10 @@ pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, Misp
 }
 
 /// The state after an event that is not the first; `None` where none of its kind can stand.
-fn next(mut report: Report, event: Event) -> Option<Report> {
+fn evolve_existing(mut report: Report, event: Event) -> Option<Report> {
     report.facts += 1;
     match event {
-        Event::Created(it) => return again(report, *it),
+        Event::Created(it) => return restart_cancelled(report, *it),
         Event::Updated(it) => updated(&mut report, &it),
         Event::Signed(it) => signed(&mut report, it)?,
         Event::AddendumAdded(it) => added(&mut report, *it)?,
@@ -57,7 +57,7 @@ fn next(mut report: Report, event: Event) -> Option<Report> {
 }
 
 /// A cancelled report begins anew; its earlier words are kept, and stand before the new beginning.
-fn again(report: Report, it: Created) -> Option<Report> {
+fn restart_cancelled(report: Report, it: Created) -> Option<Report> {
     match report.status() {
         Status::Cancelled => Some(created(it, report.facts, report.phi)),
         Status::Draft | Status::Preliminary | Status::Final | Status::Corrected => None,
@@ -72,7 +72,7 @@ fn created(it: Created, version: u64, earlier: Option<ReportPhi>) -> Report {
         patient_id: it.patient_id,
         radiologist_id: it.radiologist_id,
         template_id: it.template_id,
-        progress: Progress::Draft,
+        progress: Lifecycle::Draft,
         critical_result: it.critical_result,
         critical_since: it.critical_result.then_some(version),
         critical: None,
@@ -97,14 +97,14 @@ fn updated(report: &mut Report, it: &Updated) {
         at: it.edited_at,
     };
     if let Some(critical) = it.critical_result {
-        report.mark(critical);
+        report.set_critical(critical);
     }
 }
 
 fn signed(report: &mut Report, it: Signed) -> Option<()> {
-    let release = Release {
+    let release = SignedVersion {
         version: report.facts,
-        facts: ReleaseFacts {
+        facts: SignatureRecord {
             status: it.status,
             signed_by_radiologist_id: it.signed_by_radiologist_id,
             signed_at: it.signed_at,
@@ -122,12 +122,12 @@ fn signed(report: &mut Report, it: Signed) -> Option<()> {
         Status::Final | Status::Corrected | Status::Cancelled => return None,
     }
     report.progress = match it.status {
-        Status::Preliminary => Progress::Preliminary { release },
-        Status::Final => Progress::Final { release },
+        Status::Preliminary => Lifecycle::Preliminary { release },
+        Status::Final => Lifecycle::Final { release },
         Status::Draft | Status::Corrected | Status::Cancelled => return None,
     };
     report.unsigned_changes = false;
-    report.mark_signed(it.critical_result);
+    report.set_signed_critical(it.critical_result);
     Some(())
 }
 
@@ -143,19 +143,19 @@ fn added(report: &mut Report, it: AddendumAdded) -> Option<()> {
         sha256: it.sha256,
     };
     match &mut report.progress {
-        Progress::Corrected { addenda, .. } => addenda.push(addendum),
-        Progress::Final { release } => {
-            report.progress = Progress::Corrected {
+        Lifecycle::Corrected { addenda, .. } => addenda.push(addendum),
+        Lifecycle::Final { release } => {
+            report.progress = Lifecycle::Corrected {
                 release: release.clone(),
                 addenda: vec![addendum],
             };
         }
-        Progress::Draft | Progress::Preliminary { .. } | Progress::Cancelled { .. } => {
+        Lifecycle::Draft | Lifecycle::Preliminary { .. } | Lifecycle::Cancelled { .. } => {
             return None;
         }
     }
     if let Some(critical) = critical {
-        report.mark_signed(critical);
+        report.set_signed_critical(critical);
     }
     Some(())
 }
@@ -164,7 +164,7 @@ fn raised(report: &mut Report, it: &CriticalResult) {
     if report.critical.is_some() {
         report.critical_since = Some(report.facts);
     }
-    report.critical = Some(Critical {
+    report.critical = Some(RaisedCriticalResult {
         raised_at: it.raised_at,
         deadline: it.deadline,
         overdue: false,
@@ -203,13 +203,13 @@ fn reviewed(report: &mut Report, it: &AiSuggestionReviewed) {
 
 fn cancelled(report: &mut Report, it: &Cancelled) -> Option<()> {
     let release = match &report.progress {
-        Progress::Draft => None,
-        Progress::Preliminary { release } => Some(release.clone()),
-        Progress::Final { .. } | Progress::Corrected { .. } | Progress::Cancelled { .. } => {
+        Lifecycle::Draft => None,
+        Lifecycle::Preliminary { release } => Some(release.clone()),
+        Lifecycle::Final { .. } | Lifecycle::Corrected { .. } | Lifecycle::Cancelled { .. } => {
             return None;
         }
     };
-    report.progress = Progress::Cancelled {
+    report.progress = Lifecycle::Cancelled {
         release,
         cancelled_in: report.facts,
     };

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::content::Written;
+use super::content::AuthoredContent;
 use crate::json::{Members, read_members};
 use crate::phi::{Phi, PhiText};
 
@@ -17,7 +17,7 @@ pub struct ReportPhi(BTreeMap<u64, Phi<Members>>);
 
 /// What was said to whom.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Told {
+pub struct CommunicationText {
     /// Who was told.
     pub recipient: PhiText,
     /// More about it.
@@ -38,9 +38,9 @@ impl ReportPhi {
     }
 
     /// What was written in these versions, later words over earlier ones.
-    pub fn written(&self, versions: RangeInclusive<u64>) -> Written {
+    pub fn authored_at(&self, versions: RangeInclusive<u64>) -> AuthoredContent {
         if versions.is_empty() {
-            return Written::default();
+            return AuthoredContent::default();
         }
         let parts = self.0.range(versions).map(|(_, it)| it.expose().clone());
         let laid_over: Members = parts.flatten().collect();
@@ -59,7 +59,7 @@ impl ReportPhi {
     }
 
     /// All members of all facts, the latest on top, without those that were taken away.
-    pub(super) fn laid_over(&self) -> Members {
+    pub(super) fn merged(&self) -> Members {
         let parts = self.0.values().map(|it| it.expose().clone());
         let mut members: Members = parts.flatten().collect();
         members.retain(|_, member| !member.is_null());
@@ -77,7 +77,7 @@ impl ReportPhi {
     }
 
     /// The words about the communication of this version.
-    pub fn told(&self, version: u64) -> Option<Told> {
+    pub fn communication_text(&self, version: u64) -> Option<CommunicationText> {
         read_members(self.0.get(&version)?.expose()).ok()
     }
 

@@ -9,14 +9,14 @@
 use serde::Serialize;
 
 use super::content::Content;
-use super::{Addendum, AddendumFacts, Release, ReleaseFacts, Report, Status};
+use super::{Addendum, AddendumRecord, SignedVersion, SignatureRecord, Report, Status};
 use crate::Timestamp;
-use crate::canonical::Fingerprint;
+use crate::canonical::ContentDigest;
 use crate::ids::{PatientId, PractitionerId, ReportId, StudyId};
 use crate::phi::PhiText;
 
 #[derive(Serialize)]
-struct Signed<'a> {
+struct SignedContent<'a> {
     report_id: ReportId,
     imaging_study_id: StudyId,
     patient_id: PatientId,
@@ -29,20 +29,20 @@ struct Signed<'a> {
 }
 
 #[derive(Serialize)]
-struct Added<'a> {
+struct SignedAddendum<'a> {
     report_id: ReportId,
     #[serde(flatten)]
-    addendum: &'a AddendumFacts,
+    addendum: &'a AddendumRecord,
     content: &'a PhiText,
 }
 
 /// Of a report with this content, released so.
-pub(super) fn of_content(
+pub(super) fn content_digest(
     report: &Report,
-    release: &ReleaseFacts,
+    release: &SignatureRecord,
     content: &Content,
-) -> Fingerprint {
-    Fingerprint::of(&Signed {
+) -> ContentDigest {
+    ContentDigest::of(&SignedContent {
         report_id: report.id(),
         imaging_study_id: report.imaging_study_id,
         patient_id: report.patient_id,
@@ -55,12 +55,12 @@ pub(super) fn of_content(
 }
 
 /// Of an addendum with these words.
-pub(super) fn of_addendum(
+pub(super) fn addendum_digest(
     report_id: ReportId,
-    addendum: &AddendumFacts,
+    addendum: &AddendumRecord,
     content: &PhiText,
-) -> Fingerprint {
-    Fingerprint::of(&Added {
+) -> ContentDigest {
+    ContentDigest::of(&SignedAddendum {
         report_id,
         addendum,
         content,
@@ -70,22 +70,22 @@ pub(super) fn of_addendum(
 impl Report {
     /// Whether the released content still is what was signed; `None` where nothing is released, or where the words
     /// cannot be read any more.
-    pub fn signature_holds(&self) -> Option<bool> {
-        let release = self.release()?;
+    pub fn verify_signature(&self) -> Option<bool> {
+        let release = self.signed_version()?;
         let content = self.released_content()?;
-        Some(of_content(self, &release.facts, &content) == release.sha256)
+        Some(content_digest(self, &release.facts, &content) == release.sha256)
     }
 
     /// Whether an addendum still says what was added; `None` where its words cannot be read any more.
-    pub fn addendum_holds(&self, addendum: &Addendum) -> Option<bool> {
+    pub fn verify_addendum(&self, addendum: &Addendum) -> Option<bool> {
         let content = self.phi.as_ref()?.addendum(addendum.version)?;
-        Some(of_addendum(self.id(), &addendum.facts, &content) == addendum.sha256)
+        Some(addendum_digest(self.id(), &addendum.facts, &content) == addendum.sha256)
     }
 
     /// What was signed last; `None` where nothing was, or where the words cannot be read any more.
     pub fn released_content(&self) -> Option<Content> {
-        let Release { version, .. } = self.release()?;
+        let SignedVersion { version, .. } = self.signed_version()?;
         let phi = self.phi.as_ref()?;
-        Some(phi.written(self.begun..=*version).content)
+        Some(phi.authored_at(self.begun..=*version).content)
     }
 }

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::Written;
-use super::critical::{Communication, Critical};
+use super::content::AuthoredContent;
+use super::critical::{Communication, RaisedCriticalResult};
 use super::phi::ReportPhi;
 use crate::Timestamp;
-use crate::canonical::Fingerprint;
+use crate::canonical::ContentDigest;
 use crate::ids::{
     AddendumId, AiOutputId, OrderId, PatientId, PractitionerId, ReportId, StudyId, TemplateId,
 };
-use crate::named;
+use crate::wire_enum;
 
 /// A report as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Report {
     pub template_id: Option<TemplateId>,
     /// How far it is, with what belongs to that.
     #[serde(flatten)]
-    pub progress: Progress,
+    pub progress: Lifecycle,
     /// Whether it is marked critical, signed or not.
     pub critical_result: bool,
     /// The version at which it was marked, or its result raised anew, from which on communications count.
@@ -37,7 +37,7 @@ pub struct Report {
     pub(super) critical_since: Option<u64>,
     /// The critical result that was raised.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub critical: Option<Critical>,
+    pub critical: Option<RaisedCriticalResult>,
     /// Whether something was written that is not signed, after something that is.
     pub unsigned_changes: bool,
     /// Who was told, in order.
@@ -58,23 +58,23 @@ pub struct Report {
 /// How far a report is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Progress {
+pub enum Lifecycle {
     /// Being written.
     Draft,
     /// Released, to be signed once more.
     Preliminary {
         /// What was signed.
-        release: Release,
+        release: SignedVersion,
     },
     /// Released for good.
     Final {
         /// What was signed.
-        release: Release,
+        release: SignedVersion,
     },
     /// Released for good, and added to.
     Corrected {
         /// What was signed.
-        release: Release,
+        release: SignedVersion,
         /// What was added, in order; at least one.
         addenda: Vec<Addendum>,
     },
@@ -82,7 +82,7 @@ pub enum Progress {
     Cancelled {
         /// What had been signed as preliminary.
         #[serde(skip_serializing_if = "Option::is_none")]
-        release: Option<Release>,
+        release: Option<SignedVersion>,
         /// The version of the cancellation.
         cancelled_in: u64,
     },
@@ -106,19 +106,19 @@ pub enum Status {
 
 /// What was signed: everything that was written up to a version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Release {
+pub struct SignedVersion {
     /// The signature's version in the stream. What was written before it is signed, what comes after it is not.
     pub version: u64,
     /// Who, when, as what.
     #[serde(flatten)]
-    pub facts: ReleaseFacts,
+    pub facts: SignatureRecord,
     /// Over the content and the facts; see `report/signature.rs`.
-    pub sha256: Fingerprint,
+    pub sha256: ContentDigest,
 }
 
 /// A signature without what it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReleaseFacts {
+pub struct SignatureRecord {
     /// As what it was signed: preliminary or final.
     #[serde(rename = "signed_as")]
     pub status: Status,
@@ -138,14 +138,14 @@ pub struct Addendum {
     pub version: u64,
     /// What it is without its words.
     #[serde(flatten)]
-    pub facts: AddendumFacts,
+    pub facts: AddendumRecord,
     /// Over its words and facts.
-    pub sha256: Fingerprint,
+    pub sha256: ContentDigest,
 }
 
 /// An addendum without its words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddendumFacts {
+pub struct AddendumRecord {
     /// Its id.
     pub addendum_id: AddendumId,
     /// What it is.
@@ -208,14 +208,14 @@ pub struct Activity {
     pub at: Timestamp,
 }
 
-named! {
+wire_enum! {
     Status: Draft = "draft", Preliminary = "preliminary", Final = "final",
         Corrected = "corrected", Cancelled = "cancelled";
     AddendumKind: Addition = "addition", Correction = "correction", Amendment = "amendment";
     Decision: Accepted = "accepted", Rejected = "rejected", Modified = "modified";
 }
 
-impl Progress {
+impl Lifecycle {
     /// Its name.
     pub const fn status(&self) -> Status {
         match self {
@@ -240,51 +240,51 @@ impl Report {
     }
 
     /// What was signed last.
-    pub const fn release(&self) -> Option<&Release> {
+    pub const fn signed_version(&self) -> Option<&SignedVersion> {
         match &self.progress {
-            Progress::Draft => None,
-            Progress::Preliminary { release }
-            | Progress::Final { release }
-            | Progress::Corrected { release, .. } => Some(release),
-            Progress::Cancelled { release, .. } => release.as_ref(),
+            Lifecycle::Draft => None,
+            Lifecycle::Preliminary { release }
+            | Lifecycle::Final { release }
+            | Lifecycle::Corrected { release, .. } => Some(release),
+            Lifecycle::Cancelled { release, .. } => release.as_ref(),
         }
     }
 
     /// What was added, in order.
     pub fn addenda(&self) -> &[Addendum] {
         match &self.progress {
-            Progress::Corrected { addenda, .. } => addenda,
-            Progress::Draft
-            | Progress::Preliminary { .. }
-            | Progress::Final { .. }
-            | Progress::Cancelled { .. } => &[],
+            Lifecycle::Corrected { addenda, .. } => addenda,
+            Lifecycle::Draft
+            | Lifecycle::Preliminary { .. }
+            | Lifecycle::Final { .. }
+            | Lifecycle::Cancelled { .. } => &[],
         }
     }
 
     /// The version of the cancellation.
     pub(super) const fn cancelled_in(&self) -> Option<u64> {
         match &self.progress {
-            Progress::Cancelled { cancelled_in, .. } => Some(*cancelled_in),
-            Progress::Draft
-            | Progress::Preliminary { .. }
-            | Progress::Final { .. }
-            | Progress::Corrected { .. } => None,
+            Lifecycle::Cancelled { cancelled_in, .. } => Some(*cancelled_in),
+            Lifecycle::Draft
+            | Lifecycle::Preliminary { .. }
+            | Lifecycle::Final { .. }
+            | Lifecycle::Corrected { .. } => None,
         }
     }
 
     /// Everything that is written, signed or not; `None` where the words cannot be read any more.
-    pub fn written(&self) -> Option<Written> {
+    pub fn authored_content(&self) -> Option<AuthoredContent> {
         let phi = self.phi.as_ref()?;
-        Some(phi.written(self.begun..=self.facts))
+        Some(phi.authored_at(self.begun..=self.facts))
     }
 
     /// Whether the released report is critical, as those see it who see released content only.
     pub fn released_critical_result(&self) -> Option<bool> {
         match &self.progress {
-            Progress::Draft => None,
-            Progress::Preliminary { release } => Some(release.facts.critical_result),
-            Progress::Final { .. } | Progress::Corrected { .. } => Some(self.critical_result),
-            Progress::Cancelled { release, .. } => {
+            Lifecycle::Draft => None,
+            Lifecycle::Preliminary { release } => Some(release.facts.critical_result),
+            Lifecycle::Final { .. } | Lifecycle::Corrected { .. } => Some(self.critical_result),
+            Lifecycle::Cancelled { release, .. } => {
                 release.as_ref().map(|it| it.facts.critical_result)
             }
         }

@@ -28,8 +28,8 @@ fn attending() -> PractitionerId {
     Uuid::from_u128(21).into()
 }
 
-fn notice() -> Notice {
-    Notice {
+fn notice() -> CriticalNotice {
+    CriticalNotice {
         imaging_order_id: None,
         ordering_practitioner_id: Some(Uuid::from_u128(30).into()),
         critical_deadline: DEADLINE,
@@ -57,7 +57,7 @@ fn create() -> Command {
         patient_id: Uuid::from_u128(7).into(),
         radiologist_id: resident(),
         template_id: None,
-        written: Written {
+        written: AuthoredContent {
             content: content(),
             ai_assist_summary: Some(words("triage: 0.92")),
         },
@@ -158,7 +158,7 @@ fn a_report(commands: impl IntoIterator<Item = Command>) -> Report {
 }
 
 fn names(events: &[Event]) -> Vec<&'static str> {
-    let name = |it: &Event| it.name().split('.').nth(1).unwrap();
+    let name = |it: &Event| it.event_type().split('.').nth(1).unwrap();
     events.iter().map(name).collect()
 }
 
@@ -182,7 +182,7 @@ fn all_in(status: Status) -> Vec<Command> {
 fn through_a_row(events: &[Event]) -> Report {
     let bare = events.iter().map(|event| {
         let payload = event.payload();
-        Event::decode(event.name(), 1, &payload, None).unwrap()
+        Event::decode(event.event_type(), 1, &payload, None).unwrap()
     });
     let folded = given::<Report>(bare.collect::<Vec<_>>()).state();
     assert_eq!(folded.phi, None);

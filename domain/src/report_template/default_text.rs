@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
 use crate::json::{Json, Kind, kind, members_in, text};
-use crate::report::{NotASectionCode, SectionCode};
+use crate::report::{InvalidSectionCode, SectionCode};
 use crate::text::{Text, TextError};
 
 /// One text, which is the findings; or texts by section. A section may begin empty: it is there to be filled.
@@ -25,13 +25,13 @@ const MAX_SECTIONS: usize = 64;
 
 /// Why a value is no default text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotADefaultText {
+pub enum DefaultTextError {
     /// Another JSON type.
     #[error("must be a text, or an object of texts by section")]
-    Shape,
+    WrongType,
     /// A name that no section can have.
     #[error(transparent)]
-    Section(#[from] NotASectionCode),
+    Section(#[from] InvalidSectionCode),
     /// A text that cannot be kept.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -57,7 +57,7 @@ impl DefaultText {
     ///
     /// # Errors
     /// [`NotADefaultText`] says what is wrong.
-    pub fn parse(json: &Json) -> Result<Self, NotADefaultText> {
+    pub fn parse(json: &Json) -> Result<Self, DefaultTextError> {
         match DefaultTextPatch::parse(json)? {
             DefaultTextPatch::Findings(text) => Ok(Self::Findings(text)),
             DefaultTextPatch::BySection(sections) => {
@@ -74,20 +74,20 @@ impl DefaultTextPatch {
     ///
     /// # Errors
     /// [`NotADefaultText`] says what is wrong.
-    pub fn parse(json: &Json) -> Result<Self, NotADefaultText> {
+    pub fn parse(json: &Json) -> Result<Self, DefaultTextError> {
         let members = match kind(json.as_str()) {
             Kind::Text => return Ok(Self::Findings(Text::parse(characters(json.as_str())?)?)),
-            Kind::Object => members_in(json.as_str()).ok_or(NotADefaultText::LoneSurrogate)?,
-            Kind::Literal | Kind::Number | Kind::Array => return Err(NotADefaultText::Shape),
+            Kind::Object => members_in(json.as_str()).ok_or(DefaultTextError::LoneSurrogate)?,
+            Kind::Literal | Kind::Number | Kind::Array => return Err(DefaultTextError::WrongType),
         };
         if members.len() > MAX_SECTIONS {
-            return Err(NotADefaultText::TooMany);
+            return Err(DefaultTextError::TooMany);
         }
         let sections = members
             .into_iter()
             .map(|(code, value)| Ok((SectionCode::parse(&code)?, section(value)?)));
         sections
-            .collect::<Result<_, NotADefaultText>>()
+            .collect::<Result<_, DefaultTextError>>()
             .map(Self::BySection)
     }
 
@@ -95,7 +95,7 @@ impl DefaultTextPatch {
     ///
     /// # Errors
     /// [`NotADefaultText::TooMany`].
-    pub fn laid_over(self, before: Option<&DefaultText>) -> Result<DefaultText, NotADefaultText> {
+    pub fn laid_over(self, before: Option<&DefaultText>) -> Result<DefaultText, DefaultTextError> {
         let changes = match self {
             Self::Findings(text) => return Ok(DefaultText::Findings(text)),
             Self::BySection(changes) => changes,
@@ -112,17 +112,17 @@ impl DefaultTextPatch {
             };
         }
         if sections.len() > MAX_SECTIONS {
-            return Err(NotADefaultText::TooMany);
+            return Err(DefaultTextError::TooMany);
         }
         Ok(DefaultText::BySection(sections))
     }
 }
 
-fn characters(json: &str) -> Result<Cow<'_, str>, NotADefaultText> {
-    text(json).ok_or(NotADefaultText::LoneSurrogate)
+fn characters(json: &str) -> Result<Cow<'_, str>, DefaultTextError> {
+    text(json).ok_or(DefaultTextError::LoneSurrogate)
 }
 
-fn section(json: &str) -> Result<Change<Option<Text>>, NotADefaultText> {
+fn section(json: &str) -> Result<Change<Option<Text>>, DefaultTextError> {
     match kind(json) {
         Kind::Literal if json == "null" => Ok(Change::Clear),
         Kind::Text => match Text::parse(characters(json)?) {
@@ -132,6 +132,6 @@ fn section(json: &str) -> Result<Change<Option<Text>>, NotADefaultText> {
                 Err(error.into())
             }
         },
-        Kind::Literal | Kind::Number | Kind::Array | Kind::Object => Err(NotADefaultText::Shape),
+        Kind::Literal | Kind::Number | Kind::Array | Kind::Object => Err(DefaultTextError::WrongType),
     }
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::given::{context, given};
 use crate::json::Json;
-use crate::report::{NotASectionCode, SectionCode};
+use crate::report::{InvalidSectionCode, SectionCode};
 use crate::text::{MAX_TEXT_BYTES, TextError};
 
 fn ct_head() -> ReportTemplate {
@@ -24,7 +24,7 @@ fn schema() -> Schema {
     Schema::parse(&Json::of(&json!({ "type": "object" })).unwrap()).unwrap()
 }
 
-fn default_text(value: &Value) -> Result<DefaultText, NotADefaultText> {
+fn default_text(value: &Value) -> Result<DefaultText, DefaultTextError> {
     DefaultText::parse(&Json::of(value).unwrap())
 }
 
@@ -106,16 +106,16 @@ fn fits_where_modality_and_body_part_are_the_same_or_not_said() {
         BodyPart::parse("CHEST").unwrap(),
     );
     let template = ct_head();
-    assert!(template.fits(Some(&ct), Some(&head)));
-    assert!(template.fits(None, None));
-    assert!(!template.fits(Some(&mr), Some(&head)));
-    assert!(!template.fits(Some(&ct), Some(&chest)));
+    assert!(template.applies_to(Some(&ct), Some(&head)));
+    assert!(template.applies_to(None, None));
+    assert!(!template.applies_to(Some(&mr), Some(&head)));
+    assert!(!template.applies_to(Some(&ct), Some(&chest)));
     let any = ReportTemplate {
         modality_code: None,
         body_part: None,
         ..template
     };
-    assert!(any.fits(Some(&mr), Some(&chest)));
+    assert!(any.applies_to(Some(&mr), Some(&chest)));
 }
 
 /// `eq_ignore_ascii_case` told these apart, and padding too.
@@ -126,7 +126,7 @@ fn fits_a_body_part_in_any_case_and_with_any_padding() {
         ..ct_head()
     };
     let padded: BodyPart = serde_json::from_str("\"SCHÄDEL \"").unwrap();
-    assert!(skull.fits(None, Some(&padded)));
+    assert!(skull.applies_to(None, Some(&padded)));
 }
 
 #[test]
@@ -160,14 +160,14 @@ fn default_text_is_the_findings_or_texts_by_section() {
         Ok(DefaultText::BySection(expected.into_iter().collect()))
     );
     for (bad, why) in [
-        (json!(1), NotADefaultText::Shape),
-        (json!({"findings": 1}), NotADefaultText::Shape),
+        (json!(1), DefaultTextError::WrongType),
+        (json!({"findings": 1}), DefaultTextError::WrongType),
         (
             json!({"a b": "x"}),
-            NotADefaultText::Section(NotASectionCode),
+            DefaultTextError::Section(InvalidSectionCode),
         ),
-        (json!("\0"), NotADefaultText::Text(TextError::Nul)),
-        (json!({"a": "\0"}), NotADefaultText::Text(TextError::Nul)),
+        (json!("\0"), DefaultTextError::Text(TextError::Nul)),
+        (json!({"a": "\0"}), DefaultTextError::Text(TextError::Nul)),
     ] {
         assert_eq!(default_text(&bad), Err(why), "{bad}");
     }
@@ -260,5 +260,5 @@ fn what_a_change_leads_to_is_bounded() {
     };
     given::<ReportTemplate>([created(before)])
         .when(patch(None, Some(&sections(40))))
-        .refused(Error::DefaultText(NotADefaultText::TooMany));
+        .refused(Error::DefaultText(DefaultTextError::TooMany));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::SeriesFacts;
+use super::SeriesAttributes;
 use super::events::{AddedInstance, AddedSeries, SeriesChange, SeriesInstances, Updated};
 use crate::body_part::BodyPart;
 use crate::ids::{InstanceId, SeriesId};
@@ -10,22 +10,22 @@ use crate::text::Text;
 
 /// Which series a study has, and which instances each.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Content {
-    series: BTreeMap<SeriesId, KnownSeries>,
+pub struct SeriesIndex {
+    series: BTreeMap<SeriesId, IndexedSeries>,
 }
 
 /// One series.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KnownSeries {
+pub struct IndexedSeries {
     /// What is said of it; the number of instances is the larger of stated and listed.
-    pub facts: SeriesFacts,
+    pub facts: SeriesAttributes,
     /// In order of their ids.
     instances: Vec<InstanceId>,
 }
 
-impl Content {
+impl SeriesIndex {
     /// A series, where it is known.
-    pub fn series(&self, id: SeriesId) -> Option<&KnownSeries> {
+    pub fn series(&self, id: SeriesId) -> Option<&IndexedSeries> {
         self.series.get(&id)
     }
 
@@ -44,13 +44,13 @@ impl Content {
 
     /// What it takes in memory, in bytes, roughly.
     pub(super) fn weight(&self) -> usize {
-        let series = self.series.values().map(KnownSeries::weight);
+        let series = self.series.values().map(IndexedSeries::weight);
         size_of::<Self>() + series.sum::<usize>()
     }
 
     pub(super) fn add_series(&mut self, added: &[AddedSeries]) {
         for it in added {
-            let known = KnownSeries {
+            let known = IndexedSeries {
                 facts: it.facts.clone(),
                 instances: Vec::new(),
             };
@@ -76,7 +76,7 @@ impl Content {
     }
 }
 
-impl KnownSeries {
+impl IndexedSeries {
     /// Whether the instance is listed.
     pub fn has(&self, id: InstanceId) -> bool {
         self.instances.binary_search(&id).is_ok()
@@ -98,23 +98,23 @@ impl KnownSeries {
     fn weight(&self) -> usize {
         let place = size_of::<(SeriesId, Self)>() * 3 / 2;
         let uid = self.facts.series_instance_uid.as_str().len();
-        let words = weight_of_series(&self.facts);
+        let words = estimated_series_bytes(&self.facts);
         place + uid + words + self.instances.capacity() * size_of::<InstanceId>()
     }
 
     /// The number of instances with so many more listed.
     pub(super) fn number_with(&self, more: usize) -> u32 {
-        larger(self.facts.number_of_instances, self.instances.len() + more)
+        max_of_stated_and_listed(self.facts.number_of_instances, self.instances.len() + more)
     }
 
     /// The number of instances where so many are stated.
     pub(super) fn number_where_stated(&self, stated: u32) -> u32 {
-        larger(Some(stated), self.instances.len())
+        max_of_stated_and_listed(Some(stated), self.instances.len())
     }
 }
 
 /// The larger of what is stated and what is listed.
-pub(super) fn larger(stated: Option<u32>, listed: usize) -> u32 {
+pub(super) fn max_of_stated_and_listed(stated: Option<u32>, listed: usize) -> u32 {
     stated.unwrap_or(0).max(count(listed))
 }
 
@@ -123,18 +123,18 @@ fn count(listed: usize) -> u32 {
 }
 
 /// The bytes that a series takes in an event, roughly and rather more.
-pub(super) fn weight_of_series(facts: &SeriesFacts) -> usize {
+pub(super) fn estimated_series_bytes(facts: &SeriesAttributes) -> usize {
     weight_of_words(facts.body_part.as_ref(), facts.description.as_ref())
 }
 
 /// The same of a series that changed.
-pub(super) fn weight_of_change(change: &SeriesChange) -> usize {
+pub(super) fn estimated_change_bytes(change: &SeriesChange) -> usize {
     weight_of_words(change.body_part.as_ref(), change.description.as_ref())
 }
 
 /// The same of all that changed of a study, but for its patient's data.
-pub(super) fn weight_of_update(updated: &Updated) -> usize {
-    let of_series = updated.series.iter().map(weight_of_change);
+pub(super) fn estimated_update_bytes(updated: &Updated) -> usize {
+    let of_series = updated.series.iter().map(estimated_change_bytes);
     weight_of_words(updated.body_part.as_ref(), updated.description.as_ref())
         + of_series.sum::<usize>()
 }
@@ -145,11 +145,11 @@ fn weight_of_words(body_part: Option<&BodyPart>, description: Option<&Text>) -> 
         description.map(Text::as_str),
     ];
     let bytes = words.into_iter().flatten().flat_map(str::bytes);
-    256 + bytes.map(weight_in_json).sum::<usize>()
+    256 + bytes.map(escaped_len).sum::<usize>()
 }
 
 /// The bytes that a byte of a text takes in JSON (RFC 8259, section 7).
-const fn weight_in_json(byte: u8) -> usize {
+const fn escaped_len(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' => 2,
         0..0x20 => 6,
@@ -158,7 +158,7 @@ const fn weight_in_json(byte: u8) -> usize {
 }
 
 /// The bytes that an instance takes in an event, roughly and rather more.
-pub(super) fn weight_of_instance(added: &AddedInstance) -> usize {
+pub(super) fn estimated_instance_bytes(added: &AddedInstance) -> usize {
     let class = added
         .sop_class_uid
         .as_ref()

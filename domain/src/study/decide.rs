@@ -3,8 +3,8 @@
 mod growth;
 
 use super::{
-    Archived, Available, AvailablePhi, Details, Error, Event, InstanceFacts, LinkKind, Linked,
-    Linking, NamedOrder, SeriesFacts, Status, Study, Sync, SyncedSeries, Unlinked, Update, Updated,
+    Archived, Available, AvailablePhi, Details, Error, Event, InstanceAttributes, LinkKind, Linked,
+    OrderLink, ReferencedOrder, SeriesAttributes, Status, Study, Sync, SyncedSeries, Unlinked, Update, Updated,
     UpdatedPhi,
 };
 use crate::aggregate::Context;
@@ -12,16 +12,16 @@ use crate::change::Change;
 use crate::ids::{OrderId, PatientId, SeriesId, StudyId};
 use crate::phi::Patient;
 use crate::time::Timestamp;
-use growth::{Growth, Told};
+use growth::{StudyAdditions, MergedSeries};
 
 /// Whose events these are.
 #[derive(Debug, Clone, Copy)]
-struct Whose {
+struct StudyRef {
     study_id: StudyId,
     patient_id: PatientId,
 }
 
-impl Whose {
+impl StudyRef {
     fn of(study: &Study, context: &Context) -> Self {
         Self {
             study_id: StudyId::of(context.tenant_id, &study.details.study_instance_uid),
@@ -31,7 +31,7 @@ impl Whose {
 }
 
 pub(super) fn first_sync(sync: Sync, context: &Context) -> Vec<Event> {
-    let whose = Whose {
+    let whose = StudyRef {
         study_id: StudyId::of(context.tenant_id, &sync.details.study_instance_uid),
         patient_id: sync.patient_id,
     };
@@ -44,9 +44,9 @@ pub(super) fn first_sync(sync: Sync, context: &Context) -> Vec<Event> {
             patient: sync.patient,
         }),
     }))];
-    events.extend(named_order(Linking::Unlinked, None, sync.order, whose));
-    let told = Told::of(sync.series, whose.study_id);
-    events.extend(Growth::of_new(whose).add(told));
+    events.extend(link_referenced_order(OrderLink::Unlinked, None, sync.order, whose));
+    let told = MergedSeries::of(sync.series, whose.study_id);
+    events.extend(StudyAdditions::of_new(whose).add(told));
     events
 }
 
@@ -57,15 +57,15 @@ pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<E
     if study.status == Status::Archived {
         return Err(Error::Archived);
     }
-    let whose = Whose::of(study, context);
-    let told = Told::of(sync.series, whose.study_id);
-    let mut growth = Growth::of(study, whose);
+    let whose = StudyRef::of(study, context);
+    let told = MergedSeries::of(sync.series, whose.study_id);
+    let mut growth = StudyAdditions::of(study, whose);
     let details = with_possible_times(sync.details, Some(&study.details));
     let mut updated = changed_details(study, details, whose);
     updated.phi = changed_patient(study, sync.patient);
-    let updates = growth::with_own(updated, growth.change(&told)).into_iter();
-    let mut events: Vec<Event> = updates.filter_map(unless_empty).collect();
-    events.extend(named_order(
+    let updates = growth::merge_study_and_series_updates(updated, growth.change(&told)).into_iter();
+    let mut events: Vec<Event> = updates.filter_map(non_empty).collect();
+    events.extend(link_referenced_order(
         study.linking,
         study.parted_from,
         sync.order,
@@ -77,10 +77,10 @@ pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<E
 
 pub(super) fn add_series(
     study: &Study,
-    facts: SeriesFacts,
+    facts: SeriesAttributes,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
-    let whose = Whose::of(study, context);
+    let whose = StudyRef::of(study, context);
     let id = SeriesId::of(whose.study_id, &facts.series_instance_uid);
     if study.content.series(id).is_some() {
         return Err(Error::SeriesExists);
@@ -92,27 +92,27 @@ pub(super) fn add_series(
         facts,
         instances: Vec::new(),
     };
-    let told = Told::of(vec![series], whose.study_id);
-    Ok(Growth::of(study, whose).add(told))
+    let told = MergedSeries::of(vec![series], whose.study_id);
+    Ok(StudyAdditions::of(study, whose).add(told))
 }
 
 pub(super) fn add_instance(
     study: &Study,
     series_id: SeriesId,
-    instance: InstanceFacts,
+    instance: InstanceAttributes,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
     let series = study.content.series(series_id);
     let series = series.ok_or(Error::NoSuchSeries)?;
-    let whose = Whose::of(study, context);
-    let told = Told::of(
+    let whose = StudyRef::of(study, context);
+    let told = MergedSeries::of(
         vec![SyncedSeries {
             facts: series.facts.clone(),
             instances: vec![instance],
         }],
         whose.study_id,
     );
-    let events = Growth::of(study, whose).add(told);
+    let events = StudyAdditions::of(study, whose).add(told);
     if events.is_empty() {
         return Err(Error::InstanceExists);
     }
@@ -127,13 +127,13 @@ pub(super) fn update(
     update: Update,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
-    let whose = Whose::of(study, context);
-    if let Change::Set(NamedOrder::OtherPatient(_)) = update.order {
+    let whose = StudyRef::of(study, context);
+    if let Change::Set(ReferencedOrder::OtherPatient(_)) = update.order {
         return Err(Error::OrderOfOtherPatient);
     }
-    let updated = stated(study, &update, whose);
-    in_order_after(study, &updated)?;
-    let changed = unless_empty(updated);
+    let updated = stated_changes(study, &update, whose);
+    check_time_order_after(study, &updated)?;
+    let changed = non_empty(updated);
     let reopens = update.status == Some(Status::Available);
     if study.status == Status::Archived && (changed.is_some() || reopens) {
         return Err(Error::Archived);
@@ -143,56 +143,56 @@ pub(super) fn update(
         study_id: whose.study_id,
         patient_id: whose.patient_id,
     }));
-    let linked = settled(study.linking, update.order, whose);
+    let linked = resolve_conflict(study.linking, update.order, whose);
     Ok([changed, linked, archived].into_iter().flatten().collect())
 }
 
 /// The system's own link: the first order that fits stays.
 pub(super) fn link(study: &Study, order_id: OrderId, context: &Context) -> Vec<Event> {
-    let named = Some(NamedOrder::SamePatient(order_id));
-    let whose = Whose::of(study, context);
-    let event = named_order(study.linking, study.parted_from, named, whose);
+    let named = Some(ReferencedOrder::SamePatient(order_id));
+    let whose = StudyRef::of(study, context);
+    let event = link_referenced_order(study.linking, study.parted_from, named, whose);
     event.into_iter().collect()
 }
 
 pub(super) fn mark_conflict(study: &Study, order_id: OrderId, context: &Context) -> Vec<Event> {
-    let named = Some(NamedOrder::OtherPatient(order_id));
-    let whose = Whose::of(study, context);
-    let event = named_order(study.linking, study.parted_from, named, whose);
+    let named = Some(ReferencedOrder::OtherPatient(order_id));
+    let whose = StudyRef::of(study, context);
+    let event = link_referenced_order(study.linking, study.parted_from, named, whose);
     event.into_iter().collect()
 }
 
 /// What an order that the study names comes to. A link that stands is not touched, nor is an order linked again that a
 /// person parted the study from.
-fn named_order(
-    linking: Linking,
+fn link_referenced_order(
+    linking: OrderLink,
     parted_from: Option<OrderId>,
-    order: Option<NamedOrder>,
-    whose: Whose,
+    order: Option<ReferencedOrder>,
+    whose: StudyRef,
 ) -> Option<Event> {
     match (linking, order?) {
-        (Linking::Linked { .. }, _) => None,
-        (Linking::Conflict { .. } | Linking::Unlinked, named)
+        (OrderLink::Linked { .. }, _) => None,
+        (OrderLink::Conflict { .. } | OrderLink::Unlinked, named)
             if parted_from == Some(named.id()) =>
         {
             None
         }
-        (Linking::Conflict { .. } | Linking::Unlinked, NamedOrder::SamePatient(order)) => {
+        (OrderLink::Conflict { .. } | OrderLink::Unlinked, ReferencedOrder::SamePatient(order)) => {
             Some(linked(order, LinkKind::Linked, whose))
         }
         (
-            Linking::Conflict {
+            OrderLink::Conflict {
                 conflicting_order_id,
             },
-            NamedOrder::OtherPatient(order),
+            ReferencedOrder::OtherPatient(order),
         ) if conflicting_order_id == order => None,
-        (Linking::Conflict { .. } | Linking::Unlinked, NamedOrder::OtherPatient(order)) => {
+        (OrderLink::Conflict { .. } | OrderLink::Unlinked, ReferencedOrder::OtherPatient(order)) => {
             Some(linked(order, LinkKind::Conflict, whose))
         }
     }
 }
 
-impl NamedOrder {
+impl ReferencedOrder {
     const fn id(self) -> OrderId {
         match self {
             Self::SamePatient(order) | Self::OtherPatient(order) => order,
@@ -201,23 +201,23 @@ impl NamedOrder {
 }
 
 /// A person's word counts above a link that stands.
-fn settled(linking: Linking, order: Change<NamedOrder>, whose: Whose) -> Option<Event> {
+fn resolve_conflict(linking: OrderLink, order: Change<ReferencedOrder>, whose: StudyRef) -> Option<Event> {
     match order {
-        Change::Set(NamedOrder::SamePatient(order)) if linking.order() != Some(order) => {
+        Change::Set(ReferencedOrder::SamePatient(order)) if linking.order() != Some(order) => {
             Some(linked(order, LinkKind::Linked, whose))
         }
         Change::Clear => unlinked(linking, whose),
-        Change::Keep | Change::Set(NamedOrder::SamePatient(_) | NamedOrder::OtherPatient(_)) => {
+        Change::Keep | Change::Set(ReferencedOrder::SamePatient(_) | ReferencedOrder::OtherPatient(_)) => {
             None
         }
     }
 }
 
-fn unlinked(linking: Linking, whose: Whose) -> Option<Event> {
+fn unlinked(linking: OrderLink, whose: StudyRef) -> Option<Event> {
     let imaging_order_id = match linking {
-        Linking::Unlinked => return None,
-        Linking::Linked { imaging_order_id } => imaging_order_id,
-        Linking::Conflict {
+        OrderLink::Unlinked => return None,
+        OrderLink::Linked { imaging_order_id } => imaging_order_id,
+        OrderLink::Conflict {
             conflicting_order_id,
         } => conflicting_order_id,
     };
@@ -228,7 +228,7 @@ fn unlinked(linking: Linking, whose: Whose) -> Option<Event> {
     }))
 }
 
-fn linked(imaging_order_id: OrderId, link: LinkKind, whose: Whose) -> Event {
+fn linked(imaging_order_id: OrderId, link: LinkKind, whose: StudyRef) -> Event {
     Event::Linked(Linked {
         study_id: whose.study_id,
         patient_id: whose.patient_id,
@@ -238,29 +238,29 @@ fn linked(imaging_order_id: OrderId, link: LinkKind, whose: Whose) -> Event {
 }
 
 /// What a sync changes of the study's own members.
-fn changed_details(study: &Study, told: Details, whose: Whose) -> Updated {
+fn changed_details(study: &Study, told: Details, whose: StudyRef) -> Updated {
     let known = &study.details;
     Updated {
-        modality_code: other(Some(told.modality_code), Some(&known.modality_code)),
-        accession_number: other(told.accession_number, known.accession_number.as_ref()),
-        body_part: other(told.body_part, known.body_part.as_ref()),
-        description: other(told.description, known.description.as_ref()),
-        started_at: other(told.started_at, known.started_at.as_ref()),
-        ended_at: other(told.ended_at, known.ended_at.as_ref()).into(),
-        ..nothing(whose)
+        modality_code: if_changed(Some(told.modality_code), Some(&known.modality_code)),
+        accession_number: if_changed(told.accession_number, known.accession_number.as_ref()),
+        body_part: if_changed(told.body_part, known.body_part.as_ref()),
+        description: if_changed(told.description, known.description.as_ref()),
+        started_at: if_changed(told.started_at, known.started_at.as_ref()),
+        ended_at: if_changed(told.ended_at, known.ended_at.as_ref()).into(),
+        ..empty_update(whose)
     }
 }
 
 /// What a person changes of it. Nobody states fewer than are listed.
-fn stated(study: &Study, update: &Update, whose: Whose) -> Updated {
+fn stated_changes(study: &Study, update: &Update, whose: StudyRef) -> Updated {
     let content = &study.content;
     let series = update.number_of_series;
     let series = series.map(|it| it.max(content.number_of_series()));
     let instances = update.number_of_instances;
     let instances = instances.map(|it| it.max(content.number_of_instances()));
     Updated {
-        number_of_series: other(series, Some(&study.number_of_series)),
-        number_of_instances: other(instances, Some(&study.number_of_instances)),
+        number_of_series: if_changed(series, Some(&study.number_of_series)),
+        number_of_instances: if_changed(instances, Some(&study.number_of_instances)),
         ended_at: update
             .ended_at
             .unless_already(study.details.ended_at.as_ref()),
@@ -268,11 +268,11 @@ fn stated(study: &Study, update: &Update, whose: Whose) -> Updated {
             .viewer_url
             .clone()
             .unless_already(study.viewer_url.as_ref()),
-        ..nothing(whose)
+        ..empty_update(whose)
     }
 }
 
-fn nothing(whose: Whose) -> Updated {
+fn empty_update(whose: StudyRef) -> Updated {
     Updated {
         study_id: whose.study_id,
         patient_id: whose.patient_id,
@@ -290,16 +290,16 @@ fn nothing(whose: Whose) -> Updated {
     }
 }
 
-fn unless_empty(updated: Updated) -> Option<Event> {
-    let whose = Whose {
+fn non_empty(updated: Updated) -> Option<Event> {
+    let whose = StudyRef {
         study_id: updated.study_id,
         patient_id: updated.patient_id,
     };
-    (updated != nothing(whose)).then(|| Event::Updated(Box::new(updated)))
+    (updated != empty_update(whose)).then(|| Event::Updated(Box::new(updated)))
 }
 
 /// What was told, where it is something else than what is known.
-fn other<T: PartialEq>(told: Option<T>, known: Option<&T>) -> Option<T> {
+fn if_changed<T: PartialEq>(told: Option<T>, known: Option<&T>) -> Option<T> {
     told.filter(|it| Some(it) != known)
 }
 
@@ -307,22 +307,22 @@ fn other<T: PartialEq>(told: Option<T>, known: Option<&T>) -> Option<T> {
 fn changed_patient(study: &Study, told: Option<Patient>) -> Option<UpdatedPhi> {
     let known = study.phi.as_ref()?.patient.as_ref();
     let told = told.filter(|told| !told.is_empty())?.or(known);
-    let patient = other(Some(told), known)?;
+    let patient = if_changed(Some(told), known)?;
     Some(UpdatedPhi { patient })
 }
 
-fn in_order(started_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> bool {
+fn check_time_order(started_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> bool {
     started_at
         .zip(ended_at)
         .is_none_or(|(start, end)| start <= end)
 }
 
-fn in_order_after(study: &Study, updated: &Updated) -> Result<(), Error> {
+fn check_time_order_after(study: &Study, updated: &Updated) -> Result<(), Error> {
     if updated.started_at.is_none() && updated.ended_at.is_keep() {
         return Ok(());
     }
     let started_at = updated.started_at.or(study.details.started_at);
-    if in_order(started_at, updated.ended_at.apply(study.details.ended_at)) {
+    if check_time_order(started_at, updated.ended_at.apply(study.details.ended_at)) {
         Ok(())
     } else {
         Err(Error::StartAfterEnd)
@@ -333,10 +333,10 @@ fn in_order_after(study: &Study, updated: &Updated) -> Result<(), Error> {
 /// it lies after the end that is known.
 fn with_possible_times(mut told: Details, known: Option<&Details>) -> Details {
     let (started_at, ended_at) = known.map_or((None, None), |it| (it.started_at, it.ended_at));
-    if !in_order(told.started_at.or(started_at), told.ended_at) {
+    if !check_time_order(told.started_at.or(started_at), told.ended_at) {
         told.ended_at = None;
     }
-    if !in_order(told.started_at, told.ended_at.or(ended_at)) {
+    if !check_time_order(told.started_at, told.ended_at.or(ended_at)) {
         told.started_at = None;
     }
     told

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Details, InstanceFacts, Linking, SeriesFacts, Status, Study, StudyPhi};
-use crate::aggregate::{DomainEvent, Misplaced};
+use super::{Details, InstanceAttributes, OrderLink, SeriesAttributes, Status, Study, StudyPhi};
+use crate::aggregate::{DomainEvent, UnexpectedEvent};
 use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::ModalityCode;
@@ -15,7 +15,7 @@ use crate::phi::Patient;
 use crate::text::Text;
 use crate::time::Timestamp;
 use crate::url::HttpUrl;
-use crate::{domain_events, facts_with_phi, facts_without_phi};
+use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
     /// What may happen to a study.
@@ -190,7 +190,7 @@ pub struct AddedSeries {
     pub series_id: SeriesId,
     /// What is said of it.
     #[serde(flatten)]
-    pub facts: SeriesFacts,
+    pub facts: SeriesAttributes,
 }
 
 /// `ImagingStudy.InstancesAdded`. Many are split over several, so that each is well below 256 KiB.
@@ -233,7 +233,7 @@ pub struct AddedInstance {
 }
 
 impl AddedInstance {
-    pub(super) fn new(instance_id: InstanceId, facts: InstanceFacts) -> Self {
+    pub(super) fn new(instance_id: InstanceId, facts: InstanceAttributes) -> Self {
         Self {
             instance_id,
             sop_instance_uid: facts.sop_instance_uid,
@@ -243,8 +243,8 @@ impl AddedInstance {
     }
 
     /// What is said of it.
-    pub fn facts(self) -> InstanceFacts {
-        InstanceFacts {
+    pub fn facts(self) -> InstanceAttributes {
+        InstanceAttributes {
             sop_instance_uid: self.sop_instance_uid,
             sop_class_uid: self.sop_class_uid,
             instance_number: self.instance_number,
@@ -254,7 +254,7 @@ impl AddedInstance {
 
 impl SeriesChange {
     /// Lays what changed over what was.
-    pub fn apply(&self, facts: &mut SeriesFacts) {
+    pub fn apply(&self, facts: &mut SeriesAttributes) {
         let it = self.clone();
         facts.series_number = it.series_number.or(facts.series_number);
         facts.body_part = it.body_part.or(facts.body_part.take());
@@ -273,19 +273,19 @@ pub struct Archived {
     pub patient_id: PatientId,
 }
 
-facts_with_phi!(Available, Updated);
-facts_without_phi!(Linked, Unlinked, SeriesAdded, InstancesAdded, Archived);
+event_data_with_phi!(Available, Updated);
+event_data_without_phi!(Linked, Unlinked, SeriesAdded, InstancesAdded, Archived);
 
-pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, Misplaced> {
-    let misplaced = Misplaced {
-        event: event.name(),
+pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, UnexpectedEvent> {
+    let misplaced = UnexpectedEvent {
+        event: event.event_type(),
     };
     match (state, event) {
         (None, Event::Available(it)) => Ok(available(*it)),
         (Some(study), Event::Updated(it)) => Ok(updated(study, *it)),
         (Some(study), Event::Linked(it)) => Ok(linked(study, it)),
         (Some(study), Event::Unlinked(it)) => Ok(Study {
-            linking: Linking::Unlinked,
+            linking: OrderLink::Unlinked,
             parted_from: Some(it.imaging_order_id),
             ..study
         }),
@@ -312,7 +312,7 @@ fn available(it: Available) -> Study {
     Study {
         patient_id: it.patient_id,
         details: it.details,
-        linking: Linking::Unlinked,
+        linking: OrderLink::Unlinked,
         number_of_series: 0,
         number_of_instances: 0,
         viewer_url: None,
@@ -353,10 +353,10 @@ fn updated(mut study: Study, it: Updated) -> Study {
 
 fn linked(study: Study, it: Linked) -> Study {
     let linking = match it.link {
-        LinkKind::Linked => Linking::Linked {
+        LinkKind::Linked => OrderLink::Linked {
             imaging_order_id: it.imaging_order_id,
         },
-        LinkKind::Conflict => Linking::Conflict {
+        LinkKind::Conflict => OrderLink::Conflict {
             conflicting_order_id: it.imaging_order_id,
         },
     };

@@ -44,12 +44,12 @@ pub struct Series {
     pub imaging_study_id: StudyId,
     /// What is said of it.
     #[serde(flatten)]
-    pub facts: SeriesFacts,
+    pub facts: SeriesAttributes,
 }
 
 /// What is said of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SeriesFacts {
+pub struct SeriesAttributes {
     /// Series Instance UID (0020,000E).
     pub series_instance_uid: Uid,
     /// Series Number (0020,0011).
@@ -78,12 +78,12 @@ pub struct Instance {
     pub imaging_study_id: StudyId,
     /// What is said of it.
     #[serde(flatten)]
-    pub facts: InstanceFacts,
+    pub facts: InstanceAttributes,
 }
 
 /// What is said of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InstanceFacts {
+pub struct InstanceAttributes {
     /// SOP Instance UID (0008,0018).
     pub sop_instance_uid: Uid,
     /// SOP Class UID (0008,0016).

@@ -60,8 +60,8 @@ fn told() -> Sync {
     }
 }
 
-fn facts(series: &str, stated: Option<u32>) -> SeriesFacts {
-    SeriesFacts {
+fn facts(series: &str, stated: Option<u32>) -> SeriesAttributes {
+    SeriesAttributes {
         series_instance_uid: uid(series),
         series_number: None,
         body_part: None,
@@ -71,8 +71,8 @@ fn facts(series: &str, stated: Option<u32>) -> SeriesFacts {
     }
 }
 
-fn instance(sop: &str) -> InstanceFacts {
-    InstanceFacts {
+fn instance(sop: &str) -> InstanceAttributes {
+    InstanceAttributes {
         sop_instance_uid: uid(sop),
         sop_class_uid: None,
         instance_number: None,

@@ -2,8 +2,8 @@
 
 use super::{
     AiContribution, Attention, Authority, Claim, Claimed, Command, Created, CreatedPhi, Error,
-    Event, Holding, LinkedOrder, MAX_PARTS, NewItem, Priority, Progress, ReleaseReason, Released,
-    Status, Step, Update, Updated, WorklistItem,
+    Event, Assignment, LinkedOrder, MAX_PARTS, NewItem, Priority, Lifecycle, ReleaseReason, Released,
+    Status, RequestedStatus, Update, Updated, WorklistItem,
 };
 use crate::aggregate::{Aggregate, Context};
 use crate::change::Change;
@@ -35,7 +35,7 @@ pub(super) fn create(
 }
 
 /// Everything but creation.
-pub(super) fn on(
+pub(super) fn decide_existing(
     item: &WorklistItem,
     command: Command,
     context: &Context,
@@ -52,7 +52,7 @@ pub(super) fn on(
         Command::MarkConflict => Ok(mark_conflict(item)),
         Command::Begin => Ok(begin(item, context.now)),
         Command::Complete => Ok(complete(item)),
-        Command::BackToClaimed => Ok(back_to_claimed(item)),
+        Command::ReturnToClaimed => Ok(back_to_claimed(item)),
         Command::ReleaseIdle {
             radiologist_id,
             claimed_at,
@@ -81,9 +81,9 @@ fn release(
 ) -> Result<Vec<Event>, Error> {
     let status = item.status();
     match item.progress {
-        Progress::Pending => Ok(Vec::new()),
-        Progress::Claimed(held) | Progress::InProgress(held) => {
-            authority.over(held)?;
+        Lifecycle::Pending => Ok(Vec::new()),
+        Lifecycle::Claimed(held) | Lifecycle::InProgress(held) => {
+            authority.check(held)?;
             let own = context.actor.practitioner_id == Some(held.assigned_radiologist_id);
             let reason = match own {
                 true => ReleaseReason::ByRadiologist,
@@ -91,7 +91,7 @@ fn release(
             };
             Ok(vec![released(item, held.assigned_radiologist_id, reason)])
         }
-        Progress::Completed { .. } | Progress::Cancelled => Err(Error::Closed { status }),
+        Lifecycle::Completed { .. } | Lifecycle::Cancelled => Err(Error::Closed { status }),
     }
 }
 
@@ -105,7 +105,7 @@ fn released(item: &WorklistItem, radiologist_id: PractitionerId, reason: Release
 }
 
 impl Authority {
-    fn over(self, held: Holding) -> Result<(), Error> {
+    fn check(self, held: Assignment) -> Result<(), Error> {
         match self {
             Self::Any => Ok(()),
             Self::Own(radiologist) if radiologist == held.assigned_radiologist_id => Ok(()),
@@ -118,21 +118,21 @@ impl Authority {
 fn update(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     let mut item = item.clone();
-    if asked.status == Some(Step::Pending) || asked.assign == Change::Clear {
+    if asked.status == Some(RequestedStatus::Pending) || asked.assign == Change::Clear {
         let step = release(&item, Authority::Any, context)?;
-        item = after(item, &step);
+        item = apply_events(item, &step);
         events.extend(step);
     }
     if let Change::Set(by) = &asked.assign {
         let step = claim(&item, by.clone(), context.now)?;
-        item = after(item, &step);
+        item = apply_events(item, &step);
         events.extend(step);
     }
     events.extend(change(&item, asked, context)?);
     Ok(events)
 }
 
-fn after(item: WorklistItem, events: &[Event]) -> WorklistItem {
+fn apply_events(item: WorklistItem, events: &[Event]) -> WorklistItem {
     events.iter().fold(item, |item, event| {
         let before = item.clone();
         WorklistItem::evolve(Some(item), event.clone()).unwrap_or(before)
@@ -142,43 +142,43 @@ fn after(item: WorklistItem, events: &[Event]) -> WorklistItem {
 /// What an update changes beside claim and release.
 fn change(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Option<Event>, Error> {
     let step = match asked.status {
-        Some(Step::Pending) | None => None,
-        Some(Step::InProgress) => begin_by_hand(item, asked.authority)?,
-        Some(Step::Completed) => complete_by_hand(item, asked.authority)?,
-        Some(Step::Cancelled) => cancel(item)?,
+        Some(RequestedStatus::Pending) | None => None,
+        Some(RequestedStatus::InProgress) => begin_manually(item, asked.authority)?,
+        Some(RequestedStatus::Completed) => complete_manually(item, asked.authority)?,
+        Some(RequestedStatus::Cancelled) => cancel(item)?,
     };
     let own = item.holder().is_some() && item.holder() == context.actor.practitioner_id;
     let mut change = unchanged(item);
     change.priority = reprioritise(item, asked.priority)?;
-    change.ai_contribution = by_hand(item, asked);
+    change.ai_contribution = manual_contribution(item, asked);
     change.status = step;
     if step == Some(Status::Completed) {
-        read(item, &mut change);
+        clear_late_images(item, &mut change);
     }
     let is_one = change != unchanged(item);
     change.last_activity_at = own.then_some(context.now);
     Ok(is_one.then(|| Event::Updated(Box::new(change))))
 }
 
-fn begin_by_hand(item: &WorklistItem, authority: Authority) -> Result<Option<Status>, Error> {
+fn begin_manually(item: &WorklistItem, authority: Authority) -> Result<Option<Status>, Error> {
     let status = item.status();
     match item.progress {
-        Progress::Pending => Err(Error::NotHeld),
-        Progress::Claimed(held) => authority.over(held).map(|()| Some(Status::InProgress)),
-        Progress::InProgress(held) => authority.over(held).map(|()| None),
-        Progress::Completed { .. } | Progress::Cancelled => Err(Error::Closed { status }),
+        Lifecycle::Pending => Err(Error::NotHeld),
+        Lifecycle::Claimed(held) => authority.check(held).map(|()| Some(Status::InProgress)),
+        Lifecycle::InProgress(held) => authority.check(held).map(|()| None),
+        Lifecycle::Completed { .. } | Lifecycle::Cancelled => Err(Error::Closed { status }),
     }
 }
 
-fn complete_by_hand(item: &WorklistItem, authority: Authority) -> Result<Option<Status>, Error> {
+fn complete_manually(item: &WorklistItem, authority: Authority) -> Result<Option<Status>, Error> {
     let status = item.status();
     match item.progress {
-        Progress::Pending => Err(Error::NotHeld),
-        Progress::Claimed(held) | Progress::InProgress(held) => {
-            authority.over(held).map(|()| Some(Status::Completed))
+        Lifecycle::Pending => Err(Error::NotHeld),
+        Lifecycle::Claimed(held) | Lifecycle::InProgress(held) => {
+            authority.check(held).map(|()| Some(Status::Completed))
         }
-        Progress::Completed { .. } => Ok(None),
-        Progress::Cancelled => Err(Error::Closed { status }),
+        Lifecycle::Completed { .. } => Ok(None),
+        Lifecycle::Cancelled => Err(Error::Closed { status }),
     }
 }
 
@@ -203,8 +203,8 @@ fn reprioritise(
 }
 
 /// The contribution without a model; what is not told of it stays.
-fn by_hand(item: &WorklistItem, asked: &Update) -> Option<AiContribution> {
-    let before = item.triage.of(None);
+fn manual_contribution(item: &WorklistItem, asked: &Update) -> Option<AiContribution> {
+    let before = item.triage.contribution_of(None);
     let score = before.and_then(|part| part.score);
     let flags = before.map(|part| part.flags.clone());
     let asked_score = asked.ai_triage_score.unless_already(score.as_ref());
@@ -236,8 +236,8 @@ fn attach(item: &WorklistItem, order: LinkedOrder, change: &mut Updated) {
         change.priority = Some(order.priority).filter(|it| *it > item.priority);
     }
     let is_cancelled = order.status == order::Status::Cancelled;
-    mark(item, change, Attention::LinkConflict, false);
-    mark(item, change, Attention::OrderCancelled, is_cancelled);
+    set_attention(item, change, Attention::LinkConflict, false);
+    set_attention(item, change, Attention::OrderCancelled, is_cancelled);
 }
 
 /// What was marked because of the order is settled with it.
@@ -249,8 +249,8 @@ fn detach_order(item: &WorklistItem, order_id: OrderId) -> Vec<Event> {
         if item.case.imaging_order_id == Some(order_id) {
             change.imaging_order_id = Change::Clear;
         }
-        mark(item, change, Attention::LinkConflict, false);
-        mark(item, change, Attention::OrderCancelled, false);
+        set_attention(item, change, Attention::LinkConflict, false);
+        set_attention(item, change, Attention::OrderCancelled, false);
     })
 }
 
@@ -258,7 +258,7 @@ fn reopen(item: &WorklistItem, order: Option<LinkedOrder>) -> Vec<Event> {
     match item.status() {
         Status::Completed => updated(item, |change| {
             change.status = Some(Status::Pending);
-            mark(item, change, Attention::LateImages, true);
+            set_attention(item, change, Attention::LateImages, true);
             if let Some(order) = order {
                 attach(item, order, change);
             }
@@ -271,7 +271,7 @@ fn mark_conflict(item: &WorklistItem) -> Vec<Event> {
     match item.status() {
         Status::Pending | Status::Claimed | Status::InProgress | Status::Completed => {
             updated(item, |change| {
-                mark(item, change, Attention::LinkConflict, true)
+                set_attention(item, change, Attention::LinkConflict, true)
             })
         }
         Status::Cancelled => Vec::new(),
@@ -279,7 +279,7 @@ fn mark_conflict(item: &WorklistItem) -> Vec<Event> {
 }
 
 /// Whether a person should know this from now on.
-fn mark(item: &WorklistItem, change: &mut Updated, what: Attention, is_so: bool) {
+fn set_attention(item: &WorklistItem, change: &mut Updated, what: Attention, is_so: bool) {
     let told = change.attention.take();
     let mut all = told.unwrap_or_else(|| item.attention.clone());
     let known = all.contains(&what);
@@ -292,7 +292,7 @@ fn mark(item: &WorklistItem, change: &mut Updated, what: Attention, is_so: bool)
 }
 
 fn contribute(item: &WorklistItem, part: AiContribution) -> Result<Vec<Event>, Error> {
-    let known = item.triage.of(part.ai_model_id);
+    let known = item.triage.contribution_of(part.ai_model_id);
     if known.is_none() && item.triage.contributions().len() >= MAX_PARTS {
         return Err(Error::TooManyModels);
     }
@@ -303,14 +303,14 @@ fn contribute(item: &WorklistItem, part: AiContribution) -> Result<Vec<Event>, E
 
 fn begin(item: &WorklistItem, now: Timestamp) -> Vec<Event> {
     match item.progress {
-        Progress::Claimed(_) => updated(item, |change| {
+        Lifecycle::Claimed(_) => updated(item, |change| {
             change.status = Some(Status::InProgress);
             change.last_activity_at = Some(now);
         }),
-        Progress::Pending
-        | Progress::InProgress(_)
-        | Progress::Completed { .. }
-        | Progress::Cancelled => Vec::new(),
+        Lifecycle::Pending
+        | Lifecycle::InProgress(_)
+        | Lifecycle::Completed { .. }
+        | Lifecycle::Cancelled => Vec::new(),
     }
 }
 
@@ -320,22 +320,22 @@ fn complete(item: &WorklistItem) -> Vec<Event> {
     }
     updated(item, |change| {
         change.status = Some(Status::Completed);
-        read(item, change);
+        clear_late_images(item, change);
     })
 }
 
 /// Late images were read once the item is completed.
-fn read(item: &WorklistItem, change: &mut Updated) {
-    mark(item, change, Attention::LateImages, false);
+fn clear_late_images(item: &WorklistItem, change: &mut Updated) {
+    set_attention(item, change, Attention::LateImages, false);
 }
 
 fn back_to_claimed(item: &WorklistItem) -> Vec<Event> {
     match item.progress {
-        Progress::InProgress(_) => updated(item, |it| it.status = Some(Status::Claimed)),
-        Progress::Pending
-        | Progress::Claimed(_)
-        | Progress::Completed { .. }
-        | Progress::Cancelled => Vec::new(),
+        Lifecycle::InProgress(_) => updated(item, |it| it.status = Some(Status::Claimed)),
+        Lifecycle::Pending
+        | Lifecycle::Claimed(_)
+        | Lifecycle::Completed { .. }
+        | Lifecycle::Cancelled => Vec::new(),
     }
 }
 
@@ -344,11 +344,11 @@ fn release_idle(
     radiologist_id: PractitionerId,
     claimed_at: Timestamp,
 ) -> Vec<Event> {
-    let idle = Holding {
+    let idle = Assignment {
         assigned_radiologist_id: radiologist_id,
         claimed_at,
     };
-    match item.holding() {
+    match item.assignment() {
         Some(held) if held == idle => vec![released(item, radiologist_id, ReleaseReason::Idle)],
         Some(_) | None => Vec::new(),
     }

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AiContribution, Attention, Case, Holding, Priority, Progress, Status, Triage, WorklistItem,
+    AiContribution, Attention, CaseDetails, Assignment, Priority, Lifecycle, Status, Triage, WorklistItem,
 };
-use crate::aggregate::{DomainEvent, Misplaced};
+use crate::aggregate::{DomainEvent, UnexpectedEvent};
 use crate::change::Change;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::phi::Patient;
 use crate::time::Timestamp;
-use crate::{domain_events, facts_with_phi, facts_without_phi, named};
+use crate::{domain_events, event_data_with_phi, event_data_without_phi, wire_enum};
 
 domain_events! {
     /// What may happen to a worklist item.
@@ -35,7 +35,7 @@ pub struct Created {
     pub patient_id: PatientId,
     /// What is to be read.
     #[serde(flatten)]
-    pub case: Case,
+    pub case: CaseDetails,
     /// How soon.
     pub priority: Priority,
     /// `pending`: every item begins so.
@@ -97,7 +97,7 @@ pub enum ReleaseReason {
     Idle,
 }
 
-named! {
+wire_enum! {
     ReleaseReason: ByRadiologist = "by_radiologist", ByAdmin = "by_admin", Idle = "idle";
 }
 
@@ -128,21 +128,21 @@ pub struct Updated {
     pub last_activity_at: Option<Timestamp>,
 }
 
-facts_with_phi!(Created);
-facts_without_phi!(Claimed, Released, Updated);
+event_data_with_phi!(Created);
+event_data_without_phi!(Claimed, Released, Updated);
 
-pub(super) fn evolve(state: Option<WorklistItem>, event: Event) -> Result<WorklistItem, Misplaced> {
-    let misplaced = Misplaced {
-        event: event.name(),
+pub(super) fn evolve(state: Option<WorklistItem>, event: Event) -> Result<WorklistItem, UnexpectedEvent> {
+    let misplaced = UnexpectedEvent {
+        event: event.event_type(),
     };
     match (state, event) {
         (None, Event::Created(it)) => Ok(created(*it, None)),
-        (Some(item), Event::Created(it)) if item.progress == Progress::Cancelled => {
+        (Some(item), Event::Created(it)) if item.progress == Lifecycle::Cancelled => {
             Ok(created(*it, Some(item)))
         }
         (Some(item), Event::Claimed(it)) => Ok(claimed(item, &it)),
         (Some(item), Event::Released(_)) => Ok(WorklistItem {
-            progress: Progress::Pending,
+            progress: Lifecycle::Pending,
             ..item
         }),
         (Some(item), Event::Updated(it)) => updated(item, *it).ok_or(misplaced),
@@ -158,7 +158,7 @@ fn created(it: Created, before: Option<WorklistItem>) -> WorklistItem {
         patient_id: it.patient_id,
         case: it.case,
         priority: it.priority,
-        progress: Progress::Pending,
+        progress: Lifecycle::Pending,
         last_activity_at: it.last_activity_at,
         triage,
         attention: it.attention,
@@ -167,12 +167,12 @@ fn created(it: Created, before: Option<WorklistItem>) -> WorklistItem {
 }
 
 fn claimed(item: WorklistItem, it: &Claimed) -> WorklistItem {
-    let holding = Holding {
+    let holding = Assignment {
         assigned_radiologist_id: it.radiologist_id,
         claimed_at: it.claimed_at,
     };
     WorklistItem {
-        progress: Progress::Claimed(holding),
+        progress: Lifecycle::Claimed(holding),
         last_activity_at: it.claimed_at,
         ..item
     }
@@ -180,10 +180,10 @@ fn claimed(item: WorklistItem, it: &Claimed) -> WorklistItem {
 
 fn updated(item: WorklistItem, it: Updated) -> Option<WorklistItem> {
     let progress = match it.status {
-        Some(status) => moved(&item, status)?,
+        Some(status) => lifecycle_for(&item, status)?,
         None => item.progress,
     };
-    let case = Case {
+    let case = CaseDetails {
         imaging_order_id: it.imaging_order_id.apply(item.case.imaging_order_id),
         ..item.case
     };
@@ -203,16 +203,16 @@ fn updated(item: WorklistItem, it: Updated) -> Option<WorklistItem> {
 }
 
 /// `None` where nobody holds what only a holder's item can be.
-fn moved(item: &WorklistItem, status: Status) -> Option<Progress> {
-    let holding = item.holding();
+fn lifecycle_for(item: &WorklistItem, status: Status) -> Option<Lifecycle> {
+    let holding = item.assignment();
     match status {
-        Status::Pending => Some(Progress::Pending),
-        Status::Claimed => holding.map(Progress::Claimed),
-        Status::InProgress => holding.map(Progress::InProgress),
-        Status::Completed => Some(Progress::Completed {
+        Status::Pending => Some(Lifecycle::Pending),
+        Status::Claimed => holding.map(Lifecycle::Claimed),
+        Status::InProgress => holding.map(Lifecycle::InProgress),
+        Status::Completed => Some(Lifecycle::Completed {
             assigned_radiologist_id: holding.map(|it| it.assigned_radiologist_id),
             claimed_at: holding.map(|it| it.claimed_at),
         }),
-        Status::Cancelled => Some(Progress::Cancelled),
+        Status::Cancelled => Some(Lifecycle::Cancelled),
     }
 }

@@ -3,19 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PractitionerId;
-use crate::named;
+use crate::wire_enum;
 use crate::time::Timestamp;
 
 /// How far an item is, with the radiologist it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Progress {
+pub enum Lifecycle {
     /// Waits for somebody to claim it.
     Pending,
     /// Held, and not begun.
-    Claimed(Holding),
+    Claimed(Assignment),
     /// Held, and being read.
-    InProgress(Holding),
+    InProgress(Assignment),
     /// Read.
     Completed {
         /// Who held it then; nobody, where the report was signed before anybody claimed it.
@@ -31,7 +31,7 @@ pub enum Progress {
 
 /// Who holds an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holding {
+pub struct Assignment {
     /// The radiologist.
     pub assigned_radiologist_id: PractitionerId,
     /// Since when.
@@ -54,12 +54,12 @@ pub enum Status {
     Cancelled,
 }
 
-named! {
+wire_enum! {
     Status: Pending = "pending", Claimed = "claimed", InProgress = "in_progress",
         Completed = "completed", Cancelled = "cancelled";
 }
 
-impl Progress {
+impl Lifecycle {
     /// Its name.
     pub fn status(&self) -> Status {
         match self {

@@ -5,7 +5,7 @@
 //! and releases for ever keeps others from a case. What follows from a report, a study or an order has no bound here: the
 //! streams of these have one.
 
-use super::{Authority, Command, Status, Step, Update, WorklistItem};
+use super::{Authority, Command, Status, RequestedStatus, Update, WorklistItem};
 use crate::change::Change;
 use crate::growth::Room;
 
@@ -16,7 +16,7 @@ pub(super) fn of(item: Option<&WorklistItem>, command: &Command) -> Room {
         Command::Release(Authority::Any) | Command::Create(_) => Room::Reserved,
         // There are not many models. What one says first of a case may be why it is read in time.
         Command::Contribute(part) => {
-            let said = item.and_then(|item| item.triage.of(part.ai_model_id));
+            let said = item.and_then(|item| item.triage.contribution_of(part.ai_model_id));
             said.map_or(Room::Unbounded, |_| Room::Reserved)
         }
         Command::Claim(_)
@@ -26,7 +26,7 @@ pub(super) fn of(item: Option<&WorklistItem>, command: &Command) -> Room {
         | Command::MarkConflict
         | Command::Begin
         | Command::Complete
-        | Command::BackToClaimed
+        | Command::ReturnToClaimed
         | Command::ReleaseIdle { .. } => Room::Unbounded,
     }
 }
@@ -45,14 +45,14 @@ fn of_update(item: Option<&WorklistItem>, update: &Update) -> Room {
 fn leads_on(status: Status, update: &Update) -> bool {
     let claims = status == Status::Pending && matches!(update.assign, Change::Set(_));
     let steps = match update.status {
-        Some(Step::InProgress) => status == Status::Claimed,
-        Some(Step::Completed | Step::Cancelled) => status.is_open(),
-        Some(Step::Pending) | None => false,
+        Some(RequestedStatus::InProgress) => status == Status::Claimed,
+        Some(RequestedStatus::Completed | RequestedStatus::Cancelled) => status.is_open(),
+        Some(RequestedStatus::Pending) | None => false,
     };
     claims || steps
 }
 
 /// On an administrator's authority, or a coordinator's.
 fn releases(update: &Update) -> bool {
-    update.status == Some(Step::Pending) || update.assign == Change::Clear
+    update.status == Some(RequestedStatus::Pending) || update.assign == Change::Clear
 }

@@ -39,7 +39,7 @@ fn patient() -> Patient {
 fn new_item() -> NewItem {
     NewItem {
         patient_id: Uuid::from_u128(7).into(),
-        case: Case {
+        case: CaseDetails {
             imaging_study_id: study(),
             imaging_order_id: None,
             modality_code: ModalityCode::parse("CT").unwrap(),
@@ -142,7 +142,7 @@ fn nothing_yet(authority: Authority) -> Update {
     }
 }
 
-fn step(status: Step, authority: Authority) -> Command {
+fn step(status: RequestedStatus, authority: Authority) -> Command {
     Command::Update(Box::new(Update {
         status: Some(status),
         ..nothing_yet(authority)

@@ -64,7 +64,7 @@ impl Triage {
     }
 
     /// A model's part.
-    pub fn of(&self, model: Option<AiModelId>) -> Option<&AiContribution> {
+    pub fn contribution_of(&self, model: Option<AiModelId>) -> Option<&AiContribution> {
         self.ai_contributions
             .iter()
             .find(|it| it.ai_model_id == model)
@@ -81,10 +81,10 @@ impl Triage {
             Some(place) => *place = part,
             None => self.ai_contributions.push(part),
         }
-        Self::of_parts(self.ai_contributions)
+        Self::from_contributions(self.ai_contributions)
     }
 
-    fn of_parts(ai_contributions: Vec<AiContribution>) -> Self {
+    fn from_contributions(ai_contributions: Vec<AiContribution>) -> Self {
         let scores = ai_contributions.iter().filter_map(|it| it.score);
         let ai_triage_score = scores.reduce(Score::max);
         let mut seen = HashSet::new();

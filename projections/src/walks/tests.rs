@@ -13,7 +13,7 @@ use crate::{
 
 /// Whether every walk of a page has an index of its own, or names its row.
 pub(crate) fn has_its_indexes(query: &ListQuery) -> bool {
-    let by_id = |prefix: &[Condition]| prefix.iter().any(|(column, _)| *column == "id");
+    let by_id = |prefix: &[ColumnEquals]| prefix.iter().any(|(column, _)| *column == "id");
     let mut prefixes = query.prefixes.iter();
     prefixes.all(|prefix| by_id(prefix) || query.model.index_of(prefix).is_some())
 }
@@ -84,7 +84,7 @@ fn every_page_of_orders_studies_and_reports_is_walked_by_an_index_of_its_own() {
             accession_number: accession(has(2)),
             study_instance_uid: has(3).then(|| Uid::parse("1.2").unwrap()),
             status: has(4).then_some(roentgen_domain::study::Status::Available),
-            link: has(5).then_some(roentgen_domain::study::LinkName::Unlinked),
+            link: has(5).then_some(roentgen_domain::study::OrderLinkStatus::Unlinked),
             ..studies::Filters::default()
         };
         studies::page(tenant(), &filters, None, 50)
@@ -102,7 +102,7 @@ fn every_page_of_orders_studies_and_reports_is_walked_by_an_index_of_its_own() {
         reports::page(tenant(), &filters, None, 50)
     });
     combinations(1, |has| {
-        use critical_results::Standing::{Communicated, Open, Overdue};
+        use critical_results::CriticalResultStatus::{Communicated, Open, Overdue};
         let asked = if has(0) {
             &[Open, Overdue, Communicated][..]
         } else {

@@ -10,13 +10,13 @@ use crate::log::StoredEvent;
 /// What a tenant's reads wait for: the last position that this node wrote or answered for, and never less than where the
 /// log ended when the node started, so that what its predecessor acknowledged is not missed either.
 #[derive(Debug, Clone)]
-pub struct Accepted {
+pub struct ReadWatermarks {
     at_start: u64,
     since: Arc<Mutex<HashMap<TenantId, u64>>>,
 }
 
-impl Accepted {
-    pub(super) fn since(at_start: u64) -> Self {
+impl ReadWatermarks {
+    pub(super) fn starting_at(at_start: u64) -> Self {
         Self {
             at_start,
             since: Arc::default(),
@@ -29,15 +29,15 @@ impl Accepted {
         positions.get(&tenant).copied().unwrap_or(self.at_start)
     }
 
-    pub(super) fn written(&self, events: &[StoredEvent]) {
+    pub(super) fn record_written(&self, events: &[StoredEvent]) {
         for event in events {
-            self.answered(event.tenant_id, event.position);
+            self.record_acknowledged(event.tenant_id, event.position);
         }
     }
 
     /// This node answered for the log up to `position`, also where it wrote none of it: a repeat of what another node
     /// wrote, or a command that found everything as it was asked.
-    pub fn answered(&self, tenant: TenantId, position: u64) {
+    pub fn record_acknowledged(&self, tenant: TenantId, position: u64) {
         let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         let known = positions.entry(tenant).or_insert(self.at_start);
         *known = position.max(*known);

@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use tokio::sync::Notify;
 
-use super::Job;
+use super::QueuedAppend;
 use crate::fair::Party;
-use crate::log::{ClaimKey, NewEvent};
+use crate::log::{ReservationKey, NewEvent};
 
 /// A batch holds at most this much.
 const MAX_APPENDS: usize = 256;
@@ -22,14 +22,14 @@ const MAX_LOOKED_AT: usize = 2 * MAX_APPENDS;
 
 /// Jobs that wait, until the queue is closed.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct WorkerQueue {
     waiting: Mutex<Waiting>,
     arrived: Notify,
 }
 
-impl Queue {
+impl WorkerQueue {
     /// Takes up a job. Returns it if the queue is closed.
-    pub(super) fn push(&self, party: Party, job: Job) -> Result<(), Box<Job>> {
+    pub(super) fn push(&self, party: Party, job: QueuedAppend) -> Result<(), Box<QueuedAppend>> {
         let mut waiting = self.waiting();
         if waiting.is_closed {
             return Err(Box::new(job));
@@ -41,7 +41,7 @@ impl Queue {
     }
 
     /// The next batch; empty if nothing waits.
-    pub(super) fn next_batch(&self) -> Vec<Job> {
+    pub(super) fn next_batch(&self) -> Vec<QueuedAppend> {
         self.waiting().next_batch()
     }
 
@@ -79,7 +79,7 @@ impl Queue {
 /// Each party's jobs, in the order in which they came.
 #[derive(Debug, Default)]
 struct Waiting {
-    jobs: HashMap<Party, VecDeque<Job>>,
+    jobs: HashMap<Party, VecDeque<QueuedAppend>>,
     /// The parties that have jobs; the first begins the next batch.
     turns: VecDeque<Party>,
     count: usize,
@@ -87,7 +87,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn push(&mut self, party: Party, job: Job) {
+    fn push(&mut self, party: Party, job: QueuedAppend) {
         let jobs = self.jobs.entry(party).or_default();
         if jobs.is_empty() {
             self.turns.push_back(party);
@@ -98,9 +98,9 @@ impl Waiting {
 
     /// Takes the next batch, a job of each party in turn. A job that clashes with one looked at before it, taken or left,
     /// is left in its place.
-    fn next_batch(&mut self) -> Vec<Job> {
+    fn next_batch(&mut self) -> Vec<QueuedAppend> {
         let mut batch = Forming::default();
-        let mut left: HashMap<Party, VecDeque<Job>> = HashMap::new();
+        let mut left: HashMap<Party, VecDeque<QueuedAppend>> = HashMap::new();
         let mut looked_at = 0;
         let mut turns = self.turns.clone();
         while let Some(party) = turns.pop_front() {
@@ -120,7 +120,7 @@ impl Waiting {
         batch.taken
     }
 
-    fn put_back(&mut self, left: HashMap<Party, VecDeque<Job>>) {
+    fn put_back(&mut self, left: HashMap<Party, VecDeque<QueuedAppend>>) {
         for (party, mut before) in left {
             let behind = self.jobs.entry(party).or_default();
             before.append(behind);
@@ -138,7 +138,7 @@ impl Waiting {
 /// A batch in the making.
 #[derive(Default)]
 struct Forming {
-    taken: Vec<Job>,
+    taken: Vec<QueuedAppend>,
     touched: Touched,
     events: usize,
     bytes: usize,
@@ -150,12 +150,12 @@ impl Forming {
     }
 
     /// Takes the job, or returns it.
-    fn offer(&mut self, job: Job) -> Option<Job> {
+    fn offer(&mut self, job: QueuedAppend) -> Option<QueuedAppend> {
         let append = &job.prepared.append;
         let events = self.events + append.events.len();
         let bytes = self.bytes + append.events.iter().map(NewEvent::size).sum::<usize>();
         let fits = self.taken.is_empty() || (events <= MAX_EVENTS && bytes <= MAX_BYTES);
-        let clashes = self.touched.clashes(&job);
+        let clashes = self.touched.conflicts_with(&job);
         self.touched.add(&job);
         if clashes || !fits {
             return Some(job);
@@ -172,12 +172,12 @@ impl Forming {
 struct Touched {
     written: HashSet<StreamId>,
     asserted: HashSet<StreamId>,
-    claims: HashSet<ClaimKey>,
+    claims: HashSet<ReservationKey>,
     patients: HashSet<(TenantId, PatientId)>,
 }
 
 impl Touched {
-    fn clashes(&self, job: &Job) -> bool {
+    fn conflicts_with(&self, job: &QueuedAppend) -> bool {
         let append = &job.prepared.append;
         let mut written = append.events.iter().map(|event| event.stream_id);
         let mut asserted = append.checks.iter().map(|check| check.stream_id);
@@ -189,7 +189,7 @@ impl Touched {
             || patients.any(|key| self.patients.contains(&(key.tenant_id, key.patient_id)))
     }
 
-    fn add(&mut self, job: &Job) {
+    fn add(&mut self, job: &QueuedAppend) {
         let append = &job.prepared.append;
         let written = append.events.iter().map(|event| event.stream_id);
         self.written.extend(written);

@@ -10,20 +10,20 @@ use tokio::sync::{mpsc, oneshot};
 use super::{KeyError, MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, Tying, misfit};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::BackgroundTasks;
 use crate::log::{KnownKeys, NewPatientKey};
 use crate::weighed::Weighed;
 
 /// How long a key, and PHI that it opened, is used after the database was asked for the key. An erasure reaches every
 /// node within this time: all caches count from the same moment, [`PatientKey::seen`].
-pub const CACHED_FOR: Duration = Duration::from_secs(5);
+pub const KEY_CACHE_TTL: Duration = Duration::from_secs(5);
 /// What the cached keys of all tenants may weigh, in bytes: those of more than 50,000 patients.
 const CACHED_BYTES: usize = 64 * 1024 * 1024;
 const WAITING_LOOKUPS: usize = 4096;
 const LOOKUPS_AT_ONCE: usize = 256;
 
-type Answer = Result<PatientKeys, KeyError>;
-type Lookup = (Patient, oneshot::Sender<Answer>);
+type KeyLookupResult = Result<PatientKeys, KeyError>;
+type Lookup = (Patient, oneshot::Sender<KeyLookupResult>);
 
 /// Patient keys, looked up in batches and cached.
 #[derive(Debug, Clone)]
@@ -38,16 +38,16 @@ pub struct Keyring {
 
 /// How to come by a key to seal under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
+pub enum KeyLookup {
     /// While newcomers come, take it without looking that a patient is one; the append finds out.
-    Guessed,
+    Optimistic,
     /// Look.
-    Looked,
+    Verified,
 }
 
 /// The key to seal under, and what the append must carry where it is a new one.
 #[derive(Debug, Clone)]
-pub struct WritingKey {
+pub struct WriteKey {
     /// The key.
     pub key: PatientKey,
     /// Its row, where the log does not list it yet.
@@ -63,7 +63,7 @@ impl Keyring {
     pub async fn open(
         engine: Arc<dyn Engine>,
         master: MasterKey,
-        tasks: &Tasks,
+        tasks: &BackgroundTasks,
     ) -> Result<Self, KeyError> {
         let found = misfit(&*engine, master.fingerprint(), Tying::Bind).await;
         if let Some(misfit) = found.map_err(Arc::new)? {
@@ -88,7 +88,7 @@ impl Keyring {
     }
 
     /// A patient's keys, as the database has them.
-    pub async fn keys(&self, tenant: TenantId, patient: PatientId) -> Answer {
+    pub async fn keys(&self, tenant: TenantId, patient: PatientId) -> KeyLookupResult {
         metrics::counter!("roentgen_key_lookups_total").increment(1);
         let cached = self.cached((tenant, patient));
         if let Some(keys) = cached.filter(|keys| keys.is_looked_up) {
@@ -125,15 +125,15 @@ impl Keyring {
     ///
     /// [`KeyError::Missing`] if the log lists a key of the patient that is neither there nor has a tombstone: what would
     /// be sealed under a second key could not be read once the first one is restored.
-    pub async fn writing_key(
+    pub async fn key_for_write(
         &self,
         tenant: TenantId,
         patient: PatientId,
-        finding: Finding,
-    ) -> Result<WritingKey, KeyError> {
+        finding: KeyLookup,
+    ) -> Result<WriteKey, KeyError> {
         let known = match self.cached((tenant, patient)) {
             Some(keys) => keys,
-            None if finding == Finding::Guessed && self.newcomers.load(Ordering::Relaxed) => {
+            None if finding == KeyLookup::Optimistic && self.newcomers.load(Ordering::Relaxed) => {
                 PatientKeys::default()
             }
             None => {
@@ -149,18 +149,18 @@ impl Keyring {
         }
         if let Some(key) = known.current {
             let new = known.waiting;
-            return Ok(WritingKey { key, new });
+            return Ok(WriteKey { key, new });
         }
         let key_id = crate::clock::fresh_id();
         let (key, new) = PatientKey::fresh(&self.master, (tenant, patient), key_id);
-        Ok(WritingKey {
+        Ok(WriteKey {
             key,
             new: Some(new),
         })
     }
 
     /// Remembers a key whose row is known to be there. What else the patient has is not known by that.
-    pub fn learn(&self, tenant: TenantId, patient: PatientId, key: PatientKey) {
+    pub fn cache(&self, tenant: TenantId, patient: PatientId, key: PatientKey) {
         let keys = PatientKeys {
             current: Some(key),
             ..PatientKeys::default()
@@ -191,7 +191,7 @@ impl Keyring {
 }
 
 fn is_fresh(seen: Instant) -> bool {
-    seen.elapsed() < CACHED_FOR
+    seen.elapsed() < KEY_CACHE_TTL
 }
 
 /// Answers look-ups, all that wait in one query.
@@ -237,7 +237,7 @@ impl Looking {
 
     /// What the database said when it was asked at `seen`. A key with a tombstone is destroyed, also where a row of it came
     /// back with a restored table.
-    fn unwrapped(&self, patient: Patient, known: KnownKeys, seen: Instant) -> Answer {
+    fn unwrapped(&self, patient: Patient, known: KnownKeys, seen: Instant) -> KeyLookupResult {
         let missing = known.missing().collect();
         let kept = known.key.filter(|key| !known.erased.contains(&key.key_id));
         let current = kept
@@ -300,7 +300,7 @@ mod tests {
     async fn key_is_used_for_its_time_from_the_question_on_whenever_it_is_learned() {
         let keyring = keyring();
         let (tenant, patient) = patient();
-        let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
+        let old = Instant::now().checked_sub(KEY_CACHE_TTL).unwrap();
         keyring.remember((tenant, patient), looked_up(&keyring, old));
         let asked = keyring.keys(tenant, patient).await;
         assert!(matches!(asked, Err(KeyError::Closing)), "it was looked up");
@@ -313,9 +313,9 @@ mod tests {
     async fn older_knowledge_does_not_replace_newer() {
         let keyring = keyring();
         let (tenant, patient) = patient();
-        let old = Instant::now().checked_sub(CACHED_FOR).unwrap();
+        let old = Instant::now().checked_sub(KEY_CACHE_TTL).unwrap();
         keyring.remember((tenant, patient), looked_up(&keyring, Instant::now()));
-        keyring.learn(tenant, patient, key(&keyring, old));
+        keyring.cache(tenant, patient, key(&keyring, old));
         let known = keyring.keys(tenant, patient).await.unwrap();
         assert!(known.current().is_some());
     }

@@ -13,15 +13,15 @@ use super::{PatientKeys, SealError};
 /// The sealed parts of a stream's events that still show, as a read-model row carries them: of each its event's version
 /// (be64), its length (be32) and its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SealedParts(Vec<u8>);
+pub struct SealedPhi(Vec<u8>);
 
 /// An event's version, and its PHI members.
-pub type OpenedPart = (u64, Members);
+pub type PhiAtVersion = (u64, Members);
 
 /// A stored part, sealed.
 type Part<'a> = (u64, &'a [u8]);
 
-impl SealedParts {
+impl SealedPhi {
     /// As stored.
     pub const fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
@@ -106,7 +106,7 @@ impl SealedParts {
         &self,
         stream_id: StreamId,
         keys: &PatientKeys,
-    ) -> Result<Option<Vec<OpenedPart>>, SealError> {
+    ) -> Result<Option<Vec<PhiAtVersion>>, SealError> {
         let mut parts = Vec::new();
         let mut is_erased = false;
         for (version, sealed) in self.split()? {
@@ -114,7 +114,7 @@ impl SealedParts {
                 is_erased = true;
                 continue;
             };
-            let part = serde_json::from_slice(&plain).map_err(|_| SealError::Form)?;
+            let part = serde_json::from_slice(&plain).map_err(|_| SealError::Malformed)?;
             parts.push((version, part));
         }
         Ok((!is_erased).then_some(parts))
@@ -124,7 +124,7 @@ impl SealedParts {
         let mut parts = Vec::new();
         let mut rest = self.0.as_slice();
         while !rest.is_empty() {
-            let (version, sealed, after) = split_part(rest).ok_or(SealError::Form)?;
+            let (version, sealed, after) = split_entry(rest).ok_or(SealError::Malformed)?;
             parts.push((version, sealed));
             rest = after;
         }
@@ -132,7 +132,7 @@ impl SealedParts {
     }
 }
 
-fn split_part(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
+fn split_entry(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
     let (version, rest) = bytes.split_first_chunk::<8>()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;

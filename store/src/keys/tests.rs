@@ -22,12 +22,12 @@ fn what_is_sealed_opens_where_it_was_sealed_and_nowhere_else() {
     let (key, _) = fresh(&master());
     let sealed = key.seal(b"{}", stream(), 7);
     assert_eq!(key.open(&sealed, stream(), 7), Ok(Some(b"{}".to_vec())));
-    assert_eq!(key.open(&sealed, stream(), 8), Err(SealError::Altered));
+    assert_eq!(key.open(&sealed, stream(), 8), Err(SealError::Tampered));
     assert_eq!(
         key.open(&sealed, Uuid::from_u128(9).into(), 7),
-        Err(SealError::Altered)
+        Err(SealError::Tampered)
     );
-    assert_eq!(key.open(&[], stream(), 7), Err(SealError::Form));
+    assert_eq!(key.open(&[], stream(), 7), Err(SealError::Malformed));
 }
 
 #[test]
@@ -71,19 +71,19 @@ fn a_wrapped_key_opens_under_its_master_and_patient_only() {
     assert_eq!(back.open(&sealed, stream(), 1), Ok(Some(b"x".to_vec())));
     assert!(matches!(
         master().unwrap(patient(), &new.wrapped, Instant::now()),
-        Err(KeyError::Damaged)
+        Err(KeyError::CorruptPatientKey)
     ));
     let other = (patient().0, Uuid::from_u128(9).into());
     assert!(matches!(
         one.unwrap(other, &new.wrapped, Instant::now()),
-        Err(KeyError::Damaged)
+        Err(KeyError::CorruptPatientKey)
     ));
 }
 
 #[test]
 fn parts_lie_over_one_another_in_order() {
     let (key, _) = fresh(&master());
-    let mut parts = SealedParts::default();
+    let mut parts = SealedPhi::default();
     parts.push(1, &key.seal(br#"{"a":1,"b":1}"#, stream(), 1));
     parts.push(2, &[]);
     parts.push(3, &key.seal(br#"{"b":2}"#, stream(), 3));
@@ -102,7 +102,7 @@ fn one_erased_part_makes_the_whole_erased_and_one_missing_key_makes_it_unreadabl
     let (old, _) = fresh(&master);
     let (new, _) = PatientKey::fresh(&master, patient(), Uuid::from_u128(5));
     let (lost, _) = PatientKey::fresh(&master, patient(), Uuid::from_u128(6));
-    let mut parts = SealedParts::default();
+    let mut parts = SealedPhi::default();
     parts.push(1, &old.seal(br#"{"a":1}"#, stream(), 1));
     parts.push(2, &new.seal(br#"{"b":1}"#, stream(), 2));
     let keys = holding(&new, &[&old]);
@@ -142,6 +142,6 @@ fn keys_never_print_themselves() {
     assert!(!format!("{master:?} {key:?}").contains(&text));
     assert!(matches!(
         MasterKey::parse("c2hvcnQ="),
-        Err(KeyError::MasterKeyForm)
+        Err(KeyError::MalformedMasterKey)
     ));
 }

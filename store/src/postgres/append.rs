@@ -7,28 +7,28 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::chain::Digest;
-use crate::error::{Damage, EngineError};
-use crate::log::{Batch, BatchOutcome, ClaimHeld, Head, Verdict};
+use crate::error::{Corruption, EngineError};
+use crate::log::{AppendBatch, BatchOutcome, HeldReservation, Head, AppendOutcome};
 
-use super::columns::Columns;
-use super::partitions::Ahead;
+use super::columns::PgRowReader;
+use super::partitions::PartitionMaintainer;
 use super::{ANSWER_TIMEOUT, Postgres, failure};
 
 mod arguments;
 mod outlook;
 
-use arguments::Arguments;
-use outlook::Outlook;
+use arguments::AppendArguments;
+use outlook::PredictedHead;
 
 /// The one connection for appends, and what is known from the last.
 #[derive(Debug, Default)]
-pub(super) struct Appending {
+pub(super) struct AppendConnection {
     connection: Option<PgConnection>,
-    ahead: Ahead,
-    outlook: Option<Outlook>,
+    ahead: PartitionMaintainer,
+    outlook: Option<PredictedHead>,
 }
 
-impl Appending {
+impl AppendConnection {
     pub(super) async fn close(&mut self) {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
@@ -43,13 +43,13 @@ impl Postgres {
     /// an answer that nobody waits for.
     pub(super) async fn append_batch(
         &self,
-        batch: &Batch<'_>,
+        batch: &AppendBatch<'_>,
     ) -> Result<BatchOutcome, EngineError> {
-        let arguments = Arguments::of(batch)?;
+        let arguments = AppendArguments::of(batch)?;
         let mut appending = self.appending.lock().await;
         let mut connection = match appending.connection.take() {
             Some(connection) => connection,
-            None => self.doors.server().await?,
+            None => self.doors.connect().await?,
         };
         let at_least = self.head_at_least.load(Ordering::Relaxed);
         let outlook = appending.outlook.take();
@@ -60,21 +60,21 @@ impl Postgres {
         let row = match answer {
             Ok(row) => row,
             Err(error) => {
-                if failure::leaves_usable(&error) {
+                if failure::is_connection_usable(&error) {
                     appending.connection = Some(connection);
                 }
-                return Err(failure::of_write(error));
+                return Err(failure::classify_write(error));
             }
         };
-        let answer = Answer::of(&row)?;
+        let answer = LogAppendRow::of(&row)?;
         let outcome = answer.outcome(batch)?;
-        let outlook = Outlook::after(batch, &outcome);
+        let outlook = PredictedHead::after(batch, &outcome);
         let head = outlook.head.position;
         appending.outlook = Some(outlook);
         self.head_at_least.store(head, Ordering::Relaxed);
         if appending
             .ahead
-            .keep(&mut connection, head, answer.capacity)
+            .ensure_next(&mut connection, head, answer.capacity)
             .await
         {
             appending.connection = Some(connection);
@@ -84,7 +84,7 @@ impl Postgres {
 }
 
 /// What `log_append` answers: arrays have one element an append.
-struct Answer {
+struct LogAppendRow {
     base: u64,
     base_hash: Digest,
     recorded_at_ms: i64,
@@ -98,31 +98,31 @@ struct Answer {
     expires: Vec<Option<i64>>,
 }
 
-impl Answer {
+impl LogAppendRow {
     fn of(row: &PgRow) -> Result<Self, EngineError> {
-        let columns = Columns::of(row);
+        let columns = PgRowReader::of(row);
         Ok(Self {
             base: columns.count(0, "base")?,
             base_hash: columns.digest(1, "base_hash")?,
-            recorded_at_ms: columns.signed(2, "recorded")?,
+            recorded_at_ms: columns.bigint(2, "recorded")?,
             capacity: columns.count(3, "capacity")?,
-            kinds: row.try_get(4).map_err(out_of_shape)?,
-            positions: row.try_get(5).map_err(out_of_shape)?,
-            recordeds: row.try_get(6).map_err(out_of_shape)?,
-            streams: row.try_get(7).map_err(out_of_shape)?,
-            versions: row.try_get(8).map_err(out_of_shape)?,
-            request_hashes: row.try_get(9).map_err(out_of_shape)?,
-            expires: row.try_get(10).map_err(out_of_shape)?,
+            kinds: row.try_get(4).map_err(malformed_append_result)?,
+            positions: row.try_get(5).map_err(malformed_append_result)?,
+            recordeds: row.try_get(6).map_err(malformed_append_result)?,
+            streams: row.try_get(7).map_err(malformed_append_result)?,
+            versions: row.try_get(8).map_err(malformed_append_result)?,
+            request_hashes: row.try_get(9).map_err(malformed_append_result)?,
+            expires: row.try_get(10).map_err(malformed_append_result)?,
         })
     }
 
-    fn outcome(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+    fn outcome(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
         if self.kinds.len() != batch.appends.len() {
-            return Err(Damage::Answer.into());
+            return Err(Corruption::AppendResult.into());
         }
         let verdicts = (0..self.kinds.len()).map(|n| self.verdict(n));
         Ok(BatchOutcome {
-            verdicts: verdicts.collect::<Option<_>>().ok_or(Damage::Answer)?,
+            verdicts: verdicts.collect::<Option<_>>().ok_or(Corruption::AppendResult)?,
             before: Head {
                 position: self.base,
                 hash: self.base_hash,
@@ -131,18 +131,18 @@ impl Answer {
         })
     }
 
-    fn verdict(&self, n: usize) -> Option<Verdict> {
+    fn verdict(&self, n: usize) -> Option<AppendOutcome> {
         match self.kinds.get(n)? {
-            0 => Some(Verdict::Written),
-            1 => Some(Verdict::Conflict {
+            0 => Some(AppendOutcome::Written),
+            1 => Some(AppendOutcome::Conflict {
                 stream_id: self.stream(n)?,
                 actual: count_at(&self.versions, n)?,
             }),
-            2 => Some(Verdict::Claimed {
+            2 => Some(AppendOutcome::KeyTaken {
                 held: self.held(n)?,
             }),
-            3 => Some(Verdict::PatientKeyExists),
-            4 => Some(Verdict::AlreadyWritten {
+            3 => Some(AppendOutcome::PatientKeyExists),
+            4 => Some(AppendOutcome::AlreadyWritten {
                 first_position: count_at(&self.positions, n)?,
                 recorded_at_ms: at(&self.recordeds, n)?,
             }),
@@ -150,8 +150,8 @@ impl Answer {
         }
     }
 
-    fn held(&self, n: usize) -> Option<ClaimHeld> {
-        Some(ClaimHeld {
+    fn held(&self, n: usize) -> Option<HeldReservation> {
+        Some(HeldReservation {
             request_hash: self.request_hashes.get(n)?.as_deref()?.try_into().ok()?,
             stream_id: self.stream(n)?,
             version: count_at(&self.versions, n)?,
@@ -172,8 +172,8 @@ fn count_at(numbers: &[Option<i64>], n: usize) -> Option<u64> {
     u64::try_from(at(numbers, n)?).ok()
 }
 
-fn out_of_shape(_: sqlx::Error) -> EngineError {
-    Damage::Answer.into()
+fn malformed_append_result(_: sqlx::Error) -> EngineError {
+    Corruption::AppendResult.into()
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::{Connection as _, Row as _};
 
-use super::columns::{Columns, stored};
+use super::columns::{PgRowReader, to_bigint};
 use super::{Postgres, failure};
-use crate::archive::{Archive, Partition};
+use crate::archive::{ArchivedPartition, LogPartition};
 use crate::clock;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
@@ -35,11 +35,11 @@ const KEPT: &str = concat!(
 const ARCHIVE: &str = "SELECT log_archive($1, $2, $3, $4, $5, $6, $7)";
 
 impl Postgres {
-    pub(super) async fn all_archives(&self) -> Result<Vec<Archive>, EngineError> {
+    pub(super) async fn all_archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
         self.fetch(sqlx::query(ALL), |row| {
-            let columns = Columns::of(row);
-            Ok(Archive {
-                partition: Partition {
+            let columns = PgRowReader::of(row);
+            Ok(ArchivedPartition {
+                partition: LogPartition {
                     first_position: columns.count(0, "first_position")?,
                     past_position: columns.count(1, "past_position")?,
                 },
@@ -51,10 +51,10 @@ impl Postgres {
         .await
     }
 
-    pub(super) async fn first_partition(&self) -> Result<Option<Partition>, EngineError> {
+    pub(super) async fn first_partition(&self) -> Result<Option<LogPartition>, EngineError> {
         let found = self.fetch(sqlx::query(OLDEST), |row| {
-            let columns = Columns::of(row);
-            Ok(Partition {
+            let columns = PgRowReader::of(row);
+            Ok(LogPartition {
                 first_position: columns.count(0, "first_position")?,
                 past_position: columns.count(1, "past_position")?,
             })
@@ -62,28 +62,28 @@ impl Postgres {
         Ok(found.await?.pop())
     }
 
-    pub(super) async fn kept_events(
+    pub(super) async fn retained_events(
         &self,
         after: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EngineError> {
-        let kept = sqlx::query(KEPT).bind(stored(after));
+        let kept = sqlx::query(KEPT).bind(to_bigint(after));
         self.events(kept.bind(i64::from(limit))).await
     }
 
     /// As the owner, who alone may take the log apart, and for as long as copying takes.
-    pub(super) async fn put_away(
+    pub(super) async fn archive_partition(
         &self,
-        archive: &Archive,
+        archive: &ArchivedPartition,
         kept_types: &[&str],
     ) -> Result<u64, EngineError> {
-        let owner = self.doors.owner();
+        let owner = self.doors.migration_pool();
         let kept = async {
             let mut connection = owner.acquire().await.map_err(EngineError::Unavailable)?;
-            let mut transaction = connection.begin().await.map_err(failure::of_write)?;
+            let mut transaction = connection.begin().await.map_err(failure::classify_write)?;
             let kept: i64 = sqlx::query(ARCHIVE)
-                .bind(stored(archive.partition.first_position))
-                .bind(stored(archive.partition.past_position))
+                .bind(to_bigint(archive.partition.first_position))
+                .bind(to_bigint(archive.partition.past_position))
                 .bind(archive.last_hash.as_slice())
                 .bind(&archive.file_name)
                 .bind(archive.file_sha256.as_slice())
@@ -92,8 +92,8 @@ impl Postgres {
                 .fetch_one(&mut *transaction)
                 .await
                 .and_then(|row| row.try_get(0))
-                .map_err(failure::of_write)?;
-            transaction.commit().await.map_err(failure::of_write)?;
+                .map_err(failure::classify_write)?;
+            transaction.commit().await.map_err(failure::classify_write)?;
             Ok(kept.unsigned_abs())
         };
         let kept = kept.await;
@@ -102,7 +102,7 @@ impl Postgres {
     }
 
     pub(super) async fn refuse_archived_position(&self, position: u64) -> Result<(), EngineError> {
-        self.refuse(sqlx::query(PAST).bind(stored(position))).await
+        self.reject_if_archived(sqlx::query(PAST).bind(to_bigint(position))).await
     }
 
     pub(super) async fn refuse_archived_stream(
@@ -113,7 +113,7 @@ impl Postgres {
         let boundary = sqlx::query(PAST_OF_STREAM)
             .bind(id.as_uuid())
             .bind(scope.tenant().map(TenantId::as_uuid));
-        self.refuse(boundary).await
+        self.reject_if_archived(boundary).await
     }
 
     /// A page of one stream is about that stream; any other begins with the position after `after`.
@@ -133,8 +133,8 @@ impl Postgres {
         }
     }
 
-    async fn refuse(&self, boundary: super::Statement<'_>) -> Result<(), EngineError> {
-        let past = self.fetch(boundary, |row| Columns::of(row).count(0, "past_position"));
+    async fn reject_if_archived(&self, boundary: super::Statement<'_>) -> Result<(), EngineError> {
+        let past = self.fetch(boundary, |row| PgRowReader::of(row).count(0, "past_position"));
         match past.await?.pop() {
             Some(past_position) => Err(EngineError::Archived { past_position }),
             None => Ok(()),

@@ -11,13 +11,13 @@ use crate::error::EngineError;
 /// It goes back where its call was answered. Where the call was dropped in the middle, or not answered in time, it is
 /// closed: the pool would wait for the rest of the answer first, for however long, and its place would be nobody's.
 #[derive(Debug)]
-pub(super) struct Borrowed {
+pub(super) struct PooledCall {
     connection: PoolConnection<sqlx::Postgres>,
     answered: bool,
 }
 
-impl Borrowed {
-    pub(super) async fn from(pool: &PgPool) -> Result<Self, EngineError> {
+impl PooledCall {
+    pub(super) async fn acquire(pool: &PgPool) -> Result<Self, EngineError> {
         let connection = pool.acquire().await.map_err(EngineError::Unavailable)?;
         Ok(Self {
             connection,
@@ -26,13 +26,13 @@ impl Borrowed {
     }
 
     /// Goes back where this is an answer, of whatever kind. `None` where it is none.
-    pub(super) fn answered<T>(mut self, answer: Result<T, Elapsed>) -> Option<T> {
+    pub(super) fn complete<T>(mut self, answer: Result<T, Elapsed>) -> Option<T> {
         self.answered = answer.is_ok();
         answer.ok()
     }
 }
 
-impl Deref for Borrowed {
+impl Deref for PooledCall {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -40,13 +40,13 @@ impl Deref for Borrowed {
     }
 }
 
-impl DerefMut for Borrowed {
+impl DerefMut for PooledCall {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for PooledCall {
     fn drop(&mut self) {
         if !self.answered {
             self.connection.close_on_drop();

@@ -6,11 +6,11 @@ use roentgen_domain::ids::StreamId;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::error::{Damage, EngineError};
-use crate::log::{ClaimHeld, ClaimKey};
+use crate::error::{Corruption, EngineError};
+use crate::log::{HeldReservation, ReservationKey};
 
 use super::Postgres;
-use super::columns::Columns;
+use super::columns::PgRowReader;
 
 /// Of any age: a condition on the expiry would let the planner take that index.
 const CLAIM: &str =
@@ -24,17 +24,17 @@ const FINGERPRINT_KNOWN: &str = "SELECT value FROM meta WHERE name = $1";
 impl Postgres {
     pub(super) async fn held_claim(
         &self,
-        key: ClaimKey,
+        key: ReservationKey,
         now_ms: i64,
-    ) -> Result<Option<ClaimHeld>, EngineError> {
+    ) -> Result<Option<HeldReservation>, EngineError> {
         let statement = sqlx::query(CLAIM).bind(key.0.as_slice());
         let held = self.fetch(statement, |row| {
-            let columns = Columns::of(row);
-            Ok(ClaimHeld {
+            let columns = PgRowReader::of(row);
+            Ok(HeldReservation {
                 request_hash: columns.digest(0, "request_hash")?,
                 stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
                 version: columns.count(2, "version")?,
-                expires_at_ms: columns.signed(3, "expires_at")?,
+                expires_at_ms: columns.bigint(3, "expires_at")?,
             })
         });
         Ok(held.await?.pop().filter(|it| it.expires_at_ms > now_ms))
@@ -55,7 +55,7 @@ impl Postgres {
     ) -> Result<Vec<u8>, EngineError> {
         self.execute(sqlx::query(FINGERPRINT).bind(name).bind(candidate))
             .await?;
-        Ok(self.known_fingerprint(name).await?.ok_or(Damage::Column {
+        Ok(self.known_fingerprint(name).await?.ok_or(Corruption::Column {
             column: "value",
             position: 0,
         })?)
@@ -67,7 +67,7 @@ impl Postgres {
         name: &str,
     ) -> Result<Option<Vec<u8>>, EngineError> {
         let known = self.fetch(sqlx::query(FINGERPRINT_KNOWN).bind(name), |row| {
-            Ok(Columns::of(row).bytes(0, "value")?.to_owned())
+            Ok(PgRowReader::of(row).bytes(0, "value")?.to_owned())
         });
         Ok(known.await?.pop())
     }
@@ -83,7 +83,7 @@ impl Postgres {
             .bind(names)
             .bind(holder)
             .bind(millis);
-        let name = |row: &PgRow| Ok(Columns::of(row).text(0, "name")?.to_owned());
+        let name = |row: &PgRow| Ok(PgRowReader::of(row).text(0, "name")?.to_owned());
         self.fetch(statement, name).await
     }
 

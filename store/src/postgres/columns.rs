@@ -5,25 +5,25 @@ use sqlx::{Row as _, ValueRef as _};
 use uuid::Uuid;
 
 use crate::chain::Digest;
-use crate::error::{Damage, EngineError};
+use crate::error::{Corruption, EngineError};
 use crate::model::Column;
 
 /// One row's columns; `position` says where damage is.
-pub(super) struct Columns<'r> {
+pub(super) struct PgRowReader<'r> {
     pub(super) row: &'r PgRow,
     pub(super) position: u64,
 }
 
 type Decoded<T> = Result<T, EngineError>;
 
-impl<'r> Columns<'r> {
+impl<'r> PgRowReader<'r> {
     /// Columns of a row outside the log.
     pub(super) fn of(row: &'r PgRow) -> Self {
         Self { row, position: 0 }
     }
 
     pub(super) fn damaged(&self, column: &'static str) -> EngineError {
-        Damage::Column {
+        Corruption::Column {
             column,
             position: self.position,
         }
@@ -79,13 +79,13 @@ impl<'r> Columns<'r> {
     }
 
     /// A `bigint`.
-    pub(super) fn signed(&self, index: usize, name: &'static str) -> Decoded<i64> {
+    pub(super) fn bigint(&self, index: usize, name: &'static str) -> Decoded<i64> {
         self.fixed(index, name).map(i64::from_be_bytes)
     }
 
     /// A `bigint` that counts something.
     pub(super) fn count(&self, index: usize, name: &'static str) -> Decoded<u64> {
-        u64::try_from(self.signed(index, name)?).map_err(|_| self.damaged(name))
+        u64::try_from(self.bigint(index, name)?).map_err(|_| self.damaged(name))
     }
 
     /// An `integer` that counts something.
@@ -96,13 +96,13 @@ impl<'r> Columns<'r> {
 }
 
 /// A position or version as the database takes it. What lies beyond is nowhere, and stays beyond.
-pub(super) fn stored(count: u64) -> i64 {
+pub(super) fn to_bigint(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// A value that its column cannot hold.
 pub(super) fn wrong_kind(column: &Column) -> EngineError {
-    Damage::Column {
+    Corruption::Column {
         column: column.name,
         position: 0,
     }

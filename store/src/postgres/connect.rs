@@ -21,7 +21,7 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection that was idle for longer is asked whether it still lives before it is used.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+const MAX_IDLE_WITHOUT_PING: Duration = Duration::from_secs(1);
 
 /// No call may hold another up for long, wherever either of them is stopped.
 const LIMITS: [(&str, &str); 5] = [
@@ -48,12 +48,12 @@ const NAMES: [(&str, &str); 1] = [("search_path", "public,pg_temp")];
 
 /// Who opens connections, and how.
 #[derive(Debug, Clone)]
-pub(super) struct Doors {
+pub(super) struct Connector {
     owner: PgConnectOptions,
     server: PgConnectOptions,
 }
 
-impl Doors {
+impl Connector {
     pub(super) fn parse(url: &str) -> Result<Self, EngineError> {
         let target = target::parse(url).map_err(failure::unusable)?;
         let owner = target
@@ -69,29 +69,29 @@ impl Doors {
     }
 
     /// A connection of the server, outside any pool.
-    pub(super) async fn server(&self) -> Result<PgConnection, EngineError> {
+    pub(super) async fn connect(&self) -> Result<PgConnection, EngineError> {
         let connecting = PgConnection::connect_with(&self.server);
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
         let connected = connected.unwrap_or_else(|_| Err(failure::timed_out()));
         let connection = connected.map_err(EngineError::Unavailable)?;
-        undelayed::connected(&self.server);
+        undelayed::set_nodelay(&self.server);
         Ok(connection)
     }
 
     /// The database's owner, for migrations: they may take long, and wait for one another.
-    pub(super) fn owner(&self) -> PgPool {
+    pub(super) fn migration_pool(&self) -> PgPool {
         pool(1, self.owner.clone().options([("lock_timeout", "60s")]))
     }
 
     /// Lists, single rows, pages of the log.
-    pub(super) fn readers(&self) -> PgPool {
+    pub(super) fn read_pool(&self) -> PgPool {
         let tenants = SHARED_READERS + RESERVED_READERS;
         let tenants = u32::try_from(tenants).unwrap_or(u32::MAX);
         pool(tenants + SYSTEM_READERS, self.server.clone())
     }
 
     /// Listens to other nodes, for as long as it lives.
-    pub(super) fn listener(&self) -> PgPool {
+    pub(super) fn listen_pool(&self) -> PgPool {
         let long = options(1, &self.server)
             .max_lifetime(None)
             .idle_timeout(None);
@@ -100,7 +100,7 @@ impl Doors {
 
     /// What projectors write could be written again, but once it is shown it must not go back: their commits wait for
     /// the disk like any other.
-    pub(super) fn projectors(&self) -> PgPool {
+    pub(super) fn projection_pool(&self) -> PgPool {
         pool(2, self.server.clone())
     }
 }
@@ -108,7 +108,7 @@ impl Doors {
 fn pool(max: u32, to: PgConnectOptions) -> PgPool {
     options(max, &to)
         .test_before_acquire(false)
-        .before_acquire(|connection, meta| Box::pin(lives(connection, meta)))
+        .before_acquire(|connection, meta| Box::pin(is_alive(connection, meta)))
         .connect_lazy_with(to)
 }
 
@@ -118,13 +118,13 @@ fn options(max: u32, to: &PgConnectOptions) -> PgPoolOptions {
         .max_connections(max)
         .acquire_timeout(CONNECT_TIMEOUT)
         .after_connect(move |_, _| {
-            undelayed::connected(&to);
+            undelayed::set_nodelay(&to);
             Box::pin(std::future::ready(Ok(())))
         })
 }
 
-async fn lives(connection: &mut PgConnection, meta: PoolConnectionMetadata) -> sqlx::Result<bool> {
-    if meta.idle_for > TRUSTED_IDLE {
+async fn is_alive(connection: &mut PgConnection, meta: PoolConnectionMetadata) -> sqlx::Result<bool> {
+    if meta.idle_for > MAX_IDLE_WITHOUT_PING {
         connection.ping().await?;
     }
     Ok(true)

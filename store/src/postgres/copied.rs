@@ -10,7 +10,7 @@ use crate::error::EngineError;
 use crate::model::{Column, ColumnKind, Row, Table, Value};
 use crate::sql::Dialect;
 
-use super::columns::{stored, wrong_kind};
+use super::columns::{to_bigint, wrong_kind};
 use super::{DIALECT, composed, failure};
 
 /// The signature, no flags, no extension.
@@ -18,17 +18,17 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const END: i16 = -1;
 const NULL: i32 = -1;
 /// What a row is expected to take, so that the buffer seldom grows.
-const A_ROW: usize = 1200;
+const ROW_SIZE_HINT: usize = 1200;
 
 /// New rows of a table, ready to be sent.
-pub(super) struct Copied {
+pub(super) struct CopyIn {
     sql: String,
     bytes: Vec<u8>,
 }
 
-impl Copied {
+impl CopyIn {
     pub(super) fn of(table: Table, rows: &[Row]) -> Result<Self, EngineError> {
-        let mut fields = Fields(Vec::with_capacity(HEADER.len() + rows.len() * A_ROW));
+        let mut fields = CopyEncoder(Vec::with_capacity(HEADER.len() + rows.len() * ROW_SIZE_HINT));
         fields.0.extend_from_slice(HEADER);
         for row in rows {
             fields.row(table.model.columns, row)?;
@@ -48,19 +48,19 @@ impl Copied {
     pub(super) async fn send(self, connection: &mut PgConnection) -> Result<(), EngineError> {
         let sql = composed(self.sql);
         let begun = connection.copy_in_raw(sql.as_str()).await;
-        let mut copy = begun.map_err(failure::of_read)?;
-        copy.send(self.bytes).await.map_err(failure::of_read)?;
-        copy.finish().await.map(drop).map_err(failure::of_read)
+        let mut copy = begun.map_err(failure::classify_read)?;
+        copy.send(self.bytes).await.map_err(failure::classify_read)?;
+        copy.finish().await.map(drop).map_err(failure::classify_read)
     }
 }
 
 /// Rows in the binary format, one after another.
-struct Fields(Vec<u8>);
+struct CopyEncoder(Vec<u8>);
 
-impl Fields {
+impl CopyEncoder {
     /// In the order of [`Dialect::columns`].
     fn row(&mut self, columns: &[Column], row: &Row) -> Result<(), EngineError> {
-        let count = FIXED + columns.len();
+        let count = FIXED_COLUMN_COUNT + columns.len();
         self.0.extend_from_slice(&(count as i16).to_be_bytes());
         self.uuid(row.id)?;
         self.uuid(row.tenant_id.as_uuid())?;
@@ -68,7 +68,7 @@ impl Fields {
             Some(id) => self.uuid(id.as_uuid())?,
             None => self.null(),
         }
-        self.field(&stored(row.version).to_be_bytes())?;
+        self.field(&to_bigint(row.version).to_be_bytes())?;
         self.field(&row.sort_key)?;
         self.field(row.document.as_bytes())?;
         self.field(&row.sealed)?;
@@ -97,7 +97,7 @@ impl Fields {
 
     fn field(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
         let length = i32::try_from(bytes.len());
-        let length = length.map_err(|_| failure::unsayable("a field of 2 GiB"))?;
+        let length = length.map_err(|_| failure::unrepresentable("a field of 2 GiB"))?;
         self.0.extend_from_slice(&length.to_be_bytes());
         self.0.extend_from_slice(bytes);
         Ok(())
@@ -109,4 +109,4 @@ impl Fields {
 }
 
 /// How many columns every table has before its model's own.
-const FIXED: usize = 7;
+const FIXED_COLUMN_COUNT: usize = 7;

@@ -7,18 +7,18 @@ use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use uuid::Uuid;
 
 use super::Postgres;
-use crate::archive::{Archive, Partition};
+use crate::archive::{ArchivedPartition, LogPartition};
 use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, Shown, State};
+use crate::generation::{Generation, NewGeneration, LiveTables, GenerationState};
 use crate::keys::{Misfit, Tying};
 use crate::log::{
-    Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
-    RegisteredKey, StoredEvent, Tails,
+    AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, StoredEvent, StreamTails,
 };
-use crate::memory::{Memory, MemoryBatch, RefusedEffect};
-use crate::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
-use crate::neighbours::Hearing;
+use crate::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use crate::model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
+use crate::neighbours::NotificationStream;
 use crate::reads::{Readers, Scope};
 use crate::relayed::RelayCheckpoint;
 use crate::rights::{Login, Rights};
@@ -40,7 +40,7 @@ impl Engine for Postgres {
             .map(drop)
     }
 
-    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
         self.append_batch(batch).await
     }
 
@@ -48,11 +48,11 @@ impl Engine for Postgres {
         self.last_event().await
     }
 
-    async fn tell(&self) -> Result<(), EngineError> {
-        self.tell_others().await
+    async fn notify_appended(&self) -> Result<(), EngineError> {
+        self.notify_appended().await
     }
 
-    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError> {
+    async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError> {
         Ok(Some(Box::new(self.listener().await?)))
     }
 
@@ -64,7 +64,7 @@ impl Engine for Postgres {
         &self.tenant_readers
     }
 
-    async fn stream(
+    async fn read_stream(
         &self,
         scope: Scope,
         stream_id: StreamId,
@@ -74,7 +74,7 @@ impl Engine for Postgres {
         self.events_of(scope, stream_id, after_version, limit).await
     }
 
-    async fn page(
+    async fn read_log(
         &self,
         after: u64,
         limit: u32,
@@ -83,31 +83,31 @@ impl Engine for Postgres {
         self.log_page(after, limit, filter).await
     }
 
-    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
+    async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError> {
         self.disagreement().await
     }
 
-    async fn archives(&self) -> Result<Vec<Archive>, EngineError> {
+    async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
         self.all_archives().await
     }
 
-    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError> {
+    async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError> {
         self.first_partition().await
     }
 
-    async fn archive(&self, archive: &Archive, kept_types: &[&str]) -> Result<u64, EngineError> {
-        self.put_away(archive, kept_types).await
+    async fn archive_oldest(&self, archive: &ArchivedPartition, kept_types: &[&str]) -> Result<u64, EngineError> {
+        self.archive_partition(archive, kept_types).await
     }
 
-    async fn kept(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
-        self.kept_events(after, limit).await
+    async fn retained_events(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
+        self.retained_events(after, limit).await
     }
 
-    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {
+    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError> {
         self.held_claim(key, now_ms).await
     }
 
-    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
         self.forget_claims(now_ms, limit).await
     }
 
@@ -162,11 +162,11 @@ impl Engine for Postgres {
         self.secret_of(tenant, id).await
     }
 
-    fn shown(&self) -> &Shown {
+    fn live_tables(&self) -> &LiveTables {
         &self.shown
     }
 
-    async fn rows_in(
+    async fn read_rows(
         &self,
         scope: Scope,
         table: Table,
@@ -176,19 +176,19 @@ impl Engine for Postgres {
         self.rows_by_id(scope, table, ids, most_bytes).await
     }
 
-    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+    async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
         self.list_rows(table, query).await
     }
 
-    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         self.write_projection(batch).await
     }
 
-    async fn parked(&self) -> Result<Vec<Parked>, EngineError> {
+    async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
         self.all_parked().await
     }
 
-    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
+    async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
         self.write_replay(replay).await
     }
 
@@ -196,7 +196,7 @@ impl Engine for Postgres {
         self.all_generations().await
     }
 
-    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
+    async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
         self.declare_all(generations).await
     }
 
@@ -208,19 +208,19 @@ impl Engine for Postgres {
         self.index_all(tables).await
     }
 
-    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError> {
+    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError> {
         self.promote_one(table, from, to).await
     }
 
-    async fn swap(&self, table: Table) -> Result<bool, EngineError> {
+    async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError> {
         self.swap_in(table).await
     }
 
-    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError> {
+    async fn drop_generation(&self, generation: &Generation) -> Result<bool, EngineError> {
         self.forget_one(generation).await
     }
 
-    async fn count(&self, table: Table) -> Result<u64, EngineError> {
+    async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
         self.count_rows(table).await
     }
 
@@ -228,7 +228,7 @@ impl Engine for Postgres {
         self.streams_begun(stream_type, upto).await
     }
 
-    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError> {
+    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError> {
         self.log_tails(streams, upto).await
     }
 
@@ -236,23 +236,23 @@ impl Engine for Postgres {
         self.checkpoint_of(subscription).await
     }
 
-    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
+    async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
         self.memories_by_id(ids).await
     }
 
-    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
+    async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
         self.first_timers(limit).await
     }
 
-    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
+    async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
         self.write_memory(batch).await
     }
 
-    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
+    async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
         self.last_refused(limit).await
     }
 
-    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
+    async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
         self.relay_of(name).await
     }
 
@@ -265,7 +265,7 @@ impl Engine for Postgres {
         self.move_relay(name, from, to).await
     }
 
-    async fn lease(
+    async fn acquire_leases(
         &self,
         names: &[String],
         holder: Uuid,

@@ -11,7 +11,7 @@ use sqlx::postgres::PgDatabaseError;
 use crate::error::EngineError;
 
 /// The connection is gone or out of step: what was sent may have taken effect.
-fn broke(error: &Error) -> bool {
+fn is_connection_lost(error: &Error) -> bool {
     // 57P: the server is going down; 08: a connection's failure; 25P03: it hung up on an idle transaction.
     let told = |code: &str| code.starts_with("57P") || code.starts_with("08") || code == "25P03";
     matches!(
@@ -22,7 +22,7 @@ fn broke(error: &Error) -> bool {
 
 /// Not now, and nothing took effect: a time-out, a lock, a full disk, a deadlock, a server that only reads (which a
 /// former primary is).
-fn passing(error: &Error) -> bool {
+fn is_transient(error: &Error) -> bool {
     let told = |code: &str| {
         matches!(code, "55P03" | "57014" | "25006")
             || code.starts_with("53")
@@ -38,20 +38,20 @@ fn code(error: &Error) -> Option<Cow<'_, str>> {
 }
 
 /// Of a call that writes.
-pub(super) fn of_write(error: Error) -> EngineError {
-    if broke(&error) {
-        EngineError::Broken(error)
+pub(super) fn classify_write(error: Error) -> EngineError {
+    if is_connection_lost(&error) {
+        EngineError::ConnectionLost(error)
     } else {
-        of_statement(error)
+        classify_statement(error)
     }
 }
 
 /// Of a call that only reads, which a broken connection leaves without effect.
-pub(super) fn of_read(error: Error) -> EngineError {
-    if broke(&error) {
+pub(super) fn classify_read(error: Error) -> EngineError {
+    if is_connection_lost(&error) {
         EngineError::Unavailable(error)
     } else {
-        of_statement(error)
+        classify_statement(error)
     }
 }
 
@@ -66,29 +66,29 @@ fn archived(error: &Error) -> Option<u64> {
 /// What `log_append` says of a key that is missing.
 const KEY_MISSING: &str = "RG503";
 
-fn of_statement(error: Error) -> EngineError {
+fn classify_statement(error: Error) -> EngineError {
     if code(&error).is_some_and(|code| code == KEY_MISSING) {
         EngineError::KeyMissing
     } else if let Some(past_position) = archived(&error) {
         EngineError::Archived { past_position }
-    } else if passing(&error) {
+    } else if is_transient(&error) {
         EngineError::Unavailable(error)
     } else {
-        EngineError::Refused(error)
+        EngineError::Rejected(error)
     }
 }
 
 /// Of migrations.
-pub(super) fn of_migration(error: MigrateError) -> EngineError {
+pub(super) fn classify_migration(error: MigrateError) -> EngineError {
     if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
-        return of_write(error);
+        return classify_write(error);
     }
-    EngineError::Refused(Error::Migrate(Box::new(error)))
+    EngineError::Rejected(Error::Migrate(Box::new(error)))
 }
 
 /// Whether a connection can be used again after this.
-pub(super) fn leaves_usable(error: &Error) -> bool {
-    code(error).is_some_and(|it| it != "25006") && !broke(error)
+pub(super) fn is_connection_usable(error: &Error) -> bool {
+    code(error).is_some_and(|it| it != "25006") && !is_connection_lost(error)
 }
 
 /// A server that does not answer at all.
@@ -97,11 +97,11 @@ pub(super) fn timed_out() -> Error {
 }
 
 /// A caller's request that no statement can say.
-pub(super) fn unsayable(what: &str) -> EngineError {
-    EngineError::Refused(Error::InvalidArgument(what.to_owned()))
+pub(super) fn unrepresentable(what: &str) -> EngineError {
+    EngineError::Rejected(Error::InvalidArgument(what.to_owned()))
 }
 
 /// A URL that names no database.
 pub(super) fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
-    EngineError::Refused(Error::Configuration(Box::new(error)))
+    EngineError::Rejected(Error::Configuration(Box::new(error)))
 }

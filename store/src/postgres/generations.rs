@@ -5,11 +5,11 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::chain::GENESIS;
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, State, parse_tables};
+use crate::generation::{Generation, NewGeneration, GenerationState, parse_tables};
 use crate::model::{Checkpoint, Table};
 
-use super::borrowed::Borrowed;
-use super::columns::{Columns, stored};
+use super::borrowed::PooledCall;
+use super::columns::{PgRowReader, to_bigint};
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, composed, failure};
 
 const ALL: &str = "SELECT name, model, version, generation, tables, state, position, hash, upto, checked, \
@@ -24,7 +24,7 @@ const PROMOTE: &str = "UPDATE read.generations SET state = $3, checked = $4, rea
     WHERE name = $1 AND state = $2";
 
 /// Those that one swap is about: a projector that wants to move them waits.
-const RIVALS: &str = "SELECT name, state, position FROM read.generations \
+const LOCK_GENERATIONS: &str = "SELECT name, state, position FROM read.generations \
     WHERE model = $1 AND version = $2 AND state IN ('joining', 'live') ORDER BY name FOR UPDATE";
 
 const BECOMES: &str = "UPDATE read.generations SET state = $2 WHERE name = $1";
@@ -32,7 +32,7 @@ const BECOMES: &str = "UPDATE read.generations SET state = $2 WHERE name = $1";
 const FORGET: &str = "DELETE FROM read.generations WHERE name = $1 AND state = $2";
 
 /// Two nodes that start at once create one table: IF NOT EXISTS alone lets them collide in the catalog.
-const ONE_CREATES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
+const CREATE_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
 
 /// Tables that try to compress what is sealed. It is ciphertext, which nothing makes shorter, and the attempt took a third
@@ -46,7 +46,7 @@ const COMPRESS_SEALED: &str = "SELECT attrelid::regclass::text \
 const BRIEFLY: &str = "SET LOCAL lock_timeout = '500ms'";
 
 /// An index of a full table takes its time, in which others may create tables. It is sorted in memory where it can be.
-const ONE_INDEXES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
+const INDEX_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SET LOCAL maintenance_work_mem = '256MB'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.indexes', 0))";
 
@@ -73,7 +73,7 @@ impl Postgres {
             .bind(new.iter().map(|it| it.state.name()).collect::<Vec<_>>())
             .bind(
                 new.iter()
-                    .map(|it| stored(it.state.upto()))
+                    .map(|it| to_bigint(it.state.upto()))
                     .collect::<Vec<_>>(),
             )
             .bind(GENESIS.as_slice());
@@ -84,7 +84,7 @@ impl Postgres {
         let create = tables.iter().map(|it| DIALECT.create_table(*it));
         let create: Vec<String> = create.collect();
         if !create.is_empty() {
-            self.define(ONE_CREATES, create).await?;
+            self.define(CREATE_LOCK, create).await?;
         }
         self.keep_sealed_as_it_is().await
     }
@@ -92,7 +92,7 @@ impl Postgres {
     /// What stands in a table that is changed stays as it is until it is written again. A table that is read at length is
     /// changed the next time.
     async fn keep_sealed_as_it_is(&self) -> Result<(), EngineError> {
-        let name = |row: &PgRow| Ok(Columns::of(row).text(0, "table")?.to_owned());
+        let name = |row: &PgRow| Ok(PgRowReader::of(row).text(0, "table")?.to_owned());
         for table in self.fetch(sqlx::query(COMPRESS_SEALED), name).await? {
             let keep = format!("ALTER TABLE {table} ALTER COLUMN sealed SET STORAGE EXTERNAL");
             match self.define(BRIEFLY, vec![keep]).await {
@@ -105,7 +105,7 @@ impl Postgres {
 
     pub(super) async fn index_all(&self, tables: &[Table]) -> Result<(), EngineError> {
         let create = tables.iter().flat_map(|it| DIALECT.create_indexes(*it));
-        self.define(ONE_INDEXES, create.collect()).await
+        self.define(INDEX_LOCK, create.collect()).await
     }
 
     async fn define(
@@ -114,84 +114,84 @@ impl Postgres {
         statements: Vec<String>,
     ) -> Result<(), EngineError> {
         let mut connection = self.reader().await?;
-        let mut ddl = connection.begin().await.map_err(failure::of_write)?;
+        let mut ddl = connection.begin().await.map_err(failure::classify_write)?;
         sqlx::raw_sql(one_at_a_time)
             .execute(&mut *ddl)
             .await
-            .map_err(failure::of_write)?;
+            .map_err(failure::classify_write)?;
         for statement in statements {
             let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
-            done.map_err(failure::of_write)?;
+            done.map_err(failure::classify_write)?;
         }
-        ddl.commit().await.map_err(failure::of_write)
+        ddl.commit().await.map_err(failure::classify_write)
     }
 
     pub(super) async fn promote_one(
         &self,
         table: Table,
-        from: &State,
-        to: &State,
+        from: &GenerationState,
+        to: &GenerationState,
     ) -> Result<bool, EngineError> {
         let statement = sqlx::query(PROMOTE)
             .bind(table.name())
             .bind(from.name())
             .bind(to.name())
-            .bind(stored(to.checked()))
+            .bind(to_bigint(to.checked()))
             .bind(to.reason());
         Ok(self.execute(statement).await? == 1)
     }
 
     pub(super) async fn swap_in(&self, table: Table) -> Result<bool, EngineError> {
-        let mut connection = Borrowed::from(&self.projectors).await?;
+        let mut connection = PooledCall::acquire(&self.projectors).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, swap(&mut connection, table)).await;
-        let answer = connection.answered(answer);
-        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
+        let answer = connection.complete(answer);
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(failure::timed_out())))
     }
 
     pub(super) async fn forget_one(&self, generation: &Generation) -> Result<bool, EngineError> {
         let mut connection = self.reader().await?;
-        let mut ddl = connection.begin().await.map_err(failure::of_write)?;
+        let mut ddl = connection.begin().await.map_err(failure::classify_write)?;
         let forgotten = sqlx::query(FORGET)
             .bind(&generation.name)
             .bind(generation.state.name())
             .execute(&mut *ddl)
             .await
-            .map_err(failure::of_write)?;
+            .map_err(failure::classify_write)?;
         if forgotten.rows_affected() == 0 {
-            ddl.rollback().await.map_err(failure::of_write)?;
+            ddl.rollback().await.map_err(failure::classify_write)?;
             return Ok(false);
         }
         sqlx::query("DELETE FROM read.parked WHERE model = $1")
             .bind(&generation.name)
             .execute(&mut *ddl)
             .await
-            .map_err(failure::of_write)?;
+            .map_err(failure::classify_write)?;
         for name in &generation.tables {
             let drop = sqlx::raw_sql(composed(DIALECT.drop_table(name)));
-            drop.execute(&mut *ddl).await.map_err(failure::of_write)?;
+            drop.execute(&mut *ddl).await.map_err(failure::classify_write)?;
         }
-        ddl.commit().await.map_err(failure::of_write)?;
+        ddl.commit().await.map_err(failure::classify_write)?;
         Ok(true)
     }
 
     pub(super) async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
         let sql = format!("SELECT count(*) FROM {}", DIALECT.table(table));
-        let count = self.number_at_length(sqlx::query(composed(sql))).await?;
+        let count = self.fetch_number_without_timeout(sqlx::query(composed(sql))).await?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 }
 
 async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, EngineError> {
-    let mut transaction = connection.begin().await.map_err(failure::of_read)?;
-    let rivals = sqlx::query(RIVALS)
+    let mut transaction = connection.begin().await.map_err(failure::classify_read)?;
+    let rivals = sqlx::query(LOCK_GENERATIONS)
         .bind(table.model.name)
         .bind(table.model.version.cast_signed())
         .fetch_all(&mut *transaction)
         .await
-        .map_err(failure::of_read)?;
+        .map_err(failure::classify_read)?;
     let (mut joining, mut live) = (None, None);
     for row in &rivals {
-        let columns = Columns::of(row);
+        let columns = PgRowReader::of(row);
         let name = columns.text(0, "name")?.to_owned();
         let position = columns.count(2, "position")?;
         match columns.text(1, "state")? {
@@ -201,22 +201,22 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
     }
     let is_ahead = joining >= live.as_ref().map(|it| it.1);
     if joining.is_none() || !is_ahead {
-        transaction.rollback().await.map_err(failure::of_read)?;
+        transaction.rollback().await.map_err(failure::classify_read)?;
         return Ok(false);
     }
-    let retired = live.map(|(name, _)| (name, State::Retired));
-    for (name, state) in retired.into_iter().chain([(table.name(), State::Live)]) {
+    let retired = live.map(|(name, _)| (name, GenerationState::Retired));
+    for (name, state) in retired.into_iter().chain([(table.name(), GenerationState::Live)]) {
         let becomes = sqlx::query(BECOMES).bind(name).bind(state.name());
         let done = becomes.execute(&mut *transaction).await;
-        done.map_err(failure::of_read)?;
+        done.map_err(failure::classify_read)?;
     }
-    transaction.commit().await.map_err(failure::of_write)?;
+    transaction.commit().await.map_err(failure::classify_write)?;
     Ok(true)
 }
 
 /// In the order of [`ALL`].
 fn decode(row: &PgRow) -> Result<Generation, EngineError> {
-    let columns = Columns::of(row);
+    let columns = PgRowReader::of(row);
     let reason = match columns.maybe_bytes(10, "reason")? {
         Some(_) => Some(columns.text(10, "reason")?.to_owned()),
         None => None,
@@ -227,7 +227,7 @@ fn decode(row: &PgRow) -> Result<Generation, EngineError> {
         version: columns.small_count(2, "version")?,
         generation: columns.small_count(3, "generation")?,
         tables: parse_tables(columns.text(4, "tables")?)?,
-        state: State::parse(
+        state: GenerationState::parse(
             columns.text(5, "state")?,
             columns.count(8, "upto")?,
             columns.count(9, "checked")?,

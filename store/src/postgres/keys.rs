@@ -5,12 +5,12 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::error::{Damage, EngineError};
+use crate::error::{Corruption, EngineError};
 use crate::keys::{Misfit, Tying};
 use crate::log::{KeyStanding, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 
 use super::Postgres;
-use super::columns::{Columns, stored};
+use super::columns::{PgRowReader, to_bigint};
 
 const BIND_MASTER_KEY: &str = "INSERT INTO meta (name, value) \
     VALUES ('master_key_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
@@ -61,10 +61,10 @@ impl Postgres {
         limit: u32,
     ) -> Result<Vec<RegisteredKey>, EngineError> {
         let statement = sqlx::query(statement)
-            .bind(stored(after))
+            .bind(to_bigint(after))
             .bind(i64::from(limit));
         self.fetch(statement, |row| {
-            let columns = Columns::of(row);
+            let columns = PgRowReader::of(row);
             Ok(RegisteredKey {
                 number: columns.count(0, "number")?,
                 key_id: columns.uuid(1, "key_id")?,
@@ -87,7 +87,7 @@ impl Postgres {
             Tying::Look => {}
         }
         let known = self.fetch(sqlx::query(MASTER_KEY), |row| {
-            Ok(Columns::of(row).bytes(0, "value")?.to_owned())
+            Ok(PgRowReader::of(row).bytes(0, "value")?.to_owned())
         });
         let known = known.await?.pop();
         let is_other = known.is_some_and(|known| known != fingerprint);
@@ -96,7 +96,7 @@ impl Postgres {
 }
 
 fn known(row: &PgRow) -> Result<KnownKeys, EngineError> {
-    let columns = Columns::of(row);
+    let columns = PgRowReader::of(row);
     let key = match columns.maybe_uuid(0, "key_id")? {
         Some(key_id) => Some(WrappedKey {
             key_id,
@@ -108,13 +108,13 @@ fn known(row: &PgRow) -> Result<KnownKeys, EngineError> {
         key,
         // The append that brings a key lists it.
         is_waiting: false,
-        erased: row.try_get(2).map_err(|_| Damage::Answer)?,
-        registered: row.try_get(3).map_err(|_| Damage::Answer)?,
+        erased: row.try_get(2).map_err(|_| Corruption::AppendResult)?,
+        registered: row.try_get(3).map_err(|_| Corruption::AppendResult)?,
     })
 }
 
 fn standing(row: &PgRow) -> Result<Option<KeyStanding>, EngineError> {
-    let columns = Columns::of(row);
+    let columns = PgRowReader::of(row);
     let key_id = columns.uuid(0, "key_id")?;
     if columns.maybe_uuid(1, "erased")?.is_some() {
         return Ok(Some(KeyStanding::Erased(key_id)));

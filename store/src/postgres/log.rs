@@ -7,11 +7,11 @@ use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sqlx::postgres::PgRow;
 
 use crate::chain::GENESIS;
-use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
-use crate::error::{Damage, EngineError};
-use crate::log::{Head, LogFilter, LogPage, StoredEvent, Tails, TailsEnd};
+use crate::engine::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
+use crate::error::{Corruption, EngineError};
+use crate::log::{Head, LogFilter, LogPage, StoredEvent, StreamTails, TailsPageLimit};
 
-use super::columns::{Columns, stored};
+use super::columns::{PgRowReader, to_bigint};
 use super::{Postgres, Statement};
 use crate::reads::Scope;
 
@@ -67,7 +67,7 @@ impl Postgres {
                 hash: GENESIS,
             });
         };
-        let hash = hash.try_into().map_err(|_| Damage::Column {
+        let hash = hash.try_into().map_err(|_| Corruption::Column {
             column: "hash",
             position,
         })?;
@@ -87,8 +87,8 @@ impl Postgres {
     }
 
     async fn last_link_from(&self, at_least: u64) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
-        let found = self.fetch(sqlx::query(HEAD).bind(stored(at_least)), |row| {
-            let columns = Columns::of(row);
+        let found = self.fetch(sqlx::query(HEAD).bind(to_bigint(at_least)), |row| {
+            let columns = PgRowReader::of(row);
             Ok((
                 columns.count(0, "position")?,
                 columns.bytes(1, "hash")?.to_owned(),
@@ -99,7 +99,7 @@ impl Postgres {
 
     pub(super) async fn event(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
         let found = self
-            .events(sqlx::query(AT).bind(stored(position)))
+            .events(sqlx::query(AT).bind(to_bigint(position)))
             .await?
             .pop();
         if found.is_none() {
@@ -117,7 +117,7 @@ impl Postgres {
     ) -> Result<Vec<StoredEvent>, EngineError> {
         let statement = sqlx::query(OF_STREAM)
             .bind(stream_id.as_uuid())
-            .bind(stored(after_version))
+            .bind(to_bigint(after_version))
             .bind(i64::from(limit))
             .bind(scope.tenant().map(TenantId::as_uuid));
         let events = self.events(statement).await?;
@@ -132,10 +132,10 @@ impl Postgres {
         &self,
         streams: &[StreamId],
         upto: u64,
-    ) -> Result<Tails, EngineError> {
+    ) -> Result<StreamTails, EngineError> {
         let ids: Vec<_> = streams.iter().map(|it| it.as_uuid()).collect();
-        let statement = sqlx::query(TAILS).bind(ids).bind(stored(upto));
-        let (mut names, mut end) = (Names::default(), TailsEnd::default());
+        let statement = sqlx::query(TAILS).bind(ids).bind(to_bigint(upto));
+        let (mut names, mut end) = (Names::default(), TailsPageLimit::default());
         let mut is_cut = false;
         let enough = |it: &StoredEvent| {
             is_cut = end.is_before(it);
@@ -143,7 +143,7 @@ impl Postgres {
         };
         let decoded = |row: &PgRow| decode(row, &mut names);
         let events = self.fetch_until(statement, decoded, enough).await?;
-        Ok(TailsEnd::cut(events, streams, is_cut))
+        Ok(TailsPageLimit::cut(events, streams, is_cut))
     }
 
     pub(super) async fn streams_begun(
@@ -153,8 +153,8 @@ impl Postgres {
     ) -> Result<u64, EngineError> {
         let statement = sqlx::query(STREAMS_BEGUN)
             .bind(stream_type)
-            .bind(stored(upto));
-        let count = self.number_at_length(statement).await?;
+            .bind(to_bigint(upto));
+        let count = self.fetch_number_without_timeout(statement).await?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 
@@ -166,14 +166,14 @@ impl Postgres {
         limit: u32,
         filter: &LogFilter,
     ) -> Result<LogPage, EngineError> {
-        let until = after.saturating_add(MAX_SCAN);
+        let until = after.saturating_add(MAX_POSITIONS_PER_PAGE);
         let head = self.last_link().await?.map_or(0, |it| it.0);
         let (mut names, mut bytes) = (Names::default(), 0);
         let mut full = false;
         let statement = page(after, until, limit, filter);
         let decoded = |row: &PgRow| decode(row, &mut names);
         let enough = |it: &StoredEvent| {
-            bytes += it.weight();
+            bytes += it.memory_bytes();
             full = bytes >= MAX_PAGE_BYTES;
             full
         };
@@ -204,7 +204,7 @@ impl Postgres {
 
     pub(super) async fn disagreement(&self) -> Result<Option<u64>, EngineError> {
         let statement = sqlx::query(include_str!("queries/events_disagree.sql"));
-        let first = self.number_at_length(statement).await?;
+        let first = self.fetch_number_without_timeout(statement).await?;
         Ok(first.map(i64::unsigned_abs))
     }
 }
@@ -218,8 +218,8 @@ fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_>
     };
     let types = (!filter.event_types.is_empty()).then_some(filter.event_types.as_slice());
     let statement = sqlx::query(sql)
-        .bind(stored(after))
-        .bind(stored(until))
+        .bind(to_bigint(after))
+        .bind(to_bigint(until))
         .bind(i64::from(limit))
         .bind(types)
         .bind(filter.stream_type.as_deref())
@@ -237,7 +237,7 @@ fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_>
 
 /// In the order of `queries/events_select.sql`.
 fn decode(row: &PgRow, names: &mut Names) -> Result<StoredEvent, EngineError> {
-    let mut columns = Columns::of(row);
+    let mut columns = PgRowReader::of(row);
     columns.position = columns.count(0, "position")?;
     Ok(StoredEvent {
         position: columns.position,
@@ -248,7 +248,7 @@ fn decode(row: &PgRow, names: &mut Names) -> Result<StoredEvent, EngineError> {
         event_id: EventId::from(columns.uuid(5, "event_id")?),
         event_type: names.shared(columns.text(6, "type")?),
         schema_version: columns.small_count(7, "schema_version")?,
-        recorded_at_ms: columns.signed(8, "recorded_at")?,
+        recorded_at_ms: columns.bigint(8, "recorded_at")?,
         payload: columns.text(9, "payload")?.to_owned(),
         sealed: columns.bytes(10, "sealed")?.to_owned(),
         metadata: columns.text(11, "metadata")?.to_owned(),

@@ -6,10 +6,10 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::error::EngineError;
-use crate::memory::{Memory, MemoryBatch, RefusedEffect};
+use crate::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
 
-use super::borrowed::Borrowed;
-use super::columns::{Columns, stored};
+use super::borrowed::PooledCall;
+use super::columns::{PgRowReader, to_bigint};
 use super::project::bind_checkpoint;
 use super::{ANSWER_TIMEOUT, Postgres, Statement, failure};
 
@@ -30,19 +30,19 @@ const REFUSED: &str = "SELECT position, tenant, effect, reason FROM read.policy_
     ORDER BY position DESC LIMIT $1";
 
 impl Postgres {
-    pub(super) async fn memories_by_id(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
+    pub(super) async fn memories_by_id(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
         self.fetch(sqlx::query(FIND).bind(ids), memory).await
     }
 
-    pub(super) async fn first_timers(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
+    pub(super) async fn first_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
         self.fetch(sqlx::query(DUE).bind(i64::from(limit)), memory)
             .await
     }
 
-    pub(super) async fn last_refused(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
+    pub(super) async fn last_refused(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
         self.fetch(sqlx::query(REFUSED).bind(i64::from(limit)), |row| {
-            let columns = Columns::of(row);
-            Ok(RefusedEffect {
+            let columns = PgRowReader::of(row);
+            Ok(RejectedEffect {
                 position: columns.count(0, "position")?,
                 tenant_id: TenantId::from(columns.uuid(1, "tenant")?),
                 effect: columns.text(2, "effect")?.to_owned(),
@@ -53,10 +53,10 @@ impl Postgres {
     }
 
     pub(super) async fn write_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
-        let mut connection = Borrowed::from(&self.projectors).await?;
+        let mut connection = PooledCall::acquire(&self.projectors).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
-        let answer = connection.answered(answer);
-        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
+        let answer = connection.complete(answer);
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(failure::timed_out())))
     }
 }
 
@@ -65,22 +65,22 @@ async fn write(
     connection: &mut PgConnection,
     batch: &MemoryBatch<'_>,
 ) -> Result<bool, EngineError> {
-    let mut transaction = connection.begin().await.map_err(failure::of_read)?;
+    let mut transaction = connection.begin().await.map_err(failure::classify_read)?;
     let moved = sqlx::query(include_str!("queries/checkpoints_move.sql"));
     let moved = bind_checkpoint(moved, (batch.subscription, &batch.from, &batch.to))
         .execute(&mut *transaction)
         .await;
-    if moved.map_err(failure::of_read)?.rows_affected() == 0 {
-        transaction.rollback().await.map_err(failure::of_read)?;
+    if moved.map_err(failure::classify_read)?.rows_affected() == 0 {
+        transaction.rollback().await.map_err(failure::classify_read)?;
         return Ok(false);
     }
     for statement in statements(batch) {
         statement
             .execute(&mut *transaction)
             .await
-            .map_err(failure::of_read)?;
+            .map_err(failure::classify_read)?;
     }
-    transaction.commit().await.map_err(failure::of_write)?;
+    transaction.commit().await.map_err(failure::classify_write)?;
     Ok(true)
 }
 
@@ -99,7 +99,7 @@ fn statements<'q>(batch: &'q MemoryBatch<'_>) -> Vec<Statement<'q>> {
     statements
 }
 
-fn keep(kept: &[Memory]) -> Statement<'_> {
+fn keep(kept: &[MemoryEntry]) -> Statement<'_> {
     let tenants = kept.iter().map(|it| it.tenant_id.as_uuid());
     sqlx::query(KEEP)
         .bind(kept.iter().map(|it| it.id).collect::<Vec<_>>())
@@ -110,8 +110,8 @@ fn keep(kept: &[Memory]) -> Statement<'_> {
         .bind(kept.iter().map(|it| it.due_at_ms).collect::<Vec<_>>())
 }
 
-fn refuse(refused: &[RefusedEffect]) -> Statement<'_> {
-    let positions = refused.iter().map(|it| stored(it.position));
+fn refuse(refused: &[RejectedEffect]) -> Statement<'_> {
+    let positions = refused.iter().map(|it| to_bigint(it.position));
     let tenants = refused.iter().map(|it| it.tenant_id.as_uuid());
     let effects = refused.iter().map(|it| it.effect.as_str());
     let reasons = refused.iter().map(|it| it.reason.as_str());
@@ -122,13 +122,13 @@ fn refuse(refused: &[RefusedEffect]) -> Statement<'_> {
         .bind(reasons.collect::<Vec<_>>())
 }
 
-fn memory(row: &PgRow) -> Result<Memory, EngineError> {
-    let columns = Columns::of(row);
+fn memory(row: &PgRow) -> Result<MemoryEntry, EngineError> {
+    let columns = PgRowReader::of(row);
     let due_at_ms = match columns.maybe_bytes(5, "due_at")? {
-        Some(_) => Some(columns.signed(5, "due_at")?),
+        Some(_) => Some(columns.bigint(5, "due_at")?),
         None => None,
     };
-    Ok(Memory {
+    Ok(MemoryEntry {
         id: columns.uuid(0, "id")?,
         topic: columns.text(1, "topic")?.to_owned(),
         tenant_id: TenantId::from(columns.uuid(2, "tenant")?),

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::model::{
-    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Portion, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, ListQuery, ReadModel, ParkedStream, Portion, Row, Table, Value,
 };
 use crate::reads::Scope;
 use crate::sql::{Arg, Dialect};
 
-use super::columns::Columns;
+use super::columns::PgRowReader;
 use super::{DIALECT, Postgres, Statement, composed};
 
 const CHECKPOINT: &str = "SELECT position, hash FROM read.checkpoints WHERE projection = $1";
@@ -25,7 +25,7 @@ impl Postgres {
         subscription: &str,
     ) -> Result<Checkpoint, EngineError> {
         let found = self.fetch(sqlx::query(CHECKPOINT).bind(subscription), |row| {
-            let columns = Columns::of(row);
+            let columns = PgRowReader::of(row);
             Ok(Checkpoint {
                 position: columns.count(0, "position")?,
                 hash: columns.digest(1, "hash")?,
@@ -34,10 +34,10 @@ impl Postgres {
         Ok(found.await?.pop().unwrap_or(Checkpoint::START))
     }
 
-    pub(super) async fn all_parked(&self) -> Result<Vec<Parked>, EngineError> {
+    pub(super) async fn all_parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
         self.fetch(sqlx::query(PARKED), |row| {
-            let columns = Columns::of(row);
-            Ok(Parked {
+            let columns = PgRowReader::of(row);
+            Ok(ParkedStream {
                 model: columns.text(0, "model")?.to_owned(),
                 stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
                 position: columns.count(2, "position")?,
@@ -67,7 +67,7 @@ impl Postgres {
 
     async fn portion(
         &self,
-        model: &Model,
+        model: &ReadModel,
         statement: Statement<'_>,
         mut portion: Portion,
     ) -> Result<Vec<Row>, EngineError> {
@@ -102,8 +102,8 @@ fn bind(statement: Statement<'_>, arg: Arg) -> Statement<'_> {
 }
 
 /// In the order of [`Dialect::columns`].
-fn decode(model: &Model, row: &PgRow) -> Result<Row, EngineError> {
-    let columns = Columns::of(row);
+fn decode(model: &ReadModel, row: &PgRow) -> Result<Row, EngineError> {
+    let columns = PgRowReader::of(row);
     let own = (7..).zip(model.columns);
     Ok(Row {
         id: columns.uuid(0, "id")?,
@@ -119,7 +119,7 @@ fn decode(model: &Model, row: &PgRow) -> Result<Row, EngineError> {
     })
 }
 
-fn value(columns: &Columns<'_>, n: usize, column: &Column) -> Result<Value, EngineError> {
+fn value(columns: &PgRowReader<'_>, n: usize, column: &Column) -> Result<Value, EngineError> {
     if columns.maybe_bytes(n, column.name)?.is_none() {
         return Ok(Value::Null);
     }

@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, Row as _};
 
-use super::columns::stored;
+use super::columns::to_bigint;
 use super::failure;
 
 const LAST: &str = "SELECT first_position, past_position FROM log_partitions \
@@ -10,7 +10,7 @@ const LAST: &str = "SELECT first_position, past_position FROM log_partitions \
 
 /// How far the partitions go, as far as is known here; other nodes make them too.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct PartitionMaintainer {
     /// The first position that no partition is known to hold.
     pub(super) capacity: u64,
     /// The head from which on the next partition is to be made.
@@ -19,10 +19,10 @@ pub(super) struct Ahead {
     size: u64,
 }
 
-impl Ahead {
+impl PartitionMaintainer {
     /// Sees to it that there is a next partition once the head has passed the middle of the last. What goes wrong here
     /// is no failure of the append. `false` where the connection is of no use any more.
-    pub(super) async fn keep(
+    pub(super) async fn ensure_next(
         &mut self,
         connection: &mut PgConnection,
         head: u64,
@@ -36,7 +36,7 @@ impl Ahead {
             Err(error) => {
                 tracing::warn!(%error, head, "the log's next partition could not be made yet");
                 self.make_at = head + (self.size / 16).max(1);
-                failure::leaves_usable(&error)
+                failure::is_connection_usable(&error)
             }
         }
     }
@@ -45,7 +45,7 @@ impl Ahead {
         self.look(connection).await?;
         if head >= self.make_at {
             sqlx::query("SELECT log_ensure_partitions($1)")
-                .bind(stored(self.capacity))
+                .bind(to_bigint(self.capacity))
                 .execute(&mut *connection)
                 .await?;
             self.look(connection).await?;

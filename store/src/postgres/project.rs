@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::model::{
-    Checkpoint, Column, ColumnKind, Model, Parked, ProjectionBatch, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, ReadModel, ParkedStream, ProjectionBatch, Row, Table, Value,
 };
 use crate::sql::Dialect;
 
-use super::borrowed::Borrowed;
-use super::columns::{stored, wrong_kind};
-use super::copied::Copied;
+use super::borrowed::PooledCall;
+use super::columns::{to_bigint, wrong_kind};
+use super::copied::CopyIn;
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, failure, replay};
 
 const PARK: &str = "INSERT INTO read.parked (model, stream_id, position, reason) \
@@ -24,10 +24,10 @@ impl Postgres {
         &self,
         batch: &ProjectionBatch,
     ) -> Result<bool, EngineError> {
-        let mut connection = Borrowed::from(&self.projectors).await?;
+        let mut connection = PooledCall::acquire(&self.projectors).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
-        let answer = connection.answered(answer);
-        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
+        let answer = connection.complete(answer);
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(failure::timed_out())))
     }
 }
 
@@ -60,7 +60,7 @@ async fn write_one(
     let written = bind_rows(statement, table.model, rows)?
         .execute(connection)
         .await
-        .map_err(failure::of_write)?;
+        .map_err(failure::classify_write)?;
     Ok(written.rows_affected() > 0)
 }
 
@@ -72,37 +72,37 @@ async fn write_all(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
-    let written = Written::of(batch)?;
+    let written = ProjectionWrites::of(batch)?;
     let begin = if batch.filling { BEGIN_FILLING } else { BEGIN };
     let begun = connection.begin_with(begin).await;
-    let mut transaction = begun.map_err(failure::of_read)?;
+    let mut transaction = begun.map_err(failure::classify_read)?;
     let moved = bind_move(sqlx::query(MOVE), batch)
         .fetch_one(&mut *transaction)
         .await
         .and_then(|row| row.try_get::<bool, _>(0))
-        .map_err(failure::of_read)?;
+        .map_err(failure::classify_read)?;
     if !moved || !replay::still_parked(&mut transaction, batch).await? {
-        transaction.rollback().await.map_err(failure::of_read)?;
+        transaction.rollback().await.map_err(failure::classify_read)?;
         return Ok(false);
     }
     written.write(&mut transaction).await?;
-    transaction.commit().await.map_err(failure::of_write)?;
+    transaction.commit().await.map_err(failure::classify_write)?;
     Ok(true)
 }
 
 /// What a batch writes beside its checkpoints, made ready before any row is locked.
 #[derive(Default)]
-struct Written<'q> {
-    copied: Vec<Copied>,
+struct ProjectionWrites<'q> {
+    copied: Vec<CopyIn>,
     statements: Vec<Statement<'q>>,
 }
 
-impl<'q> Written<'q> {
+impl<'q> ProjectionWrites<'q> {
     fn of(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
         let mut written = Self::default();
         for (table, rows) in batch.rows.iter().filter(|it| !it.1.is_empty()) {
             match batch.filling {
-                true => written.copied.push(Copied::of(*table, rows)?),
+                true => written.copied.push(CopyIn::of(*table, rows)?),
                 false => written.statements.push(upsert(*table, rows)?),
             }
         }
@@ -118,7 +118,7 @@ impl<'q> Written<'q> {
         }
         for statement in self.statements {
             let written = statement.execute(&mut *connection).await;
-            written.map_err(failure::of_read)?;
+            written.map_err(failure::classify_read)?;
         }
         Ok(())
     }
@@ -135,13 +135,13 @@ const MOVE_ARGUMENTS: usize = 5;
 fn bind_move<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch) -> Statement<'q> {
     let from = &batch.from;
     let names = from.iter().map(|(table, _)| table.name());
-    let positions = from.iter().map(|(_, it)| stored(it.position));
+    let positions = from.iter().map(|(_, it)| to_bigint(it.position));
     let hashes = from.iter().map(|(_, it)| it.hash.as_slice());
     statement
         .bind(names.collect::<Vec<_>>())
         .bind(positions.collect::<Vec<_>>())
         .bind(hashes.collect::<Vec<_>>())
-        .bind(stored(batch.to.position))
+        .bind(to_bigint(batch.to.position))
         .bind(batch.to.hash.as_slice())
 }
 
@@ -154,13 +154,13 @@ pub(super) fn bind_checkpoint<'q>(
 ) -> Statement<'q> {
     statement
         .bind(name)
-        .bind(stored(to.position))
+        .bind(to_bigint(to.position))
         .bind(to.hash.as_slice())
-        .bind(stored(from.position))
+        .bind(to_bigint(from.position))
         .bind(from.hash.as_slice())
 }
 
-fn park(parked: &[Parked]) -> Statement<'_> {
+fn park(parked: &[ParkedStream]) -> Statement<'_> {
     sqlx::query(PARK)
         .bind(
             parked
@@ -177,7 +177,7 @@ fn park(parked: &[Parked]) -> Statement<'_> {
         .bind(
             parked
                 .iter()
-                .map(|it| stored(it.position))
+                .map(|it| to_bigint(it.position))
                 .collect::<Vec<_>>(),
         )
         .bind(
@@ -196,7 +196,7 @@ pub(super) fn upsert(table: Table, rows: &[Row]) -> Result<Statement<'_>, Engine
 
 fn bind_rows<'q>(
     statement: Statement<'q>,
-    model: &Model,
+    model: &ReadModel,
     rows: &'q [Row],
 ) -> Result<Statement<'q>, EngineError> {
     let mut statement = statement
@@ -211,7 +211,7 @@ fn bind_rows<'q>(
                 .map(|it| it.patient_id.map(PatientId::as_uuid))
                 .collect::<Vec<_>>(),
         )
-        .bind(rows.iter().map(|it| stored(it.version)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|it| to_bigint(it.version)).collect::<Vec<_>>())
         .bind(
             rows.iter()
                 .map(|it| it.sort_key.as_slice())

@@ -1,7 +1,7 @@
 //! How far relays are.
 
 use super::Postgres;
-use super::columns::{Columns, stored};
+use super::columns::{PgRowReader, to_bigint};
 use crate::error::EngineError;
 use crate::relayed::RelayCheckpoint;
 
@@ -21,11 +21,11 @@ impl Postgres {
         name: &str,
     ) -> Result<Option<RelayCheckpoint>, EngineError> {
         let found = self.fetch(sqlx::query(OF).bind(name), |row| {
-            let columns = Columns::of(row);
+            let columns = PgRowReader::of(row);
             Ok(RelayCheckpoint {
                 position: columns.count(0, "position")?,
                 hash: columns.digest(1, "hash")?,
-                stream_created_ns: columns.signed(2, "stream_created")?,
+                stream_created_ns: columns.bigint(2, "stream_created")?,
                 first_sequence: columns.count(3, "first_sequence")?,
                 last_sequence: columns.count(4, "last_sequence")?,
             })
@@ -41,17 +41,17 @@ impl Postgres {
     ) -> Result<bool, EngineError> {
         let mut statement = sqlx::query(from.map_or(BEGIN, |_| MOVE))
             .bind(name)
-            .bind(stored(to.position))
+            .bind(to_bigint(to.position))
             .bind(to.hash.as_slice())
             .bind(to.stream_created_ns)
-            .bind(stored(to.first_sequence))
-            .bind(stored(to.last_sequence));
+            .bind(to_bigint(to.first_sequence))
+            .bind(to_bigint(to.last_sequence));
         if let Some(from) = from {
             statement = statement
-                .bind(stored(from.position))
+                .bind(to_bigint(from.position))
                 .bind(from.hash.as_slice())
                 .bind(from.stream_created_ns)
-                .bind(stored(from.last_sequence));
+                .bind(to_bigint(from.last_sequence));
         }
         Ok(self.execute(statement).await? == 1)
     }

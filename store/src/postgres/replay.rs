@@ -3,11 +3,11 @@
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::error::EngineError;
-use crate::model::{ProjectionBatch, Replay, ReplayEnd};
+use crate::model::{ProjectionBatch, ParkedRetry, RetryEnd};
 use crate::reads::Scope;
 
-use super::borrowed::Borrowed;
-use super::columns::stored;
+use super::borrowed::PooledCall;
+use super::columns::to_bigint;
 use super::project::upsert;
 use super::{ANSWER_TIMEOUT, Postgres, failure};
 
@@ -17,79 +17,79 @@ const HOLD: &str = "SELECT position FROM read.generations WHERE name = $1 FOR UP
 const STILL_PARKED: &str = "SELECT count(*) FROM unnest($1::text[], $2::uuid[]) \
     AS it (model, stream_id) JOIN read.parked USING (model, stream_id)";
 
-const LET_GO: &str = "DELETE FROM read.parked \
+const UNPARK: &str = "DELETE FROM read.parked \
     WHERE model = $1 AND stream_id = $2 AND position = $3";
 
-const STAYS: &str = "UPDATE read.parked SET position = $4, reason = $5 \
+const MOVE_PARKED: &str = "UPDATE read.parked SET position = $4, reason = $5 \
     WHERE model = $1 AND stream_id = $2 AND position = $3";
 
 impl Postgres {
-    pub(super) async fn write_replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
-        let mut connection = Borrowed::from(&self.projectors).await?;
+    pub(super) async fn write_replay(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
+        let mut connection = PooledCall::acquire(&self.projectors).await?;
         let written = self.write_again(&mut connection, replay);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, written).await;
-        let answer = connection.answered(answer);
-        answer.unwrap_or_else(|| Err(EngineError::Broken(failure::timed_out())))
+        let answer = connection.complete(answer);
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(failure::timed_out())))
     }
 
     async fn write_again(
         &self,
         connection: &mut PgConnection,
-        replay: &Replay<'_>,
+        replay: &ParkedRetry<'_>,
     ) -> Result<bool, EngineError> {
-        let mut transaction = connection.begin().await.map_err(failure::of_read)?;
+        let mut transaction = connection.begin().await.map_err(failure::classify_read)?;
         let reached = sqlx::query(HOLD)
             .bind(&replay.parked.model)
             .fetch_optional(&mut *transaction)
             .await;
-        let reached: i64 = match reached.map_err(failure::of_read)? {
-            Some(row) => row.try_get(0).map_err(failure::of_read)?,
+        let reached: i64 = match reached.map_err(failure::classify_read)? {
+            Some(row) => row.try_get(0).map_err(failure::classify_read)?,
             None => return Ok(false),
         };
-        if self.has_passed(replay, reached).await? || !settle(&mut transaction, replay).await? {
-            transaction.rollback().await.map_err(failure::of_read)?;
+        if self.has_passed(replay, reached).await? || !update_parked(&mut transaction, replay).await? {
+            transaction.rollback().await.map_err(failure::classify_read)?;
             return Ok(false);
         }
         for (table, rows) in replay.rows.iter().filter(|it| !it.1.is_empty()) {
             let written = upsert(*table, rows)?.execute(&mut *transaction).await;
-            written.map_err(failure::of_read)?;
+            written.map_err(failure::classify_read)?;
         }
-        transaction.commit().await.map_err(failure::of_write)?;
+        transaction.commit().await.map_err(failure::classify_write)?;
         Ok(true)
     }
 
     /// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
     /// events that come later wait anyway.
-    async fn has_passed(&self, replay: &Replay<'_>, reached: i64) -> Result<bool, EngineError> {
-        let ReplayEnd::Whole { version } = replay.end else {
+    async fn has_passed(&self, replay: &ParkedRetry<'_>, reached: i64) -> Result<bool, EngineError> {
+        let RetryEnd::Complete { version } = replay.end else {
             return Ok(false);
         };
         let next = self
             .events_of(Scope::AllTenants, replay.parked.stream_id, version, 1)
             .await?;
-        Ok(next.iter().any(|it| stored(it.position) <= reached))
+        Ok(next.iter().any(|it| to_bigint(it.position) <= reached))
     }
 }
 
 /// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
-async fn settle(connection: &mut PgConnection, replay: &Replay<'_>) -> Result<bool, EngineError> {
+async fn update_parked(connection: &mut PgConnection, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
     let parked = replay.parked;
     let place = |sql| {
         sqlx::query(sql)
             .bind(parked.model.as_str())
             .bind(parked.stream_id.as_uuid())
-            .bind(stored(parked.position))
+            .bind(to_bigint(parked.position))
     };
     let settled = match &replay.end {
-        ReplayEnd::Whole { .. } => place(LET_GO),
-        ReplayEnd::Stuck { position, reason } => {
-            place(STAYS).bind(stored(*position)).bind(reason.as_str())
+        RetryEnd::Complete { .. } => place(UNPARK),
+        RetryEnd::Blocked { position, reason } => {
+            place(MOVE_PARKED).bind(to_bigint(*position)).bind(reason.as_str())
         }
     };
     let settled = settled
         .execute(connection)
         .await
-        .map_err(failure::of_read)?;
+        .map_err(failure::classify_read)?;
     Ok(settled.rows_affected() == 1)
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn still_parked(
         .bind(streams)
         .fetch_one(connection)
         .await
-        .map_err(failure::of_read)?;
-    let found: i64 = found.try_get(0).map_err(failure::of_read)?;
-    Ok(found == stored(batch.left_out.len() as u64))
+        .map_err(failure::classify_read)?;
+    let found: i64 = found.try_get(0).map_err(failure::classify_read)?;
+    Ok(found == to_bigint(batch.left_out.len() as u64))
 }

@@ -17,13 +17,13 @@ impl Postgres {
                 sqlx::query(RIGHTS).fetch_one(&mut *connection).await
             }
             Login::Owner => {
-                let owner = self.doors.owner();
+                let owner = self.doors.migration_pool();
                 let row = sqlx::query(RIGHTS).fetch_one(&owner).await;
                 owner.close().await;
                 row
             }
         };
-        row.and_then(|row| decoded(&row)).map_err(failure::of_read)
+        row.and_then(|row| decoded(&row)).map_err(failure::classify_read)
     }
 }
 

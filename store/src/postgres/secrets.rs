@@ -3,7 +3,7 @@
 use roentgen_domain::ids::{SecretId, TenantId};
 
 use super::Postgres;
-use super::columns::Columns;
+use super::columns::PgRowReader;
 use crate::clock;
 use crate::error::EngineError;
 use crate::secrets::SealedSecret;
@@ -28,7 +28,7 @@ impl Postgres {
     ) -> Result<Option<Vec<u8>>, EngineError> {
         let statement = sqlx::query(OF).bind(tenant.as_uuid()).bind(id.as_uuid());
         let found = self.fetch(statement, |row| {
-            Ok(Columns::of(row).bytes(0, "sealed")?.to_owned())
+            Ok(PgRowReader::of(row).bytes(0, "sealed")?.to_owned())
         });
         Ok(found.await?.pop())
     }

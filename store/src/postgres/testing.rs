@@ -10,18 +10,18 @@ use super::{Postgres, composed};
 use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
-use crate::log::{Append, Batch, BatchOutcome, Check, NewEvent, Prepared, Verdict};
+use crate::log::{Append, AppendBatch, BatchOutcome, ExpectedVersion, NewEvent, PreparedAppend, AppendOutcome};
 
 pub(super) const TENANT: Uuid = Uuid::from_u128(7);
 
 /// A migrated database, dropped with this.
-pub(super) struct Database {
+pub(super) struct PostgresFixture {
     engine: Postgres,
     name: String,
     server: String,
 }
 
-impl Deref for Database {
+impl Deref for PostgresFixture {
     type Target = Postgres;
 
     fn deref(&self) -> &Postgres {
@@ -29,7 +29,7 @@ impl Deref for Database {
     }
 }
 
-impl Drop for Database {
+impl Drop for PostgresFixture {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
         let dropping = std::thread::spawn(move || {
@@ -46,7 +46,7 @@ impl Drop for Database {
     }
 }
 
-impl Database {
+impl PostgresFixture {
     pub(super) async fn create() -> Self {
         let database = Self::empty().await;
         database.migrate().await.unwrap();
@@ -93,19 +93,19 @@ impl Database {
 
     /// A connection with the server's rights.
     pub(super) async fn server(&self) -> PgConnection {
-        self.doors.server().await.unwrap()
+        self.doors.connect().await.unwrap()
     }
 
-    pub(super) async fn write(&self, appends: &[Prepared]) -> BatchOutcome {
+    pub(super) async fn write(&self, appends: &[PreparedAppend]) -> BatchOutcome {
         self.send(appends, false).await.unwrap()
     }
 
     pub(super) async fn send(
         &self,
-        appends: &[Prepared],
+        appends: &[PreparedAppend],
         resend: bool,
     ) -> Result<BatchOutcome, EngineError> {
-        self.append(&Batch {
+        self.append(&AppendBatch {
             appends: appends.iter().collect(),
             resend,
         })
@@ -117,7 +117,7 @@ impl Database {
         let appends: Vec<_> = (0..count).map(|_| to(stream(), 0, 1)).collect();
         let outcome = self.write(&appends).await;
         assert!(
-            outcome.verdicts.iter().all(|it| *it == Verdict::Written),
+            outcome.verdicts.iter().all(|it| *it == AppendOutcome::Written),
             "{outcome:?}"
         );
         appends
@@ -187,12 +187,12 @@ pub(super) fn event(stream_id: StreamId, version: u64) -> NewEvent {
 }
 
 /// An append of `count` events to one stream that is at `expected`.
-pub(super) fn to(stream_id: StreamId, expected: u64, count: u64) -> Prepared {
+pub(super) fn to(stream_id: StreamId, expected: u64, count: u64) -> PreparedAppend {
     let events = (1..=count)
         .map(|n| event(stream_id, expected + n))
         .collect();
     prepare(Append {
-        checks: vec![Check {
+        checks: vec![ExpectedVersion {
             stream_id,
             expected,
         }],
@@ -201,7 +201,7 @@ pub(super) fn to(stream_id: StreamId, expected: u64, count: u64) -> Prepared {
     })
 }
 
-pub(super) fn prepare(append: Append) -> Prepared {
+pub(super) fn prepare(append: Append) -> PreparedAppend {
     let leaves = append.events.iter().map(NewEvent::leaf).collect();
-    Prepared { append, leaves }
+    PreparedAppend { append, leaves }
 }

@@ -6,43 +6,43 @@ use async_trait::async_trait;
 use sqlx::postgres::PgListener;
 
 use crate::error::EngineError;
-use crate::neighbours::Hearing;
+use crate::neighbours::NotificationStream;
 
 use super::{Postgres, failure};
 
 const CHANNEL: &str = "roentgen_log";
 
 /// A connection that was silent for as long is made anew: a network that has forgotten it tells nobody.
-const SILENCE: Duration = Duration::from_secs(30);
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 impl Postgres {
-    pub(super) async fn tell_others(&self) -> Result<(), EngineError> {
+    pub(super) async fn notify_appended(&self) -> Result<(), EngineError> {
         let word = sqlx::query("SELECT pg_notify($1, $2)");
         let word = word.bind(CHANNEL).bind(self.node.to_string());
         self.fetch(word, |_| Ok(())).await.map(drop)
     }
 
-    pub(super) async fn listener(&self) -> Result<Listener, EngineError> {
-        let doors = self.doors.listener();
+    pub(super) async fn listener(&self) -> Result<PgNotificationStream, EngineError> {
+        let doors = self.doors.listen_pool();
         let listener = PgListener::connect_with(&doors).await;
         let mut listener = listener.map_err(EngineError::Unavailable)?;
-        listener.listen(CHANNEL).await.map_err(failure::of_read)?;
+        listener.listen(CHANNEL).await.map_err(failure::classify_read)?;
         let node = self.node.to_string();
-        Ok(Listener { node, listener })
+        Ok(PgNotificationStream { node, listener })
     }
 }
 
 /// A connection that hears what nodes say, and leaves out this one's own words.
-pub(super) struct Listener {
+pub(super) struct PgNotificationStream {
     node: String,
     listener: PgListener,
 }
 
 #[async_trait]
-impl Hearing for Listener {
+impl NotificationStream for PgNotificationStream {
     async fn next(&mut self) -> Result<(), EngineError> {
         loop {
-            let word = tokio::time::timeout(SILENCE, self.listener.try_recv()).await;
+            let word = tokio::time::timeout(MAX_SILENCE, self.listener.try_recv()).await;
             let word = word.unwrap_or_else(|_elapsed| Err(failure::timed_out()));
             match word.map_err(EngineError::Unavailable)? {
                 Some(word) if word.payload() == self.node => {}

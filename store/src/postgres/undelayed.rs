@@ -14,17 +14,17 @@ use nix::sys::socket::{SockaddrStorage, getpeername, setsockopt, sockopt};
 use sqlx::postgres::PgConnectOptions;
 
 /// Whoever has just connected says so here. A connection without it is slow, and works.
-pub(super) fn connected(options: &PgConnectOptions) {
+pub(super) fn set_nodelay(options: &PgConnectOptions) {
     if options.get_socket().is_some() {
         return;
     }
-    if let Err(error) = undelay(options.get_port()) {
+    if let Err(error) = set_nodelay_on_port(options.get_port()) {
         tracing::warn!(%error, "TCP_NODELAY is not set");
     }
 }
 
 /// Tries all of them: another may be closed at this moment.
-fn undelay(port: u16) -> io::Result<()> {
+fn set_nodelay_on_port(port: u16) -> io::Result<()> {
     let mut tried = Ok(());
     for socket in sockets_to(port)? {
         match setsockopt(socket, sockopt::TcpNoDelay, &true) {
@@ -59,9 +59,9 @@ mod tests {
 
     use super::*;
     use crate::engine::Engine as _;
-    use crate::postgres::testing::Database;
+    use crate::postgres::testing::PostgresFixture;
 
-    fn assert_all_undelayed(database: &Database) {
+    fn assert_all_undelayed(database: &PostgresFixture) {
         let url: PgConnectOptions = database.url().parse().unwrap();
         let sockets = sockets_to(url.get_port()).unwrap();
         assert!(!sockets.is_empty());
@@ -72,12 +72,12 @@ mod tests {
 
     #[tokio::test]
     async fn connections_do_not_wait_for_acknowledgements() {
-        let database = Database::create().await;
+        let database = PostgresFixture::create().await;
         database.head().await.unwrap();
         assert_all_undelayed(&database);
         let _appends = database.server().await;
         assert_all_undelayed(&database);
-        let _hears = database.hearing().await.unwrap();
+        let _hears = database.listen().await.unwrap();
         assert_all_undelayed(&database);
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
-use super::refold::Refolded;
-use super::touched::{Known, Touched, progress_of};
-use super::{Folded, Folding, FoldsRow, FoldsRows, Projection};
+use super::refold::StreamFold;
+use super::touched::{RowSource, Touched, progress_of};
+use super::{FoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
 use crate::error::EngineError;
 use crate::log::StoredEvent;
-use crate::model::{Checkpoint, Parked, Row, Table};
+use crate::model::{Checkpoint, ParkedStream, Row, Table};
 
 /// Rows to write, streams to park, and those that are parked.
 #[derive(Default)]
 pub(super) struct FoldedBatch {
     pub(super) rows: Vec<(Table, Vec<Row>)>,
-    pub(super) parked: Vec<Parked>,
+    pub(super) parked: Vec<ParkedStream>,
     pub(super) left_out: Vec<(String, StreamId)>,
 }
 
@@ -25,20 +25,20 @@ pub(super) type Rows = [(Table, Vec<Row>)];
 
 /// A table that is projected.
 #[derive(Debug, Clone)]
-pub(super) struct Member {
+pub(super) struct ProjectedTable {
     pub(super) projection: Arc<dyn Projection>,
     pub(super) table: Table,
     pub(super) checkpoint: Checkpoint,
 }
 
 /// Streams that are folded in one go before whoever else is on this task has a turn.
-const IN_ONE_GO: usize = 32;
+const STREAMS_PER_YIELD: usize = 32;
 
 /// Each stream's events, in order.
 pub(super) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
 /// Takes what is beyond so many bytes of payload and sealed parts out of the events; the first of them stays in any case.
-pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Arc<StoredEvent>> {
+pub(super) fn split_off_excess(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Arc<StoredEvent>> {
     let mut sum = 0;
     let fit = events.iter().take_while(|it| {
         let first = sum == 0;
@@ -52,8 +52,8 @@ pub(super) fn beyond(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Ar
 /// Loads the touched rows of each table in one query, and folds in memory as many of the events as have rows that are not
 /// too heavy together: returns how many. A table that is ahead sees what it has not seen.
 pub(super) async fn fold(
-    known: Known<'_>,
-    members: &[Member],
+    known: RowSource<'_>,
+    members: &[ProjectedTable],
     parked: &HashSet<(String, StreamId)>,
     events: &[Arc<StoredEvent>],
 ) -> Result<(FoldedBatch, usize), EngineError> {
@@ -74,9 +74,9 @@ pub(super) async fn fold(
         if streams.is_empty() {
             continue;
         }
-        match member.projection.folding() {
-            Folding::Row(it) => folded.fold_row((member.table, it), touched, streams).await,
-            Folding::Rows(it) => folded.fold_rows((member.table, it), touched, streams),
+        match member.projection.kind() {
+            ProjectionKind::SingleRow(it) => folded.fold_row((member.table, it), touched, streams).await,
+            ProjectionKind::MultiRow(it) => folded.fold_rows((member.table, it), touched, streams),
         }
     }
     Ok((folded, count))
@@ -84,7 +84,7 @@ pub(super) async fn fold(
 
 /// A table's streams among the events, with what it has not seen of them; and those that are parked.
 fn streams_of(
-    member: &Member,
+    member: &ProjectedTable,
     parked: &HashSet<(String, StreamId)>,
     events: &[Arc<StoredEvent>],
 ) -> (Streams, Vec<(String, StreamId)>) {
@@ -99,18 +99,18 @@ fn streams_of(
 
 /// In how many goes a whole stream is folded.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Goes {
-    One,
+pub(super) enum FoldMode {
+    Whole,
     /// As a projector sees a stream, which seldom comes at one go: a row has to be gone on with as if from the events that
     /// made it.
-    Two,
+    Split,
 }
 
-impl Goes {
-    fn of(self, events: &[Arc<StoredEvent>]) -> impl Iterator<Item = &[Arc<StoredEvent>]> {
+impl FoldMode {
+    fn chunks(self, events: &[Arc<StoredEvent>]) -> impl Iterator<Item = &[Arc<StoredEvent>]> {
         let (first, rest) = match self {
-            Self::One => (events, Default::default()),
-            Self::Two => events.split_at(events.len() / 2),
+            Self::Whole => (events, Default::default()),
+            Self::Split => events.split_at(events.len() / 2),
         };
         [first, rest].into_iter().filter(|it| !it.is_empty())
     }
@@ -121,7 +121,7 @@ pub(super) async fn fold_whole(
     projection: &dyn Projection,
     table: Table,
     streams: Streams,
-    goes: Goes,
+    goes: FoldMode,
 ) -> FoldedBatch {
     let mut folded = FoldedBatch::default();
     let tables = projection.tables(table.generation);
@@ -129,11 +129,11 @@ pub(super) async fn fold_whole(
         .rows
         .extend(tables.into_iter().map(|it| (it, Vec::new())));
     for (n, (stream_id, events)) in (1..).zip(streams) {
-        if n % IN_ONE_GO == 0 {
+        if n % STREAMS_PER_YIELD == 0 {
             tokio::task::yield_now().await;
         }
-        let mut refolded = Refolded::new(projection, table);
-        let stuck = goes.of(&events).find_map(|it| refolded.go_on(it));
+        let mut refolded = StreamFold::new(projection, table);
+        let stuck = goes.chunks(&events).find_map(|it| refolded.apply(it));
         for ((_, all), (_, rows)) in folded.rows.iter_mut().zip(refolded.into_rows()) {
             all.extend(rows);
         }
@@ -145,20 +145,20 @@ pub(super) async fn fold_whole(
 impl FoldedBatch {
     async fn fold_row(
         &mut self,
-        (table, projection): (Table, &dyn FoldsRow),
+        (table, projection): (Table, &dyn SingleRowProjection),
         mut touched: Touched,
         streams: Streams,
     ) {
         let mut rows = Vec::with_capacity(streams.len());
         for (n, (stream_id, events)) in (1..).zip(streams) {
-            if n % IN_ONE_GO == 0 {
+            if n % STREAMS_PER_YIELD == 0 {
                 tokio::task::yield_now().await;
             }
             let row = touched.rows.remove(&stream_id.as_uuid());
-            let Folded { row, stuck } = match unseen(row.as_ref(), &events) {
-                Ok([]) => Folded { row, stuck: None },
+            let FoldResult { row, stuck } = match skip_folded(row.as_ref(), &events) {
+                Ok([]) => FoldResult { row, stuck: None },
                 Ok(events) => projection.fold(row, events),
-                Err(stuck) => Folded {
+                Err(stuck) => FoldResult {
                     row,
                     stuck: Some(stuck),
                 },
@@ -172,14 +172,14 @@ impl FoldedBatch {
     /// As with one row a stream, but that the row that says how far a stream is folded lies in a table beside.
     fn fold_rows(
         &mut self,
-        (table, projection): (Table, &dyn FoldsRows),
+        (table, projection): (Table, &dyn MultiRowProjection),
         touched: Touched,
         streams: Streams,
     ) {
         let (reached, mut changed) = (touched.rows, touched.changed);
         let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
         for (stream_id, events) in streams {
-            let events = match unseen(reached.get(&stream_id.as_uuid()), &events) {
+            let events = match skip_folded(reached.get(&stream_id.as_uuid()), &events) {
                 Ok([]) => continue,
                 Ok(events) => events,
                 Err(stuck) => {
@@ -187,7 +187,7 @@ impl FoldedBatch {
                     continue;
                 }
             };
-            let touched = projection.changes(events).into_iter();
+            let touched = projection.changed_rows(events).into_iter();
             let touched = touched.filter_map(|id| Some((id, changed.remove(&id)?)));
             let folded = projection.fold(touched.collect(), events);
             rows.extend(folded.rows);
@@ -199,7 +199,7 @@ impl FoldedBatch {
     }
 
     fn park(&mut self, table: Table, stream_id: StreamId, stuck: Option<(u64, String)>) {
-        self.parked.extend(stuck.map(|(position, reason)| Parked {
+        self.parked.extend(stuck.map(|(position, reason)| ParkedStream {
             model: table.name(),
             stream_id,
             position,
@@ -209,7 +209,7 @@ impl FoldedBatch {
 }
 
 /// Events that the row has seen already are left out; a gap before the first is one event too many to fold.
-fn unseen<'a>(
+fn skip_folded<'a>(
     row: Option<&Row>,
     events: &'a [Arc<StoredEvent>],
 ) -> Result<&'a [Arc<StoredEvent>], (u64, String)> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 
 use super::batch::Streams;
-use super::{BATCH_BYTES, place};
+use super::{BATCH_BYTES, checkpoint_at};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
@@ -17,7 +17,7 @@ use crate::model::Checkpoint;
 const STREAMS_AT_ONCE: u32 = 1_000;
 
 /// Streams that begin in a part of the log, each with all of its events up to a position that may be far behind it.
-pub(super) struct Begun {
+pub(super) struct StreamChunk {
     /// The end of the part.
     pub(super) to: Checkpoint,
     /// In order of their first events.
@@ -25,7 +25,7 @@ pub(super) struct Begun {
 }
 
 /// Reads the streams of a type.
-pub(super) struct Beginnings {
+pub(super) struct StreamScanner {
     engine: Arc<dyn Engine>,
     filter: LogFilter,
     /// Streams that begin later, and events behind it, are not read.
@@ -36,7 +36,7 @@ pub(super) struct Beginnings {
     waiting: VecDeque<Arc<StoredEvent>>,
 }
 
-impl Beginnings {
+impl StreamScanner {
     /// Those that begin after a position, with what they have up to another.
     pub(super) fn of(engine: &Arc<dyn Engine>, stream_type: &str, after: u64, upto: u64) -> Self {
         Self {
@@ -53,23 +53,23 @@ impl Beginnings {
     }
 
     /// The next part; `None` at the end, and where the log ends before it.
-    pub(super) async fn next(&mut self) -> Result<Option<Begun>, EngineError> {
-        if self.waiting.is_empty() && !self.look().await? {
+    pub(super) async fn next(&mut self) -> Result<Option<StreamChunk>, EngineError> {
+        if self.waiting.is_empty() && !self.scan_ahead().await? {
             return Ok(None);
         }
-        let streams = self.whole().await?;
+        let streams = self.load_streams().await?;
         let next = self.waiting.front();
         let to = next.map_or(self.scanned, |it| it.position - 1);
         let last = streams.last().and_then(|(_, events)| events.first());
         let to = match last {
-            Some(last) if last.position == to => Some(place(last)),
-            Some(_) | None => self.engine.event_at(to).await?.as_ref().map(place),
+            Some(last) if last.position == to => Some(checkpoint_at(last)),
+            Some(_) | None => self.engine.event_at(to).await?.as_ref().map(checkpoint_at),
         };
-        Ok(to.map(|to| Begun { to, streams }))
+        Ok(to.map(|to| StreamChunk { to, streams }))
     }
 
     /// The next streams with all that they have, where any wait. The next beginnings are looked for meanwhile.
-    async fn whole(&mut self) -> Result<Streams, EngineError> {
+    async fn load_streams(&mut self) -> Result<Streams, EngineError> {
         let next = self.waiting.iter().take(STREAMS_AT_ONCE as usize);
         let ids: Vec<StreamId> = next.map(|it| it.stream_id).collect();
         let mut streams: Streams = Vec::with_capacity(ids.len());
@@ -77,7 +77,7 @@ impl Beginnings {
             return Ok(streams);
         }
         let (engine, upto) = (Arc::clone(&self.engine), self.upto);
-        let (tails, looked) = tokio::join!(engine.tails(&ids, upto), self.look());
+        let (tails, looked) = tokio::join!(engine.stream_tails(&ids, upto), self.scan_ahead());
         looked?;
         let tails = tails?;
         let whole = self.waiting.drain(..tails.streams);
@@ -87,7 +87,7 @@ impl Beginnings {
     }
 
     /// Looks for the next beginnings, where few wait. Returns whether there was anything to look at.
-    async fn look(&mut self) -> Result<bool, EngineError> {
+    async fn scan_ahead(&mut self) -> Result<bool, EngineError> {
         let from = self.scanned;
         let bytes: usize = self.waiting.iter().map(|it| it.payload.len()).sum();
         let enough = self.waiting.len() > STREAMS_AT_ONCE as usize || bytes > BATCH_BYTES;
@@ -96,7 +96,7 @@ impl Beginnings {
         }
         let page = self
             .engine
-            .page(from, STREAMS_AT_ONCE, &self.filter)
+            .read_log(from, STREAMS_AT_ONCE, &self.filter)
             .await?;
         self.scanned = page.scanned_to.min(self.upto);
         let in_time = |it: &StoredEvent| it.position <= self.upto;

@@ -22,11 +22,11 @@ pub(super) enum Blame {
 impl Blame {
     pub(super) fn of(error: &EngineError) -> Self {
         match error {
-            EngineError::Refused(error)
+            EngineError::Rejected(error)
             | EngineError::Unavailable(error)
-            | EngineError::Broken(error) => of_database(error),
-            EngineError::Damaged(_) => Self::Row,
-            EngineError::Archived { .. } | EngineError::NotBuilt(_) | EngineError::KeyMissing => {
+            | EngineError::ConnectionLost(error) => of_database(error),
+            EngineError::Corrupt(_) => Self::Row,
+            EngineError::Archived { .. } | EngineError::ReadModelNotReady(_) | EngineError::KeyMissing => {
                 Self::NoRow
             }
         }
@@ -36,12 +36,12 @@ impl Blame {
 /// Why a stream is parked, without what the database says: that may hold a row's values.
 pub(super) fn reason(error: &EngineError) -> String {
     let code = match error {
-        EngineError::Refused(error)
+        EngineError::Rejected(error)
         | EngineError::Unavailable(error)
-        | EngineError::Broken(error) => error.as_database_error().and_then(|told| told.code()),
-        EngineError::Damaged(_)
+        | EngineError::ConnectionLost(error) => error.as_database_error().and_then(|told| told.code()),
+        EngineError::Corrupt(_)
         | EngineError::Archived { .. }
-        | EngineError::NotBuilt(_)
+        | EngineError::ReadModelNotReady(_)
         | EngineError::KeyMissing => None,
     };
     match code {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_lost_connection_blames_nobody_and_a_silent_server_might() {
-        let of = |kind: io::ErrorKind| Blame::of(&EngineError::Broken(Error::Io(kind.into())));
+        let of = |kind: io::ErrorKind| Blame::of(&EngineError::ConnectionLost(Error::Io(kind.into())));
         assert_eq!(of(io::ErrorKind::ConnectionReset), Blame::NoRow);
         assert_eq!(of(io::ErrorKind::TimedOut), Blame::RowIfOthersPass);
         let away = EngineError::Unavailable(Error::PoolTimedOut);

@@ -21,7 +21,7 @@ pub struct CheckpointAhead {
 }
 
 /// Why `checkpoint` does not fit the log, where it does not.
-pub async fn mismatch(
+pub async fn checkpoint_mismatch(
     engine: &dyn Engine,
     projection: &str,
     checkpoint: Checkpoint,
@@ -43,7 +43,7 @@ pub async fn mismatch(
 }
 
 /// The checkpoint of who has seen an event and all before it.
-pub(crate) fn place(event: &StoredEvent) -> Checkpoint {
+pub(crate) fn checkpoint_at(event: &StoredEvent) -> Checkpoint {
     Checkpoint {
         position: event.position,
         hash: event.hash,
@@ -51,15 +51,15 @@ pub(crate) fn place(event: &StoredEvent) -> Checkpoint {
 }
 
 /// The checkpoint of who has seen all that a page looked at; `None` where the log ends before it by now.
-pub(crate) async fn scanned(
+pub(crate) async fn checkpoint_after_page(
     engine: &dyn Engine,
     page: &LogPage,
 ) -> Result<Option<Checkpoint>, EngineError> {
     match page.events.last() {
-        Some(last) if last.position == page.scanned_to => Ok(Some(place(last))),
+        Some(last) if last.position == page.scanned_to => Ok(Some(checkpoint_at(last))),
         Some(_) | None => {
             let last = engine.event_at(page.scanned_to).await?;
-            Ok(last.as_ref().map(place))
+            Ok(last.as_ref().map(checkpoint_at))
         }
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::verify::{Verdict, verify_live};
+use super::verify::{RowVerification, verify_live};
 use super::{Projection, leases, members};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::lease::Leases;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::BackgroundTasks;
 
 /// How long the leases of a server that was killed are waited for.
 const LEASES_WITHIN: Duration = Duration::from_secs(8);
@@ -42,10 +42,10 @@ pub struct Compared {
 pub async fn compare(
     engine: &Arc<dyn Engine>,
     projections: &[Arc<dyn Projection>],
-    tasks: &Tasks,
+    tasks: &BackgroundTasks,
 ) -> Result<Comparison, EngineError> {
     let names = leases(projections);
-    let mut held = Leases::seek(Arc::clone(engine), "", names.clone(), tasks);
+    let mut held = Leases::start(Arc::clone(engine), "", names.clone(), tasks);
     let holds_all = |held: &Leases| names.iter().all(|name| held.holds(name));
     let deadline = Instant::now() + LEASES_WITHIN;
     while !holds_all(&held) {
@@ -54,14 +54,14 @@ pub async fn compare(
             return Ok(Comparison::Busy);
         }
     }
-    let members = members::look(&**engine, projections).await?;
+    let members = members::load_live_tables(&**engine, projections).await?;
     let mut compared = Vec::with_capacity(members.len());
     for member in &members {
         let verdict = verify_live(engine, member, || holds_all(&held)).await?;
         let difference = match verdict {
-            Verdict::Equal => None,
-            Verdict::Differs(difference) => Some(difference),
-            Verdict::Lost => return Ok(Comparison::Busy),
+            RowVerification::Matches => None,
+            RowVerification::Mismatch(difference) => Some(difference),
+            RowVerification::Aborted => return Ok(Comparison::Busy),
         };
         let name = member.table.name();
         compared.push(Compared { name, difference });

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
-use super::batch::Member;
+use super::batch::ProjectedTable;
 use super::blame::{Blame, reason};
-use super::{Projector, Ready, lowest, members, moving};
+use super::{Projector, FoldedBatchReady, min_checkpoint, members, to_projection_batch};
 use crate::error::EngineError;
 use crate::lease::Leases;
 use crate::log::StoredEvent;
-use crate::model::Parked;
+use crate::model::ParkedStream;
 
 type Events = [Arc<StoredEvent>];
 
@@ -30,7 +30,7 @@ enum Tried {
 /// A batch in parts.
 struct Isolation<'a> {
     projector: &'a Projector,
-    members: Vec<Member>,
+    members: Vec<ProjectedTable>,
     parked: HashSet<(String, StreamId)>,
     /// Whether this node projects all tables, and so says how far they are.
     leads_all: bool,
@@ -49,9 +49,9 @@ impl Projector {
         if Blame::of(&failure) == Blame::NoRow {
             return Err(failure);
         }
-        let mut members = members::look(&*self.engine, &self.projections).await?;
+        let mut members = members::load_live_tables(&*self.engine, &self.projections).await?;
         let all = members.len();
-        members.retain(|member| leases.holds(&member.table.model.shape()));
+        members.retain(|member| leases.holds(&member.table.model.schema_name()));
         if members.is_empty() {
             return Err(failure);
         }
@@ -68,7 +68,7 @@ impl Projector {
 
 impl Isolation<'_> {
     async fn run(mut self, leases: &Leases, failure: EngineError) -> Result<(), EngineError> {
-        let position = lowest(&self.members).position;
+        let position = min_checkpoint(&self.members).position;
         let events = self.projector.events_after(position).await?;
         if events.is_empty() {
             return Err(failure);
@@ -89,7 +89,7 @@ impl Isolation<'_> {
     }
 
     /// Folds and writes as many of the events as make a batch, and parks these streams with it.
-    async fn write(&mut self, events: &Events, parked: &[Parked]) -> Result<Tried, EngineError> {
+    async fn write(&mut self, events: &Events, parked: &[ParkedStream]) -> Result<Tried, EngineError> {
         let newly = parked.iter().map(|it| (it.model.clone(), it.stream_id));
         let newly: HashSet<_> = newly.collect();
         let all_parked = &self.parked | &newly;
@@ -104,9 +104,9 @@ impl Isolation<'_> {
         self.settle(ready).await
     }
 
-    async fn settle(&mut self, ready: Ready) -> Result<Tried, EngineError> {
+    async fn settle(&mut self, ready: FoldedBatchReady) -> Result<Tried, EngineError> {
         let mut members = self.members.clone();
-        let batch = moving(&mut members, ready.to, ready.folded);
+        let batch = to_projection_batch(&mut members, ready.to, ready.folded);
         if !self.projector.write(&batch).await? {
             return Ok(Tried::Lost);
         }
@@ -115,7 +115,7 @@ impl Isolation<'_> {
             .extend(parked.map(|it| (it.model, it.stream_id)));
         self.members = members;
         let progress = Some(&self.projector.progress).filter(|_| self.leads_all);
-        let position = lowest(&self.members).position;
+        let position = min_checkpoint(&self.members).position;
         self.projector.note(progress, position, ready.events);
         Ok(Tried::Written(ready.events))
     }
@@ -175,8 +175,8 @@ impl Isolation<'_> {
     }
 }
 
-fn parked_in(tables: &[String], event: &StoredEvent, reason: &str) -> Vec<Parked> {
-    let parked = tables.iter().map(|table| Parked {
+fn parked_in(tables: &[String], event: &StoredEvent, reason: &str) -> Vec<ParkedStream> {
+    let parked = tables.iter().map(|table| ParkedStream {
         model: table.clone(),
         stream_id: event.stream_id,
         position: event.position,

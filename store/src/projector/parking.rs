@@ -8,21 +8,21 @@ use tokio::sync::Mutex;
 
 use super::Projection;
 use super::blame::{Blame, reason};
-use super::refold::Refolded;
+use super::refold::StreamFold;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::generation::{Generation, State};
-use crate::model::{Checkpoint, Model, Parked, Replay, ReplayEnd, Row, Table};
+use crate::generation::{Generation, GenerationState};
+use crate::model::{Checkpoint, ReadModel, ParkedStream, ParkedRetry, RetryEnd, Row, Table};
 use crate::reads::Scope;
 
 /// Events that are read at once.
 const PAGE: u32 = 100;
 /// How often a stream is folded again because the projector was faster.
-const ATTEMPTS: usize = 32;
+const MAX_RETRY_ATTEMPTS: usize = 32;
 
 /// The read models' parked streams.
 #[derive(Debug)]
-pub struct Parking {
+pub struct ParkedStreams {
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
     /// One stream at a time: the projector needs connections too.
@@ -31,18 +31,18 @@ pub struct Parking {
 
 /// How far the read models are, and what is parked of them.
 #[derive(Debug)]
-pub struct Standing {
+pub struct ProjectionStatus {
     /// The last position of the log.
     pub head: u64,
     /// Each model, in the order of their declaration.
-    pub models: Vec<StandingModel>,
+    pub models: Vec<ReadModelStatus>,
 }
 
 /// A read model: the generation that is read, and what is parked of it, by position.
 #[derive(Debug)]
-pub struct StandingModel {
+pub struct ReadModelStatus {
     /// Its shape.
-    pub model: &'static Model,
+    pub model: &'static ReadModel,
     /// The type of the streams that it folds.
     pub stream_type: &'static str,
     /// What is read; `None` where there is nothing yet.
@@ -50,24 +50,24 @@ pub struct StandingModel {
     /// Its other generations, and those of its other versions: in the making, failed, or kept.
     pub others: Vec<Generation>,
     /// The streams that the live generation could not fold.
-    pub parked: Vec<Parked>,
+    pub parked: Vec<ParkedStream>,
 }
 
 /// What became of a stream that was folded again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Retried {
+pub enum RetryOutcome {
     /// It is parked no more: the model shows all of it.
-    Whole,
+    Resolved,
     /// It stays parked, from this position on and for this reason.
-    Parked(Parked),
+    StillParked(ParkedStream),
     /// The projector passed events of the stream each time that it was folded. Nothing was written.
-    Outrun,
+    Contended,
 }
 
-impl Standing {
+impl ProjectionStatus {
     /// The last position that all of the read models show.
     pub fn position(&self) -> u64 {
-        let positions = self.models.iter().map(StandingModel::position);
+        let positions = self.models.iter().map(ReadModelStatus::position);
         positions.min().unwrap_or(0)
     }
 
@@ -77,7 +77,7 @@ impl Standing {
     }
 }
 
-impl StandingModel {
+impl ReadModelStatus {
     /// The last position that it shows.
     pub fn position(&self) -> u64 {
         self.checkpoint().position
@@ -90,7 +90,7 @@ impl StandingModel {
     }
 }
 
-impl Parking {
+impl ParkedStreams {
     /// Of these projections.
     pub fn new(engine: Arc<dyn Engine>, projections: Vec<Arc<dyn Projection>>) -> Self {
         Self {
@@ -101,26 +101,26 @@ impl Parking {
     }
 
     /// How far the read models are, and what is parked.
-    pub async fn standing(&self) -> Result<Standing, EngineError> {
-        Ok(Standing {
+    pub async fn status(&self) -> Result<ProjectionStatus, EngineError> {
+        Ok(ProjectionStatus {
             models: self.models().await?,
             head: self.engine.head().await?.position,
         })
     }
 
-    async fn models(&self) -> Result<Vec<StandingModel>, EngineError> {
+    async fn models(&self) -> Result<Vec<ReadModelStatus>, EngineError> {
         let generations = self.engine.generations().await?;
         let parked = self.engine.parked().await?;
         let models = self.projections.iter().map(|it| {
             let model = it.model();
-            let is_live = |it: &&Generation| it.is_of(model) && it.state == State::Live;
+            let is_live = |it: &&Generation| it.matches(model) && it.state == GenerationState::Live;
             let live = generations.iter().find(is_live);
             let others = generations.iter().filter(|it| it.model == model.name);
             let others = others.filter(|it| Some(*it) != live);
-            let parked_here = |it: &&Parked| live.is_some_and(|live| live.name == it.model);
+            let parked_here = |it: &&ParkedStream| live.is_some_and(|live| live.name == it.model);
             let mut parked: Vec<_> = parked.iter().filter(parked_here).cloned().collect();
             parked.sort_by_key(|it| it.position);
-            StandingModel {
+            ReadModelStatus {
                 model,
                 stream_type: it.stream_type(),
                 live: live.cloned(),
@@ -133,7 +133,7 @@ impl Parking {
 
     /// Since when a model shows less of a parked stream than the log: when the first event that it could not fold was
     /// recorded.
-    pub async fn since(&self, parked: &Parked) -> Result<Option<Timestamp>, EngineError> {
+    pub async fn since(&self, parked: &ParkedStream) -> Result<Option<Timestamp>, EngineError> {
         let event = self.engine.event_at(parked.position).await?;
         Ok(event.map(|it| it.recorded_at()))
     }
@@ -144,7 +144,7 @@ impl Parking {
         &self,
         name: &str,
         stream_id: StreamId,
-    ) -> Result<Option<Retried>, EngineError> {
+    ) -> Result<Option<RetryOutcome>, EngineError> {
         let projection = self.projections.iter().find(|it| it.model().name == name);
         let Some(projection) = projection else {
             return Ok(None);
@@ -154,28 +154,28 @@ impl Parking {
             return Ok(None);
         };
         let _turn = self.turn.lock().await;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_RETRY_ATTEMPTS {
             let (table, parked) = &found;
             if let Some(stuck) = self.attempt(&**projection, *table, parked).await? {
                 return Ok(Some(stuck));
             }
             found = match self.parked(model, stream_id).await? {
                 Some(found) => found,
-                None => return Ok(Some(Retried::Whole)),
+                None => return Ok(Some(RetryOutcome::Resolved)),
             };
         }
-        Ok(Some(Retried::Outrun))
+        Ok(Some(RetryOutcome::Contended))
     }
 
     /// In the generation that is read.
     async fn parked(
         &self,
-        model: &'static Model,
+        model: &'static ReadModel,
         stream_id: StreamId,
-    ) -> Result<Option<(Table, Parked)>, EngineError> {
+    ) -> Result<Option<(Table, ParkedStream)>, EngineError> {
         let generations = self.engine.generations().await?;
         let mut generations = generations.iter();
-        let live = generations.find(|it| it.is_of(model) && it.state == State::Live);
+        let live = generations.find(|it| it.matches(model) && it.state == GenerationState::Live);
         let Some(Generation { generation, .. }) = live else {
             return Ok(None);
         };
@@ -194,16 +194,16 @@ impl Parking {
         &self,
         projection: &dyn Projection,
         table: Table,
-        parked: &Parked,
-    ) -> Result<Option<Retried>, EngineError> {
-        let refolded = Refolded::new(projection, table);
+        parked: &ParkedStream,
+    ) -> Result<Option<RetryOutcome>, EngineError> {
+        let refolded = StreamFold::new(projection, table);
         let (rows, end) = self.refold(refolded, parked.stream_id).await?;
-        let replay = Replay { parked, rows, end };
-        match self.engine.replay(&replay).await {
+        let replay = ParkedRetry { parked, rows, end };
+        match self.engine.write_parked_retry(&replay).await {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(refused) if Blame::of(&refused) == Blame::Row => {
-                return Ok(Some(Retried::Parked(Parked {
+                return Ok(Some(RetryOutcome::StillParked(ParkedStream {
                     reason: reason(&refused),
                     ..parked.clone()
                 })));
@@ -211,8 +211,8 @@ impl Parking {
             Err(error) => return Err(error),
         }
         Ok(Some(match replay.end {
-            ReplayEnd::Whole { .. } => Retried::Whole,
-            ReplayEnd::Stuck { position, reason } => Retried::Parked(Parked {
+            RetryEnd::Complete { .. } => RetryOutcome::Resolved,
+            RetryEnd::Blocked { position, reason } => RetryOutcome::StillParked(ParkedStream {
                 position,
                 reason,
                 ..parked.clone()
@@ -223,22 +223,22 @@ impl Parking {
     /// The stream's rows from its first event on, and how far that goes.
     async fn refold(
         &self,
-        mut refolded: Refolded<'_>,
+        mut refolded: StreamFold<'_>,
         stream_id: StreamId,
-    ) -> Result<(Vec<(Table, Vec<Row>)>, ReplayEnd), EngineError> {
+    ) -> Result<(Vec<(Table, Vec<Row>)>, RetryEnd), EngineError> {
         let mut version = 0;
         loop {
             let events = self
                 .engine
-                .stream(Scope::AllTenants, stream_id, version, PAGE)
+                .read_stream(Scope::AllTenants, stream_id, version, PAGE)
                 .await?;
             let Some(last) = events.last() else {
-                return Ok((refolded.into_rows(), ReplayEnd::Whole { version }));
+                return Ok((refolded.into_rows(), RetryEnd::Complete { version }));
             };
             version = last.version;
             let events: Vec<_> = events.into_iter().map(Arc::new).collect();
-            if let Some((position, reason)) = refolded.go_on(&events) {
-                return Ok((refolded.into_rows(), ReplayEnd::Stuck { position, reason }));
+            if let Some((position, reason)) = refolded.apply(&events) {
+                return Ok((refolded.into_rows(), RetryEnd::Blocked { position, reason }));
             }
         }
     }

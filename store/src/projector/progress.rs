@@ -10,17 +10,17 @@ use super::checkpoint::CheckpointAhead;
 
 /// How far the read models are, for those who wait for them.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct ProjectionProgress {
     projected: Arc<watch::Sender<u64>>,
-    pub(super) wanted: Arc<watch::Sender<Wanted>>,
+    pub(super) wanted: Arc<watch::Sender<Waiters>>,
     refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
 }
 
 /// Positions that somebody waits for, and how many do.
 #[derive(Debug, Default)]
-pub(super) struct Wanted(BTreeMap<u64, usize>);
+pub(super) struct Waiters(BTreeMap<u64, usize>);
 
-impl Wanted {
+impl Waiters {
     /// Whether somebody waits for something after `position`, up to `upto`.
     pub(super) fn is_any(&self, position: u64, upto: u64) -> bool {
         position < upto && self.0.range(position + 1..=upto).next().is_some()
@@ -39,19 +39,19 @@ impl Wanted {
 }
 
 /// Somebody who waits, until it is dropped.
-struct Wants<'a> {
-    wanted: &'a watch::Sender<Wanted>,
+struct WaiterGuard<'a> {
+    wanted: &'a watch::Sender<Waiters>,
     position: u64,
 }
 
-impl<'a> Wants<'a> {
-    fn new(wanted: &'a watch::Sender<Wanted>, position: u64) -> Self {
+impl<'a> WaiterGuard<'a> {
+    fn new(wanted: &'a watch::Sender<Waiters>, position: u64) -> Self {
         wanted.send_modify(|it| it.add(position));
         Self { wanted, position }
     }
 }
 
-impl Drop for Wants<'_> {
+impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
         self.wanted.send_if_modified(|it| {
             it.remove(self.position);
@@ -60,7 +60,7 @@ impl Drop for Wants<'_> {
     }
 }
 
-impl Progress {
+impl ProjectionProgress {
     pub(super) fn new() -> Self {
         Self {
             projected: Arc::new(watch::Sender::new(0)),
@@ -75,15 +75,15 @@ impl Progress {
     }
 
     /// Why the read models stand still, where the log does not fit them.
-    pub fn refused(&self) -> Option<CheckpointAhead> {
+    pub fn halt_reason(&self) -> Option<CheckpointAhead> {
         self.refused.borrow().clone()
     }
 
     /// Waits until the read models show `position`, at most until `deadline`. Returns what they show then.
-    pub async fn reached(&self, position: u64, deadline: Instant) -> u64 {
+    pub async fn wait_for(&self, position: u64, deadline: Instant) -> u64 {
         let mut projected = self.projected.subscribe();
         if *projected.borrow() < position {
-            let _wants = Wants::new(&self.wanted, position);
+            let _wants = WaiterGuard::new(&self.wanted, position);
             let reached = projected.wait_for(|it| *it >= position);
             let _ = tokio::time::timeout_at(deadline, reached).await;
         }
@@ -91,7 +91,7 @@ impl Progress {
     }
 
     /// Waits until somebody waits for something after `position` that the log has.
-    pub(super) async fn wanted_after(&self, position: u64, mut head: watch::Receiver<u64>) {
+    pub(super) async fn wait_for_demand(&self, position: u64, mut head: watch::Receiver<u64>) {
         let mut wanted = self.wanted.subscribe();
         loop {
             let upto = *head.borrow_and_update();
@@ -140,15 +140,15 @@ mod tests {
 
     #[tokio::test]
     async fn events_are_wanted_when_somebody_waits_for_them() {
-        let (progress, head) = (Progress::new(), watch::Sender::new(20));
+        let (progress, head) = (ProjectionProgress::new(), watch::Sender::new(20));
         progress.set(10);
-        let mut wanted = pin!(progress.wanted_after(10, head.subscribe()));
+        let mut wanted = pin!(progress.wait_for_demand(10, head.subscribe()));
         assert!(poll!(&mut wanted).is_pending());
         let deadline = Instant::now() + LONG;
-        let mut of_old = pin!(progress.reached(10, deadline));
+        let mut of_old = pin!(progress.wait_for(10, deadline));
         assert!(poll!(&mut of_old).is_ready());
         assert!(poll!(&mut wanted).is_pending());
-        let mut reader = pin!(progress.reached(11, deadline));
+        let mut reader = pin!(progress.wait_for(11, deadline));
         assert!(poll!(&mut reader).is_pending());
         assert!(poll!(&mut wanted).is_ready());
         progress.set(11);
@@ -157,9 +157,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_log_does_not_have_is_not_wanted() {
-        let (progress, head) = (Progress::new(), watch::Sender::new(20));
-        let mut wanted = pin!(progress.wanted_after(10, head.subscribe()));
-        let mut reader = pin!(progress.reached(21, Instant::now() + LONG));
+        let (progress, head) = (ProjectionProgress::new(), watch::Sender::new(20));
+        let mut wanted = pin!(progress.wait_for_demand(10, head.subscribe()));
+        let mut reader = pin!(progress.wait_for(21, Instant::now() + LONG));
         assert!(poll!(&mut reader).is_pending());
         assert!(poll!(&mut wanted).is_pending());
         head.send_replace(21);
@@ -168,13 +168,13 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_in_vain_is_forgotten_and_hides_nobody() {
-        let (progress, head) = (Progress::new(), watch::Sender::new(20));
-        let in_vain = progress.reached(u64::MAX, Instant::now() + LONG);
+        let (progress, head) = (ProjectionProgress::new(), watch::Sender::new(20));
+        let in_vain = progress.wait_for(u64::MAX, Instant::now() + LONG);
         let mut in_vain = Box::pin(in_vain);
         assert!(poll!(&mut in_vain).is_pending());
         {
-            let mut wanted = pin!(progress.wanted_after(10, head.subscribe()));
-            let mut reader = pin!(progress.reached(11, Instant::now() + LONG));
+            let mut wanted = pin!(progress.wait_for_demand(10, head.subscribe()));
+            let mut reader = pin!(progress.wait_for(11, Instant::now() + LONG));
             assert!(poll!(&mut reader).is_pending());
             assert!(poll!(&mut wanted).is_ready());
         }
@@ -186,9 +186,9 @@ mod tests {
 
     #[tokio::test]
     async fn two_who_wait_for_the_same_are_two() {
-        let progress = Progress::new();
-        let mut first = Box::pin(progress.reached(5, Instant::now() + LONG));
-        let mut second = pin!(progress.reached(5, Instant::now() + LONG));
+        let progress = ProjectionProgress::new();
+        let mut first = Box::pin(progress.wait_for(5, Instant::now() + LONG));
+        let mut second = pin!(progress.wait_for(5, Instant::now() + LONG));
         assert!(poll!(&mut first).is_pending());
         assert!(poll!(&mut second).is_pending());
         drop(first);

@@ -13,38 +13,38 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use shadow::{Shadow, Step};
+use shadow::{ShadowTable, CatchUpStep};
 
 use super::blame::{Blame, reason};
-use super::members::look;
-use super::verify::{Verdict, verify};
+use super::members::load_live_tables;
+use super::verify::{RowVerification, verify};
 use super::{AFTER_A_FAILURE, POLL_IDLE, Projection};
 use crate::engine::Engine;
-use crate::error::{EngineError, causes};
-use crate::generation::{Generation, NewGeneration, State};
+use crate::error::{EngineError, error_chain};
+use crate::generation::{Generation, NewGeneration, GenerationState};
 use crate::lease::Leases;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::BackgroundTasks;
 
 /// Batches that are caught up before it is asked whether to go on, or while the projector waits.
-const STEPS_IN_TURN: usize = 4;
+const CATCH_UP_STEPS: usize = 4;
 
 /// What may be asked about the generations of read models.
 #[derive(Debug)]
-pub struct Rebuilding {
+pub struct RebuildService {
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
 }
 
 /// What became of a generation that was to be dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Dropped {
+pub enum DropOutcome {
     /// It is gone; its name.
-    Gone(String),
+    Dropped(String),
     /// A node of another release reads it; its name.
     InUse(String),
 }
 
-impl Rebuilding {
+impl RebuildService {
     /// Of these projections.
     pub fn new(engine: Arc<dyn Engine>, projections: Vec<Arc<dyn Projection>>) -> Self {
         Self {
@@ -64,9 +64,9 @@ impl Rebuilding {
             let upto = self.engine.head().await?.position;
             let new = NewGeneration {
                 tables: projection.tables(last + 1),
-                state: State::Filling { upto },
+                state: GenerationState::Filling { upto },
             };
-            self.engine.declare(&[new]).await?;
+            self.engine.create_generations(&[new]).await?;
         }
         let all = self.of_shape(projection).await?;
         Ok(all.into_iter().max_by_key(|it| it.generation))
@@ -78,7 +78,7 @@ impl Rebuilding {
             return Ok(None);
         };
         for it in self.of_shape(projection).await? {
-            if it.state.is_building() && self.forget_whatever(&it).await? {
+            if it.state.is_building() && self.drop_in_any_state(&it).await? {
                 return Ok(Some(it.name));
             }
         }
@@ -87,23 +87,23 @@ impl Rebuilding {
 
     /// Drops the generations of a model that nobody reads: retired and failed ones, and those of other versions while no
     /// node projects them.
-    pub async fn drop_old(&self, name: &str) -> Result<Vec<Dropped>, EngineError> {
+    pub async fn drop_old(&self, name: &str) -> Result<Vec<DropOutcome>, EngineError> {
         let Some(projection) = self.named(name) else {
             return Ok(Vec::new());
         };
         let mut dropped = Vec::new();
         let all = self.engine.generations().await?;
         for it in all.into_iter().filter(|it| it.model == name) {
-            let is_over = matches!(it.state, State::Retired | State::Failed { .. });
-            if it.is_of(projection.model()) && !is_over {
+            let is_over = matches!(it.state, GenerationState::Retired | GenerationState::Failed { .. });
+            if it.matches(projection.model()) && !is_over {
                 continue;
             }
             let shape = format!("{}_v{}", it.model, it.version);
             let is_free = is_over || !self.engine.is_leased(&shape).await?;
-            let done = is_free && self.engine.forget(&it).await?;
+            let done = is_free && self.engine.drop_generation(&it).await?;
             dropped.push(match done {
-                true => Dropped::Gone(it.name),
-                false => Dropped::InUse(it.name),
+                true => DropOutcome::Dropped(it.name),
+                false => DropOutcome::InUse(it.name),
             });
         }
         Ok(dropped)
@@ -118,12 +118,12 @@ impl Rebuilding {
         projection: &Arc<dyn Projection>,
     ) -> Result<Vec<Generation>, EngineError> {
         let mut all = self.engine.generations().await?;
-        all.retain(|it| it.is_of(projection.model()));
+        all.retain(|it| it.matches(projection.model()));
         Ok(all)
     }
 
     /// Its state moves on while it is made. Once it is live it stays.
-    async fn forget_whatever(&self, made: &Generation) -> Result<bool, EngineError> {
+    async fn drop_in_any_state(&self, made: &Generation) -> Result<bool, EngineError> {
         loop {
             let all = self.engine.generations().await?;
             let Some(now) = all.into_iter().find(|it| it.name == made.name) else {
@@ -132,7 +132,7 @@ impl Rebuilding {
             if !now.state.is_building() {
                 return Ok(false);
             }
-            if self.engine.forget(&now).await? {
+            if self.engine.drop_generation(&now).await? {
                 return Ok(true);
             }
         }
@@ -141,12 +141,12 @@ impl Rebuilding {
 
 /// A log whose beginning is archived fills nothing, and a row that the database refuses is not written, however often it
 /// is tried.
-fn ended_by_name(filled: Result<Option<State>, EngineError>) -> Result<Option<State>, EngineError> {
+fn fail_if_archived(filled: Result<Option<GenerationState>, EngineError>) -> Result<Option<GenerationState>, EngineError> {
     match filled {
-        Err(archived @ EngineError::Archived { .. }) => Ok(Some(State::Failed {
+        Err(archived @ EngineError::Archived { .. }) => Ok(Some(GenerationState::Failed {
             reason: archived.to_string(),
         })),
-        Err(refused) if Blame::of(&refused) == Blame::Row => Ok(Some(State::Failed {
+        Err(refused) if Blame::of(&refused) == Blame::Row => Ok(Some(GenerationState::Failed {
             reason: reason(&refused),
         })),
         Ok(_) | Err(_) => filled,
@@ -155,23 +155,23 @@ fn ended_by_name(filled: Result<Option<State>, EngineError>) -> Result<Option<St
 
 /// Builds what this node is to build, one generation at a time.
 #[derive(Debug)]
-pub(super) struct Builder {
+pub(super) struct RebuildWorker {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) projections: Vec<Arc<dyn Projection>>,
     pub(super) turn: Arc<Mutex<()>>,
     pub(super) joins: watch::Sender<()>,
-    pub(super) tasks: Tasks,
+    pub(super) tasks: BackgroundTasks,
     pub(super) stop: CancellationToken,
 }
 
-impl Builder {
+impl RebuildWorker {
     pub(super) async fn run(self, mut leases: Leases) {
         while !self.stop.is_cancelled() {
-            leases.seen();
+            leases.mark_seen();
             let pause = match self.round(&leases).await {
                 Ok(()) => POLL_IDLE,
                 Err(error) => {
-                    tracing::warn!(error = causes(&error), "a rebuild pauses");
+                    tracing::warn!(error = error_chain(&error), "a rebuild pauses");
                     AFTER_A_FAILURE
                 }
             };
@@ -186,11 +186,11 @@ impl Builder {
     async fn round(&self, leases: &Leases) -> Result<(), EngineError> {
         for projection in &self.projections {
             let model = projection.model();
-            if !leases.holds(&model.shape()) {
+            if !leases.holds(&model.schema_name()) {
                 continue;
             }
             let generations = self.engine.generations().await?;
-            let mut of_shape = generations.into_iter().filter(|it| it.is_of(model));
+            let mut of_shape = generations.into_iter().filter(|it| it.matches(model));
             if let Some(made) = of_shape.find(|it| it.state.is_building()) {
                 self.build(projection, made, leases).await?;
             }
@@ -198,8 +198,8 @@ impl Builder {
         Ok(())
     }
 
-    fn goes_on(&self, shadow: &Shadow, leases: &Leases) -> bool {
-        !self.stop.is_cancelled() && leases.holds(&shadow.member.table.model.shape())
+    fn should_continue(&self, shadow: &ShadowTable, leases: &Leases) -> bool {
+        !self.stop.is_cancelled() && leases.holds(&shadow.member.table.model.schema_name())
     }
 
     /// From the state that it is in, as far as it goes.
@@ -209,29 +209,29 @@ impl Builder {
         made: Generation,
         leases: &Leases,
     ) -> Result<(), EngineError> {
-        let mut shadow = Shadow::of(&self.engine, &self.tasks, projection, &made).await?;
+        let mut shadow = ShadowTable::of(&self.engine, &self.tasks, projection, &made).await?;
         let table = shadow.member.table;
         let mut state = made.state;
-        while self.goes_on(&shadow, leases) {
+        while self.should_continue(&shadow, leases) {
             tracing::info!(generation = table.name(), %state, "a read model is rebuilt");
             let next = match &state {
-                State::Filling { upto } => {
-                    ended_by_name(self.fill(&mut shadow, *upto, leases).await)?
+                GenerationState::Filling { upto } => {
+                    fail_if_archived(self.fill(&mut shadow, *upto, leases).await)?
                 }
-                State::Indexing => {
+                GenerationState::Indexing => {
                     let tables = projection.tables(table.generation);
                     self.engine.create_indexes(&tables).await?;
-                    Some(State::Verifying { checked: 0 })
+                    Some(GenerationState::Verifying { checked: 0 })
                 }
-                State::Verifying { .. } => self.verify(&shadow, leases).await?,
-                State::Joining => {
+                GenerationState::Verifying { .. } => self.verify(&shadow, leases).await?,
+                GenerationState::Joining => {
                     let joined = self.join(&mut shadow, leases).await;
-                    ended_by_name(joined.map(|()| None))?
+                    fail_if_archived(joined.map(|()| None))?
                 }
-                State::Live | State::Retired | State::Failed { .. } => None,
+                GenerationState::Live | GenerationState::Retired | GenerationState::Failed { .. } => None,
             };
             let Some(next) = next else { return Ok(()) };
-            if !self.engine.promote(table, &state, &next).await? {
+            if !self.engine.advance_generation(table, &state, &next).await? {
                 return Ok(());
             }
             state = next;
@@ -241,50 +241,50 @@ impl Builder {
 
     async fn fill(
         &self,
-        shadow: &mut Shadow,
+        shadow: &mut ShadowTable,
         upto: u64,
         leases: &Leases,
-    ) -> Result<Option<State>, EngineError> {
-        let filled = shadow.fill(upto, |it| self.goes_on(it, leases)).await?;
+    ) -> Result<Option<GenerationState>, EngineError> {
+        let filled = shadow.backfill(upto, |it| self.should_continue(it, leases)).await?;
         Ok(match filled {
-            Step::AtTheEnd => Some(State::Indexing),
-            Step::Went | Step::Lost => None,
+            CatchUpStep::CaughtUp => Some(GenerationState::Indexing),
+            CatchUpStep::Advanced | CatchUpStep::Superseded => None,
         })
     }
 
-    async fn verify(&self, shadow: &Shadow, leases: &Leases) -> Result<Option<State>, EngineError> {
-        let goes_on = || self.goes_on(shadow, leases);
+    async fn verify(&self, shadow: &ShadowTable, leases: &Leases) -> Result<Option<GenerationState>, EngineError> {
+        let goes_on = || self.should_continue(shadow, leases);
         Ok(match verify(&self.engine, &shadow.member, goes_on).await? {
-            Verdict::Equal => Some(State::Joining),
-            Verdict::Differs(reason) => {
+            RowVerification::Matches => Some(GenerationState::Joining),
+            RowVerification::Mismatch(reason) => {
                 let generation = shadow.member.table.name();
                 tracing::error!(generation, reason, "a read model differs from the log");
-                Some(State::Failed { reason })
+                Some(GenerationState::Failed { reason })
             }
-            Verdict::Lost => None,
+            RowVerification::Aborted => None,
         })
     }
 
     /// Catches up and takes the place of the live generation, while this node's projector waits.
-    async fn join(&self, shadow: &mut Shadow, leases: &Leases) -> Result<(), EngineError> {
-        while self.goes_on(shadow, leases) {
-            match shadow.catch_up(STEPS_IN_TURN, u64::MAX).await? {
-                Step::Went => continue,
-                Step::AtTheEnd => {}
-                Step::Lost => return Ok(()),
+    async fn join(&self, shadow: &mut ShadowTable, leases: &Leases) -> Result<(), EngineError> {
+        while self.should_continue(shadow, leases) {
+            match shadow.catch_up(CATCH_UP_STEPS, u64::MAX).await? {
+                CatchUpStep::Advanced => continue,
+                CatchUpStep::CaughtUp => {}
+                CatchUpStep::Superseded => return Ok(()),
             }
             let _turn = self.turn.lock().await;
-            let shown = self.shown().await?;
-            if shadow.catch_up(STEPS_IN_TURN, shown).await? == Step::Lost {
+            let shown = self.live_position().await?;
+            if shadow.catch_up(CATCH_UP_STEPS, shown).await? == CatchUpStep::Superseded {
                 return Ok(());
             }
             let is_level = shadow.member.checkpoint.position >= shown;
-            if is_level && self.engine.swap(shadow.member.table).await? {
+            if is_level && self.engine.swap_live_generation(shadow.member.table).await? {
                 tracing::info!(
                     generation = shadow.member.table.name(),
                     "a read model is live"
                 );
-                look(&*self.engine, &self.projections).await?;
+                load_live_tables(&*self.engine, &self.projections).await?;
                 self.joins.send_replace(());
                 return Ok(());
             }
@@ -293,11 +293,11 @@ impl Builder {
     }
 
     /// The last position that a live table of this node's projections shows.
-    async fn shown(&self) -> Result<u64, EngineError> {
+    async fn live_position(&self) -> Result<u64, EngineError> {
         let generations = self.engine.generations().await?;
         let live = generations.iter().filter(|it| {
-            let declared = self.projections.iter().any(|of| it.is_of(of.model()));
-            declared && it.state == State::Live
+            let declared = self.projections.iter().any(|of| it.matches(of.model()));
+            declared && it.state == GenerationState::Live
         });
         Ok(live.map(|it| it.checkpoint.position).max().unwrap_or(0))
     }

@@ -6,34 +6,34 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::batch::progress_row;
-use super::{Folded, FoldedRows, Folding, FoldsRow, FoldsRows, Projection};
+use super::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
 use crate::log::StoredEvent;
 use crate::model::{Row, Table};
 
 /// What a stream has made so far.
-pub(super) enum Refolded<'a> {
+pub(super) enum StreamFold<'a> {
     Row {
         table: Table,
-        projection: &'a dyn FoldsRow,
+        projection: &'a dyn SingleRowProjection,
         row: Option<Row>,
     },
     Rows {
         table: Table,
-        projection: &'a dyn FoldsRows,
+        projection: &'a dyn MultiRowProjection,
         rows: HashMap<Uuid, Row>,
         last: Option<Arc<StoredEvent>>,
     },
 }
 
-impl<'a> Refolded<'a> {
+impl<'a> StreamFold<'a> {
     pub(super) fn new(projection: &'a dyn Projection, table: Table) -> Self {
-        match projection.folding() {
-            Folding::Row(projection) => Self::Row {
+        match projection.kind() {
+            ProjectionKind::SingleRow(projection) => Self::Row {
                 table,
                 projection,
                 row: None,
             },
-            Folding::Rows(projection) => Self::Rows {
+            ProjectionKind::MultiRow(projection) => Self::Rows {
                 table,
                 projection,
                 rows: HashMap::new(),
@@ -43,13 +43,13 @@ impl<'a> Refolded<'a> {
     }
 
     /// Folds the next events. Returns the first that could not be folded, and why.
-    pub(super) fn go_on(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
+    pub(super) fn apply(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
         match self {
             Self::Row {
                 projection, row, ..
             } => {
                 let folded = projection.fold(row.take(), events);
-                let Folded { row: after, stuck } = folded;
+                let FoldResult { row: after, stuck } = folded;
                 *row = after;
                 stuck
             }
@@ -59,9 +59,9 @@ impl<'a> Refolded<'a> {
                 last,
                 ..
             } => {
-                let touched = projection.changes(events).into_iter();
+                let touched = projection.changed_rows(events).into_iter();
                 let touched = touched.filter_map(|id| Some((id, rows.get(&id)?.clone())));
-                let FoldedRows {
+                let MultiFoldResult {
                     rows: after,
                     folded,
                     stuck,
@@ -84,7 +84,7 @@ impl<'a> Refolded<'a> {
                 last,
             } => {
                 let progress = Table {
-                    model: projection.progress(),
+                    model: projection.progress_table(),
                     ..table
                 };
                 let reached = last.iter().map(|it| progress_row(it)).collect();

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::batch::{Member, Rows, Streams};
-use super::{Folding, FoldsRows};
+use super::batch::{ProjectedTable, Rows, Streams};
+use super::{ProjectionKind, MultiRowProjection};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::model::{Row, Table};
@@ -13,7 +13,7 @@ use crate::reads::Scope;
 
 /// Where rows are looked up: the batch before this one may not be written yet, and has the last word.
 #[derive(Clone, Copy)]
-pub(super) struct Known<'a> {
+pub(super) struct RowSource<'a> {
     pub(super) engine: &'a dyn Engine,
     pub(super) unwritten: &'a Rows,
 }
@@ -34,7 +34,7 @@ struct Found {
 /// A row's id, and the position of the first event that needs it.
 type Need = (u64, Uuid);
 
-impl Known<'_> {
+impl RowSource<'_> {
     /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together, the
     /// first ones.
     async fn rows(self, table: Table, mut needs: Vec<Need>) -> Result<Found, EngineError> {
@@ -80,7 +80,7 @@ impl Known<'_> {
         let ids: Vec<Uuid> = needs.iter().map(|(_, id)| *id).collect();
         let engine = self.engine;
         let rows = engine
-            .rows_in(Scope::AllTenants, table, &ids, most_bytes)
+            .read_rows(Scope::AllTenants, table, &ids, most_bytes)
             .await?;
         let bytes = rows.iter().map(Row::weight).sum();
         Ok((rows.into_iter().map(|row| (row.id, row)).collect(), bytes))
@@ -100,23 +100,23 @@ pub(super) struct Touched {
 
 impl Touched {
     pub(super) async fn load(
-        known: Known<'_>,
-        member: &Member,
+        known: RowSource<'_>,
+        member: &ProjectedTable,
         streams: &Streams,
     ) -> Result<Self, EngineError> {
         let table = member.table;
-        match member.projection.folding() {
-            Folding::Row(_) => {
-                let found = known_rows(known, table, streams).await?;
+        match member.projection.kind() {
+            ProjectionKind::SingleRow(_) => {
+                let found = existing_rows(known, table, streams).await?;
                 Ok(Self {
                     rows: found.rows,
                     changed: HashMap::new(),
                     upto: found.upto,
                 })
             }
-            Folding::Rows(projection) => {
+            ProjectionKind::MultiRow(projection) => {
                 let progress = progress_of(table, projection);
-                let reached = known_rows(known, progress, streams).await?;
+                let reached = existing_rows(known, progress, streams).await?;
                 let changed = changed_rows(known, table, projection, streams).await?;
                 Ok(Self {
                     rows: reached.rows,
@@ -129,31 +129,31 @@ impl Touched {
 }
 
 /// Where it stands how far the streams of a table are folded that has many rows of each.
-pub(super) fn progress_of(table: Table, projection: &dyn FoldsRows) -> Table {
+pub(super) fn progress_of(table: Table, projection: &dyn MultiRowProjection) -> Table {
     Table {
-        model: projection.progress(),
+        model: projection.progress_table(),
         ..table
     }
 }
 
 /// The rows that the streams' events change.
 async fn changed_rows(
-    known: Known<'_>,
+    known: RowSource<'_>,
     table: Table,
-    projection: &dyn FoldsRows,
+    projection: &dyn MultiRowProjection,
     streams: &Streams,
 ) -> Result<Found, EngineError> {
     let needs = streams.iter().flat_map(|(_, events)| {
         let first = events.first().map_or(0, |event| event.position);
-        let changes = projection.changes(events).into_iter();
+        let changes = projection.changed_rows(events).into_iter();
         changes.map(move |id| (first, id))
     });
     known.rows(table, needs.collect()).await
 }
 
 /// The streams' own rows. A stream that begins in this batch has none yet.
-async fn known_rows(
-    known: Known<'_>,
+async fn existing_rows(
+    known: RowSource<'_>,
     table: Table,
     streams: &Streams,
 ) -> Result<Found, EngineError> {

@@ -6,27 +6,27 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
-use super::batch::{FoldedBatch, Goes, Member, fold_whole};
-use super::begun::{Beginnings, Begun};
+use super::batch::{FoldedBatch, FoldMode, ProjectedTable, fold_whole};
+use super::begun::{StreamScanner, StreamChunk};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::generation::State;
-use crate::model::{Parked, Row, Table};
+use crate::generation::GenerationState;
+use crate::model::{ParkedStream, Row, Table};
 use crate::reads::Scope;
 
 /// What a comparison came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RowVerification {
     /// Every row is what its stream makes, and there are no others.
-    Equal,
+    Matches,
     /// The first difference; without PHI.
-    Differs(String),
+    Mismatch(String),
     /// It was broken off, or the generation is forgotten.
-    Lost,
+    Aborted,
 }
 
 /// Streams that are to be compared, folded.
-struct Made {
+struct FoldedChunk {
     to: u64,
     ids: Vec<StreamId>,
     folded: FoldedBatch,
@@ -36,40 +36,40 @@ struct Made {
 /// folded, and those after them read.
 pub(super) async fn verify(
     engine: &Arc<dyn Engine>,
-    member: &Member,
+    member: &ProjectedTable,
     goes_on: impl Fn() -> bool,
-) -> Result<Verdict, EngineError> {
-    let verifier = Verifier::of(&**engine, member, Making::Verifying).await?;
+) -> Result<RowVerification, EngineError> {
+    let verifier = RowVerifier::of(&**engine, member, Making::Verifying).await?;
     compare_all(engine, member, verifier, goes_on).await
 }
 
 /// The same of a table that is read, which nobody projects meanwhile.
 pub(super) async fn verify_live(
     engine: &Arc<dyn Engine>,
-    member: &Member,
+    member: &ProjectedTable,
     goes_on: impl Fn() -> bool,
-) -> Result<Verdict, EngineError> {
-    let verifier = Verifier::of(&**engine, member, Making::Live).await?;
+) -> Result<RowVerification, EngineError> {
+    let verifier = RowVerifier::of(&**engine, member, Making::Live).await?;
     compare_all(engine, member, verifier, goes_on).await
 }
 
 async fn compare_all(
     engine: &Arc<dyn Engine>,
-    member: &Member,
-    mut verifier: Verifier<'_>,
+    member: &ProjectedTable,
+    mut verifier: RowVerifier<'_>,
     goes_on: impl Fn() -> bool,
-) -> Result<Verdict, EngineError> {
+) -> Result<RowVerification, EngineError> {
     let (kind, upto) = (member.projection.stream_type(), member.checkpoint.position);
-    let mut beginnings = Beginnings::of(engine, kind, 0, upto);
+    let mut beginnings = StreamScanner::of(engine, kind, 0, upto);
     let mut made = folded(member, beginnings.next().await?).await;
     let (mut read, mut reached) = (beginnings.next().await?, 0);
     while let Some(now) = made {
         if !goes_on() {
-            return Ok(Verdict::Lost);
+            return Ok(RowVerification::Aborted);
         }
         reached = now.to;
         let (verdict, after, next) =
-            tokio::join!(verifier.go_on(now), beginnings.next(), folded(member, read));
+            tokio::join!(verifier.verify_next(now), beginnings.next(), folded(member, read));
         if let Some(verdict) = verdict? {
             return Ok(verdict);
         }
@@ -77,16 +77,16 @@ async fn compare_all(
     }
     if reached < upto {
         let ends = format!("the log ends at {reached}, before position {upto}");
-        return Ok(Verdict::Differs(ends));
+        return Ok(RowVerification::Mismatch(ends));
     }
     verifier.compare_counts().await
 }
 
-async fn folded(member: &Member, begun: Option<Begun>) -> Option<Made> {
-    let Begun { to, streams } = begun?;
+async fn folded(member: &ProjectedTable, begun: Option<StreamChunk>) -> Option<FoldedChunk> {
+    let StreamChunk { to, streams } = begun?;
     let ids = streams.iter().map(|(id, _)| *id).collect();
-    let folded = fold_whole(&*member.projection, member.table, streams, Goes::Two).await;
-    Some(Made {
+    let folded = fold_whole(&*member.projection, member.table, streams, FoldMode::Split).await;
+    Some(FoldedChunk {
         to: to.position,
         ids,
         folded,
@@ -102,9 +102,9 @@ enum Making {
     Live,
 }
 
-struct Verifier<'a> {
+struct RowVerifier<'a> {
     engine: &'a dyn Engine,
-    member: &'a Member,
+    member: &'a ProjectedTable,
     making: Making,
     /// What is parked, and from where on.
     parked: HashMap<StreamId, u64>,
@@ -114,10 +114,10 @@ struct Verifier<'a> {
     expected: Vec<(Table, u64)>,
 }
 
-impl<'a> Verifier<'a> {
+impl<'a> RowVerifier<'a> {
     async fn of(
         engine: &'a dyn Engine,
-        member: &'a Member,
+        member: &'a ProjectedTable,
         making: Making,
     ) -> Result<Self, EngineError> {
         let name = member.table.name();
@@ -135,24 +135,24 @@ impl<'a> Verifier<'a> {
     }
 
     /// The verdict, where these streams have the last word.
-    async fn go_on(&mut self, made: Made) -> Result<Option<Verdict>, EngineError> {
+    async fn verify_next(&mut self, made: FoldedChunk) -> Result<Option<RowVerification>, EngineError> {
         if let Some(difference) = self.compare(made).await? {
-            return Ok(Some(Verdict::Differs(difference)));
+            return Ok(Some(RowVerification::Mismatch(difference)));
         }
         if self.making == Making::Live {
             return Ok(None);
         }
-        let verifying = State::Verifying {
+        let verifying = GenerationState::Verifying {
             checked: self.checked,
         };
         let table = self.member.table;
-        let is_there = self.engine.promote(table, &verifying, &verifying).await?;
-        Ok((!is_there).then_some(Verdict::Lost))
+        let is_there = self.engine.advance_generation(table, &verifying, &verifying).await?;
+        Ok((!is_there).then_some(RowVerification::Aborted))
     }
 
     /// The first difference, where there is one.
-    async fn compare(&mut self, made: Made) -> Result<Option<String>, EngineError> {
-        let Made { ids, folded, .. } = made;
+    async fn compare(&mut self, made: FoldedChunk) -> Result<Option<String>, EngineError> {
+        let FoldedChunk { ids, folded, .. } = made;
         self.checked += ids.len() as u64;
         if let Some(difference) = self.parked_elsewhere(&ids, &folded.parked) {
             return Ok(Some(difference));
@@ -166,7 +166,7 @@ impl<'a> Verifier<'a> {
         Ok(None)
     }
 
-    fn parked_elsewhere(&self, ids: &[StreamId], stuck: &[Parked]) -> Option<String> {
+    fn parked_elsewhere(&self, ids: &[StreamId], stuck: &[ParkedStream]) -> Option<String> {
         let stuck: HashMap<_, _> = stuck.iter().map(|it| (it.stream_id, it.position)).collect();
         let id = ids.iter().find(|id| stuck.get(id) != self.parked.get(id))?;
         let at = |it: Option<&u64>| it.map_or("nowhere".to_owned(), u64::to_string);
@@ -177,7 +177,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// What is there beside what was compared.
-    async fn compare_counts(&self) -> Result<Verdict, EngineError> {
+    async fn compare_counts(&self) -> Result<RowVerification, EngineError> {
         let (kind, upto) = (
             self.member.projection.stream_type(),
             self.member.checkpoint.position,
@@ -185,20 +185,20 @@ impl<'a> Verifier<'a> {
         let streams = self.engine.count_streams(kind, upto).await?;
         if streams != self.checked {
             let checked = self.checked;
-            return Ok(Verdict::Differs(format!(
+            return Ok(RowVerification::Mismatch(format!(
                 "{checked} streams of {kind} begin in the log, and {streams} are known to have"
             )));
         }
         for (table, expected) in &self.expected {
-            let there = self.engine.count(*table).await?;
+            let there = self.engine.count_rows(*table).await?;
             if there != *expected {
                 let name = table.name();
-                return Ok(Verdict::Differs(format!(
+                return Ok(RowVerification::Mismatch(format!(
                     "{name} has {there} rows, and the log makes {expected}"
                 )));
             }
         }
-        Ok(Verdict::Equal)
+        Ok(RowVerification::Matches)
     }
 }
 
@@ -212,7 +212,7 @@ async fn differing(
     }
     let ids: Vec<Uuid> = made.iter().map(|it| it.id).collect();
     let there = engine
-        .rows_in(Scope::AllTenants, table, &ids, usize::MAX)
+        .read_rows(Scope::AllTenants, table, &ids, usize::MAX)
         .await?
         .into_iter();
     let there: HashMap<Uuid, Row> = there.map(|it| (it.id, it)).collect();

@@ -3,13 +3,13 @@
 use roentgen_domain::ids::TenantId;
 use uuid::Uuid;
 
-use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, Model, Row, Table, Value};
+use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Row, Table, Value};
 
 pub(crate) fn tenant() -> TenantId {
     Uuid::from_u128(7).into()
 }
 
-pub(crate) static LADDER: Model = Model {
+pub(crate) static LADDER: ReadModel = ReadModel {
     name: "ladder",
     version: 1,
     columns: &[
@@ -81,7 +81,7 @@ pub(crate) fn walks() -> Vec<(ListQuery, Option<&'static str>)> {
         prefixes: vec![prefix],
         ..ListQuery::all(&LADDER, tenant(), None, 50)
     };
-    let asked = |(column, value): &(&'static str, Value)| Filter::Is(column, value.clone());
+    let asked = |(column, value): &(&'static str, Value)| Filter::Equals(column, value.clone());
     let of_row = ListQuery {
         filters: vec![asked(&status), asked(&modality), asked(&holder)],
         ..by(vec![id])

@@ -10,31 +10,31 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::keys::{REGISTER, hex_pairs, register_row};
-use super::statement::{Bound, Insert, hex_array, int, run_all};
-use super::verdict::{Look, Standing, StandingKeys, decide};
+use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
+use super::verdict::{AppendSnapshot, WrittenEvent, ExistingKeys, decide};
 use crate::chain::{Digest, hex, link};
 use crate::clock;
-use crate::error::{Damage, EngineError};
+use crate::error::{Corruption, EngineError};
 use crate::log::{
-    Batch, BatchOutcome, Claim, ClaimHeld, ClaimKey, Head, NewEvent, NewPatientKey, Prepared,
-    Verdict,
+    AppendBatch, BatchOutcome, Reservation, HeldReservation, ReservationKey, Head, NewEvent, NewPatientKey, PreparedAppend,
+    AppendOutcome,
 };
 
 /// Refuses what is no append and would leave a hole in a stream: each written stream has one check, and its events
 /// follow at consecutive versions.
-pub(super) fn assert_sound(batch: &Batch<'_>) -> Result<(), EngineError> {
-    let sound = batch.appends.iter().all(|it| is_sound(it));
+pub(super) fn assert_sound(batch: &AppendBatch<'_>) -> Result<(), EngineError> {
+    let sound = batch.appends.iter().all(|it| is_well_formed(it));
     sound.then_some(()).ok_or_else(|| {
         let what = "an event has no check, two of them, no leaf, or not the next version";
-        EngineError::Refused(sqlx::Error::InvalidArgument(what.to_owned()))
+        EngineError::Rejected(sqlx::Error::InvalidArgument(what.to_owned()))
     })
 }
 
-fn is_sound(Prepared { append, leaves }: &Prepared) -> bool {
+fn is_well_formed(PreparedAppend { append, leaves }: &PreparedAppend) -> bool {
     let covered = append.checks.iter().map(|check| {
         let events = append.events.iter();
         let own = events.filter(|it| it.stream_id == check.stream_id);
@@ -51,8 +51,8 @@ fn is_sound(Prepared { append, leaves }: &Prepared) -> bool {
 /// Decides on each append by itself, and writes the winners.
 pub(super) async fn append(
     log: &File,
-    batch: &Batch<'_>,
-    standing_keys: StandingKeys,
+    batch: &AppendBatch<'_>,
+    standing_keys: ExistingKeys,
 ) -> Result<BatchOutcome, EngineError> {
     let mut writing = log.write().await?;
     let mut transaction = begin(&mut writing).await?;
@@ -74,10 +74,10 @@ pub(super) async fn append(
 
 async fn look(
     connection: &mut SqliteConnection,
-    batch: &Batch<'_>,
+    batch: &AppendBatch<'_>,
     now_ms: i64,
-    standing_keys: StandingKeys,
-) -> Result<Look, EngineError> {
+    standing_keys: ExistingKeys,
+) -> Result<AppendSnapshot, EngineError> {
     let appends = || batch.appends.iter().map(|it| &it.append);
     let checks = appends().flat_map(|it| &it.checks);
     let claims = appends().flat_map(|it| &it.claims);
@@ -97,7 +97,7 @@ async fn look(
         .fetch_all(connection)
         .await
         .map_err(classify)?;
-    rows.iter().try_fold(Look::at_nothing(standing_keys), seen)
+    rows.iter().try_fold(AppendSnapshot::empty(standing_keys), seen)
 }
 
 /// A JSON array of `[stream id, version]`.
@@ -110,8 +110,8 @@ fn places<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
 }
 
 /// Takes up one row of the look.
-fn seen(mut look: Look, row: &SqliteRow) -> Result<Look, EngineError> {
-    let fields = Fields::of(row);
+fn seen(mut look: AppendSnapshot, row: &SqliteRow) -> Result<AppendSnapshot, EngineError> {
+    let fields = SqliteRowReader::of(row);
     match fields.get("subject")? {
         "head" => {
             look.head = Head {
@@ -125,16 +125,16 @@ fn seen(mut look: Look, row: &SqliteRow) -> Result<Look, EngineError> {
             look.versions.insert(stream_id, fields.number("number")?);
         }
         "claim" => {
-            let held = ClaimHeld {
+            let held = HeldReservation {
                 request_hash: fields.digest("digest")?,
                 stream_id: fields.get::<Uuid>("stream_id")?.into(),
                 version: fields.number("number")?,
                 expires_at_ms: fields.get("time")?,
             };
-            look.held.insert(ClaimKey(fields.digest("key")?), held);
+            look.held.insert(ReservationKey(fields.digest("key")?), held);
         }
         "event" => {
-            let standing = Standing {
+            let standing = WrittenEvent {
                 position: fields.number("number")?,
                 recorded_at_ms: fields.get("time")?,
             };
@@ -146,27 +146,27 @@ fn seen(mut look: Look, row: &SqliteRow) -> Result<Look, EngineError> {
             fields.get::<Uuid>("stream_id")?.into(),
             fields.get("key")?,
         )),
-        _ => return Err(Damage::Answer.into()),
+        _ => return Err(Corruption::AppendResult.into()),
     }
     Ok(look)
 }
 
-fn winners<'a>(batch: &Batch<'a>, verdicts: &[Verdict]) -> Vec<&'a Prepared> {
+fn winners<'a>(batch: &AppendBatch<'a>, verdicts: &[AppendOutcome]) -> Vec<&'a PreparedAppend> {
     let pairs = batch.appends.iter().zip(verdicts);
     pairs
-        .filter(|(_, verdict)| **verdict == Verdict::Written)
+        .filter(|(_, verdict)| **verdict == AppendOutcome::Written)
         .map(|(it, _)| *it)
         .collect()
 }
 
 async fn write(
     connection: &mut SqliteConnection,
-    winners: &[&Prepared],
+    winners: &[&PreparedAppend],
     head: Head,
     recorded_at_ms: i64,
 ) -> Result<(), EngineError> {
     let events = placed(winners, head, recorded_at_ms);
-    let claims: Vec<Claim> = winners
+    let claims: Vec<Reservation> = winners
         .iter()
         .flat_map(|it| &it.append.claims)
         .copied()
@@ -183,14 +183,14 @@ async fn write(
 }
 
 /// An event at its place in the chain.
-struct Placed<'a> {
+struct PlacedEvent<'a> {
     position: u64,
     event: &'a NewEvent,
     leaf: Digest,
     hash: Digest,
 }
 
-fn placed<'a>(winners: &[&'a Prepared], head: Head, recorded_at_ms: i64) -> Vec<Placed<'a>> {
+fn placed<'a>(winners: &[&'a PreparedAppend], head: Head, recorded_at_ms: i64) -> Vec<PlacedEvent<'a>> {
     let events = winners
         .iter()
         .flat_map(|it| it.append.events.iter().zip(&it.leaves));
@@ -200,7 +200,7 @@ fn placed<'a>(winners: &[&'a Prepared], head: Head, recorded_at_ms: i64) -> Vec<
             let position = last.position + 1;
             let hash = link(&last.hash, position, recorded_at_ms, leaf);
             last = Head { position, hash };
-            Placed {
+            PlacedEvent {
                 position,
                 event,
                 leaf: *leaf,
@@ -211,19 +211,19 @@ fn placed<'a>(winners: &[&'a Prepared], head: Head, recorded_at_ms: i64) -> Vec<
 }
 
 /// Where a stream stands after the batch.
-struct Moved<'a> {
+struct StreamUpdate<'a> {
     first_position: u64,
-    last: &'a Placed<'a>,
+    last: &'a PlacedEvent<'a>,
 }
 
-fn moved<'a>(events: &'a [Placed<'a>]) -> Vec<Moved<'a>> {
+fn moved<'a>(events: &'a [PlacedEvent<'a>]) -> Vec<StreamUpdate<'a>> {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
-    let mut streams: Vec<Moved<'a>> = Vec::new();
+    let mut streams: Vec<StreamUpdate<'a>> = Vec::new();
     for it in events {
         let place = *places.entry(it.event.stream_id).or_insert(streams.len());
         match streams.get_mut(place) {
             Some(stream) => stream.last = it,
-            None => streams.push(Moved {
+            None => streams.push(StreamUpdate {
                 first_position: it.position,
                 last: it,
             }),
@@ -239,7 +239,7 @@ const EVENTS: Insert<'static> = Insert {
     on_conflict: "",
 };
 
-fn event_row(query: Bound, placed: &Placed<'_>, recorded_at_ms: i64) -> Bound {
+fn event_row(query: SqliteStatement, placed: &PlacedEvent<'_>, recorded_at_ms: i64) -> SqliteStatement {
     let event = placed.event;
     query
         .bind(int(placed.position))
@@ -265,7 +265,7 @@ const STREAMS: Insert<'static> = Insert {
                   last_position = excluded.last_position",
 };
 
-fn stream_row(query: Bound, stream: &Moved<'_>) -> Bound {
+fn stream_row(query: SqliteStatement, stream: &StreamUpdate<'_>) -> SqliteStatement {
     let event = stream.last.event;
     query
         .bind(event.stream_id.as_uuid())
@@ -285,7 +285,7 @@ const CLAIMS: Insert<'static> = Insert {
                   expires_at = excluded.expires_at",
 };
 
-fn claim_row(query: Bound, claim: &Claim) -> Bound {
+fn claim_row(query: SqliteStatement, claim: &Reservation) -> SqliteStatement {
     query
         .bind(claim.key.0.to_vec())
         .bind(claim.held.request_hash.to_vec())

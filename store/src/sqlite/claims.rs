@@ -2,17 +2,17 @@
 
 use uuid::Uuid;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::File;
 use crate::error::EngineError;
-use crate::log::{ClaimHeld, ClaimKey};
+use crate::log::{HeldReservation, ReservationKey};
 
 pub(super) async fn find(
     log: &File,
-    key: ClaimKey,
+    key: ReservationKey,
     now_ms: i64,
-) -> Result<Option<ClaimHeld>, EngineError> {
+) -> Result<Option<HeldReservation>, EngineError> {
     let mut reading = log.read().await?;
     let found = reading
         .fetch_optional(
@@ -22,8 +22,8 @@ pub(super) async fn find(
         )
         .await?;
     let Some(row) = found else { return Ok(None) };
-    let fields = Fields::of(&row);
-    Ok(Some(ClaimHeld {
+    let fields = SqliteRowReader::of(&row);
+    Ok(Some(HeldReservation {
         request_hash: fields.digest("request_hash")?,
         stream_id: fields.get::<Uuid>("stream_id")?.into(),
         version: fields.number("version")?,

@@ -4,16 +4,16 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 
 use crate::chain::Digest;
-use crate::error::{Damage, EngineError};
+use crate::error::{Corruption, EngineError};
 
 /// A row, and the position that damage in it is reported at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fields<'r> {
+pub(super) struct SqliteRowReader<'r> {
     row: &'r SqliteRow,
     position: u64,
 }
 
-impl<'r> Fields<'r> {
+impl<'r> SqliteRowReader<'r> {
     /// A row outside the log.
     pub(super) fn of(row: &'r SqliteRow) -> Self {
         Self { row, position: 0 }
@@ -43,7 +43,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(super) fn damaged(self, column: &'static str) -> EngineError {
-        Damage::Column {
+        Corruption::Column {
             column,
             position: self.position,
         }

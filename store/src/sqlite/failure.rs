@@ -9,14 +9,14 @@ use crate::error::EngineError;
 /// The linked SQLite is older than 3.51.3, and can corrupt a WAL that two connections checkpoint at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("SQLite {found} is too old: 3.51.3 or later is needed")]
-pub struct TooOld {
+pub struct UnsupportedSqliteVersion {
     /// What `sqlite_version()` says.
     pub found: String,
 }
 
-impl From<TooOld> for EngineError {
-    fn from(too_old: TooOld) -> Self {
-        Self::Refused(Error::Configuration(Box::new(too_old)))
+impl From<UnsupportedSqliteVersion> for EngineError {
+    fn from(too_old: UnsupportedSqliteVersion) -> Self {
+        Self::Rejected(Error::Configuration(Box::new(too_old)))
     }
 }
 
@@ -32,7 +32,7 @@ pub struct OpenToOthers {
 
 impl From<OpenToOthers> for EngineError {
     fn from(open: OpenToOthers) -> Self {
-        Self::Refused(Error::Configuration(Box::new(open)))
+        Self::Rejected(Error::Configuration(Box::new(open)))
     }
 }
 
@@ -47,16 +47,16 @@ const IOERR: i32 = 10;
 const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
 const PROTOCOL: i32 = 15;
-const PASSING: [i32; 9] = [
+const TRANSIENT_CODES: [i32; 9] = [
     BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL,
 ];
 
 /// For everything but COMMIT: whatever failed took no effect, since its transaction is rolled back.
 pub(super) fn classify(error: Error) -> EngineError {
-    if passes(&error) {
+    if is_transient(&error) {
         EngineError::Unavailable(error)
     } else {
-        EngineError::Refused(error)
+        EngineError::Rejected(error)
     }
 }
 
@@ -64,13 +64,13 @@ pub(super) fn classify(error: Error) -> EngineError {
 pub(super) fn classify_commit(error: Error) -> EngineError {
     let unknown = matches!(error, Error::WorkerCrashed) || primary_code(&error) == Some(IOERR);
     if unknown {
-        EngineError::Broken(error)
+        EngineError::ConnectionLost(error)
     } else {
         classify(error)
     }
 }
 
-fn passes(error: &Error) -> bool {
+fn is_transient(error: &Error) -> bool {
     let ours = matches!(
         error,
         Error::Io(_)
@@ -80,7 +80,7 @@ fn passes(error: &Error) -> bool {
             | Error::BeginFailed
             | Error::InvalidSavePointStatement
     );
-    ours || primary_code(error).is_some_and(|code| PASSING.contains(&code))
+    ours || primary_code(error).is_some_and(|code| TRANSIENT_CODES.contains(&code))
 }
 
 /// The low byte of the extended result code.

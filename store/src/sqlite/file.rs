@@ -11,18 +11,18 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Error, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::failure::{OpenToOthers, TooOld, classify, classify_commit};
+use super::failure::{OpenToOthers, UnsupportedSqliteVersion, classify, classify_commit};
 use super::readers::{Readers, Reading};
 use crate::error::EngineError;
 use crate::reads::SYSTEM_READERS;
 
 /// How long a caller waits for its turn, at the most.
-const TURN: Duration = Duration::from_secs(2);
+const WRITER_WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long SQLite waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// `SQLITE_BUSY`, and the pause before the next try.
 const LOCKED: &str = "5";
-const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(5);
 /// Connections that read a file: those that tenants share, and those beyond them for tenants that have none.
 pub(super) const SHARED_READERS: usize = 4;
 pub(super) const RESERVED_READERS: usize = 2;
@@ -32,11 +32,11 @@ const STATEMENT: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 400;
 /// The WAL is written back past this many pages of 4 KiB, and cut to `WAL_KEPT` bytes then.
 const WAL_PAGES: &str = "4000";
-const WAL_KEPT: &str = "67108864";
+const WAL_SIZE_LIMIT: &str = "67108864";
 /// Pages that the log's writer keeps in memory, in KiB: the inner pages of its indexes, whose keys come in no order.
 const LOG_CACHE: &str = "-16000";
 /// Earlier versions can corrupt a WAL under two connections.
-const OLDEST: [u32; 3] = [3, 51, 3];
+const MIN_SQLITE_VERSION: [u32; 3] = [3, 51, 3];
 
 /// What a crash may cost.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +77,7 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Eng
             Err(Error::Database(error))
                 if error.code().as_deref() == Some(LOCKED) && Instant::now() < deadline =>
             {
-                tokio::time::sleep(BETWEEN_TRIES).await;
+                tokio::time::sleep(BUSY_RETRY_INTERVAL).await;
             }
             connected => return connected.map_err(classify),
         }
@@ -95,7 +95,7 @@ impl File {
         assert_version(&mut writer).await?;
         let tenants = SHARED_READERS + RESERVED_READERS;
         let count = u32::try_from(tenants).unwrap_or(u32::MAX) + SYSTEM_READERS;
-        let readers = Readers::new(base_options(path).read_only(true), count, TURN);
+        let readers = Readers::new(base_options(path).read_only(true), count, WRITER_WAIT_TIMEOUT);
         Ok(Self {
             options,
             writer: Mutex::new(Writer::Open(writer)),
@@ -115,7 +115,7 @@ impl File {
 
     /// The connection to write by, when it is the caller's turn.
     pub(super) async fn write(&self) -> Result<Writing<'_>, EngineError> {
-        let turn = tokio::time::timeout(TURN, self.writer.lock()).await;
+        let turn = tokio::time::timeout(WRITER_WAIT_TIMEOUT, self.writer.lock()).await;
         let mut writer = turn.map_err(|_| classify(Error::PoolTimedOut))?;
         if writer.is_unusable().await {
             *writer = Writer::Lost;
@@ -211,7 +211,7 @@ fn writer_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", WAL_PAGES)
-        .pragma("journal_size_limit", WAL_KEPT);
+        .pragma("journal_size_limit", WAL_SIZE_LIMIT);
     match durability {
         Durability::Log => options
             .synchronous(SqliteSynchronous::Full)
@@ -269,13 +269,13 @@ async fn assert_version(connection: &mut SqliteConnection) -> Result<(), EngineE
     if is_sound(&found) {
         Ok(())
     } else {
-        Err(TooOld { found }.into())
+        Err(UnsupportedSqliteVersion { found }.into())
     }
 }
 
 fn is_sound(version: &str) -> bool {
     let parts: Result<Vec<u32>, _> = version.split('.').map(str::parse).collect();
-    parts.is_ok_and(|it| it.as_slice() >= OLDEST.as_slice())
+    parts.is_ok_and(|it| it.as_slice() >= MIN_SQLITE_VERSION.as_slice())
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::models::DIALECT;
 use super::statement::{Insert, dynamic, int, run_all};
 use crate::chain::GENESIS;
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, State, parse_tables};
+use crate::generation::{Generation, NewGeneration, GenerationState, parse_tables};
 use crate::model::{Checkpoint, Table};
 
 const DECLARE: Insert<'static> = Insert {
@@ -34,7 +34,7 @@ pub(super) async fn all(read: &File) -> Result<Vec<Generation>, EngineError> {
 }
 
 fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
-    let fields = Fields::of(row);
+    let fields = SqliteRowReader::of(row);
     let (upto, checked) = (fields.number("upto")?, fields.number("checked")?);
     Ok(Generation {
         name: fields.get("name")?,
@@ -42,7 +42,7 @@ fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
         version: fields.get("version")?,
         generation: fields.get("generation")?,
         tables: parse_tables(fields.get("tables")?)?,
-        state: State::parse(fields.get("state")?, upto, checked, fields.get("reason")?)?,
+        state: GenerationState::parse(fields.get("state")?, upto, checked, fields.get("reason")?)?,
         checkpoint: Checkpoint {
             position: fields.number("position")?,
             hash: fields.digest("hash")?,
@@ -84,8 +84,8 @@ pub(super) async fn define(read: &File, statements: Vec<String>) -> Result<(), E
 pub(super) async fn promote(
     read: &File,
     table: Table,
-    from: &State,
-    to: &State,
+    from: &GenerationState,
+    to: &GenerationState,
 ) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let promoted = sqlx::query(PROMOTE)
@@ -112,7 +112,7 @@ pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError>
         .map_err(classify)?;
     let (mut joining, mut live) = (None, None);
     for row in &rivals {
-        let fields = Fields::of(row);
+        let fields = SqliteRowReader::of(row);
         let (name, position) = (
             fields.get::<String>("name")?,
             fields.number::<u64>("position")?,
@@ -127,9 +127,9 @@ pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError>
         return Ok(false);
     }
     if let Some((name, _)) = live {
-        becomes(&mut transaction, name, &State::Retired).await?;
+        becomes(&mut transaction, name, &GenerationState::Retired).await?;
     }
-    becomes(&mut transaction, table.name(), &State::Live).await?;
+    becomes(&mut transaction, table.name(), &GenerationState::Live).await?;
     commit(transaction).await?;
     Ok(true)
 }
@@ -137,7 +137,7 @@ pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError>
 async fn becomes(
     connection: &mut SqliteConnection,
     name: String,
-    state: &State,
+    state: &GenerationState,
 ) -> Result<(), EngineError> {
     sqlx::query("UPDATE generations SET state = ?2 WHERE name = ?1")
         .bind(name)
@@ -176,5 +176,5 @@ pub(super) async fn count(read: &File, table: Table) -> Result<u64, EngineError>
     let mut reading = read.read_at_length().await?;
     let sql = format!("SELECT count(*) AS rows FROM {}", DIALECT.table(table));
     let row = reading.fetch_one(dynamic(sql)).await?;
-    Fields::of(&row).number("rows")
+    SqliteRowReader::of(&row).number("rows")
 }

@@ -5,15 +5,15 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::{File, begin, commit};
-use super::statement::{Bound, Insert, hex_array, int, run_all};
-use super::verdict::{StandingKey, StandingKeys};
+use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
+use super::verdict::{StandingKey, ExistingKeys};
 use crate::chain::hex;
 use crate::clock;
-use crate::error::{Damage, EngineError};
-use crate::log::{Batch, KeyStanding, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
+use crate::error::{Corruption, EngineError};
+use crate::log::{AppendBatch, KeyStanding, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 use crate::secrets::SealedSecret;
 
 /// A patient's first key stays.
@@ -30,7 +30,7 @@ pub(super) const REGISTER: Insert<'static> = Insert {
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
-pub(super) fn register_row(query: Bound, key: &NewPatientKey) -> Bound {
+pub(super) fn register_row(query: SqliteStatement, key: &NewPatientKey) -> SqliteStatement {
     query
         .bind(key.tenant_id.as_uuid())
         .bind(key.patient_id.as_uuid())
@@ -41,16 +41,16 @@ pub(super) fn register_row(query: Bound, key: &NewPatientKey) -> Bound {
 /// them is; the key of an append that is refused later waits for the patient's next event.
 pub(super) async fn offer(
     keys: &File,
-    batch: &Batch<'_>,
+    batch: &AppendBatch<'_>,
     master_id: Option<&[u8]>,
-) -> Result<StandingKeys, EngineError> {
+) -> Result<ExistingKeys, EngineError> {
     let offered: Vec<&NewPatientKey> = batch
         .appends
         .iter()
         .flat_map(|it| &it.append.patient_keys)
         .collect();
     if offered.is_empty() {
-        return Ok(StandingKeys::new());
+        return Ok(ExistingKeys::new());
     }
     let patients: Vec<_> = offered.iter().map(|key| key.patient()).collect();
     let now_ms = clock::now_ms();
@@ -70,17 +70,17 @@ pub(super) async fn offer(
 /// An unknown outcome here leaves no doubt about the log: nothing of the batch is in it.
 fn only_unavailable(error: EngineError) -> EngineError {
     match error {
-        EngineError::Broken(source) => EngineError::Unavailable(source),
+        EngineError::ConnectionLost(source) => EngineError::Unavailable(source),
         other @ (EngineError::Unavailable(_)
-        | EngineError::Refused(_)
+        | EngineError::Rejected(_)
         | EngineError::Archived { .. }
-        | EngineError::Damaged(_)
-        | EngineError::NotBuilt(_)
+        | EngineError::Corrupt(_)
+        | EngineError::ReadModelNotReady(_)
         | EngineError::KeyMissing) => other,
     }
 }
 
-fn row(query: Bound, key: &NewPatientKey, now_ms: i64, master_id: Option<&[u8]>) -> Bound {
+fn row(query: SqliteStatement, key: &NewPatientKey, now_ms: i64, master_id: Option<&[u8]>) -> SqliteStatement {
     query
         .bind(key.tenant_id.as_uuid())
         .bind(key.patient_id.as_uuid())
@@ -122,7 +122,7 @@ async fn find_on(
     in_order(&rows.map_err(classify)?, patients.len())
 }
 
-fn those_of(patients: &[(TenantId, PatientId)]) -> Bound {
+fn those_of(patients: &[(TenantId, PatientId)]) -> SqliteStatement {
     sqlx::query(include_str!("queries/patient_keys_find.sql"))
         .bind(hex_pairs(patients.iter().copied()))
 }
@@ -130,9 +130,9 @@ fn those_of(patients: &[(TenantId, PatientId)]) -> Bound {
 fn in_order(rows: &[SqliteRow], patients: usize) -> Result<Vec<KnownKeys>, EngineError> {
     let mut answers = vec![KnownKeys::default(); patients];
     for row in rows {
-        let fields = Fields::of(row);
+        let fields = SqliteRowReader::of(row);
         let answer = answers.get_mut(fields.number::<usize>("place")?);
-        let answer = answer.ok_or(Damage::Answer)?;
+        let answer = answer.ok_or(Corruption::AppendResult)?;
         match fields.get::<Option<Vec<u8>>>("wrapped")? {
             Some(_) => answer.key = Some(wrapped_key(row)?),
             None => answer.erased.push(fields.get("key_id")?),
@@ -150,9 +150,9 @@ async fn registered_of(
     let rows = log.read().await?.fetch_all(those).await?;
     let mut answers = vec![Vec::new(); patients.len()];
     for row in &rows {
-        let fields = Fields::of(row);
+        let fields = SqliteRowReader::of(row);
         let answer = answers.get_mut(fields.number::<usize>("place")?);
-        answer.ok_or(Damage::Answer)?.push(fields.get("key_id")?);
+        answer.ok_or(Corruption::AppendResult)?.push(fields.get("key_id")?);
     }
     Ok(answers)
 }
@@ -166,7 +166,7 @@ pub(super) async fn by_id(keys: &File, ids: &[Uuid]) -> Result<Vec<KeyStanding>,
 }
 
 fn standing(row: &SqliteRow) -> Result<KeyStanding, EngineError> {
-    let fields = Fields::of(row);
+    let fields = SqliteRowReader::of(row);
     Ok(match fields.get::<Option<Vec<u8>>>("wrapped")? {
         Some(_) => KeyStanding::Kept(NewPatientKey {
             tenant_id: fields.get::<Uuid>("tenant")?.into(),
@@ -208,7 +208,7 @@ async fn entries(
     let those = sqlx::query(statement).bind(int(after)).bind(limit);
     let rows = reading.fetch_all(those).await?;
     let entry = |row: &SqliteRow| {
-        let fields = Fields::of(row);
+        let fields = SqliteRowReader::of(row);
         Ok(RegisteredKey {
             number: fields.number("number")?,
             key_id: fields.get("key_id")?,
@@ -218,7 +218,7 @@ async fn entries(
 }
 
 fn wrapped_key(row: &SqliteRow) -> Result<WrappedKey, EngineError> {
-    let fields = Fields::of(row);
+    let fields = SqliteRowReader::of(row);
     Ok(WrappedKey {
         key_id: fields.get::<Uuid>("key_id")?,
         wrapped: fields.get("wrapped")?,
@@ -258,7 +258,7 @@ pub(super) async fn fingerprint(
         .await
         .map_err(classify)?;
     commit(transaction).await?;
-    Fields::of(&row).get("value")
+    SqliteRowReader::of(&row).get("value")
 }
 
 const PUT_SECRET: &str = "INSERT INTO secrets (tenant, id, sealed, created_at, master_id) \
@@ -295,5 +295,5 @@ pub(super) async fn secret(
                 .bind(id.as_uuid()),
         )
         .await?;
-    row.map(|it| Fields::of(&it).get("sealed")).transpose()
+    row.map(|it| SqliteRowReader::of(&it).get("sealed")).transpose()
 }

@@ -7,14 +7,14 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::File;
 use super::statement::{bound, hex_array, int};
 use crate::chain::GENESIS;
-use crate::engine::{MAX_PAGE_BYTES, MAX_SCAN};
+use crate::engine::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
 use crate::error::EngineError;
-use crate::log::{Head, LogFilter, LogPage, StoredEvent, Tails, TailsEnd};
+use crate::log::{Head, LogFilter, LogPage, StoredEvent, StreamTails, TailsPageLimit};
 use crate::reads::Scope;
 use crate::sql::{Arg, Statement};
 
@@ -42,10 +42,10 @@ pub(super) async fn head(log: &File) -> Result<Head, EngineError> {
             hash: GENESIS,
         });
     };
-    let position = Fields::of(&row).number("position")?;
+    let position = SqliteRowReader::of(&row).number("position")?;
     Ok(Head {
         position,
-        hash: Fields::at(&row, position).digest("hash")?,
+        hash: SqliteRowReader::at(&row, position).digest("hash")?,
     })
 }
 
@@ -91,12 +91,12 @@ pub(super) async fn tails(
     log: &File,
     streams: &[StreamId],
     upto: u64,
-) -> Result<Tails, EngineError> {
+) -> Result<StreamTails, EngineError> {
     let mut reading = log.read().await?;
     let query = sqlx::query(include_str!("queries/events_tails.sql"))
         .bind(hex_array(streams.iter().map(|it| it.as_uuid())))
         .bind(int(upto));
-    let (mut events, mut end, mut is_cut) = (Vec::new(), TailsEnd::default(), false);
+    let (mut events, mut end, mut is_cut) = (Vec::new(), TailsPageLimit::default(), false);
     let mut rows = reading.fetch(query)?;
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = stored_event(&row)?;
@@ -110,7 +110,7 @@ pub(super) async fn tails(
     if !is_cut {
         reading.has_ended();
     }
-    Ok(TailsEnd::cut(events, streams, is_cut))
+    Ok(TailsPageLimit::cut(events, streams, is_cut))
 }
 
 pub(super) async fn count_streams(
@@ -128,7 +128,7 @@ pub(super) async fn count_streams(
             .bind(int(upto)),
         )
         .await?;
-    Fields::of(&count).number("streams")
+    SqliteRowReader::of(&count).number("streams")
 }
 
 /// The head is read first, and nothing behind it is looked at: since the log is only appended to, that is one snapshot.
@@ -141,7 +141,7 @@ pub(super) async fn page(
     let to = head(log)
         .await?
         .position
-        .min(after.saturating_add(MAX_SCAN));
+        .min(after.saturating_add(MAX_POSITIONS_PER_PAGE));
     if to <= after || limit == 0 {
         return Ok(LogPage {
             events: Vec::new(),
@@ -149,12 +149,12 @@ pub(super) async fn page(
         });
     }
     let mut reading = log.read().await?;
-    let query = bound(walk(after, to, limit, filter));
+    let query = bound(page_statement(after, to, limit, filter));
     let (mut events, mut bytes) = (Vec::new(), 0);
     let mut rows = reading.fetch(query)?;
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = stored_event(&row)?;
-        bytes += event.weight();
+        bytes += event.memory_bytes();
         events.push(event);
         if bytes >= MAX_PAGE_BYTES {
             break;
@@ -174,7 +174,7 @@ pub(super) async fn page(
 }
 
 /// By the narrowest index there is, in its own order: a stream's versions, a tenant's positions, all positions.
-fn walk(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
+fn page_statement(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
     let LogFilter {
         tenant_id,
         event_types,
@@ -249,7 +249,7 @@ pub(super) async fn first_disagreement(log: &File) -> Result<Option<u64>, Engine
     let row = reading
         .fetch_one(sqlx::query(include_str!("queries/streams_disagree.sql")))
         .await?;
-    let fields = Fields::of(&row);
+    let fields = SqliteRowReader::of(&row);
     let position: Option<i64> = fields.get("position")?;
     position
         .map(|it| u64::try_from(it).map_err(|_| fields.damaged("position")))
@@ -257,8 +257,8 @@ pub(super) async fn first_disagreement(log: &File) -> Result<Option<u64>, Engine
 }
 
 fn stored_event(row: &SqliteRow) -> Result<StoredEvent, EngineError> {
-    let position = Fields::of(row).number("position")?;
-    let fields = Fields::at(row, position);
+    let position = SqliteRowReader::of(row).number("position")?;
+    let fields = SqliteRowReader::at(row, position);
     let id = |column| fields.get::<Uuid>(column);
     let name = |column| fields.get::<&str>(column).map(Arc::from);
     Ok(StoredEvent {

@@ -3,15 +3,15 @@
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::models::move_checkpoint;
-use super::statement::{Bound, Insert, hex_array, int, run_all};
+use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
 use crate::error::EngineError;
-use crate::memory::{Memory, MemoryBatch, RefusedEffect};
+use crate::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
 
-pub(super) async fn find(read: &File, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
+pub(super) async fn find(read: &File, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
     let mut reading = read.read().await?;
     let found = reading
         .fetch_all(
@@ -24,7 +24,7 @@ pub(super) async fn find(read: &File, ids: &[Uuid]) -> Result<Vec<Memory>, Engin
     found.iter().map(memory).collect()
 }
 
-pub(super) async fn earliest_due(read: &File, limit: u32) -> Result<Vec<Memory>, EngineError> {
+pub(super) async fn earliest_due(read: &File, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
     let mut reading = read.read().await?;
     let due = reading
         .fetch_all(
@@ -61,7 +61,7 @@ pub(super) async fn remember(read: &File, batch: &MemoryBatch<'_>) -> Result<boo
     Ok(true)
 }
 
-pub(super) async fn refused(read: &File, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
+pub(super) async fn refused(read: &File, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
     let mut reading = read.read().await?;
     let rows = reading
         .fetch_all(
@@ -78,7 +78,7 @@ const KEPT: Insert<'static> = Insert {
     on_conflict: "ON CONFLICT (id) DO UPDATE SET value = excluded.value, due_at = excluded.due_at",
 };
 
-fn kept_row(query: Bound, memory: &Memory) -> Bound {
+fn kept_row(query: SqliteStatement, memory: &MemoryEntry) -> SqliteStatement {
     query
         .bind(memory.id)
         .bind(memory.topic.as_str())
@@ -94,7 +94,7 @@ const REFUSED: Insert<'static> = Insert {
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
-fn refused_row(query: Bound, refused: &RefusedEffect) -> Bound {
+fn refused_row(query: SqliteStatement, refused: &RejectedEffect) -> SqliteStatement {
     query
         .bind(int(refused.position))
         .bind(refused.effect.as_str())
@@ -102,9 +102,9 @@ fn refused_row(query: Bound, refused: &RefusedEffect) -> Bound {
         .bind(refused.reason.as_str())
 }
 
-fn memory(row: &SqliteRow) -> Result<Memory, EngineError> {
-    let fields = Fields::of(row);
-    Ok(Memory {
+fn memory(row: &SqliteRow) -> Result<MemoryEntry, EngineError> {
+    let fields = SqliteRowReader::of(row);
+    Ok(MemoryEntry {
         id: fields.get("id")?,
         topic: fields.get("topic")?,
         tenant_id: fields.get::<Uuid>("tenant")?.into(),
@@ -114,9 +114,9 @@ fn memory(row: &SqliteRow) -> Result<Memory, EngineError> {
     })
 }
 
-fn refused_effect(row: &SqliteRow) -> Result<RefusedEffect, EngineError> {
-    let fields = Fields::of(row);
-    Ok(RefusedEffect {
+fn refused_effect(row: &SqliteRow) -> Result<RejectedEffect, EngineError> {
+    let fields = SqliteRowReader::of(row);
+    Ok(RejectedEffect {
         position: fields.number("position")?,
         tenant_id: fields.get::<Uuid>("tenant")?.into(),
         effect: fields.get("effect")?,

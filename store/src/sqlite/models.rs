@@ -6,15 +6,15 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::readers::Reading;
 use super::replay;
-use super::statement::{Bound, Insert, bound, dynamic, hex_array, int, run_all};
+use super::statement::{SqliteStatement, Insert, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
 use crate::model::{
-    Checkpoint, Column, ColumnKind, ListQuery, Model, Parked, Portion, ProjectionBatch, Row, Table,
+    Checkpoint, Column, ColumnKind, ListQuery, ReadModel, ParkedStream, Portion, ProjectionBatch, Row, Table,
     Value,
 };
 use crate::pace::Pace;
@@ -41,7 +41,7 @@ pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkp
     let Some(row) = found else {
         return Ok(Checkpoint::START);
     };
-    let fields = Fields::of(&row);
+    let fields = SqliteRowReader::of(&row);
     Ok(Checkpoint {
         position: fields.number("position")?,
         hash: fields.digest("hash")?,
@@ -70,8 +70,8 @@ pub(super) async fn rows(
 
 async fn portion(
     mut reading: Reading<'_>,
-    model: &Model,
-    query: Bound,
+    model: &ReadModel,
+    query: SqliteStatement,
     mut portion: Portion,
 ) -> Result<Vec<Row>, EngineError> {
     let (mut found, pace) = (Vec::new(), Pace::begin());
@@ -183,7 +183,7 @@ pub(super) async fn upsert(
     run_all(connection, insert.of(rows, model_row)).await
 }
 
-fn model_row(query: Bound, row: &Row) -> Bound {
+fn model_row(query: SqliteStatement, row: &Row) -> SqliteStatement {
     let fixed = query
         .bind(row.id)
         .bind(row.tenant_id.as_uuid())
@@ -200,8 +200,8 @@ fn model_row(query: Bound, row: &Row) -> Bound {
     })
 }
 
-fn row(model: &Model, row: &SqliteRow) -> Result<Row, EngineError> {
-    let fields = Fields::of(row);
+fn row(model: &ReadModel, row: &SqliteRow) -> Result<Row, EngineError> {
+    let fields = SqliteRowReader::of(row);
     let values = model
         .columns
         .iter()
@@ -219,7 +219,7 @@ fn row(model: &Model, row: &SqliteRow) -> Result<Row, EngineError> {
     })
 }
 
-fn value(fields: Fields<'_>, column: &Column) -> Result<Value, EngineError> {
+fn value(fields: SqliteRowReader<'_>, column: &Column) -> Result<Value, EngineError> {
     Ok(match column.kind {
         ColumnKind::Uuid => Value::uuid(fields.get(column.name)?),
         ColumnKind::Text => Value::text(fields.get::<Option<String>>(column.name)?),
@@ -236,7 +236,7 @@ const PARKED: Insert<'static> = Insert {
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
-fn parked_row(query: Bound, parked: &Parked) -> Bound {
+fn parked_row(query: SqliteStatement, parked: &ParkedStream) -> SqliteStatement {
     query
         .bind(parked.model.as_str())
         .bind(parked.stream_id.as_uuid())
@@ -244,7 +244,7 @@ fn parked_row(query: Bound, parked: &Parked) -> Bound {
         .bind(parked.reason.as_str())
 }
 
-pub(super) async fn parked(read: &File) -> Result<Vec<Parked>, EngineError> {
+pub(super) async fn parked(read: &File) -> Result<Vec<ParkedStream>, EngineError> {
     let mut reading = read.read().await?;
     let rows = reading
         .fetch_all(sqlx::query("SELECT * FROM parked ORDER BY position"))
@@ -252,9 +252,9 @@ pub(super) async fn parked(read: &File) -> Result<Vec<Parked>, EngineError> {
     rows.iter().map(parked_stream).collect()
 }
 
-fn parked_stream(row: &SqliteRow) -> Result<Parked, EngineError> {
-    let fields = Fields::of(row);
-    Ok(Parked {
+fn parked_stream(row: &SqliteRow) -> Result<ParkedStream, EngineError> {
+    let fields = SqliteRowReader::of(row);
+    Ok(ParkedStream {
         model: fields.get("model")?,
         stream_id: fields.get::<Uuid>("stream_id")?.into(),
         position: fields.number("position")?,

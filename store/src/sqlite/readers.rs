@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection as _, Error, SqliteConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::failure::classify;
-use super::statement::Bound;
+use super::statement::SqliteStatement;
 use crate::error::EngineError;
 use crate::pace::Pace;
 
@@ -160,14 +160,14 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// All rows of a statement.
-    pub(super) async fn fetch_all(&mut self, query: Bound) -> Result<Vec<SqliteRow>, EngineError> {
+    pub(super) async fn fetch_all(&mut self, query: SqliteStatement) -> Result<Vec<SqliteRow>, EngineError> {
         let reader = self.reader()?;
         let answer = all_of(query.fetch(&mut reader.connection)).await;
         reader.ends(answer)
     }
 
     /// The one row of a statement.
-    pub(super) async fn fetch_one(&mut self, query: Bound) -> Result<SqliteRow, EngineError> {
+    pub(super) async fn fetch_one(&mut self, query: SqliteStatement) -> Result<SqliteRow, EngineError> {
         let reader = self.reader()?;
         let answer = query.fetch_one(&mut reader.connection).await;
         reader.ends(answer)
@@ -176,7 +176,7 @@ impl Reading<'_> {
     /// The first row of a statement, if there is one.
     pub(super) async fn fetch_optional(
         &mut self,
-        query: Bound,
+        query: SqliteStatement,
     ) -> Result<Option<SqliteRow>, EngineError> {
         let reader = self.reader()?;
         let answer = query.fetch_optional(&mut reader.connection).await;
@@ -186,7 +186,7 @@ impl Reading<'_> {
     /// A statement's rows as they come. The caller may stop before the end.
     pub(super) fn fetch(
         &mut self,
-        query: Bound,
+        query: SqliteStatement,
     ) -> Result<BoxStream<'_, Result<SqliteRow, Error>>, EngineError> {
         Ok(query.fetch(&mut self.reader()?.connection))
     }

@@ -1,6 +1,6 @@
 //! How far relays are: in the log's file, whose durability they need.
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::File;
 use super::statement::int;
@@ -13,7 +13,7 @@ pub(super) async fn find(log: &File, name: &str) -> Result<Option<RelayCheckpoin
         .fetch_optional(sqlx::query("SELECT * FROM relays WHERE name = ?1").bind(name))
         .await?;
     let Some(row) = found else { return Ok(None) };
-    let fields = Fields::of(&row);
+    let fields = SqliteRowReader::of(&row);
     Ok(Some(RelayCheckpoint {
         position: fields.number("position")?,
         hash: fields.digest("hash")?,

@@ -2,14 +2,14 @@
 
 use sqlx::SqliteConnection;
 
-use super::decode::Fields;
+use super::decode::SqliteRowReader;
 use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::log;
 use super::models::upsert;
 use super::statement::int;
 use crate::error::EngineError;
-use crate::model::{ProjectionBatch, Replay, ReplayEnd};
+use crate::model::{ProjectionBatch, ParkedRetry, RetryEnd};
 use crate::reads::Scope;
 
 const IS_PARKED: &str = "SELECT 1 FROM parked WHERE model = ?1 AND stream_id = ?2";
@@ -25,7 +25,7 @@ const REACHED: &str = "SELECT position FROM generations WHERE name = ?1";
 pub(super) async fn replay(
     read: &File,
     log: &File,
-    replay: &Replay<'_>,
+    replay: &ParkedRetry<'_>,
 ) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
@@ -47,9 +47,9 @@ pub(super) async fn replay(
 async fn has_passed(
     connection: &mut SqliteConnection,
     log: &File,
-    replay: &Replay<'_>,
+    replay: &ParkedRetry<'_>,
 ) -> Result<bool, EngineError> {
-    let ReplayEnd::Whole { version } = replay.end else {
+    let RetryEnd::Complete { version } = replay.end else {
         return Ok(false);
     };
     let next = log::stream(log, Scope::AllTenants, replay.parked.stream_id, version, 1).await?;
@@ -61,14 +61,14 @@ async fn has_passed(
     let Some(reached) = reached else {
         return Ok(true);
     };
-    let reached: u64 = Fields::of(&reached).number("position")?;
+    let reached: u64 = SqliteRowReader::of(&reached).number("position")?;
     Ok(next.iter().any(|it| it.position <= reached))
 }
 
 /// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
 async fn settle(
     connection: &mut SqliteConnection,
-    replay: &Replay<'_>,
+    replay: &ParkedRetry<'_>,
 ) -> Result<bool, EngineError> {
     let parked = replay.parked;
     let place = |sql| {
@@ -78,8 +78,8 @@ async fn settle(
             .bind(int(parked.position))
     };
     let settled = match &replay.end {
-        ReplayEnd::Whole { .. } => place(LET_GO),
-        ReplayEnd::Stuck { position, reason } => {
+        RetryEnd::Complete { .. } => place(LET_GO),
+        RetryEnd::Blocked { position, reason } => {
             place(STAYS).bind(int(*position)).bind(reason.as_str())
         }
     };

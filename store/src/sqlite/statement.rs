@@ -10,16 +10,16 @@ use crate::error::EngineError;
 use crate::sql::{Arg, Statement};
 
 /// A statement with its arguments so far.
-pub(super) type Bound = Query<'static, Sqlite, SqliteArguments>;
+pub(super) type SqliteStatement = Query<'static, Sqlite, SqliteArguments>;
 
 /// The one place where text that was put together becomes a statement. It is put together from this program's own
 /// constants; whatever a caller says is an argument.
-pub(super) fn dynamic(sql: String) -> Bound {
+pub(super) fn dynamic(sql: String) -> SqliteStatement {
     sqlx::query(AssertSqlSafe(sql))
 }
 
 /// A statement of [`crate::sql`].
-pub(super) fn bound(statement: Statement) -> Bound {
+pub(super) fn bound(statement: Statement) -> SqliteStatement {
     statement
         .args
         .into_iter()
@@ -44,14 +44,14 @@ pub(super) struct Insert<'a> {
 }
 
 /// Rows a statement, at the most: 120 columns stay within SQLite's 32,766 arguments.
-const MOST_ROWS: usize = 256;
+const MAX_ROWS_PER_INSERT: usize = 256;
 /// The texts there are: one for few rows, one for many, so that they stay prepared.
-const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_ROWS];
+const SIZES: [usize; 5] = [1, 4, 16, 64, MAX_ROWS_PER_INSERT];
 
 impl Insert<'_> {
     /// The statements that insert `rows` in order; `bind` gives a row's arguments in the columns' order.
-    pub(super) fn of<T>(&self, rows: &[T], bind: impl Fn(Bound, &T) -> Bound) -> Vec<Bound> {
-        let chunks = rows.chunks(MOST_ROWS);
+    pub(super) fn of<T>(&self, rows: &[T], bind: impl Fn(SqliteStatement, &T) -> SqliteStatement) -> Vec<SqliteStatement> {
+        let chunks = rows.chunks(MAX_ROWS_PER_INSERT);
         chunks
             .map(|it| it.iter().fold(dynamic(self.text(it.len())), &bind))
             .collect()
@@ -67,7 +67,7 @@ impl Insert<'_> {
         let room = SIZES
             .into_iter()
             .find(|it| *it >= rows)
-            .unwrap_or(MOST_ROWS);
+            .unwrap_or(MAX_ROWS_PER_INSERT);
         let row = vec!["?"; columns.split(',').count()].join(",");
         let values = vec![format!("({row})"); room].join(",");
         format!(
@@ -80,7 +80,7 @@ impl Insert<'_> {
 /// Runs statements one after the other.
 pub(super) async fn run_all(
     connection: &mut SqliteConnection,
-    statements: Vec<Bound>,
+    statements: Vec<SqliteStatement>,
 ) -> Result<(), EngineError> {
     for statement in statements {
         statement

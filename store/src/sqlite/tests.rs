@@ -20,16 +20,16 @@ use crate::clock;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{
-    Append, Batch, BatchOutcome, Check, Claim, ClaimHeld, ClaimKey, NewEvent, Prepared,
+    Append, AppendBatch, BatchOutcome, ExpectedVersion, Reservation, HeldReservation, ReservationKey, NewEvent, PreparedAppend,
 };
 
 /// An engine in a directory of its own.
-struct Bed {
+struct SqliteFixture {
     engine: Sqlite,
     directory: TempDir,
 }
 
-impl Bed {
+impl SqliteFixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let engine = Sqlite::open(&directory.path().join("roentgen.db"))
@@ -52,9 +52,9 @@ impl Bed {
         appends: &[Append],
         resend: bool,
     ) -> Result<BatchOutcome, EngineError> {
-        let prepared: Vec<Prepared> = appends.iter().map(prepared).collect();
+        let prepared: Vec<PreparedAppend> = appends.iter().map(prepared).collect();
         self.engine
-            .append(&Batch {
+            .append(&AppendBatch {
                 appends: prepared.iter().collect(),
                 resend,
             })
@@ -124,22 +124,22 @@ fn creating(stream_id: StreamId, events: u64) -> Append {
     }
 }
 
-fn check(stream_id: StreamId, expected: u64) -> Check {
-    Check {
+fn check(stream_id: StreamId, expected: u64) -> ExpectedVersion {
+    ExpectedVersion {
         stream_id,
         expected,
     }
 }
 
-fn claim(n: u8, expires_at_ms: i64) -> Claim {
-    let held = ClaimHeld {
+fn claim(n: u8, expires_at_ms: i64) -> Reservation {
+    let held = HeldReservation {
         request_hash: [n; 32],
         stream_id: stream(u128::from(n)),
         version: 1,
         expires_at_ms,
     };
-    Claim {
-        key: ClaimKey([n; 32]),
+    Reservation {
+        key: ReservationKey([n; 32]),
         held,
     }
 }
@@ -148,9 +148,9 @@ fn in_an_hour() -> i64 {
     clock::now_ms() + 3_600_000
 }
 
-fn prepared(append: &Append) -> Prepared {
+fn prepared(append: &Append) -> PreparedAppend {
     let leaves = append.events.iter().map(NewEvent::leaf);
-    Prepared {
+    PreparedAppend {
         leaves: leaves.collect(),
         append: append.clone(),
     }

@@ -12,7 +12,7 @@ use super::failure::classify;
 use super::file::{File, begin, commit};
 use super::keys::{REGISTER, by_id, register_row};
 use super::readers::Reading;
-use super::statement::{Bound, run_all};
+use super::statement::{SqliteStatement, run_all};
 use crate::clock;
 use crate::error::EngineError;
 use crate::keys::{Misfit, Tying, sealing_key};
@@ -116,7 +116,7 @@ pub(super) async fn is_in_meta(file: &File, name: &'static str) -> Result<bool, 
     Ok(reading.fetch_optional(asking_for(name)).await?.is_some())
 }
 
-fn asking_for(name: &'static str) -> Bound {
+fn asking_for(name: &'static str) -> SqliteStatement {
     sqlx::query("SELECT value FROM meta WHERE name = ?1").bind(name)
 }
 

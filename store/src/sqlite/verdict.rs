@@ -6,10 +6,10 @@ use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::chain::GENESIS;
-use crate::log::{Append, Batch, Claim, ClaimHeld, ClaimKey, Head, NewPatientKey, Verdict};
+use crate::log::{Append, AppendBatch, Reservation, HeldReservation, ReservationKey, Head, NewPatientKey, AppendOutcome};
 
 /// By patient, what the keys file has.
-pub(super) type StandingKeys = HashMap<(TenantId, PatientId), StandingKey>;
+pub(super) type ExistingKeys = HashMap<(TenantId, PatientId), StandingKey>;
 
 /// A patient's keys in the keys file.
 #[derive(Debug, Default)]
@@ -22,25 +22,25 @@ pub(super) struct StandingKey {
 
 /// All that a batch must know of the log, as it stands under the write lock.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct AppendSnapshot {
     pub(super) head: Head,
     /// When the last event was recorded.
     pub(super) recorded_at_ms: i64,
     /// The checked streams that exist.
     pub(super) versions: HashMap<StreamId, u64>,
     /// The asked claims that are taken and not expired.
-    pub(super) held: HashMap<ClaimKey, ClaimHeld>,
+    pub(super) held: HashMap<ReservationKey, HeldReservation>,
     /// Of appends that may have been sent before, what stands where their first events would, by its event id.
-    pub(super) standing: HashMap<EventId, Standing>,
+    pub(super) standing: HashMap<EventId, WrittenEvent>,
     /// The keys of the batch's new patients.
-    pub(super) standing_keys: StandingKeys,
+    pub(super) standing_keys: ExistingKeys,
     /// The keys that the log lists for them.
     pub(super) registered: Vec<(TenantId, PatientId, Uuid)>,
 }
 
-impl Look {
+impl AppendSnapshot {
     /// At an empty log.
-    pub(super) fn at_nothing(standing_keys: StandingKeys) -> Self {
+    pub(super) fn empty(standing_keys: ExistingKeys) -> Self {
         Self {
             head: Head {
                 position: 0,
@@ -68,13 +68,13 @@ impl Look {
 
 /// An event that stands already.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
+pub(super) struct WrittenEvent {
     pub(super) position: u64,
     pub(super) recorded_at_ms: i64,
 }
 
 /// One verdict an append, in order. No stream that is written stands in two appends, so each is decided by itself.
-pub(super) fn decide(batch: &Batch<'_>, look: &Look) -> Vec<Verdict> {
+pub(super) fn decide(batch: &AppendBatch<'_>, look: &AppendSnapshot) -> Vec<AppendOutcome> {
     batch
         .appends
         .iter()
@@ -83,29 +83,29 @@ pub(super) fn decide(batch: &Batch<'_>, look: &Look) -> Vec<Verdict> {
 }
 
 /// The first that applies, in this order on both engines.
-fn verdict(append: &Append, look: &Look, resend: bool) -> Verdict {
+fn verdict(append: &Append, look: &AppendSnapshot, resend: bool) -> AppendOutcome {
     already_written(append, look)
         .or_else(|| claimed(append, look, resend))
         .or_else(|| patient_key_exists(append, look))
         .or_else(|| conflict(append, look))
-        .unwrap_or(Verdict::Written)
+        .unwrap_or(AppendOutcome::Written)
 }
 
-fn already_written(append: &Append, look: &Look) -> Option<Verdict> {
-    let Standing {
+fn already_written(append: &Append, look: &AppendSnapshot) -> Option<AppendOutcome> {
+    let WrittenEvent {
         position,
         recorded_at_ms,
     } = *look.standing.get(&append.events.first()?.event_id)?;
-    Some(Verdict::AlreadyWritten {
+    Some(AppendOutcome::AlreadyWritten {
         first_position: position,
         recorded_at_ms,
     })
 }
 
-fn claimed(append: &Append, look: &Look, resend: bool) -> Option<Verdict> {
+fn claimed(append: &Append, look: &AppendSnapshot, resend: bool) -> Option<AppendOutcome> {
     // Claims without events have no event id to be known by; on a resend, the very same claim is the earlier sending's.
     let may_be_ours = resend && append.events.is_empty();
-    let taken = |claim: &Claim| {
+    let taken = |claim: &Reservation| {
         let held = look.held.get(&claim.key).copied()?;
         (!may_be_ours || held != claim.held).then_some(held)
     };
@@ -113,24 +113,24 @@ fn claimed(append: &Append, look: &Look, resend: bool) -> Option<Verdict> {
         .claims
         .iter()
         .find_map(taken)
-        .map(|held| Verdict::Claimed { held })
+        .map(|held| AppendOutcome::KeyTaken { held })
 }
 
 /// Also where another key of the patient is missing: whoever looks is told so.
-fn patient_key_exists(append: &Append, look: &Look) -> Option<Verdict> {
+fn patient_key_exists(append: &Append, look: &AppendSnapshot) -> Option<AppendOutcome> {
     let other = append.patient_keys.iter().any(|new| {
         let standing = look.standing_keys.get(&(new.tenant_id, new.patient_id));
         standing.is_some_and(|standing| {
             standing.key_id != Some(new.wrapped.key_id) || look.has_other_registered(new, standing)
         })
     });
-    other.then_some(Verdict::PatientKeyExists)
+    other.then_some(AppendOutcome::PatientKeyExists)
 }
 
-fn conflict(append: &Append, look: &Look) -> Option<Verdict> {
+fn conflict(append: &Append, look: &AppendSnapshot) -> Option<AppendOutcome> {
     append.checks.iter().find_map(|check| {
         let actual = look.versions.get(&check.stream_id).copied().unwrap_or(0);
         let stream_id = check.stream_id;
-        (actual != check.expected).then_some(Verdict::Conflict { stream_id, actual })
+        (actual != check.expected).then_some(AppendOutcome::Conflict { stream_id, actual })
     })
 }

@@ -11,9 +11,9 @@ use roentgen_store::engine::Engine;
 use roentgen_store::error::StoreError;
 use roentgen_store::fair::Party;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::lifecycle::Tasks;
-use roentgen_store::log::{Append, Appended, LogFilter, StoredEvent};
-use roentgen_store::open::{Database, Store};
+use roentgen_store::lifecycle::BackgroundTasks;
+use roentgen_store::log::{Append, AppendReceipt, LogFilter, StoredEvent};
+use roentgen_store::open::{DatabaseUrl, Store};
 use roentgen_store::verify::{Verification, verify};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
@@ -21,18 +21,18 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// Nothing here takes as long, on the slowest machine.
-const BOUND: Duration = Duration::from_secs(40);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EngineKind {
     Sqlite,
     Postgres,
 }
 
 /// Which of SQLite's three files; on PostgreSQL they are one database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum DbFile {
     Log,
     Read,
     Keys,
@@ -40,14 +40,14 @@ pub(crate) enum Part {
 
 /// A migrated database, dropped with this.
 #[derive(Debug)]
-pub(crate) struct Bed {
-    pub(crate) kind: Kind,
+pub(crate) struct ContractDatabase {
+    pub(crate) kind: EngineKind,
     name: String,
     directory: TempDir,
 }
 
-impl Bed {
-    pub(crate) async fn new(kind: Kind) -> Self {
+impl ContractDatabase {
+    pub(crate) async fn new(kind: EngineKind) -> Self {
         let bed = Self::empty(kind).await;
         let engine = bed.connect().await;
         engine.migrate().await.unwrap();
@@ -56,13 +56,13 @@ impl Bed {
     }
 
     /// Without a schema.
-    pub(crate) async fn empty(kind: Kind) -> Self {
+    pub(crate) async fn empty(kind: EngineKind) -> Self {
         let bed = Self {
             kind,
             name: format!("roentgen_contract_{}", clock::fresh_id().simple()),
             directory: tempfile::tempdir().unwrap(),
         };
-        if kind == Kind::Postgres {
+        if kind == EngineKind::Postgres {
             let create = format!("CREATE DATABASE {}", bed.name);
             run_on_server(&create).await;
         }
@@ -71,17 +71,17 @@ impl Bed {
 
     pub(crate) fn url(&self) -> String {
         match self.kind {
-            Kind::Sqlite => format!("sqlite://{}", self.file(Part::Log).display()),
-            Kind::Postgres => beside(&server(), &self.name),
+            EngineKind::Sqlite => format!("sqlite://{}", self.file(DbFile::Log).display()),
+            EngineKind::Postgres => sibling_url(&server(), &self.name),
         }
     }
 
     /// A file of the SQLite engine.
-    pub(crate) fn file(&self, part: Part) -> PathBuf {
+    pub(crate) fn file(&self, part: DbFile) -> PathBuf {
         self.directory.path().join(match part {
-            Part::Log => "roentgen.db",
-            Part::Read => "roentgen-read.db",
-            Part::Keys => "roentgen-keys.db",
+            DbFile::Log => "roentgen.db",
+            DbFile::Read => "roentgen-read.db",
+            DbFile::Keys => "roentgen-keys.db",
         })
     }
 
@@ -91,24 +91,24 @@ impl Bed {
     }
 
     pub(crate) async fn connect(&self) -> Arc<dyn Engine> {
-        let database = Database::parse(&self.url()).unwrap();
+        let database = DatabaseUrl::parse(&self.url()).unwrap();
         database.connect().await.unwrap()
     }
 
     /// A node of its own over the database.
-    pub(crate) async fn node(&self) -> Node {
-        Node::over(self.connect().await).await
+    pub(crate) async fn node(&self) -> ContractNode {
+        ContractNode::over(self.connect().await).await
     }
 
     /// A connection of the owner, past the engine.
     pub(crate) async fn owner(&self) -> PgConnection {
-        assert_eq!(self.kind, Kind::Postgres);
+        assert_eq!(self.kind, EngineKind::Postgres);
         PgConnection::connect(&self.url()).await.unwrap()
     }
 
     /// A connection to one of SQLite's files, past the engine.
-    pub(crate) async fn shell(&self, part: Part) -> SqliteConnection {
-        assert_eq!(self.kind, Kind::Sqlite);
+    pub(crate) async fn shell(&self, part: DbFile) -> SqliteConnection {
+        assert_eq!(self.kind, EngineKind::Sqlite);
         let options = SqliteConnectOptions::new().filename(self.file(part));
         options.connect().await.unwrap()
     }
@@ -117,13 +117,13 @@ impl Bed {
     pub(crate) async fn on_keys(&self, sql: &str) -> Result<u64, sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
         let done = match self.kind {
-            Kind::Sqlite => {
-                let mut shell = self.shell(Part::Keys).await;
+            EngineKind::Sqlite => {
+                let mut shell = self.shell(DbFile::Keys).await;
                 let done = sqlx::query(sql).execute(&mut shell).await;
                 shell.close().await.unwrap();
                 done?.rows_affected()
             }
-            Kind::Postgres => {
+            EngineKind::Postgres => {
                 let mut owner = self.owner().await;
                 let done = sqlx::query(sql).execute(&mut owner).await;
                 owner.close().await.unwrap();
@@ -137,20 +137,20 @@ impl Bed {
     pub(crate) async fn lose_keys(&self, condition: &str) {
         let delete = format!("DELETE FROM patient_keys WHERE {condition}");
         match self.kind {
-            Kind::Sqlite => {
+            EngineKind::Sqlite => {
                 let unguard = "DROP TRIGGER IF EXISTS patient_keys_are_not_lost";
                 self.on_keys(unguard).await.unwrap();
                 self.on_keys(&delete).await.unwrap();
             }
-            Kind::Postgres => self.tamper(&delete).await,
+            EngineKind::Postgres => self.tamper(&delete).await,
         }
     }
 
     /// Runs SQL past the engine and its guards, as somebody does who owns the database and means harm.
     pub(crate) async fn tamper(&self, sql: &str) {
         match self.kind {
-            Kind::Sqlite => {
-                let mut shell = self.shell(Part::Log).await;
+            EngineKind::Sqlite => {
+                let mut shell = self.shell(DbFile::Log).await;
                 let triggers = rows(
                     sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
                         .fetch_all(&mut shell)
@@ -164,7 +164,7 @@ impl Bed {
                     .unwrap();
                 shell.close().await.unwrap();
             }
-            Kind::Postgres => {
+            EngineKind::Postgres => {
                 let mut owner = self.owner().await;
                 let all = format!("SET session_replication_role = replica; {sql}");
                 sqlx::raw_sql(AssertSqlSafe(all))
@@ -177,16 +177,16 @@ impl Bed {
     }
 
     /// The first column of a statement's rows, which is text.
-    pub(crate) async fn ask(&self, part: Part, sql: String) -> Vec<String> {
+    pub(crate) async fn ask(&self, part: DbFile, sql: String) -> Vec<String> {
         let sql = AssertSqlSafe(sql);
         match self.kind {
-            Kind::Sqlite => {
+            EngineKind::Sqlite => {
                 let mut shell = self.shell(part).await;
                 let answer = rows(sqlx::query_scalar(sql).fetch_all(&mut shell).await);
                 shell.close().await.unwrap();
                 answer
             }
-            Kind::Postgres => {
+            EngineKind::Postgres => {
                 let mut owner = self.owner().await;
                 let answer = rows(sqlx::query_scalar(sql).fetch_all(&mut owner).await);
                 owner.close().await.unwrap();
@@ -196,15 +196,15 @@ impl Bed {
     }
 
     /// Runs statements as the owner of the database.
-    pub(crate) async fn run(&self, part: Part, sql: &str) {
+    pub(crate) async fn run(&self, part: DbFile, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
         match self.kind {
-            Kind::Sqlite => {
+            EngineKind::Sqlite => {
                 let mut shell = self.shell(part).await;
                 sqlx::raw_sql(sql).execute(&mut shell).await.unwrap();
                 shell.close().await.unwrap();
             }
-            Kind::Postgres => {
+            EngineKind::Postgres => {
                 let mut owner = self.owner().await;
                 sqlx::raw_sql(sql).execute(&mut owner).await.unwrap();
                 owner.close().await.unwrap();
@@ -213,10 +213,10 @@ impl Bed {
     }
 
     /// A table's rows, each as one text, in one order.
-    async fn table(&self, part: Part, table: &str) -> Vec<String> {
+    async fn table(&self, part: DbFile, table: &str) -> Vec<String> {
         let row = match self.kind {
-            Kind::Postgres => format!("{table}::text"),
-            Kind::Sqlite => {
+            EngineKind::Postgres => format!("{table}::text"),
+            EngineKind::Sqlite => {
                 let columns = format!("SELECT name FROM pragma_table_info('{table}')");
                 let columns = self.ask(part, columns).await;
                 let quoted: Vec<String> = columns.iter().map(|it| format!("quote({it})")).collect();
@@ -230,11 +230,11 @@ impl Bed {
     /// Everything an append can write.
     pub(crate) async fn contents(&self) -> Contents {
         Contents {
-            events: self.table(Part::Log, "events").await,
-            streams: self.table(Part::Log, "streams").await,
-            claims: self.table(Part::Log, "claims").await,
-            patient_keys: self.table(Part::Keys, "patient_keys").await,
-            key_register: self.table(Part::Log, "key_register").await,
+            events: self.table(DbFile::Log, "events").await,
+            streams: self.table(DbFile::Log, "streams").await,
+            claims: self.table(DbFile::Log, "claims").await,
+            patient_keys: self.table(DbFile::Keys, "patient_keys").await,
+            key_register: self.table(DbFile::Log, "key_register").await,
         }
     }
 }
@@ -254,9 +254,9 @@ fn rows(answer: sqlx::Result<Vec<String>>) -> Vec<String> {
 }
 
 /// Drops the database, whoever is still connected.
-impl Drop for Bed {
+impl Drop for ContractDatabase {
     fn drop(&mut self) {
-        if self.kind == Kind::Sqlite {
+        if self.kind == EngineKind::Sqlite {
             return;
         }
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
@@ -278,7 +278,7 @@ pub(crate) fn server() -> String {
 }
 
 /// Another database on the same server.
-fn beside(server: &str, name: &str) -> String {
+fn sibling_url(server: &str, name: &str) -> String {
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
 }
@@ -294,12 +294,12 @@ async fn run_on_server(sql: &str) {
 
 /// A node: everything that runs over a database in one process.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub(crate) struct ContractNode {
     store: Store,
-    pub(crate) tasks: Tasks,
+    pub(crate) tasks: BackgroundTasks,
 }
 
-impl Deref for Node {
+impl Deref for ContractNode {
     type Target = Store;
 
     fn deref(&self) -> &Store {
@@ -308,25 +308,25 @@ impl Deref for Node {
 }
 
 /// The database, migrated, and nothing over it.
-pub(crate) async fn opened(bed: &Bed) -> Arc<dyn Engine> {
+pub(crate) async fn opened(bed: &ContractDatabase) -> Arc<dyn Engine> {
     let engine = bed.connect().await;
     engine.migrate().await.unwrap();
     engine
 }
 
-impl Node {
+impl ContractNode {
     pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
     pub(crate) async fn over(engine: Arc<dyn Engine>) -> Self {
         let master = MasterKey::parse(Self::MASTER_KEY).unwrap();
-        let tasks = Tasks::new();
+        let tasks = BackgroundTasks::new();
         let store = Store::start(engine, master, &tasks).await.unwrap();
         Self { store, tasks }
     }
 
-    pub(crate) async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+    pub(crate) async fn append(&self, append: Append) -> Result<AppendReceipt, StoreError> {
         self.appender
-            .append(Party::System, append, Instant::now() + BOUND)
+            .append(Party::System, append, Instant::now() + WAIT_TIMEOUT)
             .await
     }
 
@@ -336,7 +336,7 @@ impl Node {
 
     /// Ends as a process does that was asked to.
     pub(crate) async fn stop(self) {
-        assert!(self.tasks.stop(BOUND).await, "a task did not end");
+        assert!(self.tasks.stop(WAIT_TIMEOUT).await, "a task did not end");
         self.engine.close().await;
     }
 }
@@ -347,7 +347,7 @@ pub(crate) async fn whole_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     loop {
         let after = log.last().map_or(0, |it| it.position);
         let page = engine
-            .page(after, 1000, &LogFilter::default())
+            .read_log(after, 1000, &LogFilter::default())
             .await
             .unwrap();
         if page.events.is_empty() {
@@ -358,7 +358,7 @@ pub(crate) async fn whole_log(engine: &dyn Engine) -> Vec<StoredEvent> {
 }
 
 /// The log, which is dense, goes forward in time and verifies.
-pub(crate) async fn sound_log(engine: &dyn Engine) -> Vec<StoredEvent> {
+pub(crate) async fn verified_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     let log = whole_log(engine).await;
     assert!(
         (1..=log.len() as u64).eq(log.iter().map(|it| it.position)),
@@ -371,7 +371,7 @@ pub(crate) async fn sound_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     let found = verify(engine, None, |_| ()).await.unwrap();
     assert_eq!(
         found,
-        Verification::Holds {
+        Verification::Intact {
             after: 0,
             head: engine.head().await.unwrap()
         }
@@ -380,12 +380,12 @@ pub(crate) async fn sound_log(engine: &dyn Engine) -> Vec<StoredEvent> {
 }
 
 /// Asks until `done`, within a bound, and says what was seen last where it does not come.
-pub(crate) async fn until<T: Debug>(
+pub(crate) async fn wait_until<T: Debug>(
     what: &str,
     mut ask: impl AsyncFnMut() -> T,
     done: impl Fn(&T) -> bool,
 ) -> T {
-    let deadline = Instant::now() + BOUND;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     loop {
         let seen = ask().await;
         if done(&seen) {

@@ -3,7 +3,7 @@
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use roentgen_store::clock::{fresh_id, now_ms};
 use roentgen_store::log::{
-    Append, Check, Claim, ClaimHeld, ClaimKey, NewEvent, NewPatientKey, WrappedKey,
+    Append, ExpectedVersion, Reservation, HeldReservation, ReservationKey, NewEvent, NewPatientKey, WrappedKey,
 };
 use uuid::Uuid;
 
@@ -33,15 +33,15 @@ pub(crate) fn event(stream_id: StreamId, version: u64) -> NewEvent {
 }
 
 /// An event that a database must refuse: its payload is no JSON.
-pub(crate) fn poison(stream_id: StreamId, version: u64) -> NewEvent {
+pub(crate) fn unstorable_event(stream_id: StreamId, version: u64) -> NewEvent {
     NewEvent {
         payload: "{\"n\": ".to_owned(),
         ..event(stream_id, version)
     }
 }
 
-pub(crate) fn check(stream_id: StreamId, expected: u64) -> Check {
-    Check {
+pub(crate) fn check(stream_id: StreamId, expected: u64) -> ExpectedVersion {
+    ExpectedVersion {
         stream_id,
         expected,
     }
@@ -59,7 +59,7 @@ pub(crate) fn to(stream_id: StreamId, expected: u64, count: u64) -> Append {
 }
 
 /// One event to each of these streams, which are at the versions given.
-pub(crate) fn over(streams: &[(StreamId, u64)]) -> Append {
+pub(crate) fn append_to_each(streams: &[(StreamId, u64)]) -> Append {
     Append {
         checks: streams.iter().map(|(id, at)| check(*id, *at)).collect(),
         events: streams.iter().map(|(id, at)| event(*id, at + 1)).collect(),
@@ -67,15 +67,15 @@ pub(crate) fn over(streams: &[(StreamId, u64)]) -> Append {
     }
 }
 
-pub(crate) fn key() -> ClaimKey {
+pub(crate) fn key() -> ReservationKey {
     let mut key = [7; 32];
     key[..16].copy_from_slice(fresh_id().as_bytes());
-    ClaimKey(key)
+    ReservationKey(key)
 }
 
 /// What a claim on a stream's first version says, for an hour.
-pub(crate) fn held_by(stream_id: StreamId) -> ClaimHeld {
-    ClaimHeld {
+pub(crate) fn held_by(stream_id: StreamId) -> HeldReservation {
+    HeldReservation {
         request_hash: [9; 32],
         stream_id,
         version: 1,
@@ -83,9 +83,9 @@ pub(crate) fn held_by(stream_id: StreamId) -> ClaimHeld {
     }
 }
 
-pub(crate) fn claim(key: ClaimKey, stream_id: StreamId) -> Claim {
+pub(crate) fn claim(key: ReservationKey, stream_id: StreamId) -> Reservation {
     let held = held_by(stream_id);
-    Claim { key, held }
+    Reservation { key, held }
 }
 
 pub(crate) fn patient() -> PatientId {

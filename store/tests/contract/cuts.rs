@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::Append;
-use roentgen_store::open::Database;
+use roentgen_store::open::DatabaseUrl;
 use roentgen_store::reads::Scope;
 
-use crate::bed::{Bed, Node, sound_log};
-use crate::build::{claim, key, key_of, over, patient, poison, stream, to};
-use crate::faulty::{Faulty, Loss};
-use crate::proxy::{Cut, Proxy};
+use crate::bed::{ContractDatabase, ContractNode, verified_log};
+use crate::build::{claim, key, key_of, append_to_each, patient, unstorable_event, stream, to};
+use crate::faulty::{FaultyEngine, LostResponse};
+use crate::proxy::{CutPoint, PgProxy};
 
 on_both_engines!(
     an_append_whose_answer_was_lost_is_there_once_and_its_answer_right,
@@ -28,29 +28,29 @@ on_postgres_only!(
 );
 
 /// A node whose answers can be lost, and one whose are not.
-async fn nodes(bed: &Bed) -> (Arc<Faulty>, Node, Node) {
-    let faulty = Faulty::over(bed.connect().await);
-    let node = Node::over(Arc::clone(&faulty) as _).await;
+async fn nodes(bed: &ContractDatabase) -> (Arc<FaultyEngine>, ContractNode, ContractNode) {
+    let faulty = FaultyEngine::over(bed.connect().await);
+    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
     (faulty, node, bed.node().await)
 }
 
 /// All that an append can carry.
 fn full() -> Append {
     let (one, two) = (stream(), stream());
-    let mut append = over(&[(one, 0), (two, 0)]);
+    let mut append = append_to_each(&[(one, 0), (two, 0)]);
     append.claims = vec![claim(key(), one)];
     append.patient_keys = vec![key_of(patient())];
     append
 }
 
-async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(bed: &Bed) {
+async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(bed: &ContractDatabase) {
     let (faulty, node, other) = nodes(bed).await;
     let claim_alone = Append {
         claims: vec![claim(key(), stream())],
         ..Append::default()
     };
     let appends = [full(), to(stream(), 0, 3), claim_alone];
-    let asking = faulty.together(&node, &appends, Some(Loss::AfterTheCall));
+    let asking = faulty.append_in_one_batch(&node, &appends, Some(LostResponse::AfterTheCall));
     let meanwhile = async {
         faulty.lost().await;
         // The log goes on before the answer is known, also on the streams that were written.
@@ -62,7 +62,7 @@ async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(bed:
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     // The claim alone has no event: it is told a head that it was checked at.
     assert_eq!([answers[0].position, answers[1].position], [3, 6]);
-    let log = sound_log(&*other.engine).await;
+    let log = verified_log(&*other.engine).await;
     assert_eq!(log.len(), 7);
     let told = appends
         .iter()
@@ -77,9 +77,9 @@ async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(bed:
     assert_eq!(*node.tail.head().borrow(), 8);
 }
 
-async fn an_append_that_never_arrived_is_written(bed: &Bed) {
+async fn an_append_that_never_arrived_is_written(bed: &ContractDatabase) {
     let (faulty, node, other) = nodes(bed).await;
-    faulty.lose(Loss::BeforeTheCall);
+    faulty.lose(LostResponse::BeforeTheCall);
     let append = full();
     let meanwhile = async {
         faulty.lost().await;
@@ -88,14 +88,14 @@ async fn an_append_that_never_arrived_is_written(bed: &Bed) {
     };
     let (answer, ()) = tokio::join!(node.append(append.clone()), meanwhile);
     assert_eq!(answer.unwrap().position, 3);
-    let log = sound_log(&*other.engine).await;
+    let log = verified_log(&*other.engine).await;
     assert_eq!(log.len(), 3);
     assert_eq!(log[2].event_id, append.events[1].event_id);
 }
 
-async fn another_writer_in_between_makes_it_a_conflict(bed: &Bed) {
+async fn another_writer_in_between_makes_it_a_conflict(bed: &ContractDatabase) {
     let (faulty, node, other) = nodes(bed).await;
-    faulty.lose(Loss::BeforeTheCall);
+    faulty.lose(LostResponse::BeforeTheCall);
     let fought_for = stream();
     let meanwhile = async {
         faulty.lost().await;
@@ -107,22 +107,22 @@ async fn another_writer_in_between_makes_it_a_conflict(bed: &Bed) {
         matches!(answer, Err(StoreError::Conflict { actual: 1, .. })),
         "{answer:?}"
     );
-    assert_eq!(sound_log(&*other.engine).await.len(), 1);
+    assert_eq!(verified_log(&*other.engine).await.len(), 1);
 }
 
 /// The first sending wrote one append and refused the other, whose stream was elsewhere. Its answer lost, the stream
 /// moves to where the other expected it, and now the database meets its payload, which it refuses: the batch goes out
 /// in halves, and each must still find its own.
-async fn a_batch_refused_when_it_is_sent_again_keeps_what_was_written(bed: &Bed) {
+async fn a_batch_refused_when_it_is_sent_again_keeps_what_was_written(bed: &ContractDatabase) {
     let (faulty, node, other) = nodes(bed).await;
     let awaited = stream();
     let good = full();
     let bad = Append {
-        events: vec![poison(awaited, 2)],
+        events: vec![unstorable_event(awaited, 2)],
         ..to(awaited, 1, 1)
     };
     let appends = [good, bad];
-    let asking = faulty.together(&node, &appends, Some(Loss::AfterTheCall));
+    let asking = faulty.append_in_one_batch(&node, &appends, Some(LostResponse::AfterTheCall));
     let meanwhile = async {
         faulty.lost().await;
         other.append(to(awaited, 0, 1)).await.unwrap();
@@ -133,80 +133,80 @@ async fn a_batch_refused_when_it_is_sent_again_keeps_what_was_written(bed: &Bed)
         panic!("{answers:?}")
     };
     assert!(
-        matches!(refused, Err(StoreError::Engine(EngineError::Refused(_)))),
+        matches!(refused, Err(StoreError::Engine(EngineError::Rejected(_)))),
         "{refused:?}"
     );
     assert_eq!(written.as_ref().unwrap().position, 3);
-    assert_eq!(sound_log(&*other.engine).await.len(), 4);
+    assert_eq!(verified_log(&*other.engine).await.len(), 4);
 }
 
 /// A node by a wire that can be cut, warm: its append is prepared; and one by a wire of its own.
-async fn wired(bed: &Bed) -> (Proxy, Node, Node) {
-    let proxy = Proxy::to(&bed.url()).await;
-    let by_wire = Database::parse(&proxy.url(&bed.url())).unwrap();
-    let node = Node::over(by_wire.connect().await.unwrap()).await;
+async fn wired(bed: &ContractDatabase) -> (PgProxy, ContractNode, ContractNode) {
+    let proxy = PgProxy::to(&bed.url()).await;
+    let by_wire = DatabaseUrl::parse(&proxy.url(&bed.url())).unwrap();
+    let node = ContractNode::over(by_wire.connect().await.unwrap()).await;
     node.append(to(stream(), 0, 1)).await.unwrap();
     node.append(to(stream(), 0, 1)).await.unwrap();
     (proxy, node, bed.node().await)
 }
 
-async fn a_connection_cut_between_commit_and_answer_leaves_one_event(bed: &Bed) {
+async fn a_connection_cut_between_commit_and_answer_leaves_one_event(bed: &ContractDatabase) {
     let (proxy, node, other) = wired(bed).await;
     for round in 1..=3 {
         let append = full();
-        proxy.cut(Cut::AfterItIsCommitted);
+        proxy.cut(CutPoint::AfterItIsCommitted);
         let meanwhile = async {
             proxy.was_cut(round).await;
             let stands = other
                 .engine
-                .stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
+                .read_stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
                 .await
                 .unwrap();
             assert_eq!(stands.len(), 1, "it was committed before the cut");
             other.append(to(stream(), 0, 1)).await.unwrap();
-            proxy.mend();
+            proxy.restore();
             stands[0].position
         };
         let (answer, first) = tokio::join!(node.append(append.clone()), meanwhile);
         assert_eq!(answer.unwrap().position, first + 1);
         let stands = other
             .engine
-            .stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
+            .read_stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
             .await
             .unwrap();
         assert_eq!(stands.len(), 1);
         assert_eq!(stands[0].event_id, append.events[0].event_id);
     }
-    assert_eq!(sound_log(&*other.engine).await.len(), 2 + 3 * 3);
+    assert_eq!(verified_log(&*other.engine).await.len(), 2 + 3 * 3);
 }
 
-async fn a_connection_cut_before_delivery_leaves_one_event(bed: &Bed) {
+async fn a_connection_cut_before_delivery_leaves_one_event(bed: &ContractDatabase) {
     let (proxy, node, other) = wired(bed).await;
     let append = full();
-    proxy.cut(Cut::BeforeItIsDelivered);
+    proxy.cut(CutPoint::BeforeItIsDelivered);
     let meanwhile = async {
         proxy.was_cut(1).await;
         assert_eq!(other.position().await, 2);
-        proxy.mend();
+        proxy.restore();
     };
     let (answer, ()) = tokio::join!(node.append(append), meanwhile);
     assert_eq!(answer.unwrap().position, 4);
-    assert_eq!(sound_log(&*other.engine).await.len(), 4);
+    assert_eq!(verified_log(&*other.engine).await.len(), 4);
 }
 
-async fn a_connection_cut_and_another_writer_in_between_makes_it_a_conflict(bed: &Bed) {
+async fn a_connection_cut_and_another_writer_in_between_makes_it_a_conflict(bed: &ContractDatabase) {
     let (proxy, node, other) = wired(bed).await;
     let fought_for = stream();
-    proxy.cut(Cut::BeforeItIsDelivered);
+    proxy.cut(CutPoint::BeforeItIsDelivered);
     let meanwhile = async {
         proxy.was_cut(1).await;
         other.append(to(fought_for, 0, 1)).await.unwrap();
-        proxy.mend();
+        proxy.restore();
     };
     let (answer, ()) = tokio::join!(node.append(to(fought_for, 0, 1)), meanwhile);
     assert!(
         matches!(answer, Err(StoreError::Conflict { actual: 1, .. })),
         "{answer:?}"
     );
-    assert_eq!(sound_log(&*other.engine).await.len(), 3);
+    assert_eq!(verified_log(&*other.engine).await.len(), 3);
 }

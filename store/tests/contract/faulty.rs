@@ -9,30 +9,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
-use roentgen_store::archive::{Archive, Partition};
+use roentgen_store::archive::{ArchivedPartition, LogPartition};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
-use roentgen_store::generation::{Generation, NewGeneration, Shown, State};
+use roentgen_store::generation::{Generation, NewGeneration, LiveTables, GenerationState};
 use roentgen_store::keys::{Misfit, Tying};
 use roentgen_store::log::{
-    Append, Appended, Batch, BatchOutcome, ClaimHeld, ClaimKey, Head, KeyStanding, KnownKeys,
-    LogFilter, LogPage, RegisteredKey, StoredEvent, Tails,
+    Append, AppendReceipt, AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys,
+    LogFilter, LogPage, RegisteredKey, StoredEvent, StreamTails,
 };
-use roentgen_store::memory::{Memory, MemoryBatch, RefusedEffect};
-use roentgen_store::model::{Checkpoint, ListQuery, Parked, ProjectionBatch, Replay, Row, Table};
-use roentgen_store::neighbours::Hearing;
+use roentgen_store::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use roentgen_store::model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
+use roentgen_store::neighbours::NotificationStream;
 use roentgen_store::reads::{Readers, Scope};
 use roentgen_store::relayed::RelayCheckpoint;
 use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::bed::Node;
+use crate::bed::ContractNode;
 use crate::build::{stream, to};
 
 /// How a call's answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
+pub(crate) enum LostResponse {
     /// The call never arrived.
     BeforeTheCall,
     /// It took effect.
@@ -47,7 +47,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn ajar() -> Self {
+    fn open_now() -> Self {
         Self {
             arrived: Semaphore::new(0),
             open: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -66,7 +66,7 @@ impl Gate {
     }
 
     /// Waits until somebody stands before it.
-    pub(crate) async fn somebody_waits(&self) {
+    pub(crate) async fn wait_for_waiter(&self) {
         self.arrived.acquire().await.unwrap().forget();
     }
 
@@ -80,9 +80,9 @@ impl Gate {
 }
 
 #[derive(Debug)]
-pub(crate) struct Faulty {
+pub(crate) struct FaultyEngine {
     inner: Arc<dyn Engine>,
-    losses: Mutex<VecDeque<Option<Loss>>>,
+    losses: Mutex<VecDeque<Option<LostResponse>>>,
     lost: Semaphore,
     /// Appends come here first.
     pub(crate) appends: Gate,
@@ -101,15 +101,15 @@ pub(crate) struct Faulty {
     failures: AtomicU64,
 }
 
-impl Faulty {
+impl FaultyEngine {
     pub(crate) fn over(inner: Arc<dyn Engine>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             losses: Mutex::default(),
             lost: Semaphore::new(0),
-            appends: Gate::ajar(),
-            projections: Gate::ajar(),
-            replays: Gate::ajar(),
+            appends: Gate::open_now(),
+            projections: Gate::open_now(),
+            replays: Gate::open_now(),
             moved: Mutex::default(),
             missed: Mutex::default(),
             late_for: Mutex::default(),
@@ -148,7 +148,7 @@ impl Faulty {
     }
 
     /// The answer of the next call to append is lost, and the gate is shut for the one after it.
-    pub(crate) fn lose(&self, loss: Loss) {
+    pub(crate) fn lose(&self, loss: LostResponse) {
         self.losses.lock().unwrap().push_back(Some(loss));
     }
 
@@ -158,16 +158,16 @@ impl Faulty {
     }
 
     /// Appends that go out in one call, whose answer may be lost. Returns their answers.
-    pub(crate) async fn together(
+    pub(crate) async fn append_in_one_batch(
         &self,
-        node: &Node,
+        node: &ContractNode,
         appends: &[Append],
-        loss: Option<Loss>,
-    ) -> Vec<Result<Appended, StoreError>> {
+        loss: Option<LostResponse>,
+    ) -> Vec<Result<AppendReceipt, StoreError>> {
         self.appends.shut();
         self.losses.lock().unwrap().extend([None, loss]);
         let waiting = async {
-            self.appends.somebody_waits().await;
+            self.appends.wait_for_waiter().await;
             let queued = join_all(appends.iter().map(|it| node.append(it.clone())));
             // Polled in order: all are in the queue before the first may go.
             tokio::join!(queued, async { self.appends.open() }).0
@@ -178,7 +178,7 @@ impl Faulty {
     }
 
     /// From now on nobody finds where this stream begins.
-    pub(crate) fn miss(&self, stream: StreamId) {
+    pub(crate) fn hide_stream_start(&self, stream: StreamId) {
         *self.missed.lock().unwrap() = Some(stream);
     }
 
@@ -194,18 +194,18 @@ impl Faulty {
 }
 
 fn broken() -> EngineError {
-    EngineError::Broken(sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()))
+    EngineError::ConnectionLost(sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()))
 }
 
 #[async_trait]
-impl Engine for Faulty {
-    async fn append(&self, batch: &Batch<'_>) -> Result<BatchOutcome, EngineError> {
+impl Engine for FaultyEngine {
+    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
         self.appends.pass().await;
         let loss = self.losses.lock().unwrap().pop_front().flatten();
         let Some(loss) = loss else {
             return self.inner.append(batch).await;
         };
-        if loss == Loss::AfterTheCall {
+        if loss == LostResponse::AfterTheCall {
             self.inner.append(batch).await?;
         }
         self.appends.shut();
@@ -213,11 +213,11 @@ impl Engine for Faulty {
         Err(broken())
     }
 
-    async fn project(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
         self.projections.pass().await;
         let answer = match self.fault_of(batch) {
-            Some(kind) => Err(EngineError::Broken(sqlx::Error::Io(kind.into()))),
-            None => self.inner.project(batch).await,
+            Some(kind) => Err(EngineError::ConnectionLost(sqlx::Error::Io(kind.into()))),
+            None => self.inner.write_projection(batch).await,
         };
         match &answer {
             Ok(moved) => self.moved.lock().unwrap().push(*moved),
@@ -240,12 +240,12 @@ impl Engine for Faulty {
         self.inner.head().await
     }
 
-    async fn tell(&self) -> Result<(), EngineError> {
-        self.inner.tell().await
+    async fn notify_appended(&self) -> Result<(), EngineError> {
+        self.inner.notify_appended().await
     }
 
-    async fn hearing(&self) -> Result<Option<Box<dyn Hearing>>, EngineError> {
-        self.inner.hearing().await
+    async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError> {
+        self.inner.listen().await
     }
 
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
@@ -256,7 +256,7 @@ impl Engine for Faulty {
         self.inner.readers()
     }
 
-    async fn stream(
+    async fn read_stream(
         &self,
         scope: Scope,
         stream_id: StreamId,
@@ -264,49 +264,49 @@ impl Engine for Faulty {
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EngineError> {
         self.inner
-            .stream(scope, stream_id, after_version, limit)
+            .read_stream(scope, stream_id, after_version, limit)
             .await
     }
 
-    async fn page(
+    async fn read_log(
         &self,
         after: u64,
         limit: u32,
         filter: &LogFilter,
     ) -> Result<LogPage, EngineError> {
-        let mut page = self.inner.page(after, limit, filter).await?;
+        let mut page = self.inner.read_log(after, limit, filter).await?;
         if let Some(missed) = self.missed.lock().unwrap().filter(|_| filter.beginnings) {
             page.events.retain(|it| it.stream_id != missed);
         }
         Ok(page)
     }
 
-    async fn first_disagreement(&self) -> Result<Option<u64>, EngineError> {
-        self.inner.first_disagreement().await
+    async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError> {
+        self.inner.first_stream_mismatch().await
     }
 
-    async fn archives(&self) -> Result<Vec<Archive>, EngineError> {
+    async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
         self.inner.archives().await
     }
 
-    async fn oldest_partition(&self) -> Result<Option<Partition>, EngineError> {
+    async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError> {
         self.inner.oldest_partition().await
     }
 
-    async fn archive(&self, archive: &Archive, kept_types: &[&str]) -> Result<u64, EngineError> {
-        self.inner.archive(archive, kept_types).await
+    async fn archive_oldest(&self, archive: &ArchivedPartition, kept_types: &[&str]) -> Result<u64, EngineError> {
+        self.inner.archive_oldest(archive, kept_types).await
     }
 
-    async fn kept(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
-        self.inner.kept(after, limit).await
+    async fn retained_events(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
+        self.inner.retained_events(after, limit).await
     }
 
-    async fn claim(&self, key: ClaimKey, now_ms: i64) -> Result<Option<ClaimHeld>, EngineError> {
-        self.inner.claim(key, now_ms).await
+    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError> {
+        self.inner.reservation(key, now_ms).await
     }
 
-    async fn forget_expired_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
-        self.inner.forget_expired_claims(now_ms, limit).await
+    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+        self.inner.delete_expired_reservations(now_ms, limit).await
     }
 
     async fn patient_keys(
@@ -360,28 +360,28 @@ impl Engine for Faulty {
         self.inner.secret(tenant, id).await
     }
 
-    fn shown(&self) -> &Shown {
-        self.inner.shown()
+    fn live_tables(&self) -> &LiveTables {
+        self.inner.live_tables()
     }
 
-    async fn rows_in(
+    async fn read_rows(
         &self,
         scope: Scope,
         table: Table,
         ids: &[Uuid],
         most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError> {
-        let rows = self.inner.rows_in(scope, table, ids, most_bytes).await?;
+        let rows = self.inner.read_rows(scope, table, ids, most_bytes).await?;
         let weight = rows.iter().map(Row::weight).sum();
         self.heaviest.fetch_max(weight, Ordering::SeqCst);
         Ok(rows)
     }
 
-    async fn list_in(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
-        self.inner.list_in(table, query).await
+    async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        self.inner.list_rows(table, query).await
     }
 
-    async fn parked(&self) -> Result<Vec<Parked>, EngineError> {
+    async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
         self.inner.parked().await
     }
 
@@ -389,8 +389,8 @@ impl Engine for Faulty {
         self.inner.generations().await
     }
 
-    async fn declare(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
-        self.inner.declare(generations).await
+    async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
+        self.inner.create_generations(generations).await
     }
 
     async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
@@ -401,57 +401,57 @@ impl Engine for Faulty {
         self.inner.create_indexes(tables).await
     }
 
-    async fn promote(&self, table: Table, from: &State, to: &State) -> Result<bool, EngineError> {
-        self.inner.promote(table, from, to).await
+    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError> {
+        self.inner.advance_generation(table, from, to).await
     }
 
-    async fn swap(&self, table: Table) -> Result<bool, EngineError> {
-        self.inner.swap(table).await
+    async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError> {
+        self.inner.swap_live_generation(table).await
     }
 
-    async fn forget(&self, generation: &Generation) -> Result<bool, EngineError> {
-        self.inner.forget(generation).await
+    async fn drop_generation(&self, generation: &Generation) -> Result<bool, EngineError> {
+        self.inner.drop_generation(generation).await
     }
 
-    async fn count(&self, table: Table) -> Result<u64, EngineError> {
-        self.inner.count(table).await
+    async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
+        self.inner.count_rows(table).await
     }
 
     async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError> {
         self.inner.count_streams(stream_type, upto).await
     }
 
-    async fn tails(&self, streams: &[StreamId], upto: u64) -> Result<Tails, EngineError> {
-        self.inner.tails(streams, upto).await
+    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError> {
+        self.inner.stream_tails(streams, upto).await
     }
 
     async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
         self.inner.checkpoint(subscription).await
     }
 
-    async fn replay(&self, replay: &Replay<'_>) -> Result<bool, EngineError> {
+    async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
         self.replays.pass().await;
-        self.inner.replay(replay).await
+        self.inner.write_parked_retry(replay).await
     }
 
-    async fn memories(&self, ids: &[Uuid]) -> Result<Vec<Memory>, EngineError> {
-        self.inner.memories(ids).await
+    async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
+        self.inner.policy_memory(ids).await
     }
 
-    async fn earliest_due(&self, limit: u32) -> Result<Vec<Memory>, EngineError> {
-        self.inner.earliest_due(limit).await
+    async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
+        self.inner.due_timers(limit).await
     }
 
-    async fn remember(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
-        self.inner.remember(batch).await
+    async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
+        self.inner.write_policy_memory(batch).await
     }
 
-    async fn refused_effects(&self, limit: u32) -> Result<Vec<RefusedEffect>, EngineError> {
-        self.inner.refused_effects(limit).await
+    async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
+        self.inner.rejected_effects(limit).await
     }
 
-    async fn relay(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
-        self.inner.relay(name).await
+    async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
+        self.inner.relay_checkpoint(name).await
     }
 
     async fn advance_relay(
@@ -463,13 +463,13 @@ impl Engine for Faulty {
         self.inner.advance_relay(name, from, to).await
     }
 
-    async fn lease(
+    async fn acquire_leases(
         &self,
         names: &[String],
         holder: Uuid,
         ttl: Duration,
     ) -> Result<Vec<String>, EngineError> {
-        self.inner.lease(names, holder, ttl).await
+        self.inner.acquire_leases(names, holder, ttl).await
     }
 
     async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError> {

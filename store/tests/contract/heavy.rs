@@ -7,9 +7,9 @@ use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::log::Append;
 use roentgen_store::model::ListQuery;
 
-use crate::bed::{Bed, Node, sound_log};
-use crate::build::{check, event, over, stream, tenant};
-use crate::faulty::Faulty;
+use crate::bed::{ContractDatabase, ContractNode, verified_log};
+use crate::build::{check, event, append_to_each, stream, tenant};
+use crate::faulty::FaultyEngine;
 use crate::tally::{TALLY, folded, project, projected_all, rows};
 
 on_both_engines!(
@@ -20,7 +20,7 @@ on_both_engines!(
 const HEAVY: usize = 200 * 1024;
 
 /// Makes so many streams whose rows are heavy.
-async fn make_heavy(node: &Node, count: usize) -> Vec<StreamId> {
+async fn make_heavy(node: &ContractNode, count: usize) -> Vec<StreamId> {
     let streams: Vec<_> = (0..count).map(|_| stream()).collect();
     for id in &streams {
         let mut event = event(*id, 1);
@@ -35,22 +35,22 @@ async fn make_heavy(node: &Node, count: usize) -> Vec<StreamId> {
     streams
 }
 
-async fn a_batch_of_small_events_goes_on_with_few_heavy_rows_at_once(bed: &Bed) {
-    let counted = Faulty::over(bed.connect().await);
-    let node = Node::over(Arc::clone(&counted) as _).await;
+async fn a_batch_of_small_events_goes_on_with_few_heavy_rows_at_once(bed: &ContractDatabase) {
+    let counted = FaultyEngine::over(bed.connect().await);
+    let node = ContractNode::over(Arc::clone(&counted) as _).await;
     project(&node, "leader").await;
     let streams = make_heavy(&node, 200).await;
     projected_all(&node).await;
     let small: Vec<_> = streams.iter().map(|id| (*id, 1)).collect();
-    node.append(over(&small)).await.unwrap();
+    node.append(append_to_each(&small)).await.unwrap();
     projected_all(&node).await;
-    let log = sound_log(&*node.engine).await;
+    let log = verified_log(&*node.engine).await;
     assert_eq!(rows(&*node.engine, &log).await, folded(&log));
     let most = counted.heaviest_rows();
     assert!((HEAVY..18 << 20).contains(&most), "{most} bytes at once");
 }
 
-async fn a_list_ends_where_its_rows_are_heavy_and_goes_on(bed: &Bed) {
+async fn a_list_ends_where_its_rows_are_heavy_and_goes_on(bed: &ContractDatabase) {
     let node = bed.node().await;
     project(&node, "leader").await;
     let streams = make_heavy(&node, 60).await;
@@ -58,7 +58,7 @@ async fn a_list_ends_where_its_rows_are_heavy_and_goes_on(bed: &Bed) {
     let (mut listed, mut after, mut pages) = (Vec::new(), None, 0);
     loop {
         let query = ListQuery::all(&TALLY, tenant(), after, 500);
-        let page = node.engine.list(&query).await.unwrap();
+        let page = node.engine.live_list(&query).await.unwrap();
         let Some(last) = page.last() else { break };
         let weight: usize = page.iter().map(|row| row.sealed.len()).sum();
         assert!(weight <= MAX_PAGE_BYTES + HEAVY, "{weight} bytes at once");

@@ -3,11 +3,11 @@
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
 use roentgen_store::error::EngineError;
-use roentgen_store::keys::{Finding, KeyError, Keyring, MasterKey, Misfit, Tying, misfit};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::keys::{KeyLookup, KeyError, Keyring, MasterKey, Misfit, Tying, misfit};
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{KeyStanding, KnownKeys, NewPatientKey};
 
-use crate::bed::{Bed, Kind, Node, Part, opened};
+use crate::bed::{ContractDatabase, EngineKind, ContractNode, DbFile, opened};
 use crate::build::{key_of, patient, stream, tenant, to};
 
 on_both_engines!(
@@ -30,7 +30,7 @@ on_sqlite_only!(
 );
 
 /// The key that wraps whatever the test writes: nobody opens it.
-async fn with_a_key(node: &Node) -> NewPatientKey {
+async fn with_a_key(node: &ContractNode) -> NewPatientKey {
     let key = key_of(patient());
     let mut append = to(stream(), 0, 1);
     append.patient_keys = vec![key.clone()];
@@ -38,19 +38,19 @@ async fn with_a_key(node: &Node) -> NewPatientKey {
     key
 }
 
-async fn known(node: &Node, patient: PatientId) -> KnownKeys {
+async fn known(node: &ContractNode, patient: PatientId) -> KnownKeys {
     let known = node.engine.patient_keys(&[(tenant(), patient)]).await;
     known.unwrap().remove(0)
 }
 
-fn id(bed: &Bed, key: &NewPatientKey) -> String {
+fn id(bed: &ContractDatabase, key: &NewPatientKey) -> String {
     match bed.kind {
-        Kind::Sqlite => format!("x'{}'", key.wrapped.key_id.simple()),
-        Kind::Postgres => format!("'{}'", key.wrapped.key_id),
+        EngineKind::Sqlite => format!("x'{}'", key.wrapped.key_id.simple()),
+        EngineKind::Postgres => format!("'{}'", key.wrapped.key_id),
     }
 }
 
-async fn erase(bed: &Bed, key: &NewPatientKey) {
+async fn erase(bed: &ContractDatabase, key: &NewPatientKey) {
     let id = id(bed, key);
     let tombstone = format!(
         "INSERT INTO key_tombstones (key_id, tenant, patient, master_id, erased_at, erased_by) \
@@ -61,13 +61,13 @@ async fn erase(bed: &Bed, key: &NewPatientKey) {
     assert_eq!(bed.on_keys(&delete).await.unwrap(), 1);
 }
 
-async fn looked(node: &Node) -> Option<Misfit> {
-    let master = MasterKey::parse(Node::MASTER_KEY).unwrap();
+async fn looked(node: &ContractNode) -> Option<Misfit> {
+    let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
     let found = misfit(&*node.engine, master.fingerprint(), Tying::Look).await;
     found.unwrap()
 }
 
-async fn key_is_deleted_with_its_tombstone_only(bed: &Bed) {
+async fn key_is_deleted_with_its_tombstone_only(bed: &ContractDatabase) {
     let node = bed.node().await;
     let key = with_a_key(&node).await;
     let id = id(bed, &key);
@@ -78,7 +78,7 @@ async fn key_is_deleted_with_its_tombstone_only(bed: &Bed) {
     ] {
         assert!(bed.on_keys(&refused).await.is_err(), "{refused}");
     }
-    if bed.kind == Kind::Postgres {
+    if bed.kind == EngineKind::Postgres {
         assert!(bed.on_keys("TRUNCATE patient_keys").await.is_err());
     }
     let rewrapped = format!("UPDATE patient_keys SET wrapped = wrapped WHERE key_id = {id}");
@@ -96,7 +96,7 @@ async fn key_is_deleted_with_its_tombstone_only(bed: &Bed) {
     assert_eq!(looked(&node).await, None, "an erasure is no misfit");
 }
 
-async fn tombstone_is_permanent(bed: &Bed) {
+async fn tombstone_is_permanent(bed: &ContractDatabase) {
     let node = bed.node().await;
     erase(bed, &with_a_key(&node).await).await;
     for refused in [
@@ -105,7 +105,7 @@ async fn tombstone_is_permanent(bed: &Bed) {
     ] {
         assert!(bed.on_keys(refused).await.is_err(), "{refused}");
     }
-    if bed.kind == Kind::Postgres {
+    if bed.kind == EngineKind::Postgres {
         assert!(bed.on_keys("TRUNCATE key_tombstones").await.is_err());
         assert!(bed.on_keys("TRUNCATE key_register").await.is_err());
         assert!(bed.on_keys("DELETE FROM key_register").await.is_err());
@@ -113,12 +113,12 @@ async fn tombstone_is_permanent(bed: &Bed) {
 }
 
 /// On SQLite the keys are committed before the log: a key may wait for its first event, and is listed with that.
-async fn key_of_a_refused_append_is_listed_with_the_next_one(bed: &Bed) {
+async fn key_of_a_refused_append_is_listed_with_the_next_one(bed: &ContractDatabase) {
     let node = bed.node().await;
     let patient = patient();
     let first = node
         .keyring
-        .writing_key(tenant(), patient, Finding::Looked)
+        .key_for_write(tenant(), patient, KeyLookup::Verified)
         .await
         .unwrap();
     let mut refused = to(stream(), 5, 1);
@@ -132,7 +132,7 @@ async fn key_of_a_refused_append_is_listed_with_the_next_one(bed: &Bed) {
 
     let second = node
         .keyring
-        .writing_key(tenant(), patient, Finding::Looked)
+        .key_for_write(tenant(), patient, KeyLookup::Verified)
         .await
         .unwrap();
     let mut append = to(stream(), 0, 1);
@@ -145,7 +145,7 @@ async fn key_of_a_refused_append_is_listed_with_the_next_one(bed: &Bed) {
     assert!(!known.is_waiting);
 }
 
-async fn patient_whose_key_is_lost_gets_no_second_one(bed: &Bed) {
+async fn patient_whose_key_is_lost_gets_no_second_one(bed: &ContractDatabase) {
     let node = bed.node().await;
     let lost = with_a_key(&node).await;
     bed.lose_keys(&format!("key_id = {}", id(bed, &lost))).await;
@@ -153,29 +153,29 @@ async fn patient_whose_key_is_lost_gets_no_second_one(bed: &Bed) {
     let newcomer = patient();
     let writing = node
         .keyring
-        .writing_key(tenant(), newcomer, Finding::Looked);
+        .key_for_write(tenant(), newcomer, KeyLookup::Verified);
     writing.await.unwrap();
     let guess = node
         .keyring
-        .writing_key(tenant(), lost.patient_id, Finding::Guessed);
+        .key_for_write(tenant(), lost.patient_id, KeyLookup::Optimistic);
     let mut guessed = to(stream(), 0, 1);
     guessed.patient_keys.extend(guess.await.unwrap().new);
     assert_eq!(guessed.patient_keys.len(), 1, "newcomers are guessed");
     let refused = node.append(guessed).await.unwrap_err();
     match bed.kind {
-        Kind::Sqlite => assert!(
+        EngineKind::Sqlite => assert!(
             matches!(refused, StoreError::PatientKeyExists),
             "{refused:?}"
         ),
-        Kind::Postgres => assert!(
+        EngineKind::Postgres => assert!(
             matches!(refused, StoreError::Engine(EngineError::KeyMissing)),
             "{refused:?}"
         ),
     }
-    let finding = Finding::Looked;
+    let finding = KeyLookup::Verified;
     let writing = node
         .keyring
-        .writing_key(tenant(), lost.patient_id, finding)
+        .key_for_write(tenant(), lost.patient_id, finding)
         .await;
     assert!(matches!(writing, Err(KeyError::Missing)), "{writing:?}");
     assert_eq!(node.position().await, before);
@@ -186,7 +186,7 @@ async fn patient_whose_key_is_lost_gets_no_second_one(bed: &Bed) {
     assert_eq!(node.keyring.still_missing(&*node.engine).await.unwrap(), 1);
 }
 
-async fn patient_whose_key_is_erased_may_get_another_one(bed: &Bed) {
+async fn patient_whose_key_is_erased_may_get_another_one(bed: &ContractDatabase) {
     let node = bed.node().await;
     let erased = with_a_key(&node).await;
     erase(bed, &erased).await;
@@ -200,7 +200,7 @@ async fn patient_whose_key_is_erased_may_get_another_one(bed: &Bed) {
     assert_eq!(known.missing().count(), 0);
 }
 
-async fn keys_older_than_the_log_are_refused(bed: &Bed) {
+async fn keys_older_than_the_log_are_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
     with_a_key(&node).await;
     let latest = with_a_key(&node).await;
@@ -212,15 +212,15 @@ async fn keys_older_than_the_log_are_refused(bed: &Bed) {
         looked_for: 2,
     };
     assert_eq!(looked(&node).await, Some(older));
-    let master = MasterKey::parse(Node::MASTER_KEY).unwrap();
-    let opened = Keyring::open(bed.connect().await, master, &Tasks::new()).await;
+    let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
+    let opened = Keyring::open(bed.connect().await, master, &BackgroundTasks::new()).await;
     assert!(
         matches!(opened, Err(KeyError::Misfit(found)) if found == older),
         "{opened:?}"
     );
 }
 
-async fn another_master_key_is_refused_and_binds_nothing(bed: &Bed) {
+async fn another_master_key_is_refused_and_binds_nothing(bed: &ContractDatabase) {
     let node = bed.node().await;
     let other = MasterKey::parse(&MasterKey::generate()).unwrap();
     for tying in [Tying::Bind, Tying::Look] {
@@ -230,20 +230,20 @@ async fn another_master_key_is_refused_and_binds_nothing(bed: &Bed) {
     assert_eq!(looked(&node).await, None);
 }
 
-async fn wrapped_keys_say_what_wrapped_them(bed: &Bed) {
+async fn wrapped_keys_say_what_wrapped_them(bed: &ContractDatabase) {
     let node = bed.node().await;
     with_a_key(&node).await;
-    let master = MasterKey::parse(Node::MASTER_KEY).unwrap();
+    let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
     let expected = roentgen_store::chain::hex(master.fingerprint());
     let hex = match bed.kind {
-        Kind::Sqlite => "SELECT lower(hex(master_id)) FROM patient_keys",
-        Kind::Postgres => "SELECT encode(master_id, 'hex') FROM patient_keys",
+        EngineKind::Sqlite => "SELECT lower(hex(master_id)) FROM patient_keys",
+        EngineKind::Postgres => "SELECT encode(master_id, 'hex') FROM patient_keys",
     };
-    assert_eq!(bed.ask(Part::Keys, hex.to_owned()).await, [expected]);
+    assert_eq!(bed.ask(DbFile::Keys, hex.to_owned()).await, [expected]);
 }
 
 /// What a release before left: nothing that ties the files, and no list of keys.
-async fn untie(bed: &Bed) {
+async fn untie(bed: &ContractDatabase) {
     let untie = "DELETE FROM meta; DELETE FROM key_register;";
     bed.tamper(untie).await;
     bed.on_keys("DELETE FROM meta WHERE name = 'keys_id'")
@@ -252,12 +252,12 @@ async fn untie(bed: &Bed) {
 }
 
 /// Part of an event as a keyring seals it.
-async fn sealed(node: &Node) -> NewPatientKey {
+async fn sealed(node: &ContractNode) -> NewPatientKey {
     let patient = patient();
-    let finding = Finding::Looked;
+    let finding = KeyLookup::Verified;
     let writing = node
         .keyring
-        .writing_key(tenant(), patient, finding)
+        .key_for_write(tenant(), patient, finding)
         .await
         .unwrap();
     let stream = stream();
@@ -268,7 +268,7 @@ async fn sealed(node: &Node) -> NewPatientKey {
     writing.new.unwrap()
 }
 
-async fn log_of_an_earlier_release_is_tied_when_it_is_opened(bed: &Bed) {
+async fn log_of_an_earlier_release_is_tied_when_it_is_opened(bed: &ContractDatabase) {
     let node = bed.node().await;
     let key = sealed(&node).await;
     node.stop().await;
@@ -291,12 +291,12 @@ async fn log_of_an_earlier_release_is_tied_when_it_is_opened(bed: &Bed) {
 }
 
 async fn looked_by(engine: &dyn roentgen_store::engine::Engine) -> Option<Misfit> {
-    let master = MasterKey::parse(Node::MASTER_KEY).unwrap();
+    let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
     let found = misfit(engine, master.fingerprint(), Tying::Bind).await;
     found.unwrap()
 }
 
-async fn log_of_an_earlier_release_without_its_keys_is_refused(bed: &Bed) {
+async fn log_of_an_earlier_release_without_its_keys_is_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
     sealed(&node).await;
     node.stop().await;
@@ -306,7 +306,7 @@ async fn log_of_an_earlier_release_without_its_keys_is_refused(bed: &Bed) {
     assert_eq!(looked_by(&*engine).await, Some(Misfit::KeysMissing));
 }
 
-async fn keys_of_another_log_are_refused(bed: &Bed) {
+async fn keys_of_another_log_are_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
     sealed(&node).await;
     node.stop().await;
@@ -317,19 +317,19 @@ async fn keys_of_another_log_are_refused(bed: &Bed) {
     assert_eq!(looked_by(&*engine).await, Some(Misfit::OtherLog));
 }
 
-async fn keys_without_their_log_are_refused(bed: &Bed) {
+async fn keys_without_their_log_are_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
     sealed(&node).await;
     node.stop().await;
-    std::fs::remove_file(bed.file(Part::Log)).unwrap();
+    std::fs::remove_file(bed.file(DbFile::Log)).unwrap();
     let engine = opened(bed).await;
     assert_eq!(looked_by(&*engine).await, Some(Misfit::LogMissing));
 }
 
-async fn new_keys_beside_a_tied_log_are_refused(bed: &Bed) {
+async fn new_keys_beside_a_tied_log_are_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
     node.stop().await;
-    std::fs::remove_file(bed.file(Part::Keys)).unwrap();
+    std::fs::remove_file(bed.file(DbFile::Keys)).unwrap();
     let engine = opened(bed).await;
     assert_eq!(looked_by(&*engine).await, Some(Misfit::KeysMissing));
 }

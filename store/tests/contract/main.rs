@@ -11,42 +11,42 @@
     reason = "a test that cannot go on has failed"
 )]
 
-/// Makes `name::sqlite` and `name::postgres` of each `async fn name(bed: &Bed)`.
+/// Makes `name::sqlite` and `name::postgres` of each `async fn name(bed: &ContractDatabase)`.
 macro_rules! on_both_engines {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Sqlite).await).await;
+                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Sqlite).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Postgres).await).await;
+                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Postgres).await).await;
             }
         }
     )+};
 }
 
-/// Makes `name::sqlite` of each `async fn name(bed: &Bed)`: faults that only files can have.
+/// Makes `name::sqlite` of each `async fn name(bed: &ContractDatabase)`: faults that only files can have.
 macro_rules! on_sqlite_only {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Sqlite).await).await;
+                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Sqlite).await).await;
             }
         }
     )+};
 }
 
-/// Makes `name::postgres` of each `async fn name(bed: &Bed)`: faults that only a server can have.
+/// Makes `name::postgres` of each `async fn name(bed: &ContractDatabase)`: faults that only a server can have.
 macro_rules! on_postgres_only {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                super::$test(&crate::bed::Bed::new(crate::bed::Kind::Postgres).await).await;
+                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Postgres).await).await;
             }
         }
     )+};

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bed::{Bed, Kind, Node, Part, sound_log};
+use crate::bed::{ContractDatabase, EngineKind, ContractNode, DbFile, verified_log};
 use crate::build::{stream, to};
 
 on_both_engines!(
@@ -21,7 +21,7 @@ on_both_engines!(
 on_postgres_only!(partitions_appear_under_load_beside_an_open_transaction);
 
 /// However many events are asked for, a page holds no more than it may, and one event.
-async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &Bed) {
+async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &ContractDatabase) {
     let node = bed.node().await;
     let weight = MAX_EVENT_BYTES / 2;
     let events = 3 * MAX_PAGE_BYTES / 2 / weight;
@@ -34,7 +34,7 @@ async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &Bed) {
     }
     let (mut after, mut sizes) = (0, Vec::new());
     while after < events as u64 {
-        let page = node.engine.page(after, 5000, &LogFilter::default()).await;
+        let page = node.engine.read_log(after, 5000, &LogFilter::default()).await;
         let page = page.unwrap();
         assert_eq!(page.events.first().map(|it| it.position), Some(after + 1));
         assert_eq!(
@@ -57,10 +57,10 @@ enum Snapshot {
 const COUNT: &str = "SELECT count(*) FROM events";
 
 impl Snapshot {
-    async fn open(bed: &Bed) -> Self {
+    async fn open(bed: &ContractDatabase) -> Self {
         let mut snapshot = match bed.kind {
-            Kind::Sqlite => Self::Sqlite(bed.shell(Part::Log).await),
-            Kind::Postgres => Self::Postgres(bed.owner().await),
+            EngineKind::Sqlite => Self::Sqlite(bed.shell(DbFile::Log).await),
+            EngineKind::Postgres => Self::Postgres(bed.owner().await),
         };
         match &mut snapshot {
             Self::Sqlite(it) => sqlx::raw_sql("BEGIN").execute(it).await.map(drop),
@@ -109,7 +109,7 @@ impl Latencies {
 }
 
 /// So many writers a node, each with so many appends of one to three events to a stream of its own.
-async fn load(nodes: &[Arc<Node>], writers: u64, appends: u64) -> Latencies {
+async fn load(nodes: &[Arc<ContractNode>], writers: u64, appends: u64) -> Latencies {
     let mut running = JoinSet::new();
     for node in nodes {
         for n in 0..writers {
@@ -137,7 +137,7 @@ async fn follow(engine: Arc<dyn Engine>, done: CancellationToken) -> u64 {
     let mut ids = HashSet::new();
     loop {
         let last = done.is_cancelled();
-        let page = engine.page(seen, 97, &LogFilter::default()).await.unwrap();
+        let page = engine.read_log(seen, 97, &LogFilter::default()).await.unwrap();
         for event in &page.events {
             assert_eq!(
                 event.position,
@@ -167,7 +167,7 @@ async fn follow(engine: Arc<dyn Engine>, done: CancellationToken) -> u64 {
 ///
 /// How long an append takes is printed and held to a bound that only a drift without end would break (a head row's, a
 /// plan made on an empty table): the machine is shared and the build a debug one, so that numbers are for `benches/`.
-async fn heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction(bed: &Bed) {
+async fn heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction(bed: &ContractDatabase) {
     let nodes = [Arc::new(bed.node().await), Arc::new(bed.node().await)];
     nodes[0].append(to(stream(), 0, 1)).await.unwrap();
     let mut snapshot = Snapshot::open(bed).await;
@@ -185,7 +185,7 @@ async fn heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction(bed: &
         "the transaction was to stay open for the whole run"
     );
     snapshot.close().await;
-    assert_eq!(sound_log(&*reader).await.len() as u64, seen);
+    assert_eq!(verified_log(&*reader).await.len() as u64, seen);
 
     let (first, last) = latencies.medians_of_first_and_last_fifth();
     println!(
@@ -199,7 +199,7 @@ async fn heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction(bed: &
 }
 
 /// A batch may be larger than a partition, and both nodes make partitions at once.
-async fn partitions_appear_under_load_beside_an_open_transaction(bed: &Bed) {
+async fn partitions_appear_under_load_beside_an_open_transaction(bed: &ContractDatabase) {
     let small = "INSERT INTO meta VALUES ('partition_size', convert_to('50', 'UTF8'))";
     bed.tamper(small).await;
     let nodes = [Arc::new(bed.node().await), Arc::new(bed.node().await)];
@@ -210,11 +210,11 @@ async fn partitions_appear_under_load_beside_an_open_transaction(bed: &Bed) {
     assert_eq!(snapshot.count().await, 1);
     snapshot.close().await;
 
-    let head = sound_log(&*nodes[0].engine).await.len();
+    let head = verified_log(&*nodes[0].engine).await.len();
     let parts =
         "SELECT past_position::text FROM log_partitions p ORDER BY p.past_position".to_owned();
     let past: Vec<usize> = bed
-        .ask(Part::Log, parts)
+        .ask(DbFile::Log, parts)
         .await
         .iter()
         .map(|it| it.parse().unwrap())
@@ -227,5 +227,5 @@ async fn partitions_appear_under_load_beside_an_open_transaction(bed: &Bed) {
     );
     assert!(past.last().unwrap() > &(head + 25), "{past:?} at {head}");
     let plain = "SELECT count(*)::text FROM ONLY events_from_0".to_owned();
-    assert_eq!(bed.ask(Part::Log, plain).await, ["49"]);
+    assert_eq!(bed.ask(DbFile::Log, plain).await, ["49"]);
 }

@@ -9,9 +9,9 @@ use proptest::test_runner::{Config, TestRunner};
 use roentgen_domain::ids::StreamId;
 use roentgen_store::clock::now_ms;
 use roentgen_store::error::StoreError;
-use roentgen_store::log::{Append, Appended, Claim, ClaimHeld, ClaimKey};
+use roentgen_store::log::{Append, AppendReceipt, Reservation, HeldReservation, ReservationKey};
 
-use crate::bed::{Bed, Kind, Node, sound_log};
+use crate::bed::{ContractDatabase, EngineKind, ContractNode, verified_log};
 use crate::build::{check, event, held_by, key, stream};
 
 const CASES: u32 = 24;
@@ -20,16 +20,16 @@ const KEYS: usize = 4;
 
 /// Appends that wait together on one of two nodes.
 #[derive(Debug, Clone)]
-struct Step {
+struct ConcurrentAppends {
     node: usize,
-    appends: Vec<Plan>,
+    appends: Vec<PlannedAppend>,
 }
 
 /// An append, before it is known where its streams are.
 #[derive(Debug, Clone)]
-struct Plan {
+struct PlannedAppend {
     /// By stream; `None` leaves it out.
-    parts: [Option<Part>; STREAMS],
+    parts: [Option<PlannedWrite>; STREAMS],
     /// Events of several streams in turn, or stream by stream.
     in_turn: bool,
     /// By key: whether it has run out before it is taken; `None` leaves it out.
@@ -37,50 +37,50 @@ struct Plan {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Part {
+struct PlannedWrite {
     /// 0 asserts only.
     events: u64,
     /// How far beside the truth the expected version is; mostly 0.
     off: i64,
 }
 
-fn part() -> impl Strategy<Value = Option<Part>> {
+fn part() -> impl Strategy<Value = Option<PlannedWrite>> {
     let off = prop_oneof![12 => Just(0), 1 => Just(-1), 1 => Just(1), 1 => Just(5)];
-    let some = (0_u64..4, off).prop_map(|(events, off)| Some(Part { events, off }));
+    let some = (0_u64..4, off).prop_map(|(events, off)| Some(PlannedWrite { events, off }));
     prop_oneof![3 => Just(None), 2 => some]
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+fn plan() -> impl Strategy<Value = PlannedAppend> {
     let claim = prop_oneof![5 => Just(None), 1 => Just(Some(false)), 1 => Just(Some(true))];
     let parts = proptest::array::uniform5(part());
     let claims = proptest::array::uniform4(claim);
-    (parts, any::<bool>(), claims).prop_map(|(parts, in_turn, claims)| Plan {
+    (parts, any::<bool>(), claims).prop_map(|(parts, in_turn, claims)| PlannedAppend {
         parts,
         in_turn,
         claims,
     })
 }
 
-fn trace() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0_usize..2, vec(plan(), 1..8)).prop_map(|(node, appends)| Step { node, appends });
+fn trace() -> impl Strategy<Value = Vec<ConcurrentAppends>> {
+    let step = (0_usize..2, vec(plan(), 1..8)).prop_map(|(node, appends)| ConcurrentAppends { node, appends });
     vec(step, 1..12)
 }
 
 /// What the log should do, one append after the other.
 #[derive(Debug, Default)]
-struct Model {
+struct LogModel {
     versions: HashMap<StreamId, u64>,
-    claims: HashMap<ClaimKey, ClaimHeld>,
+    claims: HashMap<ReservationKey, HeldReservation>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Written,
     Conflict { stream_id: StreamId, actual: u64 },
-    Claimed(ClaimHeld),
+    Claimed(HeldReservation),
 }
 
-impl Model {
+impl LogModel {
     fn version(&self, stream_id: StreamId) -> u64 {
         self.versions.get(&stream_id).copied().unwrap_or(0)
     }
@@ -113,7 +113,7 @@ impl Model {
 /// Ids are one trace's own, so that traces can share a database.
 struct Names {
     streams: [StreamId; STREAMS],
-    keys: [ClaimKey; KEYS],
+    keys: [ReservationKey; KEYS],
     now_ms: i64,
 }
 
@@ -127,7 +127,7 @@ impl Names {
     }
 
     /// The plan as an append, for the streams as the model has them.
-    fn append(&self, plan: &Plan, model: &Model) -> Append {
+    fn append(&self, plan: &PlannedAppend, model: &LogModel) -> Append {
         let mut append = Append::default();
         for (stream_id, part) in self.streams.into_iter().zip(plan.parts) {
             let Some(part) = part else { continue };
@@ -147,19 +147,19 @@ impl Names {
             } else {
                 held.expires_at_ms
             };
-            let held = ClaimHeld {
+            let held = HeldReservation {
                 expires_at_ms,
                 ..held
             };
-            append.claims.push(Claim { key, held });
+            append.claims.push(Reservation { key, held });
         }
         append
     }
 
     /// The trace's appends, by step, with the model's verdicts.
-    fn play(&self, trace: &[Step]) -> Vec<(usize, Vec<(Append, Verdict)>)> {
-        let mut model = Model::default();
-        let mut planned = |plan: &Plan| {
+    fn play(&self, trace: &[ConcurrentAppends]) -> Vec<(usize, Vec<(Append, Verdict)>)> {
+        let mut model = LogModel::default();
+        let mut planned = |plan: &PlannedAppend| {
             let append = self.append(plan, &model);
             let verdict = model.append(&append, self.now_ms);
             (append, verdict)
@@ -171,14 +171,14 @@ impl Names {
     }
 }
 
-fn verdict(answer: &Result<Appended, StoreError>) -> Verdict {
+fn verdict(answer: &Result<AppendReceipt, StoreError>) -> Verdict {
     match answer {
         Ok(_) => Verdict::Written,
         Err(StoreError::Conflict { stream_id, actual }) => Verdict::Conflict {
             stream_id: *stream_id,
             actual: *actual,
         },
-        Err(StoreError::Claimed(held)) => Verdict::Claimed(*held),
+        Err(StoreError::KeyTaken(held)) => Verdict::Claimed(*held),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -186,7 +186,7 @@ fn verdict(answer: &Result<Appended, StoreError>) -> Verdict {
 /// Appends that clash go one after the other in the order in which they came, so that the verdicts of a step are the
 /// model's; those that do not clash may overtake each other, so that the positions of a step are its alone, without a
 /// hole and each taken once.
-async fn agree(nodes: &[Node; 2], steps: &[(usize, Vec<(Append, Verdict)>)]) {
+async fn agree(nodes: &[ContractNode; 2], steps: &[(usize, Vec<(Append, Verdict)>)]) {
     let mut told = HashMap::new();
     for (node, appends) in steps {
         let before = nodes[*node].position().await;
@@ -222,14 +222,14 @@ async fn agree(nodes: &[Node; 2], steps: &[(usize, Vec<(Append, Verdict)>)]) {
     }
 }
 
-async fn two_nodes(bed: &Bed) -> [Node; 2] {
+async fn two_nodes(bed: &ContractDatabase) -> [ContractNode; 2] {
     [bed.node().await, bed.node().await]
 }
 
 #[test]
 fn both_engines_agree_with_the_model_on_any_trace() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let beds = [Kind::Sqlite, Kind::Postgres].map(|kind| runtime.block_on(Bed::new(kind)));
+    let beds = [EngineKind::Sqlite, EngineKind::Postgres].map(|kind| runtime.block_on(ContractDatabase::new(kind)));
     let nodes = beds.each_ref().map(|bed| runtime.block_on(two_nodes(bed)));
     let config = Config {
         cases: CASES,
@@ -245,6 +245,6 @@ fn both_engines_agree_with_the_model_on_any_trace() {
     });
     checked.unwrap();
     for [node, _] in &nodes {
-        runtime.block_on(sound_log(&*node.engine));
+        runtime.block_on(verified_log(&*node.engine));
     }
 }

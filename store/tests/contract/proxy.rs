@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 /// Where the next append's connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum CutPoint {
     /// Nothing of it reaches the server.
     BeforeItIsDelivered,
     /// The server commits, and its answer reaches nobody.
@@ -23,14 +23,14 @@ pub(crate) enum Cut {
 
 #[derive(Debug)]
 struct Shared {
-    next: Mutex<Option<Cut>>,
+    next: Mutex<Option<CutPoint>>,
     cuts: watch::Sender<usize>,
     open: Semaphore,
 }
 
 /// The wire. Dropped, it is cut for good.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub(crate) struct PgProxy {
     port: u16,
     shared: Arc<Shared>,
     _running: JoinSet<()>,
@@ -39,7 +39,7 @@ pub(crate) struct Proxy {
 const APPEND: &[u8] = b"log_append(";
 const READY_AND_IDLE: &[u8] = b"Z\0\0\0\x05I";
 
-impl Proxy {
+impl PgProxy {
     /// To the server that `url` names.
     pub(crate) async fn to(url: &str) -> Self {
         let server: PgConnectOptions = url.parse().unwrap();
@@ -68,7 +68,7 @@ impl Proxy {
     }
 
     /// Cuts the next append's connection; who connects after that waits until [`Proxy::mend`].
-    pub(crate) fn cut(&self, cut: Cut) {
+    pub(crate) fn cut(&self, cut: CutPoint) {
         *self.shared.next.lock().unwrap() = Some(cut);
     }
 
@@ -78,7 +78,7 @@ impl Proxy {
         cuts.wait_for(|it| *it >= times).await.unwrap();
     }
 
-    pub(crate) fn mend(&self) {
+    pub(crate) fn restore(&self) {
         self.shared.open.add_permits(1);
     }
 }
@@ -116,9 +116,9 @@ async fn wire(
                 // Prepared once by its text, called by its name from then on.
                 let cut = if appends { shared.take() } else { None };
                 appends = appends || sent.windows(APPEND.len()).any(|it| it == APPEND);
-                if cut == Some(Cut::AfterItIsCommitted) {
+                if cut == Some(CutPoint::AfterItIsCommitted) {
                     server.write_all(sent).await?;
-                    swallow(&mut client, &mut server).await?;
+                    drain_and_drop(&mut client, &mut server).await?;
                 }
                 match cut {
                     Some(_) => {
@@ -140,7 +140,7 @@ async fn wire(
 }
 
 /// Lets the server have the rest of what the client sends, and the client nothing, until the server is done.
-async fn swallow(client: &mut TcpStream, server: &mut TcpStream) -> std::io::Result<()> {
+async fn drain_and_drop(client: &mut TcpStream, server: &mut TcpStream) -> std::io::Result<()> {
     let (mut rest, mut answer) = (vec![0; 64 * 1024], Vec::new());
     while !answer.ends_with(READY_AND_IDLE) {
         tokio::select! {
@@ -153,7 +153,7 @@ async fn swallow(client: &mut TcpStream, server: &mut TcpStream) -> std::io::Res
 
 impl Shared {
     /// The cut that is due, if any; the door is shut with it.
-    fn take(&self) -> Option<Cut> {
+    fn take(&self) -> Option<CutPoint> {
         let cut = self.next.lock().unwrap().take();
         if cut.is_some() {
             self.open.forget_permits(usize::MAX >> 4);

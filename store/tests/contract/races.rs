@@ -5,14 +5,14 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use roentgen_domain::ids::{EventId, StreamId};
 use roentgen_store::error::StoreError;
-use roentgen_store::log::{Append, Appended};
+use roentgen_store::log::{Append, AppendReceipt};
 use roentgen_store::reads::Scope;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::bed::{Bed, Node, sound_log};
+use crate::bed::{ContractDatabase, ContractNode, verified_log};
 use crate::build::{claim, key, key_of, patient, stream, to};
-use crate::faulty::Faulty;
+use crate::faulty::FaultyEngine;
 
 on_both_engines!(
     exactly_one_of_many_appends_to_one_version_wins,
@@ -26,10 +26,10 @@ const WRITERS: usize = 32;
 
 /// All at once, from these nodes in turn. Returns each one's event id and answer.
 async fn race(
-    nodes: &[Arc<Node>],
+    nodes: &[Arc<ContractNode>],
     stream_id: StreamId,
     expected: u64,
-) -> Vec<(EventId, Result<Appended, StoreError>)> {
+) -> Vec<(EventId, Result<AppendReceipt, StoreError>)> {
     let start = Arc::new(Barrier::new(WRITERS));
     let mut writers = JoinSet::new();
     for n in 0..WRITERS {
@@ -46,7 +46,7 @@ async fn race(
 
 /// A writer that sees a version taken goes on from the next: five versions in a row are fought for, on one node and on
 /// two, the first of them on a stream that is not there yet.
-async fn exactly_one_of_many_appends_to_one_version_wins(bed: &Bed) {
+async fn exactly_one_of_many_appends_to_one_version_wins(bed: &ContractDatabase) {
     let (one, two) = (Arc::new(bed.node().await), Arc::new(bed.node().await));
     for nodes in [vec![Arc::clone(&one)], vec![one, Arc::clone(&two)]] {
         let stream_id = stream();
@@ -72,7 +72,7 @@ async fn exactly_one_of_many_appends_to_one_version_wins(bed: &Bed) {
             }
             let stands = two
                 .engine
-                .stream(Scope::AllTenants, stream_id, expected, 10)
+                .read_stream(Scope::AllTenants, stream_id, expected, 10)
                 .await
                 .unwrap();
             assert_eq!(
@@ -81,11 +81,11 @@ async fn exactly_one_of_many_appends_to_one_version_wins(bed: &Bed) {
             );
         }
     }
-    assert_eq!(sound_log(&*two.engine).await.len(), 10);
+    assert_eq!(verified_log(&*two.engine).await.len(), 10);
 }
 
 /// Other streams, a claim, and two events to a stream that is elsewhere.
-fn loser(fought_for: StreamId, expected: u64) -> Append {
+fn losing_append(fought_for: StreamId, expected: u64) -> Append {
     let mut loser = to(stream(), 0, 3);
     let late = to(fought_for, expected, 2);
     loser.checks.extend(late.checks);
@@ -96,7 +96,7 @@ fn loser(fought_for: StreamId, expected: u64) -> Append {
 
 /// The loser carries all that an append can: other streams, a claim. Its patient key is left out: SQLite keeps keys in
 /// a file of their own, and stores them first (see `whole::`).
-async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &Bed) {
+async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &ContractDatabase) {
     let (one, two) = (bed.node().await, bed.node().await);
     let fought_for = stream();
     let start = Append {
@@ -107,7 +107,7 @@ async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &Bed) {
     one.append(start).await.unwrap();
     let before = bed.contents().await;
     for (node, expected) in [(&one, 0), (&two, 1), (&two, 3), (&one, 9)] {
-        let refused = node.append(loser(fought_for, expected)).await;
+        let refused = node.append(losing_append(fought_for, expected)).await;
         assert!(
             matches!(refused, Err(StoreError::Conflict { stream_id, actual: 2 }) if stream_id == fought_for),
             "{refused:?}"
@@ -116,13 +116,13 @@ async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &Bed) {
     assert_eq!(bed.contents().await, before);
     assert_eq!(two.append(to(fought_for, 2, 1)).await.unwrap().position, 3);
     assert_eq!(one.append(to(stream(), 0, 1)).await.unwrap().position, 4);
-    sound_log(&*one.engine).await;
+    verified_log(&*one.engine).await;
 }
 
 /// One call decides on all of them, and writes for some.
-async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &Bed) {
-    let faulty = Faulty::over(bed.connect().await);
-    let node = Node::over(Arc::clone(&faulty) as _).await;
+async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &ContractDatabase) {
+    let faulty = FaultyEngine::over(bed.connect().await);
+    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
     let elsewhere = [stream(), stream()];
     for stream_id in elsewhere {
         node.append(to(stream_id, 0, 2)).await.unwrap();
@@ -130,9 +130,9 @@ async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &Bed) {
     let before = bed.contents().await;
     let mut winner = to(stream(), 0, 1);
     winner.claims = vec![claim(key(), stream())];
-    let (early, late) = (loser(elsewhere[0], 5), loser(elsewhere[1], 1));
+    let (early, late) = (losing_append(elsewhere[0], 5), losing_append(elsewhere[1], 1));
     let appends = [early, winner, late, to(stream(), 0, 2)];
-    let answers = faulty.together(&node, &appends, None).await;
+    let answers = faulty.append_in_one_batch(&node, &appends, None).await;
     let told: Vec<_> = answers
         .iter()
         .map(|it| it.as_ref().ok().map(|it| it.position))
@@ -144,11 +144,11 @@ async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &Bed) {
     assert_eq!(after.streams.len(), before.streams.len() + 3);
     assert!(before.streams.iter().all(|it| after.streams.contains(it)));
     assert_eq!(after.claims.len(), 1);
-    sound_log(&*node.engine).await;
+    verified_log(&*node.engine).await;
 }
 
 /// Nobody waits for an answer before the next: the appender alone keeps the order, with other streams in between.
-async fn appends_queued_in_order_come_out_in_order(bed: &Bed) {
+async fn appends_queued_in_order_come_out_in_order(bed: &ContractDatabase) {
     const VERSIONS: u64 = 60;
     let node = bed.node().await;
     let streams = [stream(), stream(), stream()];
@@ -159,7 +159,7 @@ async fn appends_queued_in_order_come_out_in_order(bed: &Bed) {
         let told: Vec<u64> = positions.iter().skip(n).step_by(3).copied().collect();
         let stands = node
             .engine
-            .stream(Scope::AllTenants, stream_id, 0, 1000)
+            .read_stream(Scope::AllTenants, stream_id, 0, 1000)
             .await
             .unwrap();
         assert!((1..=VERSIONS).eq(stands.iter().map(|it| it.version)));
@@ -168,11 +168,11 @@ async fn appends_queued_in_order_come_out_in_order(bed: &Bed) {
             told
         );
     }
-    sound_log(&*node.engine).await;
+    verified_log(&*node.engine).await;
 }
 
 /// Two nodes, some appends of which lose: what is in the log is what was acknowledged, no more and no less.
-async fn an_acknowledged_append_stands_once_where_it_was_told(bed: &Bed) {
+async fn an_acknowledged_append_stands_once_where_it_was_told(bed: &ContractDatabase) {
     let nodes = [Arc::new(bed.node().await), Arc::new(bed.node().await)];
     let shared = stream();
     let mut writers = JoinSet::new();
@@ -198,8 +198,8 @@ async fn an_acknowledged_append_stands_once_where_it_was_told(bed: &Bed) {
             told
         });
     }
-    let told: Vec<(Append, Appended)> = writers.join_all().await.into_iter().flatten().collect();
-    let log = sound_log(&*nodes[0].engine).await;
+    let told: Vec<(Append, AppendReceipt)> = writers.join_all().await.into_iter().flatten().collect();
+    let log = verified_log(&*nodes[0].engine).await;
     assert_eq!(
         log.len(),
         told.iter().map(|it| it.0.events.len()).sum::<usize>()

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
-use roentgen_store::generation::State;
+use roentgen_store::generation::GenerationState;
 use roentgen_store::model::Table;
-use roentgen_store::projector::{Parking, Retried};
+use roentgen_store::projector::{ParkedStreams, RetryOutcome};
 use roentgen_store::reads::Scope;
 
-use crate::bed::{Bed, Kind, Node, Part, until, whole_log};
+use crate::bed::{ContractDatabase, EngineKind, ContractNode, DbFile, wait_until, whole_log};
 use crate::build::{stream, to};
-use crate::faulty::Faulty;
+use crate::faulty::FaultyEngine;
 use crate::tally::{TALLY, Tally, folded, project, project_as, projected_all, rows};
 
 on_both_engines!(
@@ -25,13 +25,13 @@ on_both_engines!(
 );
 
 /// From now on the database refuses the rows of these streams.
-async fn refuse(bed: &Bed, streams: &[StreamId]) {
+async fn refuse(bed: &ContractDatabase, streams: &[StreamId]) {
     let ids: Vec<String> = streams.iter().map(|it| id(bed, *it)).collect();
     let ids = ids.join(", ");
     by_hand(
         bed,
         &match bed.kind {
-            Kind::Sqlite => {
+            EngineKind::Sqlite => {
                 let refuse = |event: &str| {
                     format!(
                         "CREATE TRIGGER refuse_{event} BEFORE {event} ON tally_v1 \
@@ -40,7 +40,7 @@ async fn refuse(bed: &Bed, streams: &[StreamId]) {
                 };
                 refuse("INSERT") + &refuse("UPDATE")
             }
-            Kind::Postgres => format!(
+            EngineKind::Postgres => format!(
                 "CREATE FUNCTION read.refuse() RETURNS trigger LANGUAGE plpgsql \
                  AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$; \
                  CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON read.tally_v1 \
@@ -51,31 +51,31 @@ async fn refuse(bed: &Bed, streams: &[StreamId]) {
     .await;
 }
 
-async fn accept(bed: &Bed) {
+async fn accept(bed: &ContractDatabase) {
     by_hand(
         bed,
         match bed.kind {
-            Kind::Sqlite => "DROP TRIGGER refuse_INSERT; DROP TRIGGER refuse_UPDATE",
-            Kind::Postgres => "DROP TRIGGER refuse ON read.tally_v1; DROP FUNCTION read.refuse()",
+            EngineKind::Sqlite => "DROP TRIGGER refuse_INSERT; DROP TRIGGER refuse_UPDATE",
+            EngineKind::Postgres => "DROP TRIGGER refuse ON read.tally_v1; DROP FUNCTION read.refuse()",
         },
     )
     .await;
 }
 
-fn id(bed: &Bed, stream: StreamId) -> String {
+fn id(bed: &ContractDatabase, stream: StreamId) -> String {
     let id = stream.as_uuid();
     match bed.kind {
-        Kind::Sqlite => format!("x'{}'", id.simple()),
-        Kind::Postgres => format!("'{id}'"),
+        EngineKind::Sqlite => format!("x'{}'", id.simple()),
+        EngineKind::Postgres => format!("'{id}'"),
     }
 }
 
-async fn by_hand(bed: &Bed, sql: &str) {
-    bed.run(Part::Read, sql).await;
+async fn by_hand(bed: &ContractDatabase, sql: &str) {
+    bed.run(DbFile::Read, sql).await;
 }
 
 /// A node that projects, with a stream of which a row is written.
-async fn projecting(bed: &Bed) -> (Node, StreamId) {
+async fn projecting(bed: &ContractDatabase) -> (ContractNode, StreamId) {
     let node = bed.node().await;
     project(&node, "leader").await;
     let known = stream();
@@ -84,17 +84,17 @@ async fn projecting(bed: &Bed) -> (Node, StreamId) {
     (node, known)
 }
 
-async fn parked(node: &Node) -> Vec<StreamId> {
+async fn parked(node: &ContractNode) -> Vec<StreamId> {
     let parked = node.engine.parked().await.unwrap();
     parked.into_iter().map(|it| it.stream_id).collect()
 }
 
-fn parking(node: &Node) -> Parking {
-    Parking::new(Arc::clone(&node.engine), vec![Arc::new(Tally::SOUND)])
+fn parking(node: &ContractNode) -> ParkedStreams {
+    ParkedStreams::new(Arc::clone(&node.engine), vec![Arc::new(Tally::SOUND)])
 }
 
 /// Writes to the stream between others, all in one go.
-async fn append_around(node: &Node, bad: StreamId, version: u64) -> Vec<StreamId> {
+async fn append_around(node: &ContractNode, bad: StreamId, version: u64) -> Vec<StreamId> {
     let others: Vec<StreamId> = (0..6).map(|_| stream()).collect();
     let mut all = to(bad, version, 2);
     for other in &others {
@@ -108,13 +108,13 @@ async fn append_around(node: &Node, bad: StreamId, version: u64) -> Vec<StreamId
 }
 
 /// The rows of all streams but these are what the log makes.
-async fn assert_others_whole(node: &Node, bad: &[StreamId]) {
+async fn assert_others_whole(node: &ContractNode, bad: &[StreamId]) {
     let mut log = whole_log(&*node.engine).await;
     log.retain(|event| !bad.contains(&event.stream_id));
     assert_eq!(rows(&*node.engine, &log).await, folded(&log));
 }
 
-async fn a_refused_row_parks_its_stream_and_the_others_go_on(bed: &Bed) {
+async fn a_refused_row_parks_its_stream_and_the_others_go_on(bed: &ContractDatabase) {
     let (node, bad) = projecting(bed).await;
     refuse(bed, &[bad]).await;
     append_around(&node, bad, 1).await;
@@ -122,8 +122,8 @@ async fn a_refused_row_parks_its_stream_and_the_others_go_on(bed: &Bed) {
     assert_eq!(parked(&node).await, [bad]);
     let reason = node.engine.parked().await.unwrap().remove(0).reason;
     let code = match bed.kind {
-        Kind::Sqlite => "1811",
-        Kind::Postgres => "P0001",
+        EngineKind::Sqlite => "1811",
+        EngineKind::Postgres => "P0001",
     };
     assert_eq!(
         reason,
@@ -132,26 +132,26 @@ async fn a_refused_row_parks_its_stream_and_the_others_go_on(bed: &Bed) {
     assert_others_whole(&node, &[bad]).await;
 }
 
-async fn a_parked_stream_is_whole_when_its_row_is_accepted(bed: &Bed) {
+async fn a_parked_stream_is_whole_when_its_row_is_accepted(bed: &ContractDatabase) {
     let (node, bad) = projecting(bed).await;
     refuse(bed, &[bad]).await;
     append_around(&node, bad, 1).await;
     projected_all(&node).await;
     let refused = parking(&node).retry("tally", bad).await.unwrap();
     assert!(
-        matches!(&refused, Some(Retried::Parked(it)) if it.stream_id == bad),
+        matches!(&refused, Some(RetryOutcome::StillParked(it)) if it.stream_id == bad),
         "{refused:?}"
     );
     accept(bed).await;
     let accepted = parking(&node).retry("tally", bad).await.unwrap();
-    assert_eq!(accepted, Some(Retried::Whole));
+    assert_eq!(accepted, Some(RetryOutcome::Resolved));
     node.append(to(bad, 3, 1)).await.unwrap();
     projected_all(&node).await;
     assert_eq!(parked(&node).await, []);
     assert_others_whole(&node, &[]).await;
 }
 
-async fn several_refused_rows_in_one_batch_park_their_streams(bed: &Bed) {
+async fn several_refused_rows_in_one_batch_park_their_streams(bed: &ContractDatabase) {
     let (node, known) = projecting(bed).await;
     let mut bad: Vec<StreamId> = (0..2).map(|_| stream()).collect();
     bad.push(known);
@@ -171,18 +171,18 @@ async fn several_refused_rows_in_one_batch_park_their_streams(bed: &Bed) {
     assert_others_whole(&node, &bad).await;
 }
 
-async fn a_missing_table_parks_nobody(bed: &Bed) {
-    let gated = Faulty::over(bed.connect().await);
-    let node = Node::over(Arc::clone(&gated) as _).await;
+async fn a_missing_table_parks_nobody(bed: &ContractDatabase) {
+    let gated = FaultyEngine::over(bed.connect().await);
+    let node = ContractNode::over(Arc::clone(&gated) as _).await;
     project(&node, "leader").await;
     node.append(to(stream(), 0, 1)).await.unwrap();
     projected_all(&node).await;
     let (there, away) = match bed.kind {
-        Kind::Sqlite => (
+        EngineKind::Sqlite => (
             "ALTER TABLE tally_v1 RENAME TO away",
             "ALTER TABLE away RENAME TO tally_v1",
         ),
-        Kind::Postgres => (
+        EngineKind::Postgres => (
             "ALTER TABLE read.tally_v1 RENAME TO away",
             "ALTER TABLE read.away RENAME TO tally_v1",
         ),
@@ -190,7 +190,7 @@ async fn a_missing_table_parks_nobody(bed: &Bed) {
     by_hand(bed, there).await;
     let before = gated.failures();
     append_around(&node, stream(), 0).await;
-    until(
+    wait_until(
         "several failures",
         async || gated.failures(),
         |it| *it >= before + 3,
@@ -204,9 +204,9 @@ async fn a_missing_table_parks_nobody(bed: &Bed) {
 }
 
 /// A node over an engine that answers too late to a batch with a row of this stream.
-async fn slow_for(bed: &Bed, slow: StreamId) -> (Arc<Faulty>, Node) {
-    let faulty = Faulty::over(bed.connect().await);
-    let node = Node::over(Arc::clone(&faulty) as _).await;
+async fn slow_for(bed: &ContractDatabase, slow: StreamId) -> (Arc<FaultyEngine>, ContractNode) {
+    let faulty = FaultyEngine::over(bed.connect().await);
+    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
     project(&node, "leader").await;
     node.append(to(stream(), 0, 1)).await.unwrap();
     projected_all(&node).await;
@@ -214,7 +214,7 @@ async fn slow_for(bed: &Bed, slow: StreamId) -> (Arc<Faulty>, Node) {
     (faulty, node)
 }
 
-async fn a_slow_row_parks_its_stream_when_another_row_passes(bed: &Bed) {
+async fn a_slow_row_parks_its_stream_when_another_row_passes(bed: &ContractDatabase) {
     let bad = stream();
     let (_, node) = slow_for(bed, bad).await;
     append_around(&node, bad, 0).await;
@@ -223,11 +223,11 @@ async fn a_slow_row_parks_its_stream_when_another_row_passes(bed: &Bed) {
     assert_others_whole(&node, &[bad]).await;
 }
 
-async fn a_slow_row_alone_parks_nobody(bed: &Bed) {
+async fn a_slow_row_alone_parks_nobody(bed: &ContractDatabase) {
     let bad = stream();
     let (faulty, node) = slow_for(bed, bad).await;
     node.append(to(bad, 0, 1)).await.unwrap();
-    until(
+    wait_until(
         "several failures",
         async || faulty.failures(),
         |it| *it >= 4,
@@ -239,9 +239,9 @@ async fn a_slow_row_alone_parks_nobody(bed: &Bed) {
     assert_eq!(parked(&node).await, [bad]);
 }
 
-async fn a_lost_connection_parks_nobody(bed: &Bed) {
-    let faulty = Faulty::over(bed.connect().await);
-    let node = Node::over(Arc::clone(&faulty) as _).await;
+async fn a_lost_connection_parks_nobody(bed: &ContractDatabase) {
+    let faulty = FaultyEngine::over(bed.connect().await);
+    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
     project(&node, "leader").await;
     faulty.hang_up(6);
     append_around(&node, stream(), 0).await;
@@ -251,7 +251,7 @@ async fn a_lost_connection_parks_nobody(bed: &Bed) {
     assert_others_whole(&node, &[]).await;
 }
 
-async fn a_rebuild_ends_by_name_at_a_refused_row(bed: &Bed) {
+async fn a_rebuild_ends_by_name_at_a_refused_row(bed: &ContractDatabase) {
     let node = bed.node().await;
     let (rebuilding, ..) = project_as(&node, "leader", Tally::SOUND).await;
     let bad = stream();
@@ -263,11 +263,11 @@ async fn a_rebuild_ends_by_name_at_a_refused_row(bed: &Bed) {
     };
     node.engine.create_tables(&[next]).await.unwrap();
     let refusing = match bed.kind {
-        Kind::Sqlite => {
+        EngineKind::Sqlite => {
             "CREATE TRIGGER refuse BEFORE INSERT ON tally_v1_g2 \
              BEGIN SELECT RAISE(ABORT, 'refused'); END"
         }
-        Kind::Postgres => {
+        EngineKind::Postgres => {
             "CREATE FUNCTION read.refuse() RETURNS trigger LANGUAGE plpgsql \
              AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$; \
              CREATE TRIGGER refuse BEFORE INSERT ON read.tally_v1_g2 \
@@ -283,13 +283,13 @@ async fn a_rebuild_ends_by_name_at_a_refused_row(bed: &Bed) {
             .find(|it| it.generation == 2)
             .map(|it| it.state)
     };
-    let has_ended = |state: &Option<State>| matches!(state, Some(State::Failed { .. }));
-    let ended = until("the end of the rebuild", failed, has_ended).await;
-    let reason = ended.as_ref().and_then(State::reason).unwrap_or_default();
+    let has_ended = |state: &Option<GenerationState>| matches!(state, Some(GenerationState::Failed { .. }));
+    let ended = wait_until("the end of the rebuild", failed, has_ended).await;
+    let reason = ended.as_ref().and_then(GenerationState::reason).unwrap_or_default();
     assert!(reason.starts_with("the database refused"), "{reason}");
     let live = node
         .engine
-        .rows(Scope::AllTenants, &TALLY, &[bad.as_uuid()])
+        .live_rows(Scope::AllTenants, &TALLY, &[bad.as_uuid()])
         .await
         .unwrap();
     assert_eq!(live.len(), 1, "the live rows stay");

@@ -2,7 +2,7 @@
 
 use roentgen_store::relayed::RelayCheckpoint;
 
-use crate::bed::Bed;
+use crate::bed::ContractDatabase;
 
 on_both_engines!(
     a_relay_moves_from_where_it_stands_and_from_nowhere_else,
@@ -19,10 +19,10 @@ fn at(position: u64) -> RelayCheckpoint {
     }
 }
 
-async fn a_relay_moves_from_where_it_stands_and_from_nowhere_else(bed: &Bed) {
+async fn a_relay_moves_from_where_it_stands_and_from_nowhere_else(bed: &ContractDatabase) {
     let node = bed.node().await;
     let engine = &node.engine;
-    assert_eq!(engine.relay("nats").await.unwrap(), None);
+    assert_eq!(engine.relay_checkpoint("nats").await.unwrap(), None);
     assert!(
         !engine
             .advance_relay("nats", Some(&at(1)), &at(2))
@@ -56,12 +56,12 @@ async fn a_relay_moves_from_where_it_stands_and_from_nowhere_else(bed: &Bed) {
     }
     let moved = engine.advance_relay("nats", Some(&stood), &at(7)).await;
     assert!(moved.unwrap());
-    assert_eq!(engine.relay("nats").await.unwrap(), Some(at(7)));
+    assert_eq!(engine.relay_checkpoint("nats").await.unwrap(), Some(at(7)));
 }
 
-async fn relays_do_not_see_each_other(bed: &Bed) {
+async fn relays_do_not_see_each_other(bed: &ContractDatabase) {
     let node = bed.node().await;
     let engine = &node.engine;
     assert!(engine.advance_relay("nats", None, &at(1)).await.unwrap());
-    assert_eq!(engine.relay("another").await.unwrap(), None);
+    assert_eq!(engine.relay_checkpoint("another").await.unwrap(), None);
 }

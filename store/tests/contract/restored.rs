@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use roentgen_store::error::StoreError;
-use roentgen_store::projector::{CheckpointAhead, mismatch};
+use roentgen_store::projector::{CheckpointAhead, checkpoint_mismatch};
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use crate::bed::{Bed, Kind, Node, Part, sound_log, until};
+use crate::bed::{ContractDatabase, EngineKind, ContractNode, DbFile, verified_log, wait_until};
 use crate::build::{claim, key, key_of, patient, stream, tenant, to};
 use crate::tally::{self, TALLY, project, rows};
 
@@ -18,7 +18,7 @@ on_both_engines!(
     read_models_ahead_of_the_log_are_refused_by_name,
 );
 
-const PARTS: [Part; 3] = [Part::Log, Part::Read, Part::Keys];
+const PARTS: [DbFile; 3] = [DbFile::Log, DbFile::Read, DbFile::Keys];
 
 /// A program of PostgreSQL's, from the path or from where Debian keeps them.
 fn postgres_program(name: &str) -> Command {
@@ -42,20 +42,20 @@ fn run(command: &mut Command) {
 }
 
 /// What `pg_dump` writes, or a file of SQLite's that `VACUUM INTO` writes, each beside writers.
-async fn back_up(bed: &Bed, part: Part, to: &Path) {
+async fn back_up(bed: &ContractDatabase, part: DbFile, to: &Path) {
     match bed.kind {
-        Kind::Sqlite => {
+        EngineKind::Sqlite => {
             let mut shell = bed.shell(part).await;
             let copy = AssertSqlSafe(format!("VACUUM INTO '{}'", to.display()));
             sqlx::raw_sql(copy).execute(&mut shell).await.unwrap();
             shell.close().await.unwrap();
         }
-        Kind::Postgres => {
+        EngineKind::Postgres => {
             let mut dump = postgres_program("pg_dump");
             dump.args(["--format=custom", "--file"])
                 .arg(to)
                 .arg(bed.url());
-            if part == Part::Read {
+            if part == DbFile::Read {
                 dump.arg("--schema=read");
             }
             run(&mut dump);
@@ -63,15 +63,15 @@ async fn back_up(bed: &Bed, part: Part, to: &Path) {
     }
 }
 
-async fn restore(bed: &Bed, part: Part, from: &Path) {
+async fn restore(bed: &ContractDatabase, part: DbFile, from: &Path) {
     match bed.kind {
-        Kind::Sqlite => {
+        EngineKind::Sqlite => {
             std::fs::copy(from, bed.file(part)).unwrap();
             let private = Permissions::from_mode(0o600);
             std::fs::set_permissions(bed.file(part), private).unwrap();
         }
-        Kind::Postgres => {
-            if part == Part::Read {
+        EngineKind::Postgres => {
+            if part == DbFile::Read {
                 bed.tamper("DROP SCHEMA read CASCADE").await;
             }
             let mut restore = postgres_program("pg_restore");
@@ -83,14 +83,14 @@ async fn restore(bed: &Bed, part: Part, from: &Path) {
     }
 }
 
-async fn some_appends(node: &Node) {
+async fn some_appends(node: &ContractNode) {
     for _ in 0..10 {
         node.append(to(stream(), 0, 2)).await.unwrap();
     }
 }
 
 /// Taken while the node writes.
-async fn a_copy_goes_on_densely_where_it_was_taken(bed: &Bed) {
+async fn a_copy_goes_on_densely_where_it_was_taken(bed: &ContractDatabase) {
     let node = bed.node().await;
     let (known, taken, keyed) = (stream(), key(), patient());
     let mut first = to(known, 0, 2);
@@ -99,9 +99,9 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &Bed) {
     node.append(first).await.unwrap();
     let copies = async {
         // SQLite's keys last: the copy of the log has no event without its key.
-        let parts: &[Part] = match bed.kind {
-            Kind::Sqlite => &[Part::Read, Part::Log, Part::Keys],
-            Kind::Postgres => &[Part::Log],
+        let parts: &[DbFile] = match bed.kind {
+            EngineKind::Sqlite => &[DbFile::Read, DbFile::Log, DbFile::Keys],
+            EngineKind::Postgres => &[DbFile::Log],
         };
         for part in parts {
             back_up(bed, *part, &bed.scratch(&format!("{part:?}"))).await;
@@ -110,7 +110,7 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &Bed) {
     tokio::join!(copies, some_appends(&node));
     node.stop().await;
 
-    let copy = Bed::empty(bed.kind).await;
+    let copy = ContractDatabase::empty(bed.kind).await;
     for part in PARTS {
         let from = bed.scratch(&format!("{part:?}"));
         if from.exists() {
@@ -119,8 +119,8 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &Bed) {
     }
     let engine = copy.connect().await;
     engine.migrate().await.unwrap();
-    let node = Node::over(engine).await;
-    let log = sound_log(&*node.engine).await;
+    let node = ContractNode::over(engine).await;
+    let log = verified_log(&*node.engine).await;
     let head = log.len() as u64;
     assert!(head >= 2);
     assert_eq!(
@@ -140,7 +140,7 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &Bed) {
     again.claims = vec![claim(taken, known)];
     let claimed = node.append(again).await;
     assert!(
-        matches!(claimed, Err(StoreError::Claimed(held)) if held.stream_id == known),
+        matches!(claimed, Err(StoreError::KeyTaken(held)) if held.stream_id == known),
         "{claimed:?}"
     );
     let keys = node
@@ -149,61 +149,61 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &Bed) {
         .await
         .unwrap();
     assert!(keys[0].key.is_some());
-    assert_eq!(sound_log(&*node.engine).await.len() as u64, head + 4);
+    assert_eq!(verified_log(&*node.engine).await.len() as u64, head + 4);
 }
 
 /// The log from yesterday under the read models of today: to go on from their checkpoint would skip what is written
 /// next, silently and for ever.
-async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &Bed) {
+async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &ContractDatabase) {
     let node = bed.node().await;
     some_appends(&node).await;
-    back_up(bed, Part::Log, &bed.scratch("yesterday")).await;
+    back_up(bed, DbFile::Log, &bed.scratch("yesterday")).await;
     some_appends(&node).await;
     let (progress, _) = project(&node, "leader").await;
     let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
-    assert_eq!(progress.reached(40, soon).await, 40);
-    let log = sound_log(&*node.engine).await;
+    assert_eq!(progress.wait_for(40, soon).await, 40);
+    let log = verified_log(&*node.engine).await;
     let shown = rows(&*node.engine, &log).await;
     node.stop().await;
-    back_up(bed, Part::Read, &bed.scratch("today")).await;
-    if bed.kind == Kind::Sqlite {
-        back_up(bed, Part::Keys, &bed.scratch("keys")).await;
+    back_up(bed, DbFile::Read, &bed.scratch("today")).await;
+    if bed.kind == EngineKind::Sqlite {
+        back_up(bed, DbFile::Keys, &bed.scratch("keys")).await;
     }
 
-    let mixed = Bed::empty(bed.kind).await;
-    restore(&mixed, Part::Log, &bed.scratch("yesterday")).await;
-    restore(&mixed, Part::Read, &bed.scratch("today")).await;
-    if bed.kind == Kind::Sqlite {
-        restore(&mixed, Part::Keys, &bed.scratch("keys")).await;
+    let mixed = ContractDatabase::empty(bed.kind).await;
+    restore(&mixed, DbFile::Log, &bed.scratch("yesterday")).await;
+    restore(&mixed, DbFile::Read, &bed.scratch("today")).await;
+    if bed.kind == EngineKind::Sqlite {
+        restore(&mixed, DbFile::Keys, &bed.scratch("keys")).await;
     }
     let engine = mixed.connect().await;
     engine.migrate().await.unwrap();
-    let node = Node::over(engine).await;
-    assert_eq!(sound_log(&*node.engine).await.len(), 20);
+    let node = ContractNode::over(engine).await;
+    assert_eq!(verified_log(&*node.engine).await.len(), 20);
     let checkpoint = tally::checkpoint(&*node.engine).await;
     let refused = |found| CheckpointAhead {
-        projection: TALLY.shape(),
+        projection: TALLY.schema_name(),
         position: 40,
         found,
     };
-    let found = mismatch(&*node.engine, &TALLY.shape(), checkpoint)
+    let found = checkpoint_mismatch(&*node.engine, &TALLY.schema_name(), checkpoint)
         .await
         .unwrap();
     assert_eq!(found, Some(refused("ends before it")));
     let (progress, _) = project(&node, "leader").await;
-    assert_eq!(progress.refused(), found, "known before anybody reads");
+    assert_eq!(progress.halt_reason(), found, "known before anybody reads");
 
     // The log grows past the checkpoint, with other events.
     some_appends(&node).await;
     some_appends(&node).await;
     let found = Some(refused("has another event there"));
-    until(
+    wait_until(
         "the projector's refusal",
-        async || progress.refused(),
+        async || progress.halt_reason(),
         |it| *it == found,
     )
     .await;
     assert_eq!(tally::checkpoint(&*node.engine).await, checkpoint);
     assert_eq!(rows(&*node.engine, &log).await, shown);
-    sound_log(&*node.engine).await;
+    verified_log(&*node.engine).await;
 }

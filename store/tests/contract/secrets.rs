@@ -5,7 +5,7 @@ use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::secrets::{SealedSecret, SecretBytes, Secrets};
 use uuid::Uuid;
 
-use crate::bed::{Bed, Part};
+use crate::bed::{ContractDatabase, DbFile};
 use crate::build::tenant;
 
 on_both_engines!(
@@ -18,7 +18,7 @@ fn hunter2() -> SecretBytes {
     SecretBytes::new(b"hunter2".to_vec())
 }
 
-async fn a_secret_comes_back_to_its_tenant_alone(bed: &Bed) {
+async fn a_secret_comes_back_to_its_tenant_alone(bed: &ContractDatabase) {
     let node = bed.node().await;
     let id = node.secrets.put(tenant(), &hunter2()).await.unwrap();
     let second = node.secrets.put(tenant(), &hunter2()).await.unwrap();
@@ -33,24 +33,24 @@ async fn a_secret_comes_back_to_its_tenant_alone(bed: &Bed) {
     assert_eq!(node.secrets.get(tenant(), unknown).await.unwrap(), None);
 }
 
-async fn a_secret_is_sealed_at_rest(bed: &Bed) {
+async fn a_secret_is_sealed_at_rest(bed: &ContractDatabase) {
     let node = bed.node().await;
     node.secrets.put(tenant(), &hunter2()).await.unwrap();
     let stored = match bed.kind {
-        crate::bed::Kind::Sqlite => "SELECT hex(sealed) FROM secrets",
-        crate::bed::Kind::Postgres => "SELECT encode(sealed, 'hex') FROM secrets",
+        crate::bed::EngineKind::Sqlite => "SELECT hex(sealed) FROM secrets",
+        crate::bed::EngineKind::Postgres => "SELECT encode(sealed, 'hex') FROM secrets",
     };
-    let rows = bed.ask(Part::Keys, stored.to_owned()).await;
+    let rows = bed.ask(DbFile::Keys, stored.to_owned()).await;
     assert_eq!(rows.len(), 1);
     let open = "68756e74657232";
     assert!(!rows[0].to_lowercase().contains(open), "{rows:?}");
 }
 
-async fn another_master_key_or_another_place_does_not_open_it(bed: &Bed) {
+async fn another_master_key_or_another_place_does_not_open_it(bed: &ContractDatabase) {
     let node = bed.node().await;
     let id = node.secrets.put(tenant(), &hunter2()).await.unwrap();
     let other = MasterKey::parse(&MasterKey::generate()).unwrap();
-    let thief = Secrets::over(bed.connect().await, other);
+    let thief = Secrets::new(bed.connect().await, other);
     let refused = thief.get(tenant(), id).await;
     assert!(is_damaged(&refused), "{refused:?}");
 
@@ -66,5 +66,5 @@ async fn another_master_key_or_another_place_does_not_open_it(bed: &Bed) {
 }
 
 fn is_damaged(answer: &Result<Option<SecretBytes>, StoreError>) -> bool {
-    matches!(answer, Err(StoreError::Keys(KeyError::DamagedSecret)))
+    matches!(answer, Err(StoreError::Keys(KeyError::CorruptSecret)))
 }

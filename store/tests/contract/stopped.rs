@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use roentgen_store::clock::fresh_id;
-use roentgen_store::open::Database;
+use roentgen_store::open::DatabaseUrl;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::bed::{Bed, Node, Part, sound_log, until};
+use crate::bed::{ContractDatabase, ContractNode, DbFile, verified_log, wait_until};
 use crate::build::{stream, to};
 
 on_postgres_only!(heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds);
@@ -32,8 +32,8 @@ const EVENT_TYPE: &str = "ImagingOrder.Scheduled";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_of_its_own() {
     let Ok(url) = std::env::var(NODE) else { return };
-    let engine = Database::parse(&url).unwrap().connect().await.unwrap();
-    let node = Arc::new(Node::over(engine).await);
+    let engine = DatabaseUrl::parse(&url).unwrap().connect().await.unwrap();
+    let node = Arc::new(ContractNode::over(engine).await);
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
         let node = Arc::clone(&node);
@@ -57,7 +57,7 @@ async fn a_node_of_its_own() {
     panic!("a writer ended: {ended:?}");
 }
 
-fn start_a_node(bed: &Bed) -> Child {
+fn start_a_node(bed: &ContractDatabase) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "stopped::a_node_of_its_own", "--nocapture"])
         .env(NODE, bed.url())
@@ -86,7 +86,7 @@ struct Load {
     over: AtomicBool,
 }
 
-async fn write(node: Arc<Node>, load: Arc<Load>) {
+async fn write(node: Arc<ContractNode>, load: Arc<Load>) {
     let own = stream();
     for at in 0.. {
         if load.over.load(Ordering::Relaxed) {
@@ -102,14 +102,14 @@ async fn write(node: Arc<Node>, load: Arc<Load>) {
 
 /// Stopped at forty random moments under load, each time until this node has gone on for a while. A node that held the
 /// append lock across a round trip would now and then be stopped while it holds it.
-async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &Bed) {
+async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &ContractDatabase) {
     let node = Arc::new(bed.node().await);
     let other = start_a_node(bed);
     let of_the_other = async || {
         let count = format!("SELECT count(*)::text FROM events WHERE type = '{EVENT_TYPE}'");
-        bed.ask(Part::Log, count).await[0].parse::<u64>().unwrap()
+        bed.ask(DbFile::Log, count).await[0].parse::<u64>().unwrap()
     };
-    until("the other node's appends", of_the_other, |it| *it > 100).await;
+    wait_until("the other node's appends", of_the_other, |it| *it > 100).await;
     let load = Arc::new(Load::default());
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
@@ -122,7 +122,7 @@ async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &Be
         tokio::time::sleep(Duration::from_micros(moment)).await;
         signal(&other, "-STOP").await;
         let before = done().await;
-        until("this node's appends", done, |it| {
+        wait_until("this node's appends", done, |it| {
             *it > before + 3 * WRITERS as u64
         })
         .await;
@@ -138,7 +138,7 @@ async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &Be
     assert!(longest <= LONGEST, "{longest:?}");
 
     let before = of_the_other().await;
-    until("the other node goes on", of_the_other, |it| *it > before).await;
+    wait_until("the other node goes on", of_the_other, |it| *it > before).await;
     drop(other);
-    sound_log(&*node.engine).await;
+    verified_log(&*node.engine).await;
 }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use roentgen_store::memory::{Memory, MemoryKey, RefusedEffect};
-use roentgen_store::subscription::{Changes, Subscription};
+use roentgen_store::memory::{MemoryEntry, MemoryKey, RejectedEffect};
+use roentgen_store::subscription::{SubscriptionChanges, Subscription};
 
-use crate::bed::{Bed, Node};
+use crate::bed::{ContractDatabase, ContractNode};
 use crate::build::{event, stream, tenant, to};
 
 on_both_engines!(
@@ -20,7 +20,7 @@ on_both_engines!(
 
 const CREATED: &str = "ImagingOrder.Created";
 
-async fn subscribed(node: &Node) -> Subscription {
+async fn subscribed(node: &ContractNode) -> Subscription {
     let types = HashSet::from([CREATED]);
     let (engine, tail) = (Arc::clone(&node.engine), Arc::clone(&node.tail));
     let resumed = Subscription::resume(engine, tail, "policies", types).await;
@@ -35,23 +35,23 @@ fn key(name: &str) -> MemoryKey {
     }
 }
 
-fn kept(name: &str, value: &str, due_at_ms: Option<i64>) -> Memory {
-    Memory::new(&key(name), value.to_owned(), due_at_ms)
+fn kept(name: &str, value: &str, due_at_ms: Option<i64>) -> MemoryEntry {
+    MemoryEntry::new(&key(name), value.to_owned(), due_at_ms)
 }
 
-fn keeping(kept: Vec<Memory>) -> Changes {
-    Changes {
+fn keeping(kept: Vec<MemoryEntry>) -> SubscriptionChanges {
+    SubscriptionChanges {
         kept,
-        ..Changes::default()
+        ..SubscriptionChanges::default()
     }
 }
 
-async fn reads_on_where_the_checkpoint_stands(bed: &Bed) {
+async fn reads_on_where_the_checkpoint_stands(bed: &ContractDatabase) {
     let node = bed.node().await;
     let mut reader = subscribed(&node).await;
     node.append(to(stream(), 0, 3)).await.unwrap();
     assert_eq!(reader.next().await.unwrap().len(), 3);
-    assert!(reader.settle(Changes::default()).await.unwrap());
+    assert!(reader.commit(SubscriptionChanges::default()).await.unwrap());
     node.append(to(stream(), 0, 2)).await.unwrap();
     let elsewhere = bed.node().await;
     let mut again = subscribed(&elsewhere).await;
@@ -66,7 +66,7 @@ async fn reads_on_where_the_checkpoint_stands(bed: &Bed) {
     assert_eq!(positions, [4, 5], "another node's, from the database");
 }
 
-async fn only_the_events_of_interest_are_handed_out(bed: &Bed) {
+async fn only_the_events_of_interest_are_handed_out(bed: &ContractDatabase) {
     let node = bed.node().await;
     let mut other = to(stream(), 0, 1);
     other.events[0].event_type = "ImagingOrder.Scheduled";
@@ -85,25 +85,25 @@ async fn only_the_events_of_interest_are_handed_out(bed: &Bed) {
     }
 }
 
-async fn what_is_remembered_goes_with_the_checkpoint(bed: &Bed) {
+async fn what_is_remembered_goes_with_the_checkpoint(bed: &ContractDatabase) {
     let node = bed.node().await;
     let mut reader = subscribed(&node).await;
     node.append(to(stream(), 0, 1)).await.unwrap();
     reader.next().await.unwrap();
     let first = keeping(vec![kept("A", "[1]", None), kept("B", "[2]", None)]);
-    assert!(reader.settle(first).await.unwrap());
-    let second = Changes {
+    assert!(reader.commit(first).await.unwrap());
+    let second = SubscriptionChanges {
         kept: vec![kept("A", "[1,3]", None)],
         forgotten: vec![key("B").id()],
-        ..Changes::default()
+        ..SubscriptionChanges::default()
     };
-    assert!(reader.settle(second).await.unwrap());
+    assert!(reader.commit(second).await.unwrap());
     let keys = [key("A"), key("B"), key("C")];
-    let recalled = reader.recall(&keys).await.unwrap().unwrap();
+    let recalled = reader.memory(&keys).await.unwrap().unwrap();
     assert_eq!(recalled, [kept("A", "[1,3]", None)]);
 }
 
-async fn a_reader_that_wakes_up_late_does_no_harm(bed: &Bed) {
+async fn a_reader_that_wakes_up_late_does_no_harm(bed: &ContractDatabase) {
     let (one, two) = (bed.node().await, bed.node().await);
     node_writes(&one).await;
     let mut late = subscribed(&one).await;
@@ -111,25 +111,25 @@ async fn a_reader_that_wakes_up_late_does_no_harm(bed: &Bed) {
     let mut other = subscribed(&two).await;
     other.next().await.unwrap();
     let newer = keeping(vec![kept("A", "newer", None)]);
-    assert!(other.settle(newer).await.unwrap());
+    assert!(other.commit(newer).await.unwrap());
     assert!(
-        late.recall(&[key("A")]).await.unwrap().is_none(),
+        late.memory(&[key("A")]).await.unwrap().is_none(),
         "what it recalls would be of a later checkpoint"
     );
     let older = keeping(vec![kept("A", "older", None)]);
-    assert!(!late.settle(older).await.unwrap());
-    let recalled = other.recall(&[key("A")]).await.unwrap().unwrap();
+    assert!(!late.commit(older).await.unwrap());
+    let recalled = other.memory(&[key("A")]).await.unwrap().unwrap();
     assert_eq!(recalled, [kept("A", "newer", None)]);
 }
 
-async fn node_writes(node: &Node) {
+async fn node_writes(node: &ContractNode) {
     let stream_id = stream();
     let mut append = to(stream_id, 0, 1);
     append.events = vec![event(stream_id, 1)];
     node.append(append).await.unwrap();
 }
 
-async fn timers_come_in_the_order_in_which_they_fall_due(bed: &Bed) {
+async fn timers_come_in_the_order_in_which_they_fall_due(bed: &ContractDatabase) {
     let node = bed.node().await;
     let mut reader = subscribed(&node).await;
     let timers = vec![
@@ -137,29 +137,29 @@ async fn timers_come_in_the_order_in_which_they_fall_due(bed: &Bed) {
         kept("none", "{}", None),
         kept("early", "{}", Some(100)),
     ];
-    assert!(reader.settle(keeping(timers)).await.unwrap());
-    let due = node.engine.earliest_due(10).await.unwrap();
+    assert!(reader.commit(keeping(timers)).await.unwrap());
+    let due = node.engine.due_timers(10).await.unwrap();
     let keys: Vec<&str> = due.iter().map(|it| it.key.as_str()).collect();
     assert_eq!(keys, ["early", "late"]);
-    assert_eq!(node.engine.earliest_due(1).await.unwrap().len(), 1);
+    assert_eq!(node.engine.due_timers(1).await.unwrap().len(), 1);
 }
 
-async fn a_refused_effect_is_kept_once(bed: &Bed) {
+async fn a_refused_effect_is_kept_once(bed: &ContractDatabase) {
     let node = bed.node().await;
     let mut reader = subscribed(&node).await;
-    let refusal = RefusedEffect {
+    let refusal = RejectedEffect {
         position: 1,
         tenant_id: tenant(),
         effect: "worklist.create".to_owned(),
         reason: "there is no such study".to_owned(),
     };
     for _ in 0..2 {
-        let changes = Changes {
+        let changes = SubscriptionChanges {
             refusals: vec![refusal.clone()],
-            ..Changes::default()
+            ..SubscriptionChanges::default()
         };
-        assert!(reader.settle(changes).await.unwrap());
+        assert!(reader.commit(changes).await.unwrap());
     }
-    let kept = node.engine.refused_effects(10).await.unwrap();
+    let kept = node.engine.rejected_effects(10).await.unwrap();
     assert_eq!(kept, [refusal]);
 }

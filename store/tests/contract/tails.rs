@@ -3,7 +3,7 @@
 use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
-use crate::bed::Bed;
+use crate::bed::ContractDatabase;
 use crate::build::{STREAM_TYPE, stream, to};
 
 on_both_engines!(
@@ -16,7 +16,7 @@ fn places(events: &[StoredEvent]) -> Vec<(u64, u64)> {
     events.iter().map(|it| (it.position, it.version)).collect()
 }
 
-async fn come_in_the_order_in_which_streams_were_asked_for(bed: &Bed) {
+async fn come_in_the_order_in_which_streams_were_asked_for(bed: &ContractDatabase) {
     let node = bed.node().await;
     let (one, two, single) = (stream(), stream(), stream());
     for append in [
@@ -28,7 +28,7 @@ async fn come_in_the_order_in_which_streams_were_asked_for(bed: &Bed) {
         node.append(append).await.unwrap();
     }
     let tails = async |streams: &[_], upto| {
-        let tails = node.engine.tails(streams, upto).await.unwrap();
+        let tails = node.engine.stream_tails(streams, upto).await.unwrap();
         assert_eq!(tails.streams, streams.len());
         places(&tails.events)
     };
@@ -46,7 +46,7 @@ async fn come_in_the_order_in_which_streams_were_asked_for(bed: &Bed) {
     assert_eq!(node.engine.count_streams("Other", 8).await.unwrap(), 0);
 }
 
-async fn end_with_the_stream_that_makes_a_page(bed: &Bed) {
+async fn end_with_the_stream_that_makes_a_page(bed: &ContractDatabase) {
     let node = bed.node().await;
     let (large, small, last) = (stream(), stream(), stream());
     let each = 200_000;
@@ -61,7 +61,7 @@ async fn end_with_the_stream_that_makes_a_page(bed: &Bed) {
     }
     let upto = node.position().await;
     let whole = async |streams: &[_]| {
-        let tails = node.engine.tails(streams, upto).await.unwrap();
+        let tails = node.engine.stream_tails(streams, upto).await.unwrap();
         (tails.streams, tails.events.len() as u64)
     };
     let tail = enough - 1;
@@ -74,7 +74,7 @@ async fn end_with_the_stream_that_makes_a_page(bed: &Bed) {
     assert_eq!(whole(&[small, last, large]).await, (3, tail + 2));
 }
 
-async fn follow_on_beginnings(bed: &Bed) {
+async fn follow_on_beginnings(bed: &ContractDatabase) {
     let node = bed.node().await;
     let (one, two) = (stream(), stream());
     for append in [to(one, 0, 2), to(two, 0, 1), to(one, 2, 1)] {
@@ -85,7 +85,7 @@ async fn follow_on_beginnings(bed: &Bed) {
         beginnings: true,
         ..LogFilter::default()
     };
-    let page = node.engine.page(0, 10, &beginnings).await.unwrap();
+    let page = node.engine.read_log(0, 10, &beginnings).await.unwrap();
     assert_eq!(
         (places(&page.events), page.scanned_to),
         (vec![(1, 1), (3, 1)], 4)
@@ -94,6 +94,6 @@ async fn follow_on_beginnings(bed: &Bed) {
         stream_type: Some("Other".to_owned()),
         ..beginnings
     };
-    let page = node.engine.page(0, 10, &others).await.unwrap();
+    let page = node.engine.read_log(0, 10, &others).await.unwrap();
     assert_eq!((places(&page.events), page.scanned_to), (vec![], 4));
 }

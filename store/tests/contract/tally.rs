@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use roentgen_store::chain::{hex, sha256};
 use roentgen_store::engine::Engine;
-use roentgen_store::generation::State;
+use roentgen_store::generation::GenerationState;
 use roentgen_store::lease::{Leadership, Leases};
 use roentgen_store::log::{NewEvent, StoredEvent};
-use roentgen_store::model::{Checkpoint, Column, ColumnKind, Index, Model, Row, Value};
+use roentgen_store::model::{Checkpoint, Column, ColumnKind, Index, ReadModel, Row, Value};
 use roentgen_store::projector::{
-    self, Folded, Folding, FoldsRow, Progress, Projection, Projector, Rebuilding,
+    self, FoldResult, ProjectionKind, SingleRowProjection, ProjectionProgress, Projection, Projector, RebuildService,
 };
 use roentgen_store::reads::Scope;
 use uuid::Uuid;
 
-use crate::bed::{Node, until};
+use crate::bed::{ContractNode, wait_until};
 use crate::build::STREAM_TYPE;
 
-pub(crate) static TALLY: Model = SHAPE;
+pub(crate) static TALLY: ReadModel = SHAPE;
 
-const SHAPE: Model = Model {
+const SHAPE: ReadModel = ReadModel {
     name: "tally",
     version: 1,
     columns: &[Column {
@@ -38,7 +38,7 @@ const SHAPE: Model = Model {
 #[derive(Debug)]
 pub(crate) struct Tally {
     /// Its shape.
-    pub(crate) model: &'static Model,
+    pub(crate) model: &'static ReadModel,
     pub(crate) forgives: u64,
     /// Does not go on from a row as from the events that made it.
     pub(crate) forgets: bool,
@@ -54,7 +54,7 @@ impl Tally {
 }
 
 /// The next release's shape.
-pub(crate) static NEXT_TALLY: Model = Model {
+pub(crate) static NEXT_TALLY: ReadModel = ReadModel {
     version: 2,
     ..SHAPE
 };
@@ -70,7 +70,7 @@ pub(crate) fn unfoldable(event: NewEvent) -> NewEvent {
 }
 
 impl Projection for Tally {
-    fn model(&self) -> &'static Model {
+    fn model(&self) -> &'static ReadModel {
         self.model
     }
 
@@ -78,24 +78,24 @@ impl Projection for Tally {
         STREAM_TYPE
     }
 
-    fn folding(&self) -> Folding<'_> {
-        Folding::Row(self)
+    fn kind(&self) -> ProjectionKind<'_> {
+        ProjectionKind::SingleRow(self)
     }
 }
 
-impl FoldsRow for Tally {
-    fn fold(&self, mut row: Option<Row>, events: &[Arc<StoredEvent>]) -> Folded {
+impl SingleRowProjection for Tally {
+    fn fold(&self, mut row: Option<Row>, events: &[Arc<StoredEvent>]) -> FoldResult {
         if let Some(row) = row.as_mut().filter(|_| self.forgets) {
             row.document.clear();
         }
         for event in events {
             if *event.event_type == *UNFOLDABLE && event.version > self.forgives {
                 let stuck = Some((event.position, "not of this world".to_owned()));
-                return Folded { row, stuck };
+                return FoldResult { row, stuck };
             }
             row = Some(after(row, event));
         }
-        Folded { row, stuck: None }
+        FoldResult { row, stuck: None }
     }
 }
 
@@ -134,34 +134,34 @@ pub(crate) async fn rows(engine: &dyn Engine, log: &[StoredEvent]) -> BTreeMap<U
 /// The same, of this shape.
 pub(crate) async fn rows_of(
     engine: &dyn Engine,
-    model: &'static Model,
+    model: &'static ReadModel,
     log: &[StoredEvent],
 ) -> BTreeMap<Uuid, Row> {
     let mut ids: Vec<Uuid> = log.iter().map(|it| it.stream_id.as_uuid()).collect();
     ids.sort();
     ids.dedup();
-    let rows = engine.rows(Scope::AllTenants, model, &ids).await.unwrap();
+    let rows = engine.live_rows(Scope::AllTenants, model, &ids).await.unwrap();
     rows.into_iter().map(|it| (it.id, it)).collect()
 }
 
 /// Starts the node's projector, which leads while it holds the lease; `scope` tells it from those of other nodes.
-pub(crate) async fn project(node: &Node, scope: &'static str) -> (Progress, Leadership) {
+pub(crate) async fn project(node: &ContractNode, scope: &'static str) -> (ProjectionProgress, Leadership) {
     let (_, progress, leadership) = project_as(node, scope, Tally::SOUND).await;
     (progress, leadership)
 }
 
 /// The same, as a program that folds so.
 pub(crate) async fn project_as(
-    node: &Node,
+    node: &ContractNode,
     scope: &'static str,
     tally: Tally,
-) -> (Rebuilding, Progress, Leadership) {
+) -> (RebuildService, ProjectionProgress, Leadership) {
     let projections = vec![Arc::new(tally) as Arc<dyn Projection>];
     let engine = Arc::clone(&node.engine);
     let names = projector::leases(&projections);
-    let leases = Leases::seek(Arc::clone(&engine), scope, names, &node.tasks);
-    let leadership = leases.of(&projections[0].model().shape());
-    let rebuilding = Rebuilding::new(Arc::clone(&engine), projections.clone());
+    let leases = Leases::start(Arc::clone(&engine), scope, names, &node.tasks);
+    let leadership = leases.leadership(&projections[0].model().schema_name());
+    let rebuilding = RebuildService::new(Arc::clone(&engine), projections.clone());
     let tail = Arc::clone(&node.tail);
     let started = Projector::start(engine, tail, projections, leases, &node.tasks).await;
     (rebuilding, started.unwrap(), leadership)
@@ -172,17 +172,17 @@ pub(crate) async fn checkpoint(engine: &dyn Engine) -> Checkpoint {
     let generations = engine.generations().await.unwrap();
     let live = generations
         .iter()
-        .find(|it| it.is_of(&TALLY) && it.state == State::Live);
+        .find(|it| it.matches(&TALLY) && it.state == GenerationState::Live);
     live.map_or(Checkpoint::START, |it| it.checkpoint)
 }
 
 /// Waits until the generation that is read shows the whole log.
-pub(crate) async fn projected_all(node: &Node) {
+pub(crate) async fn projected_all(node: &ContractNode) {
     let head = node.engine.head().await.unwrap();
     let there = Checkpoint {
         position: head.position,
         hash: head.hash,
     };
     let standing = async || checkpoint(&*node.engine).await;
-    until("the checkpoint", standing, |it| *it == there).await;
+    wait_until("the checkpoint", standing, |it| *it == there).await;
 }

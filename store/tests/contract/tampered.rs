@@ -5,10 +5,10 @@ use roentgen_store::chain::{Digest, hex, link};
 use roentgen_store::engine::Engine;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::model::Checkpoint;
-use roentgen_store::projector::mismatch;
-use roentgen_store::verify::{Break, Verification, verify};
+use roentgen_store::projector::checkpoint_mismatch;
+use roentgen_store::verify::{ChainBreak, Verification, verify};
 
-use crate::bed::{Bed, Kind, Node, sound_log};
+use crate::bed::{ContractDatabase, EngineKind, ContractNode, verified_log};
 use crate::build::{stream, to};
 
 on_both_engines!(
@@ -20,7 +20,7 @@ const COLUMNS: &str = "tenant, stream_type, stream_id, version, event_id, type, 
                        recorded_at, payload, sealed, metadata, leaf, hash";
 
 /// Two streams, seven events: 1 to 3 and 6 of the one, 4, 5 and 7 of the other.
-async fn seven(node: &Node) -> [StreamId; 2] {
+async fn seven(node: &ContractNode) -> [StreamId; 2] {
     let (one, two) = (stream(), stream());
     for append in [to(one, 0, 3), to(two, 0, 2), to(one, 3, 1), to(two, 2, 1)] {
         node.append(append).await.unwrap();
@@ -30,20 +30,20 @@ async fn seven(node: &Node) -> [StreamId; 2] {
 
 async fn first_bad(engine: &dyn Engine) -> Option<u64> {
     match verify(engine, None, |_| ()).await.unwrap() {
-        Verification::Holds { .. } => None,
-        Verification::Broken(Break { position, .. }) => Some(position),
+        Verification::Intact { .. } => None,
+        Verification::Broken(ChainBreak { position, .. }) => Some(position),
     }
 }
 
-fn bytes(kind: Kind, bytes: &[u8]) -> String {
+fn bytes(kind: EngineKind, bytes: &[u8]) -> String {
     match kind {
-        Kind::Sqlite => format!("x'{}'", hex(bytes)),
-        Kind::Postgres => format!("'\\x{}'::bytea", hex(bytes)),
+        EngineKind::Sqlite => format!("x'{}'", hex(bytes)),
+        EngineKind::Postgres => format!("'\\x{}'::bytea", hex(bytes)),
     }
 }
 
 /// Writes these events over what stands at their positions, as if they followed `after`.
-fn forged(kind: Kind, after: Digest, events: &[StoredEvent]) -> String {
+fn forged(kind: EngineKind, after: Digest, events: &[StoredEvent]) -> String {
     let mut last = after;
     let mut sql = String::new();
     for event in events {
@@ -74,9 +74,9 @@ fn moved(from: u64, to: u64) -> String {
 }
 
 /// What somebody does, as SQL, and the first position that is not what it was.
-type Deed = (&'static str, String, u64);
+type Tampering = (&'static str, String, u64);
 
-fn alterations(kind: Kind, log: &[StoredEvent]) -> Vec<Deed> {
+fn alterations(kind: EngineKind, log: &[StoredEvent]) -> Vec<Tampering> {
     let one_byte = log[2].payload.replacen("\"n\": 3", "\"n\": 4", 1);
     assert_ne!(one_byte, log[2].payload);
     let alterations = [
@@ -110,7 +110,7 @@ fn alterations(kind: Kind, log: &[StoredEvent]) -> Vec<Deed> {
     alterations.into_iter().map(sql).collect()
 }
 
-fn removals() -> Vec<Deed> {
+fn removals() -> Vec<Tampering> {
     let gone = |which: &str| format!("DELETE FROM events WHERE position {which};");
     let moved_up = [moved(5, 4), moved(6, 5), moved(7, 6)].concat();
     let swapped = [moved(2, 100), moved(5, 2), moved(100, 5)].concat();
@@ -130,7 +130,7 @@ fn removals() -> Vec<Deed> {
 }
 
 /// A forger who links what he writes has only moved the break to the event behind it.
-fn forgeries(kind: Kind, log: &[StoredEvent]) -> Vec<Deed> {
+fn forgeries(kind: EngineKind, log: &[StoredEvent]) -> Vec<Tampering> {
     let other = |at: usize| StoredEvent {
         payload: r#"{"n": "forged"}"#.to_owned(),
         ..log[at - 1].clone()
@@ -151,10 +151,10 @@ fn forgeries(kind: Kind, log: &[StoredEvent]) -> Vec<Deed> {
     ]
 }
 
-async fn verify_names_the_first_position_that_was_tampered_with(bed: &Bed) {
+async fn verify_names_the_first_position_that_was_tampered_with(bed: &ContractDatabase) {
     let node = bed.node().await;
     seven(&node).await;
-    let log = sound_log(&*node.engine).await;
+    let log = verified_log(&*node.engine).await;
     bed.tamper("CREATE TABLE untouched AS SELECT * FROM events")
         .await;
     let deeds = [
@@ -174,15 +174,15 @@ async fn verify_names_the_first_position_that_was_tampered_with(bed: &Bed) {
 
 /// The chain has no secret: who may write all of it can link all of it anew, or take the end away with all that counts
 /// it. It holds against whoever has kept a link outside, as every checkpoint has.
-async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(bed: &Bed) {
+async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(bed: &ContractDatabase) {
     let node = bed.node().await;
     let [one, two] = seven(&node).await;
-    let log = sound_log(&*node.engine).await;
+    let log = verified_log(&*node.engine).await;
     let remembered = Checkpoint {
         position: 7,
         hash: log[6].hash,
     };
-    let found = async || mismatch(&*node.engine, "mine", remembered).await.unwrap();
+    let found = async || checkpoint_mismatch(&*node.engine, "mine", remembered).await.unwrap();
     assert_eq!(found().await, None);
 
     let mut rewritten = log[4..].to_vec();
@@ -192,8 +192,8 @@ async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(be
     assert_eq!(found().await.unwrap().found, "has another event there");
 
     let id = |it: StreamId| match bed.kind {
-        Kind::Sqlite => bytes(bed.kind, it.as_uuid().as_bytes()),
-        Kind::Postgres => format!("'{it}'"),
+        EngineKind::Sqlite => bytes(bed.kind, it.as_uuid().as_bytes()),
+        EngineKind::Postgres => format!("'{it}'"),
     };
     let cut = format!(
         "DELETE FROM events WHERE position > 5; \

@@ -1,6 +1,6 @@
 //! What one node wrote, another one hears of without looking.
 
-use crate::bed::Bed;
+use crate::bed::ContractDatabase;
 use crate::build::{stream, to};
 
 on_postgres_only!(
@@ -9,7 +9,7 @@ on_postgres_only!(
 );
 
 /// Nothing on these nodes reads the log, so that only the other's word can move what is known of it.
-async fn a_node_hears_what_another_wrote(bed: &Bed) {
+async fn a_node_hears_what_another_wrote(bed: &ContractDatabase) {
     let (one, other) = (bed.node().await, bed.node().await);
     for (writer, reader) in [(&one, &other), (&other, &one)] {
         let mut known = reader.tail.head();
@@ -21,7 +21,7 @@ async fn a_node_hears_what_another_wrote(bed: &Bed) {
     other.stop().await;
 }
 
-async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(bed: &Bed) {
+async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(bed: &ContractDatabase) {
     let (one, other) = (bed.node().await, bed.node().await);
     let mut known = other.tail.head();
     let mut written = 0;
@@ -36,7 +36,7 @@ async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(
 }
 
 /// Ends every connection of this database that listens.
-async fn cut_listeners(bed: &Bed) {
+async fn cut_listeners(bed: &ContractDatabase) {
     bed.tamper(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND query ILIKE 'LISTEN%' AND pid <> pg_backend_pid()",

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::PatientId;
 use roentgen_store::error::{EngineError, StoreError};
-use roentgen_store::log::{Append, ClaimKey, MAX_EVENT_BYTES, WrappedKey};
+use roentgen_store::log::{Append, ReservationKey, MAX_EVENT_BYTES, WrappedKey};
 use roentgen_store::reads::Scope;
 
-use crate::bed::{Bed, Contents, Kind, Node, sound_log};
-use crate::build::{check, claim, event, key, key_of, over, patient, poison, stream, tenant, to};
-use crate::faulty::Faulty;
+use crate::bed::{ContractDatabase, Contents, EngineKind, ContractNode, verified_log};
+use crate::build::{check, claim, event, key, key_of, append_to_each, patient, unstorable_event, stream, tenant, to};
+use crate::faulty::FaultyEngine;
 
 on_both_engines!(
     whatever_fails_nothing_of_the_append_is_there,
@@ -18,15 +18,15 @@ on_both_engines!(
 );
 
 /// A log with a stream at version 2, a taken claim and a patient who has a key.
-struct Scene {
-    node: Node,
+struct AtomicityFixture {
+    node: ContractNode,
     known: roentgen_domain::ids::StreamId,
-    taken: ClaimKey,
+    taken: ReservationKey,
     keyed: PatientId,
 }
 
-impl Scene {
-    async fn on(bed: &Bed) -> Self {
+impl AtomicityFixture {
+    async fn on(bed: &ContractDatabase) -> Self {
         let scene = Self {
             node: bed.node().await,
             known: stream(),
@@ -44,7 +44,7 @@ impl Scene {
 
     /// Three streams, one of them known, an assertion, two claims and a new patient's key.
     fn large(&self) -> Append {
-        let mut append = over(&[(stream(), 0), (self.known, 2), (stream(), 0)]);
+        let mut append = append_to_each(&[(stream(), 0), (self.known, 2), (stream(), 0)]);
         append.checks.push(check(stream(), 0));
         append.claims = vec![claim(key(), self.known), claim(key(), self.known)];
         append.patient_keys = vec![key_of(patient())];
@@ -71,7 +71,7 @@ fn log_of(contents: Contents) -> Contents {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+enum AppendFault {
     TheKnownStreamIsFurther,
     ANewStreamIsNotThatFar,
     AnAssertionDoesNotHold,
@@ -82,7 +82,7 @@ enum Fault {
     TheLastMetadataIsNoJson,
 }
 
-impl Fault {
+impl AppendFault {
     const ALL: [Self; 8] = [
         Self::TheKnownStreamIsFurther,
         Self::ANewStreamIsNotThatFar,
@@ -94,7 +94,7 @@ impl Fault {
         Self::TheLastMetadataIsNoJson,
     ];
 
-    fn spoil(self, append: &mut Append, scene: &Scene) {
+    fn spoil(self, append: &mut Append, scene: &AtomicityFixture) {
         let last = &mut append.events[2];
         match self {
             Self::TheKnownStreamIsFurther => {
@@ -111,7 +111,7 @@ impl Fault {
             Self::TheLastEventIsTooLarge => {
                 last.payload = format!("\"{}\"", "x".repeat(MAX_EVENT_BYTES));
             }
-            Self::TheLastEventIsNoJson => *last = poison(last.stream_id, 1),
+            Self::TheLastEventIsNoJson => *last = unstorable_event(last.stream_id, 1),
             Self::TheLastMetadataIsNoJson => last.metadata = "{".to_owned(),
         }
     }
@@ -125,11 +125,11 @@ impl Fault {
             Self::ANewStreamIsNotThatFar | Self::AnAssertionDoesNotHold => {
                 matches!(error, StoreError::Conflict { actual: 0, .. })
             }
-            Self::TheSecondClaimIsTaken => matches!(error, StoreError::Claimed(_)),
+            Self::TheSecondClaimIsTaken => matches!(error, StoreError::KeyTaken(_)),
             Self::AnotherPatientHasAKey => matches!(error, StoreError::PatientKeyExists),
             Self::TheLastEventIsTooLarge => matches!(error, StoreError::EventTooLarge { .. }),
             Self::TheLastEventIsNoJson | Self::TheLastMetadataIsNoJson => {
-                matches!(error, StoreError::Engine(EngineError::Refused(_)))
+                matches!(error, StoreError::Engine(EngineError::Rejected(_)))
             }
         }
     }
@@ -137,16 +137,16 @@ impl Fault {
 
 /// Each way to fail, in turn. A key is the one thing that may stay, on SQLite: keys are a file of their own, written
 /// first, so that no event is ever sealed under a key that a crash took; the key waits for its patient's next event.
-async fn whatever_fails_nothing_of_the_append_is_there(bed: &Bed) {
-    let scene = Scene::on(bed).await;
-    for fault in Fault::ALL {
+async fn whatever_fails_nothing_of_the_append_is_there(bed: &ContractDatabase) {
+    let scene = AtomicityFixture::on(bed).await;
+    for fault in AppendFault::ALL {
         let before = bed.contents().await;
         let mut append = scene.large();
         fault.spoil(&mut append, &scene);
         let error = scene.node.append(append.clone()).await.unwrap_err();
         assert!(fault.is_told_by(&error), "{fault:?}: {error:?}");
         let after = bed.contents().await;
-        if bed.kind == Kind::Postgres {
+        if bed.kind == EngineKind::Postgres {
             assert_eq!(after, before, "{fault:?}");
         } else {
             assert_eq!(log_of(after), log_of(before), "{fault:?}");
@@ -169,31 +169,31 @@ async fn whatever_fails_nothing_of_the_append_is_there(bed: &Bed) {
     assert_eq!(after.claims.len(), before.claims.len() + 2);
     let key = scene.has_key(&good).await;
     assert_eq!(key.as_ref(), Some(&good.patient_keys[0].wrapped));
-    sound_log(&*scene.node.engine).await;
+    verified_log(&*scene.node.engine).await;
 }
 
 /// They go out in one call, which the database refuses as a whole.
-async fn a_poisoned_append_fails_alone(bed: &Bed) {
-    let faulty = Faulty::over(bed.connect().await);
-    let node = Node::over(Arc::clone(&faulty) as _).await;
+async fn a_poisoned_append_fails_alone(bed: &ContractDatabase) {
+    let faulty = FaultyEngine::over(bed.connect().await);
+    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
     let appends: Vec<Append> = (0..40)
         .map(|n| {
             let mut append = to(stream(), 0, 2);
             if n % 13 == 5 {
-                append.events[1] = poison(append.events[1].stream_id, 2);
+                append.events[1] = unstorable_event(append.events[1].stream_id, 2);
             }
             append
         })
         .collect();
-    let answers = faulty.together(&node, &appends, None).await;
+    let answers = faulty.append_in_one_batch(&node, &appends, None).await;
     for (n, (append, answer)) in appends.iter().zip(answers).enumerate() {
         let stands = node
             .engine
-            .stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
+            .read_stream(Scope::AllTenants, append.checks[0].stream_id, 0, 10)
             .await
             .unwrap();
         if n % 13 == 5 {
-            let refused = matches!(answer, Err(StoreError::Engine(EngineError::Refused(_))));
+            let refused = matches!(answer, Err(StoreError::Engine(EngineError::Rejected(_))));
             assert!(refused, "{n}: {answer:?}");
             assert_eq!(stands, [], "{n}");
         } else {
@@ -205,11 +205,11 @@ async fn a_poisoned_append_fails_alone(bed: &Bed) {
             assert_eq!(stands.len(), 2, "{n}");
         }
     }
-    assert_eq!(sound_log(&*node.engine).await.len(), 1 + 2 * 37);
+    assert_eq!(verified_log(&*node.engine).await.len(), 1 + 2 * 37);
 }
 
 /// Not a race that was lost, but a program that is wrong: the log would have a hole.
-async fn what_is_no_append_is_refused(bed: &Bed) {
+async fn what_is_no_append_is_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
     let (one, two) = (stream(), stream());
     let wrong = [
@@ -259,17 +259,17 @@ async fn what_is_no_append_is_refused(bed: &Bed) {
     for (what, append) in wrong {
         let (refused, good) = tokio::join!(node.append(append), node.append(to(stream(), 0, 1)));
         assert!(
-            matches!(refused, Err(StoreError::Engine(EngineError::Refused(_)))),
+            matches!(refused, Err(StoreError::Engine(EngineError::Rejected(_)))),
             "{what}: {refused:?}"
         );
         good.unwrap();
     }
     assert_eq!(
         node.engine
-            .stream(Scope::AllTenants, one, 0, 10)
+            .read_stream(Scope::AllTenants, one, 0, 10)
             .await
             .unwrap(),
         []
     );
-    assert_eq!(sound_log(&*node.engine).await.len(), 6);
+    assert_eq!(verified_log(&*node.engine).await.len(), 6);
 }

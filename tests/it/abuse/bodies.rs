@@ -3,13 +3,13 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused, head};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
 use crate::pacs::scene::{archive, series, study};
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     the_worst_bodies_leave_the_server_as_it_was,
@@ -65,7 +65,7 @@ fn worst() -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn the_worst_bodies_leave_the_server_as_it_was(engine: Engine) -> Result<()> {
+async fn the_worst_bodies_leave_the_server_as_it_was(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let one_round = || async {
         for (path, body) in worst() {
@@ -76,14 +76,14 @@ async fn the_worst_bodies_leave_the_server_as_it_was(engine: Engine) -> Result<(
         anyhow::Ok(())
     };
     one_round().await?;
-    let (before, at) = (house.server.resident_bytes()?, head(&house.client).await?);
+    let (before, at) = (house.server.resident_bytes()?, log_head(&house.client).await?);
     for _ in 0..3 {
         try_join_all((0..CLIENTS).map(|_| one_round())).await?;
     }
     let grown = house.server.resident_bytes()?.saturating_sub(before);
     assert!(grown < GROWN, "{grown} bytes more than before");
     assert_eq!(
-        head(&house.client).await?,
+        log_head(&house.client).await?,
         at,
         "nothing is in the log of it"
     );
@@ -91,7 +91,7 @@ async fn the_worst_bodies_leave_the_server_as_it_was(engine: Engine) -> Result<(
     Ok(())
 }
 
-async fn a_list_past_its_bound_is_refused_where_it_stands(engine: Engine) -> Result<()> {
+async fn a_list_past_its_bound_is_refused_where_it_stands(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let synced = |count, instances| {
         study(json!({ "series": series("1.2.3", count, instances) }))
@@ -102,13 +102,13 @@ async fn a_list_past_its_bound_is_refused_where_it_stands(engine: Engine) -> Res
     let flags = json!({ "ai_triage_flags": { "flags": vec![""; 101] } }).to_string();
     let item = format!("/radiology/worklist/items/{}", fresh());
     let refused = vec![
-        Refused::post(SYNC, synced(501, 0), Code::Unacceptable).at(&["/series"]),
-        Refused::post(SYNC, synced(1, 5_001), Code::Unacceptable).at(&["/series/0/instances"]),
-        Refused::post("/radiology/reading-profiles", places, Code::Unacceptable)
+        RejectedRequest::post(SYNC, synced(501, 0), ProblemCode::Unacceptable).at(&["/series"]),
+        RejectedRequest::post(SYNC, synced(1, 5_001), ProblemCode::Unacceptable).at(&["/series/0/instances"]),
+        RejectedRequest::post("/radiology/reading-profiles", places, ProblemCode::Unacceptable)
             .at(&["/reading_locations"]),
-        Refused::patch(&item, flags, Code::Unacceptable).at(&["/ai_triage_flags/flags"]),
+        RejectedRequest::patch(&item, flags, ProblemCode::Unacceptable).at(&["/ai_triage_flags/flags"]),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     for (count, instances) in [(500, 0), (1, 5_000)] {
         let taken = house
             .client
@@ -123,13 +123,13 @@ async fn a_list_past_its_bound_is_refused_where_it_stands(engine: Engine) -> Res
 const DIGITS: &str =
     r#"{"a":123456789012345678901234567890,"b":1.50,"c":[0.1234567890123456789012345,-0,1E+2]}"#;
 
-fn has_digits(answer: &Answer) {
+fn has_digits(answer: &TestResponse) {
     assert!((200..300).contains(&answer.status), "{answer:?}");
     assert!(answer.text.contains(DIGITS), "{}", answer.text);
 }
 
-async fn a_clients_own_json_keeps_every_digit(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_clients_own_json_keeps_every_digit(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let order = with(house.order(), json!({ "metadata": "DIGITS" }));
     let order = order.to_string().replace("\"DIGITS\"", DIGITS);
     let created = house
@@ -158,16 +158,16 @@ async fn a_clients_own_json_keeps_every_digit(engine: Engine) -> Result<()> {
 }
 
 async fn a_clients_own_json_that_cannot_be_kept_is_refused_where_it_stands(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let house = House::open(engine).await?;
+    let house = TestApp::start(engine).await?;
     let order = house.order().to_string();
     let order = order.trim_end_matches('}');
     let deep = format!("{}0{}", "{\"a\":".repeat(121), "}".repeat(121));
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
     let post = |metadata: &str| {
         let body = format!("{order},\"metadata\":{metadata}}}");
-        Refused::post(ORDERS, body, Code::Unacceptable).at(&["/metadata"])
+        RejectedRequest::post(ORDERS, body, ProblemCode::Unacceptable).at(&["/metadata"])
     };
     let refused = [
         "{\"a\":1e400}",
@@ -176,7 +176,7 @@ async fn a_clients_own_json_that_cannot_be_kept_is_refused_where_it_stands(
         &deep,
         &long,
     ];
-    all_refused(&house.client, refused.into_iter().map(post).collect()).await?;
+    assert_all_rejected(&house.client, refused.into_iter().map(post).collect()).await?;
     let output = format!(
         "{{\"imaging_ai_task_id\":\"{}\",\"output_type\":\"bbox\",\"payload\":{{\"boxes\":{}}}}}",
         fresh(),

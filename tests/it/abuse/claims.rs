@@ -1,25 +1,25 @@
 //! A case is claimed and released for ever: its stream ends at its bound, and the case goes on.
 
 use anyhow::{Result, ensure};
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_domain::Change;
 use roentgen_domain::growth::MAX_CHANGES;
 use roentgen_domain::ids::{StudyId, WorklistItemId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::worklist_item::{Event, Updated, WorklistItem};
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rows::grow;
-use crate::expect::problem;
-use crate::read_models::Beside;
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::assert_problem;
+use crate::read_models::OfflineDatabase;
+use crate::story::{TestApp, fresh, on_both_engines};
 use crate::workflow::hospital::{done, has};
 
 on_both_engines!(an_item_at_its_bound_is_claimed_released_and_read);
 
-async fn a_study(house: &House) -> Result<(Uuid, Value)> {
+async fn a_study(house: &TestApp) -> Result<(Uuid, Value)> {
     let endpoint = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
     done(house.client.post("/pacs/endpoints", &endpoint).await?);
     let study = json!({ "pacs_endpoint_code": "MAIN", "patient_id": fresh(),
@@ -42,23 +42,23 @@ fn edit(study: StudyId) -> Event {
     }))
 }
 
-async fn an_item_at_its_bound_is_claimed_released_and_read(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn an_item_at_its_bound_is_claimed_released_and_read(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (study, body) = a_study(&house).await?;
     let item = WorklistItemId::of(study.into());
     let place = format!("/radiology/worklist/items/{item}");
     has(&house.client, &place, "status", json!("pending")).await?;
-    let beside = Beside::open(&house.database).await?;
+    let beside = OfflineDatabase::open(&house.database).await?;
     grow::<WorklistItem>(&house, &beside, item.as_uuid(), &edit(study.into())).await?;
     beside.close().await;
     let (anna, boris) = (house.caller("radiologist")?, house.caller("radiologist")?);
-    let post = async |client: &Client, step: &str| {
+    let post = async |client: &TestClient, step: &str| {
         client.post(&format!("{place}/{step}"), &json!({})).await
     };
 
     let last = done(post(&anna, "claim").await?);
     ensure!(last.json()["version"] == MAX_CHANGES, "{last:?}");
-    problem(&post(&anna, "release").await?, Code::TooLarge, "her own");
+    assert_problem(&post(&anna, "release").await?, ProblemCode::TooLarge, "her own");
     done(post(&house.client, "release").await?);
     done(post(&boris, "claim").await?);
     let report = json!({ "imaging_study_id": study, "patient_id": body["patient_id"],

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_tests::frames::{self, END_HEADERS, Kind};
 use roentgen_tests::raw::CLOSED_WITHIN;
 use roentgen_tests::server::program_with_descriptors;
-use roentgen_tests::{Client, Database, Engine, Raw, Server, poll};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Raw, Server, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::story::House;
+use crate::story::TestApp;
 
 const POST: &str = "POST /imaging/orders HTTP/1.1\r\nhost: localhost\r\n";
 
@@ -64,7 +64,7 @@ fn stops() -> Vec<(&'static str, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_stops_is_closed_wherever_it_stops_and_others_are_served() -> Result<()> {
-    let house = House::open(Engine::Sqlite).await?;
+    let house = TestApp::start(EngineKind::Sqlite).await?;
     let mut clients = Vec::new();
     for (stopped_after, bytes) in stops() {
         clients.push((stopped_after, Raw::send(&house.server.base, &bytes).await?));
@@ -100,7 +100,7 @@ async fn a_client_that_stops_is_closed_wherever_it_stops_and_others_are_served()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_whose_client_stops_is_answered_408() -> Result<()> {
-    let house = House::open(Engine::Sqlite).await?;
+    let house = TestApp::start(EngineKind::Sqlite).await?;
     let stopped = format!("{POST}content-type: application/json\r\ncontent-length: 100\r\n\r\n{{");
     let mut client = Raw::send(&house.server.base, stopped.as_bytes()).await?;
     let came = client.closed().await.expect("still open");
@@ -124,7 +124,7 @@ async fn health_is_answered_while_all_places_are_held() -> Result<()> {
             "as many connections as it takes",
         ),
     ] {
-        let database = Database::new(Engine::Sqlite).await?;
+        let database = TestDatabase::new(EngineKind::Sqlite).await?;
         let program = program_with_descriptors(&database, DESCRIPTORS);
         let server = Server::spawn_program(program, &database, |command: &mut Command| {
             command.arg("--dev").args(arguments);
@@ -146,10 +146,10 @@ async fn health_is_answered_while_all_places_are_held() -> Result<()> {
                 health(&server).await?;
             }
         }
-        let refused = Client::new(&server.base).get("/imaging/orders").await?;
+        let refused = TestClient::new(&server.base).get("/imaging/orders").await?;
         assert_eq!(
             (refused.status, refused.code().as_str()),
-            (503, Code::Unavailable.as_str()),
+            (503, ProblemCode::Unavailable.as_str()),
             "{refused:?}"
         );
         assert!(refused.text_at("/detail").contains(told), "{refused:?}");
@@ -157,8 +157,8 @@ async fn health_is_answered_while_all_places_are_held() -> Result<()> {
         assert_eq!(refused.header("connection"), "close");
         health(&server).await?;
         drop(readers);
-        let client = Client::new(&server.base);
-        let served = poll::until(
+        let client = TestClient::new(&server.base);
+        let served = poll::wait_until(
             "a place",
             CLOSED_WITHIN,
             async || {
@@ -183,20 +183,20 @@ async fn health_is_answered_while_all_places_are_held() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_from_many_addresses_make_room() -> Result<()> {
-    let database = Database::new(Engine::Sqlite).await?;
+    let database = TestDatabase::new(EngineKind::Sqlite).await?;
     let program = program_with_descriptors(&database, DESCRIPTORS);
     let server = Server::spawn_program(program, &database, |command: &mut Command| {
         command.args(["--dev", "--connections-per-address", "100"]);
     });
     let server = server.await?;
-    let reader = Client::new(&server.base);
+    let reader = TestClient::new(&server.base);
     assert_eq!(reader.get("/imaging/orders").await?.status, 200);
     let mut silent = Vec::new();
     for number in 0..2 * PLACES {
         let from = Ipv4Addr::new(127, 0, 1, u8::try_from(number / 50)?);
         silent.push(Raw::connect(&server.base, from).await?);
     }
-    for client in [&Client::new(&server.base), &reader] {
+    for client in [&TestClient::new(&server.base), &reader] {
         let orders = client.get("/imaging/orders").await?;
         assert_eq!(orders.status, 200, "{orders:?}");
     }
@@ -211,7 +211,7 @@ const BURST: usize = 1000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_connections_waits_for_a_busy_server() -> Result<()> {
     raise_the_limit_of_open_files();
-    let house = House::open(Engine::Sqlite).await?;
+    let house = TestApp::start(EngineKind::Sqlite).await?;
     house.server.signal("STOP")?;
     let mut burst = Vec::new();
     for number in 0..BURST {
@@ -226,7 +226,7 @@ async fn a_burst_of_connections_waits_for_a_busy_server() -> Result<()> {
 
 async fn health(server: &Server) -> Result<()> {
     for path in ["/health/live", "/health/ready", "/api/v1/health/live"] {
-        let answer = Client::new(&server.base).get(path).await?;
+        let answer = TestClient::new(&server.base).get(path).await?;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
     Ok(())
@@ -234,7 +234,7 @@ async fn health(server: &Server) -> Result<()> {
 
 #[tokio::test]
 async fn a_server_says_how_many_connections_its_descriptors_leave_room_for() -> Result<()> {
-    let database = Database::new(Engine::Sqlite).await?;
+    let database = TestDatabase::new(EngineKind::Sqlite).await?;
     let program = program_with_descriptors(&database, DESCRIPTORS);
     let server = Server::spawn_program(program, &database, |command: &mut Command| {
         command.arg("--dev");
@@ -251,7 +251,7 @@ const SILENT: usize = 10_000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_flood_of_silent_connections_takes_neither_places_nor_memory() -> Result<()> {
     raise_the_limit_of_open_files();
-    let house = House::open(Engine::Sqlite).await?;
+    let house = TestApp::start(EngineKind::Sqlite).await?;
     let before = house.server.resident_bytes()?;
     let somebody = Ipv4Addr::new(127, 0, 0, 2);
     let mut silent = Vec::new();
@@ -284,7 +284,7 @@ fn raise_the_limit_of_open_files() {
 async fn an_http2_client_may_send_so_much_before_anybody_asks_for_it() -> Result<()> {
     const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
     const AT_FIRST: u32 = 65_535;
-    let house = House::open(Engine::Sqlite).await?;
+    let house = TestApp::start(EngineKind::Sqlite).await?;
     let mut client = Raw::send(&house.server.base, &frames::begin(AT_FIRST)).await?;
     let (mut stream, mut connection) = (None, None);
     while stream.is_none() || connection.is_none() {

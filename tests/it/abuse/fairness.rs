@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Client, Engine, poll};
+use roentgen_tests::{TestClient, EngineKind, poll};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::expect::head;
-use crate::story::{House, catalog, fresh, on_both_engines};
+use crate::expect::log_head;
+use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     tenant_is_served_while_another_floods,
@@ -25,7 +25,7 @@ const STARTED_TIMEOUT: Duration = Duration::from_secs(60);
 /// What the flood asks, over and over.
 #[derive(Debug, Clone)]
 struct Flood {
-    client: Client,
+    client: TestClient,
     /// Another tenant's order.
     foreign: String,
     /// An order of its own, with a long history.
@@ -63,13 +63,13 @@ impl Flood {
     }
 }
 
-async fn tenant_is_served_while_another_floods(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let victim = house.ordered(json!({})).await?;
-    let client = Client::dev(&house.server.base, fresh());
+async fn tenant_is_served_while_another_floods(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let victim = house.create_order(json!({})).await?;
+    let client = TestClient::dev(&house.server.base, fresh());
     let flood = Flood {
         own: begun(&client).await?,
-        head: head(&client).await?,
+        head: log_head(&client).await?,
         client,
         foreign: victim.header("location"),
         stop: Arc::default(),
@@ -97,14 +97,14 @@ impl Flood {
     async fn is_answered_after(&self, before: u64) -> Result<()> {
         let seen = async || self.answered.load(Ordering::Relaxed);
         let more = |seen: &u64| *seen > before;
-        poll::until("the flood", STARTED_TIMEOUT, seen, more).await?;
+        poll::wait_until("the flood", STARTED_TIMEOUT, seen, more).await?;
         Ok(())
     }
 }
 
 /// A catalog and an order of the tenant that floods.
-async fn begun(client: &Client) -> Result<String> {
-    let procedure = catalog(client).await?;
+async fn begun(client: &TestClient) -> Result<String> {
+    let procedure = create_catalog(client).await?;
     let modality = client.get("/imaging/modalities").await?.ids();
     for n in 0..20 {
         let code = format!("LONG{n}");
@@ -126,7 +126,7 @@ async fn begun(client: &Client) -> Result<String> {
 
 /// An ordinary piece of work: all of it succeeds, and reads what was written. On a busy machine a command may come to its
 /// deadline, which a client repeats.
-async fn works(house: &House) -> Result<()> {
+async fn works(house: &TestApp) -> Result<()> {
     let (client, patient) = (house.client.repeating(), fresh());
     let order = house.order_with(json!({ "patient_id": patient }));
     let created = client.post("/imaging/orders", &order).await?;
@@ -146,10 +146,10 @@ async fn works(house: &House) -> Result<()> {
     Ok(())
 }
 
-async fn waiting_readers_of_one_tenant_leave_places_for_another(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let flood = Client::dev(&house.server.base, fresh());
-    let after = head(&house.client).await?;
+async fn waiting_readers_of_one_tenant_leave_places_for_another(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let flood = TestClient::dev(&house.server.base, fresh());
+    let after = log_head(&house.client).await?;
     let long = format!("/events?after={after}&wait=60");
     let mut waiting = JoinSet::new();
     for _ in 0..FLOOD {
@@ -157,7 +157,7 @@ async fn waiting_readers_of_one_tenant_leave_places_for_another(engine: Engine) 
         waiting.spawn(async move { client.get(&long).await });
     }
     let polled = house.client.get(&long);
-    let written = house.ordered(json!({}));
+    let written = house.create_order(json!({}));
     let (told, order) = futures_util::future::try_join(polled, written).await?;
     assert_eq!((told.status, told.lines().len()), (200, 1), "{told:?}");
     assert_eq!(told.lines()[0]["stream"]["id"], order.json()["id"]);

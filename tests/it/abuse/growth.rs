@@ -2,15 +2,15 @@
 //! was there is read as before.
 
 use anyhow::{Result, ensure};
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_domain::growth::{MAX_PAYLOAD_BYTES, MAX_SHOWN_BYTES};
-use roentgen_tests::{Answer, Engine};
+use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::json;
 
 use super::rows::a_report;
-use crate::expect::problem;
-use crate::read_models::equal_the_log;
-use crate::story::{House, on_both_engines};
+use crate::expect::assert_problem;
+use crate::read_models::assert_match_log;
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     changes_in_the_open_end_at_the_bound_of_bytes,
@@ -23,21 +23,21 @@ const LARGE: usize = 60_000;
 async fn until_refused(
     status: u16,
     bound: u64,
-    ask: impl AsyncFn(usize) -> Result<Answer>,
+    ask: impl AsyncFn(usize) -> Result<TestResponse>,
 ) -> Result<usize> {
     let most = usize::try_from(bound)? / LARGE * 5 / 4;
     for n in 0..most {
         let answer = ask(n).await?;
         if answer.status != status {
-            problem(&answer, Code::TooLarge, "beyond the bound");
+            assert_problem(&answer, ProblemCode::TooLarge, "beyond the bound");
             return Ok(n);
         }
     }
     anyhow::bail!("{most} times were not refused");
 }
 
-async fn changes_in_the_open_end_at_the_bound_of_bytes(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn changes_in_the_open_end_at_the_bound_of_bytes(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let template = json!({ "code": "LONG", "name": "Long", "template_type": "free_text" });
     let template = house.client.post("/radiology/templates", &template).await?;
     ensure!(template.status == 201, "{template:?}");
@@ -54,8 +54,8 @@ async fn changes_in_the_open_end_at_the_bound_of_bytes(engine: Engine) -> Result
 }
 
 /// A row is written anew with each addendum.
-async fn addenda_end_where_the_report_would_show_too_much(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn addenda_end_where_the_report_would_show_too_much(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let report = a_report(&house).await?;
     let (place, client) = (&report.place, &report.client);
     let (signing, finally) = (format!("{place}/sign"), json!({ "final": true }));
@@ -70,6 +70,6 @@ async fn addenda_end_where_the_report_would_show_too_much(engine: Engine) -> Res
     let shown = client.get(&adding).await?.json();
     let shown = shown.as_array().map(Vec::len);
     ensure!(shown == Some(added), "{shown:?} of {added}");
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }

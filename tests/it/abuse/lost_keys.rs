@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, ByHand, Client, Engine, Part, poll};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{head, problem};
+use crate::expect::{log_head, assert_problem};
 use crate::faults::erased::whose;
 use crate::faults::run;
-use crate::read_models::equal_the_log;
-use crate::story::{House, fresh, on_both_engines};
+use crate::read_models::assert_match_log;
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     lost_key_is_unreadable_until_it_is_back,
@@ -24,7 +24,7 @@ on_both_engines!(
 /// A cached key outlives its row for up to 5 s, and a state that was opened by it for as long again.
 const UNTIL_NOTICED: Duration = Duration::from_secs(30);
 
-async fn order(house: &House, patient: Uuid) -> Result<String> {
+async fn order(house: &TestApp, patient: Uuid) -> Result<String> {
     let order = json!({
         "patient_id": patient, "imaging_procedure_id": house.procedure, "indication": "headache",
     });
@@ -34,8 +34,8 @@ async fn order(house: &House, patient: Uuid) -> Result<String> {
 }
 
 /// Takes a patient's key away without a tombstone, and keeps it aside.
-async fn lose(house: &House, patient: Uuid) -> Result<ByHand> {
-    let mut keys = ByHand::on(&house.database, Part::Keys).await?;
+async fn lose(house: &TestApp, patient: Uuid) -> Result<RawDatabase> {
+    let mut keys = RawDatabase::on(&house.database, DbFile::Keys).await?;
     keys.unguard_keys().await?;
     let whose = whose(&keys, house, patient);
     keys.run(&format!(
@@ -49,7 +49,7 @@ async fn lose(house: &House, patient: Uuid) -> Result<ByHand> {
     Ok(keys)
 }
 
-async fn bring_back(keys: &mut ByHand) -> Result<()> {
+async fn bring_back(keys: &mut RawDatabase) -> Result<()> {
     keys.run("DELETE FROM patient_keys WHERE (tenant, patient) IN (SELECT tenant, patient FROM kept_aside)")
         .await?;
     keys.run("INSERT INTO patient_keys SELECT * FROM kept_aside")
@@ -57,15 +57,15 @@ async fn bring_back(keys: &mut ByHand) -> Result<()> {
     Ok(())
 }
 
-async fn reads(client: &Client, place: &str, phi: &str) -> Result<Answer> {
+async fn reads(client: &TestClient, place: &str, phi: &str) -> Result<TestResponse> {
     let read = async || client.get(place).await;
-    let is_so = |answer: &Result<Answer>| answer.as_ref().is_ok_and(|it| it.text_at("/phi") == phi);
-    let read = poll::until(phi, UNTIL_NOTICED, read, is_so).await??;
+    let is_so = |answer: &Result<TestResponse>| answer.as_ref().is_ok_and(|it| it.text_at("/phi") == phi);
+    let read = poll::wait_until(phi, UNTIL_NOTICED, read, is_so).await??;
     ensure!(read.status == 200, "{read:?}");
     Ok(read)
 }
 
-async fn in_list(client: &Client, place: &str) -> Result<Value> {
+async fn in_list(client: &TestClient, place: &str) -> Result<Value> {
     let id = place.rsplit('/').next().context("no id")?;
     let list = client.get("/imaging/orders").await?;
     ensure!(list.status == 200, "{list:?}");
@@ -74,12 +74,12 @@ async fn in_list(client: &Client, place: &str) -> Result<Value> {
     row.context("not in the list")
 }
 
-async fn lost_key_is_unreadable_until_it_is_back(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn lost_key_is_unreadable_until_it_is_back(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (patient, other) = (fresh(), fresh());
     let lost = order(&house, patient).await?;
     let untouched = order(&house, other).await?;
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     let mut keys = lose(&house, patient).await?;
     let client = &house.client;
 
@@ -110,8 +110,8 @@ async fn lost_key_is_unreadable_until_it_is_back(engine: Engine) -> Result<()> {
     bring_back(&mut keys).await?;
     reads(client, &lost, "open").await?;
     let ready = async || client.get("/health/ready").await;
-    let is_ready = |answer: &Result<Answer>| answer.as_ref().is_ok_and(|it| it.status == 200);
-    poll::until("readiness", UNTIL_NOTICED, ready, is_ready).await??;
+    let is_ready = |answer: &Result<TestResponse>| answer.as_ref().is_ok_and(|it| it.status == 200);
+    poll::wait_until("readiness", UNTIL_NOTICED, ready, is_ready).await??;
     let changed = client
         .patch(&lost, &json!({ "metadata": { "ward": "8" } }))
         .await?;
@@ -122,7 +122,7 @@ async fn lost_key_is_unreadable_until_it_is_back(engine: Engine) -> Result<()> {
 }
 
 /// Neither on what is there nor on something new of the patient's, and no key is made.
-async fn nothing_is_written(house: &House, lost: &str, patient: Uuid) -> Result<()> {
+async fn nothing_is_written(house: &TestApp, lost: &str, patient: Uuid) -> Result<()> {
     let client = &house.client;
     // A state that was opened before the key was lost outlives it for a while.
     let changed = async || {
@@ -130,26 +130,26 @@ async fn nothing_is_written(house: &House, lost: &str, patient: Uuid) -> Result<
             .patch(lost, &json!({ "metadata": { "ward": "9" } }))
             .await
     };
-    let is_refused = |answer: &Result<Answer>| answer.as_ref().is_ok_and(|it| it.status == 503);
-    poll::until("the refusal", UNTIL_NOTICED, changed, is_refused).await??;
-    let before = head(client).await?;
+    let is_refused = |answer: &Result<TestResponse>| answer.as_ref().is_ok_and(|it| it.status == 503);
+    poll::wait_until("the refusal", UNTIL_NOTICED, changed, is_refused).await??;
+    let before = log_head(client).await?;
     let new = json!({
         "patient_id": patient, "imaging_procedure_id": house.procedure, "indication": "again",
     });
     let refused = client.post("/imaging/orders", &new).await?;
-    problem(&refused, Code::KeysMissing, "a new order");
+    assert_problem(&refused, ProblemCode::KeysMissing, "a new order");
     ensure!(!refused.header("retry-after").is_empty(), "{refused:?}");
     let refused = client
         .patch(lost, &json!({ "status": "scheduled" }))
         .await?;
-    problem(&refused, Code::KeysMissing, "a move");
-    ensure!(head(client).await? == before);
+    assert_problem(&refused, ProblemCode::KeysMissing, "a move");
+    ensure!(log_head(client).await? == before);
 
     // After a newcomer, the next patient without a key is taken for another one.
     order(house, fresh()).await?;
     let refused = client.post("/imaging/orders", &new).await?;
-    problem(&refused, Code::KeysMissing, "a guessed newcomer");
-    let mut log = ByHand::on(&house.database, Part::Log).await?;
+    assert_problem(&refused, ProblemCode::KeysMissing, "a guessed newcomer");
+    let mut log = RawDatabase::on(&house.database, DbFile::Log).await?;
     let whose = whose(&log, house, patient);
     let listed = format!("SELECT count(*) FROM key_register WHERE {whose}");
     ensure!(
@@ -159,10 +159,10 @@ async fn nothing_is_written(house: &House, lost: &str, patient: Uuid) -> Result<
     Ok(())
 }
 
-async fn is_told(house: &House) -> Result<()> {
+async fn is_told(house: &TestApp) -> Result<()> {
     let client = &house.client;
     let ready = client.get("/health/ready").await?;
-    problem(&ready, Code::KeysMissing, "readiness");
+    assert_problem(&ready, ProblemCode::KeysMissing, "readiness");
     let metrics = client.get("/metrics").await?.text;
     ensure!(metrics.contains("roentgen_missing_keys 1"), "{metrics}");
     let logged = house.server.logged()?;
@@ -183,8 +183,8 @@ async fn is_told(house: &House) -> Result<()> {
 }
 
 /// A part under a lost key beside one under a key that is there.
-async fn mixed_row_with_a_lost_key_is_unreadable(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn mixed_row_with_a_lost_key_is_unreadable(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let patient = fresh();
     let place = order(&house, patient).await?;
     crate::faults::erased::destroy_key(&house, patient).await?;
@@ -194,31 +194,31 @@ async fn mixed_row_with_a_lost_key_is_unreadable(engine: Engine) -> Result<()> {
         let metadata = json!({ "metadata": { "ward": ward } });
         client.patch(place, &metadata).await
     };
-    let is_erased = |answer: &Result<Answer>| {
+    let is_erased = |answer: &Result<TestResponse>| {
         answer
             .as_ref()
             .is_ok_and(|it| it.text_at("/phi") == "erased")
     };
     // The first of these may be sealed by the key that is gone, which commands keep for as long as reads do.
     let moved = || moved_to("1");
-    poll::until("the key is gone", UNTIL_NOTICED, moved, is_erased).await??;
+    poll::wait_until("the key is gone", UNTIL_NOTICED, moved, is_erased).await??;
     let sealed_by_another = moved_to("2").await;
     ensure!(is_erased(&sealed_by_another), "{sealed_by_another:?}");
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     lose(&house, patient).await?;
     reads(client, place, "unreadable").await?;
     ensure!(in_list(client, place).await?["phi"] == "unreadable");
     Ok(())
 }
 
-async fn all_keys_lost_is_refused_at_start(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn all_keys_lost_is_refused_at_start(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     order(&house, fresh()).await?;
-    let House {
+    let TestApp {
         server, database, ..
     } = house;
     server.terminate()?;
-    let mut keys = ByHand::on(&database, Part::Keys).await?;
+    let mut keys = RawDatabase::on(&database, DbFile::Keys).await?;
     keys.unguard_keys().await?;
     keys.run("DELETE FROM patient_keys").await?;
     drop(keys);

@@ -1,23 +1,23 @@
 //! Ids that follow from what a caller says: one of a type is never taken for one of another.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_commands::order::CreateOrder;
 use roentgen_commands::pacs_endpoint::CreatePacsEndpoint;
-use roentgen_commands::{CommandError, Executor, Outcome, Request, UseCase};
+use roentgen_commands::{CommandError, Executor, CommandOutcome, CommandEnvelope, UseCase};
 use roentgen_domain::Actor;
 use roentgen_domain::order::{CreatedPhi, Priority};
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::text::Text;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::open::{self, Store};
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use crate::expect::problem;
-use crate::story::{House, MASTER_KEY, fresh, on_both_engines};
+use crate::expect::assert_problem;
+use crate::story::{TestApp, MASTER_KEY, fresh, on_both_engines};
 
 on_both_engines!(
     an_order_of_an_earlier_release_does_not_stop_the_catalog,
@@ -26,15 +26,15 @@ on_both_engines!(
 
 /// What the program does of itself beside the server.
 pub(super) struct Beside {
-    pub(super) house: House,
+    pub(super) house: TestApp,
     executor: Executor,
-    _tasks: Tasks,
+    _tasks: BackgroundTasks,
 }
 
 impl Beside {
-    pub(super) async fn open(engine: Engine) -> Result<Self> {
-        let house = House::open_with(engine, &["--dev", "--master-key", MASTER_KEY]).await?;
-        let (log, tasks) = (open::Database::parse(&house.database.url)?, Tasks::new());
+    pub(super) async fn open(engine: EngineKind) -> Result<Self> {
+        let house = TestApp::open_with(engine, &["--dev", "--master-key", MASTER_KEY]).await?;
+        let (log, tasks) = (open::DatabaseUrl::parse(&house.database.url)?, BackgroundTasks::new());
         let master = MasterKey::parse(MASTER_KEY)?;
         let store = Store::start(log.connect().await?, master, &tasks).await?;
         Ok(Self {
@@ -47,8 +47,8 @@ impl Beside {
     pub(super) async fn does<U: UseCase>(
         &self,
         use_case: &U,
-    ) -> Result<Outcome<U::Aggregate>, CommandError> {
-        let request = Request {
+    ) -> Result<CommandOutcome<U::Aggregate>, CommandError> {
+        let request = CommandEnvelope {
             tenant_id: self.house.tenant.into(),
             actor: Actor::system(),
             correlation_id: fresh().into(),
@@ -80,7 +80,7 @@ impl Beside {
     }
 }
 
-async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(engine: Engine) -> Result<()> {
+async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(engine: EngineKind) -> Result<()> {
     let beside = Beside::open(engine).await?;
     let client = &beside.house.client;
     for number in ["PACSEndpoint:CT1", "ImagingAIModel:A", "ImagingStudy:1.2"] {
@@ -103,13 +103,13 @@ async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(engine: Engine
         // Neither the first time nor with what the node has learned by then.
         for _ in 0..2 {
             let refused = client.post(path, body).await?;
-            problem(&refused, Code::AlreadyExists, path);
+            assert_problem(&refused, ProblemCode::AlreadyExists, path);
         }
     }
     let of_none = client
         .post("/pacs/studies/sync", &study("1.3", "CT1"))
         .await?;
-    problem(&of_none, Code::ReferenceNotFound, "an order is no endpoint");
+    assert_problem(&of_none, ProblemCode::ReferenceNotFound, "an order is no endpoint");
     let others = [
         ("/pacs/endpoints", endpoint("CT2")),
         ("/pacs/studies/sync", study("1.3", "MAIN")),
@@ -121,7 +121,7 @@ async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(engine: Engine
     Ok(())
 }
 
-async fn no_order_takes_the_id_of_something_else(engine: Engine) -> Result<()> {
+async fn no_order_takes_the_id_of_something_else(engine: EngineKind) -> Result<()> {
     let beside = Beside::open(engine).await?;
     let endpoint = json!({ "code": "CT1", "name": "n", "protocol": "DICOM", "completes_order": true,
         "is_active": true });
@@ -135,7 +135,7 @@ async fn no_order_takes_the_id_of_something_else(engine: Engine) -> Result<()> {
     let house = &beside.house;
     let order = house.order_with(json!({ "accession_number": "PACSEndpoint:CT1" }));
     let over_http = house.client.post("/imaging/orders", &order).await?;
-    problem(&over_http, Code::Unacceptable, "over HTTP");
+    assert_problem(&over_http, ProblemCode::Unacceptable, "over HTTP");
     assert_eq!(over_http.text_at("/errors/0/pointer"), "/accession_number");
     Ok(())
 }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_commands::{CommandError, UseCase, Work};
+use roentgen_commands::{CommandError, UseCase, UnitOfWork};
 use roentgen_domain::Versioned;
 use roentgen_domain::aggregate::Aggregate as _;
 use roentgen_domain::ids::{OrderId, StreamId, TenantId};
 use roentgen_domain::order::{Command, Order, Status, Update};
-use roentgen_store::keys::CACHED_FOR;
-use roentgen_tests::{Engine, poll};
+use roentgen_store::keys::KEY_CACHE_TTL;
+use roentgen_tests::{EngineKind, poll};
 
 use super::other_type::Beside;
 use crate::faults::erased::destroy_key;
@@ -34,7 +34,7 @@ impl UseCase for Slow {
         Some(self.order.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {
         let update = Update {
             status: Some(Status::Scheduled),
             ..Update::default()
@@ -49,14 +49,14 @@ impl UseCase for Slow {
 
 async fn until(moment: Instant) {
     let now = async || Instant::now();
-    let waited = poll::until("a moment", PATIENCE, now, |now| *now >= moment);
+    let waited = poll::wait_until("a moment", PATIENCE, now, |now| *now >= moment);
     waited.await.expect("time goes on");
 }
 
-async fn answer_that_outlives_its_key_is_folded_again(engine: Engine) -> Result<()> {
+async fn answer_that_outlives_its_key_is_folded_again(engine: EngineKind) -> Result<()> {
     let beside = Beside::open(engine).await?;
     let ordered = beside.does(&beside.order("LATE-1")?).await?.resource;
-    let outdated = Instant::now() + CACHED_FOR;
+    let outdated = Instant::now() + KEY_CACHE_TTL;
     let patient = ordered.state.patient_id().context("no patient")?;
     destroy_key(&beside.house, patient.as_uuid()).await?;
     until(outdated - LATE).await;

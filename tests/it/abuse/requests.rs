@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_api::openapi;
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_api::routes;
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 
-use crate::expect::{head, problem};
-use crate::story::{House, fresh, on_both_engines, token_of};
+use crate::expect::{log_head, assert_problem};
+use crate::story::{TestApp, fresh, on_both_engines, token_of};
 
 on_both_engines!(
     an_invented_method_is_refused_and_named_nowhere,
@@ -53,16 +53,16 @@ fn paths(verbs: &[&str]) -> Vec<(Method, String)> {
 
 /// One who may call every route, on a server without `--dev`.
 struct Callers {
-    house: House,
-    all: Client,
-    operator: Client,
+    house: TestApp,
+    all: TestClient,
+    operator: TestClient,
 }
 
 impl Callers {
-    async fn open(engine: Engine) -> Result<Self> {
-        let house = House::open_guarded(engine).await?;
+    async fn open(engine: EngineKind) -> Result<Self> {
+        let house = TestApp::start_with_auth(engine).await?;
         let all = token_of(&house.database, &ROLES, Some(house.tenant), Some(fresh()))?;
-        let all = Client::new(&house.server.base).bearer(&all);
+        let all = TestClient::new(&house.server.base).bearer(&all);
         let operator = house.operator()?;
         Ok(Self {
             house,
@@ -71,7 +71,7 @@ impl Callers {
         })
     }
 
-    fn of(&self, path: &str) -> &Client {
+    fn of(&self, path: &str) -> &TestClient {
         if path.starts_with("/admin/") || path == "/metrics" {
             return &self.operator;
         }
@@ -79,19 +79,19 @@ impl Callers {
     }
 }
 
-async fn an_invented_method_is_refused_and_named_nowhere(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--log", "debug"]).await?;
+async fn an_invented_method_is_refused_and_named_nowhere(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--log", "debug"]).await?;
     let long = "WOMBAT".repeat(9_000);
     for method in ["WOMBAT", "wombat", "TRACE", "get", &long] {
         let method = Method::from_bytes(method.as_bytes())?;
         for path in ["/imaging/orders", "/nothing", "/health/live"] {
             let sent = house.client.send(method.clone(), path, Vec::new());
-            problem(&sent.await?, Code::MethodNotImplemented, path);
+            assert_problem(&sent.await?, ProblemCode::MethodNotImplemented, path);
         }
     }
     for method in [Method::DELETE, Method::PUT, Method::OPTIONS] {
         let known = house.client.send(method, "/imaging/orders", Vec::new());
-        problem(&known.await?, Code::MethodNotAllowed, "a known method");
+        assert_problem(&known.await?, ProblemCode::MethodNotAllowed, "a known method");
     }
     let said = house.client.get("/metrics").await?.text + &house.server.logged()?;
     assert!(said.contains(r#"method="other""#), "{said}");
@@ -99,8 +99,8 @@ async fn an_invented_method_is_refused_and_named_nowhere(engine: Engine) -> Resu
     Ok(())
 }
 
-async fn nothing_that_a_client_invents_makes_a_series(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn nothing_that_a_client_invents_makes_a_series(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let invented = async |number: usize| {
         let named = format!("X{number}");
         let method = Method::from_bytes(named.as_bytes())?;
@@ -132,7 +132,7 @@ async fn nothing_that_a_client_invents_makes_a_series(engine: Engine) -> Result<
 }
 
 /// The names and labels of what is measured of requests.
-async fn series(client: &Client) -> Result<BTreeSet<String>> {
+async fn series(client: &TestClient) -> Result<BTreeSet<String>> {
     let metrics = client.get("/metrics").await?;
     assert_eq!(metrics.status, 200, "{metrics:?}");
     let lines = metrics.text.lines();
@@ -141,9 +141,9 @@ async fn series(client: &Client) -> Result<BTreeSet<String>> {
     Ok(names.map(|(name, _)| name.to_owned()).collect())
 }
 
-async fn a_body_that_is_not_json_is_refused_on_every_route(engine: Engine) -> Result<()> {
+async fn a_body_that_is_not_json_is_refused_on_every_route(engine: EngineKind) -> Result<()> {
     let callers = Callers::open(engine).await?;
-    let before = head(&callers.house.client).await?;
+    let before = log_head(&callers.house.client).await?;
     let kinds: [&[&str]; 9] = [
         &[],
         &["text/plain"],
@@ -171,33 +171,33 @@ async fn a_body_that_is_not_json_is_refused_on_every_route(engine: Engine) -> Re
             caller.send_as(kinds, method.clone(), &path, body).await
         };
         for kinds in kinds {
-            problem(
+            assert_problem(
                 &send(kinds).await?,
-                Code::UnsupportedMediaType,
+                ProblemCode::UnsupportedMediaType,
                 &asked(kinds),
             );
         }
         for kinds in taken {
-            problem(&send(kinds).await?, Code::InvalidBody, &asked(kinds));
+            assert_problem(&send(kinds).await?, ProblemCode::InvalidBody, &asked(kinds));
         }
         let patched = match method == Method::PATCH {
-            true => Code::InvalidBody,
-            false => Code::UnsupportedMediaType,
+            true => ProblemCode::InvalidBody,
+            false => ProblemCode::UnsupportedMediaType,
         };
-        problem(&send(merge_patch).await?, patched, &asked(merge_patch));
+        assert_problem(&send(merge_patch).await?, patched, &asked(merge_patch));
         let compressed = caller.with("content-encoding", "gzip");
         let compressed = compressed
             .send(method.clone(), &path, b"{}".to_vec())
             .await?;
-        problem(&compressed, Code::UnsupportedMediaType, &asked(&["gzip"]));
+        assert_problem(&compressed, ProblemCode::UnsupportedMediaType, &asked(&["gzip"]));
         let bare = caller.send(method.clone(), &path, Vec::new()).await?;
         assert_ne!(bare.status, 415, "{}: {bare:?}", asked(&[]));
     }
-    assert_eq!(head(&callers.house.client).await?, before);
+    assert_eq!(log_head(&callers.house.client).await?, before);
     Ok(())
 }
 
-async fn every_answer_says_what_browsers_and_caches_may_do(engine: Engine) -> Result<()> {
+async fn every_answer_says_what_browsers_and_caches_may_do(engine: EngineKind) -> Result<()> {
     let callers = Callers::open(engine).await?;
     let mut all = paths(&["GET", "POST", "PATCH", "PUT"]);
     for method in ["GET", "POST", "DELETE", "OPTIONS", "WOMBAT"] {
@@ -207,7 +207,7 @@ async fn every_answer_says_what_browsers_and_caches_may_do(engine: Engine) -> Re
     }
     all.push((Method::GET, "/problems/not_found".to_owned()));
     all.push((Method::GET, "/imaging/orders?limit=0".to_owned()));
-    let nobody = Client::new(&callers.house.server.base);
+    let nobody = TestClient::new(&callers.house.server.base);
     for (method, path) in all {
         for caller in [callers.of(&path), &nobody] {
             let answer = caller.send(method.clone(), &path, Vec::new()).await?;
@@ -231,7 +231,7 @@ async fn every_answer_says_what_browsers_and_caches_may_do(engine: Engine) -> Re
     Ok(())
 }
 
-fn guarded(answer: &Answer, asked: &str) {
+fn guarded(answer: &TestResponse, asked: &str) {
     for (name, value) in [
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
@@ -245,14 +245,14 @@ fn guarded(answer: &Answer, asked: &str) {
     }
 }
 
-async fn no_head_leaves_an_event(engine: Engine) -> Result<()> {
+async fn no_head_leaves_an_event(engine: EngineKind) -> Result<()> {
     let callers = Callers::open(engine).await?;
-    let before = head(&callers.house.client).await?;
+    let before = log_head(&callers.house.client).await?;
     for (_, path) in paths(&["GET"]) {
         let caller = callers.of(&path);
         let answer = caller.send(Method::HEAD, &path, Vec::new()).await?;
         assert_eq!(answer.text, "", "HEAD {path}: {answer:?}");
-        assert_eq!(head(&callers.house.client).await?, before, "HEAD {path}");
+        assert_eq!(log_head(&callers.house.client).await?, before, "HEAD {path}");
     }
     Ok(())
 }

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{Client, Database, Engine, Server, poll};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server, poll};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::faults::{Ran, run};
-use crate::read_models::equal_the_log;
-use crate::story::{House, MASTER_KEY, SECRET, catalog, fresh};
+use crate::faults::{CommandOutput, run};
+use crate::read_models::assert_match_log;
+use crate::story::{TestApp, MASTER_KEY, SECRET, create_catalog, fresh};
 
 const SERVES: [&str; 5] = ["serve", "--dev", "--master-key", MASTER_KEY, "--jwt-secret"];
 const WITHIN: Duration = Duration::from_secs(15);
@@ -78,9 +78,9 @@ const MATRIX: [(&str, Instead, Then); 9] = [
 /// A house at two times, and another one with the same master key.
 struct Scene {
     tenant: Uuid,
-    yesterday: Database,
-    today: Database,
-    elsewhere: Database,
+    yesterday: TestDatabase,
+    today: TestDatabase,
+    elsewhere: TestDatabase,
     /// The orders of yesterday and of today, each of a patient of its own.
     orders: [String; 2],
 }
@@ -88,7 +88,7 @@ struct Scene {
 impl Scene {
     async fn play() -> Result<Self> {
         let (house, first) = house_with_an_order().await?;
-        let House {
+        let TestApp {
             server,
             database,
             tenant,
@@ -112,7 +112,7 @@ impl Scene {
     }
 
     /// The database of today with another file in a file's place.
-    async fn with(&self, file: &str, instead: Instead) -> Result<Database> {
+    async fn with(&self, file: &str, instead: Instead) -> Result<TestDatabase> {
         let mixed = self.today.copy().await?;
         let place = mixed.directory().join(file);
         remove(&place)?;
@@ -137,14 +137,14 @@ fn remove(file: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn house_with_an_order() -> Result<(House, String)> {
+async fn house_with_an_order() -> Result<(TestApp, String)> {
     let arguments = ["--dev", "--master-key", MASTER_KEY];
-    let house = House::open_with(Engine::Sqlite, &arguments).await?;
+    let house = TestApp::open_with(EngineKind::Sqlite, &arguments).await?;
     let order = ordered(&house.client, &house.procedure).await?;
     Ok((house, order))
 }
 
-async fn ordered(client: &Client, procedure: &str) -> Result<String> {
+async fn ordered(client: &TestClient, procedure: &str) -> Result<String> {
     let order = json!({
         "patient_id": fresh(), "imaging_procedure_id": procedure, "indication": "headache",
     });
@@ -156,13 +156,13 @@ async fn ordered(client: &Client, procedure: &str) -> Result<String> {
     Ok(created.text_at("/id"))
 }
 
-async fn serving(database: &Database, tenant: Uuid) -> Result<(Server, Client)> {
+async fn serving(database: &TestDatabase, tenant: Uuid) -> Result<(Server, TestClient)> {
     let server = crate::story::serve(database, &["--dev", "--master-key", MASTER_KEY]).await?;
-    let client = Client::dev(&server.base, tenant);
+    let client = TestClient::dev(&server.base, tenant);
     Ok((server, client))
 }
 
-fn verify(database: &Database) -> Result<Ran> {
+fn verify(database: &TestDatabase) -> Result<CommandOutput> {
     run(
         database,
         &["verify", "--master-key", MASTER_KEY, "--jwt-secret", SECRET],
@@ -186,7 +186,7 @@ async fn file_that_is_missing_older_or_anothers_is_refused_by_name_or_right() ->
 }
 
 /// Nothing is written meanwhile: once the right file is back, everything is there.
-async fn refused(scene: &Scene, database: &Database, file: &str, named: &str) -> Result<()> {
+async fn refused(scene: &Scene, database: &TestDatabase, file: &str, named: &str) -> Result<()> {
     let arguments = [&SERVES[..], &[SECRET]].concat();
     let said = run(database, &arguments)?;
     ensure!(said.code == Some(70), "{}", said.printed);
@@ -209,27 +209,27 @@ async fn refused(scene: &Scene, database: &Database, file: &str, named: &str) ->
     right(scene, database).await
 }
 
-async fn not_ready(scene: &Scene, database: &Database, named: &str) -> Result<()> {
+async fn not_ready(scene: &Scene, database: &TestDatabase, named: &str) -> Result<()> {
     let (server, client) = serving(database, scene.tenant).await?;
     let asked = async || client.get("/health/ready").await;
     let is_refused =
-        |answer: &Result<roentgen_tests::Answer>| answer.as_ref().is_ok_and(|it| it.status == 503);
-    let refused = poll::until("readiness", WITHIN, asked, is_refused).await??;
+        |answer: &Result<roentgen_tests::TestResponse>| answer.as_ref().is_ok_and(|it| it.status == 503);
+    let refused = poll::wait_until("readiness", WITHIN, asked, is_refused).await??;
     ensure!(refused.text_at("/detail").contains(named), "{refused:?}");
     nothing_is_erased(&client, &scene.orders).await?;
-    catalog(&Client::dev(&server.base, fresh())).await?;
+    create_catalog(&TestClient::dev(&server.base, fresh())).await?;
     server.terminate()?;
     let verified = verify(database)?;
     ensure!(verified.code == Some(0), "{}", verified.printed);
     Ok(())
 }
 
-async fn right(scene: &Scene, database: &Database) -> Result<()> {
+async fn right(scene: &Scene, database: &TestDatabase) -> Result<()> {
     let (server, client) = serving(database, scene.tenant).await?;
     // Where the comparison looks for the key.
     let key = database.directory().join("dev-master-key");
     std::fs::write(key, MASTER_KEY)?;
-    equal_the_log(database).await?;
+    assert_match_log(database).await?;
     nothing_is_erased(&client, &scene.orders).await?;
     for order in &scene.orders {
         let place = format!("/imaging/orders/{order}");
@@ -252,7 +252,7 @@ async fn right(scene: &Scene, database: &Database) -> Result<()> {
 }
 
 /// By themselves, in the list, in the past, in the feed.
-async fn nothing_is_erased(client: &Client, orders: &[String]) -> Result<()> {
+async fn nothing_is_erased(client: &TestClient, orders: &[String]) -> Result<()> {
     let mut answers = vec![
         client.get("/imaging/orders").await?,
         client.get("/events?phi=true&limit=1000").await?,

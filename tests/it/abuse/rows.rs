@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_domain::Change;
 use roentgen_domain::aggregate::Aggregate;
 use roentgen_domain::growth::{MAX_CHANGES, MAX_SEALED_BYTES};
@@ -12,15 +12,15 @@ use roentgen_domain::ids::{ReportId, StudyId};
 use roentgen_domain::order::{self, Order};
 use roentgen_domain::report::{self, Report};
 use roentgen_domain::{Actor, EventMetadata, Timestamp};
-use roentgen_store::codec::{Place, encode};
-use roentgen_store::log::{Append, Batch, Check, NewEvent, Prepared, Verdict};
-use roentgen_tests::{Answer, ByHand, Client, Engine, Part, poll};
+use roentgen_store::codec::{EventAddress, encode};
+use roentgen_store::log::{Append, AppendBatch, ExpectedVersion, NewEvent, PreparedAppend, AppendOutcome};
+use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::problem;
-use crate::read_models::{Beside, caught_up, equal_the_log};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::assert_problem;
+use crate::read_models::{OfflineDatabase, caught_up, assert_match_log};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     a_row_stays_as_large_as_its_resource,
@@ -38,7 +38,7 @@ const EDITS: usize = 40;
 pub(super) struct Subject {
     name: &'static str,
     table: &'static str,
-    pub(super) client: Client,
+    pub(super) client: TestClient,
     pub(super) place: String,
     id: Uuid,
     /// The member that is changed.
@@ -56,12 +56,12 @@ impl Subject {
         }
     }
 
-    async fn edit(&self, n: usize) -> Result<Answer> {
+    async fn edit(&self, n: usize) -> Result<TestResponse> {
         let body = json!({ self.member: self.value(n) });
         self.client.patch(&self.place, &body).await
     }
 
-    async fn end(&self) -> Result<Answer> {
+    async fn end(&self) -> Result<TestResponse> {
         let (method, path, body) = &self.end;
         match *method {
             "PATCH" => self.client.patch(path, body).await,
@@ -70,8 +70,8 @@ impl Subject {
     }
 }
 
-async fn an_order(house: &House) -> Result<Subject> {
-    let ordered = house.ordered(json!({})).await?;
+async fn an_order(house: &TestApp) -> Result<Subject> {
+    let ordered = house.create_order(json!({})).await?;
     let place = ordered.header("location");
     Ok(Subject {
         name: "order",
@@ -84,7 +84,7 @@ async fn an_order(house: &House) -> Result<Subject> {
     })
 }
 
-pub(super) async fn a_report(house: &House) -> Result<Subject> {
+pub(super) async fn a_report(house: &TestApp) -> Result<Subject> {
     let endpoint = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
     let endpoint = house.client.post("/pacs/endpoints", &endpoint).await?;
     ensure!([201, 409].contains(&endpoint.status), "{endpoint:?}");
@@ -113,17 +113,17 @@ pub(super) async fn a_report(house: &House) -> Result<Subject> {
     })
 }
 
-async fn settled(house: &House) -> Result<()> {
-    let beside = Beside::open(&house.database).await?;
+async fn settled(house: &TestApp) -> Result<()> {
+    let beside = OfflineDatabase::open(&house.database).await?;
     caught_up(&*beside.log).await?;
     beside.close().await;
     Ok(())
 }
 
 /// How many sealed bytes the row has.
-async fn row_bytes(house: &House, subject: &Subject) -> Result<usize> {
+async fn row_bytes(house: &TestApp, subject: &Subject) -> Result<usize> {
     settled(house).await?;
-    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     let id = read.id(subject.id);
     let table = subject.table;
     let bytes = format!("SELECT CAST(length(sealed) AS bigint) FROM {table} WHERE id = {id}");
@@ -131,8 +131,8 @@ async fn row_bytes(house: &House, subject: &Subject) -> Result<usize> {
 }
 
 /// The first part of a resource stays for the member that is never changed; so at most two large parts are kept.
-async fn a_row_stays_as_large_as_its_resource(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_row_stays_as_large_as_its_resource(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for subject in [an_order(&house).await?, a_report(&house).await?] {
         for n in 0..EDITS {
             let edited = subject.edit(n).await?;
@@ -144,12 +144,12 @@ async fn a_row_stays_as_large_as_its_resource(engine: Engine) -> Result<()> {
         let read = subject.client.get(&subject.place).await?.json();
         ensure!(read[subject.member] == subject.value(EDITS - 1), "{name}");
     }
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }
 
-async fn what_was_signed_is_kept_beside_many_unsigned_changes(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn what_was_signed_is_kept_beside_many_unsigned_changes(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let report = a_report(&house).await?;
     report.edit(0).await?;
     let sign = format!("{}/sign", report.place);
@@ -168,14 +168,14 @@ async fn what_was_signed_is_kept_beside_many_unsigned_changes(engine: Engine) ->
     let released = house.caller("clinician")?.get(&report.place).await?.json();
     ensure!(released["findings"] == report.value(0));
     ensure!(released["signature"]["valid"] == true, "{released}");
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }
 
 /// Most of the bytes are sealed under a key that was destroyed, which costs nothing to read.
-async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let beside = Beside::open(&house.database).await?;
+async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let beside = OfflineDatabase::open(&house.database).await?;
     let order = an_order(&house).await?;
     let room = 2 * LARGE + LARGE / 2;
     let large = 200_000;
@@ -190,7 +190,7 @@ async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: Engine) ->
     beside.close().await;
     bury(&house, &order).await?;
     // A node knows a patient's keys for some seconds.
-    let edited = poll::until(
+    let edited = poll::wait_until(
         "the tombstone",
         PATIENCE,
         async || order.edit(0).await,
@@ -199,7 +199,7 @@ async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: Engine) ->
     edited.await??;
     let edited = order.edit(1).await?;
     ensure!(edited.status == 200, "{edited:?}");
-    problem(&order.edit(2).await?, Code::TooLarge, "a third");
+    assert_problem(&order.edit(2).await?, ProblemCode::TooLarge, "a third");
     let small = json!({ "metadata": {} });
     let small = house.client.patch(&order.place, &small).await?;
     ensure!(small.status == 200, "what fits is taken: {small:?}");
@@ -212,10 +212,10 @@ async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: Engine) ->
 const DESTROYED: Uuid = Uuid::from_bytes([7; 16]);
 
 /// Its tombstone.
-async fn bury(house: &House, order: &Subject) -> Result<()> {
+async fn bury(house: &TestApp, order: &Subject) -> Result<()> {
     let read = house.client.get(&order.place).await?;
     let patient: Uuid = read.text_at("/patient_id").parse()?;
-    let mut keys = ByHand::on(&house.database, Part::Keys).await?;
+    let mut keys = RawDatabase::on(&house.database, DbFile::Keys).await?;
     let [key, tenant, patient] = [DESTROYED, house.tenant, patient].map(|id| keys.id(id));
     let tombstone = format!(
         "INSERT INTO key_tombstones (key_id, tenant, patient, erased_at, erased_by) \
@@ -242,9 +242,9 @@ fn detail(order: &Subject) -> order::Event {
     })
 }
 
-async fn edits_end_at_the_bound_of_changes_and_the_case_goes_on(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let beside = Beside::open(&house.database).await?;
+async fn edits_end_at_the_bound_of_changes_and_the_case_goes_on(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let beside = OfflineDatabase::open(&house.database).await?;
     let order = an_order(&house).await?;
     let event = detail(&order);
     grow::<Order>(&house, &beside, order.id, &event).await?;
@@ -279,7 +279,7 @@ async fn ends_at_its_bound(subject: &Subject) -> Result<()> {
     let last = keyed.patch(&subject.place, &body).await?;
     ensure!(last.status == 200, "{name}: {last:?}");
     ensure!(last.json()["version"] == MAX_CHANGES, "{name}: {last:?}");
-    problem(&subject.edit(1).await?, Code::TooLarge, name);
+    assert_problem(&subject.edit(1).await?, ProblemCode::TooLarge, name);
     let repeated = keyed.patch(&subject.place, &body).await?;
     ensure!(repeated.status == 200, "{name}: {repeated:?}");
     let ended = subject.end().await?;
@@ -290,8 +290,8 @@ async fn ends_at_its_bound(subject: &Subject) -> Result<()> {
 
 /// Writes the event to a stream of one event until one change is left, past the program that counts.
 pub(super) async fn grow<A: Aggregate>(
-    house: &House,
-    beside: &Beside,
+    house: &TestApp,
+    beside: &OfflineDatabase,
     id: Uuid,
     event: &A::Event,
 ) -> Result<()> {
@@ -308,7 +308,7 @@ pub(super) async fn grow<A: Aggregate>(
 
 /// The event, once for each of these sealed parts.
 pub(crate) fn stored<A: Aggregate>(
-    house: &House,
+    house: &TestApp,
     id: Uuid,
     event: &A::Event,
     version: u64,
@@ -321,7 +321,7 @@ pub(crate) fn stored<A: Aggregate>(
     };
     let metadata = serde_json::to_string(&metadata)?;
     let events = (version + 1..).zip(sealed).map(|(version, sealed)| {
-        let place = Place {
+        let place = EventAddress {
             tenant_id: house.tenant.into(),
             stream_id: id.into(),
             version,
@@ -335,12 +335,12 @@ pub(crate) fn stored<A: Aggregate>(
 }
 
 pub(crate) async fn write(
-    beside: &Beside,
+    beside: &OfflineDatabase,
     id: Uuid,
     expected: u64,
     events: Vec<NewEvent>,
 ) -> Result<()> {
-    let check = Check {
+    let check = ExpectedVersion {
         stream_id: id.into(),
         expected,
     };
@@ -350,31 +350,31 @@ pub(crate) async fn write(
         ..Append::default()
     };
     let leaves = append.events.iter().map(NewEvent::leaf).collect();
-    let prepared = Prepared { append, leaves };
-    let batch = Batch {
+    let prepared = PreparedAppend { append, leaves };
+    let batch = AppendBatch {
         appends: vec![&prepared],
         resend: false,
     };
     let outcome = beside.log.append(&batch).await?;
-    ensure!(outcome.verdicts == [Verdict::Written], "{outcome:?}");
+    ensure!(outcome.verdicts == [AppendOutcome::Written], "{outcome:?}");
     Ok(())
 }
 
-async fn a_refused_row_costs_its_stream_only(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_refused_row_costs_its_stream_only(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let order = an_order(&house).await?;
     settled(&house).await?;
-    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     let id = read.id(order.id);
     let (refuse, accept) = match engine {
-        Engine::Sqlite => (
+        EngineKind::Sqlite => (
             format!(
                 "CREATE TRIGGER refuse BEFORE UPDATE ON orders_v2 WHEN NEW.id = {id} \
                  BEGIN SELECT RAISE(ABORT, 'refused'); END"
             ),
             "DROP TRIGGER refuse",
         ),
-        Engine::Postgres => {
+        EngineKind::Postgres => {
             let function = "CREATE FUNCTION read.refuse() RETURNS trigger LANGUAGE plpgsql \
                  AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$";
             read.run(function).await?;
@@ -391,8 +391,8 @@ async fn a_refused_row_costs_its_stream_only(engine: Engine) -> Result<()> {
     let edited = order.edit(1).await?;
     ensure!(edited.status == 200, "{edited:?}");
     let tenant = fresh();
-    let other = Client::dev(&house.server.base, tenant);
-    crate::story::catalog(&other).await?;
+    let other = TestClient::dev(&house.server.base, tenant);
+    crate::story::create_catalog(&other).await?;
     settled(&house).await?;
     let listed = other.get("/imaging/procedures").await?;
     ensure!(listed.ids().len() == 1, "{listed:?}");
@@ -407,12 +407,12 @@ async fn a_refused_row_costs_its_stream_only(engine: Engine) -> Result<()> {
     }
     let retry = format!("/admin/projections/orders/parked/{}/retry", order.id);
     let refused = operator.post(&retry, &json!({})).await?;
-    problem(&refused, Code::StillParked, "a retry");
+    assert_problem(&refused, ProblemCode::StillParked, "a retry");
     read.run(accept).await?;
     let retried = operator.post(&retry, &json!({})).await?;
     ensure!(retried.status == 200, "{retried:?}");
     let shown = house.client.get("/imaging/orders").await?.json();
     ensure!(shown[0]["metadata"] == order.value(1), "the row is whole");
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }

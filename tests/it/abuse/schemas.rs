@@ -2,11 +2,11 @@
 //! was.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::story::{House, fresh, on_both_engines};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(tenant_is_served_while_another_writes_schema_bombs);
 
@@ -43,13 +43,13 @@ fn template(schema: &Value) -> Value {
 }
 
 /// The whole flood at once.
-fn flood(client: &Client, number: usize) -> JoinSet<Result<()>> {
+fn flood(client: &TestClient, number: usize) -> JoinSet<Result<()>> {
     let first = number * CALLERS;
     let callers = (first..first + CALLERS).map(|caller| writes_bombs(client.clone(), caller));
     callers.collect()
 }
 
-async fn writes_bombs(client: Client, caller: usize) -> Result<()> {
+async fn writes_bombs(client: TestClient, caller: usize) -> Result<()> {
     for time in 0..TIMES {
         for bomb in bombs(caller * TIMES + time) {
             let answer = client.post(TEMPLATES, &template(&bomb)).await?;
@@ -61,20 +61,20 @@ async fn writes_bombs(client: Client, caller: usize) -> Result<()> {
 }
 
 /// A template of the other tenant, and whether the server is alive.
-async fn works(house: &House) -> Result<()> {
+async fn works(house: &TestApp) -> Result<()> {
     let schema = json!({ "properties": { "size_mm": { "type": "number", "minimum": 0 } } });
     let client = house.client.repeating();
     let created = client.post(TEMPLATES, &template(&schema)).await?;
     ensure!(created.status == 201, "{created:?}");
-    let nobody = Client::new(&house.server.base);
+    let nobody = TestClient::new(&house.server.base);
     let live = nobody.get("/health/live").await?;
     ensure!(live.status == 200, "{live:?}");
     Ok(())
 }
 
-async fn tenant_is_served_while_another_writes_schema_bombs(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let other = Client::dev(&house.server.base, fresh());
+async fn tenant_is_served_while_another_writes_schema_bombs(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let other = TestClient::dev(&house.server.base, fresh());
     for ended in flood(&other, 0).join_all().await {
         ended?;
     }

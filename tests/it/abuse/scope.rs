@@ -7,10 +7,10 @@ mod table;
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{Client, Engine, poll};
+use roentgen_tests::{TestClient, EngineKind, poll};
 
-use crate::story::{House, fresh, on_both_engines, token_of};
-use crate::workflow::whole::{Catalog, Words, play_again};
+use crate::story::{TestApp, fresh, on_both_engines, token_of};
+use crate::workflow::whole::{Catalog, PhiCanaries, play_again};
 
 use ids::{Ids, Own};
 use table::{Row, rows};
@@ -36,17 +36,17 @@ const ROLES: [&str; 5] = [
 
 /// A caller of another tenant, and an operator who counts.
 struct Stranger {
-    client: Client,
-    operator: Client,
+    client: TestClient,
+    operator: TestClient,
 }
 
-async fn foreign_id_costs_what_an_unknown_id_costs(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let (catalog, words) = (Catalog::furnish(&house).await?, Words::default());
+async fn foreign_id_costs_what_an_unknown_id_costs(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let (catalog, words) = (Catalog::furnish(&house).await?, PhiCanaries::default());
     let whole = play_again(&house, &catalog, &words).await?;
     let token = token_of(&house.database, &ROLES, Some(fresh()), Some(fresh()))?;
     let stranger = Stranger {
-        client: Client::new(&house.server.base).bearer(&token),
+        client: TestClient::new(&house.server.base).bearer(&token),
         operator: house.operator()?,
     };
     let own = Own::furnish(&stranger.client).await?;
@@ -145,7 +145,7 @@ impl Stranger {
             Ok(line.unwrap_or_default().to_owned())
         };
         let done = |lag: &Result<String>| lag.as_ref().is_ok_and(|lag| lag == "0");
-        poll::until("the policies' lag", QUIET_TIMEOUT, lag, done).await??;
+        poll::wait_until("the policies' lag", QUIET_TIMEOUT, lag, done).await??;
         Ok(())
     }
 }

@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use roentgen_api::openapi;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 
-use crate::expect::problem;
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::assert_problem;
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     search_of_any_length_is_answered_or_refused,
@@ -26,8 +26,8 @@ fn searched() -> Result<Vec<String>> {
     Ok(lists.map(|(path, _)| path.clone()).collect())
 }
 
-async fn search_of_any_length_is_answered_or_refused(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn search_of_any_length_is_answered_or_refused(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let lists = searched()?;
     assert!(!lists.is_empty());
     for list in lists {
@@ -39,9 +39,9 @@ async fn search_of_any_length_is_answered_or_refused(engine: Engine) -> Result<(
         for length in [129, 1000, 10_000, 50_001, 60_000] {
             let path = format!("{list}?search={}", "a".repeat(length));
             let refused = house.client.get(&path).await?;
-            problem(
+            assert_problem(
                 &refused,
-                Code::InvalidParameter,
+                ProblemCode::InvalidParameter,
                 &format!("{length} letters"),
             );
         }
@@ -86,8 +86,8 @@ fn labels(path: &str) -> &'static [&'static str] {
     }
 }
 
-async fn name_past_its_bound_is_refused_and_the_longest_is_found(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn name_past_its_bound_is_refused_and_the_longest_is_found(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let modalities = house.client.get("/imaging/modalities").await?.json();
     let modality = modalities[0]["id"].as_str().context("no modality")?;
     for (path, body) in named(modality) {
@@ -100,7 +100,7 @@ async fn name_past_its_bound_is_refused_and_the_longest_is_found(engine: Engine)
         for member in members {
             let longer = json!({ member: "ä".repeat(257) });
             let refused = house.client.patch(&place, &longer).await?;
-            problem(&refused, Code::Unacceptable, &place);
+            assert_problem(&refused, ProblemCode::Unacceptable, &place);
             let told = refused.text_at("/errors/0/pointer");
             assert_eq!(told, format!("/{member}"), "{refused:?}");
         }
@@ -112,18 +112,18 @@ async fn name_past_its_bound_is_refused_and_the_longest_is_found(engine: Engine)
     let profile = json!({ "practitioner_id": fresh(), "allowed_body_parts": ["x".repeat(257)] });
     let profiles = "/radiology/reading-profiles";
     let refused = house.client.post(profiles, &profile).await?;
-    problem(&refused, Code::Unacceptable, "allowed_body_parts");
+    assert_problem(&refused, ProblemCode::Unacceptable, "allowed_body_parts");
     let search = format!("/imaging/procedures?search={}", encoded(&"Ä".repeat(128)));
     let found = house.client.get(&search).await?;
     assert_eq!(found.ids().len(), 1, "{found:?}");
     Ok(())
 }
 
-async fn refuses_longer(client: &Client, path: &str, body: &Value, member: &str) -> Result<()> {
+async fn refuses_longer(client: &TestClient, path: &str, body: &Value, member: &str) -> Result<()> {
     let longer = with(body.clone(), json!({ "name": "X" }));
     let longer = with(longer, json!({ member: "x".repeat(257) }));
     let refused = client.post(path, &longer).await?;
-    problem(&refused, Code::Unacceptable, path);
+    assert_problem(&refused, ProblemCode::Unacceptable, path);
     let told = refused.text_at("/errors/0/pointer");
     assert_eq!(told, format!("/{member}"), "{refused:?}");
     Ok(())

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{Client, Database, Engine, Nats, Server};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server};
 
 use crate::faults::run;
-use crate::scan::{all_of, nothing_of};
-use crate::story::{catalog, fresh, on_both_engines};
+use crate::scan::{assert_present, assert_absent};
+use crate::story::{create_catalog, fresh, on_both_engines};
 
 on_both_engines!(planted_secrets_are_in_no_log);
 
@@ -25,16 +25,16 @@ const PASSWORDS: [&str; 4] = [
 ];
 
 /// The database's URL with a password, which a server that trusts everybody does not ask for.
-fn with_password(database: &Database) -> String {
+fn with_password(database: &TestDatabase) -> String {
     let [first, second, ..] = PASSWORDS;
     let url = database.url.replacen('@', &format!(":{first}@"), 1);
     match database.engine {
-        Engine::Sqlite => database.url.clone(),
-        Engine::Postgres => format!("{url}?pass%77ord={second}"),
+        EngineKind::Sqlite => database.url.clone(),
+        EngineKind::Postgres => format!("{url}?pass%77ord={second}"),
     }
 }
 
-async fn planted_secrets_are_in_no_log(engine: Engine) -> Result<()> {
+async fn planted_secrets_are_in_no_log(engine: EngineKind) -> Result<()> {
     let [.., password, token] = PASSWORDS;
     let nats = Nats::start().await?;
     let (_, host) = nats
@@ -44,7 +44,7 @@ async fn planted_secrets_are_in_no_log(engine: Engine) -> Result<()> {
         .unwrap_or_default();
     // Nobody listens on the discard port: attempts that fail are logged too.
     let servers = format!("nats://app:{password}@127.0.0.1:9,nats://{token}@{host}");
-    let database = Database::new(engine).await?;
+    let database = TestDatabase::new(engine).await?;
     let url = with_password(&database);
     let arguments = [
         "--dev",
@@ -60,11 +60,11 @@ async fn planted_secrets_are_in_no_log(engine: Engine) -> Result<()> {
         MASTER_KEY,
     ];
     let server = Server::start(&database, &arguments).await?;
-    let client = Client::dev(&server.base, fresh());
-    catalog(&client).await?;
+    let client = TestClient::dev(&server.base, fresh());
+    create_catalog(&client).await?;
     nats.holds(1, PATIENCE).await?;
     let logged = server.logged()?;
-    all_of(
+    assert_present(
         &["async_nats", "\"level\":\"TRACE\""],
         "the log",
         logged.as_bytes(),
@@ -72,8 +72,8 @@ async fn planted_secrets_are_in_no_log(engine: Engine) -> Result<()> {
     let shown = run(&database, &[&["config"], &arguments[..]].concat())?;
     ensure!(shown.code == Some(0), "{}", shown.printed);
     let secrets = [&PASSWORDS[..], &[JWT_SECRET, MASTER_KEY]].concat();
-    nothing_of(&secrets, "the log", logged.as_bytes())?;
-    nothing_of(&secrets, "the configuration", shown.printed.as_bytes())
+    assert_absent(&secrets, "the log", logged.as_bytes())?;
+    assert_absent(&secrets, "the configuration", shown.printed.as_bytes())
 }
 
 /// URLs whose password was not encoded, or whose parameters are not known.
@@ -90,7 +90,7 @@ const MISREAD: [&str; 8] = [
 
 #[tokio::test]
 async fn a_url_that_is_misread_is_rejected_and_not_repeated() -> Result<()> {
-    let database = Database::new(Engine::Sqlite).await?;
+    let database = TestDatabase::new(EngineKind::Sqlite).await?;
     let nats = [
         "nats://u:1?planted@127.0.0.1",
         "nats://u:planted@",
@@ -104,7 +104,7 @@ async fn a_url_that_is_misread_is_rejected_and_not_repeated() -> Result<()> {
                 .args([command, "--log", "trace", flag, url])
                 .output()?;
             ensure!(ran.status.code() == Some(64), "{flag} {url}: {ran:?}");
-            nothing_of(&["planted"], url, &[ran.stdout, ran.stderr].concat())?;
+            assert_absent(&["planted"], url, &[ran.stdout, ran.stderr].concat())?;
         }
     }
     Ok(())

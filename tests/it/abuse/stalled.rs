@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use roentgen_tests::frames::{self, Kind};
 use roentgen_tests::raw::CLOSED_WITHIN;
-use roentgen_tests::{Client, Engine, Raw, Server, poll};
+use roentgen_tests::{TestClient, EngineKind, Raw, Server, poll};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::story::{House, fresh};
+use crate::story::{TestApp, fresh};
 
 /// How many streams a connection has at once, and how many connections there are.
 const STREAMS: u32 = 32;
@@ -19,8 +19,8 @@ const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http2_answers_that_are_not_taken_are_reset_and_cost_no_memory() -> Result<()> {
-    let house = House::open(Engine::Sqlite).await?;
-    let nobody = Client::new(&house.server.base);
+    let house = TestApp::start(EngineKind::Sqlite).await?;
+    let nobody = TestClient::new(&house.server.base);
     assert_eq!(nobody.get("/openapi.json").await?.status, 200);
     let before = house.server.resident_bytes()?;
     let mut connections = Vec::new();
@@ -74,7 +74,7 @@ async fn all_reset(connection: &mut Raw) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_stalls_does_not_take_its_connection_with_it() -> Result<()> {
-    let house = House::open(Engine::Sqlite).await?;
+    let house = TestApp::start(EngineKind::Sqlite).await?;
     let tenant = house.tenant.to_string();
     let others = [
         ("accept", "text/event-stream"),
@@ -92,7 +92,7 @@ async fn a_stream_that_stalls_does_not_take_its_connection_with_it() -> Result<(
         }
         assert!(!frame.is(Kind::GoAway, 0), "{frame:?}");
     }
-    house.ordered(json!({})).await?;
+    house.create_order(json!({})).await?;
     while let Some(frame) = connection.frame().await? {
         let came = String::from_utf8_lossy(&frame.payload);
         if frame.is(Kind::Data, 1) && came.contains("ImagingOrder.Created") {
@@ -107,7 +107,7 @@ const READERS: usize = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> Result<()> {
-    let house = House::open(Engine::Sqlite).await?;
+    let house = TestApp::start(EngineKind::Sqlite).await?;
     // A page of the log ends with 8 MiB.
     let prose = "x".repeat(60_000);
     for number in 0..75 {
@@ -138,7 +138,7 @@ async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> R
         "{served} of {READERS} are served"
     );
     assert!(grown < 320 << 20, "{grown} bytes for {READERS} readers");
-    let other = Client::dev(&house.server.base, fresh());
+    let other = TestClient::dev(&house.server.base, fresh());
     for (client, path) in [
         (&house.client, "/imaging/orders?limit=1"),
         (&other, "/events"),
@@ -146,7 +146,7 @@ async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> R
         let answer = client.get(path).await?;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    let again = poll::until(
+    let again = poll::wait_until(
         "a page",
         CLOSED_WITHIN,
         async || {
@@ -166,13 +166,13 @@ async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> R
 /// Readers have gone without a word, and their memory with them. It is given back a second after it was freed, by whoever
 /// asks for memory then: a server without any request keeps what it had.
 async fn flat(server: &Server, before: u64) -> Result<()> {
-    let probe = Client::new(&server.base);
+    let probe = TestClient::new(&server.base);
     let grown = async || {
         let _ = probe.get("/health/ready").await;
         server
             .resident_bytes()
             .map_or(u64::MAX, |now| now.saturating_sub(before))
     };
-    poll::until("memory", CLOSED_WITHIN, grown, |grown| *grown < 96 << 20).await?;
+    poll::wait_until("memory", CLOSED_WITHIN, grown, |grown| *grown < 96 << 20).await?;
     Ok(())
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_store::clock;
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::expect::problem;
-use crate::story::{House, SECRET, fresh, on_both_engines};
+use crate::expect::assert_problem;
+use crate::story::{TestApp, SECRET, fresh, on_both_engines};
 
 on_both_engines!(ends_a_stream_and_a_reader_that_waits);
 
@@ -29,12 +29,12 @@ fn accepted_for(seconds: i64, tenant: Uuid) -> Result<String> {
     Ok(encode(&Header::new(Algorithm::HS256), &claims, &key)?)
 }
 
-async fn ends_a_stream_and_a_reader_that_waits(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    house.ordered(json!({})).await?;
-    let reader = Client::new(&house.server.base).bearer(&accepted_for(8, house.tenant)?);
+async fn ends_a_stream_and_a_reader_that_waits(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
+    house.create_order(json!({})).await?;
+    let reader = TestClient::new(&house.server.base).bearer(&accepted_for(8, house.tenant)?);
     let mut feed = reader.listen("/events?phi=true").await?;
-    let waiting = reader.within(BOUND);
+    let waiting = reader.with_timeout(BOUND);
     let nothing = format!("/events?stream_id={}&wait=60", fresh());
     let streamed = async {
         let mut last = String::new();
@@ -47,10 +47,10 @@ async fn ends_a_stream_and_a_reader_that_waits(engine: Engine) -> Result<()> {
     let (last, page) = (last.expect("the stream outlives its token")?, page?);
     assert_eq!((page.status, page.text.as_str()), (200, ""));
     let refused = reader.get("/events").await?;
-    problem(&refused, Code::Unauthenticated, "the token has ended");
+    assert_problem(&refused, ProblemCode::Unauthenticated, "the token has ended");
 
-    let created = house.ordered(json!({})).await?;
-    let resumed = Client::new(&house.server.base).bearer(&accepted_for(600, house.tenant)?);
+    let created = house.create_order(json!({})).await?;
+    let resumed = TestClient::new(&house.server.base).bearer(&accepted_for(600, house.tenant)?);
     let resumed = resumed.with("last-event-id", &last);
     let frame = resumed.listen("/events").await?.next().await?;
     let frame = frame.expect("the feed goes on");

@@ -2,16 +2,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::join_all;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, ByHand, Client, Engine, Part};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{Refused, all_refused, problem};
+use crate::expect::{RejectedRequest, assert_all_rejected, assert_problem};
 use crate::faults::run;
 use crate::pacs::scene::{archive, series, study, sync};
-use crate::read_models::{Beside, caught_up, equal_the_log};
-use crate::story::{House, fresh, on_both_engines};
+use crate::read_models::{OfflineDatabase, caught_up, assert_match_log};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     shows_each_read_model,
@@ -26,9 +26,9 @@ on_both_engines!(
 const PROJECTIONS: &str = "/admin/projections";
 
 /// Puts the row of a stream back to where it was before the first event, so that its next event does not follow on it.
-async fn put_back(house: &House, table: &str, stream: Uuid) -> Result<()> {
+async fn put_back(house: &TestApp, table: &str, stream: Uuid) -> Result<()> {
     settled(house).await?;
-    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     let id = read.id(stream);
     let update = format!("UPDATE {table} SET version = 0 WHERE id = {id}");
     let changed = read.run(&update).await?;
@@ -37,14 +37,14 @@ async fn put_back(house: &House, table: &str, stream: Uuid) -> Result<()> {
 }
 
 /// Waits until the projector has seen the whole log.
-async fn settled(house: &House) -> Result<()> {
-    let beside = Beside::open(&house.database).await?;
+async fn settled(house: &TestApp) -> Result<()> {
+    let beside = OfflineDatabase::open(&house.database).await?;
     caught_up(&*beside.log).await?;
     beside.close().await;
     Ok(())
 }
 
-fn id_of(answer: &Answer) -> Result<Uuid> {
+fn id_of(answer: &TestResponse) -> Result<Uuid> {
     Ok(answer.text_at("/id").parse()?)
 }
 
@@ -52,12 +52,12 @@ fn retry_of(name: &str, stream: Uuid) -> String {
     format!("{PROJECTIONS}/{name}/parked/{stream}/retry")
 }
 
-async fn retry(operator: &Client, name: &str, stream: Uuid) -> Result<Answer> {
+async fn retry(operator: &TestClient, name: &str, stream: Uuid) -> Result<TestResponse> {
     operator.post(&retry_of(name, stream), &json!({})).await
 }
 
 /// What is said of one read model.
-async fn projection(operator: &Client, name: &str) -> Result<Value> {
+async fn projection(operator: &TestClient, name: &str) -> Result<Value> {
     let listed = operator.get(PROJECTIONS).await?;
     assert_eq!(listed.status, 200, "{listed:?}");
     let listed = listed.json();
@@ -67,8 +67,8 @@ async fn projection(operator: &Client, name: &str) -> Result<Value> {
 }
 
 /// An order whose second event is parked.
-async fn parked_order(house: &House) -> Result<(Uuid, String, Answer)> {
-    let ordered = house.ordered(json!({})).await?;
+async fn parked_order(house: &TestApp) -> Result<(Uuid, String, TestResponse)> {
+    let ordered = house.create_order(json!({})).await?;
     let (id, place) = (id_of(&ordered)?, ordered.header("location"));
     put_back(house, "orders_v2", id).await?;
     let moved = change(&house.client, &place, 2).await?;
@@ -76,7 +76,7 @@ async fn parked_order(house: &House) -> Result<(Uuid, String, Answer)> {
     Ok((id, place, moved))
 }
 
-async fn change(client: &Client, place: &str, n: u64) -> Result<Answer> {
+async fn change(client: &TestClient, place: &str, n: u64) -> Result<TestResponse> {
     let changed = client
         .patch(place, &json!({ "metadata": { "n": n } }))
         .await?;
@@ -84,8 +84,8 @@ async fn change(client: &Client, place: &str, n: u64) -> Result<Answer> {
     Ok(changed)
 }
 
-async fn shows_each_read_model(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn shows_each_read_model(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     settled(&house).await?;
     let listed = house.operator()?.get(PROJECTIONS).await?.json();
     let names: Vec<&str> = listed
@@ -97,7 +97,7 @@ async fn shows_each_read_model(engine: Engine) -> Result<()> {
     let all = roentgen_projections::all();
     let declared: Vec<&str> = all.iter().map(|it| it.model().name).collect();
     assert_eq!(names, declared);
-    let head = crate::expect::head(&house.client).await?;
+    let head = crate::expect::log_head(&house.client).await?;
     assert_eq!(
         projection(&house.operator()?, "orders").await?,
         json!({ "name": "orders", "table": "orders_v2", "version": 2, "stream_type": "ImagingOrder",
@@ -107,15 +107,15 @@ async fn shows_each_read_model(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn a_parked_order_is_seen_and_whole_after_a_retry(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_parked_order_is_seen_and_whole_after_a_retry(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let operator = house.operator()?;
     let (id, place, moved) = parked_order(&house).await?;
     let position = moved.number("log-position");
     for n in 3..6 {
         change(&house.client, &place, n).await?;
     }
-    let another = house.ordered_and("scheduled").await?;
+    let another = house.create_order_in_status("scheduled").await?;
     let read = house.client.get(&another).await?;
     assert_eq!(read.text_at("/status"), "scheduled", "others go on");
 
@@ -138,17 +138,17 @@ async fn a_parked_order_is_seen_and_whole_after_a_retry(engine: Engine) -> Resul
     assert_eq!(retried.json()["parked"], json!([]));
     told_of(&house, &operator, 0).await?;
     change(&house.client, &place, 6).await?;
-    equal_the_log(&house.database).await?;
-    problem(
+    assert_match_log(&house.database).await?;
+    assert_problem(
         &retry(&operator, "orders", id).await?,
-        Code::NotFound,
+        ProblemCode::NotFound,
         "twice",
     );
     Ok(())
 }
 
 /// Readiness, metrics and the command line know how many orders are parked.
-async fn told_of(house: &House, operator: &Client, parked: usize) -> Result<()> {
+async fn told_of(house: &TestApp, operator: &TestClient, parked: usize) -> Result<()> {
     let ready = operator.get("/health/ready").await?;
     assert_eq!(
         (ready.status, &ready.json()["parked"]),
@@ -166,10 +166,10 @@ async fn told_of(house: &House, operator: &Client, parked: usize) -> Result<()> 
 }
 
 /// The stored payload of an order's first event, damaged and put right by hand.
-async fn rewrite(log: &mut ByHand, stream: Uuid, from: &str, to: &str) -> Result<()> {
+async fn rewrite(log: &mut RawDatabase, stream: Uuid, from: &str, to: &str) -> Result<()> {
     let payload = match log {
-        ByHand::Sqlite(_) => format!("replace(payload, '{from}', '{to}')"),
-        ByHand::Postgres(_) => format!("replace(payload::text, '{from}', '{to}')::json"),
+        RawDatabase::Sqlite(_) => format!("replace(payload, '{from}', '{to}')"),
+        RawDatabase::Postgres(_) => format!("replace(payload::text, '{from}', '{to}')::json"),
     };
     let id = log.id(stream);
     let update =
@@ -179,17 +179,17 @@ async fn rewrite(log: &mut ByHand, stream: Uuid, from: &str, to: &str) -> Result
     Ok(())
 }
 
-async fn an_event_that_is_damaged_still_keeps_its_stream_parked(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn an_event_that_is_damaged_still_keeps_its_stream_parked(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let operator = house.operator()?;
     let (id, place, _) = parked_order(&house).await?;
-    let mut log = ByHand::on(&house.database, Part::Log).await?;
-    log.unguard().await?;
+    let mut log = RawDatabase::on(&house.database, DbFile::Log).await?;
+    log.drop_append_only_triggers().await?;
     let (right, wrong) = ("\"accession_number\"", "\"accession_nomber\"");
     rewrite(&mut log, id, right, wrong).await?;
     for _ in 0..2 {
         let refused = retry(&operator, "orders", id).await?;
-        problem(&refused, Code::StillParked, "damaged");
+        assert_problem(&refused, ProblemCode::StillParked, "damaged");
         let orders = projection(&operator, "orders").await?;
         let reason = orders["parked"][0]["reason"].as_str().unwrap_or_default();
         assert!(
@@ -203,11 +203,11 @@ async fn an_event_that_is_damaged_still_keeps_its_stream_parked(engine: Engine) 
     rewrite(&mut log, id, wrong, right).await?;
     let retried = retry(&operator, "orders", id).await?;
     assert_eq!(retried.status, 200, "{retried:?}");
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }
 
-async fn series_and_instances_are_whole_after_a_retry(engine: Engine) -> Result<()> {
+async fn series_and_instances_are_whole_after_a_retry(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let operator = house.operator()?;
     let body = study(json!({}));
@@ -222,36 +222,36 @@ async fn series_and_instances_are_whole_after_a_retry(engine: Engine) -> Result<
     }
     sync(&house, &crate::story::with(body.clone(), grown(4))).await?;
     settled(&house).await?;
-    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     read.run("DELETE FROM instances_v2").await?;
     for name in parts {
         assert_eq!(projection(&operator, name).await?["parked_count"], 1);
         let retried = retry(&operator, name, id).await?;
         assert_eq!(retried.status, 200, "{retried:?}");
     }
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     sync(&house, &crate::story::with(body.clone(), grown(5))).await?;
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }
 
-async fn a_node_that_follows_lets_streams_go_too(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_node_that_follows_lets_streams_go_too(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (id, place, _) = parked_order(&house).await?;
-    let follows = house.neighbour().await?;
-    let operator = house.operator()?.towards(&follows.base);
+    let follows = house.second_server().await?;
+    let operator = house.operator()?.with_base_url(&follows.base);
     assert_eq!(projection(&operator, "orders").await?["parked_count"], 1);
     let retried = retry(&operator, "orders", id).await?;
     assert_eq!(retried.status, 200, "{retried:?}");
-    for client in [&house.client, &house.client.towards(&follows.base)] {
+    for client in [&house.client, &house.client.with_base_url(&follows.base)] {
         change(client, &place, 3).await?;
     }
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }
 
-async fn a_stream_that_goes_on_meanwhile_is_whole(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_stream_that_goes_on_meanwhile_is_whole(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let operator = house.operator()?;
     let (id, place, _) = parked_order(&house).await?;
     let changes = async {
@@ -277,12 +277,12 @@ async fn a_stream_that_goes_on_meanwhile_is_whole(engine: Engine) -> Result<()> 
         statuses.iter().all(|it| [200, 404].contains(it)),
         "{statuses:?}"
     );
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     Ok(())
 }
 
-async fn refuses_what_is_not_parked_and_what_is_no_id(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuses_what_is_not_parked_and_what_is_no_id(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (id, _, _) = parked_order(&house).await?;
     let [orders, unknown, elsewhere, nowhere] = [
         retry_of("orders", id),
@@ -296,26 +296,26 @@ async fn refuses_what_is_not_parked_and_what_is_no_id(engine: Engine) -> Result<
     );
     let list = format!("{PROJECTIONS}?name=orders");
     let refused = vec![
-        Refused::post(&unknown, "", Code::NotFound),
-        Refused::post(&elsewhere, "{}", Code::NotFound),
-        Refused::post(&nowhere, "{}", Code::NotFound),
-        Refused::post(&no_id, "", Code::InvalidParameter),
-        Refused::post(&unknown_parameter, "", Code::InvalidParameter),
-        Refused::post(&orders, "[]", Code::InvalidBody),
-        Refused::post(&orders, "{\"force\": true}", Code::InvalidBody),
-        Refused::post(&orders, "{", Code::MalformedJson),
-        Refused::get(&list, Code::InvalidParameter),
+        RejectedRequest::post(&unknown, "", ProblemCode::NotFound),
+        RejectedRequest::post(&elsewhere, "{}", ProblemCode::NotFound),
+        RejectedRequest::post(&nowhere, "{}", ProblemCode::NotFound),
+        RejectedRequest::post(&no_id, "", ProblemCode::InvalidParameter),
+        RejectedRequest::post(&unknown_parameter, "", ProblemCode::InvalidParameter),
+        RejectedRequest::post(&orders, "[]", ProblemCode::InvalidBody),
+        RejectedRequest::post(&orders, "{\"force\": true}", ProblemCode::InvalidBody),
+        RejectedRequest::post(&orders, "{", ProblemCode::MalformedJson),
+        RejectedRequest::get(&list, ProblemCode::InvalidParameter),
     ];
     let operator = house.operator()?;
     for it in refused {
         let answer = operator.send(it.method, it.path, it.body).await?;
-        problem(&answer, it.code, it.path);
+        assert_problem(&answer, it.code, it.path);
     }
     let still = projection(&operator, "orders").await?;
     assert_eq!(still["parked_count"], 1);
-    all_refused(
+    assert_all_rejected(
         &house.client,
-        vec![Refused::post(&orders, "{}", Code::Forbidden)],
+        vec![RejectedRequest::post(&orders, "{}", ProblemCode::Forbidden)],
     )
     .await
 }

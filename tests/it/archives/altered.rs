@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{ByHand, Part};
+use roentgen_tests::{RawDatabase, DbFile};
 
-use super::{LAST, Old};
+use super::{LAST, ArchivedLog};
 
 /// Changes one byte of `what` where it stands first: in its column, before the file's foot has the greatest and the least.
 fn flip(file: &Path, what: &[u8]) -> Result<()> {
@@ -16,7 +16,7 @@ fn flip(file: &Path, what: &[u8]) -> Result<()> {
 }
 
 /// `verify` with the archive says no, and all of this.
-fn finds(old: &Old, said: &[&str]) -> Result<()> {
+fn finds(old: &ArchivedLog, said: &[&str]) -> Result<()> {
     let found = old.verified()?;
     ensure!(found.code == Some(1), "{}", found.printed);
     for said in said {
@@ -31,7 +31,7 @@ fn finds(old: &Old, said: &[&str]) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_altered_file_is_named_with_the_position() -> Result<()> {
-    let old = Old::open().await?;
+    let old = ArchivedLog::open().await?;
     let feed = old
         .house
         .client
@@ -56,7 +56,7 @@ async fn an_altered_file_is_named_with_the_position() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_file_is_named_with_its_positions() -> Result<()> {
-    let old = Old::archived().await?;
+    let old = ArchivedLog::archived().await?;
     let [first, second] = old.files();
     std::fs::remove_file(&second)?;
     finds(
@@ -70,9 +70,9 @@ async fn a_missing_file_is_named_with_its_positions() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_log_keeps_is_compared_with_the_archive() -> Result<()> {
-    let old = Old::archived().await?;
-    let mut log = ByHand::on(&old.house.database, Part::Log).await?;
-    log.unguard().await?;
+    let old = ArchivedLog::archived().await?;
+    let mut log = RawDatabase::on(&old.house.database, DbFile::Log).await?;
+    log.drop_append_only_triggers().await?;
     let forged = "UPDATE events SET hash = sha256(hash) WHERE position = 1";
     assert_eq!(log.run(forged).await?, 1);
     finds(&old, &["position 1,", "what the log keeps"])?;
@@ -87,9 +87,9 @@ async fn what_the_log_keeps_is_compared_with_the_archive() -> Result<()> {
 /// The chain is walked through the file before anything leaves the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_altered_log_is_not_archived() -> Result<()> {
-    let old = Old::open().await?;
-    let mut log = ByHand::on(&old.house.database, Part::Log).await?;
-    log.unguard().await?;
+    let old = ArchivedLog::open().await?;
+    let mut log = RawDatabase::on(&old.house.database, DbFile::Log).await?;
+    log.drop_append_only_triggers().await?;
     let altered =
         "UPDATE events SET metadata = replace(metadata::text, '}', ' }')::json WHERE position = 5";
     assert_eq!(log.run(altered).await?, 1);

@@ -4,16 +4,16 @@ use std::process::Stdio;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{ByHand, Part, poll};
+use roentgen_tests::{RawDatabase, DbFile, poll};
 
-use super::{LAST, LIMIT, Old};
+use super::{LAST, LIMIT, ArchivedLog};
 
 const ARCHIVES: &str = "SELECT count(*) FROM log_archives";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
-    let old = Old::open().await?;
-    let mut held = ByHand::on(&old.house.database, Part::Log).await?;
+    let old = ArchivedLog::open().await?;
+    let mut held = RawDatabase::on(&old.house.database, DbFile::Log).await?;
     // Whoever archives needs the partitions' lock, and waits for it half a second.
     held.run("SELECT pg_advisory_lock(hashtextextended('roentgen.partitions', 0))")
         .await?;
@@ -26,7 +26,7 @@ async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
         .spawn()?;
     let [first, _] = old.files();
     let written = || async { first.exists() };
-    poll::until("the file is written", LIMIT, written, |it| *it).await?;
+    poll::wait_until("the file is written", LIMIT, written, |it| *it).await?;
     killed.kill()?;
     killed.wait()?;
     assert_eq!(held.number(ARCHIVES).await?, 0);
@@ -50,18 +50,18 @@ async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
 /// A reader that stays keeps the log from being taken apart; it is not waited for, and nothing is half done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_up_by_a_reader_it_gives_up_whole() -> Result<()> {
-    let old = Old::open().await?;
-    let mut reader = ByHand::on(&old.house.database, Part::Log).await?;
+    let old = ArchivedLog::open().await?;
+    let mut reader = RawDatabase::on(&old.house.database, DbFile::Log).await?;
     reader.run("BEGIN").await?;
     reader.number("SELECT count(*) FROM events").await?;
     let gave_up = || async { old.try_to_archive() };
-    let in_the_way = poll::until("it gives up", LIMIT, gave_up, |ran| {
+    let in_the_way = poll::wait_until("it gives up", LIMIT, gave_up, |ran| {
         ran.as_ref()
             .is_ok_and(|it| it.printed.contains("lock timeout"))
     });
     assert_eq!(in_the_way.await??.code, Some(70));
     assert_eq!(reader.number(ARCHIVES).await?, 0);
-    old.house.ordered(serde_json::json!({})).await?;
+    old.house.create_order(serde_json::json!({})).await?;
     reader.run("ROLLBACK").await?;
     old.archive().await?;
     assert_eq!(old.verified()?.code, Some(0));

@@ -1,12 +1,12 @@
 //! What goes on over an archived log, and what reaches into the archive.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_tests::python;
 use serde_json::json;
 
-use super::{LAST, Old};
-use crate::expect::problem;
+use super::{LAST, ArchivedLog};
+use crate::expect::assert_problem;
 use crate::faults::run;
 
 /// The id at the end of a place.
@@ -16,16 +16,16 @@ fn id(place: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_reaches_into_it_is_told_by_name() -> Result<()> {
-    let old = Old::archived().await?;
+    let old = ArchivedLog::archived().await?;
     // A node that starts now knows no state of before.
-    let fresh = old.house.neighbour().await?;
-    let client = old.house.client.towards(&fresh.base);
+    let fresh = old.house.second_server().await?;
+    let client = old.house.client.with_base_url(&fresh.base);
     let stream = id(&old.forgotten);
     let feed_of_stream = format!("/events?stream_id={stream}");
     let as_of = format!("{}?as_of=5", old.forgotten);
     for path in ["/events", "/events?after=5", &feed_of_stream, &as_of] {
         let answer = client.get(path).await?;
-        problem(&answer, Code::Archived, path);
+        assert_problem(&answer, ProblemCode::Archived, path);
         let detail = answer.text_at("/detail");
         assert!(detail.contains(&(LAST + 1).to_string()), "{path}: {detail}");
     }
@@ -33,12 +33,12 @@ async fn what_reaches_into_it_is_told_by_name() -> Result<()> {
     assert_eq!(client.get(&old.forgotten).await?.status, 200);
     let listening = client.with("accept", "text/event-stream");
     let refused = listening.get("/events?after=5").await?;
-    problem(&refused, Code::Archived, "a stream of events");
+    assert_problem(&refused, ProblemCode::Archived, "a stream of events");
     let change = json!({ "status": "scheduled" });
     // Neither the node that has to load the order nor the one that remembers it from before.
     for node in [&client, &old.house.client] {
         let refused = node.patch(&old.forgotten, &change).await?;
-        problem(&refused, Code::Archived, "a command");
+        assert_problem(&refused, ProblemCode::Archived, "a command");
     }
     let exported = run(&old.house.database, &["export", "--format", "ndjson"])?;
     assert_eq!(exported.code, Some(70), "{}", exported.printed);
@@ -59,7 +59,7 @@ async fn what_reaches_into_it_is_told_by_name() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_else_goes_on() -> Result<()> {
-    let old = Old::archived().await?;
+    let old = ArchivedLog::archived().await?;
     let client = &old.house.client;
     let after = client.get(&format!("/events?after={LAST}")).await?.lines();
     assert_eq!(after[0]["position"], LAST + 1);
@@ -73,7 +73,7 @@ async fn all_else_goes_on() -> Result<()> {
     let living = client.get(&old.living).await?;
     assert_eq!(living.text_at("/status"), "in_progress");
     // The procedure, which this refers to, was described in the first partition.
-    let created = old.house.ordered(json!({})).await?.header("location");
+    let created = old.house.create_order(json!({})).await?.header("location");
     assert_eq!(client.get(&created).await?.status, 200);
     let listed = client.get("/imaging/orders?limit=100").await?;
     assert!(listed.text.contains(id(&old.forgotten)), "{}", listed.text);
@@ -91,9 +91,9 @@ async fn all_else_goes_on() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_starts_and_archives_go_on_where_they_were() -> Result<()> {
-    let old = Old::archived().await?;
-    let neighbour = old.house.neighbour().await?;
-    let client = old.house.client.towards(&neighbour.base);
+    let old = ArchivedLog::archived().await?;
+    let neighbour = old.house.second_server().await?;
+    let client = old.house.client.with_base_url(&neighbour.base);
     let again = old.archive().await?;
     assert!(
         again.printed.contains("archived 0 partitions"),
@@ -108,7 +108,7 @@ async fn a_node_starts_and_archives_go_on_where_they_were() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn analysts_read_the_files() -> Result<()> {
-    let old = Old::archived().await?;
+    let old = ArchivedLog::archived().await?;
     let script = "import duckdb, sys; print(duckdb.execute(\"SELECT count(*), min(position), max(position), \
         count(DISTINCT hash) FROM read_parquet(?)\", [sys.argv[1] + '/*.parquet']).fetchone())";
     let read = python().args(["-c", script]).arg(&old.directory).output()?;

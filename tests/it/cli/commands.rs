@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{Client, Database, Engine, Server};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 
-use crate::expect::head;
-use crate::story::{House, MASTER_KEY, SECRET, fresh, on_both_engines};
+use crate::expect::log_head;
+use crate::story::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines};
 
 on_both_engines!(
     migrates_an_empty_database_and_again,
@@ -18,13 +18,13 @@ on_both_engines!(
 );
 
 /// The exit code, and what stood on standard output.
-fn run(database: &Database, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+fn run(database: &TestDatabase, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let ran = program(database).args(arguments).output()?;
     Ok((ran.status.code(), String::from_utf8(ran.stdout)?))
 }
 
-async fn migrates_an_empty_database_and_again(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn migrates_an_empty_database_and_again(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     for _ in 0..2 {
         let (code, printed) = run(&database, &["migrate"])?;
         assert_eq!(code, Some(0), "{printed}");
@@ -32,20 +32,20 @@ async fn migrates_an_empty_database_and_again(engine: Engine) -> Result<()> {
     }
     let server = Server::start(&database, &["--dev", "--no-migrate"]).await?;
     assert_eq!(
-        Client::new(&server.base).get("/health/ready").await?.status,
+        TestClient::new(&server.base).get("/health/ready").await?.status,
         200
     );
     Ok(())
 }
 
-async fn verifies_the_chain_and_names_where_it_breaks(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn verifies_the_chain_and_names_where_it_breaks(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for _ in 0..3 {
-        house.ordered(json!({})).await?;
+        house.create_order(json!({})).await?;
     }
     let (last, head) = (
         house.client.get("/events?after=4").await?.lines(),
-        head(&house.client).await?,
+        log_head(&house.client).await?,
     );
     let (code, printed) = run(&house.database, &["verify"])?;
     let holds = format!("{head} events");
@@ -63,11 +63,11 @@ async fn verifies_the_chain_and_names_where_it_breaks(engine: Engine) -> Result<
 }
 
 /// What somebody does who owns the database.
-async fn tamper(database: &Database) -> Result<()> {
+async fn tamper(database: &TestDatabase) -> Result<()> {
     let altered = "UPDATE events SET payload = replace(CAST(payload AS text), 'routine', 'urgent') \
         WHERE position = 3";
     match database.engine {
-        Engine::Sqlite => {
+        EngineKind::Sqlite => {
             let mut file = SqliteConnection::connect(&database.url).await?;
             let triggers: Vec<String> =
                 sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'trigger'")
@@ -79,7 +79,7 @@ async fn tamper(database: &Database) -> Result<()> {
             }
             file.execute(altered).await?;
         }
-        Engine::Postgres => {
+        EngineKind::Postgres => {
             let mut server = PgConnection::connect(&database.url).await?;
             server
                 .execute("SET session_replication_role = replica")
@@ -91,10 +91,10 @@ async fn tamper(database: &Database) -> Result<()> {
     Ok(())
 }
 
-async fn shows_the_projections(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn shows_the_projections(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     house.client.get("/imaging/orders").await?;
-    let head = head(&house.client).await?;
+    let head = log_head(&house.client).await?;
     let (code, printed) = run(&house.database, &["projections"])?;
     assert_eq!(code, Some(0), "{printed}");
     for table in [
@@ -111,8 +111,8 @@ async fn shows_the_projections(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn makes_tokens(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn makes_tokens(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (tenant, practitioner) = (house.tenant.to_string(), fresh().to_string());
     let token = |arguments: &[&str]| {
         let mut command = program(&house.database);
@@ -134,7 +134,7 @@ async fn makes_tokens(engine: Engine) -> Result<()> {
     ])?;
     let printed = String::from_utf8(made.stdout)?;
     let last = printed.lines().last().unwrap_or_default();
-    let caller = Client::new(&house.server.base).bearer(last);
+    let caller = TestClient::new(&house.server.base).bearer(last);
     let created = caller.post("/imaging/orders", &house.order()).await?;
     assert_eq!(
         (made.status.code(), created.status),
@@ -159,7 +159,7 @@ async fn makes_tokens(engine: Engine) -> Result<()> {
         assert!(refused.stdout.is_empty(), "{wrong:?}");
     }
     let own = run(&house.database, &["token", "--dev", "--role", "admin"])?;
-    let other = Client::new(&house.server.base).bearer(own.1.trim());
+    let other = TestClient::new(&house.server.base).bearer(own.1.trim());
     assert_eq!(
         other.get("/imaging/orders").await?.status,
         401,
@@ -168,8 +168,8 @@ async fn makes_tokens(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn shows_the_configuration_without_secrets(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn shows_the_configuration_without_secrets(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     for url in [
         "postgres://roe:hunter2@127.0.0.1:5432/x",
         "postgres://roe:hun%40ter2@[::1]/x",

@@ -6,15 +6,15 @@ mod refused;
 use anyhow::{Context as _, Result, ensure};
 use roentgen_store::chain::{GENESIS, hex, link};
 use roentgen_tests::server::program;
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 use serde_json::{Map, Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::faults::{Ran, run};
-use crate::scan::{all_of, nothing_of};
-use crate::story::{House, on_both_engines};
-use crate::workflow::whole::{Words, play};
-use forms::{COLUMNS, Form};
+use crate::faults::{CommandOutput, run};
+use crate::scan::{assert_present, assert_absent};
+use crate::story::{TestApp, on_both_engines};
+use crate::workflow::whole::{PhiCanaries, run_workflow};
+use forms::{COLUMNS, ExportFormat};
 
 on_both_engines!(
     are_the_feed_event_by_event,
@@ -24,7 +24,7 @@ on_both_engines!(
 );
 
 /// Exports into a file beside the database. The file's rows, and how it went.
-fn export(database: &Database, form: Form, after: u64, name: &str) -> Result<(Vec<Value>, Ran)> {
+fn export(database: &TestDatabase, form: ExportFormat, after: u64, name: &str) -> Result<(Vec<Value>, CommandOutput)> {
     let path = database.directory().join(name);
     let (file, after) = (path.display().to_string(), after.to_string());
     let arguments = ["--format", form.name(), "--after", &after, "--out", &file];
@@ -34,17 +34,17 @@ fn export(database: &Database, form: Form, after: u64, name: &str) -> Result<(Ve
 }
 
 /// Where a run came to, as it says itself.
-fn came_to(ran: &Ran) -> Result<u64> {
+fn came_to(ran: &CommandOutput) -> Result<u64> {
     let (_, told) = ran.printed.rsplit_once("--after ").context("not told")?;
     Ok(told.trim().parse()?)
 }
 
 /// Policies go on while the story is over: the log may have grown, and is what it was before that.
-async fn are_the_feed_event_by_event(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    play(&house, &Words::default()).await?;
+async fn are_the_feed_event_by_event(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    run_workflow(&house, &PhiCanaries::default()).await?;
     let operator = house.operator()?;
-    for form in Form::ALL {
+    for form in ExportFormat::ALL {
         let (rows, ran) = export(&house.database, form, 0, form.name())?;
         let feed = operator.get("/events?limit=5000").await?.lines();
         let there: Vec<Value> = rows.iter().map(in_the_feeds_shape).collect();
@@ -76,19 +76,19 @@ fn in_the_feeds_shape(row: &Value) -> Value {
     envelope.into()
 }
 
-async fn are_chained_and_hold_no_phi(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let words = Words::default();
-    play(&house, &words).await?;
-    for form in Form::ALL {
+async fn are_chained_and_hold_no_phi(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let words = PhiCanaries::default();
+    run_workflow(&house, &words).await?;
+    for form in ExportFormat::ALL {
         let (rows, _) = export(&house.database, form, 0, form.name())?;
         let path = house.database.directory().join(form.name());
         let mode = path.metadata()?.permissions().mode();
         assert_eq!(mode & 0o077, 0, "others may read {mode:o}");
-        nothing_of(&words.said(), "the file", &std::fs::read(&path)?)?;
+        assert_absent(&words.said(), "the file", &std::fs::read(&path)?)?;
         let read_back = serde_json::to_vec(&rows)?;
-        nothing_of(&words.said(), "the rows", &read_back)?;
-        all_of(&["Main archive"], "the rows", &read_back)?;
+        assert_absent(&words.said(), "the rows", &read_back)?;
+        assert_present(&["Main archive"], "the rows", &read_back)?;
         for phi in ["sealed", "open"] {
             assert!(rows.iter().any(|it| it["phi"] == phi), "{form:?}: {phi}");
         }
@@ -116,15 +116,15 @@ fn recorded_at_ms(row: &Value) -> Result<i64> {
     Ok(time.as_millis())
 }
 
-async fn go_on_where_the_last_run_came_to(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    for form in Form::ALL {
+async fn go_on_where_the_last_run_came_to(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    for form in ExportFormat::ALL {
         let (first, ran) = export(&house.database, form, 0, &format!("first.{}", form.name()))?;
         let name = format!("nothing.{}", form.name());
         let (nothing, again) = export(&house.database, form, came_to(&ran)?, &name)?;
         assert_eq!((nothing.len(), came_to(&again)?), (0, came_to(&ran)?));
         for _ in 0..3 {
-            house.ordered(json!({})).await?;
+            house.create_order(json!({})).await?;
         }
         let name = format!("second.{}", form.name());
         let (second, rerun) = export(&house.database, form, came_to(&again)?, &name)?;
@@ -139,8 +139,8 @@ async fn go_on_where_the_last_run_came_to(engine: Engine) -> Result<()> {
 }
 
 /// What reads is gone before the first line is written.
-async fn end_quietly_where_nobody_reads(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn end_quietly_where_nobody_reads(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (reader, writer) = std::io::pipe()?;
     drop(reader);
     let ended = program(&house.database)
@@ -154,7 +154,7 @@ async fn end_quietly_where_nobody_reads(engine: Engine) -> Result<()> {
         .output()?;
     let (path, told) = (house.database.directory().join("file"), printed.stderr);
     std::fs::write(&path, printed.stdout)?;
-    let rows = Form::Ndjson.rows(&path)?.len();
+    let rows = ExportFormat::Ndjson.rows(&path)?.len();
     let told = String::from_utf8(told)?;
     let expected = format!(
         "exported {rows} events up to position {rows}; the next run goes on with --after {rows}\n"

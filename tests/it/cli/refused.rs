@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 
 use crate::story::{MASTER_KEY, SECRET, on_both_engines};
 
@@ -16,8 +16,8 @@ on_both_engines!(
     secrets_that_others_can_read_are_named,
 );
 
-async fn names_all_that_is_wrong(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn names_all_that_is_wrong(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let cases: [(&[&str], &[&str]); 11] = [
         (&["serve", "--dev", "--listen", "0.0.0.0:0"], &["--listen"]),
         (&["demo", "--dev", "--listen", "nowhere"], &["--listen"]),
@@ -85,8 +85,8 @@ async fn names_all_that_is_wrong(engine: Engine) -> Result<()> {
 }
 
 /// One program run for each weak value, at each place where a secret is configured.
-async fn weak_keys_are_named(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn weak_keys_are_named(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let (spaces, letters) = (" ".repeat(32), "abc".repeat(20));
     for (master, secret, named) in [
@@ -104,8 +104,8 @@ async fn weak_keys_are_named(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn secrets_that_others_can_read_are_named(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn secrets_that_others_can_read_are_named(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let directory = database.directory().join("data");
     std::fs::create_dir(&directory)?;
     let secret = directory.join("secret");
@@ -147,7 +147,7 @@ async fn secrets_that_others_can_read_are_named(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-fn is_refused(database: &Database, arguments: &[&str], named: &[&str]) -> Result<()> {
+fn is_refused(database: &TestDatabase, arguments: &[&str], named: &[&str]) -> Result<()> {
     let refused = program(database).args(arguments).output()?;
     let said = String::from_utf8(refused.stderr)?;
     assert_eq!(refused.status.code(), Some(64), "{arguments:?}: {said}");
@@ -159,10 +159,10 @@ fn is_refused(database: &Database, arguments: &[&str], named: &[&str]) -> Result
 }
 
 /// A key of `--dev` that somebody put there, or made readable.
-fn planted(database: &Database, mode: u32, secret: &Path, named: &str) -> Result<()> {
+fn planted(database: &TestDatabase, mode: u32, secret: &Path, named: &str) -> Result<()> {
     let beside = match database.engine {
-        Engine::Sqlite => database.directory(),
-        Engine::Postgres => database.directory().join("data"),
+        EngineKind::Sqlite => database.directory(),
+        EngineKind::Postgres => database.directory().join("data"),
     };
     let key = beside.join("dev-master-key");
     if mode == 0o600 {

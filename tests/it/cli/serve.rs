@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_tests::server::program;
-use roentgen_tests::{Client, Engine, Server, poll};
+use roentgen_tests::{TestClient, EngineKind, Server, poll};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::story::{House, on_both_engines, serve};
+use crate::story::{TestApp, on_both_engines, serve};
 
 on_both_engines!(
     finishes_what_was_begun,
@@ -22,8 +22,8 @@ on_both_engines!(
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A core would hold the keys.
-async fn leaves_no_core_dump(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn leaves_no_core_dump(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", house.server.pid()))?;
     let core = limits
         .lines()
@@ -33,8 +33,8 @@ async fn leaves_no_core_dump(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn finishes_what_was_begun(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn finishes_what_was_begun(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let address = house.server.base.trim_start_matches("http://").to_owned();
     let body = house.order().to_string();
     let (first, rest) = body.split_at(body.len() / 2);
@@ -55,7 +55,7 @@ async fn finishes_what_was_begun(engine: Engine) -> Result<()> {
     begun.write_all(first.as_bytes()).await?;
     house.server.signal("TERM")?;
     let refused = async || TcpStream::connect(&address).await.is_err();
-    poll::until("no more connections", LIMIT, refused, |it| *it).await?;
+    poll::wait_until("no more connections", LIMIT, refused, |it| *it).await?;
     begun.write_all(rest.as_bytes()).await?;
     let mut answer = String::new();
     begun.read_to_string(&mut answer).await?;
@@ -65,7 +65,7 @@ async fn finishes_what_was_begun(engine: Engine) -> Result<()> {
     assert_eq!(
         house
             .client
-            .towards(&again.base)
+            .with_base_url(&again.base)
             .get("/imaging/orders")
             .await?
             .ids()
@@ -75,14 +75,14 @@ async fn finishes_what_was_begun(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn starts_again_where_it_was(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let order = house.ordered(json!({ "metadata": { "a": 1 } })).await?;
+async fn starts_again_where_it_was(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let order = house.create_order(json!({ "metadata": { "a": 1 } })).await?;
     let before = house.client.get("/events").await?.text;
     assert_eq!(house.server.terminate()?, Some(0));
     for arguments in [["--dev", "--log=info"], ["--dev", "--no-migrate"]] {
         let server = serve(&house.database, &arguments).await?;
-        let client = house.client.towards(&server.base);
+        let client = house.client.with_base_url(&server.base);
         let read = client.get(&order.header("location")).await?;
         assert_eq!(
             (read.status, &read.text),
@@ -97,7 +97,7 @@ async fn starts_again_where_it_was(engine: Engine) -> Result<()> {
         let ready = async || client.get("/health/ready").await.map(|it| it.json()).ok();
         let projected =
             |it: &Option<serde_json::Value>| it.as_ref().is_some_and(|it| it["lag"] == 0);
-        poll::until("the read models", LIMIT, ready, projected).await?;
+        poll::wait_until("the read models", LIMIT, ready, projected).await?;
         let live = client
             .send(Method::HEAD, "/health/live", Vec::new())
             .await?;
@@ -107,8 +107,8 @@ async fn starts_again_where_it_was(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn refuses_another_master_key(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuses_another_master_key(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let other = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=";
     let refused = program(&house.database)
         .args(["serve", "--dev", "--master-key", other])
@@ -120,7 +120,7 @@ async fn refuses_another_master_key(engine: Engine) -> Result<()> {
     );
     assert!(!said.contains(other), "{said}");
     assert_eq!(
-        Client::new(&house.server.base)
+        TestClient::new(&house.server.base)
             .get("/health/ready")
             .await?
             .status,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{Client, Engine, Server, poll};
+use roentgen_tests::{TestClient, EngineKind, Server, poll};
 use serde_json::json;
 
-use crate::story::{House, fresh, on_both_engines, serve};
+use crate::story::{TestApp, fresh, on_both_engines, serve};
 
 on_both_engines!(five_processes_are_the_source_s_five_services);
 
@@ -23,14 +23,14 @@ const SERVICES: [(&str, &str); 5] = [
 /// What belongs to no service alone is answered by each.
 const EVERYWHERE: [&str; 3] = ["/events", "/health/ready", "/metrics"];
 
-async fn five_processes_are_the_source_s_five_services(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--services", "orders"]).await?;
+async fn five_processes_are_the_source_s_five_services(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--services", "orders"]).await?;
     let mut others: Vec<Server> = Vec::new();
     for (service, _) in &SERVICES[1..] {
         others.push(serve(&house.database, &["--dev", "--services", service]).await?);
     }
     let mut clients = vec![house.client.clone()];
-    clients.extend(others.iter().map(|it| house.client.towards(&it.base)));
+    clients.extend(others.iter().map(|it| house.client.with_base_url(&it.base)));
     for (served, client) in clients.iter().enumerate() {
         for (n, (_, list)) in SERVICES.iter().enumerate() {
             let status = client.get(list).await?.status;
@@ -45,7 +45,7 @@ async fn five_processes_are_the_source_s_five_services(engine: Engine) -> Result
     a_study_comes_to_the_worklist(&clients[1], &clients[2]).await
 }
 
-async fn a_study_comes_to_the_worklist(pacs: &Client, worklist: &Client) -> Result<()> {
+async fn a_study_comes_to_the_worklist(pacs: &TestClient, worklist: &TestClient) -> Result<()> {
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
     assert_eq!(pacs.post("/pacs/endpoints", &archive).await?.status, 201);
     let study = json!({ "pacs_endpoint_code": "MAIN", "patient_id": fresh(), "modality_code": "CT",
@@ -56,7 +56,7 @@ async fn a_study_comes_to_the_worklist(pacs: &Client, worklist: &Client) -> Resu
         let items = worklist.get("/radiology/worklist/items").await;
         items.map(|it| it.json()).unwrap_or_default()
     };
-    let items = poll::until("the item", PATIENCE, items, |it| it[0].is_object()).await?;
+    let items = poll::wait_until("the item", PATIENCE, items, |it| it[0].is_object()).await?;
     assert_eq!(items[0]["imaging_study_id"], study.json()["id"]);
     Ok(())
 }

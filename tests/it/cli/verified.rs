@@ -4,15 +4,15 @@ use anyhow::{Result, ensure};
 use roentgen_domain::Change;
 use roentgen_domain::order::{self, Order};
 use roentgen_store::keys::MasterKey;
-use roentgen_tests::{ByHand, Engine, Part};
+use roentgen_tests::{RawDatabase, EngineKind, DbFile};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::abuse::rows::{stored, write};
 use crate::faults::erased::destroy_key;
 use crate::faults::run;
-use crate::read_models::{Beside, equal_the_log};
-use crate::story::{House, MASTER_KEY, fresh, on_both_engines};
+use crate::read_models::{OfflineDatabase, assert_match_log};
+use crate::story::{TestApp, MASTER_KEY, fresh, on_both_engines};
 
 on_both_engines!(
     keys_are_counted_and_an_erasure_is_no_finding,
@@ -22,11 +22,11 @@ on_both_engines!(
     row_that_is_not_its_fold_is_named,
 );
 
-async fn keys_are_counted_and_an_erasure_is_no_finding(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn keys_are_counted_and_an_erasure_is_no_finding(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let patient = fresh();
-    house.ordered(json!({ "patient_id": patient })).await?;
-    house.ordered(json!({})).await?;
+    house.create_order(json!({ "patient_id": patient })).await?;
+    house.create_order(json!({})).await?;
     destroy_key(&house, patient).await?;
     let ran = run(&house.database, &["verify"])?;
     ensure!(ran.code == Some(0), "{}", ran.printed);
@@ -35,9 +35,9 @@ async fn keys_are_counted_and_an_erasure_is_no_finding(engine: Engine) -> Result
     Ok(())
 }
 
-async fn without_a_master_key_the_chain_alone_is_checked(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    house.ordered(json!({})).await?;
+async fn without_a_master_key_the_chain_alone_is_checked(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
+    house.create_order(json!({})).await?;
     let ran = run(&house.database, &["verify"])?;
     ensure!(ran.code == Some(0), "{}", ran.printed);
     for said in ["the chain holds", "keys were not checked"] {
@@ -68,13 +68,13 @@ async fn without_a_master_key_the_chain_alone_is_checked(engine: Engine) -> Resu
     Ok(())
 }
 
-async fn damaged_key_is_named(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    house.ordered(json!({})).await?;
-    let mut keys = ByHand::on(&house.database, Part::Keys).await?;
+async fn damaged_key_is_named(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    house.create_order(json!({})).await?;
+    let mut keys = RawDatabase::on(&house.database, DbFile::Keys).await?;
     let damaged = match engine {
-        Engine::Sqlite => "UPDATE patient_keys SET wrapped = key_id",
-        Engine::Postgres => "UPDATE patient_keys SET wrapped = uuid_send(key_id)",
+        EngineKind::Sqlite => "UPDATE patient_keys SET wrapped = key_id",
+        EngineKind::Postgres => "UPDATE patient_keys SET wrapped = uuid_send(key_id)",
     };
     ensure!(keys.run(damaged).await? == 1);
     let ran = run(&house.database, &["verify"])?;
@@ -88,10 +88,10 @@ async fn damaged_key_is_named(engine: Engine) -> Result<()> {
 }
 
 /// An event that nobody tampered with, whose sealed part is too short to name a key.
-async fn sealed_part_out_of_form_is_named(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let order: Uuid = house.ordered(json!({})).await?.text_at("/id").parse()?;
-    let beside = Beside::open(&house.database).await?;
+async fn sealed_part_out_of_form_is_named(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let order: Uuid = house.create_order(json!({})).await?.text_at("/id").parse()?;
+    let beside = OfflineDatabase::open(&house.database).await?;
     let event = order::Event::DetailsUpdated(order::DetailsUpdated {
         order_id: order.into(),
         patient_id: fresh().into(),
@@ -115,10 +115,10 @@ async fn sealed_part_out_of_form_is_named(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    house.ordered(json!({})).await?;
-    equal_the_log(&house.database).await?;
+async fn row_that_is_not_its_fold_is_named(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    house.create_order(json!({})).await?;
+    assert_match_log(&house.database).await?;
     let busy = run(&house.database, &["verify", "--deep"])?;
     ensure!(busy.code == Some(70), "{}", busy.printed);
     ensure!(
@@ -127,7 +127,7 @@ async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
         busy.printed
     );
 
-    let House {
+    let TestApp {
         server, database, ..
     } = house;
     server.terminate()?;
@@ -138,7 +138,7 @@ async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
         "{}",
         whole.printed
     );
-    let mut read = ByHand::on(&database, Part::Read).await?;
+    let mut read = RawDatabase::on(&database, DbFile::Read).await?;
     let alter = "UPDATE orders_v2 SET document = replace(document, 'routine', 'urgent')";
     ensure!(read.run(alter).await? == 1);
     drop(read);
@@ -147,7 +147,7 @@ async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
     let named = "of orders_v2 is not what its stream makes";
     ensure!(altered.printed.contains(named), "{}", altered.printed);
 
-    let mut read = ByHand::on(&database, Part::Read).await?;
+    let mut read = RawDatabase::on(&database, DbFile::Read).await?;
     let restore = "UPDATE orders_v2 SET document = replace(document, 'urgent', 'routine')";
     ensure!(read.run(restore).await? == 1);
     duplicate(&mut read).await?;
@@ -160,7 +160,7 @@ async fn row_that_is_not_its_fold_is_named(engine: Engine) -> Result<()> {
 }
 
 /// Writes the only order's row again, under an id of which the log knows nothing.
-async fn duplicate(read: &mut ByHand) -> Result<()> {
+async fn duplicate(read: &mut RawDatabase) -> Result<()> {
     read.run("CREATE TABLE copied AS SELECT * FROM orders_v2")
         .await?;
     let id = read.id(fresh());

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{Client, Database, Engine, Server};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server};
 
 use crate::faults::run;
 use crate::story::{MASTER_KEY, SECRET, fresh, on_both_engines, serve};
@@ -19,8 +19,8 @@ on_both_engines!(
     tools_need_no_secret,
 );
 
-async fn a_setting_of_production_without_the_secret_is_refused(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn a_setting_of_production_without_the_secret_is_refused(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let file = database.directory().join("master-key");
     let file = file.display().to_string();
     let settings: [&[&str]; 7] = [
@@ -50,8 +50,8 @@ async fn a_setting_of_production_without_the_secret_is_refused(engine: Engine) -
     Ok(())
 }
 
-async fn a_mistyped_name_in_the_environment_is_named(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn a_mistyped_name_in_the_environment_is_named(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let mut serve = program(&database);
     serve
         .args(["serve", "--dev"])
@@ -65,25 +65,25 @@ async fn a_mistyped_name_in_the_environment_is_named(engine: Engine) -> Result<(
     Ok(())
 }
 
-async fn a_database_that_was_served_with_tokens_remembers_it(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn a_database_that_was_served_with_tokens_remembers_it(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let guarded = ["--master-key", MASTER_KEY, "--any-audience"];
     serve(&database, &guarded).await?.terminate()?;
     // The key lies where --dev looks for one, so that nothing but the mark is in the way.
     let key = match engine {
-        Engine::Sqlite => database.directory().join("dev-master-key"),
-        Engine::Postgres => database.directory().join("data").join("dev-master-key"),
+        EngineKind::Sqlite => database.directory().join("dev-master-key"),
+        EngineKind::Postgres => database.directory().join("data").join("dev-master-key"),
     };
     std::fs::create_dir_all(key.parent().unwrap_or(&key))?;
     write(&key, MASTER_KEY)?;
     set_permissions(&key, Permissions::from_mode(0o600))?;
-    if matches!(engine, Engine::Sqlite) {
+    if matches!(engine, EngineKind::Sqlite) {
         let ran = run(&database, &["serve"])?;
         let named = ran.printed.contains("served with tokens before");
         ensure!(ran.code == Some(64) && named, "{}", ran.printed);
     }
     let open = Server::start(&database, &["--dev"]).await?;
-    let answer = Client::dev(&open.base, fresh())
+    let answer = TestClient::dev(&open.base, fresh())
         .get("/imaging/orders")
         .await?;
     ensure!(answer.status == 200, "{answer:?}");
@@ -94,8 +94,8 @@ async fn a_database_that_was_served_with_tokens_remembers_it(engine: Engine) -> 
     Ok(())
 }
 
-async fn an_audience_is_needed_unless_any_is_taken(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn an_audience_is_needed_unless_any_is_taken(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let keys = ["serve", "--master-key", MASTER_KEY, "--jwt-secret", SECRET];
     let both = ["--any-audience", "--jwt-audience", "roentgen"];
     for (more, named) in [(&[][..], "--jwt-audience"), (&both, "--any-audience")] {
@@ -106,8 +106,8 @@ async fn an_audience_is_needed_unless_any_is_taken(engine: Engine) -> Result<()>
     Ok(())
 }
 
-async fn secrets_are_read_from_files(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn secrets_are_read_from_files(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let place = |name: &str, text: &str, mode: u32| -> Result<String> {
         let path = database.directory().join(name);
         write(&path, format!("{text}\n"))?;
@@ -120,7 +120,7 @@ async fn secrets_are_read_from_files(engine: Engine) -> Result<()> {
     let files = ["--jwt-secret-file", &secret, "--master-key-file", &key];
     let server = Server::start(&database, &[&files[..], &["--any-audience"]].concat()).await?;
     let token = crate::story::token(&database, &["admin"], Some(fresh()))?;
-    let answer = Client::new(&server.base)
+    let answer = TestClient::new(&server.base)
         .bearer(&token)
         .get("/imaging/orders")
         .await?;
@@ -153,8 +153,8 @@ async fn secrets_are_read_from_files(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn tools_need_no_secret(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn tools_need_no_secret(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     for tool in [
         &["migrate"][..],
         &["verify"],

@@ -1,13 +1,13 @@
 //! When a reader asks for what comes after a position that the log does not have.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Database, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, TestDatabase, EngineKind};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused, head, problem};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
 use crate::imaging_ai::{OUTPUTS, a_task};
-use crate::story::{House, fresh, on_both_engines, serve};
+use crate::story::{TestApp, fresh, on_both_engines, serve};
 
 on_both_engines!(
     is_refused_by_name_wherever_a_position_is_taken,
@@ -15,11 +15,11 @@ on_both_engines!(
     another_nodes_events_are_no_such_thing,
 );
 
-async fn is_refused_by_name_wherever_a_position_is_taken(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let place = house.ordered(json!({})).await?.header("location");
+async fn is_refused_by_name_wherever_a_position_is_taken(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let place = house.create_order(json!({})).await?.header("location");
     let output = an_output(&house).await?;
-    let end = head(&house.client).await?;
+    let end = log_head(&house.client).await?;
     for beyond in [end + 1, end + 1_000, i64::MAX as u64] {
         let paths = [
             format!("/events?after={beyond}"),
@@ -28,21 +28,21 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: Engine) -> Resu
             format!("{place}?as_of={beyond}"),
             format!("{output}?as_of={beyond}"),
         ];
-        let refused = paths.iter().map(|path| Refused::get(path, Code::BeyondLog));
-        all_refused(&house.client, refused.collect()).await?;
+        let refused = paths.iter().map(|path| RejectedRequest::get(path, ProblemCode::BeyondLog));
+        assert_all_rejected(&house.client, refused.collect()).await?;
         let sse = house.client.with("accept", "text/event-stream");
-        problem(&sse.get(&paths[0]).await?, Code::BeyondLog, "SSE");
+        assert_problem(&sse.get(&paths[0]).await?, ProblemCode::BeyondLog, "SSE");
         let resumed = sse.with("last-event-id", &beyond.to_string());
-        problem(&resumed.get("/events").await?, Code::BeyondLog, "resumed");
+        assert_problem(&resumed.get("/events").await?, ProblemCode::BeyondLog, "resumed");
         let waiting = house.client.with("min-log-position", &beyond.to_string());
         let hurried = waiting.with("prefer", "respond-async");
         let of_the_past = format!("{place}?as_of={end}");
         for path in [&place, "/imaging/orders", &output, &of_the_past] {
-            problem(&waiting.get(path).await?, Code::BeyondLog, path);
-            problem(&hurried.get(path).await?, Code::BeyondLog, path);
+            assert_problem(&waiting.get(path).await?, ProblemCode::BeyondLog, path);
+            assert_problem(&hurried.get(path).await?, ProblemCode::BeyondLog, path);
         }
         let operator = house.operator()?.get(&paths[0]).await?;
-        problem(&operator, Code::BeyondLog, "the operator");
+        assert_problem(&operator, ProblemCode::BeyondLog, "the operator");
         let said = format!("the log ends at position {end}, ");
         assert!(
             operator.text_at("/detail").starts_with(&said),
@@ -57,14 +57,14 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: Engine) -> Resu
     let sse = house.client.with("last-event-id", &end.to_string());
     let mut feed = sse.listen("/events").await?;
     assert_eq!(feed.response.status(), 200);
-    let next = house.ordered(json!({})).await?;
+    let next = house.create_order(json!({})).await?;
     let frame = feed.next().await?.unwrap_or_default();
     assert_eq!(frame.id, next.header("log-position"));
     Ok(())
 }
 
 /// Where an AI model's output is. Nothing follows from one of this type: the log stays as long as it is.
-async fn an_output(house: &House) -> Result<String> {
+async fn an_output(house: &TestApp) -> Result<String> {
     let body = json!({ "imaging_ai_task_id": a_task(house).await?, "output_type": "quality",
         "payload": { "score": 0.5, "issues": [] } });
     let kept = house.client.post(OUTPUTS, &body).await?;
@@ -72,29 +72,29 @@ async fn an_output(house: &House) -> Result<String> {
     Ok(kept.header("location"))
 }
 
-async fn an_empty_log_ends_at_0(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn an_empty_log_ends_at_0(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let server = serve(&database, &["--dev"]).await?;
-    let client = Client::dev(&server.base, fresh());
+    let client = TestClient::dev(&server.base, fresh());
     for path in ["/events", "/events?after=0"] {
         let page = client.get(path).await?;
         assert_eq!((page.status, page.text.as_str()), (200, ""), "{page:?}");
         let positions = ["scanned-to", "log-position"].map(|name| page.header(name));
         assert_eq!(positions, ["0", "0"], "{page:?}");
     }
-    problem(
+    assert_problem(
         &client.get("/events?after=1").await?,
-        Code::BeyondLog,
+        ProblemCode::BeyondLog,
         "an empty log",
     );
     Ok(())
 }
 
 /// This node need not have heard of them yet.
-async fn another_nodes_events_are_no_such_thing(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let neighbour = house.neighbour().await?;
-    let there = house.client.towards(&neighbour.base);
+async fn another_nodes_events_are_no_such_thing(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let neighbour = house.second_server().await?;
+    let there = house.client.with_base_url(&neighbour.base);
     for _ in 0..20 {
         let created = there.post("/imaging/orders", &house.order()).await?;
         let position = created.header("log-position");

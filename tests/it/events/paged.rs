@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, catalog, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     are_what_the_contract_lists,
@@ -47,8 +47,8 @@ const AS_IN_THE_ORDER: [&str; 10] = [
     "fhir_service_request_id",
 ];
 
-async fn are_what_the_contract_lists(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_what_the_contract_lists(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let practitioner = fresh();
     let integration = house.caller("integration")?;
     let told = json!({ "patient": { "mrn": "M" }, "encounter_id": practitioner });
@@ -96,17 +96,17 @@ async fn are_what_the_contract_lists(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let (other, operator) = (Client::dev(&house.server.base, fresh()), house.operator()?);
-    catalog(&other).await?;
+async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let (other, operator) = (TestClient::dev(&house.server.base, fresh()), house.operator()?);
+    create_catalog(&other).await?;
     for _ in 0..5 {
-        house.ordered(json!({})).await?;
+        house.create_order(json!({})).await?;
         other
             .post("/imaging/modalities", &json!({ "code": "MR", "name": "x" }))
             .await?;
     }
-    let head = head(&house.client).await?;
+    let head = log_head(&house.client).await?;
     let whole = operator.get("/events").await?.lines();
     assert_eq!(numbers(&whole, "position"), (1..=head).collect::<Vec<_>>());
     let times: Vec<String> = whole
@@ -142,20 +142,20 @@ async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: Engine) -> Resu
     Ok(())
 }
 
-async fn are_those_that_every_filter_lets_through(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let patient = fresh();
-    let order = house.ordered(json!({ "patient_id": patient })).await?;
+    let order = house.create_order(json!({ "patient_id": patient })).await?;
     let place = order.header("location");
     house
         .client
         .patch(&place, &json!({ "status": "scheduled" }))
         .await?;
-    house.ordered(json!({ "patient_id": patient })).await?;
-    house.ordered(json!({})).await?;
+    house.create_order(json!({ "patient_id": patient })).await?;
+    house.create_order(json!({})).await?;
     let (whole, head) = (
         house.client.get("/events").await?.lines(),
-        head(&house.client).await?,
+        log_head(&house.client).await?,
     );
     let id = order.text_at("/id");
     for (query, passes) in [
@@ -201,8 +201,8 @@ async fn are_those_that_every_filter_lets_through(engine: Engine) -> Result<()> 
     Ok(())
 }
 
-async fn refuse_what_they_do_not_know(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuse_what_they_do_not_know(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let queries = [
         "after=x",
         "after=-1",
@@ -225,10 +225,10 @@ async fn refuse_what_they_do_not_know(engine: Engine) -> Result<()> {
     let paths = queries.map(|it| format!("/events?{it}"));
     let refused = paths
         .iter()
-        .map(|it| Refused::get(it, Code::InvalidParameter));
-    all_refused(&house.client, refused.collect()).await?;
+        .map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter));
+    assert_all_rejected(&house.client, refused.collect()).await?;
     let other = format!("/events?tenant_id={}", fresh());
-    all_refused(&house.client, vec![Refused::get(&other, Code::OtherTenant)]).await
+    assert_all_rejected(&house.client, vec![RejectedRequest::get(&other, ProblemCode::OtherTenant)]).await
 }
 
 fn numbers(events: &[Value], member: &str) -> Vec<u64> {

@@ -1,22 +1,22 @@
 //! When the feed is asked for PHI.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use crate::expect::problem;
-use crate::story::{House, on_both_engines};
+use crate::expect::assert_problem;
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(is_sealed_unless_it_is_asked_for_by_whom_may_read_it);
 
 const WORDS: [&str; 4] = ["wombat-mrn", "wombat-why", "wombat-free", "wombat-reason"];
 
-async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let told = json!({ "patient": { "mrn": "wombat-mrn" }, "indication": "wombat-why",
         "metadata": { "key": "wombat-free" } });
-    let order = house.ordered(told).await?;
+    let order = house.create_order(told).await?;
     let reason = json!({ "status": "cancelled", "cancellation_reason": "wombat-reason" });
     house
         .client
@@ -47,17 +47,17 @@ async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: Engine) ->
         );
     }
     let operator = house.operator()?;
-    problem(
+    assert_problem(
         &operator.get("/events?phi=true").await?,
-        Code::Forbidden,
+        ProblemCode::Forbidden,
         "operator",
     );
-    problem(
+    assert_problem(
         &operator
             .with("accept", "text/event-stream")
             .get("/events?phi=true")
             .await?,
-        Code::Forbidden,
+        ProblemCode::Forbidden,
         "SSE",
     );
     let page = operator.get("/events?phi=false").await?;

@@ -1,12 +1,12 @@
 //! When the feed is read as server-sent events.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Engine, Frame, Listening};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{EngineKind, SseFrame, SseReader};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     goes_on_as_events_come_and_after_a_break,
@@ -14,9 +14,9 @@ on_both_engines!(
     ends_when_the_server_stops,
 );
 
-async fn goes_on_as_events_come_and_after_a_break(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let first = house.ordered(json!({ "indication": "wombat" })).await?;
+async fn goes_on_as_events_come_and_after_a_break(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let first = house.create_order(json!({ "indication": "wombat" })).await?;
     let pages = house.client.get("/events").await?.lines();
     let mut feed = house.client.listen("/events").await?;
     let kind = feed.response.headers().get("content-type").cloned();
@@ -32,7 +32,7 @@ async fn goes_on_as_events_come_and_after_a_break(engine: Engine) -> Result<()> 
             (&event["position"].to_string(), event["type"].clone())
         );
     }
-    let second = house.ordered(json!({})).await?;
+    let second = house.create_order(json!({})).await?;
     let frame = event_in(&mut feed).await?;
     assert_eq!(
         (frame.id, &frame.data["phi"]),
@@ -40,7 +40,7 @@ async fn goes_on_as_events_come_and_after_a_break(engine: Engine) -> Result<()> 
     );
     drop(feed);
 
-    let third = house.ordered(json!({})).await?;
+    let third = house.create_order(json!({})).await?;
     let resumed = house
         .client
         .with("last-event-id", &first.header("log-position"));
@@ -68,17 +68,17 @@ async fn goes_on_as_events_come_and_after_a_break(engine: Engine) -> Result<()> 
     }
     let sse = house.client.with("accept", "text/event-stream");
     let answer = sse.get("/events?limit=x").await?;
-    assert_eq!(answer.code(), Code::InvalidParameter.as_str());
-    all_refused(
+    assert_eq!(answer.code(), ProblemCode::InvalidParameter.as_str());
+    assert_all_rejected(
         &house.client,
-        vec![Refused::get("/events?limit=x", Code::InvalidParameter)],
+        vec![RejectedRequest::get("/events?limit=x", ProblemCode::InvalidParameter)],
     )
     .await
 }
 
 /// The heartbeat's id moves a reader on that waits for what does not come.
-async fn says_where_it_is_while_nothing_comes(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn says_where_it_is_while_nothing_comes(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let mut feed = house
         .client
         .listen("/events?types=ImagingOrder.Completed")
@@ -88,12 +88,12 @@ async fn says_where_it_is_while_nothing_comes(engine: Engine) -> Result<()> {
         (heartbeat.event.as_str(), &heartbeat.data),
         ("", &json!(null))
     );
-    assert_eq!(heartbeat.id, head(&house.client).await?.to_string());
+    assert_eq!(heartbeat.id, log_head(&house.client).await?.to_string());
     Ok(())
 }
 
-async fn ends_when_the_server_stops(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn ends_when_the_server_stops(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let mut feed = house.client.listen("/events").await?;
     event_in(&mut feed).await?;
     event_in(&mut feed).await?;
@@ -105,7 +105,7 @@ async fn ends_when_the_server_stops(engine: Engine) -> Result<()> {
 }
 
 /// The next event, heartbeats passed over.
-async fn event_in(feed: &mut Listening) -> Result<Frame> {
+async fn event_in(feed: &mut SseReader) -> Result<SseFrame> {
     loop {
         let frame = feed.next().await?;
         let frame = frame.ok_or_else(|| anyhow::anyhow!("the feed ended"))?;

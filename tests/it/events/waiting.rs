@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::head;
-use crate::story::{House, catalog, fresh, on_both_engines};
+use crate::expect::log_head;
+use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(is_answered_when_an_event_comes, is_answered_at_its_end);
 
-async fn is_answered_when_an_event_comes(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let neighbour = house.neighbour().await?;
-    for writer in [house.client.clone(), house.client.towards(&neighbour.base)] {
-        let after = head(&house.client).await?;
+async fn is_answered_when_an_event_comes(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let neighbour = house.second_server().await?;
+    for writer in [house.client.clone(), house.client.with_base_url(&neighbour.base)] {
+        let after = log_head(&house.client).await?;
         let (path, begun) = (
             format!("/events?after={after}&wait=30&types=ImagingOrder.Created"),
             Instant::now(),
@@ -38,12 +38,12 @@ async fn is_answered_when_an_event_comes(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn is_answered_at_its_end(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let (after, begun) = (head(&house.client).await?, Instant::now());
+async fn is_answered_at_its_end(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let (after, begun) = (log_head(&house.client).await?, Instant::now());
     let path = format!("/events?after={after}&wait=1");
-    let other = Client::dev(&house.server.base, fresh());
-    let (page, others) = tokio::join!(house.client.get(&path), catalog(&other));
+    let other = TestClient::dev(&house.server.base, fresh());
+    let (page, others) = tokio::join!(house.client.get(&path), create_catalog(&other));
     let (page, _) = (page?, others?);
     let took = begun.elapsed();
     assert_eq!(
@@ -56,7 +56,7 @@ async fn is_answered_at_its_end(engine: Engine) -> Result<()> {
         "{took:?}"
     );
     assert!(page.number("scanned-to") >= after, "{page:?}");
-    house.ordered(json!({})).await?;
+    house.create_order(json!({})).await?;
     let next = format!("/events?after={}&wait=30", page.number("scanned-to"));
     assert_eq!(house.client.get(&next).await?.lines().len(), 1);
     Ok(())

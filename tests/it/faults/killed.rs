@@ -7,13 +7,13 @@ mod load;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server};
+use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server};
 use tokio::task::JoinSet;
 
 use super::verify;
-use crate::read_models::{Beside, equal_the_log};
-use crate::story::{a_moment, catalog, fresh, on_both_engines};
-use load::Clerk;
+use crate::read_models::{OfflineDatabase, assert_match_log};
+use crate::story::{random_delay, create_catalog, fresh, on_both_engines};
+use load::OrderClient;
 
 on_both_engines!(heavy_kill_under_load);
 
@@ -22,13 +22,13 @@ const CLERKS: u32 = 16;
 /// The process is killed this long after it serves.
 const MOMENTS_MS: Range<u64> = 50..400;
 
-async fn heavy_kill_under_load(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn heavy_kill_under_load(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let tenant = fresh();
     let server = Server::start(&database, &[]).await?;
-    let procedure = catalog(&Client::dev(&server.base, tenant)).await?;
-    let mut clerks: Vec<Clerk> = (0..CLERKS)
-        .map(|it| Clerk::new(it, tenant, &procedure))
+    let procedure = create_catalog(&TestClient::dev(&server.base, tenant)).await?;
+    let mut clerks: Vec<OrderClient> = (0..CLERKS)
+        .map(|it| OrderClient::new(it, tenant, &procedure))
         .collect();
     let mut running = Some(server);
     for _ in 0..KILLS {
@@ -39,13 +39,13 @@ async fn heavy_kill_under_load(engine: Engine) -> Result<()> {
         clerks = work_until_killed(server, tenant, clerks).await?;
     }
     let server = start_again(&database).await?;
-    let client = Client::dev(&server.base, tenant);
+    let client = TestClient::dev(&server.base, tenant);
     for clerk in &mut clerks {
         clerk.settle(&client).await?;
         clerk.ask_again(&client).await?;
     }
-    let rows = equal_the_log(&database).await?;
-    let beside = Beside::open(&database).await?;
+    let rows = assert_match_log(&database).await?;
+    let beside = OfflineDatabase::open(&database).await?;
     let found = ledger::audit(&beside, tenant, &clerks).await?;
     beside.close().await;
     verify(&database)?;
@@ -60,8 +60,8 @@ async fn heavy_kill_under_load(engine: Engine) -> Result<()> {
 
 /// A dead leader's lease would keep the projector off for longer than a cycle lasts: it is taken away, so that the
 /// projector too is killed at its work.
-async fn start_again(database: &Database) -> Result<Server> {
-    let mut read = ByHand::on(database, Part::Read).await?;
+async fn start_again(database: &TestDatabase) -> Result<Server> {
+    let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
     Server::start(database, &[]).await
 }
@@ -69,18 +69,18 @@ async fn start_again(database: &Database) -> Result<Server> {
 async fn work_until_killed(
     server: Server,
     tenant: uuid::Uuid,
-    clerks: Vec<Clerk>,
-) -> Result<Vec<Clerk>> {
+    clerks: Vec<OrderClient>,
+) -> Result<Vec<OrderClient>> {
     let mut working = JoinSet::new();
     for mut clerk in clerks {
-        let client = Client::dev(&server.base, tenant);
+        let client = TestClient::dev(&server.base, tenant);
         working.spawn(async move {
             clerk.work(&client).await?;
             anyhow::Ok(clerk)
         });
     }
     // Not a wait for anything: the random moment is what is tested.
-    tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+    tokio::time::sleep(random_delay(MOMENTS_MS)).await;
     server.kill()?;
     let mut clerks = Vec::new();
     while let Some(clerk) = working.join_next().await {

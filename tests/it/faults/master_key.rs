@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use roentgen_store::keys::MasterKey;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use roentgen_tests::server::program;
 
-use crate::story::{House, on_both_engines};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(another_master_key_is_refused_by_name);
 
 const START: Duration = Duration::from_secs(15);
 
-async fn another_master_key_is_refused_by_name(engine: Engine) -> Result<()> {
-    let House {
+async fn another_master_key_is_refused_by_name(engine: EngineKind) -> Result<()> {
+    let TestApp {
         server, database, ..
-    } = House::open(engine).await?;
+    } = TestApp::start(engine).await?;
     server.terminate()?;
     let mut serve = program(&database);
     serve

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Client, Database, Engine, Nats, Postgres, Server, Wire};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Postgres, Server, TcpProxy};
 use uuid::Uuid;
 
 use super::policies::load::furnish;
 use crate::nodes::audit;
-use crate::nodes::caller::{Caller, Crowd, Excused, Met, Nodes};
-use crate::nodes::load::Ward;
-use crate::nodes::watch::{Lags, Watch};
+use crate::nodes::caller::{FailoverClient, ClientGroup, AllowedFailures, ClientStats, NodeAddresses};
+use crate::nodes::load::PatientWorkload;
+use crate::nodes::watch::{Lags, LagMonitor};
 use crate::relay::holds_the_log;
-use crate::story::{SECRET, catalog, fresh};
+use crate::story::{SECRET, create_catalog, fresh};
 
 const CLIENTS: usize = 12;
 /// Whoever is not answered by then is told nothing. A list waits 2 s for its read model, 2 s for a connection and 7 s for an
@@ -27,29 +27,29 @@ const CLIENTS: usize = 12;
 const LIMIT: Duration = Duration::from_secs(12);
 
 /// One server, with what it needs, that is there all the time.
-struct Scene {
+struct OutageTest {
     server: Server,
     tenant: Uuid,
     procedure: String,
-    wire: Option<Wire>,
-    database: Database,
+    wire: Option<TcpProxy>,
+    database: TestDatabase,
     nats: Nats,
 }
 
-impl Scene {
+impl OutageTest {
     /// Over a wire to the tests' own PostgreSQL.
     async fn by_wire() -> Result<Self> {
-        let database = Database::new(Engine::Postgres).await?;
-        let wire = Wire::to(&database.url).await?;
+        let database = TestDatabase::new(EngineKind::Postgres).await?;
+        let wire = TcpProxy::to(&database.url).await?;
         Self::open(database, Some(wire)).await
     }
 
     /// Over a PostgreSQL that can be restarted.
     async fn on(postgres: &Postgres) -> Result<Self> {
-        Self::open(Database::on(postgres)?, None).await
+        Self::open(TestDatabase::on(postgres)?, None).await
     }
 
-    async fn open(database: Database, wire: Option<Wire>) -> Result<Self> {
+    async fn open(database: TestDatabase, wire: Option<TcpProxy>) -> Result<Self> {
         let (nats, tenant) = (Nats::start().await?, fresh());
         let url = match &wire {
             Some(wire) => wire.url(&database.url)?,
@@ -62,8 +62,8 @@ impl Scene {
                 .args(["--dev", "--nats", &nats.url()]);
         })
         .await?;
-        let client = Client::dev(&server.base, tenant);
-        let procedure = catalog(&client).await?;
+        let client = TestClient::dev(&server.base, tenant);
+        let procedure = create_catalog(&client).await?;
         furnish(&client).await?;
         Ok(Self {
             server,
@@ -75,35 +75,35 @@ impl Scene {
         })
     }
 
-    fn wire(&self) -> &Wire {
+    fn wire(&self) -> &TcpProxy {
         self.wire.as_ref().unwrap()
     }
 
-    fn client(&self) -> Client {
-        Client::dev(&self.server.base, self.tenant).within(LIMIT)
+    fn client(&self) -> TestClient {
+        TestClient::dev(&self.server.base, self.tenant).with_timeout(LIMIT)
     }
 
-    fn crowd(&self) -> (Crowd<Ward>, Arc<Met>) {
-        let nodes = Nodes::at(vec![self.server.base.clone()]);
+    fn crowd(&self) -> (ClientGroup<PatientWorkload>, Arc<ClientStats>) {
+        let nodes = NodeAddresses::at(vec![self.server.base.clone()]);
         let met = Arc::default();
         let ward = |_| {
-            let caller = Caller::new(&nodes, self.tenant, (LIMIT, Excused::None), &met);
-            Ward::new(caller, self.tenant, &self.procedure)
+            let caller = FailoverClient::new(&nodes, self.tenant, (LIMIT, AllowedFailures::None), &met);
+            PatientWorkload::new(caller, self.tenant, &self.procedure)
         };
         (
-            Crowd::of((0..CLIENTS).map(ward), Ward::work),
+            ClientGroup::of((0..CLIENTS).map(ward), PatientWorkload::work),
             Arc::clone(&met),
         )
     }
 
-    async fn watch(&self) -> Result<Watch<'_>> {
-        Watch::over(&self.database, &self.nats).await
+    async fn watch(&self) -> Result<LagMonitor<'_>> {
+        LagMonitor::over(&self.database, &self.nats).await
     }
 
     /// Everybody finishes what they began; then everything is there, and once.
-    async fn ends_well(&self, crowd: Crowd<Ward>, met: &Met) -> Result<()> {
+    async fn ends_well(&self, crowd: ClientGroup<PatientWorkload>, met: &ClientStats) -> Result<()> {
         let meanwhile = met.answers();
-        let wards = crowd.home().await?;
+        let wards = crowd.join_all().await?;
         eprintln!("{meanwhile} answers meanwhile; in all {}", met.told());
         audit::whole(&self.database, &wards).await?;
         holds_the_log(&self.nats, &self.database).await?;
@@ -114,8 +114,8 @@ impl Scene {
 
 /// Looks at what the node says for as long as something else takes. Returns what it said last.
 async fn watched<T>(
-    watch: &Watch<'_>,
-    node: &Client,
+    watch: &LagMonitor<'_>,
+    node: &TestClient,
     meanwhile: impl Future<Output = Result<T>>,
 ) -> Result<(T, Lags)> {
     let mut meanwhile = std::pin::pin!(meanwhile);

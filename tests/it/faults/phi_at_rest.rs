@@ -6,33 +6,33 @@ mod planted;
 mod workflow;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Answer, Client, Database, Engine, Server};
+use roentgen_tests::{TestResponse, TestClient, TestDatabase, EngineKind, Server};
 use serde_json::json;
 
-use crate::read_models::equal_the_log;
-use crate::scan::{all_of, nothing_of, stored};
-use crate::story::{catalog, fresh, on_both_engines};
+use crate::read_models::assert_match_log;
+use crate::scan::{assert_present, assert_absent, dump_storage};
+use crate::story::{create_catalog, fresh, on_both_engines};
 use planted::{OPEN, PLANTED, REFUSED, Refused};
 
 on_both_engines!(planted_words_are_nowhere);
 
-async fn planted_words_are_nowhere(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn planted_words_are_nowhere(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let server = Server::spawn(&database, |command| {
         command.env("ROENTGEN_LOG", "trace").arg("--dev");
     });
     let server = server.await?;
-    let client = Client::dev(&server.base, fresh());
+    let client = TestClient::dev(&server.base, fresh());
     let order = accepted(&client).await?;
     refused(&client, &order).await?;
     read(&client, &order).await?;
-    equal_the_log(&database).await?;
+    assert_match_log(&database).await?;
     let metrics = client.get("/metrics").await?;
     ensure!(
         metrics.text.contains("roentgen_requests_total"),
         "{metrics:?}"
     );
-    nothing_of(PLANTED, "the metrics", metrics.text.as_bytes())?;
+    assert_absent(PLANTED, "the metrics", metrics.text.as_bytes())?;
 
     scan_database(&database)?;
     let log = server.log.clone();
@@ -44,12 +44,12 @@ async fn planted_words_are_nowhere(engine: Engine) -> Result<()> {
         text.contains("\"message\":\"answered\""),
         "little is logged"
     );
-    nothing_of(PLANTED, "the server's log", &logged)
+    assert_absent(PLANTED, "the server's log", &logged)
 }
 
 /// An order with PHI in every member, updated and cancelled. Returns its place.
-async fn accepted(client: &Client) -> Result<String> {
-    let procedure = catalog(client).await?;
+async fn accepted(client: &TestClient) -> Result<String> {
+    let procedure = create_catalog(client).await?;
     let [
         indication,
         mrn,
@@ -94,7 +94,7 @@ async fn accepted(client: &Client) -> Result<String> {
     Ok(place)
 }
 
-async fn refused(client: &Client, order: &str) -> Result<()> {
+async fn refused(client: &TestClient, order: &str) -> Result<()> {
     let known = client.get(order).await?;
     let quoted = |pointer| format!("\"{}\"", known.text_at(pointer));
     for Refused { at, body } in REFUSED {
@@ -108,7 +108,7 @@ async fn refused(client: &Client, order: &str) -> Result<()> {
         };
         let answer = client.send(method, path, body.clone().into_bytes()).await?;
         ensure!((400..500).contains(&answer.status), "{body}: {answer:?}");
-        nothing_of(PLANTED, "an error's answer", answer.text.as_bytes())?;
+        assert_absent(PLANTED, "an error's answer", answer.text.as_bytes())?;
     }
     let [.., bad] = PLANTED;
     for path in [
@@ -131,15 +131,15 @@ async fn refused(client: &Client, order: &str) -> Result<()> {
     }
     let correlated = client.with("x-correlation-id", bad).get(order).await?;
     let headers = format!("{:?}", correlated.headers);
-    nothing_of(PLANTED, "an answer's headers", headers.as_bytes())
+    assert_absent(PLANTED, "an answer's headers", headers.as_bytes())
 }
 
-fn told_nothing(answer: &Answer) -> Result<()> {
+fn told_nothing(answer: &TestResponse) -> Result<()> {
     ensure!((400..500).contains(&answer.status), "{answer:?}");
-    nothing_of(PLANTED, "an error's answer", answer.text.as_bytes())
+    assert_absent(PLANTED, "an error's answer", answer.text.as_bytes())
 }
 
-async fn read(client: &Client, order: &str) -> Result<()> {
+async fn read(client: &TestClient, order: &str) -> Result<()> {
     for (path, shown) in [
         (order, true),
         ("/imaging/orders", true),
@@ -147,7 +147,7 @@ async fn read(client: &Client, order: &str) -> Result<()> {
         ("/events", false),
     ] {
         let answer = client.get(path).await?;
-        let found = nothing_of(PLANTED, path, answer.text.as_bytes()).is_err();
+        let found = assert_absent(PLANTED, path, answer.text.as_bytes()).is_err();
         ensure!(answer.status == 200 && found == shown, "{answer:?}");
     }
     let at_first = client.get(&format!("{order}?as_of=3")).await?;
@@ -156,11 +156,11 @@ async fn read(client: &Client, order: &str) -> Result<()> {
 }
 
 /// That the scan sees what is there, an open word shows.
-fn scan_database(database: &Database) -> Result<()> {
-    let stored = stored(database)?;
-    all_of(&[OPEN], "the database", &stored)?;
-    nothing_of(PLANTED, "the database", &stored)?;
-    nothing_of(
+fn scan_database(database: &TestDatabase) -> Result<()> {
+    let stored = dump_storage(database)?;
+    assert_present(&[OPEN], "the database", &stored)?;
+    assert_absent(PLANTED, "the database", &stored)?;
+    assert_absent(
         &["\"family_name\"", "\"cancellation_reason\""],
         "the database",
         &stored,

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_commands::policies::POLICIES;
-use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server, poll};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::verify;
-use crate::read_models::Beside;
-use crate::story::{a_moment, catalog, fresh, on_both_engines};
+use crate::read_models::OfflineDatabase;
+use crate::story::{random_delay, create_catalog, fresh, on_both_engines};
 use load::{Gateway, furnish};
 
 on_both_engines!(heavy_kill_while_studies_arrive);
@@ -28,11 +28,11 @@ const BETWEEN_STUDIES: Duration = Duration::from_millis(50);
 /// How long all that follows may take, a dead leader's lease included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn heavy_kill_while_studies_arrive(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn heavy_kill_while_studies_arrive(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let tenant = fresh();
     let server = Server::start(&database, &[]).await?;
-    let mut gateways = open(&Client::dev(&server.base, tenant), tenant).await?;
+    let mut gateways = open(&TestClient::dev(&server.base, tenant), tenant).await?;
     let mut running = Some(server);
     for _ in 0..KILLS {
         let server = match running.take() {
@@ -41,7 +41,7 @@ async fn heavy_kill_while_studies_arrive(engine: Engine) -> Result<()> {
         };
         let working = work(&server, tenant, Duration::ZERO, gateways);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
         server.kill()?;
         gateways = all(working).await?;
     }
@@ -54,21 +54,21 @@ async fn heavy_kill_while_studies_arrive(engine: Engine) -> Result<()> {
 /// The node that leads is stopped, another takes over, and the first one wakes up in the middle of what it was doing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_stop_of_the_leader_while_studies_arrive() -> Result<()> {
-    let database = Database::new(Engine::Postgres).await?;
+    let database = TestDatabase::new(EngineKind::Postgres).await?;
     let tenant = fresh();
     let leads = Server::start(&database, &[]).await?;
-    let mut gateways = open(&Client::dev(&leads.base, tenant), tenant).await?;
+    let mut gateways = open(&TestClient::dev(&leads.base, tenant), tenant).await?;
     settled(&database).await?;
     let other = Server::start(&database, &[]).await?;
     let mut stopped = &leads;
     let mut goes_on = &other;
     for _ in 0..3 {
         let working = work(goes_on, tenant, BETWEEN_STUDIES, gateways);
-        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
         stopped.signal("STOP")?;
         taken_over(&database).await?;
         stopped.signal("CONT")?;
-        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
         working.1.cancel();
         gateways = all(working).await?;
         std::mem::swap(&mut stopped, &mut goes_on);
@@ -80,8 +80,8 @@ async fn heavy_stop_of_the_leader_while_studies_arrive() -> Result<()> {
     Ok(())
 }
 
-async fn open(client: &Client, tenant: Uuid) -> Result<Vec<Gateway>> {
-    let procedure = catalog(client).await?;
+async fn open(client: &TestClient, tenant: Uuid) -> Result<Vec<Gateway>> {
+    let procedure = create_catalog(client).await?;
     furnish(client).await?;
     Ok((0..GATEWAYS)
         .map(|it| Gateway::new(it, tenant, &procedure))
@@ -97,7 +97,7 @@ fn work(server: &Server, tenant: Uuid, pause: Duration, gateways: Vec<Gateway>) 
     let mut working = JoinSet::new();
     let enough = tokio_util::sync::CancellationToken::new();
     for mut gateway in gateways {
-        let client = Client::dev(&server.base, tenant);
+        let client = TestClient::dev(&server.base, tenant);
         let enough = enough.clone();
         working.spawn(async move {
             gateway.work(&client, pause, &enough).await?;
@@ -116,12 +116,12 @@ async fn all((mut working, _): Working) -> Result<Vec<Gateway>> {
 }
 
 async fn settle_and_audit(
-    database: &Database,
+    database: &TestDatabase,
     server: &Server,
     tenant: Uuid,
     mut gateways: Vec<Gateway>,
 ) -> Result<()> {
-    let client = Client::dev(&server.base, tenant);
+    let client = TestClient::dev(&server.base, tenant);
     settled(database).await?;
     for gateway in &mut gateways {
         gateway.settle(&client).await?;
@@ -139,34 +139,34 @@ async fn settle_and_audit(
 
 /// A dead leader's lease would keep the policies off for longer than a cycle lasts: it is taken away, so that they too are
 /// killed at their work.
-async fn start_again(database: &Database) -> Result<Server> {
-    let mut read = ByHand::on(database, Part::Read).await?;
+async fn start_again(database: &TestDatabase) -> Result<Server> {
+    let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
     Server::start(database, &[]).await
 }
 
 /// Waits until all that follows from what is in the log is done.
-pub(crate) async fn settled(database: &Database) -> Result<()> {
-    let beside = Beside::open(database).await?;
+pub(crate) async fn settled(database: &TestDatabase) -> Result<()> {
+    let beside = OfflineDatabase::open(database).await?;
     let log = &beside.log;
     let lag = async || {
         let (checkpoint, head) = (log.checkpoint(POLICIES).await?, log.head().await?);
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
     let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
-    poll::until("the policies' lag", PATIENCE, lag, done).await??;
+    poll::wait_until("the policies' lag", PATIENCE, lag, done).await??;
     beside.close().await;
     Ok(())
 }
 
 /// Waits until the policies are further than they were when the leader was stopped, and some.
-async fn taken_over(database: &Database) -> Result<()> {
-    let beside = Beside::open(database).await?;
+async fn taken_over(database: &TestDatabase) -> Result<()> {
+    let beside = OfflineDatabase::open(database).await?;
     let log = &beside.log;
     let stood = log.head().await?.position;
     let position = async || anyhow::Ok(log.checkpoint(POLICIES).await?.position);
     let beyond = |it: &Result<u64>| it.as_ref().is_ok_and(|it| *it > stood);
-    poll::until("the other node's policies", PATIENCE, position, beyond).await??;
+    poll::wait_until("the other node's policies", PATIENCE, position, beyond).await??;
     beside.close().await;
     Ok(())
 }

@@ -4,14 +4,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server, poll};
 use serde_json::json;
 
 use super::{run, tool, verify};
-use crate::expect::problem;
-use crate::read_models::equal_the_log;
-use crate::story::{House, on_both_engines};
+use crate::expect::assert_problem;
+use crate::read_models::assert_match_log;
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     read_models_of_a_longer_log_are_refused_by_name,
@@ -23,19 +23,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const NAMED: &str = "the log was restored to an earlier point or is another one";
 
-async fn read_models_of_a_longer_log_are_refused_by_name(engine: Engine) -> Result<()> {
-    let mut house = House::open(engine).await?;
+async fn read_models_of_a_longer_log_are_refused_by_name(engine: EngineKind) -> Result<()> {
+    let mut house = TestApp::start(engine).await?;
     let order = house.order();
     let kept = house.client.post("/imaging/orders", &order).await?;
     assert_eq!(kept.status, 201, "{kept:?}");
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     house.server.terminate()?;
     let restored = house.database.copy().await?;
 
     house.server = Server::start(&house.database, &[]).await?;
-    let client = house.client.towards(&house.server.base);
+    let client = house.client.with_base_url(&house.server.base);
     assert_eq!(client.post("/imaging/orders", &order).await?.status, 201);
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     house.server.terminate()?;
     keep_newer_read_models(&house.database, &restored).await?;
 
@@ -44,19 +44,19 @@ async fn read_models_of_a_longer_log_are_refused_by_name(engine: Engine) -> Resu
     assert_ne!(shown.code, Some(0), "{}", shown.printed);
     assert!(shown.printed.contains(NAMED), "{}", shown.printed);
     let server = Server::start(&restored, &[]).await?;
-    let client = client.towards(&server.base);
+    let client = client.with_base_url(&server.base);
     from_the_first_answer_on(&client).await?;
     // So does another node on the same database, which does not lead.
     let neighbour = Server::start(&restored, &[]).await?;
-    from_the_first_answer_on(&client.towards(&neighbour.base)).await?;
+    from_the_first_answer_on(&client.with_base_url(&neighbour.base)).await?;
     the_log_is_shown(&client, &kept.header("location")).await
 }
 
 /// That of a read model, and that of the policies, each alone: nothing else says so in its place.
-async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: Engine) -> Result<()> {
-    let mut house = House::open(engine).await?;
-    house.ordered(json!({})).await?;
-    equal_the_log(&house.database).await?;
+async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: EngineKind) -> Result<()> {
+    let mut house = TestApp::start(engine).await?;
+    house.create_order(json!({})).await?;
+    assert_match_log(&house.database).await?;
     for (named, table, whose) in [
         (
             "checkpoint orders_v2 stands",
@@ -70,20 +70,20 @@ async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: Engine) -> Result<
         ),
     ] {
         house.server.terminate()?;
-        let mut read = ByHand::on(&house.database, Part::Read).await?;
-        let moved = async |read: &mut ByHand, by: &str| {
+        let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
+        let moved = async |read: &mut RawDatabase, by: &str| {
             let sql = format!("UPDATE {table} SET position = position {by} WHERE {whose}");
             read.run(&sql).await
         };
         assert_eq!(moved(&mut read, "+ 1000").await?, 1, "{named}");
         let server = Server::start(&house.database, &[]).await?;
-        let client = house.client.towards(&server.base);
+        let client = house.client.with_base_url(&server.base);
         let ready = async || client.get("/health/ready").await;
-        let refused = poll::until(named, PATIENCE, ready, |answer| {
+        let refused = poll::wait_until(named, PATIENCE, ready, |answer| {
             answer.as_ref().is_ok_and(|answer| answer.status == 503)
         });
         let refused = refused.await??;
-        problem(&refused, Code::Unavailable, named);
+        assert_problem(&refused, ProblemCode::Unavailable, named);
         assert!(refused.text_at("/detail").contains(named), "{refused:?}");
         assert!(refused.text_at("/detail").contains(NAMED), "{refused:?}");
         server.terminate()?;
@@ -94,10 +94,10 @@ async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: Engine) -> Result<
 }
 
 /// Nothing is shown that may be in no log any more.
-async fn from_the_first_answer_on(client: &Client) -> Result<()> {
+async fn from_the_first_answer_on(client: &TestClient) -> Result<()> {
     for path in ["/health/ready", "/imaging/orders", "/imaging/modalities"] {
         let refused = client.get(path).await?;
-        problem(&refused, Code::Unavailable, path);
+        assert_problem(&refused, ProblemCode::Unavailable, path);
         assert!(refused.text_at("/detail").contains(NAMED), "{refused:?}");
         assert_eq!(refused.header("retry-after"), "1", "{refused:?}");
     }
@@ -105,16 +105,16 @@ async fn from_the_first_answer_on(client: &Client) -> Result<()> {
 }
 
 /// A single resource is folded from its stream, which is true of the log.
-async fn the_log_is_shown(client: &Client, place: &str) -> Result<()> {
+async fn the_log_is_shown(client: &TestClient, place: &str) -> Result<()> {
     let read = client.get(place).await?;
     assert_eq!(read.status, 200, "{read:?}");
     Ok(())
 }
 
 /// What a restore of the log alone leaves behind.
-async fn keep_newer_read_models(newer: &Database, restored: &Database) -> Result<()> {
+async fn keep_newer_read_models(newer: &TestDatabase, restored: &TestDatabase) -> Result<()> {
     match newer.engine {
-        Engine::Sqlite => {
+        EngineKind::Sqlite => {
             for file in std::fs::read_dir(newer.directory())? {
                 let file = file?.file_name();
                 if file.to_string_lossy().starts_with("roentgen-read.db") {
@@ -123,7 +123,7 @@ async fn keep_newer_read_models(newer: &Database, restored: &Database) -> Result
                 }
             }
         }
-        Engine::Postgres => {
+        EngineKind::Postgres => {
             let dump = newer.directory().join("read.sql");
             let mut dumping = Command::new("pg_dump");
             tool(
@@ -133,7 +133,7 @@ async fn keep_newer_read_models(newer: &Database, restored: &Database) -> Result
                     .arg(&dump)
                     .arg(&newer.url),
             )?;
-            let mut owner = ByHand::on(restored, Part::Read).await?;
+            let mut owner = RawDatabase::on(restored, DbFile::Read).await?;
             owner.run("DROP SCHEMA read CASCADE").await?;
             let mut loading = Command::new("psql");
             loading.args(["--quiet", "--set=ON_ERROR_STOP=1", "--file"]);

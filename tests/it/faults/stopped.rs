@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{Client, Database, Engine, Server, poll};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::verify;
-use crate::read_models::equal_the_log;
-use crate::story::{catalog, fresh};
+use crate::read_models::assert_match_log;
+use crate::story::{create_catalog, fresh};
 
 const CLIENTS: usize = 8;
 const SLOWEST: Duration = Duration::from_secs(3);
@@ -21,21 +21,21 @@ const TAKEN_OVER: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_stop_of_one_of_two_nodes() -> Result<()> {
-    let database = Database::new(Engine::Postgres).await?;
+    let database = TestDatabase::new(EngineKind::Postgres).await?;
     let tenant = fresh();
     let stopped = Server::start(&database, &[]).await?;
-    let procedure = catalog(&Client::dev(&stopped.base, tenant)).await?;
-    equal_the_log(&database).await?;
+    let procedure = create_catalog(&TestClient::dev(&stopped.base, tenant)).await?;
+    assert_match_log(&database).await?;
     let going = Server::start(&database, &[]).await?;
-    let client = Client::dev(&going.base, tenant);
+    let client = TestClient::dev(&going.base, tenant);
 
-    let (of_stopped, enough) = work(&Client::dev(&stopped.base, tenant), &procedure);
+    let (of_stopped, enough) = work(&TestClient::dev(&stopped.base, tenant), &procedure);
     let (of_going, enough_too) = work(&client, &procedure);
     some_written(&client, 100).await?;
     stopped.signal("STOP")?;
     let lag = async || ready(&client, "/lag").await;
     some_written(&client, 500).await?;
-    poll::until("the other node's lag", TAKEN_OVER, lag, |it| {
+    poll::wait_until("the other node's lag", TAKEN_OVER, lag, |it| {
         it.as_ref().is_ok_and(|it| *it < 100)
     })
     .await??;
@@ -46,7 +46,7 @@ async fn heavy_stop_of_one_of_two_nodes() -> Result<()> {
     let slowest = slowest(of_going).await?;
     ensure!(slowest < SLOWEST, "a request took {slowest:?}");
     let waited = self::slowest(of_stopped).await?;
-    let rows = equal_the_log(&database).await?;
+    let rows = assert_match_log(&database).await?;
     eprintln!("{rows} rows; slowest beside the stopped node {slowest:?}, on it {waited:?}");
     verify(&database)
 }
@@ -54,7 +54,7 @@ async fn heavy_stop_of_one_of_two_nodes() -> Result<()> {
 type Work = (JoinSet<Result<Duration>>, Arc<AtomicBool>);
 
 /// Clients that create and move orders until it is enough; each tells its slowest request.
-fn work(client: &Client, procedure: &str) -> Work {
+fn work(client: &TestClient, procedure: &str) -> Work {
     let enough = Arc::new(AtomicBool::new(false));
     let mut working = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -71,7 +71,7 @@ fn work(client: &Client, procedure: &str) -> Work {
     (working, enough)
 }
 
-async fn create_and_move(client: &Client, procedure: &str) -> Result<Duration> {
+async fn create_and_move(client: &TestClient, procedure: &str) -> Result<Duration> {
     let order = json!({
         "patient_id": Uuid::from_u128(fresh().as_u128()), "imaging_procedure_id": procedure,
         "indication": "seen beside a stopped node",
@@ -96,17 +96,17 @@ async fn slowest(mut working: JoinSet<Result<Duration>>) -> Result<Duration> {
 }
 
 /// Waits until the log has grown by so many events.
-async fn some_written(client: &Client, events: u64) -> Result<()> {
+async fn some_written(client: &TestClient, events: u64) -> Result<()> {
     let head = async || ready(client, "/head").await;
     let before = head().await?;
-    let grown = poll::until("the log's growth", TAKEN_OVER, head, |it| {
+    let grown = poll::wait_until("the log's growth", TAKEN_OVER, head, |it| {
         it.as_ref().is_ok_and(|it| *it >= before + events)
     });
     grown.await?.map(drop)
 }
 
 /// A number of what readiness tells.
-async fn ready(client: &Client, pointer: &str) -> Result<u64> {
+async fn ready(client: &TestClient, pointer: &str) -> Result<u64> {
     let ready = client.get("/health/ready").await?;
     let told = ready.json();
     let number = told.pointer(pointer).and_then(Value::as_u64);

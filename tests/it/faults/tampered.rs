@@ -1,15 +1,15 @@
 //! One byte of a stored event changed behind the program's back.
 
 use anyhow::Result;
-use roentgen_tests::{ByHand, Engine, Part};
+use roentgen_tests::{RawDatabase, EngineKind, DbFile};
 
 use super::{run, verify};
-use crate::story::{House, on_both_engines};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(one_byte_is_found_by_its_position);
 
-async fn one_byte_is_found_by_its_position(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn one_byte_is_found_by_its_position(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let mut places = Vec::new();
     for _ in 0..3 {
         let created = house.client.post("/imaging/orders", &house.order()).await?;
@@ -18,8 +18,8 @@ async fn one_byte_is_found_by_its_position(engine: Engine) -> Result<()> {
     }
     verify(&house.database)?;
     let (_, position) = places.remove(1);
-    let mut log = ByHand::on(&house.database, Part::Log).await?;
-    log.unguard().await?;
+    let mut log = RawDatabase::on(&house.database, DbFile::Log).await?;
+    log.drop_append_only_triggers().await?;
     let changed = log.run(&changing(engine, &position)).await?;
     assert_eq!(changed, 1);
 
@@ -33,10 +33,10 @@ async fn one_byte_is_found_by_its_position(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-fn changing(engine: Engine, position: &str) -> String {
+fn changing(engine: EngineKind, position: &str) -> String {
     let payload = match engine {
-        Engine::Sqlite => "replace(payload, 'CT head', 'CT hemd')",
-        Engine::Postgres => "replace(payload::text, 'CT head', 'CT hemd')::json",
+        EngineKind::Sqlite => "replace(payload, 'CT head', 'CT hemd')",
+        EngineKind::Postgres => "replace(payload::text, 'CT head', 'CT hemd')::json",
     };
     format!("UPDATE events SET payload = {payload} WHERE position = {position}")
 }

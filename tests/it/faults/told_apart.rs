@@ -1,10 +1,10 @@
 //! The comparison that the other stories rest on sees what differs.
 
 use anyhow::Result;
-use roentgen_tests::{ByHand, Engine, Part};
+use roentgen_tests::{RawDatabase, EngineKind, DbFile};
 
-use crate::read_models::equal_the_log;
-use crate::story::{House, on_both_engines};
+use crate::read_models::assert_match_log;
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(a_changed_row_is_seen);
 
@@ -28,15 +28,15 @@ const CHANGES: [(&str, &str); 4] = [
     ),
 ];
 
-async fn a_changed_row_is_seen(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_changed_row_is_seen(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let created = house.client.post("/imaging/orders", &house.order()).await?;
     assert_eq!(created.status, 201, "{created:?}");
-    let mut read = ByHand::on(&house.database, Part::Read).await?;
+    let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     for (change, back) in CHANGES {
-        assert_eq!(equal_the_log(&house.database).await?, 3, "before {change}");
+        assert_eq!(assert_match_log(&house.database).await?, 3, "before {change}");
         read.run(change).await?;
-        let seen = equal_the_log(&house.database).await;
+        let seen = assert_match_log(&house.database).await;
         assert!(seen.is_err(), "not seen: {change}");
         read.run(back).await?;
     }

@@ -1,20 +1,20 @@
 //! When a `--dev` server is called without a token.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::problem;
-use crate::story::{House, on_both_engines};
+use crate::expect::assert_problem;
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(lets_an_admin_in_of_the_tenant_that_is_named);
 
 const DEFAULT_TENANT: &str = "00000000-0000-0000-0000-000000000001";
 
-async fn lets_an_admin_in_of_the_tenant_that_is_named(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let nobody = Client::new(&house.server.base);
+async fn lets_an_admin_in_of_the_tenant_that_is_named(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let nobody = TestClient::new(&house.server.base);
     let modality = json!({ "code": "CT", "name": "Computed tomography" });
     let created = nobody.post("/imaging/modalities", &modality).await?;
     assert_eq!(
@@ -22,7 +22,7 @@ async fn lets_an_admin_in_of_the_tenant_that_is_named(engine: Engine) -> Result<
         (201, DEFAULT_TENANT),
         "{created:?}"
     );
-    let named = Client::dev(&house.server.base, DEFAULT_TENANT.parse()?);
+    let named = TestClient::dev(&house.server.base, DEFAULT_TENANT.parse()?);
     assert_eq!(
         named.get("/imaging/modalities").await?.ids(),
         [created.text_at("/id")]
@@ -41,7 +41,7 @@ async fn lets_an_admin_in_of_the_tenant_that_is_named(engine: Engine) -> Result<
             .with("x-tenant-id", bad)
             .get("/imaging/modalities")
             .await?;
-        problem(&refused, Code::InvalidHeader, bad);
+        assert_problem(&refused, ProblemCode::InvalidHeader, bad);
     }
     assert_eq!(nobody.get("/metrics").await?.status, 200, "open in --dev");
     for bad in ["", "Bearer", "Bearer x", "Basic eDp5", "x"] {
@@ -50,9 +50,9 @@ async fn lets_an_admin_in_of_the_tenant_that_is_named(engine: Engine) -> Result<
             .with("authorization", bad)
             .get("/imaging/modalities")
             .await?;
-        problem(
+        assert_problem(
             &refused,
-            Code::Unauthenticated,
+            ProblemCode::Unauthenticated,
             "a token that is sent is checked",
         );
         assert_eq!(refused.header("www-authenticate"), "Bearer");
@@ -65,9 +65,9 @@ async fn lets_an_admin_in_of_the_tenant_that_is_named(engine: Engine) -> Result<
         clinician.get("/imaging/modalities").await?.text,
         house.client.get("/imaging/modalities").await?.text
     );
-    problem(
+    assert_problem(
         &clinician.post("/imaging/modalities", &modality).await?,
-        Code::Forbidden,
+        ProblemCode::Forbidden,
         "a token is no dev admin",
     );
     Ok(())

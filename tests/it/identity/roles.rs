@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_api::routes;
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 
-use crate::expect::head;
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::log_head;
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(each_may_what_the_table_says_and_nothing_else);
 
@@ -214,7 +214,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/problems/{code}", "", "oooooooo"),
 ];
 
-async fn each_may_what_the_table_says_and_nothing_else(engine: Engine) -> Result<()> {
+async fn each_may_what_the_table_says_and_nothing_else(engine: EngineKind) -> Result<()> {
     let served = routes::endpoints(false)
         .iter()
         .map(|it| format!("{} {}", it.verb(), it.path))
@@ -225,9 +225,9 @@ async fn each_may_what_the_table_says_and_nothing_else(engine: Engine) -> Result
         .collect();
     assert_eq!(told, served, "every endpoint has its row in the table");
 
-    let house = House::open_guarded(engine).await?;
-    let nobody = Client::new(&house.server.base);
-    let (before, unknown) = (head(&house.client).await?, fresh().to_string());
+    let house = TestApp::start_with_auth(engine).await?;
+    let nobody = TestClient::new(&house.server.base);
+    let (before, unknown) = (log_head(&house.client).await?, fresh().to_string());
     for (column, role) in ROLES.into_iter().enumerate() {
         let caller = if role == "operator" {
             house.operator()?
@@ -257,6 +257,6 @@ async fn each_may_what_the_table_says_and_nothing_else(engine: Engine) -> Result
             assert!(answer.status < 500, "{said}");
         }
     }
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     Ok(())
 }

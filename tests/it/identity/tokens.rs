@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{Refused, all_refused, problem};
-use crate::story::{House, MASTER_KEY, SECRET, fresh, on_both_engines, serve, token, with};
+use crate::expect::{RejectedRequest, assert_all_rejected, assert_problem};
+use crate::story::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines, serve, token, with};
 
 on_both_engines!(
     is_let_in_with_the_servers_own,
@@ -42,9 +42,9 @@ fn critical(tenant: Uuid) -> Result<String> {
     Ok(encode(&header, &good, &key)?)
 }
 
-async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    let nobody = Client::new(&house.server.base);
+async fn is_let_in_with_the_servers_own(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
+    let nobody = TestClient::new(&house.server.base);
     let practitioner = fresh();
     let claims = json!({ "practitioner_id": practitioner, "name": "Dr. Roe",
         "roles": ["radiologist", "night shift", "radiologist"] });
@@ -71,9 +71,9 @@ async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
         );
     }
     let nothing = nobody.bearer(&signed(house.tenant, json!({ "roles": ["king"] }))?);
-    problem(
+    assert_problem(
         &nothing.get("/imaging/orders").await?,
-        Code::Forbidden,
+        ProblemCode::Forbidden,
         "no role of ours",
     );
     // Names are exact, and the operator belongs to no tenant.
@@ -84,7 +84,7 @@ async fn is_let_in_with_the_servers_own(engine: Engine) -> Result<()> {
     ] {
         let nothing = nobody.bearer(&signed(house.tenant, json!({ "roles": roles }))?);
         for path in ["/imaging/orders", "/admin/projections"] {
-            problem(&nothing.get(path).await?, Code::Forbidden, path);
+            assert_problem(&nothing.get(path).await?, ProblemCode::Forbidden, path);
         }
     }
     let longest =
@@ -114,9 +114,9 @@ fn badly_named(tenant: Uuid) -> Result<Vec<String>> {
     tokens.collect()
 }
 
-async fn is_refused_with_any_other(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    let nobody = Client::new(&house.server.base);
+async fn is_refused_with_any_other(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
+    let nobody = TestClient::new(&house.server.base);
     let good = signed(house.tenant, json!({}))?;
     let parts: Vec<&str> = good.split('.').collect();
     let other = signed(house.tenant, json!({ "roles": ["operator"] }))?;
@@ -158,11 +158,11 @@ async fn is_refused_with_any_other(engine: Engine) -> Result<()> {
         let caller = nobody.bearer(&token);
         for path in ["/imaging/orders", "/events", "/metrics"] {
             let refused = caller.get(path).await?;
-            problem(&refused, Code::Unauthenticated, &token);
+            assert_problem(&refused, ProblemCode::Unauthenticated, &token);
             assert_eq!(refused.header("www-authenticate"), "Bearer");
         }
         let refused = caller.post("/imaging/orders", &house.order()).await?;
-        problem(&refused, Code::Unauthenticated, &token);
+        assert_problem(&refused, ProblemCode::Unauthenticated, &token);
         if parts.contains(&token.as_str()) || token.len() > 20 {
             assert!(
                 !house.server.logged()?.contains(&token),
@@ -171,9 +171,9 @@ async fn is_refused_with_any_other(engine: Engine) -> Result<()> {
         }
     }
     let named = nobody.with("x-tenant-id", &house.tenant.to_string());
-    problem(
+    assert_problem(
         &named.get("/imaging/orders").await?,
-        Code::Unauthenticated,
+        ProblemCode::Unauthenticated,
         "nobody",
     );
     assert_eq!(house.client.get("/imaging/orders").await?.text, "[]");
@@ -181,22 +181,22 @@ async fn is_refused_with_any_other(engine: Engine) -> Result<()> {
 }
 
 /// A role beside `operator` counts in a tenant only: without one, nothing clinical is shown.
-async fn is_the_operators_and_nothing_else_without_a_tenant(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
+async fn is_the_operators_and_nothing_else_without_a_tenant(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
     let claims = json!({ "tenant_id": null, "roles": ["operator", "admin"] });
-    let both = Client::new(&house.server.base).bearer(&signed(house.tenant, claims)?);
+    let both = TestClient::new(&house.server.base).bearer(&signed(house.tenant, claims)?);
     let refused = vec![
-        Refused::get("/events?phi=true", Code::Forbidden),
-        Refused::get("/imaging/orders", Code::Forbidden),
-        Refused::post("/imaging/modalities", "{}", Code::Forbidden),
+        RejectedRequest::get("/events?phi=true", ProblemCode::Forbidden),
+        RejectedRequest::get("/imaging/orders", ProblemCode::Forbidden),
+        RejectedRequest::post("/imaging/modalities", "{}", ProblemCode::Forbidden),
     ];
-    all_refused(&both, refused).await?;
+    assert_all_rejected(&both, refused).await?;
     assert_eq!(both.get("/metrics").await?.status, 200);
     Ok(())
 }
 
-async fn is_held_to_issuer_and_audience(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
+async fn is_held_to_issuer_and_audience(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
     let arguments = [
         "--master-key",
         MASTER_KEY,
@@ -206,7 +206,7 @@ async fn is_held_to_issuer_and_audience(engine: Engine) -> Result<()> {
         "roentgen",
     ];
     let server = serve(&house.database, &arguments).await?;
-    let strict = Client::new(&server.base);
+    let strict = TestClient::new(&server.base);
     for right in [
         json!({ "iss": "us", "aud": "roentgen" }),
         json!({ "iss": "us", "aud": ["others", "roentgen"], "exp": 4_000_000_000.5_f64 }),
@@ -228,7 +228,7 @@ async fn is_held_to_issuer_and_audience(engine: Engine) -> Result<()> {
             .bearer(&signed(house.tenant, wrong)?)
             .get("/imaging/orders")
             .await?;
-        problem(&answer, Code::Unauthenticated, &said);
+        assert_problem(&answer, ProblemCode::Unauthenticated, &said);
     }
     Ok(())
 }

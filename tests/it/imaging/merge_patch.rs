@@ -1,12 +1,12 @@
 //! A PATCH is a merge patch (RFC 7396) on every resource of the catalog, and on orders.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::{Map, Value, json};
 
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     null_takes_an_optional_member_away,
@@ -79,7 +79,7 @@ fn kinds(modality: &str) -> Vec<Kind> {
     ]
 }
 
-async fn all_kinds(house: &House) -> Result<Vec<Kind>> {
+async fn all_kinds(house: &TestApp) -> Result<Vec<Kind>> {
     let modalities = house.client.get("/imaging/modalities").await?;
     Ok(kinds(&modalities.ids().concat()))
 }
@@ -90,10 +90,10 @@ fn members(object: &Value) -> Map<String, Value> {
 
 /// The answer says nothing of the member, and so do its list, its past and the last event of its stream.
 async fn is_gone(
-    house: &House,
+    house: &TestApp,
     place: &str,
     list: &str,
-    answer: &Answer,
+    answer: &TestResponse,
     member: &str,
 ) -> Result<()> {
     assert_eq!(answer.status, 200, "{member}: {answer:?}");
@@ -113,15 +113,15 @@ async fn is_gone(
     Ok(())
 }
 
-async fn created(house: &House, kind: &Kind) -> Result<String> {
+async fn created(house: &TestApp, kind: &Kind) -> Result<String> {
     let body = with(kind.needed.clone(), kind.optional.clone());
     let created = house.client.post(kind.list, &body).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(created.header("location"))
 }
 
-async fn null_takes_an_optional_member_away(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn null_takes_an_optional_member_away(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for kind in all_kinds(&house).await? {
         let place = created(&house, &kind).await?;
         for (member, _) in members(&kind.optional) {
@@ -133,17 +133,17 @@ async fn null_takes_an_optional_member_away(engine: Engine) -> Result<()> {
             let event = events.lines().last().cloned().unwrap_or_default();
             assert!(event["data"].get(&member) == Some(&Value::Null), "{event}");
             assert_eq!(event["schema_version"], 2, "{event}");
-            let before = head(&house.client).await?;
+            let before = log_head(&house.client).await?;
             let again = house.client.patch(&place, &null).await?;
             assert_eq!((again.status, &again.text), (200, &changed.text));
-            assert_eq!(head(&house.client).await?, before, "{member}");
+            assert_eq!(log_head(&house.client).await?, before, "{member}");
         }
     }
     Ok(())
 }
 
-async fn a_blank_text_does_so_too(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_blank_text_does_so_too(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for kind in all_kinds(&house).await? {
         let place = created(&house, &kind).await?;
         for (member, value) in members(&kind.optional) {
@@ -157,22 +157,22 @@ async fn a_blank_text_does_so_too(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn what_every_such_resource_has_cannot_be_taken_away(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn what_every_such_resource_has_cannot_be_taken_away(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for kind in all_kinds(&house).await? {
         let place = created(&house, &kind).await?;
         for member in kind.kept {
             let pointer = format!("/{member}");
             let null = json!({ *member: null }).to_string();
-            let refused = Refused::patch(&place, null, Code::Unacceptable);
-            all_refused(&house.client, vec![refused.at(&[pointer.as_str()])]).await?;
+            let refused = RejectedRequest::patch(&place, null, ProblemCode::Unacceptable);
+            assert_all_rejected(&house.client, vec![refused.at(&[pointer.as_str()])]).await?;
         }
     }
     Ok(())
 }
 
-async fn a_blank_optional_text_is_an_absent_one(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_blank_optional_text_is_an_absent_one(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for kind in all_kinds(&house).await? {
         let optional = members(&kind.optional).into_iter();
         let texts = optional.filter(|(_, value)| value.is_string());
@@ -187,14 +187,14 @@ async fn a_blank_optional_text_is_an_absent_one(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn an_order_is_patched_likewise(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn an_order_is_patched_likewise(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let blank = json!({ "encounter_id": "", "episode_id": " ", "ordering_practitioner_id": "",
         "ordering_department_id": "", "tenant_id": "", "accession_number": " ", "priority": "",
         "requested_at": "",
         "patient": { "mrn": "", "given_name": " ", "birth_date": "", "sex": "" },
         "metadata": { "bed": 13 } });
-    let order = house.ordered(blank).await?;
+    let order = house.create_order(blank).await?;
     assert_eq!(order.text_at("/priority"), "routine");
     assert!(
         order.text_at("/accession_number").starts_with('R'),
@@ -282,7 +282,7 @@ fn nested() -> Vec<Nested> {
 }
 
 /// What the patch makes of the member, in the answer, on reading, and in the past.
-async fn is_merged(house: &House, place: &str, case: &Nested) -> Result<()> {
+async fn is_merged(house: &TestApp, place: &str, case: &Nested) -> Result<()> {
     let (name, patch) = (case.member, json!({ case.member: case.patch }));
     let changed = house.client.patch(place, &patch).await?;
     assert_eq!(changed.status, 200, "{name}: {changed:?}");
@@ -291,16 +291,16 @@ async fn is_merged(house: &House, place: &str, case: &Nested) -> Result<()> {
     let as_of = format!("{place}?as_of={}", changed.number("log-position"));
     let folded = house.client.get(&as_of).await?;
     assert_eq!(folded.json()[name], case.after, "{as_of} {name}");
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let nothing = json!({ name: {} });
     let unchanged = house.client.patch(place, &nothing).await?;
     assert_eq!((unchanged.status, &unchanged.text), (200, &changed.text));
-    assert_eq!(head(&house.client).await?, before, "{name}");
+    assert_eq!(log_head(&house.client).await?, before, "{name}");
     Ok(())
 }
 
-async fn objects_are_merged_member_by_member(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn objects_are_merged_member_by_member(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for case in nested() {
         let mut kinds = all_kinds(&house).await?.into_iter();
         let kind = kinds.rfind(|kind| kind.list == case.list);
@@ -318,27 +318,27 @@ async fn objects_are_merged_member_by_member(engine: Engine) -> Result<()> {
         after: json!({ "bed": { "room": 7, "floor": {} }, "dose": 1.5, "tags": [1, null] }),
     };
     let order = json!({ "metadata": metadata.before });
-    let place = house.ordered(order).await?.header("location");
+    let place = house.create_order(order).await?.header("location");
     is_merged(&house, &place, &metadata).await
 }
 
 /// They say nothing of what is to be taken away where there was nothing.
-async fn a_new_resource_keeps_the_nulls_inside(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_new_resource_keeps_the_nulls_inside(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let metadata = json!({ "a": null, "b": { "c": null } });
-    let order = house.ordered(json!({ "metadata": metadata })).await?;
+    let order = house.create_order(json!({ "metadata": metadata })).await?;
     assert_eq!(order.json()["metadata"], metadata);
     Ok(())
 }
 
-async fn objects_are_bounded_after_the_change_too(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn objects_are_bounded_after_the_change_too(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let long = |name: &str| json!({ name: "x".repeat(40 * 1024) });
     let order = json!({ "metadata": long("a") });
-    let place = house.ordered(order).await?.header("location");
+    let place = house.create_order(order).await?.header("location");
     let patch = json!({ "metadata": long("b") }).to_string();
-    let refused = Refused::patch(&place, patch, Code::Unacceptable).at(&["/metadata"]);
-    all_refused(&house.client, vec![refused]).await?;
+    let refused = RejectedRequest::patch(&place, patch, ProblemCode::Unacceptable).at(&["/metadata"]);
+    assert_all_rejected(&house.client, vec![refused]).await?;
     let swapped = json!({ "metadata": { "a": null, "b": "x".repeat(40 * 1024) } });
     assert_eq!(house.client.patch(&place, &swapped).await?.status, 200);
     Ok(())
@@ -347,8 +347,8 @@ async fn objects_are_bounded_after_the_change_too(engine: Engine) -> Result<()> 
 /// A type in a JSON Schema.
 const NULL: &str = "\"null\"";
 
-async fn the_description_says_which_are_kept(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn the_description_says_which_are_kept(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let document = house.client.get("/openapi.json").await?.json();
     for kind in all_kinds(&house).await? {
         let patch = &document["paths"][format!("{}/{{id}}", kind.list)]["patch"];

@@ -1,19 +1,19 @@
 //! `/imaging/modalities`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, catalog, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(are_created_once_and_changed, are_listed_newest_first);
 
 const MODALITIES: &str = "/imaging/modalities";
 
-async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let body = json!({ "code": "mr", "name": "Magnetic resonance", "description": "3 T" });
     let created = house.client.post(MODALITIES, &body).await?;
     assert_eq!(
@@ -24,50 +24,50 @@ async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
     assert_eq!(created.json()["is_active"], true);
     let place = created.header("location");
     let refused = vec![
-        Refused::post(MODALITIES, body.to_string(), Code::AlreadyExists),
-        Refused::post(
+        RejectedRequest::post(MODALITIES, body.to_string(), ProblemCode::AlreadyExists),
+        RejectedRequest::post(
             MODALITIES,
             r#"{"code":"MR","name":"x"}"#,
-            Code::AlreadyExists,
+            ProblemCode::AlreadyExists,
         ),
-        Refused::post(MODALITIES, "{}", Code::Unacceptable).at(&["/code", "/name"]),
-        Refused::post(MODALITIES, r#"{"code":"X","name":""}"#, Code::Unacceptable)
+        RejectedRequest::post(MODALITIES, "{}", ProblemCode::Unacceptable).at(&["/code", "/name"]),
+        RejectedRequest::post(MODALITIES, r#"{"code":"X","name":""}"#, ProblemCode::Unacceptable)
             .at(&["/code", "/name"]),
-        Refused::post(
+        RejectedRequest::post(
             MODALITIES,
             r#"{"code":"A-B","name":"x"}"#,
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
         )
         .at(&["/code"]),
-        Refused::post(
+        RejectedRequest::post(
             MODALITIES,
             r#"["DX","Digital",null,true,null]"#,
-            Code::InvalidBody,
+            ProblemCode::InvalidBody,
         ),
-        Refused::patch(&place, r#"{"code":"XX"}"#, Code::InvalidBody).at(&[""]),
-        Refused::patch(&place, r#"{"description":"\u0000"}"#, Code::Unacceptable)
+        RejectedRequest::patch(&place, r#"{"code":"XX"}"#, ProblemCode::InvalidBody).at(&[""]),
+        RejectedRequest::patch(&place, r#"{"description":"\u0000"}"#, ProblemCode::Unacceptable)
             .at(&["/description"]),
-        Refused::patch(&place, r#"["Other"]"#, Code::InvalidBody),
+        RejectedRequest::patch(&place, r#"["Other"]"#, ProblemCode::InvalidBody),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     let changes = json!({ "name": "MRI", "description": "1.5 T", "is_active": false });
     let changed = house.client.patch(&place, &changes).await?;
     for member in ["name", "description", "is_active"] {
         assert_eq!(changed.json()[member], changes[member]);
     }
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     assert_eq!(
         house.client.patch(&place, &changes).await?.text,
         changed.text
     );
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     assert_eq!(house.client.get(&place).await?.text, changed.text);
     Ok(())
 }
 
-async fn are_listed_newest_first(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    catalog(&Client::dev(&house.server.base, fresh())).await?;
+async fn are_listed_newest_first(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    create_catalog(&TestClient::dev(&house.server.base, fresh())).await?;
     for (code, is_active) in [("MR", true), ("US", false), ("XR", true)] {
         let body = json!({ "code": code, "name": code, "is_active": is_active });
         assert_eq!(house.client.post(MODALITIES, &body).await?.status, 201);

@@ -1,12 +1,12 @@
 //! `/imaging/procedures`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     are_created_once_and_changed,
@@ -16,8 +16,8 @@ on_both_engines!(
 
 const PROCEDURES: &str = "/imaging/procedures";
 
-async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let modality = house
         .client
         .get("/imaging/modalities")
@@ -37,8 +37,8 @@ async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
     assert_eq!(words, ["CT_BRAIN_WO_CONTRAST", "CT"]);
     let place = created.header("location");
     assert_eq!(house.client.get(&place).await?.text, created.text);
-    let again = Refused::post(PROCEDURES, body.to_string(), Code::AlreadyExists);
-    all_refused(&house.client, vec![again]).await?;
+    let again = RejectedRequest::post(PROCEDURES, body.to_string(), ProblemCode::AlreadyExists);
+    assert_all_rejected(&house.client, vec![again]).await?;
     let changes = json!({ "name": "CT head", "description": "D", "body_part": "HEAD", "snomed_code": "1",
         "loinc_code": "2", "default_duration_minutes": 1440, "preparation_instructions": "fast",
         "is_active": false });
@@ -55,18 +55,18 @@ async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
     for (member, value) in changes.as_object().into_iter().flatten() {
         assert_eq!(&changed.json()[member], value, "{member}");
     }
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     assert_eq!(
         house.client.patch(&place, &changes).await?.text,
         changed.text
     );
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     assert_eq!(house.client.get(&place).await?.text, changed.text);
     Ok(())
 }
 
-async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let mr = json!({ "code": "MR", "name": "Magnetic resonance" });
     let mr = house
         .client
@@ -142,8 +142,8 @@ fn codes_of(list: &Value) -> Vec<String> {
         .collect()
 }
 
-async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let modality = house
         .client
         .get("/imaging/modalities")
@@ -154,42 +154,42 @@ async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
         let body = json!({ "code": "NEW", "name": "New", "modality_id": modality });
         with(body, members).to_string()
     };
-    let post = |members: Value, code: Code| Refused::post(PROCEDURES, body(members), code);
+    let post = |members: Value, code: ProblemCode| RejectedRequest::post(PROCEDURES, body(members), code);
     let refused = vec![
-        Refused::post(PROCEDURES, "{}", Code::Unacceptable).at(&["/code", "/modality_id", "/name"]),
-        post(json!({ "code": "" }), Code::Unacceptable).at(&["/code"]),
-        post(json!({ "code": "A B" }), Code::Unacceptable).at(&["/code"]),
-        post(json!({ "name": "  " }), Code::Unacceptable).at(&["/name"]),
-        post(json!({ "body_part": "a\0" }), Code::Unacceptable).at(&["/body_part"]),
-        post(json!({ "default_duration_minutes": 0 }), Code::Unacceptable)
+        RejectedRequest::post(PROCEDURES, "{}", ProblemCode::Unacceptable).at(&["/code", "/modality_id", "/name"]),
+        post(json!({ "code": "" }), ProblemCode::Unacceptable).at(&["/code"]),
+        post(json!({ "code": "A B" }), ProblemCode::Unacceptable).at(&["/code"]),
+        post(json!({ "name": "  " }), ProblemCode::Unacceptable).at(&["/name"]),
+        post(json!({ "body_part": "a\0" }), ProblemCode::Unacceptable).at(&["/body_part"]),
+        post(json!({ "default_duration_minutes": 0 }), ProblemCode::Unacceptable)
             .at(&["/default_duration_minutes"]),
         post(
             json!({ "default_duration_minutes": 1441 }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
         ),
         post(
             json!({ "default_duration_minutes": 1.5 }),
-            Code::InvalidBody,
+            ProblemCode::InvalidBody,
         ),
         post(
             json!({ "default_duration_minutes": "15" }),
-            Code::InvalidBody,
+            ProblemCode::InvalidBody,
         ),
-        post(json!({ "is_active": "yes" }), Code::InvalidBody).at(&["/is_active"]),
-        post(json!({ "modality_id": "CT" }), Code::InvalidBody).at(&["/modality_id"]),
-        post(json!({ "modality_id": fresh() }), Code::ReferenceNotFound).at(&["/modality_id"]),
+        post(json!({ "is_active": "yes" }), ProblemCode::InvalidBody).at(&["/is_active"]),
+        post(json!({ "modality_id": "CT" }), ProblemCode::InvalidBody).at(&["/modality_id"]),
+        post(json!({ "modality_id": fresh() }), ProblemCode::ReferenceNotFound).at(&["/modality_id"]),
         post(
             json!({ "modality_id": house.procedure }),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
         ),
-        post(json!({ "priority": 1 }), Code::InvalidBody).at(&[""]),
+        post(json!({ "priority": 1 }), ProblemCode::InvalidBody).at(&[""]),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     let place = format!("{PROCEDURES}/{}", house.procedure);
     let refused = vec![
-        Refused::patch(&place, r#"{"code":"OTHER"}"#, Code::InvalidBody).at(&[""]),
-        Refused::patch(&place, r#"{"name":""}"#, Code::Unacceptable).at(&["/name"]),
-        Refused::patch(&place, "[]", Code::InvalidBody),
+        RejectedRequest::patch(&place, r#"{"code":"OTHER"}"#, ProblemCode::InvalidBody).at(&[""]),
+        RejectedRequest::patch(&place, r#"{"name":""}"#, ProblemCode::Unacceptable).at(&["/name"]),
+        RejectedRequest::patch(&place, "[]", ProblemCode::InvalidBody),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }

@@ -1,11 +1,11 @@
 //! What holds for the query of every list and every single resource alike.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 
-use crate::expect::{Refused, all_refused};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(refuse_what_they_do_not_know);
 
@@ -15,8 +15,8 @@ const LISTS: [&str; 3] = [
     "/imaging/modalities",
 ];
 
-async fn refuse_what_they_do_not_know(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuse_what_they_do_not_know(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for list in LISTS {
         let one = format!("{list}/{}", fresh());
         let bad_ids = [
@@ -54,17 +54,17 @@ async fn refuse_what_they_do_not_know(engine: Engine) -> Result<()> {
         }
         let strange = format!("{one}?limit=1");
         let refused = bad_ids.iter().chain(&queries).chain([&many, &strange]);
-        let refused = refused.map(|it| Refused::get(it, Code::InvalidParameter));
+        let refused = refused.map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter));
         let patched = bad_ids
             .iter()
-            .map(|it| Refused::patch(it, "{}", Code::InvalidParameter));
+            .map(|it| RejectedRequest::patch(it, "{}", ProblemCode::InvalidParameter));
         let refused = refused.chain(patched).collect();
-        all_refused(&house.client, refused).await?;
+        assert_all_rejected(&house.client, refused).await?;
         let commands = vec![
-            Refused::post(&many, "{}", Code::InvalidParameter),
-            Refused::patch(&strange, "{}", Code::InvalidParameter),
+            RejectedRequest::post(&many, "{}", ProblemCode::InvalidParameter),
+            RejectedRequest::patch(&strange, "{}", ProblemCode::InvalidParameter),
         ];
-        all_refused(&house.client, commands).await?;
+        assert_all_rejected(&house.client, commands).await?;
         for limit in [1, 500] {
             let listed = house.client.get(&format!("{list}?limit={limit}")).await?;
             assert_eq!(listed.status, 200, "{listed:?}");

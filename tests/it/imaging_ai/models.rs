@@ -1,13 +1,13 @@
 //! `/imaging-ai/models`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
 use super::{MODELS, a_model};
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     are_created_once_and_changed,
@@ -16,8 +16,8 @@ on_both_engines!(
     refuse_what_is_not_acceptable,
 );
 
-async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let told = json!({ "name": "ICH triage", "description": "d", "modality_code": "CT", "body_part": "Head",
         "capabilities": { "triage": true, "quality": false }, "vendor": "V", "is_active": true,
         "endpoint_config": { "url": "https://ai.example.org/v1", "timeout_ms": 30000, "max_attempts": 3 } });
@@ -35,8 +35,8 @@ async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
     assert_eq!(created.json()["version"], 1, "counts the resource's events");
     let place = created.header("location");
     assert_eq!(house.client.get(&place).await?.text, created.text);
-    let again = Refused::post(MODELS, with(told, sent).to_string(), Code::AlreadyExists);
-    all_refused(&house.client, vec![again]).await?;
+    let again = RejectedRequest::post(MODELS, with(told, sent).to_string(), ProblemCode::AlreadyExists);
+    assert_all_rejected(&house.client, vec![again]).await?;
     let changes = json!({ "name": "N", "description": "D", "modality_code": "MR", "body_part": "KNEE",
         "capabilities": { "triage": null, "quality": null, "pre_report": true }, "vendor": "W",
         "model_version": "3", "is_active": false,
@@ -57,13 +57,13 @@ async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
     for (member, value) in expected.as_object().into_iter().flatten() {
         assert_eq!(&changed.json()[member], value, "{member}");
     }
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     assert_eq!(
         house.client.patch(&place, &changes).await?.text,
         changed.text
     );
     assert_eq!(
-        head(&house.client).await?,
+        log_head(&house.client).await?,
         before,
         "nothing changed, nothing is appended"
     );
@@ -75,8 +75,8 @@ async fn are_created_once_and_changed(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for (code, members) in [
         ("ANY", json!({})),
         (
@@ -115,8 +115,8 @@ async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
 }
 
 /// Neither in answers nor in events, exports of the feed included, nor in problems.
-async fn never_show_a_secret(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn never_show_a_secret(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let endpoint =
         |auth: Value| json!({ "endpoint_config": { "url": "https://ai", "auth": auth } });
     for (code, auth) in [
@@ -173,65 +173,65 @@ async fn never_show_a_secret(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let body = |members: Value| {
         let body = json!({ "code": "NEW", "name": "New", "capabilities": {} });
         with(body, members).to_string()
     };
-    let post = |members: Value, code: Code| Refused::post(MODELS, body(members), code);
+    let post = |members: Value, code: ProblemCode| RejectedRequest::post(MODELS, body(members), code);
     let auth = |auth: Value| json!({ "endpoint_config": { "url": "https://ai", "auth": auth } });
     let bad_endpoint =
         json!({ "endpoint_config": { "url": "ftp://ai", "timeout_ms": 0, "max_attempts": 101 } });
     let refused = vec![
-        Refused::post(MODELS, "{}", Code::Unacceptable).at(&["/code", "/name", "/capabilities"]),
-        post(json!({ "code": "A B" }), Code::Unacceptable).at(&["/code"]),
-        post(json!({ "name": " " }), Code::Unacceptable).at(&["/name"]),
-        post(json!({ "modality_code": "C" }), Code::Unacceptable).at(&["/modality_code"]),
-        post(json!({ "version": "a\0" }), Code::Unacceptable).at(&["/version"]),
+        RejectedRequest::post(MODELS, "{}", ProblemCode::Unacceptable).at(&["/code", "/name", "/capabilities"]),
+        post(json!({ "code": "A B" }), ProblemCode::Unacceptable).at(&["/code"]),
+        post(json!({ "name": " " }), ProblemCode::Unacceptable).at(&["/name"]),
+        post(json!({ "modality_code": "C" }), ProblemCode::Unacceptable).at(&["/modality_code"]),
+        post(json!({ "version": "a\0" }), ProblemCode::Unacceptable).at(&["/version"]),
         post(
             json!({ "capabilities": { "triage": 1 } }),
-            Code::InvalidBody,
+            ProblemCode::InvalidBody,
         )
         .at(&["/capabilities/triage"]),
         post(
             json!({ "capabilities": { "magic": true } }),
-            Code::InvalidBody,
+            ProblemCode::InvalidBody,
         )
         .at(&["/capabilities"]),
-        post(json!({ "capabilities": ["triage"] }), Code::InvalidBody).at(&["/capabilities"]),
-        post(json!({ "endpoint_config": {} }), Code::Unacceptable).at(&["/endpoint_config/url"]),
-        post(bad_endpoint, Code::Unacceptable).at(&[
+        post(json!({ "capabilities": ["triage"] }), ProblemCode::InvalidBody).at(&["/capabilities"]),
+        post(json!({ "endpoint_config": {} }), ProblemCode::Unacceptable).at(&["/endpoint_config/url"]),
+        post(bad_endpoint, ProblemCode::Unacceptable).at(&[
             "/endpoint_config/url",
             "/endpoint_config/timeout_ms",
             "/endpoint_config/max_attempts",
         ]),
         post(
             json!({ "endpoint_config": { "url": "https://user:pass@ai" } }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
         )
         .at(&["/endpoint_config/url"]),
-        post(auth(json!({})), Code::Unacceptable).at(&["/endpoint_config/auth/kind"]),
-        post(auth(json!({ "kind": "oauth" })), Code::Unacceptable)
+        post(auth(json!({})), ProblemCode::Unacceptable).at(&["/endpoint_config/auth/kind"]),
+        post(auth(json!({ "kind": "oauth" })), ProblemCode::Unacceptable)
             .at(&["/endpoint_config/auth/kind"]),
         post(
             auth(json!({ "kind": "basic", "username": "u", "token": "t" })),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
         )
         .at(&[
             "/endpoint_config/auth/password",
             "/endpoint_config/auth/token",
         ]),
-        post(json!({ "tenant_id": fresh() }), Code::OtherTenant),
+        post(json!({ "tenant_id": fresh() }), ProblemCode::OtherTenant),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     let unknown = format!("{MODELS}/{}", fresh());
     let refused = vec![
-        Refused::get(&unknown, Code::NotFound),
-        Refused::patch(&unknown, "{}", Code::NotFound),
-        Refused::patch(&unknown, r#"{"code":"OTHER"}"#, Code::InvalidBody).at(&[""]),
-        Refused::get("/imaging-ai/models?modality=CT", Code::InvalidParameter),
-        Refused::get("/imaging-ai/models?is_active=yes", Code::InvalidParameter),
+        RejectedRequest::get(&unknown, ProblemCode::NotFound),
+        RejectedRequest::patch(&unknown, "{}", ProblemCode::NotFound),
+        RejectedRequest::patch(&unknown, r#"{"code":"OTHER"}"#, ProblemCode::InvalidBody).at(&[""]),
+        RejectedRequest::get("/imaging-ai/models?modality=CT", ProblemCode::InvalidParameter),
+        RejectedRequest::get("/imaging-ai/models?is_active=yes", ProblemCode::InvalidParameter),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }

@@ -1,13 +1,13 @@
 //! `/imaging-ai/outputs`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, TASKS, a_task, moved};
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     are_kept_as_they_are_and_never_change,
@@ -57,7 +57,7 @@ fn output(task: &str, output_type: &str) -> Value {
     json!({ "imaging_ai_task_id": task, "output_type": output_type, "payload": payload(output_type) })
 }
 
-async fn kept(house: &House, task: &str, output_type: &str) -> Result<Answer> {
+async fn kept(house: &TestApp, task: &str, output_type: &str) -> Result<TestResponse> {
     let kept = house
         .client
         .post(OUTPUTS, &output(task, output_type))
@@ -66,10 +66,10 @@ async fn kept(house: &House, task: &str, output_type: &str) -> Result<Answer> {
     Ok(kept)
 }
 
-async fn are_kept_as_they_are_and_never_change(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_kept_as_they_are_and_never_change(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     for (n, output_type) in TYPES.into_iter().enumerate() {
         let created = kept(&house, &task, output_type).await?;
         let it = created.json();
@@ -102,8 +102,8 @@ async fn are_kept_as_they_are_and_never_change(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn are_taken_until_a_task_has_failed_or_was_cancelled(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_taken_until_a_task_has_failed_or_was_cancelled(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for (status, taken) in [
         ("queued", true),
         ("running", true),
@@ -117,15 +117,15 @@ async fn are_taken_until_a_task_has_failed_or_was_cancelled(engine: Engine) -> R
         if taken {
             kept(&house, &task, "quality").await?;
         } else {
-            let refused = Refused::post(OUTPUTS, body.to_string(), Code::TransitionRefused);
-            all_refused(&house.client, vec![refused]).await?;
+            let refused = RejectedRequest::post(OUTPUTS, body.to_string(), ProblemCode::TransitionRefused);
+            assert_all_rejected(&house.client, vec![refused]).await?;
         }
     }
     Ok(())
 }
 
-async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (one, other) = (a_task(&house).await?, a_task(&house).await?);
     let study = house
         .client
@@ -166,20 +166,20 @@ async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn say_where_a_payload_is_wrong(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn say_where_a_payload_is_wrong(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
-    let post = |output_type: &str, payload: Value, code: Code| {
+    let post = |output_type: &str, payload: Value, code: ProblemCode| {
         let body =
             json!({ "imaging_ai_task_id": task, "output_type": output_type, "payload": payload });
-        Refused::post(OUTPUTS, body.to_string(), code)
+        RejectedRequest::post(OUTPUTS, body.to_string(), code)
     };
-    let bad = Code::Unacceptable;
+    let bad = ProblemCode::Unacceptable;
     let finding = json!({ "findings": [{ "label": "a", "confidence": 1.5 }] });
     let unknown = json!({ "imaging_ai_task_id": fresh(), "output_type": "quality", "payload": { "score": 1 } });
     let refused = vec![
-        Refused::post(OUTPUTS, "{}", bad).at(&["/imaging_ai_task_id", "/output_type", "/payload"]),
-        Refused::post(OUTPUTS, unknown.to_string(), Code::ReferenceNotFound)
+        RejectedRequest::post(OUTPUTS, "{}", bad).at(&["/imaging_ai_task_id", "/output_type", "/payload"]),
+        RejectedRequest::post(OUTPUTS, unknown.to_string(), ProblemCode::ReferenceNotFound)
             .at(&["/imaging_ai_task_id"]),
         post("heatmap", json!({}), bad).at(&["/output_type"]),
         post("triage", json!({}), bad).at(&["/payload/triage_score", "/payload/flags"]),
@@ -188,18 +188,18 @@ async fn say_where_a_payload_is_wrong(engine: Engine) -> Result<()> {
         post("finding_list", finding, bad).at(&["/payload/findings/0/confidence"]),
         post("bbox", json!({ "boxes": [1] }), bad).at(&["/payload/boxes/0"]),
         post("comparison", json!({ "summary": "x", "more": "a\0" }), bad).at(&["/payload"]),
-        post("quality", json!([1]), Code::InvalidBody).at(&["/payload"]),
-        Refused::get(
+        post("quality", json!([1]), ProblemCode::InvalidBody).at(&["/payload"]),
+        RejectedRequest::get(
             "/imaging-ai/outputs?output_type=heatmap",
-            Code::InvalidParameter,
+            ProblemCode::InvalidParameter,
         ),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }
 
 /// Where the feed is read without PHI, nothing of a payload is seen but a triage's score and flags.
-async fn are_sealed_but_for_a_triages_score_and_flags(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_sealed_but_for_a_triages_score_and_flags(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
     for output_type in TYPES {
         kept(&house, &task, output_type).await?;
@@ -225,29 +225,29 @@ async fn are_sealed_but_for_a_triages_score_and_flags(engine: Engine) -> Result<
     Ok(())
 }
 
-async fn come_once_under_a_key(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn come_once_under_a_key(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
     let keyed = house.client.with("idempotency-key", "k");
     let first = keyed.post(OUTPUTS, &output(&task, "quality")).await?;
     kept(&house, &task, "bbox").await?;
     moved(&house, &task, "failed").await?;
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let again = keyed.post(OUTPUTS, &output(&task, "quality")).await?;
     assert_eq!((again.status, &again.text), (201, &first.text));
     assert_eq!(again.header("location"), first.header("location"));
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     let other = keyed.post(OUTPUTS, &output(&task, "bbox")).await?;
     assert_eq!(
         other.code(),
-        Code::IdempotencyKeyReused.as_str(),
+        ProblemCode::IdempotencyKeyReused.as_str(),
         "{other:?}"
     );
     Ok(())
 }
 
-async fn fit_into_an_event(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn fit_into_an_event(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
     let body = |chunks: usize| {
         let chunks = vec!["x".repeat(1000); chunks];
@@ -259,25 +259,25 @@ async fn fit_into_an_event(engine: Engine) -> Result<()> {
     let read = house.client.get(&large.header("location")).await?;
     assert!(read.text == large.text, "comes back whole");
     let refused =
-        Refused::post(OUTPUTS, body(258).to_string(), Code::Unacceptable).at(&["/payload"]);
-    all_refused(&house.client, vec![refused]).await
+        RejectedRequest::post(OUTPUTS, body(258).to_string(), ProblemCode::Unacceptable).at(&["/payload"]);
+    assert_all_rejected(&house.client, vec![refused]).await
 }
 
-async fn another_tenants_are_not_there(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn another_tenants_are_not_there(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
     let place = kept(&house, &task, "quality").await?.header("location");
-    let stranger = Client::dev(&house.server.base, fresh());
+    let stranger = TestClient::dev(&house.server.base, fresh());
     let refused = vec![
-        Refused::get(&place, Code::NotFound),
-        Refused::post(
+        RejectedRequest::get(&place, ProblemCode::NotFound),
+        RejectedRequest::post(
             OUTPUTS,
             output(&task, "triage").to_string(),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
         ),
     ];
-    all_refused(&stranger, refused).await?;
+    assert_all_rejected(&stranger, refused).await?;
     assert_eq!(stranger.get(OUTPUTS).await?.json(), json!([]));
     let unknown = format!("{OUTPUTS}/{}", fresh());
-    all_refused(&house.client, vec![Refused::get(&unknown, Code::NotFound)]).await
+    assert_all_rejected(&house.client, vec![RejectedRequest::get(&unknown, ProblemCode::NotFound)]).await
 }

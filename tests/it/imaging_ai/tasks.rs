@@ -3,13 +3,13 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 
 use super::{MODELS, TASKS, a_study, a_task, an_unasked_model, asked, moved};
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     one_that_is_open_or_completed_is_answered_with_as_it_is,
@@ -25,8 +25,8 @@ on_both_engines!(
     another_tenants_are_not_there,
 );
 
-async fn one_that_is_open_or_completed_is_answered_with_as_it_is(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn one_that_is_open_or_completed_is_answered_with_as_it_is(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let study = a_study(&house).await?;
     let model = an_unasked_model(&house, "M").await?;
     let body = asked(&study.text_at("/id"), &model, "Triage");
@@ -48,11 +48,11 @@ async fn one_that_is_open_or_completed_is_answered_with_as_it_is(engine: Engine)
     let id = created.text_at("/id");
     let mut expected = created;
     for status in ["running", "completed"] {
-        let before = head(&house.client).await?;
+        let before = log_head(&house.client).await?;
         let again = house.client.post(TASKS, &body).await?;
         assert_eq!((again.status, &again.text), (200, &expected.text));
         assert_eq!(again.header("location"), "");
-        assert_eq!(head(&house.client).await?, before);
+        assert_eq!(log_head(&house.client).await?, before);
         expected = moved(&house, &id, status).await?;
         assert_eq!(expected.text_at("/status"), status, "{expected:?}");
     }
@@ -69,8 +69,8 @@ async fn one_that_is_open_or_completed_is_answered_with_as_it_is(engine: Engine)
     Ok(())
 }
 
-async fn a_new_attempt_follows_on_a_failed_or_cancelled_one(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_new_attempt_follows_on_a_failed_or_cancelled_one(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let study = a_study(&house).await?.text_at("/id");
     let model = an_unasked_model(&house, "M").await?;
     let mut ids = Vec::new();
@@ -102,8 +102,8 @@ async fn a_new_attempt_follows_on_a_failed_or_cancelled_one(engine: Engine) -> R
 
 const AT_ONCE: usize = 32;
 
-async fn many_at_once_make_one(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn many_at_once_make_one(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let study = a_study(&house).await?.text_at("/id");
     let model = an_unasked_model(&house, "M").await?;
     let body = asked(&study, &model, "triage");
@@ -129,8 +129,8 @@ async fn many_at_once_make_one(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn ask_active_and_capable_models_only(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn ask_active_and_capable_models_only(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let study = a_study(&house).await?.text_at("/id");
     let (model, retired) = (
         an_unasked_model(&house, "M").await?,
@@ -141,23 +141,23 @@ async fn ask_active_and_capable_models_only(engine: Engine) -> Result<()> {
         .client
         .patch(&format!("{MODELS}/{retired}"), &retire)
         .await?;
-    let post = |body: Value, code: Code| Refused::post(TASKS, body.to_string(), code);
+    let post = |body: Value, code: ProblemCode| RejectedRequest::post(TASKS, body.to_string(), code);
     let refused = vec![
-        post(asked(&study, &retired, "triage"), Code::Inactive).at(&["/ai_model_id"]),
-        post(asked(&study, &model, "detection"), Code::Unacceptable).at(&["/task_type"]),
+        post(asked(&study, &retired, "triage"), ProblemCode::Inactive).at(&["/ai_model_id"]),
+        post(asked(&study, &model, "detection"), ProblemCode::Unacceptable).at(&["/task_type"]),
         post(
             asked(&study, &fresh().to_string(), "triage"),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
         )
         .at(&["/ai_model_id"]),
         post(
             asked(&fresh().to_string(), &model, "triage"),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
         )
         .at(&["/imaging_study_id"]),
-        post(asked(&model, &study, "triage"), Code::ReferenceNotFound),
+        post(asked(&model, &study, "triage"), ProblemCode::ReferenceNotFound),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     let any = house
         .client
         .post(TASKS, &asked(&study, &model, "triage"))
@@ -169,8 +169,8 @@ async fn ask_active_and_capable_models_only(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn move_forward_only(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn move_forward_only(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for (path, refused) in [
         (
             vec!["running", "completed"],
@@ -192,23 +192,23 @@ async fn move_forward_only(engine: Engine) -> Result<()> {
                 (200, (*status).to_owned()),
                 "{answer:?}"
             );
-            let before = head(&house.client).await?;
+            let before = log_head(&house.client).await?;
             assert_eq!(moved(&house, &task, status).await?.text, answer.text);
-            assert_eq!(head(&house.client).await?, before, "{status} again");
+            assert_eq!(log_head(&house.client).await?, before, "{status} again");
         }
         let place = format!("{TASKS}/{task}/status");
         let refused = refused.iter().map(|it| {
             let body = json!({ "status": it }).to_string();
-            Refused::patch(&place, body, Code::TransitionRefused)
+            RejectedRequest::patch(&place, body, ProblemCode::TransitionRefused)
         });
-        all_refused(&house.client, refused.collect()).await?;
+        assert_all_rejected(&house.client, refused.collect()).await?;
     }
     Ok(())
 }
 
 /// As the source's workers send it: without a body.
-async fn status_may_stand_in_the_query(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn status_may_stand_in_the_query(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
     let patch = async |query: &str, body: &str| {
         let path = format!("{TASKS}/{task}/status?{query}");
@@ -262,8 +262,8 @@ async fn status_may_stand_in_the_query(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn status_is_told_once_under_a_key(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn status_is_told_once_under_a_key(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
     let keyed = house.client.with("idempotency-key", "k");
     let path = |status: &str| format!("{TASKS}/{task}/status?status={status}");
@@ -280,14 +280,14 @@ async fn status_is_told_once_under_a_key(engine: Engine) -> Result<()> {
         .await?;
     assert_eq!(
         other.code(),
-        Code::IdempotencyKeyReused.as_str(),
+        ProblemCode::IdempotencyKeyReused.as_str(),
         "{other:?}"
     );
     Ok(())
 }
 
-async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (head_ct, chest_ct) = (
         a_study(&house).await?.text_at("/id"),
         a_study(&house).await?.text_at("/id"),
@@ -338,8 +338,8 @@ async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (task, unknown) = (a_task(&house).await?, fresh().to_string());
     let (place, nowhere) = (
         format!("{TASKS}/{task}/status"),
@@ -347,33 +347,33 @@ async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
     );
     let whole = asked(&unknown, &unknown, "telepathy").to_string();
     let refused = vec![
-        Refused::post(TASKS, "{}", Code::Unacceptable).at(&[
+        RejectedRequest::post(TASKS, "{}", ProblemCode::Unacceptable).at(&[
             "/imaging_study_id",
             "/ai_model_id",
             "/task_type",
         ]),
-        Refused::post(TASKS, whole, Code::Unacceptable).at(&["/task_type"]),
-        Refused::post(TASKS, r#"{"imaging_study_id":"CT"}"#, Code::InvalidBody)
+        RejectedRequest::post(TASKS, whole, ProblemCode::Unacceptable).at(&["/task_type"]),
+        RejectedRequest::post(TASKS, r#"{"imaging_study_id":"CT"}"#, ProblemCode::InvalidBody)
             .at(&["/imaging_study_id"]),
-        Refused::post(TASKS, r#"{"attempt":2}"#, Code::InvalidBody).at(&[""]),
-        Refused::patch(&place, "{}", Code::Unacceptable).at(&["/status"]),
-        Refused::patch(&place, r#"{"status":"done"}"#, Code::Unacceptable).at(&["/status"]),
-        Refused::patch(
+        RejectedRequest::post(TASKS, r#"{"attempt":2}"#, ProblemCode::InvalidBody).at(&[""]),
+        RejectedRequest::patch(&place, "{}", ProblemCode::Unacceptable).at(&["/status"]),
+        RejectedRequest::patch(&place, r#"{"status":"done"}"#, ProblemCode::Unacceptable).at(&["/status"]),
+        RejectedRequest::patch(
             &place,
             r#"{"status":"running","error_message":"x"}"#,
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
         )
         .at(&["/error_message"]),
-        Refused::patch(&nowhere, r#"{"status":"running"}"#, Code::NotFound),
-        Refused::get("/imaging-ai/tasks?status=done", Code::InvalidParameter),
-        Refused::get("/imaging-ai/tasks?task_type=x", Code::InvalidParameter),
-        Refused::get("/imaging-ai/tasks?study=x", Code::InvalidParameter),
+        RejectedRequest::patch(&nowhere, r#"{"status":"running"}"#, ProblemCode::NotFound),
+        RejectedRequest::get("/imaging-ai/tasks?status=done", ProblemCode::InvalidParameter),
+        RejectedRequest::get("/imaging-ai/tasks?task_type=x", ProblemCode::InvalidParameter),
+        RejectedRequest::get("/imaging-ai/tasks?study=x", ProblemCode::InvalidParameter),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }
 
-async fn cancelling_is_for_whom_requests(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
+async fn cancelling_is_for_whom_requests(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
     for (role, told, called_off) in [
         ("ai_worker", 200, 403),
         ("radiologist", 403, 200),
@@ -381,7 +381,7 @@ async fn cancelling_is_for_whom_requests(engine: Engine) -> Result<()> {
         ("clinician", 403, 403),
     ] {
         let task = a_task(&house).await?;
-        let caller: Client = house.caller(role)?;
+        let caller: TestClient = house.caller(role)?;
         let place = format!("{TASKS}/{task}/status");
         let running = caller
             .patch(&place, &json!({ "status": "running" }))
@@ -395,11 +395,11 @@ async fn cancelling_is_for_whom_requests(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn another_tenants_are_not_there(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn another_tenants_are_not_there(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;
     let whole = house.client.get(&format!("{TASKS}/{task}")).await?.json();
-    let stranger = Client::dev(&house.server.base, fresh());
+    let stranger = TestClient::dev(&house.server.base, fresh());
     let (place, status) = (format!("{TASKS}/{task}"), format!("{TASKS}/{task}/status"));
     let body = asked(
         whole["imaging_study_id"].as_str().unwrap(),
@@ -407,11 +407,11 @@ async fn another_tenants_are_not_there(engine: Engine) -> Result<()> {
         "triage",
     );
     let refused = vec![
-        Refused::get(&place, Code::NotFound),
-        Refused::patch(&status, r#"{"status":"running"}"#, Code::NotFound),
-        Refused::post(TASKS, body.to_string(), Code::ReferenceNotFound),
+        RejectedRequest::get(&place, ProblemCode::NotFound),
+        RejectedRequest::patch(&status, r#"{"status":"running"}"#, ProblemCode::NotFound),
+        RejectedRequest::post(TASKS, body.to_string(), ProblemCode::ReferenceNotFound),
     ];
-    all_refused(&stranger, refused).await?;
+    assert_all_rejected(&stranger, refused).await?;
     assert_eq!(stranger.get(TASKS).await?.json(), json!([]));
     Ok(())
 }

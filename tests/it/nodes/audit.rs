@@ -4,31 +4,31 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_tests::Database;
+use roentgen_tests::TestDatabase;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::load::{Patient, Step, Ward};
+use super::load::{PatientRecord, WorkloadStep, PatientWorkload};
 use crate::faults::policies::audit::{nothing_twice, one_a_study, one_contribution_a_task};
 use crate::faults::policies::load::MODELS;
 use crate::faults::policies::settled;
 use crate::faults::verify;
-use crate::read_models::{Beside, equal_the_log, every_event};
+use crate::read_models::{OfflineDatabase, assert_match_log, every_event};
 
 /// How often a stream has events of a type.
 struct Counts(HashMap<(Uuid, String), usize>);
 
 /// Everything that was begun is done, every command and every effect of it once; rows are their folds; the chain holds.
 /// Returns how many patients there were.
-pub(crate) async fn whole(database: &Database, wards: &[Ward]) -> Result<usize> {
+pub(crate) async fn whole(database: &TestDatabase, wards: &[PatientWorkload]) -> Result<usize> {
     settled(database).await?;
-    let beside = Beside::open(database).await?;
+    let beside = OfflineDatabase::open(database).await?;
     let events = every_event(&*beside.log, &LogFilter::default()).await?;
-    let refused = beside.log.refused_effects(10).await?;
+    let refused = beside.log.rejected_effects(10).await?;
     beside.close().await;
     ensure!(refused.is_empty(), "refused: {refused:?}");
     let counts = Counts::of(&events);
-    let patients: Vec<&Patient> = wards.iter().flat_map(|it| &it.patients).collect();
+    let patients: Vec<&PatientRecord> = wards.iter().flat_map(|it| &it.patients).collect();
     for patient in &patients {
         counts
             .of_patient(patient)
@@ -36,7 +36,7 @@ pub(crate) async fn whole(database: &Database, wards: &[Ward]) -> Result<usize> 
     }
     counts.nothing_else(patients.len())?;
     effects_once(&events, patients.len())?;
-    let rows = equal_the_log(database).await?;
+    let rows = assert_match_log(database).await?;
     verify(database)?;
     eprintln!(
         "{} patients, {} events, {rows} rows equal their folds",
@@ -57,8 +57,8 @@ impl Counts {
     }
 
     /// Acknowledged, so there: exactly once.
-    fn of_patient(&self, patient: &Patient) -> Result<()> {
-        ensure!(patient.step == Step::Done, "not done");
+    fn of_patient(&self, patient: &PatientRecord) -> Result<()> {
+        ensure!(patient.step == WorkloadStep::Done, "not done");
         let order = patient.order.context("no order")?;
         let report = patient.report.context("no report")?;
         let (study, item) = (patient.study.as_uuid(), patient.item());

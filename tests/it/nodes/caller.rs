@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::Method;
-use roentgen_tests::{Answer, Client};
+use roentgen_tests::{TestResponse, TestClient};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,9 +20,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the nodes are. One that starts again is elsewhere.
 #[derive(Debug, Clone)]
-pub(crate) struct Nodes(Arc<Mutex<Vec<String>>>);
+pub(crate) struct NodeAddresses(Arc<Mutex<Vec<String>>>);
 
-impl Nodes {
+impl NodeAddresses {
     pub(crate) fn at(bases: Vec<String>) -> Self {
         Self(Arc::new(Mutex::new(bases)))
     }
@@ -39,7 +39,7 @@ impl Nodes {
 
 /// Which silence of a node is no fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Excused {
+pub(crate) enum AllowedFailures {
     /// None: it is there all the time.
     None,
     /// Nobody listens any more: it ends in an orderly way.
@@ -48,7 +48,7 @@ pub(crate) enum Excused {
     Any,
 }
 
-impl Excused {
+impl AllowedFailures {
     fn silence(self, error: anyhow::Error) -> Result<()> {
         let connecting = error
             .downcast_ref::<reqwest::Error>()
@@ -63,7 +63,7 @@ impl Excused {
 
 /// What clients met on their way.
 #[derive(Debug, Default)]
-pub(crate) struct Met {
+pub(crate) struct ClientStats {
     answered: AtomicU32,
     not_now: AtomicU32,
     silent: AtomicU32,
@@ -71,7 +71,7 @@ pub(crate) struct Met {
     slowest_ms: AtomicUsize,
 }
 
-impl Met {
+impl ClientStats {
     /// How many answers were none of "not now".
     pub(crate) fn answers(&self) -> u32 {
         self.answered.load(Ordering::Relaxed)
@@ -92,24 +92,24 @@ impl Met {
 
 /// Asks whichever node answers.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    client: Client,
-    nodes: Nodes,
+pub(crate) struct FailoverClient {
+    client: TestClient,
+    nodes: NodeAddresses,
     turn: Arc<AtomicUsize>,
-    excused: Excused,
-    met: Arc<Met>,
+    excused: AllowedFailures,
+    met: Arc<ClientStats>,
 }
 
-impl Caller {
+impl FailoverClient {
     /// The `--dev` admin of the tenant, who waits this long for an answer.
     pub(crate) fn new(
-        nodes: &Nodes,
+        nodes: &NodeAddresses,
         tenant: Uuid,
-        (limit, excused): (Duration, Excused),
-        met: &Arc<Met>,
+        (limit, excused): (Duration, AllowedFailures),
+        met: &Arc<ClientStats>,
     ) -> Self {
         Self {
-            client: Client::dev("", tenant).within(limit),
+            client: TestClient::dev("", tenant).with_timeout(limit),
             nodes: nodes.clone(),
             turn: Arc::default(),
             excused,
@@ -126,32 +126,32 @@ impl Caller {
     }
 
     /// Carries out a command once, whoever has to be asked how often. Returns the first answer that is none of "not now".
-    pub(crate) async fn command(&self, method: Method, path: &str, body: &Value) -> Result<Answer> {
+    pub(crate) async fn command(&self, method: Method, path: &str, body: &Value) -> Result<TestResponse> {
         let client = self.client.with("idempotency-key", &fresh().to_string());
-        self.insist(&client, &method, path, body.to_string().into_bytes())
+        self.retry_until_definite(&client, &method, path, body.to_string().into_bytes())
             .await
     }
 
     /// Reads on another node than the one that was asked last, which has to show at least this much of the log.
-    pub(crate) async fn read(&self, path: &str, position: u64) -> Result<Answer> {
+    pub(crate) async fn read(&self, path: &str, position: u64) -> Result<TestResponse> {
         let client = self.client.with("min-log-position", &position.to_string());
-        self.insist(&client, &Method::GET, path, Vec::new()).await
+        self.retry_until_definite(&client, &Method::GET, path, Vec::new()).await
     }
 
-    async fn insist(
+    async fn retry_until_definite(
         &self,
-        client: &Client,
+        client: &TestClient,
         method: &Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Answer> {
+    ) -> Result<TestResponse> {
         let deadline = Instant::now() + PATIENCE;
         let mut last = None;
         while Instant::now() < deadline {
             let base = self.nodes.base(self.turn.fetch_add(1, Ordering::Relaxed));
             let asked = Instant::now();
             let answer = client
-                .towards(&base)
+                .with_base_url(&base)
                 .send(method.clone(), path, body.clone())
                 .await;
             match answer {
@@ -186,12 +186,12 @@ impl Caller {
 }
 
 /// Clients at work, until it is enough.
-pub(crate) struct Crowd<T> {
+pub(crate) struct ClientGroup<T> {
     working: tokio::task::JoinSet<Result<T>>,
     enough: CancellationToken,
 }
 
-impl<T: Send + 'static> Crowd<T> {
+impl<T: Send + 'static> ClientGroup<T> {
     /// Sends everybody to work.
     pub(crate) fn of<F>(
         clients: impl IntoIterator<Item = T>,
@@ -209,7 +209,7 @@ impl<T: Send + 'static> Crowd<T> {
     }
 
     /// Waits for everybody to finish what was begun.
-    pub(crate) async fn home(mut self) -> Result<Vec<T>> {
+    pub(crate) async fn join_all(mut self) -> Result<Vec<T>> {
         self.enough.cancel();
         let mut home = Vec::new();
         while let Some(client) = self.working.join_next().await {

@@ -4,37 +4,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{Client, Database, Engine, Nats, Server, poll};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server, poll};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::caller::{Caller, Excused, Met, Nodes};
-use super::load::Ward;
+use super::caller::{FailoverClient, AllowedFailures, ClientStats, NodeAddresses};
+use super::load::PatientWorkload;
 use crate::faults::policies::load::furnish;
-use crate::story::{catalog, fresh, serve};
+use crate::story::{create_catalog, fresh, serve};
 
 /// How long a lease may be without a holder that is alive.
 pub(super) const TAKEN_OVER: Duration = Duration::from_secs(10);
 
 /// Servers, and what they share.
-pub(super) struct Fleet {
+pub(super) struct TestCluster {
     servers: Vec<Server>,
-    pub(super) nodes: Nodes,
+    pub(super) nodes: NodeAddresses,
     pub(super) tenant: Uuid,
     pub(super) procedure: String,
     arguments: Vec<String>,
-    pub(super) database: Database,
+    pub(super) database: TestDatabase,
     pub(super) nats: Nats,
 }
 
-impl Fleet {
+impl TestCluster {
     pub(super) async fn of(count: usize) -> Result<Self> {
-        let (database, nats) = (Database::new(Engine::Postgres).await?, Nats::start().await?);
+        let (database, nats) = (TestDatabase::new(EngineKind::Postgres).await?, Nats::start().await?);
         let arguments = vec!["--dev".to_owned(), "--nats".to_owned(), nats.url()];
         let tenant = fresh();
         let mut fleet = Self {
             servers: Vec::new(),
-            nodes: Nodes::at(Vec::new()),
+            nodes: NodeAddresses::at(Vec::new()),
             tenant,
             procedure: String::new(),
             arguments,
@@ -46,9 +46,9 @@ impl Fleet {
             fleet.servers.push(server);
         }
         let bases = fleet.servers.iter().map(|it| it.base.clone());
-        fleet.nodes = Nodes::at(bases.collect());
+        fleet.nodes = NodeAddresses::at(bases.collect());
         let client = fleet.client(0);
-        fleet.procedure = catalog(&client).await?;
+        fleet.procedure = create_catalog(&client).await?;
         furnish(&client).await?;
         Ok(fleet)
     }
@@ -59,16 +59,16 @@ impl Fleet {
     }
 
     /// The tenant's admin at one node.
-    pub(super) fn client(&self, node: usize) -> Client {
-        Client::dev(&self.servers[node].base, self.tenant)
+    pub(super) fn client(&self, node: usize) -> TestClient {
+        TestClient::dev(&self.servers[node].base, self.tenant)
     }
 
     /// So many clients, who wait this long for an answer and excuse this, and what they meet.
-    pub(super) fn wards(&self, count: usize, terms: (Duration, Excused)) -> (Vec<Ward>, Arc<Met>) {
+    pub(super) fn wards(&self, count: usize, terms: (Duration, AllowedFailures)) -> (Vec<PatientWorkload>, Arc<ClientStats>) {
         let met = Arc::default();
         let ward = |_| {
-            let caller = Caller::new(&self.nodes, self.tenant, terms, &met);
-            Ward::new(caller, self.tenant, &self.procedure)
+            let caller = FailoverClient::new(&self.nodes, self.tenant, terms, &met);
+            PatientWorkload::new(caller, self.tenant, &self.procedure)
         };
         ((0..count).map(ward).collect(), Arc::clone(&met))
     }
@@ -88,7 +88,7 @@ impl Fleet {
             let others = (0..self.len()).filter(|it| Some(*it) != gone);
             others.rev().find(|it| leads(&self.servers[*it]))
         };
-        let found = poll::until("a leader", TAKEN_OVER, found, Option::is_some).await?;
+        let found = poll::wait_until("a leader", TAKEN_OVER, found, Option::is_some).await?;
         found.context("no leader")
     }
 

@@ -9,12 +9,12 @@ use roentgen_domain::ai_task::task_id;
 use roentgen_domain::codes::AiModelCode;
 use roentgen_domain::dicom::Uid;
 use roentgen_domain::ids::{AiModelId, StudyId, TenantId, WorklistItemId};
-use roentgen_tests::Answer;
+use roentgen_tests::TestResponse;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::caller::Caller;
+use super::caller::FailoverClient;
 use crate::faults::policies::load::MODELS;
 use crate::story::{SECRET, fresh};
 
@@ -28,7 +28,7 @@ const REPORTS: &str = "/radiology/reports";
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum WorkloadStep {
     Order,
     Sync,
     Outputs,
@@ -41,7 +41,7 @@ pub(super) enum Step {
 
 /// A patient, and what was acknowledged of them.
 #[derive(Debug)]
-pub(crate) struct Patient {
+pub(crate) struct PatientRecord {
     id: Uuid,
     accession: String,
     uid: String,
@@ -50,22 +50,22 @@ pub(crate) struct Patient {
     pub(super) tasks: Vec<Uuid>,
     open_tasks: Vec<Uuid>,
     radiologist: Uuid,
-    reader: Caller,
+    reader: FailoverClient,
     pub(super) report: Option<Uuid>,
-    pub(super) step: Step,
+    pub(super) step: WorkloadStep,
 }
 
 /// A client, and all its patients.
 #[derive(Debug)]
-pub(crate) struct Ward {
-    caller: Caller,
+pub(crate) struct PatientWorkload {
+    caller: FailoverClient,
     tenant: Uuid,
     procedure: String,
-    pub(crate) patients: Vec<Patient>,
+    pub(crate) patients: Vec<PatientRecord>,
 }
 
-impl Ward {
-    pub(crate) fn new(caller: Caller, tenant: Uuid, procedure: &str) -> Self {
+impl PatientWorkload {
+    pub(crate) fn new(caller: FailoverClient, tenant: Uuid, procedure: &str) -> Self {
         Self {
             caller,
             tenant,
@@ -77,8 +77,8 @@ impl Ward {
     /// New patients until it is enough, then whatever those who are there still need.
     pub(crate) async fn work(mut self, enough: CancellationToken) -> Result<Self> {
         loop {
-            let open = self.patients.iter_mut().filter(|it| it.step != Step::Done);
-            let mut open: Vec<&mut Patient> = open.collect();
+            let open = self.patients.iter_mut().filter(|it| it.step != WorkloadStep::Done);
+            let mut open: Vec<&mut PatientRecord> = open.collect();
             if enough.is_cancelled() && open.is_empty() {
                 return Ok(self);
             }
@@ -88,15 +88,15 @@ impl Ward {
                 went.with_context(|| format!("{step:?} of {}", patient.id))?;
             }
             if !enough.is_cancelled() && open.len() < OPEN {
-                let patient = Patient::new(&self.caller, self.tenant)?;
+                let patient = PatientRecord::new(&self.caller, self.tenant)?;
                 self.patients.push(patient);
             }
         }
     }
 }
 
-impl Patient {
-    fn new(caller: &Caller, tenant: Uuid) -> Result<Self> {
+impl PatientRecord {
+    fn new(caller: &FailoverClient, tenant: Uuid) -> Result<Self> {
         let uid = format!("2.25.{}", fresh().as_u128());
         let of: TenantId = tenant.into();
         let study = StudyId::of(of, &Uid::parse(&uid)?);
@@ -117,7 +117,7 @@ impl Patient {
             radiologist,
             reader: caller.bearer(&token(tenant, radiologist)?),
             report: None,
-            step: Step::Order,
+            step: WorkloadStep::Order,
         })
     }
 
@@ -125,21 +125,21 @@ impl Patient {
         WorklistItemId::of(self.study).as_uuid()
     }
 
-    async fn go_on(&mut self, caller: &Caller, procedure: &str) -> Result<()> {
+    async fn go_on(&mut self, caller: &FailoverClient, procedure: &str) -> Result<()> {
         self.step = match self.step {
-            Step::Order => self.is_ordered(caller, procedure).await?,
-            Step::Sync => self.is_imaged(caller).await?,
-            Step::Outputs => self.is_triaged(caller).await?,
-            Step::Claim => self.is_claimed().await?,
-            Step::Begin => self.report_begins().await?,
-            Step::Edit => self.report_is_edited().await?,
-            Step::Sign => self.report_is_signed().await?,
-            Step::Done => Step::Done,
+            WorkloadStep::Order => self.is_ordered(caller, procedure).await?,
+            WorkloadStep::Sync => self.is_imaged(caller).await?,
+            WorkloadStep::Outputs => self.is_triaged(caller).await?,
+            WorkloadStep::Claim => self.is_claimed().await?,
+            WorkloadStep::Begin => self.report_begins().await?,
+            WorkloadStep::Edit => self.report_is_edited().await?,
+            WorkloadStep::Sign => self.report_is_signed().await?,
+            WorkloadStep::Done => WorkloadStep::Done,
         };
         Ok(())
     }
 
-    async fn is_ordered(&mut self, caller: &Caller, procedure: &str) -> Result<Step> {
+    async fn is_ordered(&mut self, caller: &FailoverClient, procedure: &str) -> Result<WorkloadStep> {
         let order = json!({
             "patient_id": self.id, "imaging_procedure_id": procedure, "priority": "urgent",
             "indication": "seen under load", "accession_number": self.accession,
@@ -149,10 +149,10 @@ impl Patient {
         let listed = format!("{ORDERS}?accession_number={}", self.accession);
         shows(caller, &listed, &order).await?;
         self.order = Some(order.text_at("/id").parse()?);
-        Ok(Step::Sync)
+        Ok(WorkloadStep::Sync)
     }
 
-    async fn is_imaged(&self, caller: &Caller) -> Result<Step> {
+    async fn is_imaged(&self, caller: &FailoverClient) -> Result<WorkloadStep> {
         let study = json!({
             "pacs_endpoint_code": "MAIN_PACS", "study_instance_uid": self.uid,
             "patient_id": self.id, "modality_code": "CT", "accession_number": self.accession,
@@ -163,11 +163,11 @@ impl Patient {
         ensure!(study.status == 201, "{study:?}");
         let listed = format!("{STUDIES}?study_instance_uid={}", self.uid);
         shows(caller, &listed, &study).await?;
-        Ok(Step::Outputs)
+        Ok(WorkloadStep::Outputs)
     }
 
     /// As far as there are tasks already.
-    async fn is_triaged(&mut self, caller: &Caller) -> Result<Step> {
+    async fn is_triaged(&mut self, caller: &FailoverClient) -> Result<WorkloadStep> {
         for task in self.open_tasks.clone() {
             let output = json!({
                 "imaging_ai_task_id": task, "output_type": "triage",
@@ -176,24 +176,24 @@ impl Patient {
             let outputs = "/imaging-ai/outputs";
             let output = caller.command(Method::POST, outputs, &output).await?;
             if output.status == 404 {
-                return Ok(Step::Outputs);
+                return Ok(WorkloadStep::Outputs);
             }
             ensure!(output.status == 201, "{output:?}");
             let listed = format!("{outputs}?imaging_ai_task_id={task}");
             shows(caller, &listed, &output).await?;
             self.open_tasks.retain(|it| *it != task);
         }
-        Ok(Step::Claim)
+        Ok(WorkloadStep::Claim)
     }
 
-    async fn is_claimed(&self) -> Result<Step> {
+    async fn is_claimed(&self) -> Result<WorkloadStep> {
         let claim = format!("{ITEMS}/{}/claim", self.item());
         let item = self
             .reader
             .command(Method::POST, &claim, &json!({}))
             .await?;
         if item.status == 404 {
-            return Ok(Step::Claim);
+            return Ok(WorkloadStep::Claim);
         }
         ensure!(item.status == 200, "{item:?}");
         let listed = format!("{ITEMS}?status=all&imaging_study_id={}", self.study);
@@ -202,10 +202,10 @@ impl Patient {
             shown["assigned_radiologist_id"] == json!(self.radiologist),
             "{shown}"
         );
-        Ok(Step::Begin)
+        Ok(WorkloadStep::Begin)
     }
 
-    async fn report_begins(&mut self) -> Result<Step> {
+    async fn report_begins(&mut self) -> Result<WorkloadStep> {
         let report = json!({
             "imaging_study_id": self.study, "patient_id": self.id, "findings": "none yet",
         });
@@ -213,26 +213,26 @@ impl Patient {
         ensure!(report.status == 201, "{report:?}");
         self.report_shows(&report).await?;
         self.report = Some(report.text_at("/id").parse()?);
-        Ok(Step::Edit)
+        Ok(WorkloadStep::Edit)
     }
 
-    async fn report_is_edited(&self) -> Result<Step> {
+    async fn report_is_edited(&self) -> Result<WorkloadStep> {
         let edit = json!({ "impression": "no bleeding" });
         let place = self.place()?;
         let report = self.reader.command(Method::PATCH, &place, &edit).await?;
         ensure!(report.status == 200, "{report:?}");
         let shown = self.report_shows(&report).await?;
         ensure!(shown["impression"] == json!("no bleeding"), "{shown}");
-        Ok(Step::Sign)
+        Ok(WorkloadStep::Sign)
     }
 
-    async fn report_is_signed(&self) -> Result<Step> {
+    async fn report_is_signed(&self) -> Result<WorkloadStep> {
         let sign = format!("{}/sign", self.place()?);
         let report = self.reader.command(Method::POST, &sign, &json!({})).await?;
         ensure!(report.status == 200, "{report:?}");
         let shown = self.report_shows(&report).await?;
         ensure!(shown["status"] == json!("final"), "{shown}");
-        Ok(Step::Done)
+        Ok(WorkloadStep::Done)
     }
 
     fn place(&self) -> Result<String> {
@@ -240,14 +240,14 @@ impl Patient {
         Ok(format!("{REPORTS}/{report}"))
     }
 
-    async fn report_shows(&self, report: &Answer) -> Result<Value> {
+    async fn report_shows(&self, report: &TestResponse) -> Result<Value> {
         let listed = format!("{REPORTS}?imaging_study_id={}", self.study);
         shows(&self.reader, &listed, report).await
     }
 }
 
 /// Reads your writes: what another node lists at the command's position is what the command made, or came later.
-async fn shows(caller: &Caller, list: &str, written: &Answer) -> Result<Value> {
+async fn shows(caller: &FailoverClient, list: &str, written: &TestResponse) -> Result<Value> {
     let position = written.number("log-position");
     ensure!(position > 0, "{written:?}");
     let read = caller.read(list, position).await?;

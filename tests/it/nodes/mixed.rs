@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::audit;
-use super::caller::{Crowd, Excused};
-use super::fleet::Fleet;
-use super::load::Ward;
+use super::caller::{ClientGroup, AllowedFailures};
+use super::fleet::TestCluster;
+use super::load::PatientWorkload;
 use crate::relay::holds_the_log;
 use crate::story::fresh;
 
@@ -19,10 +19,10 @@ const STOPS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_kill_and_stop_of_one_of_three_nodes() -> Result<()> {
-    let mut fleet = Fleet::of(3).await?;
+    let mut fleet = TestCluster::of(3).await?;
     fleet.leader().await?;
-    let (wards, met) = fleet.wards(CLIENTS, (LIMIT, Excused::Any));
-    let crowd = Crowd::of(wards, Ward::work);
+    let (wards, met) = fleet.wards(CLIENTS, (LIMIT, AllowedFailures::Any));
+    let crowd = ClientGroup::of(wards, PatientWorkload::work);
     for turn in 0..KILLS.max(STOPS) {
         if turn < STOPS {
             stop_beyond_the_lease(&fleet).await?;
@@ -33,7 +33,7 @@ async fn heavy_kill_and_stop_of_one_of_three_nodes() -> Result<()> {
     }
     fleet.leader().await?;
     let meanwhile = met.answers();
-    let wards = crowd.home().await?;
+    let wards = crowd.join_all().await?;
     audit::whole(&fleet.database, &wards).await?;
     let published = holds_the_log(&fleet.nats, &fleet.database).await?.len();
     eprintln!("{KILLS} kills, {STOPS} stops; {published} messages stand in the stream");
@@ -46,7 +46,7 @@ async fn heavy_kill_and_stop_of_one_of_three_nodes() -> Result<()> {
 }
 
 /// The leader, until another leads, and a moment more: it wakes up in the middle of what it was doing.
-async fn stop_beyond_the_lease(fleet: &Fleet) -> Result<()> {
+async fn stop_beyond_the_lease(fleet: &TestCluster) -> Result<()> {
     let stopped = fleet.leader().await?;
     a_moment().await;
     fleet.signal(stopped, "STOP")?;
@@ -57,7 +57,7 @@ async fn stop_beyond_the_lease(fleet: &Fleet) -> Result<()> {
 }
 
 /// The leader first, then one of the others.
-async fn kill_one(fleet: &mut Fleet, turn: usize) -> Result<()> {
+async fn kill_one(fleet: &mut TestCluster, turn: usize) -> Result<()> {
     let leader = fleet.leader().await?;
     a_moment().await;
     let victim = match turn {

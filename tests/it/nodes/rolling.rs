@@ -6,9 +6,9 @@ use anyhow::Result;
 use roentgen_tests::poll;
 
 use super::audit;
-use super::caller::{Crowd, Excused, Met};
-use super::fleet::Fleet;
-use super::load::Ward;
+use super::caller::{ClientGroup, AllowedFailures, ClientStats};
+use super::fleet::TestCluster;
+use super::load::PatientWorkload;
 use crate::relay::holds_the_log;
 
 const CLIENTS: usize = 16;
@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Who repeats what was not taken sees nothing but refused connections and "not now".
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_restart_of_one_node_after_the_other() -> Result<()> {
-    let mut fleet = Fleet::of(3).await?;
-    let (wards, met) = fleet.wards(CLIENTS, (LIMIT, Excused::NobodyListens));
-    let crowd = Crowd::of(wards, Ward::work);
+    let mut fleet = TestCluster::of(3).await?;
+    let (wards, met) = fleet.wards(CLIENTS, (LIMIT, AllowedFailures::NobodyListens));
+    let crowd = ClientGroup::of(wards, PatientWorkload::work);
     for round in 0..2 {
         for node in 0..fleet.len() {
             at_work(&met).await?;
@@ -31,16 +31,16 @@ async fn heavy_restart_of_one_node_after_the_other() -> Result<()> {
             eprintln!("round {round}: node {node} is there again");
         }
     }
-    let wards = crowd.home().await?;
+    let wards = crowd.join_all().await?;
     eprintln!("{}", met.told());
     audit::whole(&fleet.database, &wards).await?;
     holds_the_log(&fleet.nats, &fleet.database).await?;
     Ok(())
 }
 
-async fn at_work(met: &Met) -> Result<()> {
+async fn at_work(met: &ClientStats) -> Result<()> {
     let before = met.answers();
     let more = async || met.answers() - before;
-    poll::until("clients at work", PATIENCE, more, |it| *it >= AT_WORK).await?;
+    poll::wait_until("clients at work", PATIENCE, more, |it| *it >= AT_WORK).await?;
     Ok(())
 }

@@ -7,36 +7,36 @@ use anyhow::{Result, ensure};
 use roentgen_tests::poll;
 use serde_json::json;
 
-use super::fleet::{Fleet, TAKEN_OVER};
-use super::watch::{Lags, Watch};
+use super::fleet::{TestCluster, TAKEN_OVER};
+use super::watch::{Lags, LagMonitor};
 
 /// What is done to the leader.
 #[derive(Debug, Clone, Copy)]
-enum Blow {
+enum LeaderFault {
     Killed,
     Stopped,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_was_killed_is_followed_within_ten_seconds() -> Result<()> {
-    is_followed(Blow::Killed).await
+    is_followed(LeaderFault::Killed).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_was_stopped_is_followed_within_ten_seconds() -> Result<()> {
-    is_followed(Blow::Stopped).await
+    is_followed(LeaderFault::Stopped).await
 }
 
-async fn is_followed(blow: Blow) -> Result<()> {
-    let fleet = Fleet::of(3).await?;
+async fn is_followed(blow: LeaderFault) -> Result<()> {
+    let fleet = TestCluster::of(3).await?;
     let leader = fleet.leader().await?;
     let writer = fleet.client((leader + 1) % fleet.len());
     let reader = fleet.client((leader + 2) % fleet.len());
     let name = match blow {
-        Blow::Killed => "KILL",
-        Blow::Stopped => "STOP",
+        LeaderFault::Killed => "KILL",
+        LeaderFault::Stopped => "STOP",
     };
-    let watch = Watch::over(&fleet.database, &fleet.nats).await?;
+    let watch = LagMonitor::over(&fleet.database, &fleet.nats).await?;
     fleet.signal(leader, name)?;
     let since = Instant::now();
     let order = json!({
@@ -57,7 +57,7 @@ async fn is_followed(blow: Blow) -> Result<()> {
         Ok((!read.ids().is_empty(), said, also_said))
     };
     let shown = |it: &Result<(bool, Lags, Lags)>| it.as_ref().is_ok_and(|it| it.0);
-    let shown = poll::until("the order in the list", TAKEN_OVER, listed, shown).await??;
+    let shown = poll::wait_until("the order in the list", TAKEN_OVER, listed, shown).await??;
     watch.close().await;
     eprintln!("{blow:?}: listed after {:?}; {shown:?}", since.elapsed());
     Ok(())

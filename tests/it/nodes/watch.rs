@@ -5,13 +5,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use roentgen_commands::policies::POLICIES;
 use roentgen_store::engine::Engine as Log;
-use roentgen_tests::{Client, Database, Nats};
+use roentgen_tests::{TestClient, TestDatabase, Nats};
 use serde_json::Value;
 
 use crate::read_models::projected;
 
 /// Looks at the database and at NATS themselves.
-pub(crate) struct Watch<'a> {
+pub(crate) struct LagMonitor<'a> {
     log: Arc<dyn Log>,
     nats: &'a Nats,
 }
@@ -24,9 +24,9 @@ pub(crate) struct Lags {
     pub(crate) relayed: f64,
 }
 
-impl<'a> Watch<'a> {
-    pub(crate) async fn over(database: &Database, nats: &'a Nats) -> Result<Self> {
-        let log = roentgen_store::open::Database::parse(&database.url)?;
+impl<'a> LagMonitor<'a> {
+    pub(crate) async fn over(database: &TestDatabase, nats: &'a Nats) -> Result<Self> {
+        let log = roentgen_store::open::DatabaseUrl::parse(&database.url)?;
         let log = log.connect().await?;
         Ok(Self { log, nats })
     }
@@ -37,12 +37,12 @@ impl<'a> Watch<'a> {
 
     /// One look at a node, which has to answer. Where the truth cannot be known, because the database is away, the node does
     /// not know it either. Returns what it said; NaN is "I do not know".
-    pub(crate) async fn look(&self, node: &Client) -> Result<Lags> {
+    pub(crate) async fn look(&self, node: &TestClient) -> Result<Lags> {
         let before = self.log.head().await;
         let said = [metrics(node).await?, readiness(node).await?];
         if let (Ok(before), Ok(truth)) = (before, self.truth().await) {
             for said in said {
-                said.ensure_honest(truth, before.position)?;
+                said.assert_not_underreported(truth, before.position)?;
             }
         }
         Ok(said[0])
@@ -74,7 +74,7 @@ impl Lags {
     }
 
     /// Who said 0 after the head stood there must have got there by now.
-    fn ensure_honest(&self, reached: [u64; 3], head: u64) -> Result<()> {
+    fn assert_not_underreported(&self, reached: [u64; 3], head: u64) -> Result<()> {
         let said = [self.projected, self.decided, self.relayed];
         for (said, reached) in said.into_iter().zip(reached) {
             ensure!(
@@ -87,7 +87,7 @@ impl Lags {
 }
 
 /// What is not there is not known.
-async fn metrics(node: &Client) -> Result<Lags> {
+async fn metrics(node: &TestClient) -> Result<Lags> {
     let scraped = node.get("/metrics").await?;
     ensure!(scraped.status == 200, "{scraped:?}");
     let of = |name: &str| {
@@ -102,7 +102,7 @@ async fn metrics(node: &Client) -> Result<Lags> {
     })
 }
 
-async fn readiness(node: &Client) -> Result<Lags> {
+async fn readiness(node: &TestClient) -> Result<Lags> {
     let ready = node.get("/health/ready").await?;
     if ready.status == 503 {
         ensure!(ready.number("retry-after") > 0, "{ready:?}");

@@ -1,13 +1,13 @@
 //! `/pacs/endpoints`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
 use super::scene::endpoint;
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     is_added_once_and_shown_without_what_it_takes_to_log_in,
@@ -31,8 +31,8 @@ fn whole() -> Value {
     )
 }
 
-async fn is_added_once_and_shown_without_what_it_takes_to_log_in(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_added_once_and_shown_without_what_it_takes_to_log_in(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let created = house.client.post(AT, &whole()).await?;
     assert_eq!(created.status, 201, "{created:?}");
     let shown = created.json();
@@ -46,12 +46,12 @@ async fn is_added_once_and_shown_without_what_it_takes_to_log_in(engine: Engine)
     );
     let read = house.client.get(&created.header("location")).await?;
     assert_eq!(read.json(), shown);
-    let again = Refused::post(AT, whole().to_string(), Code::AlreadyExists);
-    all_refused(&house.client, vec![again]).await
+    let again = RejectedRequest::post(AT, whole().to_string(), ProblemCode::AlreadyExists);
+    assert_all_rejected(&house.client, vec![again]).await
 }
 
-async fn is_changed_where_something_changes(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_changed_where_something_changes(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let created = house.client.post(AT, &whole()).await?;
     let at = created.header("location");
     let change = json!({ "name": "Archive", "completes_order": false, "protocol": "WADO-RS" });
@@ -61,20 +61,20 @@ async fn is_changed_where_something_changes(engine: Engine) -> Result<()> {
         (200, "Archive".to_owned())
     );
     assert_eq!(changed.text_at("/protocol"), "WADO_RS");
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     assert_eq!(
         house.client.patch(&at, &change).await?.json(),
         changed.json()
     );
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     let bearer = json!({ "auth_config": { "kind": "bearer", "token": "t" } });
     let changed = house.client.patch(&at, &bearer).await?.json();
     assert_eq!(changed["auth_config"], json!({ "kind": "bearer" }));
     Ok(())
 }
 
-async fn is_listed_by_whether_it_is_active(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_listed_by_whether_it_is_active(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for (code, is_active) in [("A", true), ("B", false), ("C", true)] {
         let body = endpoint(code, json!({ "is_active": is_active }));
         house.client.post(AT, &body).await?;
@@ -86,21 +86,21 @@ async fn is_listed_by_whether_it_is_active(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn another_tenants_is_not_there(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn another_tenants_is_not_there(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let at = house.client.post(AT, &whole()).await?.header("location");
-    let stranger = roentgen_tests::Client::dev(&house.server.base, fresh());
+    let stranger = roentgen_tests::TestClient::dev(&house.server.base, fresh());
     let refused = vec![
-        Refused::get(&at, Code::NotFound),
-        Refused::patch(&at, "{}", Code::NotFound),
+        RejectedRequest::get(&at, ProblemCode::NotFound),
+        RejectedRequest::patch(&at, "{}", ProblemCode::NotFound),
     ];
-    all_refused(&stranger, refused).await?;
+    assert_all_rejected(&stranger, refused).await?;
     assert_eq!(stranger.get(AT).await?.ids(), [""; 0]);
     Ok(())
 }
 
-async fn what_is_not_acceptable_is_named(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn what_is_not_acceptable_is_named(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let cases: &[(Value, &'static str)] = &[
         (json!({ "code": "A B" }), "/code"),
         (json!({ "name": " " }), "/name"),
@@ -133,13 +133,13 @@ async fn what_is_not_acceptable_is_named(engine: Engine) -> Result<()> {
     let mut refused = Vec::new();
     for ((members, _), pointer) in cases.iter().zip(&pointers) {
         let body = endpoint("MAIN", members.clone()).to_string();
-        refused.push(Refused::post(AT, body, Code::Unacceptable).at(pointer));
+        refused.push(RejectedRequest::post(AT, body, ProblemCode::Unacceptable).at(pointer));
     }
-    refused.push(Refused::post(AT, "{}", Code::Unacceptable).at(&["/code", "/name", "/protocol"]));
+    refused.push(RejectedRequest::post(AT, "{}", ProblemCode::Unacceptable).at(&["/code", "/name", "/protocol"]));
     let typo = endpoint(
         "MAIN",
         json!({ "auth_config": { "kind": "none", "pasword": "x" } }),
     );
-    refused.push(Refused::post(AT, typo.to_string(), Code::InvalidBody));
-    all_refused(&house.client, refused).await
+    refused.push(RejectedRequest::post(AT, typo.to_string(), ProblemCode::InvalidBody));
+    assert_all_rejected(&house.client, refused).await
 }

@@ -1,15 +1,15 @@
 //! When a study meets its order: whichever came first, and where the patients differ.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::scene::{archive, place, study, sync, trail};
-use crate::expect::{Refused, all_refused};
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::{RejectedRequest, assert_all_rejected};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     an_order_that_was_first_is_found_by_its_accession_number,
@@ -22,12 +22,12 @@ on_both_engines!(
 );
 
 /// An order's id.
-async fn ordered(house: &House, patient: Uuid, accession: &str) -> Result<String> {
+async fn ordered(house: &TestApp, patient: Uuid, accession: &str) -> Result<String> {
     let members = json!({ "patient_id": patient, "accession_number": accession });
-    Ok(house.ordered(members).await?.text_at("/id"))
+    Ok(house.create_order(members).await?.text_at("/id"))
 }
 
-async fn an_order_that_was_first_is_found_by_its_accession_number(engine: Engine) -> Result<()> {
+async fn an_order_that_was_first_is_found_by_its_accession_number(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let patient = fresh();
     let order = ordered(&house, patient, "ACC-1").await?;
@@ -52,7 +52,7 @@ async fn an_order_that_was_first_is_found_by_its_accession_number(engine: Engine
     Ok(())
 }
 
-async fn an_order_is_found_by_its_id_before_its_number(engine: Engine) -> Result<()> {
+async fn an_order_is_found_by_its_id_before_its_number(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let patient = fresh();
     let named = ordered(&house, patient, "ACC-1").await?;
@@ -65,7 +65,7 @@ async fn an_order_is_found_by_its_id_before_its_number(engine: Engine) -> Result
     Ok(())
 }
 
-async fn an_accession_number_that_comes_late_links(engine: Engine) -> Result<()> {
+async fn an_accession_number_that_comes_late_links(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let patient = fresh();
     let order = ordered(&house, patient, "ACC-1").await?;
@@ -82,7 +82,7 @@ async fn an_accession_number_that_comes_late_links(engine: Engine) -> Result<()>
     Ok(())
 }
 
-async fn an_order_of_another_patient_never_links(engine: Engine) -> Result<()> {
+async fn an_order_of_another_patient_never_links(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let order = ordered(&house, fresh(), "ACC-1").await?;
     for members in [
@@ -102,7 +102,7 @@ async fn an_order_of_another_patient_never_links(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn a_person_settles_a_conflict(engine: Engine) -> Result<()> {
+async fn a_person_settles_a_conflict(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let patient = fresh();
     let wrong = ordered(&house, fresh(), "ACC-1").await?;
@@ -111,11 +111,11 @@ async fn a_person_settles_a_conflict(engine: Engine) -> Result<()> {
     let at = place(&sync(&house, &told).await?);
     let name = |order: &str| json!({ "imaging_order_id": order }).to_string();
     let refused = vec![
-        Refused::patch(&at, name(&wrong), Code::Unacceptable).at(&["/imaging_order_id"]),
-        Refused::patch(&at, name(&fresh().to_string()), Code::ReferenceNotFound)
+        RejectedRequest::patch(&at, name(&wrong), ProblemCode::Unacceptable).at(&["/imaging_order_id"]),
+        RejectedRequest::patch(&at, name(&fresh().to_string()), ProblemCode::ReferenceNotFound)
             .at(&["/imaging_order_id"]),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     let settle = json!({ "imaging_order_id": right });
     let settled = house.client.patch(&at, &settle).await?;
     assert_eq!(settled.text_at("/link"), "linked", "{settled:?}");
@@ -125,7 +125,7 @@ async fn a_person_settles_a_conflict(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn a_link_that_stands_is_not_moved_by_a_sync(engine: Engine) -> Result<()> {
+async fn a_link_that_stands_is_not_moved_by_a_sync(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let patient = fresh();
     let first = ordered(&house, patient, "ACC-1").await?;
@@ -143,7 +143,7 @@ async fn a_link_that_stands_is_not_moved_by_a_sync(engine: Engine) -> Result<()>
 /// Each append checks that what it did not find is still not there. So of an order and a study at the same moment, the
 /// second sees the first: where the study came second it is linked in its own append. Where it came first, the order's
 /// event finds it.
-async fn order_and_study_at_once_are_never_both_blind(engine: Engine) -> Result<()> {
+async fn order_and_study_at_once_are_never_both_blind(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     for n in 0..10 {
         let (patient, accession) = (fresh(), format!("RACE-{n}"));

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::scene::{archive, study, sync};
-use crate::expect::{Refused, all_refused};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     are_those_that_every_filter_lets_through,
@@ -28,13 +28,13 @@ const TIMES: [Option<&str>; 4] = [
 const MODALITIES: [&str; 3] = ["CT", "mr", "Xr"];
 
 /// Two dozen studies of every kind.
-async fn told(house: &House, patients: [Uuid; 2]) -> Result<Vec<Value>> {
+async fn told(house: &TestApp, patients: [Uuid; 2]) -> Result<Vec<Value>> {
     let mut studies = Vec::new();
     house
-        .ordered(json!({ "accession_number": "ACC 3", "patient_id": patients[1] }))
+        .create_order(json!({ "accession_number": "ACC 3", "patient_id": patients[1] }))
         .await?;
     house
-        .ordered(json!({ "accession_number": "ACC 4", "patient_id": patients[1] }))
+        .create_order(json!({ "accession_number": "ACC 4", "patient_id": patients[1] }))
         .await?;
     for n in 0..24 {
         let body = study(
@@ -59,7 +59,7 @@ fn time(study: &Value) -> String {
         .to_owned()
 }
 
-async fn are_those_that_every_filter_lets_through(engine: Engine) -> Result<()> {
+async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let patients = [fresh(), fresh()];
     let studies = told(&house, patients).await?;
@@ -128,7 +128,7 @@ fn passes(study: &Value, filters: &[(&str, &str)]) -> bool {
     })
 }
 
-async fn pages_hold_each_study_once(engine: Engine) -> Result<()> {
+async fn pages_hold_each_study_once(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let studies = told(&house, [fresh(), fresh()]).await?;
     for filter in ["", "&status=available", "&modality_code=CT"] {
@@ -150,7 +150,7 @@ async fn pages_hold_each_study_once(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn a_filter_that_is_none_is_refused(engine: Engine) -> Result<()> {
+async fn a_filter_that_is_none_is_refused(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let queries = [
         "patient_id=x",
@@ -174,15 +174,15 @@ async fn a_filter_that_is_none_is_refused(engine: Engine) -> Result<()> {
         "/pacs/endpoints?is_active=yes",
     ];
     let all = paths.iter().map(String::as_str).chain(parts);
-    all_refused(
+    assert_all_rejected(
         &house.client,
-        all.map(|it| Refused::get(it, Code::InvalidParameter))
+        all.map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter))
             .collect(),
     )
     .await
 }
 
-async fn an_ai_worker_sees_patients_sealed(engine: Engine) -> Result<()> {
+async fn an_ai_worker_sees_patients_sealed(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let body = study(json!({ "patient": { "family_name": "Roe" } }));
     let told = sync(&house, &body).await?;

@@ -1,18 +1,18 @@
 //! When a study comes with thousands of images.
 
 use anyhow::Result;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use super::scene::{archive, series, study, sync, uid};
-use crate::expect::head;
-use crate::read_models::equal_the_log;
+use crate::expect::log_head;
+use crate::read_models::assert_match_log;
 use crate::story::{on_both_engines, with};
 
 on_both_engines!(five_thousand_instances_come_in_one_request_and_no_event_is_too_large);
 
 async fn five_thousand_instances_come_in_one_request_and_no_event_is_too_large(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let house = archive(engine).await?;
     let own = uid();
@@ -29,10 +29,10 @@ async fn five_thousand_instances_come_in_one_request_and_no_event_is_too_large(
     let last = &events.last().unwrap()["position"];
     assert_eq!(told.header("log-position"), last.to_string(), "one append");
 
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let again = sync(&house, &body).await?;
     assert_eq!((again.status, again.json()), (200, told.json()));
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
 
     let late = with(body, json!({ "series": series(&own, 5, 1001) }));
     assert_eq!(
@@ -51,6 +51,6 @@ async fn five_thousand_instances_come_in_one_request_and_no_event_is_too_large(
         next = page.next_page();
     }
     assert_eq!(count, 1001);
-    assert!(equal_the_log(&house.database).await? >= 5005);
+    assert!(assert_match_log(&house.database).await? >= 5005);
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! What archives send that is not quite right: padding, empty attributes, half a patient, impossible times, open ends.
 
 use anyhow::Result;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
 use super::scene::{archive, place, quiet, study, sync};
-use crate::expect::head;
+use crate::expect::log_head;
 use crate::story::{fresh, on_both_engines, with};
 
 on_both_engines!(
@@ -17,7 +17,7 @@ on_both_engines!(
     an_order_is_taken_away_and_stays_away,
 );
 
-async fn empty_attributes_are_absent_ones(engine: Engine) -> Result<()> {
+async fn empty_attributes_are_absent_ones(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let empty = json!({ "accession_number": "", "description": "", "body_part": " ", "started_at": "",
         "ended_at": "", "patient": { "mrn": "", "family_name": "", "given_name": "", "birth_date": "", "sex": "" },
@@ -41,13 +41,13 @@ async fn empty_attributes_are_absent_ones(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn part_of_a_patient_is_laid_over_what_is_known(engine: Engine) -> Result<()> {
+async fn part_of_a_patient_is_laid_over_what_is_known(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let whole = json!({ "mrn": "M1", "family_name": "Roe", "birth_date": "1970-01-01" });
     let body = study(json!({ "patient": whole }));
     sync(&house, &body).await?;
     let of_patient = |patient: Value| with(body.clone(), json!({ "patient": patient }));
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     for nothing in [
         json!({}),
         json!({ "mrn": null, "sex": "" }),
@@ -56,7 +56,7 @@ async fn part_of_a_patient_is_laid_over_what_is_known(engine: Engine) -> Result<
         let synced = sync(&house, &of_patient(nothing)).await?;
         assert_eq!(synced.json()["patient"], whole, "{synced:?}");
     }
-    assert_eq!(head(&house.client).await?, before, "nothing was said");
+    assert_eq!(log_head(&house.client).await?, before, "nothing was said");
     let corrected = sync(&house, &of_patient(json!({ "mrn": "M2", "sex": "F" }))).await?;
     let expected = with(whole, json!({ "mrn": "M2", "sex": "female" }));
     assert_eq!(corrected.json()["patient"], expected);
@@ -66,7 +66,7 @@ async fn part_of_a_patient_is_laid_over_what_is_known(engine: Engine) -> Result<
 }
 
 /// The warnings' pointers.
-fn warned(answer: &roentgen_tests::Answer) -> Vec<String> {
+fn warned(answer: &roentgen_tests::TestResponse) -> Vec<String> {
     let document = answer.json();
     let warnings = document["warnings"].as_array().cloned().unwrap_or_default();
     for warning in &warnings {
@@ -80,7 +80,7 @@ fn warned(answer: &roentgen_tests::Answer) -> Vec<String> {
     pointers.flatten().map(str::to_owned).collect()
 }
 
-async fn images_are_taken_where_a_time_beside_them_cannot_be_right(engine: Engine) -> Result<()> {
+async fn images_are_taken_where_a_time_beside_them_cannot_be_right(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let (eight, nine, ten) = (
         "2026-01-31T08:00:00Z",
@@ -145,7 +145,7 @@ async fn images_are_taken_where_a_time_beside_them_cannot_be_right(engine: Engin
     Ok(())
 }
 
-async fn a_repeat_is_answered_with_the_same_warnings(engine: Engine) -> Result<()> {
+async fn a_repeat_is_answered_with_the_same_warnings(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let body =
         study(json!({ "started_at": "2026-01-31T10:00:00Z", "ended_at": "2026-01-31T09:00:00Z" }));
@@ -159,9 +159,9 @@ async fn a_repeat_is_answered_with_the_same_warnings(engine: Engine) -> Result<(
     Ok(())
 }
 
-async fn the_end_of_time_is_a_bound_like_any_other(engine: Engine) -> Result<()> {
+async fn the_end_of_time_is_a_bound_like_any_other(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
-    let order = house.ordered(json!({})).await?;
+    let order = house.create_order(json!({})).await?;
     let study = sync(&house, &study(json!({}))).await?;
     let ends = [
         "9999-12-31",
@@ -212,11 +212,11 @@ async fn the_end_of_time_is_a_bound_like_any_other(engine: Engine) -> Result<()>
     Ok(())
 }
 
-async fn an_order_is_taken_away_and_stays_away(engine: Engine) -> Result<()> {
+async fn an_order_is_taken_away_and_stays_away(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let patient = fresh();
     let order = house
-        .ordered(json!({ "patient_id": patient, "accession_number": "ACC-1" }))
+        .create_order(json!({ "patient_id": patient, "accession_number": "ACC-1" }))
         .await?;
     let body = study(json!({ "patient_id": patient, "accession_number": "ACC-1" }));
     let synced = sync(&house, &body).await?;

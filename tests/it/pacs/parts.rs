@@ -1,13 +1,13 @@
 //! `/pacs/series` and `/pacs/instances`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
 use super::scene::{archive, place, series, study, sync, uid};
-use crate::expect::{Refused, all_refused, head};
-use crate::read_models::equal_the_log;
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::read_models::assert_match_log;
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -18,7 +18,7 @@ on_both_engines!(
     another_tenants_are_not_there,
 );
 
-async fn a_series_and_an_instance_are_added_once(engine: Engine) -> Result<()> {
+async fn a_series_and_an_instance_are_added_once(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let (own, study_id) = (uid(), told.text_at("/id"));
@@ -43,13 +43,13 @@ async fn a_series_and_an_instance_are_added_once(engine: Engine) -> Result<()> {
         (&json!(1), &json!(3))
     );
     let twice = vec![
-        Refused::post("/pacs/series", body.to_string(), Code::AlreadyExists),
-        Refused::post("/pacs/instances", instance.to_string(), Code::AlreadyExists),
+        RejectedRequest::post("/pacs/series", body.to_string(), ProblemCode::AlreadyExists),
+        RejectedRequest::post("/pacs/instances", instance.to_string(), ProblemCode::AlreadyExists),
     ];
-    all_refused(&house.client, twice).await
+    assert_all_rejected(&house.client, twice).await
 }
 
-async fn are_listed_by_their_numbers(engine: Engine) -> Result<()> {
+async fn are_listed_by_their_numbers(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let numbered = |n: usize, number: Value| json!({ "series_instance_uid": format!("1.2.{n}"), "series_number": number });
     let told = [json!(10), json!(2), Value::Null, json!(-1)];
@@ -84,15 +84,15 @@ async fn are_listed_by_their_numbers(engine: Engine) -> Result<()> {
         next = page.next_page();
     }
     assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
-    equal_the_log(&house.database).await.map(drop)
+    assert_match_log(&house.database).await.map(drop)
 }
 
 async fn one_that_was_just_added_is_found_at_once_also_by_a_neighbour(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let house = archive(engine).await?;
-    let neighbour = house.neighbour().await?;
-    let there = house.client.towards(&neighbour.base);
+    let neighbour = house.second_server().await?;
+    let there = house.client.with_base_url(&neighbour.base);
     let told = sync(&house, &study(json!({}))).await?;
     for n in 0..10 {
         let own = uid();
@@ -106,51 +106,51 @@ async fn one_that_was_just_added_is_found_at_once_also_by_a_neighbour(
     Ok(())
 }
 
-async fn what_they_belong_to_must_be_there(engine: Engine) -> Result<()> {
+async fn what_they_belong_to_must_be_there(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let series = json!({ "imaging_study_id": fresh(), "series_instance_uid": "1.2" });
     let instance = json!({ "imaging_series_id": fresh(), "sop_instance_uid": "1.2.1" });
     let refused = vec![
-        Refused::post("/pacs/series", series.to_string(), Code::ReferenceNotFound)
+        RejectedRequest::post("/pacs/series", series.to_string(), ProblemCode::ReferenceNotFound)
             .at(&["/imaging_study_id"]),
-        Refused::post(
+        RejectedRequest::post(
             "/pacs/instances",
             instance.to_string(),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
         )
         .at(&["/imaging_series_id"]),
-        Refused::post("/pacs/series", "{}", Code::Unacceptable)
+        RejectedRequest::post("/pacs/series", "{}", ProblemCode::Unacceptable)
             .at(&["/imaging_study_id", "/series_instance_uid"]),
-        Refused::post("/pacs/instances", "{}", Code::Unacceptable)
+        RejectedRequest::post("/pacs/instances", "{}", ProblemCode::Unacceptable)
             .at(&["/imaging_series_id", "/sop_instance_uid"]),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }
 
-async fn another_tenants_are_not_there(engine: Engine) -> Result<()> {
+async fn another_tenants_are_not_there(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let own = uid();
     let told = sync(&house, &study(json!({ "series": series(&own, 1, 1) }))).await?;
     let rows = house.client.get("/pacs/series").await?.json();
-    let stranger = roentgen_tests::Client::dev(&house.server.base, fresh());
+    let stranger = roentgen_tests::TestClient::dev(&house.server.base, fresh());
     for list in ["/pacs/studies", "/pacs/series", "/pacs/instances"] {
         assert_eq!(stranger.get(list).await?.ids(), [""; 0]);
     }
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let at = place(&told);
     let series = json!({ "imaging_study_id": told.text_at("/id"), "series_instance_uid": "1.2" });
     let instance = json!({ "imaging_series_id": rows[0]["id"], "sop_instance_uid": "1.2.1" });
     let refused = vec![
-        Refused::get(&at, Code::NotFound),
-        Refused::patch(&at, "{}", Code::NotFound),
-        Refused::post("/pacs/series", series.to_string(), Code::ReferenceNotFound),
-        Refused::post(
+        RejectedRequest::get(&at, ProblemCode::NotFound),
+        RejectedRequest::patch(&at, "{}", ProblemCode::NotFound),
+        RejectedRequest::post("/pacs/series", series.to_string(), ProblemCode::ReferenceNotFound),
+        RejectedRequest::post(
             "/pacs/instances",
             instance.to_string(),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
         ),
     ];
-    all_refused(&stranger, refused).await?;
-    assert_eq!(head(&house.client).await?, before);
+    assert_all_rejected(&stranger, refused).await?;
+    assert_eq!(log_head(&house.client).await?, before);
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_commands::policies::POLICIES;
-use roentgen_tests::{Answer, Engine, poll};
+use roentgen_tests::{TestResponse, EngineKind, poll};
 use serde_json::{Value, json};
 
-use crate::story::{House, fresh, with};
+use crate::story::{TestApp, fresh, with};
 
 /// How long all that follows from a command may take, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,11 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const VIEWER: &str = "https://viewer.example/?study={study_instance_uid}&access={token}";
 
 /// A house with an archive, `MAIN`.
-pub(crate) async fn archive(engine: Engine) -> Result<House> {
-    with_archive(House::open(engine).await?).await
+pub(crate) async fn archive(engine: EngineKind) -> Result<TestApp> {
+    with_archive(TestApp::start(engine).await?).await
 }
 
-pub(super) async fn with_archive(house: House) -> Result<House> {
+pub(super) async fn with_archive(house: TestApp) -> Result<TestApp> {
     let endpoint = endpoint("MAIN", json!({ "viewer_launch_url": VIEWER }));
     let created = house.client.post("/pacs/endpoints", &endpoint).await?;
     assert_eq!(created.status, 201, "{created:?}");
@@ -60,7 +60,7 @@ pub(crate) fn series(of: &str, series: usize, instances: usize) -> Value {
 }
 
 /// Tells of a study, sees it accepted, and waits until all that follows from it is done.
-pub(crate) async fn sync(house: &House, body: &Value) -> Result<Answer> {
+pub(crate) async fn sync(house: &TestApp, body: &Value) -> Result<TestResponse> {
     let answer = house.client.post("/pacs/studies/sync", body).await?;
     assert!([200, 201].contains(&answer.status), "{answer:?}");
     quiet(house).await?;
@@ -68,26 +68,26 @@ pub(crate) async fn sync(house: &House, body: &Value) -> Result<Answer> {
 }
 
 /// Waits until all that follows from what was commanded is done.
-pub(super) async fn quiet(house: &House) -> Result<()> {
-    let named = roentgen_store::open::Database::parse(&house.database.url)?;
+pub(super) async fn quiet(house: &TestApp) -> Result<()> {
+    let named = roentgen_store::open::DatabaseUrl::parse(&house.database.url)?;
     let log = named.connect().await?;
     let lag = async || {
         let (checkpoint, head) = (log.checkpoint(POLICIES).await?, log.head().await?);
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
     let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
-    poll::until("the policies' lag", PATIENCE, lag, done).await??;
+    poll::wait_until("the policies' lag", PATIENCE, lag, done).await??;
     log.close().await;
     Ok(())
 }
 
 /// Where a study is.
-pub(super) fn place(study: &Answer) -> String {
+pub(super) fn place(study: &TestResponse) -> String {
     format!("/pacs/studies/{}", study.text_at("/id"))
 }
 
 /// The types of a stream's events, in order.
-pub(super) async fn trail(house: &House, stream: &str) -> Result<Vec<String>> {
+pub(super) async fn trail(house: &TestApp, stream: &str) -> Result<Vec<String>> {
     let path = format!("/events?stream_id={stream}");
     let events = house.client.get(&path).await?.lines();
     let types = events

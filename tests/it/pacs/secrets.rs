@@ -5,31 +5,31 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_domain::ids::SecretId;
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 
 use super::scene::endpoint;
 use crate::faults::run;
-use crate::read_models::{Beside, equal_the_log};
-use crate::scan::{all_of, nothing_of, stored};
-use crate::story::{House, on_both_engines, with};
+use crate::read_models::{OfflineDatabase, assert_match_log};
+use crate::scan::{assert_present, assert_absent, dump_storage};
+use crate::story::{TestApp, on_both_engines, with};
 
 on_both_engines!(a_secret_is_nowhere_in_the_open);
 
 /// Who keeps secrets, and how one says them.
-struct Keeper {
+struct SecretOwner {
     name: &'static str,
     at: &'static str,
     auth: fn(Value) -> Value,
 }
 
-const KEEPERS: [Keeper; 2] = [
-    Keeper {
+const KEEPERS: [SecretOwner; 2] = [
+    SecretOwner {
         name: "pacs",
         at: "/pacs/endpoints",
         auth: |auth| json!({ "auth_config": auth }),
     },
-    Keeper {
+    SecretOwner {
         name: "ai",
         at: "/imaging-ai/models",
         auth: |auth| json!({ "endpoint_config": { "url": "https://ai.example/v1", "auth": auth } }),
@@ -40,7 +40,7 @@ const KINDS: usize = 3;
 /// A word that is no secret: the scan has to find it.
 const OPEN: &str = "zq-open-s3c";
 
-impl Keeper {
+impl SecretOwner {
     /// No two alike, and none that anybody else writes.
     fn word(&self, said: &str) -> String {
         format!("zq-{}-{said}-s3c", self.name)
@@ -88,7 +88,7 @@ impl Keeper {
 /// Those that are kept.
 fn kept() -> BTreeSet<String> {
     let rounds = ["first", "later"];
-    let words = |keeper: &'static Keeper| rounds.into_iter().flat_map(|it| keeper.words(it));
+    let words = |keeper: &'static SecretOwner| rounds.into_iter().flat_map(|it| keeper.words(it));
     KEEPERS.iter().flat_map(words).collect()
 }
 
@@ -97,8 +97,8 @@ fn planted() -> Vec<String> {
     kept().into_iter().chain(refused).collect()
 }
 
-async fn a_secret_is_nowhere_in_the_open(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--log", "trace"]).await?;
+async fn a_secret_is_nowhere_in_the_open(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--log", "trace"]).await?;
     for keeper in &KEEPERS {
         told(&house.client, keeper).await?;
         refused(&house.client, keeper).await?;
@@ -109,24 +109,24 @@ async fn a_secret_is_nowhere_in_the_open(engine: Engine) -> Result<()> {
     for path in ["/events", "/events?phi=true", "/metrics", "/openapi.json"] {
         shows_nothing(&house.client.get(path).await?, 200)?;
     }
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     are_under_seal(&house).await?;
     are_in_no_export(&house)?;
 
     let nowhere = planted();
     let scanned = |stored: &[u8]| {
-        all_of(&[OPEN], "the database", stored)?;
-        nothing_of(&nowhere, "the database", stored)
+        assert_present(&[OPEN], "the database", stored)?;
+        assert_absent(&nowhere, "the database", stored)
     };
-    scanned(&stored(&house.database)?)?;
+    scanned(&dump_storage(&house.database)?)?;
     let log = house.server.log.clone();
     house.server.terminate()?;
-    scanned(&stored(&house.database)?)?;
-    nothing_of(&nowhere, "the server's log", &std::fs::read(log)?)
+    scanned(&dump_storage(&house.database)?)?;
+    assert_absent(&nowhere, "the server's log", &std::fs::read(log)?)
 }
 
 /// One of each kind is added, read and changed.
-async fn told(client: &Client, keeper: &Keeper) -> Result<()> {
+async fn told(client: &TestClient, keeper: &SecretOwner) -> Result<()> {
     let (first, later) = (keeper.kinds("first"), keeper.kinds("later"));
     for (n, (auth, changed)) in first.into_iter().zip(later).enumerate() {
         let kind = auth["kind"].as_str().unwrap_or_default().to_owned();
@@ -151,7 +151,7 @@ async fn told(client: &Client, keeper: &Keeper) -> Result<()> {
     Ok(())
 }
 
-async fn refused(client: &Client, keeper: &Keeper) -> Result<()> {
+async fn refused(client: &TestClient, keeper: &SecretOwner) -> Result<()> {
     let there = client.get(keeper.at).await?.ids();
     let there = format!(
         "{}/{}",
@@ -170,22 +170,22 @@ async fn refused(client: &Client, keeper: &Keeper) -> Result<()> {
 }
 
 /// A Parquet file holds the same rows, compressed.
-fn are_in_no_export(house: &House) -> Result<()> {
+fn are_in_no_export(house: &TestApp) -> Result<()> {
     let exported = run(&house.database, &["export", "--format", "ndjson"])?;
     ensure!(exported.code == Some(0), "{}", exported.printed);
     let exported = exported.printed.as_bytes();
-    all_of(&["PACSEndpoint.Created"], "an export", exported)?;
-    nothing_of(&planted(), "an export", exported)
+    assert_present(&["PACSEndpoint.Created"], "an export", exported)?;
+    assert_absent(&planted(), "an export", exported)
 }
 
-fn shows_nothing(answer: &Answer, status: u16) -> Result<()> {
+fn shows_nothing(answer: &TestResponse, status: u16) -> Result<()> {
     ensure!(answer.status == status, "{answer:?}");
-    nothing_of(&planted(), "an answer", format!("{answer:?}").as_bytes())
+    assert_absent(&planted(), "an answer", format!("{answer:?}").as_bytes())
 }
 
 /// The events name the secrets, and these are what was told.
-async fn are_under_seal(house: &House) -> Result<()> {
-    let beside = Beside::open(&house.database).await?;
+async fn are_under_seal(house: &TestApp) -> Result<()> {
+    let beside = OfflineDatabase::open(&house.database).await?;
     let mut found = BTreeSet::new();
     let events = house.client.get("/events?limit=5000").await?.lines();
     let ids = events.iter().filter_map(|it| secret_of(&it["data"]));

@@ -1,13 +1,13 @@
 //! When an archive tells of a study.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::scene::{archive, endpoint, place, quiet, series, study, sync, trail, uid};
-use crate::expect::{Refused, all_refused, head};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
 use crate::story::{fresh, on_both_engines, with};
 
 on_both_engines!(
@@ -24,7 +24,7 @@ on_both_engines!(
 );
 
 async fn a_new_one_is_201_and_a_known_one_200_and_nothing_new_appends_nothing(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let house = archive(engine).await?;
     let own = uid();
@@ -46,7 +46,7 @@ async fn a_new_one_is_201_and_a_known_one_200_and_nothing_new_appends_nothing(
         ["Available", "SeriesAdded", "InstancesAdded"].map(|it| format!("ImagingStudy.{it}"));
     assert_eq!(trail, expected);
 
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let again = sync(&house, &body).await?;
     assert_eq!((again.status, again.json()), (200, created.json()));
     let less = sync(
@@ -55,14 +55,14 @@ async fn a_new_one_is_201_and_a_known_one_200_and_nothing_new_appends_nothing(
     )
     .await?;
     assert_eq!((less.status, less.json()), (200, created.json()));
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     let read = house.client.get(&place(&created)).await?;
     assert_eq!(read.json(), created.json());
     assert_eq!(read.header("etag"), created.header("etag"));
     Ok(())
 }
 
-async fn what_changed_is_taken_up_and_what_is_left_out_stays(engine: Engine) -> Result<()> {
+async fn what_changed_is_taken_up_and_what_is_left_out_stays(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let body = study(json!({ "description": "CT head", "body_part": "HEAD" }));
     sync(&house, &body).await?;
@@ -76,7 +76,7 @@ async fn what_changed_is_taken_up_and_what_is_left_out_stays(engine: Engine) -> 
     Ok(())
 }
 
-async fn series_that_come_late_are_added(engine: Engine) -> Result<()> {
+async fn series_that_come_late_are_added(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let own = uid();
     let told = |n, m| series(&own, n, m);
@@ -97,7 +97,7 @@ async fn series_that_come_late_are_added(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn the_first_endpoint_stays(engine: Engine) -> Result<()> {
+async fn the_first_endpoint_stays(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let other = house
         .client
@@ -111,44 +111,44 @@ async fn the_first_endpoint_stays(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn another_patient_is_a_conflict(engine: Engine) -> Result<()> {
+async fn another_patient_is_a_conflict(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let body = study(json!({}));
     sync(&house, &body).await?;
     let other = with(body, json!({ "patient_id": fresh() })).to_string();
-    let refused = Refused::post("/pacs/studies/sync", other, Code::OtherPatient);
-    all_refused(&house.client, vec![refused]).await
+    let refused = RejectedRequest::post("/pacs/studies/sync", other, ProblemCode::OtherPatient);
+    assert_all_rejected(&house.client, vec![refused]).await
 }
 
-async fn an_archived_study_takes_nothing_more(engine: Engine) -> Result<()> {
+async fn an_archived_study_takes_nothing_more(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let body = study(json!({}));
     let at = place(&sync(&house, &body).await?);
     let archive = json!({ "status": "archived" });
     let archived = house.client.patch(&at, &archive).await?;
     assert_eq!(archived.text_at("/status"), "archived", "{archived:?}");
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     assert_eq!(
         house.client.patch(&at, &archive).await?.json(),
         archived.json()
     );
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     let series =
         json!({ "imaging_study_id": archived.text_at("/id"), "series_instance_uid": uid() });
     let refused = vec![
-        Refused::post(
+        RejectedRequest::post(
             "/pacs/studies/sync",
             body.to_string(),
-            Code::TransitionRefused,
+            ProblemCode::TransitionRefused,
         ),
-        Refused::post("/pacs/series", series.to_string(), Code::TransitionRefused),
-        Refused::patch(&at, r#"{"status":"available"}"#, Code::TransitionRefused),
-        Refused::patch(&at, r#"{"number_of_series":9}"#, Code::TransitionRefused),
+        RejectedRequest::post("/pacs/series", series.to_string(), ProblemCode::TransitionRefused),
+        RejectedRequest::patch(&at, r#"{"status":"available"}"#, ProblemCode::TransitionRefused),
+        RejectedRequest::patch(&at, r#"{"number_of_series":9}"#, ProblemCode::TransitionRefused),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }
 
-async fn of_32_clients_at_once_there_is_one_study(engine: Engine) -> Result<()> {
+async fn of_32_clients_at_once_there_is_one_study(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let own = uid();
     let body = study(json!({ "study_instance_uid": own }));
@@ -176,12 +176,12 @@ async fn of_32_clients_at_once_there_is_one_study(engine: Engine) -> Result<()> 
     let versions: Vec<Value> = events.iter().map(|it| it["version"].clone()).collect();
     let dense: Vec<Value> = (1..=events.len()).map(|it| json!(it)).collect();
     assert_eq!(versions, dense);
-    crate::read_models::equal_the_log(&house.database)
+    crate::read_models::assert_match_log(&house.database)
         .await
         .map(drop)
 }
 
-async fn a_repeat_of_the_same_request_gets_the_first_answer(engine: Engine) -> Result<()> {
+async fn a_repeat_of_the_same_request_gets_the_first_answer(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let own = uid();
     let body = study(json!({ "study_instance_uid": own, "series": series(&own, 1, 1) }));
@@ -192,14 +192,14 @@ async fn a_repeat_of_the_same_request_gets_the_first_answer(engine: Engine) -> R
         &with(body.clone(), json!({ "description": "later" })),
     )
     .await?;
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let repeated = client.post("/pacs/studies/sync", &body).await?;
     assert_eq!((repeated.status, &repeated.text), (201, &first.text));
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     Ok(())
 }
 
-async fn the_past_and_this_moment_can_be_read(engine: Engine) -> Result<()> {
+async fn the_past_and_this_moment_can_be_read(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let body = study(json!({}));
     let first = sync(&house, &body).await?;
@@ -214,7 +214,7 @@ async fn the_past_and_this_moment_can_be_read(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_not_acceptable_is_named(engine: Engine) -> Result<()> {
+async fn what_is_not_acceptable_is_named(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let retired = endpoint("RETIRED", json!({ "is_active": false }));
     let retired = house.client.post("/pacs/endpoints", &retired).await?;
@@ -226,22 +226,22 @@ async fn what_is_not_acceptable_is_named(engine: Engine) -> Result<()> {
         "/patient_id",
         "/modality_code",
     ];
-    let mut refused = vec![Refused::post(at, "{}", Code::Unacceptable).at(needed)];
+    let mut refused = vec![RejectedRequest::post(at, "{}", ProblemCode::Unacceptable).at(needed)];
     for (members, code, pointers) in unacceptable() {
-        refused.push(Refused::post(at, study(members).to_string(), code).at(pointers));
+        refused.push(RejectedRequest::post(at, study(members).to_string(), code).at(pointers));
     }
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }
 
 /// Members, the problem they make, and where.
-fn unacceptable() -> Vec<(Value, Code, &'static [&'static str])> {
+fn unacceptable() -> Vec<(Value, ProblemCode, &'static [&'static str])> {
     let instances = json!([{ "sop_instance_uid": "1.2.1" },
         { "sop_instance_uid": "1.02", "instance_number": 3_000_000_000_u64 }]);
     let series = |members| with(json!({ "series_instance_uid": "1.2" }), members);
     vec![
         (
             json!({ "series": [series(json!({ "instances": instances }))] }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &[
                 "/series/0/instances/1/sop_instance_uid",
                 "/series/0/instances/1/instance_number",
@@ -249,55 +249,55 @@ fn unacceptable() -> Vec<(Value, Code, &'static [&'static str])> {
         ),
         (
             json!({ "series": [series(json!({ "number_of_instances": -1 }))] }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/series/0/number_of_instances"],
         ),
         (
             json!({ "study_instance_uid": "1.2.a" }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/study_instance_uid"],
         ),
         (
             json!({ "body_part": "a\0b" }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/body_part"],
         ),
         (
             json!({ "modality_code": "C" }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/modality_code"],
         ),
         (
             json!({ "started_at": "yesterday", "ended_at": "2026-02-30T08:00:00Z" }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/started_at", "/ended_at"],
         ),
         (
             json!({ "accession_number": "ImagingStudy:1.2" }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/accession_number"],
         ),
         (
             json!({ "pacs_endpoint_code": "NOWHERE" }),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
             &["/pacs_endpoint_code"],
         ),
         (
             json!({ "pacs_endpoint_code": "RETIRED" }),
-            Code::Inactive,
+            ProblemCode::Inactive,
             &["/pacs_endpoint_code"],
         ),
         (
             json!({ "imaging_order_id": fresh() }),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
             &["/imaging_order_id"],
         ),
-        (json!({ "tenant_id": fresh() }), Code::OtherTenant, &[]),
-        (json!({ "studyid": 1 }), Code::InvalidBody, &[]),
-        (json!({ "series": {} }), Code::InvalidBody, &[]),
+        (json!({ "tenant_id": fresh() }), ProblemCode::OtherTenant, &[]),
+        (json!({ "studyid": 1 }), ProblemCode::InvalidBody, &[]),
+        (json!({ "series": {} }), ProblemCode::InvalidBody, &[]),
         (
             json!({ "series": [series(json!({ "uid": "1.2" }))] }),
-            Code::InvalidBody,
+            ProblemCode::InvalidBody,
             &[],
         ),
     ]

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use reqwest::Method;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Client, Engine, poll};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::scene::{archive, endpoint, place, study, sync, with_archive};
-use crate::expect::{Refused, all_refused, head, problem};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     a_launch_gives_a_link_and_a_token_that_nobody_keeps,
@@ -24,7 +24,7 @@ on_both_engines!(
 
 const VERIFY: &str = "/pacs/viewer-tokens/verify";
 
-async fn launch(client: &Client, study: &Answer) -> Result<Answer> {
+async fn launch(client: &TestClient, study: &TestResponse) -> Result<TestResponse> {
     let answer = client
         .get(&format!("{}/viewer-launch", place(study)))
         .await?;
@@ -33,14 +33,14 @@ async fn launch(client: &Client, study: &Answer) -> Result<Answer> {
 }
 
 /// Asks as a proxy does.
-async fn verify(base: &str, token: &str, uid: &str) -> Result<Answer> {
-    let proxy = Client::new(base).bearer(token);
+async fn verify(base: &str, token: &str, uid: &str) -> Result<TestResponse> {
+    let proxy = TestClient::new(base).bearer(token);
     proxy
         .get(&format!("{VERIFY}?study_instance_uid={uid}"))
         .await
 }
 
-async fn looks(house: &House) -> Result<Vec<Value>> {
+async fn looks(house: &TestApp) -> Result<Vec<Value>> {
     let events = house
         .client
         .get("/events?types=ImagingStudy.Accessed")
@@ -48,7 +48,7 @@ async fn looks(house: &House) -> Result<Vec<Value>> {
     Ok(events.lines())
 }
 
-async fn a_launch_gives_a_link_and_a_token_that_nobody_keeps(engine: Engine) -> Result<()> {
+async fn a_launch_gives_a_link_and_a_token_that_nobody_keeps(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let radiologist = house.caller("radiologist")?;
@@ -79,7 +79,7 @@ async fn a_launch_gives_a_link_and_a_token_that_nobody_keeps(engine: Engine) -> 
     Ok(())
 }
 
-async fn a_token_lets_see_its_study_and_no_other(engine: Engine) -> Result<()> {
+async fn a_token_lets_see_its_study_and_no_other(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let (one, other) = (
         sync(&house, &study(json!({}))).await?,
@@ -92,7 +92,7 @@ async fn a_token_lets_see_its_study_and_no_other(engine: Engine) -> Result<()> {
         other.text_at("/study_instance_uid"),
     );
     assert_eq!(verify(base, &token, &uid).await?.status, 204);
-    let nobody = Client::new(base);
+    let nobody = TestClient::new(base);
     let by_query = format!("{VERIFY}?token={token}&study_instance_uid={uid}");
     assert_eq!(nobody.get(&by_query).await?.status, 204);
     assert_eq!(
@@ -102,33 +102,33 @@ async fn a_token_lets_see_its_study_and_no_other(engine: Engine) -> Result<()> {
             .status,
         204
     );
-    problem(
+    assert_problem(
         &verify(base, &token, &others).await?,
-        Code::Forbidden,
+        ProblemCode::Forbidden,
         "another study",
     );
     let elsewhere = format!("{by_query}&tenant_id={}", fresh());
-    problem(
+    assert_problem(
         &nobody.get(&elsewhere).await?,
-        Code::OtherTenant,
+        ProblemCode::OtherTenant,
         "another tenant",
     );
     let unsaid = format!("{VERIFY}?token={token}");
-    problem(
+    assert_problem(
         &nobody.get(&unsaid).await?,
-        Code::InvalidParameter,
+        ProblemCode::InvalidParameter,
         "no study",
     );
     let bare = format!("{VERIFY}?study_instance_uid={uid}");
-    problem(&nobody.get(&bare).await?, Code::Unauthenticated, "no token");
+    assert_problem(&nobody.get(&bare).await?, ProblemCode::Unauthenticated, "no token");
     let broken = &token[..token.len() - 3];
-    problem(
+    assert_problem(
         &verify(base, broken, &uid).await?,
-        Code::Unauthenticated,
+        ProblemCode::Unauthenticated,
         "a broken token",
     );
 
-    let neighbour = house.neighbour().await?;
+    let neighbour = house.second_server().await?;
     assert_eq!(
         verify(&neighbour.base, &token, &uid).await?.status,
         204,
@@ -137,13 +137,13 @@ async fn a_token_lets_see_its_study_and_no_other(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn the_first_use_is_in_the_audit_trail_and_later_ones_are_not(engine: Engine) -> Result<()> {
+async fn the_first_use_is_in_the_audit_trail_and_later_ones_are_not(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let uid = told.text_at("/study_instance_uid");
     let radiologist = house.caller("radiologist")?;
     let token = launch(&radiologist, &told).await?.text_at("/viewer_token");
-    let neighbour = house.neighbour().await?;
+    let neighbour = house.second_server().await?;
     for base in [&house.server.base, &neighbour.base, &house.server.base] {
         assert_eq!(verify(base, &token, &uid).await?.status, 204);
         assert_eq!(verify(base, &token, &uid).await?.status, 204);
@@ -162,27 +162,27 @@ async fn the_first_use_is_in_the_audit_trail_and_later_ones_are_not(engine: Engi
     Ok(())
 }
 
-async fn the_api_takes_no_viewer_token_and_the_viewer_no_other(engine: Engine) -> Result<()> {
-    let house = with_archive(House::open_guarded(engine).await?).await?;
+async fn the_api_takes_no_viewer_token_and_the_viewer_no_other(engine: EngineKind) -> Result<()> {
+    let house = with_archive(TestApp::start_with_auth(engine).await?).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let token = launch(&house.client, &told).await?.text_at("/viewer_token");
-    let viewer = Client::new(&house.server.base).bearer(&token);
+    let viewer = TestClient::new(&house.server.base).bearer(&token);
     for path in ["/pacs/studies", "/imaging/orders", "/events", &place(&told)] {
-        problem(&viewer.get(path).await?, Code::Unauthenticated, path);
+        assert_problem(&viewer.get(path).await?, ProblemCode::Unauthenticated, path);
     }
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let uid = told.text_at("/study_instance_uid");
     let admin = house
         .client
         .get(&format!("{VERIFY}?study_instance_uid={uid}"))
         .await?;
-    problem(&admin, Code::Unauthenticated, "an API token");
-    assert_eq!(head(&house.client).await?, before);
+    assert_problem(&admin, ProblemCode::Unauthenticated, "an API token");
+    assert_eq!(log_head(&house.client).await?, before);
     Ok(())
 }
 
-async fn a_token_runs_out(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--viewer-token-ttl", "2s"]).await?;
+async fn a_token_runs_out(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--viewer-token-ttl", "2s"]).await?;
     let house = with_archive(house).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let token = launch(&house.client, &told).await?.text_at("/viewer_token");
@@ -193,17 +193,17 @@ async fn a_token_runs_out(engine: Engine) -> Result<()> {
             .map(|it| it.status)
     };
     let over = |it: &Result<u16>| it.as_ref().is_ok_and(|it| *it == 401);
-    let last = poll::until("the token runs out", Duration::from_secs(10), ask, over).await?;
+    let last = poll::wait_until("the token runs out", Duration::from_secs(10), ask, over).await?;
     assert_eq!(last?, 401);
     Ok(())
 }
 
-async fn a_head_leaves_no_trace(engine: Engine) -> Result<()> {
+async fn a_head_leaves_no_trace(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let uid = told.text_at("/study_instance_uid");
     let token = launch(&house.client, &told).await?.text_at("/viewer_token");
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let launching = format!("{}/viewer-launch", place(&told));
     let verifying = format!("{VERIFY}?study_instance_uid={uid}&token={token}");
     for path in [&launching, &verifying] {
@@ -211,13 +211,13 @@ async fn a_head_leaves_no_trace(engine: Engine) -> Result<()> {
         assert_eq!(answer.status, 405, "{path}: {answer:?}");
         assert_eq!(answer.header("allow"), "GET", "{path}: {answer:?}");
     }
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     assert_eq!(verify(&house.server.base, &token, &uid).await?.status, 204);
     assert_eq!(looks(&house).await?.len(), 2, "a GET leaves its trace");
     Ok(())
 }
 
-async fn a_study_without_a_viewer_says_so(engine: Engine) -> Result<()> {
+async fn a_study_without_a_viewer_says_so(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let bare = house
         .client
@@ -228,20 +228,20 @@ async fn a_study_without_a_viewer_says_so(engine: Engine) -> Result<()> {
     let at = format!("{}/viewer-launch", place(&told));
     let nowhere = format!("/pacs/studies/{}/viewer-launch", fresh());
     let refused = vec![
-        Refused::get(&at, Code::ViewerNotConfigured),
-        Refused::get(&nowhere, Code::NotFound),
+        RejectedRequest::get(&at, ProblemCode::ViewerNotConfigured),
+        RejectedRequest::get(&nowhere, ProblemCode::NotFound),
     ];
-    all_refused(&house.client, refused).await?;
-    let stranger = Client::dev(&house.server.base, fresh());
-    problem(
+    assert_all_rejected(&house.client, refused).await?;
+    let stranger = TestClient::dev(&house.server.base, fresh());
+    assert_problem(
         &stranger.get(&at).await?,
-        Code::NotFound,
+        ProblemCode::NotFound,
         "another tenant's study",
     );
     Ok(())
 }
 
-async fn a_kept_link_carries_no_token(engine: Engine) -> Result<()> {
+async fn a_kept_link_carries_no_token(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let at = place(&told);
@@ -254,8 +254,8 @@ async fn a_kept_link_carries_no_token(engine: Engine) -> Result<()> {
         "viewer".to_owned(),
     ];
     let refused =
-        bad.map(|it| Refused::patch(&at, link(it), Code::Unacceptable).at(&["/viewer_url"]));
-    all_refused(&house.client, refused.into()).await?;
+        bad.map(|it| RejectedRequest::patch(&at, link(it), ProblemCode::Unacceptable).at(&["/viewer_url"]));
+    assert_all_rejected(&house.client, refused.into()).await?;
     let kept = json!({ "viewer_url": "https://viewer/?study=1" });
     let changed = house.client.patch(&at, &kept).await?;
     assert_eq!(changed.text_at("/viewer_url"), "https://viewer/?study=1");

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Client, Engine, poll};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{Refused, all_refused};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     shows_what_happened_newest_first,
@@ -26,7 +26,7 @@ fn timeline(patient: Uuid) -> String {
 }
 
 /// A member of each line, in the timeline's order.
-fn each(page: &Answer, member: &str) -> Vec<String> {
+fn each(page: &TestResponse, member: &str) -> Vec<String> {
     let lines = page.json();
     let lines = lines.as_array().into_iter().flatten();
     let text = |it: &Value| it[member].as_str().unwrap_or_default().to_owned();
@@ -34,34 +34,34 @@ fn each(page: &Answer, member: &str) -> Vec<String> {
 }
 
 /// An order, its study, and the triage that a model was asked for by itself.
-async fn examined(house: &House, patient: Uuid) -> Result<()> {
+async fn examined(house: &TestApp, patient: Uuid) -> Result<()> {
     let model = json!({ "code": "TRIAGE", "name": "Triage", "capabilities": { "triage": true } });
     house.client.post("/imaging-ai/models", &model).await?;
     let endpoint = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
     house.client.post("/pacs/endpoints", &endpoint).await?;
     let requested = json!({ "patient_id": patient, "accession_number": "ACC1",
         "requested_at": "2026-01-01T08:00:00Z" });
-    house.ordered(requested).await?;
+    house.create_order(requested).await?;
     let study = json!({ "pacs_endpoint_code": "MAIN", "study_instance_uid": "1.2.3", "patient_id": patient,
         "modality_code": "CT", "description": "CT head", "accession_number": "ACC1",
         "started_at": "2026-01-01T09:00:00Z", "patient": { "family_name": "wombat" } });
     let study = house.client.post("/pacs/studies/sync", &study).await?;
     assert_eq!(study.status, 201, "{study:?}");
     let (path, tasks) = (timeline(patient), || house.client.get("/imaging-ai/tasks"));
-    let asked = |it: &Result<Answer>| it.as_ref().is_ok_and(|it| it.ids().len() == 1);
-    poll::until("the triage task", PATIENCE, tasks, asked).await??;
+    let asked = |it: &Result<TestResponse>| it.as_ref().is_ok_and(|it| it.ids().len() == 1);
+    poll::wait_until("the triage task", PATIENCE, tasks, asked).await??;
     let order = || house.client.get(&path);
-    let done = |it: &Result<Answer>| it.as_ref().is_ok_and(|it| it.text.contains("completed"));
-    poll::until("the order's completion", PATIENCE, order, done)
+    let done = |it: &Result<TestResponse>| it.as_ref().is_ok_and(|it| it.text.contains("completed"));
+    poll::wait_until("the order's completion", PATIENCE, order, done)
         .await?
         .map(drop)
 }
 
-async fn shows_what_happened_newest_first(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn shows_what_happened_newest_first(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (patient, other) = (fresh(), fresh());
     examined(&house, patient).await?;
-    house.ordered(json!({ "patient_id": other })).await?;
+    house.create_order(json!({ "patient_id": other })).await?;
     let page = house.client.get(&timeline(patient)).await?;
     assert_eq!(
         each(&page, "kind"),
@@ -86,17 +86,17 @@ async fn shows_what_happened_newest_first(engine: Engine) -> Result<()> {
         each(&house.client.get(&timeline(other)).await?, "kind"),
         ["order"]
     );
-    let stranger = Client::dev(&house.server.base, fresh());
+    let stranger = TestClient::dev(&house.server.base, fresh());
     assert_eq!(stranger.get(&timeline(patient)).await?.json(), json!([]));
     Ok(())
 }
 
-async fn is_paged_over_all_kinds(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_paged_over_all_kinds(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let patient = fresh();
     examined(&house, patient).await?;
     let late = json!({ "patient_id": patient, "requested_at": "2026-01-01T10:00:00Z" });
-    house.ordered(late).await?;
+    house.create_order(late).await?;
     let whole = house.client.get(&timeline(patient)).await?;
     assert_eq!(each(&whole, "kind"), ["ai_task", "order", "study", "order"]);
     for limit in 1..=4 {
@@ -120,15 +120,15 @@ async fn is_paged_over_all_kinds(engine: Engine) -> Result<()> {
         .next_page()
         .unwrap()
         .replace(&patient.to_string(), &fresh().to_string());
-    all_refused(
+    assert_all_rejected(
         &house.client,
-        vec![Refused::get(&elsewhere, Code::InvalidParameter)],
+        vec![RejectedRequest::get(&elsewhere, ProblemCode::InvalidParameter)],
     )
     .await
 }
 
-async fn hides_ai_from_whom_reads_released_content_only(engine: Engine) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
+async fn hides_ai_from_whom_reads_released_content_only(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start_with_auth(engine).await?;
     let patient = fresh();
     examined(&house, patient).await?;
     for role in ["radiologist", "auditor", "admin"] {
@@ -142,18 +142,18 @@ async fn hides_ai_from_whom_reads_released_content_only(engine: Engine) -> Resul
     Ok(())
 }
 
-async fn refuses_what_it_does_not_know(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuses_what_it_does_not_know(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let refused = vec![
-        Refused::get("/patients/nobody/timeline", Code::InvalidParameter),
-        Refused::get(
+        RejectedRequest::get("/patients/nobody/timeline", ProblemCode::InvalidParameter),
+        RejectedRequest::get(
             "/patients/00000000-0000-0000-0000-000000000007/timeline?kind=order",
-            Code::InvalidParameter,
+            ProblemCode::InvalidParameter,
         ),
-        Refused::get(
+        RejectedRequest::get(
             "/patients/00000000-0000-0000-0000-000000000007/timeline?limit=0",
-            Code::InvalidParameter,
+            ProblemCode::InvalidParameter,
         ),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }

@@ -5,12 +5,12 @@ use roentgen_domain::order::Priority;
 use roentgen_domain::study::Study;
 use roentgen_domain::worklist_item::Status;
 use roentgen_domain::{Change, EventMetadata};
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::Node;
-use super::hospital::Images;
+use super::TestNode;
+use super::hospital::TestStudy;
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -20,12 +20,12 @@ on_both_engines!(
     what_a_person_cancelled_does_not_come_back,
 );
 
-async fn a_study_is_put_on_the_worklist(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn a_study_is_put_on_the_worklist(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::new();
+    let images = TestStudy::new();
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.status(), Status::Pending);
     assert_eq!(item.priority, Priority::Routine);
@@ -35,15 +35,15 @@ async fn a_study_is_put_on_the_worklist(engine: Engine) -> Result<()> {
 }
 
 async fn a_study_told_of_by_many_at_once_is_one_item_and_one_task_a_model(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let node = std::sync::Arc::new(Node::start(engine).await?);
+    let node = std::sync::Arc::new(TestNode::start(engine).await?);
     node.archive(true).await?;
     for code in ["ONE", "TWO"] {
         let both = json!({ "capabilities": { "triage": true, "quality": true } });
         node.model(code, both).await?;
     }
-    let images = Images::new();
+    let images = TestStudy::new();
     let mut telling = JoinSet::new();
     for _ in 0..32 {
         let (node, images) = (std::sync::Arc::clone(&node), images.clone());
@@ -52,7 +52,7 @@ async fn a_study_told_of_by_many_at_once_is_one_item_and_one_task_a_model(
     while let Some(told) = telling.join_next().await {
         told??;
     }
-    node.settled().await?;
+    node.wait_until_idle().await?;
     for (event, count) in [
         ("ImagingStudy.Available", 1),
         ("RadiologyWorklistItem.Created", 1),
@@ -63,20 +63,20 @@ async fn a_study_told_of_by_many_at_once_is_one_item_and_one_task_a_model(
     Ok(())
 }
 
-async fn one_request_is_one_correlation_to_the_last_consequence(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn one_request_is_one_correlation_to_the_last_consequence(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     node.model("TRIAGE", json!({})).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let order = node.ordered(&images, json!({})).await?;
     let correlation = fresh().into();
     let request = node.request(None, correlation);
-    let sync = super::Give::<Study> {
+    let sync = super::RawCommand::<Study> {
         id: node.study_id(&images).into(),
         command: node.sync(&images),
     };
     node.executor.execute(&request, &sync).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     for event in [
         "RadiologyWorklistItem.Created",
         "ImagingAI.TaskCreated",
@@ -93,26 +93,26 @@ async fn one_request_is_one_correlation_to_the_last_consequence(engine: Engine) 
     node.stop().await
 }
 
-async fn what_a_person_cancelled_does_not_come_back(engine: Engine) -> Result<()> {
+async fn what_a_person_cancelled_does_not_come_back(engine: EngineKind) -> Result<()> {
     use roentgen_domain::ids::WorklistItemId;
-    use roentgen_domain::worklist_item::{Authority, Command, Step, Update, WorklistItem};
-    let node = Node::start(engine).await?;
+    use roentgen_domain::worklist_item::{Authority, Command, RequestedStatus, Update, WorklistItem};
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::new();
+    let images = TestStudy::new();
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let cancel = Command::Update(Box::new(Update {
-        status: Some(Step::Cancelled),
+        status: Some(RequestedStatus::Cancelled),
         authority: Authority::Any,
         priority: None,
         assign: Change::Keep,
         ai_triage_score: Change::Keep,
         ai_triage_flags: Change::Keep,
     }));
-    node.give::<WorklistItem>(WorklistItemId::of(study), cancel)
+    node.execute::<WorklistItem>(WorklistItemId::of(study), cancel)
         .await?;
     node.synced(&images.and_more()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::Cancelled);
     node.stop().await
 }

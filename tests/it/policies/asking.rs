@@ -11,11 +11,11 @@ use roentgen_domain::json::Json;
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
 use roentgen_domain::worklist_item::WorklistItem;
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 use serde_json::json;
 
-use super::Node;
-use super::hospital::{Images, text};
+use super::TestNode;
+use super::hospital::{TestStudy, text};
 use super::running::every_policy;
 use crate::story::{fresh, on_both_engines};
 
@@ -27,8 +27,8 @@ on_both_engines!(
     a_result_that_is_older_than_the_item_counts,
 );
 
-async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let all = json!({ "triage": true, "quality": true, "pre_report": true, "comparison": true });
     let any = node.model("ANY", json!({ "capabilities": all })).await?;
@@ -36,8 +36,8 @@ async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: Eng
     let head = node.model("HEAD_CT", head).await?;
     node.model("CHEST", json!({ "body_part": "CHEST" })).await?;
     node.model("MR", json!({ "modality_code": "MR" })).await?;
-    let study = node.synced(&Images::new()).await?;
-    node.settled().await?;
+    let study = node.synced(&TestStudy::new()).await?;
+    node.wait_until_idle().await?;
     let asked = [
         (any, TaskType::Triage),
         (any, TaskType::Quality),
@@ -53,17 +53,17 @@ async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: Eng
     node.stop().await
 }
 
-async fn so_many_models_of_a_tenant_are_asked_by_themselves(engine: Engine) -> Result<()> {
+async fn so_many_models_of_a_tenant_are_asked_by_themselves(engine: EngineKind) -> Result<()> {
     const MOST_ASKED: usize = 64;
-    let node = Node::start(engine).await?;
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let mut models = Vec::new();
     for n in 0..=MOST_ASKED {
         models.push(node.model(&format!("M{n}"), json!({})).await?);
     }
     let asked = async || {
-        let study = node.synced(&Images::new()).await?;
-        node.settled().await?;
+        let study = node.synced(&TestStudy::new()).await?;
+        node.wait_until_idle().await?;
         let mut asked = Vec::new();
         for model in &models {
             let task = task_id(study, *model, TaskType::Triage, 1);
@@ -79,7 +79,7 @@ async fn so_many_models_of_a_tenant_are_asked_by_themselves(engine: Engine) -> R
             ..Changes::default()
         };
         let change = OfModel::Update(Box::new(changes));
-        node.give::<AiModel>(model, change).await
+        node.execute::<AiModel>(model, change).await
     };
     becomes(models[0], false).await?;
     becomes(models[MOST_ASKED], false).await?;
@@ -88,32 +88,32 @@ async fn so_many_models_of_a_tenant_are_asked_by_themselves(engine: Engine) -> R
     node.stop().await
 }
 
-async fn a_model_out_of_use_is_not_asked(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn a_model_out_of_use_is_not_asked(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let model = node.model("OLD", json!({})).await?;
     let out_of_use = Changes {
         is_active: Some(false),
         ..Changes::default()
     };
-    node.give::<AiModel>(model, OfModel::Update(Box::new(out_of_use)))
+    node.execute::<AiModel>(model, OfModel::Update(Box::new(out_of_use)))
         .await?;
-    node.synced(&Images::new()).await?;
-    node.settled().await?;
+    node.synced(&TestStudy::new()).await?;
+    node.wait_until_idle().await?;
     assert!(node.events("ImagingAI.TaskCreated").await?.is_empty());
     node.stop().await
 }
 
-async fn the_highest_score_counts_and_every_flag(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn the_highest_score_counts_and_every_flag(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let high = node.model("HIGH", json!({})).await?;
     let low = node.model("LOW", json!({})).await?;
-    let study = node.synced(&Images::new()).await?;
-    node.settled().await?;
+    let study = node.synced(&TestStudy::new()).await?;
+    node.wait_until_idle().await?;
     found(&node, study, high, 0.92, "ICH_suspected").await?;
     found(&node, study, low, 0.15, "motion").await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.triage.score(), Some(Score::parse(0.92)?));
     assert_eq!(item.triage.flags(), [text("ICH_suspected"), text("motion")]);
@@ -123,12 +123,12 @@ async fn the_highest_score_counts_and_every_flag(engine: Engine) -> Result<()> {
 }
 
 /// Somebody asked, and the worker was faster than the policies.
-async fn a_result_that_is_older_than_the_item_counts(engine: Engine) -> Result<()> {
-    let database = Arc::new(Database::new(engine).await?);
-    let node = Node::over(database, fresh().into()).await?;
+async fn a_result_that_is_older_than_the_item_counts(engine: EngineKind) -> Result<()> {
+    let database = Arc::new(TestDatabase::new(engine).await?);
+    let node = TestNode::over(database, fresh().into()).await?;
     node.archive(true).await?;
     let model = node.model("FAST", json!({})).await?;
-    let images = Images::new();
+    let images = TestStudy::new();
     let study = node.synced(&images).await?;
     let task = NewTask {
         imaging_study_id: study,
@@ -139,13 +139,13 @@ async fn a_result_that_is_older_than_the_item_counts(engine: Engine) -> Result<(
         attempt: 1,
     };
     let id = task_id(study, model, TaskType::Triage, 1);
-    node.give::<AiTask>(id, Command::Create(Box::new(task)))
+    node.execute::<AiTask>(id, Command::Create(Box::new(task)))
         .await?;
     found(&node, study, model, 0.92, "ICH_suspected").await?;
     let item = WorklistItemId::of(study);
     assert!(node.maybe::<WorklistItem>(item).await?.is_none());
     node.run(every_policy()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.triage.score(), Some(Score::parse(0.92)?));
     assert_eq!(item.triage.flags(), [text("ICH_suspected")]);
@@ -155,7 +155,7 @@ async fn a_result_that_is_older_than_the_item_counts(engine: Engine) -> Result<(
 
 /// A model's worker tells what it found.
 async fn found(
-    node: &Node,
+    node: &TestNode,
     study: StudyId,
     model: AiModelId,
     score: f64,
@@ -165,5 +165,5 @@ async fn found(
     let payload = Json::of(&json!({ "triage_score": score, "flags": [flag] }))?;
     let payload = Payload::parse(OutputType::Triage, &payload).unwrap();
     let add = Command::AddOutput(Box::new(NewOutput { payload }));
-    node.give::<AiTask>(task, add).await.map(drop)
+    node.execute::<AiTask>(task, add).await.map(drop)
 }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use roentgen_domain::order::{Priority, Status as OrderStatus};
 use roentgen_domain::worklist_item::{Attention, Status};
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::Node;
-use super::hospital::Images;
+use super::TestNode;
+use super::hospital::TestStudy;
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -18,25 +18,25 @@ on_both_engines!(
     a_case_that_is_opened_again_shows_that_its_order_was_cancelled_meanwhile,
 );
 
-async fn read(node: &Node, images: &Images) -> Result<roentgen_domain::ids::StudyId> {
+async fn read(node: &TestNode, images: &TestStudy) -> Result<roentgen_domain::ids::StudyId> {
     let anna = fresh().into();
     let study = node.synced(images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
     node.reported(images, study, anna).await?;
     node.signed(study, anna, true).await?;
     Ok(study)
 }
 
-async fn series_after_the_final_signature_bring_the_item_back(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn series_after_the_final_signature_bring_the_item_back(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::new();
+    let images = TestStudy::new();
     let study = read(&node, &images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::Completed);
     node.synced(&images.and_more()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.status(), Status::Pending);
     assert_eq!(item.attention, [Attention::LateImages]);
@@ -44,44 +44,44 @@ async fn series_after_the_final_signature_bring_the_item_back(engine: Engine) ->
 }
 
 /// The signature's own consequence may not have come about when they come.
-async fn series_that_come_with_the_signature_are_late_too(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn series_that_come_with_the_signature_are_late_too(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::new();
+    let images = TestStudy::new();
     let study = read(&node, &images).await?;
     node.synced(&images.and_more()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.status(), Status::Pending);
     assert_eq!(item.attention, [Attention::LateImages]);
     node.stop().await
 }
 
-async fn series_before_it_is_read_are_not_late(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn series_before_it_is_read_are_not_late(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::new();
+    let images = TestStudy::new();
     let study = node.synced(&images).await?;
     node.synced(&images.and_more()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!((item.status(), item.attention), (Status::Pending, vec![]));
     node.stop().await
 }
 
 async fn a_case_that_is_opened_again_has_the_order_that_came_meanwhile(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let node = Node::start(engine).await?;
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let study = read(&node, &images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let order = node.ordered(&images, json!({ "priority": "stat" })).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::Completed);
     node.synced(&images.and_more()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.status(), Status::Pending);
     assert_eq!(item.case.imaging_order_id, Some(order));
@@ -91,18 +91,18 @@ async fn a_case_that_is_opened_again_has_the_order_that_came_meanwhile(
 }
 
 async fn a_case_that_is_opened_again_shows_that_its_order_was_cancelled_meanwhile(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let node = Node::start(engine).await?;
+    let node = TestNode::start(engine).await?;
     node.archive(false).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let order = node.ordered(&images, json!({})).await?;
     let study = read(&node, &images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.move_order(order, OrderStatus::Cancelled).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.synced(&images.and_more()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     let expected = [Attention::LateImages, Attention::OrderCancelled];
     assert_eq!(item.attention, expected);

@@ -13,18 +13,18 @@ use roentgen_domain::ids::{
 use roentgen_domain::order::{self, CreatedPhi, NewOrder, Order};
 use roentgen_domain::pacs_endpoint::{self, PacsEndpoint};
 use roentgen_domain::phi::PhiText;
-use roentgen_domain::report::{self, NewReport, Notice, Report, Rewritten, Written};
-use roentgen_domain::study::{self, Details, SeriesFacts, Study, Sync, SyncedSeries};
+use roentgen_domain::report::{self, NewReport, CriticalNotice, Report, Rewritten, AuthoredContent};
+use roentgen_domain::study::{self, Details, SeriesAttributes, Study, Sync, SyncedSeries};
 use roentgen_domain::text::Text;
 use roentgen_domain::worklist_item::WorklistItem;
 use serde_json::{Value, json};
 
-use super::Node;
+use super::TestNode;
 use crate::story::{fresh, with};
 
 /// A study to be synced.
 #[derive(Clone)]
-pub(crate) struct Images {
+pub(crate) struct TestStudy {
     pub(crate) patient: PatientId,
     uid: Uid,
     pub(crate) accession: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) fn text(text: &str) -> Text {
 
 fn series() -> SyncedSeries {
     SyncedSeries {
-        facts: SeriesFacts {
+        facts: SeriesAttributes {
             series_instance_uid: uid(),
             series_number: Some(1),
             body_part: None,
@@ -56,7 +56,7 @@ fn series() -> SyncedSeries {
     }
 }
 
-impl Images {
+impl TestStudy {
     /// A head CT of somebody, of one series.
     pub(crate) fn new() -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Images {
         AccessionNumber::parse(self.accession.as_deref().unwrap()).unwrap()
     }
 
-    fn details(&self, node: &Node) -> Details {
+    fn details(&self, node: &TestNode) -> Details {
         let code = PacsEndpointCode::parse("MAIN_PACS").unwrap();
         let details = json!({
             "pacs_endpoint_id": PacsEndpointId::of(node.tenant, &code),
@@ -101,7 +101,7 @@ impl Images {
     }
 }
 
-impl Node {
+impl TestNode {
     /// The archive, whose studies complete their orders or do not.
     pub(crate) async fn archive(&self, completes_order: bool) -> Result<()> {
         let code = PacsEndpointCode::parse("MAIN_PACS")?;
@@ -111,14 +111,14 @@ impl Node {
         }))?;
         let create = pacs_endpoint::Command::Create(Box::new(endpoint));
         let id = PacsEndpointId::of(self.tenant, &code);
-        self.give::<PacsEndpoint>(id, create).await.map(drop)
+        self.execute::<PacsEndpoint>(id, create).await.map(drop)
     }
 
-    pub(crate) fn study_id(&self, images: &Images) -> StudyId {
+    pub(crate) fn study_id(&self, images: &TestStudy) -> StudyId {
         StudyId::of(self.tenant, &images.uid)
     }
 
-    pub(crate) fn sync(&self, images: &Images) -> study::Command {
+    pub(crate) fn sync(&self, images: &TestStudy) -> study::Command {
         study::Command::Sync(Box::new(Sync {
             patient_id: images.patient,
             details: images.details(self),
@@ -129,14 +129,14 @@ impl Node {
     }
 
     /// The archive tells of a study; returns its id.
-    pub(crate) async fn synced(&self, images: &Images) -> Result<StudyId> {
+    pub(crate) async fn synced(&self, images: &TestStudy) -> Result<StudyId> {
         let id = self.study_id(images);
-        self.give::<Study>(id, self.sync(images)).await?;
+        self.execute::<Study>(id, self.sync(images)).await?;
         Ok(id)
     }
 
     /// An order for these images; returns its id.
-    pub(crate) async fn ordered(&self, images: &Images, members: Value) -> Result<OrderId> {
+    pub(crate) async fn ordered(&self, images: &TestStudy, members: Value) -> Result<OrderId> {
         self.ordered_for(images.patient, images, members).await
     }
 
@@ -144,7 +144,7 @@ impl Node {
     pub(crate) async fn ordered_for(
         &self,
         patient_id: PatientId,
-        images: &Images,
+        images: &TestStudy,
         members: Value,
     ) -> Result<OrderId> {
         let accession = images.accession();
@@ -163,7 +163,7 @@ impl Node {
                 metadata: None,
             },
         };
-        self.give::<Order>(id, order::Command::Create(Box::new(new)))
+        self.execute::<Order>(id, order::Command::Create(Box::new(new)))
             .await?;
         Ok(id)
     }
@@ -175,7 +175,7 @@ impl Node {
             ..order::Update::default()
         };
         let update = order::Command::Update(Box::new(update));
-        self.give::<Order>(id, update).await.map(drop)
+        self.execute::<Order>(id, update).await.map(drop)
     }
 
     /// A model that can triage, with other members.
@@ -186,7 +186,7 @@ impl Node {
         });
         let model: AiModel = serde_json::from_value(with(model, members))?;
         let id = AiModelId::of(self.tenant, &code);
-        self.give::<AiModel>(id, ai_model::Command::Create(Box::new(model)))
+        self.execute::<AiModel>(id, ai_model::Command::Create(Box::new(model)))
             .await?;
         Ok(id)
     }
@@ -222,7 +222,7 @@ impl Node {
     /// A radiologist begins a report with an impression.
     pub(crate) async fn reported(
         &self,
-        images: &Images,
+        images: &TestStudy,
         study: StudyId,
         by: PractitionerId,
     ) -> Result<()> {
@@ -268,7 +268,7 @@ impl Node {
             radiologist_id: by,
             is_final,
             communication: None,
-            notice: Notice {
+            notice: CriticalNotice {
                 imaging_order_id: None,
                 ordering_practitioner_id: None,
                 critical_deadline: std::time::Duration::from_secs(1),
@@ -279,8 +279,8 @@ impl Node {
     }
 }
 
-fn written(impression: &str) -> Written {
-    let mut written = Written::default();
+fn written(impression: &str) -> AuthoredContent {
+    let mut written = AuthoredContent::default();
     written.content.impression = Some(PhiText::new(text(impression)));
     written
 }

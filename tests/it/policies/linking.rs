@@ -5,14 +5,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use roentgen_domain::Change;
 use roentgen_domain::ids::{OrderId, StudyId};
-use roentgen_domain::order::{Order, Priority, Progress, Status};
-use roentgen_domain::study::{Command, LinkName, NamedOrder, Study, Update};
+use roentgen_domain::order::{Order, Priority, Lifecycle, Status};
+use roentgen_domain::study::{Command, OrderLinkStatus, ReferencedOrder, Study, Update};
 use roentgen_domain::worklist_item::Attention;
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 use serde_json::json;
 
-use super::Node;
-use super::hospital::Images;
+use super::TestNode;
+use super::hospital::TestStudy;
 use super::running::every_policy;
 use crate::story::{fresh, on_both_engines};
 
@@ -29,15 +29,15 @@ on_both_engines!(
     a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing,
 );
 
-async fn images_that_came_before_their_order_are_linked_with_it(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn images_that_came_before_their_order_are_linked_with_it(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.case.imaging_order_id, None);
     let order = node.ordered(&images, json!({})).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let linked = node.state::<Study>(study).await?;
     assert_eq!(linked.linking.order(), Some(order));
     assert_eq!(node.item(study).await?.case.imaging_order_id, Some(order));
@@ -45,28 +45,28 @@ async fn images_that_came_before_their_order_are_linked_with_it(engine: Engine) 
     node.stop().await
 }
 
-async fn a_stat_order_raises_the_item_that_is_there_already(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn a_stat_order_raises_the_item_that_is_there_already(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.priority, Priority::Routine);
     node.ordered(&images, json!({ "priority": "stat" })).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.priority, Priority::Stat);
     node.stop().await
 }
 
-async fn an_order_completes_when_its_images_end(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn an_order_completes_when_its_images_end(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let mut images = Images::accessioned();
+    let mut images = TestStudy::accessioned();
     images.ended_at = Some("2026-01-31T09:30:00Z");
     let order = node.ordered(&images, json!({})).await?;
     node.synced(&images).await?;
-    node.settled().await?;
-    let Progress::Completed {
+    node.wait_until_idle().await?;
+    let Lifecycle::Completed {
         performed_end_at, ..
     } = node.state::<Order>(order).await?.progress
     else {
@@ -76,29 +76,29 @@ async fn an_order_completes_when_its_images_end(engine: Engine) -> Result<()> {
     node.stop().await
 }
 
-async fn an_endpoint_that_completes_no_order_leaves_it_open(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn an_endpoint_that_completes_no_order_leaves_it_open(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(false).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let order = node.ordered(&images, json!({})).await?;
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let status = node.state::<Order>(order).await?.progress.status();
     assert_eq!(status, Status::Requested);
     assert_eq!(node.item(study).await?.case.imaging_order_id, Some(order));
     node.stop().await
 }
 
-async fn an_order_of_another_patient_is_a_conflict_and_no_link(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn an_order_of_another_patient_is_a_conflict_and_no_link(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let study = node.synced(&images).await?;
     let stat = json!({ "priority": "stat" });
     let order = node.ordered_for(fresh().into(), &images, stat).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let linking = node.state::<Study>(study).await?.linking;
-    assert_eq!(linking.name(), LinkName::Conflict);
+    assert_eq!(linking.name(), OrderLinkStatus::Conflict);
     let item = node.item(study).await?;
     assert_eq!(item.attention, [Attention::LinkConflict]);
     assert_eq!(item.priority, Priority::Routine, "it is not its order");
@@ -107,29 +107,29 @@ async fn an_order_of_another_patient_is_a_conflict_and_no_link(engine: Engine) -
     node.stop().await
 }
 
-async fn an_order_cancelled_with_images_is_shown_on_the_item(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn an_order_cancelled_with_images_is_shown_on_the_item(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(false).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let order = node.ordered(&images, json!({})).await?;
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.move_order(order, Status::Cancelled).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert!(item.status().is_open(), "images are never hidden");
     assert_eq!(item.attention, [Attention::OrderCancelled]);
     node.stop().await
 }
 
-async fn images_of_an_order_that_is_cancelled_already_are_shown_so(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn images_of_an_order_that_is_cancelled_already_are_shown_so(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let order = node.ordered(&images, json!({})).await?;
     node.move_order(order, Status::Cancelled).await?;
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(
         node.item(study).await?.attention,
         [Attention::OrderCancelled]
@@ -139,35 +139,35 @@ async fn images_of_an_order_that_is_cancelled_already_are_shown_so(engine: Engin
 }
 
 /// A person says that a study answers this order.
-async fn links(node: &Node, study: StudyId, order: OrderId) -> Result<()> {
+async fn links(node: &TestNode, study: StudyId, order: OrderId) -> Result<()> {
     let settle = Command::Update(Box::new(Update {
-        order: Change::Set(NamedOrder::SamePatient(order)),
+        order: Change::Set(ReferencedOrder::SamePatient(order)),
         ..Update::default()
     }));
-    node.give::<Study>(study, settle).await.map(drop)
+    node.execute::<Study>(study, settle).await.map(drop)
 }
 
 /// Another order for the patient of these images.
-async fn another_order(node: &Node, images: &Images) -> Result<OrderId> {
-    let number = Images::accessioned();
+async fn another_order(node: &TestNode, images: &TestStudy) -> Result<OrderId> {
+    let number = TestStudy::accessioned();
     node.ordered_for(images.patient, &number, json!({})).await
 }
 
 async fn a_study_that_a_person_links_to_another_order_is_shown_as_cancelled_no_more(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let node = Node::start(engine).await?;
+    let node = TestNode::start(engine).await?;
     node.archive(false).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let order = node.ordered(&images, json!({})).await?;
     let study = node.synced(&images).await?;
     node.move_order(order, Status::Cancelled).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let shown = node.item(study).await?.attention;
     assert_eq!(shown, [Attention::OrderCancelled]);
     let other = another_order(&node, &images).await?;
     links(&node, study, other).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.case.imaging_order_id, Some(other));
     assert_eq!(item.attention, []);
@@ -175,19 +175,19 @@ async fn a_study_that_a_person_links_to_another_order_is_shown_as_cancelled_no_m
 }
 
 async fn an_order_that_a_study_answers_no_more_does_nothing_to_its_item(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let node = Node::start(engine).await?;
+    let node = TestNode::start(engine).await?;
     node.archive(false).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let order = node.ordered(&images, json!({})).await?;
     let study = node.synced(&images).await?;
     let other = another_order(&node, &images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     links(&node, study, other).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.move_order(order, Status::Cancelled).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.case.imaging_order_id, Some(other));
     assert_eq!(item.attention, []);
@@ -197,20 +197,20 @@ async fn an_order_that_a_study_answers_no_more_does_nothing_to_its_item(
 
 /// A person was faster than the policies.
 async fn a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let database = Arc::new(Database::new(engine).await?);
-    let node = Node::over(database, fresh().into()).await?;
+    let database = Arc::new(TestDatabase::new(engine).await?);
+    let node = TestNode::over(database, fresh().into()).await?;
     node.archive(true).await?;
-    let images = Images::accessioned();
+    let images = TestStudy::accessioned();
     let wrong = node.ordered(&images, json!({ "priority": "stat" })).await?;
     let right = another_order(&node, &images).await?;
     let study = node.synced(&images).await?;
     let link = Command::Link { order_id: wrong };
-    node.give::<Study>(study, link).await?;
+    node.execute::<Study>(study, link).await?;
     links(&node, study, right).await?;
     node.run(every_policy()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.case.imaging_order_id, Some(right));
     assert_eq!(item.priority, Priority::Routine);

@@ -1,12 +1,12 @@
 //! The same, as clients see it: what follows shows in the lists a moment later.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Answer, Client, Engine, poll};
+use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::PATIENCE;
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_model,
@@ -24,35 +24,35 @@ fn images() -> Value {
     })
 }
 
-async fn furnished(engine: Engine, arguments: &[&str]) -> Result<House> {
-    let house = House::open_with(engine, arguments).await?;
+async fn furnished(engine: EngineKind, arguments: &[&str]) -> Result<TestApp> {
+    let house = TestApp::open_with(engine, arguments).await?;
     let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
     done(house.client.post("/pacs/endpoints", &endpoint).await?)?;
     Ok(house)
 }
 
-async fn model(house: &House, code: &str) -> Result<String> {
+async fn model(house: &TestApp, code: &str) -> Result<String> {
     let model = json!({ "code": code, "name": "a model", "capabilities": { "triage": true } });
     let model = done(house.client.post("/imaging-ai/models", &model).await?)?;
     Ok(model.text_at("/id"))
 }
 
-fn done(answer: Answer) -> Result<Answer> {
+fn done(answer: TestResponse) -> Result<TestResponse> {
     ensure!(matches!(answer.status, 200 | 201), "{answer:?}");
     Ok(answer)
 }
 
 /// Waits until a list is as it should be.
-async fn listed(client: &Client, path: &str, is: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
+async fn listed(client: &TestClient, path: &str, is: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
     let rows = async || match client.get(path).await {
         Ok(answer) => answer.json().as_array().cloned().unwrap_or_default(),
         Err(_) => Vec::new(),
     };
-    poll::until(path, PATIENCE, rows, |it| is(it)).await
+    poll::wait_until(path, PATIENCE, rows, |it| is(it)).await
 }
 
 async fn a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_model(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let house = furnished(engine, &["--dev"]).await?;
     for code in ["ONE", "TWO"] {
@@ -80,7 +80,7 @@ async fn a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_mod
     Ok(())
 }
 
-async fn a_claim_left_alone_goes_back_to_the_list(engine: Engine) -> Result<()> {
+async fn a_claim_left_alone_goes_back_to_the_list(engine: EngineKind) -> Result<()> {
     let house = furnished(engine, &["--dev", "--claim-timeout", "1s"]).await?;
     done(house.client.post("/pacs/studies/sync", &images()).await?)?;
     let items = "/radiology/worklist/items";
@@ -105,7 +105,7 @@ async fn a_claim_left_alone_goes_back_to_the_list(engine: Engine) -> Result<()> 
     Ok(())
 }
 
-async fn a_triage_shows_on_the_worklist(engine: Engine) -> Result<()> {
+async fn a_triage_shows_on_the_worklist(engine: EngineKind) -> Result<()> {
     let house = furnished(engine, &["--dev"]).await?;
     let (high, low) = (model(&house, "HIGH").await?, model(&house, "LOW").await?);
     done(house.client.post("/pacs/studies/sync", &images()).await?)?;
@@ -134,7 +134,7 @@ async fn a_triage_shows_on_the_worklist(engine: Engine) -> Result<()> {
 
 /// A worker that follows the feed sends back the correlation id of the task it was told of.
 async fn one_correlation_id_leads_from_the_sync_to_the_triage_on_the_worklist(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     const HEADER: &str = "x-correlation-id";
     let house = furnished(engine, &["--dev"]).await?;
@@ -161,12 +161,12 @@ async fn one_correlation_id_leads_from_the_sync_to_the_triage_on_the_worklist(
 }
 
 /// Waits until the feed holds the first event of a type.
-async fn fed(client: &Client, event_type: &str) -> Result<Value> {
+async fn fed(client: &TestClient, event_type: &str) -> Result<Value> {
     let path = format!("/events?types={event_type}");
     let events = async || match client.get(&path).await {
         Ok(answer) => answer.lines(),
         Err(_) => Vec::new(),
     };
-    let events = poll::until(&path, PATIENCE, events, |it| !it.is_empty()).await?;
+    let events = poll::wait_until(&path, PATIENCE, events, |it| !it.is_empty()).await?;
     Ok(events[0].clone())
 }

@@ -9,10 +9,10 @@ use roentgen_domain::ids::{CaseloadId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{Cancel, Command, Edit, Rewritten};
 use roentgen_domain::worklist_item::Status;
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 
-use super::Node;
-use super::hospital::{Images, text};
+use super::TestNode;
+use super::hospital::{TestStudy, text};
 use super::running::every_policy;
 use crate::story::{fresh, on_both_engines};
 
@@ -23,59 +23,59 @@ on_both_engines!(
     a_report_that_is_older_than_its_item_begins_it_with_the_next_word,
 );
 
-async fn open_cases(node: &Node, of: PractitionerId) -> Result<usize> {
+async fn open_cases(node: &TestNode, of: PractitionerId) -> Result<usize> {
     let caseload = CaseloadId::of(node.tenant, of);
     let caseload = node.maybe::<Caseload>(caseload).await?;
     Ok(caseload.map_or(0, |it| it.state.open_cases.len()))
 }
 
-async fn a_report_takes_its_item_through_to_completed(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn a_report_takes_its_item_through_to_completed(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let (images, anna) = (Images::new(), fresh().into());
+    let (images, anna) = (TestStudy::new(), fresh().into());
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
     node.reported(&images, study, anna).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::InProgress);
     assert_eq!(open_cases(&node, anna).await?, 1);
     node.signed(study, anna, true).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::Completed);
     assert_eq!(open_cases(&node, anna).await?, 0, "the place is free");
     node.stop().await
 }
 
-async fn a_preliminary_signature_completes_nothing(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn a_preliminary_signature_completes_nothing(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let (images, anna) = (Images::new(), fresh().into());
+    let (images, anna) = (TestStudy::new(), fresh().into());
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
     node.reported(&images, study, anna).await?;
     node.signed(study, anna, false).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::InProgress);
     node.stop().await
 }
 
-async fn a_cancelled_report_leaves_the_item_claimed(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn a_cancelled_report_leaves_the_item_claimed(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let (images, anna) = (Images::new(), fresh().into());
+    let (images, anna) = (TestStudy::new(), fresh().into());
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
     node.reported(&images, study, anna).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let cancel = Command::Cancel(Cancel {
         radiologist_id: anna,
         reason: PhiText::new(text("wrong study")),
     });
     node.say(study, anna, cancel).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let item = node.item(study).await?;
     assert_eq!(item.status(), Status::Claimed);
     assert_eq!(item.holder(), Some(anna));
@@ -83,16 +83,16 @@ async fn a_cancelled_report_leaves_the_item_claimed(engine: Engine) -> Result<()
 }
 
 async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let database = Arc::new(Database::new(engine).await?);
-    let node = Node::over(database, fresh().into()).await?;
+    let database = Arc::new(TestDatabase::new(engine).await?);
+    let node = TestNode::over(database, fresh().into()).await?;
     node.archive(true).await?;
-    let (images, anna) = (Images::new(), fresh().into());
+    let (images, anna) = (TestStudy::new(), fresh().into());
     let study = node.synced(&images).await?;
     node.reported(&images, study, anna).await?;
     node.run(every_policy()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::Pending);
     let edit = EditReport {
         id: ReportId::of(study),

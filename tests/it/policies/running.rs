@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
-use roentgen_commands::policies::{self, Cause, Effect, POLICIES, Policy, Recall, Settings};
-use roentgen_commands::{CommandError, UseCase, Work};
+use roentgen_commands::policies::{self, Cause, Effect, POLICIES, Policy, PolicyMemory, PolicySettings};
+use roentgen_commands::{CommandError, UseCase, UnitOfWork};
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{OrderId, StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::{Command, Order, Status as OrderStatus, Update};
 use roentgen_domain::worklist_item::Status;
-use roentgen_store::codec::Unreadable;
+use roentgen_store::codec::EventReadError;
 use roentgen_store::fair::Party;
-use roentgen_store::log::{Append, Check, NewEvent};
+use roentgen_store::log::{Append, ExpectedVersion, NewEvent};
 use roentgen_store::memory::MemoryBatch;
 use roentgen_store::model::Checkpoint;
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::hospital::Images;
-use super::{AN_HOUR, Node, PATIENCE};
+use super::hospital::TestStudy;
+use super::{AN_HOUR, TestNode, PATIENCE};
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -32,28 +32,28 @@ on_both_engines!(
 );
 
 pub(super) fn every_policy() -> Vec<Arc<dyn Policy>> {
-    policies::all(Settings {
+    policies::all(PolicySettings {
         claim_timeout: AN_HOUR,
     })
 }
 
 /// As after the loss of what the policies remember: the checkpoint is back at the start.
-async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     node.model("TRIAGE", json!({})).await?;
-    let (images, anna) = (Images::accessioned(), fresh().into());
+    let (images, anna) = (TestStudy::accessioned(), fresh().into());
     let study = node.synced(&images).await?;
     node.ordered(&images, json!({ "priority": "stat" })).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
     node.reported(&images, study, anna).await?;
     node.signed(study, anna, true).await?;
     node.synced(&images.and_more()).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     let before = node.store.engine.head().await?;
     assert_eq!(node.item(study).await?.status(), Status::Pending);
-    let again = node.neighbour().await?;
+    let again = node.second_node().await?;
     node.stop().await?;
     let moved = MemoryBatch {
         subscription: POLICIES,
@@ -63,17 +63,17 @@ async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: Engine) -> 
         forgotten: Vec::new(),
         refusals: Vec::new(),
     };
-    assert!(again.store.engine.remember(&moved).await?);
+    assert!(again.store.engine.write_policy_memory(&moved).await?);
     again.run(every_policy()).await?;
-    again.settled().await?;
+    again.wait_until_idle().await?;
     assert_eq!(again.store.engine.head().await?, before);
     assert_eq!(again.refused().await?, Vec::<String>::new());
     again.stop().await
 }
 
 /// An event of a shape that a later program wrote.
-async fn what_cannot_be_read_is_recorded_and_passed(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn what_cannot_be_read_is_recorded_and_passed(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let stream_id = fresh().into();
     let unknown = NewEvent {
@@ -89,7 +89,7 @@ async fn what_cannot_be_read_is_recorded_and_passed(engine: Engine) -> Result<()
         metadata: "{}".to_owned(),
     };
     let append = Append {
-        checks: vec![Check {
+        checks: vec![ExpectedVersion {
             stream_id,
             expected: 0,
         }],
@@ -101,22 +101,22 @@ async fn what_cannot_be_read_is_recorded_and_passed(engine: Engine) -> Result<()
         .appender
         .append(Party::System, append, deadline)
         .await?;
-    let study = node.synced(&Images::new()).await?;
-    node.settled().await?;
+    let study = node.synced(&TestStudy::new()).await?;
+    node.wait_until_idle().await?;
     assert!(node.item(study).await?.status().is_open());
     assert!(node.refused().await?.contains(&"arrived".to_owned()));
     node.stop().await
 }
 
 /// A report of a study that never arrived has no item to begin.
-async fn what_is_refused_is_recorded_and_passed(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn what_is_refused_is_recorded_and_passed(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let images = Images::new();
-    let nowhere = node.study_id(&Images::new());
+    let images = TestStudy::new();
+    let nowhere = node.study_id(&TestStudy::new());
     node.reported(&images, nowhere, fresh().into()).await?;
     let study = node.synced(&images).await?;
-    node.settled().await?;
+    node.wait_until_idle().await?;
     assert!(node.item(study).await?.status().is_open());
     let effect = format!("reported.begin {}", WorklistItemId::of(nowhere));
     assert_eq!(node.refused().await?, [effect]);
@@ -124,17 +124,17 @@ async fn what_is_refused_is_recorded_and_passed(engine: Engine) -> Result<()> {
 }
 
 /// Each with a lease of its own name: claims and checkpoint are what keeps them apart.
-async fn two_nodes_that_both_believe_to_lead_double_nothing(engine: Engine) -> Result<()> {
-    let node = Node::start(engine).await?;
+async fn two_nodes_that_both_believe_to_lead_double_nothing(engine: EngineKind) -> Result<()> {
+    let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     node.model("TRIAGE", json!({})).await?;
-    let other = node.neighbour().await?;
+    let other = node.second_node().await?;
     other.run_under("another lease", every_policy()).await?;
     for _ in 0..50 {
-        node.synced(&Images::new()).await?;
-        other.synced(&Images::new()).await?;
+        node.synced(&TestStudy::new()).await?;
+        other.synced(&TestStudy::new()).await?;
     }
-    node.settled().await?;
+    node.wait_until_idle().await?;
     for event in ["RadiologyWorklistItem.Created", "ImagingAI.TaskCreated"] {
         assert_eq!(node.events(event).await?.len(), 100, "{event}");
     }
@@ -155,11 +155,11 @@ impl Policy for Schedules {
         "schedules"
     }
 
-    fn listens_to(&self) -> &'static [&'static str] {
+    fn event_types(&self) -> &'static [&'static str] {
         &["ImagingOrder.Created"]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut Recall) -> Result<Vec<Effect>, Unreadable> {
+    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
         let order = OrderId::from(cause.event.stream_id);
         let schedule = Schedule(order, Arc::clone(&self.0));
         Ok(vec![Effect::new("schedule", order, order, schedule)])
@@ -176,7 +176,7 @@ impl UseCase for Schedule {
         Some(self.0.into())
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Order>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {
         if self.1.fetch_add(1, Ordering::Relaxed) < FAILURES {
             return Err(CommandError::Contention);
         }
@@ -189,14 +189,14 @@ impl UseCase for Schedule {
     }
 }
 
-async fn what_passes_by_itself_is_tried_until_it_is_done(engine: Engine) -> Result<()> {
-    let database = Arc::new(Database::new(engine).await?);
-    let node = Node::over(database, fresh().into()).await?;
+async fn what_passes_by_itself_is_tried_until_it_is_done(engine: EngineKind) -> Result<()> {
+    let database = Arc::new(TestDatabase::new(engine).await?);
+    let node = TestNode::over(database, fresh().into()).await?;
     let tries = Arc::new(AtomicU32::new(0));
     node.run(vec![Arc::new(Schedules(Arc::clone(&tries)))])
         .await?;
-    let order = node.ordered(&Images::accessioned(), json!({})).await?;
-    node.settled().await?;
+    let order = node.ordered(&TestStudy::accessioned(), json!({})).await?;
+    node.wait_until_idle().await?;
     let status = node.state::<Order>(order).await?.progress.status();
     assert_eq!(status, OrderStatus::Scheduled);
     assert_eq!(tries.load(Ordering::Relaxed), FAILURES + 1);

@@ -5,10 +5,10 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 /// One command, and on what terms it is asked.
 #[derive(Debug, Clone)]
-pub(super) struct Step {
+pub(super) struct TraceStep {
     /// Which of the two nodes.
     pub(super) node: usize,
-    pub(super) ask: Ask,
+    pub(super) ask: TraceCommand,
     pub(super) if_match: Option<u64>,
     /// An idempotency key.
     pub(super) key: Option<u8>,
@@ -17,16 +17,16 @@ pub(super) struct Step {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Ask {
+pub(super) enum TraceCommand {
     CreateModality { code: u8 },
     ChangeModality { code: u8, change: Change },
     CreateProcedure { code: u8, modality: u8 },
     ChangeProcedure { code: u8, change: Change },
     CreateOrder(NewOrder),
-    ChangeOrder { order: Name, patch: Patch },
+    ChangeOrder { order: OrderRef, patch: Patch },
 }
 
-impl Ask {
+impl TraceCommand {
     fn is_change(&self) -> bool {
         match self {
             Self::CreateModality { .. } | Self::CreateProcedure { .. } | Self::CreateOrder(_) => {
@@ -57,7 +57,7 @@ pub(super) struct NewOrder {
 
 /// An order, which may not be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Name {
+pub(super) enum OrderRef {
     /// The one with this accession number.
     Given(u8),
     /// The so-manieth with a generated number.
@@ -92,9 +92,9 @@ impl Time {
 }
 
 /// What most commands need: a catalog, and some orders.
-pub(super) fn beginning() -> Vec<Step> {
+pub(super) fn beginning() -> Vec<TraceStep> {
     let order = |accession, patient| {
-        Ask::CreateOrder(NewOrder {
+        TraceCommand::CreateOrder(NewOrder {
             accession,
             procedure: 0,
             patient,
@@ -102,18 +102,18 @@ pub(super) fn beginning() -> Vec<Step> {
             urgent: false,
         })
     };
-    let procedure = Ask::CreateProcedure {
+    let procedure = TraceCommand::CreateProcedure {
         code: 0,
         modality: 0,
     };
     let asks = [
-        Ask::CreateModality { code: 0 },
+        TraceCommand::CreateModality { code: 0 },
         procedure,
         order(Some(0), 0),
         order(Some(1), 1),
         order(None, 0),
     ];
-    let plain = |ask| Step {
+    let plain = |ask| TraceStep {
         node: 0,
         ask,
         if_match: None,
@@ -123,12 +123,12 @@ pub(super) fn beginning() -> Vec<Step> {
     asks.into_iter().map(plain).collect()
 }
 
-pub(super) fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = TraceStep> {
     let if_match = prop_oneof![4 => Just(None), 1 => (0_u64..5).prop_map(Some)];
     let key = prop_oneof![2 => Just(None), 1 => (0_u8..2).prop_map(Some)];
     let foreign = prop_oneof![9 => Just(false), 1 => Just(true)];
     let parts = (0_usize..2, ask(), if_match, key, foreign);
-    parts.prop_map(|(node, ask, if_match, key, foreign)| Step {
+    parts.prop_map(|(node, ask, if_match, key, foreign)| TraceStep {
         node,
         if_match,
         key,
@@ -137,15 +137,15 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+fn ask() -> impl Strategy<Value = TraceCommand> {
     prop_oneof![
-        1 => (0_u8..2).prop_map(|code| Ask::CreateModality { code }),
-        1 => (0_u8..3, change()).prop_map(|(code, change)| Ask::ChangeModality { code, change }),
+        1 => (0_u8..2).prop_map(|code| TraceCommand::CreateModality { code }),
+        1 => (0_u8..3, change()).prop_map(|(code, change)| TraceCommand::ChangeModality { code, change }),
         1 => (0_u8..2, 0_u8..3)
-            .prop_map(|(code, modality)| Ask::CreateProcedure { code, modality }),
-        2 => (0_u8..3, change()).prop_map(|(code, change)| Ask::ChangeProcedure { code, change }),
-        5 => new_order().prop_map(Ask::CreateOrder),
-        12 => (name(), patch()).prop_map(|(order, patch)| Ask::ChangeOrder { order, patch }),
+            .prop_map(|(code, modality)| TraceCommand::CreateProcedure { code, modality }),
+        2 => (0_u8..3, change()).prop_map(|(code, change)| TraceCommand::ChangeProcedure { code, change }),
+        5 => new_order().prop_map(TraceCommand::CreateOrder),
+        12 => (name(), patch()).prop_map(|(order, patch)| TraceCommand::ChangeOrder { order, patch }),
     ]
 }
 
@@ -173,11 +173,11 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
     )
 }
 
-fn name() -> impl Strategy<Value = Name> {
+fn name() -> impl Strategy<Value = OrderRef> {
     prop_oneof![
-        6 => (0_u8..2).prop_map(Name::Given),
-        2 => (2_u8..4).prop_map(Name::Given),
-        2 => (0_u8..2).prop_map(Name::Generated),
+        6 => (0_u8..2).prop_map(OrderRef::Given),
+        2 => (2_u8..4).prop_map(OrderRef::Given),
+        2 => (0_u8..2).prop_map(OrderRef::Generated),
     ]
 }
 

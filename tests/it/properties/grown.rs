@@ -171,12 +171,12 @@ const WORDS: &[(&[&str], &[&str])] = &[
 const LONGEST_PARAMETER: usize = 4096;
 
 /// Grows requests from a seed and from what was answered.
-pub(super) struct Grower {
+pub(super) struct RequestGenerator {
     state: u64,
     known: BTreeMap<String, Vec<String>>,
 }
 
-impl Grower {
+impl RequestGenerator {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             state: seed,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::commands::{Ask, Change, Name, NewOrder, Step};
+use super::commands::{TraceCommand, Change, OrderRef, NewOrder, TraceStep};
 use super::orders::Order;
 use serde_json::{Value, json};
 
 /// What a command is answered.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Said {
+pub(super) enum ModelAnswer {
     /// The resource.
     Shown(Value),
     /// The refusal's kind.
@@ -17,12 +17,12 @@ pub(super) enum Said {
 
 /// All there is.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct ReferenceModel {
     modalities: BTreeMap<u8, Entry>,
     procedures: BTreeMap<u8, Entry>,
-    pub(super) orders: BTreeMap<Name, Order>,
+    pub(super) orders: BTreeMap<OrderRef, Order>,
     generated: u8,
-    keys: BTreeMap<(String, u8), (Ask, Value)>,
+    keys: BTreeMap<(String, u8), (TraceCommand, Value)>,
 }
 
 /// A modality or a procedure.
@@ -56,14 +56,14 @@ impl Entry {
 }
 
 /// Where a command goes: the scope of its idempotency key.
-pub(super) fn path(ask: &Ask) -> String {
+pub(super) fn path(ask: &TraceCommand) -> String {
     match ask {
-        Ask::CreateModality { .. } => "modalities".to_owned(),
-        Ask::ChangeModality { code, .. } => format!("modalities/{code}"),
-        Ask::CreateProcedure { .. } => "procedures".to_owned(),
-        Ask::ChangeProcedure { code, .. } => format!("procedures/{code}"),
-        Ask::CreateOrder(_) => "orders".to_owned(),
-        Ask::ChangeOrder { order, .. } => format!("orders/{order:?}"),
+        TraceCommand::CreateModality { .. } => "modalities".to_owned(),
+        TraceCommand::ChangeModality { code, .. } => format!("modalities/{code}"),
+        TraceCommand::CreateProcedure { .. } => "procedures".to_owned(),
+        TraceCommand::ChangeProcedure { code, .. } => format!("procedures/{code}"),
+        TraceCommand::CreateOrder(_) => "orders".to_owned(),
+        TraceCommand::ChangeOrder { order, .. } => format!("orders/{order:?}"),
     }
 }
 
@@ -75,17 +75,17 @@ fn matches(if_match: Option<u64>, version: Option<u64>) -> Result<(), String> {
     }
 }
 
-impl World {
+impl ReferenceModel {
     /// The answer, and how many events it takes.
-    pub(super) fn ask(&mut self, step: &Step) -> (Said, u64) {
+    pub(super) fn ask(&mut self, step: &TraceStep) -> (ModelAnswer, u64) {
         if step.foreign {
-            return (Said::Refused("not_found".to_owned()), 0);
+            return (ModelAnswer::Refused("not_found".to_owned()), 0);
         }
         let scope = step.key.map(|key| (path(&step.ask), key));
         if let Some((ask, first)) = scope.as_ref().and_then(|it| self.keys.get(it)) {
             let said = match *ask == step.ask {
-                true => Said::Shown(first.clone()),
-                false => Said::Refused("key_reused".to_owned()),
+                true => ModelAnswer::Shown(first.clone()),
+                false => ModelAnswer::Refused("key_reused".to_owned()),
             };
             return (said, 0);
         }
@@ -94,30 +94,30 @@ impl World {
                 if let Some(scope) = scope {
                     self.keys.insert(scope, (step.ask.clone(), shown.clone()));
                 }
-                (Said::Shown(shown), events)
+                (ModelAnswer::Shown(shown), events)
             }
-            Err(kind) => (Said::Refused(kind), 0),
+            Err(kind) => (ModelAnswer::Refused(kind), 0),
         }
     }
 
-    fn decide(&mut self, step: &Step) -> Result<(Value, u64), String> {
+    fn decide(&mut self, step: &TraceStep) -> Result<(Value, u64), String> {
         let if_match = step.if_match;
         match &step.ask {
-            Ask::CreateModality { code } => add(&mut self.modalities, *code, None, if_match),
-            Ask::ChangeModality { code, change } => {
+            TraceCommand::CreateModality { code } => add(&mut self.modalities, *code, None, if_match),
+            TraceCommand::ChangeModality { code, change } => {
                 update(&mut self.modalities, *code, change, if_match)
             }
-            Ask::CreateProcedure { code, modality } => {
+            TraceCommand::CreateProcedure { code, modality } => {
                 if !self.modalities.contains_key(modality) {
                     return Err("no_such_modality".to_owned());
                 }
                 add(&mut self.procedures, *code, Some(*modality), if_match)
             }
-            Ask::ChangeProcedure { code, change } => {
+            TraceCommand::ChangeProcedure { code, change } => {
                 update(&mut self.procedures, *code, change, if_match)
             }
-            Ask::CreateOrder(new) => self.create_order(new, if_match),
-            Ask::ChangeOrder { order, patch } => {
+            TraceCommand::CreateOrder(new) => self.create_order(new, if_match),
+            TraceCommand::ChangeOrder { order, patch } => {
                 let before = self.orders.get_mut(order).ok_or("not_found")?;
                 matches(if_match, Some(before.version))?;
                 let after = before.changed(patch)?;
@@ -139,8 +139,8 @@ impl World {
             return Err("inactive".to_owned());
         }
         let name = match new.accession {
-            Some(number) => Name::Given(number),
-            None => Name::Generated(self.generated),
+            Some(number) => OrderRef::Given(number),
+            None => OrderRef::Generated(self.generated),
         };
         if let Some(there) = self.orders.get(&name) {
             matches(if_match, Some(there.version))?;

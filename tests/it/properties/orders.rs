@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::commands::{Name, NewOrder, Patch, Time};
+use super::commands::{OrderRef, NewOrder, Patch, Time};
 
 const RANKS: [&str; 5] = [
     "requested",
@@ -22,7 +22,7 @@ pub(super) struct Order {
     metadata: Option<u8>,
     patient: u8,
     urgent: bool,
-    /// Code, name and modality, as they were.
+    /// ProblemCode, name and modality, as they were.
     procedure: (u8, u8, Option<u8>),
     pub(super) version: u64,
 }
@@ -51,7 +51,7 @@ impl Order {
         }
     }
 
-    pub(super) fn shown(&self, name: Name) -> Value {
+    pub(super) fn shown(&self, name: OrderRef) -> Value {
         let time = |it: Option<Time>| it.map(|it| format!("{it:?}"));
         let (code, called, modality) = self.procedure;
         json!({

@@ -5,47 +5,47 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use roentgen_commands::{CommandError, Executor, Idempotency, Refusal, Request, UseCase};
+use roentgen_commands::{CommandError, Executor, Idempotency, DomainError, CommandEnvelope, UseCase};
 use roentgen_domain::ids::{OrderId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Versioned, modality, order, procedure};
 use roentgen_projections::all;
 use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey};
 use roentgen_store::lease::Leases;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::LogFilter;
 use roentgen_store::open::Store;
 use roentgen_store::projector::{self, Projector};
 use roentgen_store::reads::Reads;
 use roentgen_store::streams::{self, AsOf};
-use roentgen_tests::{Database, Engine};
+use roentgen_tests::{TestDatabase, EngineKind};
 use uuid::Uuid;
 
-use super::commands::{Ask, Name, Step, beginning};
-use super::model::{Said, World, path};
+use super::commands::{TraceCommand, OrderRef, TraceStep, beginning};
+use super::model::{ModelAnswer, ReferenceModel, path};
 use super::words::{self, Shown};
 use crate::read_models::{caught_up, compare_all};
 
 /// One engine, with everything that a server runs over it, twice over the same log.
-pub(super) struct House {
+pub(super) struct TraceRunner {
     log: Arc<dyn Log>,
     keyring: Keyring,
     nodes: Vec<Executor>,
-    tasks: Tasks,
-    _database: Database,
+    tasks: BackgroundTasks,
+    _database: TestDatabase,
 }
 
-impl House {
-    pub(super) async fn open(engine: Engine) -> Result<Self> {
-        let database = Database::new(engine).await?;
-        let log = roentgen_store::open::Database::parse(&database.url)?;
+impl TraceRunner {
+    pub(super) async fn open(engine: EngineKind) -> Result<Self> {
+        let database = TestDatabase::new(engine).await?;
+        let log = roentgen_store::open::DatabaseUrl::parse(&database.url)?;
         let log = log.connect().await?;
         log.migrate().await?;
-        let (master, tasks) = (MasterKey::parse(&MasterKey::generate())?, Tasks::new());
+        let (master, tasks) = (MasterKey::parse(&MasterKey::generate())?, BackgroundTasks::new());
         let one = Store::start(Arc::clone(&log), master.clone(), &tasks).await?;
         let other = Store::start(Arc::clone(&log), master, &tasks).await?;
         let names = projector::leases(&all());
-        let leases = Leases::seek(Arc::clone(&log), "", names, &tasks);
+        let leases = Leases::start(Arc::clone(&log), "", names, &tasks);
         let tail = Arc::clone(&one.tail);
         Projector::start(Arc::clone(&log), tail, all(), leases, &tasks).await?;
         Ok(Self {
@@ -63,13 +63,13 @@ impl House {
     }
 
     /// Plays a trace, after its beginning. Returns what each was answered.
-    pub(super) async fn play(&self, tenant: Uuid, steps: &[Step]) -> Result<Vec<Said>> {
-        let mut player = Player {
+    pub(super) async fn play(&self, tenant: Uuid, steps: &[TraceStep]) -> Result<Vec<ModelAnswer>> {
+        let mut player = TracePlayer {
             house: self,
             tenant: tenant.into(),
             generated: BTreeMap::new(),
         };
-        let (mut world, mut answers) = (World::default(), Vec::new());
+        let (mut world, mut answers) = (ReferenceModel::default(), Vec::new());
         for step in beginning().iter().chain(steps) {
             let before = self.log.head().await?.position;
             let said = player.ask(step).await;
@@ -88,7 +88,7 @@ impl House {
         }
         for (name, order) in &world.orders {
             player
-                .stands(*name, &Said::Shown(order.shown(*name)))
+                .stands(*name, &ModelAnswer::Shown(order.shown(*name)))
                 .await?;
         }
         caught_up(&*self.log).await?;
@@ -101,38 +101,38 @@ impl House {
     }
 }
 
-struct Player<'a> {
-    house: &'a House,
+struct TracePlayer<'a> {
+    house: &'a TraceRunner,
     tenant: TenantId,
     generated: BTreeMap<u8, OrderId>,
 }
 
-impl Player<'_> {
-    async fn ask(&mut self, step: &Step) -> Result<Said> {
+impl TracePlayer<'_> {
+    async fn ask(&mut self, step: &TraceStep) -> Result<ModelAnswer> {
         let tenant = self.tenant;
         match &step.ask {
-            Ask::CreateModality { code } => self.run(step, &words::new_modality(*code)?).await,
-            Ask::ChangeModality { code, change } => {
+            TraceCommand::CreateModality { code } => self.run(step, &words::new_modality(*code)?).await,
+            TraceCommand::ChangeModality { code, change } => {
                 let change = words::change_modality(tenant, *code, change)?;
                 self.run(step, &change).await
             }
-            Ask::CreateProcedure { code, modality } => {
+            TraceCommand::CreateProcedure { code, modality } => {
                 let new = words::new_procedure(tenant, *code, *modality)?;
                 self.run(step, &new).await
             }
-            Ask::ChangeProcedure { code, change } => {
+            TraceCommand::ChangeProcedure { code, change } => {
                 let change = words::change_procedure(tenant, *code, change)?;
                 self.run(step, &change).await
             }
-            Ask::CreateOrder(new) => self.run(step, &words::new_order(tenant, new)?).await,
-            Ask::ChangeOrder { order, patch } => {
+            TraceCommand::CreateOrder(new) => self.run(step, &words::new_order(tenant, new)?).await,
+            TraceCommand::ChangeOrder { order, patch } => {
                 let change = words::change_order(self.id(*order)?, patch)?;
                 self.run(step, &change).await
             }
         }
     }
 
-    async fn run<U: UseCase>(&mut self, step: &Step, use_case: &U) -> Result<Said>
+    async fn run<U: UseCase>(&mut self, step: &TraceStep, use_case: &U) -> Result<ModelAnswer>
     where
         U::Aggregate: Shown,
     {
@@ -145,7 +145,7 @@ impl Player<'_> {
             let (path, key) = (path(&step.ask), it.to_string());
             Idempotency::new(tenant_id, "somebody", "ANY", &path, &key, body.as_bytes())
         });
-        let request = Request {
+        let request = CommandEnvelope {
             tenant_id,
             actor: Actor::system(),
             correlation_id: Uuid::from_u128(1).into(),
@@ -156,11 +156,11 @@ impl Player<'_> {
         let node = self.house.nodes.get(step.node).context("no such node")?;
         match node.execute(&request, use_case).await {
             Ok(outcome) => self.shown(&outcome.resource),
-            Err(error) => kind(error).map(Said::Refused),
+            Err(error) => kind(error).map(ModelAnswer::Refused),
         }
     }
 
-    fn shown<A: Shown>(&mut self, resource: &Versioned<A>) -> Result<Said> {
+    fn shown<A: Shown>(&mut self, resource: &Versioned<A>) -> Result<ModelAnswer> {
         let mut shown = resource.state.shown()?;
         let members = shown.as_object_mut().context("no object")?;
         members.insert("version".to_owned(), resource.version.into());
@@ -168,13 +168,13 @@ impl Player<'_> {
             let name = self.name(resource.id.into())?;
             members.insert("name".to_owned(), format!("{name:?}").into());
         }
-        Ok(Said::Shown(shown))
+        Ok(ModelAnswer::Shown(shown))
     }
 
-    fn id(&self, name: Name) -> Result<OrderId> {
+    fn id(&self, name: OrderRef) -> Result<OrderId> {
         Ok(match name {
-            Name::Given(number) => OrderId::of(self.tenant, &words::accession(number)?),
-            Name::Generated(number) => {
+            OrderRef::Given(number) => OrderId::of(self.tenant, &words::accession(number)?),
+            OrderRef::Generated(number) => {
                 let nobody = || Uuid::from_u128(u128::from(number)).into();
                 self.generated.get(&number).copied().unwrap_or_else(nobody)
             }
@@ -182,23 +182,23 @@ impl Player<'_> {
     }
 
     /// An order's name; one that is not known yet has just got a generated number.
-    fn name(&mut self, id: OrderId) -> Result<Name> {
+    fn name(&mut self, id: OrderId) -> Result<OrderRef> {
         for number in 0..4 {
-            if self.id(Name::Given(number))? == id {
-                return Ok(Name::Given(number));
+            if self.id(OrderRef::Given(number))? == id {
+                return Ok(OrderRef::Given(number));
             }
         }
         let known = self.generated.iter().find(|(_, it)| **it == id);
         if let Some((number, _)) = known {
-            return Ok(Name::Generated(*number));
+            return Ok(OrderRef::Generated(*number));
         }
         let number = u8::try_from(self.generated.len())?;
         self.generated.insert(number, id);
-        Ok(Name::Generated(number))
+        Ok(OrderRef::Generated(number))
     }
 
     /// The stream folds to what the model has.
-    async fn stands(&mut self, name: Name, expected: &Said) -> Result<()> {
+    async fn stands(&mut self, name: OrderRef, expected: &ModelAnswer) -> Result<()> {
         let (log, keyring) = (&self.house.log, &self.house.keyring);
         let id = self.id(name)?.into();
         let folded =
@@ -211,17 +211,17 @@ impl Player<'_> {
 
 fn kind(error: CommandError) -> Result<String> {
     let kind = match error {
-        CommandError::Refused(refusal) => of_refusal(refusal)?,
-        CommandError::NoSuch(reference) => return Ok(format!("no_such_{}", reference.name())),
-        CommandError::Inactive(_) => "inactive",
+        CommandError::Domain(refusal) => of_refusal(refusal)?,
+        CommandError::ReferenceNotFound(reference) => return Ok(format!("no_such_{}", reference.name())),
+        CommandError::ReferenceInactive(_) => "inactive",
         CommandError::VersionMismatch { actual } => {
             return Ok(format!("version_mismatch {actual}"));
         }
-        CommandError::KeyReused => "key_reused",
+        CommandError::IdempotencyKeyReused => "key_reused",
         CommandError::Contention => bail!("contention, with nobody else there"),
-        error @ (CommandError::NotTheStudys(_)
+        error @ (CommandError::ReferenceMismatch(_)
         | CommandError::TooLarge
-        | CommandError::Unacceptable(_)
+        | CommandError::Invalid(_)
         | CommandError::IdOfOtherType) => {
             bail!("{error} is none of the catalog's or an order's")
         }
@@ -234,20 +234,20 @@ fn kind(error: CommandError) -> Result<String> {
     clippy::wildcard_enum_match_arm,
     reason = "what is not played here is a failure of the test"
 )]
-fn of_refusal(refusal: Refusal) -> Result<&'static str> {
+fn of_refusal(refusal: DomainError) -> Result<&'static str> {
     let kind = match refusal {
-        Refusal::Modality(modality::Error::AlreadyExists)
-        | Refusal::Procedure(procedure::Error::AlreadyExists)
-        | Refusal::Order(order::Error::AlreadyExists) => "already_exists",
-        Refusal::Modality(modality::Error::NotFound)
-        | Refusal::Procedure(procedure::Error::NotFound)
-        | Refusal::Order(order::Error::NotFound) => "not_found",
-        Refusal::Order(order::Error::Final { .. }) => "final",
-        Refusal::Order(order::Error::Backwards { .. }) => "backwards",
-        Refusal::Order(order::Error::StartAfterEnd) => "start_after_end",
-        Refusal::Order(order::Error::StartWithoutProgress) => "start_without_progress",
-        Refusal::Order(order::Error::EndWithoutCompletion) => "end_without_completion",
-        Refusal::Order(order::Error::ReasonWithoutCancellation) => "reason_without_cancellation",
+        DomainError::Modality(modality::Error::AlreadyExists)
+        | DomainError::Procedure(procedure::Error::AlreadyExists)
+        | DomainError::Order(order::Error::AlreadyExists) => "already_exists",
+        DomainError::Modality(modality::Error::NotFound)
+        | DomainError::Procedure(procedure::Error::NotFound)
+        | DomainError::Order(order::Error::NotFound) => "not_found",
+        DomainError::Order(order::Error::Final { .. }) => "final",
+        DomainError::Order(order::Error::InvalidTransition { .. }) => "backwards",
+        DomainError::Order(order::Error::StartAfterEnd) => "start_after_end",
+        DomainError::Order(order::Error::StartWithoutProgress) => "start_without_progress",
+        DomainError::Order(order::Error::EndWithoutCompletion) => "end_without_completion",
+        DomainError::Order(order::Error::ReasonWithoutCancellation) => "reason_without_cancellation",
         other => bail!("{other:?} of nothing that is played"),
     };
     Ok(kind)

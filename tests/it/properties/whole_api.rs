@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::Value;
 
-use super::grown::{Grower, Operation, operations};
+use super::grown::{RequestGenerator, Operation, operations};
 use crate::faults::verify;
-use crate::read_models::equal_the_log;
-use crate::story::{House, fresh, on_both_engines};
-use crate::workflow::whole::{Words, play};
+use crate::read_models::assert_match_log;
+use crate::story::{TestApp, fresh, on_both_engines};
+use crate::workflow::whole::{PhiCanaries, run_workflow};
 
 on_both_engines!(is_never_answered_with_a_failure_and_what_is_refused_leaves_nothing);
 
@@ -32,13 +32,13 @@ const ROLES: [&str; 6] = [
 const REACHED: usize = 40;
 
 async fn is_never_answered_with_a_failure_and_what_is_refused_leaves_nothing(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let house = House::open(engine).await?;
-    let whole = play(&house, &Words::default()).await?;
+    let house = TestApp::start(engine).await?;
+    let whole = run_workflow(&house, &PhiCanaries::default()).await?;
     let operations = operations(&house.client.get("/openapi.json").await?.json())?;
     let (_, seed) = fresh().as_u64_pair();
-    let mut grower = Grower::new(seed);
+    let mut grower = RequestGenerator::new(seed);
     for place in &whole.places() {
         let list = place.rsplit_once('/').map_or(*place, |(list, _)| list);
         grower.learn(list, &house.client.get(place).await?.json());
@@ -51,11 +51,11 @@ async fn is_never_answered_with_a_failure_and_what_is_refused_leaves_nothing(
         "seed {seed}: only {reached:#?} ever succeeded"
     );
     nothing_came_of(&house, &refused).await?;
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
     verify(&house.database)
 }
 
-fn callers(house: &House, reader: Client) -> Result<Vec<Client>> {
+fn callers(house: &TestApp, reader: TestClient) -> Result<Vec<TestClient>> {
     let mut callers = vec![house.client.clone(), house.client.clone(), reader];
     for role in ROLES {
         callers.push(house.caller(role)?);
@@ -67,9 +67,9 @@ type Refused = BTreeMap<String, String>;
 
 /// The refused requests by their correlation ids, and the operations that succeeded.
 async fn ask(
-    callers: &[Client],
+    callers: &[TestClient],
     operations: &[Operation],
-    grower: &mut Grower,
+    grower: &mut RequestGenerator,
 ) -> Result<(Refused, BTreeSet<String>)> {
     let (mut refused, mut reached) = (Refused::new(), BTreeSet::new());
     for turn in 0..REQUESTS {
@@ -96,7 +96,7 @@ async fn ask(
     Ok((refused, reached))
 }
 
-async fn nothing_came_of(house: &House, refused: &Refused) -> Result<()> {
+async fn nothing_came_of(house: &TestApp, refused: &Refused) -> Result<()> {
     let mut after = 0;
     loop {
         let page = house

@@ -1,11 +1,11 @@
 //! Body parts are compared in one way everywhere: without padding, in any case of any script.
 
 use anyhow::Result;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
 use super::reading_room::ITEMS;
-use super::reports::{REPORTS, a_draft, a_room, case, images};
+use super::reports::{REPORTS, a_draft, start_with_archive, case, images};
 use super::templates::a_template;
 use crate::story::on_both_engines;
 
@@ -31,9 +31,9 @@ fn query(body_part: &str) -> String {
 }
 
 async fn a_case_is_found_claimed_and_reported_whatever_the_body_part_was_written_like(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let room = a_room(engine).await?;
+    let room = start_with_archive(engine).await?;
     for [of_catalog, of_study, of_filter] in SAME {
         let template = a_template(&room.house, json!({ "body_part": of_catalog })).await?;
         let profile = json!({ "allowed_body_parts": [of_catalog], "allowed_modalities": ["ct "] });
@@ -58,9 +58,9 @@ async fn a_case_is_found_claimed_and_reported_whatever_the_body_part_was_written
 }
 
 async fn the_catalog_is_listed_by_a_body_part_whatever_it_was_written_like(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let room = a_room(engine).await?;
+    let room = start_with_archive(engine).await?;
     let client = &room.house.client;
     let modality = client.get("/imaging/modalities").await?.ids().concat();
     for (n, [of_catalog, padded, of_filter]) in SAME.into_iter().enumerate() {

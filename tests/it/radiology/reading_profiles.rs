@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use reqwest::Method;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 
-use super::reading_room::{PROFILES, ReadingRoom, done};
-use crate::expect::{Refused, all_refused, head, problem};
+use super::reading_room::{PROFILES, WorklistApp, done};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
 use crate::story::{fresh, on_both_engines, with};
 
 on_both_engines!(
@@ -17,13 +17,13 @@ on_both_engines!(
     refuse_what_is_not_acceptable,
 );
 
-async fn put(client: &Client, place: &str, body: &Value) -> Result<Answer> {
+async fn put(client: &TestClient, place: &str, body: &Value) -> Result<TestResponse> {
     let body = body.to_string().into_bytes();
     client.send(Method::PUT, place, body).await
 }
 
-async fn are_created_once_a_practitioner_and_changed(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn are_created_once_a_practitioner_and_changed(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let admin = &room.house.client;
     let told = json!({ "practitioner_id": fresh(), "allowed_modalities": ["CT", "MR"],
         "allowed_body_parts": ["HEAD"], "max_concurrent_cases": 7,
@@ -37,7 +37,7 @@ async fn are_created_once_a_practitioner_and_changed(engine: Engine) -> Result<(
     let place = created.header("location");
     assert_eq!(admin.get(&place).await?.text, created.text);
     let again = admin.post(PROFILES, &told).await?;
-    problem(&again, Code::AlreadyExists, "one a practitioner");
+    assert_problem(&again, ProblemCode::AlreadyExists, "one a practitioner");
     let changes =
         json!({ "allowed_modalities": null, "max_concurrent_cases": 2, "is_active": false });
     let changed = put(&admin.with("if-match", "\"1\""), &place, &changes).await?;
@@ -46,10 +46,10 @@ async fn are_created_once_a_practitioner_and_changed(engine: Engine) -> Result<(
     assert_eq!(shown.get("allowed_modalities"), None, "all are allowed");
     assert_eq!(shown["allowed_body_parts"], told["allowed_body_parts"]);
     assert_eq!(shown["max_concurrent_cases"], 2);
-    let before = head(admin).await?;
+    let before = log_head(admin).await?;
     assert_eq!(put(admin, &place, &changes).await?.text, changed.text);
     assert_eq!(admin.patch(&place, &changes).await?.text, changed.text);
-    assert_eq!(head(admin).await?, before);
+    assert_eq!(log_head(admin).await?, before);
     let patched = admin
         .patch(&place, &json!({ "max_concurrent_cases": 3 }))
         .await?;
@@ -66,8 +66,8 @@ async fn are_created_once_a_practitioner_and_changed(engine: Engine) -> Result<(
     Ok(())
 }
 
-async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let admin = &room.house.client;
     let (anna, boris) = (fresh(), fresh());
     let mut ids = Vec::new();
@@ -90,8 +90,8 @@ async fn are_listed_by_every_filter(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn let_radiologists_say_where_they_read_and_nothing_else(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn let_radiologists_say_where_they_read_and_nothing_else(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let anna = room.radiologist_with(json!({})).await?;
     let boris = room.radiologist_with(json!({})).await?;
     let of = |practitioner: uuid::Uuid| format!("{PROFILES}?practitioner_id={practitioner}");
@@ -113,27 +113,27 @@ async fn let_radiologists_say_where_they_read_and_nothing_else(engine: Engine) -
         .await?,
     ];
     for answer in refused {
-        problem(&answer, Code::Forbidden, "more than one's own place");
+        assert_problem(&answer, ProblemCode::Forbidden, "more than one's own place");
     }
     Ok(())
 }
 
-async fn refuse_what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
-    let post = |body: &'static str, code| Refused::post(PROFILES, body, code);
-    all_refused(
+async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
+    let post = |body: &'static str, code| RejectedRequest::post(PROFILES, body, code);
+    assert_all_rejected(
         &room.house.client,
         vec![
-            post("{}", Code::Unacceptable).at(&["/practitioner_id"]),
-            post(r#"{"practitioner_id":"x"}"#, Code::InvalidBody),
-            post(r#"{"practitioner":"x"}"#, Code::InvalidBody),
+            post("{}", ProblemCode::Unacceptable).at(&["/practitioner_id"]),
+            post(r#"{"practitioner_id":"x"}"#, ProblemCode::InvalidBody),
+            post(r#"{"practitioner":"x"}"#, ProblemCode::InvalidBody),
             post(
                 r#"{"practitioner_id":"00000000-0000-0000-0000-000000000021","max_concurrent_cases":0,
                     "allowed_modalities":["CT","C T"],"reading_locations":[""]}"#,
-                Code::Unacceptable,
+                ProblemCode::Unacceptable,
             )
             .at(&["/allowed_modalities/1", "/max_concurrent_cases", "/reading_locations/0"]),
-            Refused::get("/radiology/reading-profiles?active=true", Code::InvalidParameter),
+            RejectedRequest::get("/radiology/reading-profiles?active=true", ProblemCode::InvalidParameter),
         ],
     )
     .await

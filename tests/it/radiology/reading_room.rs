@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use roentgen_commands::{CommandError, Executor, Request, UseCase, Work};
+use roentgen_commands::{CommandError, Executor, CommandEnvelope, UseCase, UnitOfWork};
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
-use roentgen_domain::worklist_item::{Case, Command, NewItem, WorklistItem};
+use roentgen_domain::worklist_item::{CaseDetails, Command, NewItem, WorklistItem};
 use roentgen_domain::{Actor, Versioned};
 use roentgen_store::keys::MasterKey;
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::open::{self, Store};
-use roentgen_tests::poll::until;
-use roentgen_tests::{Answer, Client, Engine, Server};
+use roentgen_tests::poll::wait_until;
+use roentgen_tests::{TestResponse, TestClient, EngineKind, Server};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::head;
-use crate::story::{House, MASTER_KEY, SECRET, fresh, serve};
+use crate::expect::log_head;
+use crate::story::{TestApp, MASTER_KEY, SECRET, fresh, serve};
 
 pub(super) const ITEMS: &str = "/radiology/worklist/items";
 pub(super) const PROFILES: &str = "/radiology/reading-profiles";
@@ -28,15 +28,15 @@ pub(super) const PROFILES: &str = "/radiology/reading-profiles";
 const ARGUMENTS: [&str; 3] = ["--dev", "--master-key", MASTER_KEY];
 
 /// A server, and beside it the system that puts studies on its worklist.
-pub(super) struct ReadingRoom {
+pub(super) struct WorklistApp {
     executor: Executor,
-    _tasks: Tasks,
-    pub(super) house: House,
+    _tasks: BackgroundTasks,
+    pub(super) house: TestApp,
 }
 
 /// A case on the worklist.
 #[derive(Debug, Clone)]
-pub(super) struct PutItem {
+pub(super) struct WorklistCase {
     pub(super) id: Uuid,
     pub(super) study: Uuid,
     /// Its path.
@@ -45,9 +45,9 @@ pub(super) struct PutItem {
 
 /// Somebody who reads.
 #[derive(Debug, Clone)]
-pub(super) struct Radiologist {
+pub(super) struct RadiologistClient {
     pub(super) id: Uuid,
-    pub(super) client: Client,
+    pub(super) client: TestClient,
 }
 
 /// A study on the worklist, as the system puts it there.
@@ -60,23 +60,23 @@ impl UseCase for Put {
         None
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.0.case.imaging_study_id);
         let create = Command::Create(Box::new(self.0.clone()));
         work.create::<WorklistItem>(id, create).await
     }
 }
 
-impl ReadingRoom {
-    pub(super) async fn open(engine: Engine) -> Result<Self> {
+impl WorklistApp {
+    pub(super) async fn open(engine: EngineKind) -> Result<Self> {
         Self::open_with(engine, &[]).await
     }
 
     /// The same, of a server with further arguments.
-    pub(super) async fn open_with(engine: Engine, further: &[&str]) -> Result<Self> {
-        let house = House::open_with(engine, &[&ARGUMENTS, further].concat()).await?;
-        let log = open::Database::parse(&house.database.url)?;
-        let (log, tasks) = (log.connect().await?, Tasks::new());
+    pub(super) async fn open_with(engine: EngineKind, further: &[&str]) -> Result<Self> {
+        let house = TestApp::open_with(engine, &[&ARGUMENTS, further].concat()).await?;
+        let log = open::DatabaseUrl::parse(&house.database.url)?;
+        let (log, tasks) = (log.connect().await?, BackgroundTasks::new());
         let store = Store::start(log, MasterKey::parse(MASTER_KEY)?, &tasks).await?;
         Ok(Self {
             executor: Executor::new(store),
@@ -92,7 +92,7 @@ impl ReadingRoom {
 
     /// Carries out one of the system's own use cases.
     pub(super) async fn system<U: UseCase>(&self, use_case: &U) -> Result<Versioned<U::Aggregate>> {
-        let request = Request {
+        let request = CommandEnvelope {
             tenant_id: self.house.tenant.into(),
             actor: Actor::system(),
             correlation_id: fresh().into(),
@@ -107,21 +107,21 @@ impl ReadingRoom {
 
     /// Waits until the server knows what was written beside it.
     pub(super) async fn told(&self, position: u64) -> Result<()> {
-        let known = || async { head(&self.house.client).await.unwrap_or_default() };
-        let known = until("the head", Duration::from_secs(10), known, |it| {
+        let known = || async { log_head(&self.house.client).await.unwrap_or_default() };
+        let known = wait_until("the head", Duration::from_secs(10), known, |it| {
             *it >= position
         });
         known.await.map(drop)
     }
 
     /// A case: CT of the head, routine, where nothing else is said.
-    pub(super) async fn item(&self, members: Value) -> Result<PutItem> {
+    pub(super) async fn item(&self, members: Value) -> Result<WorklistCase> {
         let study = fresh();
         let word =
             |name: &str, otherwise: &str| members[name].as_str().unwrap_or(otherwise).to_owned();
         let new = NewItem {
             patient_id: fresh().into(),
-            case: Case {
+            case: CaseDetails {
                 imaging_study_id: study.into(),
                 imaging_order_id: None,
                 modality_code: ModalityCode::parse(&word("modality_code", "CT"))?,
@@ -135,14 +135,14 @@ impl ReadingRoom {
         };
         let item = self.system(&Put(new)).await?;
         let id = item.id.as_uuid();
-        Ok(PutItem {
+        Ok(WorklistCase {
             id,
             study,
             place: format!("{ITEMS}/{id}"),
         })
     }
 
-    pub(super) async fn items(&self, count: usize) -> Result<Vec<PutItem>> {
+    pub(super) async fn items(&self, count: usize) -> Result<Vec<WorklistCase>> {
         let mut items = Vec::with_capacity(count);
         for _ in 0..count {
             items.push(self.item(json!({})).await?);
@@ -151,7 +151,7 @@ impl ReadingRoom {
     }
 
     /// Somebody of this tenant.
-    pub(super) fn person(&self, role: &str, practitioner: Option<Uuid>) -> Result<Client> {
+    pub(super) fn person(&self, role: &str, practitioner: Option<Uuid>) -> Result<TestClient> {
         let mut claims = json!({
             "sub": practitioner.map_or_else(|| role.to_owned(), |it| it.to_string()),
             "exp": 4_000_000_000_u64, "tenant_id": self.house.tenant, "roles": [role],
@@ -161,17 +161,17 @@ impl ReadingRoom {
         }
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let token = encode(&Header::new(Algorithm::HS256), &claims, &key)?;
-        Ok(Client::new(&self.house.server.base).bearer(&token))
+        Ok(TestClient::new(&self.house.server.base).bearer(&token))
     }
 
-    pub(super) fn radiologist(&self) -> Result<Radiologist> {
+    pub(super) fn radiologist(&self) -> Result<RadiologistClient> {
         let id = fresh();
         let client = self.person("radiologist", Some(id))?;
-        Ok(Radiologist { id, client })
+        Ok(RadiologistClient { id, client })
     }
 
     /// A radiologist whose reading profile says so.
-    pub(super) async fn radiologist_with(&self, profile: Value) -> Result<Radiologist> {
+    pub(super) async fn radiologist_with(&self, profile: Value) -> Result<RadiologistClient> {
         let radiologist = self.radiologist()?;
         let own = json!({ "practitioner_id": radiologist.id });
         let profile = crate::story::with(own, profile);
@@ -193,7 +193,7 @@ impl ReadingRoom {
     }
 }
 
-impl Radiologist {
+impl RadiologistClient {
     /// The same, who repeats what can be repeated.
     pub(super) fn repeating(&self) -> Self {
         Self {
@@ -202,21 +202,21 @@ impl Radiologist {
         }
     }
 
-    pub(super) async fn claim(&self, item: &PutItem) -> Result<Answer> {
+    pub(super) async fn claim(&self, item: &WorklistCase) -> Result<TestResponse> {
         let path = format!("{}/claim", item.place);
         self.client
             .send(reqwest::Method::POST, &path, Vec::new())
             .await
     }
 
-    pub(super) async fn release(&self, item: &PutItem) -> Result<Answer> {
+    pub(super) async fn release(&self, item: &WorklistCase) -> Result<TestResponse> {
         let path = format!("{}/release", item.place);
         self.client
             .send(reqwest::Method::POST, &path, Vec::new())
             .await
     }
 
-    pub(super) async fn moves(&self, item: &PutItem, status: &str) -> Result<Answer> {
+    pub(super) async fn moves(&self, item: &WorklistCase, status: &str) -> Result<TestResponse> {
         self.client
             .patch(&item.place, &json!({ "status": status }))
             .await
@@ -226,12 +226,12 @@ impl Radiologist {
     pub(super) fn towards(&self, server: &Server) -> Self {
         Self {
             id: self.id,
-            client: self.client.towards(&server.base),
+            client: self.client.with_base_url(&server.base),
         }
     }
 }
 
 /// Was answered with 200.
-pub(super) fn done(answer: &Answer) {
+pub(super) fn done(answer: &TestResponse) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }

@@ -11,12 +11,12 @@ mod tampered;
 mod written;
 
 use anyhow::Result;
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::reading_room::{ITEMS, Radiologist, ReadingRoom};
-use crate::expect::{Refused, pointers, problem};
+use super::reading_room::{ITEMS, RadiologistClient, WorklistApp};
+use crate::expect::{RejectedRequest, pointers, assert_problem};
 use crate::story::{fresh, with};
 
 pub(super) const REPORTS: &str = "/radiology/reports";
@@ -29,13 +29,13 @@ pub(super) struct Images {
 }
 
 /// A reading room with an archive.
-pub(super) async fn a_room(engine: Engine) -> Result<ReadingRoom> {
+pub(super) async fn start_with_archive(engine: EngineKind) -> Result<WorklistApp> {
     a_room_with(engine, &[]).await
 }
 
 /// The same, of a server with further arguments.
-async fn a_room_with(engine: Engine, arguments: &[&str]) -> Result<ReadingRoom> {
-    let room = ReadingRoom::open_with(engine, arguments).await?;
+async fn a_room_with(engine: EngineKind, arguments: &[&str]) -> Result<WorklistApp> {
+    let room = WorklistApp::open_with(engine, arguments).await?;
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
     let archive = room.house.client.post("/pacs/endpoints", &archive).await?;
     assert_eq!(archive.status, 201, "{archive:?}");
@@ -43,7 +43,7 @@ async fn a_room_with(engine: Engine, arguments: &[&str]) -> Result<ReadingRoom> 
 }
 
 /// A CT of the head, where nothing else is said.
-pub(super) async fn images(room: &ReadingRoom, members: Value) -> Result<Images> {
+pub(super) async fn images(room: &WorklistApp, members: Value) -> Result<Images> {
     let patient = fresh();
     let study = json!({
         "pacs_endpoint_code": "MAIN", "study_instance_uid": format!("2.25.{}", fresh().as_u128()),
@@ -59,7 +59,7 @@ pub(super) async fn images(room: &ReadingRoom, members: Value) -> Result<Images>
 }
 
 /// The study's case on the worklist, whoever put it there.
-pub(super) async fn case(room: &ReadingRoom, images: &Images) -> Result<String> {
+pub(super) async fn case(room: &WorklistApp, images: &Images) -> Result<String> {
     let item = json!({ "imaging_study_id": images.study, "patient_id": images.patient,
         "modality_code": "CT", "priority": "routine" });
     let put = room.house.client.post(ITEMS, &item).await?;
@@ -70,13 +70,13 @@ pub(super) async fn case(room: &ReadingRoom, images: &Images) -> Result<String> 
 }
 
 /// Each is refused as it says, and none of them leaves anything in a report. (What follows from studies goes on beside.)
-async fn all_refused(room: &ReadingRoom, client: &Client, refused: Vec<Refused<'_>>) -> Result<()> {
+async fn all_refused(room: &WorklistApp, client: &TestClient, refused: Vec<RejectedRequest<'_>>) -> Result<()> {
     let events = "/events?stream_type=RadiologyReport&limit=5000";
     let before = room.house.client.get(events).await?.lines();
     for it in refused {
         let asked = format!("{} {}", it.method, it.path);
         let answer = client.send(it.method, it.path, it.body).await?;
-        problem(&answer, it.code, &asked);
+        assert_problem(&answer, it.code, &asked);
         if !it.pointers.is_empty() {
             assert_eq!(pointers(&answer), it.pointers, "{asked}: {answer:?}");
         }
@@ -94,19 +94,19 @@ fn body(images: &Images, members: Value) -> Value {
 }
 
 /// A draft; returns its place.
-pub(super) async fn a_draft(by: &Radiologist, images: &Images, members: Value) -> Result<String> {
+pub(super) async fn a_draft(by: &RadiologistClient, images: &Images, members: Value) -> Result<String> {
     let created = by.client.post(REPORTS, &body(images, members)).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(created.header("location"))
 }
 
-async fn sign(by: &Radiologist, place: &str, is_final: bool) -> Result<Answer> {
+async fn sign(by: &RadiologistClient, place: &str, is_final: bool) -> Result<TestResponse> {
     let signing = json!({ "final": is_final });
     by.client.post(&format!("{place}/sign"), &signing).await
 }
 
 /// A report that was signed; returns its place.
-async fn a_signed(by: &Radiologist, images: &Images, is_final: bool) -> Result<String> {
+async fn a_signed(by: &RadiologistClient, images: &Images, is_final: bool) -> Result<String> {
     let place = a_draft(by, images, json!({})).await?;
     let signed = sign(by, &place, is_final).await?;
     assert_eq!(signed.status, 200, "{signed:?}");
@@ -114,7 +114,7 @@ async fn a_signed(by: &Radiologist, images: &Images, is_final: bool) -> Result<S
 }
 
 /// A critical report that was signed; returns its place.
-async fn a_critical(by: &Radiologist, images: &Images, is_final: bool) -> Result<String> {
+async fn a_critical(by: &RadiologistClient, images: &Images, is_final: bool) -> Result<String> {
     let place = a_draft(by, images, json!({})).await?;
     let marked = by
         .client
@@ -134,7 +134,7 @@ fn told() -> Value {
 }
 
 /// The types of a report's events, in order.
-async fn trail(room: &ReadingRoom, place: &str) -> Result<Vec<String>> {
+async fn trail(room: &WorklistApp, place: &str) -> Result<Vec<String>> {
     let id = place.rsplit('/').next().unwrap_or_default();
     let events = format!("/events?stream_id={id}&limit=5000");
     let events = room.house.client.get(&events).await?.lines();
@@ -144,7 +144,7 @@ async fn trail(room: &ReadingRoom, place: &str) -> Result<Vec<String>> {
 }
 
 /// What only this study's event of a type says.
-async fn event(room: &ReadingRoom, place: &str, name: &str) -> Result<Value> {
+async fn event(room: &WorklistApp, place: &str, name: &str) -> Result<Value> {
     let id = place.rsplit('/').next().unwrap_or_default();
     let events = format!("/events?stream_id={id}&types=RadiologyReport.{name}&phi=true");
     let events = room.house.client.get(&events).await?.lines();

@@ -1,12 +1,12 @@
 //! `/radiology/templates`.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     is_created_read_changed_and_listed,
@@ -20,7 +20,7 @@ on_both_engines!(
 const TEMPLATES: &str = "/radiology/templates";
 
 /// A template for CTs of the head, where nothing else is said; returns its id.
-pub(super) async fn a_template(house: &House, members: Value) -> Result<String> {
+pub(super) async fn a_template(house: &TestApp, members: Value) -> Result<String> {
     let code = format!("T-{}", fresh().simple());
     let body = json!({
         "code": code, "name": "CT head", "modality_code": "CT", "body_part": "HEAD",
@@ -31,8 +31,8 @@ pub(super) async fn a_template(house: &House, members: Value) -> Result<String> 
     Ok(created.text_at("/id"))
 }
 
-async fn is_created_read_changed_and_listed(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_created_read_changed_and_listed(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let schema = json!({ "type": "object", "required": ["hemorrhage"] });
     let body = json!({
         "code": "ct_head_stroke", "name": "CT head, stroke", "modality_code": "ct",
@@ -59,29 +59,29 @@ async fn is_created_read_changed_and_listed(engine: Engine) -> Result<()> {
         (200, "\"2\"")
     );
     assert_eq!(changed.text_at("/default_text"), "No hemorrhage.");
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let same = house.client.patch(&place, &changes).await?;
     assert_eq!((same.status, &same.text), (200, &changed.text));
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     assert_eq!(house.client.get(&place).await?.text, changed.text);
     let listed = house.client.get(TEMPLATES).await?;
     assert_eq!(listed.text, format!("[{}]", changed.text));
-    let other = roentgen_tests::Client::dev(&house.server.base, fresh());
+    let other = roentgen_tests::TestClient::dev(&house.server.base, fresh());
     assert_eq!(other.get(&place).await?.status, 404);
     assert_eq!(other.get(TEMPLATES).await?.text, "[]");
     Ok(())
 }
 
-async fn a_code_is_taken_once(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_code_is_taken_once(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     a_template(&house, json!({ "code": "CT_HEAD" })).await?;
     let again = json!({ "code": "ct_head", "name": "x", "template_type": "free_text" });
-    let refused = Refused::post(TEMPLATES, again.to_string(), Code::AlreadyExists);
-    all_refused(&house.client, vec![refused]).await
+    let refused = RejectedRequest::post(TEMPLATES, again.to_string(), ProblemCode::AlreadyExists);
+    assert_all_rejected(&house.client, vec![refused]).await
 }
 
-async fn structured_templates_need_a_schema_that_can_be_evaluated(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn structured_templates_need_a_schema_that_can_be_evaluated(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let id = a_template(&house, json!({})).await?;
     let place = format!("{TEMPLATES}/{id}");
     let body = |schema: Value| {
@@ -93,24 +93,24 @@ async fn structured_templates_need_a_schema_that_can_be_evaluated(engine: Engine
     let long = json!({ "title": "x".repeat(65 * 1024) });
     let endless = json!({ "properties": { "a": { "$ref": "#" } } });
     let refused = vec![
-        Refused::post(TEMPLATES, body(Value::Null), Code::Unacceptable).at(&["/schema"]),
-        Refused::patch(&place, becomes, Code::Unacceptable).at(&["/schema"]),
-        Refused::patch(&place, patched, Code::Unacceptable).at(&["/schema/type"]),
-        Refused::post(TEMPLATES, body(long), Code::Unacceptable).at(&["/schema"]),
-        Refused::post(
+        RejectedRequest::post(TEMPLATES, body(Value::Null), ProblemCode::Unacceptable).at(&["/schema"]),
+        RejectedRequest::patch(&place, becomes, ProblemCode::Unacceptable).at(&["/schema"]),
+        RejectedRequest::patch(&place, patched, ProblemCode::Unacceptable).at(&["/schema/type"]),
+        RejectedRequest::post(TEMPLATES, body(long), ProblemCode::Unacceptable).at(&["/schema"]),
+        RejectedRequest::post(
             TEMPLATES,
             body(json!({ "properties": { "a": { "minimum": "x" } } })),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
         )
         .at(&["/schema/properties/a/minimum"]),
-        Refused::post(TEMPLATES, body(endless), Code::Unacceptable),
-        Refused::post(TEMPLATES, body(json!([])), Code::InvalidBody),
+        RejectedRequest::post(TEMPLATES, body(endless), ProblemCode::Unacceptable),
+        RejectedRequest::post(TEMPLATES, body(json!([])), ProblemCode::InvalidBody),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }
 
-async fn a_schema_points_into_itself_only(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_schema_points_into_itself_only(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let body = |reference: &str| {
         let schema = json!({ "properties": { "a": { "$ref": reference } } });
         let body = json!({ "code": "X", "name": "x", "template_type": "hybrid", "schema": schema });
@@ -123,13 +123,13 @@ async fn a_schema_points_into_itself_only(engine: Engine) -> Result<()> {
         "#a",
     ];
     let refused = remote.map(|it| {
-        Refused::post(TEMPLATES, body(it), Code::Unacceptable).at(&["/schema/properties/a/$ref"])
+        RejectedRequest::post(TEMPLATES, body(it), ProblemCode::Unacceptable).at(&["/schema/properties/a/$ref"])
     });
-    all_refused(&house.client, refused.into()).await
+    assert_all_rejected(&house.client, refused.into()).await
 }
 
-async fn lists_by_modality_and_body_part_in_any_case(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn lists_by_modality_and_body_part_in_any_case(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let head = a_template(&house, json!({})).await?;
     let chest = a_template(&house, json!({ "body_part": "Chest" })).await?;
     let retired = json!({ "modality_code": "MR", "is_active": false });
@@ -154,8 +154,8 @@ async fn lists_by_modality_and_body_part_in_any_case(engine: Engine) -> Result<(
     Ok(())
 }
 
-async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuses_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let wrong = json!({
         "code": "a b", "name": " ", "template_type": "story", "modality_code": "C T",
         "default_text": { "findings": 1 },
@@ -169,16 +169,16 @@ async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
     ];
     let unknown = format!("{TEMPLATES}/{}", fresh());
     let refused = vec![
-        Refused::post(TEMPLATES, wrong.to_string(), Code::Unacceptable).at(pointers),
-        Refused::post(TEMPLATES, "{}", Code::Unacceptable).at(&[
+        RejectedRequest::post(TEMPLATES, wrong.to_string(), ProblemCode::Unacceptable).at(pointers),
+        RejectedRequest::post(TEMPLATES, "{}", ProblemCode::Unacceptable).at(&[
             "/code",
             "/name",
             "/template_type",
         ]),
-        Refused::post(TEMPLATES, r#"{"kode":1}"#, Code::InvalidBody).at(&[""]),
-        Refused::get("/radiology/templates?kind=x", Code::InvalidParameter),
-        Refused::get(&unknown, Code::NotFound),
-        Refused::patch(&unknown, "{}", Code::NotFound),
+        RejectedRequest::post(TEMPLATES, r#"{"kode":1}"#, ProblemCode::InvalidBody).at(&[""]),
+        RejectedRequest::get("/radiology/templates?kind=x", ProblemCode::InvalidParameter),
+        RejectedRequest::get(&unknown, ProblemCode::NotFound),
+        RejectedRequest::patch(&unknown, "{}", ProblemCode::NotFound),
     ];
-    all_refused(&house.client, refused).await
+    assert_all_rejected(&house.client, refused).await
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use roentgen_projections::ai_outputs;
 use roentgen_store::engine::Engine as Log;
-use roentgen_store::keys::{Keyring, SealedParts};
+use roentgen_store::keys::{Keyring, SealedPhi};
 use roentgen_store::log::StoredEvent;
 use roentgen_store::model::Row;
 use roentgen_store::reads::Scope;
@@ -40,14 +40,14 @@ pub(super) async fn compare(
             outputs += 1;
         }
     }
-    rows.insert(ai_outputs::MODEL.shape(), outputs);
+    rows.insert(ai_outputs::MODEL.schema_name(), outputs);
     Ok(())
 }
 
 async fn compare_row(log: &Arc<dyn Log>, keyring: &Keyring, event: &StoredEvent) -> Result<()> {
     let (id, document) = document_of(event)?;
     let row = log
-        .rows(Scope::AllTenants, &ai_outputs::MODEL, &[id])
+        .live_rows(Scope::AllTenants, &ai_outputs::MODEL, &[id])
         .await?
         .pop();
     let row = row.with_context(|| format!("ai_outputs has no row of {id}"))?;
@@ -82,7 +82,7 @@ fn document_of(event: &StoredEvent) -> Result<(Uuid, Value)> {
 
 /// The row's sealed part opens to what its event's opens to.
 async fn compare_sealed(keyring: &Keyring, event: &StoredEvent, row: &Row) -> Result<()> {
-    let mut sealed = SealedParts::default();
+    let mut sealed = SealedPhi::default();
     sealed.push(event.version, &event.sealed);
     let own = Row {
         sealed: sealed.into_bytes(),

@@ -1,23 +1,23 @@
 //! Somebody who works on examinations of their own and knows at each moment how a read has to find them.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Answer, Client};
+use roentgen_tests::{TestResponse, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::story::{House, fresh};
+use crate::story::{TestApp, fresh};
 
 /// Writes at one node, reads at another.
-pub(super) struct Clerk {
-    writes: Client,
-    reads_at: Client,
+pub(super) struct ReadYourWritesClient {
+    writes: TestClient,
+    reads_at: TestClient,
     procedure: String,
     /// How often something was read, and right.
     pub(super) reads: u32,
 }
 
-impl Clerk {
-    pub(super) fn of(house: &House, writes: &Client, reads_at: &Client) -> Self {
+impl ReadYourWritesClient {
+    pub(super) fn of(house: &TestApp, writes: &TestClient, reads_at: &TestClient) -> Self {
         Self {
             writes: writes.clone(),
             reads_at: reads_at.clone(),
@@ -64,7 +64,7 @@ impl Clerk {
     }
 
     /// A read of what the answer says was written.
-    async fn read(&mut self, place: &str, written: &Answer) -> Result<Answer> {
+    async fn read(&mut self, place: &str, written: &TestResponse) -> Result<TestResponse> {
         ensure!(matches!(written.status, 200 | 201), "{written:?}");
         let position = written.header("log-position");
         loop {
@@ -79,7 +79,7 @@ impl Clerk {
         }
     }
 
-    async fn finds(&mut self, list: &str, written: &Answer) -> Result<()> {
+    async fn finds(&mut self, list: &str, written: &TestResponse) -> Result<()> {
         let read = self.read(list, written).await?.json();
         ensure!(
             read == json!([written.json()]),
@@ -89,7 +89,7 @@ impl Clerk {
         Ok(())
     }
 
-    async fn finds_one(&mut self, place: &str, written: &Answer) -> Result<()> {
+    async fn finds_one(&mut self, place: &str, written: &TestResponse) -> Result<()> {
         let read = self.read(place, written).await?.json();
         ensure!(
             read == written.json(),

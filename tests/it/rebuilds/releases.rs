@@ -3,18 +3,18 @@
 use anyhow::{Result, ensure};
 use roentgen_tests::next_release::NEXT_RELEASE;
 use roentgen_tests::server::program;
-use roentgen_tests::{ByHand, Client, Database, Engine, Part, Server, poll};
+use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server, poll};
 
-use super::{CLERKS, Office, PATIENCE};
+use super::{CLERKS, ClientPool, PATIENCE};
 use crate::faults::verify;
-use crate::rebuilds::clerk::Clerk;
-use crate::story::{House, SECRET};
-use crate::workflow::whole::{Words, play};
+use crate::rebuilds::clerk::ReadYourWritesClient;
+use crate::story::{TestApp, SECRET};
+use crate::workflow::whole::{PhiCanaries, run_workflow};
 
 /// Of one row a stream, and of several.
 const CHANGED: &str = "orders,series,reports";
 
-async fn next_release(database: &Database) -> Result<Server> {
+async fn next_release(database: &TestDatabase) -> Result<Server> {
     Server::spawn(database, |command| {
         command.env("ROENTGEN_JWT_SECRET", SECRET);
         command.env(NEXT_RELEASE, CHANGED).arg("--dev");
@@ -22,39 +22,39 @@ async fn next_release(database: &Database) -> Result<Server> {
     .await
 }
 
-async fn ready(client: &Client) -> Result<()> {
+async fn ready(client: &TestClient) -> Result<()> {
     let asked = async || client.get("/health/ready").await;
     let is_ready =
-        |it: &Result<roentgen_tests::Answer>| it.as_ref().is_ok_and(|it| it.status == 200);
-    poll::until("readiness", PATIENCE, asked, is_ready).await??;
+        |it: &Result<roentgen_tests::TestResponse>| it.as_ref().is_ok_and(|it| it.status == 200);
+    poll::wait_until("readiness", PATIENCE, asked, is_ready).await??;
     Ok(())
 }
 
-async fn number(database: &Database, sql: &str) -> Result<i64> {
-    ByHand::on(database, Part::Read).await?.number(sql).await
+async fn number(database: &TestDatabase, sql: &str) -> Result<i64> {
+    RawDatabase::on(database, DbFile::Read).await?.number(sql).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
-    let house = House::open(Engine::Postgres).await?;
-    play(&house, &Words::default()).await?;
+    let house = TestApp::start(EngineKind::Postgres).await?;
+    run_workflow(&house, &PhiCanaries::default()).await?;
     let here = house.client.clone();
-    let at_one = || Clerk::of(&house, &here, &here);
-    let office = Office::open(std::iter::repeat_with(at_one).take(CLERKS));
+    let at_one = || ReadYourWritesClient::of(&house, &here, &here);
+    let office = ClientPool::open(std::iter::repeat_with(at_one).take(CLERKS));
     let new = next_release(&house.database).await?;
-    let there = here.towards(&new.base);
+    let there = here.with_base_url(&new.base);
     ready(&there).await?;
     ensure!(office.close().await? > 20, "too little load");
 
     let crosswise = [(&here, &there), (&there, &here), (&there, &there)];
-    let clerks = crosswise.map(|(writes, reads)| Clerk::of(&house, writes, reads));
-    let office = Office::open(clerks);
+    let clerks = crosswise.map(|(writes, reads)| ReadYourWritesClient::of(&house, writes, reads));
+    let office = ClientPool::open(clerks);
     let both = "SELECT count(*) FROM generations WHERE model = 'orders' AND state = 'live'";
     assert_eq!(number(&house.database, both).await?, 2);
     let moved = "SELECT count(*) FROM orders_v3 WHERE release = 'next'";
     let more = number(&house.database, moved).await? + 20;
     let rows = async || number(&house.database, moved).await;
-    poll::until("its rows", PATIENCE, rows, |it| {
+    poll::wait_until("its rows", PATIENCE, rows, |it| {
         it.as_ref().is_ok_and(|it| *it > more)
     })
     .await??;
@@ -63,7 +63,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     ensure!(in_use.contains("orders_v2 is in use and stays"), "{in_use}");
 
     // The old release is gone, and the new one takes over what both had read.
-    let mut clerk = Clerk::of(&house, &there, &there);
+    let mut clerk = ReadYourWritesClient::of(&house, &there, &there);
     assert_eq!(house.server.terminate()?, Some(0));
     for _ in 0..5 {
         clerk.works_and_reads().await?;
@@ -76,7 +76,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     verify(&house.database)
 }
 
-fn drop_old(database: &Database) -> Result<String> {
+fn drop_old(database: &TestDatabase) -> Result<String> {
     let mut command = program(database);
     command
         .env(NEXT_RELEASE, CHANGED)

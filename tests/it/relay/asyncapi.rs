@@ -21,7 +21,7 @@ use roentgen_domain::study::Study;
 use roentgen_domain::study_access::StudyAccess;
 use roentgen_domain::worklist_item::WorklistItem;
 use roentgen_tests::server::program;
-use roentgen_tests::{Database, Engine, Nats};
+use roentgen_tests::{TestDatabase, EngineKind, Nats};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -49,7 +49,7 @@ fn the_description_is_that_of_the_event_types() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_demo_publishes_is_as_described() -> Result<()> {
     let nats = Nats::start().await?;
-    let database = Database::new(Engine::Sqlite).await?;
+    let database = TestDatabase::new(EngineKind::Sqlite).await?;
     let mut demo = program(&database);
     demo.args(["demo", "--once", "--dev", "--nats", &nats.url()]);
     let ran = tokio::task::spawn_blocking(move || demo.output()).await??;
@@ -91,7 +91,7 @@ fn root() -> PathBuf {
 /// Every event type with its schema version.
 fn types() -> Vec<(&'static str, u32)> {
     fn of<A: Aggregate>() -> &'static [(&'static str, u32)] {
-        A::Event::WIRE
+        A::Event::EVENT_TYPES
     }
     let mut types = [
         of::<Modality>(),

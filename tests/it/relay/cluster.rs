@@ -1,26 +1,26 @@
 //! Three nats-servers as one JetStream cluster: the stream outlives whoever leads it.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Cluster, Engine};
+use roentgen_tests::{Cluster, EngineKind};
 
-use super::faults::{MOMENTS_MS, Work};
+use super::faults::{MOMENTS_MS, OrderLoad};
 use super::{caught_up, holds_the_log, order, others_read_the_log};
-use crate::story::{House, a_moment, on_both_engines};
+use crate::story::{TestApp, random_delay, on_both_engines};
 
 on_both_engines!(heavy_loss_of_the_streams_leaders);
 
 const LOSSES: u32 = 3;
 
-async fn heavy_loss_of_the_streams_leaders(engine: Engine) -> Result<()> {
+async fn heavy_loss_of_the_streams_leaders(engine: EngineKind) -> Result<()> {
     let mut cluster = Cluster::start().await?;
     let urls = cluster.urls();
     let arguments = ["--dev", "--nats", &urls, "--nats-replicas", "3"];
-    let house = House::open_with(engine, &arguments).await?;
+    let house = TestApp::open_with(engine, &arguments).await?;
     for _ in 0..LOSSES {
         let leader = cluster.leader().await?;
-        let working = Work::begin(&house);
+        let working = OrderLoad::begin(&house);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
         let next = cluster.kill(&leader).await?;
         working.end().await;
         ensure!(next != leader, "{leader} is dead and leads");

@@ -1,16 +1,16 @@
 //! How NATS is entered: TLS, an NKey, a credentials file, a password; and that none of it is told on.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::nats::Guard;
-use roentgen_tests::{Database, Engine, Nats};
+use roentgen_tests::nats::NatsAuth;
+use roentgen_tests::{TestDatabase, EngineKind, Nats};
 
 use super::{holds_the_log, order};
 use crate::faults::run;
-use crate::story::House;
+use crate::story::TestApp;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guarded_server_is_entered_by_an_nkey_over_tls() -> Result<()> {
-    let guard = Guard::with_users()?;
+    let guard = NatsAuth::with_users()?;
     let (tls, seed) = (over_tls(&guard), guard.secret()?);
     let nats = Nats::start_guarded(guard).await?;
     let (url, file) = (tls_url(&nats), seed.display().to_string());
@@ -21,7 +21,7 @@ async fn a_guarded_server_is_entered_by_an_nkey_over_tls() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operators_server_is_entered_by_a_credentials_file() -> Result<()> {
-    let guard = Guard::with_an_operator()?;
+    let guard = NatsAuth::with_an_operator()?;
     let credentials = guard.secret()?;
     let nats = Nats::start_guarded(guard).await?;
     let (url, file) = (nats.url(), credentials.display().to_string());
@@ -45,7 +45,7 @@ async fn lets_in_and_is_not_told(
     secrets: &[&str],
 ) -> Result<()> {
     let serving = [&["--dev", "--log", "trace"], arguments].concat();
-    let house = House::open_with(Engine::Sqlite, &serving).await?;
+    let house = TestApp::open_with(EngineKind::Sqlite, &serving).await?;
     order(&house, 3).await?;
     holds_the_log(nats, &house.database).await?;
     let shown = run(&house.database, &[&["config", "--dev"], arguments].concat())?;
@@ -63,7 +63,7 @@ async fn lets_in_and_is_not_told(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_in_the_url_is_used_and_not_told() -> Result<()> {
-    let guard = Guard::with_users()?;
+    let guard = NatsAuth::with_users()?;
     let tls = over_tls(&guard);
     let nats = Nats::start_guarded(guard).await?;
     let url = tls_url(&nats).replace("://", "://tests:xyzzy@");
@@ -72,7 +72,7 @@ async fn a_password_in_the_url_is_used_and_not_told() -> Result<()> {
         &each(&tls)[..],
     ]
     .concat();
-    let house = House::open_with(Engine::Sqlite, &arguments).await?;
+    let house = TestApp::open_with(EngineKind::Sqlite, &arguments).await?;
     order(&house, 3).await?;
     holds_the_log(&nats, &house.database).await?;
     let shown = run(&house.database, &[&["config"], &arguments[1..]].concat())?;
@@ -86,7 +86,7 @@ fn tls_url(nats: &Nats) -> String {
 }
 
 /// Whom to trust, and what to show.
-fn over_tls(guard: &Guard) -> Vec<String> {
+fn over_tls(guard: &NatsAuth) -> Vec<String> {
     let named = [
         ("--nats-ca", guard.certificate()),
         ("--nats-certificate", guard.certificate()),
@@ -102,7 +102,7 @@ fn each(arguments: &[String]) -> Vec<&str> {
 
 #[tokio::test]
 async fn all_that_is_wrong_is_named() -> Result<()> {
-    let database = Database::new(Engine::Sqlite).await?;
+    let database = TestDatabase::new(EngineKind::Sqlite).await?;
     let wrong = [
         ("--nats", "http://somewhere"),
         ("--nats-replicas", "9"),

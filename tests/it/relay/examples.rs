@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Config;
 use roentgen_tests::nats::STREAM;
-use roentgen_tests::{Engine, Message, Nats, python};
+use roentgen_tests::{EngineKind, Message, Nats, python};
 
 use super::{holds_the_log, log, order};
 use crate::faults::run;
-use crate::story::House;
+use crate::story::TestApp;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_one_in_rust_reads_every_event_and_goes_on_where_it_left_off() -> Result<()> {
@@ -59,7 +59,7 @@ fn executable() -> PathBuf {
 }
 
 /// A file with the public key that the house tells.
-pub(super) fn public_key(house: &House) -> Result<String> {
+pub(super) fn public_key(house: &TestApp) -> Result<String> {
     let told = run(&house.database, &["event-key"])?;
     ensure!(told.code == Some(0), "{}", told.printed);
     let path = house.database.directory().join("event-key.pub");
@@ -69,7 +69,7 @@ pub(super) fn public_key(house: &House) -> Result<String> {
 
 async fn reads_on(consumer: impl Fn(&[&str]) -> Result<Command>) -> Result<()> {
     let nats = Nats::start().await?;
-    let house = House::open_with(Engine::Sqlite, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(EngineKind::Sqlite, &["--dev", "--nats", &nats.url()]).await?;
     let key = public_key(&house)?;
     let mut read = Vec::new();
     for _ in 0..2 {
@@ -141,7 +141,7 @@ const FORGERIES: [Forgery; 6] = [
 
 async fn rejects(consumer: impl Fn(&[&str]) -> Result<Command>) -> Result<()> {
     let nats = Nats::start().await?;
-    let house = House::open_with(Engine::Sqlite, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(EngineKind::Sqlite, &["--dev", "--nats", &nats.url()]).await?;
     let messages = holds_the_log(&nats, &house.database).await?;
     let (real, key) = (messages.first().context("no message")?, public_key(&house)?);
     let forged = Nats::start().await?;

@@ -8,12 +8,12 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::Config;
 use roentgen_tests::nats::STREAM;
-use roentgen_tests::{ByHand, Client, Database, Engine, Nats, Part, Server, poll};
+use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, Nats, DbFile, Server, poll};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, caught_up, holds_the_log, lag, log, order, others_read_the_log};
-use crate::story::{House, a_moment, fresh, on_both_engines, serve};
+use crate::story::{TestApp, random_delay, fresh, on_both_engines, serve};
 
 on_both_engines!(
     commands_go_on_while_nats_is_away,
@@ -32,9 +32,9 @@ const CLERKS: u32 = 4;
 /// Somebody is killed this long after the work begins.
 pub(super) const MOMENTS_MS: Range<u64> = 100..400;
 
-async fn commands_go_on_while_nats_is_away(engine: Engine) -> Result<()> {
+async fn commands_go_on_while_nats_is_away(engine: EngineKind) -> Result<()> {
     let mut nats = Nats::start().await?;
-    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     order(&house, 3).await?;
     holds_the_log(&nats, &house.database).await?;
     nats.kill()?;
@@ -44,22 +44,22 @@ async fn commands_go_on_while_nats_is_away(engine: Engine) -> Result<()> {
         assert!(lag >= f64::from(missing), "{missing} missing, lag {lag}");
     }
     assert_eq!(house.client.get("/health/ready").await?.status, 200);
-    nats.start_again().await?;
+    nats.restart().await?;
     holds_the_log(&nats, &house.database).await?;
     caught_up(&house.client).await
 }
 
 /// What a server leaves behind that is killed between acknowledgement and checkpoint, and is away for longer than NATS
 /// knows message ids again.
-async fn a_checkpoint_left_behind_is_moved_on_by_the_stream(engine: Engine) -> Result<()> {
+async fn a_checkpoint_left_behind_is_moved_on_by_the_stream(engine: EngineKind) -> Result<()> {
     let nats = forgetful().await?;
     let url = nats.url();
-    let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
+    let mut house = TestApp::open_with(engine, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
     order(&house, 10).await?;
     holds_the_log(&nats, &house.database).await?;
     house.server.kill()?;
-    let mut by_hand = ByHand::on(&house.database, Part::Log).await?;
+    let mut by_hand = RawDatabase::on(&house.database, DbFile::Log).await?;
     let moved = by_hand
         .run(
             "UPDATE relays SET position = 3, last_sequence = 3, \
@@ -69,34 +69,34 @@ async fn a_checkpoint_left_behind_is_moved_on_by_the_stream(engine: Engine) -> R
     assert_eq!(moved, 1);
     forgotten(&nats).await?;
     house.server = start_again(&house.database, &url).await?;
-    house.client = house.client.towards(&house.server.base);
+    house.client = house.client.with_base_url(&house.server.base);
     order(&house, 1).await?;
     holds_the_log(&nats, &house.database).await?;
     caught_up(&house.client).await
 }
 
-async fn a_checkpoint_that_is_lost_is_found_again_in_the_stream(engine: Engine) -> Result<()> {
+async fn a_checkpoint_that_is_lost_is_found_again_in_the_stream(engine: EngineKind) -> Result<()> {
     let nats = forgetful().await?;
     let url = nats.url();
-    let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
+    let mut house = TestApp::open_with(engine, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
     order(&house, 3).await?;
     holds_the_log(&nats, &house.database).await?;
     house.server.kill()?;
-    let mut by_hand = ByHand::on(&house.database, Part::Log).await?;
+    let mut by_hand = RawDatabase::on(&house.database, DbFile::Log).await?;
     assert_eq!(by_hand.run("DELETE FROM relays").await?, 1);
     forgotten(&nats).await?;
     house.server = start_again(&house.database, &url).await?;
-    house.client = house.client.towards(&house.server.base);
+    house.client = house.client.with_base_url(&house.server.base);
     order(&house, 1).await?;
     holds_the_log(&nats, &house.database).await?;
     caught_up(&house.client).await
 }
 
 /// What a publisher that was paused sends when it wakes up, or a buffer that was forgotten.
-async fn a_message_that_comes_late_is_not_taken(engine: Engine) -> Result<()> {
+async fn a_message_that_comes_late_is_not_taken(engine: EngineKind) -> Result<()> {
     let nats = forgetful().await?;
-    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     order(&house, 3).await?;
     let messages = holds_the_log(&nats, &house.database).await?;
     forgotten(&nats).await?;
@@ -122,24 +122,24 @@ async fn a_message_that_comes_late_is_not_taken(engine: Engine) -> Result<()> {
     caught_up(&house.client).await
 }
 
-async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
+async fn heavy_kill_of_server_and_nats_in_turn(engine: EngineKind) -> Result<()> {
     let mut nats = forgetful().await?;
     let url = nats.url();
-    let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
+    let mut house = TestApp::open_with(engine, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
     for kill in 0..KILLS {
-        let working = Work::begin(&house);
+        let working = OrderLoad::begin(&house);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
         if kill % 2 == 0 {
             house.server.kill()?;
             working.end().await;
             house.server = start_again(&house.database, &url).await?;
-            house.client = house.client.towards(&house.server.base);
+            house.client = house.client.with_base_url(&house.server.base);
         } else {
             nats.kill()?;
             working.end().await;
-            nats.start_again().await?;
+            nats.restart().await?;
         }
     }
     order(&house, 1).await?;
@@ -156,23 +156,23 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: Engine) -> Result<()> {
 async fn no_message_waits_for_the_checkpoint() -> Result<()> {
     let nats = Nats::start().await?;
     let url = nats.url();
-    let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
+    let house = TestApp::open_with(EngineKind::Postgres, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
     let asked = async || passes_a_waiting_write(&nats, &house).await;
     let passed = |it: &Result<bool>| !it.as_ref().is_ok_and(|it| !it);
-    poll::until("a message beside the write", PATIENCE, asked, passed).await??;
+    poll::wait_until("a message beside the write", PATIENCE, asked, passed).await??;
     caught_up(&house.client).await
 }
 
 /// Whether a message arrives while one and the same write of the checkpoint waits.
-async fn passes_a_waiting_write(nats: &Nats, house: &House) -> Result<bool> {
-    let mut holder = ByHand::on(&house.database, Part::Log).await?;
+async fn passes_a_waiting_write(nats: &Nats, house: &TestApp) -> Result<bool> {
+    let mut holder = RawDatabase::on(&house.database, DbFile::Log).await?;
     holder.run("BEGIN").await?;
     holder.run("UPDATE relays SET name = name").await?;
     order(house, 1).await?;
     let asked = async || waits_since(&house.database).await;
     let waits = |it: &Result<i64>| it.as_ref().is_ok_and(|it| *it > 0);
-    let since = poll::until("the checkpoint's write", PATIENCE, asked, waits).await??;
+    let since = poll::wait_until("the checkpoint's write", PATIENCE, asked, waits).await??;
     order(house, 1).await?;
     let events = log(&house.database).await?.len() as u64;
     let arrived = nats.holds(events, ONE_WAIT).await.is_ok();
@@ -182,8 +182,8 @@ async fn passes_a_waiting_write(nats: &Nats, house: &House) -> Result<bool> {
 }
 
 /// Since when the relay's checkpoint waits to be written; 0 where it does not.
-async fn waits_since(database: &Database) -> Result<i64> {
-    let mut observer = ByHand::on(database, Part::Log).await?;
+async fn waits_since(database: &TestDatabase) -> Result<i64> {
+    let mut observer = RawDatabase::on(database, DbFile::Log).await?;
     let waiting = "SELECT coalesce(max(extract(epoch FROM query_start) * 1000000)::bigint, 0) \
         FROM pg_stat_activity WHERE datname = current_database() \
         AND wait_event_type = 'Lock' AND query LIKE 'UPDATE relays%'";
@@ -194,14 +194,14 @@ async fn waits_since(database: &Database) -> Result<i64> {
 async fn two_servers_publish_once() -> Result<()> {
     let nats = forgetful().await?;
     let url = nats.url();
-    let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
+    let house = TestApp::open_with(EngineKind::Postgres, &["--dev", "--nats", &url]).await?;
     let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
-    let there = House {
-        client: house.client.towards(&other.base),
+    let there = TestApp {
+        client: house.client.with_base_url(&other.base),
         server: other,
         tenant: house.tenant,
         procedure: house.procedure.clone(),
-        database: Database::new(Engine::Sqlite).await?,
+        database: TestDatabase::new(EngineKind::Sqlite).await?,
     };
     for _ in 0..10 {
         let (here, there) = tokio::join!(order(&house, 5), order(&there, 5));
@@ -219,14 +219,14 @@ async fn two_servers_publish_once() -> Result<()> {
 async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
     let nats = forgetful().await?;
     let url = nats.url();
-    let house = House::open_with(Engine::Postgres, &["--dev", "--nats", &url]).await?;
+    let house = TestApp::open_with(EngineKind::Postgres, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
     let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
-    let working = Work::begin(&house);
-    tokio::time::sleep(a_moment(MOMENTS_MS)).await;
+    let working = OrderLoad::begin(&house);
+    tokio::time::sleep(random_delay(MOMENTS_MS)).await;
     house.server.signal("STOP")?;
     working.abort();
-    let client = house.client.towards(&other.base);
+    let client = house.client.with_base_url(&other.base);
     let body = house.order();
     assert_eq!(client.post("/imaging/orders", &body).await?.status, 201);
     holds_the_log(&nats, &house.database).await?;
@@ -270,26 +270,26 @@ async fn forgotten(nats: &Nats) -> Result<()> {
         anyhow::Ok(i128::from(roentgen_store::clock::now_ms()) * 1_000_000 - last)
     };
     let old = |it: &Result<i128>| it.as_ref().is_ok_and(|it| *it > window);
-    poll::until("the last message's age", PATIENCE, age, old).await??;
+    poll::wait_until("the last message's age", PATIENCE, age, old).await??;
     Ok(())
 }
 
 /// A dead leader's lease would keep the relay off for longer than a cycle lasts: it is taken away, so that the relay too
 /// is killed at its work.
-async fn start_again(database: &Database, url: &str) -> Result<Server> {
-    let mut read = ByHand::on(database, Part::Read).await?;
+async fn start_again(database: &TestDatabase, url: &str) -> Result<Server> {
+    let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
     serve(database, &["--dev", "--nats", url]).await
 }
 
 /// Clerks who order examinations for as long as the server answers.
-pub(super) struct Work {
+pub(super) struct OrderLoad {
     clerks: JoinSet<()>,
     enough: CancellationToken,
 }
 
-impl Work {
-    pub(super) fn begin(house: &House) -> Self {
+impl OrderLoad {
+    pub(super) fn begin(house: &TestApp) -> Self {
         let enough = CancellationToken::new();
         let mut clerks = JoinSet::new();
         for _ in 0..CLERKS {
@@ -313,7 +313,7 @@ impl Work {
     }
 }
 
-async fn ordered(client: &Client, procedure: &str) -> bool {
+async fn ordered(client: &TestClient, procedure: &str) -> bool {
     let body = serde_json::json!({
         "patient_id": fresh(), "imaging_procedure_id": procedure, "indication": "cough",
     });

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::{Client, ConnectOptions, Event};
-use roentgen_tests::nats::{CONSUMER, Guard, SERVER};
-use roentgen_tests::{Engine, Nats};
+use roentgen_tests::nats::{CONSUMER, NatsAuth, SERVER};
+use roentgen_tests::{EngineKind, Nats};
 use tokio::sync::mpsc;
 
 use super::examples::{in_python, in_rust, public_key};
 use super::{holds_the_log, order};
-use crate::story::House;
+use crate::story::TestApp;
 
 type Consumer = fn(&[&str]) -> Result<Command>;
 
@@ -37,9 +37,9 @@ const NOT_OF_A_CONSUMER: [&str; 5] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_publishes_and_a_consumer_reads_and_nobody_does_more() -> Result<()> {
-    let nats = Nats::start_guarded(Guard::composed()?).await?;
+    let nats = Nats::start_guarded(NatsAuth::composed()?).await?;
     let url = with_login(&nats, SERVER);
-    let house = House::open_with(Engine::Sqlite, &["--dev", "--nats", &url]).await?;
+    let house = TestApp::open_with(EngineKind::Sqlite, &["--dev", "--nats", &url]).await?;
     order(&house, 3).await?;
     let messages = holds_the_log(&nats, &house.database).await?;
 
@@ -68,7 +68,7 @@ fn with_login(nats: &Nats, (user, password): (&str, &str)) -> String {
 }
 
 /// A sample consumer reads all of it with the consumer's rights.
-async fn reads(consumer: Consumer, house: &House, url: &str, count: usize) -> Result<()> {
+async fn reads(consumer: Consumer, house: &TestApp, url: &str, count: usize) -> Result<()> {
     let mut command = consumer(&[url, &public_key(house)?, &count.to_string()])?;
     let ran = tokio::task::spawn_blocking(move || command.output()).await??;
     let (read, said) = (

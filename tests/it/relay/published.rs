@@ -1,12 +1,12 @@
 //! What arrives.
 
 use anyhow::{Context as _, Result};
-use roentgen_tests::{Engine, Nats, Server};
+use roentgen_tests::{EngineKind, Nats, Server};
 use serde_json::json;
 
 use super::{caught_up, holds_the_log, order};
 use crate::faults::run;
-use crate::story::{House, on_both_engines};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     every_event_arrives_once_in_order_as_a_cloud_event,
@@ -15,9 +15,9 @@ on_both_engines!(
     a_server_that_starts_again_goes_on_and_repeats_nothing,
 );
 
-async fn every_event_arrives_once_in_order_as_a_cloud_event(engine: Engine) -> Result<()> {
+async fn every_event_arrives_once_in_order_as_a_cloud_event(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
-    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     order(&house, 20).await?;
     let messages = holds_the_log(&nats, &house.database).await?;
     let events = house.client.get("/events?limit=5000").await?.lines();
@@ -55,12 +55,12 @@ async fn every_event_arrives_once_in_order_as_a_cloud_event(engine: Engine) -> R
     Ok(())
 }
 
-async fn no_phi_leaves_the_house(engine: Engine) -> Result<()> {
+async fn no_phi_leaves_the_house(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
-    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     let patient = json!({ "mrn": "MRN-XYZZY", "family_name": "Xyzzyson" });
     house
-        .ordered(json!({ "patient": patient, "indication": "xyzzy pain" }))
+        .create_order(json!({ "patient": patient, "indication": "xyzzy pain" }))
         .await?;
     let messages = holds_the_log(&nats, &house.database).await?;
     let order = messages.last().context("no message")?;
@@ -73,8 +73,8 @@ async fn no_phi_leaves_the_house(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn a_log_that_was_there_before_is_published_from_its_beginning(engine: Engine) -> Result<()> {
-    let mut house = House::open(engine).await?;
+async fn a_log_that_was_there_before_is_published_from_its_beginning(engine: EngineKind) -> Result<()> {
+    let mut house = TestApp::start(engine).await?;
     order(&house, 5).await?;
     house.server.terminate()?;
     let nats = Nats::start().await?;
@@ -83,10 +83,10 @@ async fn a_log_that_was_there_before_is_published_from_its_beginning(engine: Eng
     Ok(())
 }
 
-async fn a_server_that_starts_again_goes_on_and_repeats_nothing(engine: Engine) -> Result<()> {
+async fn a_server_that_starts_again_goes_on_and_repeats_nothing(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
     let url = nats.url();
-    let mut house = House::open_with(engine, &["--dev", "--nats", &url]).await?;
+    let mut house = TestApp::open_with(engine, &["--dev", "--nats", &url]).await?;
     for _ in 0..3 {
         order(&house, 3).await?;
         let events = holds_the_log(&nats, &house.database).await?.len();
@@ -97,7 +97,7 @@ async fn a_server_that_starts_again_goes_on_and_repeats_nothing(engine: Engine) 
         let events = events.to_string();
         assert_eq!(words, ["nats", &events, &events, "0"]);
         house.server = Server::start(&house.database, &["--nats", &url]).await?;
-        house.client = house.client.towards(&house.server.base);
+        house.client = house.client.with_base_url(&house.server.base);
     }
     holds_the_log(&nats, &house.database).await?;
     Ok(())

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use roentgen_tests::nats::STREAM;
-use roentgen_tests::{ByHand, Engine, Nats, Part, Server, poll};
+use roentgen_tests::{RawDatabase, EngineKind, Nats, DbFile, Server, poll};
 
 use super::{PATIENCE, holds_the_log, order};
-use crate::story::{House, on_both_engines};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     a_stream_that_is_gone_is_not_made_again_until_somebody_decides,
@@ -22,14 +22,14 @@ on_both_engines!(
 const SUBJECTS: &str = "roentgen.events.>";
 
 async fn a_stream_that_is_gone_is_not_made_again_until_somebody_decides(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let (nats, house) = published(engine).await?;
     nats.jetstream().await?.delete_stream(STREAM).await?;
     stands_still(&house, "stream_gone").await?;
     assert!(nats.info().await?.is_none());
     // As docs/operations.md has it.
-    let mut by_hand = ByHand::on(&house.database, Part::Log).await?;
+    let mut by_hand = RawDatabase::on(&house.database, DbFile::Log).await?;
     by_hand
         .run("DELETE FROM relays WHERE name = 'nats'")
         .await?;
@@ -37,7 +37,7 @@ async fn a_stream_that_is_gone_is_not_made_again_until_somebody_decides(
     goes_on(&house).await
 }
 
-async fn a_stream_that_was_recreated_is_refused(engine: Engine) -> Result<()> {
+async fn a_stream_that_was_recreated_is_refused(engine: EngineKind) -> Result<()> {
     let (nats, house) = published(engine).await?;
     let config = nats.info().await?.context("no stream")?.config;
     let jetstream = nats.jetstream().await?;
@@ -49,7 +49,7 @@ async fn a_stream_that_was_recreated_is_refused(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn a_message_of_somebody_else_is_refused(engine: Engine) -> Result<()> {
+async fn a_message_of_somebody_else_is_refused(engine: EngineKind) -> Result<()> {
     let (nats, house) = published(engine).await?;
     let before = nats.info().await?.context("no stream")?.state.last_sequence;
     let jetstream = nats.jetstream().await?;
@@ -64,7 +64,7 @@ async fn a_message_of_somebody_else_is_refused(engine: Engine) -> Result<()> {
 }
 
 async fn a_stream_is_not_purged_and_one_that_lost_messages_is_refused(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let (nats, house) = published(engine).await?;
     let jetstream = nats.jetstream().await?;
@@ -81,36 +81,36 @@ async fn a_stream_is_not_purged_and_one_that_lost_messages_is_refused(
     stands_still(&house, "stream_purged").await
 }
 
-async fn a_stream_that_went_back_is_refused(engine: Engine) -> Result<()> {
+async fn a_stream_that_went_back_is_refused(engine: EngineKind) -> Result<()> {
     let (mut nats, house) = published(engine).await?;
     nats.kill()?;
-    let kept = nats.kept()?;
-    nats.start_again().await?;
+    let kept = nats.snapshot_store()?;
+    nats.restart().await?;
     order(&house, 3).await?;
     holds_the_log(&nats, &house.database).await?;
     nats.kill()?;
-    nats.put_back(&kept)?;
-    nats.start_again().await?;
+    nats.restore_store(&kept)?;
+    nats.restart().await?;
     stands_still(&house, "stream_went_back").await
 }
 
-async fn a_stream_ahead_of_a_restored_log_is_refused(engine: Engine) -> Result<()> {
+async fn a_stream_ahead_of_a_restored_log_is_refused(engine: EngineKind) -> Result<()> {
     let (nats, mut house) = published(engine).await?;
     let url = nats.url();
     house.server.terminate()?;
     let restored = house.database.copy().await?;
     house.server = Server::start(&house.database, &["--nats", &url]).await?;
-    house.client = house.client.towards(&house.server.base);
+    house.client = house.client.with_base_url(&house.server.base);
     order(&house, 3).await?;
     holds_the_log(&nats, &house.database).await?;
     house.server.terminate()?;
     house.database = restored;
     house.server = Server::start(&house.database, &["--nats", &url]).await?;
-    house.client = house.client.towards(&house.server.base);
+    house.client = house.client.with_base_url(&house.server.base);
     stands_still(&house, "stream_ahead").await
 }
 
-async fn a_stream_for_something_else_is_refused(engine: Engine) -> Result<()> {
+async fn a_stream_for_something_else_is_refused(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
     let queue = Config {
         name: STREAM.to_owned(),
@@ -119,14 +119,14 @@ async fn a_stream_for_something_else_is_refused(engine: Engine) -> Result<()> {
         ..Config::default()
     };
     nats.jetstream().await?.create_stream(queue).await?;
-    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     stands_still(&house, "stream_unfit").await
 }
 
-async fn what_the_server_cannot_do_is_told_in_its_words(engine: Engine) -> Result<()> {
+async fn what_the_server_cannot_do_is_told_in_its_words(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
     let arguments = ["--dev", "--nats", &nats.url(), "--nats-replicas", "3"];
-    let house = House::open_with(engine, &arguments).await?;
+    let house = TestApp::open_with(engine, &arguments).await?;
     stands_still(&house, "stream_unfit").await?;
     let detail = house.client.get("/health/ready").await?;
     assert!(
@@ -137,22 +137,22 @@ async fn what_the_server_cannot_do_is_told_in_its_words(engine: Engine) -> Resul
 }
 
 /// A house whose log is in the stream.
-async fn published(engine: Engine) -> Result<(Nats, House)> {
+async fn published(engine: EngineKind) -> Result<(Nats, TestApp)> {
     let nats = Nats::start().await?;
-    let house = House::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
+    let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     order(&house, 5).await?;
     holds_the_log(&nats, &house.database).await?;
     Ok((nats, house))
 }
 
 /// Waits until the relay says what is wrong, and sees that nothing else suffers from it.
-async fn stands_still(house: &House, problem: &str) -> Result<()> {
+async fn stands_still(house: &TestApp, problem: &str) -> Result<()> {
     let asked = async || house.client.get("/health/ready").await;
-    let named = |it: &Result<roentgen_tests::Answer>| {
+    let named = |it: &Result<roentgen_tests::TestResponse>| {
         it.as_ref()
             .is_ok_and(|it| it.text_at("/relay/problem") == problem)
     };
-    let ready = poll::until("the relay's problem", PATIENCE, asked, named).await??;
+    let ready = poll::wait_until("the relay's problem", PATIENCE, asked, named).await??;
     assert_eq!(ready.status, 200);
     order(house, 1).await?;
     let metrics = house.client.get("/metrics").await?.text;
@@ -167,12 +167,12 @@ async fn stands_still(house: &House, problem: &str) -> Result<()> {
     Ok(())
 }
 
-async fn goes_on(house: &House) -> Result<()> {
+async fn goes_on(house: &TestApp) -> Result<()> {
     let asked = async || house.client.get("/health/ready").await;
-    let well = |it: &Result<roentgen_tests::Answer>| {
+    let well = |it: &Result<roentgen_tests::TestResponse>| {
         it.as_ref()
             .is_ok_and(|it| it.text_at("/relay/problem").is_empty())
     };
-    poll::until("the relay's problem", PATIENCE, asked, well).await??;
+    poll::wait_until("the relay's problem", PATIENCE, asked, well).await??;
     Ok(())
 }

@@ -3,23 +3,23 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Client, Database, Engine, Nats, Server};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server};
 
 use super::PATIENCE;
 use crate::faults::run;
-use crate::story::{MASTER_KEY, SECRET, catalog, fresh, on_both_engines};
+use crate::story::{MASTER_KEY, SECRET, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     a_server_with_another_key_does_not_start,
     outside_dev_a_key_has_to_be_made,
 );
 
-async fn a_server_with_another_key_does_not_start(engine: Engine) -> Result<()> {
+async fn a_server_with_another_key_does_not_start(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
-    let database = Database::new(engine).await?;
+    let database = TestDatabase::new(engine).await?;
     let arguments = ["--dev", "--nats", &nats.url()];
     let server = Server::start(&database, &arguments).await?;
-    catalog(&Client::dev(&server.base, fresh())).await?;
+    create_catalog(&TestClient::dev(&server.base, fresh())).await?;
     nats.holds(1, PATIENCE).await?;
     server.terminate()?;
 
@@ -39,9 +39,9 @@ async fn a_server_with_another_key_does_not_start(engine: Engine) -> Result<()> 
     Server::start(&database, &arguments).await?.kill()
 }
 
-async fn outside_dev_a_key_has_to_be_made(engine: Engine) -> Result<()> {
+async fn outside_dev_a_key_has_to_be_made(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
-    let database = Database::new(engine).await?;
+    let database = TestDatabase::new(engine).await?;
     let url = nats.url();
     let guarded = [
         "--jwt-secret",
@@ -77,8 +77,8 @@ async fn outside_dev_a_key_has_to_be_made(engine: Engine) -> Result<()> {
         shown.printed
     );
     let directory = match engine {
-        Engine::Sqlite => database.directory(),
-        Engine::Postgres => database.directory().join("data"),
+        EngineKind::Sqlite => database.directory(),
+        EngineKind::Postgres => database.directory().join("data"),
     };
     let file = std::fs::metadata(directory.join("event-key.pem"))?;
     ensure!(file.permissions().mode() & 0o777 == 0o600, "{file:?}");

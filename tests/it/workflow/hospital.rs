@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{Answer, Client, Engine, poll};
+use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::story::{House, fresh, with};
+use crate::story::{TestApp, fresh, with};
 
 /// How long all that follows from a command may take, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,15 +20,15 @@ pub(super) struct Images {
     body: Value,
 }
 
-pub(super) async fn open(engine: Engine, arguments: &[&str]) -> Result<House> {
-    let house = House::open_with(engine, &[&["--dev"], arguments].concat()).await?;
+pub(super) async fn open(engine: EngineKind, arguments: &[&str]) -> Result<TestApp> {
+    let house = TestApp::open_with(engine, &[&["--dev"], arguments].concat()).await?;
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
     done(house.client.post("/pacs/endpoints", &archive).await?);
     Ok(house)
 }
 
 /// Was accepted.
-pub(crate) fn done(answer: Answer) -> Answer {
+pub(crate) fn done(answer: TestResponse) -> TestResponse {
     assert!(matches!(answer.status, 200 | 201), "{answer:?}");
     answer
 }
@@ -49,7 +49,7 @@ impl Images {
     }
 
     /// The archive tells of them; the study's place and its item's.
-    pub(super) async fn arrive(&self, house: &House) -> Result<(Answer, String)> {
+    pub(super) async fn arrive(&self, house: &TestApp) -> Result<(TestResponse, String)> {
         let study = done(house.client.post("/pacs/studies/sync", &self.body).await?);
         let filter = format!(
             "/radiology/worklist/items?status=all&imaging_study_id={}",
@@ -63,12 +63,12 @@ impl Images {
                 .map(|it| it.ids())
                 .unwrap_or_default()
         };
-        let ids = poll::until("the item", PATIENCE, listed, |it| it.len() == 1).await?;
+        let ids = poll::wait_until("the item", PATIENCE, listed, |it| it.len() == 1).await?;
         Ok((study, format!("/radiology/worklist/items/{}", ids[0])))
     }
 
     /// One series more.
-    pub(super) async fn grow(&self, house: &House) -> Result<()> {
+    pub(super) async fn grow(&self, house: &TestApp) -> Result<()> {
         let series = json!([{ "series_instance_uid": format!("2.25.{}", fresh().as_u128()) }]);
         let more = with(self.body.clone(), json!({ "series": series }));
         done(house.client.post("/pacs/studies/sync", &more).await?);
@@ -76,15 +76,15 @@ impl Images {
     }
 
     /// They are ordered, for their own patient unless told otherwise; the order's place.
-    pub(super) async fn ordered(&self, house: &House, members: Value) -> Result<String> {
+    pub(super) async fn ordered(&self, house: &TestApp, members: Value) -> Result<String> {
         let named = json!({ "patient_id": self.patient, "accession_number": self.accession });
         Ok(house
-            .ordered(with(named, members))
+            .create_order(with(named, members))
             .await?
             .header("location"))
     }
 
-    pub(super) fn report(&self, study: &Answer) -> Value {
+    pub(super) fn report(&self, study: &TestResponse) -> Value {
         json!({ "imaging_study_id": study.text_at("/id"), "patient_id": self.patient,
             "impression": "acute stroke" })
     }
@@ -92,7 +92,7 @@ impl Images {
 
 /// Waits until a resource is as it should be.
 pub(crate) async fn becomes(
-    client: &Client,
+    client: &TestClient,
     place: &str,
     is: impl Fn(&Value) -> bool,
 ) -> Result<Value> {
@@ -103,10 +103,10 @@ pub(crate) async fn becomes(
             .map(|it| it.json())
             .unwrap_or_default()
     };
-    poll::until(place, PATIENCE, read, |it| is(it)).await
+    poll::wait_until(place, PATIENCE, read, |it| is(it)).await
 }
 
 /// Waits until a member has a value.
-pub(crate) async fn has(client: &Client, place: &str, member: &str, value: Value) -> Result<Value> {
+pub(crate) async fn has(client: &TestClient, place: &str, member: &str, value: Value) -> Result<Value> {
     becomes(client, place, |it| it[member] == value).await
 }

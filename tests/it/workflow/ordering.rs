@@ -1,7 +1,7 @@
 //! Orders and images that do not come as they should.
 
 use anyhow::Result;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use super::hospital::{Images, done, has, open};
@@ -14,7 +14,7 @@ on_both_engines!(
 );
 
 async fn a_stat_order_after_its_images_raises_the_item_and_is_completed(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let (house, images) = (open(engine, &[]).await?, Images::new());
     let (study, item) = images.arrive(&house).await?;
@@ -29,7 +29,7 @@ async fn a_stat_order_after_its_images_raises_the_item_and_is_completed(
     Ok(())
 }
 
-async fn a_patient_mismatch_is_shown_until_a_person_settles_it(engine: Engine) -> Result<()> {
+async fn a_patient_mismatch_is_shown_until_a_person_settles_it(engine: EngineKind) -> Result<()> {
     let (house, images) = (open(engine, &[]).await?, Images::new());
     images
         .ordered(&house, json!({ "patient_id": fresh() }))
@@ -38,7 +38,7 @@ async fn a_patient_mismatch_is_shown_until_a_person_settles_it(engine: Engine) -
     assert_eq!(study.text_at("/link"), "conflict");
     has(&house.client, &item, "attention", json!(["link_conflict"])).await?;
     let right = house
-        .ordered(json!({ "patient_id": images.patient }))
+        .create_order(json!({ "patient_id": images.patient }))
         .await?;
     let place = format!("/pacs/studies/{}", study.text_at("/id"));
     let settle = json!({ "imaging_order_id": right.text_at("/id") });
@@ -54,7 +54,7 @@ async fn a_patient_mismatch_is_shown_until_a_person_settles_it(engine: Engine) -
     Ok(())
 }
 
-async fn a_cancelled_order_with_images_stays_on_the_list(engine: Engine) -> Result<()> {
+async fn a_cancelled_order_with_images_stays_on_the_list(engine: EngineKind) -> Result<()> {
     let (house, images) = (open(engine, &[]).await?, Images::new());
     let order = images.ordered(&house, json!({})).await?;
     let cancel = json!({ "status": "cancelled", "cancellation_reason": "wrong patient" });

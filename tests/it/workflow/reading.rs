@@ -1,7 +1,7 @@
 //! Reading that does not go straight on.
 
 use anyhow::Result;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use super::hospital::{Images, REPORTS, done, has, open};
@@ -13,7 +13,7 @@ on_both_engines!(
     a_cancelled_report_begun_again_takes_its_item_along,
 );
 
-async fn late_series_after_the_final_signature_bring_the_item_back(engine: Engine) -> Result<()> {
+async fn late_series_after_the_final_signature_bring_the_item_back(engine: EngineKind) -> Result<()> {
     let (house, images) = (open(engine, &[]).await?, Images::new());
     let (study, item) = images.arrive(&house).await?;
     let reader = house.caller("radiologist")?;
@@ -27,7 +27,7 @@ async fn late_series_after_the_final_signature_bring_the_item_back(engine: Engin
 }
 
 async fn a_report_without_a_claim_signed_finally_by_another_completes_the_item(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
     let (house, images) = (open(engine, &[]).await?, Images::new());
     let (study, item) = images.arrive(&house).await?;
@@ -45,7 +45,7 @@ async fn a_report_without_a_claim_signed_finally_by_another_completes_the_item(
     Ok(())
 }
 
-async fn a_cancelled_report_begun_again_takes_its_item_along(engine: Engine) -> Result<()> {
+async fn a_cancelled_report_begun_again_takes_its_item_along(engine: EngineKind) -> Result<()> {
     let (house, images) = (open(engine, &[]).await?, Images::new());
     let (study, item) = images.arrive(&house).await?;
     let reader = house.caller("radiologist")?;

@@ -3,13 +3,13 @@
 
 use anyhow::Result;
 use reqwest::Method;
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::hospital::{becomes, done, has};
-use crate::expect::head;
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::log_head;
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     its_clients_are_understood_from_the_order_to_the_addendum,
@@ -19,26 +19,26 @@ on_both_engines!(
 const ACCESSION: &str = "ACC123456";
 
 /// One client, who puts a tenant into all that it sends.
-struct Caller<'a> {
-    client: &'a Client,
+struct LegacyClient<'a> {
+    client: &'a TestClient,
     tenant: Uuid,
 }
 
-impl Caller<'_> {
-    async fn send(&self, method: Method, path: &str, body: Value) -> Result<Answer> {
+impl LegacyClient<'_> {
+    async fn send(&self, method: Method, path: &str, body: Value) -> Result<TestResponse> {
         let body = with(body, json!({ "tenant_id": self.tenant })).to_string();
         self.client.send(method, path, body.into()).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Result<Answer> {
+    async fn post(&self, path: &str, body: Value) -> Result<TestResponse> {
         Ok(done(self.send(Method::POST, path, body).await?))
     }
 
-    async fn patch(&self, path: &str, body: Value) -> Result<Answer> {
+    async fn patch(&self, path: &str, body: Value) -> Result<TestResponse> {
         Ok(done(self.send(Method::PATCH, path, body).await?))
     }
 
-    async fn get(&self, path: &str) -> Result<Answer> {
+    async fn get(&self, path: &str) -> Result<TestResponse> {
         let and = if path.contains('?') { '&' } else { '?' };
         self.client
             .get(&format!("{path}{and}tenant_id={}", self.tenant))
@@ -46,10 +46,10 @@ impl Caller<'_> {
     }
 }
 
-async fn its_clients_are_understood_from_the_order_to_the_addendum(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn its_clients_are_understood_from_the_order_to_the_addendum(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (radiologist, reader) = colleague(&house)?;
-    let [admin, reader] = [&house.client, &reader].map(|client| Caller {
+    let [admin, reader] = [&house.client, &reader].map(|client| LegacyClient {
         client,
         tenant: house.tenant,
     });
@@ -83,12 +83,12 @@ async fn its_clients_are_understood_from_the_order_to_the_addendum(engine: Engin
 }
 
 /// A radiologist of this tenant, who knows its own id.
-fn colleague(house: &House) -> Result<(Uuid, Client)> {
+fn colleague(house: &TestApp) -> Result<(Uuid, TestClient)> {
     let id = fresh();
     Ok((id, house.practitioner(id, "radiologist")?))
 }
 
-async fn ordered(admin: &Caller<'_>, patient: Uuid) -> Result<String> {
+async fn ordered(admin: &LegacyClient<'_>, patient: Uuid) -> Result<String> {
     let modality = json!({ "code": "MR", "name": "Magnetic resonance" });
     let modality = admin.post("/imaging/modalities", modality).await?;
     let procedure = json!({ "code": "MR_BRAIN", "name": "MR brain", "body_part": "HEAD",
@@ -107,7 +107,7 @@ async fn ordered(admin: &Caller<'_>, patient: Uuid) -> Result<String> {
 }
 
 /// The archive's study; its id.
-async fn synced(admin: &Caller<'_>, patient: Uuid) -> Result<String> {
+async fn synced(admin: &LegacyClient<'_>, patient: Uuid) -> Result<String> {
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB",
         "auth_config": { "kind": "basic", "username": "roentgen", "password": "not this one" } });
     admin.post("/pacs/endpoints", archive).await?;
@@ -134,7 +134,7 @@ async fn synced(admin: &Caller<'_>, patient: Uuid) -> Result<String> {
 }
 
 /// A worker finds its task and tells how it goes: in the query, without a body.
-async fn triaged(admin: &Caller<'_>, study: &str) -> Result<()> {
+async fn triaged(admin: &LegacyClient<'_>, study: &str) -> Result<()> {
     let list = format!("/imaging-ai/tasks?imaging_study_id={study}");
     let one = |it: &Value| it.as_array().is_some_and(|it| it.len() == 1);
     let task = becomes(admin.client, &list, one).await?[0]["id"].clone();
@@ -157,8 +157,8 @@ async fn triaged(admin: &Caller<'_>, study: &str) -> Result<()> {
 
 /// The radiologist claims the study's item, which shows what the model found; its place.
 async fn claimed(
-    admin: &Caller<'_>,
-    reader: &Caller<'_>,
+    admin: &LegacyClient<'_>,
+    reader: &LegacyClient<'_>,
     radiologist: Uuid,
     study: &str,
 ) -> Result<String> {
@@ -190,7 +190,7 @@ async fn claimed(
 
 /// Written, signed, told and added to; the report's place.
 async fn reported(
-    reader: &Caller<'_>,
+    reader: &LegacyClient<'_>,
     radiologist: Uuid,
     patient: Uuid,
     study: &str,
@@ -214,11 +214,11 @@ async fn reported(
     Ok(report)
 }
 
-async fn and_a_tenant_that_is_not_their_own_is_refused_everywhere(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let order = house.ordered_and("requested").await?;
-    let before = head(&house.client).await?;
-    let stranger = Caller {
+async fn and_a_tenant_that_is_not_their_own_is_refused_everywhere(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let order = house.create_order_in_status("requested").await?;
+    let before = log_head(&house.client).await?;
+    let stranger = LegacyClient {
         client: &house.client,
         tenant: fresh(),
     };
@@ -236,7 +236,7 @@ async fn and_a_tenant_that_is_not_their_own_is_refused_everywhere(engine: Engine
         let refused = stranger.get(list).await?;
         assert_eq!(refused.status, 403, "{list}: {refused:?}");
     }
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     Ok(())
 }
 

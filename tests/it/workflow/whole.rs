@@ -5,18 +5,18 @@ use std::cell::RefCell;
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
-use roentgen_tests::{Answer, Client};
+use roentgen_tests::{TestResponse, TestClient};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::hospital::{becomes, done, has};
-use crate::story::{House, fresh, with};
+use crate::story::{TestApp, fresh, with};
 
 /// Words that nobody else writes: each names where it was said.
 #[derive(Debug, Default)]
-pub(crate) struct Words(RefCell<Vec<String>>);
+pub(crate) struct PhiCanaries(RefCell<Vec<String>>);
 
-impl Words {
+impl PhiCanaries {
     /// The word for a member, kept in mind.
     pub(crate) fn of(&self, member: &str) -> String {
         let word = format!("zq-{member}-w7c");
@@ -42,7 +42,7 @@ impl Words {
 
 /// What came of it: the places of the resources.
 #[derive(Debug)]
-pub(crate) struct Whole {
+pub(crate) struct WorkflowRecord {
     pub(crate) patient: Uuid,
     pub(crate) order: String,
     pub(crate) study: String,
@@ -53,10 +53,10 @@ pub(crate) struct Whole {
     /// The report that was called off.
     pub(crate) cancelled: String,
     /// The radiologist of both reports.
-    pub(crate) reader: Client,
+    pub(crate) reader: TestClient,
 }
 
-impl Whole {
+impl WorkflowRecord {
     /// The places of all that is the patient's.
     pub(crate) fn places(&self) -> Vec<&str> {
         let one_each = [&self.order, &self.study, &self.item, &self.task];
@@ -67,13 +67,13 @@ impl Whole {
 }
 
 /// Plays it in a house that has no archive yet.
-pub(crate) async fn play(house: &House, words: &Words) -> Result<Whole> {
+pub(crate) async fn run_workflow(house: &TestApp, words: &PhiCanaries) -> Result<WorkflowRecord> {
     let catalog = Catalog::furnish(house).await?;
     play_again(house, &catalog, words).await
 }
 
 /// Plays it once more, for another patient.
-pub(crate) async fn play_again(house: &House, catalog: &Catalog, words: &Words) -> Result<Whole> {
+pub(crate) async fn play_again(house: &TestApp, catalog: &Catalog, words: &PhiCanaries) -> Result<WorkflowRecord> {
     let patient = fresh();
     let reader = house.caller("radiologist")?;
     let order = ordered(house, patient, words).await?;
@@ -87,7 +87,7 @@ pub(crate) async fn play_again(house: &House, catalog: &Catalog, words: &Words) 
     signed(&reader, &report, words).await?;
     has(&house.client, &item, "status", json!("completed")).await?;
     let cancelled = called_off(house, patient, &reader, words).await?;
-    Ok(Whole {
+    Ok(WorkflowRecord {
         patient,
         order: order.header("location"),
         study: place("/pacs/studies", &study),
@@ -108,7 +108,7 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) async fn furnish(house: &House) -> Result<Self> {
+    pub(crate) async fn furnish(house: &TestApp) -> Result<Self> {
         let admin = &house.client;
         let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
         done(admin.post("/pacs/endpoints", &archive).await?);
@@ -134,23 +134,23 @@ impl Catalog {
 }
 
 /// The same caller, each time under a key of its own: also what is kept for repeats is looked at.
-fn keyed(client: &Client) -> Client {
+fn keyed(client: &TestClient) -> TestClient {
     client.with("idempotency-key", &fresh().to_string())
 }
 
-async fn post(client: &Client, path: &str, body: &Value) -> Result<Answer> {
+async fn post(client: &TestClient, path: &str, body: &Value) -> Result<TestResponse> {
     Ok(done(keyed(client).post(path, body).await?))
 }
 
-async fn patch(client: &Client, path: &str, body: &Value) -> Result<Answer> {
+async fn patch(client: &TestClient, path: &str, body: &Value) -> Result<TestResponse> {
     Ok(done(keyed(client).patch(path, body).await?))
 }
 
-fn place(list: &str, resource: &Answer) -> String {
+fn place(list: &str, resource: &TestResponse) -> String {
     format!("{list}/{}", resource.text_at("/id"))
 }
 
-fn person(of: &str, words: &Words) -> Value {
+fn person(of: &str, words: &PhiCanaries) -> Value {
     let word = |member: &str| words.of(&format!("{of}-{member}"));
     json!({ "mrn": word("mrn"), "family_name": word("family"), "given_name": word("given"),
         "birth_date": words.birth_date(), "sex": "female" })
@@ -161,7 +161,7 @@ fn accession() -> String {
 }
 
 /// An order that stays, after one that was cancelled.
-async fn ordered(house: &House, patient: Uuid, words: &Words) -> Result<Answer> {
+async fn ordered(house: &TestApp, patient: Uuid, words: &PhiCanaries) -> Result<TestResponse> {
     let body = house.order_with(json!({
         "patient_id": patient, "accession_number": accession(), "priority": "stat",
         "indication": words.of("indication"), "patient": person("order", words),
@@ -180,11 +180,11 @@ async fn ordered(house: &House, patient: Uuid, words: &Words) -> Result<Answer> 
 
 /// The archive tells of a study, twice: the second time of a series more.
 async fn imaged(
-    house: &House,
+    house: &TestApp,
     patient: Uuid,
-    order: Option<&Answer>,
-    words: &Words,
-) -> Result<Answer> {
+    order: Option<&TestResponse>,
+    words: &PhiCanaries,
+) -> Result<TestResponse> {
     let uid = || format!("2.25.{}", fresh().as_u128());
     let series = json!([{ "series_instance_uid": uid(), "series_number": 1,
         "instances": [{ "sop_instance_uid": uid(), "instance_number": 1 }] }]);
@@ -205,7 +205,7 @@ async fn imaged(
     Ok(study)
 }
 
-async fn on_the_list(house: &House, study: &Answer) -> Result<String> {
+async fn on_the_list(house: &TestApp, study: &TestResponse) -> Result<String> {
     let id: roentgen_domain::ids::StudyId = study.text_at("/id").parse::<Uuid>()?.into();
     let id = roentgen_domain::ids::WorklistItemId::of(id);
     let item = format!("/radiology/worklist/items/{id}");
@@ -215,11 +215,11 @@ async fn on_the_list(house: &House, study: &Answer) -> Result<String> {
 
 /// A result of each type; the task's place and theirs.
 async fn analysed(
-    house: &House,
+    house: &TestApp,
     catalog: &Catalog,
-    study: &Answer,
+    study: &TestResponse,
     item: &str,
-    words: &Words,
+    words: &PhiCanaries,
 ) -> Result<(String, Vec<String>)> {
     let admin = &house.client;
     let task = json!({ "imaging_study_id": study.text_at("/id"), "ai_model_id": catalog.model,
@@ -241,7 +241,7 @@ async fn analysed(
     Ok((task, outputs))
 }
 
-fn payloads(words: &Words) -> [(&'static str, Value); 7] {
+fn payloads(words: &PhiCanaries) -> [(&'static str, Value); 7] {
     let word = |member: &str| words.of(&format!("ai-{member}"));
     let finding = json!({ "label": word("label"), "confidence": 0.5, "code": word("code"),
         "location": { (word("location-key")): word("location") } });
@@ -274,10 +274,10 @@ fn payloads(words: &Words) -> [(&'static str, Value); 7] {
 
 /// A report with something in every section, written and written over.
 async fn drafted(
-    reader: &Client,
+    reader: &TestClient,
     catalog: &Catalog,
-    study: &Answer,
-    words: &Words,
+    study: &TestResponse,
+    words: &PhiCanaries,
 ) -> Result<String> {
     let spoken = |round: &str| {
         let members = ["clinical_history", "technique", "findings", "impression"];
@@ -305,7 +305,7 @@ async fn drafted(
     Ok(report)
 }
 
-async fn judged(reader: &Client, report: &str, outputs: &[String], words: &Words) -> Result<()> {
+async fn judged(reader: &TestClient, report: &str, outputs: &[String], words: &PhiCanaries) -> Result<()> {
     let output = outputs.first().and_then(|it| it.rsplit('/').next());
     let judging = format!("{report}/ai-suggestions/{}", output.context("no output")?);
     let note = json!({ "decision": "modified", "note": words.of("suggestion-note") });
@@ -313,14 +313,14 @@ async fn judged(reader: &Client, report: &str, outputs: &[String], words: &Words
     Ok(())
 }
 
-fn told(when: &str, words: &Words) -> Value {
+fn told(when: &str, words: &PhiCanaries) -> Value {
     json!({ "recipient": words.of(&format!("{when}-recipient")), "method": "phone",
         "read_back": true, "communicated_at": "2026-01-31T08:15:00Z",
         "note": words.of(&format!("{when}-note")) })
 }
 
 /// Preliminary, changed, final, and added to.
-async fn signed(reader: &Client, report: &str, words: &Words) -> Result<()> {
+async fn signed(reader: &TestClient, report: &str, words: &PhiCanaries) -> Result<()> {
     let sign = format!("{report}/sign");
     let preliminary = json!({ "final": false, "communication": told("signed", words) });
     post(reader, &sign, &preliminary).await?;
@@ -340,10 +340,10 @@ async fn signed(reader: &Client, report: &str, words: &Words) -> Result<()> {
 
 /// A report of another study of the same patient, called off.
 async fn called_off(
-    house: &House,
+    house: &TestApp,
     patient: Uuid,
-    reader: &Client,
-    words: &Words,
+    reader: &TestClient,
+    words: &PhiCanaries,
 ) -> Result<String> {
     let study = imaged(house, patient, None, words).await?;
     let item = on_the_list(house, &study).await?;

@@ -92,7 +92,7 @@ impl Cluster {
 
     /// Starts a member over what its store holds.
     pub async fn start_again(&mut self, name: &str) -> Result<()> {
-        self.member(name)?.start_again().await
+        self.member(name)?.restart().await
     }
 
     async fn led(&self, what: &str, so: impl Fn(&ClusterInfo) -> bool) -> Result<String> {
@@ -102,7 +102,7 @@ impl Cluster {
             it.as_ref()
                 .is_some_and(|it| it.leader.as_ref().is_some_and(|it| !it.is_empty()) && so(it))
         };
-        let seen = poll::until(what, PATIENCE, asked, led).await?;
+        let seen = poll::wait_until(what, PATIENCE, asked, led).await?;
         seen.and_then(|it| it.leader).context("no leader")
     }
 

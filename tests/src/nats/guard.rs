@@ -16,13 +16,13 @@ use crate::certificate::Certificate;
 
 /// Its configuration, what is needed to come in, and how the tests themselves do.
 #[derive(Debug)]
-pub struct Guard {
+pub struct NatsAuth {
     directory: TempDir,
-    entrance: Entrance,
+    entrance: NatsAuthMethod,
 }
 
 #[derive(Debug)]
-enum Entrance {
+enum NatsAuthMethod {
     Password,
     Credentials(String),
     Composed,
@@ -40,10 +40,10 @@ pub const CONSUMER: (&str, &str) = ("consumer", "secondpassword");
 /// The server's answers come under this prefix, and nowhere else.
 const SERVERS_INBOX: &str = "_INBOX.roentgen";
 
-impl Guard {
+impl NatsAuth {
     /// TLS, both ways by one certificate that openssl makes, an NKey, and a login for the tests.
     pub fn with_users() -> Result<Self> {
-        let guard = Self::of(Entrance::Password)?;
+        let guard = Self::of(NatsAuthMethod::Password)?;
         Certificate::make(guard.directory.path(), CERTIFICATE)?;
         let (certificate, key) = (guard.certificate(), guard.key());
         let (user, password) = LOGIN;
@@ -70,7 +70,7 @@ impl Guard {
             "-----BEGIN NATS USER JWT-----\n{of_user}\n------END NATS USER JWT------\n\n\
              -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
         );
-        let guard = Self::of(Entrance::Credentials(credentials))?;
+        let guard = Self::of(NatsAuthMethod::Credentials(credentials))?;
         let (system, account) = (system.public_key(), account.public_key());
         guard.configured(&format!(
             "operator: {of_operator}\nsystem_account: {system}\nresolver: MEMORY\n\
@@ -87,7 +87,7 @@ impl Guard {
             .lines()
             .filter(|line| !replaced.iter().any(|name| line.trim().starts_with(name)));
         let kept: Vec<_> = kept.collect();
-        Self::of(Entrance::Composed)?.configured(&kept.join("\n"))
+        Self::of(NatsAuthMethod::Composed)?.configured(&kept.join("\n"))
     }
 
     /// What its configuration reads from the environment, as docker-compose.yml writes it there.
@@ -98,7 +98,7 @@ impl Guard {
         ]
     }
 
-    fn of(entrance: Entrance) -> Result<Self> {
+    fn of(entrance: NatsAuthMethod) -> Result<Self> {
         Ok(Self {
             directory: tempfile::tempdir()?,
             entrance,
@@ -125,9 +125,9 @@ impl Guard {
         let (path, secret) = (
             self.path("secret"),
             match &self.entrance {
-                Entrance::Password => SEED,
-                Entrance::Credentials(credentials) => credentials.trim_end(),
-                Entrance::Composed => SERVER.1,
+                NatsAuthMethod::Password => SEED,
+                NatsAuthMethod::Credentials(credentials) => credentials.trim_end(),
+                NatsAuthMethod::Composed => SERVER.1,
             },
         );
         std::fs::write(&path, secret)?;
@@ -143,9 +143,9 @@ impl Guard {
         ["--config".into(), self.path("nats.conf")]
     }
 
-    pub(super) fn enter(&self) -> Result<ConnectOptions> {
+    pub(super) fn connect_options(&self) -> Result<ConnectOptions> {
         Ok(match &self.entrance {
-            Entrance::Password => {
+            NatsAuthMethod::Password => {
                 let (user, password) = LOGIN;
                 ConnectOptions::new()
                     .add_root_certificates(self.certificate())
@@ -153,8 +153,8 @@ impl Guard {
                     .require_tls(true)
                     .user_and_password(user.to_owned(), password.to_owned())
             }
-            Entrance::Credentials(credentials) => ConnectOptions::with_credentials(credentials)?,
-            Entrance::Composed => {
+            NatsAuthMethod::Credentials(credentials) => ConnectOptions::with_credentials(credentials)?,
+            NatsAuthMethod::Composed => {
                 ConnectOptions::with_user_and_password(SERVER.0.to_owned(), SERVER.1.to_owned())
                     .custom_inbox_prefix(SERVERS_INBOX)
             }

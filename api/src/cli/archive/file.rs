@@ -10,21 +10,21 @@ use parquet::record::{Row, RowAccessor as _};
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use roentgen_store::chain::{self, Digest};
 use roentgen_store::log::{Head, StoredEvent};
-use roentgen_store::verify::{Break, Chain, Named};
+use roentgen_store::verify::{ChainBreak, ChainWalk, Named};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// A position and the link that stands there in the log.
-pub(in crate::cli) type Kept = (u64, Digest);
+pub(in crate::cli) type RetainedEvent = (u64, Digest);
 
 /// Walks the file's chain after `before`, up to its end: every leaf is computed from what the file holds. `kept` are
 /// events that are still in the log, in order; they must be the file's. The keys that sealed parts name go to `parts`.
 pub(in crate::cli) async fn walk(
     path: PathBuf,
     before: Head,
-    kept: Vec<Kept>,
+    kept: Vec<RetainedEvent>,
     parts: Option<mpsc::Sender<Vec<Named>>>,
-) -> anyhow::Result<Result<Head, Break>> {
+) -> anyhow::Result<Result<Head, ChainBreak>> {
     // A reader may panic over a damaged file: so it does in a task of its own, and is an error here.
     let walked = tokio::task::spawn_blocking(move || walk_now(&path, before, &kept, parts));
     walked.await.context("the file cannot be read")?
@@ -33,13 +33,13 @@ pub(in crate::cli) async fn walk(
 fn walk_now(
     path: &Path,
     before: Head,
-    kept: &[Kept],
+    kept: &[RetainedEvent],
     parts: Option<mpsc::Sender<Vec<Named>>>,
-) -> anyhow::Result<Result<Head, Break>> {
+) -> anyhow::Result<Result<Head, ChainBreak>> {
     let unread = || format!("{} cannot be read", path.display());
     let file = SerializedFileReader::new(File::open(path).with_context(unread)?);
     let file = file.with_context(unread)?;
-    let mut chain = Chain::after(before);
+    let mut chain = ChainWalk::after(before);
     let mut kept = kept.iter().peekable();
     let mut named = Parts {
         waiting: Vec::new(),
@@ -49,14 +49,14 @@ fn walk_now(
         let position = chain.head().position + 1;
         let event = row.context("a row").and_then(|it| event(&it));
         let event = event.with_context(|| format!("{}, position {position}", path.display()))?;
-        if let Err(broken) = chain.follow(&event) {
+        if let Err(broken) = chain.advance(&event) {
             return Ok(Err(broken));
         }
         named.push(&event);
         let in_log = kept.next_if(|(at, _)| *at == position);
         if in_log.is_some_and(|(_, hash)| *hash != event.hash) {
             let reason = "what the log keeps is not what the archive says";
-            return Ok(Err(Break { position, reason }));
+            return Ok(Err(ChainBreak { position, reason }));
         }
     }
     named.flush();
@@ -119,7 +119,7 @@ pub(in crate::cli) async fn sha256(path: PathBuf) -> anyhow::Result<Digest> {
         loop {
             match file.read(&mut buffer)? {
                 0 => return anyhow::Ok(hasher.finish()),
-                read => hasher.take(buffer.get(..read).unwrap_or_default()),
+                read => hasher.update(buffer.get(..read).unwrap_or_default()),
             }
         }
     });

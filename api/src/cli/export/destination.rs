@@ -10,16 +10,16 @@ use tempfile::NamedTempFile;
 /// A file under a temporary name in the directory it is for, readable by its owner only; removed where it is dropped
 /// unfinished.
 #[derive(Debug)]
-pub(super) struct Unfinished {
+pub(super) struct PartialFile {
     file: NamedTempFile,
     directory: PathBuf,
     path: PathBuf,
     replace: bool,
 }
 
-impl Unfinished {
+impl PartialFile {
     /// Refuses a name that is taken, unless it is a file that may be replaced: a link or a device never is.
-    pub(super) fn beside(path: &Path, replace: bool) -> anyhow::Result<Self> {
+    pub(super) fn create_next_to(path: &Path, replace: bool) -> anyhow::Result<Self> {
         match path.symlink_metadata() {
             Ok(there) if replace => ensure!(there.is_file(), "{} is no file", path.display()),
             Ok(_) => bail!("{} is there already: --force replaces it", path.display()),
@@ -49,7 +49,7 @@ impl Unfinished {
     }
 
     /// Gives it its name, once it is on disk.
-    pub(super) fn finish(self) -> anyhow::Result<()> {
+    pub(super) fn persist(self) -> anyhow::Result<()> {
         self.file.as_file().sync_all()?;
         let named = match self.replace {
             true => self.file.persist(&self.path),

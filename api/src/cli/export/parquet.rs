@@ -37,32 +37,32 @@ const COLUMNS: &str = "
 ";
 
 /// What an archive has besides, so that a leaf can be computed and an event put back.
-const WHOLE: &str = "
+const FULL_COLUMNS: &str = "
     REQUIRED BYTE_ARRAY sealed;
     REQUIRED BYTE_ARRAY metadata (JSON);
 ";
 
 /// How much of an event a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum ColumnSet {
     /// The contract's columns, for analysts.
-    Contract,
+    Public,
     /// All that is stored.
-    Whole,
+    Full,
 }
 
-impl Extent {
+impl ColumnSet {
     fn schema(self) -> String {
         let more = match self {
-            Self::Contract => "",
-            Self::Whole => WHOLE,
+            Self::Public => "",
+            Self::Full => FULL_COLUMNS,
         };
         format!("message events {{{COLUMNS}{more}}}")
     }
 }
 
 /// Columns whose values come again and again within a row group.
-const REPEATED: [&str; 7] = [
+const DICTIONARY_COLUMNS: [&str; 7] = [
     "tenant_id",
     "stream_type",
     "type",
@@ -77,14 +77,14 @@ const BATCH: usize = 1024;
 
 /// Where a row group ends: at the first of these that is reached.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct RowGroupLimits {
     pub(super) rows: usize,
     /// Of the events as they are in memory.
     pub(super) bytes: usize,
 }
 
 /// Readers work on row groups side by side, and skip those that their filter cannot find anything in.
-pub(super) const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: RowGroupLimits = RowGroupLimits {
     rows: 100_000,
     bytes: 64 * 1024 * 1024,
 };
@@ -93,15 +93,15 @@ pub(super) const BOUNDS: Bounds = Bounds {
 #[derive(Debug)]
 pub(super) struct Parquet<W: Write + Send> {
     file: SerializedFileWriter<W>,
-    bounds: Bounds,
-    extent: Extent,
+    bounds: RowGroupLimits,
+    extent: ColumnSet,
     group: Vec<StoredEvent>,
     weight: usize,
 }
 
 impl<W: Write + Send> Parquet<W> {
     /// Writes the head of the file.
-    pub(super) fn begin(out: W, bounds: Bounds, extent: Extent) -> anyhow::Result<Self> {
+    pub(super) fn begin(out: W, bounds: RowGroupLimits, extent: ColumnSet) -> anyhow::Result<Self> {
         let schema = Arc::new(parse_message_type(&extent.schema())?);
         Ok(Self {
             file: SerializedFileWriter::new(out, schema, Arc::new(properties()))?,
@@ -114,7 +114,7 @@ impl<W: Write + Send> Parquet<W> {
 
     /// Takes the next event, and writes a row group where that makes it full.
     pub(super) fn push(&mut self, event: StoredEvent) -> anyhow::Result<()> {
-        self.weight += event.weight();
+        self.weight += event.memory_bytes();
         self.group.push(event);
         if self.group.len() >= self.bounds.rows || self.weight >= self.bounds.bytes {
             self.write_group()?;
@@ -152,7 +152,7 @@ fn properties() -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_dictionary_enabled(false);
-    REPEATED
+    DICTIONARY_COLUMNS
         .iter()
         .fold(plain, |it, column| {
             it.set_column_dictionary_enabled((*column).into(), true)
@@ -167,7 +167,7 @@ struct Columns<'a, W: Write + Send> {
 }
 
 impl<W: Write + Send> Columns<'_, W> {
-    fn write(mut self, extent: Extent) -> anyhow::Result<()> {
+    fn write(mut self, extent: ColumnSet) -> anyhow::Result<()> {
         self.numbers(|it| it.event.position)?;
         self.bytes(|it| of(it.event.event_id.to_string()))?;
         self.bytes(|it| of(it.event.tenant_id.to_string()))?;
@@ -186,7 +186,7 @@ impl<W: Write + Send> Columns<'_, W> {
         self.bytes(|it| of(it.phi()))?;
         self.bytes(|it| of(it.event.leaf))?;
         self.bytes(|it| of(it.event.hash))?;
-        if extent == Extent::Whole {
+        if extent == ColumnSet::Full {
             self.bytes(|it| of(&*it.event.sealed))?;
             self.bytes(|it| of(&*it.event.metadata))?;
         }
@@ -268,9 +268,9 @@ mod tests {
     }
 
     /// How many rows each row group has when ten events are written.
-    fn groups(bounds: Bounds) -> Vec<i64> {
+    fn groups(bounds: RowGroupLimits) -> Vec<i64> {
         let mut written = Vec::new();
-        let mut file = Parquet::begin(&mut written, bounds, Extent::Whole).unwrap();
+        let mut file = Parquet::begin(&mut written, bounds, ColumnSet::Full).unwrap();
         for position in 1..=10 {
             file.push(event(position)).unwrap();
             assert!(file.group.len() < bounds.rows && file.weight < bounds.bytes);
@@ -283,16 +283,16 @@ mod tests {
 
     #[test]
     fn row_groups_are_bounded_by_rows_and_by_bytes() {
-        let (few, light) = (3, 3 * event(1).weight());
+        let (few, light) = (3, 3 * event(1).memory_bytes());
         for (rows, bytes) in [(few, usize::MAX), (usize::MAX, light)] {
-            assert_eq!(groups(Bounds { rows, bytes }), [3, 3, 3, 1]);
+            assert_eq!(groups(RowGroupLimits { rows, bytes }), [3, 3, 3, 1]);
         }
         assert_eq!(groups(BOUNDS), [10]);
     }
 
     #[test]
     fn an_event_out_of_form_is_refused_without_its_words() {
-        let mut file = Parquet::begin(Vec::new(), BOUNDS, Extent::Contract).unwrap();
+        let mut file = Parquet::begin(Vec::new(), BOUNDS, ColumnSet::Public).unwrap();
         let metadata = r#"{"actor":"Roe"#.to_owned();
         let damaged = StoredEvent {
             metadata,

@@ -2,15 +2,15 @@
 
 use roentgen_domain::{ai_model, ai_task};
 
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 pub(super) fn model(error: ai_model::Error) -> Problem {
     use ai_model::Error;
     match error {
-        Error::AlreadyExists => Problem::new(Code::AlreadyExists, error.to_string()),
+        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, error.to_string()),
         Error::NotFound => Problem::not_found(),
-        Error::UrlMissing => Problem::new(Code::Unacceptable, error.to_string())
-            .at("/endpoint_config/url", "is required"),
+        Error::UrlMissing => Problem::new(ProblemCode::Unacceptable, error.to_string())
+            .with_error("/endpoint_config/url", "is required"),
     }
 }
 
@@ -18,15 +18,15 @@ pub(super) fn task(error: ai_task::Error) -> Problem {
     use ai_task::Error;
     let said = error.to_string();
     match error {
-        Error::AlreadyExists => Problem::new(Code::AlreadyExists, said),
+        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
         Error::Final { .. }
-        | Error::Backwards { .. }
-        | Error::OutputRefused { .. }
-        | Error::TooManyAttempts => Problem::new(Code::TransitionRefused, said),
+        | Error::InvalidTransition { .. }
+        | Error::OutputsClosed { .. }
+        | Error::TooManyAttempts => Problem::new(ProblemCode::TransitionRefused, said),
         Error::ErrorWithoutFailure => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/error_message", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/error_message", said)
         }
-        Error::NotCapable => Problem::new(Code::Unacceptable, said.clone()).at("/task_type", said),
+        Error::NotCapable => Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/task_type", said),
     }
 }

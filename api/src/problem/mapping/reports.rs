@@ -2,17 +2,17 @@
 
 use roentgen_domain::{report, report_template};
 
-use crate::problem::{Code, Problem};
+use crate::problem::{ProblemCode, Problem};
 
 pub(super) fn template(error: report_template::Error) -> Problem {
     use report_template::Error;
     let said = error.to_string();
     match error {
-        Error::AlreadyExists => Problem::new(Code::AlreadyExists, said),
+        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
-        Error::SchemaMissing => Problem::new(Code::Unacceptable, said).at("/schema", "is required"),
-        Error::Schema(why) => Problem::new(Code::Unacceptable, said).at("/schema", why),
-        Error::DefaultText(why) => Problem::new(Code::Unacceptable, said).at("/default_text", why),
+        Error::SchemaMissing => Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", "is required"),
+        Error::Schema(why) => Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", why),
+        Error::DefaultText(why) => Problem::new(ProblemCode::Unacceptable, said).with_error("/default_text", why),
     }
 }
 
@@ -20,22 +20,22 @@ pub(super) fn report(error: report::Error) -> Problem {
     use report::Error;
     let said = error.to_string();
     match error {
-        Error::AlreadyExists => Problem::new(Code::AlreadyExists, said),
+        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
         Error::Refused { .. } | Error::Erased | Error::NotDue => {
-            Problem::new(Code::TransitionRefused, said)
+            Problem::new(ProblemCode::TransitionRefused, said)
         }
         Error::ImpressionMissing => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/impression", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/impression", said)
         }
         Error::NoSuchSection => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/sections", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/sections", said)
         }
         Error::StructuredData(why) => {
-            Problem::new(Code::Unacceptable, said).at("/structured_data", why)
+            Problem::new(ProblemCode::Unacceptable, said).with_error("/structured_data", why)
         }
         Error::CommunicatedInFuture => {
-            Problem::new(Code::Unacceptable, said.clone()).at("/communicated_at", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/communicated_at", said)
         }
     }
 }

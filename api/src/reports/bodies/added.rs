@@ -7,9 +7,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::own;
-use crate::call::CommandBody;
-use crate::fields::{self, Fields};
+use super::check_own_practitioner;
+use crate::call::TenantScopedBody;
+use crate::fields::{self, BodyValidator};
 use crate::problem::Problem;
 
 /// An addendum to a final report.
@@ -80,13 +80,13 @@ impl NewAddendumBody {
         report: ReportId,
         radiologist_id: PractitionerId,
     ) -> Result<(AddendumKind, PhiText), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let content = fields.required("/content", self.content);
         let content = fields.phi_text("/content", content);
         let kind =
-            fields.optional_word("/kind", self.kind, AddendumKind::parse, AddendumKind::WORDS);
+            fields.optional_word("/kind", self.kind, AddendumKind::parse, AddendumKind::NAMES);
         let adder = self.added_by_radiologist_id;
-        own(
+        check_own_practitioner(
             &mut fields,
             "/added_by_radiologist_id",
             adder,
@@ -94,7 +94,7 @@ impl NewAddendumBody {
         );
         let named = self.radiology_report_id;
         if named.is_some_and(|it| it != report.as_uuid()) {
-            fields.wrong("/radiology_report_id", "must be the report of the path");
+            fields.push_error("/radiology_report_id", "must be the report of the path");
         }
         fields.finish(content.map(|it| (kind.unwrap_or_default(), it)))
     }
@@ -102,7 +102,7 @@ impl NewAddendumBody {
 
 impl NewCommunicationBody {
     pub(crate) fn parse(self, radiologist_id: PractitionerId) -> Result<NewCommunication, Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let whole = self.check(radiologist_id, "", &mut fields);
         fields.finish(whole)
     }
@@ -111,13 +111,13 @@ impl NewCommunicationBody {
         self,
         radiologist_id: PractitionerId,
         root: &str,
-        fields: &mut Fields,
+        fields: &mut BodyValidator,
     ) -> Option<NewCommunication> {
         let at = |member: &str| format!("{root}/{member}");
         let recipient = fields.required(&at("recipient"), self.recipient);
         let recipient = fields.phi_text(&at("recipient"), recipient);
         let method = fields.required(&at("method"), self.method);
-        let method = fields.word(&at("method"), method, Method::parse, Method::WORDS);
+        let method = fields.enum_value(&at("method"), method, Method::parse, Method::NAMES);
         let told_at = fields.required(&at("communicated_at"), self.communicated_at);
         let told_at = fields.time(&at("communicated_at"), told_at);
         let read_back = fields.required(&at("read_back"), self.read_back);
@@ -135,9 +135,9 @@ impl NewCommunicationBody {
 
 impl SuggestionReview {
     pub(crate) fn parse(self) -> Result<(Decision, Option<PhiText>), Problem> {
-        let mut fields = Fields::default();
+        let mut fields = BodyValidator::default();
         let decision = fields.required("/decision", self.decision);
-        let decision = fields.word("/decision", decision, Decision::parse, Decision::WORDS);
+        let decision = fields.enum_value("/decision", decision, Decision::parse, Decision::NAMES);
         let note = fields.optional_phi("/note", self.note);
         fields.finish(decision.map(|it| (it, note)))
     }

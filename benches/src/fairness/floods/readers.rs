@@ -4,7 +4,7 @@ use super::{make, order};
 use crate::fairness::Site;
 use crate::fairness::flood::{Asked, Caller};
 use crate::fairness::work::target;
-use crate::wire::{Answer, header};
+use crate::wire::{BenchResponse, header};
 
 const CALLERS: usize = 200;
 const ORDERS: usize = 2_000;
@@ -27,14 +27,14 @@ pub(super) async fn callers(site: &Site, procedure: &str) -> anyhow::Result<Vec<
 }
 
 /// The page after the last one, or the first one.
-fn next_page(last: Option<&Answer>) -> String {
+fn next_page(last: Option<&BenchResponse>) -> String {
     let link = last.and_then(|page| header(&page.head, "link"));
     link.and_then(target)
         .unwrap_or_else(|| FIRST_PAGE.to_owned())
 }
 
 /// The page of the log after the last one, or its first one.
-fn events(last: Option<&Answer>, phi: &str) -> String {
+fn events(last: Option<&BenchResponse>, phi: &str) -> String {
     let scanned = last.and_then(|page| {
         let is_empty = page.body.is_empty();
         header(&page.head, "scanned-to").filter(|_| !is_empty)

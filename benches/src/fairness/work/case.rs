@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::figures::{Figures, Which};
 use super::{READER, WARD, Work};
-use crate::wire::{Answer, Connection};
+use crate::wire::{BenchResponse, Connection};
 
 const ORDERS: &str = "/imaging/orders";
 const ITEMS: &str = "/radiology/worklist/items";
@@ -212,7 +212,7 @@ impl Case<'_> {
         method: &str,
         path: &str,
         body: &str,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<BenchResponse> {
         let due = self.due.take().unwrap_or_else(Instant::now);
         let caller = match by {
             By::Ward => &mut self.ward,

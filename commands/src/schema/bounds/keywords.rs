@@ -49,7 +49,7 @@ pub(super) struct Part<'a> {
 }
 
 /// Keywords that make names for schemas, or names whose meaning depends on the way that led there.
-const NOT_TAKEN: [&str; 5] = [
+const UNSUPPORTED_KEYWORDS: [&str; 5] = [
     "$anchor",
     "$dynamicAnchor",
     "$dynamicRef",
@@ -70,8 +70,8 @@ const COMPARED: [&str; 6] = [
     "type",
 ];
 
-pub(super) fn keywords_taken(pointer: &str, members: &Map<String, Value>) -> Result<(), Violation> {
-    for keyword in NOT_TAKEN {
+pub(super) fn check_keywords(pointer: &str, members: &Map<String, Value>) -> Result<(), Violation> {
+    for keyword in UNSUPPORTED_KEYWORDS {
         if members.contains_key(keyword) {
             let at = format!("{pointer}/{keyword}");
             return Err(refused(&at, "is not taken here: refer by a pointer, #/..."));

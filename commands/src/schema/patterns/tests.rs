@@ -9,7 +9,7 @@ fn cost<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Cost, String>
 }
 
 fn said(refused: Violation) -> String {
-    format!("{} {}", refused.pointer.into_exposed(), refused.detail)
+    format!("{} {}", refused.pointer.into_inner(), refused.detail)
 }
 
 #[track_caller]

@@ -34,7 +34,7 @@ async fn schemas_and_data_are_judged() {
         .await
         .unwrap();
     let number = schemas.judge(asks, &text(), Some(json!(1))).await;
-    let Err(CommandError::Unacceptable(wrong)) = number else {
+    let Err(CommandError::Invalid(wrong)) = number else {
         panic!("{number:?}");
     };
     assert_eq!(pointers(Err(wrong)), ["/structured_data"]);
@@ -42,7 +42,7 @@ async fn schemas_and_data_are_judged() {
         .judge(asks, &parsed(&json!({ "type": "flower" })), None)
         .await;
     assert!(
-        matches!(none, Err(CommandError::Unacceptable(_))),
+        matches!(none, Err(CommandError::Invalid(_))),
         "{none:?}"
     );
 }

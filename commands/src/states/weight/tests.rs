@@ -1,4 +1,4 @@
-use roentgen_domain::aggregate::Standing;
+use roentgen_domain::aggregate::EventHeader;
 use roentgen_domain::dicom::Uid;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{SeriesId, StudyId};
@@ -28,7 +28,7 @@ fn folded<A: Aggregate>(events: Vec<Told<'_>>) -> (Versioned<A>, usize) {
     for (version, (name, payload, phi)) in (1..).zip(&stored) {
         let phi = phi.as_ref().map(String::as_bytes);
         let event = A::Event::decode(name, 1, payload.as_bytes(), phi).unwrap();
-        let standing = Standing {
+        let standing = EventHeader {
             stream_id: Uuid::from_u128(9).into(),
             tenant_id: Uuid::from_u128(1).into(),
             version,

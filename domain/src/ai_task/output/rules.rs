@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use super::{MAX_PAYLOAD_BYTES, OutputType, Wrong};
+use super::{MAX_PAYLOAD_BYTES, OutputType, PayloadError};
 use crate::dicom::Uid;
 use crate::json::{
     Json, Kind, Members, NotKept, can_be_kept, each_element, kept_object, kind, members_in, text,
@@ -19,23 +19,23 @@ const MAX_FLAG_BYTES: usize = 256;
 const TOLD: usize = 100;
 
 /// One member and what it has to be.
-struct Rule {
+struct FieldRule {
     name: &'static str,
     required: bool,
-    shape: Shape,
+    shape: FieldType,
 }
 
-enum Shape {
+enum FieldType {
     /// A number from 0 to 1.
     Score,
     /// Any number.
     Number,
     /// A number above 0.
-    Extent,
+    PositiveNumber,
     /// Text that says something.
     Text,
     /// Text, or an object of the vendor's own.
-    Place,
+    Location,
     /// A DICOM UID.
     Uid,
     /// An array of texts.
@@ -43,56 +43,56 @@ enum Shape {
     /// An array of a few short texts.
     Flags,
     /// An array of objects.
-    Items(&'static [Rule]),
+    Items(&'static [FieldRule]),
 }
 
-const fn must(name: &'static str, shape: Shape) -> Rule {
-    Rule {
+const fn required(name: &'static str, shape: FieldType) -> FieldRule {
+    FieldRule {
         name,
         required: true,
         shape,
     }
 }
 
-const fn may(name: &'static str, shape: Shape) -> Rule {
-    Rule {
+const fn optional(name: &'static str, shape: FieldType) -> FieldRule {
+    FieldRule {
         name,
         required: false,
         shape,
     }
 }
 
-const TRIAGE: &[Rule] = &[
-    must("triage_score", Shape::Score),
-    must("flags", Shape::Flags),
+const TRIAGE: &[FieldRule] = &[
+    required("triage_score", FieldType::Score),
+    required("flags", FieldType::Flags),
 ];
-const QUALITY: &[Rule] = &[must("score", Shape::Score), may("issues", Shape::Texts)];
-const FINDING_LIST: &[Rule] = &[must("findings", Shape::Items(FINDING))];
-const FINDING: &[Rule] = &[
-    must("label", Shape::Text),
-    must("confidence", Shape::Score),
-    may("code", Shape::Text),
-    may("location", Shape::Place),
+const QUALITY: &[FieldRule] = &[required("score", FieldType::Score), optional("issues", FieldType::Texts)];
+const FINDING_LIST: &[FieldRule] = &[required("findings", FieldType::Items(FINDING))];
+const FINDING: &[FieldRule] = &[
+    required("label", FieldType::Text),
+    required("confidence", FieldType::Score),
+    optional("code", FieldType::Text),
+    optional("location", FieldType::Location),
 ];
-const BBOX: &[Rule] = &[must("boxes", Shape::Items(BOX))];
-const BOX: &[Rule] = &[
-    must("x", Shape::Number),
-    must("y", Shape::Number),
-    must("width", Shape::Extent),
-    must("height", Shape::Extent),
-    must("label", Shape::Text),
-    may("confidence", Shape::Score),
-    may("series_instance_uid", Shape::Uid),
-    may("sop_instance_uid", Shape::Uid),
+const BBOX: &[FieldRule] = &[required("boxes", FieldType::Items(BOX))];
+const BOX: &[FieldRule] = &[
+    required("x", FieldType::Number),
+    required("y", FieldType::Number),
+    required("width", FieldType::PositiveNumber),
+    required("height", FieldType::PositiveNumber),
+    required("label", FieldType::Text),
+    optional("confidence", FieldType::Score),
+    optional("series_instance_uid", FieldType::Uid),
+    optional("sop_instance_uid", FieldType::Uid),
 ];
-const SEGMENTATION: &[Rule] = &[must("reference", Shape::Text)];
-const SUGGESTED_REPORT: &[Rule] = &[may("findings", Shape::Text), may("impression", Shape::Text)];
-const COMPARISON: &[Rule] = &[
-    may("prior_study_instance_uid", Shape::Uid),
-    must("summary", Shape::Text),
+const SEGMENTATION: &[FieldRule] = &[required("reference", FieldType::Text)];
+const SUGGESTED_REPORT: &[FieldRule] = &[optional("findings", FieldType::Text), optional("impression", FieldType::Text)];
+const COMPARISON: &[FieldRule] = &[
+    optional("prior_study_instance_uid", FieldType::Uid),
+    required("summary", FieldType::Text),
 ];
 
-const fn rules(output_type: OutputType) -> &'static [Rule] {
+const fn rules(output_type: OutputType) -> &'static [FieldRule] {
     match output_type {
         OutputType::Triage => TRIAGE,
         OutputType::Quality => QUALITY,
@@ -105,19 +105,19 @@ const fn rules(output_type: OutputType) -> &'static [Rule] {
 }
 
 /// The payload's members as they are kept, where they are what a payload of this type has to hold.
-pub(super) fn checked(output_type: OutputType, object: &Json) -> Result<Members, Vec<Wrong>> {
+pub(super) fn checked(output_type: OutputType, object: &Json) -> Result<Members, Vec<PayloadError>> {
     let rules = rules(output_type);
     let mut wrongs = Wrongs::default();
     let kept = kept_object(object, MAX_PAYLOAD_BYTES);
     match &kept {
         Err(error @ (NotKept::NotAnObject | NotKept::TooLong(_) | NotKept::TooDeep)) => {
-            wrongs.say("", error.to_string());
+            wrongs.push_error("", error.to_string());
         }
         Ok(kept) => check_item(rules, kept.as_str(), "", &mut wrongs),
         Err(error @ (NotKept::OutOfRange | NotKept::LoneSurrogate | NotKept::Text(_))) => {
             check_item(rules, object.as_str(), "", &mut wrongs);
             if wrongs.0.is_empty() {
-                wrongs.say(&member_at_fault(rules, object.as_str()), error.to_string());
+                wrongs.push_error(&member_at_fault(rules, object.as_str()), error.to_string());
             }
         }
     }
@@ -126,7 +126,7 @@ pub(super) fn checked(output_type: OutputType, object: &Json) -> Result<Members,
 }
 
 /// The pointer of the member that cannot be kept, if it is one of ours. What others are called is not repeated.
-fn member_at_fault(rules: &[Rule], object: &str) -> String {
+fn member_at_fault(rules: &[FieldRule], object: &str) -> String {
     let members = members_in(object).unwrap_or_default();
     let at_fault = members.into_iter().find(|(name, value)| {
         rules.iter().any(|rule| rule.name == name) && !can_be_kept(value, MAX_PAYLOAD_BYTES)
@@ -136,12 +136,12 @@ fn member_at_fault(rules: &[Rule], object: &str) -> String {
 
 /// What is wrong so far, the first [`TOLD`] of it.
 #[derive(Default)]
-struct Wrongs(Vec<Wrong>);
+struct Wrongs(Vec<PayloadError>);
 
 impl Wrongs {
-    fn say(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
+    fn push_error(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
         if self.0.len() < TOLD {
-            self.0.push(Wrong {
+            self.0.push(PayloadError {
                 pointer: pointer.to_owned(),
                 detail: detail.into(),
             });
@@ -150,7 +150,7 @@ impl Wrongs {
 }
 
 fn check_members(
-    rules: &'static [Rule],
+    rules: &'static [FieldRule],
     members: BTreeMap<&str, &str>,
     at: &str,
     wrongs: &mut Wrongs,
@@ -158,46 +158,46 @@ fn check_members(
     for rule in rules {
         let pointer = format!("{at}/{}", rule.name);
         match members.get(rule.name).copied() {
-            None | Some("null") if rule.required => wrongs.say(&pointer, "is required"),
+            None | Some("null") if rule.required => wrongs.push_error(&pointer, "is required"),
             None | Some("null") => {}
             Some(value) => check(&rule.shape, value, &pointer, wrongs),
         }
     }
 }
 
-fn check(shape: &Shape, value: &str, at: &str, wrongs: &mut Wrongs) {
+fn check(shape: &FieldType, value: &str, at: &str, wrongs: &mut Wrongs) {
     let detail = match shape {
-        Shape::Score if !is_score(value) => "must be a number from 0 to 1",
-        Shape::Number if kind(value) != Kind::Number => "must be a number",
-        Shape::Extent if !number(value).is_some_and(|extent| extent > 0.0) => {
+        FieldType::Score if !is_score(value) => "must be a number from 0 to 1",
+        FieldType::Number if kind(value) != Kind::Number => "must be a number",
+        FieldType::PositiveNumber if !number(value).is_some_and(|extent| extent > 0.0) => {
             "must be a number above 0"
         }
-        Shape::Text if !is_text(value) => "must be text of at most 64 KiB that says something",
-        Shape::Place if kind(value) != Kind::Object && !is_text(value) => {
+        FieldType::Text if !is_text(value) => "must be text of at most 64 KiB that says something",
+        FieldType::Location if kind(value) != Kind::Object && !is_text(value) => {
             "must be text or an object"
         }
-        Shape::Uid if !is_uid(value) => "must be a DICOM UID",
-        Shape::Texts => {
+        FieldType::Uid if !is_uid(value) => "must be a DICOM UID",
+        FieldType::Texts => {
             return check_items(value, at, wrongs, |item, at, wrongs| {
-                check(&Shape::Text, item, at, wrongs);
+                check(&FieldType::Text, item, at, wrongs);
             });
         }
-        Shape::Flags => return check_flags(value, at, wrongs),
-        Shape::Items(rules) => {
+        FieldType::Flags => return check_flags(value, at, wrongs),
+        FieldType::Items(rules) => {
             return check_items(value, at, wrongs, |item, at, wrongs| {
                 check_item(rules, item, at, wrongs);
             });
         }
-        Shape::Score | Shape::Number | Shape::Extent | Shape::Text | Shape::Place | Shape::Uid => {
+        FieldType::Score | FieldType::Number | FieldType::PositiveNumber | FieldType::Text | FieldType::Location | FieldType::Uid => {
             return;
         }
     };
-    wrongs.say(at, detail);
+    wrongs.push_error(at, detail);
 }
 
-fn check_item(rules: &'static [Rule], item: &str, at: &str, wrongs: &mut Wrongs) {
+fn check_item(rules: &'static [FieldRule], item: &str, at: &str, wrongs: &mut Wrongs) {
     if kind(item) != Kind::Object {
-        return wrongs.say(at, "must be an object");
+        return wrongs.push_error(at, "must be an object");
     }
     let members = members_in(item).unwrap_or_default();
     let members = members.iter().map(|(name, value)| (name.as_ref(), *value));
@@ -206,7 +206,7 @@ fn check_item(rules: &'static [Rule], item: &str, at: &str, wrongs: &mut Wrongs)
 
 fn check_items(value: &str, at: &str, wrongs: &mut Wrongs, each: impl Fn(&str, &str, &mut Wrongs)) {
     if kind(value) != Kind::Array {
-        return wrongs.say(at, "must be an array");
+        return wrongs.push_error(at, "must be an array");
     }
     let checked: Result<(), Infallible> = each_element(value, |index, item| {
         each(item, &format!("{at}/{index}"), wrongs);
@@ -223,12 +223,12 @@ fn check_flags(value: &str, at: &str, wrongs: &mut Wrongs) {
     });
     let Ok(()) = counted;
     if count > MAX_FLAGS {
-        return wrongs.say(at, "must be at most 100 flags");
+        return wrongs.push_error(at, "must be at most 100 flags");
     }
     check_items(value, at, wrongs, |item, at, wrongs| {
         let is_short = text(item).is_some_and(|flag| flag.len() <= MAX_FLAG_BYTES);
         if !is_short || !is_text(item) {
-            wrongs.say(at, "must be text of at most 256 bytes that says something");
+            wrongs.push_error(at, "must be text of at most 256 bytes that says something");
         }
     });
 }

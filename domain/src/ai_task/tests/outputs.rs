@@ -8,7 +8,7 @@ use crate::ai_task::output::MAX_PAYLOAD_BYTES;
 use crate::json::Json;
 use crate::text::MAX_TEXT_BYTES;
 
-fn parse(output_type: OutputType, value: Value) -> Result<Payload, Vec<Wrong>> {
+fn parse(output_type: OutputType, value: Value) -> Result<Payload, Vec<PayloadError>> {
     Payload::parse(output_type, &Json::of(&value).unwrap())
 }
 
@@ -47,7 +47,7 @@ fn added(output_type: OutputType) -> OutputCreated {
 }
 
 /// The pointers of what is wrong.
-fn wrong(output_type: OutputType, value: Value) -> Vec<String> {
+fn validate(output_type: OutputType, value: Value) -> Vec<String> {
     let wrong = parse(output_type, value).err().unwrap_or_default();
     wrong.into_iter().map(|it| it.pointer).collect()
 }
@@ -57,7 +57,7 @@ fn are_refused_on_failed_and_cancelled_tasks_only() {
     for status in Status::ALL.iter().copied() {
         let when = a_task(status).when(add(OutputType::Quality));
         match status {
-            Status::Failed | Status::Cancelled => when.refused(Error::OutputRefused { status }),
+            Status::Failed | Status::Cancelled => when.refused(Error::OutputsClosed { status }),
             Status::Queued | Status::Running | Status::Completed => {
                 let expected = added(OutputType::Quality);
                 when.then([Event::OutputCreated(Box::new(expected))]);
@@ -111,7 +111,7 @@ fn what_a_triage_says_besides_is_sealed() {
             && open.contains(r#""payload":{"triage_score":1.0,"flags":[]}"#),
         "{open}"
     );
-    let sealed = event.phi().unwrap().into_exposed();
+    let sealed = event.phi().unwrap().into_inner();
     assert_eq!(
         serde_json::from_slice::<Value>(&sealed).unwrap(),
         json!({ "further": { "remark": "mass effect" } })
@@ -136,7 +136,7 @@ fn hold_what_their_type_asks_for() {
         (OutputType::SuggestedReport, vec![]),
         (OutputType::Comparison, vec!["/summary"]),
     ] {
-        assert_eq!(wrong(output_type, json!({})), nothing, "{output_type}");
+        assert_eq!(validate(output_type, json!({})), nothing, "{output_type}");
     }
 }
 
@@ -144,7 +144,7 @@ type Case = (OutputType, Value, Vec<&'static str>);
 
 fn all_wrong(cases: Vec<Case>) {
     for (output_type, payload, pointers) in cases {
-        assert_eq!(wrong(output_type, payload), pointers, "{output_type}");
+        assert_eq!(validate(output_type, payload), pointers, "{output_type}");
     }
 }
 
@@ -246,11 +246,11 @@ fn take_further_members_but_no_nul_and_no_text_past_its_limit() {
         json!({ "a": ["b", { "c": "\0" }] }),
         json!("x".repeat(MAX_TEXT_BYTES + 1)),
     ] {
-        assert_eq!(wrong(OutputType::Comparison, with(bad)), [""]);
+        assert_eq!(validate(OutputType::Comparison, with(bad)), [""]);
     }
     let located =
         json!({ "findings": [{ "label": "a", "confidence": 1, "location": { "lobe": "a\0" } }] });
-    assert_eq!(wrong(OutputType::FindingList, located), ["/findings"]);
+    assert_eq!(validate(OutputType::FindingList, located), ["/findings"]);
 }
 
 #[test]
@@ -259,5 +259,5 @@ fn fit_into_an_event() {
     let of = |chunks: usize| json!({ "summary": "x", "chunks": vec![&chunk; chunks] });
     assert!(parse(OutputType::Comparison, of(257)).is_ok());
     const { assert!(257 * 1000 < MAX_PAYLOAD_BYTES && MAX_PAYLOAD_BYTES < 259 * 1000) };
-    assert_eq!(wrong(OutputType::Comparison, of(259)), [""]);
+    assert_eq!(validate(OutputType::Comparison, of(259)), [""]);
 }

@@ -79,7 +79,7 @@ fn an_addendum_after_somebody_was_told_raises_another_one() {
         outstanding(raised_again()),
         CriticalCommunication::Outstanding
     );
-    assert_eq!(report.communications_of_critical().count(), 0);
+    assert_eq!(report.critical_communications().count(), 0);
     assert_eq!(
         leads_to(raised_again(), addendum(Some(true))),
         ["AddendumAdded"],
@@ -93,7 +93,7 @@ fn an_addendum_after_somebody_was_told_raises_another_one() {
     );
     assert_eq!(leads_to(told_again(), communicate("Dr. Example")), [""; 0]);
     let report = a_report(told_again());
-    let noted = report.noted(&told("Dr. Example")).unwrap();
+    let noted = report.find_communication(&told("Dr. Example")).unwrap();
     assert_eq!(Some(noted), report.communications.last());
 }
 
@@ -169,8 +169,8 @@ fn the_same_communication_is_noted_once() {
         "the first time it was of something else"
     );
     let report = a_report(noted());
-    assert!(report.noted(&told("Dr. Example")).is_some());
-    let words_of = report.phi.unwrap().told(report.communications[0].version);
+    assert!(report.find_communication(&told("Dr. Example")).is_some());
+    let words_of = report.phi.unwrap().communication_text(report.communications[0].version);
     assert_eq!(words_of.unwrap().recipient, words("Dr. Example"));
 }
 

@@ -30,13 +30,13 @@ fn commands() -> impl Strategy<Value = Command> {
 /// What was released with each signature, to be compared with what is released later.
 #[derive(Clone, PartialEq, Debug)]
 struct Seen {
-    release: Release,
+    release: SignedVersion,
     content: Option<Content>,
 }
 
 fn seen(report: &Report) -> Option<Seen> {
     Some(Seen {
-        release: report.release()?.clone(),
+        release: report.signed_version()?.clone(),
         content: report.released_content(),
     })
 }
@@ -66,11 +66,11 @@ proptest! {
                     prop_assert_eq!(seen(report), before);
                 }
             }
-            if report.release().is_some() {
-                prop_assert_eq!(report.signature_holds(), Some(true));
+            if report.signed_version().is_some() {
+                prop_assert_eq!(report.verify_signature(), Some(true));
             }
             for addendum in report.addenda() {
-                prop_assert_eq!(report.addendum_holds(addendum), Some(true));
+                prop_assert_eq!(report.verify_addendum(addendum), Some(true));
             }
         }
         if let Some(report) = state {

@@ -14,16 +14,16 @@ fn what_is_written_after_a_signature_is_unsigned_until_it_is_signed() {
     let edited = a_report(commands.clone());
     assert!(edited.unsigned_changes);
     assert_eq!(released_findings(&edited), content().findings);
-    let written = edited.written().unwrap().content;
+    let written = edited.authored_content().unwrap().content;
     assert_eq!(written.findings, Some(words("no bleed")));
-    assert_eq!(edited.signature_holds(), Some(true));
+    assert_eq!(edited.verify_signature(), Some(true));
     commands.push(sign(false));
     let again = a_report(commands);
     assert!(!again.unsigned_changes);
     assert_eq!(released_findings(&again), Some(words("no bleed")));
     assert_ne!(
-        again.release().unwrap().sha256,
-        signed.release().unwrap().sha256
+        again.signed_version().unwrap().sha256,
+        signed.signed_version().unwrap().sha256
     );
 }
 
@@ -44,8 +44,8 @@ fn the_machines_words_are_neither_signed_nor_released() {
     assert!(!report.unsigned_changes);
     let signed = a_report([create(), summary(), sign(false)]);
     assert_eq!(
-        report.release().unwrap().sha256,
-        signed.release().unwrap().sha256
+        report.signed_version().unwrap().sha256,
+        signed.signed_version().unwrap().sha256
     );
 }
 
@@ -66,8 +66,8 @@ fn a_signature_is_over_the_canonical_content() {
         "sections": [{"code": "ventricles"}],
         "structured_data": {"midline_shift_mm": 4.5},
     });
-    let over = crate::canonical::Fingerprint::of(signed.as_object().unwrap());
-    assert_eq!(report.release().unwrap().sha256, over);
+    let over = crate::canonical::ContentDigest::of(signed.as_object().unwrap());
+    assert_eq!(report.signed_version().unwrap().sha256, over);
     assert_eq!(
         over.to_string(),
         "8d1b44328e8d814e7a38e7a7a3dcea25e151470443141175c8be155415c331dd",
@@ -79,8 +79,8 @@ fn a_signature_is_over_the_canonical_content() {
 fn a_changed_word_is_found() {
     let signed = after([create(), sign(true), addendum(None)]);
     let whole = given::<Report>(signed.clone()).state();
-    assert_eq!(whole.signature_holds(), Some(true));
-    assert_eq!(whole.addendum_holds(&whole.addenda()[0]), Some(true));
+    assert_eq!(whole.verify_signature(), Some(true));
+    assert_eq!(whole.verify_addendum(&whole.addenda()[0]), Some(true));
     let mut changed = signed;
     for event in &mut changed {
         match event {
@@ -98,8 +98,8 @@ fn a_changed_word_is_found() {
         }
     }
     let changed = given::<Report>(changed).state();
-    assert_eq!(changed.signature_holds(), Some(false));
-    assert_eq!(changed.addendum_holds(&changed.addenda()[0]), Some(false));
+    assert_eq!(changed.verify_signature(), Some(false));
+    assert_eq!(changed.verify_addendum(&changed.addenda()[0]), Some(false));
 }
 
 #[test]
@@ -107,13 +107,13 @@ fn of_an_erased_patient_nothing_is_said_and_nothing_can_be_signed() {
     let erased = |events: Vec<Event>| {
         let bare = events
             .into_iter()
-            .map(|it| Event::decode(it.name(), 1, &it.payload(), None).unwrap());
+            .map(|it| Event::decode(it.event_type(), 1, &it.payload(), None).unwrap());
         bare.collect::<Vec<_>>()
     };
     let signed = given::<Report>(erased(after([create(), sign(true), addendum(None)]))).state();
     assert_eq!(signed.status(), Status::Corrected);
-    assert_eq!(signed.signature_holds(), None);
-    assert_eq!(signed.addendum_holds(&signed.addenda()[0]), None);
+    assert_eq!(signed.verify_signature(), None);
+    assert_eq!(signed.verify_addendum(&signed.addenda()[0]), None);
     given::<Report>(erased(after([create()])))
         .when(sign(true))
         .refused(Error::Erased);
@@ -143,7 +143,7 @@ fn a_number_is_signed_as_it_will_be_read() {
             edit(|it| it.written.content.structured_data = Change::Set(Phi::new(data.clone())));
         let events = after([create(), with_number, sign(true)]);
         assert_eq!(
-            through_a_row(&events).signature_holds(),
+            through_a_row(&events).verify_signature(),
             Some(true),
             "{number}"
         );

@@ -43,15 +43,15 @@ const TABLE: [(Status, [&str; 8]); 5] = {
 
 #[test]
 fn does_in_each_status_what_the_contract_says_and_nothing_else() {
-    let commands: [(Asked, fn() -> Command); 8] = [
-        (Asked::Edit, || findings("something else")),
-        (Asked::Edit, || mark(true)),
-        (Asked::Sign, || sign(false)),
-        (Asked::Sign, || sign(true)),
-        (Asked::AddAddendum, || addendum(None)),
-        (Asked::Communicate, || communicate("Dr. Example")),
-        (Asked::ReviewSuggestion, || review(Decision::Accepted)),
-        (Asked::Cancel, cancel),
+    let commands: [(Operation, fn() -> Command); 8] = [
+        (Operation::Edit, || findings("something else")),
+        (Operation::Edit, || mark(true)),
+        (Operation::Sign, || sign(false)),
+        (Operation::Sign, || sign(true)),
+        (Operation::AddAddendum, || addendum(None)),
+        (Operation::Communicate, || communicate("Dr. Example")),
+        (Operation::ReviewSuggestion, || review(Decision::Accepted)),
+        (Operation::Cancel, cancel),
     ];
     for (status, row) in TABLE {
         let state = a_report(all_in(status));
@@ -103,7 +103,7 @@ fn a_report_begun_again_knows_nothing_of_the_one_before() {
         let Command::Create(mut new) = create() else {
             panic!("a creation")
         };
-        new.written = Written::default();
+        new.written = AuthoredContent::default();
         Command::Create(new)
     };
     let first = [
@@ -115,9 +115,9 @@ fn a_report_begun_again_knows_nothing_of_the_one_before() {
         cancel(),
     ];
     let again = a_report(first.into_iter().chain([bare()]));
-    assert_eq!(again.written(), Some(Written::default()));
+    assert_eq!(again.authored_content(), Some(AuthoredContent::default()));
     assert_eq!(again.status(), Status::Draft);
-    assert_eq!(again.release(), None);
+    assert_eq!(again.signed_version(), None);
     assert_eq!(again.critical, None);
     assert!(!again.critical_result && again.communications.is_empty());
     assert!(again.ai_suggestions.is_empty());
@@ -177,7 +177,7 @@ fn sections_are_edited_one_by_one_the_four_by_their_names_too() {
             section("ventricles", "wide"),
         ];
     });
-    let now = a_report([create(), written]).written().unwrap().content;
+    let now = a_report([create(), written]).authored_content().unwrap().content;
     assert_eq!(now.impression, Some(words("no stroke")));
     assert_eq!(now.findings, content().findings);
     assert_eq!(now.sections, Some(vec![section("ventricles", "wide")]));
@@ -201,7 +201,7 @@ fn a_draft_becomes_the_report_of_who_edits_it_and_a_preliminary_one_does_not() {
     assert_eq!(leads_to([create(), sign(false)], by_attending()), [""; 0]);
     let signed = a_report([create(), sign(false), sign_by(attending(), true)]);
     assert_eq!(signed.radiologist_id, resident());
-    let release = signed.release().unwrap();
+    let release = signed.signed_version().unwrap();
     assert_eq!(release.facts.signed_by_radiologist_id, attending());
     let taken_over = a_report([create(), sign_by(attending(), false)]);
     assert_eq!(taken_over.radiologist_id, attending());
@@ -213,7 +213,7 @@ fn a_final_signature_is_one_radiologists() {
         .when(sign_by(attending(), true))
         .refused(Error::Refused {
             status: Status::Final,
-            asked: Asked::Sign,
+            asked: Operation::Sign,
         });
 }
 
@@ -293,7 +293,7 @@ fn what_is_optional_in_a_draft_can_be_taken_away() {
         })
     };
     let report = a_report([create(), fill.clone(), clear()]);
-    let written = report.written().unwrap();
+    let written = report.authored_content().unwrap();
     assert_eq!(written.content.technique, None);
     assert_eq!(written.content.structured_data, None);
     assert_eq!(written.ai_assist_summary, None);
@@ -313,7 +313,7 @@ fn a_section_without_text_is_emptied_whether_it_is_one_of_the_four_or_not() {
         })
     };
     let report = a_report([create(), section(Some("plain")), section(None)]);
-    assert_eq!(report.written().unwrap().content.technique, None);
+    assert_eq!(report.authored_content().unwrap().content.technique, None);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn structured_data_change_member_by_member() {
     };
     let set = r#"{"lesion":{"mm":4.50,"side":"left"},"midline_shift_mm":null}"#;
     let state = a_report([create(), patch(set), patch(r#"{"lesion":{"side":null}}"#)]);
-    let written = state.written().unwrap().content;
+    let written = state.authored_content().unwrap().content;
     assert_eq!(
         written.structured_data,
         Some(data(r#"{"lesion":{"mm":4.50}}"#))

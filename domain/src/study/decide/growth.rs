@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Whose;
+use super::StudyRef;
 use crate::ids::{InstanceId, SeriesId, StudyId};
 use crate::study::content::{
-    larger, weight_of_change, weight_of_instance, weight_of_series, weight_of_update,
+    max_of_stated_and_listed, estimated_change_bytes, estimated_instance_bytes, estimated_series_bytes, estimated_update_bytes,
 };
 use crate::study::{
-    AddedInstance, AddedSeries, Content, Event, InstanceFacts, InstancesAdded, KnownSeries,
-    SeriesAdded, SeriesChange, SeriesFacts, SeriesInstances, Study, SyncedSeries, Updated,
+    AddedInstance, AddedSeries, SeriesIndex, Event, InstanceAttributes, InstancesAdded, IndexedSeries,
+    SeriesAdded, SeriesChange, SeriesAttributes, SeriesInstances, Study, SyncedSeries, Updated,
 };
 
 /// How much goes into one event, by rough weight: below 256 KiB with room to spare.
-const EVENT_WEIGHT: usize = 200 * 1024;
+const MAX_CHUNK_BYTES: usize = 200 * 1024;
 
 /// The series of a sync, each once: what is said of one twice is laid over one another.
-pub(super) struct Told(Vec<(SeriesId, SyncedSeries)>);
+pub(super) struct MergedSeries(Vec<(SeriesId, SyncedSeries)>);
 
-impl Told {
+impl MergedSeries {
     pub(super) fn of(series: Vec<SyncedSeries>, study_id: StudyId) -> Self {
         let mut places: BTreeMap<SeriesId, usize> = BTreeMap::new();
         let mut told: Vec<(SeriesId, SyncedSeries)> = Vec::with_capacity(series.len());
@@ -26,7 +26,7 @@ impl Told {
             let id = SeriesId::of(study_id, &it.facts.series_instance_uid);
             let place = *places.entry(id).or_insert(told.len());
             match told.get_mut(place) {
-                Some((_, first)) => first.lay_over(it),
+                Some((_, first)) => first.merge(it),
                 None => told.push((id, it)),
             }
         }
@@ -35,7 +35,7 @@ impl Told {
 }
 
 impl SyncedSeries {
-    fn lay_over(&mut self, again: Self) {
+    fn merge(&mut self, again: Self) {
         let facts = &mut self.facts;
         facts.series_number = again.facts.series_number.or(facts.series_number);
         facts.body_part = again.facts.body_part.or(facts.body_part.take());
@@ -50,24 +50,24 @@ impl SyncedSeries {
 }
 
 /// A study's content while events are added to it.
-pub(super) struct Growth {
-    whose: Whose,
-    content: Content,
+pub(super) struct StudyAdditions {
+    whose: StudyRef,
+    content: SeriesIndex,
     number_of_series: u32,
     number_of_instances: u32,
 }
 
-impl Growth {
-    pub(super) fn of_new(whose: Whose) -> Self {
+impl StudyAdditions {
+    pub(super) fn of_new(whose: StudyRef) -> Self {
         Self {
             whose,
-            content: Content::default(),
+            content: SeriesIndex::default(),
             number_of_series: 0,
             number_of_instances: 0,
         }
     }
 
-    pub(super) fn of(study: &Study, whose: Whose) -> Self {
+    pub(super) fn of(study: &Study, whose: StudyRef) -> Self {
         Self {
             whose,
             content: (*study.content).clone(),
@@ -78,7 +78,7 @@ impl Growth {
 
     /// Lays what is told of known series over what is known of them: the changes, in parts that each fit into an event.
     /// The last one has the number of instances after all of them, where it is another.
-    pub(super) fn change(&mut self, told: &Told) -> Vec<Updated> {
+    pub(super) fn change(&mut self, told: &MergedSeries) -> Vec<Updated> {
         let known = told.0.iter().filter_map(|(id, it)| {
             let known = self.content.series(*id)?;
             changed(*id, known, &it.facts)
@@ -87,16 +87,16 @@ impl Growth {
         let before = self.number_of_instances;
         self.content.change_series(&changes);
         self.count();
-        let chunks = in_chunks(changes, weight_of_change).into_iter();
-        let mut updates: Vec<Updated> = chunks.map(|it| of_series(it, self.whose)).collect();
+        let chunks = chunk_by_size(changes, estimated_change_bytes).into_iter();
+        let mut updates: Vec<Updated> = chunks.map(|it| series_update(it, self.whose)).collect();
         if let Some(last) = updates.last_mut() {
-            last.number_of_instances = super::other(Some(self.number_of_instances), Some(&before));
+            last.number_of_instances = super::if_changed(Some(self.number_of_instances), Some(&before));
         }
         updates
     }
 
     /// The events that add what is new.
-    pub(super) fn add(mut self, told: Told) -> Vec<Event> {
+    pub(super) fn add(mut self, told: MergedSeries) -> Vec<Event> {
         let mut events = Vec::new();
         let (mut series, mut instances) = (Vec::new(), Vec::new());
         for (
@@ -117,7 +117,7 @@ impl Growth {
             }
             instances.push((id, new));
         }
-        for chunk in in_chunks(series, |it| weight_of_series(&it.facts)) {
+        for chunk in chunk_by_size(series, |it| estimated_series_bytes(&it.facts)) {
             events.push(self.series_added(chunk));
         }
         for chunk in chunks_by_series(instances) {
@@ -142,7 +142,7 @@ impl Growth {
         let series = added.into_iter().map(|(series_id, instances)| {
             let known = self.content.series(series_id);
             let number_of_instances = known.map_or_else(
-                || larger(None, instances.len()),
+                || max_of_stated_and_listed(None, instances.len()),
                 |it| it.number_with(instances.len()),
             );
             SeriesInstances {
@@ -170,18 +170,18 @@ impl Growth {
     }
 }
 
-fn of_series(series: Vec<SeriesChange>, whose: Whose) -> Updated {
+fn series_update(series: Vec<SeriesChange>, whose: StudyRef) -> Updated {
     Updated {
         series,
-        ..super::nothing(whose)
+        ..super::empty_update(whose)
     }
 }
 
 /// The study's own changes, then those of its series: in the same event, where both fit into one. Patient's data, which
 /// are sealed, go without series.
-pub(super) fn with_own(own: Updated, mut of_series: Vec<Updated>) -> Vec<Updated> {
-    let (weight, bare) = (weight_of_update(&own), own.phi.is_none());
-    let fits = |it: &&mut Updated| bare && weight + weight_of_update(it) <= EVENT_WEIGHT;
+pub(super) fn merge_study_and_series_updates(own: Updated, mut of_series: Vec<Updated>) -> Vec<Updated> {
+    let (weight, bare) = (estimated_update_bytes(&own), own.phi.is_none());
+    let fits = |it: &&mut Updated| bare && weight + estimated_update_bytes(it) <= MAX_CHUNK_BYTES;
     match of_series.first_mut().filter(fits) {
         Some(first) => {
             *first = Updated {
@@ -195,17 +195,17 @@ pub(super) fn with_own(own: Updated, mut of_series: Vec<Updated>) -> Vec<Updated
     of_series
 }
 
-fn changed(series_id: SeriesId, known: &KnownSeries, told: &SeriesFacts) -> Option<SeriesChange> {
+fn changed(series_id: SeriesId, known: &IndexedSeries, told: &SeriesAttributes) -> Option<SeriesChange> {
     let facts = &known.facts;
     let stated = told.number_of_instances;
     let number = stated.map(|it| known.number_where_stated(it));
     let change = SeriesChange {
         series_id,
-        series_number: super::other(told.series_number, facts.series_number.as_ref()),
-        body_part: super::other(told.body_part.clone(), facts.body_part.as_ref()),
-        modality_code: super::other(told.modality_code.clone(), facts.modality_code.as_ref()),
-        number_of_instances: super::other(number, facts.number_of_instances.as_ref()),
-        description: super::other(told.description.clone(), facts.description.as_ref()),
+        series_number: super::if_changed(told.series_number, facts.series_number.as_ref()),
+        body_part: super::if_changed(told.body_part.clone(), facts.body_part.as_ref()),
+        modality_code: super::if_changed(told.modality_code.clone(), facts.modality_code.as_ref()),
+        number_of_instances: super::if_changed(number, facts.number_of_instances.as_ref()),
+        description: super::if_changed(told.description.clone(), facts.description.as_ref()),
     };
     let mut after = facts.clone();
     change.apply(&mut after);
@@ -215,8 +215,8 @@ fn changed(series_id: SeriesId, known: &KnownSeries, told: &SeriesFacts) -> Opti
 /// Those that are not listed yet, each once.
 fn new_instances(
     series_id: SeriesId,
-    known: Option<&KnownSeries>,
-    listed: Vec<InstanceFacts>,
+    known: Option<&IndexedSeries>,
+    listed: Vec<InstanceAttributes>,
 ) -> Vec<AddedInstance> {
     let mut seen: BTreeSet<InstanceId> = BTreeSet::new();
     let new = listed.into_iter().filter_map(|facts| {
@@ -228,14 +228,14 @@ fn new_instances(
 }
 
 /// In order, each chunk below an event's weight, or of one that is above it.
-fn in_chunks<T>(items: Vec<T>, weight: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+fn chunk_by_size<T>(items: Vec<T>, weight: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut chunks: Vec<Vec<T>> = Vec::new();
-    let mut filled = EVENT_WEIGHT;
+    let mut filled = MAX_CHUNK_BYTES;
     for item in items {
         let weight = weight(&item);
         match chunks
             .last_mut()
-            .filter(|_| filled + weight <= EVENT_WEIGHT)
+            .filter(|_| filled + weight <= MAX_CHUNK_BYTES)
         {
             Some(chunk) => {
                 chunk.push(item);
@@ -258,8 +258,8 @@ fn chunks_by_series(
         let of_series = move |it| (id, it);
         instances.into_iter().map(of_series)
     });
-    let weight = |(_, it): &(SeriesId, AddedInstance)| weight_of_instance(it);
-    let chunks = in_chunks(flat.collect(), weight);
+    let weight = |(_, it): &(SeriesId, AddedInstance)| estimated_instance_bytes(it);
+    let chunks = chunk_by_size(flat.collect(), weight);
     chunks.into_iter().map(grouped).collect()
 }
 

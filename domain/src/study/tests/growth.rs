@@ -10,7 +10,7 @@ mod when_many_images_come_at_once {
     fn each_event_is_below_256_kib_and_every_image_is_in_one() {
         let long = |series: usize, n: usize| {
             let uid_of = format!("1.2.840.113619.2.55.3.604688119.868.{series}.{n}");
-            InstanceFacts {
+            InstanceAttributes {
                 sop_class_uid: Some(uid("1.2.840.10008.5.1.4.1.1.2")),
                 instance_number: i32::try_from(n).ok(),
                 ..instance(&uid_of)

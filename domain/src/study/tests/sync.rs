@@ -8,7 +8,7 @@ mod when_it_is_told_of_for_the_first_time {
     #[test]
     fn is_available_linked_and_filled_in_this_order() {
         let command = sync(|it| {
-            it.order = Some(NamedOrder::SamePatient(order(1)));
+            it.order = Some(ReferencedOrder::SamePatient(order(1)));
             it.series = vec![with("1.1", Some(3), &["1.1.1", "1.1.2"])];
         });
         past([]).when(command).then([
@@ -21,7 +21,7 @@ mod when_it_is_told_of_for_the_first_time {
 
     #[test]
     fn an_order_of_another_patient_is_a_conflict() {
-        let command = sync(|it| it.order = Some(NamedOrder::OtherPatient(order(1))));
+        let command = sync(|it| it.order = Some(ReferencedOrder::OtherPatient(order(1))));
         past([])
             .when(command)
             .then([available(), linked(LinkKind::Conflict, 1)]);

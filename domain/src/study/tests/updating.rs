@@ -32,7 +32,7 @@ fn is_archived_once_and_never_opened_again() {
 
 #[test]
 fn a_link_that_is_to_be_settled_is_settled_when_it_is_archived_too() {
-    let settle = update(|it| it.order = Change::Set(NamedOrder::SamePatient(order(2))));
+    let settle = update(|it| it.order = Change::Set(ReferencedOrder::SamePatient(order(2))));
     past([available(), linked(LinkKind::Conflict, 1), archived()])
         .when(settle)
         .then([linked(LinkKind::Linked, 2)]);

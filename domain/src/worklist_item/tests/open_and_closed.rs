@@ -81,7 +81,7 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        || step(Step::InProgress, Authority::Own(anna())),
+        || step(RequestedStatus::InProgress, Authority::Own(anna())),
         [
             Err(Error::NotHeld),
             to(Status::InProgress),
@@ -91,11 +91,11 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        || step(Step::InProgress, Authority::Own(boris())),
+        || step(RequestedStatus::InProgress, Authority::Own(boris())),
         [Err(Error::NotHeld), OTHERS, OTHERS, COMPLETED, CANCELLED],
     ),
     (
-        || step(Step::InProgress, Authority::Any),
+        || step(RequestedStatus::InProgress, Authority::Any),
         [
             Err(Error::NotHeld),
             to(Status::InProgress),
@@ -105,7 +105,7 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        || step(Step::Completed, Authority::Own(anna())),
+        || step(RequestedStatus::Completed, Authority::Own(anna())),
         [
             Err(Error::NotHeld),
             to(Status::Completed),
@@ -115,11 +115,11 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        || step(Step::Completed, Authority::Own(boris())),
+        || step(RequestedStatus::Completed, Authority::Own(boris())),
         [Err(Error::NotHeld), OTHERS, OTHERS, STAYS, CANCELLED],
     ),
     (
-        || step(Step::Completed, Authority::Any),
+        || step(RequestedStatus::Completed, Authority::Any),
         [
             Err(Error::NotHeld),
             to(Status::Completed),
@@ -129,7 +129,7 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        || step(Step::Cancelled, Authority::Any),
+        || step(RequestedStatus::Cancelled, Authority::Any),
         [
             to(Status::Cancelled),
             to(Status::Cancelled),
@@ -139,7 +139,7 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        || step(Step::Pending, Authority::Any),
+        || step(RequestedStatus::Pending, Authority::Any),
         [
             STAYS,
             to(Status::Pending),
@@ -173,7 +173,7 @@ fn nothing_is_asked_of_an_item_that_is_not_there() {
     for command in [
         claim(anna()),
         Command::Release(Authority::Any),
-        step(Step::Cancelled, Authority::Any),
+        step(RequestedStatus::Cancelled, Authority::Any),
         Command::Begin,
         Command::Complete,
     ] {
@@ -211,8 +211,8 @@ fn a_claim_says_who_assigned_it_and_since_when() {
     );
     let item = WorklistItem::evolve(Some(item), events[0].clone()).unwrap();
     assert_eq!(
-        item.holding(),
-        Some(Holding {
+        item.assignment(),
+        Some(Assignment {
             assigned_radiologist_id: boris(),
             claimed_at: context().now
         })
@@ -244,12 +244,12 @@ fn a_step_of_the_holder_is_activity_and_another_ones_is_not() {
     assert_eq!(
         by_anna(
             an_item(Status::Claimed),
-            step(Step::InProgress, Authority::Own(anna()))
+            step(RequestedStatus::InProgress, Authority::Own(anna()))
         ),
         Ok(vec![begins(Some(context().now))])
     );
     an_item(Status::Claimed)
-        .when(step(Step::InProgress, Authority::Any))
+        .when(step(RequestedStatus::InProgress, Authority::Any))
         .then([begins(None)]);
 }
 
@@ -259,7 +259,7 @@ fn a_completed_item_says_who_read_it_and_is_held_by_nobody() {
     assert_eq!(item.holder(), None);
     assert_eq!(
         item.progress,
-        Progress::Completed {
+        Lifecycle::Completed {
             assigned_radiologist_id: Some(anna()),
             claimed_at: Some(context().now)
         }
@@ -269,7 +269,7 @@ fn a_completed_item_says_who_read_it_and_is_held_by_nobody() {
 #[test]
 fn one_update_takes_an_item_from_one_radiologist_and_gives_it_to_another() {
     let handed_over = Command::Update(Box::new(Update {
-        status: Some(Step::Pending),
+        status: Some(RequestedStatus::Pending),
         assign: Change::Set(Claim {
             radiologist_id: boris(),
             assigned_by: None,

@@ -31,7 +31,7 @@ fn nothing() -> Update {
     }
 }
 
-fn step(status: Step) -> Command {
+fn step(status: RequestedStatus) -> Command {
     Command::Update(Box::new(Update {
         status: Some(status),
         ..nothing()
@@ -56,7 +56,7 @@ fn contribution(ai_model_id: Option<AiModelId>) -> Command {
 
 fn cancelled() -> Event {
     let item = item([]);
-    let events = WorklistItem::decide(Some(&item), step(Step::Cancelled), &context());
+    let events = WorklistItem::decide(Some(&item), step(RequestedStatus::Cancelled), &context());
     events.unwrap().remove(0)
 }
 
@@ -71,13 +71,13 @@ fn what_leads_a_case_on_has_no_bound() {
     for (item, command) in [
         (&waiting, Command::Claim(by(anna()))),
         (&waiting, assign(Change::Set(by(anna())))),
-        (&held, step(Step::InProgress)),
-        (&held, step(Step::Completed)),
-        (&held, step(Step::Cancelled)),
-        (&waiting, step(Step::Cancelled)),
+        (&held, step(RequestedStatus::InProgress)),
+        (&held, step(RequestedStatus::Completed)),
+        (&held, step(RequestedStatus::Cancelled)),
+        (&waiting, step(RequestedStatus::Cancelled)),
         (&held, Command::Begin),
         (&held, Command::Complete),
-        (&held, Command::BackToClaimed),
+        (&held, Command::ReturnToClaimed),
         (&held, idle),
         (&waiting, Command::Reopen(None)),
         (&waiting, Command::MarkConflict),
@@ -105,7 +105,7 @@ fn what_leads_back_or_changes_nothing_of_the_case_is_bounded() {
         ..nothing()
     };
     let hand_over = Update {
-        status: Some(Step::Pending),
+        status: Some(RequestedStatus::Pending),
         assign: Change::Set(by(boris())),
         ..nothing()
     };
@@ -116,10 +116,10 @@ fn what_leads_back_or_changes_nothing_of_the_case_is_bounded() {
             Room::Bounded,
         ),
         (&held, Command::Update(Box::new(urgent)), Room::Bounded),
-        (&called_off, step(Step::Cancelled), Room::Bounded),
-        (&waiting, step(Step::InProgress), Room::Bounded),
+        (&called_off, step(RequestedStatus::Cancelled), Room::Bounded),
+        (&waiting, step(RequestedStatus::InProgress), Room::Bounded),
         (&held, Command::Release(Authority::Any), Room::Reserved),
-        (&held, step(Step::Pending), Room::Reserved),
+        (&held, step(RequestedStatus::Pending), Room::Reserved),
         (&held, assign(Change::Clear), Room::Reserved),
         (&held, Command::Update(Box::new(hand_over)), Room::Reserved),
         (

@@ -183,12 +183,12 @@ fn a_report_begins_a_claimed_item_and_its_cancellation_takes_that_back() {
     twice_is_once(Status::Claimed, &Command::Begin, vec![begun]);
     twice_is_once(
         Status::InProgress,
-        &Command::BackToClaimed,
+        &Command::ReturnToClaimed,
         vec![moved(Status::Claimed)],
     );
     for status in [Status::Pending, Status::Completed, Status::Cancelled] {
         an_item(status).when(Command::Begin).then([]);
-        an_item(status).when(Command::BackToClaimed).then([]);
+        an_item(status).when(Command::ReturnToClaimed).then([]);
     }
 }
 

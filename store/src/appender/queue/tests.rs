@@ -7,17 +7,17 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::fresh_id;
 use crate::fair::FairShare;
-use crate::log::{Append, Check, NewEvent, Prepared};
+use crate::log::{Append, ExpectedVersion, NewEvent, PreparedAppend};
 
 fn tenant(n: u128) -> Party {
     Party::Tenant(Uuid::from_u128(n).into())
 }
 
 /// An append of one event of this many bytes to this stream.
-fn job(stream: u128, bytes: usize) -> Job {
+fn job(stream: u128, bytes: usize) -> QueuedAppend {
     let stream_id = Uuid::from_u128(stream).into();
     let mut append = Append::default();
-    append.checks.push(Check {
+    append.checks.push(ExpectedVersion {
         stream_id,
         expected: 0,
     });
@@ -35,15 +35,15 @@ fn job(stream: u128, bytes: usize) -> Job {
     });
     let leaves = append.events.iter().map(NewEvent::leaf).collect();
     let room = FairShare::new("test", super::super::ROOM);
-    Job {
-        prepared: Prepared { append, leaves },
+    QueuedAppend {
+        prepared: PreparedAppend { append, leaves },
         deadline: Instant::now() + Duration::from_secs(30),
         reply: oneshot::channel().0,
         _room: room.try_enter(Party::System, 1).unwrap(),
     }
 }
 
-fn streams(batch: &[Job]) -> Vec<u128> {
+fn streams(batch: &[QueuedAppend]) -> Vec<u128> {
     let appends = batch.iter().map(|job| &job.prepared.append);
     let ids = appends.flat_map(|append| append.events.iter().map(|event| event.stream_id));
     ids.map(|id| id.as_uuid().as_u128()).collect()
@@ -51,7 +51,7 @@ fn streams(batch: &[Job]) -> Vec<u128> {
 
 #[test]
 fn newcomer_goes_out_with_the_next_batch_however_much_another_party_sent() {
-    let queue = Queue::default();
+    let queue = WorkerQueue::default();
     for n in 0..1000 {
         queue.push(tenant(1), job(1000 + n, 200_000)).unwrap();
     }
@@ -61,7 +61,7 @@ fn newcomer_goes_out_with_the_next_batch_however_much_another_party_sent() {
 
 #[test]
 fn batch_is_formed_in_turns() {
-    let queue = Queue::default();
+    let queue = WorkerQueue::default();
     for n in 0..500 {
         queue.push(tenant(1), job(1000 + n, 10)).unwrap();
     }
@@ -76,12 +76,12 @@ fn batch_is_formed_in_turns() {
 
 #[test]
 fn appends_to_one_stream_keep_their_order_and_leave_room_for_others() {
-    let queue = Queue::default();
+    let queue = WorkerQueue::default();
     for bytes in 1..=3 {
         queue.push(tenant(1), job(7, bytes)).unwrap();
     }
     queue.push(tenant(1), job(8, 1)).unwrap();
-    let sizes = |batch: &[Job]| -> Vec<usize> {
+    let sizes = |batch: &[QueuedAppend]| -> Vec<usize> {
         let appends = batch.iter().map(|job| &job.prepared.append);
         appends.map(|append| append.events[0].size()).collect()
     };
@@ -97,7 +97,7 @@ fn appends_to_one_stream_keep_their_order_and_leave_room_for_others() {
 
 #[test]
 fn nothing_is_lost_or_sent_twice_whatever_the_turns() {
-    let queue = Queue::default();
+    let queue = WorkerQueue::default();
     for n in 0..600_u128 {
         queue.push(tenant(n % 7), job(n % 90, 10_000)).unwrap();
     }
@@ -115,7 +115,7 @@ fn nothing_is_lost_or_sent_twice_whatever_the_turns() {
 
 #[test]
 fn closed_queue_takes_nothing_and_keeps_what_it_has() {
-    let queue = Queue::default();
+    let queue = WorkerQueue::default();
     queue.push(tenant(1), job(1, 1)).unwrap();
     queue.close();
     assert!(queue.push(tenant(1), job(2, 1)).is_err());

@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use roentgen_domain::aggregate::{Standing, Versioned};
+use roentgen_domain::aggregate::{EventHeader, Versioned};
 use roentgen_domain::change::Change;
 use roentgen_domain::growth::Size;
 use roentgen_domain::json::members_of;
 use roentgen_domain::phi::{Phi, PhiText};
 use roentgen_domain::report::{
     Cancel, Command, Decision, Edit, Method, NewAddendum, NewCommunication, NewReport, NewReview,
-    Notice, Report, ReportPhi, Rewritten, Sign, Written,
+    CriticalNotice, Report, ReportPhi, Rewritten, Sign, AuthoredContent,
 };
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Aggregate as _, Context, DomainEvent as _, Timestamp};
@@ -55,13 +55,13 @@ fn sealed_in_form_1(key: &PatientKey, phi: &[u8], version: u64) -> Vec<u8> {
     key.seal_with(&header, phi, stream(), version)
 }
 
-fn versions(parts: &SealedParts) -> Vec<u64> {
+fn versions(parts: &SealedPhi) -> Vec<u64> {
     let parts = parts.split().unwrap();
     parts.into_iter().map(|(version, _)| version).collect()
 }
 
-fn of(key: &PatientKey, histories: &[Value]) -> SealedParts {
-    let mut parts = SealedParts::default();
+fn of(key: &PatientKey, histories: &[Value]) -> SealedPhi {
+    let mut parts = SealedPhi::default();
     for (version, phi) in (1..).zip(histories) {
         let phi = serde_json::to_vec(phi).unwrap();
         parts.push(version, &key.seal(&phi, stream(), version));
@@ -84,7 +84,7 @@ fn a_part_is_dropped_when_later_ones_have_all_of_it() {
 fn a_part_that_does_not_say_what_it_has_stays_and_replaces_nothing() {
     let key = key(4);
     let phi = br#"{"a":1}"#;
-    let mut parts = SealedParts::default();
+    let mut parts = SealedPhi::default();
     parts.push(1, &key.seal(phi, stream(), 1));
     parts.push(2, &sealed_in_form_1(&key, phi, 2));
     parts.push(3, &sealed_in_form_1(&key, phi, 3));
@@ -100,7 +100,7 @@ fn a_part_that_does_not_say_what_it_has_stays_and_replaces_nothing() {
 #[test]
 fn what_another_key_sealed_is_not_replaced_and_stays_erased() {
     let (old, new) = (key(4), key(5));
-    let mut parts = SealedParts::default();
+    let mut parts = SealedPhi::default();
     parts.push(1, &old.seal(br#"{"a":1}"#, stream(), 1));
     parts.push(2, &new.seal(br#"{"a":2}"#, stream(), 2));
     let compacted = parts.compacted(&ShownParts::default());
@@ -118,13 +118,13 @@ fn whoever_alters_the_names_of_a_part_is_found_out() {
     let name = sealed.get_mut(19).unwrap();
     assert_eq!(*name, b'a');
     *name = b'b';
-    assert_eq!(key.open(&sealed, stream(), 1), Err(SealError::Altered));
+    assert_eq!(key.open(&sealed, stream(), 1), Err(SealError::Tampered));
     let unnamed = [&[1], &sealed[1..17], &sealed[20..]].concat();
-    assert_eq!(key.open(&unnamed, stream(), 1), Err(SealError::Altered));
+    assert_eq!(key.open(&unnamed, stream(), 1), Err(SealError::Tampered));
 }
 
 /// The values of members at or before a version, or at all, of the parts that do not show alone.
-fn laid_over(parts: &[OpenedPart], shown: &ShownParts, upto: u64) -> Members {
+fn laid_over(parts: &[PhiAtVersion], shown: &ShownParts, upto: u64) -> Members {
     let in_time = parts
         .iter()
         .filter(|(version, _)| *version <= upto && !shown.alone.contains(version));
@@ -160,12 +160,12 @@ proptest! {
         let all: Vec<Value> = histories.iter().enumerate().map(of_event).collect();
         let whole = of(&key, &all);
         let compacted = whole.clone().compacted(&shown);
-        let open = |parts: &SealedParts| parts.open_each(stream(), &holding(&key)).unwrap().unwrap();
+        let open = |parts: &SealedPhi| parts.open_each(stream(), &holding(&key)).unwrap().unwrap();
         let (before, after) = (open(&whole), open(&compacted));
         for upto in shown.dividers.iter().copied().chain([u64::MAX]) {
             prop_assert_eq!(laid_over(&before, &shown, upto), laid_over(&after, &shown, upto));
         }
-        let by_itself = |parts: &[OpenedPart]| -> Vec<OpenedPart> {
+        let by_itself = |parts: &[PhiAtVersion]| -> Vec<PhiAtVersion> {
             parts.iter().filter(|(version, _)| shown.alone.contains(version)).cloned().collect()
         };
         prop_assert_eq!(by_itself(&before), by_itself(&after));
@@ -174,7 +174,7 @@ proptest! {
         prop_assert!(after.len() <= bound);
         let once: Vec<u64> = versions(&compacted);
         let first = first.min(all.len());
-        let mut in_two = SealedParts::default();
+        let mut in_two = SealedPhi::default();
         for (n, (version, sealed)) in whole.split().unwrap().into_iter().enumerate() {
             if n == first {
                 in_two = in_two.compacted(&shown);
@@ -193,8 +193,8 @@ fn radiologist() -> roentgen_domain::ids::PractitionerId {
     Uuid::from_u128(9).into()
 }
 
-fn notice() -> Notice {
-    Notice {
+fn notice() -> CriticalNotice {
+    CriticalNotice {
         imaging_order_id: None,
         ordering_practitioner_id: None,
         critical_deadline: Duration::from_secs(3600),
@@ -211,7 +211,7 @@ fn context() -> Context {
 }
 
 fn create() -> Command {
-    let mut written = Written::default();
+    let mut written = AuthoredContent::default();
     written.content.technique = Some(words("created"));
     Command::Create(Box::new(NewReport {
         imaging_study_id: Uuid::from_u128(5).into(),
@@ -311,9 +311,9 @@ fn seen(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
     let phi = report.phi.as_ref().unwrap();
     let cancelled = report.shown_parts().alone;
     (
-        report.written(),
+        report.authored_content(),
         report.released_content(),
-        report.signature_holds(),
+        report.verify_signature(),
         report
             .addenda()
             .iter()
@@ -322,7 +322,7 @@ fn seen(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
         report
             .communications
             .iter()
-            .map(|it| phi.told(it.version))
+            .map(|it| phi.communication_text(it.version))
             .collect::<Vec<_>>(),
         report
             .ai_suggestions
@@ -333,7 +333,7 @@ fn seen(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
             .into_iter()
             .map(|it| phi.cancellation_reason(it))
             .collect::<Vec<_>>(),
-        report.phi().map(Phi::into_exposed),
+        report.phi().map(Phi::into_inner),
     )
 }
 
@@ -345,7 +345,7 @@ proptest! {
     fn a_report_shows_the_same_from_what_a_row_keeps(commands in commands()) {
         let key = key(4);
         let mut resource: Option<Versioned<Report>> = None;
-        let (mut all, mut kept) = (SealedParts::default(), SealedParts::default());
+        let (mut all, mut kept) = (SealedPhi::default(), SealedPhi::default());
         for command in commands {
             let state = resource.as_ref().map(|it| &it.state);
             let Ok(events) = Report::decide(state, command, &context()) else {
@@ -353,13 +353,13 @@ proptest! {
             };
             for event in events {
                 let version = resource.as_ref().map_or(0, |it| it.version) + 1;
-                let phi = event.phi().map(Phi::into_exposed).unwrap_or_default();
+                let phi = event.phi().map(Phi::into_inner).unwrap_or_default();
                 if !phi.is_empty() {
                     let sealed = key.seal(&phi, stream(), version);
                     all.push(version, &sealed);
                     kept.push(version, &sealed);
                 }
-                let standing = Standing {
+                let standing = EventHeader {
                     stream_id: stream(),
                     tenant_id: context().tenant_id,
                     version,
@@ -372,7 +372,7 @@ proptest! {
                 continue;
             };
             kept = kept.compacted(&report.shown_parts());
-            let with = |parts: &SealedParts| {
+            let with = |parts: &SealedPhi| {
                 let mut report = report.clone();
                 let opened = parts.open_each(stream(), &holding(&key)).unwrap().unwrap();
                 report.phi = Some(ReportPhi::from_parts(opened));

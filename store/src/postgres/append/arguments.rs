@@ -5,22 +5,22 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::error::EngineError;
-use crate::log::{Batch, Claim, NewEvent, NewPatientKey, Prepared};
-use crate::postgres::columns::stored;
+use crate::log::{AppendBatch, Reservation, NewEvent, NewPatientKey, PreparedAppend};
+use crate::postgres::columns::to_bigint;
 use crate::postgres::{Statement, failure};
 
-use super::outlook::{Linked, Outlook};
+use super::outlook::{PrecomputedLinks, PredictedHead};
 
 #[derive(Default)]
-pub(super) struct Arguments<'a> {
-    checks: Checks,
-    claims: Claims<'a>,
-    keys: Keys<'a>,
-    events: Events<'a>,
+pub(super) struct AppendArguments<'a> {
+    checks: CheckColumns,
+    claims: ReservationColumns<'a>,
+    keys: PatientKeyColumns<'a>,
+    events: EventColumns<'a>,
 }
 
 #[derive(Default)]
-struct Checks {
+struct CheckColumns {
     append: Vec<i32>,
     stream: Vec<Uuid>,
     stream_type: Vec<Option<&'static str>>,
@@ -32,7 +32,7 @@ struct Checks {
 }
 
 #[derive(Default)]
-struct Claims<'a> {
+struct ReservationColumns<'a> {
     append: Vec<i32>,
     key: Vec<&'a [u8]>,
     request: Vec<&'a [u8]>,
@@ -42,7 +42,7 @@ struct Claims<'a> {
 }
 
 #[derive(Default)]
-struct Keys<'a> {
+struct PatientKeyColumns<'a> {
     append: Vec<i32>,
     tenant: Vec<Uuid>,
     patient: Vec<Uuid>,
@@ -51,7 +51,7 @@ struct Keys<'a> {
 }
 
 #[derive(Default)]
-struct Events<'a> {
+struct EventColumns<'a> {
     append: Vec<i32>,
     tenant: Vec<Uuid>,
     stream_type: Vec<&'static str>,
@@ -66,8 +66,8 @@ struct Events<'a> {
     leaf: Vec<&'a [u8]>,
 }
 
-impl<'a> Arguments<'a> {
-    pub(super) fn of(batch: &Batch<'a>) -> Result<Self, EngineError> {
+impl<'a> AppendArguments<'a> {
+    pub(super) fn of(batch: &AppendBatch<'a>) -> Result<Self, EngineError> {
         let mut arguments = Self::default();
         for (number, prepared) in (1..).zip(batch.appends.iter().copied()) {
             arguments.push(number, prepared)?;
@@ -75,7 +75,7 @@ impl<'a> Arguments<'a> {
         Ok(arguments)
     }
 
-    fn push(&mut self, number: i32, prepared: &'a Prepared) -> Result<(), EngineError> {
+    fn push(&mut self, number: i32, prepared: &'a PreparedAppend) -> Result<(), EngineError> {
         let append = &prepared.append;
         let before = self.events.append.len();
         let mut covered = 0;
@@ -89,7 +89,7 @@ impl<'a> Arguments<'a> {
             )?;
         }
         if covered != append.events.len() || prepared.leaves.len() != append.events.len() {
-            return Err(failure::unsayable(
+            return Err(failure::unrepresentable(
                 "an event has no check, two of them, or no leaf",
             ));
         }
@@ -108,23 +108,23 @@ impl<'a> Arguments<'a> {
     /// In the order of `queries/log_append.sql`.
     pub(super) fn bind(
         self,
-        batch: &Batch<'_>,
-        outlook: Option<Outlook>,
+        batch: &AppendBatch<'_>,
+        outlook: Option<PredictedHead>,
         at_least: u64,
         capacity: u64,
     ) -> Statement<'a> {
         let now_ms = clock::now_ms();
-        let linked = Linked::of(batch, outlook, now_ms);
-        let goes_on = self.checks.goes_on();
+        let linked = PrecomputedLinks::of(batch, outlook, now_ms);
+        let goes_on = self.checks.extends_existing_stream();
         let call = sqlx::query(include_str!("../queries/log_append.sql"))
             .bind(now_ms)
             .bind(batch.resend)
             .bind(i32::try_from(batch.appends.len()).unwrap_or(i32::MAX))
-            .bind(stored(at_least))
-            .bind(stored(capacity));
+            .bind(to_bigint(at_least))
+            .bind(to_bigint(capacity));
         self.events
             .bind(self.keys.bind(self.claims.bind(self.checks.bind(call))))
-            .bind(stored(linked.head.position))
+            .bind(to_bigint(linked.head.position))
             .bind(linked.head.hash.to_vec())
             .bind(linked.recorded_at_ms)
             .bind(linked.links)
@@ -132,7 +132,7 @@ impl<'a> Arguments<'a> {
     }
 }
 
-impl Checks {
+impl CheckColumns {
     /// Returns how many of the append's events are the stream's. `before` events stand before them in the batch.
     fn push(
         &mut self,
@@ -151,7 +151,7 @@ impl Checks {
         {
             version += 1;
             if event.version != version {
-                return Err(failure::unsayable(
+                return Err(failure::unrepresentable(
                     "a stream's events are not at consecutive versions",
                 ));
             }
@@ -165,15 +165,15 @@ impl Checks {
             .push(first.map(|(_, event)| event.stream_type));
         self.tenant
             .push(first.map(|(_, event)| event.tenant_id.as_uuid()));
-        self.expected.push(stored(expected));
-        self.version.push(first.map(|_| stored(version)));
+        self.expected.push(to_bigint(expected));
+        self.version.push(first.map(|_| to_bigint(version)));
         self.first.push(first.map(|(it, _)| place(it)));
         self.last.push(last.map(place));
-        usize::try_from(version - expected).map_err(|_| failure::unsayable("too many events"))
+        usize::try_from(version - expected).map_err(|_| failure::unrepresentable("too many events"))
     }
 
     /// Whether a stream that has events already gets more.
-    fn goes_on(&self) -> bool {
+    fn extends_existing_stream(&self) -> bool {
         let written = self.first.iter().zip(&self.expected);
         written
             .into_iter()
@@ -192,13 +192,13 @@ impl Checks {
     }
 }
 
-impl<'a> Claims<'a> {
-    fn push(&mut self, number: i32, claim: &'a Claim) {
+impl<'a> ReservationColumns<'a> {
+    fn push(&mut self, number: i32, claim: &'a Reservation) {
         self.append.push(number);
         self.key.push(&claim.key.0);
         self.request.push(&claim.held.request_hash);
         self.stream.push(claim.held.stream_id.as_uuid());
-        self.version.push(stored(claim.held.version));
+        self.version.push(to_bigint(claim.held.version));
         self.expires.push(claim.held.expires_at_ms);
     }
 
@@ -212,7 +212,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-impl<'a> Keys<'a> {
+impl<'a> PatientKeyColumns<'a> {
     fn push(&mut self, number: i32, key: &'a NewPatientKey) {
         self.append.push(number);
         self.tenant.push(key.tenant_id.as_uuid());
@@ -230,13 +230,13 @@ impl<'a> Keys<'a> {
     }
 }
 
-impl<'a> Events<'a> {
+impl<'a> EventColumns<'a> {
     fn push(&mut self, number: i32, event: &'a NewEvent, leaf: &'a [u8]) {
         self.append.push(number);
         self.tenant.push(event.tenant_id.as_uuid());
         self.stream_type.push(event.stream_type);
         self.stream.push(event.stream_id.as_uuid());
-        self.version.push(stored(event.version));
+        self.version.push(to_bigint(event.version));
         self.id.push(event.event_id.as_uuid());
         self.event_type.push(event.event_type);
         self.schema

@@ -4,28 +4,28 @@
 //! wins. As a rule that is so, and the database has nothing to hash; where it is not, the database links the batch.
 
 use crate::chain::{self, Digest};
-use crate::log::{Batch, BatchOutcome, Head, Verdict};
+use crate::log::{AppendBatch, BatchOutcome, Head, AppendOutcome};
 
 /// Where the log ended after this node's last batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outlook {
+pub(super) struct PredictedHead {
     pub(super) head: Head,
     recorded_at_ms: i64,
 }
 
 /// A batch's links if `head` is what it finds and every append wins; no links where nothing is known.
 #[derive(Debug, Default)]
-pub(super) struct Linked {
+pub(super) struct PrecomputedLinks {
     pub(super) head: Head,
     pub(super) recorded_at_ms: i64,
     pub(super) links: Vec<Digest>,
 }
 
-impl Outlook {
+impl PredictedHead {
     /// After the batch's winners.
-    pub(super) fn after(batch: &Batch<'_>, outcome: &BatchOutcome) -> Self {
+    pub(super) fn after(batch: &AppendBatch<'_>, outcome: &BatchOutcome) -> Self {
         let each = batch.appends.iter().zip(&outcome.verdicts);
-        let winners = each.filter(|(_, verdict)| **verdict == Verdict::Written);
+        let winners = each.filter(|(_, verdict)| **verdict == AppendOutcome::Written);
         let leaves = winners.flat_map(|(prepared, _)| &prepared.leaves);
         let (mut head, recorded_at_ms) = (outcome.before, outcome.recorded_at_ms);
         chain::extend(&mut head, recorded_at_ms, leaves);
@@ -36,9 +36,9 @@ impl Outlook {
     }
 }
 
-impl Linked {
+impl PrecomputedLinks {
     /// A resend may find some of itself in the log: it is not foretold.
-    pub(super) fn of(batch: &Batch<'_>, outlook: Option<Outlook>, now_ms: i64) -> Self {
+    pub(super) fn of(batch: &AppendBatch<'_>, outlook: Option<PredictedHead>, now_ms: i64) -> Self {
         let Some(outlook) = outlook.filter(|_| !batch.resend) else {
             return Self::default();
         };

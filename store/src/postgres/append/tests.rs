@@ -6,38 +6,38 @@ use crate::clock::{fresh_id, now_ms};
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::{
-    Append, Batch, Check, Claim, ClaimHeld, ClaimKey, Head, KnownKeys, LogFilter, NewPatientKey,
-    Prepared, Verdict, WrappedKey,
+    Append, AppendBatch, ExpectedVersion, Reservation, HeldReservation, ReservationKey, Head, KnownKeys, LogFilter, NewPatientKey,
+    PreparedAppend, AppendOutcome, WrappedKey,
 };
 use crate::postgres::Postgres;
-use crate::postgres::testing::{Database, TENANT, event, prepare, run, stream, to};
+use crate::postgres::testing::{PostgresFixture, TENANT, event, prepare, run, stream, to};
 
-fn claim(key: u8, expires_at_ms: i64) -> Claim {
-    let held = ClaimHeld {
+fn claim(key: u8, expires_at_ms: i64) -> Reservation {
+    let held = HeldReservation {
         request_hash: [key; 32],
         stream_id: stream(),
         version: 1,
         expires_at_ms,
     };
-    Claim {
-        key: ClaimKey([key; 32]),
+    Reservation {
+        key: ReservationKey([key; 32]),
         held,
     }
 }
 
-fn claiming(mut prepared: Prepared, claim: Claim) -> Prepared {
+fn claiming(mut prepared: PreparedAppend, claim: Reservation) -> PreparedAppend {
     prepared.append.claims.push(claim);
     prepared
 }
 
-fn assertion(checks: Vec<Check>) -> Prepared {
+fn assertion(checks: Vec<ExpectedVersion>) -> PreparedAppend {
     prepare(Append {
         checks,
         ..Append::default()
     })
 }
 
-fn keyed(patient: u128, key_id: u128) -> Prepared {
+fn keyed(patient: u128, key_id: u128) -> PreparedAppend {
     let mut prepared = to(stream(), 0, 1);
     prepared.append.patient_keys.push(NewPatientKey {
         tenant_id: TENANT.into(),
@@ -52,7 +52,7 @@ fn keyed(patient: u128, key_id: u128) -> Prepared {
 
 #[tokio::test]
 async fn the_database_links_as_the_chain_does() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let outcome = database
         .write(&[to(stream(), 0, 2), to(stream(), 0, 1)])
         .await;
@@ -83,8 +83,8 @@ async fn the_database_links_as_the_chain_does() {
 }
 
 /// The links of a log of so many events.
-async fn unbroken(database: &Database, events: usize) -> Vec<Digest> {
-    let page = database.page(0, 100, &LogFilter::default()).await.unwrap();
+async fn unbroken(database: &PostgresFixture, events: usize) -> Vec<Digest> {
+    let page = database.read_log(0, 100, &LogFilter::default()).await.unwrap();
     let mut previous = GENESIS;
     for (n, event) in (1..).zip(&page.events) {
         assert_eq!(event.position, n);
@@ -100,11 +100,11 @@ async fn unbroken(database: &Database, events: usize) -> Vec<Digest> {
 
 #[tokio::test]
 async fn a_batch_is_linked_to_what_it_finds_whatever_was_foretold() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let other_node = Postgres::connect(&database.url()).unwrap();
     let (known, elsewhere) = (to(stream(), 0, 2), to(stream(), 0, 1));
     database.write(std::slice::from_ref(&known)).await;
-    let from_elsewhere = Batch {
+    let from_elsewhere = AppendBatch {
         appends: vec![&elsewhere],
         resend: false,
     };
@@ -113,14 +113,14 @@ async fn a_batch_is_linked_to_what_it_finds_whatever_was_foretold() {
     let outcome = database
         .write(&[to(stream(), 0, 1), known, to(stream(), 0, 1)])
         .await;
-    assert!(matches!(outcome.verdicts[1], Verdict::Conflict { .. }));
+    assert!(matches!(outcome.verdicts[1], AppendOutcome::Conflict { .. }));
     database.write(&[to(stream(), 0, 3)]).await;
     unbroken(&database, 9).await;
 }
 
 #[tokio::test]
 async fn what_is_stored_is_what_was_given() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let given = to(stream(), 0, 1);
     let outcome = database.write(std::slice::from_ref(&given)).await;
     let stored = database.event_at(1).await.unwrap().unwrap();
@@ -138,11 +138,11 @@ async fn what_is_stored_is_what_was_given() {
 
 #[tokio::test]
 async fn a_conflict_leaves_nothing_and_costs_no_position() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let taken = database.fill(1).await[0];
     let patient = (TENANT.into(), uuid::Uuid::from_u128(1).into());
     let mut loser = keyed(1, 2);
-    loser.append.checks.push(Check {
+    loser.append.checks.push(ExpectedVersion {
         stream_id: taken,
         expected: 0,
     });
@@ -152,40 +152,40 @@ async fn a_conflict_leaves_nothing_and_costs_no_position() {
         .write(&[to(stream(), 0, 1), loser, to(taken, 1, 2)])
         .await;
 
-    let conflict = Verdict::Conflict {
+    let conflict = AppendOutcome::Conflict {
         stream_id: taken,
         actual: 1,
     };
     assert_eq!(
         outcome.verdicts,
-        [Verdict::Written, conflict, Verdict::Written]
+        [AppendOutcome::Written, conflict, AppendOutcome::Written]
     );
     assert_eq!(database.head().await.unwrap().position, 4);
-    assert_eq!(database.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
+    assert_eq!(database.reservation(ReservationKey([1; 32]), 0).await.unwrap(), None);
     let known = database.patient_keys(&[patient]).await.unwrap();
     assert_eq!(known, [KnownKeys::default()]);
-    assert_eq!(database.first_disagreement().await.unwrap(), None);
+    assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn the_first_failing_check_is_named() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let there = database.fill(1).await[0];
     let checks = vec![
-        Check {
+        ExpectedVersion {
             stream_id: there,
             expected: 1,
         },
-        Check {
+        ExpectedVersion {
             stream_id: stream(),
             expected: 5,
         },
-        Check {
+        ExpectedVersion {
             stream_id: there,
             expected: 9,
         },
     ];
-    let named = Verdict::Conflict {
+    let named = AppendOutcome::Conflict {
         stream_id: checks[1].stream_id,
         actual: 0,
     };
@@ -194,8 +194,8 @@ async fn the_first_failing_check_is_named() {
 
 #[tokio::test]
 async fn several_appends_assert_one_stream() {
-    let database = Database::create().await;
-    let asserted = Check {
+    let database = PostgresFixture::create().await;
+    let asserted = ExpectedVersion {
         stream_id: database.fill(1).await[0],
         expected: 1,
     };
@@ -207,13 +207,13 @@ async fn several_appends_assert_one_stream() {
     let outcome = database
         .write(&[&appends[..], &[assertion(vec![asserted])]].concat())
         .await;
-    assert_eq!(outcome.verdicts, [Verdict::Written; 3]);
+    assert_eq!(outcome.verdicts, [AppendOutcome::Written; 3]);
     assert_eq!(database.head().await.unwrap().position, 3);
 }
 
 #[tokio::test]
 async fn a_taken_claim_says_what_it_holds_until_it_expires() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let now = now_ms();
     let first = claim(1, now + 600_000);
     let brief = claim(2, now - 1);
@@ -223,12 +223,12 @@ async fn a_taken_claim_says_what_it_holds_until_it_expires() {
             claiming(assertion(vec![]), brief),
         ])
         .await;
-    assert_eq!(outcome.verdicts, [Verdict::Written; 2]);
+    assert_eq!(outcome.verdicts, [AppendOutcome::Written; 2]);
     assert_eq!(
-        database.claim(first.key, now).await.unwrap(),
+        database.reservation(first.key, now).await.unwrap(),
         Some(first.held)
     );
-    assert_eq!(database.claim(brief.key, now).await.unwrap(), None);
+    assert_eq!(database.reservation(brief.key, now).await.unwrap(), None);
 
     let again = claim(2, now + 600_000);
     let outcome = database
@@ -239,10 +239,10 @@ async fn a_taken_claim_says_what_it_holds_until_it_expires() {
         .await;
     assert_eq!(
         outcome.verdicts,
-        [Verdict::Claimed { held: first.held }, Verdict::Written]
+        [AppendOutcome::KeyTaken { held: first.held }, AppendOutcome::Written]
     );
     assert_eq!(
-        database.claim(again.key, now).await.unwrap(),
+        database.reservation(again.key, now).await.unwrap(),
         Some(again.held)
     );
     assert_eq!(database.head().await.unwrap().position, 2);
@@ -250,16 +250,16 @@ async fn a_taken_claim_says_what_it_holds_until_it_expires() {
 
 #[tokio::test]
 async fn expired_claims_are_forgotten_some_at_a_time() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let claims = (1..=5).map(|n| claiming(assertion(vec![]), claim(n, i64::from(n) * 10)));
     let outcome = database.write(&claims.collect::<Vec<_>>()).await;
-    assert_eq!(outcome.verdicts, [Verdict::Written; 5]);
-    assert_eq!(database.forget_expired_claims(39, 2).await.unwrap(), 2);
-    assert_eq!(database.forget_expired_claims(39, 2).await.unwrap(), 1);
-    assert_eq!(database.forget_expired_claims(39, 2).await.unwrap(), 0);
+    assert_eq!(outcome.verdicts, [AppendOutcome::Written; 5]);
+    assert_eq!(database.delete_expired_reservations(39, 2).await.unwrap(), 2);
+    assert_eq!(database.delete_expired_reservations(39, 2).await.unwrap(), 1);
+    assert_eq!(database.delete_expired_reservations(39, 2).await.unwrap(), 0);
     assert!(
         database
-            .claim(ClaimKey([4; 32]), 0)
+            .reservation(ReservationKey([4; 32]), 0)
             .await
             .unwrap()
             .is_some()
@@ -268,14 +268,14 @@ async fn expired_claims_are_forgotten_some_at_a_time() {
 
 #[tokio::test]
 async fn weightier_verdicts_win() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let now = now_ms();
     let taken = claim(1, now + 600_000);
     let first = claiming(keyed(1, 10), taken);
     database.write(std::slice::from_ref(&first)).await;
 
-    let at_odds = |mut prepared: Prepared| {
-        prepared.append.checks.push(Check {
+    let at_odds = |mut prepared: PreparedAppend| {
+        prepared.append.checks.push(ExpectedVersion {
             stream_id: stream(),
             expected: 9,
         });
@@ -283,16 +283,16 @@ async fn weightier_verdicts_win() {
     };
     let all = at_odds(claiming(keyed(1, 11), claim(1, 0)));
     let outcome = database.write(&[all]).await;
-    assert_eq!(outcome.verdicts, [Verdict::Claimed { held: taken.held }]);
+    assert_eq!(outcome.verdicts, [AppendOutcome::KeyTaken { held: taken.held }]);
     assert_eq!(
         database.write(&[at_odds(keyed(1, 11))]).await.verdicts,
-        [Verdict::PatientKeyExists]
+        [AppendOutcome::PatientKeyExists]
     );
     let again = database.send(&[first], true).await.unwrap();
     assert!(
         matches!(
             again.verdicts[0],
-            Verdict::AlreadyWritten {
+            AppendOutcome::AlreadyWritten {
                 first_position: 1,
                 ..
             }
@@ -303,7 +303,7 @@ async fn weightier_verdicts_win() {
 
 #[tokio::test]
 async fn time_does_not_go_back() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.fill(1).await;
     let future = now_ms() + 3_600_000;
     let mut owner = database.owner().await;
@@ -318,12 +318,12 @@ async fn time_does_not_go_back() {
 
 #[tokio::test]
 async fn an_event_that_is_no_json_is_refused_with_its_batch() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let mut bad = to(stream(), 0, 1);
     bad.append.events[0].payload = "{".to_owned();
     let refused = database.send(&[to(stream(), 0, 1), bad], false).await;
     assert!(
-        matches!(refused, Err(EngineError::Refused(_))),
+        matches!(refused, Err(EngineError::Rejected(_))),
         "{refused:?}"
     );
     database.fill(1).await;
@@ -332,14 +332,14 @@ async fn an_event_that_is_no_json_is_refused_with_its_batch() {
 
 #[tokio::test]
 async fn an_event_without_a_check_is_refused() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let unchecked = prepare(Append {
         events: vec![event(stream(), 1)],
         ..Append::default()
     });
     let gap = {
         let stream_id = stream();
-        let checks = vec![Check {
+        let checks = vec![ExpectedVersion {
             stream_id,
             expected: 0,
         }];
@@ -352,7 +352,7 @@ async fn an_event_without_a_check_is_refused() {
     for bad in [unchecked, gap] {
         let refused = database.send(&[bad], false).await;
         assert!(
-            matches!(refused, Err(EngineError::Refused(_))),
+            matches!(refused, Err(EngineError::Rejected(_))),
             "{refused:?}"
         );
     }
@@ -360,12 +360,12 @@ async fn an_event_without_a_check_is_refused() {
 
 #[tokio::test]
 async fn nodes_write_one_dense_log() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let other = Postgres::connect(&database.url()).unwrap();
     let write = async |engine: &Postgres| {
         for _ in 0..20 {
             let appends = [to(stream(), 0, 1), to(fresh_id().into(), 0, 2)];
-            let batch = Batch {
+            let batch = AppendBatch {
                 appends: appends.iter().collect(),
                 resend: false,
             };
@@ -373,8 +373,8 @@ async fn nodes_write_one_dense_log() {
         }
     };
     tokio::join!(write(&database), write(&other));
-    let page = database.page(0, 1000, &LogFilter::default()).await.unwrap();
+    let page = database.read_log(0, 1000, &LogFilter::default()).await.unwrap();
     assert!((1..=120).eq(page.events.iter().map(|it| it.position)));
-    assert_eq!(database.first_disagreement().await.unwrap(), None);
+    assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
     other.close().await;
 }

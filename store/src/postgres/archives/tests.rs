@@ -1,28 +1,28 @@
 use roentgen_domain::ids::StreamId;
 
-use crate::archive::Archive;
+use crate::archive::ArchivedPartition;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
-use crate::log::{LogFilter, Verdict};
-use crate::postgres::testing::{Database, run, sqlstate_of, stream, to};
+use crate::log::{LogFilter, AppendOutcome};
+use crate::postgres::testing::{PostgresFixture, run, sqlstate_of, stream, to};
 use crate::reads::Scope;
 
 /// Archives the log's oldest partition.
-async fn archive(database: &Database) -> Result<u64, EngineError> {
+async fn archive(database: &PostgresFixture) -> Result<u64, EngineError> {
     let partition = database.oldest_partition().await?.unwrap();
     let last = database.event_at(partition.last()).await?.unwrap();
-    let archive = Archive {
+    let archive = ArchivedPartition {
         partition,
         last_hash: last.hash,
         file_name: format!("{}", partition.first_position),
         file_sha256: [7; 32],
     };
-    database.archive(&archive, &["Catalog"]).await
+    database.archive_oldest(&archive, &["Catalog"]).await
 }
 
-async fn events_of(database: &Database, stream: StreamId) -> Result<usize, EngineError> {
+async fn events_of(database: &PostgresFixture, stream: StreamId) -> Result<usize, EngineError> {
     Ok(database
-        .stream(Scope::AllTenants, stream, 0, 100)
+        .read_stream(Scope::AllTenants, stream, 0, 100)
         .await?
         .len())
 }
@@ -35,13 +35,13 @@ fn boundary<T: std::fmt::Debug>(answer: Result<T, EngineError>) -> u64 {
 }
 
 /// Three partitions: the first has two streams of one event, and one that goes on in the second.
-async fn three_partitions() -> (Database, StreamId, StreamId) {
-    let database = Database::with_partitions_of(10).await;
+async fn three_partitions() -> (PostgresFixture, StreamId, StreamId) {
+    let database = PostgresFixture::with_partitions_of(10).await;
     let (ended, goes_on) = (stream(), stream());
     database.write(&[to(ended, 0, 1), to(goes_on, 0, 1)]).await;
     database.fill(10).await;
     let outcome = database.write(&[to(goes_on, 1, 1)]).await;
-    assert_eq!(outcome.verdicts, [Verdict::Written]);
+    assert_eq!(outcome.verdicts, [AppendOutcome::Written]);
     database.fill(20).await;
     (database, ended, goes_on)
 }
@@ -57,11 +57,11 @@ async fn a_stream_is_in_the_log_whole_or_not_at_all() {
         0,
         "a new one"
     );
-    assert_eq!(database.first_disagreement().await.unwrap(), None);
+    assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
 
     assert_eq!(archive(&database).await.unwrap(), 0, "it ended since");
     assert_eq!(boundary(events_of(&database, goes_on).await), 20);
-    assert_eq!(database.first_disagreement().await.unwrap(), None);
+    assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
     assert_eq!(database.archives().await.unwrap().len(), 2);
 }
 
@@ -70,16 +70,16 @@ async fn a_page_begins_past_the_boundary_or_is_refused() {
     let (database, ended, goes_on) = three_partitions().await;
     archive(&database).await.unwrap();
     let all = LogFilter::default();
-    assert_eq!(boundary(database.page(0, 100, &all).await), 10);
-    assert_eq!(boundary(database.page(8, 100, &all).await), 10);
-    let page = database.page(9, 100, &all).await.unwrap();
+    assert_eq!(boundary(database.read_log(0, 100, &all).await), 10);
+    assert_eq!(boundary(database.read_log(8, 100, &all).await), 10);
+    let page = database.read_log(9, 100, &all).await.unwrap();
     assert_eq!(page.events[0].position, 10);
     let of = |stream_id| LogFilter {
         stream_id: Some(stream_id),
         ..LogFilter::default()
     };
-    assert_eq!(boundary(database.page(0, 100, &of(ended)).await), 10);
-    let page = database.page(0, 100, &of(goes_on)).await.unwrap();
+    assert_eq!(boundary(database.read_log(0, 100, &of(ended)).await), 10);
+    let page = database.read_log(0, 100, &of(goes_on)).await.unwrap();
     assert_eq!(page.events.len(), 2);
     assert_eq!(boundary(database.event_at(3).await), 10);
     assert!(database.event_at(2).await.unwrap().is_some(), "it is kept");
@@ -112,7 +112,7 @@ async fn the_first_partition_to_go_is_the_oldest_and_whole() {
     let behind = "INSERT INTO read.checkpoints VALUES ('policies', 9, '')";
     run(&mut owner, behind).await.unwrap();
     let refused = archive(&database).await.unwrap_err();
-    let said = crate::error::causes(&refused);
+    let said = crate::error::error_chain(&refused);
     assert!(said.contains("policies (at 9)"), "{said}");
     run(&mut owner, "UPDATE read.checkpoints SET position = 10")
         .await

@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_BEGINNINGS, PAGE_OF_STREAM, PAGE_OF_TENANT, TAILS};
 use crate::clock::fresh_id;
-use crate::engine::{Engine as _, MAX_SCAN};
+use crate::engine::{Engine as _, MAX_POSITIONS_PER_PAGE};
 use crate::error::EngineError;
-use crate::log::{LogFilter, Prepared};
-use crate::postgres::testing::{Database, TENANT, ask, prepare, run, stream, to};
+use crate::log::{LogFilter, PreparedAppend};
+use crate::postgres::testing::{PostgresFixture, TENANT, ask, prepare, run, stream, to};
 use crate::reads::Scope;
 
 /// Past the guards, as somebody with the owner's rights and bad intent.
-async fn tamper(database: &Database, sql: &str) {
+async fn tamper(database: &PostgresFixture, sql: &str) {
     let mut owner = database.owner().await;
     let disarm = "SET session_replication_role = replica";
     run(&mut owner, &format!("{disarm}; {sql}")).await.unwrap();
@@ -50,7 +50,7 @@ fn scans(plan: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_stream_is_read_in_order_from_a_version_on() {
-    let database = Database::with_partitions_of(4).await;
+    let database = PostgresFixture::with_partitions_of(4).await;
     let id = stream();
     database.write(&[to(id, 0, 3)]).await;
     database.fill(6).await;
@@ -58,7 +58,7 @@ async fn a_stream_is_read_in_order_from_a_version_on() {
 
     let versions = async |after, limit| {
         let events = database
-            .stream(Scope::AllTenants, id, after, limit)
+            .read_stream(Scope::AllTenants, id, after, limit)
             .await
             .unwrap();
         events
@@ -74,7 +74,7 @@ async fn a_stream_is_read_in_order_from_a_version_on() {
     assert_eq!(versions(5, 10).await, []);
     assert_eq!(
         database
-            .stream(Scope::AllTenants, stream(), 0, 10)
+            .read_stream(Scope::AllTenants, stream(), 0, 10)
             .await
             .unwrap(),
         []
@@ -83,7 +83,7 @@ async fn a_stream_is_read_in_order_from_a_version_on() {
 
 #[tokio::test]
 async fn statements_touch_the_partitions_they_need_and_no_others() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     let mut streams = Vec::new();
     for _ in 0..12 {
         streams.extend(database.fill(100).await);
@@ -155,7 +155,7 @@ async fn statements_touch_the_partitions_they_need_and_no_others() {
     );
 }
 
-fn shaped(patient: u128, event_type: &'static str, stream_type: &'static str) -> Prepared {
+fn shaped(patient: u128, event_type: &'static str, stream_type: &'static str) -> PreparedAppend {
     let mut append = to(stream(), 0, 1).append;
     let patient = PatientId::from(Uuid::from_u128(patient));
     append.events[0].payload = format!(r#"{{"patient_id":"{patient}"}}"#);
@@ -227,7 +227,7 @@ fn filters(third: StreamId) -> Vec<(LogFilter, Vec<u64>)> {
 
 #[tokio::test]
 async fn a_page_holds_what_passes_the_filter() {
-    let database = Database::with_partitions_of(3).await;
+    let database = PostgresFixture::with_partitions_of(3).await;
     let mut foreign = to(stream(), 0, 1).append;
     foreign.events[0].tenant_id = Uuid::from_u128(8).into();
     let third = foreign.events[0].stream_id;
@@ -237,7 +237,7 @@ async fn a_page_holds_what_passes_the_filter() {
         .await;
 
     for (filter, positions) in filters(third) {
-        let page = database.page(0, 10, &filter).await.unwrap();
+        let page = database.read_log(0, 10, &filter).await.unwrap();
         let found = page.events.iter().map(|it| it.position).collect::<Vec<_>>();
         assert_eq!((found, page.scanned_to), (positions, 4), "{filter:?}");
     }
@@ -245,11 +245,11 @@ async fn a_page_holds_what_passes_the_filter() {
 
 #[tokio::test]
 async fn a_page_says_how_far_it_looked() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.fill(5).await;
     let scanned = async |after, limit| {
         database
-            .page(after, limit, &LogFilter::default())
+            .read_log(after, limit, &LogFilter::default())
             .await
             .unwrap()
             .scanned_to
@@ -263,16 +263,16 @@ async fn a_page_says_how_far_it_looked() {
 
 #[tokio::test]
 async fn a_page_looks_at_so_many_positions_and_no_more() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.fill(1).await;
-    let far = MAX_SCAN + 50;
+    let far = MAX_POSITIONS_PER_PAGE + 50;
     tamper(
         &database,
         &format!(
             "INSERT INTO events SELECT n, tenant, stream_type, gen_random_uuid(), 1, event_id, 'Rare',
                  1, recorded_at, payload, sealed, metadata, leaf, hash
              FROM events, generate_series({}, {far}) AS n",
-            MAX_SCAN - 50
+            MAX_POSITIONS_PER_PAGE - 50
         ),
     )
     .await;
@@ -280,15 +280,15 @@ async fn a_page_looks_at_so_many_positions_and_no_more() {
         event_types: vec!["Rare".into()],
         ..LogFilter::default()
     };
-    let page = database.page(0, 1000, &rare).await.unwrap();
-    assert_eq!((page.events.len(), page.scanned_to), (51, MAX_SCAN));
-    let page = database.page(page.scanned_to, 1000, &rare).await.unwrap();
+    let page = database.read_log(0, 1000, &rare).await.unwrap();
+    assert_eq!((page.events.len(), page.scanned_to), (51, MAX_POSITIONS_PER_PAGE));
+    let page = database.read_log(page.scanned_to, 1000, &rare).await.unwrap();
     assert_eq!((page.events.len(), page.scanned_to), (50, far));
 }
 
 #[tokio::test]
 async fn a_log_that_went_back_has_an_earlier_head() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.fill(5).await;
     tamper(&database, "DELETE FROM events WHERE position > 2").await;
     assert_eq!(database.head().await.unwrap().position, 2);
@@ -319,21 +319,21 @@ async fn log_and_streams_disagree_where_somebody_was_at_work() {
             Some(6),
         ),
     ] {
-        let database = Database::with_partitions_of(4).await;
+        let database = PostgresFixture::with_partitions_of(4).await;
         database.write(&[to(stream(), 0, 3)]).await;
         database.fill(7).await;
         tamper(&database, sql).await;
-        assert_eq!(database.first_disagreement().await.unwrap(), first, "{sql}");
+        assert_eq!(database.first_stream_mismatch().await.unwrap(), first, "{sql}");
     }
 }
 
 #[tokio::test]
 async fn a_column_out_of_range_is_damage_at_its_position() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let id: StreamId = database.fill(2).await[1];
     tamper(&database, "UPDATE events SET hash = '' WHERE position = 2").await;
     let damage = database
-        .stream(Scope::AllTenants, id, 0, 1)
+        .read_stream(Scope::AllTenants, id, 0, 1)
         .await
         .unwrap_err();
     let named = "stored data is damaged: column hash at position 2";
@@ -341,7 +341,7 @@ async fn a_column_out_of_range_is_damage_at_its_position() {
     assert_eq!(database.head().await.unwrap_err().to_string(), named);
     assert_eq!(
         database
-            .page(0, 1, &LogFilter::default())
+            .read_log(0, 1, &LogFilter::default())
             .await
             .unwrap()
             .scanned_to,
@@ -349,7 +349,7 @@ async fn a_column_out_of_range_is_damage_at_its_position() {
     );
     let refused = database.send(&[to(stream(), 0, 1)], false).await;
     assert!(
-        matches!(refused, Err(EngineError::Refused(_))),
+        matches!(refused, Err(EngineError::Rejected(_))),
         "{refused:?}"
     );
 }

@@ -9,16 +9,16 @@ use uuid::Uuid;
 use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
-use crate::generation::{NewGeneration, State};
+use crate::generation::{NewGeneration, GenerationState};
 use crate::keys::{Misfit, Tying};
 use crate::model::{
-    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
+    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ReadModel, ParkedStream, ProjectionBatch, Row,
     Table, Value,
 };
-use crate::postgres::testing::{Database, TENANT, ask, stream};
+use crate::postgres::testing::{PostgresFixture, TENANT, ask, stream};
 use crate::reads::Scope;
 
-static ORDERS: Model = Model {
+static ORDERS: ReadModel = ReadModel {
     name: "orders",
     version: 1,
     columns: &[
@@ -96,27 +96,27 @@ fn batch(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch {
 }
 
 /// A generation that is read.
-async fn live(database: &Database) {
+async fn live(database: &PostgresFixture) {
     database.create_tables(&[TABLE]).await.unwrap();
     database.create_indexes(&[TABLE]).await.unwrap();
     let new = NewGeneration {
         tables: vec![TABLE],
-        state: State::Live,
+        state: GenerationState::Live,
     };
-    database.declare(&[new]).await.unwrap();
+    database.create_generations(&[new]).await.unwrap();
 }
 
-async fn checkpoint(database: &Database) -> Checkpoint {
+async fn checkpoint(database: &PostgresFixture) -> Checkpoint {
     let generations = database.generations().await.unwrap();
     generations[0].checkpoint
 }
 
-async fn with_rows(rows: Vec<Row>) -> Database {
-    let database = Database::create().await;
+async fn with_rows(rows: Vec<Row>) -> PostgresFixture {
+    let database = PostgresFixture::create().await;
     live(&database).await;
     assert!(
         database
-            .project(&batch(Checkpoint::START, at(1), rows))
+            .write_projection(&batch(Checkpoint::START, at(1), rows))
             .await
             .unwrap()
     );
@@ -136,9 +136,9 @@ fn list(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery {
     }
 }
 
-async fn listed(database: &Database, query: &ListQuery) -> Vec<u8> {
+async fn listed(database: &PostgresFixture, query: &ListQuery) -> Vec<u8> {
     database
-        .list(query)
+        .live_list(query)
         .await
         .unwrap()
         .iter()
@@ -156,14 +156,14 @@ async fn rows_come_back_as_they_were_written_and_written_over() {
     };
     assert!(
         database
-            .project(&batch(at(1), at(2), vec![rows[1].clone()]))
+            .write_projection(&batch(at(1), at(2), vec![rows[1].clone()]))
             .await
             .unwrap()
     );
 
     let ids = [1, 2, 3].map(Uuid::from_u128);
     let mut found = database
-        .rows(Scope::AllTenants, &ORDERS, &ids)
+        .live_rows(Scope::AllTenants, &ORDERS, &ids)
         .await
         .unwrap();
     found.sort_by_key(|it| it.id);
@@ -179,7 +179,7 @@ async fn the_checkpoint_moves_from_where_it_is_and_from_nowhere_else() {
     };
     for stale in [Checkpoint::START, at(3), other_log] {
         let written = database
-            .project(&batch(stale, at(5), vec![row(1, "requested", None)]))
+            .write_projection(&batch(stale, at(5), vec![row(1, "requested", None)]))
             .await;
         assert!(!written.unwrap(), "{stale:?}");
     }
@@ -194,11 +194,11 @@ async fn the_checkpoint_moves_from_where_it_is_and_from_nowhere_else() {
         from: vec![(TABLE, at(1)), (missing, Checkpoint::START)],
         ..batch(at(1), at(2), vec![row(1, "requested", None)])
     };
-    assert!(!database.project(&of_both).await.unwrap(), "all or none");
+    assert!(!database.write_projection(&of_both).await.unwrap(), "all or none");
     assert_eq!(checkpoint(&database).await, at(1));
     assert!(
         database
-            .project(&batch(at(1), at(5), vec![]))
+            .write_projection(&batch(at(1), at(5), vec![]))
             .await
             .unwrap()
     );
@@ -209,7 +209,7 @@ async fn the_checkpoint_moves_from_where_it_is_and_from_nowhere_else() {
 async fn of_two_that_project_the_same_one_writes() {
     let database = with_rows(vec![]).await;
     let (first, second) = (batch(at(1), at(2), vec![]), batch(at(1), at(3), vec![]));
-    let (one, other) = tokio::join!(database.project(&first), database.project(&second));
+    let (one, other) = tokio::join!(database.write_projection(&first), database.write_projection(&second));
     assert!(one.unwrap() != other.unwrap());
 }
 
@@ -219,10 +219,10 @@ async fn a_value_of_another_kind_is_refused_whole() {
     let mut wrong = row(1, "requested", None);
     wrong.values[1] = Value::Text("no id".to_owned());
     let refused = database
-        .project(&batch(at(1), at(2), vec![row(2, "requested", None), wrong]))
+        .write_projection(&batch(at(1), at(2), vec![row(2, "requested", None), wrong]))
         .await;
     assert!(
-        matches!(refused, Err(EngineError::Damaged(_))),
+        matches!(refused, Err(EngineError::Corrupt(_))),
         "{refused:?}"
     );
     assert_eq!(checkpoint(&database).await, at(1));
@@ -231,13 +231,13 @@ async fn a_value_of_another_kind_is_refused_whole() {
 #[tokio::test]
 async fn a_stream_is_parked_once() {
     let database = with_rows(vec![]).await;
-    let first = Parked {
+    let first = ParkedStream {
         model: "orders_v1".to_owned(),
         stream_id: stream(),
         position: 2,
         reason: "unknown shape".to_owned(),
     };
-    let later = Parked {
+    let later = ParkedStream {
         position: 3,
         ..first.clone()
     };
@@ -246,7 +246,7 @@ async fn a_stream_is_parked_once() {
             parked: vec![parked],
             ..batch(at(from), at(from + 1), vec![])
         };
-        assert!(database.project(&batch).await.unwrap());
+        assert!(database.write_projection(&batch).await.unwrap());
     }
     assert_eq!(database.parked().await.unwrap(), [first]);
 }
@@ -309,7 +309,7 @@ async fn a_list_is_the_ordered_union_of_its_prefixes() {
     assert_eq!(listed(&database, &held).await, [2, 4]);
     let filters = vec![
         Filter::Contains("status", "quest".to_owned()),
-        Filter::Is("urgent", Value::Bool(true)),
+        Filter::Equals("urgent", Value::Bool(true)),
     ];
     assert_eq!(
         listed(&database, &ListQuery { filters, ..open() }).await,
@@ -319,7 +319,7 @@ async fn a_list_is_the_ordered_union_of_its_prefixes() {
 
 #[tokio::test]
 async fn two_nodes_create_one_model_at_once() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let all = std::iter::repeat_with(|| live(&database)).take(6);
     futures_util::future::join_all(all).await;
     let indexes = "SELECT count(*)::text FROM pg_indexes WHERE schemaname = 'read' AND tablename = 'orders_v1'";
@@ -328,31 +328,31 @@ async fn two_nodes_create_one_model_at_once() {
 
 #[tokio::test]
 async fn a_lease_has_one_holder_until_it_runs_out() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let (one, other) = (fresh_id(), fresh_id());
     let names = ["projector", "relay"].map(str::to_owned);
     let (hour, both, first) = (Duration::from_secs(3600), &names[..], &names[..1]);
-    assert_eq!(database.lease(first, one, hour).await.unwrap(), first);
-    assert_eq!(database.lease(first, one, hour).await.unwrap(), first);
+    assert_eq!(database.acquire_leases(first, one, hour).await.unwrap(), first);
+    assert_eq!(database.acquire_leases(first, one, hour).await.unwrap(), first);
     assert_eq!(
-        database.lease(both, other, hour).await.unwrap(),
+        database.acquire_leases(both, other, hour).await.unwrap(),
         &names[1..]
     );
     database.release_leases(other).await.unwrap();
-    assert_eq!(database.lease(first, other, hour).await.unwrap(), [""; 0]);
+    assert_eq!(database.acquire_leases(first, other, hour).await.unwrap(), [""; 0]);
     assert!(database.is_leased("projector").await.unwrap());
     assert!(!database.is_leased("relay").await.unwrap());
 
     database.release_leases(one).await.unwrap();
-    let taken = database.lease(first, other, Duration::ZERO).await;
+    let taken = database.acquire_leases(first, other, Duration::ZERO).await;
     assert_eq!(taken.unwrap(), first);
     assert!(!database.is_leased("projector").await.unwrap());
-    assert_eq!(database.lease(both, one, hour).await.unwrap(), both);
+    assert_eq!(database.acquire_leases(both, one, hour).await.unwrap(), both);
 }
 
 #[tokio::test]
 async fn the_first_master_key_is_remembered() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let tied = database.tie_keys(b"one", Tying::Bind).await.unwrap();
     assert_eq!(tied, None);
     let other = database.tie_keys(b"two", Tying::Bind).await.unwrap();

@@ -1,7 +1,7 @@
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::LogFilter;
-use crate::postgres::testing::{Database, ask, run, sqlstate_of, stream, to};
+use crate::postgres::testing::{PostgresFixture, ask, run, sqlstate_of, stream, to};
 
 const PARTITIONS: &str = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1";
 
@@ -19,7 +19,7 @@ const CHANGES: [&str; 3] = [
 
 #[tokio::test]
 async fn partitions_appear_ahead_of_the_head_beside_an_open_snapshot() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     database.fill(1).await;
     let mut reader = database.owner().await;
     run(&mut reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -44,14 +44,14 @@ async fn partitions_appear_ahead_of_the_head_beside_an_open_snapshot() {
         ask(&mut reader, "SELECT count(*)::text FROM events").await,
         "1"
     );
-    let page = database.page(0, 100, &LogFilter::default()).await.unwrap();
+    let page = database.read_log(0, 100, &LogFilter::default()).await.unwrap();
     assert_eq!(page.events.len(), 45);
-    assert_eq!(database.first_disagreement().await.unwrap(), None);
+    assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn an_append_does_not_wait_for_who_alters_the_log() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     database.fill(1).await;
     let mut other = database.owner().await;
     run(
@@ -71,7 +71,7 @@ async fn an_append_does_not_wait_for_who_alters_the_log() {
 
 #[tokio::test]
 async fn partitions_too_far_ahead_are_refused() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     let mut server = database.server().await;
     let far = "SELECT log_ensure_partitions(9223372036854775807)";
     assert_eq!(sqlstate_of(&mut server, far).await, "P0001");
@@ -79,7 +79,7 @@ async fn partitions_too_far_ahead_are_refused() {
 
 #[tokio::test]
 async fn the_server_may_not_change_the_log() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     database.fill(1).await;
     let mut server = database.server().await;
     assert_eq!(
@@ -118,7 +118,7 @@ async fn the_server_may_not_change_the_log() {
 
 #[tokio::test]
 async fn the_owner_may_not_change_the_log_either() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     database.fill(11).await;
     let mut owner = database.owner().await;
     for table in ["events", "events_from_0", "events_from_10"] {
@@ -131,7 +131,7 @@ async fn the_owner_may_not_change_the_log_either() {
 
 #[tokio::test]
 async fn nothing_is_for_everybody() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let mut owner = database.owner().await;
     let open = "SELECT proname::text FROM pg_proc p, aclexplode(p.proacl) a
                 WHERE p.pronamespace = 'public'::regnamespace AND a.grantee = 0
@@ -145,7 +145,7 @@ async fn nothing_is_for_everybody() {
 
 #[tokio::test]
 async fn migrations_run_again_and_beside_each_other() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let (one, other) = tokio::join!(database.migrate(), database.migrate());
     one.unwrap();
     other.unwrap();
@@ -153,7 +153,7 @@ async fn migrations_run_again_and_beside_each_other() {
 
 #[tokio::test]
 async fn an_owner_who_is_no_superuser_can_migrate_and_serve() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let mut owner = database.owner().await;
     let role = format!("roentgen_owner_{}", crate::clock::fresh_id().simple());
     let name = ask(&mut owner, "SELECT current_database()::text").await;

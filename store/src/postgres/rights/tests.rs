@@ -1,8 +1,8 @@
 use sqlx::PgConnection;
 
-use crate::archive::Archive;
+use crate::archive::ArchivedPartition;
 use crate::engine::Engine as _;
-use crate::postgres::testing::{Database, ask, run, sqlstate_of};
+use crate::postgres::testing::{PostgresFixture, ask, run, sqlstate_of};
 use crate::rights::{Login, UnsafeSchema};
 
 /// What a lacking right says.
@@ -37,7 +37,7 @@ const OPERATORS: [&str; 4] = [
 ];
 
 /// Lets the server create what it wants in public, as PostgreSQL 14 does.
-async fn opened(database: &Database) -> PgConnection {
+async fn opened(database: &PostgresFixture) -> PgConnection {
     let owner = &mut database.owner().await;
     run(owner, "GRANT CREATE ON SCHEMA public TO PUBLIC")
         .await
@@ -61,13 +61,13 @@ async fn plant(server: &mut PgConnection) {
 
 #[tokio::test]
 async fn names_in_functions_of_the_owner_are_resolved_in_pg_catalog_only() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     assert_eq!(ask(&mut database.owner().await, FIXED).await, "");
 }
 
 #[tokio::test]
 async fn what_the_server_plants_in_public_does_not_run_as_the_owner() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     database.fill(9).await;
     let mut server = opened(&database).await;
     plant(&mut server).await;
@@ -80,23 +80,23 @@ async fn what_the_server_plants_in_public_does_not_run_as_the_owner() {
 
 #[tokio::test]
 async fn what_the_server_plants_in_public_does_not_run_in_an_archiving() {
-    let database = Database::with_partitions_of(10).await;
+    let database = PostgresFixture::with_partitions_of(10).await;
     database.fill(25).await;
     let partition = database.oldest_partition().await.unwrap().unwrap();
     let last = database.event_at(partition.last()).await.unwrap().unwrap();
     plant(&mut opened(&database).await).await;
-    let archive = Archive {
+    let archive = ArchivedPartition {
         partition,
         last_hash: last.hash,
         file_name: "0".to_owned(),
         file_sha256: [7; 32],
     };
-    assert_eq!(database.archive(&archive, &[]).await.unwrap(), 0);
+    assert_eq!(database.archive_oldest(&archive, &[]).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_server_that_may_create_in_public_is_named() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let safe = database.rights(Login::Server).await.unwrap();
     assert_eq!(safe.check(), Ok(()));
     opened(&database).await;
@@ -107,7 +107,7 @@ async fn a_server_that_may_create_in_public_is_named() {
 
 #[tokio::test]
 async fn code_of_another_role_in_public_is_named_to_both_logins() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let mut server = opened(&database).await;
     run(
         &mut server,
@@ -128,7 +128,7 @@ async fn code_of_another_role_in_public_is_named_to_both_logins() {
 
 #[tokio::test]
 async fn migrations_take_back_the_right_to_create_in_public() {
-    let database = Database::empty().await;
+    let database = PostgresFixture::empty().await;
     let owner = &mut database.owner().await;
     run(owner, "GRANT CREATE ON SCHEMA public TO PUBLIC")
         .await
@@ -141,7 +141,7 @@ async fn migrations_take_back_the_right_to_create_in_public() {
 
 #[tokio::test]
 async fn a_setting_is_the_owners_to_make() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let mut server = database.server().await;
     for name in ["partition_size", "anything"] {
         let insert = format!("INSERT INTO meta VALUES ('{name}', '1')");
@@ -157,7 +157,7 @@ async fn a_setting_is_the_owners_to_make() {
 
 #[tokio::test]
 async fn the_search_path_of_roles_and_databases_does_not_count() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let owner = &mut database.owner().await;
     let name = ask(owner, "SELECT quote_ident(current_database())").await;
     let set = format!("ALTER DATABASE {name} SET search_path = elsewhere");

@@ -5,48 +5,48 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
-use crate::engine::{Engine, MAX_SCAN};
+use crate::engine::{Engine, MAX_POSITIONS_PER_PAGE};
 use crate::error::EngineError;
 use crate::generation::Generation;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::BackgroundTasks;
 use crate::log::LogFilter;
 use crate::model::{Checkpoint, ProjectionBatch};
-use crate::projector::batch::{self, FoldedBatch, Goes, Member};
-use crate::projector::begun::{Beginnings, Begun};
+use crate::projector::batch::{self, FoldedBatch, FoldMode, ProjectedTable};
+use crate::projector::begun::{StreamScanner, StreamChunk};
 use crate::projector::members::table;
-use crate::projector::touched::Known;
-use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, place, scanned};
+use crate::projector::touched::RowSource;
+use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, checkpoint_at, checkpoint_after_page};
 
 /// A generation in the making.
-pub(super) struct Shadow {
+pub(super) struct ShadowTable {
     engine: Arc<dyn Engine>,
-    tasks: Tasks,
-    pub(super) member: Member,
+    tasks: BackgroundTasks,
+    pub(super) member: ProjectedTable,
     parked: HashSet<(String, StreamId)>,
 }
 
 /// What goes into a generation next.
-struct Portion {
+struct BackfillBatch {
     to: Checkpoint,
     folded: FoldedBatch,
 }
 
 /// What a step of catching up came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum CatchUpStep {
     /// There is more.
-    Went,
+    Advanced,
     /// This was the log's end.
-    AtTheEnd,
+    CaughtUp,
     /// The generation is not this builder's to fill any more.
-    Lost,
+    Superseded,
 }
 
-impl Shadow {
+impl ShadowTable {
     /// What a generation's making goes on with.
     pub(super) async fn of(
         engine: &Arc<dyn Engine>,
-        tasks: &Tasks,
+        tasks: &BackgroundTasks,
         projection: &Arc<dyn Projection>,
         made: &Generation,
     ) -> Result<Self, EngineError> {
@@ -58,7 +58,7 @@ impl Shadow {
         Ok(Self {
             engine: Arc::clone(engine),
             tasks: tasks.clone(),
-            member: Member {
+            member: ProjectedTable {
                 projection: Arc::clone(projection),
                 table: table(projection.model(), made),
                 checkpoint: made.checkpoint,
@@ -69,53 +69,53 @@ impl Shadow {
 
     /// Writes streams from the log's beginning on, each with all that it has up to a position. While some are written, by
     /// a task of their own, the next are folded, and those after them read.
-    pub(super) async fn fill(
+    pub(super) async fn backfill(
         &mut self,
         upto: u64,
         goes_on: impl Fn(&Self) -> bool,
-    ) -> Result<Step, EngineError> {
+    ) -> Result<CatchUpStep, EngineError> {
         let from = self.member.checkpoint.position;
         let kind = self.member.projection.stream_type();
-        let mut beginnings = Beginnings::of(&self.engine, kind, from, upto);
+        let mut beginnings = StreamScanner::of(&self.engine, kind, from, upto);
         let first = beginnings.next().await?;
         let mut folded = self.folded(first).await;
         let mut read = beginnings.next().await?;
-        while let Some(Portion { to, folded: rows }) = folded {
+        while let Some(BackfillBatch { to, folded: rows }) = folded {
             if !goes_on(self) {
-                return Ok(Step::Went);
+                return Ok(CatchUpStep::Advanced);
             }
             let written = self.batch(to, rows, true);
             let engine = Arc::clone(&self.engine);
-            let write = async move { (engine.project(&written).await, written) };
+            let write = async move { (engine.write_projection(&written).await, written) };
             let (wrote, next, after) = tokio::join!(
-                self.tasks.run_beside(write),
+                self.tasks.run_propagating_panics(write),
                 self.folded(read),
                 beginnings.next()
             );
             let Some((moved, written)) = wrote else {
-                return Ok(Step::Went);
+                return Ok(CatchUpStep::Advanced);
             };
             if !moved? {
-                return Ok(Step::Lost);
+                return Ok(CatchUpStep::Superseded);
             }
-            self.moved(written);
+            self.record_written(written);
             (folded, read) = (next, after?);
         }
-        Ok(Step::AtTheEnd)
+        Ok(CatchUpStep::CaughtUp)
     }
 
-    async fn folded(&self, begun: Option<Begun>) -> Option<Portion> {
-        let Begun { to, streams } = begun?;
-        let Member {
+    async fn folded(&self, begun: Option<StreamChunk>) -> Option<BackfillBatch> {
+        let StreamChunk { to, streams } = begun?;
+        let ProjectedTable {
             projection, table, ..
         } = &self.member;
-        let folded = batch::fold_whole(&**projection, *table, streams, Goes::One).await;
-        Some(Portion { to, folded })
+        let folded = batch::fold_whole(&**projection, *table, streams, FoldMode::Whole).await;
+        Some(BackfillBatch { to, folded })
     }
 
     /// Writes the next events of the projection's streams.
-    async fn step(&mut self) -> Result<Step, EngineError> {
-        let Member {
+    async fn step(&mut self) -> Result<CatchUpStep, EngineError> {
+        let ProjectedTable {
             projection,
             checkpoint: from,
             ..
@@ -126,14 +126,14 @@ impl Shadow {
         };
         let mut page = self
             .engine
-            .page(from.position, BATCH_CATCH_UP, &filter)
+            .read_log(from.position, BATCH_CATCH_UP, &filter)
             .await?;
         let passed = page.scanned_to.saturating_sub(from.position);
-        let full = page.events.len() >= BATCH_CATCH_UP as usize || passed >= MAX_SCAN;
+        let full = page.events.len() >= BATCH_CATCH_UP as usize || passed >= MAX_POSITIONS_PER_PAGE;
         let events = std::mem::take(&mut page.events);
         let mut events: Vec<_> = events.into_iter().map(Arc::new).collect();
-        let beyond = batch::beyond(&mut events, BATCH_BYTES);
-        let known = Known {
+        let beyond = batch::split_off_excess(&mut events, BATCH_BYTES);
+        let known = RowSource {
             engine: &*self.engine,
             unwritten: &[],
         };
@@ -141,22 +141,22 @@ impl Shadow {
         let (folded, count) = batch::fold(known, member, &self.parked, &events).await?;
         let cut = !beyond.is_empty() || count < events.len();
         events.truncate(count);
-        let last = events.last().map(|it| place(it));
+        let last = events.last().map(|it| checkpoint_at(it));
         let to = match last {
             Some(last) if cut || last.position == page.scanned_to => Some(last),
-            Some(_) | None => scanned(&*self.engine, &page).await?,
+            Some(_) | None => checkpoint_after_page(&*self.engine, &page).await?,
         };
         let Some(to) = to.filter(|it| it.position > from.position) else {
-            return Ok(Step::AtTheEnd);
+            return Ok(CatchUpStep::CaughtUp);
         };
         let written = self.batch(to, folded, false);
-        if !self.engine.project(&written).await? {
-            return Ok(Step::Lost);
+        if !self.engine.write_projection(&written).await? {
+            return Ok(CatchUpStep::Superseded);
         }
-        self.moved(written);
+        self.record_written(written);
         Ok(match full || cut {
-            true => Step::Went,
-            false => Step::AtTheEnd,
+            true => CatchUpStep::Advanced,
+            false => CatchUpStep::CaughtUp,
         })
     }
 
@@ -171,7 +171,7 @@ impl Shadow {
         }
     }
 
-    fn moved(&mut self, written: ProjectionBatch) {
+    fn record_written(&mut self, written: ProjectionBatch) {
         self.member.checkpoint = written.to;
         let parked = written.parked.into_iter();
         self.parked
@@ -179,16 +179,16 @@ impl Shadow {
     }
 
     /// At most so many steps, to at least a position where the log has it.
-    pub(super) async fn catch_up(&mut self, steps: usize, upto: u64) -> Result<Step, EngineError> {
+    pub(super) async fn catch_up(&mut self, steps: usize, upto: u64) -> Result<CatchUpStep, EngineError> {
         for _ in 0..steps {
             if self.member.checkpoint.position >= upto {
                 break;
             }
             match self.step().await? {
-                Step::Went => {}
-                ended @ (Step::AtTheEnd | Step::Lost) => return Ok(ended),
+                CatchUpStep::Advanced => {}
+                ended @ (CatchUpStep::CaughtUp | CatchUpStep::Superseded) => return Ok(ended),
             }
         }
-        Ok(Step::Went)
+        Ok(CatchUpStep::Advanced)
     }
 }

@@ -13,11 +13,11 @@ const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 F
 const HANGS: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(3600);
 
-fn endless() -> Bound {
+fn endless() -> SqliteStatement {
     dynamic(ENDLESS.to_owned())
 }
 
-fn one() -> Bound {
+fn one() -> SqliteStatement {
     dynamic("SELECT 1".to_owned())
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::chain::{GENESIS, link};
-use crate::log::{Head, LogFilter, NewPatientKey, Verdict, WrappedKey};
+use crate::log::{Head, LogFilter, NewPatientKey, AppendOutcome, WrappedKey};
 use crate::reads::Scope;
 use roentgen_domain::ids::PatientId;
 
@@ -24,12 +24,12 @@ fn sealing(append: Append, key: NewPatientKey) -> Append {
     }
 }
 
-fn claiming(append: Append, claims: Vec<Claim>) -> Append {
+fn claiming(append: Append, claims: Vec<Reservation>) -> Append {
     Append { claims, ..append }
 }
 
-fn conflict(stream_id: StreamId, actual: u64) -> Verdict {
-    Verdict::Conflict { stream_id, actual }
+fn conflict(stream_id: StreamId, actual: u64) -> AppendOutcome {
+    AppendOutcome::Conflict { stream_id, actual }
 }
 
 mod when_it_is_written {
@@ -37,11 +37,11 @@ mod when_it_is_written {
 
     #[tokio::test]
     async fn new_and_existing_streams_move_on() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let first = bed
             .send(&[creating(stream(1), 2), creating(stream(2), 1)])
             .await;
-        assert_eq!(first.verdicts, [Verdict::Written; 2]);
+        assert_eq!(first.verdicts, [AppendOutcome::Written; 2]);
         assert_eq!(
             first.before,
             Head {
@@ -53,12 +53,12 @@ mod when_it_is_written {
         let second = bed
             .send(&[writing(&[(stream(1), 2), (stream(2), 1), (stream(3), 0)])])
             .await;
-        assert_eq!(second.verdicts, [Verdict::Written]);
+        assert_eq!(second.verdicts, [AppendOutcome::Written]);
         assert_eq!(second.before.position, 3);
         assert_eq!(bed.head().await, 6);
         let versions = bed
             .engine
-            .stream(Scope::AllTenants, stream(1), 0, 10)
+            .read_stream(Scope::AllTenants, stream(1), 0, 10)
             .await
             .unwrap();
         let places: Vec<_> = versions
@@ -66,18 +66,18 @@ mod when_it_is_written {
             .map(|it| (it.version, it.position))
             .collect();
         assert_eq!(places, [(1, 1), (2, 2), (3, 4)]);
-        assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
+        assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn every_event_comes_back_as_it_went_in_and_chained() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let append = creating(stream(1), 3);
         let leaves = prepared(&append).leaves;
         let outcome = bed.send(std::slice::from_ref(&append)).await;
         let stored = bed
             .engine
-            .stream(Scope::AllTenants, stream(1), 0, 10)
+            .read_stream(Scope::AllTenants, stream(1), 0, 10)
             .await
             .unwrap();
         let mut last = GENESIS;
@@ -101,7 +101,7 @@ mod when_it_is_written {
     /// Every size of the inserts, with rooms that are left empty, and more than one statement's worth.
     #[tokio::test]
     async fn batches_of_every_size_are_whole() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let (mut streams, mut events) = (0_u128, 0);
         for size in [1, 2, 4, 5, 64, 65, 255, 256, 257, 600] {
             let appends: Vec<Append> = (0..size)
@@ -109,17 +109,17 @@ mod when_it_is_written {
                 .collect();
             let outcome = bed.send(&appends).await;
             assert!(
-                outcome.verdicts.iter().all(|it| *it == Verdict::Written),
+                outcome.verdicts.iter().all(|it| *it == AppendOutcome::Written),
                 "{size}"
             );
             streams += size;
             events += appends.len() as u64;
             assert_eq!(bed.head().await, events, "{size}");
         }
-        assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
+        assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
         let page = bed
             .engine
-            .page(0, 5_000, &LogFilter::default())
+            .read_log(0, 5_000, &LogFilter::default())
             .await
             .unwrap();
         assert!(
@@ -131,7 +131,7 @@ mod when_it_is_written {
 
     #[tokio::test]
     async fn recorded_at_never_goes_back() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[creating(stream(1), 1)]).await;
         let ahead = in_an_hour();
         bed.tamper(&format!(
@@ -154,14 +154,14 @@ mod when_it_is_written {
 
     #[tokio::test]
     async fn racing_writers_leave_a_dense_log() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let sends = (0..32_u128).map(|n| {
             let bed = &bed;
             async move { bed.send(&[creating(stream(n), 3)]).await }
         });
         futures_util::future::join_all(sends).await;
         assert_eq!(bed.head().await, 96);
-        assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
+        assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
     }
 }
 
@@ -170,7 +170,7 @@ mod when_a_check_fails {
 
     #[tokio::test]
     async fn nothing_is_written_and_no_position_spent() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[creating(stream(1), 2)]).await;
         let lost = writing(&[(stream(2), 0), (stream(1), 1)]);
         let lost = claiming(lost, vec![claim(1, in_an_hour())]);
@@ -179,7 +179,7 @@ mod when_a_check_fails {
             .await;
         assert_eq!(
             outcome.verdicts,
-            [Verdict::Written, conflict(stream(1), 2), Verdict::Written]
+            [AppendOutcome::Written, conflict(stream(1), 2), AppendOutcome::Written]
         );
         assert_eq!(bed.head().await, 4);
         assert_eq!(
@@ -188,18 +188,18 @@ mod when_a_check_fails {
         );
         assert!(
             bed.engine
-                .stream(Scope::AllTenants, stream(2), 0, 1)
+                .read_stream(Scope::AllTenants, stream(2), 0, 1)
                 .await
                 .unwrap()
                 .is_empty()
         );
-        assert_eq!(bed.engine.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
-        assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
+        assert_eq!(bed.engine.reservation(ReservationKey([1; 32]), 0).await.unwrap(), None);
+        assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn the_first_failing_check_is_named() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[creating(stream(1), 2)]).await;
         let checks = vec![
             check(stream(1), 2),
@@ -217,7 +217,7 @@ mod when_a_check_fails {
 
     #[tokio::test]
     async fn assertions_hold_and_fail_each_by_itself() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[creating(stream(1), 1)]).await;
         let asserting = |expected, written| {
             let mut append = creating(stream(written), 1);
@@ -229,7 +229,7 @@ mod when_a_check_fails {
             .await;
         assert_eq!(
             outcome.verdicts,
-            [Verdict::Written, conflict(stream(1), 1), Verdict::Written]
+            [AppendOutcome::Written, conflict(stream(1), 1), AppendOutcome::Written]
         );
     }
 }
@@ -239,12 +239,12 @@ mod when_a_claim_is_taken {
 
     #[tokio::test]
     async fn the_next_is_told_what_it_says() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let first = claim(1, in_an_hour());
         bed.send(&[claiming(creating(stream(1), 1), vec![first])])
             .await;
         assert_eq!(
-            bed.engine.claim(first.key, clock::now_ms()).await.unwrap(),
+            bed.engine.reservation(first.key, clock::now_ms()).await.unwrap(),
             Some(first.held)
         );
 
@@ -253,57 +253,57 @@ mod when_a_claim_is_taken {
         let outcome = bed
             .send(&[claiming(creating(stream(2), 1), vec![second])])
             .await;
-        assert_eq!(outcome.verdicts, [Verdict::Claimed { held: first.held }]);
+        assert_eq!(outcome.verdicts, [AppendOutcome::KeyTaken { held: first.held }]);
         assert_eq!(bed.head().await, 1);
     }
 
     #[tokio::test]
     async fn it_is_told_before_a_conflict_or_a_key() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let key = claim(1, in_an_hour());
         let first = sealing(creating(stream(1), 1), patient_key(1, 1));
         bed.send(&[claiming(first, vec![key])]).await;
         let again = sealing(creating(stream(1), 1), patient_key(1, 2));
         let outcome = bed.send(&[claiming(again, vec![key])]).await;
-        assert_eq!(outcome.verdicts, [Verdict::Claimed { held: key.held }]);
+        assert_eq!(outcome.verdicts, [AppendOutcome::KeyTaken { held: key.held }]);
     }
 
     #[tokio::test]
     async fn one_that_ran_out_is_taken_over() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let old = claim(1, clock::now_ms() - 1);
         let new = claim(1, in_an_hour());
         bed.send(&[claiming(creating(stream(1), 1), vec![old])])
             .await;
         assert_eq!(
-            bed.engine.claim(old.key, clock::now_ms()).await.unwrap(),
+            bed.engine.reservation(old.key, clock::now_ms()).await.unwrap(),
             None
         );
         let outcome = bed
             .send(&[claiming(creating(stream(2), 1), vec![new])])
             .await;
-        assert_eq!(outcome.verdicts, [Verdict::Written]);
+        assert_eq!(outcome.verdicts, [AppendOutcome::Written]);
         assert_eq!(
-            bed.engine.claim(new.key, clock::now_ms()).await.unwrap(),
+            bed.engine.reservation(new.key, clock::now_ms()).await.unwrap(),
             Some(new.held)
         );
     }
 
     #[tokio::test]
     async fn it_needs_no_events() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let alone = claiming(Append::default(), vec![claim(1, in_an_hour())]);
         assert_eq!(
             bed.send(std::slice::from_ref(&alone)).await.verdicts,
-            [Verdict::Written]
+            [AppendOutcome::Written]
         );
         let again = bed.send(std::slice::from_ref(&alone)).await;
-        assert!(matches!(again.verdicts[..], [Verdict::Claimed { .. }]));
+        assert!(matches!(again.verdicts[..], [AppendOutcome::KeyTaken { .. }]));
     }
 
     #[tokio::test]
     async fn the_sweep_forgets_what_ran_out_and_no_more_than_asked() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let claims = vec![
             claim(1, 10),
             claim(2, 20),
@@ -311,17 +311,17 @@ mod when_a_claim_is_taken {
             claim(4, in_an_hour()),
         ];
         bed.send(&[claiming(Append::default(), claims)]).await;
-        assert_eq!(bed.engine.forget_expired_claims(25, 1).await.unwrap(), 1);
-        assert_eq!(bed.engine.claim(ClaimKey([1; 32]), 0).await.unwrap(), None);
-        assert_eq!(bed.engine.forget_expired_claims(25, 100).await.unwrap(), 1);
+        assert_eq!(bed.engine.delete_expired_reservations(25, 1).await.unwrap(), 1);
+        assert_eq!(bed.engine.reservation(ReservationKey([1; 32]), 0).await.unwrap(), None);
+        assert_eq!(bed.engine.delete_expired_reservations(25, 100).await.unwrap(), 1);
         assert!(
             bed.engine
-                .claim(ClaimKey([3; 32]), 0)
+                .reservation(ReservationKey([3; 32]), 0)
                 .await
                 .unwrap()
                 .is_some()
         );
-        assert_eq!(bed.engine.forget_expired_claims(25, 100).await.unwrap(), 0);
+        assert_eq!(bed.engine.delete_expired_reservations(25, 100).await.unwrap(), 0);
     }
 }
 
@@ -330,7 +330,7 @@ mod when_a_patient_is_new {
 
     #[tokio::test]
     async fn the_key_stands_with_the_event() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let key = patient_key(1, 11);
         bed.send(&[sealing(creating(stream(1), 1), key.clone())])
             .await;
@@ -347,14 +347,14 @@ mod when_a_patient_is_new {
 
     #[tokio::test]
     async fn a_second_key_is_refused_and_the_first_stays() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[sealing(creating(stream(1), 1), patient_key(1, 11))])
             .await;
         let second = sealing(creating(stream(2), 1), patient_key(1, 22));
         let outcome = bed.send(&[second, creating(stream(3), 1)]).await;
         assert_eq!(
             outcome.verdicts,
-            [Verdict::PatientKeyExists, Verdict::Written]
+            [AppendOutcome::PatientKeyExists, AppendOutcome::Written]
         );
         let asked = [(tenant(), PatientId::from(Uuid::from_u128(1)))];
         let found = bed.engine.patient_keys(&asked).await.unwrap();
@@ -363,22 +363,22 @@ mod when_a_patient_is_new {
 
     #[tokio::test]
     async fn the_very_same_key_is_ours() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let lost = sealing(writing(&[(stream(1), 5)]), patient_key(1, 11));
         assert_eq!(bed.send(&[lost]).await.verdicts, [conflict(stream(1), 0)]);
         let next = sealing(creating(stream(1), 1), patient_key(1, 11));
-        assert_eq!(bed.send(&[next]).await.verdicts, [Verdict::Written]);
+        assert_eq!(bed.send(&[next]).await.verdicts, [AppendOutcome::Written]);
     }
 
     #[tokio::test]
     async fn it_is_told_before_a_conflict() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[sealing(creating(stream(1), 1), patient_key(1, 11))])
             .await;
         let second = sealing(creating(stream(1), 1), patient_key(1, 22));
         assert_eq!(
             bed.send(&[second]).await.verdicts,
-            [Verdict::PatientKeyExists]
+            [AppendOutcome::PatientKeyExists]
         );
     }
 }
@@ -388,23 +388,23 @@ mod when_it_is_sent_again {
 
     #[tokio::test]
     async fn what_stands_is_already_written_and_the_rest_is_written() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[creating(stream(9), 4)]).await;
         let sent = claiming(creating(stream(1), 2), vec![claim(1, in_an_hour())]);
         let sent = sealing(sent, patient_key(1, 11));
         let first = bed.send(std::slice::from_ref(&sent)).await;
         let again = bed.send_again(&[sent, creating(stream(2), 1)]).await;
-        let standing = Verdict::AlreadyWritten {
+        let standing = AppendOutcome::AlreadyWritten {
             first_position: 5,
             recorded_at_ms: first.recorded_at_ms,
         };
-        assert_eq!(again.verdicts, [standing, Verdict::Written]);
+        assert_eq!(again.verdicts, [standing, AppendOutcome::Written]);
         assert_eq!(bed.head().await, 7);
     }
 
     #[tokio::test]
     async fn another_event_at_that_version_is_a_conflict() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         bed.send(&[creating(stream(1), 1)]).await;
         let other = bed.send_again(&[creating(stream(1), 1)]).await;
         assert_eq!(other.verdicts, [conflict(stream(1), 1)]);
@@ -412,7 +412,7 @@ mod when_it_is_sent_again {
 
     #[tokio::test]
     async fn without_saying_so_it_is_a_conflict() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let sent = creating(stream(1), 1);
         bed.send(std::slice::from_ref(&sent)).await;
         assert_eq!(bed.send(&[sent]).await.verdicts, [conflict(stream(1), 1)]);
@@ -420,13 +420,13 @@ mod when_it_is_sent_again {
 
     #[tokio::test]
     async fn claims_alone_know_themselves() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let ours = claiming(Append::default(), vec![claim(1, in_an_hour())]);
         bed.send(std::slice::from_ref(&ours)).await;
-        assert_eq!(bed.send_again(&[ours]).await.verdicts, [Verdict::Written]);
+        assert_eq!(bed.send_again(&[ours]).await.verdicts, [AppendOutcome::Written]);
         let others = claiming(Append::default(), vec![claim(1, in_an_hour() + 1)]);
         let outcome = bed.send_again(&[others]).await;
-        assert!(matches!(outcome.verdicts[..], [Verdict::Claimed { .. }]));
+        assert!(matches!(outcome.verdicts[..], [AppendOutcome::KeyTaken { .. }]));
     }
 }
 
@@ -435,24 +435,24 @@ mod when_the_database_refuses {
 
     #[tokio::test]
     async fn nothing_of_the_batch_is_left_and_the_next_goes_through() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         let mut twice = creating(stream(1), 2);
         twice.events[1].version = 1;
         let refused = bed.try_send(&[creating(stream(2), 1), twice], false).await;
         assert!(
-            matches!(refused, Err(EngineError::Refused(_))),
+            matches!(refused, Err(EngineError::Rejected(_))),
             "{refused:?}"
         );
         assert_eq!(bed.head().await, 0);
         assert_eq!(
             bed.send(&[creating(stream(2), 1)]).await.verdicts,
-            [Verdict::Written]
+            [AppendOutcome::Written]
         );
     }
 
     #[tokio::test]
     async fn a_dropped_call_leaves_nothing_half_done() {
-        let bed = Bed::new().await;
+        let bed = SqliteFixture::new().await;
         for n in 0..40_u128 {
             let appends = [creating(stream(n), 1)];
             let mut call = Box::pin(bed.send(&appends));
@@ -461,10 +461,10 @@ mod when_the_database_refuses {
             }
         }
         bed.send(&[creating(stream(1_000), 1)]).await;
-        assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
+        assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
         let page = bed
             .engine
-            .page(0, 100, &LogFilter::default())
+            .read_log(0, 100, &LogFilter::default())
             .await
             .unwrap();
         let streams = tally(page.events.iter().map(|it| it.stream_id));

@@ -1,9 +1,9 @@
 use super::*;
-use crate::error::causes;
+use crate::error::error_chain;
 use crate::keys::{Misfit, Tying};
 use sqlx::Connection as _;
 
-fn names(bed: &Bed) -> Vec<String> {
+fn names(bed: &SqliteFixture) -> Vec<String> {
     let entries = std::fs::read_dir(bed.directory.path()).unwrap();
     let mut names: Vec<String> = entries
         .map(|it| it.unwrap().file_name().into_string().unwrap())
@@ -22,7 +22,7 @@ async fn pragma(file: &crate::sqlite::file::File, sql: &'static str) -> i64 {
 
 #[tokio::test]
 async fn three_lie_side_by_side_and_only_their_owner_reads_them() {
-    let bed = Bed::new().await;
+    let bed = SqliteFixture::new().await;
     bed.send(&[creating(stream(1), 1)]).await;
     for name in ["roentgen.db", "roentgen-read.db", "roentgen-keys.db"] {
         assert!(names(&bed).contains(&name.to_owned()), "{name}");
@@ -52,7 +52,7 @@ async fn missing_directories_are_made() {
 
 #[tokio::test]
 async fn each_is_as_durable_as_it_must_be() {
-    let Bed { engine, .. } = &Bed::new().await;
+    let SqliteFixture { engine, .. } = &SqliteFixture::new().await;
     let (full, normal) = (2, 1);
     assert_eq!(pragma(&engine.log, "PRAGMA synchronous").await, full);
     assert_eq!(pragma(&engine.keys, "PRAGMA synchronous").await, full);
@@ -70,15 +70,15 @@ async fn each_is_as_durable_as_it_must_be() {
 
 #[tokio::test]
 async fn readers_cannot_write() {
-    let bed = Bed::new().await;
+    let bed = SqliteFixture::new().await;
     let mut reading = bed.engine.log.read().await.unwrap();
     let write = reading.fetch_all(sqlx::query("DELETE FROM claims")).await;
-    assert!(causes(&write.unwrap_err()).contains("readonly"));
+    assert!(error_chain(&write.unwrap_err()).contains("readonly"));
 }
 
 #[tokio::test]
 async fn a_second_opening_finds_what_the_first_left() {
-    let bed = Bed::new().await;
+    let bed = SqliteFixture::new().await;
     bed.send(&[creating(stream(1), 2)]).await;
     let tied = bed.engine.tie_keys(b"first", Tying::Bind).await.unwrap();
     assert_eq!(tied, None);
@@ -108,7 +108,7 @@ async fn two_may_migrate_at_once() {
 
 #[tokio::test]
 async fn a_closed_engine_is_not_available() {
-    let bed = Bed::new().await;
+    let bed = SqliteFixture::new().await;
     bed.engine.close().await;
     let refused = bed.try_send(&[creating(stream(1), 1)], false).await;
     assert!(
@@ -142,7 +142,7 @@ async fn file_that_others_can_open_is_refused_by_name() {
         let path = log.with_file_name(part);
         assert_eq!(mode(&path), 0o600, "{part}");
         set_mode(&path, 0o640);
-        let refused = causes(&Sqlite::open(&log).await.unwrap_err());
+        let refused = error_chain(&Sqlite::open(&log).await.unwrap_err());
         assert!(
             refused.contains(part) && refused.contains("chmod 600"),
             "{refused}"
@@ -160,7 +160,7 @@ async fn what_is_not_a_database_is_refused() {
     set_mode(&path, 0o600);
     let refused = Sqlite::open(&path).await;
     assert!(
-        matches!(refused, Err(EngineError::Refused(_))),
+        matches!(refused, Err(EngineError::Rejected(_))),
         "{refused:?}"
     );
 }
@@ -168,7 +168,7 @@ async fn what_is_not_a_database_is_refused() {
 /// As when SQLite rolls back by itself on a full disk: the driver still counts a transaction that is over.
 #[tokio::test]
 async fn a_writer_that_lost_count_is_replaced() {
-    let bed = Bed::new().await;
+    let bed = SqliteFixture::new().await;
     let mut writing = bed.engine.log.write().await.unwrap();
     let mut transaction = writing.begin_with("BEGIN IMMEDIATE").await.unwrap();
     sqlx::raw_sql("ROLLBACK")

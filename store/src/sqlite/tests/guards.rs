@@ -2,15 +2,15 @@ use super::*;
 use sqlx::Connection as _;
 use sqlx::SqliteConnection;
 
-async fn three_events() -> Bed {
-    let bed = Bed::new().await;
+async fn three_events() -> SqliteFixture {
+    let bed = SqliteFixture::new().await;
     bed.send(&[creating(stream(1), 2), creating(stream(2), 1)])
         .await;
     bed
 }
 
 /// A connection that knows nothing of our pragmas, as a shell's.
-async fn from_a_shell(bed: &Bed, sql: &'static str) -> Result<(), String> {
+async fn from_a_shell(bed: &SqliteFixture, sql: &'static str) -> Result<(), String> {
     let url = format!(
         "sqlite://{}",
         bed.directory.path().join("roentgen.db").display()
@@ -96,12 +96,12 @@ mod when_it_was_changed_all_the_same {
         let bed = three_events().await;
         bed.send(&[writing(&[(stream(1), 2)]), creating(stream(3), 3)])
             .await;
-        assert_eq!(bed.engine.first_disagreement().await.unwrap(), None);
+        assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
         bed.tamper("DROP TRIGGER events_are_never_deleted; DROP TRIGGER events_are_never_updated")
             .await
             .unwrap();
         bed.tamper(sql).await.unwrap();
-        bed.engine.first_disagreement().await.unwrap()
+        bed.engine.first_stream_mismatch().await.unwrap()
     }
 
     #[tokio::test]

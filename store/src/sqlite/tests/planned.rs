@@ -1,13 +1,13 @@
 use sqlx::Row as _;
 
 use super::*;
-use crate::generation::{NewGeneration, State};
+use crate::generation::{NewGeneration, GenerationState};
 use crate::model::{Checkpoint, ListQuery, ProjectionBatch};
 use crate::sql::ladder::{TABLE, rows, walks};
 use crate::sqlite::models::DIALECT;
 use crate::sqlite::statement::{bound, dynamic};
 
-async fn plan(bed: &Bed, query: &ListQuery) -> String {
+async fn plan(bed: &SqliteFixture, query: &ListQuery) -> String {
     let mut list = DIALECT.list(TABLE, query);
     list.sql = format!("EXPLAIN QUERY PLAN {}", list.sql);
     let mut reading = bed.engine.read.read().await.unwrap();
@@ -17,7 +17,7 @@ async fn plan(bed: &Bed, query: &ListQuery) -> String {
 }
 
 /// Whether each walk is answered by its own index and by nothing else.
-async fn walks_keep_to_their_indexes(bed: &Bed, when: &str) {
+async fn walks_keep_to_their_indexes(bed: &SqliteFixture, when: &str) {
     for (query, index) in walks() {
         let plan = plan(bed, &query).await;
         let name = index.unwrap_or("sqlite_autoindex_ladder_v1_1");
@@ -31,14 +31,14 @@ async fn walks_keep_to_their_indexes(bed: &Bed, when: &str) {
 
 #[tokio::test]
 async fn no_statistics_turn_a_walk_to_another_index() {
-    let bed = Bed::new().await;
+    let bed = SqliteFixture::new().await;
     bed.engine.create_tables(&[TABLE]).await.unwrap();
     bed.engine.create_indexes(&[TABLE]).await.unwrap();
     let new = NewGeneration {
         tables: vec![TABLE],
-        state: State::Live,
+        state: GenerationState::Live,
     };
-    bed.engine.declare(&[new]).await.unwrap();
+    bed.engine.create_generations(&[new]).await.unwrap();
     walks_keep_to_their_indexes(&bed, "empty").await;
 
     let batch = ProjectionBatch {
@@ -52,7 +52,7 @@ async fn no_statistics_turn_a_walk_to_another_index() {
         left_out: vec![],
         filling: false,
     };
-    assert!(bed.engine.project(&batch).await.unwrap());
+    assert!(bed.engine.write_projection(&batch).await.unwrap());
     walks_keep_to_their_indexes(&bed, "full").await;
 
     {

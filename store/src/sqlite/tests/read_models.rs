@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use super::*;
-use crate::generation::{NewGeneration, State};
+use crate::generation::{NewGeneration, GenerationState};
 use crate::model::{
-    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, Model, Parked, ProjectionBatch, Row,
+    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ReadModel, ParkedStream, ProjectionBatch, Row,
     Table, Value,
 };
 use crate::reads::Scope;
 
-static ITEMS: Model = Model {
+static ITEMS: ReadModel = ReadModel {
     name: "items",
     version: 1,
     columns: &[
@@ -46,27 +46,27 @@ const TABLE: Table = Table {
     generation: 1,
 };
 
-async fn checkpoint(bed: &Bed) -> Checkpoint {
+async fn checkpoint(bed: &SqliteFixture) -> Checkpoint {
     bed.engine.generations().await.unwrap()[0].checkpoint
 }
 
-async fn with_items(rows: Vec<Row>) -> Bed {
-    let bed = Bed::new().await;
+async fn with_items(rows: Vec<Row>) -> SqliteFixture {
+    let bed = SqliteFixture::new().await;
     let new = NewGeneration {
         tables: vec![TABLE],
-        state: State::Live,
+        state: GenerationState::Live,
     };
     for _ in 0..2 {
         bed.engine.create_tables(&[TABLE]).await.unwrap();
         bed.engine.create_indexes(&[TABLE]).await.unwrap();
         bed.engine
-            .declare(std::slice::from_ref(&new))
+            .create_generations(std::slice::from_ref(&new))
             .await
             .unwrap();
     }
     assert!(
         bed.engine
-            .project(&moving(Checkpoint::START, at(1), rows))
+            .write_projection(&moving(Checkpoint::START, at(1), rows))
             .await
             .unwrap()
     );
@@ -130,9 +130,9 @@ fn query(prefixes: Vec<Vec<(&'static str, Value)>>) -> ListQuery {
     }
 }
 
-async fn listed(bed: &Bed, query: &ListQuery) -> Vec<u8> {
+async fn listed(bed: &SqliteFixture, query: &ListQuery) -> Vec<u8> {
     bed.engine
-        .list(query)
+        .live_list(query)
         .await
         .unwrap()
         .iter()
@@ -153,14 +153,14 @@ mod when_rows_are_written {
         let ids: Vec<Uuid> = [2, 4, 99].map(Uuid::from_u128).to_vec();
         let mut rows = bed
             .engine
-            .rows(Scope::AllTenants, &ITEMS, &ids)
+            .live_rows(Scope::AllTenants, &ITEMS, &ids)
             .await
             .unwrap();
         rows.sort_by_key(|it| it.id);
         assert_eq!(rows, [item(2, "done", false), item(4, "open", true)]);
         assert!(
             bed.engine
-                .rows(Scope::AllTenants, &ITEMS, &[])
+                .live_rows(Scope::AllTenants, &ITEMS, &[])
                 .await
                 .unwrap()
                 .is_empty()
@@ -175,13 +175,13 @@ mod when_rows_are_written {
         next.sort_key = vec![9];
         assert!(
             bed.engine
-                .project(&moving(at(1), at(2), vec![next.clone()]))
+                .write_projection(&moving(at(1), at(2), vec![next.clone()]))
                 .await
                 .unwrap()
         );
         assert_eq!(
             bed.engine
-                .rows(Scope::AllTenants, &ITEMS, &[next.id])
+                .live_rows(Scope::AllTenants, &ITEMS, &[next.id])
                 .await
                 .unwrap(),
             [next]
@@ -202,7 +202,7 @@ mod when_rows_are_written {
         let bed = with_items(rows).await;
         assert_eq!(
             bed.engine
-                .rows(Scope::AllTenants, &ITEMS, &ids)
+                .live_rows(Scope::AllTenants, &ITEMS, &ids)
                 .await
                 .unwrap()
                 .len(),
@@ -223,17 +223,17 @@ mod when_the_checkpoint_was_moved {
             ..at(1)
         };
         for from in [Checkpoint::START, at(2), other_hash] {
-            assert!(!bed.engine.project(&late(from)).await.unwrap(), "{from:?}");
+            assert!(!bed.engine.write_projection(&late(from)).await.unwrap(), "{from:?}");
         }
         assert_eq!(checkpoint(&bed).await, at(1));
         assert!(
             bed.engine
-                .rows(Scope::AllTenants, &ITEMS, &[Uuid::from_u128(9)])
+                .live_rows(Scope::AllTenants, &ITEMS, &[Uuid::from_u128(9)])
                 .await
                 .unwrap()
                 .is_empty()
         );
-        assert!(bed.engine.project(&late(at(1))).await.unwrap());
+        assert!(bed.engine.write_projection(&late(at(1))).await.unwrap());
         assert_eq!(checkpoint(&bed).await, at(9));
     }
 
@@ -248,14 +248,14 @@ mod when_the_checkpoint_was_moved {
             from: vec![(TABLE, at(1)), (other, Checkpoint::START)],
             ..moving(at(1), at(7), four())
         };
-        assert!(!bed.engine.project(&of_both()).await.unwrap());
+        assert!(!bed.engine.write_projection(&of_both()).await.unwrap());
         assert_eq!(checkpoint(&bed).await, at(1));
         let new = NewGeneration {
             tables: vec![other],
-            state: State::Filling { upto: 7 },
+            state: GenerationState::Filling { upto: 7 },
         };
-        bed.engine.declare(&[new]).await.unwrap();
-        assert!(bed.engine.project(&of_both()).await.unwrap());
+        bed.engine.create_generations(&[new]).await.unwrap();
+        assert!(bed.engine.write_projection(&of_both()).await.unwrap());
         let generations = bed.engine.generations().await.unwrap();
         assert!(generations.iter().all(|it| it.checkpoint == at(7)));
     }
@@ -269,9 +269,9 @@ mod when_the_checkpoint_was_moved {
             .await
             .unwrap();
         drop(writing);
-        let refused = bed.engine.project(&moving(at(1), at(2), four())).await;
+        let refused = bed.engine.write_projection(&moving(at(1), at(2), four())).await;
         assert!(
-            matches!(refused, Err(EngineError::Refused(_))),
+            matches!(refused, Err(EngineError::Rejected(_))),
             "{refused:?}"
         );
         assert_eq!(checkpoint(&bed).await, at(1));
@@ -281,7 +281,7 @@ mod when_the_checkpoint_was_moved {
 #[tokio::test]
 async fn the_first_position_parked_stays() {
     let bed = with_items(vec![]).await;
-    let parked = |position, reason: &str| Parked {
+    let parked = |position, reason: &str| ParkedStream {
         model: "items".to_owned(),
         stream_id: stream(1),
         position,
@@ -296,7 +296,7 @@ async fn the_first_position_parked_stays() {
             parked: vec![it],
             ..moving(from, at(from.position + 1), vec![])
         };
-        assert!(bed.engine.project(&batch).await.unwrap());
+        assert!(bed.engine.write_projection(&batch).await.unwrap());
     }
     assert_eq!(bed.engine.parked().await.unwrap(), [parked(4, "first")]);
 }
@@ -323,7 +323,7 @@ mod when_listed {
             limit: 1,
             ..query(vec![status("open"), status("done")])
         };
-        while let Some(last) = bed.engine.list(&page).await.unwrap().pop() {
+        while let Some(last) = bed.engine.live_list(&page).await.unwrap().pop() {
             pages.push(last.sort_key[0]);
             page.after = Some(last.sort_key);
         }
@@ -341,7 +341,7 @@ mod when_listed {
         };
         assert_eq!(listed(&bed, &from).await, [2, 3]);
         let is = |column, value| ListQuery {
-            filters: vec![Filter::Is(column, value)],
+            filters: vec![Filter::Equals(column, value)],
             ..everything()
         };
         assert_eq!(listed(&bed, &is("urgent", Value::Bool(true))).await, [3, 4]);
@@ -376,14 +376,14 @@ mod when_leased {
 
     const LONG: Duration = Duration::from_secs(3_600);
 
-    async fn lease(bed: &Bed, names: &[&str], holder: Uuid, ttl: Duration) -> Vec<String> {
+    async fn lease(bed: &SqliteFixture, names: &[&str], holder: Uuid, ttl: Duration) -> Vec<String> {
         let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
-        bed.engine.lease(&names, holder, ttl).await.unwrap()
+        bed.engine.acquire_leases(&names, holder, ttl).await.unwrap()
     }
 
     #[tokio::test]
     async fn one_holds_it_and_renews_it() {
-        let (bed, one, other) = (Bed::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
+        let (bed, one, other) = (SqliteFixture::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
         let both = ["another", "leader"];
         assert_eq!(lease(&bed, &["leader"], one, LONG).await, ["leader"]);
         assert_eq!(lease(&bed, &both, other, LONG).await, ["another"]);
@@ -398,7 +398,7 @@ mod when_leased {
 
     #[tokio::test]
     async fn one_that_ran_out_is_taken_over() {
-        let (bed, one, other) = (Bed::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
+        let (bed, one, other) = (SqliteFixture::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
         let leader = ["leader"];
         assert_eq!(lease(&bed, &leader, one, Duration::ZERO).await, leader);
         assert!(!bed.engine.is_leased("leader").await.unwrap());

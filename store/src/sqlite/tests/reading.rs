@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::MAX_SCAN;
+use crate::engine::MAX_POSITIONS_PER_PAGE;
 use crate::log::{LogFilter, LogPage};
 use crate::reads::Scope;
 use roentgen_domain::ids::PatientId;
@@ -11,8 +11,8 @@ fn other_tenant() -> TenantId {
 }
 
 /// Ten events of two tenants by turns; the odd positions are ours, the last two name a patient.
-async fn ten_events() -> Bed {
-    let bed = Bed::new().await;
+async fn ten_events() -> SqliteFixture {
+    let bed = SqliteFixture::new().await;
     let mut ours = creating(stream(1), 5).events;
     let mut theirs = creating(stream(2), 5).events;
     for (n, event) in theirs.iter_mut().enumerate() {
@@ -54,8 +54,8 @@ fn seen(page: &LogPage) -> (Vec<u64>, u64) {
 
 #[tokio::test]
 async fn an_empty_log_has_an_empty_page() {
-    let bed = Bed::new().await;
-    let page = bed.engine.page(0, 10, &LogFilter::default()).await.unwrap();
+    let bed = SqliteFixture::new().await;
+    let page = bed.engine.read_log(0, 10, &LogFilter::default()).await.unwrap();
     assert_eq!(seen(&page), (vec![], 0));
 }
 
@@ -66,7 +66,7 @@ async fn a_page_says_how_far_it_looked() {
         tenant_id: Some(tenant()),
         ..LogFilter::default()
     };
-    let page = async |after, limit| seen(&bed.engine.page(after, limit, &ours).await.unwrap());
+    let page = async |after, limit| seen(&bed.engine.read_log(after, limit, &ours).await.unwrap());
     assert_eq!(page(0, 2).await, (vec![1, 3], 3));
     assert_eq!(page(3, 10).await, (vec![5, 7, 9], 10));
     assert_eq!(page(9, 10).await, (vec![], 10));
@@ -80,7 +80,7 @@ async fn a_page_says_how_far_it_looked() {
 async fn filters_hold_together() {
     let bed = ten_events().await;
     let all = LogFilter::default;
-    let page = async |filter: LogFilter| seen(&bed.engine.page(1, 10, &filter).await.unwrap()).0;
+    let page = async |filter: LogFilter| seen(&bed.engine.read_log(1, 10, &filter).await.unwrap()).0;
     let types = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
     let updated = types(&["ImagingStudy.Updated"]);
     let two = types(&["ImagingStudy.Updated", "ImagingOrder.Created"]);
@@ -156,7 +156,7 @@ async fn what_a_caller_says_is_never_sql() {
         ..LogFilter::default()
     };
     assert_eq!(
-        seen(&bed.engine.page(0, 10, &types).await.unwrap()),
+        seen(&bed.engine.read_log(0, 10, &types).await.unwrap()),
         (vec![], 10)
     );
     let stream_type = LogFilter {
@@ -164,7 +164,7 @@ async fn what_a_caller_says_is_never_sql() {
         ..LogFilter::default()
     };
     assert_eq!(
-        seen(&bed.engine.page(0, 10, &stream_type).await.unwrap()),
+        seen(&bed.engine.read_log(0, 10, &stream_type).await.unwrap()),
         (vec![], 10)
     );
 }
@@ -172,7 +172,7 @@ async fn what_a_caller_says_is_never_sql() {
 /// A log of 250,001 positions of which only the first and the last are ours: made with SQL, since it is about reading.
 #[tokio::test]
 async fn a_page_looks_at_so_many_positions_at_the_most() {
-    let bed = Bed::new().await;
+    let bed = SqliteFixture::new().await;
     bed.send(&[creating(stream(1), 1)]).await;
     bed.tamper(
         "DROP TRIGGER events_go_to_the_end; DROP TRIGGER events_take_free_versions; \
@@ -186,10 +186,10 @@ async fn a_page_looks_at_so_many_positions_at_the_most() {
             stream_id,
             ..LogFilter::default()
         };
-        let page = async |after| seen(&bed.engine.page(after, 9, &filter).await.unwrap());
-        assert_eq!(page(0).await, (vec![1], MAX_SCAN));
-        assert_eq!(page(MAX_SCAN).await, (vec![], 2 * MAX_SCAN));
-        assert_eq!(page(2 * MAX_SCAN).await, (vec![250_001], 250_001));
+        let page = async |after| seen(&bed.engine.read_log(after, 9, &filter).await.unwrap());
+        assert_eq!(page(0).await, (vec![1], MAX_POSITIONS_PER_PAGE));
+        assert_eq!(page(MAX_POSITIONS_PER_PAGE).await, (vec![], 2 * MAX_POSITIONS_PER_PAGE));
+        assert_eq!(page(2 * MAX_POSITIONS_PER_PAGE).await, (vec![250_001], 250_001));
     }
 }
 
@@ -199,7 +199,7 @@ async fn a_stream_is_read_from_any_version() {
     let read = async |after, limit| {
         let events = bed
             .engine
-            .stream(Scope::AllTenants, stream(1), after, limit)
+            .read_stream(Scope::AllTenants, stream(1), after, limit)
             .await
             .unwrap();
         events.iter().map(|it| it.version).collect::<Vec<_>>()

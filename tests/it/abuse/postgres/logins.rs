@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{ByHand, Database, Engine, Part, Server};
+use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile, Server};
 
 use crate::faults::run;
 use crate::story::fresh;
@@ -10,17 +10,17 @@ use crate::story::fresh;
 /// A role of this test alone, dropped with this. Roles belong to the cluster.
 struct Login {
     name: String,
-    database: Database,
+    database: TestDatabase,
 }
 
 impl Login {
     /// A login that is in `roentgen_server` and nothing else, over a database with the schema.
     async fn new() -> Result<Self> {
-        let database = Database::new(Engine::Postgres).await?;
+        let database = TestDatabase::new(EngineKind::Postgres).await?;
         let migrated = program(&database).arg("migrate").output()?;
         ensure!(migrated.status.success(), "{migrated:?}");
         let name = format!("roentgen_app_{}", fresh().simple());
-        let mut owner = ByHand::on(&database, Part::Log).await?;
+        let mut owner = RawDatabase::on(&database, DbFile::Log).await?;
         owner
             .run(&format!("CREATE ROLE {name} LOGIN IN ROLE roentgen_server"))
             .await?;
@@ -34,7 +34,7 @@ impl Login {
     }
 
     async fn drop(self) -> Result<()> {
-        let mut owner = ByHand::on(&self.database, Part::Log).await?;
+        let mut owner = RawDatabase::on(&self.database, DbFile::Log).await?;
         owner
             .run(&format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name))
             .await?;
@@ -63,7 +63,7 @@ async fn a_login_that_can_change_the_log_is_warned_of() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_may_create_in_public_is_refused_with_the_statement_to_run() -> Result<()> {
     let login = Login::new().await?;
-    let mut owner = ByHand::on(&login.database, Part::Log).await?;
+    let mut owner = RawDatabase::on(&login.database, DbFile::Log).await?;
     owner
         .run(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name))
         .await?;
@@ -90,7 +90,7 @@ async fn a_login_that_may_create_in_public_is_refused_with_the_statement_to_run(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn migrations_do_not_run_beside_somebody_elses_code() -> Result<()> {
     let login = Login::new().await?;
-    let mut owner = ByHand::on(&login.database, Part::Log).await?;
+    let mut owner = RawDatabase::on(&login.database, DbFile::Log).await?;
     let planted = format!(
         "CREATE FUNCTION public.planted() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'; \
          GRANT CREATE ON SCHEMA public TO {0}; ALTER FUNCTION public.planted() OWNER TO {0}; \

@@ -1,11 +1,11 @@
 //! TLS to PostgreSQL: every connection has it, and a server that is not the right one is refused by name.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Certificate, Client, Database, Engine, Postgres, Server};
+use roentgen_tests::{Certificate, TestClient, TestDatabase, EngineKind, Postgres, Server};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::faults::run;
-use crate::story::{catalog, fresh};
+use crate::story::{create_catalog, fresh};
 
 /// How the server names what is wrong.
 struct Refused {
@@ -17,7 +17,7 @@ struct Refused {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_connection_is_encrypted_and_another_server_is_refused() -> Result<()> {
     let postgres = Postgres::start_with_tls().await?;
-    let database = Database::on(&postgres)?;
+    let database = TestDatabase::on(&postgres)?;
     let other = Certificate::make(&database.directory(), "other")?;
     let trusted = postgres.certificate().display().to_string();
     let verified = format!("sslmode=verify-full&sslrootcert={trusted}");
@@ -61,20 +61,20 @@ async fn every_connection_is_encrypted_and_another_server_is_refused() -> Result
     }
     let url = format!("{}?{verified}", postgres.url());
     let server = Server::start(&database, &["--dev", "--database", &url]).await?;
-    let client = Client::dev(&server.base, fresh());
-    catalog(&client).await?;
+    let client = TestClient::dev(&server.base, fresh());
+    create_catalog(&client).await?;
     all_encrypted(&postgres).await
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_refused_where_tls_is_asked_for() -> Result<()> {
-    let database = Database::new(Engine::Postgres).await?;
+    let database = TestDatabase::new(EngineKind::Postgres).await?;
     let url = format!("{}?sslmode=verify-full", database.url);
     named(&database, &url, "server does not support TLS")
 }
 
 /// Neither a migration nor a server comes so far that it works.
-fn named(database: &Database, url: &str, says: &str) -> Result<()> {
+fn named(database: &TestDatabase, url: &str, says: &str) -> Result<()> {
     for command in [
         &["migrate"][..],
         &["serve", "--dev"],

@@ -1,11 +1,11 @@
 //! Which host a request names, as bytes on a connection.
 
 use anyhow::{Context as _, Result};
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::story::{House, on_both_engines};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(a_request_names_exactly_one_host);
 
@@ -19,8 +19,8 @@ pub(super) async fn exchange(base: &str, request: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-async fn a_request_names_exactly_one_host(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn a_request_names_exactly_one_host(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let own = house.server.base.trim_start_matches("http://").to_owned();
     let host = format!("Host: {own}\r\n");
     let absolute = format!("http://{own}/health/live");

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use reqwest::Method;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use super::{Callers, paths};
 use crate::expect::pointers;
-use crate::story::{House, fresh, on_both_engines};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     no_route_repeats_an_unknown_parameter_or_member,
@@ -23,7 +23,7 @@ const WORDS: [&str; 4] = [
     "zyx`, expected `wombat",
 ];
 
-async fn no_route_repeats_an_unknown_parameter_or_member(engine: Engine) -> Result<()> {
+async fn no_route_repeats_an_unknown_parameter_or_member(engine: EngineKind) -> Result<()> {
     let callers = Callers::open(engine).await?;
     for (method, path) in paths(&["GET", "POST", "PATCH", "PUT"]) {
         let caller = callers.of(&path);
@@ -45,7 +45,7 @@ async fn no_route_repeats_an_unknown_parameter_or_member(engine: Engine) -> Resu
     Ok(())
 }
 
-async fn no_object_within_a_body_repeats_one_either(engine: Engine) -> Result<()> {
+async fn no_object_within_a_body_repeats_one_either(engine: EngineKind) -> Result<()> {
     let callers = Callers::open(engine).await?;
     for word in WORDS {
         let commands = WITHIN.iter().map(|(method, path, body)| {
@@ -112,8 +112,8 @@ fn says_nothing_of_it(answer: &str, asked: &str) {
     assert!(!answer.contains("zyx"), "{asked}: {answer}");
 }
 
-async fn the_nearest_known_name_is_told(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn the_nearest_known_name_is_told(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let near = |name: &str| format!("did you mean {name}?");
     let orders = "/imaging/orders";
     for (query, told) in [

@@ -5,13 +5,13 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_tests::server::program;
-use roentgen_tests::{Client, Database, Engine};
+use roentgen_tests::{TestClient, TestDatabase, EngineKind};
 use serde_json::json;
 
-use crate::expect::{head, problem};
-use crate::story::{House, on_both_engines};
+use crate::expect::{log_head, assert_problem};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     a_dev_server_serves_no_web_page_but_its_own,
@@ -20,22 +20,22 @@ on_both_engines!(
 );
 
 /// What a browser sends for other people's pages, and what proxies add.
-const FOREIGN: [(&str, &str, Code); 15] = [
-    ("host", "evil.example", Code::Misdirected),
-    ("host", "evil.example:8030", Code::Misdirected),
-    ("host", "localhost.evil.example", Code::Misdirected),
-    ("host", "169.254.169.254", Code::Misdirected),
-    ("origin", "https://evil.example", Code::Forbidden),
-    ("origin", "http://localhost:3000", Code::Forbidden),
-    ("origin", "null", Code::Forbidden),
-    ("sec-fetch-site", "cross-site", Code::Forbidden),
-    ("sec-fetch-site", "same-site", Code::Forbidden),
-    ("forwarded", "for=10.0.0.1", Code::Forbidden),
-    ("x-forwarded-for", "10.0.0.1", Code::Forbidden),
-    ("x-forwarded-host", "roentgen.example", Code::Forbidden),
-    ("x-forwarded-proto", "https", Code::Forbidden),
-    ("via", "1.1 proxy", Code::Forbidden),
-    ("x-forwarded-port", "443", Code::Forbidden),
+const FOREIGN: [(&str, &str, ProblemCode); 15] = [
+    ("host", "evil.example", ProblemCode::Misdirected),
+    ("host", "evil.example:8030", ProblemCode::Misdirected),
+    ("host", "localhost.evil.example", ProblemCode::Misdirected),
+    ("host", "169.254.169.254", ProblemCode::Misdirected),
+    ("origin", "https://evil.example", ProblemCode::Forbidden),
+    ("origin", "http://localhost:3000", ProblemCode::Forbidden),
+    ("origin", "null", ProblemCode::Forbidden),
+    ("sec-fetch-site", "cross-site", ProblemCode::Forbidden),
+    ("sec-fetch-site", "same-site", ProblemCode::Forbidden),
+    ("forwarded", "for=10.0.0.1", ProblemCode::Forbidden),
+    ("x-forwarded-for", "10.0.0.1", ProblemCode::Forbidden),
+    ("x-forwarded-host", "roentgen.example", ProblemCode::Forbidden),
+    ("x-forwarded-proto", "https", ProblemCode::Forbidden),
+    ("via", "1.1 proxy", ProblemCode::Forbidden),
+    ("x-forwarded-port", "443", ProblemCode::Forbidden),
 ];
 
 /// Those that a form or a script without leave of the server can choose.
@@ -45,10 +45,10 @@ const SIMPLE: [&str; 3] = [
     "multipart/form-data; boundary=x",
 ];
 
-async fn a_dev_server_serves_no_web_page_but_its_own(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let before = head(&house.client).await?;
-    let nobody = Client::new(&house.server.base);
+async fn a_dev_server_serves_no_web_page_but_its_own(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let before = log_head(&house.client).await?;
+    let nobody = TestClient::new(&house.server.base);
     let body = json!({ "code": "MR", "name": "Magnetic resonance" }).to_string();
     let list = "/imaging/modalities";
     for (name, value, code) in FOREIGN {
@@ -61,22 +61,22 @@ async fn a_dev_server_serves_no_web_page_but_its_own(engine: Engine) -> Result<(
             "/health/live",
             "/nothing",
         ] {
-            problem(&foreign.get(path).await?, code, &asked);
+            assert_problem(&foreign.get(path).await?, code, &asked);
         }
         for kind in SIMPLE.into_iter().chain(["application/json"]) {
             let kinds = [kind];
             let sent = foreign.send_as(&kinds, Method::POST, list, body.clone().into());
-            problem(&sent.await?, code, &asked);
+            assert_problem(&sent.await?, code, &asked);
         }
         let token = house.caller("admin")?.with(name, value);
-        problem(&token.get(list).await?, code, &asked);
+        assert_problem(&token.get(list).await?, code, &asked);
     }
     for kind in SIMPLE {
         let kinds = [kind];
         let sent = nobody.send_as(&kinds, Method::POST, list, body.clone().into());
-        problem(&sent.await?, Code::UnsupportedMediaType, kind);
+        assert_problem(&sent.await?, ProblemCode::UnsupportedMediaType, kind);
     }
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
 
     let port = house.server.base.rsplit(':').next().unwrap_or_default();
     for name in ["127.0.0.1", "localhost", "[::1]", "127.8.9.10"] {
@@ -94,8 +94,8 @@ async fn a_dev_server_serves_no_web_page_but_its_own(engine: Engine) -> Result<(
     Ok(())
 }
 
-async fn the_demo_serves_none_either(engine: Engine) -> Result<()> {
-    let database = Database::new(engine).await?;
+async fn the_demo_serves_none_either(engine: EngineKind) -> Result<()> {
+    let database = TestDatabase::new(engine).await?;
     let mut demo = program(&database)
         .args(["demo", "--dev"])
         .stdout(Stdio::piped())
@@ -114,11 +114,11 @@ async fn the_demo_serves_none_either(engine: Engine) -> Result<()> {
         });
         // Without the rest the demo would print into a closed pipe.
         let (address, _rest) = told.await?;
-        let client = Client::new(&address.context("the demo does not say where it serves")?);
+        let client = TestClient::new(&address.context("the demo does not say where it serves")?);
         assert_eq!(client.get("/health/live").await?.status, 200);
         for (name, value, code) in FOREIGN {
             let refused = client.with(name, value).get("/imaging/modalities").await?;
-            problem(&refused, code, &format!("{name}: {value}"));
+            assert_problem(&refused, code, &format!("{name}: {value}"));
         }
         anyhow::Ok(())
     };
@@ -129,9 +129,9 @@ async fn the_demo_serves_none_either(engine: Engine) -> Result<()> {
 }
 
 async fn a_server_with_tokens_may_be_called_by_any_name_and_through_proxies(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
+    let house = TestApp::start_with_auth(engine).await?;
     for (name, value, _) in FOREIGN {
         let caller = house.client.with(name, value);
         let read = caller.get("/imaging/modalities").await?;

@@ -1,11 +1,11 @@
 //! The ids of one tenant, ids that nobody has, and what the caller has of its own.
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::Client;
+use roentgen_tests::TestClient;
 use serde_json::{Value, json};
 
-use crate::story::{House, catalog, fresh};
-use crate::workflow::whole::Whole;
+use crate::story::{TestApp, create_catalog, fresh};
+use crate::workflow::whole::WorkflowRecord;
 
 /// The ids of one tenant, or ids that nobody has.
 pub(super) struct Ids {
@@ -26,7 +26,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    pub(super) async fn of(house: &House, whole: &Whole) -> Result<Self> {
+    pub(super) async fn of(house: &TestApp, whole: &WorkflowRecord) -> Result<Self> {
         let first = async |path: &str| -> Result<String> {
             let ids = house.client.get(path).await?.ids();
             ids.into_iter().next().context("an empty list")
@@ -84,8 +84,8 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) async fn furnish(client: &Client) -> Result<Self> {
-        let procedure = catalog(client).await?;
+    pub(super) async fn furnish(client: &TestClient) -> Result<Self> {
+        let procedure = create_catalog(client).await?;
         let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
         made(client, "/pacs/endpoints", archive).await?;
         // Made for other images: policies ask it nothing.
@@ -124,7 +124,7 @@ pub(super) fn uid() -> String {
     format!("2.25.{}", fresh().as_u128())
 }
 
-async fn made(client: &Client, path: &str, body: Value) -> Result<String> {
+async fn made(client: &TestClient, path: &str, body: Value) -> Result<String> {
     let made = client.post(path, &body).await?;
     ensure!(made.status == 201, "{path}: {made:?}");
     Ok(made.text_at("/id"))

@@ -33,12 +33,12 @@ pub(super) const COLUMNS: [(&str, &str); 16] = [
 
 /// What an export is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ExportFormat {
     Ndjson,
     Parquet,
 }
 
-impl Form {
+impl ExportFormat {
     pub(super) const ALL: [Self; 2] = [Self::Ndjson, Self::Parquet];
 
     /// As `--format` takes it.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use roentgen_tests::{ByHand, Database, Engine, Part};
+use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile};
 
-use super::forms::Form;
-use crate::expect::head;
+use super::forms::ExportFormat;
+use crate::expect::log_head;
 use crate::faults::run;
-use crate::story::{House, on_both_engines};
+use crate::story::{TestApp, on_both_engines};
 
 on_both_engines!(
     replaces_files_only_where_it_is_told_to,
@@ -17,7 +17,7 @@ on_both_engines!(
 );
 
 /// Exit code and what was printed.
-fn export(database: &Database, out: &Path, further: &[&str]) -> Result<(Option<i32>, String)> {
+fn export(database: &TestDatabase, out: &Path, further: &[&str]) -> Result<(Option<i32>, String)> {
     let out = out.display().to_string();
     let arguments = ["export", "--format", "ndjson", "--out", &out];
     let ran = run(database, &[&arguments[..], further].concat())?;
@@ -34,8 +34,8 @@ fn unfinished(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-async fn replaces_files_only_where_it_is_told_to(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn replaces_files_only_where_it_is_told_to(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let directory = house.database.directory();
     let (file, link) = (directory.join("file"), directory.join("link"));
     std::fs::write(&file, "mine")?;
@@ -53,19 +53,19 @@ async fn replaces_files_only_where_it_is_told_to(engine: Engine) -> Result<()> {
     }
     let (code, printed) = export(&house.database, &file, &["--force"])?;
     assert_eq!(code, Some(0), "{printed}");
-    assert!(!Form::Ndjson.rows(&file)?.is_empty());
+    assert!(!ExportFormat::Ndjson.rows(&file)?.is_empty());
     assert_eq!(unfinished(&directory)?, [""; 0]);
     Ok(())
 }
 
-async fn names_what_is_wrong(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn names_what_is_wrong(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let directory = house.database.directory();
     let (nowhere, out) = (directory.join("no/such/file"), directory.join("out"));
     let (code, printed) = export(&house.database, &nowhere, &[])?;
     assert_eq!(code, Some(70), "{printed}");
     assert!(printed.contains("no/such/file"), "{printed}");
-    let after = (head(&house.client).await? + 1000).to_string();
+    let after = (log_head(&house.client).await? + 1000).to_string();
     let (code, printed) = export(&house.database, &out, &["--after", &after])?;
     assert_eq!(code, Some(70), "{printed}");
     assert!(printed.contains("the log ends at position"), "{printed}");
@@ -90,16 +90,16 @@ async fn names_what_is_wrong(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn names_a_hole_in_the_log(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let head = head(&house.client).await?;
-    let mut log = ByHand::on(&house.database, Part::Log).await?;
+async fn names_a_hole_in_the_log(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let head = log_head(&house.client).await?;
+    let mut log = RawDatabase::on(&house.database, DbFile::Log).await?;
     match engine {
-        Engine::Sqlite => log
+        EngineKind::Sqlite => log
             .run("DROP TRIGGER events_are_never_deleted")
             .await
             .map(drop)?,
-        Engine::Postgres => log.unguard().await?,
+        EngineKind::Postgres => log.drop_append_only_triggers().await?,
     }
     let position = head - 1;
     let removed = format!("DELETE FROM events WHERE position = {position}");

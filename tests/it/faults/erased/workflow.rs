@@ -2,15 +2,15 @@
 //! patient's are what they were.
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{Answer, Client, Engine, poll};
+use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
 use serde_json::{Value, json};
 
 use super::{UNTIL_ERASED, destroy_key, rebuilt};
 use crate::faults::verify;
-use crate::read_models::equal_the_log;
-use crate::scan::nothing_of;
-use crate::story::{House, on_both_engines};
-use crate::workflow::whole::{Catalog, Whole, Words, play_again};
+use crate::read_models::assert_match_log;
+use crate::scan::assert_absent;
+use crate::story::{TestApp, on_both_engines};
+use crate::workflow::whole::{Catalog, WorkflowRecord, PhiCanaries, play_again};
 
 on_both_engines!(the_patients_studies_reports_and_results_are_gone_and_the_rest_stays);
 
@@ -24,10 +24,10 @@ const LISTS: [&str; 6] = [
 ];
 
 async fn the_patients_studies_reports_and_results_are_gone_and_the_rest_stays(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let house = House::open(engine).await?;
-    let (catalog, words) = (Catalog::furnish(&house).await?, Words::default());
+    let house = TestApp::start(engine).await?;
+    let (catalog, words) = (Catalog::furnish(&house).await?, PhiCanaries::default());
     let erased = play_again(&house, &catalog, &words).await?;
     let other = play_again(&house, &catalog, &words).await?;
     let words = words.said();
@@ -40,16 +40,16 @@ async fn the_patients_studies_reports_and_results_are_gone_and_the_rest_stays(
     reads_erased(&house.client, &erased, &words).await?;
     assert_eq!(all_of_it(&house.client, &other).await?, before);
 
-    let rows = equal_the_log(&house.database).await?;
+    let rows = assert_match_log(&house.database).await?;
     let (database, (_server, client)) = rebuilt(house, rows).await?;
-    assert_eq!(equal_the_log(&database).await?, rows);
+    assert_eq!(assert_match_log(&database).await?, rows);
     reads_erased(&client, &erased, &words).await?;
     assert_eq!(all_of_it(&client, &other).await?, before);
     verify(&database)
 }
 
 /// A patient's resources, as they read: in the open, so in the lists.
-async fn all_of_it(client: &Client, whole: &Whole) -> Result<Vec<String>> {
+async fn all_of_it(client: &TestClient, whole: &WorkflowRecord) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for place in whole.places() {
         let read = client.get(place).await?;
@@ -66,18 +66,18 @@ async fn all_of_it(client: &Client, whole: &Whole) -> Result<Vec<String>> {
 }
 
 /// By themselves, in the lists, in the past and in the feed, once the caches have forgotten.
-async fn reads_erased(client: &Client, whole: &Whole, words: &[String]) -> Result<()> {
+async fn reads_erased(client: &TestClient, whole: &WorkflowRecord, words: &[String]) -> Result<()> {
     // A task has nothing of its patient's but the id.
     let places = whole.places().into_iter().filter(|it| *it != whole.task);
     for place in places {
         let read = async || client.get(place).await;
-        let erased = |it: &Result<Answer>| it.as_ref().is_ok_and(|it| is_erased(&it.json()));
-        let read = poll::until(place, UNTIL_ERASED, read, erased).await??;
-        nothing_of(words, place, read.text.as_bytes())?;
+        let erased = |it: &Result<TestResponse>| it.as_ref().is_ok_and(|it| is_erased(&it.json()));
+        let read = poll::wait_until(place, UNTIL_ERASED, read, erased).await??;
+        assert_absent(words, place, read.text.as_bytes())?;
         let past = format!("{place}?as_of={}", read.header("log-position"));
         let past = client.get(&past).await?;
         assert!(is_erased(&past.json()), "{past:?}");
-        nothing_of(words, place, past.text.as_bytes())?;
+        assert_absent(words, place, past.text.as_bytes())?;
     }
     lists_erased(client, whole, words).await?;
     for path in [
@@ -90,18 +90,18 @@ async fn reads_erased(client: &Client, whole: &Whole, words: &[String]) -> Resul
             answer.status == 200 && answer.text.len() > 2,
             "{path}: {answer:?}"
         );
-        nothing_of(words, &path, answer.text.as_bytes())?;
+        assert_absent(words, &path, answer.text.as_bytes())?;
     }
     Ok(())
 }
 
-async fn lists_erased(client: &Client, whole: &Whole, words: &[String]) -> Result<()> {
+async fn lists_erased(client: &TestClient, whole: &WorkflowRecord, words: &[String]) -> Result<()> {
     let mut listed = Vec::new();
     for path in LISTS {
         let own = async || own_rows(client, path, whole).await;
         let erased = |it: &Result<Vec<Value>>| it.as_ref().is_ok_and(|it| it.iter().all(is_erased));
-        let own = poll::until(path, UNTIL_ERASED, own, erased).await??;
-        nothing_of(words, path, json!(own).to_string().as_bytes())?;
+        let own = poll::wait_until(path, UNTIL_ERASED, own, erased).await??;
+        assert_absent(words, path, json!(own).to_string().as_bytes())?;
         listed.extend(
             own.iter()
                 .filter_map(|it| it["id"].as_str().map(str::to_owned)),
@@ -114,7 +114,7 @@ async fn lists_erased(client: &Client, whole: &Whole, words: &[String]) -> Resul
     Ok(())
 }
 
-async fn own_rows(client: &Client, path: &str, whole: &Whole) -> Result<Vec<Value>> {
+async fn own_rows(client: &TestClient, path: &str, whole: &WorkflowRecord) -> Result<Vec<Value>> {
     let list = client.get(path).await?;
     ensure!(list.status == 200, "{path}: {list:?}");
     let rows = list.json().as_array().cloned().unwrap_or_default();
@@ -130,7 +130,7 @@ fn is_erased(resource: &Value) -> bool {
 }
 
 /// What is erased goes on: a study is changed and a report added to, and neither tells more.
-async fn still_moves(client: &Client, whole: &Whole, words: &[String]) -> Result<()> {
+async fn still_moves(client: &TestClient, whole: &WorkflowRecord, words: &[String]) -> Result<()> {
     let ended = json!({ "ended_at": "2026-01-31T09:00:00Z" });
     let study = client.patch(&whole.study, &ended).await?;
     let addendum = json!({ "content": "seen again", "kind": "addition" });
@@ -141,7 +141,7 @@ async fn still_moves(client: &Client, whole: &Whole, words: &[String]) -> Result
     for (answer, status) in [(study, 200), (addendum, 201)] {
         let moved = answer.status == status && is_erased(&answer.json());
         ensure!(moved, "{answer:?}");
-        nothing_of(words, "an answer", answer.text.as_bytes())?;
+        assert_absent(words, "an answer", answer.text.as_bytes())?;
     }
     Ok(())
 }

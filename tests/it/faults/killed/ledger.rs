@@ -12,14 +12,14 @@ use roentgen_store::streams::{self, AsOf};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::load::{Clerk, Fate, Order, Request, STEPS};
-use crate::read_models::{Beside, every_event};
+use super::load::{OrderClient, RequestOutcome, Order, RecordedRequest, STEPS};
+use crate::read_models::{OfflineDatabase, every_event};
 
 const CREATED: &str = "ImagingOrder.Created";
 
 /// What was proven about how much.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct AuditCounts {
     pub(super) acknowledged: u32,
     pub(super) repeated: u32,
     /// Killed between commit and answer.
@@ -31,7 +31,7 @@ pub(super) struct Found {
 
 type Streams<'a> = HashMap<Uuid, Vec<&'a StoredEvent>>;
 
-pub(super) async fn audit(beside: &Beside, tenant: Uuid, clerks: &[Clerk]) -> Result<Found> {
+pub(super) async fn audit(beside: &OfflineDatabase, tenant: Uuid, clerks: &[OrderClient]) -> Result<AuditCounts> {
     let events = every_event(&*beside.log, &LogFilter::default()).await?;
     let mut streams: Streams<'_> = HashMap::new();
     for event in events
@@ -50,7 +50,7 @@ pub(super) async fn audit(beside: &Beside, tenant: Uuid, clerks: &[Clerk]) -> Re
     for id in streams.keys() {
         ensure!(sent.contains(id), "nobody sent order {id}");
     }
-    let mut found = Found::default();
+    let mut found = AuditCounts::default();
     for order in orders {
         // "Nothing was written", which the check above has held it to.
         let Some(id) = order.id() else { continue };
@@ -63,7 +63,7 @@ pub(super) async fn audit(beside: &Beside, tenant: Uuid, clerks: &[Clerk]) -> Re
     Ok(found)
 }
 
-fn audit_order(order: &Order, events: &[&StoredEvent], found: &mut Found) -> Result<()> {
+fn audit_order(order: &Order, events: &[&StoredEvent], found: &mut AuditCounts) -> Result<()> {
     for (place, event) in events.iter().enumerate() {
         ensure!(event.version == place as u64 + 1, "a gap: {event:?}");
     }
@@ -85,10 +85,10 @@ fn audit_order(order: &Order, events: &[&StoredEvent], found: &mut Found) -> Res
 
 /// Acknowledged: exactly once. Unanswered: once or not at all. Refused: not at all.
 fn audit_request(
-    request: &Request,
+    request: &RecordedRequest,
     event: &str,
     events: &[&StoredEvent],
-    found: &mut Found,
+    found: &mut AuditCounts,
 ) -> Result<()> {
     let written: Vec<_> = events
         .iter()
@@ -96,10 +96,10 @@ fn audit_request(
         .collect();
     let count = written.len();
     let (holds, counter) = match (&request.fate, count) {
-        (Fate::Done(_), _) => (count == 1, &mut found.acknowledged),
-        (Fate::NotWritten, _) => (count == 0, &mut found.refused),
-        (Fate::Unknown, 0) => (true, &mut found.unanswered_and_not_written),
-        (Fate::Unknown, _) => (count == 1, &mut found.unanswered_and_written),
+        (RequestOutcome::Done(_), _) => (count == 1, &mut found.acknowledged),
+        (RequestOutcome::NotWritten, _) => (count == 0, &mut found.refused),
+        (RequestOutcome::Unknown, 0) => (true, &mut found.unanswered_and_not_written),
+        (RequestOutcome::Unknown, _) => (count == 1, &mut found.unanswered_and_written),
     };
     ensure!(holds, "{event} stands {count} times: {request:?}");
     *counter += 1;
@@ -111,12 +111,12 @@ fn audit_request(
 }
 
 /// The stream folds, to its last event; and what a creation with a key was answered is the fold at version 1.
-async fn audit_state(beside: &Beside, (id, order): (Uuid, &Order), version: u64) -> Result<()> {
+async fn audit_state(beside: &OfflineDatabase, (id, order): (Uuid, &Order), version: u64) -> Result<()> {
     let (log, keyring, id) = (&beside.log, &beside.keyring, id.into());
     let now = streams::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
     let now = now.with_context(|| format!("{order:?} does not fold"))?;
     ensure!(now.version == version, "{now:?} is not whole");
-    if let (Fate::Done(answer), Some(_)) = (&order.create.fate, &order.create.key) {
+    if let (RequestOutcome::Done(answer), Some(_)) = (&order.create.fate, &order.create.key) {
         let first =
             streams::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Version(1))
                 .await?;
@@ -130,7 +130,7 @@ async fn audit_state(beside: &Beside, (id, order): (Uuid, &Order), version: u64)
 /// The resource as the API shows it to who may see PHI.
 fn shown(resource: &Versioned<Resource>) -> Result<Value> {
     let mut shown = serde_json::to_value(resource)?;
-    let phi = resource.state.phi().map(Phi::into_exposed);
+    let phi = resource.state.phi().map(Phi::into_inner);
     let members = shown.as_object_mut().context("no object")?;
     for (name, member) in phi.context("erased")? {
         members.insert(name, member.read()?);

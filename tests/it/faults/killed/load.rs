@@ -5,7 +5,7 @@ use reqwest::Method;
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::OrderId;
 use roentgen_store::clock;
-use roentgen_tests::{Answer, Client};
+use roentgen_tests::{TestResponse, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use crate::story::fresh;
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum RequestOutcome {
     /// Sent, and not answered.
     Unknown,
     /// Acknowledged, with this body.
@@ -24,12 +24,12 @@ pub(super) enum Fate {
 
 /// One request, which may be sent several times where it has a key.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct RecordedRequest {
     method: Method,
     path: String,
     body: Value,
     pub(super) key: Option<String>,
-    pub(super) fate: Fate,
+    pub(super) fate: RequestOutcome,
     /// When it was first repeated after a kill, in milliseconds since the epoch.
     pub(super) repeated_at: Option<i64>,
 }
@@ -40,9 +40,9 @@ pub(super) struct Order {
     /// Generated, where it has none.
     pub(super) accession: Option<String>,
     expected: Option<Uuid>,
-    pub(super) create: Request,
+    pub(super) create: RecordedRequest,
     /// Scheduled, begun, completed: as far as the clerk came.
-    pub(super) moves: Vec<Request>,
+    pub(super) moves: Vec<RecordedRequest>,
 }
 
 pub(super) const STEPS: [(&str, &str); 3] = [
@@ -52,7 +52,7 @@ pub(super) const STEPS: [(&str, &str); 3] = [
 ];
 
 #[derive(Debug)]
-pub(super) struct Clerk {
+pub(super) struct OrderClient {
     number: u32,
     tenant: Uuid,
     procedure: String,
@@ -60,60 +60,60 @@ pub(super) struct Clerk {
 }
 
 /// The server is gone.
-struct Gone;
+struct ServerGone;
 
-impl Request {
+impl RecordedRequest {
     fn new(method: Method, path: String, body: Value, keyed: bool) -> Self {
         Self {
             method,
             path,
             body,
             key: keyed.then(|| fresh().to_string()),
-            fate: Fate::Unknown,
+            fate: RequestOutcome::Unknown,
             repeated_at: None,
         }
     }
 
-    async fn ask(&self, client: &Client) -> Result<Answer, Gone> {
+    async fn ask(&self, client: &TestClient) -> Result<TestResponse, ServerGone> {
         let client = match &self.key {
             Some(key) => client.with("idempotency-key", key),
             None => client.clone(),
         };
         let body = self.body.to_string().into_bytes();
         let answer = client.send(self.method.clone(), &self.path, body).await;
-        answer.map_err(|_| Gone)
+        answer.map_err(|_| ServerGone)
     }
 
     /// Sends it, and writes down what became of it. `false` where the server is gone.
-    async fn send(&mut self, client: &Client) -> Result<bool> {
+    async fn send(&mut self, client: &TestClient) -> Result<bool> {
         let Ok(answer) = self.ask(client).await else {
             return Ok(false);
         };
         let sent_before = self.repeated_at.is_some();
         self.fate = match (answer.status, answer.code().as_str()) {
-            (200 | 201, _) => Fate::Done(answer.text),
-            (503, "outcome_unknown") => Fate::Unknown,
+            (200 | 201, _) => RequestOutcome::Done(answer.text),
+            (503, "outcome_unknown") => RequestOutcome::Unknown,
             // This time; the time before may have been another matter.
-            (503, _) if sent_before => Fate::Unknown,
-            (503, _) => Fate::NotWritten,
+            (503, _) if sent_before => RequestOutcome::Unknown,
+            (503, _) => RequestOutcome::NotWritten,
             _ => bail!("{} {}: {answer:?}", self.method, self.path),
         };
         Ok(true)
     }
 
     fn is_open(&self) -> bool {
-        self.key.is_some() && self.fate == Fate::Unknown
+        self.key.is_some() && self.fate == RequestOutcome::Unknown
     }
 }
 
 impl Order {
-    fn requests(&mut self) -> impl Iterator<Item = &mut Request> {
+    fn requests(&mut self) -> impl Iterator<Item = &mut RecordedRequest> {
         std::iter::once(&mut self.create).chain(&mut self.moves)
     }
 
     /// Known beforehand by the accession number, else by the answer.
     pub(super) fn id(&self) -> Option<Uuid> {
-        let Fate::Done(answer) = &self.create.fate else {
+        let RequestOutcome::Done(answer) = &self.create.fate else {
             return self.expected;
         };
         let answer: Value = serde_json::from_str(answer).ok()?;
@@ -122,11 +122,11 @@ impl Order {
 
     fn can_be_moved(&self) -> bool {
         let last = self.moves.last().unwrap_or(&self.create);
-        matches!(last.fate, Fate::Done(_)) && self.moves.len() < STEPS.len()
+        matches!(last.fate, RequestOutcome::Done(_)) && self.moves.len() < STEPS.len()
     }
 }
 
-impl Clerk {
+impl OrderClient {
     pub(super) fn new(number: u32, tenant: Uuid, procedure: &str) -> Self {
         Self {
             number,
@@ -137,7 +137,7 @@ impl Clerk {
     }
 
     /// Works until the server is gone: first what it still owes an answer for, then new orders and moves.
-    pub(super) async fn work(&mut self, client: &Client) -> Result<()> {
+    pub(super) async fn work(&mut self, client: &TestClient) -> Result<()> {
         if !self.repeat(client).await? {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl Clerk {
                 let (status, _) = STEPS.get(order.moves.len()).copied().unwrap_or_default();
                 let path = format!("/imaging/orders/{}", order.id().context("no id")?);
                 let keyed = order.create.key.is_none();
-                let step = Request::new(Method::PATCH, path, json!({ "status": status }), keyed);
+                let step = RecordedRequest::new(Method::PATCH, path, json!({ "status": status }), keyed);
                 order.moves.push(step);
                 if let Some(step) = order.moves.last_mut()
                     && !step.send(client).await?
@@ -185,13 +185,13 @@ impl Clerk {
         Ok(Order {
             accession,
             expected,
-            create: Request::new(Method::POST, "/imaging/orders".to_owned(), body, keyed),
+            create: RecordedRequest::new(Method::POST, "/imaging/orders".to_owned(), body, keyed),
             moves: Vec::new(),
         })
     }
 
     /// Sends again what has a key and was not answered. `false` where the server is gone.
-    async fn repeat(&mut self, client: &Client) -> Result<bool> {
+    async fn repeat(&mut self, client: &TestClient) -> Result<bool> {
         let open = self.orders.iter_mut().flat_map(Order::requests);
         for request in open.filter(|it| it.is_open()) {
             request.repeated_at.get_or_insert_with(clock::now_ms);
@@ -203,7 +203,7 @@ impl Clerk {
     }
 
     /// Repeats until everything with a key is answered.
-    pub(super) async fn settle(&mut self, client: &Client) -> Result<()> {
+    pub(super) async fn settle(&mut self, client: &TestClient) -> Result<()> {
         for _ in 0..10 {
             self.repeat(client).await?;
             let mut all = self.orders.iter_mut().flat_map(Order::requests);
@@ -215,14 +215,14 @@ impl Clerk {
     }
 
     /// What was answered before gets the same answer again, whatever happened to the order since.
-    pub(super) async fn ask_again(&self, client: &Client) -> Result<()> {
+    pub(super) async fn ask_again(&self, client: &TestClient) -> Result<()> {
         let keyed = self.orders.iter().filter(|it| it.create.key.is_some());
         for order in keyed.rev().take(10) {
             let again = order.create.ask(client).await;
             let Ok(again) = again else {
                 bail!("the server is gone")
             };
-            assert_eq!(Fate::Done(again.text), order.create.fate, "{order:?}");
+            assert_eq!(RequestOutcome::Done(again.text), order.create.fate, "{order:?}");
         }
         Ok(())
     }

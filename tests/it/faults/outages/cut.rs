@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Scene, watched};
+use super::{OutageTest, watched};
 
 const CUTS: u32 = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_cut_of_every_connection() -> Result<()> {
-    let scene = Scene::by_wire().await?;
+    let scene = OutageTest::by_wire().await?;
     let (crowd, met) = scene.crowd();
     let (watch, client) = (scene.watch().await?, scene.client());
     let cuts = async {

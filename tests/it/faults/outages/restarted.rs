@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use roentgen_tests::postgres::Stop;
-use roentgen_tests::{ByHand, Part, Postgres};
+use roentgen_tests::{RawDatabase, DbFile, Postgres};
 use serde_json::json;
 
-use super::{Scene, for_a_while, watched};
+use super::{OutageTest, for_a_while, watched};
 use crate::story::fresh;
 
 const RESTARTS: usize = 3;
@@ -22,7 +22,7 @@ async fn heavy_crash_of_postgres() -> Result<()> {
 
 async fn is_restarted(stop: Stop) -> Result<()> {
     let mut postgres = Postgres::start().await?;
-    let scene = Scene::on(&postgres).await?;
+    let scene = OutageTest::on(&postgres).await?;
     let (crowd, met) = scene.crowd();
     let (watch, client) = (scene.watch().await?, scene.client());
     let restarts = async {
@@ -46,8 +46,8 @@ async fn is_restarted(stop: Stop) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_shown_outlives_a_crash_of_postgres() -> Result<()> {
     let mut postgres = Postgres::start().await?;
-    let scene = Scene::on(&postgres).await?;
-    let mut by_hand = ByHand::on(&scene.database, Part::Read).await?;
+    let scene = OutageTest::on(&postgres).await?;
+    let mut by_hand = RawDatabase::on(&scene.database, DbFile::Read).await?;
     // What did not wait for the disk stays away from it.
     by_hand
         .run("ALTER SYSTEM SET wal_writer_delay = '10s'")
@@ -67,7 +67,7 @@ async fn what_was_shown_outlives_a_crash_of_postgres() -> Result<()> {
     assert_eq!(read.status, 200, "{read:?}");
     let shown = read.number("log-position");
     assert!(shown >= ordered.number("log-position"), "{read:?}");
-    let mut by_hand = ByHand::on(&scene.database, Part::Read).await?;
+    let mut by_hand = RawDatabase::on(&scene.database, DbFile::Read).await?;
     let is_there = "SELECT min(position) FROM generations WHERE state = 'live'";
     let there = by_hand.number(is_there).await?.unsigned_abs();
     assert!(there >= shown, "{shown} was shown, {there} is there");

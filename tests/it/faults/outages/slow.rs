@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_tests::poll;
-use roentgen_tests::wire::Weather;
+use roentgen_tests::wire::NetworkCondition;
 
-use super::{Scene, for_a_while, watched};
+use super::{OutageTest, for_a_while, watched};
 
 const EACH_WAY: Duration = Duration::from_millis(200);
 /// How long a busy machine may take to carry something out beside all else.
@@ -14,21 +14,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_slow_network() -> Result<()> {
-    let scene = Scene::by_wire().await?;
+    let scene = OutageTest::by_wire().await?;
     let (crowd, met) = scene.crowd();
     let (watch, client) = (scene.watch().await?, scene.client());
     watched(&watch, &client, for_a_while(1)).await?;
-    scene.wire().set(Weather::Fair(EACH_WAY));
+    scene.wire().set(NetworkCondition::Latency(EACH_WAY));
     let before = met.answers();
     watched(&watch, &client, for_a_while(12)).await?;
-    let carried_out = poll::until(
+    let carried_out = poll::wait_until(
         "commands and reads that were carried out over the slow network",
         PATIENCE,
         async || met.answers() - before,
         |carried_out| *carried_out > 5,
     );
     eprintln!("{} were carried out", carried_out.await?);
-    scene.wire().set(Weather::Fair(Duration::ZERO));
+    scene.wire().set(NetworkCondition::Latency(Duration::ZERO));
     watch.close().await;
     scene.ends_well(crowd, &met).await
 }

@@ -1,6 +1,6 @@
 //! Requests of the workflow that are refused, with a word in them that could be a patient's.
 
-pub(super) struct Mistaken {
+pub(super) struct RejectedWorkflowRequest {
     pub(super) method: &'static str,
     /// DRAFT, FINAL, STUDY, ITEM and TASK are places, OUTPUT is an id.
     pub(super) path: &'static str,
@@ -10,11 +10,11 @@ pub(super) struct Mistaken {
 
 macro_rules! mistaken {
     ($($method:ident $path:literal $body:literal)+) => {
-        &[$(Mistaken { method: stringify!($method), path: $path, body: $body }),+]
+        &[$(RejectedWorkflowRequest { method: stringify!($method), path: $path, body: $body }),+]
     };
 }
 
-pub(super) const MISTAKEN: &[Mistaken] = mistaken! {
+pub(super) const MISTAKEN: &[RejectedWorkflowRequest] = mistaken! {
     POST "/pacs/studies/sync" r#"{"pacs_endpoint_code":"MAIN","patient_id":PATIENT,"modality_code":"CT","study_instance_uid":"BAD"}"#
     POST "/pacs/studies/sync" r#"{"pacs_endpoint_code":"MAIN","patient_id":PATIENT,"modality_code":"CT","study_instance_uid":"2.25.1","patient":{"mrn":"BAD","sex":"BAD"}}"#
     POST "/pacs/studies/sync" r#"{"pacs_endpoint_code":"MAIN","patient_id":PATIENT,"modality_code":"CT","study_instance_uid":"2.25.1","patient":{"birth_date":"BAD"}}"#

@@ -2,14 +2,14 @@
 //! follows from them by itself.
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::json;
 
 use super::mistaken::{ASKED, MISTAKEN};
-use crate::read_models::equal_the_log;
-use crate::scan::{all_of, nothing_of, stored};
-use crate::story::{House, fresh, on_both_engines};
-use crate::workflow::whole::{Whole, Words, play};
+use crate::read_models::assert_match_log;
+use crate::scan::{assert_present, assert_absent, dump_storage};
+use crate::story::{TestApp, fresh, on_both_engines};
+use crate::workflow::whole::{WorkflowRecord, PhiCanaries, run_workflow};
 
 on_both_engines!(the_workflows_words_are_nowhere);
 
@@ -24,50 +24,50 @@ const NAMES: [&str; 5] = [
     "\"ai_assist_summary\"",
 ];
 
-async fn the_workflows_words_are_nowhere(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--log", "trace"]).await?;
-    let words = Words::default();
-    let whole = play(&house, &words).await?;
+async fn the_workflows_words_are_nowhere(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--log", "trace"]).await?;
+    let words = PhiCanaries::default();
+    let whole = run_workflow(&house, &words).await?;
     let said = words.said();
     seen_by_whom_it_concerns(&house, &whole, &said).await?;
     let bad = words.of("refused");
     refused(&house, &whole, &bad).await?;
-    equal_the_log(&house.database).await?;
+    assert_match_log(&house.database).await?;
 
     let said = words.said();
     let metrics = house.client.get("/metrics").await?;
-    all_of(
+    assert_present(
         &["roentgen_requests_total"],
         "the metrics",
         metrics.text.as_bytes(),
     )?;
-    nothing_of(&said, "the metrics", metrics.text.as_bytes())?;
+    assert_absent(&said, "the metrics", metrics.text.as_bytes())?;
     let scanned = |stored: &[u8]| {
-        all_of(&[OPEN], "the database", stored)?;
-        nothing_of(&NAMES, "the database", stored)?;
-        nothing_of(&said, "the database", stored)
+        assert_present(&[OPEN], "the database", stored)?;
+        assert_absent(&NAMES, "the database", stored)?;
+        assert_absent(&said, "the database", stored)
     };
-    scanned(&stored(&house.database)?)?;
+    scanned(&dump_storage(&house.database)?)?;
     let log = house.server.log.clone();
     house.server.terminate()?;
-    scanned(&stored(&house.database)?)?;
+    scanned(&dump_storage(&house.database)?)?;
     let logged = std::fs::read(log)?;
-    all_of(
+    assert_present(
         &["\"message\":\"answered\"", "\"level\":\"DEBUG\""],
         "the log",
         &logged,
     )?;
-    nothing_of(&said, "the server's log", &logged)
+    assert_absent(&said, "the server's log", &logged)
 }
 
 /// All was taken: the feed tells it to whom may know, the lists show it, and nobody else sees any of it.
-async fn seen_by_whom_it_concerns(house: &House, whole: &Whole, said: &[String]) -> Result<()> {
+async fn seen_by_whom_it_concerns(house: &TestApp, whole: &WorkflowRecord, said: &[String]) -> Result<()> {
     let feed = "/events?limit=5000";
     let (open, sealed) = (
         house.client.get(&format!("{feed}&phi=true")).await?,
         house.client.get(feed).await?,
     );
-    all_of(said, "the open feed", open.text.as_bytes())?;
+    assert_present(said, "the open feed", open.text.as_bytes())?;
     shows_nothing(&sealed, 200..300, said)?;
     let addenda = format!("{}/addenda", whole.report);
     let lists = [
@@ -82,7 +82,7 @@ async fn seen_by_whom_it_concerns(house: &House, whole: &Whole, said: &[String])
         let read = whole.reader.get(path).await?;
         ensure!(read.status == 200, "{path}: {read:?}");
         // A task has none of its own.
-        let shown = nothing_of(said, path, read.text.as_bytes()).is_err();
+        let shown = assert_absent(said, path, read.text.as_bytes()).is_err();
         ensure!(shown == (path != whole.task), "{path}: {read:?}");
     }
     let timeline = format!("/patients/{}/timeline", whole.patient);
@@ -100,7 +100,7 @@ async fn seen_by_whom_it_concerns(house: &House, whole: &Whole, said: &[String])
     Ok(())
 }
 
-async fn refused(house: &House, whole: &Whole, bad: &str) -> Result<()> {
+async fn refused(house: &TestApp, whole: &WorkflowRecord, bad: &str) -> Result<()> {
     let draft = a_draft(whole, bad).await?;
     let study = house.client.get(&whole.study).await?;
     let id = |place: &str| place.rsplit('/').next().unwrap_or_default().to_owned();
@@ -143,7 +143,7 @@ async fn refused(house: &House, whole: &Whole, bad: &str) -> Result<()> {
 }
 
 /// Reports are the radiologist's, everything else is the admin's.
-fn writer<'a>(house: &'a House, whole: &'a Whole, path: &str) -> &'a Client {
+fn writer<'a>(house: &'a TestApp, whole: &'a WorkflowRecord, path: &str) -> &'a TestClient {
     if path.starts_with("/radiology/reports") {
         &whole.reader
     } else {
@@ -152,7 +152,7 @@ fn writer<'a>(house: &'a House, whole: &'a Whole, path: &str) -> &'a Client {
 }
 
 /// In the place of the report that was called off, with data that its template's schema does not allow.
-async fn a_draft(whole: &Whole, bad: &str) -> Result<String> {
+async fn a_draft(whole: &WorkflowRecord, bad: &str) -> Result<String> {
     let reader = &whole.reader;
     let cancelled = reader.get(&whole.cancelled).await?.json();
     let template = reader.get("/radiology/templates").await?.ids().pop();
@@ -166,10 +166,10 @@ async fn a_draft(whole: &Whole, bad: &str) -> Result<String> {
 }
 
 fn shows_nothing<W: AsRef<str>>(
-    answer: &Answer,
+    answer: &TestResponse,
     status: std::ops::Range<u16>,
     words: &[W],
 ) -> Result<()> {
     ensure!(status.contains(&answer.status), "{answer:?}");
-    nothing_of(words, "an answer", format!("{answer:?}").as_bytes())
+    assert_absent(words, "an answer", format!("{answer:?}").as_bytes())
 }

@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result, ensure};
 use roentgen_domain::EventMetadata;
 use roentgen_domain::ids::{EventId, StreamId};
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_tests::Database;
+use roentgen_tests::TestDatabase;
 use serde_json::Value;
 
 use super::load::{Gateway, MODELS};
-use crate::read_models::{Beside, every_event};
+use crate::read_models::{OfflineDatabase, every_event};
 
 /// What was proven about how much.
 #[derive(Debug, Default)]
@@ -25,10 +25,10 @@ pub(super) struct Found {
 
 type Caused = HashMap<(EventId, StreamId, String), u32>;
 
-pub(super) async fn audit(database: &Database, gateways: &[Gateway]) -> Result<Found> {
-    let beside = Beside::open(database).await?;
+pub(super) async fn audit(database: &TestDatabase, gateways: &[Gateway]) -> Result<Found> {
+    let beside = OfflineDatabase::open(database).await?;
     let events = every_event(&*beside.log, &LogFilter::default()).await?;
-    let refused = beside.log.refused_effects(10).await?;
+    let refused = beside.log.rejected_effects(10).await?;
     beside.close().await;
     ensure!(refused.is_empty(), "refused: {refused:?}");
     nothing_twice(&events)?;

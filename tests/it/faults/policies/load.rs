@@ -8,7 +8,7 @@ use roentgen_domain::ai_task::task_id;
 use roentgen_domain::codes::AiModelCode;
 use roentgen_domain::dicom::Uid;
 use roentgen_domain::ids::{AiModelId, StudyId, TenantId};
-use roentgen_tests::{Answer, Client};
+use roentgen_tests::{TestResponse, TestClient};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::story::fresh;
 pub(crate) const MODELS: [&str; 2] = ["HIGH", "LOW"];
 
 /// An archive that completes orders, and two models.
-pub(crate) async fn furnish(client: &Client) -> Result<()> {
+pub(crate) async fn furnish(client: &TestClient) -> Result<()> {
     let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
     let endpoint = client.post("/pacs/endpoints", &endpoint).await?;
     ensure!(endpoint.status == 201, "{endpoint:?}");
@@ -35,7 +35,7 @@ pub(crate) async fn furnish(client: &Client) -> Result<()> {
 
 /// A study as its gateway knows it.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct StudyRecord {
     pub(super) id: StudyId,
     body: Value,
     /// The server said that it has it.
@@ -51,13 +51,13 @@ pub(super) struct Gateway {
     number: u32,
     tenant: TenantId,
     procedure: String,
-    pub(super) studies: Vec<Told>,
+    pub(super) studies: Vec<StudyRecord>,
 }
 
 /// The server is gone.
 struct Gone;
 
-async fn ask(client: &Client, path: &str, body: &Value) -> Result<Answer, Gone> {
+async fn ask(client: &TestClient, path: &str, body: &Value) -> Result<TestResponse, Gone> {
     client.post(path, body).await.map_err(|_| Gone)
 }
 
@@ -74,7 +74,7 @@ impl Gateway {
     /// Works until the server is gone, or it is enough, with a pause after each study.
     pub(super) async fn work(
         &mut self,
-        client: &Client,
+        client: &TestClient,
         pause: Duration,
         enough: &CancellationToken,
     ) -> Result<()> {
@@ -92,7 +92,7 @@ impl Gateway {
     }
 
     /// Tells again what was not answered, until everything is.
-    pub(super) async fn settle(&mut self, client: &Client) -> Result<()> {
+    pub(super) async fn settle(&mut self, client: &TestClient) -> Result<()> {
         for told in &mut self.studies {
             ensure!(told.go_on(client).await?, "the server is gone");
             // Tasks of a study that was not told before come a moment later.
@@ -109,7 +109,7 @@ impl Gateway {
     }
 
     /// Every other one has an order, half of those before it.
-    fn new_study(&self) -> Told {
+    fn new_study(&self) -> StudyRecord {
         let number = self.studies.len();
         let uid = format!("2.25.{}", fresh().as_u128());
         let accession = format!("G{}-{number}", self.number);
@@ -128,7 +128,7 @@ impl Gateway {
         let model = |code: &&str| AiModelId::of(self.tenant, &AiModelCode::parse(code).unwrap());
         let tasks = MODELS.iter().map(model);
         let tasks = tasks.map(|it| task_id(id, it, TaskType::Triage, 1).as_uuid());
-        Told {
+        StudyRecord {
             id,
             body,
             acknowledged: false,
@@ -138,14 +138,14 @@ impl Gateway {
     }
 }
 
-impl Told {
+impl StudyRecord {
     fn is_done(&self) -> bool {
         let ordered = self.order.as_ref().is_none_or(|(_, done)| *done);
         self.acknowledged && ordered && self.open_tasks.is_empty()
     }
 
     /// One step further with all that is open. `false` where the server is gone.
-    async fn go_on(&mut self, client: &Client) -> Result<bool> {
+    async fn go_on(&mut self, client: &TestClient) -> Result<bool> {
         let order_first = self.id.as_uuid().as_u128().is_multiple_of(2);
         if order_first && !self.tell_order(client).await? {
             return Ok(false);
@@ -163,7 +163,7 @@ impl Told {
         self.answer_tasks(client).await
     }
 
-    async fn tell_order(&mut self, client: &Client) -> Result<bool> {
+    async fn tell_order(&mut self, client: &TestClient) -> Result<bool> {
         let Some((order, done)) = self.order.as_mut().filter(|(_, done)| !done) else {
             return Ok(true);
         };
@@ -176,7 +176,7 @@ impl Told {
     }
 
     /// As a worker whose models score by their names. A repeat says the same.
-    async fn answer_tasks(&mut self, client: &Client) -> Result<bool> {
+    async fn answer_tasks(&mut self, client: &TestClient) -> Result<bool> {
         for task in self.open_tasks.clone() {
             let score = f64::from(u8::try_from(task.as_u128() % 100)?) / 100.0;
             let output = json!({

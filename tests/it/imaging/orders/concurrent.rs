@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use crate::expect::head;
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::log_head;
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     each_writer_reads_its_own_write,
@@ -16,12 +16,12 @@ on_both_engines!(
 
 const WRITERS: usize = 50;
 
-async fn each_writer_reads_its_own_write(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let before = head(&house.client).await?;
+async fn each_writer_reads_its_own_write(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let before = log_head(&house.client).await?;
     let writers = (0..WRITERS).map(|_| async {
         let patient = fresh();
-        let created = house.ordered(json!({ "patient_id": patient })).await?;
+        let created = house.create_order(json!({ "patient_id": patient })).await?;
         let (one, list) = (
             created.header("location"),
             format!("/imaging/orders?patient_id={patient}"),
@@ -44,13 +44,13 @@ async fn each_writer_reads_its_own_write(engine: Engine) -> Result<()> {
     positions.sort_unstable();
     positions.dedup();
     assert_eq!(positions.len(), WRITERS);
-    assert_eq!(head(&house.client).await? - before, 2 * WRITERS as u64);
+    assert_eq!(log_head(&house.client).await? - before, 2 * WRITERS as u64);
     Ok(())
 }
 
-async fn one_of_many_takes_the_number(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let before = head(&house.client).await?;
+async fn one_of_many_takes_the_number(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let before = log_head(&house.client).await?;
     let client = house.client.repeating();
     let body = || house.order_with(json!({ "accession_number": "ONE" }));
     let writers = (0..WRITERS).map(|_| async { client.post("/imaging/orders", &body()).await });
@@ -66,13 +66,13 @@ async fn one_of_many_takes_the_number(engine: Engine) -> Result<()> {
         (1, WRITERS - 1),
         "{answers:?}"
     );
-    assert_eq!(head(&house.client).await? - before, 1);
+    assert_eq!(log_head(&house.client).await? - before, 1);
     Ok(())
 }
 
-async fn one_stream_takes_every_change(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let place = house.ordered_and("requested").await?;
+async fn one_stream_takes_every_change(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let place = house.create_order_in_status("requested").await?;
     let writers = (0..WRITERS).map(|n| {
         let (client, place) = (house.client.repeating(), &place);
         async move {

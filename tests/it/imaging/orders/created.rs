@@ -1,11 +1,11 @@
 //! When an order is created.
 
 use anyhow::Result;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use crate::expect::head;
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::log_head;
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     is_answered_with_its_place_and_version,
@@ -14,9 +14,9 @@ on_both_engines!(
     is_served_under_the_prefix_too,
 );
 
-async fn is_answered_with_its_place_and_version(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let before = head(&house.client).await?;
+async fn is_answered_with_its_place_and_version(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let before = log_head(&house.client).await?;
     let created = house.client.post("/imaging/orders", &house.order()).await?;
     assert_eq!(created.status, 201, "{created:?}");
     assert_eq!(created.header("etag"), "\"1\"");
@@ -39,8 +39,8 @@ async fn is_answered_with_its_place_and_version(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn keeps_everything_it_was_given(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn keeps_everything_it_was_given(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let mut nested = json!("leaf");
     for _ in 0..100 {
         nested = json!({ "in": nested });
@@ -73,11 +73,11 @@ async fn keeps_everything_it_was_given(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn takes_bodies_up_to_the_limits(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn takes_bodies_up_to_the_limits(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let full =
         json!({ "indication": "x".repeat(64 * 1024), "accession_number": "1234567890ABCDEF" });
-    let order = house.ordered(full.clone()).await?;
+    let order = house.create_order(full.clone()).await?;
     assert_eq!(order.json()["indication"], full["indication"]);
     let read = house.client.get(&order.header("location")).await?;
     assert_eq!(read.text, order.text);
@@ -89,8 +89,8 @@ async fn takes_bodies_up_to_the_limits(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn is_served_under_the_prefix_too(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_served_under_the_prefix_too(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let created = house
         .client
         .post("/api/v1/imaging/orders", &house.order())
@@ -110,7 +110,7 @@ async fn is_served_under_the_prefix_too(engine: Engine) -> Result<()> {
         let read = house.client.get(&path).await?;
         assert_eq!((read.status, &read.text), (200, &created.text), "{path}");
     }
-    house.ordered(json!({})).await?;
+    house.create_order(json!({})).await?;
     let first = house.client.get("/api/v1/imaging/orders?limit=1").await?;
     let next = first.next_page().unwrap_or_default();
     assert!(next.starts_with("/api/v1/imaging/orders?"), "{next}");

@@ -1,11 +1,11 @@
 //! When orders are listed: the pages are what a naive model of the filters says.
 
 use anyhow::Result;
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::story::{House, fresh, on_both_engines};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(are_those_that_every_filter_lets_through);
 
@@ -21,8 +21,8 @@ const TIMES: [&str; 6] = [
 const STATUSES: [&str; 3] = ["requested", "scheduled", "cancelled"];
 const PRIORITIES: [&str; 3] = ["routine", "urgent", "stat"];
 
-async fn are_those_that_every_filter_lets_through(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (patients, visits) = ([fresh(), fresh()], [fresh(), fresh()]);
     let orders = ordered(&house, patients, visits).await?;
     let (patient, visit) = (patients[1].to_string(), visits[0].to_string());
@@ -47,7 +47,7 @@ async fn are_those_that_every_filter_lets_through(engine: Engine) -> Result<()> 
 }
 
 /// Orders of every kind, by time and id.
-async fn ordered(house: &House, patients: [Uuid; 2], visits: [Uuid; 2]) -> Result<Vec<Value>> {
+async fn ordered(house: &TestApp, patients: [Uuid; 2], visits: [Uuid; 2]) -> Result<Vec<Value>> {
     let mut orders = Vec::new();
     for n in 0..36 {
         let mut told = json!({ "patient_id": patients[n % 2], "requested_at": TIMES[n % 6],
@@ -55,7 +55,7 @@ async fn ordered(house: &House, patients: [Uuid; 2], visits: [Uuid; 2]) -> Resul
         if n % 5 != 0 {
             told["encounter_id"] = json!(visits[n / 3 % 2]);
         }
-        let order = house.ordered(told).await?;
+        let order = house.create_order(told).await?;
         let status = json!({ "status": STATUSES[n / 4 % 3] });
         let at = order.header("location");
         orders.push(house.client.patch(&at, &status).await?.json());

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use reqwest::Method;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused, head, problem};
-use crate::story::{House, fresh, on_both_engines, with};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::story::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     goes_forward_and_never_back,
@@ -28,22 +28,22 @@ const STATUSES: [&str; 5] = [
 /// From each status (a row) to each (a column): `+` appends an event, `=` changes nothing, `-` is refused.
 const TABLE: [&str; 5] = ["=++++", "-=+++", "--=++", "---=-", "----="];
 
-async fn goes_forward_and_never_back(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn goes_forward_and_never_back(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for (from, row) in STATUSES.into_iter().zip(TABLE) {
         for (to, step) in STATUSES.into_iter().zip(row.chars()) {
-            let place = house.ordered_and(from).await?;
-            let before = head(&house.client).await?;
+            let place = house.create_order_in_status(from).await?;
+            let before = log_head(&house.client).await?;
             let body = json!({ "status": to });
             let moved = house.client.patch(&place, &body).await?;
             let said = format!("{from} -> {to}: {moved:?}");
             if step == '-' {
-                problem(&moved, Code::TransitionRefused, &said);
+                assert_problem(&moved, ProblemCode::TransitionRefused, &said);
             } else {
                 assert_eq!(moved.status, 200, "{said}");
                 assert_eq!(moved.text_at("/status"), to, "{said}");
             }
-            let appended = head(&house.client).await? - before;
+            let appended = log_head(&house.client).await? - before;
             assert_eq!(appended, u64::from(step == '+'), "{said}");
             let read = house.client.get(&place).await?;
             let is = if step == '-' { from } else { to };
@@ -53,9 +53,9 @@ async fn goes_forward_and_never_back(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn is_told_everything_that_changed(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let place = house.ordered_and("requested").await?;
+async fn is_told_everything_that_changed(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let place = house.create_order_in_status("requested").await?;
     let (slot, patch) = (fresh(), async |body| {
         house.client.patch(&place, &body).await
     });
@@ -80,7 +80,7 @@ async fn is_told_everything_that_changed(engine: Engine) -> Result<()> {
     );
     assert_eq!(house.client.get(&place).await?.text, completed.text);
 
-    let place = house.ordered_and("in_progress").await?;
+    let place = house.create_order_in_status("in_progress").await?;
     let called_off = json!({ "status": "cancelled", "cancellation_reason": "claustrophobia" });
     let cancelled = house.client.patch(&place, &called_off).await?;
     assert_eq!(cancelled.text_at("/cancellation_reason"), "claustrophobia");
@@ -92,25 +92,25 @@ async fn is_told_everything_that_changed(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn heeds_if_match(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let place = house.ordered_and("requested").await?;
+async fn heeds_if_match(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let place = house.create_order_in_status("requested").await?;
     let scheduled = json!({ "status": "scheduled" }).to_string();
     let seen = |it: &str| house.client.with("if-match", it);
     for (stale, code) in [
-        ("\"2\"", Code::VersionMismatch),
-        ("\"0\"", Code::VersionMismatch),
-        ("1", Code::InvalidHeader),
-        ("\"x\"", Code::InvalidHeader),
-        ("W/\"1\"", Code::InvalidHeader),
-        ("", Code::InvalidHeader),
+        ("\"2\"", ProblemCode::VersionMismatch),
+        ("\"0\"", ProblemCode::VersionMismatch),
+        ("1", ProblemCode::InvalidHeader),
+        ("\"x\"", ProblemCode::InvalidHeader),
+        ("W/\"1\"", ProblemCode::InvalidHeader),
+        ("", ProblemCode::InvalidHeader),
     ] {
-        let refused = Refused::patch(&place, scheduled.clone(), code);
-        all_refused(&seen(stale), vec![refused]).await?;
+        let refused = RejectedRequest::patch(&place, scheduled.clone(), code);
+        assert_all_rejected(&seen(stale), vec![refused]).await?;
     }
     let body = house.order().to_string();
-    let new = Refused::post("/imaging/orders", body, Code::VersionMismatch);
-    all_refused(&seen("\"1\""), vec![new]).await?;
+    let new = RejectedRequest::post("/imaging/orders", body, ProblemCode::VersionMismatch);
+    assert_all_rejected(&seen("\"1\""), vec![new]).await?;
     let patch =
         async |it: &str, body: &str| seen(it).send(Method::PATCH, &place, body.into()).await;
     let moved = patch("\"1\"", &scheduled).await?;
@@ -120,7 +120,7 @@ async fn heeds_if_match(engine: Engine) -> Result<()> {
         "{moved:?}"
     );
     let again = patch("\"1\"", &scheduled).await?;
-    problem(&again, Code::VersionMismatch, "a version that is past");
+    assert_problem(&again, ProblemCode::VersionMismatch, "a version that is past");
     let any = patch("*", r#"{"status":"in_progress"}"#).await?;
     assert_eq!(
         (any.status, any.header("etag")),
@@ -130,13 +130,13 @@ async fn heeds_if_match(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn appends_nothing_where_nothing_changes(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn appends_nothing_where_nothing_changes(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let told = json!({ "metadata": { "a": 1 } });
-    let place = house.ordered(told.clone()).await?.header("location");
+    let place = house.create_order(told.clone()).await?.header("location");
     let slot = json!({ "status": "scheduled", "scheduled_slot_id": fresh() });
     let moved = house.client.patch(&place, &slot).await?;
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let only_slot = json!({ "scheduled_slot_id": slot["scheduled_slot_id"] });
     for same in [json!({}), slot, told, only_slot] {
         let same = house.client.patch(&place, &same).await?;
@@ -144,17 +144,17 @@ async fn appends_nothing_where_nothing_changes(engine: Engine) -> Result<()> {
         assert_eq!(same.header("etag"), moved.header("etag"));
         assert!(same.number("log-position") >= moved.number("log-position"));
     }
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     Ok(())
 }
 
 async fn is_cancelled_by_who_may_cancel_and_changed_by_who_may_perform(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let house = House::open_guarded(engine).await?;
-    let place = house.ordered_and("requested").await?;
+    let house = TestApp::start_with_auth(engine).await?;
+    let place = house.create_order_in_status("requested").await?;
     let (clinician, technologist) = (house.caller("clinician")?, house.caller("technologist")?);
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     for beside in [
         json!({ "metadata": { "a": 1 } }),
         json!({ "scheduled_slot_id": fresh() }),
@@ -162,23 +162,23 @@ async fn is_cancelled_by_who_may_cancel_and_changed_by_who_may_perform(
     ] {
         let both = with(json!({ "status": "cancelled" }), beside.clone());
         let said = both.to_string();
-        problem(
+        assert_problem(
             &clinician.patch(&place, &both).await?,
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             &said,
         );
-        problem(
+        assert_problem(
             &technologist.patch(&place, &both).await?,
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             &said,
         );
-        problem(
+        assert_problem(
             &clinician.patch(&place, &beside).await?,
-            Code::Forbidden,
+            ProblemCode::Forbidden,
             &said,
         );
     }
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     let cancelled = json!({ "status": "cancelled", "cancellation_reason": "moved away" });
     assert_eq!(clinician.patch(&place, &cancelled).await?.status, 200);
     Ok(())

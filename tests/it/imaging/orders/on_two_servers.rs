@@ -3,12 +3,12 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine, Server};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind, Server};
 use serde_json::{Value, json};
 
-use crate::expect::{head, problem};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{log_head, assert_problem};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     changes_from_both_are_one_legal_sequence,
@@ -28,12 +28,12 @@ const STEPS: [&str; 5] = [
     "cancelled",
 ];
 
-async fn changes_from_both_are_one_legal_sequence(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let neighbour = house.neighbour().await?;
+async fn changes_from_both_are_one_legal_sequence(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let neighbour = house.second_server().await?;
     let here = house.client.repeating();
-    let clients = [here.clone(), here.towards(&neighbour.base)];
-    let place = house.ordered_and("requested").await?;
+    let clients = [here.clone(), here.with_base_url(&neighbour.base)];
+    let place = house.create_order_in_status("requested").await?;
     let steps = ["scheduled", "in_progress", "completed", "cancelled"];
     let changes = (0..24).map(|n| {
         let (client, place) = (&clients[n % 2], &place);
@@ -78,10 +78,10 @@ async fn changes_from_both_are_one_legal_sequence(engine: Engine) -> Result<()> 
     Ok(())
 }
 
-async fn what_one_wrote_is_read_on_the_other(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let neighbour = house.neighbour().await?;
-    let ours = [house.client.clone(), house.client.towards(&neighbour.base)];
+async fn what_one_wrote_is_read_on_the_other(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let neighbour = house.second_server().await?;
+    let ours = [house.client.clone(), house.client.with_base_url(&neighbour.base)];
     for n in 0..10 {
         let (here, there) = (&ours[n % 2], &ours[(n + 1) % 2]);
         let created = here.post("/imaging/orders", &house.order()).await?;
@@ -102,10 +102,10 @@ async fn what_one_wrote_is_read_on_the_other(engine: Engine) -> Result<()> {
 }
 
 /// A node takes a patient whom it does not know for a new one while new ones come.
-async fn a_patient_whom_the_other_knows_keeps_one_key(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let neighbour = house.neighbour().await?;
-    let (here, there) = (&house.client, house.client.towards(&neighbour.base));
+async fn a_patient_whom_the_other_knows_keeps_one_key(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let neighbour = house.second_server().await?;
+    let (here, there) = (&house.client, house.client.with_base_url(&neighbour.base));
     let known = house.order();
     let first = here.post("/imaging/orders", &known).await?;
     let newcomer = house.order_with(json!({ "patient_id": fresh() }));
@@ -121,10 +121,10 @@ async fn a_patient_whom_the_other_knows_keeps_one_key(engine: Engine) -> Result<
 }
 
 /// Each remembers states; neither decides on one that the other has left behind.
-async fn what_one_changed_is_known_to_the_other(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let neighbour = house.neighbour().await?;
-    let (here, there) = (&house.client, house.client.towards(&neighbour.base));
+async fn what_one_changed_is_known_to_the_other(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let neighbour = house.second_server().await?;
+    let (here, there) = (&house.client, house.client.with_base_url(&neighbour.base));
     let procedure = format!("/imaging/procedures/{}", house.procedure);
     for _ in 0..5 {
         let created = there.post("/imaging/orders", &house.order()).await?;
@@ -137,7 +137,7 @@ async fn what_one_changed_is_known_to_the_other(engine: Engine) -> Result<()> {
         let late = there
             .patch(&place, &json!({ "status": "cancelled" }))
             .await?;
-        problem(&late, Code::TransitionRefused, "decided on what is");
+        assert_problem(&late, ProblemCode::TransitionRefused, "decided on what is");
         let same = there
             .patch(&place, &json!({ "status": "completed" }))
             .await?;
@@ -150,19 +150,19 @@ async fn what_one_changed_is_known_to_the_other(engine: Engine) -> Result<()> {
         here.patch(&procedure, &json!({ "is_active": false }))
             .await?;
         let retired = there.post("/imaging/orders", &house.order()).await?;
-        problem(&retired, Code::Inactive, "retired elsewhere");
+        assert_problem(&retired, ProblemCode::Inactive, "retired elsewhere");
         here.patch(&procedure, &json!({ "is_active": true }))
             .await?;
     }
     Ok(())
 }
 
-async fn a_key_has_one_effect_on_both(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let neighbour = house.neighbour().await?;
-    let before = head(&house.client).await?;
+async fn a_key_has_one_effect_on_both(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let neighbour = house.second_server().await?;
+    let before = log_head(&house.client).await?;
     let here = house.client.repeating().with("idempotency-key", "the one");
-    let clients: [Client; 2] = [here.clone(), here.towards(&neighbour.base)];
+    let clients: [TestClient; 2] = [here.clone(), here.with_base_url(&neighbour.base)];
     let body = house.order().to_string();
     let repeats = (0..50).map(|n| {
         let (client, body) = (&clients[n % 2], body.clone().into_bytes());
@@ -181,7 +181,7 @@ async fn a_key_has_one_effect_on_both(engine: Engine) -> Result<()> {
         assert!(answer.number("log-position") > before);
     }
     assert_eq!(house.client.get("/imaging/orders").await?.ids().len(), 1);
-    assert_eq!(head(&house.client).await?, before + 1);
+    assert_eq!(log_head(&house.client).await?, before + 1);
     Ok(())
 }
 
@@ -203,14 +203,14 @@ fn status_of(event: &Value) -> Option<&'static str> {
 
 /// A node that answers for what another one wrote owes its readers the same as for its own. The leader was killed, so
 /// that nobody projects while this is asked.
-async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let (one, other) = (house.neighbour().await?, house.neighbour().await?);
+async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let (one, other) = (house.second_server().await?, house.second_server().await?);
     let body = house.order();
     house.server.kill()?;
-    let here = house.client.towards(&one.base);
-    let there = house.client.towards(&other.base);
-    let keyed = |it: &Client| it.with("idempotency-key", "k");
+    let here = house.client.with_base_url(&one.base);
+    let there = house.client.with_base_url(&other.base);
+    let keyed = |it: &TestClient| it.with("idempotency-key", "k");
 
     let created = keyed(&here).post("/imaging/orders", &body).await?;
     let repeated = keyed(&there).post("/imaging/orders", &body).await?;
@@ -229,16 +229,16 @@ async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: Engine) -> R
 }
 
 /// The predecessor's lease still stands: nobody projects yet, and nothing that it acknowledged may be missed.
-async fn what_was_acknowledged_is_read_after_a_kill(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let place = house.ordered_and("requested").await?;
+async fn what_was_acknowledged_is_read_after_a_kill(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let place = house.create_order_in_status("requested").await?;
     let moved = house
         .client
         .patch(&place, &json!({ "status": "scheduled" }))
         .await?;
     house.server.kill()?;
     let server = Server::start(&house.database, &[]).await?;
-    let read = house.client.towards(&server.base).get(&place).await?;
+    let read = house.client.with_base_url(&server.base).get(&place).await?;
     assert_eq!((read.status, &read.text), (200, &moved.text));
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused};
-use crate::story::{House, catalog, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected};
+use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     hands_out_every_row_once_and_in_order,
@@ -17,14 +17,14 @@ on_both_engines!(
 
 const ROWS: usize = 121;
 
-async fn hands_out_every_row_once_and_in_order(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn hands_out_every_row_once_and_in_order(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let patient = fresh();
     let orders = (0..ROWS).map(|n| {
         let (day, patient) = (n / 7 % 28 + 1, if n % 3 == 0 { patient } else { fresh() });
         let at = format!("2026-02-{day:02}T08:00:00Z");
         let priority = ["routine", "urgent", "stat"][n % 3];
-        house.ordered(json!({ "requested_at": at, "patient_id": patient, "priority": priority }))
+        house.create_order(json!({ "requested_at": at, "patient_id": patient, "priority": priority }))
     });
     try_join_all(orders).await?;
     let whole = house.client.get("/imaging/orders?limit=500").await?;
@@ -68,16 +68,16 @@ async fn hands_out_every_row_once_and_in_order(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn goes_on_where_it_was_while_orders_come(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn goes_on_where_it_was_while_orders_come(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     for _ in 0..4 {
-        house.ordered(json!({})).await?;
+        house.create_order(json!({})).await?;
     }
     let before = house.client.get("/imaging/orders").await?.ids();
     let mut page = house.client.get("/imaging/orders?limit=1").await?;
     let mut seen = page.ids();
     while let Some(next) = page.next_page() {
-        house.ordered(json!({})).await?;
+        house.create_order(json!({})).await?;
         page = house.client.get(&next).await?;
         seen.extend(page.ids());
     }
@@ -85,12 +85,12 @@ async fn goes_on_where_it_was_while_orders_come(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn takes_its_own_cursors_only(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let other = Client::dev(&house.server.base, fresh());
-    catalog(&other).await?;
+async fn takes_its_own_cursors_only(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let other = TestClient::dev(&house.server.base, fresh());
+    create_catalog(&other).await?;
     for _ in 0..2 {
-        house.ordered(json!({})).await?;
+        house.create_order(json!({})).await?;
     }
     let first = house.client.get("/imaging/orders?limit=1").await?;
     let next = first.next_page().unwrap_or_default();
@@ -111,15 +111,15 @@ async fn takes_its_own_cursors_only(engine: Engine) -> Result<()> {
     ];
     let refused = paths
         .iter()
-        .map(|it| Refused::get(it, Code::InvalidParameter).at(&["?cursor"]));
-    all_refused(&house.client, refused.collect()).await?;
-    all_refused(&other, vec![Refused::get(&next, Code::InvalidParameter)]).await?;
+        .map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter).at(&["?cursor"]));
+    assert_all_rejected(&house.client, refused.collect()).await?;
+    assert_all_rejected(&other, vec![RejectedRequest::get(&next, ProblemCode::InvalidParameter)]).await?;
     assert_eq!(house.client.get(&next).await?.ids().len(), 1);
     Ok(())
 }
 
 /// The ids on all pages; every page but the last is full.
-async fn walk(client: &Client, first: &str, limit: usize) -> Result<Vec<String>> {
+async fn walk(client: &TestClient, first: &str, limit: usize) -> Result<Vec<String>> {
     let (mut ids, mut next) = (Vec::new(), Some(first.to_owned()));
     while let Some(path) = next {
         let page = client.get(&path).await?;
@@ -132,6 +132,6 @@ async fn walk(client: &Client, first: &str, limit: usize) -> Result<Vec<String>>
     Ok(ids)
 }
 
-fn rows(list: &roentgen_tests::Answer) -> Vec<serde_json::Value> {
+fn rows(list: &roentgen_tests::TestResponse) -> Vec<serde_json::Value> {
     list.json().as_array().cloned().unwrap_or_default()
 }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use roentgen_api::problem::Code;
-use roentgen_tests::{ByHand, Database, Engine, Part};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused, head, problem};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     travels_in_time,
@@ -19,10 +19,10 @@ on_both_engines!(
     makes_an_own_correlation_id_where_it_was_given_none,
 );
 
-async fn travels_in_time(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let before = head(&house.client).await?;
-    let mut versions = vec![house.ordered(json!({ "metadata": { "n": 0 } })).await?];
+async fn travels_in_time(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let before = log_head(&house.client).await?;
+    let mut versions = vec![house.create_order(json!({ "metadata": { "n": 0 } })).await?];
     let place = versions[0].header("location");
     for change in [
         json!({ "status": "scheduled" }),
@@ -62,19 +62,19 @@ async fn travels_in_time(engine: Engine) -> Result<()> {
     }
     let (early, absurd) = (at(&before.to_string()), at("-1"));
     let refused = vec![
-        Refused::get(&early, Code::NotFound),
-        Refused::get(&absurd, Code::InvalidParameter).at(&["?as_of"]),
+        RejectedRequest::get(&early, ProblemCode::NotFound),
+        RejectedRequest::get(&absurd, ProblemCode::InvalidParameter).at(&["?as_of"]),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     for (as_of, code) in [
-        ("0", Code::NotFound),
-        ("2020-01-01", Code::NotFound),
-        ("2020-01-01T00:00:00Z", Code::NotFound),
-        ("", Code::InvalidParameter),
-        ("yesterday", Code::InvalidParameter),
-        ("2026-02-30", Code::InvalidParameter),
+        ("0", ProblemCode::NotFound),
+        ("2020-01-01", ProblemCode::NotFound),
+        ("2020-01-01T00:00:00Z", ProblemCode::NotFound),
+        ("", ProblemCode::InvalidParameter),
+        ("yesterday", ProblemCode::InvalidParameter),
+        ("2026-02-30", ProblemCode::InvalidParameter),
     ] {
-        all_refused(&house.client, vec![Refused::get(&at(as_of), code)]).await?;
+        assert_all_rejected(&house.client, vec![RejectedRequest::get(&at(as_of), code)]).await?;
     }
     let procedure = format!("/imaging/procedures/{}", house.procedure);
     let then = house
@@ -85,9 +85,9 @@ async fn travels_in_time(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn shows_no_position_past_the_logs_end(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let created = house.ordered(json!({})).await?;
+async fn shows_no_position_past_the_logs_end(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let created = house.create_order(json!({})).await?;
     let (place, end) = (created.header("location"), created.number("log-position"));
     let read = house.client.get(&format!("{place}?as_of={end}")).await?;
     assert_eq!((read.status, &read.text), (200, &created.text));
@@ -96,13 +96,13 @@ async fn shows_no_position_past_the_logs_end(engine: Engine) -> Result<()> {
     let beyond = beyond.map(|position| format!("{place}?as_of={position}"));
     let refused = beyond
         .iter()
-        .map(|path| Refused::get(path, Code::BeyondLog));
-    all_refused(&house.client, refused.collect()).await
+        .map(|path| RejectedRequest::get(path, ProblemCode::BeyondLog));
+    assert_all_rejected(&house.client, refused.collect()).await
 }
 
-async fn waits_for_the_position_that_is_asked(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let created = house.ordered(json!({})).await?;
+async fn waits_for_the_position_that_is_asked(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let created = house.create_order(json!({})).await?;
     let (place, position) = (created.header("location"), created.header("log-position"));
     let asking = |position: &str| house.client.with("min-log-position", position);
     let paths = [
@@ -118,19 +118,19 @@ async fn waits_for_the_position_that_is_asked(engine: Engine) -> Result<()> {
         assert!(shown >= created.number("log-position"), "{met:?}");
 
         let beyond = asking("1000000").get(path).await?;
-        problem(&beyond, Code::BeyondLog, path);
+        assert_problem(&beyond, ProblemCode::BeyondLog, path);
         anyhow::Ok(())
     });
     try_join_all(each).await?;
 
     let mut holder = projector_held(&house.database).await?;
-    let another = house.ordered(json!({})).await?;
+    let another = house.create_order(json!({})).await?;
     let position = another.header("log-position");
     let waiting = asking(&position);
     let each = paths.map(async |path| {
         let begun = Instant::now();
         let behind = waiting.get(path).await?;
-        problem(&behind, Code::ProjectionLagging, path);
+        assert_problem(&behind, ProblemCode::ProjectionLagging, path);
         assert_eq!(behind.header("retry-after"), "1");
         assert!(begun.elapsed() >= Duration::from_millis(1900), "{path}");
 
@@ -142,18 +142,18 @@ async fn waits_for_the_position_that_is_asked(engine: Engine) -> Result<()> {
     try_join_all(each).await?;
     holder.run("ROLLBACK").await?;
     for malformed in ["", "x", "-1", "1.5", "99999999999999999999"] {
-        let refused = vec![Refused::get(&place, Code::InvalidHeader)];
-        all_refused(&asking(malformed), refused).await?;
+        let refused = vec![RejectedRequest::get(&place, ProblemCode::InvalidHeader)];
+        assert_all_rejected(&asking(malformed), refused).await?;
     }
     Ok(())
 }
 
 /// Keeps the projector from writing until it is rolled back. The read models can be read meanwhile.
-async fn projector_held(database: &Database) -> Result<ByHand> {
-    let mut holder = ByHand::on(database, Part::Read).await?;
+async fn projector_held(database: &TestDatabase) -> Result<RawDatabase> {
+    let mut holder = RawDatabase::on(database, DbFile::Read).await?;
     match database.engine {
-        Engine::Sqlite => holder.run("BEGIN IMMEDIATE").await?,
-        Engine::Postgres => {
+        EngineKind::Sqlite => holder.run("BEGIN IMMEDIATE").await?,
+        EngineKind::Postgres => {
             holder.run("BEGIN").await?;
             holder.run("LOCK TABLE generations IN SHARE MODE").await?
         }
@@ -161,8 +161,8 @@ async fn projector_held(database: &Database) -> Result<ByHand> {
     Ok(holder)
 }
 
-async fn keeps_the_correlation_id(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn keeps_the_correlation_id(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let correlation = fresh().to_string();
     let client = house.client.with("x-correlation-id", &correlation);
     let created = client.post("/imaging/orders", &house.order()).await?;
@@ -203,8 +203,8 @@ async fn keeps_the_correlation_id(engine: Engine) -> Result<()> {
 }
 
 /// Gateways write ids of their own kind into the header.
-async fn makes_an_own_correlation_id_where_it_was_given_none(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn makes_an_own_correlation_id_where_it_was_given_none(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (list, body) = ("/imaging/orders", house.order());
     for foreign in [
         "",

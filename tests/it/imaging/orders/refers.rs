@@ -1,12 +1,12 @@
 //! When an order refers to something, or is referred to.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused};
-use crate::story::{House, catalog, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected};
+use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     to_what_is_not_there_or_not_active,
@@ -17,14 +17,14 @@ on_both_engines!(
 
 const ORDERS: &str = "/imaging/orders";
 
-async fn to_what_is_not_there_or_not_active(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn to_what_is_not_there_or_not_active(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let missing = house
         .order_with(json!({ "imaging_procedure_id": fresh() }))
         .to_string();
     let at = &["/imaging_procedure_id"];
-    let refused = Refused::post(ORDERS, missing, Code::ReferenceNotFound).at(at);
-    all_refused(&house.client, vec![refused]).await?;
+    let refused = RejectedRequest::post(ORDERS, missing, ProblemCode::ReferenceNotFound).at(at);
+    assert_all_rejected(&house.client, vec![refused]).await?;
     let modality = house
         .client
         .get("/imaging/modalities")
@@ -34,8 +34,8 @@ async fn to_what_is_not_there_or_not_active(engine: Engine) -> Result<()> {
     let no_procedure = house
         .order_with(json!({ "imaging_procedure_id": modality }))
         .to_string();
-    let refused = Refused::post(ORDERS, no_procedure, Code::ReferenceNotFound).at(at);
-    all_refused(&house.client, vec![refused]).await?;
+    let refused = RejectedRequest::post(ORDERS, no_procedure, ProblemCode::ReferenceNotFound).at(at);
+    assert_all_rejected(&house.client, vec![refused]).await?;
 
     let place = format!("/imaging/procedures/{}", house.procedure);
     let body = house.order().to_string();
@@ -43,36 +43,36 @@ async fn to_what_is_not_there_or_not_active(engine: Engine) -> Result<()> {
         .client
         .patch(&place, &json!({ "is_active": false }))
         .await?;
-    let refused = Refused::post(ORDERS, body, Code::Inactive).at(at);
-    all_refused(&house.client, vec![refused]).await?;
+    let refused = RejectedRequest::post(ORDERS, body, ProblemCode::Inactive).at(at);
+    assert_all_rejected(&house.client, vec![refused]).await?;
     house
         .client
         .patch(&place, &json!({ "is_active": true }))
         .await?;
-    house.ordered(json!({})).await?;
+    house.create_order(json!({})).await?;
     Ok(())
 }
 
-async fn to_a_number_that_is_taken(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn to_a_number_that_is_taken(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let number = json!({ "accession_number": "ACC-1" });
-    let first = house.ordered(number.clone()).await?;
+    let first = house.create_order(number.clone()).await?;
     let same = |it: &str| {
         house
             .order_with(json!({ "accession_number": it }))
             .to_string()
     };
     let refused =
-        ["ACC-1", "  ACC-1 "].map(|it| Refused::post(ORDERS, same(it), Code::AlreadyExists));
-    all_refused(&house.client, refused.into()).await?;
+        ["ACC-1", "  ACC-1 "].map(|it| RejectedRequest::post(ORDERS, same(it), ProblemCode::AlreadyExists));
+    assert_all_rejected(&house.client, refused.into()).await?;
     house
         .client
         .patch(&first.header("location"), &json!({ "status": "cancelled" }))
         .await?;
-    let again = Refused::post(ORDERS, same("ACC-1"), Code::AlreadyExists);
-    all_refused(&house.client, vec![again]).await?;
-    let other = Client::dev(&house.server.base, fresh());
-    let procedure = catalog(&other).await?;
+    let again = RejectedRequest::post(ORDERS, same("ACC-1"), ProblemCode::AlreadyExists);
+    assert_all_rejected(&house.client, vec![again]).await?;
+    let other = TestClient::dev(&house.server.base, fresh());
+    let procedure = create_catalog(&other).await?;
     let body = json!({ "patient_id": fresh(), "imaging_procedure_id": procedure, "indication": "x",
         "accession_number": "ACC-1" });
     let elsewhere = other.post(ORDERS, &body).await?;
@@ -84,22 +84,22 @@ async fn to_a_number_that_is_taken(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn across_tenants(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let order = house.ordered(json!({ "accession_number": "A" })).await?;
+async fn across_tenants(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let order = house.create_order(json!({ "accession_number": "A" })).await?;
     let place = order.header("location");
-    let other = Client::dev(&house.server.base, fresh());
+    let other = TestClient::dev(&house.server.base, fresh());
     let (theirs, query) = (fresh(), format!("?tenant_id={}", house.tenant));
     let body = house.order().to_string();
     let refused = vec![
-        Refused::get(&place, Code::NotFound),
-        Refused::patch(&place, r#"{"status":"scheduled"}"#, Code::NotFound),
-        Refused::patch(&place, "{}", Code::NotFound),
-        Refused::post(ORDERS, body, Code::ReferenceNotFound),
+        RejectedRequest::get(&place, ProblemCode::NotFound),
+        RejectedRequest::patch(&place, r#"{"status":"scheduled"}"#, ProblemCode::NotFound),
+        RejectedRequest::patch(&place, "{}", ProblemCode::NotFound),
+        RejectedRequest::post(ORDERS, body, ProblemCode::ReferenceNotFound),
     ];
-    all_refused(&other, refused).await?;
+    assert_all_rejected(&other, refused).await?;
     let as_of = format!("{place}?as_of={}", order.number("log-position"));
-    all_refused(&other, vec![Refused::get(&as_of, Code::NotFound)]).await?;
+    assert_all_rejected(&other, vec![RejectedRequest::get(&as_of, ProblemCode::NotFound)]).await?;
     for list in [
         ORDERS,
         "/imaging/procedures",
@@ -115,14 +115,14 @@ async fn across_tenants(engine: Engine) -> Result<()> {
         format!("{place}?tenant_id={theirs}"),
     );
     let refused = vec![
-        Refused::post(ORDERS, foreign, Code::OtherTenant),
-        Refused::patch(&place, named, Code::OtherTenant),
-        Refused::get(&list, Code::OtherTenant),
-        Refused::get(&one, Code::OtherTenant),
-        Refused::post(&list, "{}", Code::OtherTenant),
-        Refused::patch(&one, "{}", Code::OtherTenant),
+        RejectedRequest::post(ORDERS, foreign, ProblemCode::OtherTenant),
+        RejectedRequest::patch(&place, named, ProblemCode::OtherTenant),
+        RejectedRequest::get(&list, ProblemCode::OtherTenant),
+        RejectedRequest::get(&one, ProblemCode::OtherTenant),
+        RejectedRequest::post(&list, "{}", ProblemCode::OtherTenant),
+        RejectedRequest::patch(&one, "{}", ProblemCode::OtherTenant),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     for own in [ORDERS, &place, "/events"] {
         let read = house.client.get(&format!("{own}{query}")).await?;
         assert_eq!(read.status, 200, "{read:?}");
@@ -130,21 +130,21 @@ async fn across_tenants(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn to_paths_and_methods_that_are_not_there(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn to_paths_and_methods_that_are_not_there(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let unknown = format!("{ORDERS}/{}", fresh());
     let refused = vec![
-        Refused::get(&unknown, Code::NotFound),
-        Refused::patch(&unknown, "{}", Code::NotFound),
-        Refused::get("/imaging", Code::NotFound),
-        Refused::get("/imaging/orders/", Code::NotFound),
-        Refused::get("/api/v2/imaging/orders", Code::NotFound),
-        Refused::get("/api/v1", Code::NotFound),
-        Refused::post(&unknown, "{}", Code::MethodNotAllowed),
-        Refused::patch(ORDERS, "{}", Code::MethodNotAllowed),
-        Refused::post("/events", "{}", Code::MethodNotAllowed),
+        RejectedRequest::get(&unknown, ProblemCode::NotFound),
+        RejectedRequest::patch(&unknown, "{}", ProblemCode::NotFound),
+        RejectedRequest::get("/imaging", ProblemCode::NotFound),
+        RejectedRequest::get("/imaging/orders/", ProblemCode::NotFound),
+        RejectedRequest::get("/api/v2/imaging/orders", ProblemCode::NotFound),
+        RejectedRequest::get("/api/v1", ProblemCode::NotFound),
+        RejectedRequest::post(&unknown, "{}", ProblemCode::MethodNotAllowed),
+        RejectedRequest::patch(ORDERS, "{}", ProblemCode::MethodNotAllowed),
+        RejectedRequest::post("/events", "{}", ProblemCode::MethodNotAllowed),
     ];
-    all_refused(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await?;
     for (path, allowed) in [(ORDERS, ["GET", "POST"]), (&unknown, ["GET", "PATCH"])] {
         let refused = house
             .client

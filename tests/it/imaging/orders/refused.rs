@@ -1,12 +1,12 @@
 //! When a body is refused: nothing is appended, and nothing of it is logged or sent back.
 
 use anyhow::Result;
-use roentgen_api::problem::Code::{self, BodyTooLarge, InvalidBody, MalformedJson, Unacceptable};
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode::{self, BodyTooLarge, InvalidBody, MalformedJson, Unacceptable};
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use crate::expect::{Refused, problem, refusals};
-use crate::story::{House, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_problem, send_rejected};
+use crate::story::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     what_is_no_json_of_the_shape,
@@ -19,13 +19,13 @@ const ORDERS: &str = "/imaging/orders";
 /// In every body here, and nowhere else.
 const WORD: &str = "wombat-zyx";
 
-fn post(body: impl Into<Vec<u8>>, code: Code) -> Refused<'static> {
-    Refused::post(ORDERS, body, code)
+fn post(body: impl Into<Vec<u8>>, code: ProblemCode) -> RejectedRequest<'static> {
+    RejectedRequest::post(ORDERS, body, code)
 }
 
 /// Refuses all of them, and looks for their words in what the server said and logged.
-async fn all_refused_unheard(house: &House, refused: Vec<Refused<'_>>) -> Result<()> {
-    for answer in refusals(&house.client, refused).await? {
+async fn all_refused_unheard(house: &TestApp, refused: Vec<RejectedRequest<'_>>) -> Result<()> {
+    for answer in send_rejected(&house.client, refused).await? {
         assert!(!answer.text.contains(WORD), "{answer:?}");
     }
     let log = house.server.logged()?;
@@ -33,8 +33,8 @@ async fn all_refused_unheard(house: &House, refused: Vec<Refused<'_>>) -> Result
     Ok(())
 }
 
-async fn what_is_no_json_of_the_shape(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--log", "debug"]).await?;
+async fn what_is_no_json_of_the_shape(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--log", "debug"]).await?;
     let (id, procedure) = (fresh(), &house.procedure);
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     let order = |members: &str| {
@@ -98,8 +98,8 @@ async fn what_is_no_json_of_the_shape(engine: Engine) -> Result<()> {
     all_refused_unheard(&house, refused).await
 }
 
-async fn what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--log", "debug"]).await?;
+async fn what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--log", "debug"]).await?;
     let with = |members: Value| {
         let body = serde_json::to_vec(&house.order_with(members)).unwrap_or_default();
         post(body, Unacceptable)
@@ -154,10 +154,10 @@ async fn what_is_not_acceptable(engine: Engine) -> Result<()> {
     all_refused_unheard(&house, refused).await
 }
 
-async fn changes_that_do_not_belong_together(engine: Engine) -> Result<()> {
-    let house = House::open_with(engine, &["--dev", "--log", "debug"]).await?;
-    let place = house.ordered_and("scheduled").await?;
-    let patch = |body: Value| Refused::patch(&place, body.to_string(), Unacceptable);
+async fn changes_that_do_not_belong_together(engine: EngineKind) -> Result<()> {
+    let house = TestApp::open_with(engine, &["--dev", "--log", "debug"]).await?;
+    let place = house.create_order_in_status("scheduled").await?;
+    let patch = |body: Value| RejectedRequest::patch(&place, body.to_string(), Unacceptable);
     let (early, late) = ("2026-01-31T08:00:00Z", "2026-01-31T09:00:00Z");
     let backwards =
         json!({ "status": "completed", "performed_start_at": late, "performed_end_at": early });
@@ -176,16 +176,16 @@ async fn changes_that_do_not_belong_together(engine: Engine) -> Result<()> {
             .at(&["/performed_end_at"]),
         patch(json!({ "status": "in_progress", "performed_start_at": "noon" }))
             .at(&["/performed_start_at"]),
-        Refused::patch(&place, r#"{"scheduled_slot_id":"wombat-zyx"}"#, InvalidBody)
+        RejectedRequest::patch(&place, r#"{"scheduled_slot_id":"wombat-zyx"}"#, InvalidBody)
             .at(&["/scheduled_slot_id"]),
-        Refused::patch(&place, r#"{"indication":"wombat-zyx"}"#, InvalidBody).at(&[""]),
-        Refused::patch(&place, r#"["completed"]"#, InvalidBody),
+        RejectedRequest::patch(&place, r#"{"indication":"wombat-zyx"}"#, InvalidBody).at(&[""]),
+        RejectedRequest::patch(&place, r#"["completed"]"#, InvalidBody),
     ];
     all_refused_unheard(&house, refused).await
 }
 
-async fn what_is_too_large(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn what_is_too_large(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let body = |length: usize| {
         let mut body = house.order().to_string().into_bytes();
         body.resize(length, b' ');
@@ -201,7 +201,7 @@ async fn what_is_too_large(engine: Engine) -> Result<()> {
         let chunked = house.client.post_chunked(ORDERS, body(length)).await?;
         assert_eq!(chunked.status, status, "{length}: {chunked:?}");
         if status == 413 {
-            problem(&chunked, BodyTooLarge, "a body of unknown length");
+            assert_problem(&chunked, BodyTooLarge, "a body of unknown length");
         }
     }
     let long = house.client.with("x-long", &"a".repeat(70_000));

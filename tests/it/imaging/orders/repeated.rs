@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::{Refused, all_refused, head};
-use crate::story::{House, catalog, fresh, on_both_engines};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
+use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     answers_with_the_first_result,
@@ -20,12 +20,12 @@ on_both_engines!(
 
 const ORDERS: &str = "/imaging/orders";
 
-fn keyed(client: &Client, key: &str) -> Client {
+fn keyed(client: &TestClient, key: &str) -> TestClient {
     client.with("idempotency-key", key)
 }
 
-async fn answers_with_the_first_result(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn answers_with_the_first_result(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let (client, body) = (
         keyed(&house.client, "k"),
         house.order_with(json!({ "metadata": { "a": 1 } })),
@@ -50,7 +50,7 @@ async fn answers_with_the_first_result(engine: Engine) -> Result<()> {
         .client
         .patch(&procedure, &json!({ "is_active": false }))
         .await?;
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     for _ in 0..2 {
         for prefix in ["", "/api/v1"] {
             let again = client.post(&format!("{prefix}{ORDERS}"), &body).await?;
@@ -65,12 +65,12 @@ async fn answers_with_the_first_result(engine: Engine) -> Result<()> {
         assert_eq!((again.status, &again.text), (200, &moved.text), "{again:?}");
         assert_eq!(again.header("etag"), "\"2\"");
     }
-    assert_eq!(head(&house.client).await?, before);
+    assert_eq!(log_head(&house.client).await?, before);
     Ok(())
 }
 
-async fn refuses_another_body(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn refuses_another_body(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let client = keyed(&house.client, "k");
     let created = client.post(ORDERS, &house.order()).await?;
     let place = created.header("location");
@@ -82,34 +82,34 @@ async fn refuses_another_body(engine: Engine) -> Result<()> {
         .order_with(json!({ "accession_number": number }))
         .to_string();
     let refused = vec![
-        Refused::post(ORDERS, other.to_string(), Code::IdempotencyKeyReused),
-        Refused::post(ORDERS, taken, Code::IdempotencyKeyReused),
-        Refused::patch(
+        RejectedRequest::post(ORDERS, other.to_string(), ProblemCode::IdempotencyKeyReused),
+        RejectedRequest::post(ORDERS, taken, ProblemCode::IdempotencyKeyReused),
+        RejectedRequest::patch(
             &place,
             r#"{"status":"cancelled"}"#,
-            Code::IdempotencyKeyReused,
+            ProblemCode::IdempotencyKeyReused,
         ),
-        Refused::patch(
+        RejectedRequest::patch(
             &place,
             r#"{"status":"requested"}"#,
-            Code::IdempotencyKeyReused,
+            ProblemCode::IdempotencyKeyReused,
         ),
     ];
-    all_refused(&client, refused).await?;
+    assert_all_rejected(&client, refused).await?;
     for key in ["", "\u{e9}", &"k".repeat(256)] {
-        let refused = Refused::post(ORDERS, other.to_string(), Code::InvalidHeader);
-        all_refused(&keyed(&house.client, key), vec![refused]).await?;
+        let refused = RejectedRequest::post(ORDERS, other.to_string(), ProblemCode::InvalidHeader);
+        assert_all_rejected(&keyed(&house.client, key), vec![refused]).await?;
     }
     let longest = keyed(&house.client, &"k".repeat(255));
     assert_eq!(longest.post(ORDERS, &other).await?.status, 201);
     Ok(())
 }
 
-async fn is_independent_elsewhere(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn is_independent_elsewhere(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let body = house.order();
-    let elsewhere = Client::dev(&house.server.base, fresh());
-    let procedure = catalog(&elsewhere).await?;
+    let elsewhere = TestClient::dev(&house.server.base, fresh());
+    let procedure = create_catalog(&elsewhere).await?;
     let (clinician, radiologist) = (house.caller("clinician")?, house.caller("radiologist")?);
     let mut created = Vec::new();
     for caller in [&house.client, &clinician, &radiologist] {
@@ -142,8 +142,8 @@ async fn is_independent_elsewhere(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn remembers_no_refusal(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn remembers_no_refusal(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let procedure = format!("/imaging/procedures/{}", house.procedure);
     house
         .client
@@ -159,14 +159,14 @@ async fn remembers_no_refusal(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn remembers_that_nothing_changed(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
-    let place = house.ordered_and("scheduled").await?;
-    let (client, before) = (keyed(&house.client, "k"), head(&house.client).await?);
+async fn remembers_that_nothing_changed(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let place = house.create_order_in_status("scheduled").await?;
+    let (client, before) = (keyed(&house.client, "k"), log_head(&house.client).await?);
     let same = json!({ "status": "scheduled" });
     let first = client.patch(&place, &same).await?;
     assert_eq!(
-        (first.status, head(&house.client).await?),
+        (first.status, log_head(&house.client).await?),
         (200, before),
         "{first:?}"
     );
@@ -176,14 +176,14 @@ async fn remembers_that_nothing_changed(engine: Engine) -> Result<()> {
         .await?;
     let again = client.patch(&place, &same).await?;
     assert_eq!((again.status, &again.text), (200, &first.text), "{again:?}");
-    assert_eq!(head(&house.client).await?, before + 1);
+    assert_eq!(log_head(&house.client).await?, before + 1);
     Ok(())
 }
 
-async fn takes_one_of_many_bodies_at_once(engine: Engine) -> Result<()> {
-    let house = House::open(engine).await?;
+async fn takes_one_of_many_bodies_at_once(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let client = keyed(&house.client, "k").repeating();
-    let before = head(&house.client).await?;
+    let before = log_head(&house.client).await?;
     let bodies: Vec<_> = (0..20).map(|_| house.order()).collect();
     let answers = try_join_all(bodies.iter().map(|it| client.post(ORDERS, it))).await?;
     let created = answers.iter().filter(|it| it.status == 201).count();
@@ -192,6 +192,6 @@ async fn takes_one_of_many_bodies_at_once(engine: Engine) -> Result<()> {
         .filter(|it| it.code() == "idempotency_key_reused")
         .count();
     assert_eq!((created, refused), (1, 19), "{answers:?}");
-    assert_eq!(head(&house.client).await?, before + 1);
+    assert_eq!(log_head(&house.client).await?, before + 1);
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Addenda: a final report is added to and never changed.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::{a_draft, a_room, a_signed, all_refused, images, sign};
-use crate::expect::Refused;
+use super::{a_draft, start_with_archive, a_signed, all_refused, images, sign};
+use crate::expect::RejectedRequest;
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -16,9 +16,9 @@ on_both_engines!(
 );
 
 async fn an_addendum_makes_a_final_report_corrected_and_leaves_what_was_signed(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let room = a_room(engine).await?;
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_signed(&radiologist, &ours, true).await?;
     let before = radiologist.client.get(&place).await?.json();
@@ -59,14 +59,14 @@ async fn an_addendum_makes_a_final_report_corrected_and_leaves_what_was_signed(
     Ok(())
 }
 
-async fn only_final_reports_are_added_to(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn only_final_reports_are_added_to(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let adding = format!("{place}/addenda");
     let refused = || {
         let body = r#"{"content":"more"}"#;
-        vec![Refused::post(&adding, body, Code::TransitionRefused)]
+        vec![RejectedRequest::post(&adding, body, ProblemCode::TransitionRefused)]
     };
     all_refused(&room, &radiologist.client, refused()).await?;
     sign(&radiologist, &place, false).await?;
@@ -82,12 +82,12 @@ async fn only_final_reports_are_added_to(engine: Engine) -> Result<()> {
         "/added_by_radiologist_id",
         "/radiology_report_id",
     ];
-    let refused = Refused::post(&adding, wrong.to_string(), Code::Unacceptable).at(pointers);
+    let refused = RejectedRequest::post(&adding, wrong.to_string(), ProblemCode::Unacceptable).at(pointers);
     all_refused(&room, &radiologist.client, vec![refused]).await
 }
 
-async fn addenda_are_listed_newest_first(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn addenda_are_listed_newest_first(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_signed(&radiologist, &ours, true).await?;
     let adding = format!("{place}/addenda");
@@ -109,10 +109,10 @@ async fn addenda_are_listed_newest_first(engine: Engine) -> Result<()> {
     }
     assert_eq!(seen, ["third", "second", "first"]);
     let refused = vec![
-        Refused::get("/radiology/reports/x/addenda", Code::InvalidParameter),
-        Refused::get(
+        RejectedRequest::get("/radiology/reports/x/addenda", ProblemCode::InvalidParameter),
+        RejectedRequest::get(
             "/radiology/reports/00000000-0000-0000-0000-000000000001/addenda",
-            Code::NotFound,
+            ProblemCode::NotFound,
         ),
     ];
     all_refused(&room, &radiologist.client, refused).await

@@ -1,13 +1,13 @@
 //! What is optional in a draft can be taken away again, whoever wrote it.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::{Value, json};
 
-use super::{REPORTS, a_draft, a_room, all_refused, body, images, sign};
-use crate::expect::Refused;
-use crate::radiology::reading_room::{Radiologist, ReadingRoom};
+use super::{REPORTS, a_draft, start_with_archive, all_refused, body, images, sign};
+use crate::expect::RejectedRequest;
+use crate::radiology::reading_room::{RadiologistClient, WorklistApp};
 use crate::radiology::templates::a_template;
 use crate::story::{on_both_engines, with};
 
@@ -28,7 +28,7 @@ fn written() -> Value {
 }
 
 /// The report has no such member: answered, read, listed, and as it was at this position.
-async fn is_gone(by: &Radiologist, place: &str, changed: &Answer, member: &str) -> Result<()> {
+async fn is_gone(by: &RadiologistClient, place: &str, changed: &TestResponse, member: &str) -> Result<()> {
     assert_eq!(changed.status, 200, "{member} {changed:?}");
     assert_eq!(changed.json().get(member), None, "{member}");
     let sections = changed.json()["sections"].to_string();
@@ -42,8 +42,8 @@ async fn is_gone(by: &Radiologist, place: &str, changed: &Answer, member: &str) 
     Ok(())
 }
 
-async fn null_and_a_blank_text_take_a_section_away(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn null_and_a_blank_text_take_a_section_away(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, written()).await?;
     let fill = with(written(), json!({ "ai_assist_summary": "triage: 0.92" }));
@@ -79,15 +79,15 @@ async fn null_and_a_blank_text_take_a_section_away(engine: Engine) -> Result<()>
     Ok(())
 }
 
-async fn with_template(room: &ReadingRoom, by: &Radiologist) -> Result<String> {
+async fn with_template(room: &WorklistApp, by: &RadiologistClient) -> Result<String> {
     let default_text = json!({ "technique": "Contrast 100 ml IV.", "aorta": "not dilated" });
     let template = a_template(&room.house, json!({ "default_text": default_text })).await?;
     let ours = images(room, json!({})).await?;
     a_draft(by, &ours, json!({ "template_id": template })).await
 }
 
-async fn the_templates_own_sections_are_emptied(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn the_templates_own_sections_are_emptied(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let radiologist = room.radiologist()?;
     let place = with_template(&room, &radiologist).await?;
     for text in [Value::Null, json!("  ")] {
@@ -105,8 +105,8 @@ async fn the_templates_own_sections_are_emptied(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn what_was_taken_away_is_not_signed(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn what_was_taken_away_is_not_signed(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let radiologist = room.radiologist()?;
     let place = with_template(&room, &radiologist).await?;
     for clear in [json!({ "technique": null }), json!({ "impression": "" })] {
@@ -114,7 +114,7 @@ async fn what_was_taken_away_is_not_signed(engine: Engine) -> Result<()> {
         assert_eq!(cleared.status, 200, "{cleared:?}");
     }
     let signing = format!("{place}/sign");
-    let refused = Refused::post(&signing, "{}", Code::Unacceptable).at(&["/impression"]);
+    let refused = RejectedRequest::post(&signing, "{}", ProblemCode::Unacceptable).at(&["/impression"]);
     all_refused(&room, &radiologist.client, vec![refused]).await?;
     let impression = json!({ "impression": "normal" });
     let written = radiologist.client.patch(&place, &impression).await?;
@@ -128,8 +128,8 @@ async fn what_was_taken_away_is_not_signed(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn a_report_begins_without_what_is_blank(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_report_begins_without_what_is_blank(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let blank =
         json!({ "clinical_history": "", "technique": " ", "findings": "", "impression": "" });
@@ -144,11 +144,11 @@ async fn a_report_begins_without_what_is_blank(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn what_every_report_has_cannot_be_taken_away(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn what_every_report_has_cannot_be_taken_away(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
-    let patch = |body: &'static str| Refused::patch(&place, body, Code::Unacceptable);
+    let patch = |body: &'static str| RejectedRequest::patch(&place, body, ProblemCode::Unacceptable);
     let refused = vec![
         patch(r#"{"critical_result":null}"#).at(&["/critical_result"]),
         patch(r#"{"sections":null}"#).at(&["/sections"]),
@@ -157,8 +157,8 @@ async fn what_every_report_has_cannot_be_taken_away(engine: Engine) -> Result<()
     all_refused(&room, &radiologist.client, refused).await
 }
 
-async fn structured_data_are_merged_member_by_member(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn structured_data_are_merged_member_by_member(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let radiologist = room.radiologist()?;
     let ours = images(&room, json!({})).await?;
     let data = json!({ "aspects": 10, "lesion": { "mm": 4, "side": "left" } });
@@ -170,7 +170,7 @@ async fn structured_data_are_merged_member_by_member(engine: Engine) -> Result<(
     let long = |name: &str| json!({ "structured_data": { name: "x".repeat(40 * 1024) } });
     let filled = radiologist.client.patch(&place, &long("a")).await?;
     assert_eq!(filled.status, 200, "{filled:?}");
-    let refused = Refused::patch(&place, long("b").to_string(), Code::Unacceptable);
+    let refused = RejectedRequest::patch(&place, long("b").to_string(), ProblemCode::Unacceptable);
     let refused = vec![refused.at(&["/structured_data"])];
     all_refused(&room, &radiologist.client, refused).await
 }

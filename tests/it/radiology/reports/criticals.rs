@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
-use roentgen_tests::poll::until;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
+use roentgen_tests::poll::wait_until;
 use serde_json::{Value, json};
 
-use super::{a_critical, a_draft, a_room, a_signed, all_refused, event, images, told, trail};
-use crate::expect::Refused;
-use crate::radiology::reading_room::{Radiologist, ReadingRoom};
+use super::{a_critical, a_draft, start_with_archive, a_signed, all_refused, event, images, told, trail};
+use crate::expect::RejectedRequest;
+use crate::radiology::reading_room::{RadiologistClient, WorklistApp};
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -29,17 +29,17 @@ const CRITICAL: &str = "/radiology/critical-results";
 /// How long a timer and the read models may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-async fn listed(room: &ReadingRoom, query: &str) -> Result<Vec<Value>> {
+async fn listed(room: &WorklistApp, query: &str) -> Result<Vec<Value>> {
     let listed = room.house.client.get(&format!("{CRITICAL}{query}")).await?;
     assert_eq!(listed.status, 200, "{listed:?}");
     Ok(listed.json().as_array().cloned().unwrap_or_default())
 }
 
-async fn the_first_signature_raises_it_in_the_same_append(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn the_first_signature_raises_it_in_the_same_append(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (radiologist, who) = (room.radiologist()?, fresh());
     let order = json!({ "accession_number": "ACC1", "ordering_practitioner_id": who });
-    let order = room.house.ordered(order).await?;
+    let order = room.house.create_order(order).await?;
     let members = json!({
         "patient_id": order.text_at("/patient_id"), "accession_number": "ACC1",
     });
@@ -66,8 +66,8 @@ async fn the_first_signature_raises_it_in_the_same_append(engine: Engine) -> Res
     Ok(())
 }
 
-async fn is_listed_oldest_first_until_somebody_is_told(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn is_listed_oldest_first_until_somebody_is_told(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let radiologist = room.radiologist()?;
     let mut places = Vec::new();
     for _ in 0..3 {
@@ -107,15 +107,15 @@ async fn is_listed_oldest_first_until_somebody_is_told(engine: Engine) -> Result
     assert_eq!(done[0]["communications"][0], noted.json());
     assert_eq!(listed(&room, "?status=all").await?.len(), 3);
     assert_eq!(listed(&room, "?status=overdue").await?.len(), 0);
-    let refused = Refused::get(
+    let refused = RejectedRequest::get(
         "/radiology/critical-results?status=x",
-        Code::InvalidParameter,
+        ProblemCode::InvalidParameter,
     );
     all_refused(&room, &room.house.client, vec![refused]).await
 }
 
-async fn a_communication_is_taken_from_the_draft_on(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_communication_is_taken_from_the_draft_on(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let telling = format!("{place}/communications");
@@ -123,8 +123,8 @@ async fn a_communication_is_taken_from_the_draft_on(engine: Engine) -> Result<()
     let pointers = &["/recipient", "/method", "/communicated_at", "/read_back"];
     let future = crate::story::with(told(), json!({ "communicated_at": "2126-01-01T00:00:00Z" }));
     let refused = vec![
-        Refused::post(&telling, wrong.to_string(), Code::Unacceptable).at(pointers),
-        Refused::post(&telling, future.to_string(), Code::Unacceptable).at(&["/communicated_at"]),
+        RejectedRequest::post(&telling, wrong.to_string(), ProblemCode::Unacceptable).at(pointers),
+        RejectedRequest::post(&telling, future.to_string(), ProblemCode::Unacceptable).at(&["/communicated_at"]),
     ];
     all_refused(&room, &radiologist.client, refused).await?;
     let marked = json!({ "critical_result": true });
@@ -141,8 +141,8 @@ async fn a_communication_is_taken_from_the_draft_on(engine: Engine) -> Result<()
     Ok(())
 }
 
-async fn a_communication_may_come_with_the_signature(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_communication_may_come_with_the_signature(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     radiologist
@@ -160,8 +160,8 @@ async fn a_communication_may_come_with_the_signature(engine: Engine) -> Result<(
     let late = crate::story::with(told(), json!({ "communicated_at": "2126-01-01T00:00:00Z" }));
     let late = json!({ "final": true, "communication": late }).to_string();
     let refused = vec![
-        Refused::post(&signing, blank, Code::Unacceptable).at(pointers),
-        Refused::post(&signing, late, Code::Unacceptable).at(&["/communication/communicated_at"]),
+        RejectedRequest::post(&signing, blank, ProblemCode::Unacceptable).at(pointers),
+        RejectedRequest::post(&signing, late, ProblemCode::Unacceptable).at(&["/communication/communicated_at"]),
     ];
     all_refused(&room, &radiologist.client, refused).await?;
     let told = json!({ "final": true, "communication": told() });
@@ -174,8 +174,8 @@ async fn a_communication_may_come_with_the_signature(engine: Engine) -> Result<(
     Ok(())
 }
 
-async fn an_addendum_raises_it(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn an_addendum_raises_it(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_signed(&radiologist, &ours, true).await?;
     let addendum = json!({ "content": "a bleed after all", "critical_result": true });
@@ -195,7 +195,7 @@ async fn an_addendum_raises_it(engine: Engine) -> Result<()> {
 }
 
 /// Adds that there is something critical, once more.
-async fn a_second_finding(radiologist: &Radiologist, place: &str) -> Result<()> {
+async fn a_second_finding(radiologist: &RadiologistClient, place: &str) -> Result<()> {
     let addendum = json!({ "content": "a second bleed", "critical_result": true });
     let adding = format!("{place}/addenda");
     let added = radiologist.client.post(&adding, &addendum).await?;
@@ -203,8 +203,8 @@ async fn a_second_finding(radiologist: &Radiologist, place: &str) -> Result<()> 
     Ok(())
 }
 
-async fn an_addendum_after_somebody_was_told_raises_another_one(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn an_addendum_after_somebody_was_told_raises_another_one(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_critical(&radiologist, &ours, true).await?;
     let telling = format!("{place}/communications");
@@ -232,7 +232,7 @@ async fn an_addendum_after_somebody_was_told_raises_another_one(engine: Engine) 
     Ok(())
 }
 
-async fn another_one_is_overdue_by_its_own_deadline(engine: Engine) -> Result<()> {
+async fn another_one_is_overdue_by_its_own_deadline(engine: EngineKind) -> Result<()> {
     let room = super::a_room_with(engine, &["--critical-deadline", "1s"]).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
@@ -245,19 +245,19 @@ async fn another_one_is_overdue_by_its_own_deadline(engine: Engine) -> Result<()
     a_second_finding(&radiologist, &place).await?;
     let names = || async { trail(&room, &place).await.unwrap_or_default() };
     let is_overdue = |it: &Vec<String>| it.last().is_some_and(|it| it == "CriticalResultOverdue");
-    let names = until("an overdue result", PATIENCE, names, is_overdue).await?;
+    let names = wait_until("an overdue result", PATIENCE, names, is_overdue).await?;
     let found = names.iter().filter(|it| *it == "CriticalResultOverdue");
     assert_eq!(found.count(), 1, "{names:?}");
     assert_eq!(listed(&room, "?status=overdue").await?.len(), 1);
     Ok(())
 }
 
-async fn is_overdue_where_nobody_was_told_in_time(engine: Engine) -> Result<()> {
+async fn is_overdue_where_nobody_was_told_in_time(engine: EngineKind) -> Result<()> {
     let room = super::a_room_with(engine, &["--critical-deadline", "1s"]).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_critical(&radiologist, &ours, true).await?;
     let overdue = || async { listed(&room, "?status=overdue").await.unwrap_or_default() };
-    let overdue = until("an overdue result", PATIENCE, overdue, |it| !it.is_empty());
+    let overdue = wait_until("an overdue result", PATIENCE, overdue, |it| !it.is_empty());
     let overdue = overdue.await?;
     assert_eq!(overdue[0]["radiology_report_id"], overdue[0]["id"]);
     assert_eq!(overdue[0]["overdue"], true);
@@ -286,8 +286,8 @@ async fn is_overdue_where_nobody_was_told_in_time(engine: Engine) -> Result<()> 
     Ok(())
 }
 
-async fn a_cancelled_report_has_none(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_cancelled_report_has_none(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_critical(&radiologist, &ours, false).await?;
     assert_eq!(listed(&room, "").await?.len(), 1);

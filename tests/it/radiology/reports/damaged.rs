@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use roentgen_api::problem::Code;
-use roentgen_tests::poll::until;
-use roentgen_tests::{ByHand, Client, Engine, Part};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::poll::wait_until;
+use roentgen_tests::{RawDatabase, TestClient, EngineKind, DbFile};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::seen::triaged;
-use super::{Images, REPORTS, a_critical, a_draft, a_room, case, images};
-use crate::expect::problem;
-use crate::radiology::reading_room::ReadingRoom;
+use super::{Images, REPORTS, a_critical, a_draft, start_with_archive, case, images};
+use crate::expect::assert_problem;
+use crate::radiology::reading_room::WorklistApp;
 use crate::story::on_both_engines;
 
 on_both_engines!(
@@ -36,7 +36,7 @@ const LISTS: [(&str, &str); 5] = [
 ];
 
 /// What a list's rows say of their PHI, by their ids.
-async fn told(reader: &Client, list: &str) -> Result<Vec<(Uuid, String)>> {
+async fn told(reader: &TestClient, list: &str) -> Result<Vec<(Uuid, String)>> {
     let listed = reader.get(list).await?;
     assert_eq!(listed.status, 200, "{list}: {listed:?}");
     let rows = listed.json();
@@ -47,11 +47,11 @@ async fn told(reader: &Client, list: &str) -> Result<Vec<(Uuid, String)>> {
 }
 
 /// The row's sealed parts say of another version that they are its.
-async fn damage_row(room: &ReadingRoom, table: &str, id: Uuid) -> Result<()> {
-    let mut read = ByHand::on(&room.house.database, Part::Read).await?;
+async fn damage_row(room: &WorklistApp, table: &str, id: Uuid) -> Result<()> {
+    let mut read = RawDatabase::on(&room.house.database, DbFile::Read).await?;
     let sealed = match room.house.database.engine {
-        Engine::Sqlite => "CAST(x'00000000000003e7' || substr(sealed, 9) AS BLOB)",
-        Engine::Postgres => r"'\x00000000000003e7'::bytea || substr(sealed, 9)",
+        EngineKind::Sqlite => "CAST(x'00000000000003e7' || substr(sealed, 9) AS BLOB)",
+        EngineKind::Postgres => r"'\x00000000000003e7'::bytea || substr(sealed, 9)",
     };
     let id = read.id(id);
     let damage = format!("UPDATE {table} SET sealed = {sealed} WHERE id = {id}");
@@ -60,7 +60,7 @@ async fn damage_row(room: &ReadingRoom, table: &str, id: Uuid) -> Result<()> {
 }
 
 /// A patient with a critical report, and whatever leads to one.
-async fn a_story(room: &ReadingRoom) -> Result<Images> {
+async fn a_story(room: &WorklistApp) -> Result<Images> {
     let ours = images(room, json!({ "patient": { "mrn": "wombat" } })).await?;
     case(room, &ours).await?;
     triaged(room, &ours, "completed").await?;
@@ -68,8 +68,8 @@ async fn a_story(room: &ReadingRoom) -> Result<Images> {
     Ok(ours)
 }
 
-async fn one_damaged_row_darkens_no_list(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn one_damaged_row_darkens_no_list(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let admin = &room.house.client;
     for _ in 0..2 {
         a_story(&room).await?;
@@ -98,19 +98,19 @@ async fn one_damaged_row_darkens_no_list(engine: Engine) -> Result<()> {
     );
     let (output, _) = told(admin, OUTPUTS).await?.remove(0);
     let output = admin.get(&format!("{OUTPUTS}/{output}")).await?;
-    problem(&output, Code::Internal, "a result alone");
+    assert_problem(&output, ProblemCode::Internal, "a result alone");
     Ok(())
 }
 
-async fn one_damaged_key_darkens_no_list(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn one_damaged_key_darkens_no_list(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (damaged, whole) = (a_story(&room).await?, a_story(&room).await?);
-    let mut keys = ByHand::on(&room.house.database, Part::Keys).await?;
+    let mut keys = RawDatabase::on(&room.house.database, DbFile::Keys).await?;
     let patient = keys.id(damaged.patient);
     let damage = format!("UPDATE patient_keys SET wrapped = key_id WHERE patient = {patient}");
     let damage = match engine {
-        Engine::Sqlite => damage,
-        Engine::Postgres => damage.replace("= key_id", "= uuid_send(key_id)"),
+        EngineKind::Sqlite => damage,
+        EngineKind::Postgres => damage.replace("= key_id", "= uuid_send(key_id)"),
     };
     assert_eq!(keys.run(&damage).await?, 1);
     let list = || async { told(&room.house.client, CRITICAL).await };
@@ -118,14 +118,14 @@ async fn one_damaged_key_darkens_no_list(engine: Engine) -> Result<()> {
         Ok(rows) => rows.iter().any(|(_, phi)| phi == "unreadable"),
         Err(_) => false,
     };
-    let listed = until("the key's look-up", UNTIL_LOOKED_UP, list, is_seen).await??;
+    let listed = wait_until("the key's look-up", UNTIL_LOOKED_UP, list, is_seen).await??;
     let phi: Vec<&str> = listed.iter().map(|(_, phi)| phi.as_str()).collect();
     assert_eq!(phi, ["unreadable", "open"], "{whole:?}");
     Ok(())
 }
 
-async fn a_damaged_result_keeps_nobody_from_reporting(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_damaged_result_keeps_nobody_from_reporting(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let damaged = triaged(&room, &ours, "completed").await?;
     triaged(&room, &ours, "completed").await?;

@@ -1,12 +1,12 @@
 //! Who writes holds the case.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::{REPORTS, a_draft, a_room, a_signed, all_refused, body, case, images, sign};
-use crate::expect::{Refused, problem};
+use super::{REPORTS, a_draft, start_with_archive, a_signed, all_refused, body, case, images, sign};
+use crate::expect::{RejectedRequest, assert_problem};
 use crate::story::on_both_engines;
 
 on_both_engines!(
@@ -18,8 +18,8 @@ on_both_engines!(
     a_claim_with_a_report_is_a_claim_with_all_its_checks,
 );
 
-async fn a_report_written_without_a_claim_claims_the_case(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_report_written_without_a_claim_claims_the_case(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let case = case(&room, &ours).await?;
     let created = radiologist
@@ -38,8 +38,8 @@ async fn a_report_written_without_a_claim_claims_the_case(engine: Engine) -> Res
     Ok(())
 }
 
-async fn another_ones_case_is_not_written_on(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn another_ones_case_is_not_written_on(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, holder, other) = (
         images(&room, json!({})).await?,
         room.radiologist()?,
@@ -48,26 +48,26 @@ async fn another_ones_case_is_not_written_on(engine: Engine) -> Result<()> {
     let case = case(&room, &ours).await?;
     let claim = format!("{case}/claim");
     assert_eq!(holder.client.post(&claim, &json!({})).await?.status, 200);
-    let create = Refused::post(
+    let create = RejectedRequest::post(
         REPORTS,
         body(&ours, json!({})).to_string(),
-        Code::HeldByOther,
+        ProblemCode::HeldByOther,
     );
     all_refused(&room, &other.client, vec![create]).await?;
     let place = a_draft(&holder, &ours, json!({})).await?;
     let signing = format!("{place}/sign");
     let refused = vec![
-        Refused::patch(&place, r#"{"findings":"more"}"#, Code::HeldByOther),
-        Refused::post(&signing, "{}", Code::HeldByOther),
-        Refused::post(&signing, r#"{"final":false}"#, Code::HeldByOther),
+        RejectedRequest::patch(&place, r#"{"findings":"more"}"#, ProblemCode::HeldByOther),
+        RejectedRequest::post(&signing, "{}", ProblemCode::HeldByOther),
+        RejectedRequest::post(&signing, r#"{"final":false}"#, ProblemCode::HeldByOther),
     ];
     all_refused(&room, &other.client, refused).await
 }
 
 async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let room = a_room(engine).await?;
+    let room = start_with_archive(engine).await?;
     let (ours, holder, other) = (
         images(&room, json!({})).await?,
         room.radiologist()?,
@@ -77,7 +77,7 @@ async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
     let place = a_draft(&holder, &ours, json!({})).await?;
     let cancel = json!({ "reason": "another patient's images" });
     let cancelling = format!("{place}/cancel");
-    let refused = Refused::post(&cancelling, cancel.to_string(), Code::HeldByOther);
+    let refused = RejectedRequest::post(&cancelling, cancel.to_string(), ProblemCode::HeldByOther);
     all_refused(&room, &other.client, vec![refused]).await?;
     // Whether there is such an output is asked before; a communication is a fact, whoever holds the case.
     let told = other
@@ -103,8 +103,8 @@ async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
     Ok(())
 }
 
-async fn who_claims_the_case_takes_over_its_draft(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn who_claims_the_case_takes_over_its_draft(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, first, second) = (
         images(&room, json!({})).await?,
         room.radiologist()?,
@@ -130,12 +130,12 @@ async fn who_claims_the_case_takes_over_its_draft(engine: Engine) -> Result<()> 
         .client
         .patch(&place, &json!({ "findings": "x" }))
         .await;
-    problem(&late?, Code::HeldByOther, "the first one's edit");
+    assert_problem(&late?, ProblemCode::HeldByOther, "the first one's edit");
     Ok(())
 }
 
-async fn a_preliminary_report_is_signed_by_any_radiologist(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_preliminary_report_is_signed_by_any_radiologist(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, resident, attending) = (
         images(&room, json!({})).await?,
         room.radiologist()?,
@@ -154,16 +154,16 @@ async fn a_preliminary_report_is_signed_by_any_radiologist(engine: Engine) -> Re
     Ok(())
 }
 
-async fn a_claim_with_a_report_is_a_claim_with_all_its_checks(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_claim_with_a_report_is_a_claim_with_all_its_checks(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let ours = images(&room, json!({})).await?;
     case(&room, &ours).await?;
     let mr_only = json!({ "allowed_modalities": ["MR"] });
     let mr_only = room.radiologist_with(mr_only).await?;
-    let refused = Refused::post(
+    let refused = RejectedRequest::post(
         REPORTS,
         body(&ours, json!({})).to_string(),
-        Code::NotPrivileged,
+        ProblemCode::NotPrivileged,
     );
     all_refused(&room, &mr_only.client, vec![refused]).await?;
     let one_case = json!({ "max_concurrent_cases": 1 });
@@ -171,10 +171,10 @@ async fn a_claim_with_a_report_is_a_claim_with_all_its_checks(engine: Engine) ->
     a_draft(&one_case, &ours, json!({})).await?;
     let more = images(&room, json!({})).await?;
     case(&room, &more).await?;
-    let refused = Refused::post(
+    let refused = RejectedRequest::post(
         REPORTS,
         body(&more, json!({})).to_string(),
-        Code::CaseLimitReached,
+        ProblemCode::CaseLimitReached,
     );
     all_refused(&room, &one_case.client, vec![refused]).await
 }

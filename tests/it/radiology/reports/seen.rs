@@ -1,15 +1,15 @@
 //! Who sees what of a report.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    REPORTS, a_critical, a_draft, a_room, a_signed, all_refused, body, case, images, sign, told,
+    REPORTS, a_critical, a_draft, start_with_archive, a_signed, all_refused, body, case, images, sign, told,
 };
-use crate::expect::{Refused, problem};
+use crate::expect::{RejectedRequest, assert_problem};
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -25,8 +25,8 @@ on_both_engines!(
     suggestions_are_judged_where_they_are_about_the_study,
 );
 
-async fn drafts_are_not_there_for_who_sees_released_content_only(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn drafts_are_not_there_for_who_sees_released_content_only(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let addenda = format!("{place}/addenda");
@@ -34,14 +34,14 @@ async fn drafts_are_not_there_for_who_sees_released_content_only(engine: Engine)
     for role in ["clinician", "technologist", "integration"] {
         let reader = room.person(role, None)?;
         for path in [&place, &addenda] {
-            problem(&reader.get(path).await?, Code::NotFound, role);
+            assert_problem(&reader.get(path).await?, ProblemCode::NotFound, role);
         }
         for list in [REPORTS, &of_study, "/radiology/reports?status=draft"] {
             assert_eq!(reader.get(list).await?.text, "[]", "{role}: {list}");
         }
     }
-    let other = Client::dev(&room.house.server.base, fresh());
-    problem(&other.get(&place).await?, Code::NotFound, "another tenant");
+    let other = TestClient::dev(&room.house.server.base, fresh());
+    assert_problem(&other.get(&place).await?, ProblemCode::NotFound, "another tenant");
     for role in ["radiologist", "auditor", "admin"] {
         let reader = room.person(role, None)?;
         let report = reader.get(&place).await?;
@@ -70,12 +70,12 @@ async fn drafts_are_not_there_for_who_sees_released_content_only(engine: Engine)
     }
     let before = report.number("log-position") - 1;
     let earlier = clinician.get(&format!("{place}?as_of={before}")).await?;
-    problem(&earlier, Code::NotFound, "a draft of the past is a draft");
+    assert_problem(&earlier, ProblemCode::NotFound, "a draft of the past is a draft");
     Ok(())
 }
 
 /// The reports in a patient's timeline, by status and mark.
-async fn in_timeline(reader: &Client, patient: Uuid) -> Result<Vec<(String, Value)>> {
+async fn in_timeline(reader: &TestClient, patient: Uuid) -> Result<Vec<(String, Value)>> {
     let page = reader.get(&format!("/patients/{patient}/timeline")).await?;
     assert_eq!(page.status, 200, "{page:?}");
     let lines = page.json();
@@ -90,8 +90,8 @@ async fn in_timeline(reader: &Client, patient: Uuid) -> Result<Vec<(String, Valu
     Ok(reports.map(told).collect())
 }
 
-async fn a_timeline_shows_of_reports_what_its_reader_sees(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_timeline_shows_of_reports_what_its_reader_sees(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let (clinician, auditor) = (
@@ -111,8 +111,8 @@ async fn a_timeline_shows_of_reports_what_its_reader_sees(engine: Engine) -> Res
 }
 
 /// The words of a draft, and what was released with an addendum, each as the feed tells it with `phi=true`.
-async fn the_feed_opens_drafts_to_who_sees_drafts_only(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn the_feed_opens_drafts_to_who_sees_drafts_only(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_signed(&radiologist, &ours, true).await?;
     let addendum = json!({ "content": "a wombat, too" });
@@ -153,8 +153,8 @@ fn kind_and_phi(event: &Value) -> (String, String) {
     (text(&event["type"]), text(&event["phi"]))
 }
 
-async fn what_was_told_of_an_unsigned_mark_is_not_released(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn what_was_told_of_an_unsigned_mark_is_not_released(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let clinician = room.person("clinician", None)?;
     let place = a_signed(&radiologist, &ours, false).await?;
@@ -176,8 +176,8 @@ async fn what_was_told_of_an_unsigned_mark_is_not_released(engine: Engine) -> Re
     Ok(())
 }
 
-async fn pages_of_released_reports_are_as_full_as_anybodys(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn pages_of_released_reports_are_as_full_as_anybodys(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (radiologist, clinician) = (room.radiologist()?, room.person("clinician", None)?);
     let mut signed = Vec::new();
     for place in 0..8 {
@@ -205,8 +205,8 @@ async fn pages_of_released_reports_are_as_full_as_anybodys(engine: Engine) -> Re
     Ok(())
 }
 
-async fn lists_by_every_filter_what_the_reader_sees(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn lists_by_every_filter_what_the_reader_sees(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (one, two) = (room.radiologist()?, room.radiologist()?);
     let clinician = room.person("clinician", None)?;
     let (a, b, c) = (
@@ -273,43 +273,43 @@ async fn lists_by_every_filter_what_the_reader_sees(engine: Engine) -> Result<()
     Ok(())
 }
 
-async fn a_query_is_taken_strictly(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_query_is_taken_strictly(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let clinician = room.person("clinician", None)?;
     let refused = vec![
-        Refused::get("/radiology/reports?status=x", Code::InvalidParameter),
-        Refused::get("/radiology/reports?sort=x", Code::InvalidParameter),
-        Refused::get("/radiology/reports?patient_id=x", Code::InvalidParameter),
+        RejectedRequest::get("/radiology/reports?status=x", ProblemCode::InvalidParameter),
+        RejectedRequest::get("/radiology/reports?sort=x", ProblemCode::InvalidParameter),
+        RejectedRequest::get("/radiology/reports?patient_id=x", ProblemCode::InvalidParameter),
     ];
     all_refused(&room, &clinician, refused).await
 }
 
-async fn who_is_no_practitioner_writes_nothing(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn who_is_no_practitioner_writes_nothing(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let nobody = room.person("radiologist", None)?;
     let paths = ["sign", "cancel", "addenda", "communications"].map(|it| format!("{place}/{it}"));
     let mut refused = vec![
-        Refused::post(REPORTS, body(&ours, json!({})).to_string(), Code::Forbidden),
-        Refused::patch(&place, "{}", Code::Forbidden),
+        RejectedRequest::post(REPORTS, body(&ours, json!({})).to_string(), ProblemCode::Forbidden),
+        RejectedRequest::patch(&place, "{}", ProblemCode::Forbidden),
     ];
     refused.extend(
         paths
             .iter()
-            .map(|it| Refused::post(it, "{}", Code::Forbidden)),
+            .map(|it| RejectedRequest::post(it, "{}", ProblemCode::Forbidden)),
     );
     all_refused(&room, &nobody, refused).await?;
     let another = json!({ "signed_by_radiologist_id": fresh() }).to_string();
     let signing = format!("{place}/sign");
     let refused =
-        Refused::post(&signing, another, Code::Unacceptable).at(&["/signed_by_radiologist_id"]);
+        RejectedRequest::post(&signing, another, ProblemCode::Unacceptable).at(&["/signed_by_radiologist_id"]);
     all_refused(&room, &radiologist.client, vec![refused]).await
 }
 
 /// A triage of a study; returns the output's id.
 pub(super) async fn triaged(
-    room: &super::ReadingRoom,
+    room: &super::WorklistApp,
     images: &super::Images,
     status: &str,
 ) -> Result<String> {
@@ -336,8 +336,8 @@ pub(super) async fn triaged(
     Ok(output.text_at("/id"))
 }
 
-async fn the_machines_words_are_for_who_sees_drafts(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn the_machines_words_are_for_who_sees_drafts(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     triaged(&room, &ours, "completed").await?;
     let place = a_signed(&radiologist, &ours, false).await?;
@@ -365,8 +365,8 @@ async fn the_machines_words_are_for_who_sees_drafts(engine: Engine) -> Result<()
     Ok(())
 }
 
-async fn suggestions_are_judged_where_they_are_about_the_study(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn suggestions_are_judged_where_they_are_about_the_study(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let output = triaged(&room, &ours, "completed").await?;
     case(&room, &ours).await?;
@@ -385,7 +385,7 @@ async fn suggestions_are_judged_where_they_are_about_the_study(engine: Engine) -
         ["Created", "AiSuggestionReviewed"]
     );
     let other = room.radiologist()?;
-    let held = Refused::post(&judging, r#"{"decision":"rejected"}"#, Code::HeldByOther);
+    let held = RejectedRequest::post(&judging, r#"{"decision":"rejected"}"#, ProblemCode::HeldByOther);
     all_refused(&room, &other.client, vec![held]).await?;
     let elsewhere = images(&room, json!({})).await?;
     let foreign = triaged(&room, &elsewhere, "completed").await?;
@@ -395,9 +395,9 @@ async fn suggestions_are_judged_where_they_are_about_the_study(engine: Engine) -
     );
     let body = r#"{"decision":"accepted"}"#;
     let refused = vec![
-        Refused::post(&foreign, body, Code::ReferenceNotFound),
-        Refused::post(&unknown, body, Code::NotFound),
-        Refused::post(&judging, r#"{"decision":"maybe"}"#, Code::Unacceptable).at(&["/decision"]),
+        RejectedRequest::post(&foreign, body, ProblemCode::ReferenceNotFound),
+        RejectedRequest::post(&unknown, body, ProblemCode::NotFound),
+        RejectedRequest::post(&judging, r#"{"decision":"maybe"}"#, ProblemCode::Unacceptable).at(&["/decision"]),
     ];
     all_refused(&room, &radiologist.client, refused).await
 }

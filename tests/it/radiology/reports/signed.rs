@@ -1,12 +1,12 @@
 //! What was signed is never altered.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::{a_draft, a_room, a_signed, all_refused, images, sign, trail};
-use crate::expect::Refused;
+use super::{a_draft, start_with_archive, a_signed, all_refused, images, sign, trail};
+use crate::expect::RejectedRequest;
 use crate::radiology::templates::a_template;
 use crate::story::on_both_engines;
 
@@ -18,8 +18,8 @@ on_both_engines!(
     signing_what_is_signed_appends_nothing,
 );
 
-async fn is_released_by_its_signature(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn is_released_by_its_signature(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let signing = format!("{place}/sign");
@@ -43,9 +43,9 @@ async fn is_released_by_its_signature(engine: Engine) -> Result<()> {
 }
 
 async fn edits_of_a_preliminary_report_are_unsigned_until_they_are_signed(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let room = a_room(engine).await?;
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let clinician = room.person("clinician", None)?;
     let place = a_signed(&radiologist, &ours, false).await?;
@@ -79,20 +79,20 @@ async fn edits_of_a_preliminary_report_are_unsigned_until_they_are_signed(
     Ok(())
 }
 
-async fn a_final_report_is_not_edited_signed_again_or_cancelled(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_final_report_is_not_edited_signed_again_or_cancelled(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_signed(&radiologist, &ours, true).await?;
     let (signing, cancelling) = (format!("{place}/sign"), format!("{place}/cancel"));
     let refused = || {
         vec![
-            Refused::patch(&place, r#"{"findings":"more"}"#, Code::TransitionRefused),
-            Refused::post(&signing, r#"{"final":false}"#, Code::TransitionRefused),
-            Refused::post(&cancelling, r#"{"reason":"none"}"#, Code::TransitionRefused),
+            RejectedRequest::patch(&place, r#"{"findings":"more"}"#, ProblemCode::TransitionRefused),
+            RejectedRequest::post(&signing, r#"{"final":false}"#, ProblemCode::TransitionRefused),
+            RejectedRequest::post(&cancelling, r#"{"reason":"none"}"#, ProblemCode::TransitionRefused),
         ]
     };
     all_refused(&room, &radiologist.client, refused()).await?;
-    let by_another = Refused::post(&signing, "{}", Code::TransitionRefused);
+    let by_another = RejectedRequest::post(&signing, "{}", ProblemCode::TransitionRefused);
     all_refused(&room, &room.radiologist()?.client, vec![by_another]).await?;
     let adding = format!("{place}/addenda");
     let added = radiologist
@@ -103,8 +103,8 @@ async fn a_final_report_is_not_edited_signed_again_or_cancelled(engine: Engine) 
     all_refused(&room, &radiologist.client, refused()).await
 }
 
-async fn final_needs_an_impression_and_data_that_satisfy_the_schema(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn final_needs_an_impression_and_data_that_satisfy_the_schema(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let schema = json!({
         "type": "object", "required": ["hemorrhage"],
@@ -116,7 +116,7 @@ async fn final_needs_an_impression_and_data_that_satisfy_the_schema(engine: Engi
     let place = a_draft(&radiologist, &ours, bare).await?;
     let signing = format!("{place}/sign");
     let refused = |pointers: &'static [&'static str]| {
-        vec![Refused::post(&signing, "{}", Code::Unacceptable).at(pointers)]
+        vec![RejectedRequest::post(&signing, "{}", ProblemCode::Unacceptable).at(pointers)]
     };
     all_refused(
         &room,
@@ -139,8 +139,8 @@ async fn final_needs_an_impression_and_data_that_satisfy_the_schema(engine: Engi
     Ok(())
 }
 
-async fn signing_what_is_signed_appends_nothing(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn signing_what_is_signed_appends_nothing(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let radiologist = room.radiologist()?;
     for is_final in [false, true] {
         let ours = images(&room, json!({})).await?;

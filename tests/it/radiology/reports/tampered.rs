@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use roentgen_api::problem::Code;
+use roentgen_api::problem::ProblemCode;
 use roentgen_store::keys::{Keyring, MasterKey};
-use roentgen_store::lifecycle::Tasks;
+use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::reads::Scope;
-use roentgen_tests::{ByHand, Engine, Part};
+use roentgen_tests::{RawDatabase, EngineKind, DbFile};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{a_room, a_signed, images};
-use crate::expect::problem;
+use super::{start_with_archive, a_signed, images};
+use crate::expect::assert_problem;
 use crate::faults::run;
-use crate::radiology::reading_room::ReadingRoom;
+use crate::radiology::reading_room::WorklistApp;
 use crate::story::{MASTER_KEY, on_both_engines};
 
 on_both_engines!(
@@ -25,14 +25,14 @@ on_both_engines!(
 
 /// The event that a report began with, and its words sealed anew.
 async fn sealed_anew(
-    room: &ReadingRoom,
+    room: &WorklistApp,
     place: &str,
     patient: Uuid,
     words: &str,
 ) -> Result<(StoredEvent, Vec<u8>)> {
     let id: Uuid = place.rsplit('/').next().context("no id")?.parse()?;
-    let log = roentgen_store::open::Database::parse(&room.house.database.url)?;
-    let (log, tasks) = (log.connect().await?, Tasks::new());
+    let log = roentgen_store::open::DatabaseUrl::parse(&room.house.database.url)?;
+    let (log, tasks) = (log.connect().await?, BackgroundTasks::new());
     let master = MasterKey::parse(MASTER_KEY)?;
     let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
     let keys = keyring
@@ -40,7 +40,7 @@ async fn sealed_anew(
         .await?;
     let key = keys.current().context("the patient has no key")?;
     let event = log
-        .stream(Scope::AllTenants, id.into(), 0, 1)
+        .read_stream(Scope::AllTenants, id.into(), 0, 1)
         .await?
         .pop()
         .context("no event")?;
@@ -48,13 +48,13 @@ async fn sealed_anew(
     Ok((event, sealed))
 }
 
-async fn replaced(room: &ReadingRoom, event: &StoredEvent, sealed: &[u8]) -> Result<()> {
+async fn replaced(room: &WorklistApp, event: &StoredEvent, sealed: &[u8]) -> Result<()> {
     let hex = roentgen_store::chain::hex(sealed);
-    let mut log = ByHand::on(&room.house.database, Part::Log).await?;
-    log.unguard().await?;
+    let mut log = RawDatabase::on(&room.house.database, DbFile::Log).await?;
+    log.drop_append_only_triggers().await?;
     let bytes = match room.house.database.engine {
-        Engine::Sqlite => format!("x'{hex}'"),
-        Engine::Postgres => format!("'\\x{hex}'::bytea"),
+        EngineKind::Sqlite => format!("x'{hex}'"),
+        EngineKind::Postgres => format!("'\\x{hex}'::bytea"),
     };
     let position = event.position;
     let changed = format!("UPDATE events SET sealed = {bytes} WHERE position = {position}");
@@ -66,8 +66,8 @@ async fn replaced(room: &ReadingRoom, event: &StoredEvent, sealed: &[u8]) -> Res
     Ok(())
 }
 
-async fn words_sealed_anew_do_not_hold_against_the_signature(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn words_sealed_anew_do_not_hold_against_the_signature(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_signed(&radiologist, &ours, true).await?;
     let words = r#"{"findings":"a hyperdense left MCA","impression":"no stroke"}"#;
@@ -79,8 +79,8 @@ async fn words_sealed_anew_do_not_hold_against_the_signature(engine: Engine) -> 
     Ok(())
 }
 
-async fn a_flipped_byte_is_no_words_at_all(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_flipped_byte_is_no_words_at_all(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_signed(&radiologist, &ours, true).await?;
     let (event, _) = sealed_anew(&room, &place, ours.patient, "{}").await?;
@@ -88,7 +88,7 @@ async fn a_flipped_byte_is_no_words_at_all(engine: Engine) -> Result<()> {
     *flipped.last_mut().context("nothing is sealed")? ^= 1;
     replaced(&room, &event, &flipped).await?;
     let read = radiologist.client.get(&place).await?;
-    problem(&read, Code::Internal, "words that do not open");
+    assert_problem(&read, ProblemCode::Internal, "words that do not open");
     assert!(!read.text.contains("MCA"), "{read:?}");
     let feed = "/events?phi=true&stream_type=RadiologyReport";
     let told = room.house.client.get(feed).await?.lines();

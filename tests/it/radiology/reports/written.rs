@@ -1,13 +1,13 @@
 //! Reports are begun, from templates or without, and edited.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use super::{REPORTS, a_draft, a_room, all_refused, body, images, trail};
-use crate::expect::Refused;
-use crate::radiology::reading_room::ReadingRoom;
+use super::{REPORTS, a_draft, start_with_archive, all_refused, body, images, trail};
+use crate::expect::RejectedRequest;
+use crate::radiology::reading_room::WorklistApp;
 use crate::radiology::templates::a_template;
 use crate::story::{fresh, on_both_engines, with};
 
@@ -21,8 +21,8 @@ on_both_engines!(
     is_begun_again_after_it_was_cancelled,
 );
 
-async fn is_begun_on_a_study_and_read_as_it_was_written(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn is_begun_on_a_study_and_read_as_it_was_written(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (images, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let further = json!({
         "tenant_id": room.house.tenant, "radiologist_id": radiologist.id,
@@ -57,68 +57,68 @@ async fn is_begun_on_a_study_and_read_as_it_was_written(engine: Engine) -> Resul
     Ok(())
 }
 
-async fn patient_order_and_template_must_be_the_studys(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn patient_order_and_template_must_be_the_studys(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
-    let order = room.house.ordered(json!({})).await?.text_at("/id");
+    let order = room.house.create_order(json!({})).await?.text_at("/id");
     let chest = a_template(&room.house, json!({ "body_part": "chest" })).await?;
     let mr = a_template(&room.house, json!({ "modality_code": "MR" })).await?;
     let retired = a_template(&room.house, json!({ "is_active": false })).await?;
-    let refused = |members: Value, code: Code, pointer: &'static [&'static str]| {
-        Refused::post(REPORTS, body(&ours, members).to_string(), code).at(pointer)
+    let refused = |members: Value, code: ProblemCode, pointer: &'static [&'static str]| {
+        RejectedRequest::post(REPORTS, body(&ours, members).to_string(), code).at(pointer)
     };
     let cases = vec![
         refused(
             json!({ "imaging_study_id": fresh() }),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
             &["/imaging_study_id"],
         ),
         refused(
             json!({ "patient_id": fresh() }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/patient_id"],
         ),
         refused(
             json!({ "imaging_order_id": fresh() }),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
             &["/imaging_order_id"],
         ),
         refused(
             json!({ "imaging_order_id": order }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/imaging_order_id"],
         ),
         refused(
             json!({ "template_id": fresh() }),
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
             &["/template_id"],
         ),
         refused(
             json!({ "template_id": chest }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/template_id"],
         ),
         refused(
             json!({ "template_id": mr }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/template_id"],
         ),
         refused(
             json!({ "template_id": retired }),
-            Code::Inactive,
+            ProblemCode::Inactive,
             &["/template_id"],
         ),
         refused(
             json!({ "radiologist_id": fresh() }),
-            Code::Unacceptable,
+            ProblemCode::Unacceptable,
             &["/radiologist_id"],
         ),
     ];
     all_refused(&room, &radiologist.client, cases).await
 }
 
-async fn begins_with_the_templates_words_where_nothing_was_written(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn begins_with_the_templates_words_where_nothing_was_written(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let radiologist = room.radiologist()?;
     let words = json!({ "findings": "No bleed.", "technique": "Plain.", "ventricles": "" });
     let template = a_template(&room.house, json!({ "default_text": words })).await?;
@@ -137,8 +137,8 @@ async fn begins_with_the_templates_words_where_nothing_was_written(engine: Engin
     Ok(())
 }
 
-async fn is_edited_member_by_member_and_section_by_section(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn is_edited_member_by_member_and_section_by_section(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({ "technique": "plain" })).await?;
     let edit = json!({
@@ -176,15 +176,15 @@ async fn is_edited_member_by_member_and_section_by_section(engine: Engine) -> Re
     let unknown = json!({ "sections": [{ "code": "aorta", "text": "wide" }] }).to_string();
     let strange = json!({ "sections": [{ "code": "a b" }] }).to_string();
     let refused = vec![
-        Refused::patch(&place, unknown, Code::Unacceptable).at(&["/sections"]),
-        Refused::patch(&place, strange, Code::Unacceptable)
+        RejectedRequest::patch(&place, unknown, ProblemCode::Unacceptable).at(&["/sections"]),
+        RejectedRequest::patch(&place, strange, ProblemCode::Unacceptable)
             .at(&["/sections/0/code", "/sections/0/text"]),
     ];
     all_refused(&room, &radiologist.client, refused).await
 }
 
-async fn a_repeat_with_the_same_key_has_one_effect(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_repeat_with_the_same_key_has_one_effect(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let keyed = radiologist.client.with("idempotency-key", "once");
     let first = keyed.post(REPORTS, &body(&ours, json!({}))).await?;
@@ -208,20 +208,20 @@ async fn a_repeat_with_the_same_key_has_one_effect(engine: Engine) -> Result<()>
     Ok(())
 }
 
-async fn a_study_has_one_report(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn a_study_has_one_report(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     a_draft(&radiologist, &ours, json!({})).await?;
-    let again = Refused::post(
+    let again = RejectedRequest::post(
         REPORTS,
         body(&ours, json!({})).to_string(),
-        Code::AlreadyExists,
+        ProblemCode::AlreadyExists,
     );
     all_refused(&room, &radiologist.client, vec![again]).await
 }
 
-async fn is_begun_again_after_it_was_cancelled(engine: Engine) -> Result<()> {
-    let room = a_room(engine).await?;
+async fn is_begun_again_after_it_was_cancelled(engine: EngineKind) -> Result<()> {
+    let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({ "technique": "plain" })).await?;
     let cancel = format!("{place}/cancel");
@@ -253,8 +253,8 @@ async fn is_begun_again_after_it_was_cancelled(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn edit_is_refused(room: &ReadingRoom, place: &str) -> Result<()> {
+async fn edit_is_refused(room: &WorklistApp, place: &str) -> Result<()> {
     let edit = with(json!({}), json!({ "findings": "more" })).to_string();
-    let refused = Refused::patch(place, edit, Code::TransitionRefused);
+    let refused = RejectedRequest::patch(place, edit, ProblemCode::TransitionRefused);
     all_refused(room, &room.radiologist()?.client, vec![refused]).await
 }

@@ -1,12 +1,12 @@
 //! When a case is claimed and let go.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::super::reading_room::{ReadingRoom, done};
-use crate::expect::{Refused, all_refused, head, problem};
+use super::super::reading_room::{WorklistApp, done};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -19,8 +19,8 @@ on_both_engines!(
     has_one_effect_a_key,
 );
 
-async fn is_held_by_one_who_claims_a_pending_case(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_held_by_one_who_claims_a_pending_case(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (item, anna, boris) = (
         room.item(json!({})).await?,
         room.radiologist()?,
@@ -34,20 +34,20 @@ async fn is_held_by_one_who_claims_a_pending_case(engine: Engine) -> Result<()> 
     assert_eq!(shown["claimed_at"], shown["last_activity_at"]);
     assert_eq!(shown["phi"], "open", "it never had any");
     assert_eq!(anna.client.get(&item.place).await?.text, claimed.text);
-    let taken = head(&room.house.client).await?;
+    let taken = log_head(&room.house.client).await?;
     let folded = format!("{}?as_of={taken}", item.place);
     assert_eq!(anna.client.get(&folded).await?.text, claimed.text);
-    problem(
+    assert_problem(
         &boris.claim(&item).await?,
-        Code::TransitionRefused,
+        ProblemCode::TransitionRefused,
         "another's",
     );
-    problem(
+    assert_problem(
         &anna.claim(&item).await?,
-        Code::TransitionRefused,
+        ProblemCode::TransitionRefused,
         "one's own",
     );
-    assert_eq!(head(&room.house.client).await?, taken);
+    assert_eq!(log_head(&room.house.client).await?, taken);
     assert_eq!(room.open_cases(anna.id).await?, [item.id.to_string()]);
     let events = room.house.client.get("/events?limit=5000").await?.lines();
     let types: Vec<_> = events.iter().rev().take(2).map(|it| &it["type"]).collect();
@@ -62,8 +62,8 @@ async fn is_held_by_one_who_claims_a_pending_case(engine: Engine) -> Result<()> 
     Ok(())
 }
 
-async fn is_refused_where_the_profile_does_not_allow_it(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_refused_where_the_profile_does_not_allow_it(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let item = room.item(json!({ "body_part": "Head" })).await?;
     for profile in [
         json!({ "is_active": false }),
@@ -73,7 +73,7 @@ async fn is_refused_where_the_profile_does_not_allow_it(engine: Engine) -> Resul
     ] {
         let anna = room.radiologist_with(profile.clone()).await?;
         let asked = profile.to_string();
-        problem(&anna.claim(&item).await?, Code::NotPrivileged, &asked);
+        assert_problem(&anna.claim(&item).await?, ProblemCode::NotPrivileged, &asked);
         assert!(room.open_cases(anna.id).await?.is_empty());
     }
     let told = json!({ "allowed_modalities": ["ct"], "allowed_body_parts": ["hEAD"] });
@@ -82,8 +82,8 @@ async fn is_refused_where_the_profile_does_not_allow_it(engine: Engine) -> Resul
     Ok(())
 }
 
-async fn is_refused_at_the_limit_until_a_place_is_freed(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_refused_at_the_limit_until_a_place_is_freed(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let anna = room
         .radiologist_with(json!({ "max_concurrent_cases": 1 }))
         .await?;
@@ -92,7 +92,7 @@ async fn is_refused_at_the_limit_until_a_place_is_freed(engine: Engine) -> Resul
     done(&anna.claim(&items[0]).await?);
     for (n, freed) in ["released", "completed", "cancelled"].iter().enumerate() {
         let (held, next) = (&items[n], &items[n + 1]);
-        problem(&anna.claim(next).await?, Code::CaseLimitReached, freed);
+        assert_problem(&anna.claim(next).await?, ProblemCode::CaseLimitReached, freed);
         done(&match *freed {
             "released" => anna.release(held).await?,
             "completed" => anna.moves(held, "completed").await?,
@@ -108,34 +108,34 @@ async fn is_refused_at_the_limit_until_a_place_is_freed(engine: Engine) -> Resul
     Ok(())
 }
 
-async fn needs_a_practitioner_in_the_token_and_no_other_in_the_body(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn needs_a_practitioner_in_the_token_and_no_other_in_the_body(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
     let claim = format!("{}/claim", item.place);
     let nobody = room.person("radiologist", None)?;
-    problem(
+    assert_problem(
         &nobody.post(&claim, &json!({})).await?,
-        Code::Forbidden,
+        ProblemCode::Forbidden,
         "no practitioner",
     );
     let another = json!({ "radiologist_id": fresh() });
     let refused = anna.client.post(&claim, &another).await?;
-    problem(&refused, Code::Unacceptable, "another one");
+    assert_problem(&refused, ProblemCode::Unacceptable, "another one");
     let unknown = anna.client.post(&claim, &json!({ "who": anna.id })).await?;
-    problem(&unknown, Code::InvalidBody, "unknown member");
+    assert_problem(&unknown, ProblemCode::InvalidBody, "unknown member");
     let oneself = json!({ "radiologist_id": anna.id, "tenant_id": room.house.tenant });
     done(&anna.client.post(&claim, &oneself).await?);
     let missing = format!("/radiology/worklist/items/{}/claim", fresh());
-    problem(
+    assert_problem(
         &anna.client.post(&missing, &json!({})).await?,
-        Code::NotFound,
+        ProblemCode::NotFound,
         "no such item",
     );
     Ok(())
 }
 
-async fn is_released_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_released_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (item, anna, boris) = (
         room.item(json!({})).await?,
         room.radiologist()?,
@@ -143,7 +143,7 @@ async fn is_released_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
     );
     let release = format!("{}/release", item.place);
     done(&anna.claim(&item).await?);
-    problem(&boris.release(&item).await?, Code::HeldByOther, "another's");
+    assert_problem(&boris.release(&item).await?, ProblemCode::HeldByOther, "another's");
     let released = anna.release(&item).await?;
     done(&released);
     assert_eq!(released.text_at("/status"), "pending");
@@ -164,24 +164,24 @@ async fn is_released_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
     assert_eq!(reasons, ["by_radiologist", "by_admin"]);
     done(&anna.claim(&item).await?);
     done(&anna.moves(&item, "completed").await?);
-    problem(
+    assert_problem(
         &anna.release(&item).await?,
-        Code::TransitionRefused,
+        ProblemCode::TransitionRefused,
         "completed",
     );
     Ok(())
 }
 
 /// `If-Match` is about the item and says nothing of the caseload beside it.
-async fn is_held_to_the_version_that_was_seen(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_held_to_the_version_that_was_seen(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (items, anna) = (room.items(2).await?, room.radiologist()?);
     done(&anna.claim(&items[0]).await?);
     let claim = format!("{}/claim", items[1].place);
     let stale = anna.client.with("if-match", "\"7\"");
-    problem(
+    assert_problem(
         &stale.post(&claim, &json!({})).await?,
-        Code::VersionMismatch,
+        ProblemCode::VersionMismatch,
         "stale",
     );
     let seen = anna.client.with("if-match", "\"1\"");
@@ -191,18 +191,18 @@ async fn is_held_to_the_version_that_was_seen(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn has_one_effect_a_key(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn has_one_effect_a_key(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
     let claim = format!("{}/claim", item.place);
     let keyed = anna.client.with("idempotency-key", "once");
     let first = keyed.post(&claim, &json!({})).await?;
     done(&first);
     done(&anna.release(&item).await?);
-    let before = head(&room.house.client).await?;
+    let before = log_head(&room.house.client).await?;
     let again = keyed.post(&claim, &json!({})).await?;
     assert_eq!((again.status, &again.text), (200, &first.text));
-    assert_eq!(head(&room.house.client).await?, before);
-    let refused = Refused::post(&claim, "{}", Code::Forbidden);
-    all_refused(&room.house.client, vec![refused]).await
+    assert_eq!(log_head(&room.house.client).await?, before);
+    let refused = RejectedRequest::post(&claim, "{}", ProblemCode::Forbidden);
+    assert_all_rejected(&room.house.client, vec![refused]).await
 }

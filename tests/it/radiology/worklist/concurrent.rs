@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use roentgen_tests::{Answer, Engine};
+use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::json;
 
-use super::super::reading_room::{ITEMS, PutItem, Radiologist, ReadingRoom};
-use crate::expect::head;
+use super::super::reading_room::{ITEMS, WorklistCase, RadiologistClient, WorklistApp};
+use crate::expect::log_head;
 use crate::story::on_both_engines;
 
 on_both_engines!(
@@ -19,22 +19,22 @@ on_both_engines!(
 
 const MANY: usize = 100;
 
-fn with(answers: &[Answer], status: u16, code: &str) -> usize {
-    let such = |it: &&Answer| it.status == status && it.code() == code;
+fn with(answers: &[TestResponse], status: u16, code: &str) -> usize {
+    let such = |it: &&TestResponse| it.status == status && it.code() == code;
     answers.iter().filter(such).count()
 }
 
 /// The last position that any of these answers tells of.
-fn written(answers: &[Answer]) -> u64 {
+fn written(answers: &[TestResponse]) -> u64 {
     let done = answers.iter().filter(|it| it.status == 200);
     let positions = done.map(|it| it.number("log-position"));
     positions.max().unwrap_or_default()
 }
 
 async fn of_a_hundred_claims_with_a_limit_of_five_exactly_five_succeed(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+    let room = WorklistApp::open(engine).await?;
     let neighbour = room.neighbour().await?;
     let anna = room
         .radiologist_with(json!({ "max_concurrent_cases": 5 }))
@@ -68,8 +68,8 @@ async fn of_a_hundred_claims_with_a_limit_of_five_exactly_five_succeed(
     Ok(())
 }
 
-async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let neighbour = room.neighbour().await?;
     let item = room.item(json!({})).await?;
     let mut radiologists = Vec::new();
@@ -81,7 +81,7 @@ async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(engine: Engi
             one.towards(&neighbour)
         });
     }
-    let before = head(&room.house.client).await?;
+    let before = log_head(&room.house.client).await?;
     let claims = radiologists.iter().map(|it| it.claim(&item));
     let answers = try_join_all(claims).await?;
     room.told(written(&answers)).await?;
@@ -94,7 +94,7 @@ async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(engine: Engi
         "{answers:?}"
     );
     assert_eq!(
-        head(&room.house.client).await?,
+        log_head(&room.house.client).await?,
         before + 2,
         "the claim and the case taken, and nothing else"
     );
@@ -106,9 +106,9 @@ const STEPS: usize = 12;
 const LIMIT: usize = 3;
 
 async fn a_caseload_is_what_its_radiologist_holds_whatever_came_at_once(
-    engine: Engine,
+    engine: EngineKind,
 ) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+    let room = WorklistApp::open(engine).await?;
     let neighbour = room.neighbour().await?;
     let mut radiologists = Vec::new();
     for _ in 0..6 {
@@ -124,7 +124,7 @@ async fn a_caseload_is_what_its_radiologist_holds_whatever_came_at_once(
         } else {
             own.towards(&neighbour)
         };
-        let desk = admin.repeating().towards(if n % 2 == 0 {
+        let desk = admin.repeating().with_base_url(if n % 2 == 0 {
             &room.house.server.base
         } else {
             &neighbour.base
@@ -150,11 +150,11 @@ async fn a_caseload_is_what_its_radiologist_holds_whatever_came_at_once(
 }
 
 async fn step(
-    own: &Radiologist,
-    desk: &roentgen_tests::Client,
-    item: &PutItem,
+    own: &RadiologistClient,
+    desk: &roentgen_tests::TestClient,
+    item: &WorklistCase,
     kind: usize,
-) -> Result<Answer> {
+) -> Result<TestResponse> {
     match kind {
         0..3 => own.claim(item).await,
         3 => own.release(item).await,
@@ -171,8 +171,8 @@ async fn step(
 }
 
 /// Each caseload's last word is what the list shows, and none was ever over the limit.
-async fn agrees(room: &ReadingRoom, radiologists: &[Radiologist]) -> Result<()> {
-    let head = head(&room.house.client).await?.to_string();
+async fn agrees(room: &WorklistApp, radiologists: &[RadiologistClient]) -> Result<()> {
+    let head = log_head(&room.house.client).await?.to_string();
     for radiologist in radiologists {
         let fresh = radiologist.client.with("min-log-position", &head);
         let held = fresh.get(&format!("{ITEMS}?assigned_to_me=true")).await?;

@@ -1,8 +1,8 @@
 //! When a study is put on the worklist.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_commands::{CommandError, UseCase, Work};
+use roentgen_api::problem::ProblemCode;
+use roentgen_commands::{CommandError, UseCase, UnitOfWork};
 use roentgen_domain::Versioned;
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
@@ -11,12 +11,12 @@ use roentgen_domain::ids::{PacsEndpointId, StreamId, StudyId, TenantId, Worklist
 use roentgen_domain::phi::{Patient, PhiText};
 use roentgen_domain::study::{Command, Details, Study, Sync};
 use roentgen_domain::text::Text;
-use roentgen_tests::{Client, Engine};
+use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::reading_room::{ITEMS, ReadingRoom, done};
-use crate::expect::{Refused, all_refused, pointers, problem};
+use super::super::reading_room::{ITEMS, WorklistApp, done};
+use crate::expect::{RejectedRequest, assert_all_rejected, pointers, assert_problem};
 use crate::story::{fresh, on_both_engines, with};
 
 on_both_engines!(
@@ -27,7 +27,7 @@ on_both_engines!(
 );
 
 /// A study that has arrived. Whoever is first puts it on the worklist: the policy, or who asks here.
-async fn study(room: &ReadingRoom, accession: Option<&str>) -> Result<Value> {
+async fn study(room: &WorklistApp, accession: Option<&str>) -> Result<Value> {
     let endpoint = PacsEndpointCode::parse("MAIN")?;
     let uid = Uid::parse(&format!("2.25.{}", fresh().as_u128()))?;
     let text = |it: &str| Text::parse(it).ok();
@@ -68,7 +68,7 @@ impl UseCase for Synced {
         None
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<Study>, CommandError> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let tenant = work.context().tenant_id;
         let id = StudyId::of(tenant, &self.0.details.study_instance_uid);
         let sync = Command::Sync(Box::new(self.0.clone()));
@@ -83,10 +83,10 @@ fn item_of(study: &Value) -> Value {
 }
 
 /// Created now, or by the study's arrival before.
-async fn created(client: &Client, body: &Value) -> Result<String> {
+async fn created(client: &TestClient, body: &Value) -> Result<String> {
     let created = client.post(ITEMS, body).await?;
     if created.status != 201 {
-        problem(&created, Code::AlreadyExists, "the study's arrival");
+        assert_problem(&created, ProblemCode::AlreadyExists, "the study's arrival");
     }
     let study: Uuid = body["imaging_study_id"]
         .as_str()
@@ -96,8 +96,8 @@ async fn created(client: &Client, body: &Value) -> Result<String> {
     Ok(format!("{ITEMS}/{id}"))
 }
 
-async fn has_one_item_a_study_with_the_studys_words(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn has_one_item_a_study_with_the_studys_words(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let study = study(&room, Some("ACC1")).await?;
     let desk = room.person("technologist", None)?;
     let body = with(item_of(&study), json!({ "tenant_id": room.house.tenant }));
@@ -118,12 +118,12 @@ async fn has_one_item_a_study_with_the_studys_words(engine: Engine) -> Result<()
     assert_eq!(shown["attention"], json!([]));
     assert_eq!(shown["ai_triage_flags"], json!({ "flags": [] }));
     let again = desk.post(ITEMS, &body).await?;
-    problem(&again, Code::AlreadyExists, "one a study");
+    assert_problem(&again, ProblemCode::AlreadyExists, "one a study");
     Ok(())
 }
 
-async fn comes_again_after_it_was_cancelled_under_the_same_id(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn comes_again_after_it_was_cancelled_under_the_same_id(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let study = study(&room, None).await?;
     let admin = &room.house.client;
     let place = created(admin, &item_of(&study)).await?;
@@ -159,52 +159,52 @@ async fn comes_again_after_it_was_cancelled_under_the_same_id(engine: Engine) ->
     done(&completed.client.post(&claim, &json!({})).await?);
     let done_with = json!({ "status": "completed" });
     done(&completed.client.patch(&place, &done_with).await?);
-    problem(
+    assert_problem(
         &admin.post(ITEMS, &item_of(&study)).await?,
-        Code::AlreadyExists,
+        ProblemCode::AlreadyExists,
         "it was read",
     );
     Ok(())
 }
 
-async fn refuses_what_is_not_the_studys(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn refuses_what_is_not_the_studys(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let study = study(&room, None).await?;
     for (member, pointer, code) in [
-        ("patient_id", "/patient_id", Code::Unacceptable),
-        ("imaging_order_id", "/imaging_order_id", Code::Unacceptable),
+        ("patient_id", "/patient_id", ProblemCode::Unacceptable),
+        ("imaging_order_id", "/imaging_order_id", ProblemCode::Unacceptable),
         (
             "imaging_study_id",
             "/imaging_study_id",
-            Code::ReferenceNotFound,
+            ProblemCode::ReferenceNotFound,
         ),
     ] {
         let other = with(item_of(&study), json!({ member: fresh() }));
         let refused = room.house.client.post(ITEMS, &other).await?;
-        problem(&refused, code, member);
+        assert_problem(&refused, code, member);
         assert_eq!(pointers(&refused), [pointer]);
     }
     Ok(())
 }
 
-async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
-    let post = |body: &'static str, code| Refused::post(ITEMS, body, code);
-    all_refused(
+async fn refuses_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
+    let post = |body: &'static str, code| RejectedRequest::post(ITEMS, body, code);
+    assert_all_rejected(
         &room.house.client,
         vec![
-            post("{}", Code::Unacceptable).at(&[
+            post("{}", ProblemCode::Unacceptable).at(&[
                 "/imaging_study_id",
                 "/patient_id",
                 "/modality_code",
             ]),
-            post(r#"{"study_id":"x"}"#, Code::InvalidBody),
-            post(r#"{"imaging_study_id":"x"}"#, Code::InvalidBody),
+            post(r#"{"study_id":"x"}"#, ProblemCode::InvalidBody),
+            post(r#"{"imaging_study_id":"x"}"#, ProblemCode::InvalidBody),
             post(
                 r#"{"imaging_study_id":"00000000-0000-0000-0000-000000000005",
                     "patient_id":"00000000-0000-0000-0000-000000000007",
                     "modality_code":"C T","priority":"now","body_part":"\u0000"}"#,
-                Code::Unacceptable,
+                ProblemCode::Unacceptable,
             )
             .at(&["/modality_code", "/body_part", "/priority"]),
         ],

@@ -1,9 +1,9 @@
 //! What the system's own commands do to a case, its caseload and its list.
 
 use anyhow::Result;
-use roentgen_commands::worklist::by_system::OnItem;
-use roentgen_commands::worklist::hold_case;
-use roentgen_commands::{CommandError, Refusal, UseCase, Work};
+use roentgen_commands::worklist::by_system::SystemItemCommand;
+use roentgen_commands::worklist::ensure_case_claimed;
+use roentgen_commands::{CommandError, DomainError, UseCase, UnitOfWork};
 use roentgen_domain::Versioned;
 use roentgen_domain::caseload;
 use roentgen_domain::ids::{PractitionerId, StreamId, StudyId, TenantId, WorklistItemId};
@@ -11,12 +11,12 @@ use roentgen_domain::reading_profile;
 use roentgen_domain::score::Score;
 use roentgen_domain::text::Text;
 use roentgen_domain::worklist_item::{AiContribution, Command, Error, Status, WorklistItem};
-use roentgen_tests::Engine;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::reading_room::{PutItem, ReadingRoom, done};
-use crate::expect::head;
+use super::super::reading_room::{WorklistCase, WorklistApp, done};
+use crate::expect::log_head;
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -28,41 +28,41 @@ on_both_engines!(
     is_held_by_whoever_writes_on_its_study,
 );
 
-impl PutItem {
-    fn follow_up(&self, command: Command) -> OnItem {
-        OnItem {
+impl WorklistCase {
+    fn follow_up(&self, command: Command) -> SystemItemCommand {
+        SystemItemCommand {
             study_id: self.study.into(),
             command,
         }
     }
 }
 
-async fn is_completed_and_its_holder_has_room_again(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_completed_and_its_holder_has_room_again(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let one = json!({ "max_concurrent_cases": 1 });
     let (anna, items) = (room.radiologist_with(one).await?, room.items(3).await?);
     done(&anna.claim(&items[0]).await?);
     let begun = room.system(&items[0].follow_up(Command::Begin)).await?;
     assert_eq!(begun.state.status(), Status::InProgress);
     let back = room
-        .system(&items[0].follow_up(Command::BackToClaimed))
+        .system(&items[0].follow_up(Command::ReturnToClaimed))
         .await?;
     assert_eq!(back.state.status(), Status::Claimed);
     let completes = items[0].follow_up(Command::Complete);
     let completed = room.system(&completes).await?;
     assert_eq!(completed.state.status(), Status::Completed);
     assert!(room.open_cases(anna.id).await?.is_empty());
-    let before = head(&room.house.client).await?;
+    let before = log_head(&room.house.client).await?;
     room.system(&completes).await?;
-    assert_eq!(head(&room.house.client).await?, before, "once is enough");
+    assert_eq!(log_head(&room.house.client).await?, before, "once is enough");
     done(&anna.claim(&items[1]).await?);
     let unclaimed = room.system(&items[2].follow_up(Command::Complete)).await?;
     assert_eq!(unclaimed.state.status(), Status::Completed);
     Ok(())
 }
 
-async fn is_released_when_idle_and_not_when_claimed_anew(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_released_when_idle_and_not_when_claimed_anew(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (anna, item) = (room.radiologist()?, room.item(json!({})).await?);
     let claimed = anna.claim(&item).await?;
     let idle = item.follow_up(Command::ReleaseIdle {
@@ -82,8 +82,8 @@ async fn is_released_when_idle_and_not_when_claimed_anew(engine: Engine) -> Resu
     Ok(())
 }
 
-async fn opens_again_for_late_images(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn opens_again_for_late_images(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (anna, item) = (room.radiologist()?, room.item(json!({})).await?);
     let late = item.follow_up(Command::Reopen(None));
     let early = room.system(&late).await?;
@@ -99,8 +99,8 @@ async fn opens_again_for_late_images(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn gets_each_models_part_once(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn gets_each_models_part_once(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let item = room.item(json!({})).await?;
     let (one, other) = (fresh(), fresh());
     let says = |model: Uuid, score: f64, flag: &str| {
@@ -114,10 +114,10 @@ async fn gets_each_models_part_once(engine: Engine) -> Result<()> {
     let first = says(one, 0.92, "ich")?;
     room.system(&first).await?;
     room.system(&says(other, 0.2, "ich")?).await?;
-    let before = head(&room.house.client).await?;
+    let before = log_head(&room.house.client).await?;
     let same = room.system(&says(other, 0.2, "ich")?).await?;
     assert_eq!(
-        head(&room.house.client).await?,
+        log_head(&room.house.client).await?,
         before + 1,
         "another task's word"
     );
@@ -131,16 +131,16 @@ async fn gets_each_models_part_once(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn is_nothing_to_follow_where_there_is_no_case(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
-    let before = head(&room.house.client).await?;
-    let completes = OnItem {
+async fn is_nothing_to_follow_where_there_is_no_case(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
+    let before = log_head(&room.house.client).await?;
+    let completes = SystemItemCommand {
         study_id: fresh().into(),
         command: Command::Complete,
     };
     let refused = refusal(room.system(&completes).await);
     assert_eq!(refused, Some(Error::NotFound.into()));
-    assert_eq!(head(&room.house.client).await?, before);
+    assert_eq!(log_head(&room.house.client).await?, before);
     Ok(())
 }
 
@@ -157,27 +157,27 @@ impl UseCase for Writes {
         None
     }
 
-    async fn decide(&self, work: &mut Work<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
-        hold_case(work, self.study, self.radiologist).await?;
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        ensure_case_claimed(work, self.study, self.radiologist).await?;
         let item = work.read(WorklistItemId::of(self.study)).await?;
         item.map(|it| Versioned::clone(&it))
             .ok_or(CommandError::Contention)
     }
 }
 
-async fn is_held_by_whoever_writes_on_its_study(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_held_by_whoever_writes_on_its_study(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
     let (anna, boris) = (room.radiologist_with(limited).await?, room.radiologist()?);
     let items = room.items(2).await?;
-    let by = |item: &PutItem, radiologist: Uuid| Writes {
+    let by = |item: &WorklistCase, radiologist: Uuid| Writes {
         study: item.study.into(),
         radiologist: radiologist.into(),
     };
     let held = room.system(&by(&items[0], anna.id)).await?;
     assert_eq!(held.state.holder(), Some(anna.id.into()));
     assert_eq!(room.open_cases(anna.id).await?, [items[0].id.to_string()]);
-    let before = head(&room.house.client).await?;
+    let before = log_head(&room.house.client).await?;
     room.system(&by(&items[0], anna.id)).await?;
     let refused = refusal(room.system(&by(&items[0], boris.id)).await);
     assert_eq!(refused, Some(Error::HeldByOther.into()));
@@ -186,7 +186,7 @@ async fn is_held_by_whoever_writes_on_its_study(engine: Engine) -> Result<()> {
         refusal(room.system(&by(&items[1], anna.id)).await),
         Some(full.into())
     );
-    assert_eq!(head(&room.house.client).await?, before);
+    assert_eq!(log_head(&room.house.client).await?, before);
     let mr = room.item(json!({ "modality_code": "MR" })).await?;
     let not_allowed = reading_profile::Error::ModalityNotAllowed;
     assert_eq!(
@@ -199,8 +199,8 @@ async fn is_held_by_whoever_writes_on_its_study(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-fn refusal<T>(answer: Result<T>) -> Option<Refusal> {
-    let CommandError::Refused(refusal) = answer.err()?.downcast().ok()? else {
+fn refusal<T>(answer: Result<T>) -> Option<DomainError> {
+    let CommandError::Domain(refusal) = answer.err()?.downcast().ok()? else {
         return None;
     };
     Some(refusal)

@@ -1,12 +1,12 @@
 //! When the worklist is read.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::{Answer, Client, Engine};
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 
-use super::super::reading_room::{ITEMS, PutItem, ReadingRoom, done};
-use crate::expect::{Refused, all_refused};
+use super::super::reading_room::{ITEMS, WorklistCase, WorklistApp, done};
+use crate::expect::{RejectedRequest, assert_all_rejected};
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -17,18 +17,18 @@ on_both_engines!(
     refuses_what_it_does_not_know,
 );
 
-fn ids(items: &[&PutItem]) -> Vec<String> {
+fn ids(items: &[&WorklistCase]) -> Vec<String> {
     items.iter().map(|it| it.id.to_string()).collect()
 }
 
 /// Reads what the system has put there, too.
-async fn fresh_reader(room: &ReadingRoom) -> Result<Client> {
-    let head = crate::expect::head(&room.house.client).await?;
+async fn fresh_reader(room: &WorklistApp) -> Result<TestClient> {
+    let head = crate::expect::log_head(&room.house.client).await?;
     let client = &room.house.client;
     Ok(client.with("min-log-position", &head.to_string()))
 }
 
-async fn listed(room: &ReadingRoom, query: &str) -> Result<Vec<String>> {
+async fn listed(room: &WorklistApp, query: &str) -> Result<Vec<String>> {
     let answer = fresh_reader(room)
         .await?
         .get(&format!("{ITEMS}{query}"))
@@ -37,20 +37,20 @@ async fn listed(room: &ReadingRoom, query: &str) -> Result<Vec<String>> {
     Ok(answer.ids())
 }
 
-async fn scored(room: &ReadingRoom, item: &PutItem, score: f64) -> Result<()> {
+async fn scored(room: &WorklistApp, item: &WorklistCase, score: f64) -> Result<()> {
     let score = json!({ "ai_triage_score": score });
     done(&room.house.client.patch(&item.place, &score).await?);
     Ok(())
 }
 
-fn next(answer: &Answer) -> Option<String> {
+fn next(answer: &TestResponse) -> Option<String> {
     let link = answer.header("link");
     let path = link.strip_prefix('<')?.split_once('>')?.0;
     Some(path.to_owned())
 }
 
-async fn is_in_reading_order_page_by_page(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_in_reading_order_page_by_page(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let of = |priority: &'static str| room.item(json!({ "priority": priority }));
     let (routine, urgent, stat) = (of("routine").await?, of("urgent").await?, of("stat").await?);
     let (later, high, higher, low) = (
@@ -79,8 +79,8 @@ async fn is_in_reading_order_page_by_page(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn is_of_open_cases_unless_a_status_is_asked_for(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_of_open_cases_unless_a_status_is_asked_for(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (anna, items) = (room.radiologist()?, room.items(5).await?);
     for item in &items[1..4] {
         done(&anna.claim(item).await?);
@@ -94,7 +94,7 @@ async fn is_of_open_cases_unless_a_status_is_asked_for(engine: Engine) -> Result
         listed(&room, "").await?,
         ids(&[&items[0], &items[1], &items[2]])
     );
-    let all: Vec<&PutItem> = items.iter().collect();
+    let all: Vec<&WorklistCase> = items.iter().collect();
     assert_eq!(listed(&room, "?status=all").await?, ids(&all));
     let statuses = [
         "pending",
@@ -110,8 +110,8 @@ async fn is_of_open_cases_unless_a_status_is_asked_for(engine: Engine) -> Result
     Ok(())
 }
 
-async fn is_narrowed_by_every_filter(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_narrowed_by_every_filter(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let of = |modality: &'static str, body_part: &'static str, priority: &'static str| {
         room.item(
             json!({ "modality_code": modality, "body_part": body_part, "priority": priority }),
@@ -143,8 +143,8 @@ async fn is_narrowed_by_every_filter(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn knows_whose_cases_are_the_callers(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn knows_whose_cases_are_the_callers(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (anna, boris, items) = (
         room.radiologist()?,
         room.radiologist()?,
@@ -172,14 +172,14 @@ async fn knows_whose_cases_are_the_callers(engine: Engine) -> Result<()> {
     all_refused_by(&nobody, &format!("{ITEMS}?assigned_to_me=true")).await
 }
 
-async fn all_refused_by(client: &Client, path: &str) -> Result<()> {
+async fn all_refused_by(client: &TestClient, path: &str) -> Result<()> {
     let answer = client.get(path).await?;
-    crate::expect::problem(&answer, Code::Forbidden, path);
+    crate::expect::assert_problem(&answer, ProblemCode::Forbidden, path);
     Ok(())
 }
 
-async fn refuses_what_it_does_not_know(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn refuses_what_it_does_not_know(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let bad = [
         "?statsu=pending",
         "?status=open",
@@ -194,9 +194,9 @@ async fn refuses_what_it_does_not_know(engine: Engine) -> Result<()> {
     let paths: Vec<String> = bad.iter().map(|it| format!("{ITEMS}{it}")).collect();
     let refused = paths
         .iter()
-        .map(|it| Refused::get(it, Code::InvalidParameter));
-    all_refused(&room.house.client, refused.collect()).await?;
-    let stranger = Client::dev(&room.house.server.base, fresh());
+        .map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter));
+    assert_all_rejected(&room.house.client, refused.collect()).await?;
+    let stranger = TestClient::dev(&room.house.server.base, fresh());
     room.item(json!({})).await?;
     assert_eq!(stranger.get(ITEMS).await?.json(), Value::Array(Vec::new()));
     Ok(())

@@ -1,12 +1,12 @@
 //! When a case is changed.
 
 use anyhow::Result;
-use roentgen_api::problem::Code;
-use roentgen_tests::Engine;
+use roentgen_api::problem::ProblemCode;
+use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::super::reading_room::{ReadingRoom, done};
-use crate::expect::{Refused, all_refused, head, problem};
+use super::super::reading_room::{WorklistApp, done};
+use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
 use crate::story::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -19,8 +19,8 @@ on_both_engines!(
     refuses_what_is_not_acceptable,
 );
 
-async fn is_read_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_read_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (item, anna, boris) = (
         room.item(json!({})).await?,
         room.radiologist()?,
@@ -28,20 +28,20 @@ async fn is_read_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
     );
     for status in ["in_progress", "completed"] {
         let early = anna.moves(&item, status).await?;
-        problem(&early, Code::TransitionRefused, "nobody holds it");
+        assert_problem(&early, ProblemCode::TransitionRefused, "nobody holds it");
     }
     done(&anna.claim(&item).await?);
-    problem(
+    assert_problem(
         &boris.moves(&item, "in_progress").await?,
-        Code::HeldByOther,
+        ProblemCode::HeldByOther,
         "another's",
     );
     let begun = anna.moves(&item, "in_progress").await?;
     assert_eq!(begun.text_at("/status"), "in_progress");
     assert!(begun.text_at("/last_activity_at") >= begun.text_at("/claimed_at"));
-    let before = head(&room.house.client).await?;
+    let before = log_head(&room.house.client).await?;
     assert_eq!(anna.moves(&item, "in_progress").await?.text, begun.text);
-    assert_eq!(head(&room.house.client).await?, before, "it already is");
+    assert_eq!(log_head(&room.house.client).await?, before, "it already is");
     let completed = json!({ "status": "completed" });
     let completed = room.house.client.patch(&item.place, &completed).await?;
     assert_eq!(completed.text_at("/status"), "completed");
@@ -53,26 +53,26 @@ async fn is_read_by_its_holder_or_an_admin(engine: Engine) -> Result<()> {
     for status in ["in_progress", "cancelled", "pending"] {
         let late = json!({ "status": status });
         let late = room.house.client.patch(&item.place, &late).await?;
-        problem(&late, Code::TransitionRefused, status);
+        assert_problem(&late, ProblemCode::TransitionRefused, status);
     }
     Ok(())
 }
 
-async fn an_assignment_is_taken_away_by_null(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn an_assignment_is_taken_away_by_null(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
     let unassign = json!({ "assigned_radiologist_id": null });
     done(&anna.claim(&item).await?);
     let own = anna.client.patch(&item.place, &unassign).await?;
-    problem(&own, Code::Forbidden, "those who run the worklist do that");
+    assert_problem(&own, ProblemCode::Forbidden, "those who run the worklist do that");
     let coordinator = room.person("technologist", None)?;
     let released = coordinator.patch(&item.place, &unassign).await?;
     assert_eq!(released.text_at("/status"), "pending", "{released:?}");
     assert_eq!(released.json().get("assigned_radiologist_id"), None);
     assert!(room.open_cases(anna.id).await?.is_empty());
-    let before = head(&room.house.client).await?;
+    let before = log_head(&room.house.client).await?;
     done(&coordinator.patch(&item.place, &unassign).await?);
-    assert_eq!(head(&room.house.client).await?, before, "nobody holds it");
+    assert_eq!(log_head(&room.house.client).await?, before, "nobody holds it");
 
     let admin = &room.house.client;
     let score = json!({ "ai_triage_score": 0.9, "ai_triage_flags": { "flags": ["ich"] } });
@@ -91,14 +91,14 @@ async fn an_assignment_is_taken_away_by_null(engine: Engine) -> Result<()> {
     for member in ["status", "priority"] {
         let pointer = format!("/{member}");
         let null = json!({ member: null }).to_string();
-        let refused = Refused::patch(&item.place, null, Code::Unacceptable);
-        all_refused(admin, vec![refused.at(&[pointer.as_str()])]).await?;
+        let refused = RejectedRequest::patch(&item.place, null, ProblemCode::Unacceptable);
+        assert_all_rejected(admin, vec![refused.at(&[pointer.as_str()])]).await?;
     }
     Ok(())
 }
 
-async fn is_run_by_those_who_run_the_worklist(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_run_by_those_who_run_the_worklist(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     for role in ["admin", "technologist", "integration"] {
         let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
         let runs = room.person(role, None)?;
@@ -127,21 +127,21 @@ async fn is_run_by_those_who_run_the_worklist(engine: Engine) -> Result<()> {
         json!({ "status": "completed", "priority": "stat" }),
     ] {
         let refused = anna.client.patch(&item.place, &change).await?;
-        problem(&refused, Code::Forbidden, &change.to_string());
+        assert_problem(&refused, ProblemCode::Forbidden, &change.to_string());
     }
     Ok(())
 }
 
-async fn is_assigned_on_behalf_with_all_the_checks_of_a_claim(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_assigned_on_behalf_with_all_the_checks_of_a_claim(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let desk = room.person("technologist", None)?;
     let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
     let anna = room.radiologist_with(limited).await?;
     let to = |it: uuid::Uuid| json!({ "assigned_radiologist_id": it });
     let mr = room.item(json!({ "modality_code": "MR" })).await?;
-    problem(
+    assert_problem(
         &desk.patch(&mr.place, &to(anna.id)).await?,
-        Code::NotPrivileged,
+        ProblemCode::NotPrivileged,
         "MR",
     );
     let items = room.items(2).await?;
@@ -154,15 +154,15 @@ async fn is_assigned_on_behalf_with_all_the_checks_of_a_claim(engine: Engine) ->
         .await?
         .lines();
     assert_eq!(events[1]["data"]["assigned_by"], "technologist");
-    problem(
+    assert_problem(
         &desk.patch(&items[1].place, &to(anna.id)).await?,
-        Code::CaseLimitReached,
+        ProblemCode::CaseLimitReached,
         "full",
     );
     let boris = room.radiologist()?;
-    problem(
+    assert_problem(
         &desk.patch(&items[0].place, &to(boris.id)).await?,
-        Code::TransitionRefused,
+        ProblemCode::TransitionRefused,
         "held",
     );
     let handed_over = json!({ "status": "pending", "assigned_radiologist_id": boris.id });
@@ -177,8 +177,8 @@ async fn is_assigned_on_behalf_with_all_the_checks_of_a_claim(engine: Engine) ->
     Ok(())
 }
 
-async fn is_assigned_with_these_checks_whatever_else_is_asked(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn is_assigned_with_these_checks_whatever_else_is_asked(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
     let anna = room.radiologist_with(limited).await?;
     let mr = room.item(json!({ "modality_code": "MR" })).await?;
@@ -193,14 +193,14 @@ async fn is_assigned_with_these_checks_whatever_else_is_asked(engine: Engine) ->
     );
     assert!(room.open_cases(anna.id).await?.is_empty());
     done(&anna.claim(&items[1]).await?);
-    let before = head(admin).await?;
+    let before = log_head(admin).await?;
     for status in ["in_progress", "completed", "cancelled"] {
         let full = admin.patch(&items[2].place, &both(status)).await?;
-        problem(&full, Code::CaseLimitReached, status);
+        assert_problem(&full, ProblemCode::CaseLimitReached, status);
         let not_allowed = admin.patch(&mr.place, &both(status)).await?;
-        problem(&not_allowed, Code::NotPrivileged, status);
+        assert_problem(&not_allowed, ProblemCode::NotPrivileged, status);
     }
-    assert_eq!(head(admin).await?, before);
+    assert_eq!(log_head(admin).await?, before);
     let boris = room.radiologist()?;
     let handed_over = json!({ "status": "in_progress", "assigned_radiologist_id": boris.id });
     let seen = admin.with("if-match", "\"1\"");
@@ -210,8 +210,8 @@ async fn is_assigned_with_these_checks_whatever_else_is_asked(engine: Engine) ->
     Ok(())
 }
 
-async fn takes_scores_that_are_no_models(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn takes_scores_that_are_no_models(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let item = room.item(json!({ "priority": "urgent" })).await?;
     let gateway = room.person("integration", None)?;
     let triage = json!({ "ai_triage_score": 0.92, "ai_triage_flags": { "flags": ["ICH_suspected", "mass_effect"] } });
@@ -239,33 +239,33 @@ async fn takes_scores_that_are_no_models(engine: Engine) -> Result<()> {
     Ok(())
 }
 
-async fn refuses_what_is_not_acceptable(engine: Engine) -> Result<()> {
-    let room = ReadingRoom::open(engine).await?;
+async fn refuses_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
     let item = room.item(json!({})).await?;
     let missing = format!("/radiology/worklist/items/{}", fresh());
-    let patch = |body, code| Refused::patch(&item.place, body, code);
-    all_refused(
+    let patch = |body, code| RejectedRequest::patch(&item.place, body, code);
+    assert_all_rejected(
         &room.house.client,
         vec![
-            patch(r#"{"state":"pending"}"#, Code::InvalidBody),
-            patch(r#"{"priority":1}"#, Code::InvalidBody),
-            patch(r#"{"ai_triage_score":"high"}"#, Code::InvalidBody),
-            patch(r#"{"ai_triage_flags":["ich"]}"#, Code::InvalidBody),
-            patch(r#"{"status":"claimed"}"#, Code::Unacceptable).at(&["/status"]),
-            patch(r#"{"status":"open","priority":"now"}"#, Code::Unacceptable)
+            patch(r#"{"state":"pending"}"#, ProblemCode::InvalidBody),
+            patch(r#"{"priority":1}"#, ProblemCode::InvalidBody),
+            patch(r#"{"ai_triage_score":"high"}"#, ProblemCode::InvalidBody),
+            patch(r#"{"ai_triage_flags":["ich"]}"#, ProblemCode::InvalidBody),
+            patch(r#"{"status":"claimed"}"#, ProblemCode::Unacceptable).at(&["/status"]),
+            patch(r#"{"status":"open","priority":"now"}"#, ProblemCode::Unacceptable)
                 .at(&["/status", "/priority"]),
-            patch(r#"{"ai_triage_score":1.01}"#, Code::Unacceptable).at(&["/ai_triage_score"]),
+            patch(r#"{"ai_triage_score":1.01}"#, ProblemCode::Unacceptable).at(&["/ai_triage_score"]),
             patch(
                 r#"{"ai_triage_flags":{"flags":["ich"," "]}}"#,
-                Code::Unacceptable,
+                ProblemCode::Unacceptable,
             )
             .at(&["/ai_triage_flags/flags/1"]),
             patch(
                 r#"{"tenant_id":"00000000-0000-0000-0000-000000000009"}"#,
-                Code::OtherTenant,
+                ProblemCode::OtherTenant,
             ),
-            Refused::patch(&missing, r#"{"priority":"stat"}"#, Code::NotFound),
-            Refused::get(&missing, Code::NotFound),
+            RejectedRequest::patch(&missing, r#"{"priority":"stat"}"#, ProblemCode::NotFound),
+            RejectedRequest::get(&missing, ProblemCode::NotFound),
         ],
     )
     .await

@@ -3,12 +3,12 @@
 use super::{assertion, claim, claiming};
 use crate::engine::Engine as _;
 use crate::error::EngineError;
-use crate::log::Verdict;
-use crate::postgres::testing::{Database, run, stream, to};
+use crate::log::AppendOutcome;
+use crate::postgres::testing::{PostgresFixture, run, stream, to};
 
 #[tokio::test]
 async fn a_resend_finds_its_own_and_writes_the_rest() {
-    let database = Database::with_partitions_of(3).await;
+    let database = PostgresFixture::with_partitions_of(3).await;
     let sent = [
         to(stream(), 0, 2),
         claiming(to(stream(), 0, 3), claim(1, i64::MAX)),
@@ -21,14 +21,14 @@ async fn a_resend_finds_its_own_and_writes_the_rest() {
     let batch = [sent[0].clone(), sent[1].clone(), unsent];
     let outcome = database.send(&batch, true).await.unwrap();
 
-    let already = |first_position| Verdict::AlreadyWritten {
+    let already = |first_position| AppendOutcome::AlreadyWritten {
         first_position,
         recorded_at_ms: first.recorded_at_ms,
     };
-    assert_eq!(outcome.verdicts, [already(1), already(3), Verdict::Written]);
+    assert_eq!(outcome.verdicts, [already(1), already(3), AppendOutcome::Written]);
     assert_eq!(outcome.before.position, 9);
     assert_eq!(database.head().await.unwrap().position, 10);
-    let conflict = Verdict::Conflict {
+    let conflict = AppendOutcome::Conflict {
         stream_id: foreign.append.checks[0].stream_id,
         actual: 2,
     };
@@ -40,21 +40,21 @@ async fn a_resend_finds_its_own_and_writes_the_rest() {
 
 #[tokio::test]
 async fn a_resend_without_events_finds_its_claim() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.fill(1).await;
     let head = database.event_at(1).await.unwrap().unwrap();
     let sent = claiming(assertion(vec![]), claim(1, i64::MAX));
     let other = claiming(assertion(vec![]), claim(1, i64::MAX));
     assert_eq!(
         database.write(std::slice::from_ref(&sent)).await.verdicts,
-        [Verdict::Written]
+        [AppendOutcome::Written]
     );
 
     let again = database
         .send(std::slice::from_ref(&sent), true)
         .await
         .unwrap();
-    let already = Verdict::AlreadyWritten {
+    let already = AppendOutcome::AlreadyWritten {
         first_position: 1,
         recorded_at_ms: head.recorded_at_ms,
     };
@@ -62,17 +62,17 @@ async fn a_resend_without_events_finds_its_claim() {
     let held = sent.append.claims[0].held;
     assert_eq!(
         database.send(&[other], true).await.unwrap().verdicts,
-        [Verdict::Claimed { held }]
+        [AppendOutcome::KeyTaken { held }]
     );
     assert_eq!(
         database.write(&[sent]).await.verdicts,
-        [Verdict::Claimed { held }]
+        [AppendOutcome::KeyTaken { held }]
     );
 }
 
 #[tokio::test]
 async fn a_killed_connection_is_broken_once_and_replaced() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.fill(1).await;
     let mut owner = database.owner().await;
     run(
@@ -84,16 +84,16 @@ async fn a_killed_connection_is_broken_once_and_replaced() {
     .unwrap();
     let lost = to(stream(), 0, 1);
     let broken = database.send(std::slice::from_ref(&lost), false).await;
-    assert!(matches!(broken, Err(EngineError::Broken(_))), "{broken:?}");
+    assert!(matches!(broken, Err(EngineError::ConnectionLost(_))), "{broken:?}");
     assert_eq!(
         database.send(&[lost], true).await.unwrap().verdicts,
-        [Verdict::Written]
+        [AppendOutcome::Written]
     );
 }
 
 #[tokio::test]
 async fn a_held_lock_means_unavailable() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.fill(1).await;
     let mut owner = database.owner().await;
     run(

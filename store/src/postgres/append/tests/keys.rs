@@ -5,13 +5,13 @@ use crate::postgres::testing::{ask, sqlstate_of};
 
 #[tokio::test]
 async fn a_patient_gets_one_key() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let outcome = database.write(&[keyed(1, 10), keyed(2, 20)]).await;
-    assert_eq!(outcome.verdicts, [Verdict::Written; 2]);
+    assert_eq!(outcome.verdicts, [AppendOutcome::Written; 2]);
     let outcome = database.write(&[keyed(1, 11), keyed(3, 30)]).await;
     assert_eq!(
         outcome.verdicts,
-        [Verdict::PatientKeyExists, Verdict::Written]
+        [AppendOutcome::PatientKeyExists, AppendOutcome::Written]
     );
 
     let asked = [3, 4, 1].map(|n| (TENANT.into(), uuid::Uuid::from_u128(n).into()));
@@ -24,7 +24,7 @@ async fn a_patient_gets_one_key() {
 
 #[tokio::test]
 async fn each_key_is_listed_once() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let listed = async || {
         let numbers = "SELECT string_agg(key_id::text, ' ' ORDER BY number) FROM key_register";
         ask(&mut database.owner().await, numbers).await
@@ -46,7 +46,7 @@ async fn each_key_is_listed_once() {
     );
     let mut at_odds = keyed(1, 12);
     let (stream_id, expected) = (stream(), 9);
-    at_odds.append.checks.push(Check {
+    at_odds.append.checks.push(ExpectedVersion {
         stream_id,
         expected,
     });
@@ -54,16 +54,16 @@ async fn each_key_is_listed_once() {
     let actual = 0;
     assert_eq!(
         outcome.verdicts,
-        [Verdict::Conflict { stream_id, actual }, Verdict::Written]
+        [AppendOutcome::Conflict { stream_id, actual }, AppendOutcome::Written]
     );
     let outcome = database.write(&[keyed(1, 10)]).await;
-    assert_eq!(outcome.verdicts, [Verdict::Written], "the key is back");
+    assert_eq!(outcome.verdicts, [AppendOutcome::Written], "the key is back");
     assert_eq!(listed().await, ids(&[10, 20, 30, 40]));
 }
 
 #[tokio::test]
 async fn a_key_without_its_master_id_is_refused() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     let unlisted = "INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at)
         VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '', 0)";
     let sqlstate = sqlstate_of(&mut database.server().await, unlisted).await;

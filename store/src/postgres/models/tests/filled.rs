@@ -4,17 +4,17 @@ use super::*;
 use crate::reads::Scope;
 
 /// A generation in the making, and a batch that adds to it.
-async fn filling(database: &Database, rows: Vec<Row>) -> ProjectionBatch {
+async fn filling(database: &PostgresFixture, rows: Vec<Row>) -> ProjectionBatch {
     let table = Table {
         generation: 2,
         ..TABLE
     };
     let new = NewGeneration {
         tables: vec![table],
-        state: State::Filling { upto: 9 },
+        state: GenerationState::Filling { upto: 9 },
     };
     database.create_tables(&[table]).await.unwrap();
-    database.declare(&[new]).await.unwrap();
+    database.create_generations(&[new]).await.unwrap();
     let mut batch = batch(Checkpoint::START, at(2), rows);
     batch.from[0].0 = table;
     batch.rows[0].0 = table;
@@ -39,12 +39,12 @@ async fn what_is_filled_is_read_as_it_was_written() {
     let rows = vec![patient, nothing, row(3, "\u{e4}\n\t", None)];
     let batch = filling(&database, rows.clone()).await;
     let (table, ids) = (batch.from[0].0, rows.iter().map(|it| it.id));
-    assert!(database.project(&batch).await.unwrap());
-    assert!(!database.project(&batch).await.unwrap(), "moved already");
+    assert!(database.write_projection(&batch).await.unwrap());
+    assert!(!database.write_projection(&batch).await.unwrap(), "moved already");
     database.create_indexes(&[table]).await.unwrap();
     let ids: Vec<_> = ids.collect();
     let mut found = database
-        .rows_in(Scope::AllTenants, table, &ids, usize::MAX)
+        .read_rows(Scope::AllTenants, table, &ids, usize::MAX)
         .await
         .unwrap();
     found.sort_by_key(|it| it.id);
@@ -59,9 +59,9 @@ async fn what_cannot_be_filled_in_is_refused_whole() {
     let mut wrong = row(1, "requested", None);
     wrong.values[1] = Value::Text("no id".to_owned());
     let batch = filling(&database, vec![row(2, "requested", None), wrong]).await;
-    let refused = database.project(&batch).await;
+    let refused = database.write_projection(&batch).await;
     assert!(
-        matches!(refused, Err(EngineError::Damaged(_))),
+        matches!(refused, Err(EngineError::Corrupt(_))),
         "{refused:?}"
     );
     let table = batch.from[0].0;
@@ -70,12 +70,12 @@ async fn what_cannot_be_filled_in_is_refused_whole() {
         ..batch
     };
     database.create_indexes(&[table]).await.unwrap();
-    let refused = database.project(&twice).await;
+    let refused = database.write_projection(&twice).await;
     assert!(
-        matches!(refused, Err(EngineError::Refused(_))),
+        matches!(refused, Err(EngineError::Rejected(_))),
         "{refused:?}"
     );
-    assert_eq!(database.count(table).await.unwrap(), 0);
+    assert_eq!(database.count_rows(table).await.unwrap(), 0);
     let generations = database.generations().await.unwrap();
     assert!(
         generations

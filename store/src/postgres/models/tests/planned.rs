@@ -37,14 +37,14 @@ async fn walks_keep_to_their_indexes(connection: &mut PgConnection, when: &str) 
 
 #[tokio::test]
 async fn no_statistics_turn_a_walk_to_another_index() {
-    let database = Database::create().await;
+    let database = PostgresFixture::create().await;
     database.create_tables(&[TABLE]).await.unwrap();
     database.create_indexes(&[TABLE]).await.unwrap();
     let new = NewGeneration {
         tables: vec![TABLE],
-        state: State::Live,
+        state: GenerationState::Live,
     };
-    database.declare(&[new]).await.unwrap();
+    database.create_generations(&[new]).await.unwrap();
     walks_keep_to_their_indexes(&mut database.server().await, "empty").await;
 
     for chunk in (0..ROWS).step_by(5_000) {
@@ -58,7 +58,7 @@ async fn no_statistics_turn_a_walk_to_another_index() {
             rows: vec![(TABLE, rows(chunk..chunk + 5_000))],
             ..batch(from, at(position + 1), vec![])
         };
-        assert!(database.project(&batch).await.unwrap());
+        assert!(database.write_projection(&batch).await.unwrap());
     }
     walks_keep_to_their_indexes(&mut database.server().await, "full").await;
 
@@ -67,6 +67,6 @@ async fn no_statistics_turn_a_walk_to_another_index() {
     walks_keep_to_their_indexes(&mut database.server().await, "analyzed").await;
     for (query, index) in walks() {
         assert_eq!(query.model, &LADDER);
-        assert!(database.list(&query).await.unwrap().is_empty(), "{index:?}");
+        assert!(database.live_list(&query).await.unwrap().is_empty(), "{index:?}");
     }
 }

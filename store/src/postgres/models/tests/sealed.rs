@@ -7,7 +7,7 @@ use crate::postgres::testing::run;
 const LENGTH: usize = 100_000;
 
 /// How many bytes the rows' sealed parts take.
-async fn kept(database: &Database) -> String {
+async fn kept(database: &PostgresFixture) -> String {
     let sql = "SELECT sum(pg_column_size(sealed))::text FROM read.orders_v1";
     ask(&mut database.owner().await, sql).await
 }
@@ -33,7 +33,7 @@ async fn a_table_of_an_earlier_release_is_changed() {
         ..row(1, "requested", None)
     };
     let batch = batch(at(1), at(2), vec![sealed]);
-    assert!(database.project(&batch).await.unwrap());
+    assert!(database.write_projection(&batch).await.unwrap());
     assert_eq!(kept(&database).await, LENGTH.to_string());
 }
 
