@@ -18,11 +18,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::fields::{self, BodyValidator, JsonObject};
+use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::validation::{self, BodyValidator, JsonObject};
 use crate::openapi::AiModelDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 use endpoint::Endpoint;
 pub(crate) use endpoint::EndpointBody;
 
@@ -59,7 +59,7 @@ pub(crate) struct NewAiModel {
     /// Whether it can be asked; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct AiModelChanges {
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }

@@ -10,18 +10,18 @@ use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{AiTaskId, StreamId};
 use roentgen_domain::json::{Json, Members, members_of};
 use roentgen_projections::ai_outputs;
-use roentgen_store::model::Row;
-use roentgen_store::streams::{self, AsOf};
+use roentgen_store::read_model::Row;
+use roentgen_store::loader::{self, AsOf};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{CommandRequest, TenantScopedBody, created_response};
-use crate::fields::{self, BodyValidator, FreeObject};
+use crate::command_request::{CommandRequest, TenantScopedBody, created_response};
+use crate::validation::{self, BodyValidator, FreeObject};
 use crate::openapi::AiOutputDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest, answer};
+use crate::read_request::{PathId, ReadRequest, answer};
 use crate::render::{self, OpenedPhi, PhiState};
 
 const COLLECTION: &str = "/imaging-ai/outputs";
@@ -40,7 +40,7 @@ pub(crate) struct NewAiOutput {
     #[schema(required, value_type = Object)]
     payload: Option<FreeObject>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -211,6 +211,6 @@ async fn existed_at(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> 
     }
     let task = ai_outputs::task_of(row).ok_or_else(Problem::not_found)?;
     let (reads, keyring) = (app.reads(row.tenant_id), &app.store.keyring);
-    let task = streams::load::<AiTask>(&reads, keyring, task.into(), as_of).await?;
+    let task = loader::load::<AiTask>(&reads, keyring, task.into(), as_of).await?;
     Ok(task.is_some_and(|it| it.version >= row.version))
 }

@@ -12,14 +12,14 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Permission;
+use crate::authorization::Permission;
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest, CommandRequestWithQuery, TenantScopedBody};
-use crate::fields::{self, BodyValidator, is_blank};
+use crate::command_request::{SuccessKind, CommandRequest, CommandRequestWithQuery, TenantScopedBody};
+use crate::validation::{self, BodyValidator, is_blank};
 use crate::openapi::AiTaskDocument;
-use crate::params::StrictQuery;
+use crate::query_params::StrictQuery;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/imaging-ai/tasks";
 
@@ -37,7 +37,7 @@ pub(crate) struct NewAiTask {
     #[schema(required, value_type = String, example = "triage")]
     task_type: Option<String>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct AiTaskStatus {
     #[schema(value_type = String, required = false)]
     error_message: Option<String>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }

@@ -15,17 +15,17 @@ use roentgen_store::fair::{FairShare, Limits, Party, Share};
 use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::open::Store;
+use roentgen_store::database::Store;
 use roentgen_store::projector::{self, ParkedStreams, ProjectionProgress, Projection, Projector};
 use roentgen_store::reads::Reads;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
-use crate::call::Bodies;
+use crate::command_request::Bodies;
 use crate::config::Timeouts;
 use crate::identity::TokenVerifier;
-use crate::page::Cursors;
+use crate::pagination::Cursors;
 use crate::viewer::ViewerTokens;
 
 /// Long polls and event streams at once. They keep a place for minutes, so nobody waits for one.

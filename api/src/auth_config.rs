@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use roentgen_domain::auth::AuthKind;
+use roentgen_domain::auth_kind::AuthKind;
 use roentgen_domain::text::Text;
 use roentgen_store::secrets::SecretBytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::fields::{BodyValidator, JsonObject, is_blank};
+use crate::validation::{BodyValidator, JsonObject, is_blank};
 
 /// How one logs in. Write-only: an answer shows `kind` and nothing else.
 #[derive(Deserialize, ToSchema)]

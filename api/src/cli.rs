@@ -2,7 +2,7 @@
 
 mod archive;
 mod export;
-mod progress;
+mod progress_line;
 mod projections;
 mod rebuild;
 mod serve;
@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use roentgen_store::engine::Engine;
-use roentgen_store::open::DatabaseUrl;
+use roentgen_store::database::DatabaseUrl;
 use roentgen_store::rights::Login;
 use uuid::Uuid;
 
-use crate::access::Role;
+use crate::authorization::Role;
 use crate::config::{Config, Options, Projections, Purpose, ConfigErrors};
 use crate::{demo, dumps, telemetry};
 use roentgen_store::error::error_chain;

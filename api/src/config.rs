@@ -5,12 +5,12 @@ mod connections;
 mod dev;
 mod environment;
 mod event_key;
-mod generated;
+mod dev_keys;
 mod keys;
 mod nats;
 mod secret_file;
 mod secrets;
-mod times;
+mod timeouts;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::open::DatabaseUrl;
+use roentgen_store::database::DatabaseUrl;
 use roentgen_store::projector::Projection;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
@@ -38,7 +38,7 @@ use keys::KeySource;
 pub use keys::KeySources;
 pub use nats::NatsOptions;
 pub use secrets::SecretOptions;
-pub use times::{TimeoutOptions, Timeouts};
+pub use timeouts::{TimeoutOptions, Timeouts};
 
 use connections::PerAddress;
 

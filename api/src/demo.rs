@@ -2,20 +2,20 @@
 //! programs with roles, in a tenant of their own, and the trail they left.
 
 mod ai;
-mod cast;
+mod users;
 mod catalog;
 mod client;
 mod imaging;
-mod trail;
+mod audit_trail;
 
 use std::process::ExitCode;
 
 use roentgen_store::clock;
-use roentgen_store::verify::{ChainBreak, Verification, verify};
+use roentgen_store::chain_verification::{ChainBreak, Verification, verify};
 
 use crate::cli::start;
 use crate::config::Config;
-use cast::DemoUsers;
+use users::DemoUsers;
 use client::DemoClient;
 
 /// Plays, shows the trail, verifies the log; then serves on, or exits.
@@ -66,5 +66,5 @@ async fn run_workflows(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<
     let head = imaging::play(client, cast, &house).await?;
     ai::play(client, cast, &house).await?;
     imaging::closing_examples(client, cast, &house, &head).await?;
-    trail::show(client, cast).await
+    audit_trail::show(client, cast).await
 }

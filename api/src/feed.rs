@@ -5,8 +5,8 @@
 
 mod chunks;
 mod envelope;
-mod opened;
-mod stream;
+mod phi_visibility;
+mod sse;
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ use roentgen_store::reads::{Reads, Turn};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
-use crate::call::{LOG_POSITION, insert_header};
+use crate::command_request::{LOG_POSITION, insert_header};
 use crate::identity::Caller;
 use crate::logged;
-use crate::params::StrictQuery;
+use crate::query_params::StrictQuery;
 use crate::problem::{ProblemCode, Problem};
 use chunks::Chunks;
-use opened::PhiVisibility;
+use phi_visibility::PhiVisibility;
 
 /// How often a waiting reader looks for what other nodes wrote.
 const POLL: Duration = Duration::from_millis(250);
@@ -80,7 +80,7 @@ pub(crate) async fn events(
             .page(subscription.after, 1, &subscription.filter)
             .await?;
         let place = subscription.place(&app)?;
-        return Ok(stream::respond(app, subscription, place));
+        return Ok(sse::respond(app, subscription, place));
     }
     logged::reaches(&app, &reads, subscription.after).await?;
     let (page, turn) = match subscription.wait.is_zero() {

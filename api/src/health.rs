@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use roentgen_commands::policies;
 use roentgen_relay as relay;
-use roentgen_store::open::Store;
+use roentgen_store::database::Store;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::app::App;
-use crate::call::json;
+use crate::command_request::json;
 use crate::logged;
 use crate::problem::{ProblemCode, Problem};
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::access::{Permission, Role};
+use crate::authorization::{Permission, Role};
 use crate::problem::{ProblemCode, Problem};
 
 /// The tenant of `--dev` callers who name none.

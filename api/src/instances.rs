@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{CommandRequest, ChildResource};
+use crate::command_request::{CommandRequest, ChildResource};
 use crate::logged;
 use crate::openapi::InstanceDocument;
 use crate::problem::{ProblemCode, Problem};
-use crate::read::ReadRequest;
+use crate::read_request::ReadRequest;
 use crate::studies::InstanceBody;
 
 const COLLECTION: &str = "/pacs/instances";

@@ -1,7 +1,7 @@
 //! Roentgen over HTTP: the only crate that knows it. Routes, identity, problem documents, the event feed, and the
 //! program `roentgen`.
 
-pub mod access;
+pub mod authorization;
 mod admission;
 mod ai_models;
 mod ai_outputs;
@@ -9,13 +9,13 @@ mod ai_tasks;
 mod answers;
 pub mod app;
 mod auth_config;
-mod call;
+mod command_request;
 pub mod cli;
 pub mod config;
 mod demo;
 mod dumps;
 mod feed;
-mod fields;
+mod validation;
 mod health;
 pub mod identity;
 mod instances;
@@ -24,14 +24,14 @@ mod modalities;
 mod nearest;
 pub mod openapi;
 mod orders;
-mod outermost;
+mod middleware;
 mod pacs_endpoints;
-mod page;
-mod params;
+mod pagination;
+mod query_params;
 pub mod problem;
 mod procedures;
-mod projections;
-mod read;
+mod admin_projections;
+mod read_request;
 mod reading_profiles;
 mod render;
 mod report_templates;

@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::fields::{self, BodyValidator};
+use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::validation::{self, BodyValidator};
 use crate::openapi::ModalityDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/imaging/modalities";
 
@@ -35,7 +35,7 @@ pub(crate) struct NewModality {
     /// Whether it is offered; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct ModalityChanges {
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }

@@ -30,8 +30,8 @@ pub(crate) use parameters::{AsOfParameter, PageParameters};
 
 use schemas::Schemas;
 
-use crate::access::RouteAccess;
-use crate::call::json;
+use crate::authorization::RouteAccess;
+use crate::command_request::json;
 use crate::problem::{ProblemCode, Problem};
 use crate::routes::{Endpoint, endpoints};
 

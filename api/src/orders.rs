@@ -14,13 +14,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Permission;
+use crate::authorization::Permission;
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::fields::{self, BodyValidator, FreeObject, JsonObject, PatientBody};
+use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::validation::{self, BodyValidator, FreeObject, JsonObject, PatientBody};
 use crate::openapi::OrderDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/imaging/orders";
 
@@ -32,16 +32,16 @@ pub(crate) struct NewOrder {
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
     /// The visit.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     encounter_id: Option<Uuid>,
     /// The episode of care.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     episode_id: Option<Uuid>,
     /// Who orders.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     ordering_practitioner_id: Option<Uuid>,
     /// Which department orders.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     ordering_department_id: Option<Uuid>,
     /// What is to be done; must exist and be active.
     #[schema(required, value_type = Uuid)]
@@ -62,7 +62,7 @@ pub(crate) struct NewOrder {
     #[schema(value_type = Option<PatientBody>)]
     patient: Option<JsonObject<PatientBody>>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct OrderChanges {
     #[schema(value_type = String, required = false)]
     status: Change<String>,
     /// Its slot.
-    #[serde(default, deserialize_with = "fields::id_change")]
+    #[serde(default, deserialize_with = "validation::id_change")]
     #[schema(value_type = Option<Uuid>)]
     scheduled_slot_id: Change<Uuid>,
     /// When the examination was begun.
@@ -95,7 +95,7 @@ pub(crate) struct OrderChanges {
     #[schema(value_type = Option<Object>)]
     metadata: Change<FreeObject>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }

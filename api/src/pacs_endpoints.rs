@@ -19,11 +19,11 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
-use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::fields::{self, BodyValidator, JsonObject};
+use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::validation::{self, BodyValidator, JsonObject};
 use crate::openapi::PacsEndpointDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/pacs/endpoints";
 
@@ -61,7 +61,7 @@ pub(crate) struct NewPacsEndpoint {
     /// Whether studies come from it; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct PacsEndpointChanges {
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }

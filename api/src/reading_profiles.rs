@@ -14,13 +14,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Permission;
+use crate::authorization::Permission;
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::fields::{self, BodyValidator, List};
+use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::validation::{self, BodyValidator, List};
 use crate::openapi::ReadingProfileDocument;
 use crate::problem::{ProblemCode, Problem};
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/radiology/reading-profiles";
 /// How many modalities, body parts or places one request may name.
@@ -47,7 +47,7 @@ pub(crate) struct NewReadingProfile {
     /// Whether the radiologist may claim; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct ReadingProfileChanges {
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }

@@ -9,7 +9,7 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::error::error_chain;
 use roentgen_store::keys::{KeyError, Keyring, PatientKeys, SealError, SealedPhi};
-use roentgen_store::model::Row;
+use roentgen_store::read_model::Row;
 use serde::Serialize;
 
 use crate::problem::Problem;

@@ -16,11 +16,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::fields::{self, BodyValidator, FreeObject, is_blank};
+use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
+use crate::validation::{self, BodyValidator, FreeObject, is_blank};
 use crate::openapi::ReportTemplateDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 
 const COLLECTION: &str = "/radiology/templates";
 
@@ -52,7 +52,7 @@ pub(crate) struct NewReportTemplate {
     /// Whether reports can be begun from it; true where left out.
     is_active: Option<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct ReportTemplateChanges {
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
     /// Must be the caller's own.
-    #[serde(default, deserialize_with = "fields::optional_id")]
+    #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }

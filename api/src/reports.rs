@@ -1,9 +1,9 @@
 //! `/radiology/reports`.
 
-mod assist;
-mod bodies;
-pub(crate) mod criticals;
-mod parts;
+mod ai_summary;
+mod request_bodies;
+pub(crate) mod critical_results;
+mod subresources;
 mod view;
 
 use axum::extract::State;
@@ -13,23 +13,23 @@ use roentgen_commands::{CommandOutcome, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::report::{Cancel, Report, Status};
 use roentgen_projections::reports;
-use roentgen_store::model::Row;
+use roentgen_store::read_model::Row;
 
-pub(crate) use bodies::{
+pub(crate) use request_bodies::{
     CancellationBody, NewAddendumBody, NewCommunicationBody, NewReport, ReportChanges, SectionBody,
     SignatureBody, SuggestionReview,
 };
-pub(crate) use parts::{
+pub(crate) use subresources::{
     __path_add_addendum, __path_addenda, __path_communicate, __path_review_suggestion,
     add_addendum, addenda, communicate, review_suggestion,
 };
 pub(crate) use view::Audience;
 
 use crate::app::App;
-use crate::call::{CommandRequest, created_response, ok_response};
+use crate::command_request::{CommandRequest, created_response, ok_response};
 use crate::openapi::RadiologyReportDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest, answer};
+use crate::read_request::{PathId, ReadRequest, answer};
 use crate::worklist::authority;
 
 pub(crate) const COLLECTION: &str = "/radiology/reports";
@@ -57,7 +57,7 @@ pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Resu
     let parse = move |body: NewReport| body.parse(radiologist);
     let mut report = call.body_as(parse).await?;
     let study = report.imaging_study_id;
-    report.written.ai_assist_summary = assist::summary(&app, call.tenant, study).await?;
+    report.written.ai_assist_summary = ai_summary::summary(&app, call.tenant, study).await?;
     let outcome = call.execute(&app, &report).await?;
     let body = full_report(&outcome.resource);
     let id = outcome.resource.id.as_uuid();

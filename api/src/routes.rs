@@ -8,13 +8,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use clap::ValueEnum;
 
-use crate::access::{RouteAccess, Permission};
+use crate::authorization::{RouteAccess, Permission};
 use crate::app::App;
-use crate::call::BodyLimits;
+use crate::command_request::BodyLimits;
 use crate::problem::{ProblemCode, Problem};
 use crate::{
     ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
-    outermost, pacs_endpoints, procedures, projections, reading_profiles, report_templates,
+    middleware, pacs_endpoints, procedures, admin_projections, reading_profiles, report_templates,
     reports, series, studies, timeline, viewer, worklist,
 };
 
@@ -286,9 +286,9 @@ fn reporting() -> Vec<Endpoint> {
             reports::review_suggestion,
         ),
         Endpoint::new(
-            reports::criticals::__path_list,
+            reports::critical_results::__path_list,
             RouteAccess::AnyOf(&[ReadWorklist]),
-            reports::criticals::list,
+            reports::critical_results::list,
         ),
     ]
 }
@@ -300,8 +300,8 @@ fn platform(metrics_open: bool) -> Vec<Endpoint> {
     let metrics = if metrics_open { RouteAccess::Public } else { operate };
     vec![
         Endpoint::new(feed::__path_events, RouteAccess::AnyOf(&[ReadFeed]), feed::events),
-        Endpoint::new(projections::__path_list, operate, projections::list),
-        Endpoint::new(projections::__path_retry, operate, projections::retry),
+        Endpoint::new(admin_projections::__path_list, operate, admin_projections::list),
+        Endpoint::new(admin_projections::__path_retry, operate, admin_projections::retry),
         Endpoint::new(health::__path_live, RouteAccess::Public, health::live),
         Endpoint::new(health::__path_ready, RouteAccess::Public, health::ready),
         Endpoint::new(health::__path_metrics, metrics, health::metrics),
@@ -339,7 +339,7 @@ pub fn router(app: App, services: &[ApiService]) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(ProblemCode::MethodNotAllowed, "the path does not have this method")
         })
-        .layer(from_fn_with_state(app.clone(), outermost::request_context))
+        .layer(from_fn_with_state(app.clone(), middleware::request_context))
         .with_state(app)
 }
 

@@ -8,10 +8,10 @@ use roentgen_domain::study::Series;
 use roentgen_projections::series;
 
 use crate::app::App;
-use crate::call::{CommandRequest, ChildResource};
+use crate::command_request::{CommandRequest, ChildResource};
 use crate::openapi::SeriesDocument;
 use crate::problem::Problem;
-use crate::read::ReadRequest;
+use crate::read_request::ReadRequest;
 use crate::studies::SeriesBody;
 
 const COLLECTION: &str = "/pacs/series";

@@ -1,6 +1,6 @@
 //! `/pacs/studies`.
 
-mod body;
+mod request_bodies;
 mod warnings;
 
 use axum::extract::State;
@@ -12,16 +12,16 @@ use roentgen_projections::studies;
 
 pub(crate) use warnings::Warning;
 
-pub(crate) use body::{
+pub(crate) use request_bodies::{
     InstanceBody, SeriesBody, StudyChanges, SyncBody, SyncedInstanceBody, SyncedSeriesBody,
 };
 
-use crate::access::Permission;
+use crate::authorization::Permission;
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest, respond};
+use crate::command_request::{SuccessKind, CommandRequest, respond};
 use crate::openapi::StudyDocument;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 use crate::render;
 
 const COLLECTION: &str = "/pacs/studies";

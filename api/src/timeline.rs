@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use roentgen_domain::ids::PatientId;
 use roentgen_projections::timeline::{self, EntryKind, TimelineScope};
-use roentgen_store::model::Row;
+use roentgen_store::read_model::Row;
 
-use crate::access::Permission;
+use crate::authorization::Permission;
 use crate::app::App;
 use crate::openapi::TimelineEntry;
-use crate::page::rows_that_fit;
+use crate::pagination::rows_that_fit;
 use crate::problem::Problem;
-use crate::read::{PathId, ReadRequest, weight};
+use crate::read_request::{PathId, ReadRequest, weight};
 
 /// What happened to a patient, newest first. Who reads released content only sees no drafts and nothing of AI.
 #[utoipa::path(get, path = "/patients/{id}/timeline",

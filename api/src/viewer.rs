@@ -11,7 +11,7 @@ use roentgen_domain::dicom::Uid;
 use roentgen_domain::pacs_endpoint::{ViewerLaunchUrl, PacsEndpoint};
 use roentgen_domain::study::Study;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
-use roentgen_store::streams::{self, AsOf};
+use roentgen_store::loader::{self, AsOf};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -21,11 +21,11 @@ use token::{TokenSubject, ViewerToken};
 
 use crate::answers::HasHappened;
 use crate::app::App;
-use crate::call::{CommandRequest, correlation_id, json};
+use crate::command_request::{CommandRequest, correlation_id, json};
 use crate::identity::bearer;
-use crate::params::StrictQuery;
+use crate::query_params::StrictQuery;
 use crate::problem::{ProblemCode, Problem};
-use crate::read::PathId;
+use crate::read_request::PathId;
 
 /// What it takes to look at a study's images.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,7 +92,7 @@ fn launch_response(app: &App, template: &ViewerLaunchUrl, token: ViewerToken, id
 /// The aggregate as its stream says; 404 where the tenant has none.
 async fn load_or_404<A: Aggregate>(app: &App, call: &CommandRequest, id: Uuid) -> Result<Versioned<A>, Problem> {
     let (reads, keyring) = (app.reads(call.tenant), &app.store.keyring);
-    let loaded = streams::load::<A>(&reads, keyring, id.into(), AsOf::Now).await?;
+    let loaded = loader::load::<A>(&reads, keyring, id.into(), AsOf::Now).await?;
     loaded.ok_or_else(Problem::not_found)
 }
 

@@ -1,6 +1,6 @@
 //! `/radiology/worklist/items`.
 
-mod bodies;
+mod request_bodies;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,16 +12,16 @@ use roentgen_domain::order::Priority;
 use roentgen_domain::worklist_item::{Authority, Status, RequestedStatus, Update, WorklistItem};
 use roentgen_projections::worklist_items::{self, Filters};
 
-use crate::access::{Permission, Role};
+use crate::authorization::{Permission, Role};
 use crate::app::App;
-use crate::call::{SuccessKind, CommandRequest};
+use crate::command_request::{SuccessKind, CommandRequest};
 use crate::identity::Caller;
 use crate::openapi::WorklistItemDocument;
-use crate::params::StrictQuery;
+use crate::query_params::StrictQuery;
 use crate::problem::{ProblemCode, Problem};
-use crate::read::{PathId, ReadRequest};
+use crate::read_request::{PathId, ReadRequest};
 
-pub(crate) use bodies::{FlagsBody, NewWorklistItem, ActingRadiologist, WorklistItemChanges};
+pub(crate) use request_bodies::{FlagsBody, NewWorklistItem, ActingRadiologist, WorklistItemChanges};
 
 const COLLECTION: &str = "/radiology/worklist/items";
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::fairness::{Memory, Site, Verdict, engine_name, quiet};
 use crate::report::BenchReport;
-use crate::wire::Server;
+use crate::http_client::Server;
 
 use silent::Silent;
 use stalled::Stalled;

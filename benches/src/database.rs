@@ -19,7 +19,7 @@ use roentgen_store::clock;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::open::{self, Store};
+use roentgen_store::database::{self, Store};
 use roentgen_store::projector::{self, ProjectionProgress, Projector};
 use roentgen_tests::EngineKind;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -137,7 +137,7 @@ pub(crate) struct BenchNode {
 impl BenchNode {
     /// Migrates, starts everything, and makes a catalog.
     pub(crate) async fn start(database: &BenchDatabase) -> anyhow::Result<Self> {
-        let engine = open::DatabaseUrl::parse(&database.url)?.connect().await?;
+        let engine = database::DatabaseUrl::parse(&database.url)?.connect().await?;
         engine.migrate().await?;
         let tasks = BackgroundTasks::new();
         let master = MasterKey::parse("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")?;

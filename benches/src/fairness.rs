@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::database::{Fresh, flush_page_cache};
 use crate::report::BenchReport;
-use crate::wire::Server;
+use crate::http_client::Server;
 
 use flood::Flood;
 use floods::Kind;

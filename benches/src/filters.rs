@@ -9,8 +9,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use roentgen_store::engine::Engine;
 use roentgen_store::generation::{NewGeneration, GenerationState};
-use roentgen_store::model::{Checkpoint, ListQuery, ReadModel, ProjectionBatch, Row, Table, Value};
-use roentgen_store::open;
+use roentgen_store::read_model::{Checkpoint, ListQuery, ReadModel, ProjectionBatch, Row, Table, Value};
+use roentgen_store::database;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -66,7 +66,7 @@ async fn lists_of<F: Default>(
     owner.close().await?;
     // A connection keeps its plans until the statistics change; new ones are made from the start.
     engine.close().await;
-    let engine = open::DatabaseUrl::parse(&database.url)?.connect().await?;
+    let engine = database::DatabaseUrl::parse(&database.url)?.connect().await?;
     pages(report, &*engine, list, "postgres, analyzed").await?;
     engine.close().await;
     database.drop_it().await?;
@@ -81,7 +81,7 @@ async fn lists_of<F: Default>(
 
 /// The list's read model with its rows, and then with its indexes.
 async fn filled<F>(url: &str, list: &List<F>, rows: u64) -> anyhow::Result<Arc<dyn Engine>> {
-    let engine = open::DatabaseUrl::parse(url)?.connect().await?;
+    let engine = database::DatabaseUrl::parse(url)?.connect().await?;
     engine.migrate().await?;
     let table = Table {
         model: list.model,

@@ -9,7 +9,7 @@ use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::order::{Priority, Status};
 use roentgen_projections::orders::{Filters, page};
 use roentgen_store::clock;
-use roentgen_store::model::ListQuery;
+use roentgen_store::read_model::ListQuery;
 use tokio::time::Instant;
 
 use crate::catch_up::fill;

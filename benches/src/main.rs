@@ -8,17 +8,17 @@ mod connections;
 mod database;
 mod fairness;
 mod filters;
-mod grown;
+mod realistic_log;
 mod lists;
-mod long;
-mod parked;
-mod peers;
-mod post;
+mod long_log;
+mod parked_stream;
+mod baseline_results;
+mod post_order;
 mod relay;
 mod replay;
 mod report;
-mod sync;
-mod wire;
+mod study_sync;
+mod http_client;
 mod worklist;
 
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use peers::BaselineResults;
+use baseline_results::BaselineResults;
 use report::BenchReport;
 
 /// What to measure.
@@ -77,7 +77,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         append::measure(&mut report, duration).await?;
     }
     if wanted("post") {
-        post::measure(&mut report, duration).await?;
+        post_order::measure(&mut report, duration).await?;
     }
     if wanted("catch-up") || wanted("replay") {
         let log = catch_up::log_of_orders().await?;
@@ -89,7 +89,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         lists::measure(&mut report, options.list_rows).await?;
     }
     if wanted("sync") {
-        sync::measure(&mut report).await?;
+        study_sync::measure(&mut report).await?;
     }
     if wanted("worklist") {
         worklist::measure(&mut report, options.list_rows).await?;
@@ -98,10 +98,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         relay::measure(&mut report, duration).await?;
     }
     if wanted("parked") {
-        parked::measure(&mut report, duration).await?;
+        parked_stream::measure(&mut report, duration).await?;
     }
     if options.only == "long" {
-        long::measure(options.events, options.log.as_deref()).await?;
+        long_log::measure(options.events, options.log.as_deref()).await?;
     }
     if let Some(code) = within_bounds(&options, &mut report).await? {
         return Ok(code);

@@ -14,9 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::catch_up::log_of_orders;
 use crate::database::{BenchDatabase, flush_page_cache};
-use crate::post::{ORDERS, body, catalog};
+use crate::post_order::{ORDERS, body, catalog};
 use crate::report::{Measure, BenchReport, latencies};
-use crate::wire::{Connection, Server, header};
+use crate::http_client::{Connection, Server, header};
 
 const A_SECOND: u32 = 1_000;
 const CONNECTIONS: u32 = 32;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::database::BenchDatabase;
 use crate::report::{Measure, BenchReport, latencies};
-use crate::wire::{Connection, Server, header};
+use crate::http_client::{Connection, Server, header};
 
 /// How long the policies may take to see the whole log, and how often they are asked.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::peers::BaselineResults;
+use crate::baseline_results::BaselineResults;
 
 /// Latencies in microseconds, up to a minute.
 pub(crate) fn latencies() -> Histogram<u64> {

@@ -6,7 +6,7 @@ use roentgen_domain::ids::{AiModelId, StreamId, TenantId};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Adds a model to the catalog.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use roentgen_domain::study::Study;
 
 use crate::error::{CommandError, Reference, DomainError};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// What a model is asked for about a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

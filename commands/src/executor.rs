@@ -11,17 +11,17 @@ use roentgen_domain::{Actor, Aggregate, Context, Versioned};
 use roentgen_store::error::Unavailable;
 use roentgen_store::fair::Party;
 use roentgen_store::log::{Append, AppendReceipt, HeldReservation};
-use roentgen_store::open::Store;
+use roentgen_store::database::Store;
 use roentgen_store::reads::Reads;
-use roentgen_store::streams::{self, AsOf};
+use roentgen_store::loader::{self, AsOf};
 use roentgen_store::{StoreError, clock};
 use tokio::time::Instant;
 
 use crate::error::CommandError;
-use crate::locks::StreamLocks;
-use crate::schema::Schemas;
-use crate::states::StateCache;
-use crate::work::{self, UnitOfWork};
+use crate::stream_locks::StreamLocks;
+use crate::json_schema::Schemas;
+use crate::state_cache::StateCache;
+use crate::unit_of_work::{self, UnitOfWork};
 pub(crate) use idempotency::EFFECT_RESERVATION_TTL_MS;
 pub use idempotency::Idempotency;
 
@@ -180,7 +180,7 @@ impl Executor {
         };
         let mut is_first = true;
         while Instant::now() < deadline {
-            let attempt = work::Attempt { is_first, deadline };
+            let attempt = unit_of_work::Attempt { is_first, deadline };
             let mut work = UnitOfWork::begin(&self.store, &self.states, &self.schemas, request, attempt);
             match self.attempt(request, use_case, &mut work, deadline).await {
                 Ok(Attempt::Done(outcome)) => return self.in_time(request, &work, outcome).await,
@@ -241,12 +241,12 @@ impl Executor {
     ) -> Result<CommandOutcome<A>, CommandError> {
         let CommandOutcome { resource, .. } = &outcome;
         let is_of_patient = resource.state.patient_id().is_some();
-        if !is_of_patient || !streams::is_outdated(work.key_seen(resource.id)) {
+        if !is_of_patient || !loader::is_outdated(work.key_seen(resource.id)) {
             return Ok(outcome);
         }
         let as_of = AsOf::Version(resource.version);
         let (reads, keyring) = (request.reads(&self.store), &self.store.keyring);
-        let folded = streams::load::<A>(&reads, keyring, resource.id, as_of).await;
+        let folded = loader::load::<A>(&reads, keyring, resource.id, as_of).await;
         // It is written by now, whatever became of the answer.
         let folded = folded.ok().flatten().ok_or(StoreError::OutcomeUnknown)?;
         Ok(CommandOutcome {
@@ -285,7 +285,7 @@ impl Executor {
         }
         let (reads, keyring) = (request.reads(&self.store), &self.store.keyring);
         let as_of = AsOf::Version(held.version);
-        let resource = streams::load::<A>(&reads, keyring, held.stream_id, as_of).await?;
+        let resource = loader::load::<A>(&reads, keyring, held.stream_id, as_of).await?;
         let resource = resource.ok_or(StoreError::OutcomeUnknown)?;
         let head = reads.head().await?;
         // The events of one append were recorded at one time.

@@ -7,7 +7,7 @@ pub mod ai_model;
 pub mod ai_task;
 pub mod error;
 pub mod executor;
-mod locks;
+mod stream_locks;
 pub mod modality;
 pub mod order;
 pub mod pacs_endpoint;
@@ -16,15 +16,15 @@ pub mod procedure;
 pub mod reading_profile;
 pub mod report;
 pub mod report_template;
-mod schema;
-mod states;
+mod json_schema;
+mod state_cache;
 pub mod study;
-pub mod work;
+pub mod unit_of_work;
 pub mod worklist;
 
 pub use error::{CommandError, Reference, DomainError, Violation};
 pub use executor::{Executor, Idempotency, CommandOutcome, CommandEnvelope, UseCase};
-pub use work::UnitOfWork;
+pub use unit_of_work::UnitOfWork;
 
 /// Counts what tests allocate. Of several tests in one process each counts what all do; `cargo nextest` gives each its own.
 #[cfg(test)]

@@ -6,7 +6,7 @@ use roentgen_domain::modality::{Changes, Command, Modality};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Adds a modality to the catalog.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use roentgen_domain::{Timestamp, Versioned};
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Orders an examination. The procedure must exist and be active, and still be so when the order enters the log.
 #[derive(Debug, Clone)]

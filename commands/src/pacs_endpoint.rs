@@ -6,7 +6,7 @@ use roentgen_domain::pacs_endpoint::{Changes, Command, PacsEndpoint};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Adds an endpoint to the catalog. Its secret is put away already.
 #[derive(Debug, Clone)]

@@ -16,21 +16,21 @@
 //! is tried again until it is done; what the database refuses is waited out for an hour; what is refused for good, or rests
 //! on damaged data, is recorded and passed.
 
-mod ai_tasks;
-mod arrived;
-mod critical_results;
+mod request_ai_tasks;
+mod add_to_worklist;
+mod escalate_critical_results;
 mod effect;
-mod failure;
-mod idle_claims;
-mod late_images;
-mod linking;
-mod ordered;
-mod planned;
-mod recall;
-mod reported;
+mod failure_kind;
+mod release_idle_claims;
+mod reopen_for_late_images;
+mod link_studies;
+mod update_linked_orders;
+mod planned_effect;
+mod policy_memory;
+mod sync_report_status;
 mod runner;
 mod timers;
-mod triage;
+mod apply_triage;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -42,14 +42,14 @@ use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
 use roentgen_store::codec::{self, EventReadError};
 use roentgen_store::error::EngineError;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::memory::{MemoryEntry, MemoryKey};
-use roentgen_store::open::Store;
+use roentgen_store::policy_memory::{MemoryEntry, MemoryKey};
+use roentgen_store::database::Store;
 
 use crate::error::CommandError;
 use crate::executor::Executor;
 
 pub use effect::Effect;
-pub use recall::PolicyMemory;
+pub use policy_memory::PolicyMemory;
 pub use runner::{PolicyProgress, Runner};
 
 /// The checkpoint's name.
@@ -144,14 +144,14 @@ impl Cause<'_> {
 pub fn all(settings: PolicySettings) -> Vec<Arc<dyn Policy>> {
     let PolicySettings { claim_timeout } = settings;
     vec![
-        Arc::new(arrived::AddToWorklist),
-        Arc::new(linking::LinkStudies),
-        Arc::new(ordered::UpdateLinkedOrders),
-        Arc::new(ai_tasks::RequestAiTasks),
-        Arc::new(triage::ApplyTriage),
-        Arc::new(reported::SyncReportStatus),
-        Arc::new(late_images::ReopenForLateImages),
-        Arc::new(idle_claims::ReleaseIdleClaims { claim_timeout }),
-        Arc::new(critical_results::EscalateCriticalResults),
+        Arc::new(add_to_worklist::AddToWorklist),
+        Arc::new(link_studies::LinkStudies),
+        Arc::new(update_linked_orders::UpdateLinkedOrders),
+        Arc::new(request_ai_tasks::RequestAiTasks),
+        Arc::new(apply_triage::ApplyTriage),
+        Arc::new(sync_report_status::SyncReportStatus),
+        Arc::new(reopen_for_late_images::ReopenForLateImages),
+        Arc::new(release_idle_claims::ReleaseIdleClaims { claim_timeout }),
+        Arc::new(escalate_critical_results::EscalateCriticalResults),
     ]
 }

@@ -10,7 +10,7 @@ use roentgen_domain::text::Text;
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Adds a procedure to the catalog. Its modality must exist.
 #[derive(Debug, Clone)]

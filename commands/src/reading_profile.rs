@@ -6,7 +6,7 @@ use roentgen_domain::reading_profile::{Changes, Command, ReadingProfile};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Adds a reading profile to the catalog.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use roentgen_domain::worklist_item::Authority;
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
-use crate::worklist::holding;
+use crate::unit_of_work::UnitOfWork;
+use crate::worklist::assignment;
 
 pub use create::CreateReport;
 pub use sign::{AddAddendum, SignReport};
@@ -48,7 +48,7 @@ async fn ensure_draft_editable(
 ) -> Result<(), CommandError> {
     match work.read::<Report>(id).await? {
         Some(report) if report.state.status() == Status::Draft => {
-            holding::ensure_case_in_progress(work, report.state.imaging_study_id, radiologist_id).await
+            assignment::ensure_case_in_progress(work, report.state.imaging_study_id, radiologist_id).await
         }
         Some(_) | None => Ok(()),
     }
@@ -63,7 +63,7 @@ async fn draft_is_free_for(
     match work.read::<Report>(id).await? {
         Some(report) if report.state.status() == Status::Draft => {
             let study_id = report.state.imaging_study_id;
-            holding::not_held_by_other(work, study_id, radiologist_id).await
+            assignment::not_held_by_other(work, study_id, radiologist_id).await
         }
         Some(_) | None => Ok(()),
     }

@@ -6,7 +6,7 @@ use roentgen_domain::report_template::{Command, ReportTemplate, Update};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Adds a template to the catalog. Its schema, where it has one, must be one that can be evaluated.
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ use roentgen_domain::{Change, Timestamp, Versioned};
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Takes up what an archive says of a study.
 #[derive(Debug, Clone)]

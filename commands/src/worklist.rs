@@ -3,9 +3,9 @@
 //! An item and the caseloads of those who let it go or take it are appended to at once, each at the version that was
 //! read: the limit of cases holds under any concurrency, over any number of nodes.
 
-pub mod by_system;
+pub mod system_commands;
 pub(crate) mod create;
-pub(crate) mod holding;
+pub(crate) mod assignment;
 
 use roentgen_domain::ids::{CaseloadId, PractitionerId, StreamId, TenantId, WorklistItemId};
 use roentgen_domain::worklist_item::{Authority, Claim, Command, RequestedStatus, Update, WorklistItem};
@@ -13,10 +13,10 @@ use roentgen_domain::{Change, Versioned};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 pub use create::CreateItem;
-pub use holding::ensure_case_claimed;
+pub use assignment::ensure_case_claimed;
 
 /// Claims an item for the caller.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl UseCase for ClaimItem {
             radiologist_id: self.radiologist_id,
             assigned_by: None,
         });
-        holding::decide(work, self.id, claim).await
+        assignment::decide(work, self.id, claim).await
     }
 }
 
@@ -62,7 +62,7 @@ impl UseCase for ReleaseItem {
     }
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
-        holding::decide(work, self.id, Command::Release(self.authority)).await
+        assignment::decide(work, self.id, Command::Release(self.authority)).await
     }
 }
 
@@ -100,9 +100,9 @@ impl UseCase for UpdateItem {
                 ai_triage_score: Change::Keep,
                 ai_triage_flags: Change::Keep,
             };
-            holding::decide(work, self.id, Command::Update(Box::new(hand_over))).await?;
+            assignment::decide(work, self.id, Command::Update(Box::new(hand_over))).await?;
         }
-        holding::decide(work, self.id, Command::Update(Box::new(update))).await
+        assignment::decide(work, self.id, Command::Update(Box::new(update))).await
     }
 }
 

@@ -182,7 +182,7 @@ fn free(caseload: &Caseload, item: WorklistItemId) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::given;
+    use crate::given_when_then::given;
     use uuid::Uuid;
 
     fn radiologist() -> PractitionerId {

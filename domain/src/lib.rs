@@ -9,9 +9,9 @@
 pub mod aggregate;
 pub mod ai_model;
 pub mod ai_task;
-pub mod auth;
+pub mod auth_kind;
 pub mod body_part;
-pub mod canonical;
+pub mod canonical_json;
 pub mod caseless;
 pub mod caseload;
 pub mod change;
@@ -22,7 +22,7 @@ pub mod growth;
 pub mod ids;
 pub mod json;
 pub mod modality;
-pub mod named;
+pub mod wire_enum;
 pub mod order;
 pub mod pacs_endpoint;
 pub mod phi;
@@ -39,7 +39,7 @@ pub mod url;
 pub mod worklist_item;
 
 #[cfg(test)]
-mod given;
+mod given_when_then;
 
 pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, UnexpectedEvent, Versioned};
 pub use change::Change;

@@ -170,7 +170,7 @@ impl Modality {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::{context, given};
+    use crate::given_when_then::{context, given};
 
     fn ct() -> Modality {
         Modality {

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
-use crate::auth::AuthKind;
+use crate::auth_kind::AuthKind;
 use crate::change::Change;
 use crate::codes::PacsEndpointCode;
 use crate::dicom::{AeTitle, Uid};
@@ -361,7 +361,7 @@ impl PacsEndpoint {
 mod tests {
     use super::*;
     use crate::aggregate::DomainEvent as _;
-    use crate::given::{context, given};
+    use crate::given_when_then::{context, given};
     use uuid::Uuid;
 
     fn secret() -> SecretId {

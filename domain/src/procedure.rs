@@ -237,7 +237,7 @@ impl Procedure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::{context, given};
+    use crate::given_when_then::{context, given};
 
     fn ct_head() -> Procedure {
         let modality_code = ModalityCode::parse("CT").unwrap();

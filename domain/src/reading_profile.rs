@@ -249,7 +249,7 @@ impl ReadingProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::{context, given};
+    use crate::given_when_then::{context, given};
     use uuid::Uuid;
 
     fn part(text: &str) -> BodyPart {

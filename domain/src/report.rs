@@ -25,7 +25,7 @@
 //! and not released.
 
 mod content;
-mod critical;
+mod critical_result;
 mod decide;
 mod events;
 mod evolve;
@@ -36,7 +36,7 @@ mod state;
 pub use content::{
     Content, ContentChanges, InvalidSectionCode, Rewritten, Section, SectionCode, AuthoredContent,
 };
-pub use critical::{Communication, CommunicationRecord, RaisedCriticalResult, CriticalCommunication, Method};
+pub use critical_result::{Communication, CommunicationRecord, RaisedCriticalResult, CriticalCommunication, Method};
 pub use events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, CommunicationPhi,
     Created, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue, CriticalResultPhi,
@@ -267,13 +267,13 @@ impl Aggregate for Report {
                 decide::add_addendum(report, *new, context)
             }
             (Some(report), Command::Communicate(new)) => {
-                critical::communicate(report, *new, context)
+                critical_result::communicate(report, *new, context)
             }
             (Some(report), Command::ReviewSuggestion(new)) => {
                 decide::review_suggestion(report, *new, context)
             }
             (Some(report), Command::Cancel(cancel)) => decide::cancel(report, cancel, context),
-            (Some(report), Command::MarkOverdue) => critical::mark_overdue(report, context),
+            (Some(report), Command::MarkOverdue) => critical_result::mark_overdue(report, context),
             (
                 None,
                 Command::Edit(_)

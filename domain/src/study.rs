@@ -17,7 +17,7 @@
 //! Images are taken up also where a clinical time beside them cannot be right: a study that would end before it started
 //! keeps the time that it has, and the new one is left out.
 
-mod content;
+mod series_index;
 mod decide;
 mod events;
 mod facts;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use content::{SeriesIndex, IndexedSeries};
+pub use series_index::{SeriesIndex, IndexedSeries};
 pub use events::{
     AddedInstance, AddedSeries, Archived, Available, AvailablePhi, Event, InstancesAdded, LinkKind,
     Linked, SeriesAdded, SeriesChange, SeriesInstances, Unlinked, Updated, UpdatedPhi,

@@ -161,7 +161,7 @@ fn accessed(look: ViewerGrant, kind: AccessKind) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::given;
+    use crate::given_when_then::given;
     use uuid::Uuid;
 
     fn look(token: u128) -> ViewerGrant {

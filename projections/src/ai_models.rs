@@ -5,9 +5,9 @@ use roentgen_domain::ai_model::AiModel;
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::TenantId;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 

@@ -10,7 +10,7 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
 use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Row, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Row, Value};
 use roentgen_store::projector::{MultiFoldResult, ProjectionKind, MultiRowProjection, Projection};
 use uuid::Uuid;
 

@@ -6,9 +6,9 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::TaskType;
 use roentgen_domain::ai_task::{AiTask, Status};
 use roentgen_domain::ids::{AiModelId, PatientId, StudyId, TenantId};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 

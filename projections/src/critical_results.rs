@@ -5,9 +5,9 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::report::Report;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 
 /// `critical_results_v2`.

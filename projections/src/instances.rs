@@ -4,10 +4,10 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ids::{SeriesId, TenantId};
 use roentgen_domain::study::{Instance, InstancesAdded};
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 use uuid::Uuid;
 
-use crate::parts::{FoldError, ChildView, ChildRows};
+use crate::child_projection::{FoldError, ChildView, ChildRows};
 use crate::sort_key;
 
 /// `instances_v2`.

@@ -7,12 +7,12 @@ pub mod ai_models;
 pub mod ai_outputs;
 pub mod ai_tasks;
 pub mod critical_results;
-pub mod documents;
+pub mod resource_projection;
 pub mod instances;
 pub mod modalities;
 pub mod orders;
 pub mod pacs_endpoints;
-pub mod parts;
+pub mod child_projection;
 pub mod procedures;
 pub mod reading_profiles;
 pub mod report_templates;
@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use roentgen_store::projector::Projection;
 
-use documents::ResourceProjection;
-use parts::ChildProjection;
+use resource_projection::ResourceProjection;
+use child_projection::ChildProjection;
 
 /// Every live read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {

@@ -8,9 +8,9 @@ use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{EncounterId, OrderId, PatientId, TenantId};
 use roentgen_domain::order::{Order, Priority, Status};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 

@@ -4,9 +4,9 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::ids::{ModalityId, TenantId};
 use roentgen_domain::procedure::Procedure;
 use roentgen_domain::{Versioned, caseless};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 

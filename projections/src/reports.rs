@@ -6,9 +6,9 @@
 use roentgen_domain::ids::{PatientId, PractitionerId, StudyId, TenantId};
 use roentgen_domain::report::{Report, Status};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 

@@ -4,11 +4,11 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ids::{SeriesId, StudyId, TenantId};
 use roentgen_domain::study::{Series, SeriesAdded, SeriesChange};
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::parts::{FoldError, ChildView, ChildRows};
+use crate::child_projection::{FoldError, ChildView, ChildRows};
 use crate::sort_key;
 
 /// `series_v2`.

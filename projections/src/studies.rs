@@ -8,9 +8,9 @@ use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{PatientId, StudyId, TenantId};
 use roentgen_domain::study::{OrderLinkStatus, Status, Study};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 

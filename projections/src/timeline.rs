@@ -9,7 +9,7 @@ use roentgen_domain::order::Order;
 use roentgen_domain::report::Report;
 use roentgen_domain::study::Study;
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::model::{ListQuery, Row};
+use roentgen_store::read_model::{ListQuery, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;

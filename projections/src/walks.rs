@@ -1,6 +1,6 @@
 //! The index walks that a page is made of.
 
-use roentgen_store::model::{Filter, Value};
+use roentgen_store::read_model::{Filter, Value};
 
 /// An equality on one column.
 pub(crate) type ColumnEquals = (&'static str, Value);

@@ -13,9 +13,9 @@ use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
 use roentgen_domain::worklist_item::{Lifecycle, Status, WorklistItem};
-use roentgen_store::model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
+use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 
-use crate::documents::ResourceView;
+use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 

@@ -10,12 +10,12 @@
 #![warn(missing_docs)]
 
 mod connection;
-mod events;
-mod fit;
+mod log_reader;
+mod resume;
 mod key;
-mod message;
+mod cloud_event;
 mod progress;
-mod refused;
+mod halt_reason;
 mod session;
 mod settings;
 mod stream;
@@ -26,12 +26,12 @@ use std::time::Duration;
 use roentgen_store::error::error_chain;
 use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::open::Store;
+use roentgen_store::database::Store;
 use tokio_util::sync::CancellationToken;
 
 pub use key::{EventKey, NotAnEventKey};
 pub use progress::{RelayProgress, RelayStatus};
-pub use refused::HaltReason;
+pub use halt_reason::HaltReason;
 pub use settings::{Authentication, InvalidNatsServers, NatsServers, Settings, StreamSettings, Tls};
 
 use session::{SessionEnd, PublishSession};

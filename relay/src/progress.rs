@@ -9,7 +9,7 @@ use roentgen_store::error::EngineError;
 use tokio::sync::watch;
 
 use crate::RELAY;
-use crate::refused::HaltReason;
+use crate::halt_reason::HaltReason;
 
 /// How long the database may take to say how far the relay is.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);

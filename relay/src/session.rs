@@ -15,20 +15,20 @@ use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, error_chain};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{MAX_EVENT_BYTES, StoredEvent};
-use roentgen_store::model::Checkpoint;
-use roentgen_store::open::Store;
+use roentgen_store::read_model::Checkpoint;
+use roentgen_store::database::Store;
 use roentgen_store::projector::checkpoint_mismatch;
-use roentgen_store::relayed::RelayCheckpoint;
-use roentgen_store::tail::RecentEvents;
+use roentgen_store::relay_checkpoint::RelayCheckpoint;
+use roentgen_store::recent_events::RecentEvents;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connection::Connection;
-use crate::events::LogReader;
-use crate::fit;
+use crate::log_reader::LogReader;
+use crate::resume;
 use crate::key::EventKey;
-use crate::message::to_cloud_event;
+use crate::cloud_event::to_cloud_event;
 use crate::progress::RelayProgress;
-use crate::refused::HaltReason;
+use crate::halt_reason::HaltReason;
 use crate::settings::StreamSettings;
 use crate::{RELAY, stream};
 
@@ -294,7 +294,7 @@ impl<'a> PublishSession<'a> {
         (acknowledged, info): (RelayCheckpoint, Option<Info>),
     ) -> Result<(), SessionEnd> {
         let seen = stream::snapshot(&info.ok_or(SessionEnd::Superseded)?);
-        fit::check_continuity(&acknowledged, &seen)?;
+        resume::check_continuity(&acknowledged, &seen)?;
         if seen.last_sequence > self.sent.1 {
             return Err(SessionEnd::Superseded);
         }
@@ -372,13 +372,13 @@ async fn find_resume_point(
     }
     let seen = stream::snapshot(&stream::ensure_stream(jetstream, settings, left.as_ref()).await?);
     if let Some(left) = &left {
-        fit::check_continuity(left, &seen)?;
+        resume::check_continuity(left, &seen)?;
     }
-    let here = match fit::resume_from_checkpoint(left.as_ref(), &seen) {
+    let here = match resume::resume_from_checkpoint(left.as_ref(), &seen) {
         Some(here) => here,
         None => {
             let last = stream::last_message(jetstream, engine, seen.last_sequence).await?;
-            fit::resume_after_last_message(left.as_ref(), &seen, last)?
+            resume::resume_after_last_message(left.as_ref(), &seen, last)?
         }
     };
     if left != Some(here) && !engine.advance_relay(RELAY, left.as_ref(), &here).await? {

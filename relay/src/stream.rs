@@ -11,12 +11,12 @@ use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, RawMessageErrorKind, RetentionPolicy, StorageType,
 };
 use roentgen_store::engine::Engine;
-use roentgen_store::relayed::RelayCheckpoint;
+use roentgen_store::relay_checkpoint::RelayCheckpoint;
 
 use crate::STREAM;
-use crate::fit::{LastMessage, StreamSnapshot};
-use crate::message::{SUBJECTS, parse_attributes};
-use crate::refused::HaltReason;
+use crate::resume::{LastMessage, StreamSnapshot};
+use crate::cloud_event::{SUBJECTS, parse_attributes};
+use crate::halt_reason::HaltReason;
 use crate::session::SessionEnd;
 use crate::settings::StreamSettings;
 

@@ -5,7 +5,7 @@
 //! stands twice, so that clashes go to the next batch in order. A broken connection makes the batch go out again with the same event ids until its outcome is known;
 //! a refused statement makes it go out in halves, so that only the guilty append fails.
 
-mod accepted;
+mod read_watermarks;
 mod queue;
 
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::log::{
     Append, AppendReceipt, AppendBatch, BatchOutcome, Head, MAX_EVENT_BYTES, NewEvent, PreparedAppend, StoredEvent,
     AppendOutcome,
 };
-use crate::tail::RecentEvents;
-pub use accepted::ReadWatermarks;
+use crate::recent_events::RecentEvents;
+pub use read_watermarks::ReadWatermarks;
 use queue::WorkerQueue;
 
 /// How much may wait, in bytes: of everybody's, and beyond it of parties with little in the queue.

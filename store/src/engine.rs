@@ -15,11 +15,11 @@ use crate::log::{
     AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
     RegisteredKey, StoredEvent, StreamTails,
 };
-use crate::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
-use crate::model::{Checkpoint, ListQuery, ReadModel, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
-use crate::neighbours::NotificationStream;
+use crate::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use crate::read_model::{Checkpoint, ListQuery, ReadModel, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
+use crate::notify::NotificationStream;
 use crate::reads::{Readers, Scope};
-use crate::relayed::RelayCheckpoint;
+use crate::relay_checkpoint::RelayCheckpoint;
 use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::error::{Corruption, EngineError};
-use crate::model::{Checkpoint, ReadModel, Table};
+use crate::read_model::{Checkpoint, ReadModel, Table};
 
 /// A filling of a read model's shape, as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 mod form;
 mod held;
 mod keyring;
-mod parts;
+mod sealed_phi;
 mod tie;
 
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ use crate::log::{NewPatientKey, WrappedKey};
 use form::Header;
 pub use held::{MissingKeys, PatientKeys};
 pub use keyring::{KEY_CACHE_TTL, KeyLookup, Keyring, WriteKey};
-pub use parts::{PhiAtVersion, SealedPhi};
+pub use sealed_phi::{PhiAtVersion, SealedPhi};
 pub use tie::{Misfit, Tying, misfit};
 
 /// Why a sealed part cannot be opened.

@@ -5,31 +5,31 @@
 //! and nothing else; migrations alone work as the owner of the database.
 
 mod append;
-mod archives;
-mod borrowed;
-mod claims;
-mod columns;
+mod archive;
+mod pooled_call;
+mod reservations;
+mod row_reader;
 mod connect;
-mod copied;
+mod copy_in;
 mod engine;
-mod failure;
+mod error_class;
 mod generations;
 mod keys;
 mod log;
-mod memory;
-mod models;
+mod policy_memory;
+mod read_models;
 mod partitions;
-mod project;
-mod relays;
-mod replay;
+mod write_projection;
+mod relay_checkpoints;
+mod parked_retry;
 mod rights;
 mod secrets;
 pub mod target;
 #[cfg(test)]
-mod testing;
-mod told;
+mod test_support;
+mod notifications;
 #[cfg(target_os = "linux")]
-mod undelayed;
+mod tcp_nodelay;
 
 use std::sync::atomic::AtomicU64;
 
@@ -48,7 +48,7 @@ use crate::reads::Readers;
 use crate::sql::Dialect;
 
 use append::AppendConnection;
-use borrowed::PooledCall;
+use pooled_call::PooledCall;
 use connect::{ANSWER_TIMEOUT, Connector};
 
 /// Elsewhere a process does not find its sockets in `/proc`.
@@ -116,15 +116,15 @@ impl Postgres {
     /// Runs one statement that looks at a whole table and answers with one number.
     async fn fetch_number_without_timeout(&self, statement: Statement<'_>) -> Result<Option<i64>, EngineError> {
         let mut connection = self.reader().await?;
-        let mut snapshot = connection.begin().await.map_err(failure::classify_read)?;
+        let mut snapshot = connection.begin().await.map_err(error_class::classify_read)?;
         sqlx::raw_sql(NO_TIMEOUT)
             .execute(&mut *snapshot)
             .await
-            .map_err(failure::classify_read)?;
+            .map_err(error_class::classify_read)?;
         let number = statement.fetch_one(&mut *snapshot).await;
         let number = number.and_then(|row| row.try_get(0));
-        snapshot.rollback().await.map_err(failure::classify_read)?;
-        number.map_err(failure::classify_read)
+        snapshot.rollback().await.map_err(error_class::classify_read)?;
+        number.map_err(error_class::classify_read)
     }
 
     /// Runs one reading statement and decodes its rows as they come.
@@ -147,7 +147,7 @@ impl Postgres {
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
             let (mut decoded, pace) = (Vec::new(), Pace::begin());
-            while let Some(row) = rows.try_next().await.map_err(failure::classify_read)? {
+            while let Some(row) = rows.try_next().await.map_err(error_class::classify_read)? {
                 let it = decode(&row)?;
                 let last = enough(&it);
                 decoded.push(it);
@@ -161,7 +161,7 @@ impl Postgres {
         })
         .await;
         let answer = connection.complete(answer);
-        answer.unwrap_or_else(|| Err(EngineError::Unavailable(failure::timed_out())))
+        answer.unwrap_or_else(|| Err(EngineError::Unavailable(error_class::timed_out())))
     }
 
     /// Runs one writing statement, which commits by itself. Returns how many rows it wrote.
@@ -170,8 +170,8 @@ impl Postgres {
         let answer =
             tokio::time::timeout(ANSWER_TIMEOUT, statement.execute(&mut *connection)).await;
         let answer = connection.complete(answer);
-        let done = answer.unwrap_or_else(|| Err(failure::timed_out()));
-        Ok(done.map_err(failure::classify_write)?.rows_affected())
+        let done = answer.unwrap_or_else(|| Err(error_class::timed_out()));
+        Ok(done.map_err(error_class::classify_write)?.rows_affected())
     }
 
     async fn run_migrations(&self) -> Result<(), EngineError> {
@@ -181,7 +181,7 @@ impl Postgres {
         migrations.set_ignore_missing(true);
         let done = migrations.run(&owner).await;
         owner.close().await;
-        done.map_err(failure::classify_migration)
+        done.map_err(error_class::classify_migration)
     }
 }
 

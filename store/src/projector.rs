@@ -11,13 +11,13 @@ mod begun;
 mod blame;
 mod checkpoint;
 mod deep;
-mod folding;
+mod projection;
 mod isolate;
-mod members;
-mod parking;
+mod live_tables;
+mod parked_streams;
 mod progress;
 mod rebuild;
-mod refold;
+mod stream_fold;
 mod touched;
 mod verify;
 
@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub use checkpoint::{CheckpointAhead, checkpoint_mismatch};
 pub(crate) use checkpoint::{checkpoint_at, checkpoint_after_page};
 pub use deep::{Compared, Comparison, compare};
-pub use folding::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
-pub use parking::{ParkedStreams, RetryOutcome, ProjectionStatus, ReadModelStatus};
+pub use projection::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
+pub use parked_streams::{ParkedStreams, RetryOutcome, ProjectionStatus, ReadModelStatus};
 pub use progress::ProjectionProgress;
 pub use rebuild::{DropOutcome, RebuildService};
 
@@ -45,8 +45,8 @@ use crate::error::{EngineError, error_chain};
 use crate::lease::Leases;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{LogFilter, StoredEvent};
-use crate::model::{Checkpoint, ProjectionBatch};
-use crate::tail::RecentEvents;
+use crate::read_model::{Checkpoint, ProjectionBatch};
+use crate::recent_events::RecentEvents;
 
 /// Events in one transaction, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
@@ -98,12 +98,12 @@ impl Projector {
         leases: Leases,
         tasks: &BackgroundTasks,
     ) -> Result<ProjectionProgress, EngineError> {
-        members::create_missing_generations(&*engine, &projections).await?;
-        let members = members::load_live_tables(&*engine, &projections).await?;
+        live_tables::create_missing_generations(&*engine, &projections).await?;
+        let members = live_tables::load_live_tables(&*engine, &projections).await?;
         let progress = ProjectionProgress::new();
         progress.set(min_checkpoint(&members).position);
         // Before anybody reads: what the first answers show is of this log, or refused.
-        progress.refuse(members::misfit(&*engine, &members).await?);
+        progress.refuse(live_tables::misfit(&*engine, &members).await?);
         let turn = Arc::default();
         let (joins, joined) = watch::channel(());
         let builder = rebuild::RebuildWorker {
@@ -147,7 +147,7 @@ impl Projector {
 
     /// Projects what is this node's and follows the rest, until either is something else.
     async fn run_until_reassigned(&self, leases: &Leases) -> Result<(), EngineError> {
-        let members = members::load_live_tables(&*self.engine, &self.projections).await?;
+        let members = live_tables::load_live_tables(&*self.engine, &self.projections).await?;
         if !self.check_checkpoints(&members).await? {
             return Ok(());
         }
@@ -178,7 +178,7 @@ impl Projector {
         let mut wanted = self.progress.wanted.subscribe();
         let (mut leases, mut joined) = (leases.clone(), self.joined.clone());
         while !self.has_changed(&leases) {
-            let members = members::load_live_tables(&*self.engine, &self.projections).await?;
+            let members = live_tables::load_live_tables(&*self.engine, &self.projections).await?;
             let position = min_checkpoint(&members).position;
             self.progress.set(position);
             let somebody_waits = wanted.borrow_and_update().is_any(position, u64::MAX);
@@ -289,7 +289,7 @@ impl Projector {
 
     /// Whether the log has the events that the checkpoints saw last. Where not, the projector stands still and says so.
     async fn check_checkpoints(&self, members: &[ProjectedTable]) -> Result<bool, EngineError> {
-        let refused = members::misfit(&*self.engine, members).await?;
+        let refused = live_tables::misfit(&*self.engine, members).await?;
         let fits = refused.is_none();
         self.progress.refuse(refused);
         if !fits {

@@ -11,8 +11,8 @@ use crate::engine::Engine;
 use crate::error::{StoreError, Unavailable};
 use crate::fair::{FairShare, Limits, Party, Share};
 use crate::log::{HeldReservation, ReservationKey, Head, LogFilter, LogPage, StoredEvent};
-use crate::model::{ListQuery, ReadModel, Row};
-use crate::open::Store;
+use crate::read_model::{ListQuery, ReadModel, Row};
+use crate::database::Store;
 
 /// How long a read waits for its turn.
 const TURN: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ pub(crate) mod ladder;
 
 use uuid::Uuid;
 
-use crate::model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Table, Value};
+use crate::read_model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Table, Value};
 
 /// A statement with its arguments, `$1` first.
 #[derive(Debug)]

@@ -5,22 +5,22 @@
 //! every backup of the log.
 
 mod append;
-mod claims;
-mod decode;
-mod failure;
+mod reservations;
+mod row_reader;
+mod error_class;
 mod file;
 mod generations;
 mod keys;
 mod leases;
 mod log;
-mod memory;
-mod models;
+mod policy_memory;
+mod read_models;
 mod readers;
-mod relays;
-mod replay;
+mod relay_checkpoints;
+mod parked_retry;
 mod statement;
 mod tie;
-mod verdict;
+mod append_decision;
 
 #[cfg(test)]
 mod tests;
@@ -43,16 +43,16 @@ use crate::log::{
     AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
     RegisteredKey, StoredEvent, StreamTails,
 };
-use crate::memory::{MemoryEntry, MemoryBatch, RejectedEffect};
-use crate::model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
-use crate::neighbours::NotificationStream;
+use crate::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use crate::read_model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
+use crate::notify::NotificationStream;
 use crate::reads::{Readers, Scope};
-use crate::relayed::RelayCheckpoint;
+use crate::relay_checkpoint::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
-pub use failure::{OpenToOthers, UnsupportedSqliteVersion};
+pub use error_class::{OpenToOthers, UnsupportedSqliteVersion};
 use file::{Durability, File};
-use models::DIALECT;
+use read_models::DIALECT;
 
 static LOG: Migrator = sqlx::migrate!("../migrations/sqlite/log");
 static READ: Migrator = sqlx::migrate!("../migrations/sqlite/read");
@@ -191,11 +191,11 @@ impl Engine for Sqlite {
     }
 
     async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError> {
-        claims::find(&self.log, key, now_ms).await
+        reservations::find(&self.log, key, now_ms).await
     }
 
     async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
-        claims::sweep(&self.log, now_ms, limit).await
+        reservations::sweep(&self.log, now_ms, limit).await
     }
 
     async fn patient_keys(
@@ -265,23 +265,23 @@ impl Engine for Sqlite {
         ids: &[Uuid],
         most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError> {
-        models::rows(&self.read, scope, table, ids, most_bytes).await
+        read_models::rows(&self.read, scope, table, ids, most_bytes).await
     }
 
     async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
-        models::list(&self.read, table, query).await
+        read_models::list(&self.read, table, query).await
     }
 
     async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
-        models::project(&self.read, batch).await
+        read_models::project(&self.read, batch).await
     }
 
     async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
-        models::parked(&self.read).await
+        read_models::parked(&self.read).await
     }
 
     async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
-        replay::replay(&self.read, &self.log, replay).await
+        parked_retry::replay(&self.read, &self.log, replay).await
     }
 
     async fn generations(&self) -> Result<Vec<Generation>, EngineError> {
@@ -327,27 +327,27 @@ impl Engine for Sqlite {
     }
 
     async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
-        models::checkpoint(&self.read, subscription).await
+        read_models::checkpoint(&self.read, subscription).await
     }
 
     async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
-        memory::find(&self.read, ids).await
+        policy_memory::find(&self.read, ids).await
     }
 
     async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
-        memory::earliest_due(&self.read, limit).await
+        policy_memory::earliest_due(&self.read, limit).await
     }
 
     async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
-        memory::remember(&self.read, batch).await
+        policy_memory::remember(&self.read, batch).await
     }
 
     async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
-        memory::refused(&self.read, limit).await
+        policy_memory::refused(&self.read, limit).await
     }
 
     async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
-        relays::find(&self.log, name).await
+        relay_checkpoints::find(&self.log, name).await
     }
 
     async fn advance_relay(
@@ -356,7 +356,7 @@ impl Engine for Sqlite {
         from: Option<&RelayCheckpoint>,
         to: &RelayCheckpoint,
     ) -> Result<bool, EngineError> {
-        relays::advance(&self.log, name, from, to).await
+        relay_checkpoints::advance(&self.log, name, from, to).await
     }
 
     async fn acquire_leases(

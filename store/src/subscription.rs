@@ -15,10 +15,10 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
-use crate::memory::{MemoryEntry, MemoryBatch, MemoryKey, RejectedEffect};
-use crate::model::Checkpoint;
+use crate::policy_memory::{MemoryEntry, MemoryBatch, MemoryKey, RejectedEffect};
+use crate::read_model::Checkpoint;
 use crate::projector::{CheckpointAhead, checkpoint_mismatch, checkpoint_at, checkpoint_after_page};
-use crate::tail::RecentEvents;
+use crate::recent_events::RecentEvents;
 
 /// Events looked at in one go, from memory and from the database.
 const BATCH_LIVE: usize = 1000;

@@ -1,8 +1,8 @@
 //! `roentgen archive`: what leaves the log, what stays, and who is told. PostgreSQL only.
 
-mod altered;
+mod tampered;
 mod interrupted;
-mod reached;
+mod reads_past_boundary;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use roentgen_tests::{TestDatabase, EngineKind, poll};
 use serde_json::json;
 
 use crate::faults::{CommandOutput, run};
-use crate::story::TestApp;
+use crate::test_app::TestApp;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -37,7 +37,7 @@ impl ArchivedLog {
         let house = TestApp::start_partitioned(SIZE).await?;
         let forgotten = house.create_order_in_status("requested").await?;
         let living = house.create_order_in_status("requested").await?;
-        while crate::expect::log_head(&house.client).await? < LAST + 3 {
+        while crate::assertions::log_head(&house.client).await? < LAST + 3 {
             house.create_order(json!({})).await?;
         }
         let moved = json!({ "status": "scheduled" });

@@ -2,7 +2,7 @@
 
 mod commands;
 mod export;
-mod refused;
+mod invalid_config;
 mod serve;
 mod services;
 mod verified;

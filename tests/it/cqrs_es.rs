@@ -11,16 +11,16 @@ use roentgen_domain::modality::{Changes, Command, Created, Error, Event, Modalit
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Context};
 use roentgen_store::clock;
-use roentgen_store::es::{CqrsEsAggregate, CqrsEsEvent, CqrsEsStore, Services};
+use roentgen_store::cqrs_es_adapter::{CqrsEsAggregate, CqrsEsEvent, CqrsEsStore, Services};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::open::{self, Store};
+use roentgen_store::database::{self, Store};
 use roentgen_store::reads::Reads;
-use roentgen_store::streams::{self, AsOf};
+use roentgen_store::loader::{self, AsOf};
 use roentgen_tests::{TestDatabase, EngineKind};
 use uuid::Uuid;
 
-use crate::story::on_both_engines;
+use crate::test_app::on_both_engines;
 
 fn tenant() -> TenantId {
     Uuid::from_u128(1).into()
@@ -71,7 +71,7 @@ on_both_engines!(its_framework_runs_on_our_log);
 async fn its_framework_runs_on_our_log(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
     let tasks = BackgroundTasks::new();
-    let engine = open::DatabaseUrl::parse(&database.url)?.connect().await?;
+    let engine = database::DatabaseUrl::parse(&database.url)?.connect().await?;
     engine.migrate().await?;
     let master = MasterKey::parse(&MasterKey::generate())?;
     let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
@@ -96,7 +96,7 @@ async fn its_framework_runs_on_our_log(engine: EngineKind) -> Result<()> {
         Err(cqrs_es::AggregateError::UserError(Error::AlreadyExists))
     ));
 
-    let loaded = streams::load::<Modality>(
+    let loaded = loader::load::<Modality>(
         &Reads::of_system(&store.engine),
         &store.keyring,
         id.into(),

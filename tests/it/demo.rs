@@ -4,7 +4,7 @@ use anyhow::Result;
 use roentgen_tests::server::program;
 use roentgen_tests::{TestDatabase, EngineKind};
 
-use crate::story::on_both_engines;
+use crate::test_app::on_both_engines;
 
 on_both_engines!(plays_and_exits_0);
 

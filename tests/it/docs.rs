@@ -10,8 +10,8 @@ use roentgen_api::{openapi, routes};
 use roentgen_tests::{TestClient, EngineKind};
 use serde_json::Value;
 
-use crate::expect::assert_problem;
-use crate::story::{TestApp, on_both_engines};
+use crate::assertions::assert_problem;
+use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(is_open_to_everybody);
 

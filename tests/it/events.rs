@@ -1,7 +1,7 @@
 //! `/events`.
 
 mod beyond;
-mod paged;
+mod pagination;
 mod phi;
-mod streamed;
-mod waiting;
+mod sse;
+mod long_poll;

@@ -1,16 +1,16 @@
 //! The fault ring: what is killed, stopped, tampered with, erased or restored, and what must hold all the same.
 
-pub(crate) mod erased;
-mod killed;
+pub(crate) mod erasure;
+mod kill_server;
 mod master_key;
 mod outages;
 mod phi_at_rest;
-pub(crate) mod policies;
-mod raced;
-mod restored;
-mod stopped;
-mod tampered;
-mod told_apart;
+pub(crate) mod kill_policies;
+mod duplicate_race;
+mod restored_log;
+mod paused_node;
+mod tampered_event;
+mod comparison_self_test;
 
 use std::process::Command;
 

@@ -5,8 +5,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::{log_head, assert_problem};
-use crate::story::{TestApp, on_both_engines};
+use crate::assertions::{log_head, assert_problem};
+use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(
     a_refusal_that_leaves_a_large_body_unread_says_that_the_connection_ends,

@@ -1,5 +1,5 @@
 //! Who calls: tokens, roles, and the admin of `--dev`.
 
-mod dev;
+mod dev_mode;
 mod roles;
 mod tokens;

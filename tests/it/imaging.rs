@@ -4,4 +4,4 @@ mod merge_patch;
 mod modalities;
 mod orders;
 mod procedures;
-mod queries;
+mod query_params;

@@ -10,7 +10,7 @@ use anyhow::Result;
 use roentgen_tests::{TestResponse, poll};
 use serde_json::{Value, json};
 
-use crate::story::{TestApp, fresh, with};
+use crate::test_app::{TestApp, fresh, with};
 
 const MODELS: &str = "/imaging-ai/models";
 const TASKS: &str = "/imaging-ai/tasks";

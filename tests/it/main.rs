@@ -8,9 +8,9 @@
     reason = "a story may panic: that is how it fails"
 )]
 
-mod expect;
-mod scan;
-mod story;
+mod assertions;
+mod leak_scan;
+mod test_app;
 
 mod admin;
 mod architecture;
@@ -32,11 +32,11 @@ mod radiology;
 mod policies;
 mod workflow;
 
-mod read_models;
+mod read_model_audit;
 mod rebuilds;
 mod relay;
 
-mod nodes;
+mod cluster;
 
 mod abuse;
 mod faults;

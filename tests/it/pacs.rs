@@ -1,12 +1,12 @@
 //! `/pacs`.
 
 mod endpoints;
-mod linked;
-mod listed;
-mod many;
+mod order_linking;
+mod list_studies;
+mod large_study;
 mod odd;
-mod parts;
-pub(crate) mod scene;
+mod series_and_instances;
+pub(crate) mod fixtures;
 mod secrets;
-mod synced;
+mod study_sync;
 mod viewer;

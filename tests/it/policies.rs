@@ -1,16 +1,16 @@
 //! What follows from events: every policy in the contract's table, on both engines. The commands are given to a node in
 //! this process, by which a story can wait for all that follows from them and look at the log.
 
-mod arriving;
-mod asking;
-mod being_late;
-mod failing;
-mod hospital;
-mod linking;
-mod over_http;
-mod reporting;
-mod running;
-mod timing;
+mod study_arrival;
+mod ai_tasks;
+mod late_images;
+mod failures;
+mod fixtures;
+mod order_linking;
+mod http;
+mod reports;
+mod runner;
+mod timers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +24,13 @@ use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_store::open::{DatabaseUrl as Named, Store};
+use roentgen_store::database::{DatabaseUrl as Named, Store};
 use roentgen_store::reads::Reads;
-use roentgen_store::streams::{self, AsOf};
+use roentgen_store::loader::{self, AsOf};
 use roentgen_tests::{TestDatabase, EngineKind, poll};
 
-use crate::read_models::every_event;
-use crate::story::{MASTER_KEY, fresh};
+use crate::read_model_audit::every_event;
+use crate::test_app::{MASTER_KEY, fresh};
 
 /// How long all that follows from a command may take, on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -188,7 +188,7 @@ impl TestNode {
         id: impl Into<StreamId>,
     ) -> Result<Option<Versioned<A>>> {
         let (engine, keyring) = (&self.store.engine, &self.store.keyring);
-        Ok(streams::load::<A>(&Reads::of_system(engine), keyring, id.into(), AsOf::Now).await?)
+        Ok(loader::load::<A>(&Reads::of_system(engine), keyring, id.into(), AsOf::Now).await?)
     }
 
     /// A resource as its stream has it.

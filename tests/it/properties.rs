@@ -2,13 +2,13 @@
 //! model of the catalog and the orders says, refusals by their kind; a refused command appends nothing; the read models
 //! equal a fold of the log; SQLite and PostgreSQL answer alike.
 
-mod commands;
-mod grown;
-mod model;
-mod orders;
-mod play;
-mod whole_api;
-mod words;
+mod trace;
+mod request_generator;
+mod reference_model;
+mod reference_orders;
+mod trace_runner;
+mod api_fuzz;
+mod conversions;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,10 +18,10 @@ use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use roentgen_tests::EngineKind;
 
-use crate::story::fresh;
-use commands::{TraceStep, step};
-use model::ModelAnswer;
-use play::TraceRunner;
+use crate::test_app::fresh;
+use trace::{TraceStep, step};
+use reference_model::ModelAnswer;
+use trace_runner::TraceRunner;
 
 /// Times up to 40 commands, on each engine.
 const CASES: u32 = 48;

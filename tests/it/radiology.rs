@@ -2,7 +2,7 @@
 
 mod body_parts;
 mod reading_profiles;
-mod reading_room;
+mod fixtures;
 mod reports;
 mod templates;
 mod worklist;

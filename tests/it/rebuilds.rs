@@ -1,7 +1,7 @@
 //! Read models that are filled again while servers serve, are killed, and are of two releases.
 
-mod clerk;
-mod releases;
+mod read_your_writes_client;
+mod two_releases;
 
 use std::ops::Range;
 use std::process::{Child, Command, Stdio};
@@ -13,13 +13,13 @@ use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, Nats, DbFile, Server
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::expect::log_head;
+use crate::assertions::log_head;
 use crate::faults::{CommandOutput, run, verify};
-use crate::read_models::assert_match_log;
+use crate::read_model_audit::assert_match_log;
 use crate::relay::holds_the_log;
-use crate::story::{TestApp, random_delay, on_both_engines, serve};
-use crate::workflow::whole::{PhiCanaries, run_workflow};
-use clerk::ReadYourWritesClient;
+use crate::test_app::{TestApp, random_delay, on_both_engines, serve};
+use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
+use read_your_writes_client::ReadYourWritesClient;
 
 on_both_engines!(
     of_every_model_under_load_are_never_read_wrong,

@@ -3,12 +3,12 @@
 
 mod asyncapi;
 mod cluster;
-mod entered;
+mod authentication;
 mod examples;
 mod faults;
 mod permissions;
-mod published;
-mod refused;
+mod publishing;
+mod halted;
 mod signed;
 
 use std::path::Path;
@@ -18,8 +18,8 @@ use anyhow::{Result, ensure};
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_tests::{TestClient, TestDatabase, Message, Nats, poll, python};
 
-use crate::read_models::{OfflineDatabase, every_event};
-use crate::story::TestApp;
+use crate::read_model_audit::{OfflineDatabase, every_event};
+use crate::test_app::TestApp;
 
 /// How long what is published may take to arrive, a dead leader's lease included.
 const PATIENCE: Duration = Duration::from_secs(30);

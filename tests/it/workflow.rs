@@ -1,7 +1,7 @@
 //! The whole way from order to report over HTTP, with all that follows from events.
 
-pub(crate) mod hospital;
-mod ordering;
-mod reading;
-mod source;
-pub(crate) mod whole;
+pub(crate) mod fixtures;
+mod order_edge_cases;
+mod reading_edge_cases;
+mod legacy_clients;
+pub(crate) mod full_workflow;

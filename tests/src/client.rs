@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::listening::SseReader;
+use crate::sse::SseReader;
 
 /// An answer, whole.
 #[derive(Debug, Clone)]

@@ -1,11 +1,11 @@
 //! The harness of the HTTP and fault rings: a database a test, servers as processes of their own, and a client.
 
-pub mod by_hand;
+pub mod raw_database;
 pub mod certificate;
 pub mod client;
 pub mod database;
 pub mod frames;
-pub mod listening;
+pub mod sse;
 pub mod nats;
 pub mod next_release;
 pub mod poll;
@@ -13,16 +13,16 @@ pub mod postgres;
 mod python;
 pub mod raw;
 pub mod server;
-pub mod wire;
+pub mod tcp_proxy;
 
-pub use by_hand::{RawDatabase, DbFile};
+pub use raw_database::{RawDatabase, DbFile};
 pub use certificate::Certificate;
 pub use client::{TestResponse, TestClient};
 pub use database::{TestDatabase, EngineKind};
-pub use listening::{SseFrame, SseReader};
+pub use sse::{SseFrame, SseReader};
 pub use nats::{Cluster, Message, Nats};
 pub use postgres::Postgres;
 pub use python::python;
 pub use raw::Raw;
 pub use server::Server;
-pub use wire::TcpProxy;
+pub use tcp_proxy::TcpProxy;

@@ -1,7 +1,7 @@
 //! A nats-server as a process of its own, which can be killed, and a reader that is not Roentgen's.
 
 mod cluster;
-mod guard;
+mod auth;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::poll;
 
 pub use cluster::Cluster;
 use cluster::Member;
-pub use guard::{CONSUMER, NatsAuth, SERVER};
+pub use auth::{CONSUMER, NatsAuth, SERVER};
 
 /// The stream that Roentgen publishes to.
 pub const STREAM: &str = "ROENTGEN_EVENTS";

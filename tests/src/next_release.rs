@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use roentgen_store::log::StoredEvent;
-use roentgen_store::model::{Column, ColumnKind, ReadModel, Row, Value};
+use roentgen_store::read_model::{Column, ColumnKind, ReadModel, Row, Value};
 use roentgen_store::projector::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
 use uuid::Uuid;
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
-use crate::fields::{BodyValidator, JsonObject};
+use crate::validation::{BodyValidator, JsonObject};
 use crate::problem::Problem;
 
 /// Where a model answers.

@@ -18,7 +18,7 @@ use roentgen_domain::report_template::ReportTemplate;
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
 use roentgen_store::engine::Engine;
 use roentgen_store::log::Head;
-use roentgen_store::verify::ChainBreak;
+use roentgen_store::chain_verification::ChainBreak;
 
 use super::export;
 use crate::serve::shutdown_signal;

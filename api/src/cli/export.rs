@@ -1,7 +1,7 @@
 //! `roentgen export`: the log as files for analysts (contract, section 6). It reads the database itself, a page a
 //! transaction, beside running servers or without any. PHI stays sealed: no key is looked at.
 
-mod destination;
+mod partial_file;
 mod ndjson;
 mod parquet;
 mod row;
@@ -18,9 +18,9 @@ use roentgen_store::engine::Engine;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
 use self::parquet::{BOUNDS, ColumnSet, Parquet};
-use super::progress::ProgressLine;
+use super::progress_line::ProgressLine;
 use crate::serve::shutdown_signal;
-use destination::PartialFile;
+use partial_file::PartialFile;
 use row::Row;
 
 /// How many events are read at once.

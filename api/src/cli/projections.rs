@@ -7,7 +7,7 @@ use roentgen_commands::policies::POLICIES;
 use roentgen_relay::RELAY;
 use roentgen_store::engine::Engine;
 use roentgen_store::generation::{Generation, GenerationState};
-use roentgen_store::model::Checkpoint;
+use roentgen_store::read_model::Checkpoint;
 use roentgen_store::projector::{ParkedStreams, Projection, ReadModelStatus, checkpoint_mismatch};
 
 const REJECTED_SHOWN: u32 = 20;

@@ -12,9 +12,9 @@ use roentgen_store::generation::{Generation, GenerationState};
 use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::projector::{self, DropOutcome, Projection, Projector, RebuildService};
-use roentgen_store::tail::RecentEvents;
+use roentgen_store::recent_events::RecentEvents;
 
-use super::progress::ProgressLine;
+use super::progress_line::ProgressLine;
 use crate::serve::shutdown_signal;
 
 /// How often the database is asked how far a rebuild is.

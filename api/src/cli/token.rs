@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::access::Role;
+use crate::authorization::Role;
 use crate::config::Config;
 use crate::identity::{DEFAULT_TENANT, TokenGrant, mint};
 

@@ -14,11 +14,11 @@ use roentgen_store::keys::{MasterKey, Misfit, Tying, misfit};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::Head;
 use roentgen_store::projector::{Compared, Comparison, Projection, compare};
-use roentgen_store::verify::{ChainBreak, KeyCheck, KeyFindings, Verification, verify};
+use roentgen_store::chain_verification::{ChainBreak, KeyCheck, KeyFindings, Verification, verify};
 use tokio::sync::mpsc;
 
 use super::archive::{file, head_of};
-use super::progress::ProgressLine;
+use super::progress_line::ProgressLine;
 use crate::config::Config;
 
 /// How many events are read at once.

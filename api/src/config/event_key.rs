@@ -9,7 +9,7 @@ use roentgen_relay::EventKey;
 use roentgen_store::keys::random_key;
 use secrecy::ExposeSecret as _;
 
-use super::generated;
+use super::dev_keys;
 use super::secret_file::{self, Refused};
 
 /// Its name in the data directory.
@@ -92,7 +92,7 @@ impl EventKeyFile {
     /// Names the file.
     pub(crate) fn made(&self) -> anyhow::Result<EventKey> {
         let fresh = EventKey::encode(&random_key())?;
-        let text = generated::kept_as(&self.path, &fresh);
+        let text = dev_keys::kept_as(&self.path, &fresh);
         let text = text.with_context(|| self.path.display().to_string())?;
         self.parsed(text.expose_secret())
     }

@@ -7,7 +7,7 @@ use roentgen_store::keys::MasterKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets::Given;
-use super::{Purpose, ConfigErrors, generated};
+use super::{Purpose, ConfigErrors, dev_keys};
 
 /// Where the keys came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<K
     let kept = |name: &str| {
         let path = directory.join(name);
         let key = match purpose {
-            Purpose::Serving | Purpose::Token => generated::load_or_generate(&path).map(Some),
-            Purpose::Tool => generated::found(&path),
+            Purpose::Serving | Purpose::Token => dev_keys::load_or_generate(&path).map(Some),
+            Purpose::Tool => dev_keys::found(&path),
         };
         key.map_err(|it| ConfigErrors(vec![format!("{name} in {}: {it}", directory.display())]))
     };

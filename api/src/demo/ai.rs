@@ -4,7 +4,7 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::cast::DemoUsers;
+use super::users::DemoUsers;
 use super::catalog::DemoCatalog;
 use super::client::{DemoClient, DemoStep, id, text};
 use super::imaging::ordered;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cast::{COLLEAGUE, DemoUsers, RADIOLOGIST};
+use super::users::{COLLEAGUE, DemoUsers, RADIOLOGIST};
 use super::client::{DemoClient, DemoStep, id};
 
 /// What the workflows refer to.

@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::cast::DemoUser;
+use super::users::DemoUser;
 
 /// What follows by itself is there by then.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ai::{complete, output, task};
-use super::cast::{CLINICIAN, DemoUsers};
+use super::users::{CLINICIAN, DemoUsers};
 use super::catalog::DemoCatalog;
 use super::client::{DemoClient, DemoStep, id, text};
 

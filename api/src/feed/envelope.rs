@@ -10,7 +10,7 @@ use roentgen_store::keys::{KeyError, Keyring};
 use roentgen_store::log::StoredEvent;
 use serde::Deserialize;
 
-use super::opened;
+use super::phi_visibility;
 use crate::problem::Problem;
 use crate::render::{OpenedPhi, PhiState, unreadable};
 
@@ -18,7 +18,7 @@ use crate::render::{OpenedPhi, PhiState, unreadable};
 pub(super) async fn write(
     out: &mut Vec<u8>,
     event: &StoredEvent,
-    phi: opened::PhiVisibility,
+    phi: phi_visibility::PhiVisibility,
     keyring: &Keyring,
 ) -> Result<(), Problem> {
     let opened = match phi.includes(&event.event_type) && !event.sealed.is_empty() {

@@ -45,8 +45,8 @@ use super::documents::{
     crate::reports::CancellationBody,
     EventEnvelope,
     ProblemSchema,
-    crate::projections::ProjectionDocument,
-    crate::projections::ParkedStreamDocument,
+    crate::admin_projections::ProjectionDocument,
+    crate::admin_projections::ParkedStreamDocument,
     crate::modalities::NewModality,
     crate::modalities::ModalityChanges,
     crate::procedures::NewProcedure,
@@ -76,6 +76,6 @@ use super::documents::{
     crate::worklist::WorklistItemChanges,
     crate::worklist::FlagsBody,
     crate::worklist::ActingRadiologist,
-    crate::fields::PatientBody,
+    crate::validation::PatientBody,
 )))]
 pub(super) struct Schemas;

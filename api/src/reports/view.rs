@@ -12,13 +12,13 @@ use roentgen_domain::report::{
 };
 use roentgen_domain::{Timestamp, Versioned};
 use roentgen_store::keys::{Keyring, SealedPhi};
-use roentgen_store::model::Row;
+use roentgen_store::read_model::Row;
 use serde::Serialize;
 
-use crate::access::Permission;
+use crate::authorization::Permission;
 use crate::identity::Caller;
 use crate::problem::Problem;
-use crate::read::Folded;
+use crate::read_request::Folded;
 use crate::render::{self, OpenedPhi, PhiState};
 
 /// Who reads.

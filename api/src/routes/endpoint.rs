@@ -7,9 +7,9 @@ use http::{HeaderValue, header};
 use utoipa::openapi::HttpMethod;
 use utoipa::openapi::path::Operation;
 
-use crate::access::RouteAccess;
+use crate::authorization::RouteAccess;
 use crate::app::App;
-use crate::call::BodyLimits;
+use crate::command_request::BodyLimits;
 use crate::problem::{ProblemCode, Problem};
 
 /// One method on one path.

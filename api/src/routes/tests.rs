@@ -9,7 +9,7 @@ use http::header;
 use roentgen_commands::policies::PolicySettings;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::open::DatabaseUrl;
+use roentgen_store::database::DatabaseUrl;
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ALLOCATED;
-use crate::access::Role;
+use crate::authorization::Role;
 use crate::app::LogConsumers;
 use crate::config::Timeouts;
 use crate::identity::{TokenRequirements, TokenGrant, TokenVerifier, mint};

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::fairness::FLOODS_FROM;
-use crate::wire::{BenchResponse, Connection, header};
+use crate::http_client::{BenchResponse, Connection, header};
 
 /// The pause of a caller who was not let in at all.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::fairness::flood::Caller;
 use crate::fairness::work::{catalog, made};
 use crate::fairness::{FLOODS_FROM, Site};
-use crate::wire::Connection;
+use crate::http_client::Connection;
 
 /// Which flood.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use crate::wire::{Kill, Server};
+use crate::http_client::{Kill, Server};
 
 /// More than any bound allows, in bytes.
 const MOST_BYTES: u64 = 6_000_000_000;

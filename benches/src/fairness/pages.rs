@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::fairness::PROBES_FROM;
-use crate::wire::Connection;
+use crate::http_client::Connection;
 
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::fairness::{PROBES_FROM, pages};
 use crate::report::latencies;
-use crate::wire::{Connection, Server};
+use crate::http_client::{Connection, Server};
 
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);

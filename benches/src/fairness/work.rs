@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use crate::fairness::WORKS_FROM;
-use crate::wire::{Connection, Server};
+use crate::http_client::{Connection, Server};
 
 pub(crate) use figures::{Figures, target};
 

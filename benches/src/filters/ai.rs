@@ -3,7 +3,7 @@
 use roentgen_domain::ai_model::TaskType;
 use roentgen_domain::ai_task::{OutputType, Status};
 use roentgen_projections::{ai_outputs, ai_tasks};
-use roentgen_store::model::Value;
+use roentgen_store::read_model::Value;
 use uuid::Uuid;
 
 use super::clinical::{mostly, newest_first, text};

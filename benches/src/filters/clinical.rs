@@ -9,7 +9,7 @@ use roentgen_domain::order;
 use roentgen_domain::{report, study, worklist_item};
 use roentgen_projections::{orders as order_list, reports as report_list};
 use roentgen_projections::{sort_key, studies as study_list, worklist_items as item_list};
-use roentgen_store::model::Value;
+use roentgen_store::read_model::Value;
 use uuid::Uuid;
 
 use super::{Choice, LIMIT, List, id};

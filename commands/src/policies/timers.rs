@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_store::error::EngineError;
-use roentgen_store::memory::MemoryEntry;
+use roentgen_store::policy_memory::MemoryEntry;
 use roentgen_store::subscription::{SubscriptionChanges, Subscription};
 use roentgen_store::{clock, error};
 use tokio::time::Instant;
 
-use super::failure::FailureKind;
+use super::failure_kind::FailureKind;
 use super::{TimerOutcome, Policy};
 use crate::executor::Executor;
 

@@ -11,7 +11,7 @@ use roentgen_domain::study::Study;
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 use crate::worklist::ensure_case_claimed;
 
 /// Begins a draft on a study. Patient and order are the study's; the template exists, is active and fits the study. The

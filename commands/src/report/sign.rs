@@ -15,7 +15,7 @@ use roentgen_domain::study::Study;
 use super::ensure_draft_editable;
 use crate::error::{CommandError, Violation};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Signs what is written: as final only where there is an impression and the structured data satisfy the template's
 /// schema as it is now.

@@ -10,7 +10,7 @@ use roentgen_domain::worklist_item::{Attention, CaseDetails, Command, NewItem, W
 
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
-use crate::work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Puts a study on the worklist, or puts it there again. The study must exist; patient and order must be its own.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::Error;
-use crate::auth::AuthKind;
+use crate::auth_kind::AuthKind;
 use crate::change::Change;
 use crate::ids::SecretId;
 use crate::url::HttpUrl;

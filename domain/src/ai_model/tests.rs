@@ -1,6 +1,6 @@
 use super::*;
-use crate::auth::AuthKind;
-use crate::given::{context, given};
+use crate::auth_kind::AuthKind;
+use crate::given_when_then::{context, given};
 use crate::url::HttpUrl;
 
 fn text(text: &str) -> Text {

@@ -1,6 +1,6 @@
 //! What a model answers: a JSON object, checked by its type. Members that no type names are kept as they are.
 
-mod rules;
+mod payload_rules;
 
 use std::borrow::Cow;
 
@@ -81,7 +81,7 @@ impl Payload {
     /// What is wrong, the first hundred of it: members that are missing or out of range, and what keeps an object of
     /// [`MAX_PAYLOAD_BYTES`] from being kept ([`NotKept`]).
     pub fn parse(output_type: OutputType, object: &Json) -> Result<Self, Vec<PayloadError>> {
-        let mut members = rules::checked(output_type, object)?;
+        let mut members = payload_rules::checked(output_type, object)?;
         let triage = match output_type {
             OutputType::Triage => Some(take_triage(&mut members)),
             OutputType::Quality

@@ -1,5 +1,5 @@
 use super::*;
-use crate::given::{Given, context, given};
+use crate::given_when_then::{Given, context, given};
 use serde_json::json;
 use uuid::Uuid;
 

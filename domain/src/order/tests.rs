@@ -1,7 +1,7 @@
 mod metadata;
 
 use super::*;
-use crate::given::{Given, context, given, minutes_from_now};
+use crate::given_when_then::{Given, context, given, minutes_from_now};
 use crate::json::Json;
 use crate::phi::MetadataObject;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! What a report does when asked.
 
 use super::content::{Content, ContentChanges, Rewritten, Section};
-use super::critical::{communicated, raise};
+use super::critical_result::{communicated, raise};
 use super::events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, Created, Event,
     ReviewPhi, Signed, Updated,

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{Rewritten, AuthoredContent};
-use super::critical::CommunicationRecord;
+use super::critical_result::CommunicationRecord;
 use super::state::{AddendumRecord, Decision, Status};
 use crate::Timestamp;
-use crate::canonical::ContentDigest;
+use crate::canonical_json::ContentDigest;
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, ReportId, StudyId, TemplateId};
 use crate::phi::PhiText;
 use crate::{domain_events, event_data_with_phi, event_data_without_phi};

@@ -1,6 +1,6 @@
 //! What becomes of a report.
 
-use super::critical::{Communication, RaisedCriticalResult};
+use super::critical_result::{Communication, RaisedCriticalResult};
 use super::events::{
     AddendumAdded, AiSuggestionReviewed, Cancelled, Created, CriticalResult,
     CriticalResultCommunicated, Event, Signed, Updated,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::content::Content;
 use super::{Addendum, AddendumRecord, SignedVersion, SignatureRecord, Report, Status};
 use crate::Timestamp;
-use crate::canonical::ContentDigest;
+use crate::canonical_json::ContentDigest;
 use crate::ids::{PatientId, PractitionerId, ReportId, StudyId};
 use crate::phi::PhiText;
 

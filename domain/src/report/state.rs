@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::AuthoredContent;
-use super::critical::{Communication, RaisedCriticalResult};
+use super::critical_result::{Communication, RaisedCriticalResult};
 use super::phi::ReportPhi;
 use crate::Timestamp;
-use crate::canonical::ContentDigest;
+use crate::canonical_json::ContentDigest;
 use crate::ids::{
     AddendumId, AiOutputId, OrderId, PatientId, PractitionerId, ReportId, StudyId, TemplateId,
 };

@@ -1,4 +1,4 @@
-mod criticals;
+mod critical_results;
 mod properties;
 mod signatures;
 mod transitions;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::Change;
 use crate::aggregate::DomainEvent as _;
-use crate::given::{context, given};
+use crate::given_when_then::{context, given};
 use crate::json::{Json, Members};
 use crate::phi::MetadataObject;
 use crate::text::Text;

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::given::{context, given};
+use crate::given_when_then::{context, given};
 use crate::json::Json;
 use crate::report::{InvalidSectionCode, SectionCode};
 use crate::text::{MAX_TEXT_BYTES, TextError};

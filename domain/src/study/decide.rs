@@ -1,6 +1,6 @@
 //! What a study does when asked.
 
-mod growth;
+mod additions;
 
 use super::{
     Archived, Available, AvailablePhi, Details, Error, Event, InstanceAttributes, LinkKind, Linked,
@@ -12,7 +12,7 @@ use crate::change::Change;
 use crate::ids::{OrderId, PatientId, SeriesId, StudyId};
 use crate::phi::Patient;
 use crate::time::Timestamp;
-use growth::{StudyAdditions, MergedSeries};
+use additions::{StudyAdditions, MergedSeries};
 
 /// Whose events these are.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<E
     let details = with_possible_times(sync.details, Some(&study.details));
     let mut updated = changed_details(study, details, whose);
     updated.phi = changed_patient(study, sync.patient);
-    let updates = growth::merge_study_and_series_updates(updated, growth.change(&told)).into_iter();
+    let updates = additions::merge_study_and_series_updates(updated, growth.change(&told)).into_iter();
     let mut events: Vec<Event> = updates.filter_map(non_empty).collect();
     events.extend(link_referenced_order(
         study.linking,

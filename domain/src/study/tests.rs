@@ -1,12 +1,12 @@
-mod growth;
+mod additions;
 mod linking;
 mod sync;
-mod updating;
+mod update;
 
 use super::*;
 use crate::codes::{ModalityCode, PacsEndpointCode};
 use crate::dicom::Uid;
-use crate::given::{Given, context, given, minutes_from_now};
+use crate::given_when_then::{Given, context, given, minutes_from_now};
 use crate::ids::{PacsEndpointId, StudyId};
 use crate::phi::{PhiText, Sex};
 use crate::text::Text;

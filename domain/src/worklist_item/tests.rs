@@ -1,13 +1,13 @@
 use super::*;
-use crate::given::{Given, context, given, minutes_from_now};
+use crate::given_when_then::{Given, context, given, minutes_from_now};
 use crate::ids::AiModelId;
 use crate::phi::PhiText;
 use serde_json::Value;
 use uuid::Uuid;
 
-mod open_and_closed;
+mod transitions;
 mod room;
-mod system;
+mod system_commands;
 mod triage;
 
 fn study() -> StudyId {

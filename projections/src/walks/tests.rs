@@ -2,7 +2,7 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::TenantId;
-use roentgen_store::model::{ListQuery, Value};
+use roentgen_store::read_model::{ListQuery, Value};
 use uuid::Uuid;
 
 use super::*;

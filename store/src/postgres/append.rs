@@ -10,15 +10,15 @@ use crate::chain::Digest;
 use crate::error::{Corruption, EngineError};
 use crate::log::{AppendBatch, BatchOutcome, HeldReservation, Head, AppendOutcome};
 
-use super::columns::PgRowReader;
+use super::row_reader::PgRowReader;
 use super::partitions::PartitionMaintainer;
-use super::{ANSWER_TIMEOUT, Postgres, failure};
+use super::{ANSWER_TIMEOUT, Postgres, error_class};
 
 mod arguments;
-mod outlook;
+mod predicted_head;
 
 use arguments::AppendArguments;
-use outlook::PredictedHead;
+use predicted_head::PredictedHead;
 
 /// The one connection for appends, and what is known from the last.
 #[derive(Debug, Default)]
@@ -56,14 +56,14 @@ impl Postgres {
         let call = arguments.bind(batch, outlook, at_least, appending.ahead.capacity);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, call.fetch_one(&mut connection))
             .await
-            .unwrap_or_else(|_| Err(failure::timed_out()));
+            .unwrap_or_else(|_| Err(error_class::timed_out()));
         let row = match answer {
             Ok(row) => row,
             Err(error) => {
-                if failure::is_connection_usable(&error) {
+                if error_class::is_connection_usable(&error) {
                     appending.connection = Some(connection);
                 }
-                return Err(failure::classify_write(error));
+                return Err(error_class::classify_write(error));
             }
         };
         let answer = LogAppendRow::of(&row)?;

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::error::EngineError;
 use crate::reads::SYSTEM_READERS;
 
-use super::{failure, target, undelayed};
+use super::{error_class, target, tcp_nodelay};
 
 /// Readers that tenants share, and those beyond them for tenants that have none.
 pub(super) const SHARED_READERS: usize = 8;
@@ -55,7 +55,7 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn parse(url: &str) -> Result<Self, EngineError> {
-        let target = target::parse(url).map_err(failure::unusable)?;
+        let target = target::parse(url).map_err(error_class::unusable)?;
         let owner = target
             .application_name("roentgen")
             .disable_statement_logging()
@@ -72,9 +72,9 @@ impl Connector {
     pub(super) async fn connect(&self) -> Result<PgConnection, EngineError> {
         let connecting = PgConnection::connect_with(&self.server);
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let connected = connected.unwrap_or_else(|_| Err(failure::timed_out()));
+        let connected = connected.unwrap_or_else(|_| Err(error_class::timed_out()));
         let connection = connected.map_err(EngineError::Unavailable)?;
-        undelayed::set_nodelay(&self.server);
+        tcp_nodelay::set_nodelay(&self.server);
         Ok(connection)
     }
 
@@ -118,7 +118,7 @@ fn options(max: u32, to: &PgConnectOptions) -> PgPoolOptions {
         .max_connections(max)
         .acquire_timeout(CONNECT_TIMEOUT)
         .after_connect(move |_, _| {
-            undelayed::set_nodelay(&to);
+            tcp_nodelay::set_nodelay(&to);
             Box::pin(std::future::ready(Ok(())))
         })
 }

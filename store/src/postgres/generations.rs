@@ -6,11 +6,11 @@ use sqlx::{Connection as _, PgConnection};
 use crate::chain::GENESIS;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, GenerationState, parse_tables};
-use crate::model::{Checkpoint, Table};
+use crate::read_model::{Checkpoint, Table};
 
-use super::borrowed::PooledCall;
-use super::columns::{PgRowReader, to_bigint};
-use super::{ANSWER_TIMEOUT, DIALECT, Postgres, composed, failure};
+use super::pooled_call::PooledCall;
+use super::row_reader::{PgRowReader, to_bigint};
+use super::{ANSWER_TIMEOUT, DIALECT, Postgres, composed, error_class};
 
 const ALL: &str = "SELECT name, model, version, generation, tables, state, position, hash, upto, checked, \
     reason FROM read.generations ORDER BY name";
@@ -114,16 +114,16 @@ impl Postgres {
         statements: Vec<String>,
     ) -> Result<(), EngineError> {
         let mut connection = self.reader().await?;
-        let mut ddl = connection.begin().await.map_err(failure::classify_write)?;
+        let mut ddl = connection.begin().await.map_err(error_class::classify_write)?;
         sqlx::raw_sql(one_at_a_time)
             .execute(&mut *ddl)
             .await
-            .map_err(failure::classify_write)?;
+            .map_err(error_class::classify_write)?;
         for statement in statements {
             let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
-            done.map_err(failure::classify_write)?;
+            done.map_err(error_class::classify_write)?;
         }
-        ddl.commit().await.map_err(failure::classify_write)
+        ddl.commit().await.map_err(error_class::classify_write)
     }
 
     pub(super) async fn promote_one(
@@ -145,32 +145,32 @@ impl Postgres {
         let mut connection = PooledCall::acquire(&self.projectors).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, swap(&mut connection, table)).await;
         let answer = connection.complete(answer);
-        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(failure::timed_out())))
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
     }
 
     pub(super) async fn forget_one(&self, generation: &Generation) -> Result<bool, EngineError> {
         let mut connection = self.reader().await?;
-        let mut ddl = connection.begin().await.map_err(failure::classify_write)?;
+        let mut ddl = connection.begin().await.map_err(error_class::classify_write)?;
         let forgotten = sqlx::query(FORGET)
             .bind(&generation.name)
             .bind(generation.state.name())
             .execute(&mut *ddl)
             .await
-            .map_err(failure::classify_write)?;
+            .map_err(error_class::classify_write)?;
         if forgotten.rows_affected() == 0 {
-            ddl.rollback().await.map_err(failure::classify_write)?;
+            ddl.rollback().await.map_err(error_class::classify_write)?;
             return Ok(false);
         }
         sqlx::query("DELETE FROM read.parked WHERE model = $1")
             .bind(&generation.name)
             .execute(&mut *ddl)
             .await
-            .map_err(failure::classify_write)?;
+            .map_err(error_class::classify_write)?;
         for name in &generation.tables {
             let drop = sqlx::raw_sql(composed(DIALECT.drop_table(name)));
-            drop.execute(&mut *ddl).await.map_err(failure::classify_write)?;
+            drop.execute(&mut *ddl).await.map_err(error_class::classify_write)?;
         }
-        ddl.commit().await.map_err(failure::classify_write)?;
+        ddl.commit().await.map_err(error_class::classify_write)?;
         Ok(true)
     }
 
@@ -182,13 +182,13 @@ impl Postgres {
 }
 
 async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, EngineError> {
-    let mut transaction = connection.begin().await.map_err(failure::classify_read)?;
+    let mut transaction = connection.begin().await.map_err(error_class::classify_read)?;
     let rivals = sqlx::query(LOCK_GENERATIONS)
         .bind(table.model.name)
         .bind(table.model.version.cast_signed())
         .fetch_all(&mut *transaction)
         .await
-        .map_err(failure::classify_read)?;
+        .map_err(error_class::classify_read)?;
     let (mut joining, mut live) = (None, None);
     for row in &rivals {
         let columns = PgRowReader::of(row);
@@ -201,16 +201,16 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
     }
     let is_ahead = joining >= live.as_ref().map(|it| it.1);
     if joining.is_none() || !is_ahead {
-        transaction.rollback().await.map_err(failure::classify_read)?;
+        transaction.rollback().await.map_err(error_class::classify_read)?;
         return Ok(false);
     }
     let retired = live.map(|(name, _)| (name, GenerationState::Retired));
     for (name, state) in retired.into_iter().chain([(table.name(), GenerationState::Live)]) {
         let becomes = sqlx::query(BECOMES).bind(name).bind(state.name());
         let done = becomes.execute(&mut *transaction).await;
-        done.map_err(failure::classify_read)?;
+        done.map_err(error_class::classify_read)?;
     }
-    transaction.commit().await.map_err(failure::classify_write)?;
+    transaction.commit().await.map_err(error_class::classify_write)?;
     Ok(true)
 }
 

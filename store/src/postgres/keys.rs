@@ -10,7 +10,7 @@ use crate::keys::{Misfit, Tying};
 use crate::log::{KeyStanding, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 
 use super::Postgres;
-use super::columns::{PgRowReader, to_bigint};
+use super::row_reader::{PgRowReader, to_bigint};
 
 const BIND_MASTER_KEY: &str = "INSERT INTO meta (name, value) \
     VALUES ('master_key_fingerprint', $1) ON CONFLICT (name) DO NOTHING";

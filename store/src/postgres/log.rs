@@ -11,7 +11,7 @@ use crate::engine::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
 use crate::error::{Corruption, EngineError};
 use crate::log::{Head, LogFilter, LogPage, StoredEvent, StreamTails, TailsPageLimit};
 
-use super::columns::{PgRowReader, to_bigint};
+use super::row_reader::{PgRowReader, to_bigint};
 use super::{Postgres, Statement};
 use crate::reads::Scope;
 

@@ -2,8 +2,8 @@
 
 use sqlx::{PgConnection, Row as _};
 
-use super::columns::to_bigint;
-use super::failure;
+use super::row_reader::to_bigint;
+use super::error_class;
 
 const LAST: &str = "SELECT first_position, past_position FROM log_partitions \
                     ORDER BY past_position DESC LIMIT 1";
@@ -36,7 +36,7 @@ impl PartitionMaintainer {
             Err(error) => {
                 tracing::warn!(%error, head, "the log's next partition could not be made yet");
                 self.make_at = head + (self.size / 16).max(1);
-                failure::is_connection_usable(&error)
+                error_class::is_connection_usable(&error)
             }
         }
     }

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::{Postgres, failure};
+use super::{Postgres, error_class};
 use crate::error::EngineError;
 use crate::rights::{Login, Rights};
 
@@ -23,7 +23,7 @@ impl Postgres {
                 row
             }
         };
-        row.and_then(|row| decoded(&row)).map_err(failure::classify_read)
+        row.and_then(|row| decoded(&row)).map_err(error_class::classify_read)
     }
 }
 

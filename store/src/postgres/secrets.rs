@@ -3,7 +3,7 @@
 use roentgen_domain::ids::{SecretId, TenantId};
 
 use super::Postgres;
-use super::columns::PgRowReader;
+use super::row_reader::PgRowReader;
 use crate::clock;
 use crate::error::EngineError;
 use crate::secrets::SealedSecret;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
-use super::refold::StreamFold;
+use super::stream_fold::StreamFold;
 use super::touched::{RowSource, Touched, progress_of};
 use super::{FoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
 use crate::error::EngineError;
 use crate::log::StoredEvent;
-use crate::model::{Checkpoint, ParkedStream, Row, Table};
+use crate::read_model::{Checkpoint, ParkedStream, Row, Table};
 
 /// Rows to write, streams to park, and those that are parked.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use super::{BATCH_BYTES, checkpoint_at};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
-use crate::model::Checkpoint;
+use crate::read_model::Checkpoint;
 
 /// How many streams are read by one statement, which has a time limit: on a cold cache each may be a read of the disk.
 const STREAMS_AT_ONCE: u32 = 1_000;

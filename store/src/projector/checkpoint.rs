@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogPage, StoredEvent};
-use crate::model::Checkpoint;
+use crate::read_model::Checkpoint;
 
 /// The checkpoint does not fit the log: the log was restored to an earlier point, or is another one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::verify::{RowVerification, verify_live};
-use super::{Projection, leases, members};
+use super::{Projection, leases, live_tables};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::lease::Leases;
@@ -54,7 +54,7 @@ pub async fn compare(
             return Ok(Comparison::Busy);
         }
     }
-    let members = members::load_live_tables(&**engine, projections).await?;
+    let members = live_tables::load_live_tables(&**engine, projections).await?;
     let mut compared = Vec::with_capacity(members.len());
     for member in &members {
         let verdict = verify_live(engine, member, || holds_all(&held)).await?;

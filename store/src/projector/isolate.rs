@@ -11,11 +11,11 @@ use roentgen_domain::ids::StreamId;
 
 use super::batch::ProjectedTable;
 use super::blame::{Blame, reason};
-use super::{Projector, FoldedBatchReady, min_checkpoint, members, to_projection_batch};
+use super::{Projector, FoldedBatchReady, min_checkpoint, live_tables, to_projection_batch};
 use crate::error::EngineError;
 use crate::lease::Leases;
 use crate::log::StoredEvent;
-use crate::model::ParkedStream;
+use crate::read_model::ParkedStream;
 
 type Events = [Arc<StoredEvent>];
 
@@ -49,7 +49,7 @@ impl Projector {
         if Blame::of(&failure) == Blame::NoRow {
             return Err(failure);
         }
-        let mut members = members::load_live_tables(&*self.engine, &self.projections).await?;
+        let mut members = live_tables::load_live_tables(&*self.engine, &self.projections).await?;
         let all = members.len();
         members.retain(|member| leases.holds(&member.table.model.schema_name()));
         if members.is_empty() {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use shadow::{ShadowTable, CatchUpStep};
 
 use super::blame::{Blame, reason};
-use super::members::load_live_tables;
+use super::live_tables::load_live_tables;
 use super::verify::{RowVerification, verify};
 use super::{AFTER_A_FAILURE, POLL_IDLE, Projection};
 use crate::engine::Engine;

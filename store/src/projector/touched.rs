@@ -8,7 +8,7 @@ use super::batch::{ProjectedTable, Rows, Streams};
 use super::{ProjectionKind, MultiRowProjection};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::model::{Row, Table};
+use crate::read_model::{Row, Table};
 use crate::reads::Scope;
 
 /// Where rows are looked up: the batch before this one may not be written yet, and has the last word.

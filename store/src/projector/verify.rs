@@ -11,7 +11,7 @@ use super::begun::{StreamScanner, StreamChunk};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::GenerationState;
-use crate::model::{ParkedStream, Row, Table};
+use crate::read_model::{ParkedStream, Row, Table};
 use crate::reads::Scope;
 
 /// What a comparison came to.

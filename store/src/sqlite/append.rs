@@ -10,12 +10,12 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::SqliteRowReader;
-use super::failure::classify;
+use super::row_reader::SqliteRowReader;
+use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::keys::{REGISTER, hex_pairs, register_row};
 use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
-use super::verdict::{AppendSnapshot, WrittenEvent, ExistingKeys, decide};
+use super::append_decision::{AppendSnapshot, WrittenEvent, ExistingKeys, decide};
 use crate::chain::{Digest, hex, link};
 use crate::clock;
 use crate::error::{Corruption, EngineError};

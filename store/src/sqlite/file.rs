@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Error, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::failure::{OpenToOthers, UnsupportedSqliteVersion, classify, classify_commit};
+use super::error_class::{OpenToOthers, UnsupportedSqliteVersion, classify, classify_commit};
 use super::readers::{Readers, Reading};
 use crate::error::EngineError;
 use crate::reads::SYSTEM_READERS;

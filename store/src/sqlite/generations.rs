@@ -3,15 +3,15 @@
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::decode::SqliteRowReader;
-use super::failure::classify;
+use super::row_reader::SqliteRowReader;
+use super::error_class::classify;
 use super::file::{File, begin, commit};
-use super::models::DIALECT;
+use super::read_models::DIALECT;
 use super::statement::{Insert, dynamic, int, run_all};
 use crate::chain::GENESIS;
 use crate::error::EngineError;
 use crate::generation::{Generation, NewGeneration, GenerationState, parse_tables};
-use crate::model::{Checkpoint, Table};
+use crate::read_model::{Checkpoint, Table};
 
 const DECLARE: Insert<'static> = Insert {
     into: "generations",

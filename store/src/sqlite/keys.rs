@@ -5,11 +5,11 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::SqliteRowReader;
-use super::failure::classify;
+use super::row_reader::SqliteRowReader;
+use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
-use super::verdict::{StandingKey, ExistingKeys};
+use super::append_decision::{StandingKey, ExistingKeys};
 use crate::chain::hex;
 use crate::clock;
 use crate::error::{Corruption, EngineError};

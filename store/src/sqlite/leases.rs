@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::failure::classify;
+use super::error_class::classify;
 use super::file::{File, begin, commit};
 use crate::clock;
 use crate::error::EngineError;

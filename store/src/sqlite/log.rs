@@ -7,8 +7,8 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::decode::SqliteRowReader;
-use super::failure::classify;
+use super::row_reader::SqliteRowReader;
+use super::error_class::classify;
 use super::file::File;
 use super::statement::{bound, hex_array, int};
 use crate::chain::GENESIS;

@@ -14,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Connection as _, Error, SqliteConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::failure::classify;
+use super::error_class::classify;
 use super::statement::SqliteStatement;
 use crate::error::EngineError;
 use crate::pace::Pace;

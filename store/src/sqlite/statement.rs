@@ -4,7 +4,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
-use super::failure::classify;
+use super::error_class::classify;
 use crate::chain::hex;
 use crate::error::EngineError;
 use crate::sql::{Arg, Statement};

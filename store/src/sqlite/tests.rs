@@ -1,12 +1,12 @@
 //! What only this engine can be asked: its triggers, its files, its plans. What both engines promise is in the contract
 //! suite; the few promises that are told here again are those the mechanics here could break.
 
-mod appending;
+mod append;
 mod files;
-mod guards;
+mod append_only;
 mod planned;
 mod read_models;
-mod reading;
+mod log_reads;
 
 use std::collections::BTreeMap;
 

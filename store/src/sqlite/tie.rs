@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::failure::classify;
+use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::keys::{REGISTER, by_id, register_row};
 use super::readers::Reading;

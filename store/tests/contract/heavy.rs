@@ -5,12 +5,12 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::log::Append;
-use roentgen_store::model::ListQuery;
+use roentgen_store::read_model::ListQuery;
 
-use crate::bed::{ContractDatabase, ContractNode, verified_log};
-use crate::build::{check, event, append_to_each, stream, tenant};
-use crate::faulty::FaultyEngine;
-use crate::tally::{TALLY, folded, project, projected_all, rows};
+use crate::harness::{ContractDatabase, ContractNode, verified_log};
+use crate::builders::{check, event, append_to_each, stream, tenant};
+use crate::fault_injection::FaultyEngine;
+use crate::tally_projection::{TALLY, folded, project, projected_all, rows};
 
 on_both_engines!(
     a_batch_of_small_events_goes_on_with_few_heavy_rows_at_once,

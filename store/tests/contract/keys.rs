@@ -7,8 +7,8 @@ use roentgen_store::keys::{KeyLookup, KeyError, Keyring, MasterKey, Misfit, Tyin
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{KeyStanding, KnownKeys, NewPatientKey};
 
-use crate::bed::{ContractDatabase, EngineKind, ContractNode, DbFile, opened};
-use crate::build::{key_of, patient, stream, tenant, to};
+use crate::harness::{ContractDatabase, EngineKind, ContractNode, DbFile, opened};
+use crate::builders::{key_of, patient, stream, tenant, to};
 
 on_both_engines!(
     key_is_deleted_with_its_tombstone_only,

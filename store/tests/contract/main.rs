@@ -17,12 +17,12 @@ macro_rules! on_both_engines {
         mod $test {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Sqlite).await).await;
+                super::$test(&crate::harness::ContractDatabase::new(crate::harness::EngineKind::Sqlite).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Postgres).await).await;
+                super::$test(&crate::harness::ContractDatabase::new(crate::harness::EngineKind::Postgres).await).await;
             }
         }
     )+};
@@ -34,7 +34,7 @@ macro_rules! on_sqlite_only {
         mod $test {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Sqlite).await).await;
+                super::$test(&crate::harness::ContractDatabase::new(crate::harness::EngineKind::Sqlite).await).await;
             }
         }
     )+};
@@ -46,35 +46,35 @@ macro_rules! on_postgres_only {
         mod $test {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                super::$test(&crate::bed::ContractDatabase::new(crate::bed::EngineKind::Postgres).await).await;
+                super::$test(&crate::harness::ContractDatabase::new(crate::harness::EngineKind::Postgres).await).await;
             }
         }
     )+};
 }
 
-mod bed;
-mod build;
-mod faulty;
+mod harness;
+mod builders;
+mod fault_injection;
 mod proxy;
-mod tally;
+mod tally_projection;
 
-mod claims;
-mod cuts;
+mod reservations;
+mod lost_responses;
 mod heavy;
 mod keys;
-mod order;
-mod parked;
-mod projecting;
-mod property;
+mod ordering;
+mod parked_streams;
+mod projector;
+mod model_based;
 mod races;
-mod rebuilt;
+mod rebuild;
 mod refused;
-mod relayed;
-mod restored;
+mod relay_checkpoint;
+mod restore;
 mod secrets;
-mod stopped;
-mod subscribed;
-mod tails;
-mod tampered;
-mod told;
-mod whole;
+mod paused_process;
+mod subscriptions;
+mod stream_tails;
+mod tampering;
+mod notifications;
+mod atomicity;

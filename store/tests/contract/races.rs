@@ -10,9 +10,9 @@ use roentgen_store::reads::Scope;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::bed::{ContractDatabase, ContractNode, verified_log};
-use crate::build::{claim, key, key_of, patient, stream, to};
-use crate::faulty::FaultyEngine;
+use crate::harness::{ContractDatabase, ContractNode, verified_log};
+use crate::builders::{claim, key, key_of, patient, stream, to};
+use crate::fault_injection::FaultyEngine;
 
 on_both_engines!(
     exactly_one_of_many_appends_to_one_version_wins,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 use roentgen_store::generation::GenerationState;
-use roentgen_store::model::Table;
+use roentgen_store::read_model::Table;
 use roentgen_store::projector::{ParkedStreams, RetryOutcome};
 use roentgen_store::reads::Scope;
 
-use crate::bed::{ContractDatabase, EngineKind, ContractNode, DbFile, wait_until, whole_log};
-use crate::build::{stream, to};
-use crate::faulty::FaultyEngine;
-use crate::tally::{TALLY, Tally, folded, project, project_as, projected_all, rows};
+use crate::harness::{ContractDatabase, EngineKind, ContractNode, DbFile, wait_until, whole_log};
+use crate::builders::{stream, to};
+use crate::fault_injection::FaultyEngine;
+use crate::tally_projection::{TALLY, Tally, folded, project, project_as, projected_all, rows};
 
 on_both_engines!(
     a_refused_row_parks_its_stream_and_the_others_go_on,

@@ -5,8 +5,8 @@ use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::secrets::{SealedSecret, SecretBytes, Secrets};
 use uuid::Uuid;
 
-use crate::bed::{ContractDatabase, DbFile};
-use crate::build::tenant;
+use crate::harness::{ContractDatabase, DbFile};
+use crate::builders::tenant;
 
 on_both_engines!(
     a_secret_comes_back_to_its_tenant_alone,
@@ -37,8 +37,8 @@ async fn a_secret_is_sealed_at_rest(bed: &ContractDatabase) {
     let node = bed.node().await;
     node.secrets.put(tenant(), &hunter2()).await.unwrap();
     let stored = match bed.kind {
-        crate::bed::EngineKind::Sqlite => "SELECT hex(sealed) FROM secrets",
-        crate::bed::EngineKind::Postgres => "SELECT encode(sealed, 'hex') FROM secrets",
+        crate::harness::EngineKind::Sqlite => "SELECT hex(sealed) FROM secrets",
+        crate::harness::EngineKind::Postgres => "SELECT encode(sealed, 'hex') FROM secrets",
     };
     let rows = bed.ask(DbFile::Keys, stored.to_owned()).await;
     assert_eq!(rows.len(), 1);

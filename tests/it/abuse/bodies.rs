@@ -7,9 +7,9 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::json;
 
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::pacs::scene::{archive, series, study};
-use crate::story::{TestApp, fresh, on_both_engines, with};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::pacs::fixtures::{archive, series, study};
+use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     the_worst_bodies_leave_the_server_as_it_was,

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rows::grow;
-use crate::expect::assert_problem;
-use crate::read_models::OfflineDatabase;
-use crate::story::{TestApp, fresh, on_both_engines};
-use crate::workflow::hospital::{done, has};
+use crate::assertions::assert_problem;
+use crate::read_model_audit::OfflineDatabase;
+use crate::test_app::{TestApp, fresh, on_both_engines};
+use crate::workflow::fixtures::{done, has};
 
 on_both_engines!(an_item_at_its_bound_is_claimed_released_and_read);
 

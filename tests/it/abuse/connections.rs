@@ -13,7 +13,7 @@ use roentgen_tests::server::program_with_descriptors;
 use roentgen_tests::{TestClient, TestDatabase, EngineKind, Raw, Server, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::story::TestApp;
+use crate::test_app::TestApp;
 
 const POST: &str = "POST /imaging/orders HTTP/1.1\r\nhost: localhost\r\n";
 

@@ -9,8 +9,8 @@ use roentgen_tests::{TestClient, EngineKind, poll};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::expect::log_head;
-use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
+use crate::assertions::log_head;
+use crate::test_app::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     tenant_is_served_while_another_floods,

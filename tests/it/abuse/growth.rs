@@ -8,9 +8,9 @@ use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::json;
 
 use super::rows::a_report;
-use crate::expect::assert_problem;
-use crate::read_models::assert_match_log;
-use crate::story::{TestApp, on_both_engines};
+use crate::assertions::assert_problem;
+use crate::read_model_audit::assert_match_log;
+use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(
     changes_in_the_open_end_at_the_bound_of_bytes,

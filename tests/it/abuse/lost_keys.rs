@@ -9,11 +9,11 @@ use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile, 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{log_head, assert_problem};
-use crate::faults::erased::whose;
+use crate::assertions::{log_head, assert_problem};
+use crate::faults::erasure::whose;
 use crate::faults::run;
-use crate::read_models::assert_match_log;
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::read_model_audit::assert_match_log;
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     lost_key_is_unreadable_until_it_is_back,
@@ -187,7 +187,7 @@ async fn mixed_row_with_a_lost_key_is_unreadable(engine: EngineKind) -> Result<(
     let house = TestApp::start(engine).await?;
     let patient = fresh();
     let place = order(&house, patient).await?;
-    crate::faults::erased::destroy_key(&house, patient).await?;
+    crate::faults::erasure::destroy_key(&house, patient).await?;
     reads(&house.client, &place, "erased").await?;
     let (client, place) = (&house.client, place.as_str());
     let moved_to = async |ward: &str| {

@@ -12,12 +12,12 @@ use roentgen_domain::phi::PhiText;
 use roentgen_domain::text::Text;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::open::{self, Store};
+use roentgen_store::database::{self, Store};
 use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use crate::expect::assert_problem;
-use crate::story::{TestApp, MASTER_KEY, fresh, on_both_engines};
+use crate::assertions::assert_problem;
+use crate::test_app::{TestApp, MASTER_KEY, fresh, on_both_engines};
 
 on_both_engines!(
     an_order_of_an_earlier_release_does_not_stop_the_catalog,
@@ -34,7 +34,7 @@ pub(super) struct Beside {
 impl Beside {
     pub(super) async fn open(engine: EngineKind) -> Result<Self> {
         let house = TestApp::open_with(engine, &["--dev", "--master-key", MASTER_KEY]).await?;
-        let (log, tasks) = (open::DatabaseUrl::parse(&house.database.url)?, BackgroundTasks::new());
+        let (log, tasks) = (database::DatabaseUrl::parse(&house.database.url)?, BackgroundTasks::new());
         let master = MasterKey::parse(MASTER_KEY)?;
         let store = Store::start(log.connect().await?, master, &tasks).await?;
         Ok(Self {

@@ -12,8 +12,8 @@ use roentgen_store::keys::KEY_CACHE_TTL;
 use roentgen_tests::{EngineKind, poll};
 
 use super::other_type::Beside;
-use crate::faults::erased::destroy_key;
-use crate::story::on_both_engines;
+use crate::faults::erasure::destroy_key;
+use crate::test_app::on_both_engines;
 
 on_both_engines!(answer_that_outlives_its_key_is_folded_again);
 

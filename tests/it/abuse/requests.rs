@@ -13,8 +13,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_api::routes;
 use roentgen_tests::{TestResponse, TestClient, EngineKind};
 
-use crate::expect::{log_head, assert_problem};
-use crate::story::{TestApp, fresh, on_both_engines, token_of};
+use crate::assertions::{log_head, assert_problem};
+use crate::test_app::{TestApp, fresh, on_both_engines, token_of};
 
 on_both_engines!(
     an_invented_method_is_refused_and_named_nowhere,

@@ -9,8 +9,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::faults::{CommandOutput, run};
-use crate::read_models::assert_match_log;
-use crate::story::{TestApp, MASTER_KEY, SECRET, create_catalog, fresh};
+use crate::read_model_audit::assert_match_log;
+use crate::test_app::{TestApp, MASTER_KEY, SECRET, create_catalog, fresh};
 
 const SERVES: [&str; 5] = ["serve", "--dev", "--master-key", MASTER_KEY, "--jwt-secret"];
 const WITHIN: Duration = Duration::from_secs(15);
@@ -157,7 +157,7 @@ async fn ordered(client: &TestClient, procedure: &str) -> Result<String> {
 }
 
 async fn serving(database: &TestDatabase, tenant: Uuid) -> Result<(Server, TestClient)> {
-    let server = crate::story::serve(database, &["--dev", "--master-key", MASTER_KEY]).await?;
+    let server = crate::test_app::serve(database, &["--dev", "--master-key", MASTER_KEY]).await?;
     let client = TestClient::dev(&server.base, tenant);
     Ok((server, client))
 }

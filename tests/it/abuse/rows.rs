@@ -18,9 +18,9 @@ use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile, 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::assert_problem;
-use crate::read_models::{OfflineDatabase, caught_up, assert_match_log};
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::assert_problem;
+use crate::read_model_audit::{OfflineDatabase, caught_up, assert_match_log};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     a_row_stays_as_large_as_its_resource,
@@ -392,7 +392,7 @@ async fn a_refused_row_costs_its_stream_only(engine: EngineKind) -> Result<()> {
     ensure!(edited.status == 200, "{edited:?}");
     let tenant = fresh();
     let other = TestClient::dev(&house.server.base, tenant);
-    crate::story::create_catalog(&other).await?;
+    crate::test_app::create_catalog(&other).await?;
     settled(&house).await?;
     let listed = other.get("/imaging/procedures").await?;
     ensure!(listed.ids().len() == 1, "{listed:?}");

@@ -6,7 +6,7 @@ use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(tenant_is_served_while_another_writes_schema_bombs);
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Result;
 use roentgen_tests::{TestClient, EngineKind, poll};
 
-use crate::story::{TestApp, fresh, on_both_engines, token_of};
-use crate::workflow::whole::{Catalog, PhiCanaries, play_again};
+use crate::test_app::{TestApp, fresh, on_both_engines, token_of};
+use crate::workflow::full_workflow::{Catalog, PhiCanaries, play_again};
 
 use ids::{Ids, Own};
 use table::{Row, rows};

@@ -6,8 +6,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 
-use crate::expect::assert_problem;
-use crate::story::{TestApp, fresh, on_both_engines, with};
+use crate::assertions::assert_problem;
+use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     search_of_any_length_is_answered_or_refused,

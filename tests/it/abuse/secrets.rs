@@ -8,8 +8,8 @@ use roentgen_tests::server::program;
 use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server};
 
 use crate::faults::run;
-use crate::scan::{assert_present, assert_absent};
-use crate::story::{create_catalog, fresh, on_both_engines};
+use crate::leak_scan::{assert_present, assert_absent};
+use crate::test_app::{create_catalog, fresh, on_both_engines};
 
 on_both_engines!(planted_secrets_are_in_no_log);
 

@@ -10,7 +10,7 @@ use roentgen_tests::{TestClient, EngineKind, Raw, Server, poll};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::story::{TestApp, fresh};
+use crate::test_app::{TestApp, fresh};
 
 /// How many streams a connection has at once, and how many connections there are.
 const STREAMS: u32 = 32;

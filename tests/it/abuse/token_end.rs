@@ -10,8 +10,8 @@ use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::expect::assert_problem;
-use crate::story::{TestApp, SECRET, fresh, on_both_engines};
+use crate::assertions::assert_problem;
+use crate::test_app::{TestApp, SECRET, fresh, on_both_engines};
 
 on_both_engines!(ends_a_stream_and_a_reader_that_waits);
 

@@ -7,11 +7,11 @@ use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{RejectedRequest, assert_all_rejected, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem};
 use crate::faults::run;
-use crate::pacs::scene::{archive, series, study, sync};
-use crate::read_models::{OfflineDatabase, caught_up, assert_match_log};
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::pacs::fixtures::{archive, series, study, sync};
+use crate::read_model_audit::{OfflineDatabase, caught_up, assert_match_log};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     shows_each_read_model,
@@ -97,7 +97,7 @@ async fn shows_each_read_model(engine: EngineKind) -> Result<()> {
     let all = roentgen_projections::all();
     let declared: Vec<&str> = all.iter().map(|it| it.model().name).collect();
     assert_eq!(names, declared);
-    let head = crate::expect::log_head(&house.client).await?;
+    let head = crate::assertions::log_head(&house.client).await?;
     assert_eq!(
         projection(&house.operator()?, "orders").await?,
         json!({ "name": "orders", "table": "orders_v2", "version": 2, "stream_type": "ImagingOrder",
@@ -214,13 +214,13 @@ async fn series_and_instances_are_whole_after_a_retry(engine: EngineKind) -> Res
     let uid = body["study_instance_uid"].as_str().unwrap_or_default();
     let told = sync(&house, &body).await?;
     let grown = |count| json!({ "series": series(uid, count, 3) });
-    sync(&house, &crate::story::with(body.clone(), grown(2))).await?;
+    sync(&house, &crate::test_app::with(body.clone(), grown(2))).await?;
     let id = id_of(&told)?;
     let parts = ["series", "instances"];
     for name in parts {
         put_back(&house, &format!("{name}_streams_v2"), id).await?;
     }
-    sync(&house, &crate::story::with(body.clone(), grown(4))).await?;
+    sync(&house, &crate::test_app::with(body.clone(), grown(4))).await?;
     settled(&house).await?;
     let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     read.run("DELETE FROM instances_v2").await?;
@@ -230,7 +230,7 @@ async fn series_and_instances_are_whole_after_a_retry(engine: EngineKind) -> Res
         assert_eq!(retried.status, 200, "{retried:?}");
     }
     assert_match_log(&house.database).await?;
-    sync(&house, &crate::story::with(body.clone(), grown(5))).await?;
+    sync(&house, &crate::test_app::with(body.clone(), grown(5))).await?;
     assert_match_log(&house.database).await?;
     Ok(())
 }

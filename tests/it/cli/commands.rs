@@ -6,8 +6,8 @@ use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 
-use crate::expect::log_head;
-use crate::story::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines};
+use crate::assertions::log_head;
+use crate::test_app::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines};
 
 on_both_engines!(
     migrates_an_empty_database_and_again,

@@ -1,7 +1,7 @@
 //! `roentgen export`: the log as files.
 
-mod forms;
-mod refused;
+mod formats;
+mod errors;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_store::chain::{GENESIS, hex, link};
@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::faults::{CommandOutput, run};
-use crate::scan::{assert_present, assert_absent};
-use crate::story::{TestApp, on_both_engines};
-use crate::workflow::whole::{PhiCanaries, run_workflow};
-use forms::{COLUMNS, ExportFormat};
+use crate::leak_scan::{assert_present, assert_absent};
+use crate::test_app::{TestApp, on_both_engines};
+use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
+use formats::{COLUMNS, ExportFormat};
 
 on_both_engines!(
     are_the_feed_event_by_event,

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::story::{TestApp, on_both_engines, serve};
+use crate::test_app::{TestApp, on_both_engines, serve};
 
 on_both_engines!(
     finishes_what_was_begun,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use roentgen_tests::{TestClient, EngineKind, Server, poll};
 use serde_json::json;
 
-use crate::story::{TestApp, fresh, on_both_engines, serve};
+use crate::test_app::{TestApp, fresh, on_both_engines, serve};
 
 on_both_engines!(five_processes_are_the_source_s_five_services);
 

@@ -9,10 +9,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::abuse::rows::{stored, write};
-use crate::faults::erased::destroy_key;
+use crate::faults::erasure::destroy_key;
 use crate::faults::run;
-use crate::read_models::{OfflineDatabase, assert_match_log};
-use crate::story::{TestApp, MASTER_KEY, fresh, on_both_engines};
+use crate::read_model_audit::{OfflineDatabase, assert_match_log};
+use crate::test_app::{TestApp, MASTER_KEY, fresh, on_both_engines};
 
 on_both_engines!(
     keys_are_counted_and_an_erasure_is_no_finding,

@@ -8,7 +8,7 @@ use roentgen_tests::server::program;
 use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server};
 
 use crate::faults::run;
-use crate::story::{MASTER_KEY, SECRET, fresh, on_both_engines, serve};
+use crate::test_app::{MASTER_KEY, SECRET, fresh, on_both_engines, serve};
 
 on_both_engines!(
     a_setting_of_production_without_the_secret_is_refused,
@@ -119,7 +119,7 @@ async fn secrets_are_read_from_files(engine: EngineKind) -> Result<()> {
     let open = place("open", SECRET, 0o644)?;
     let files = ["--jwt-secret-file", &secret, "--master-key-file", &key];
     let server = Server::start(&database, &[&files[..], &["--any-audience"]].concat()).await?;
-    let token = crate::story::token(&database, &["admin"], Some(fresh()))?;
+    let token = crate::test_app::token(&database, &["admin"], Some(fresh()))?;
     let answer = TestClient::new(&server.base)
         .bearer(&token)
         .get("/imaging/orders")

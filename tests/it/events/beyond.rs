@@ -5,9 +5,9 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestClient, TestDatabase, EngineKind};
 use serde_json::json;
 
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
 use crate::imaging_ai::{OUTPUTS, a_task};
-use crate::story::{TestApp, fresh, on_both_engines, serve};
+use crate::test_app::{TestApp, fresh, on_both_engines, serve};
 
 on_both_engines!(
     is_refused_by_name_wherever_a_position_is_taken,

@@ -5,8 +5,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use crate::expect::assert_problem;
-use crate::story::{TestApp, on_both_engines};
+use crate::assertions::assert_problem;
+use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(is_sealed_unless_it_is_asked_for_by_whom_may_read_it);
 

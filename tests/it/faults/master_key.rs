@@ -7,7 +7,7 @@ use roentgen_store::keys::MasterKey;
 use roentgen_tests::EngineKind;
 use roentgen_tests::server::program;
 
-use crate::story::{TestApp, on_both_engines};
+use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(another_master_key_is_refused_by_name);
 

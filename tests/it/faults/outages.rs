@@ -1,10 +1,10 @@
 //! PostgreSQL restarted, cut off, far away or dark, under load: everybody is answered in time, with what was asked or with
 //! "not now"; what was acknowledged is there once; and the server goes on by itself.
 
-mod cut;
-mod dark;
-mod restarted;
-mod slow;
+mod connection_reset;
+mod blackhole;
+mod postgres_restart;
+mod high_latency;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use anyhow::{Result, ensure};
 use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Postgres, Server, TcpProxy};
 use uuid::Uuid;
 
-use super::policies::load::furnish;
-use crate::nodes::audit;
-use crate::nodes::caller::{FailoverClient, ClientGroup, AllowedFailures, ClientStats, NodeAddresses};
-use crate::nodes::load::PatientWorkload;
-use crate::nodes::watch::{Lags, LagMonitor};
+use super::kill_policies::load::furnish;
+use crate::cluster::audit;
+use crate::cluster::failover_client::{FailoverClient, ClientGroup, AllowedFailures, ClientStats, NodeAddresses};
+use crate::cluster::load::PatientWorkload;
+use crate::cluster::lag_monitor::{Lags, LagMonitor};
 use crate::relay::holds_the_log;
-use crate::story::{SECRET, create_catalog, fresh};
+use crate::test_app::{SECRET, create_catalog, fresh};
 
 const CLIENTS: usize = 12;
 /// Whoever is not answered by then is told nothing. A list waits 2 s for its read model, 2 s for a connection and 7 s for an

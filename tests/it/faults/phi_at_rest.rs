@@ -1,18 +1,18 @@
 //! Planted words in every PHI member, in what is accepted and in what is refused: none of them is in any file of the
 //! database, in anything logged by any crate, in the metrics, or in an answer to somebody else's mistake.
 
-mod mistaken;
-mod planted;
+mod rejected_workflow_requests;
+mod canaries;
 mod workflow;
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{TestResponse, TestClient, TestDatabase, EngineKind, Server};
 use serde_json::json;
 
-use crate::read_models::assert_match_log;
-use crate::scan::{assert_present, assert_absent, dump_storage};
-use crate::story::{create_catalog, fresh, on_both_engines};
-use planted::{OPEN, PLANTED, REFUSED, Refused};
+use crate::read_model_audit::assert_match_log;
+use crate::leak_scan::{assert_present, assert_absent, dump_storage};
+use crate::test_app::{create_catalog, fresh, on_both_engines};
+use canaries::{OPEN, PLANTED, REFUSED, Refused};
 
 on_both_engines!(planted_words_are_nowhere);
 

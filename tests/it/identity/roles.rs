@@ -7,8 +7,8 @@ use reqwest::Method;
 use roentgen_api::routes;
 use roentgen_tests::{TestClient, EngineKind};
 
-use crate::expect::log_head;
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::log_head;
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(each_may_what_the_table_says_and_nothing_else);
 

@@ -7,8 +7,8 @@ use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{RejectedRequest, assert_all_rejected, assert_problem};
-use crate::story::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines, serve, token, with};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem};
+use crate::test_app::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines, serve, token, with};
 
 on_both_engines!(
     is_let_in_with_the_servers_own,

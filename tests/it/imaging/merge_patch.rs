@@ -5,8 +5,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::{Map, Value, json};
 
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::story::{TestApp, fresh, on_both_engines, with};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     null_takes_an_optional_member_away,

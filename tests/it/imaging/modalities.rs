@@ -5,8 +5,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestClient, EngineKind};
 use serde_json::json;
 
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::story::{TestApp, create_catalog, fresh, on_both_engines};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::test_app::{TestApp, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(are_created_once_and_changed, are_listed_newest_first);
 

@@ -1,12 +1,12 @@
 //! `/imaging/orders`.
 
 mod concurrent;
-mod created;
-mod listed;
-mod moved;
-mod on_two_servers;
-mod paged;
+mod create;
+mod list;
+mod status_transitions;
+mod two_servers;
+mod pagination;
 mod read;
-mod refers;
-mod refused;
-mod repeated;
+mod references;
+mod validation;
+mod idempotency;

@@ -6,8 +6,8 @@ use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
 use super::{MODELS, a_model};
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::story::{TestApp, fresh, on_both_engines, with};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     are_created_once_and_changed,

@@ -6,8 +6,8 @@ use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, TASKS, a_task, moved};
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     are_kept_as_they_are_and_never_change,

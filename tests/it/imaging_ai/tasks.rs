@@ -8,8 +8,8 @@ use roentgen_tests::{TestClient, EngineKind};
 use serde_json::{Value, json};
 
 use super::{MODELS, TASKS, a_study, a_task, an_unasked_model, asked, moved};
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     one_that_is_open_or_completed_is_answered_with_as_it_is,

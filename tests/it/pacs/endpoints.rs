@@ -5,9 +5,9 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use super::scene::endpoint;
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::story::{TestApp, fresh, on_both_engines};
+use super::fixtures::endpoint;
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     is_added_once_and_shown_without_what_it_takes_to_log_in,

@@ -4,9 +4,9 @@ use anyhow::Result;
 use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use super::scene::{archive, place, quiet, study, sync};
-use crate::expect::log_head;
-use crate::story::{fresh, on_both_engines, with};
+use super::fixtures::{archive, place, quiet, study, sync};
+use crate::assertions::log_head;
+use crate::test_app::{fresh, on_both_engines, with};
 
 on_both_engines!(
     empty_attributes_are_absent_ones,
@@ -273,7 +273,7 @@ async fn an_order_is_taken_away_and_stays_away(engine: EngineKind) -> Result<()>
     for needed in ["status", "number_of_series", "number_of_instances"] {
         let refused = house.client.patch(&place, &json!({ needed: null })).await?;
         assert_eq!(refused.status, 422, "{refused:?}");
-        assert_eq!(crate::expect::pointers(&refused), [format!("/{needed}")]);
+        assert_eq!(crate::assertions::pointers(&refused), [format!("/{needed}")]);
     }
     Ok(())
 }

@@ -8,11 +8,11 @@ use roentgen_domain::ids::SecretId;
 use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 
-use super::scene::endpoint;
+use super::fixtures::endpoint;
 use crate::faults::run;
-use crate::read_models::{OfflineDatabase, assert_match_log};
-use crate::scan::{assert_present, assert_absent, dump_storage};
-use crate::story::{TestApp, on_both_engines, with};
+use crate::read_model_audit::{OfflineDatabase, assert_match_log};
+use crate::leak_scan::{assert_present, assert_absent, dump_storage};
+use crate::test_app::{TestApp, on_both_engines, with};
 
 on_both_engines!(a_secret_is_nowhere_in_the_open);
 

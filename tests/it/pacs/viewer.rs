@@ -7,9 +7,9 @@ use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::scene::{archive, endpoint, place, study, sync, with_archive};
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
-use crate::story::{TestApp, fresh, on_both_engines};
+use super::fixtures::{archive, endpoint, place, study, sync, with_archive};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     a_launch_gives_a_link_and_a_token_that_nobody_keeps,

@@ -8,8 +8,8 @@ use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::expect::{RejectedRequest, assert_all_rejected};
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::{RejectedRequest, assert_all_rejected};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     shows_what_happened_newest_first,

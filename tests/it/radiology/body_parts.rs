@@ -4,10 +4,10 @@ use anyhow::Result;
 use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use super::reading_room::ITEMS;
+use super::fixtures::ITEMS;
 use super::reports::{REPORTS, a_draft, start_with_archive, case, images};
 use super::templates::a_template;
-use crate::story::on_both_engines;
+use crate::test_app::on_both_engines;
 
 on_both_engines!(
     a_case_is_found_claimed_and_reported_whatever_the_body_part_was_written_like,
@@ -79,7 +79,7 @@ async fn the_catalog_is_listed_by_a_body_part_whatever_it_was_written_like(
             let body =
                 json!({ "code": format!("C{n}"), "name": of_catalog, "body_part": of_catalog });
             let created = client
-                .post(list, &crate::story::with(body, members))
+                .post(list, &crate::test_app::with(body, members))
                 .await?;
             assert_eq!(created.status, 201, "{created:?}");
             for asked in [of_catalog, padded, of_filter] {

@@ -6,9 +6,9 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 
-use super::reading_room::{PROFILES, WorklistApp, done};
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
-use crate::story::{fresh, on_both_engines, with};
+use super::fixtures::{PROFILES, WorklistApp, done};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::test_app::{fresh, on_both_engines, with};
 
 on_both_engines!(
     are_created_once_a_practitioner_and_changed,

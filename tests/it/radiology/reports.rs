@@ -1,23 +1,23 @@
 //! `/radiology/reports` and `/radiology/critical-results`.
 
-mod added;
+mod addenda;
 mod cleared;
-mod criticals;
-mod damaged;
-mod held;
-mod seen;
-mod signed;
-mod tampered;
-mod written;
+mod critical_results;
+mod corrupt_phi;
+mod case_assignment;
+mod visibility;
+mod signing;
+mod tampered_signature;
+mod drafting;
 
 use anyhow::Result;
 use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::reading_room::{ITEMS, RadiologistClient, WorklistApp};
-use crate::expect::{RejectedRequest, pointers, assert_problem};
-use crate::story::{fresh, with};
+use super::fixtures::{ITEMS, RadiologistClient, WorklistApp};
+use crate::assertions::{RejectedRequest, pointers, assert_problem};
+use crate::test_app::{fresh, with};
 
 pub(super) const REPORTS: &str = "/radiology/reports";
 

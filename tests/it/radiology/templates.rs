@@ -5,8 +5,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head};
-use crate::story::{TestApp, fresh, on_both_engines, with};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
+use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     is_created_read_changed_and_listed,

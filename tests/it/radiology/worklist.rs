@@ -1,8 +1,8 @@
 //! `/radiology/worklist/items`.
 
-mod claimed;
-mod concurrent;
-mod created;
-mod followed;
-mod listed;
-mod updated;
+mod claim;
+mod concurrent_claims;
+mod create;
+mod system_commands;
+mod list;
+mod update;

@@ -12,7 +12,7 @@ use roentgen_tests::{EngineKind, Message, Nats, python};
 
 use super::{holds_the_log, log, order};
 use crate::faults::run;
-use crate::story::TestApp;
+use crate::test_app::TestApp;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_one_in_rust_reads_every_event_and_goes_on_where_it_left_off() -> Result<()> {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, caught_up, holds_the_log, lag, log, order, others_read_the_log};
-use crate::story::{TestApp, random_delay, fresh, on_both_engines, serve};
+use crate::test_app::{TestApp, random_delay, fresh, on_both_engines, serve};
 
 on_both_engines!(
     commands_go_on_while_nats_is_away,

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::examples::{in_python, in_rust, public_key};
 use super::{holds_the_log, order};
-use crate::story::TestApp;
+use crate::test_app::TestApp;
 
 type Consumer = fn(&[&str]) -> Result<Command>;
 

@@ -7,7 +7,7 @@ use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server};
 
 use super::PATIENCE;
 use crate::faults::run;
-use crate::story::{MASTER_KEY, SECRET, create_catalog, fresh, on_both_engines};
+use crate::test_app::{MASTER_KEY, SECRET, create_catalog, fresh, on_both_engines};
 
 on_both_engines!(
     a_server_with_another_key_does_not_start,

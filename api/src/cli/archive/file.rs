@@ -10,7 +10,7 @@ use parquet::record::{Row, RowAccessor as _};
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use roentgen_store::chain::{self, Digest};
 use roentgen_store::log::{Head, StoredEvent};
-use roentgen_store::verify::{ChainBreak, ChainWalk, Named};
+use roentgen_store::chain_verification::{ChainBreak, ChainWalk, Named};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use roentgen_store::clock;
 
 use super::an_order;
 use crate::fairness::flood::{Asked, Caller};
-use crate::wire::Connection;
+use crate::http_client::Connection;
 
 const CALLERS: usize = 4;
 /// As much as a sync may send, and anything else, in bytes.

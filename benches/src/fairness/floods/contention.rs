@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{an_order, order};
 use crate::fairness::Site;
 use crate::fairness::flood::{Asked, Caller};
-use crate::wire::Connection;
+use crate::http_client::Connection;
 
 const CALLERS: usize = 200;
 

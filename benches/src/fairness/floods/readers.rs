@@ -4,7 +4,7 @@ use super::{make, order};
 use crate::fairness::Site;
 use crate::fairness::flood::{Asked, Caller};
 use crate::fairness::work::target;
-use crate::wire::{BenchResponse, header};
+use crate::http_client::{BenchResponse, header};
 
 const CALLERS: usize = 200;
 const ORDERS: usize = 2_000;

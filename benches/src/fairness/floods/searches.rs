@@ -5,7 +5,7 @@ use serde_json::json;
 use super::make;
 use crate::fairness::Site;
 use crate::fairness::flood::{Asked, Caller};
-use crate::wire::Connection;
+use crate::http_client::Connection;
 
 const CALLERS: usize = 32;
 const NAMES: usize = 1_000;

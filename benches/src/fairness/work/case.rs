@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::figures::{Figures, Which};
 use super::{READER, WARD, Work};
-use crate::wire::{BenchResponse, Connection};
+use crate::http_client::{BenchResponse, Connection};
 
 const ORDERS: &str = "/imaging/orders";
 const ITEMS: &str = "/radiology/worklist/items";

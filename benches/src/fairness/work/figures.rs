@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{WARD, Work};
 use crate::report::latencies;
-use crate::wire::header;
+use crate::http_client::header;
 
 /// Latencies in microseconds, and what was wrong.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use crate::clock;
 use crate::error::EngineError;
 use crate::log::{AppendBatch, Reservation, NewEvent, NewPatientKey, PreparedAppend};
-use crate::postgres::columns::to_bigint;
-use crate::postgres::{Statement, failure};
+use crate::postgres::row_reader::to_bigint;
+use crate::postgres::{Statement, error_class};
 
-use super::outlook::{PrecomputedLinks, PredictedHead};
+use super::predicted_head::{PrecomputedLinks, PredictedHead};
 
 #[derive(Default)]
 pub(super) struct AppendArguments<'a> {
@@ -89,7 +89,7 @@ impl<'a> AppendArguments<'a> {
             )?;
         }
         if covered != append.events.len() || prepared.leaves.len() != append.events.len() {
-            return Err(failure::unrepresentable(
+            return Err(error_class::unrepresentable(
                 "an event has no check, two of them, or no leaf",
             ));
         }
@@ -151,7 +151,7 @@ impl CheckColumns {
         {
             version += 1;
             if event.version != version {
-                return Err(failure::unrepresentable(
+                return Err(error_class::unrepresentable(
                     "a stream's events are not at consecutive versions",
                 ));
             }
@@ -169,7 +169,7 @@ impl CheckColumns {
         self.version.push(first.map(|_| to_bigint(version)));
         self.first.push(first.map(|(it, _)| place(it)));
         self.last.push(last.map(place));
-        usize::try_from(version - expected).map_err(|_| failure::unrepresentable("too many events"))
+        usize::try_from(version - expected).map_err(|_| error_class::unrepresentable("too many events"))
     }
 
     /// Whether a stream that has events already gets more.

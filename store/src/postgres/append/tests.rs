@@ -10,7 +10,7 @@ use crate::log::{
     PreparedAppend, AppendOutcome, WrappedKey,
 };
 use crate::postgres::Postgres;
-use crate::postgres::testing::{PostgresFixture, TENANT, event, prepare, run, stream, to};
+use crate::postgres::test_support::{PostgresFixture, TENANT, event, prepare, run, stream, to};
 
 fn claim(key: u8, expires_at_ms: i64) -> Reservation {
     let held = HeldReservation {

@@ -9,7 +9,7 @@ use crate::clock::fresh_id;
 use crate::engine::{Engine as _, MAX_POSITIONS_PER_PAGE};
 use crate::error::EngineError;
 use crate::log::{LogFilter, PreparedAppend};
-use crate::postgres::testing::{PostgresFixture, TENANT, ask, prepare, run, stream, to};
+use crate::postgres::test_support::{PostgresFixture, TENANT, ask, prepare, run, stream, to};
 use crate::reads::Scope;
 
 /// Past the guards, as somebody with the owner's rights and bad intent.

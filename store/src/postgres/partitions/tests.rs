@@ -1,7 +1,7 @@
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::LogFilter;
-use crate::postgres::testing::{PostgresFixture, ask, run, sqlstate_of, stream, to};
+use crate::postgres::test_support::{PostgresFixture, ask, run, sqlstate_of, stream, to};
 
 const PARTITIONS: &str = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1";
 

@@ -2,7 +2,7 @@ use sqlx::PgConnection;
 
 use crate::archive::ArchivedPartition;
 use crate::engine::Engine as _;
-use crate::postgres::testing::{PostgresFixture, ask, run, sqlstate_of};
+use crate::postgres::test_support::{PostgresFixture, ask, run, sqlstate_of};
 use crate::rights::{Login, UnsafeSchema};
 
 /// What a lacking right says.

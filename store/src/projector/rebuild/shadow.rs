@@ -10,10 +10,10 @@ use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::LogFilter;
-use crate::model::{Checkpoint, ProjectionBatch};
+use crate::read_model::{Checkpoint, ProjectionBatch};
 use crate::projector::batch::{self, FoldedBatch, FoldMode, ProjectedTable};
 use crate::projector::begun::{StreamScanner, StreamChunk};
-use crate::projector::members::table;
+use crate::projector::live_tables::table;
 use crate::projector::touched::RowSource;
 use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, checkpoint_at, checkpoint_after_page};
 

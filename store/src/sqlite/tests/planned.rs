@@ -2,9 +2,9 @@ use sqlx::Row as _;
 
 use super::*;
 use crate::generation::{NewGeneration, GenerationState};
-use crate::model::{Checkpoint, ListQuery, ProjectionBatch};
+use crate::read_model::{Checkpoint, ListQuery, ProjectionBatch};
 use crate::sql::ladder::{TABLE, rows, walks};
-use crate::sqlite::models::DIALECT;
+use crate::sqlite::read_models::DIALECT;
 use crate::sqlite::statement::{bound, dynamic};
 
 async fn plan(bed: &SqliteFixture, query: &ListQuery) -> String {

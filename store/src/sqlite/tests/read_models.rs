@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::generation::{NewGeneration, GenerationState};
-use crate::model::{
+use crate::read_model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ReadModel, ParkedStream, ProjectionBatch, Row,
     Table, Value,
 };

@@ -5,7 +5,7 @@ use roentgen_tests::server::program;
 use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile, Server};
 
 use crate::faults::run;
-use crate::story::fresh;
+use crate::test_app::fresh;
 
 /// A role of this test alone, dropped with this. Roles belong to the cluster.
 struct Login {

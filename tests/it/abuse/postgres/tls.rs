@@ -5,7 +5,7 @@ use roentgen_tests::{Certificate, TestClient, TestDatabase, EngineKind, Postgres
 use sqlx::{Connection as _, PgConnection};
 
 use crate::faults::run;
-use crate::story::{create_catalog, fresh};
+use crate::test_app::{create_catalog, fresh};
 
 /// How the server names what is wrong.
 struct Refused {

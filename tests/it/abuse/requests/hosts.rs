@@ -5,7 +5,7 @@ use roentgen_tests::EngineKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::story::{TestApp, on_both_engines};
+use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(a_request_names_exactly_one_host);
 

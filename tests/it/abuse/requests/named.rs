@@ -6,8 +6,8 @@ use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use super::{Callers, paths};
-use crate::expect::pointers;
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::pointers;
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     no_route_repeats_an_unknown_parameter_or_member,

@@ -10,8 +10,8 @@ use roentgen_tests::server::program;
 use roentgen_tests::{TestClient, TestDatabase, EngineKind};
 use serde_json::json;
 
-use crate::expect::{log_head, assert_problem};
-use crate::story::{TestApp, on_both_engines};
+use crate::assertions::{log_head, assert_problem};
+use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(
     a_dev_server_serves_no_web_page_but_its_own,

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::TestClient;
 use serde_json::{Value, json};
 
-use crate::story::{TestApp, create_catalog, fresh};
-use crate::workflow::whole::WorkflowRecord;
+use crate::test_app::{TestApp, create_catalog, fresh};
+use crate::workflow::full_workflow::WorkflowRecord;
 
 /// The ids of one tenant, or ids that nobody has.
 pub(super) struct Ids {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ids::{Ids, Own, uid};
 use super::places::Position;
-use crate::story::with;
+use crate::test_app::with;
 
 /// A request with an id in one place of it: in the path, in the query of a GET, or in the body.
 pub(super) struct Row {

@@ -5,11 +5,11 @@ use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::{TestResponse, TestClient, EngineKind};
 use serde_json::json;
 
-use super::mistaken::{ASKED, MISTAKEN};
-use crate::read_models::assert_match_log;
-use crate::scan::{assert_present, assert_absent, dump_storage};
-use crate::story::{TestApp, fresh, on_both_engines};
-use crate::workflow::whole::{WorkflowRecord, PhiCanaries, run_workflow};
+use super::rejected_workflow_requests::{ASKED, MISTAKEN};
+use crate::read_model_audit::assert_match_log;
+use crate::leak_scan::{assert_present, assert_absent, dump_storage};
+use crate::test_app::{TestApp, fresh, on_both_engines};
+use crate::workflow::full_workflow::{WorkflowRecord, PhiCanaries, run_workflow};
 
 on_both_engines!(the_workflows_words_are_nowhere);
 

@@ -5,8 +5,8 @@ use futures_util::future::try_join_all;
 use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use crate::expect::log_head;
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::log_head;
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     each_writer_reads_its_own_write,

@@ -8,8 +8,8 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile};
 use serde_json::json;
 
-use crate::expect::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
-use crate::story::{TestApp, fresh, on_both_engines};
+use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     travels_in_time,

@@ -6,10 +6,10 @@ use roentgen_tests::{TestResponse, EngineKind};
 use serde_json::{Value, json};
 
 use super::{REPORTS, a_draft, start_with_archive, all_refused, body, images, sign};
-use crate::expect::RejectedRequest;
-use crate::radiology::reading_room::{RadiologistClient, WorklistApp};
+use crate::assertions::RejectedRequest;
+use crate::radiology::fixtures::{RadiologistClient, WorklistApp};
 use crate::radiology::templates::a_template;
-use crate::story::{on_both_engines, with};
+use crate::test_app::{on_both_engines, with};
 
 on_both_engines!(
     null_and_a_blank_text_take_a_section_away,

@@ -4,7 +4,7 @@ use super::{assertion, claim, claiming};
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::AppendOutcome;
-use crate::postgres::testing::{PostgresFixture, run, stream, to};
+use crate::postgres::test_support::{PostgresFixture, run, stream, to};
 
 #[tokio::test]
 async fn a_resend_finds_its_own_and_writes_the_rest() {

@@ -1,7 +1,7 @@
 //! New patients' keys.
 
 use super::*;
-use crate::postgres::testing::{ask, sqlstate_of};
+use crate::postgres::test_support::{ask, sqlstate_of};
 
 #[tokio::test]
 async fn a_patient_gets_one_key() {

@@ -1,0 +1,164 @@
+//! `/admin/projections`: how far the read models are, which streams they could not fold, and folding one of those again.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use roentgen_domain::ids::StreamId;
+use roentgen_store::generation::Generation;
+use roentgen_store::read_model::ParkedStream;
+use roentgen_store::projector::{RetryOutcome, ProjectionStatus, ReadModelStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::command_request::{EmptyRequest, json};
+use crate::query_params::parse_uuid;
+use crate::problem::{ProblemCode, Problem};
+
+/// How many parked streams of a read model are shown.
+const PARKED_SHOWN: usize = 100;
+
+/// A read model, and how far it shows the log.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Projection)]
+pub(crate) struct ProjectionDocument {
+    /// The read model's name.
+    name: &'static str,
+    /// The table that is read; absent while the first one is filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<String>,
+    /// Its shape's version: a new shape is a new table.
+    version: u32,
+    /// The type of the streams that it is made of.
+    stream_type: &'static str,
+    /// The last position of the log that it shows.
+    position: u64,
+    /// How many events come after that.
+    lag: u64,
+    /// How many streams it could not fold.
+    parked_count: usize,
+    /// The first 100 of them, by position.
+    parked: Vec<ParkedStreamDocument>,
+    /// Its other tables: in the making, kept, or failed.
+    generations: Vec<GenerationDocument>,
+}
+
+/// A table beside the one that is read.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProjectionGeneration)]
+pub(crate) struct GenerationDocument {
+    table: String,
+    version: u32,
+    /// `filling`, `indexing`, `verifying`, `joining`; `live` for nodes of another release, `retired`, or `failed`.
+    state: &'static str,
+    /// The last position of the log that it shows.
+    position: u64,
+    /// Why it failed: the first row that is not what its stream makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<&Generation> for GenerationDocument {
+    fn from(of: &Generation) -> Self {
+        Self {
+            table: of.name.clone(),
+            version: of.version,
+            state: of.state.name(),
+            position: of.checkpoint.position,
+            reason: of.state.reason().map(str::to_owned),
+        }
+    }
+}
+
+/// A stream that a read model could not fold. Its row shows what was before `position`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ParkedStreamDocument {
+    stream_id: Uuid,
+    stream_type: &'static str,
+    /// The first event that could not be folded.
+    position: u64,
+    /// Why; nothing of what the event says.
+    reason: String,
+    /// When that event was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
+/// The read models, how far they are, and the streams that they could not fold.
+#[utoipa::path(get, path = "/admin/projections",
+    responses((status = 200, body = [ProjectionDocument])))]
+pub(crate) async fn list(State(app): State<App>, _: EmptyRequest) -> Result<Response, Problem> {
+    let standing = app.parking.status().await?;
+    let mut documents = Vec::with_capacity(standing.models.len());
+    for model in &standing.models {
+        documents.push(document(&app, &standing, model).await?);
+    }
+    answer(&documents)
+}
+
+/// Folds a parked stream again from its first event. Answers with the read model; 409 where the stream stays parked.
+#[utoipa::path(post, path = "/admin/projections/{name}/parked/{stream_id}/retry",
+    params(("name" = String, Path), ("stream_id" = Uuid, Path)),
+    responses((status = 200, body = ProjectionDocument), (status = 404), (status = 409)))]
+pub(crate) async fn retry(
+    State(app): State<App>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    _: EmptyRequest,
+) -> Result<Response, Problem> {
+    let Path((name, stream_id)) = path.map_err(|_| Problem::not_found())?;
+    let stream_id = StreamId::from(parse_uuid("stream_id", &stream_id)?);
+    let retried = app.parking.retry(&name, stream_id).await?;
+    match retried.ok_or_else(Problem::not_found)? {
+        RetryOutcome::Resolved => {}
+        RetryOutcome::StillParked(ParkedStream {
+            position, reason, ..
+        }) => {
+            let detail = format!("the event at position {position} cannot be folded: {reason}");
+            return Err(Problem::new(ProblemCode::StillParked, detail));
+        }
+        RetryOutcome::Contended => {
+            let detail = "the stream goes on faster than it is folded; nothing was written";
+            return Err(Problem::new(ProblemCode::Contention, detail));
+        }
+    }
+    let standing = app.parking.status().await?;
+    let model = standing.models.iter().find(|it| it.model.name == name);
+    let model = model.ok_or_else(Problem::not_found)?;
+    answer(&document(&app, &standing, model).await?)
+}
+
+async fn document(
+    app: &App,
+    standing: &ProjectionStatus,
+    of: &ReadModelStatus,
+) -> Result<ProjectionDocument, Problem> {
+    let mut parked = Vec::new();
+    for it in of.parked.iter().take(PARKED_SHOWN) {
+        let since = app.parking.since(it).await?;
+        parked.push(ParkedStreamDocument {
+            stream_id: it.stream_id.as_uuid(),
+            stream_type: of.stream_type,
+            position: it.position,
+            reason: it.reason.clone(),
+            since: since.map(|it| it.to_string()),
+        });
+    }
+    Ok(ProjectionDocument {
+        name: of.model.name,
+        table: of.live.as_ref().map(|it| it.name.clone()),
+        version: of.model.version,
+        stream_type: of.stream_type,
+        position: of.position(),
+        lag: standing.head.saturating_sub(of.position()),
+        parked_count: of.parked.len(),
+        parked,
+        generations: of.others.iter().map(GenerationDocument::from).collect(),
+    })
+}
+
+fn answer(document: &impl Serialize) -> Result<Response, Problem> {
+    let body = serde_json::to_string(document).map_err(|error| Problem::internal(&error))?;
+    Ok(json(StatusCode::OK, body))
+}

@@ -1,0 +1,41 @@
+//! A request that says everything in its path.
+
+use axum::extract::{FromRequest, Request};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::arrived;
+use super::body::{check_media_type, parse_json};
+use crate::app::App;
+use crate::validation;
+use crate::identity::Caller;
+use crate::query_params::StrictQuery;
+use crate::problem::{ProblemCode, Problem};
+
+/// Nothing stands in its query or body, but for the caller's own `tenant_id`.
+#[derive(Debug)]
+pub(crate) struct EmptyRequest;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TenantOnly {
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+impl FromRequest<App> for EmptyRequest {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let caller = parts.extensions.get::<Caller>();
+        let caller = caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        StrictQuery::of(parts.uri.query(), caller)?.finish()?;
+        check_media_type(&parts, &body)?;
+        let body = arrived(app, &parts, caller.tenant, body).await?;
+        if !body.is_empty() {
+            caller.require_tenant(parse_json::<TenantOnly>(&body)?.tenant_id)?;
+        }
+        Ok(Self)
+    }
+}

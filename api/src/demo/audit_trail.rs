@@ -1,0 +1,74 @@
+//! The trail that the workflows left, and whether each of the twenty types is in it.
+
+use std::collections::BTreeMap;
+
+use anyhow::ensure;
+use serde_json::Value;
+
+use super::users::DemoUsers;
+use super::client::{DemoClient, text};
+
+/// The twenty event types of the source.
+const SOURCE_EVENT_TYPES: [&str; 20] = [
+    "ImagingOrder.Created",
+    "ImagingOrder.Scheduled",
+    "ImagingOrder.InProgress",
+    "ImagingOrder.Completed",
+    "ImagingOrder.Cancelled",
+    "ImagingStudy.Available",
+    "ImagingStudy.Archived",
+    "RadiologyWorklistItem.Created",
+    "RadiologyWorklistItem.Claimed",
+    "RadiologyWorklistItem.Released",
+    "RadiologyWorklistItem.Updated",
+    "RadiologyReport.Created",
+    "RadiologyReport.Updated",
+    "RadiologyReport.Signed",
+    "RadiologyReport.AddendumAdded",
+    "RadiologyReport.CriticalResult",
+    "ImagingAI.TaskCreated",
+    "ImagingAI.TaskCompleted",
+    "ImagingAI.TaskFailed",
+    "ImagingAI.OutputCreated",
+];
+
+/// Prints every event of the tenant, a line each, and how many there are of each of the twenty types.
+pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<()> {
+    println!("\nThe trail, as GET /events tells it to the auditor\n");
+    let events = client.events(&cast.auditor).await?;
+    println!(
+        "  {:>8}  {:<42} {:>3}  {:<12} hash",
+        "position", "type", "ver", "who"
+    );
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in &events {
+        print_line(event);
+        *counts.entry(text(event, "/type")).or_default() += 1;
+    }
+    println!("\nThe twenty types\n");
+    for kind in SOURCE_EVENT_TYPES {
+        let count = counts.get(kind).copied().unwrap_or_default();
+        println!("  {count:>8}  {kind}");
+        ensure!(count > 0, "no {kind} in the log");
+    }
+    let others = counts.keys().filter(|it| !SOURCE_EVENT_TYPES.contains(*it)).count();
+    println!(
+        "\n{} events of {} types: the twenty, and {others} beside them.",
+        events.len(),
+        counts.len()
+    );
+    Ok(())
+}
+
+fn print_line(event: &Value) {
+    let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let hash: String = text(event, "/hash").chars().take(16).collect();
+    let (position, version) = (number("/position"), number("/version"));
+    let (kind, role) = (text(event, "/type"), text(event, "/actor/roles/0"));
+    let who = if role.is_empty() {
+        text(event, "/actor/sub")
+    } else {
+        role
+    };
+    println!("  {position:>8}  {kind:<42} {version:>3}  {who:<12} {hash}");
+}

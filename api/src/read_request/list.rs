@@ -1,0 +1,83 @@
+//! Pages of lists.
+
+use std::future::Future;
+
+use axum::response::Response;
+use futures_util::future::try_join_all;
+use http::{StatusCode, header};
+use roentgen_store::fair::Party;
+use roentgen_store::read_model::{ListQuery, Row};
+use roentgen_store::pace::Pace;
+
+use super::ReadRequest;
+use crate::app::App;
+use crate::command_request::{LOG_POSITION, json, insert_header};
+use crate::pagination::{next_link, rows_that_fit};
+use crate::problem::Problem;
+use crate::routes::strip_version_prefix;
+
+/// How many rows a page has that waits for no turn of the long pages.
+const LONG_PAGE: usize = 100;
+
+impl ReadRequest {
+    /// A page of a list.
+    pub(crate) async fn list(&self, app: &App, query: ListQuery) -> Result<Response, Problem> {
+        self.list_as(app, query, |it| self.render_row(app, it)).await
+    }
+
+    /// A page of a list whose rows are rendered in a way of their own.
+    pub(crate) async fn list_as<F>(
+        &self,
+        app: &App,
+        mut query: ListQuery,
+        render: impl Fn(Row) -> F,
+    ) -> Result<Response, Problem>
+    where
+        F: Future<Output = Result<String, Problem>>,
+    {
+        let shown = self.wait_for_freshness(app).await?;
+        let limit = query.limit as usize;
+        query.limit += 1;
+        let long = match limit > LONG_PAGE {
+            true => app.long_page(Party::Tenant(self.tenant)).await?,
+            false => None,
+        };
+        let reads = app.reads(self.tenant);
+        let turn = reads.model_turn().await?;
+        let mut rows = turn.list(&query).await?;
+        let shown_rows = rows_that_fit(rows.iter().map(weight), limit);
+        let more = rows.len() > shown_rows;
+        rows.truncate(shown_rows);
+        let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
+        let pace = Pace::begin();
+        let rendered = rows.into_iter().map(async |row| {
+            pace.rest().await;
+            render(row).await
+        });
+        let documents = try_join_all(rendered).await?;
+        drop((turn, long));
+        Ok(self.page(&documents, last.as_deref(), shown))
+    }
+
+    /// A list's page, with a link to what follows on `last`, where anything does.
+    pub(crate) fn page(&self, documents: &[String], last: Option<&[u8]>, shown: u64) -> Response {
+        let mut response = json(StatusCode::OK, format!("[{}]", documents.join(",")));
+        insert_header(response.headers_mut(), LOG_POSITION, &shown.to_string());
+        if let Some(key) = last {
+            let cursor = self.cursor(key, self.list_name());
+            let link = next_link(&self.path, self.raw_query.as_deref(), &cursor);
+            insert_header(response.headers_mut(), header::LINK.as_str(), &link);
+        }
+        response
+    }
+
+    /// What identifies the list in its cursors: the path.
+    pub(crate) fn list_name(&self) -> &str {
+        strip_version_prefix(&self.path)
+    }
+}
+
+/// What a row weighs in a list, in bytes, roughly.
+pub(crate) fn weight(row: &Row) -> usize {
+    row.document.len() + row.sealed.len()
+}

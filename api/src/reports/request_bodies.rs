@@ -1,0 +1,301 @@
+//! What is said to reports.
+
+macro_rules! command_bodies {
+    ($($body:ty),+) => {$(
+        impl TenantScopedBody for $body {
+            fn tenant_id(&self) -> Option<Uuid> {
+                self.tenant_id
+            }
+        }
+    )+};
+}
+
+mod added;
+
+use roentgen_domain::Change;
+use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId, TemplateId};
+use roentgen_domain::phi::PhiText;
+use roentgen_domain::report::{
+    Content, ContentChanges, Edit, NewCommunication, Rewritten, Section, SectionCode, AuthoredContent,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub(crate) use added::{NewAddendumBody, NewCommunicationBody, SuggestionReview};
+
+use crate::command_request::TenantScopedBody;
+use crate::validation::{self, BodyValidator, FreeObject, List, JsonObject};
+use crate::problem::Problem;
+
+/// How many sections one request may name: more than a report has.
+const MAX_SECTIONS: usize = 100;
+
+/// A new report, on a study of the patient.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewReport {
+    /// What is reported on.
+    #[schema(required, value_type = Uuid)]
+    imaging_study_id: Option<Uuid>,
+    /// Must be the study's.
+    #[schema(required, value_type = Uuid)]
+    patient_id: Option<Uuid>,
+    /// Must be the study's.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    imaging_order_id: Option<Uuid>,
+    /// What it is begun from; must be active and fit the study.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    template_id: Option<Uuid>,
+    /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    radiologist_id: Option<Uuid>,
+    /// What the patient comes with.
+    clinical_history: Option<String>,
+    /// How the images were made.
+    technique: Option<String>,
+    /// What is seen.
+    findings: Option<String>,
+    /// What it means.
+    impression: Option<String>,
+    /// What the template's schema is about.
+    #[schema(value_type = Option<Object>)]
+    structured_data: Option<FreeObject>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to a report; what is left out stays, `null` takes an optional member away.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportChanges {
+    /// What the patient comes with.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    clinical_history: Change<String>,
+    /// How the images were made.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    technique: Change<String>,
+    /// What is seen.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    findings: Change<String>,
+    /// What it means.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    impression: Change<String>,
+    /// Sections to change, one by one: the four by their names, and the template's own.
+    #[serde(default)]
+    #[schema(value_type = Vec<SectionBody>, required = false)]
+    sections: Change<List<JsonObject<SectionBody>, MAX_SECTIONS>>,
+    /// A merge patch of what the template's schema is about (RFC 7396): members that are objects change member by member.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    structured_data: Change<FreeObject>,
+    /// What is kept of the machine's words; not signed and not released.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ai_assist_summary: Change<String>,
+    /// Whether somebody has to be told at once.
+    #[serde(default)]
+    #[schema(value_type = bool, required = false)]
+    critical_result: Change<bool>,
+    /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
+    radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
+    tenant_id: Option<Uuid>,
+}
+
+/// A section to change.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReportSection)]
+pub(crate) struct SectionBody {
+    /// Its name: `findings`.
+    #[schema(required, value_type = String)]
+    code: Option<String>,
+    /// As it was answered; a title follows from the code.
+    #[serde(rename = "title")]
+    _title: Option<String>,
+    /// What it is to say; nothing, where it is null or blank.
+    #[serde(default)]
+    #[schema(required, value_type = Option<String>)]
+    text: Change<String>,
+}
+
+/// A signature.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignatureBody {
+    /// Final, or preliminary; final where left out.
+    #[serde(rename = "final")]
+    pub(super) is_final: Option<bool>,
+    /// Somebody who was told already.
+    #[schema(value_type = Option<NewCommunicationBody>)]
+    pub(super) communication: Option<JsonObject<NewCommunicationBody>>,
+    /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    radiologist_id: Option<Uuid>,
+    /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    signed_by_radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// A cancellation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CancellationBody {
+    /// Why.
+    #[schema(required, value_type = String)]
+    reason: Option<String>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+command_bodies!(NewReport, ReportChanges, SignatureBody, CancellationBody);
+
+/// A body may name who acts; it is the token's practitioner all the same.
+fn check_own_practitioner(fields: &mut BodyValidator, pointer: &str, named: Option<Uuid>, caller: PractitionerId) {
+    if named.is_some_and(|it| it != caller.as_uuid()) {
+        fields.push_error(pointer, "must be the caller's own practitioner");
+    }
+}
+
+impl NewReport {
+    pub(super) fn parse(
+        self,
+        radiologist_id: PractitionerId,
+    ) -> Result<roentgen_commands::report::CreateReport, Problem> {
+        let mut fields = BodyValidator::default();
+        let study = fields.required("/imaging_study_id", self.imaging_study_id);
+        let patient = fields.required("/patient_id", self.patient_id);
+        check_own_practitioner(
+            &mut fields,
+            "/radiologist_id",
+            self.radiologist_id,
+            radiologist_id,
+        );
+        let content = Content {
+            clinical_history: fields.optional_phi("/clinical_history", self.clinical_history),
+            technique: fields.optional_phi("/technique", self.technique),
+            findings: fields.optional_phi("/findings", self.findings),
+            impression: fields.optional_phi("/impression", self.impression),
+            sections: None,
+            structured_data: fields.metadata("/structured_data", self.structured_data),
+        };
+        fields.finish(study.zip(patient).map(|(study, patient)| {
+            roentgen_commands::report::CreateReport {
+                imaging_study_id: StudyId::from(study),
+                patient_id: PatientId::from(patient),
+                imaging_order_id: self.imaging_order_id.map(OrderId::from),
+                template_id: self.template_id.map(TemplateId::from),
+                radiologist_id,
+                written: AuthoredContent {
+                    content,
+                    ai_assist_summary: None,
+                },
+            }
+        }))
+    }
+}
+
+impl ReportChanges {
+    pub(super) fn parse(self, radiologist_id: PractitionerId) -> Result<Edit, Problem> {
+        let mut fields = BodyValidator::default();
+        check_own_practitioner(
+            &mut fields,
+            "/radiologist_id",
+            self.radiologist_id,
+            radiologist_id,
+        );
+        let content = ContentChanges {
+            clinical_history: fields.phi_change("/clinical_history", self.clinical_history),
+            technique: fields.phi_change("/technique", self.technique),
+            findings: fields.phi_change("/findings", self.findings),
+            impression: fields.phi_change("/impression", self.impression),
+            sections: None,
+            structured_data: fields.metadata_change("/structured_data", self.structured_data),
+        };
+        let summary = fields.phi_change("/ai_assist_summary", self.ai_assist_summary);
+        let critical_result = fields.kept("/critical_result", self.critical_result);
+        let sections = fields.kept("/sections", self.sections);
+        let sections = sections.unwrap_or_default().0.into_iter().enumerate();
+        let sections = sections.filter_map(|(place, JsonObject(it))| it.parse(place, &mut fields));
+        let sections = sections.collect();
+        fields.finish(Some(Edit {
+            radiologist_id,
+            written: Rewritten {
+                content,
+                ai_assist_summary: summary,
+            },
+            sections,
+            critical_result,
+        }))
+    }
+}
+
+impl SectionBody {
+    fn parse(self, place: usize, fields: &mut BodyValidator) -> Option<Section> {
+        let (code_at, text_at) = (
+            format!("/sections/{place}/code"),
+            format!("/sections/{place}/text"),
+        );
+        let code = fields.required(&code_at, self.code);
+        let code = fields.parse(&code_at, code, |it| SectionCode::parse(&it));
+        if self.text.is_keep() {
+            fields.push_error(&text_at, "is required");
+        }
+        let text = fields.phi_change(&text_at, self.text).value();
+        Some(Section { code: code?, text })
+    }
+}
+
+impl SignatureBody {
+    /// Final or not, and who was told.
+    pub(super) fn parse(
+        self,
+        radiologist_id: PractitionerId,
+    ) -> Result<(bool, Option<NewCommunication>), Problem> {
+        let mut fields = BodyValidator::default();
+        check_own_practitioner(
+            &mut fields,
+            "/radiologist_id",
+            self.radiologist_id,
+            radiologist_id,
+        );
+        let signer = self.signed_by_radiologist_id;
+        check_own_practitioner(
+            &mut fields,
+            "/signed_by_radiologist_id",
+            signer,
+            radiologist_id,
+        );
+        let told = self
+            .communication
+            .map(|JsonObject(it)| it.check(radiologist_id, "/communication", &mut fields));
+        let whole = match told {
+            None => Some(None),
+            Some(told) => told.map(Some),
+        };
+        fields.finish(whole.map(|told| (self.is_final.unwrap_or(true), told)))
+    }
+}
+
+impl CancellationBody {
+    pub(super) fn parse(self) -> Result<PhiText, Problem> {
+        let mut fields = BodyValidator::default();
+        let reason = fields.required("/reason", self.reason);
+        let reason = fields.phi_text("/reason", reason);
+        fields.finish(reason)
+    }
+}

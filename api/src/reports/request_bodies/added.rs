@@ -1,0 +1,144 @@
+//! What is added to a report beside its words: addenda, communications, judgements of suggestions.
+
+use roentgen_domain::ids::{PractitionerId, ReportId};
+use roentgen_domain::phi::PhiText;
+use roentgen_domain::report::{AddendumKind, Decision, Method, NewCommunication};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::check_own_practitioner;
+use crate::command_request::TenantScopedBody;
+use crate::validation::{self, BodyValidator};
+use crate::problem::Problem;
+
+/// An addendum to a final report.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAddendumBody {
+    /// What it says.
+    #[schema(required, value_type = String)]
+    content: Option<String>,
+    /// addition, correction or amendment; addition where left out.
+    kind: Option<String>,
+    /// Whether the result is critical by now.
+    pub(crate) critical_result: Option<bool>,
+    /// Must be the report of the path.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    radiology_report_id: Option<Uuid>,
+    /// Must be the caller's own practitioner.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    added_by_radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// Somebody was told of a critical result.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewCommunication)]
+pub(crate) struct NewCommunicationBody {
+    /// Who was told.
+    #[schema(required, value_type = String)]
+    recipient: Option<String>,
+    /// phone, in_person, secure_message or other.
+    #[schema(required, value_type = String)]
+    method: Option<String>,
+    /// When.
+    #[schema(required, value_type = String)]
+    communicated_at: Option<String>,
+    /// Whether they repeated what they heard.
+    #[schema(required, value_type = bool)]
+    read_back: Option<bool>,
+    /// More about it.
+    note: Option<String>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// A judgement of a suggestion.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuggestionReview {
+    /// accepted, rejected or modified.
+    #[schema(required, value_type = String)]
+    decision: Option<String>,
+    /// Why.
+    note: Option<String>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+command_bodies!(NewAddendumBody, NewCommunicationBody, SuggestionReview);
+
+impl NewAddendumBody {
+    pub(crate) fn parse(
+        self,
+        report: ReportId,
+        radiologist_id: PractitionerId,
+    ) -> Result<(AddendumKind, PhiText), Problem> {
+        let mut fields = BodyValidator::default();
+        let content = fields.required("/content", self.content);
+        let content = fields.phi_text("/content", content);
+        let kind =
+            fields.optional_word("/kind", self.kind, AddendumKind::parse, AddendumKind::NAMES);
+        let adder = self.added_by_radiologist_id;
+        check_own_practitioner(
+            &mut fields,
+            "/added_by_radiologist_id",
+            adder,
+            radiologist_id,
+        );
+        let named = self.radiology_report_id;
+        if named.is_some_and(|it| it != report.as_uuid()) {
+            fields.push_error("/radiology_report_id", "must be the report of the path");
+        }
+        fields.finish(content.map(|it| (kind.unwrap_or_default(), it)))
+    }
+}
+
+impl NewCommunicationBody {
+    pub(crate) fn parse(self, radiologist_id: PractitionerId) -> Result<NewCommunication, Problem> {
+        let mut fields = BodyValidator::default();
+        let whole = self.check(radiologist_id, "", &mut fields);
+        fields.finish(whole)
+    }
+
+    pub(super) fn check(
+        self,
+        radiologist_id: PractitionerId,
+        root: &str,
+        fields: &mut BodyValidator,
+    ) -> Option<NewCommunication> {
+        let at = |member: &str| format!("{root}/{member}");
+        let recipient = fields.required(&at("recipient"), self.recipient);
+        let recipient = fields.phi_text(&at("recipient"), recipient);
+        let method = fields.required(&at("method"), self.method);
+        let method = fields.enum_value(&at("method"), method, Method::parse, Method::NAMES);
+        let told_at = fields.required(&at("communicated_at"), self.communicated_at);
+        let told_at = fields.time(&at("communicated_at"), told_at);
+        let read_back = fields.required(&at("read_back"), self.read_back);
+        let note = fields.optional_phi(&at("note"), self.note);
+        Some(NewCommunication {
+            radiologist_id,
+            recipient: recipient?,
+            method: method?,
+            communicated_at: told_at?,
+            read_back: read_back?,
+            note,
+        })
+    }
+}
+
+impl SuggestionReview {
+    pub(crate) fn parse(self) -> Result<(Decision, Option<PhiText>), Problem> {
+        let mut fields = BodyValidator::default();
+        let decision = fields.required("/decision", self.decision);
+        let decision = fields.enum_value("/decision", decision, Decision::parse, Decision::NAMES);
+        let note = fields.optional_phi("/note", self.note);
+        fields.finish(decision.map(|it| (it, note)))
+    }
+}

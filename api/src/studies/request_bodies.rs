@@ -1,0 +1,385 @@
+//! What clients send of studies, series and instances.
+
+use std::fmt::Display;
+
+use roentgen_commands::study::{SyncStudy, UpdateStudy};
+use roentgen_domain::Change;
+use roentgen_domain::body_part::BodyPart;
+use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
+use roentgen_domain::dicom::{AccessionNumber, Uid};
+use roentgen_domain::ids::{OrderId, PatientId, StudyId};
+use roentgen_domain::study::{InstanceAttributes, SeriesAttributes, Status, SyncedSeries, Update};
+use roentgen_domain::time::AnyTime;
+use roentgen_domain::url::HttpUrl;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::warnings::SentTimes;
+use crate::command_request::TenantScopedBody;
+use crate::validation::{self, BodyValidator, List, JsonObject, PatientBody};
+use crate::problem::Problem;
+
+/// How many series one request may list, and how many instances each of them. What goes beyond is added by a further sync.
+const MAX_SERIES: usize = 500;
+const MAX_INSTANCES: usize = 5_000;
+
+/// What an archive says of a study.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StudySync)]
+pub(crate) struct SyncBody {
+    /// Where it comes from; must exist and be active.
+    #[schema(required, value_type = String, example = "MAIN_PACS")]
+    pacs_endpoint_code: Option<String>,
+    /// Study Instance UID (0020,000D).
+    #[schema(required, value_type = String, example = "1.2.840.113619.2.55.3")]
+    study_instance_uid: Option<String>,
+    /// Of whom it is.
+    #[schema(required, value_type = Uuid)]
+    patient_id: Option<Uuid>,
+    /// Modality (0008,0060).
+    #[schema(required, value_type = String, example = "CT")]
+    modality_code: Option<String>,
+    /// Accession Number (0008,0050): links the study with its order.
+    accession_number: Option<String>,
+    /// Study Description (0008,1030).
+    description: Option<String>,
+    /// Body Part Examined (0018,0015).
+    body_part: Option<String>,
+    /// When it was begun.
+    started_at: Option<String>,
+    /// When it was ended.
+    ended_at: Option<String>,
+    /// The order, where the archive knows it; must exist.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    imaging_order_id: Option<Uuid>,
+    /// Who the patient is.
+    #[schema(value_type = Option<PatientBody>)]
+    patient: Option<JsonObject<PatientBody>>,
+    /// Its series, as many as the archive lists.
+    #[schema(value_type = Option<Vec<SyncedSeriesBody>>)]
+    series: Option<List<JsonObject<SyncedSeriesBody>, MAX_SERIES>>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// A series with its instances.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SyncedSeries)]
+pub(crate) struct SyncedSeriesBody {
+    /// Series Instance UID (0020,000E).
+    #[schema(required, value_type = String)]
+    series_instance_uid: Option<String>,
+    /// Series Number (0020,0011).
+    series_number: Option<i64>,
+    /// Body Part Examined (0018,0015).
+    body_part: Option<String>,
+    /// Modality (0008,0060).
+    modality_code: Option<String>,
+    /// How many instances there are, listed or not.
+    number_of_instances: Option<i64>,
+    /// Series Description (0008,103E).
+    description: Option<String>,
+    /// Its instances, as many as the archive lists.
+    #[schema(value_type = Option<Vec<SyncedInstanceBody>>)]
+    instances: Option<List<JsonObject<SyncedInstanceBody>, MAX_INSTANCES>>,
+}
+
+/// An instance.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SyncedInstance)]
+pub(crate) struct SyncedInstanceBody {
+    /// SOP Instance UID (0008,0018).
+    #[schema(required, value_type = String)]
+    sop_instance_uid: Option<String>,
+    /// SOP Class UID (0008,0016).
+    sop_class_uid: Option<String>,
+    /// Instance Number (0020,0013).
+    instance_number: Option<i64>,
+}
+
+/// A new series of a study.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewSeries)]
+pub(crate) struct SeriesBody {
+    /// Its study.
+    #[schema(required, value_type = Uuid)]
+    imaging_study_id: Option<Uuid>,
+    /// Series Instance UID (0020,000E); new in the study.
+    #[schema(required, value_type = String)]
+    series_instance_uid: Option<String>,
+    /// Series Number (0020,0011).
+    series_number: Option<i64>,
+    /// Body Part Examined (0018,0015).
+    body_part: Option<String>,
+    /// Modality (0008,0060).
+    modality_code: Option<String>,
+    /// How many instances there are, listed or not.
+    number_of_instances: Option<i64>,
+    /// Series Description (0008,103E).
+    description: Option<String>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// A new instance of a series.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewInstance)]
+pub(crate) struct InstanceBody {
+    /// Its series.
+    #[schema(required, value_type = Uuid)]
+    imaging_series_id: Option<Uuid>,
+    /// SOP Instance UID (0008,0018); new in the series.
+    #[schema(required, value_type = String)]
+    sop_instance_uid: Option<String>,
+    /// SOP Class UID (0008,0016).
+    sop_class_uid: Option<String>,
+    /// Instance Number (0020,0013).
+    instance_number: Option<i64>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to a study; what is left out stays, `null` takes an optional member away.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StudyChanges {
+    /// archived; what is archived stays so.
+    #[serde(default)]
+    #[schema(value_type = String, required = false)]
+    status: Change<String>,
+    /// How many series there are, listed or not.
+    #[serde(default)]
+    #[schema(value_type = i64, required = false)]
+    number_of_series: Change<i64>,
+    /// How many instances there are, listed or not.
+    #[serde(default)]
+    #[schema(value_type = i64, required = false)]
+    number_of_instances: Change<i64>,
+    /// When it was ended.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ended_at: Change<String>,
+    /// A link to its images, without a token.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    viewer_url: Change<String>,
+    /// The order it answers: must exist and be the same patient's. Settles a conflict; `null` does too, and unlinks.
+    #[serde(default, deserialize_with = "validation::id_change")]
+    #[schema(value_type = Option<Uuid>)]
+    imaging_order_id: Change<Uuid>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
+    tenant_id: Option<Uuid>,
+}
+
+impl TenantScopedBody for SyncBody {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl TenantScopedBody for SeriesBody {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl TenantScopedBody for InstanceBody {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl TenantScopedBody for StudyChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl SyncBody {
+    /// The sync, and the times as they were sent: one that cannot be held is left out of it.
+    pub(super) fn parse(self) -> Result<(SyncStudy, SentTimes), Problem> {
+        let mut fields = BodyValidator::default();
+        let code = fields.required("/pacs_endpoint_code", self.pacs_endpoint_code);
+        let code = fields.parse("/pacs_endpoint_code", code, |it| {
+            PacsEndpointCode::parse(&it)
+        });
+        let uid = required_uid(&mut fields, "/study_instance_uid", self.study_instance_uid);
+        let patient_id = fields.required("/patient_id", self.patient_id);
+        let modality = fields.required("/modality_code", self.modality_code);
+        let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
+        let accession_number = fields.optional(
+            "/accession_number",
+            self.accession_number,
+            AccessionNumber::parse,
+        );
+        let description = fields.optional_text("/description", self.description);
+        let body_part = fields.optional("/body_part", self.body_part, BodyPart::parse);
+        let times = SentTimes {
+            started_at: fields.optional("/started_at", self.started_at, AnyTime::parse),
+            ended_at: fields.optional("/ended_at", self.ended_at, AnyTime::parse),
+        };
+        let patient = fields.patient(self.patient);
+        let series = synced(&mut fields, self.series.unwrap_or_default().0);
+        let needed = code.zip(uid).zip(patient_id).zip(modality);
+        let sync = needed.map(|(((code, uid), patient_id), modality)| SyncStudy {
+            pacs_endpoint_code: code,
+            study_instance_uid: uid,
+            patient_id: PatientId::from(patient_id),
+            modality_code: modality,
+            accession_number,
+            description,
+            body_part,
+            started_at: times.started_at.and_then(AnyTime::held),
+            ended_at: times.ended_at.and_then(AnyTime::held),
+            imaging_order_id: self.imaging_order_id.map(OrderId::from),
+            patient,
+            series,
+        });
+        fields.finish(sync.map(|sync| (sync, times)))
+    }
+}
+
+/// Pointers are put together where something is wrong only: there may be thousands of instances.
+fn synced(fields: &mut BodyValidator, series: Vec<JsonObject<SyncedSeriesBody>>) -> Vec<SyncedSeries> {
+    let parsed = series
+        .into_iter()
+        .enumerate()
+        .filter_map(|(n, JsonObject(it))| {
+            let mut own = BodyValidator::default();
+            let series = it.parse(&mut own);
+            fields.nest(|| format!("/series/{n}"), own);
+            series
+        });
+    parsed.collect()
+}
+
+impl SyncedSeriesBody {
+    fn parse(self, fields: &mut BodyValidator) -> Option<SyncedSeries> {
+        let listed = self.instances.unwrap_or_default().0;
+        let mut instances = Vec::with_capacity(listed.len());
+        for (n, JsonObject(it)) in listed.into_iter().enumerate() {
+            let mut own = BodyValidator::default();
+            instances.extend(it.parse(&mut own));
+            fields.nest(|| format!("/instances/{n}"), own);
+        }
+        let facts = series_facts(
+            fields,
+            SeriesBody {
+                imaging_study_id: None,
+                series_instance_uid: self.series_instance_uid,
+                series_number: self.series_number,
+                body_part: self.body_part,
+                modality_code: self.modality_code,
+                number_of_instances: self.number_of_instances,
+                description: self.description,
+                tenant_id: None,
+            },
+        )?;
+        Some(SyncedSeries { facts, instances })
+    }
+}
+
+impl SyncedInstanceBody {
+    fn parse(self, fields: &mut BodyValidator) -> Option<InstanceAttributes> {
+        let uid = required_uid(fields, "/sop_instance_uid", self.sop_instance_uid);
+        let sop_class_uid = fields.optional("/sop_class_uid", self.sop_class_uid, Uid::parse);
+        let instance_number = fields.parse("/instance_number", self.instance_number, number);
+        Some(InstanceAttributes {
+            sop_instance_uid: uid?,
+            sop_class_uid,
+            instance_number,
+        })
+    }
+}
+
+impl SeriesBody {
+    pub(crate) fn parse(self) -> Result<(StudyId, SeriesAttributes), Problem> {
+        let mut fields = BodyValidator::default();
+        let study = fields.required("/imaging_study_id", self.imaging_study_id);
+        let facts = series_facts(&mut fields, self);
+        fields.finish(study.map(StudyId::from).zip(facts))
+    }
+}
+
+impl InstanceBody {
+    pub(crate) fn parse(self) -> Result<(Uuid, InstanceAttributes), Problem> {
+        let mut fields = BodyValidator::default();
+        let series = fields.required("/imaging_series_id", self.imaging_series_id);
+        let instance = SyncedInstanceBody {
+            sop_instance_uid: self.sop_instance_uid,
+            sop_class_uid: self.sop_class_uid,
+            instance_number: self.instance_number,
+        };
+        let facts = instance.parse(&mut fields);
+        fields.finish(series.zip(facts))
+    }
+}
+
+fn series_facts(fields: &mut BodyValidator, body: SeriesBody) -> Option<SeriesAttributes> {
+    let uid = required_uid(fields, "/series_instance_uid", body.series_instance_uid);
+    let series_number = fields.parse("/series_number", body.series_number, number);
+    let body_part = fields.optional("/body_part", body.body_part, BodyPart::parse);
+    let modality_code = fields.optional("/modality_code", body.modality_code, ModalityCode::parse);
+    let stated = fields.parse("/number_of_instances", body.number_of_instances, count);
+    let description = fields.optional_text("/description", body.description);
+    Some(SeriesAttributes {
+        series_instance_uid: uid?,
+        series_number,
+        body_part,
+        modality_code,
+        number_of_instances: stated,
+        description,
+    })
+}
+
+impl StudyChanges {
+    pub(super) fn parse(self, id: StudyId) -> Result<UpdateStudy, Problem> {
+        let mut fields = BodyValidator::default();
+        let status = fields.kept("/status", self.status);
+        let series = fields.kept("/number_of_series", self.number_of_series);
+        let instances = fields.kept("/number_of_instances", self.number_of_instances);
+        let update = Update {
+            status: fields.enum_value("/status", status, Status::parse, Status::NAMES),
+            number_of_series: fields.parse("/number_of_series", series, count),
+            number_of_instances: fields.parse("/number_of_instances", instances, count),
+            ended_at: fields.change_from_text("/ended_at", self.ended_at, str::parse),
+            viewer_url: fields.change_from_text(
+                "/viewer_url",
+                self.viewer_url,
+                HttpUrl::parse_without_token,
+            ),
+            order: Change::Keep,
+        };
+        fields.finish(Some(UpdateStudy {
+            id,
+            update,
+            imaging_order_id: self.imaging_order_id.map(OrderId::from),
+        }))
+    }
+}
+
+fn required_uid(fields: &mut BodyValidator, pointer: &str, uid: Option<String>) -> Option<Uid> {
+    let uid = fields.required(pointer, uid);
+    fields.parse(pointer, uid, |it| Uid::parse(&it))
+}
+
+/// DICOM's Integer String (PS3.5, VR IS) is of 32 bits.
+fn number(number: i64) -> Result<i32, impl Display> {
+    i32::try_from(number).map_err(|_| "must be a whole number of 32 bits")
+}
+
+fn count(number: i64) -> Result<u32, impl Display> {
+    let count = i32::try_from(number).and_then(u32::try_from);
+    count.map_err(|_| "must be 0 to 2147483647")
+}

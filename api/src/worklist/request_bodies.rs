@@ -1,0 +1,192 @@
+//! What may be sent to the worklist.
+
+use roentgen_commands::worklist::CreateItem;
+use roentgen_domain::Change;
+use roentgen_domain::body_part::BodyPart;
+use roentgen_domain::codes::ModalityCode;
+use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId};
+use roentgen_domain::order::Priority;
+use roentgen_domain::score::Score;
+use roentgen_domain::text::Text;
+use roentgen_domain::worklist_item::{Authority, Claim, RequestedStatus, Update};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::command_request::TenantScopedBody;
+use crate::validation::{self, BodyValidator, List, JsonObject};
+use crate::problem::Problem;
+
+/// A study for the worklist.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewWorklistItem {
+    /// The study; must exist.
+    #[schema(required, value_type = Uuid)]
+    imaging_study_id: Option<Uuid>,
+    /// The order; must be the study's.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    imaging_order_id: Option<Uuid>,
+    /// Whose images they are; must be the study's patient.
+    #[schema(required, value_type = Uuid)]
+    patient_id: Option<Uuid>,
+    /// DICOM Modality.
+    #[schema(required, value_type = String, example = "CT")]
+    modality_code: Option<String>,
+    /// DICOM Body Part Examined; the study's where left out.
+    body_part: Option<String>,
+    /// routine, urgent or stat; routine where left out.
+    priority: Option<String>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+/// A change to an item; what is left out stays, `null` takes an optional member away.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorklistItemChanges {
+    /// pending, in_progress, completed or cancelled.
+    #[serde(default)]
+    #[schema(value_type = String, required = false)]
+    status: Change<String>,
+    /// routine, urgent or stat.
+    #[serde(default)]
+    #[schema(value_type = String, required = false)]
+    priority: Change<String>,
+    /// A claim on behalf of this radiologist, with all its checks; `null` releases the item.
+    #[serde(default, deserialize_with = "validation::id_change")]
+    #[schema(value_type = Option<Uuid>)]
+    assigned_radiologist_id: Change<Uuid>,
+    /// A score that is no catalog model's, 0 to 1.
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    ai_triage_score: Change<f64>,
+    /// Flags that are no catalog model's.
+    #[serde(default)]
+    #[schema(value_type = Option<FlagsBody>)]
+    ai_triage_flags: Change<JsonObject<FlagsBody>>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Uuid, required = false)]
+    tenant_id: Option<Uuid>,
+}
+
+/// How many flags a person may set, as many as a model.
+const MAX_FLAGS: usize = 100;
+
+/// `{"flags": ["ICH_suspected"]}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TriageFlags)]
+pub(crate) struct FlagsBody {
+    /// What was found, by name; all of it.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    flags: Change<List<String, MAX_FLAGS>>,
+}
+
+/// Who claims or releases: always the token's practitioner. A body that names another is refused.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActingRadiologist {
+    /// Must be the token's practitioner.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    radiologist_id: Option<Uuid>,
+    /// The same by its other name.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    assigned_radiologist_id: Option<Uuid>,
+    /// Must be the caller's own.
+    #[serde(default, deserialize_with = "validation::optional_id")]
+    tenant_id: Option<Uuid>,
+}
+
+impl TenantScopedBody for NewWorklistItem {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl TenantScopedBody for WorklistItemChanges {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl TenantScopedBody for ActingRadiologist {
+    fn tenant_id(&self) -> Option<Uuid> {
+        self.tenant_id
+    }
+}
+
+impl NewWorklistItem {
+    pub(super) fn parse(self) -> Result<CreateItem, Problem> {
+        let mut fields = BodyValidator::default();
+        let study_id = fields.required("/imaging_study_id", self.imaging_study_id);
+        let patient_id = fields.required("/patient_id", self.patient_id);
+        let modality = fields.required("/modality_code", self.modality_code);
+        let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
+        let body_part = fields.optional("/body_part", self.body_part, BodyPart::parse);
+        let priority =
+            fields.optional_word("/priority", self.priority, Priority::parse, Priority::NAMES);
+        let whole = study_id.zip(patient_id).zip(modality);
+        fields.finish(
+            whole.map(|((study_id, patient_id), modality_code)| CreateItem {
+                imaging_study_id: StudyId::from(study_id),
+                imaging_order_id: self.imaging_order_id.map(OrderId::from),
+                patient_id: PatientId::from(patient_id),
+                modality_code,
+                body_part,
+                priority: priority.unwrap_or_default(),
+            }),
+        )
+    }
+}
+
+impl WorklistItemChanges {
+    /// On the caller's own authority over nothing; the handler says over what.
+    pub(super) fn parse(self, caller: &str) -> Result<Update, Problem> {
+        let mut fields = BodyValidator::default();
+        let status = fields.kept("/status", self.status);
+        let priority = fields.kept("/priority", self.priority);
+        let flags = match self.ai_triage_flags {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(JsonObject(body)) => body.flags,
+        };
+        let update = Update {
+            status: fields.enum_value("/status", status, RequestedStatus::parse, RequestedStatus::NAMES),
+            authority: Authority::Any,
+            priority: fields.enum_value("/priority", priority, Priority::parse, Priority::NAMES),
+            assign: self.assigned_radiologist_id.map(|it| Claim {
+                radiologist_id: PractitionerId::from(it),
+                assigned_by: Some(caller.to_owned()),
+            }),
+            ai_triage_score: fields.change("/ai_triage_score", self.ai_triage_score, Score::parse),
+            ai_triage_flags: fields.each_of_change(
+                "/ai_triage_flags/flags",
+                flags,
+                Text::parse_name,
+            ),
+        };
+        fields.finish(Some(update))
+    }
+}
+
+impl ActingRadiologist {
+    /// Refuses a body that names somebody else.
+    pub(super) fn require(&self, practitioner: Option<PractitionerId>) -> Result<(), Problem> {
+        let own = practitioner.map(PractitionerId::as_uuid);
+        let mut fields = BodyValidator::default();
+        let named = [
+            ("/radiologist_id", self.radiologist_id),
+            ("/assigned_radiologist_id", self.assigned_radiologist_id),
+        ];
+        for (pointer, named) in named {
+            if named.is_some() && named != own {
+                fields.push_error(pointer, "must be the caller's practitioner_id");
+            }
+        }
+        fields.finish(Some(()))
+    }
+}

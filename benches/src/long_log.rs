@@ -1,0 +1,266 @@
+//! A long log: made, read over HTTP, exported, projected from zero, and a server started over it. Rates and memory are
+//! told as they go on, so that it is seen whether they stay as they are.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use roentgen_store::generation::GenerationState;
+use roentgen_store::projector::RebuildService;
+use tokio::time::{Instant, interval, sleep};
+
+use crate::catch_up::forget;
+use crate::database::{BenchDatabase, BenchNode};
+use crate::realistic_log::append_realistic_log;
+use crate::replay::settled;
+use crate::http_client::{Connection, Server, configured, header, memory};
+
+/// A line is printed after so many events, or so often.
+const A_STEP: u64 = 1_000_000;
+const A_LINE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
+/// What a node takes meanwhile: so many events, so often.
+const A_LOAD: (u64, Duration) = (12_800, Duration::from_secs(2));
+/// How long projections may need for the whole log.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The model that is filled again.
+const REBUILT: &str = "orders";
+
+pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()> {
+    println!("long: a log of {events} events");
+    let database = match log {
+        Some(name) => BenchDatabase::kept(name).await?,
+        None => BenchDatabase::new().await?,
+    };
+    if filled(&database, events).await? {
+        replayed(&database).await?;
+        started(&database).await?;
+        for format in ["ndjson", "parquet"] {
+            exported(&database, format).await?;
+        }
+    }
+    rebuilt(&database).await?;
+    projected(&database).await?;
+    rebuilt_beside_appends(&database).await?;
+    match log {
+        Some(_) => Ok(()),
+        None => database.drop_it().await,
+    }
+}
+
+/// Returns whether the log was shorter. What is grown is up to a hundredth less than what is asked for.
+async fn filled(database: &BenchDatabase, events: u64) -> anyhow::Result<bool> {
+    let node = Arc::new(BenchNode::start(database).await?);
+    let mut made = node.store.engine.head().await?.position;
+    let is_shorter = made < events - events / 100;
+    while is_shorter && made < events {
+        let (step, started) = (A_STEP.min(events - made), Instant::now());
+        append_realistic_log(&node, step).await?;
+        made += step;
+        line("appended, projected meanwhile", made, step, started, None);
+    }
+    let head = node.store.engine.head().await?.position;
+    let reached = node.progress.wait_for(head, Instant::now() + LONG).await;
+    ensure!(reached >= head, "the projections stay behind");
+    if let Some(node) = Arc::into_inner(node) {
+        node.stop().await;
+    }
+    Ok(is_shorter)
+}
+
+/// The read models again, from zero.
+async fn projected(database: &BenchDatabase) -> anyhow::Result<()> {
+    forget(database).await?;
+    let (began, node) = (Instant::now(), BenchNode::start(database).await?);
+    let head = node.store.engine.head().await?.position;
+    for model in roentgen_projections::all() {
+        watched(&node, &model.model().schema_name(), began).await?;
+    }
+    line("projected from zero, all of it", head, head, began, None);
+    node.stop().await;
+    Ok(())
+}
+
+/// One read model filled again, beside the one that is read.
+async fn rebuilt(database: &BenchDatabase) -> anyhow::Result<()> {
+    let node = BenchNode::start(database).await?;
+    let (began, head) = (Instant::now(), filled_again(&node).await?);
+    line("rebuilt, all of it", head, head, began, None);
+    node.stop().await;
+    Ok(())
+}
+
+/// The same while the node is at work: the new generation has to reach one that moves on.
+async fn rebuilt_beside_appends(database: &BenchDatabase) -> anyhow::Result<()> {
+    let (some, pause) = A_LOAD;
+    println!("rebuilt beside appends, {some} events every {pause:?}");
+    let node = Arc::new(BenchNode::start(database).await?);
+    let began = Instant::now();
+    let enough = Cell::new(false);
+    let at_work = async {
+        let mut tick = interval(pause);
+        while !enough.get() {
+            tick.tick().await;
+            append_realistic_log(&node, some).await?;
+        }
+        Ok(())
+    };
+    let filling = async {
+        let before = filled_again(&node).await;
+        enough.set(true);
+        before
+    };
+    let (before, ()) = tokio::try_join!(filling, at_work)?;
+    let head = node.store.engine.head().await?.position;
+    line("appended meanwhile", head, head - before, began, None);
+    if let Some(node) = Arc::into_inner(node) {
+        node.stop().await;
+    }
+    Ok(())
+}
+
+/// Returns where the log ended when it was asked for.
+async fn filled_again(node: &BenchNode) -> anyhow::Result<u64> {
+    let head = node.store.engine.head().await?.position;
+    let rebuilding = RebuildService::new(Arc::clone(&node.store.engine), roentgen_projections::all());
+    let began = Instant::now();
+    let made = rebuilding.request(REBUILT).await?.context(REBUILT)?;
+    watched(node, &made.name, began).await?;
+    rebuilding.drop_old(REBUILT).await?;
+    Ok(head)
+}
+
+/// Tells how a generation is made, until it is read.
+async fn watched(node: &BenchNode, name: &str, began: Instant) -> anyhow::Result<()> {
+    let (mut from, mut started) = (0, began);
+    let mut before: Option<GenerationState> = None;
+    loop {
+        let generations = node.store.engine.generations().await?;
+        let now = generations.into_iter().find(|it| it.name == name);
+        let now = now.with_context(|| format!("{name} is gone"))?;
+        let position = now.checkpoint.position;
+        let goes_over = before
+            .as_ref()
+            .is_some_and(|it| it.name() != now.state.name());
+        if before.is_none() || position == 0 {
+            (from, started) = (position, Instant::now());
+        }
+        if position >= from + A_STEP || (goes_over && position > from) {
+            line(
+                &format!("{name} filled"),
+                position,
+                position - from,
+                started,
+                None,
+            );
+            (from, started) = (position, Instant::now());
+        }
+        if goes_over {
+            println!(
+                "{:<44} {:>10.1?}",
+                format!("{name} is {}", now.state),
+                began.elapsed()
+            );
+        }
+        if !now.state.is_building() {
+            ensure!(now.state == GenerationState::Live, "{}", now.state);
+            return Ok(());
+        }
+        before = Some(now.state);
+        sleep(PAUSE).await;
+    }
+}
+
+/// From the program's start to its first answer that it is ready.
+async fn started(database: &BenchDatabase) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let server = Server::start(database).await?;
+    let mut connection = Connection::open(&server.address, &Server::token(&["auditor"])?).await?;
+    while connection.get("/health/ready").await?.status != 200 {
+        ensure!(started.elapsed() < LONG, "the server is not ready");
+        sleep(PAUSE).await;
+    }
+    println!("{:<44} {:>10.0?}", "started and ready", started.elapsed());
+    Ok(())
+}
+
+async fn replayed(database: &BenchDatabase) -> anyhow::Result<()> {
+    let server = Server::start(database).await?;
+    let mut connection = Connection::open(&server.address, &Server::token(&["auditor"])?).await?;
+    settled(&mut connection, LONG).await?;
+    let (mut after, mut from, mut started) = (0_u64, 0, Instant::now());
+    loop {
+        let path = format!("/events?limit=5000&after={after}");
+        let page = connection.get(&path).await?;
+        ensure!(page.status == 200, "{}", page.head);
+        let to = header(&page.head, "scanned-to").context("Scanned-To")?;
+        let to: u64 = to.parse()?;
+        let ended = to == after || page.body.is_empty();
+        after = to;
+        if after - from >= A_STEP || (ended && after > from) {
+            line("replayed", after, after - from, started, server.memory());
+            (from, started) = (after, Instant::now());
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+async fn exported(database: &BenchDatabase, format: &str) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let started = Instant::now();
+    let mut child = configured(&mut Command::new(std::env::current_exe()?))
+        .args(["export", "--format", format, "--out"])
+        .arg(directory.path().join("log"))
+        .env("ROENTGEN_DATABASE", &database.url)
+        .stderr(Stdio::null())
+        .spawn()?;
+    let (mut next, mut most) = (started + A_LINE, 0);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        let now = memory(child.id()).unwrap_or_default();
+        most = most.max(now);
+        if Instant::now() >= next {
+            next += A_LINE;
+            let megabytes = written(directory.path())? / 1_000_000;
+            let (took, resident) = (started.elapsed().as_secs(), now / 1_000_000);
+            println!(
+                "{:<44} {took:>6} s   {megabytes:>8} MB written   {resident:>6} MB resident",
+                format!("exporting, {format}")
+            );
+        }
+        sleep(PAUSE).await;
+    };
+    ensure!(status.success(), "export: {status}");
+    println!(
+        "{:<44} {:>10.1?}   {} MB resident at most",
+        format!("exported, {format}"),
+        started.elapsed(),
+        most / 1_000_000
+    );
+    Ok(())
+}
+
+/// The bytes of the files in a directory: what is being exported has another name until it is whole.
+fn written(directory: &Path) -> anyhow::Result<u64> {
+    let files = std::fs::read_dir(directory)?;
+    let sizes = files.map(|it| anyhow::Ok(it?.metadata()?.len()));
+    sizes.sum()
+}
+
+fn line(what: &str, position: u64, events: u64, started: Instant, memory: Option<u64>) {
+    let rate = events as f64 / started.elapsed().as_secs_f64();
+    let memory = memory.map(|it| format!("   {:>6} MB resident", it / 1_000_000));
+    println!(
+        "{:<44} {rate:>10.0}/s{}",
+        format!("{what}, to {position}"),
+        memory.unwrap_or_default()
+    );
+}

@@ -1,0 +1,97 @@
+//! A critical result that nobody was told of in time.
+
+use async_trait::async_trait;
+use roentgen_domain::Timestamp;
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{CorrelationId, EventId, ReportId, StreamId, TenantId};
+use roentgen_domain::report::{self, Command, Report};
+use roentgen_store::codec::EventReadError;
+use roentgen_store::policy_memory::MemoryEntry;
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, TimerOutcome, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
+use crate::executor::{Executor, CommandEnvelope, UseCase};
+use crate::unit_of_work::UnitOfWork;
+
+/// Deadlines, by report and position.
+const DEADLINES: &str = "critical_results";
+
+/// `RadiologyReport.CriticalResult`: once its deadline has passed, it is overdue, if nobody was told.
+#[derive(Debug)]
+pub(super) struct EscalateCriticalResults;
+
+/// A critical result, as it is remembered.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct PendingEscalation {
+    report_id: ReportId,
+    deadline: Timestamp,
+    event_id: EventId,
+    correlation_id: CorrelationId,
+}
+
+#[async_trait]
+impl Policy for EscalateCriticalResults {
+    fn name(&self) -> &'static str {
+        "critical_results"
+    }
+
+    fn event_types(&self) -> &'static [&'static str] {
+        &["RadiologyReport.CriticalResult"]
+    }
+
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        if let Some(report::Event::CriticalResult(it)) = cause.event::<Report>()? {
+            let raised = PendingEscalation {
+                report_id: it.report_id,
+                deadline: it.deadline,
+                event_id: cause.event.event_id,
+                correlation_id: cause.correlation_id(),
+            };
+            let name = format!("{}:{}", it.report_id, cause.event.position);
+            recall.schedule(&cause.memory(DEADLINES, name), raised, it.deadline);
+        }
+        Ok(Vec::new())
+    }
+
+    fn timer_topic(&self) -> Option<&'static str> {
+        Some(DEADLINES)
+    }
+
+    async fn on_timer(&self, timer: &MemoryEntry, executor: &Executor) -> Result<TimerOutcome, CommandError> {
+        let Ok(raised) = serde_json::from_str::<PendingEscalation>(&timer.value) else {
+            return Ok(TimerOutcome::Done);
+        };
+        let (correlation, cause) = (raised.correlation_id, raised.event_id);
+        let request = CommandEnvelope::system(timer.tenant_id, correlation, cause, None);
+        let mark = MarkOverdue(raised.report_id);
+        match executor.execute(&request, &mark).await {
+            // It was raised again in the meantime, and that has a timer of its own.
+            Ok(_) | Err(CommandError::Domain(DomainError::Report(report::Error::NotDue))) => {
+                Ok(TimerOutcome::Done)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Marks a report's critical result as overdue, where it is.
+#[derive(Debug, Clone, Copy)]
+struct MarkOverdue(ReportId);
+
+impl UseCase for MarkOverdue {
+    type Aggregate = Report;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.0.into())
+    }
+
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
+        let before = work.read::<Report>(self.0).await?;
+        let after = work.decide::<Report>(self.0, Command::MarkOverdue).await?;
+        if before.is_some_and(|it| it.version < after.version) {
+            metrics::counter!("roentgen_critical_results_overdue_total").increment(1);
+        }
+        Ok(after)
+    }
+}

@@ -1,0 +1,156 @@
+//! Studies and orders find one another by the accession number, whichever came first.
+
+use async_trait::async_trait;
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId};
+use roentgen_domain::order::Order;
+use roentgen_domain::study::{self, Command, OrderLink, Study};
+use roentgen_domain::{Aggregate as _, Versioned};
+use roentgen_store::codec::EventReadError;
+use roentgen_store::policy_memory::MemoryKey;
+
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
+use crate::executor::UseCase;
+use crate::unit_of_work::UnitOfWork;
+
+/// Studies that wait for an order, by the id that it will have.
+const WAITING: &str = "waiting_studies";
+/// More studies than this do not wait for one order: the accession number is no name of an order but a filler.
+const MAX_WAITING_STUDIES: usize = 200;
+
+/// `ImagingStudy.Available`, `.Updated` and `ImagingOrder.Created`: the study is linked where both are there.
+#[derive(Debug)]
+pub(super) struct LinkStudies;
+
+/// What an event says of who waits for whom.
+enum LinkSignal {
+    Waits(StudyId, OrderId),
+    Linked(StudyId, OrderId),
+    Ordered(OrderId),
+}
+
+#[async_trait]
+impl Policy for LinkStudies {
+    fn name(&self) -> &'static str {
+        "linking"
+    }
+
+    fn event_types(&self) -> &'static [&'static str] {
+        &[
+            "ImagingStudy.Available",
+            "ImagingStudy.Updated",
+            "ImagingStudy.Linked",
+            "ImagingOrder.Created",
+        ]
+    }
+
+    fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+        let Ok(Some(told)) = link_signal(cause) else {
+            return Vec::new();
+        };
+        vec![cause.memory(WAITING, told.order())]
+    }
+
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        let Some(told) = link_signal(cause)? else {
+            return Ok(Vec::new());
+        };
+        let order_id = told.order();
+        let key = cause.memory(WAITING, order_id);
+        let before: Vec<StudyId> = recall.get(&key).cloned().unwrap_or_default();
+        let mut waiting = before.clone();
+        let linked = match told {
+            LinkSignal::Waits(study, _) => {
+                if !waiting.contains(&study) && waiting.len() < MAX_WAITING_STUDIES {
+                    waiting.push(study);
+                }
+                vec![study]
+            }
+            LinkSignal::Linked(study, _) => {
+                waiting.retain(|it| *it != study);
+                Vec::new()
+            }
+            LinkSignal::Ordered(_) => std::mem::take(&mut waiting),
+        };
+        match waiting.is_empty() {
+            true if before.is_empty() => {}
+            true => recall.remove(&key),
+            false => recall.set(&key, waiting),
+        }
+        let links = linked.into_iter().map(|study_id| {
+            let link = LinkStudy { study_id, order_id };
+            Effect::new("link", study_id, study_id, link)
+        });
+        Ok(links.collect())
+    }
+}
+
+impl LinkSignal {
+    const fn order(&self) -> OrderId {
+        match self {
+            Self::Waits(_, order) | Self::Linked(_, order) | Self::Ordered(order) => *order,
+        }
+    }
+}
+
+/// Of orders there are many, and all that matters is which: their own words are not read.
+fn link_signal(cause: &Cause<'_>) -> Result<Option<LinkSignal>, EventReadError> {
+    if *cause.event.stream_type == *Order::STREAM_TYPE {
+        return Ok(Some(LinkSignal::Ordered(cause.event.stream_id.into())));
+    }
+    let waits = |study, accession: Option<&AccessionNumber>| {
+        let order = OrderId::of(cause.event.tenant_id, accession?);
+        Some(LinkSignal::Waits(study, order))
+    };
+    Ok(match cause.event::<Study>()? {
+        Some(study::Event::Available(it)) => {
+            waits(it.study_id, it.details.accession_number.as_ref())
+        }
+        Some(study::Event::Updated(it)) => waits(it.study_id, it.accession_number.as_ref()),
+        Some(study::Event::Linked(it)) => Some(LinkSignal::Linked(it.study_id, it.imaging_order_id)),
+        Some(
+            study::Event::Unlinked(_)
+            | study::Event::SeriesAdded(_)
+            | study::Event::InstancesAdded(_)
+            | study::Event::Archived(_),
+        )
+        | None => None,
+    })
+}
+
+/// Links a study with an order, where that is there by now and the study names it still.
+#[derive(Debug, Clone, Copy)]
+struct LinkStudy {
+    study_id: StudyId,
+    order_id: OrderId,
+}
+
+impl UseCase for LinkStudy {
+    type Aggregate = Study;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.study_id.into())
+    }
+
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
+        let study = work.read::<Study>(self.study_id).await?;
+        let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
+        let tenant = work.context().tenant_id;
+        let named = study.state.details.accession_number.as_ref();
+        let names_it = named.is_some_and(|it| OrderId::of(tenant, it) == self.order_id);
+        let is_linked = matches!(study.state.linking, OrderLink::Linked { .. });
+        if is_linked || !names_it {
+            return Ok((*study).clone());
+        }
+        let Some(order) = work.read::<Order>(self.order_id).await? else {
+            return Ok((*study).clone());
+        };
+        let order_id = self.order_id;
+        let command = match order.state.patient_id == study.state.patient_id {
+            true => Command::Link { order_id },
+            false => Command::MarkConflict { order_id },
+        };
+        work.decide::<Study>(self.study_id, command).await
+    }
+}

@@ -1,0 +1,82 @@
+//! Effects that are to be carried out, and what is recorded of those that are not.
+
+use std::collections::HashMap;
+
+use roentgen_domain::ids::StreamId;
+use roentgen_store::codec::EventReadError;
+use roentgen_store::error::error_chain;
+use roentgen_store::log::StoredEvent;
+use roentgen_store::policy_memory::RejectedEffect;
+
+use super::failure_kind::FailureKind;
+use super::{Cause, Effect, Policy};
+use crate::error::CommandError;
+use crate::executor::{Idempotency, CommandEnvelope};
+
+/// An effect with what it follows from.
+pub(super) struct PlannedEffect {
+    pub(super) label: String,
+    pub(super) effect: Effect,
+    pub(super) request: CommandEnvelope,
+    pub(super) position: u64,
+}
+
+impl PlannedEffect {
+    pub(super) fn of(policy: &dyn Policy, event: &StoredEvent, effect: Effect) -> Self {
+        let label = format!("{}.{}", policy.name(), effect.name);
+        let claim = Idempotency::of_effect(&label, effect.target, event.position);
+        let correlation = Cause { event }.correlation_id();
+        let request = CommandEnvelope::system(event.tenant_id, correlation, event.event_id, Some(claim));
+        Self {
+            label,
+            effect,
+            request,
+            position: event.position,
+        }
+    }
+
+    /// What is kept of it where it is not tried again.
+    pub(super) fn refused(&self, failure: FailureKind, error: &CommandError) -> RejectedEffect {
+        let reason = error_chain(error);
+        failure.record_final_failure(&self.label, Some(self.position), &reason);
+        RejectedEffect {
+            position: self.position,
+            tenant_id: self.request.tenant_id,
+            effect: format!("{} {}", self.label, self.effect.target),
+            reason,
+        }
+    }
+}
+
+/// One study's effects in one lane, in order.
+pub(super) fn lanes(planned: Vec<PlannedEffect>) -> Vec<Vec<PlannedEffect>> {
+    let mut places: HashMap<StreamId, usize> = HashMap::new();
+    let mut lanes: Vec<Vec<PlannedEffect>> = Vec::new();
+    for it in planned {
+        let place = *places.entry(it.effect.lane).or_insert_with(|| {
+            lanes.push(Vec::new());
+            lanes.len() - 1
+        });
+        if let Some(lane) = lanes.get_mut(place) {
+            lane.push(it);
+        }
+    }
+    lanes
+}
+
+/// What is kept of an event that a policy could not read.
+pub(super) fn undecodable_event(
+    policy: &dyn Policy,
+    event: &StoredEvent,
+    unreadable: &EventReadError,
+) -> RejectedEffect {
+    let (policy, position, reason) = (policy.name(), event.position, error_chain(unreadable));
+    tracing::error!(policy, position, reason, "an event was not understood");
+    metrics::counter!("roentgen_policy_refusals_total", "effect" => policy).increment(1);
+    RejectedEffect {
+        position,
+        tenant_id: event.tenant_id,
+        effect: policy.to_owned(),
+        reason,
+    }
+}

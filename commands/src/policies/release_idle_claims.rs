@@ -1,0 +1,193 @@
+//! A claim without activity is released.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use roentgen_domain::ids::{
+    CorrelationId, EventId, PractitionerId, ReportId, StreamId, StudyAccessId, StudyId, TenantId,
+    WorklistItemId,
+};
+use roentgen_domain::report::Report;
+use roentgen_domain::study::Study;
+use roentgen_domain::study_access::StudyAccess;
+use roentgen_domain::worklist_item::{self, Command, Assignment, Status, WorklistItem};
+use roentgen_domain::{Timestamp, Versioned};
+use roentgen_store::codec::EventReadError;
+use roentgen_store::policy_memory::MemoryEntry;
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, TimerOutcome, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
+use crate::executor::{Executor, CommandEnvelope, UseCase};
+use crate::unit_of_work::UnitOfWork;
+use crate::worklist::assignment;
+
+/// Claims, by item; they fall due when they would be idle if nothing happened.
+const CLAIMS: &str = "claims";
+
+/// Claims that are idle for too long.
+#[derive(Debug)]
+pub(super) struct ReleaseIdleClaims {
+    /// How long that is.
+    pub(super) claim_timeout: Duration,
+}
+
+/// A claim, as it is remembered.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct TrackedClaim {
+    study_id: StudyId,
+    radiologist_id: PractitionerId,
+    claimed_at: Timestamp,
+    event_id: EventId,
+    correlation_id: CorrelationId,
+}
+
+#[async_trait]
+impl Policy for ReleaseIdleClaims {
+    fn name(&self) -> &'static str {
+        "idle_claims"
+    }
+
+    fn event_types(&self) -> &'static [&'static str] {
+        &[
+            "RadiologyWorklistItem.Claimed",
+            "RadiologyWorklistItem.Released",
+            "RadiologyWorklistItem.Updated",
+        ]
+    }
+
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        let key = cause.memory(CLAIMS, cause.event.stream_id);
+        match cause.event::<WorklistItem>()? {
+            Some(worklist_item::Event::Claimed(it)) => {
+                let claim = TrackedClaim {
+                    study_id: it.imaging_study_id,
+                    radiologist_id: it.radiologist_id,
+                    claimed_at: it.claimed_at,
+                    event_id: cause.event.event_id,
+                    correlation_id: cause.correlation_id(),
+                };
+                recall.schedule(&key, claim, saturating_add(it.claimed_at, self.claim_timeout));
+            }
+            Some(worklist_item::Event::Released(_)) => recall.remove(&key),
+            Some(worklist_item::Event::Updated(it)) if it.status.is_some_and(ends_claim) => {
+                recall.remove(&key);
+            }
+            Some(worklist_item::Event::Updated(_) | worklist_item::Event::Created(_)) | None => {}
+        }
+        Ok(Vec::new())
+    }
+
+    fn timer_topic(&self) -> Option<&'static str> {
+        Some(CLAIMS)
+    }
+
+    async fn on_timer(&self, timer: &MemoryEntry, executor: &Executor) -> Result<TimerOutcome, CommandError> {
+        let Ok(claim) = serde_json::from_str::<TrackedClaim>(&timer.value) else {
+            return Ok(TimerOutcome::Done);
+        };
+        let (correlation, cause) = (claim.correlation_id, claim.event_id);
+        let request = CommandEnvelope::system(timer.tenant_id, correlation, cause, None);
+        let release = ReleaseIdle {
+            claim,
+            claim_timeout: self.claim_timeout,
+            idle_from: Mutex::default(),
+        };
+        executor.execute(&request, &release).await?;
+        Ok(release.idle_from().map_or(TimerOutcome::Done, TimerOutcome::Reschedule))
+    }
+}
+
+const fn ends_claim(status: Status) -> bool {
+    match status {
+        Status::Pending | Status::Completed | Status::Cancelled => true,
+        Status::Claimed | Status::InProgress => false,
+    }
+}
+
+/// Far enough away, where it lies beyond all times.
+fn saturating_add(time: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    let later = time.as_millis().checked_add(by);
+    later.and_then(Timestamp::from_millis).unwrap_or(time)
+}
+
+/// Releases a claim, if it still stands and its holder has done nothing for too long: said of the very versions of item,
+/// study, report and looks that the release is appended beside.
+#[derive(Debug)]
+struct ReleaseIdle {
+    claim: TrackedClaim,
+    claim_timeout: Duration,
+    /// When the claim will be idle, where it stands and is not.
+    idle_from: Mutex<Option<Timestamp>>,
+}
+
+impl ReleaseIdle {
+    fn idle_from(&self) -> Option<Timestamp> {
+        *self
+            .idle_from
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, idle_from: Option<Timestamp>) {
+        let mut noted = self
+            .idle_from
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *noted = idle_from;
+    }
+
+    async fn last_activity(&self, work: &mut UnitOfWork<'_>) -> Result<Timestamp, CommandError> {
+        let TrackedClaim {
+            study_id,
+            radiologist_id: by,
+            claimed_at: since,
+            ..
+        } = self.claim;
+        let item = WorklistItemId::of(study_id);
+        let (report, looks) = (ReportId::of(study_id), StudyAccessId::of(study_id));
+        let words = [
+            work.last_activity_by::<WorklistItem>(item, by, since).await?,
+            work.last_activity_by::<Study>(study_id, by, since).await?,
+            work.last_activity_by::<Report>(report, by, since).await?,
+            work.last_activity_by::<StudyAccess>(looks, by, since).await?,
+        ];
+        let last = words.into_iter().flatten().max();
+        Ok(last.map_or(since, |it| it.max(since)))
+    }
+}
+
+impl UseCase for ReleaseIdle {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(WorklistItemId::of(self.claim.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        self.note(None);
+        let id = WorklistItemId::of(self.claim.study_id);
+        let item = work.read::<WorklistItem>(id).await?;
+        let item = item.ok_or_else(|| DomainError::from(worklist_item::Error::NotFound))?;
+        let (radiologist_id, claimed_at) = (self.claim.radiologist_id, self.claim.claimed_at);
+        let held = Assignment {
+            assigned_radiologist_id: radiologist_id,
+            claimed_at,
+        };
+        if item.state.assignment() != Some(held) {
+            return Ok((*item).clone());
+        }
+        let idle_from = saturating_add(self.last_activity(work).await?, self.claim_timeout);
+        if idle_from > work.context().now {
+            self.note(Some(idle_from));
+            return Ok((*item).clone());
+        }
+        let release = Command::ReleaseIdle {
+            radiologist_id,
+            claimed_at,
+        };
+        assignment::decide(work, id, release).await
+    }
+}

@@ -1,0 +1,242 @@
+//! A study answers an order: the item is told of it, and the order is done.
+
+use async_trait::async_trait;
+use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId, WorklistItemId};
+use roentgen_domain::order::{self, Order, Status, Update};
+use roentgen_domain::pacs_endpoint::PacsEndpoint;
+use roentgen_domain::study::{self, LinkKind, Study};
+use roentgen_domain::worklist_item::{self, Command, WorklistItem};
+use roentgen_domain::{Change, Timestamp, Versioned};
+use roentgen_store::codec::EventReadError;
+use roentgen_store::policy_memory::MemoryKey;
+
+use super::{Cause, Effect, Policy, PolicyMemory};
+use crate::error::{CommandError, DomainError};
+use crate::executor::UseCase;
+use crate::unit_of_work::UnitOfWork;
+use crate::worklist::system_commands::{self, SystemItemCommand};
+use crate::worklist::assignment;
+
+/// The studies that answer an order that may still be cancelled.
+const STUDIES: &str = "order_studies";
+
+/// `ImagingStudy.Linked`, `.Unlinked` and `ImagingOrder.Cancelled`.
+#[derive(Debug)]
+pub(super) struct UpdateLinkedOrders;
+
+#[async_trait]
+impl Policy for UpdateLinkedOrders {
+    fn name(&self) -> &'static str {
+        "ordered"
+    }
+
+    fn event_types(&self) -> &'static [&'static str] {
+        &[
+            "ImagingStudy.Linked",
+            "ImagingStudy.Unlinked",
+            "ImagingOrder.Cancelled",
+            "ImagingOrder.Completed",
+        ]
+    }
+
+    fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
+        match cause.event::<Study>() {
+            Ok(Some(study::Event::Linked(it))) => vec![cause.memory(STUDIES, it.imaging_order_id)],
+            Ok(Some(_)) | Err(_) => Vec::new(),
+            // An order's: it is called off, or done.
+            Ok(None) => vec![cause.memory(STUDIES, cause.event.stream_id)],
+        }
+    }
+
+    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+        match cause.event::<Study>()? {
+            Some(study::Event::Linked(it)) => {
+                return Ok(match it.link {
+                    LinkKind::Linked => linked(cause, it.study_id, it.imaging_order_id, recall),
+                    LinkKind::Conflict => vec![conflict(it.study_id)],
+                });
+            }
+            Some(study::Event::Unlinked(it)) => return Ok(vec![detach(it)]),
+            Some(
+                study::Event::Available(_)
+                | study::Event::Updated(_)
+                | study::Event::SeriesAdded(_)
+                | study::Event::InstancesAdded(_)
+                | study::Event::Archived(_),
+            )
+            | None => {}
+        }
+        Ok(match cause.event::<Order>()? {
+            Some(order::Event::Cancelled(it)) => cancelled(cause, it.order_id, recall),
+            Some(order::Event::Completed(it)) => {
+                studies_of(cause, it.order_id, recall);
+                Vec::new()
+            }
+            Some(
+                order::Event::Created(_)
+                | order::Event::Scheduled(_)
+                | order::Event::InProgress(_)
+                | order::Event::DetailsUpdated(_),
+            )
+            | None => Vec::new(),
+        })
+    }
+}
+
+fn linked(
+    cause: &Cause<'_>,
+    study_id: StudyId,
+    order_id: OrderId,
+    recall: &mut PolicyMemory,
+) -> Vec<Effect> {
+    let key = cause.memory(STUDIES, order_id);
+    if let Some(studies) = recall.change::<Vec<StudyId>>(&key)
+        && !studies.contains(&study_id)
+    {
+        studies.push(study_id);
+    }
+    let attach = TellItem {
+        study_id,
+        order_id,
+        news: News::Attached,
+    };
+    let complete = CompleteOrder {
+        study_id,
+        order_id,
+        linked_at: cause.event.recorded_at(),
+    };
+    let item = WorklistItemId::of(study_id);
+    vec![
+        Effect::new("attach_order", item, study_id, attach),
+        Effect::new("complete_order", order_id, study_id, complete),
+    ]
+}
+
+fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut PolicyMemory) -> Vec<Effect> {
+    let studies = studies_of(cause, order_id, recall).into_iter();
+    let told = studies.map(|study_id| {
+        let item = WorklistItemId::of(study_id);
+        let attach = TellItem {
+            study_id,
+            order_id,
+            news: News::Attached,
+        };
+        Effect::new("attend", item, study_id, attach)
+    });
+    told.collect()
+}
+
+/// The studies of an order that is final now: they need not be remembered any more.
+fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut PolicyMemory) -> Vec<StudyId> {
+    let key = cause.memory(STUDIES, order_id);
+    let studies: Vec<StudyId> = recall.get(&key).cloned().unwrap_or_default();
+    if !studies.is_empty() {
+        recall.remove(&key);
+    }
+    studies
+}
+
+fn detach(unlinked: study::Unlinked) -> Effect {
+    let study::Unlinked {
+        study_id,
+        imaging_order_id: order_id,
+        ..
+    } = unlinked;
+    let item = WorklistItemId::of(study_id);
+    let detach = TellItem {
+        study_id,
+        order_id,
+        news: News::Detached,
+    };
+    Effect::new("detach_order", item, study_id, detach)
+}
+
+fn conflict(study_id: StudyId) -> Effect {
+    let mark = SystemItemCommand {
+        study_id,
+        command: Command::MarkConflict,
+    };
+    Effect::new("attend", WorklistItemId::of(study_id), study_id, mark)
+}
+
+/// Tells an item of an order: that its study answers it, with its priority and whether it was called off, or that it does
+/// so no more. What is not true any more is not told: a later event says what is.
+#[derive(Debug, Clone, Copy)]
+struct TellItem {
+    study_id: StudyId,
+    order_id: OrderId,
+    news: News,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum News {
+    Attached,
+    Detached,
+}
+
+impl UseCase for TellItem {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(WorklistItemId::of(self.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        let id = WorklistItemId::of(self.study_id);
+        let item = work.read::<WorklistItem>(id).await?;
+        let item = item.ok_or_else(|| DomainError::from(worklist_item::Error::NotFound))?;
+        let order = system_commands::linked_order(work, self.study_id).await?;
+        let order = order.filter(|linked| linked.order_id == self.order_id);
+        let command = match (self.news, order) {
+            (News::Attached, Some(order)) => Command::AttachOrder(order),
+            (News::Detached, None) => Command::DetachOrder(self.order_id),
+            (News::Attached, None) | (News::Detached, Some(_)) => return Ok((*item).clone()),
+        };
+        assignment::decide(work, id, command).await
+    }
+}
+
+/// Completes the order that a study answers, where it is open, the study answers it still, and the endpoint's studies do
+/// that.
+#[derive(Debug, Clone, Copy)]
+struct CompleteOrder {
+    study_id: StudyId,
+    order_id: OrderId,
+    linked_at: Timestamp,
+}
+
+impl UseCase for CompleteOrder {
+    type Aggregate = Order;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(self.order_id.into())
+    }
+
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {
+        let order = work.read::<Order>(self.order_id).await?;
+        let order = order.ok_or_else(|| DomainError::from(order::Error::NotFound))?;
+        let study = work.read::<Study>(self.study_id).await?;
+        let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
+        let endpoint = study.state.details.pacs_endpoint_id;
+        let endpoint = work.read::<PacsEndpoint>(endpoint).await?;
+        let answers = study.state.linking.order() == Some(self.order_id);
+        let completes = answers && endpoint.is_some_and(|it| it.state.completes_order);
+        if !completes || order.state.progress.status().is_final() {
+            return Ok((*order).clone());
+        }
+        let update = Update {
+            status: Some(Status::Completed),
+            performed_end_at: Change::Set(performed_end(&study.state, &order.state, self.linked_at)),
+            ..Update::default()
+        };
+        work.decide::<Order>(self.order_id, order::Command::Update(Box::new(update)))
+            .await
+    }
+}
+
+/// The later of the study's end or start and the order's start, else when they were linked.
+fn performed_end(study: &Study, order: &Order, linked_at: Timestamp) -> Timestamp {
+    let of_study = study.details.ended_at.or(study.details.started_at);
+    let of_order = order.progress.performed_start_at();
+    of_study.max(of_order).unwrap_or(linked_at)
+}

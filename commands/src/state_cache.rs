@@ -1,0 +1,186 @@
+//! Recently seen states, so that most commands need no load. A state is a guess until an append has checked its version.
+//! They are bounded by what they weigh, and tenants share the room.
+//!
+//! The tenant is part of the key: another tenant's stream is not found. A patient's states hold opened PHI, which no version
+//! check would ever find destroyed: they are used for as long as the key may be that opened them, counted from the moment
+//! at which the database was asked for that key, whatever was decided on them since.
+
+pub(crate) mod weight;
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use roentgen_domain::ids::{StreamId, TenantId};
+use roentgen_domain::{Aggregate, Versioned};
+use roentgen_store::loader::is_outdated;
+use roentgen_store::weighed::Weighed;
+
+/// What the states of all tenants may weigh, in bytes.
+const BUDGET: usize = 256 * 1024 * 1024;
+
+/// A state of some aggregate.
+pub(crate) type AnyState = Arc<dyn Any + Send + Sync>;
+
+/// A stream as its tenant's callers name it.
+pub(crate) type Key = (TenantId, StreamId);
+
+/// A state, and since when the key is known that opened its PHI.
+#[derive(Debug, Clone)]
+pub(crate) struct CachedState {
+    pub(crate) state: AnyState,
+    pub(crate) key_seen: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct StateCache(Mutex<Weighed<TenantId, StreamId, CachedState>>);
+
+impl Default for StateCache {
+    fn default() -> Self {
+        Self::with_budget(BUDGET)
+    }
+}
+
+impl StateCache {
+    fn with_budget(bytes: usize) -> Self {
+        Self(Mutex::new(Weighed::new(bytes)))
+    }
+
+    /// The state, unless it holds PHI that is used no more.
+    pub(crate) fn get<A: Aggregate>(
+        &self,
+        (tenant, stream): Key,
+    ) -> Option<(Arc<Versioned<A>>, Instant)> {
+        let mut states = self.lock();
+        let CachedState { state, key_seen } = states.get(tenant, &stream)?.clone();
+        let state: Arc<Versioned<A>> = state.downcast().ok()?;
+        if state.state.patient_id().is_some() && is_outdated(key_seen) {
+            states.pop(tenant, &stream);
+            return None;
+        }
+        Some((state, key_seen))
+    }
+
+    /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as that
+    /// one's.
+    pub(crate) fn put<A: Aggregate>(&self, state: Arc<Versioned<A>>, key_seen: Instant) {
+        let (tenant, stream, bytes) = (state.tenant_id, state.id, weight::of(&state));
+        let seen = CachedState { state, key_seen };
+        self.lock().put(tenant, stream, seen, bytes);
+    }
+
+    pub(crate) fn forget(&self, (tenant, stream): Key) {
+        self.lock().pop(tenant, &stream);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Weighed<TenantId, StreamId, CachedState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roentgen_domain::growth::Size;
+    use roentgen_domain::ids::PatientId;
+    use roentgen_domain::json::Members;
+    use roentgen_domain::phi::Phi;
+    use roentgen_domain::{Context, UnexpectedEvent, Timestamp, modality};
+    use roentgen_store::keys::KEY_CACHE_TTL;
+    use serde::{Deserialize, Serialize};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Something of a patient's.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Thing {
+        patient: Option<PatientId>,
+        note: String,
+    }
+
+    impl Aggregate for Thing {
+        const STREAM_TYPE: &'static str = "Thing";
+        type Command = ();
+        type Event = modality::Event;
+        type Error = modality::Error;
+
+        fn decide(_: Option<&Self>, (): (), _: &Context) -> Result<Vec<Self::Event>, Self::Error> {
+            Ok(Vec::new())
+        }
+
+        fn evolve(state: Option<Self>, _: Self::Event) -> Result<Self, UnexpectedEvent> {
+            state.ok_or(UnexpectedEvent { event: "Nothing" })
+        }
+
+        fn phi(&self) -> Option<Phi<Members>> {
+            None
+        }
+
+        fn patient_id(&self) -> Option<PatientId> {
+            self.patient
+        }
+    }
+
+    fn key(tenant: u128) -> Key {
+        let (tenant, stream) = (Uuid::from_u128(tenant), Uuid::from_u128(9));
+        (tenant.into(), stream.into())
+    }
+
+    fn thing(tenant: u128, patient: Option<PatientId>) -> Arc<Versioned<Thing>> {
+        let (tenant_id, id) = key(tenant);
+        Arc::new(Versioned {
+            id,
+            tenant_id,
+            state: Thing {
+                patient,
+                note: String::new(),
+            },
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
+            version: 1,
+            size: Size::default(),
+        })
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(KEY_CACHE_TTL).unwrap()
+    }
+
+    #[test]
+    fn state_is_used_as_long_as_the_key_that_opened_it() {
+        let (states, patient) = (StateCache::default(), Some(Uuid::from_u128(2).into()));
+        states.put(thing(1, patient), Instant::now());
+        assert!(states.get::<Thing>(key(1)).is_some());
+        states.put(thing(1, patient), long_ago());
+        assert!(states.get::<Thing>(key(1)).is_none(), "just put, and old");
+        states.put(thing(1, None), long_ago());
+        assert!(states.get::<Thing>(key(1)).is_some(), "nobody's PHI");
+    }
+
+    #[test]
+    fn another_tenants_state_is_not_found() {
+        let states = StateCache::default();
+        states.put(thing(1, None), Instant::now());
+        assert!(states.get::<Thing>(key(2)).is_none());
+    }
+
+    #[test]
+    fn states_take_no_more_than_the_budget_and_tenants_share_it() {
+        let states = StateCache::with_budget(1 << 20);
+        states.put(thing(1, None), Instant::now());
+        for stream in 0..20_u128 {
+            let mut heavy = Arc::unwrap_or_clone(thing(2, None));
+            heavy.id = Uuid::from_u128(stream).into();
+            heavy.state.note = "x".repeat(100 << 10);
+            states.put(Arc::new(heavy), Instant::now());
+        }
+        let kept = |tenant: u128, stream: u128| {
+            let key = (key(tenant).0, Uuid::from_u128(stream).into());
+            states.get::<Thing>(key).is_some()
+        };
+        let heavy = (0..20).filter(|stream| kept(2, *stream)).count();
+        assert_eq!(heavy, 10, "of 100 KiB each in 1 MiB");
+        assert!(kept(2, 19), "the newest is there");
+        assert!(kept(1, 9), "and so is another tenant's");
+    }
+}

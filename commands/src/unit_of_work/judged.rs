@@ -1,0 +1,36 @@
+//! What a use case asks of schemas.
+
+use roentgen_domain::report_template::Schema;
+use serde_json::Value;
+
+use super::UnitOfWork;
+use crate::error::{CommandError, Violation};
+use crate::json_schema::Asker;
+
+impl UnitOfWork<'_> {
+    /// Refuses what is no schema, or none that is evaluated.
+    pub(crate) async fn accepts_schema(&self, schema: &Schema) -> Result<(), CommandError> {
+        self.schemas.judge(self.asker(), schema, None).await
+    }
+
+    /// What keeps the data from satisfying a schema.
+    pub(crate) async fn schema_violations(
+        &self,
+        schema: &Schema,
+        data: Value,
+    ) -> Result<Vec<Violation>, CommandError> {
+        match self.schemas.judge(self.asker(), schema, Some(data)).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(CommandError::Invalid(wrong)) => Ok(wrong),
+            Err(failed) => Err(failed),
+        }
+    }
+
+    fn asker(&self) -> Asker {
+        Asker {
+            party: self.request.party(),
+            tenant: self.context.tenant_id,
+            deadline: self.deadline,
+        }
+    }
+}

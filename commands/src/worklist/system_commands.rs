@@ -1,0 +1,52 @@
+//! What the system asks of a study's item, in consequence of something else.
+
+use roentgen_domain::Versioned;
+use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
+use roentgen_domain::order::Order;
+use roentgen_domain::study::{self, Study};
+use roentgen_domain::worklist_item::{Command, LinkedOrder, WorklistItem};
+
+use super::assignment;
+use crate::error::{CommandError, DomainError};
+use crate::executor::UseCase;
+use crate::unit_of_work::UnitOfWork;
+
+/// A command on the item of a study, with what follows from it for its holder's caseload.
+#[derive(Debug, Clone)]
+pub struct SystemItemCommand {
+    /// Whose item.
+    pub study_id: StudyId,
+    /// What follows for it.
+    pub command: Command,
+}
+
+impl UseCase for SystemItemCommand {
+    type Aggregate = WorklistItem;
+
+    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
+        Some(WorklistItemId::of(self.study_id).into())
+    }
+
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+        let id = WorklistItemId::of(self.study_id);
+        assignment::decide(work, id, self.command.clone()).await
+    }
+}
+
+/// The order that a study answers, both as they are now; the append will hold only if they still are.
+pub(crate) async fn linked_order(
+    work: &mut UnitOfWork<'_>,
+    study_id: StudyId,
+) -> Result<Option<LinkedOrder>, CommandError> {
+    let study = work.read::<Study>(study_id).await?;
+    let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
+    let Some(order_id) = study.state.linking.order() else {
+        return Ok(None);
+    };
+    let order = work.read::<Order>(order_id).await?;
+    Ok(order.map(|it| LinkedOrder {
+        order_id,
+        priority: it.state.request.priority,
+        status: it.state.progress.status(),
+    }))
+}

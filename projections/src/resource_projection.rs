@@ -1,0 +1,112 @@
+//! Read models whose rows are resources: the document is the resource's open members, the sealed parts go along.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use roentgen_domain::{Aggregate, Versioned};
+use roentgen_store::codec;
+use roentgen_store::keys::SealedPhi;
+use roentgen_store::log::StoredEvent;
+use roentgen_store::read_model::{ReadModel, Row, Value};
+use roentgen_store::projector::{FoldResult, ProjectionKind, SingleRowProjection, Projection};
+
+/// How a resource becomes a row.
+pub trait ResourceView: Debug + Default + Send + Sync + 'static {
+    /// The resource's aggregate.
+    type Aggregate: Aggregate;
+
+    /// The table.
+    const MODEL: &'static ReadModel;
+
+    /// Where the row stands in the list.
+    fn sort_key(resource: &Versioned<Self::Aggregate>) -> Vec<u8>;
+
+    /// The filter columns, in the model's order.
+    fn column_values(resource: &Versioned<Self::Aggregate>) -> Vec<Value>;
+}
+
+/// The projection of a [`View`].
+#[derive(Debug, Default)]
+pub struct ResourceProjection<V>(PhantomData<V>);
+
+impl<V: ResourceView> Projection for ResourceProjection<V> {
+    fn model(&self) -> &'static ReadModel {
+        V::MODEL
+    }
+
+    fn stream_type(&self) -> &'static str {
+        V::Aggregate::STREAM_TYPE
+    }
+
+    fn kind(&self) -> ProjectionKind<'_> {
+        ProjectionKind::SingleRow(self)
+    }
+}
+
+impl<V: ResourceView> SingleRowProjection for ResourceProjection<V> {
+    fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> FoldResult {
+        let (mut resource, mut sealed) = match from_row::<V>(row.as_ref()) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                let position = events.first().map_or(0, |it| it.position);
+                return FoldResult {
+                    row,
+                    stuck: Some((position, reason)),
+                };
+            }
+        };
+        for (n, event) in events.iter().enumerate() {
+            match codec::evolve::<V::Aggregate>(resource.take(), event, None) {
+                Ok(next) => {
+                    sealed.push(event.version, &event.sealed);
+                    resource = Some(next);
+                }
+                // What is there up to it is folded again: a copy before each event would cost all of them.
+                Err(error) => {
+                    let before = self.fold(row, events.get(..n).unwrap_or_default());
+                    let stuck = Some((event.position, error.to_string()));
+                    return FoldResult { stuck, ..before };
+                }
+            }
+        }
+        FoldResult {
+            row: resource.map(|it| to_row::<V>(&it, sealed)),
+            stuck: None,
+        }
+    }
+}
+
+type FoldState<A> = (Option<Versioned<A>>, SealedPhi);
+
+fn from_row<V: ResourceView>(row: Option<&Row>) -> Result<FoldState<V::Aggregate>, String> {
+    let Some(row) = row else {
+        return Ok((None, SealedPhi::default()));
+    };
+    let resource = serde_json::from_str(&row.document)
+        .map_err(|it| format!("the row's document is out of form (column {})", it.column()))?;
+    Ok((Some(resource), SealedPhi::from_bytes(row.sealed.clone())))
+}
+
+/// Returns the sealed parts that go along: those that still show, and none if the resource names no patient, since nothing
+/// of them is the resource's own.
+pub fn retained_phi<A: Aggregate>(resource: &Versioned<A>, sealed: SealedPhi) -> Vec<u8> {
+    match resource.state.patient_id() {
+        Some(_) => sealed.compacted(&resource.state.shown_parts()).into_bytes(),
+        None => Vec::new(),
+    }
+}
+
+/// The row of a resource.
+fn to_row<V: ResourceView>(resource: &Versioned<V::Aggregate>, sealed: SealedPhi) -> Row {
+    Row {
+        id: resource.id.as_uuid(),
+        tenant_id: resource.tenant_id,
+        patient_id: resource.state.patient_id(),
+        version: resource.version,
+        sort_key: V::sort_key(resource),
+        values: V::column_values(resource),
+        document: serde_json::to_string(resource).unwrap_or_default(),
+        sealed: retained_phi(resource, sealed),
+    }
+}

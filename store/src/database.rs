@@ -1,0 +1,169 @@
+//! Opening a database: which engine, and everything that runs over it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::appender::Appender;
+use crate::clock;
+use crate::engine::Engine;
+use crate::error::{EngineError, error_chain};
+use crate::keys::{KeyError, Keyring, MasterKey};
+use crate::lifecycle::BackgroundTasks;
+use crate::notify;
+use crate::postgres::Postgres;
+use crate::postgres::target::{self, NotATarget};
+use crate::secrets::Secrets;
+use crate::sqlite::Sqlite;
+use crate::recent_events::RecentEvents;
+
+/// Where the log is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// `sqlite://PATH`: the log's file; read models and keys lie beside it.
+    Sqlite(PathBuf),
+    /// `postgres://...` or `postgresql://...`.
+    Postgres(String),
+}
+
+/// The text names no database of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDatabaseUrl {
+    /// Neither of the two engines.
+    #[error("must be sqlite://PATH or postgres://...")]
+    Engine,
+    /// Not a URL that PostgreSQL's driver understands.
+    #[error(transparent)]
+    Postgres(#[from] NotATarget),
+}
+
+impl DatabaseUrl {
+    /// From its URL.
+    pub fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
+        match url.split_once("://") {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => {
+                target::parse(url)?;
+                Ok(Self::Postgres(url.to_owned()))
+            }
+            Some(_) | None => Err(InvalidDatabaseUrl::Engine),
+        }
+    }
+
+    /// Connects, without touching the schema.
+    pub async fn connect(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
+            Self::Postgres(url) => Arc::new(Postgres::connect(url)?),
+        })
+    }
+}
+
+/// Shows nothing that may be a secret: of a URL its user, host, port and database.
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => f.write_str(&target::shown(url)),
+        }
+    }
+}
+
+/// A database with everything that runs over it on this node. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The database.
+    pub engine: Arc<dyn Engine>,
+    /// Writes the log.
+    pub appender: Appender,
+    /// The log's end in memory.
+    pub tail: Arc<RecentEvents>,
+    /// Patients' keys.
+    pub keyring: Keyring,
+    /// The catalog's secrets.
+    pub secrets: Secrets,
+}
+
+impl Store {
+    /// Starts appender and key look-ups over a database whose schema is up to date.
+    pub async fn start(
+        engine: Arc<dyn Engine>,
+        master: MasterKey,
+        tasks: &BackgroundTasks,
+    ) -> Result<Self, KeyError> {
+        let secrets = Secrets::new(Arc::clone(&engine), master.clone());
+        let keyring = Keyring::open(Arc::clone(&engine), master, tasks).await?;
+        let tail = Arc::new(RecentEvents::default());
+        let head = engine.head().await.map_err(Arc::new)?;
+        tail.observe(head.position);
+        let appender = Appender::start(Arc::clone(&engine), Arc::clone(&tail), tasks);
+        notify::start(&engine, &tail, tasks);
+        tasks.spawn("claims", sweep_expired_reservations(Arc::clone(&engine), tasks.token()));
+        Ok(Self {
+            engine,
+            appender,
+            tail,
+            keyring,
+            secrets,
+        })
+    }
+}
+
+/// How often, and how many at once, expired claims are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+const SWEEP_LIMIT: u32 = 1000;
+
+/// Claims that answer to nobody any more do not stay.
+async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        while !stop.is_cancelled() {
+            match engine
+                .delete_expired_reservations(clock::now_ms(), SWEEP_LIMIT)
+                .await
+            {
+                Ok(swept) if swept == u64::from(SWEEP_LIMIT) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "expired claims were not forgotten");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let database = DatabaseUrl::parse("postgres://app:hunter2@db:5432/roentgen").unwrap();
+        assert_eq!(format!("{database:?}"), "postgres://app@db:5432/roentgen");
+        assert_eq!(database.to_string(), format!("{database:?}"));
+    }
+
+    #[test]
+    fn only_our_engines_are_named() {
+        assert!(DatabaseUrl::parse("sqlite://data/roentgen.db").is_ok());
+        for bad in ["", "sqlite://", "mysql://x", "roentgen.db"] {
+            let parsed = DatabaseUrl::parse(bad);
+            assert_eq!(parsed, Err(InvalidDatabaseUrl::Engine), "{bad}");
+        }
+        let form = InvalidDatabaseUrl::Postgres(NotATarget::Form);
+        assert_eq!(DatabaseUrl::parse("postgres://u:a?b@h/db"), Err(form));
+    }
+}

@@ -1,0 +1,117 @@
+//! Parked streams that are folded again, beside a projector that goes on.
+
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::error::EngineError;
+use crate::read_model::{ProjectionBatch, ParkedRetry, RetryEnd};
+use crate::reads::Scope;
+
+use super::pooled_call::PooledCall;
+use super::row_reader::to_bigint;
+use super::write_projection::upsert;
+use super::{ANSWER_TIMEOUT, Postgres, error_class};
+
+/// Holds the checkpoint still: who projects waits there.
+const HOLD: &str = "SELECT position FROM read.generations WHERE name = $1 FOR UPDATE";
+
+const STILL_PARKED: &str = "SELECT count(*) FROM unnest($1::text[], $2::uuid[]) \
+    AS it (model, stream_id) JOIN read.parked USING (model, stream_id)";
+
+const UNPARK: &str = "DELETE FROM read.parked \
+    WHERE model = $1 AND stream_id = $2 AND position = $3";
+
+const MOVE_PARKED: &str = "UPDATE read.parked SET position = $4, reason = $5 \
+    WHERE model = $1 AND stream_id = $2 AND position = $3";
+
+impl Postgres {
+    pub(super) async fn write_replay(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
+        let mut connection = PooledCall::acquire(&self.projectors).await?;
+        let written = self.write_again(&mut connection, replay);
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, written).await;
+        let answer = connection.complete(answer);
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
+    }
+
+    async fn write_again(
+        &self,
+        connection: &mut PgConnection,
+        replay: &ParkedRetry<'_>,
+    ) -> Result<bool, EngineError> {
+        let mut transaction = connection.begin().await.map_err(error_class::classify_read)?;
+        let reached = sqlx::query(HOLD)
+            .bind(&replay.parked.model)
+            .fetch_optional(&mut *transaction)
+            .await;
+        let reached: i64 = match reached.map_err(error_class::classify_read)? {
+            Some(row) => row.try_get(0).map_err(error_class::classify_read)?,
+            None => return Ok(false),
+        };
+        if self.has_passed(replay, reached).await? || !update_parked(&mut transaction, replay).await? {
+            transaction.rollback().await.map_err(error_class::classify_read)?;
+            return Ok(false);
+        }
+        for (table, rows) in replay.rows.iter().filter(|it| !it.1.is_empty()) {
+            let written = upsert(*table, rows)?.execute(&mut *transaction).await;
+            written.map_err(error_class::classify_read)?;
+        }
+        transaction.commit().await.map_err(error_class::classify_write)?;
+        Ok(true)
+    }
+
+    /// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
+    /// events that come later wait anyway.
+    async fn has_passed(&self, replay: &ParkedRetry<'_>, reached: i64) -> Result<bool, EngineError> {
+        let RetryEnd::Complete { version } = replay.end else {
+            return Ok(false);
+        };
+        let next = self
+            .events_of(Scope::AllTenants, replay.parked.stream_id, version, 1)
+            .await?;
+        Ok(next.iter().any(|it| to_bigint(it.position) <= reached))
+    }
+}
+
+/// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
+async fn update_parked(connection: &mut PgConnection, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
+    let parked = replay.parked;
+    let place = |sql| {
+        sqlx::query(sql)
+            .bind(parked.model.as_str())
+            .bind(parked.stream_id.as_uuid())
+            .bind(to_bigint(parked.position))
+    };
+    let settled = match &replay.end {
+        RetryEnd::Complete { .. } => place(UNPARK),
+        RetryEnd::Blocked { position, reason } => {
+            place(MOVE_PARKED).bind(to_bigint(*position)).bind(reason.as_str())
+        }
+    };
+    let settled = settled
+        .execute(connection)
+        .await
+        .map_err(error_class::classify_read)?;
+    Ok(settled.rows_affected() == 1)
+}
+
+/// Whether what a batch left out is parked still.
+pub(super) async fn still_parked(
+    connection: &mut PgConnection,
+    batch: &ProjectionBatch,
+) -> Result<bool, EngineError> {
+    if batch.left_out.is_empty() {
+        return Ok(true);
+    }
+    let (models, streams): (Vec<&str>, Vec<_>) = batch
+        .left_out
+        .iter()
+        .map(|(model, stream_id)| (model.as_str(), stream_id.as_uuid()))
+        .unzip();
+    let found = sqlx::query(STILL_PARKED)
+        .bind(models)
+        .bind(streams)
+        .fetch_one(connection)
+        .await
+        .map_err(error_class::classify_read)?;
+    let found: i64 = found.try_get(0).map_err(error_class::classify_read)?;
+    Ok(found == to_bigint(batch.left_out.len() as u64))
+}

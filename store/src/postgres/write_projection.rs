@@ -1,0 +1,311 @@
+//! A projection's batch: its rows and its checkpoint in one transaction.
+
+use roentgen_domain::ids::PatientId;
+use sqlx::{Connection as _, PgConnection, Row as _};
+use uuid::Uuid;
+
+use crate::error::EngineError;
+use crate::read_model::{
+    Checkpoint, Column, ColumnKind, ReadModel, ParkedStream, ProjectionBatch, Row, Table, Value,
+};
+use crate::sql::Dialect;
+
+use super::pooled_call::PooledCall;
+use super::row_reader::{to_bigint, wrong_kind};
+use super::copy_in::CopyIn;
+use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, error_class, parked_retry};
+
+const PARK: &str = "INSERT INTO read.parked (model, stream_id, position, reason) \
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) \
+    ON CONFLICT DO NOTHING";
+
+impl Postgres {
+    pub(super) async fn write_projection(
+        &self,
+        batch: &ProjectionBatch,
+    ) -> Result<bool, EngineError> {
+        let mut connection = PooledCall::acquire(&self.projectors).await?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
+        let answer = connection.complete(answer);
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
+    }
+}
+
+/// As a rule one model changes, and its rows go with the checkpoints as one statement, which is one transaction.
+async fn write(
+    connection: &mut PgConnection,
+    batch: &ProjectionBatch,
+) -> Result<bool, EngineError> {
+    let mut changed = batch.rows.iter().filter(|it| !it.1.is_empty());
+    let rows_alone = batch.parked.is_empty() && batch.left_out.is_empty() && !batch.filling;
+    match (changed.next(), changed.next(), rows_alone) {
+        (Some((table, rows)), None, true) => write_one(connection, batch, *table, rows).await,
+        (Some(_) | None, _, _) => write_all(connection, batch).await,
+    }
+}
+
+/// The rows are written where the checkpoints were moved, and only there.
+async fn write_one(
+    connection: &mut PgConnection,
+    batch: &ProjectionBatch,
+    table: Table,
+    rows: &[Row],
+) -> Result<bool, EngineError> {
+    let sql = format!(
+        "{} {}",
+        include_str!("queries/generations_move.sql"),
+        upsert_sql(table, MOVE_ARGUMENTS, " WHERE EXISTS (SELECT FROM moved)")
+    );
+    let statement = bind_move(sqlx::query(composed(sql)), batch);
+    let written = bind_rows(statement, table.model, rows)?
+        .execute(connection)
+        .await
+        .map_err(error_class::classify_write)?;
+    Ok(written.rows_affected() > 0)
+}
+
+const BEGIN: &str = "BEGIN";
+const BEGIN_FILLING: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+
+/// The checkpoints go first: of two that project the same events the second waits there, and finds them moved.
+async fn write_all(
+    connection: &mut PgConnection,
+    batch: &ProjectionBatch,
+) -> Result<bool, EngineError> {
+    let written = ProjectionWrites::of(batch)?;
+    let begin = if batch.filling { BEGIN_FILLING } else { BEGIN };
+    let begun = connection.begin_with(begin).await;
+    let mut transaction = begun.map_err(error_class::classify_read)?;
+    let moved = bind_move(sqlx::query(MOVE), batch)
+        .fetch_one(&mut *transaction)
+        .await
+        .and_then(|row| row.try_get::<bool, _>(0))
+        .map_err(error_class::classify_read)?;
+    if !moved || !parked_retry::still_parked(&mut transaction, batch).await? {
+        transaction.rollback().await.map_err(error_class::classify_read)?;
+        return Ok(false);
+    }
+    written.write(&mut transaction).await?;
+    transaction.commit().await.map_err(error_class::classify_write)?;
+    Ok(true)
+}
+
+/// What a batch writes beside its checkpoints, made ready before any row is locked.
+#[derive(Default)]
+struct ProjectionWrites<'q> {
+    copied: Vec<CopyIn>,
+    statements: Vec<Statement<'q>>,
+}
+
+impl<'q> ProjectionWrites<'q> {
+    fn of(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
+        let mut written = Self::default();
+        for (table, rows) in batch.rows.iter().filter(|it| !it.1.is_empty()) {
+            match batch.filling {
+                true => written.copied.push(CopyIn::of(*table, rows)?),
+                false => written.statements.push(upsert(*table, rows)?),
+            }
+        }
+        if !batch.parked.is_empty() {
+            written.statements.push(park(&batch.parked));
+        }
+        Ok(written)
+    }
+
+    async fn write(self, connection: &mut PgConnection) -> Result<(), EngineError> {
+        for copied in self.copied {
+            copied.send(connection).await?;
+        }
+        for statement in self.statements {
+            let written = statement.execute(&mut *connection).await;
+            written.map_err(error_class::classify_read)?;
+        }
+        Ok(())
+    }
+}
+
+const MOVE: &str = concat!(
+    include_str!("queries/generations_move.sql"),
+    "SELECT EXISTS (SELECT FROM moved)"
+);
+
+/// How many arguments `generations_move.sql` takes.
+const MOVE_ARGUMENTS: usize = 5;
+
+fn bind_move<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch) -> Statement<'q> {
+    let from = &batch.from;
+    let names = from.iter().map(|(table, _)| table.name());
+    let positions = from.iter().map(|(_, it)| to_bigint(it.position));
+    let hashes = from.iter().map(|(_, it)| it.hash.as_slice());
+    statement
+        .bind(names.collect::<Vec<_>>())
+        .bind(positions.collect::<Vec<_>>())
+        .bind(hashes.collect::<Vec<_>>())
+        .bind(to_bigint(batch.to.position))
+        .bind(batch.to.hash.as_slice())
+}
+
+/// Whose checkpoint, from where, to where.
+pub(super) type Move<'a> = (&'a str, &'a Checkpoint, &'a Checkpoint);
+
+pub(super) fn bind_checkpoint<'q>(
+    statement: Statement<'q>,
+    (name, from, to): Move<'q>,
+) -> Statement<'q> {
+    statement
+        .bind(name)
+        .bind(to_bigint(to.position))
+        .bind(to.hash.as_slice())
+        .bind(to_bigint(from.position))
+        .bind(from.hash.as_slice())
+}
+
+fn park(parked: &[ParkedStream]) -> Statement<'_> {
+    sqlx::query(PARK)
+        .bind(
+            parked
+                .iter()
+                .map(|it| it.model.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            parked
+                .iter()
+                .map(|it| it.stream_id.as_uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            parked
+                .iter()
+                .map(|it| to_bigint(it.position))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            parked
+                .iter()
+                .map(|it| it.reason.as_str())
+                .collect::<Vec<_>>(),
+        )
+}
+
+/// All rows of a model as one statement with an array a column.
+pub(super) fn upsert(table: Table, rows: &[Row]) -> Result<Statement<'_>, EngineError> {
+    let sql = composed(upsert_sql(table, 0, ""));
+    bind_rows(sqlx::query(sql), table.model, rows)
+}
+
+fn bind_rows<'q>(
+    statement: Statement<'q>,
+    model: &ReadModel,
+    rows: &'q [Row],
+) -> Result<Statement<'q>, EngineError> {
+    let mut statement = statement
+        .bind(rows.iter().map(|it| it.id).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|it| it.tenant_id.as_uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|it| it.patient_id.map(PatientId::as_uuid))
+                .collect::<Vec<_>>(),
+        )
+        .bind(rows.iter().map(|it| to_bigint(it.version)).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|it| it.sort_key.as_slice())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|it| it.document.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|it| it.sealed.as_slice())
+                .collect::<Vec<_>>(),
+        );
+    for (n, column) in model.columns.iter().enumerate() {
+        let values = rows
+            .iter()
+            .map(|row| row.values.get(n).unwrap_or(&Value::Null));
+        statement = bind_column(statement, column, values)?;
+    }
+    Ok(statement)
+}
+
+/// The upsert whose arguments follow on `before` others, of the rows that pass `condition`.
+fn upsert_sql(table: Table, before: usize, condition: &str) -> String {
+    let columns = Dialect::columns(table.model);
+    let own = table.model.columns.iter().map(|it| match it.kind {
+        ColumnKind::Uuid => "uuid",
+        ColumnKind::Text => "text",
+        ColumnKind::Bool => "boolean",
+    });
+    let arrays = (before + 1..)
+        .zip(FIXED_TYPES.into_iter().chain(own))
+        .map(|(n, kind)| format!("unnest(${n}::{kind}[])"));
+    let changed = columns
+        .split(", ")
+        .skip(1)
+        .map(|it| format!("{it} = excluded.{it}"));
+    format!(
+        "INSERT INTO {} ({columns}) SELECT {}{condition} \
+         ON CONFLICT (id) DO UPDATE SET {}",
+        DIALECT.table(table),
+        arrays.collect::<Vec<_>>().join(", "),
+        changed.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// The types of `sql::FIXED_COLUMNS`.
+const FIXED_TYPES: [&str; 7] = ["uuid", "uuid", "uuid", "bigint", "bytea", "text", "bytea"];
+
+fn bind_column<'q>(
+    statement: Statement<'q>,
+    column: &Column,
+    values: impl Iterator<Item = &'q Value>,
+) -> Result<Statement<'q>, EngineError> {
+    let bound = match column.kind {
+        ColumnKind::Uuid => values
+            .map(uuid)
+            .collect::<Option<Vec<_>>>()
+            .map(|it| statement.bind(it)),
+        ColumnKind::Text => values
+            .map(text)
+            .collect::<Option<Vec<_>>>()
+            .map(|it| statement.bind(it)),
+        ColumnKind::Bool => values
+            .map(bool)
+            .collect::<Option<Vec<_>>>()
+            .map(|it| statement.bind(it)),
+    };
+    bound.ok_or_else(|| wrong_kind(column))
+}
+
+/// `None` where the value is of another kind than its column.
+fn uuid(value: &Value) -> Option<Option<Uuid>> {
+    match value {
+        Value::Null => Some(None),
+        Value::Uuid(id) => Some(Some(*id)),
+        Value::Text(_) | Value::Bool(_) => None,
+    }
+}
+
+fn text(value: &Value) -> Option<Option<&str>> {
+    match value {
+        Value::Null => Some(None),
+        Value::Text(text) => Some(Some(text)),
+        Value::Uuid(_) | Value::Bool(_) => None,
+    }
+}
+
+fn bool(value: &Value) -> Option<Option<bool>> {
+    match value {
+        Value::Null => Some(None),
+        Value::Bool(truth) => Some(Some(*truth)),
+        Value::Uuid(_) | Value::Text(_) => None,
+    }
+}

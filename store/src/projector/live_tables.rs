@@ -1,0 +1,101 @@
+//! Which tables this program projects and reads: the live generations of its projections' shapes.
+
+use std::sync::Arc;
+
+use super::Projection;
+use super::batch::ProjectedTable;
+use super::checkpoint::{CheckpointAhead, checkpoint_mismatch};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::generation::{Generation, NewGeneration, GenerationState};
+use crate::read_model::{Checkpoint, ReadModel, Table};
+
+/// From so many events on a log is filled in before its read models are read.
+const BACKFILL_THRESHOLD: u64 = 100_000;
+
+/// Gives each projection whose shape was never filled a generation. Where no shape ever was and the log is short, they
+/// begin together at its first event and are read at once; else each is filled first.
+pub(super) async fn create_missing_generations(
+    engine: &dyn Engine,
+    projections: &[Arc<dyn Projection>],
+) -> Result<(), EngineError> {
+    let generations = engine.generations().await?;
+    let is_there = |it: &Arc<dyn Projection>| generations.iter().any(|of| of.matches(it.model()));
+    let missing: Vec<_> = projections.iter().filter(|it| !is_there(it)).collect();
+    if missing.is_empty() {
+        // Tables that are there are brought up to date.
+        return engine.create_tables(&[]).await;
+    }
+    let upto = engine.head().await?.position;
+    let state = match generations.is_empty() && upto < BACKFILL_THRESHOLD {
+        true => GenerationState::Live,
+        false => GenerationState::Filling { upto },
+    };
+    let new = missing.iter().map(|it| NewGeneration {
+        tables: it.tables(1),
+        state: state.clone(),
+    });
+    let new: Vec<_> = new.collect();
+    let tables: Vec<Table> = new
+        .iter()
+        .flat_map(|it| it.tables.iter().copied())
+        .collect();
+    engine.create_tables(&tables).await?;
+    if state == GenerationState::Live {
+        engine.create_indexes(&tables).await?;
+    }
+    engine.create_generations(&new).await
+}
+
+/// The live generations of the projections' shapes; from now on this process reads those.
+pub(super) async fn load_live_tables(
+    engine: &dyn Engine,
+    projections: &[Arc<dyn Projection>],
+) -> Result<Vec<ProjectedTable>, EngineError> {
+    let generations = engine.generations().await?;
+    let live = |it: &Arc<dyn Projection>| member(it, &generations);
+    let members: Vec<ProjectedTable> = projections.iter().filter_map(live).collect();
+    engine.live_tables().set(members.iter().map(|it| it.table));
+    Ok(members)
+}
+
+/// Which checkpoint saw an event last that the log does not have, where one did.
+pub(super) async fn misfit(
+    engine: &dyn Engine,
+    members: &[ProjectedTable],
+) -> Result<Option<CheckpointAhead>, EngineError> {
+    let mut fitting = Checkpoint::START;
+    for ProjectedTable {
+        table, checkpoint, ..
+    } in members
+    {
+        if *checkpoint == fitting {
+            continue;
+        }
+        let refused = checkpoint_mismatch(engine, &table.name(), *checkpoint).await?;
+        if refused.is_some() {
+            return Ok(refused);
+        }
+        fitting = *checkpoint;
+    }
+    Ok(None)
+}
+
+fn member(projection: &Arc<dyn Projection>, generations: &[Generation]) -> Option<ProjectedTable> {
+    let model = projection.model();
+    let mut of_model = generations.iter().filter(|it| it.matches(model));
+    let live = of_model.find(|it| it.state == GenerationState::Live)?;
+    Some(ProjectedTable {
+        projection: Arc::clone(projection),
+        table: table(model, live),
+        checkpoint: live.checkpoint,
+    })
+}
+
+/// The table of a generation of this shape.
+pub(super) const fn table(model: &'static ReadModel, of: &Generation) -> Table {
+    Table {
+        model,
+        generation: of.generation,
+    }
+}

@@ -1,0 +1,95 @@
+//! A stream's rows, folded from its first event.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::batch::progress_row;
+use super::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
+use crate::log::StoredEvent;
+use crate::read_model::{Row, Table};
+
+/// What a stream has made so far.
+pub(super) enum StreamFold<'a> {
+    Row {
+        table: Table,
+        projection: &'a dyn SingleRowProjection,
+        row: Option<Row>,
+    },
+    Rows {
+        table: Table,
+        projection: &'a dyn MultiRowProjection,
+        rows: HashMap<Uuid, Row>,
+        last: Option<Arc<StoredEvent>>,
+    },
+}
+
+impl<'a> StreamFold<'a> {
+    pub(super) fn new(projection: &'a dyn Projection, table: Table) -> Self {
+        match projection.kind() {
+            ProjectionKind::SingleRow(projection) => Self::Row {
+                table,
+                projection,
+                row: None,
+            },
+            ProjectionKind::MultiRow(projection) => Self::Rows {
+                table,
+                projection,
+                rows: HashMap::new(),
+                last: None,
+            },
+        }
+    }
+
+    /// Folds the next events. Returns the first that could not be folded, and why.
+    pub(super) fn apply(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
+        match self {
+            Self::Row {
+                projection, row, ..
+            } => {
+                let folded = projection.fold(row.take(), events);
+                let FoldResult { row: after, stuck } = folded;
+                *row = after;
+                stuck
+            }
+            Self::Rows {
+                projection,
+                rows,
+                last,
+                ..
+            } => {
+                let touched = projection.changed_rows(events).into_iter();
+                let touched = touched.filter_map(|id| Some((id, rows.get(&id)?.clone())));
+                let MultiFoldResult {
+                    rows: after,
+                    folded,
+                    stuck,
+                } = projection.fold(touched.collect(), events);
+                rows.extend(after.into_iter().map(|it| (it.id, it)));
+                *last = folded.or(last.take());
+                stuck
+            }
+        }
+    }
+
+    /// In the order of [`Projection::tables`].
+    pub(super) fn into_rows(self) -> Vec<(Table, Vec<Row>)> {
+        match self {
+            Self::Row { table, row, .. } => vec![(table, row.into_iter().collect())],
+            Self::Rows {
+                table,
+                projection,
+                rows,
+                last,
+            } => {
+                let progress = Table {
+                    model: projection.progress_table(),
+                    ..table
+                };
+                let reached = last.iter().map(|it| progress_row(it)).collect();
+                vec![(table, rows.into_values().collect()), (progress, reached)]
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Parked streams that are folded again, beside a projector that goes on.
+
+use sqlx::SqliteConnection;
+
+use super::row_reader::SqliteRowReader;
+use super::error_class::classify;
+use super::file::{File, begin, commit};
+use super::log;
+use super::read_models::upsert;
+use super::statement::int;
+use crate::error::EngineError;
+use crate::read_model::{ProjectionBatch, ParkedRetry, RetryEnd};
+use crate::reads::Scope;
+
+const IS_PARKED: &str = "SELECT 1 FROM parked WHERE model = ?1 AND stream_id = ?2";
+
+const LET_GO: &str = "DELETE FROM parked WHERE model = ?1 AND stream_id = ?2 AND position = ?3";
+
+const STAYS: &str = "UPDATE parked SET position = ?4, reason = ?5 \
+    WHERE model = ?1 AND stream_id = ?2 AND position = ?3";
+
+const REACHED: &str = "SELECT position FROM generations WHERE name = ?1";
+
+/// Who may write stands alone: the checkpoint cannot move meanwhile.
+pub(super) async fn replay(
+    read: &File,
+    log: &File,
+    replay: &ParkedRetry<'_>,
+) -> Result<bool, EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    if has_passed(&mut transaction, log, replay).await? {
+        return Ok(false);
+    }
+    if !settle(&mut transaction, replay).await? {
+        return Ok(false);
+    }
+    for (table, rows) in &replay.rows {
+        upsert(&mut transaction, *table, rows).await?;
+    }
+    commit(transaction).await?;
+    Ok(true)
+}
+
+/// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
+/// events that come later wait anyway.
+async fn has_passed(
+    connection: &mut SqliteConnection,
+    log: &File,
+    replay: &ParkedRetry<'_>,
+) -> Result<bool, EngineError> {
+    let RetryEnd::Complete { version } = replay.end else {
+        return Ok(false);
+    };
+    let next = log::stream(log, Scope::AllTenants, replay.parked.stream_id, version, 1).await?;
+    let reached = sqlx::query(REACHED)
+        .bind(&replay.parked.model)
+        .fetch_optional(connection)
+        .await
+        .map_err(classify)?;
+    let Some(reached) = reached else {
+        return Ok(true);
+    };
+    let reached: u64 = SqliteRowReader::of(&reached).number("position")?;
+    Ok(next.iter().any(|it| it.position <= reached))
+}
+
+/// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
+async fn settle(
+    connection: &mut SqliteConnection,
+    replay: &ParkedRetry<'_>,
+) -> Result<bool, EngineError> {
+    let parked = replay.parked;
+    let place = |sql| {
+        sqlx::query(sql)
+            .bind(parked.model.as_str())
+            .bind(parked.stream_id.as_uuid())
+            .bind(int(parked.position))
+    };
+    let settled = match &replay.end {
+        RetryEnd::Complete { .. } => place(LET_GO),
+        RetryEnd::Blocked { position, reason } => {
+            place(STAYS).bind(int(*position)).bind(reason.as_str())
+        }
+    };
+    let settled = settled.execute(connection).await.map_err(classify)?;
+    Ok(settled.rows_affected() == 1)
+}
+
+/// Whether what a batch left out is parked still.
+pub(super) async fn still_parked(
+    connection: &mut SqliteConnection,
+    batch: &ProjectionBatch,
+) -> Result<bool, EngineError> {
+    for (model, stream_id) in &batch.left_out {
+        let found = sqlx::query(IS_PARKED)
+            .bind(model.as_str())
+            .bind(stream_id.as_uuid())
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(classify)?;
+        if found.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

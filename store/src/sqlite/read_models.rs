@@ -1,0 +1,263 @@
+//! Read models, and the checkpoints they move with.
+
+use futures_util::TryStreamExt as _;
+use roentgen_domain::ids::TenantId;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::row_reader::SqliteRowReader;
+use super::error_class::classify;
+use super::file::{File, begin, commit};
+use super::readers::Reading;
+use super::parked_retry;
+use super::statement::{SqliteStatement, Insert, bound, dynamic, hex_array, int, run_all};
+use crate::error::EngineError;
+use crate::read_model::{
+    Checkpoint, Column, ColumnKind, ListQuery, ReadModel, ParkedStream, Portion, ProjectionBatch, Row, Table,
+    Value,
+};
+use crate::pace::Pace;
+use crate::reads::Scope;
+use crate::sql::Dialect;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    schema: "",
+    uuid: "blob",
+    bool: "integer",
+    bytes: "blob",
+    int: "integer",
+    key_is_built: false,
+};
+
+pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkpoint, EngineError> {
+    let mut reading = read.read().await?;
+    let found = reading
+        .fetch_optional(
+            sqlx::query("SELECT position, hash FROM checkpoints WHERE projection = ?1")
+                .bind(subscription),
+        )
+        .await?;
+    let Some(row) = found else {
+        return Ok(Checkpoint::START);
+    };
+    let fields = SqliteRowReader::of(&row);
+    Ok(Checkpoint {
+        position: fields.number("position")?,
+        hash: fields.digest("hash")?,
+    })
+}
+
+pub(super) async fn rows(
+    read: &File,
+    scope: Scope,
+    table: Table,
+    ids: &[Uuid],
+    most_bytes: usize,
+) -> Result<Vec<Row>, EngineError> {
+    let (model, columns) = (table.model, Dialect::columns(table.model));
+    let table = DIALECT.table(table);
+    let sql = format!(
+        "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1)) \
+         AND (?2 IS NULL OR tenant_id = ?2)"
+    );
+    let reading = read.read().await?;
+    let query = dynamic(sql)
+        .bind(hex_array(ids))
+        .bind(scope.tenant().map(TenantId::as_uuid));
+    portion(reading, model, query, Portion::new(1, most_bytes)).await
+}
+
+async fn portion(
+    mut reading: Reading<'_>,
+    model: &ReadModel,
+    query: SqliteStatement,
+    mut portion: Portion,
+) -> Result<Vec<Row>, EngineError> {
+    let (mut found, pace) = (Vec::new(), Pace::begin());
+    let mut rows = reading.fetch(query)?;
+    while let Some(next) = rows.try_next().await.map_err(classify)? {
+        let next = row(model, &next)?;
+        let is_last = portion.ends_with(&next);
+        found.push(next);
+        if is_last {
+            return Ok(found);
+        }
+        pace.rest().await;
+    }
+    drop(rows);
+    reading.has_ended();
+    Ok(found)
+}
+
+pub(super) async fn list(
+    read: &File,
+    table: Table,
+    query: &ListQuery,
+) -> Result<Vec<Row>, EngineError> {
+    if query.prefixes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reading = read.read().await?;
+    let query = bound(DIALECT.list(table, query));
+    portion(reading, table.model, query, Portion::of_list()).await
+}
+
+/// The checkpoints move first: who comes late finds out before it has written anything.
+pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+    let mut writing = read.write().await?;
+    let mut transaction = begin(&mut writing).await?;
+    for (table, from) in &batch.from {
+        if !move_table(&mut transaction, *table, *from, batch.to).await? {
+            return Ok(false);
+        }
+    }
+    if !parked_retry::still_parked(&mut transaction, batch).await? {
+        return Ok(false);
+    }
+    for (table, rows) in &batch.rows {
+        upsert(&mut transaction, *table, rows).await?;
+    }
+    run_all(&mut transaction, PARKED.of(&batch.parked, parked_row)).await?;
+    commit(transaction).await?;
+    Ok(true)
+}
+
+async fn move_table(
+    connection: &mut SqliteConnection,
+    table: Table,
+    from: Checkpoint,
+    to: Checkpoint,
+) -> Result<bool, EngineError> {
+    let sql = include_str!("queries/generations_move.sql");
+    move_named(connection, sql, &table.name(), from, to).await
+}
+
+/// Compare-and-set of a subscription's checkpoint.
+pub(super) async fn move_checkpoint(
+    connection: &mut SqliteConnection,
+    name: &str,
+    from: Checkpoint,
+    to: Checkpoint,
+) -> Result<bool, EngineError> {
+    let sql = if from == Checkpoint::START {
+        include_str!("queries/checkpoints_start.sql")
+    } else {
+        include_str!("queries/checkpoints_move.sql")
+    };
+    move_named(connection, sql, name, from, to).await
+}
+
+async fn move_named(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    name: &str,
+    from: Checkpoint,
+    to: Checkpoint,
+) -> Result<bool, EngineError> {
+    let moved = sqlx::query(sql)
+        .bind(name)
+        .bind(int(to.position))
+        .bind(to.hash.to_vec())
+        .bind(int(from.position))
+        .bind(from.hash.to_vec())
+        .execute(connection)
+        .await
+        .map_err(classify)?;
+    Ok(moved.rows_affected() == 1)
+}
+
+pub(super) async fn upsert(
+    connection: &mut SqliteConnection,
+    table: Table,
+    rows: &[Row],
+) -> Result<(), EngineError> {
+    let columns = Dialect::columns(table.model);
+    let changed = columns.split(", ").filter(|it| *it != "id");
+    let assignments: Vec<String> = changed.map(|it| format!("{it} = excluded.{it}")).collect();
+    let insert = Insert {
+        into: &DIALECT.table(table),
+        columns: &columns,
+        on_conflict: &format!("ON CONFLICT (id) DO UPDATE SET {}", assignments.join(", ")),
+    };
+    run_all(connection, insert.of(rows, model_row)).await
+}
+
+fn model_row(query: SqliteStatement, row: &Row) -> SqliteStatement {
+    let fixed = query
+        .bind(row.id)
+        .bind(row.tenant_id.as_uuid())
+        .bind(row.patient_id.map(|it| it.as_uuid()))
+        .bind(int(row.version))
+        .bind(row.sort_key.as_slice())
+        .bind(row.document.as_str())
+        .bind(row.sealed.as_slice());
+    row.values.iter().fold(fixed, |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Uuid(id) => query.bind(*id),
+        Value::Text(text) => query.bind(text.as_str()),
+        Value::Bool(truth) => query.bind(*truth),
+    })
+}
+
+fn row(model: &ReadModel, row: &SqliteRow) -> Result<Row, EngineError> {
+    let fields = SqliteRowReader::of(row);
+    let values = model
+        .columns
+        .iter()
+        .map(|it| value(fields, it))
+        .collect::<Result<_, _>>()?;
+    Ok(Row {
+        id: fields.get("id")?,
+        tenant_id: fields.get::<Uuid>("tenant_id")?.into(),
+        patient_id: fields.get::<Option<Uuid>>("patient_id")?.map(Into::into),
+        version: fields.number("version")?,
+        sort_key: fields.get("sort_key")?,
+        values,
+        document: fields.get("document")?,
+        sealed: fields.get("sealed")?,
+    })
+}
+
+fn value(fields: SqliteRowReader<'_>, column: &Column) -> Result<Value, EngineError> {
+    Ok(match column.kind {
+        ColumnKind::Uuid => Value::uuid(fields.get(column.name)?),
+        ColumnKind::Text => Value::text(fields.get::<Option<String>>(column.name)?),
+        ColumnKind::Bool => fields
+            .get::<Option<bool>>(column.name)?
+            .map_or(Value::Null, Value::Bool),
+    })
+}
+
+/// The first position found stays.
+const PARKED: Insert<'static> = Insert {
+    into: "parked",
+    columns: "model, stream_id, position, reason",
+    on_conflict: "ON CONFLICT DO NOTHING",
+};
+
+fn parked_row(query: SqliteStatement, parked: &ParkedStream) -> SqliteStatement {
+    query
+        .bind(parked.model.as_str())
+        .bind(parked.stream_id.as_uuid())
+        .bind(int(parked.position))
+        .bind(parked.reason.as_str())
+}
+
+pub(super) async fn parked(read: &File) -> Result<Vec<ParkedStream>, EngineError> {
+    let mut reading = read.read().await?;
+    let rows = reading
+        .fetch_all(sqlx::query("SELECT * FROM parked ORDER BY position"))
+        .await?;
+    rows.iter().map(parked_stream).collect()
+}
+
+fn parked_stream(row: &SqliteRow) -> Result<ParkedStream, EngineError> {
+    let fields = SqliteRowReader::of(row);
+    Ok(ParkedStream {
+        model: fields.get("model")?,
+        stream_id: fields.get::<Uuid>("stream_id")?.into(),
+        position: fields.number("position")?,
+        reason: fields.get("reason")?,
+    })
+}

@@ -1,0 +1,45 @@
+//! What one node wrote, another one hears of without looking.
+
+use crate::harness::ContractDatabase;
+use crate::builders::{stream, to};
+
+on_postgres_only!(
+    a_node_hears_what_another_wrote,
+    a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile,
+);
+
+/// Nothing on these nodes reads the log, so that only the other's word can move what is known of it.
+async fn a_node_hears_what_another_wrote(bed: &ContractDatabase) {
+    let (one, other) = (bed.node().await, bed.node().await);
+    for (writer, reader) in [(&one, &other), (&other, &one)] {
+        let mut known = reader.tail.head();
+        let appended = writer.append(to(stream(), 0, 3)).await.unwrap();
+        let heard = known.wait_for(|it| *it >= appended.position);
+        heard.await.unwrap();
+    }
+    one.stop().await;
+    other.stop().await;
+}
+
+async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(bed: &ContractDatabase) {
+    let (one, other) = (bed.node().await, bed.node().await);
+    let mut known = other.tail.head();
+    let mut written = 0;
+    for _ in 0..5 {
+        cut_listeners(bed).await;
+        let appended = one.append(to(stream(), 0, 1)).await.unwrap();
+        written = appended.position;
+    }
+    known.wait_for(|it| *it >= written).await.unwrap();
+    one.stop().await;
+    other.stop().await;
+}
+
+/// Ends every connection of this database that listens.
+async fn cut_listeners(bed: &ContractDatabase) {
+    bed.tamper(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND query ILIKE 'LISTEN%' AND pid <> pg_backend_pid()",
+    )
+    .await;
+}

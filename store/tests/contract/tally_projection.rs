@@ -1,0 +1,188 @@
+//! The smallest read model that shows whether events were folded once, all, and in order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use roentgen_store::chain::{hex, sha256};
+use roentgen_store::engine::Engine;
+use roentgen_store::generation::GenerationState;
+use roentgen_store::lease::{Leadership, Leases};
+use roentgen_store::log::{NewEvent, StoredEvent};
+use roentgen_store::read_model::{Checkpoint, Column, ColumnKind, Index, ReadModel, Row, Value};
+use roentgen_store::projector::{
+    self, FoldResult, ProjectionKind, SingleRowProjection, ProjectionProgress, Projection, Projector, RebuildService,
+};
+use roentgen_store::reads::Scope;
+use uuid::Uuid;
+
+use crate::harness::{ContractNode, wait_until};
+use crate::builders::STREAM_TYPE;
+
+pub(crate) static TALLY: ReadModel = SHAPE;
+
+const SHAPE: ReadModel = ReadModel {
+    name: "tally",
+    version: 1,
+    columns: &[Column {
+        name: "last_type",
+        kind: ColumnKind::Text,
+    }],
+    indexes: &[Index {
+        columns: &["last_type"],
+        sparse: false,
+    }],
+};
+
+/// Folds events that cannot be folded all the same, up to and with this version of a stream: as a release does that has
+/// learnt to.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// Its shape.
+    pub(crate) model: &'static ReadModel,
+    pub(crate) forgives: u64,
+    /// Does not go on from a row as from the events that made it.
+    pub(crate) forgets: bool,
+}
+
+impl Tally {
+    /// That folds all that can be folded.
+    pub(crate) const SOUND: Self = Self {
+        model: &TALLY,
+        forgives: 0,
+        forgets: false,
+    };
+}
+
+/// The next release's shape.
+pub(crate) static NEXT_TALLY: ReadModel = ReadModel {
+    version: 2,
+    ..SHAPE
+};
+
+const UNFOLDABLE: &str = "Unfoldable";
+
+/// The same event, of a kind that the projection cannot fold.
+pub(crate) fn unfoldable(event: NewEvent) -> NewEvent {
+    NewEvent {
+        event_type: UNFOLDABLE,
+        ..event
+    }
+}
+
+impl Projection for Tally {
+    fn model(&self) -> &'static ReadModel {
+        self.model
+    }
+
+    fn stream_type(&self) -> &'static str {
+        STREAM_TYPE
+    }
+
+    fn kind(&self) -> ProjectionKind<'_> {
+        ProjectionKind::SingleRow(self)
+    }
+}
+
+impl SingleRowProjection for Tally {
+    fn fold(&self, mut row: Option<Row>, events: &[Arc<StoredEvent>]) -> FoldResult {
+        if let Some(row) = row.as_mut().filter(|_| self.forgets) {
+            row.document.clear();
+        }
+        for event in events {
+            if *event.event_type == *UNFOLDABLE && event.version > self.forgives {
+                let stuck = Some((event.position, "not of this world".to_owned()));
+                return FoldResult { row, stuck };
+            }
+            row = Some(after(row, event));
+        }
+        FoldResult { row, stuck: None }
+    }
+}
+
+/// Each document covers the one before, so that an event left out, folded twice or out of order is seen for ever.
+fn after(row: Option<Row>, event: &StoredEvent) -> Row {
+    let before = row.map(|it| it.document).unwrap_or_default();
+    let digest = hex(&sha256(format!("{before}{}", event.payload).as_bytes()));
+    Row {
+        id: event.stream_id.as_uuid(),
+        tenant_id: event.tenant_id,
+        patient_id: None,
+        version: event.version,
+        sort_key: event.stream_id.as_uuid().as_bytes().to_vec(),
+        values: vec![Value::Text(event.event_type.to_string())],
+        document: format!("{{\"digest\": \"{digest}\"}}"),
+        sealed: event.sealed.clone(),
+    }
+}
+
+/// The rows as the log says, folded one event after the other.
+pub(crate) fn folded(log: &[StoredEvent]) -> BTreeMap<Uuid, Row> {
+    let mut rows = BTreeMap::new();
+    for event in log {
+        let id = event.stream_id.as_uuid();
+        let row = rows.remove(&id);
+        rows.insert(id, after(row, event));
+    }
+    rows
+}
+
+/// The rows as they stand, of the streams in `log`.
+pub(crate) async fn rows(engine: &dyn Engine, log: &[StoredEvent]) -> BTreeMap<Uuid, Row> {
+    rows_of(engine, &TALLY, log).await
+}
+
+/// The same, of this shape.
+pub(crate) async fn rows_of(
+    engine: &dyn Engine,
+    model: &'static ReadModel,
+    log: &[StoredEvent],
+) -> BTreeMap<Uuid, Row> {
+    let mut ids: Vec<Uuid> = log.iter().map(|it| it.stream_id.as_uuid()).collect();
+    ids.sort();
+    ids.dedup();
+    let rows = engine.live_rows(Scope::AllTenants, model, &ids).await.unwrap();
+    rows.into_iter().map(|it| (it.id, it)).collect()
+}
+
+/// Starts the node's projector, which leads while it holds the lease; `scope` tells it from those of other nodes.
+pub(crate) async fn project(node: &ContractNode, scope: &'static str) -> (ProjectionProgress, Leadership) {
+    let (_, progress, leadership) = project_as(node, scope, Tally::SOUND).await;
+    (progress, leadership)
+}
+
+/// The same, as a program that folds so.
+pub(crate) async fn project_as(
+    node: &ContractNode,
+    scope: &'static str,
+    tally: Tally,
+) -> (RebuildService, ProjectionProgress, Leadership) {
+    let projections = vec![Arc::new(tally) as Arc<dyn Projection>];
+    let engine = Arc::clone(&node.engine);
+    let names = projector::leases(&projections);
+    let leases = Leases::start(Arc::clone(&engine), scope, names, &node.tasks);
+    let leadership = leases.leadership(&projections[0].model().schema_name());
+    let rebuilding = RebuildService::new(Arc::clone(&engine), projections.clone());
+    let tail = Arc::clone(&node.tail);
+    let started = Projector::start(engine, tail, projections, leases, &node.tasks).await;
+    (rebuilding, started.unwrap(), leadership)
+}
+
+/// How far the generation that is read is.
+pub(crate) async fn checkpoint(engine: &dyn Engine) -> Checkpoint {
+    let generations = engine.generations().await.unwrap();
+    let live = generations
+        .iter()
+        .find(|it| it.matches(&TALLY) && it.state == GenerationState::Live);
+    live.map_or(Checkpoint::START, |it| it.checkpoint)
+}
+
+/// Waits until the generation that is read shows the whole log.
+pub(crate) async fn projected_all(node: &ContractNode) {
+    let head = node.engine.head().await.unwrap();
+    let there = Checkpoint {
+        position: head.position,
+        hash: head.hash,
+    };
+    let standing = async || checkpoint(&*node.engine).await;
+    wait_until("the checkpoint", standing, |it| *it == there).await;
+}

@@ -1,0 +1,46 @@
+//! A rolling restart: one node after the other ends as it is told to, and another process takes its place.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use roentgen_tests::poll;
+
+use super::audit;
+use super::failover_client::{ClientGroup, AllowedFailures, ClientStats};
+use super::test_cluster::TestCluster;
+use super::load::PatientWorkload;
+use crate::relay::holds_the_log;
+
+const CLIENTS: usize = 16;
+const LIMIT: Duration = Duration::from_secs(10);
+/// Answers before each restart: nobody notices a restart who is not at work.
+const AT_WORK: u32 = 20;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who repeats what was not taken sees nothing but refused connections and "not now".
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_restart_of_one_node_after_the_other() -> Result<()> {
+    let mut fleet = TestCluster::of(3).await?;
+    let (wards, met) = fleet.wards(CLIENTS, (LIMIT, AllowedFailures::NobodyListens));
+    let crowd = ClientGroup::of(wards, PatientWorkload::work);
+    for round in 0..2 {
+        for node in 0..fleet.len() {
+            at_work(&met).await?;
+            fleet.restart(node).await?;
+            fleet.leader().await?;
+            eprintln!("round {round}: node {node} is there again");
+        }
+    }
+    let wards = crowd.join_all().await?;
+    eprintln!("{}", met.told());
+    audit::whole(&fleet.database, &wards).await?;
+    holds_the_log(&fleet.nats, &fleet.database).await?;
+    Ok(())
+}
+
+async fn at_work(met: &ClientStats) -> Result<()> {
+    let before = met.answers();
+    let more = async || met.answers() - before;
+    poll::wait_until("clients at work", PATIENCE, more, |it| *it >= AT_WORK).await?;
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Clerks: each creates orders and moves them, one request after the other, and writes down what became of each.
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::Method;
+use roentgen_domain::dicom::AccessionNumber;
+use roentgen_domain::ids::OrderId;
+use roentgen_store::clock;
+use roentgen_tests::{TestResponse, TestClient};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::test_app::fresh;
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RequestOutcome {
+    /// Sent, and not answered.
+    Unknown,
+    /// Acknowledged, with this body.
+    Done(String),
+    /// "Nothing was written."
+    NotWritten,
+}
+
+/// One request, which may be sent several times where it has a key.
+#[derive(Debug)]
+pub(super) struct RecordedRequest {
+    method: Method,
+    path: String,
+    body: Value,
+    pub(super) key: Option<String>,
+    pub(super) fate: RequestOutcome,
+    /// When it was first repeated after a kill, in milliseconds since the epoch.
+    pub(super) repeated_at: Option<i64>,
+}
+
+/// An order, as its clerk knows it.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// Generated, where it has none.
+    pub(super) accession: Option<String>,
+    expected: Option<Uuid>,
+    pub(super) create: RecordedRequest,
+    /// Scheduled, begun, completed: as far as the clerk came.
+    pub(super) moves: Vec<RecordedRequest>,
+}
+
+pub(super) const STEPS: [(&str, &str); 3] = [
+    ("scheduled", "ImagingOrder.Scheduled"),
+    ("in_progress", "ImagingOrder.InProgress"),
+    ("completed", "ImagingOrder.Completed"),
+];
+
+#[derive(Debug)]
+pub(super) struct OrderClient {
+    number: u32,
+    tenant: Uuid,
+    procedure: String,
+    pub(super) orders: Vec<Order>,
+}
+
+/// The server is gone.
+struct ServerGone;
+
+impl RecordedRequest {
+    fn new(method: Method, path: String, body: Value, keyed: bool) -> Self {
+        Self {
+            method,
+            path,
+            body,
+            key: keyed.then(|| fresh().to_string()),
+            fate: RequestOutcome::Unknown,
+            repeated_at: None,
+        }
+    }
+
+    async fn ask(&self, client: &TestClient) -> Result<TestResponse, ServerGone> {
+        let client = match &self.key {
+            Some(key) => client.with("idempotency-key", key),
+            None => client.clone(),
+        };
+        let body = self.body.to_string().into_bytes();
+        let answer = client.send(self.method.clone(), &self.path, body).await;
+        answer.map_err(|_| ServerGone)
+    }
+
+    /// Sends it, and writes down what became of it. `false` where the server is gone.
+    async fn send(&mut self, client: &TestClient) -> Result<bool> {
+        let Ok(answer) = self.ask(client).await else {
+            return Ok(false);
+        };
+        let sent_before = self.repeated_at.is_some();
+        self.fate = match (answer.status, answer.code().as_str()) {
+            (200 | 201, _) => RequestOutcome::Done(answer.text),
+            (503, "outcome_unknown") => RequestOutcome::Unknown,
+            // This time; the time before may have been another matter.
+            (503, _) if sent_before => RequestOutcome::Unknown,
+            (503, _) => RequestOutcome::NotWritten,
+            _ => bail!("{} {}: {answer:?}", self.method, self.path),
+        };
+        Ok(true)
+    }
+
+    fn is_open(&self) -> bool {
+        self.key.is_some() && self.fate == RequestOutcome::Unknown
+    }
+}
+
+impl Order {
+    fn requests(&mut self) -> impl Iterator<Item = &mut RecordedRequest> {
+        std::iter::once(&mut self.create).chain(&mut self.moves)
+    }
+
+    /// Known beforehand by the accession number, else by the answer.
+    pub(super) fn id(&self) -> Option<Uuid> {
+        let RequestOutcome::Done(answer) = &self.create.fate else {
+            return self.expected;
+        };
+        let answer: Value = serde_json::from_str(answer).ok()?;
+        answer.get("id")?.as_str()?.parse().ok()
+    }
+
+    fn can_be_moved(&self) -> bool {
+        let last = self.moves.last().unwrap_or(&self.create);
+        matches!(last.fate, RequestOutcome::Done(_)) && self.moves.len() < STEPS.len()
+    }
+}
+
+impl OrderClient {
+    pub(super) fn new(number: u32, tenant: Uuid, procedure: &str) -> Self {
+        Self {
+            number,
+            tenant,
+            procedure: procedure.to_owned(),
+            orders: Vec::new(),
+        }
+    }
+
+    /// Works until the server is gone: first what it still owes an answer for, then new orders and moves.
+    pub(super) async fn work(&mut self, client: &TestClient) -> Result<()> {
+        if !self.repeat(client).await? {
+            return Ok(());
+        }
+        loop {
+            let order = self.new_order()?;
+            self.orders.push(order);
+            if let Some(order) = self.orders.last_mut()
+                && !order.create.send(client).await?
+            {
+                return Ok(());
+            }
+            let recent = self.orders.iter_mut().rev().take(4);
+            for order in recent.filter(|it| it.can_be_moved()) {
+                let (status, _) = STEPS.get(order.moves.len()).copied().unwrap_or_default();
+                let path = format!("/imaging/orders/{}", order.id().context("no id")?);
+                let keyed = order.create.key.is_none();
+                let step = RecordedRequest::new(Method::PATCH, path, json!({ "status": status }), keyed);
+                order.moves.push(step);
+                if let Some(step) = order.moves.last_mut()
+                    && !step.send(client).await?
+                {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Every other one has a key, every fourth a generated accession number: nothing but the key keeps that from being
+    /// ordered twice.
+    fn new_order(&self) -> Result<Order> {
+        let number = self.orders.len();
+        let mut body = json!({
+            "patient_id": fresh(), "imaging_procedure_id": self.procedure,
+            "indication": "seen under load", "patient": { "birth_date": "1970-01-31" },
+        });
+        let (mut accession, mut expected) = (None, None);
+        if !number.is_multiple_of(4) {
+            let given = format!("C{}-{number}", self.number);
+            let id = OrderId::of(self.tenant.into(), &AccessionNumber::parse(&given)?);
+            let members = body.as_object_mut().context("no object")?;
+            members.insert("accession_number".to_owned(), given.as_str().into());
+            (accession, expected) = (Some(given), Some(id.as_uuid()));
+        }
+        let keyed = number.is_multiple_of(2);
+        Ok(Order {
+            accession,
+            expected,
+            create: RecordedRequest::new(Method::POST, "/imaging/orders".to_owned(), body, keyed),
+            moves: Vec::new(),
+        })
+    }
+
+    /// Sends again what has a key and was not answered. `false` where the server is gone.
+    async fn repeat(&mut self, client: &TestClient) -> Result<bool> {
+        let open = self.orders.iter_mut().flat_map(Order::requests);
+        for request in open.filter(|it| it.is_open()) {
+            request.repeated_at.get_or_insert_with(clock::now_ms);
+            if !request.send(client).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Repeats until everything with a key is answered.
+    pub(super) async fn settle(&mut self, client: &TestClient) -> Result<()> {
+        for _ in 0..10 {
+            self.repeat(client).await?;
+            let mut all = self.orders.iter_mut().flat_map(Order::requests);
+            if !all.any(|it| it.is_open()) {
+                return Ok(());
+            }
+        }
+        bail!("clerk {} is not answered", self.number)
+    }
+
+    /// What was answered before gets the same answer again, whatever happened to the order since.
+    pub(super) async fn ask_again(&self, client: &TestClient) -> Result<()> {
+        let keyed = self.orders.iter().filter(|it| it.create.key.is_some());
+        for order in keyed.rev().take(10) {
+            let again = order.create.ask(client).await;
+            let Ok(again) = again else {
+                bail!("the server is gone")
+            };
+            assert_eq!(RequestOutcome::Done(again.text), order.create.fate, "{order:?}");
+        }
+        Ok(())
+    }
+}

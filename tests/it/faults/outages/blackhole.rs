@@ -1,0 +1,45 @@
+//! A network that takes everything and carries nothing, for longer than anybody waits.
+
+use anyhow::Result;
+use roentgen_tests::tcp_proxy::NetworkCondition;
+
+use super::{OutageTest, for_a_while, watched};
+
+/// What becomes of the connections of before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OldConnections {
+    /// What they were given arrives, late.
+    Resume,
+    /// They are silent for ever: something on the way has forgotten them.
+    StayDark,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_dark_network_that_goes_on() -> Result<()> {
+    is_dark(OldConnections::Resume).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_dark_network_that_has_forgotten_its_connections() -> Result<()> {
+    is_dark(OldConnections::StayDark).await
+}
+
+async fn is_dark(old: OldConnections) -> Result<()> {
+    let scene = OutageTest::by_wire().await?;
+    let (crowd, met) = scene.crowd();
+    let (watch, client) = (scene.watch().await?, scene.client());
+    watched(&watch, &client, for_a_while(1)).await?;
+    scene.wire().set(NetworkCondition::Blackhole);
+    if old == OldConnections::StayDark {
+        scene.wire().stall_existing();
+    }
+    watched(&watch, &client, for_a_while(12)).await?;
+    let before = met.answers();
+    scene.wire().set(NetworkCondition::Latency(std::time::Duration::ZERO));
+    watched(&watch, &client, for_a_while(3)).await?;
+    let after = met.answers() - before;
+    watch.close().await;
+    scene.ends_well(crowd, &met).await?;
+    eprintln!("{old:?}: {after} answers in the first seconds afterwards");
+    Ok(())
+}

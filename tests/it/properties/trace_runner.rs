@@ -1,0 +1,254 @@
+//! A trace of commands, played to two executors over one store, each answer held against the model's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use roentgen_commands::{CommandError, Executor, Idempotency, DomainError, CommandEnvelope, UseCase};
+use roentgen_domain::ids::{OrderId, TenantId};
+use roentgen_domain::{Actor, Aggregate, Versioned, modality, order, procedure};
+use roentgen_projections::all;
+use roentgen_store::engine::Engine as Log;
+use roentgen_store::keys::{Keyring, MasterKey};
+use roentgen_store::lease::Leases;
+use roentgen_store::lifecycle::BackgroundTasks;
+use roentgen_store::log::LogFilter;
+use roentgen_store::database::Store;
+use roentgen_store::projector::{self, Projector};
+use roentgen_store::reads::Reads;
+use roentgen_store::loader::{self, AsOf};
+use roentgen_tests::{TestDatabase, EngineKind};
+use uuid::Uuid;
+
+use super::trace::{TraceCommand, OrderRef, TraceStep, beginning};
+use super::reference_model::{ModelAnswer, ReferenceModel, path};
+use super::conversions::{self, Shown};
+use crate::read_model_audit::{caught_up, compare_all};
+
+/// One engine, with everything that a server runs over it, twice over the same log.
+pub(super) struct TraceRunner {
+    log: Arc<dyn Log>,
+    keyring: Keyring,
+    nodes: Vec<Executor>,
+    tasks: BackgroundTasks,
+    _database: TestDatabase,
+}
+
+impl TraceRunner {
+    pub(super) async fn open(engine: EngineKind) -> Result<Self> {
+        let database = TestDatabase::new(engine).await?;
+        let log = roentgen_store::database::DatabaseUrl::parse(&database.url)?;
+        let log = log.connect().await?;
+        log.migrate().await?;
+        let (master, tasks) = (MasterKey::parse(&MasterKey::generate())?, BackgroundTasks::new());
+        let one = Store::start(Arc::clone(&log), master.clone(), &tasks).await?;
+        let other = Store::start(Arc::clone(&log), master, &tasks).await?;
+        let names = projector::leases(&all());
+        let leases = Leases::start(Arc::clone(&log), "", names, &tasks);
+        let tail = Arc::clone(&one.tail);
+        Projector::start(Arc::clone(&log), tail, all(), leases, &tasks).await?;
+        Ok(Self {
+            log,
+            keyring: one.keyring.clone(),
+            nodes: vec![Executor::new(one), Executor::new(other)],
+            tasks,
+            _database: database,
+        })
+    }
+
+    pub(super) async fn close(self) {
+        self.tasks.stop(Duration::from_secs(5)).await;
+        self.log.close().await;
+    }
+
+    /// Plays a trace, after its beginning. Returns what each was answered.
+    pub(super) async fn play(&self, tenant: Uuid, steps: &[TraceStep]) -> Result<Vec<ModelAnswer>> {
+        let mut player = TracePlayer {
+            house: self,
+            tenant: tenant.into(),
+            generated: BTreeMap::new(),
+        };
+        let (mut world, mut answers) = (ReferenceModel::default(), Vec::new());
+        for step in beginning().iter().chain(steps) {
+            let before = self.log.head().await?.position;
+            let said = player.ask(step).await;
+            let said = said.with_context(|| format!("{step:?}"))?;
+            let appended = self.log.head().await?.position - before;
+            let (expected, events) = world.ask(step);
+            ensure!(
+                said == expected,
+                "{step:?}: {said:?} instead of {expected:?}"
+            );
+            ensure!(
+                appended == events,
+                "{step:?}: {appended} events instead of {events}"
+            );
+            answers.push(said);
+        }
+        for (name, order) in &world.orders {
+            player
+                .stands(*name, &ModelAnswer::Shown(order.shown(*name)))
+                .await?;
+        }
+        caught_up(&*self.log).await?;
+        let own = LogFilter {
+            tenant_id: Some(tenant.into()),
+            ..LogFilter::default()
+        };
+        compare_all(&self.log, &self.keyring, &own).await?;
+        Ok(answers)
+    }
+}
+
+struct TracePlayer<'a> {
+    house: &'a TraceRunner,
+    tenant: TenantId,
+    generated: BTreeMap<u8, OrderId>,
+}
+
+impl TracePlayer<'_> {
+    async fn ask(&mut self, step: &TraceStep) -> Result<ModelAnswer> {
+        let tenant = self.tenant;
+        match &step.ask {
+            TraceCommand::CreateModality { code } => self.run(step, &conversions::new_modality(*code)?).await,
+            TraceCommand::ChangeModality { code, change } => {
+                let change = conversions::change_modality(tenant, *code, change)?;
+                self.run(step, &change).await
+            }
+            TraceCommand::CreateProcedure { code, modality } => {
+                let new = conversions::new_procedure(tenant, *code, *modality)?;
+                self.run(step, &new).await
+            }
+            TraceCommand::ChangeProcedure { code, change } => {
+                let change = conversions::change_procedure(tenant, *code, change)?;
+                self.run(step, &change).await
+            }
+            TraceCommand::CreateOrder(new) => self.run(step, &conversions::new_order(tenant, new)?).await,
+            TraceCommand::ChangeOrder { order, patch } => {
+                let change = conversions::change_order(self.id(*order)?, patch)?;
+                self.run(step, &change).await
+            }
+        }
+    }
+
+    async fn run<U: UseCase>(&mut self, step: &TraceStep, use_case: &U) -> Result<ModelAnswer>
+    where
+        U::Aggregate: Shown,
+    {
+        let tenant_id = match step.foreign {
+            true => Uuid::from_u128(7).into(),
+            false => self.tenant,
+        };
+        let body = format!("{:?}", step.ask);
+        let key = step.key.map(|it| {
+            let (path, key) = (path(&step.ask), it.to_string());
+            Idempotency::new(tenant_id, "somebody", "ANY", &path, &key, body.as_bytes())
+        });
+        let request = CommandEnvelope {
+            tenant_id,
+            actor: Actor::system(),
+            correlation_id: Uuid::from_u128(1).into(),
+            causation_id: None,
+            if_match: step.if_match,
+            idempotency: key,
+        };
+        let node = self.house.nodes.get(step.node).context("no such node")?;
+        match node.execute(&request, use_case).await {
+            Ok(outcome) => self.shown(&outcome.resource),
+            Err(error) => kind(error).map(ModelAnswer::Refused),
+        }
+    }
+
+    fn shown<A: Shown>(&mut self, resource: &Versioned<A>) -> Result<ModelAnswer> {
+        let mut shown = resource.state.shown()?;
+        let members = shown.as_object_mut().context("no object")?;
+        members.insert("version".to_owned(), resource.version.into());
+        if A::STREAM_TYPE == order::Order::STREAM_TYPE {
+            let name = self.name(resource.id.into())?;
+            members.insert("name".to_owned(), format!("{name:?}").into());
+        }
+        Ok(ModelAnswer::Shown(shown))
+    }
+
+    fn id(&self, name: OrderRef) -> Result<OrderId> {
+        Ok(match name {
+            OrderRef::Given(number) => OrderId::of(self.tenant, &conversions::accession(number)?),
+            OrderRef::Generated(number) => {
+                let nobody = || Uuid::from_u128(u128::from(number)).into();
+                self.generated.get(&number).copied().unwrap_or_else(nobody)
+            }
+        })
+    }
+
+    /// An order's name; one that is not known yet has just got a generated number.
+    fn name(&mut self, id: OrderId) -> Result<OrderRef> {
+        for number in 0..4 {
+            if self.id(OrderRef::Given(number))? == id {
+                return Ok(OrderRef::Given(number));
+            }
+        }
+        let known = self.generated.iter().find(|(_, it)| **it == id);
+        if let Some((number, _)) = known {
+            return Ok(OrderRef::Generated(*number));
+        }
+        let number = u8::try_from(self.generated.len())?;
+        self.generated.insert(number, id);
+        Ok(OrderRef::Generated(number))
+    }
+
+    /// The stream folds to what the model has.
+    async fn stands(&mut self, name: OrderRef, expected: &ModelAnswer) -> Result<()> {
+        let (log, keyring) = (&self.house.log, &self.house.keyring);
+        let id = self.id(name)?.into();
+        let folded =
+            loader::load::<order::Order>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
+        let folded = self.shown(&folded.with_context(|| format!("{name:?} is not there"))?)?;
+        ensure!(folded == *expected, "{folded:?} instead of {expected:?}");
+        Ok(())
+    }
+}
+
+fn kind(error: CommandError) -> Result<String> {
+    let kind = match error {
+        CommandError::Domain(refusal) => of_refusal(refusal)?,
+        CommandError::ReferenceNotFound(reference) => return Ok(format!("no_such_{}", reference.name())),
+        CommandError::ReferenceInactive(_) => "inactive",
+        CommandError::VersionMismatch { actual } => {
+            return Ok(format!("version_mismatch {actual}"));
+        }
+        CommandError::IdempotencyKeyReused => "key_reused",
+        CommandError::Contention => bail!("contention, with nobody else there"),
+        error @ (CommandError::ReferenceMismatch(_)
+        | CommandError::TooLarge
+        | CommandError::Invalid(_)
+        | CommandError::IdOfOtherType) => {
+            bail!("{error} is none of the catalog's or an order's")
+        }
+        CommandError::Store(error) => return Err(anyhow!(error)),
+    };
+    Ok(kind.to_owned())
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not played here is a failure of the test"
+)]
+fn of_refusal(refusal: DomainError) -> Result<&'static str> {
+    let kind = match refusal {
+        DomainError::Modality(modality::Error::AlreadyExists)
+        | DomainError::Procedure(procedure::Error::AlreadyExists)
+        | DomainError::Order(order::Error::AlreadyExists) => "already_exists",
+        DomainError::Modality(modality::Error::NotFound)
+        | DomainError::Procedure(procedure::Error::NotFound)
+        | DomainError::Order(order::Error::NotFound) => "not_found",
+        DomainError::Order(order::Error::Final { .. }) => "final",
+        DomainError::Order(order::Error::InvalidTransition { .. }) => "backwards",
+        DomainError::Order(order::Error::StartAfterEnd) => "start_after_end",
+        DomainError::Order(order::Error::StartWithoutProgress) => "start_without_progress",
+        DomainError::Order(order::Error::EndWithoutCompletion) => "end_without_completion",
+        DomainError::Order(order::Error::ReasonWithoutCancellation) => "reason_without_cancellation",
+        other => bail!("{other:?} of nothing that is played"),
+    };
+    Ok(kind)
+}
