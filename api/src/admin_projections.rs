@@ -6,16 +6,16 @@ use axum::response::Response;
 use http::StatusCode;
 use roentgen_domain::ids::StreamId;
 use roentgen_store::generation::Generation;
+use roentgen_store::projector::{ProjectionStatus, ReadModelStatus, RetryOutcome};
 use roentgen_store::read_model::ParkedStream;
-use roentgen_store::projector::{RetryOutcome, ProjectionStatus, ReadModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{EmptyRequest, json};
+use crate::problem::{Problem, ProblemCode};
 use crate::query_params::parse_uuid;
-use crate::problem::{ProblemCode, Problem};
 
 /// How many parked streams of a read model are shown.
 const PARKED_SHOWN: usize = 100;
@@ -124,7 +124,10 @@ pub(crate) async fn retry(
         }
     }
     let standing = app.parking.status().await?;
-    let model = standing.models.iter().find(|it| it.model.name == name);
+    let model = standing
+        .models
+        .iter()
+        .find(|status| status.model.name == name);
     let model = model.ok_or_else(Problem::not_found)?;
     answer(&document(&app, &standing, model).await?)
 }
@@ -142,12 +145,12 @@ async fn document(
             stream_type: of.stream_type,
             position: it.position,
             reason: it.reason.clone(),
-            since: since.map(|it| it.to_string()),
+            since: since.map(|time| time.to_string()),
         });
     }
     Ok(ProjectionDocument {
         name: of.model.name,
-        table: of.live.as_ref().map(|it| it.name.clone()),
+        table: of.live.as_ref().map(|generation| generation.name.clone()),
         version: of.model.version,
         stream_type: of.stream_type,
         position: of.position(),

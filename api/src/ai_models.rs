@@ -18,11 +18,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::validation::{self, BodyValidator, JsonObject};
+use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
 use crate::openapi::AiModelDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator, JsonObject};
 use endpoint::Endpoint;
 pub(crate) use endpoint::EndpointBody;
 
@@ -175,7 +175,7 @@ impl NewAiModel {
     fn parse(self) -> Result<(AiModel, Option<Endpoint>), Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
-        let code = fields.parse("/code", code, |it| AiModelCode::parse(&it));
+        let code = fields.parse("/code", code, |text| AiModelCode::parse(&text));
         fields.required("/name", self.name.as_ref());
         fields.required("/capabilities", self.capabilities.as_ref());
         if let Some(JsonObject(endpoint)) = &self.endpoint_config
@@ -210,7 +210,7 @@ impl NewAiModel {
             endpoint_config: None,
             is_active: told.is_active.unwrap_or(true),
         });
-        fields.finish(model).map(|it| (it, endpoint.value()))
+        fields.finish(model).map(|model| (model, endpoint.value()))
     }
 }
 
@@ -254,7 +254,10 @@ impl AiModelChanges {
 /// Adds an AI model to the catalog. What it takes to be let in where it answers is kept sealed and never answered.
 #[utoipa::path(post, path = "/imaging-ai/models", request_body = NewAiModel,
     responses((status = 201, body = AiModelDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let (model, endpoint) = call.body::<NewAiModel>()?.parse()?;
     let endpoint_config = match endpoint {
         Some(endpoint) => {
@@ -268,8 +271,12 @@ pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Resu
         endpoint_config,
         ..model
     };
-    call.run(&app, &CreateAiModel { model }, SuccessKind::Created(COLLECTION))
-        .await
+    call.run(
+        &app,
+        &CreateAiModel { model },
+        SuccessKind::Created(COLLECTION),
+    )
+    .await
 }
 
 /// AI models, newest first.
@@ -319,7 +326,9 @@ pub(crate) async fn update(
     let endpoint_config = match endpoint {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(endpoint) => Change::Set(endpoint::store_secret(&app, call.tenant, endpoint).await?),
+        Change::Set(endpoint) => {
+            Change::Set(endpoint::store_secret(&app, call.tenant, endpoint).await?)
+        }
     };
     let update = Update {
         endpoint_config,

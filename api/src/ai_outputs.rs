@@ -10,19 +10,19 @@ use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{AiTaskId, StreamId};
 use roentgen_domain::json::{Json, Members, members_of};
 use roentgen_projections::ai_outputs;
-use roentgen_store::read_model::Row;
 use roentgen_store::loader::{self, AsOf};
+use roentgen_store::read_model::Row;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{CommandRequest, TenantScopedBody, created_response};
-use crate::validation::{self, BodyValidator, FreeObject};
 use crate::openapi::AiOutputDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest, answer};
 use crate::render::{self, OpenedPhi, PhiState};
+use crate::validation::{self, BodyValidator, FreeObject};
 
 const COLLECTION: &str = "/imaging-ai/outputs";
 
@@ -86,7 +86,10 @@ fn checked(of: OutputType, object: &FreeObject, fields: &mut BodyValidator) -> O
 /// Keeps a result of an AI task, checked by its type.
 #[utoipa::path(post, path = "/imaging-ai/outputs", request_body = NewAiOutput,
     responses((status = 201, body = AiOutputDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let output = call.body_as(NewAiOutput::parse).await?;
     let outcome = call.execute(&app, &output).await?;
     let (id, body) = created_output(&outcome, output.payload)?;
@@ -94,7 +97,10 @@ pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Resu
 }
 
 /// The output that was just kept: the task's latest. A repeat brings the same payload along, or it is refused.
-fn created_output(outcome: &CommandOutcome<AiTask>, payload: Payload) -> Result<(Uuid, String), Problem> {
+fn created_output(
+    outcome: &CommandOutcome<AiTask>,
+    payload: Payload,
+) -> Result<(Uuid, String), Problem> {
     let task = &outcome.resource;
     let id = task.state.latest_output_id.ok_or_else(Problem::not_found)?;
     let output_type = payload.output_type();
@@ -201,7 +207,11 @@ pub(crate) async fn one(
     if matches!(phi, OpenedPhi::Damaged) {
         return Err(Problem::already_logged());
     }
-    Ok(answer(with_opened_payload(&row.document, phi), row.version, shown))
+    Ok(answer(
+        with_opened_payload(&row.document, phi),
+        row.version,
+        shown,
+    ))
 }
 
 /// Whether the task's stream had come as far as the output by then.
@@ -212,5 +222,5 @@ async fn existed_at(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> 
     let task = ai_outputs::task_of(row).ok_or_else(Problem::not_found)?;
     let (reads, keyring) = (app.reads(row.tenant_id), &app.store.keyring);
     let task = loader::load::<AiTask>(&reads, keyring, task.into(), as_of).await?;
-    Ok(task.is_some_and(|it| it.version >= row.version))
+    Ok(task.is_some_and(|task| task.version >= row.version))
 }

@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::ai_task::{TaskRequest, ChangeTaskStatus, RequestTask};
+use roentgen_commands::ai_task::{ChangeTaskStatus, RequestTask, TaskRequest};
 use roentgen_domain::ai_model::TaskType;
-use roentgen_domain::ai_task::{AiTask, StatusChange, Status};
+use roentgen_domain::ai_task::{AiTask, Status, StatusChange};
 use roentgen_domain::ids::{AiModelId, StudyId};
 use roentgen_domain::text::Text;
 use roentgen_projections::ai_tasks;
@@ -12,14 +12,16 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::authorization::Permission;
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, CommandRequestWithQuery, TenantScopedBody};
-use crate::validation::{self, BodyValidator, is_blank};
+use crate::authorization::Permission;
+use crate::command_request::{
+    CommandRequest, CommandRequestWithQuery, SuccessKind, TenantScopedBody,
+};
 use crate::openapi::AiTaskDocument;
-use crate::query_params::StrictQuery;
 use crate::problem::Problem;
+use crate::query_params::StrictQuery;
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator, is_blank};
 
 const COLLECTION: &str = "/imaging-ai/tasks";
 
@@ -75,7 +77,8 @@ impl NewAiTask {
         let study = fields.required("/imaging_study_id", self.imaging_study_id);
         let model = fields.required("/ai_model_id", self.ai_model_id);
         let task_type = fields.required("/task_type", self.task_type);
-        let task_type = fields.enum_value("/task_type", task_type, TaskType::parse, TaskType::NAMES);
+        let task_type =
+            fields.enum_value("/task_type", task_type, TaskType::parse, TaskType::NAMES);
         let whole = study.zip(model).zip(task_type);
         fields.finish(whole.map(|((study, model), task_type)| {
             RequestTask(TaskRequest {
@@ -121,9 +124,13 @@ impl AiTaskStatus {
 /// after a failed or cancelled one a new attempt is made.
 #[utoipa::path(post, path = "/imaging-ai/tasks", request_body = NewAiTask,
     responses((status = 201, body = AiTaskDocument), (status = 200, body = AiTaskDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let asked = call.body::<NewAiTask>()?.parse()?;
-    call.run(&app, &asked, SuccessKind::Upserted(COLLECTION)).await
+    call.run(&app, &asked, SuccessKind::Upserted(COLLECTION))
+        .await
 }
 
 /// AI tasks, newest first by `requested_at`.
@@ -185,6 +192,10 @@ pub(crate) async fn update_status(
     let body = call.body_or_default::<AiTaskStatus>()?;
     let to = body.parse(query)?;
     call.caller.require(needed(to.status))?;
-    call.run(&app, &ChangeTaskStatus { id: id.into(), to }, SuccessKind::Updated)
-        .await
+    call.run(
+        &app,
+        &ChangeTaskStatus { id: id.into(), to },
+        SuccessKind::Updated,
+    )
+    .await
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
 use roentgen_domain::ids::TenantId;
 
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 /// What all answers in flight may weigh, in bytes.
 const BUDGET: usize = 256 * 1024 * 1024;

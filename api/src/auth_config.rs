@@ -86,8 +86,8 @@ impl BodyValidator {
                 continue;
             }
             let value = self.required(&at, value);
-            let value = self.parse(&at, value, |it| header_safe(name, it));
-            secret.extend(value.map(|it| (name.to_owned(), Value::String(it))));
+            let value = self.parse(&at, value, |text| header_safe(name, text));
+            secret.extend(value.map(|text| (name.to_owned(), Value::String(text))));
         }
         let secret = serde_json::to_vec(&secret).unwrap_or_default();
         Some(ParsedAuth {
@@ -99,7 +99,7 @@ impl BodyValidator {
 
 /// All of it will stand in a header (RFC 9110, section 5.5) one day.
 fn header_safe(name: &str, text: String) -> Result<String, String> {
-    let text = Text::parse(text).map_err(|it| it.to_string())?;
+    let text = Text::parse(text).map_err(|error| error.to_string())?;
     if text.as_str().chars().any(char::is_control) {
         return Err("must not contain control characters".to_owned());
     }

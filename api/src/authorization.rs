@@ -175,7 +175,7 @@ impl Permission {
 
     /// Whether one of `roles` has it.
     pub fn is_granted_to(self, roles: &[Role]) -> bool {
-        roles.iter().any(|it| self.roles().contains(it))
+        roles.iter().any(|role| self.roles().contains(role))
     }
 }
 
@@ -193,7 +193,9 @@ impl RouteAccess {
     pub fn allows(self, roles: &[Role]) -> bool {
         match self {
             Self::Public => true,
-            Self::AnyOf(capabilities) => capabilities.iter().any(|it| it.is_granted_to(roles)),
+            Self::AnyOf(capabilities) => capabilities
+                .iter()
+                .any(|permission| permission.is_granted_to(roles)),
         }
     }
 }

@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use roentgen_store::engine::Engine;
 use roentgen_store::database::DatabaseUrl;
+use roentgen_store::engine::Engine;
 use roentgen_store::rights::Login;
 use uuid::Uuid;
 
 use crate::authorization::Role;
-use crate::config::{Config, Options, Projections, Purpose, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Options, Projections, Purpose};
 use crate::{demo, dumps, telemetry};
 use roentgen_store::error::error_chain;
 
@@ -174,12 +174,19 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Verify(verifying) => {
             verify::run(open_existing(&config).await?, &config, &verifying).await
         }
-        Command::Archive(archiving) => archive::run(&*open_existing(&config).await?, &archiving).await,
+        Command::Archive(archiving) => {
+            archive::run(&*open_existing(&config).await?, &archiving).await
+        }
         Command::Projections => {
             projections::run(open_existing(&config).await?, (config.projections)()).await
         }
         Command::Rebuild(rebuild) => {
-            rebuild::run(open_existing(&config).await?, (config.projections)(), &rebuild).await
+            rebuild::run(
+                open_existing(&config).await?,
+                (config.projections)(),
+                &rebuild,
+            )
+            .await
         }
         Command::Export(export) => export::run(&*open_existing(&config).await?, &export).await,
         Command::EventKey { make } => {

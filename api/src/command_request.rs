@@ -1,10 +1,10 @@
 //! A command on its way in: caller, terms and body; and its answer on the way out.
 
-mod response;
 mod arrival;
-mod empty;
 mod body;
+mod empty;
 mod headers;
+mod response;
 mod weight;
 
 use std::borrow::Cow;
@@ -15,25 +15,28 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
-use roentgen_commands::{Idempotency, CommandOutcome, UseCase};
+use roentgen_commands::{CommandOutcome, Idempotency, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::TenantId;
 use serde::Serialize;
 
-pub(crate) use response::{SuccessKind, LOG_POSITION, ChildResource, created_response, ok_response, etag, json, insert_header, respond};
 pub(crate) use arrival::{Bodies, BodyLimits};
-pub(crate) use empty::EmptyRequest;
 pub(crate) use body::TenantScopedBody;
+pub(crate) use empty::EmptyRequest;
 pub(crate) use headers::correlation_id;
+pub(crate) use response::{
+    ChildResource, LOG_POSITION, SuccessKind, created_response, etag, insert_header, json,
+    ok_response, respond,
+};
 
 use body::check_media_type;
 use headers::if_match;
 
 use crate::app::App;
 use crate::identity::Caller;
+use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
-use crate::problem::{ProblemCode, Problem};
 use crate::render;
 use crate::routes::strip_version_prefix;
 
@@ -61,7 +64,8 @@ impl FromRequest<App> for CommandRequest {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let CommandRequestWithQuery { call, query } = CommandRequestWithQuery::from_request(request, app).await?;
+        let CommandRequestWithQuery { call, query } =
+            CommandRequestWithQuery::from_request(request, app).await?;
         query.finish()?;
         Ok(Self {
             query: None,
@@ -76,7 +80,8 @@ impl FromRequest<App> for CommandRequestWithQuery {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        let caller =
+            caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
         let query = StrictQuery::of(parts.uri.query(), &caller)?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;
@@ -190,7 +195,7 @@ impl CommandRequest {
         let key = value
             .to_str()
             .ok()
-            .filter(|it| (1..=255).contains(&it.len()));
+            .filter(|text| (1..=255).contains(&text.len()));
         let key = key.ok_or_else(|| {
             Problem::new(
                 ProblemCode::InvalidHeader,

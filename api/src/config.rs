@@ -3,9 +3,9 @@
 
 mod connections;
 mod dev;
+mod dev_keys;
 mod environment;
 mod event_key;
-mod dev_keys;
 mod keys;
 mod nats;
 mod secret_file;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
-use roentgen_store::keys::MasterKey;
 use roentgen_store::database::DatabaseUrl;
+use roentgen_store::keys::MasterKey;
 use roentgen_store::projector::Projection;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
@@ -180,7 +180,7 @@ impl Options {
             |name: &str, what: &dyn fmt::Display| wrong.push(format!("--{name}: {what}"));
         let dev = self.decide_dev(purpose, &mut note);
         let database = DatabaseUrl::parse(&self.database)
-            .map_err(|it| note("database", &it))
+            .map_err(|error| note("database", &error))
             .ok();
         let listen = self.listen.parse::<SocketAddr>();
         let listen = listen
@@ -188,7 +188,7 @@ impl Options {
             .ok();
         let log = EnvFilter::builder()
             .parse(&self.log)
-            .map_err(|it| note("log", &it))
+            .map_err(|error| note("log", &error))
             .ok();
         let connections = self.connections.resolve(&mut note);
         let times = self.times.resolve(&mut note);
@@ -255,7 +255,7 @@ impl Options {
 
     fn check_serving(&self, dev: Dev, listen: Option<SocketAddr>, note: Note<'_>) {
         if dev.is_on() {
-            if listen.is_some_and(|it| !it.ip().is_loopback()) {
+            if listen.is_some_and(|address| !address.ip().is_loopback()) {
                 note(
                     "listen",
                     &"must be a loopback address without --jwt-secret, and with --dev",
@@ -346,8 +346,11 @@ impl fmt::Display for Config {
         writeln!(f, "dev           {}", self.dev.is_on())?;
         writeln!(f, "migrate       {}", self.migrate)?;
         writeln!(f, "open-metrics  {}", self.metrics_open)?;
-        let services = self.services.iter().filter_map(ApiService::to_possible_value);
-        let services: Vec<_> = services.map(|it| it.get_name().to_owned()).collect();
+        let services = self
+            .services
+            .iter()
+            .filter_map(ApiService::to_possible_value);
+        let services: Vec<_> = services.map(|value| value.get_name().to_owned()).collect();
         writeln!(f, "services      {}", services.join(","))?;
         writeln!(f, "jwt-secret    {}", self.sources.jwt_secret)?;
         writeln!(

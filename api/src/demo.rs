@@ -2,21 +2,21 @@
 //! programs with roles, in a tenant of their own, and the trail they left.
 
 mod ai;
-mod users;
+mod audit_trail;
 mod catalog;
 mod client;
 mod imaging;
-mod audit_trail;
+mod users;
 
 use std::process::ExitCode;
 
-use roentgen_store::clock;
 use roentgen_store::chain_verification::{ChainBreak, Verification, verify};
+use roentgen_store::clock;
 
 use crate::cli::start;
 use crate::config::Config;
-use users::DemoUsers;
 use client::DemoClient;
+use users::DemoUsers;
 
 /// Plays, shows the trail, verifies the log; then serves on, or exits.
 pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCode> {

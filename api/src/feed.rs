@@ -26,8 +26,8 @@ use crate::app::App;
 use crate::command_request::{LOG_POSITION, insert_header};
 use crate::identity::Caller;
 use crate::logged;
+use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
-use crate::problem::{ProblemCode, Problem};
 use chunks::Chunks;
 use phi_visibility::PhiVisibility;
 
@@ -114,15 +114,18 @@ pub(crate) async fn events(
 impl FeedRequest {
     fn of(query: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
         let mut query = StrictQuery::of(query, caller)?;
-        let limit = query.take_parsed("limit", |it| {
-            let limit = it
+        let limit = query.take_parsed("limit", |text| {
+            let limit = text
                 .parse::<u32>()
                 .ok()
-                .filter(|it| (1..=MAX_LIMIT).contains(it));
+                .filter(|number| (1..=MAX_LIMIT).contains(number));
             limit.ok_or("must be 1 to 5000")
         })?;
-        let wait = query.take_parsed("wait", |it| {
-            let wait = it.parse::<u64>().ok().filter(|it| *it <= MAX_WAIT_SECS);
+        let wait = query.take_parsed("wait", |text| {
+            let wait = text
+                .parse::<u64>()
+                .ok()
+                .filter(|number| *number <= MAX_WAIT_SECS);
             wait.ok_or("must be 0 to 60 seconds")
         })?;
         let types = query.take_text("types")?.unwrap_or_default();
@@ -138,7 +141,7 @@ impl FeedRequest {
                 tenant_id: caller.tenant,
                 event_types: types
                     .split(',')
-                    .filter(|it| !it.is_empty())
+                    .filter(|text| !text.is_empty())
                     .map(str::to_owned)
                     .collect(),
                 stream_type: query.take_text("stream_type")?,
@@ -229,18 +232,26 @@ fn accepts_sse(headers: &HeaderMap) -> bool {
     let accepted = headers
         .get_all(header::ACCEPT)
         .iter()
-        .filter_map(|it| it.to_str().ok());
+        .filter_map(|header| header.to_str().ok());
     accepted
-        .flat_map(|it| it.split(','))
-        .any(|it| it.trim().starts_with("text/event-stream"))
+        .flat_map(|accepted| accepted.split(','))
+        .any(|text| text.trim().starts_with("text/event-stream"))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };
-    let position = value.to_str().ok().and_then(|it| it.parse::<u64>().ok());
-    let position = position.filter(|it| i64::try_from(*it).is_ok());
-    let refused = || Problem::new(ProblemCode::InvalidHeader, "Last-Event-ID must be a position");
+    let position = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    let position = position.filter(|position| i64::try_from(*position).is_ok());
+    let refused = || {
+        Problem::new(
+            ProblemCode::InvalidHeader,
+            "Last-Event-ID must be a position",
+        )
+    };
     position.ok_or_else(refused).map(Some)
 }

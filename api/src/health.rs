@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::command_request::json;
 use crate::logged;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 /// How long the database may take to say how things stand.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,7 +32,10 @@ pub(crate) async fn live() -> Response {
     responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.stop.is_cancelled() {
-        return Err(Problem::new(ProblemCode::Unavailable, "the server is stopping"));
+        return Err(Problem::new(
+            ProblemCode::Unavailable,
+            "the server is stopping",
+        ));
     }
     logged::fits_models(&app)?;
     if let Some(refused) = app.policies.halt_reason() {
@@ -83,7 +86,7 @@ impl Readiness {
     async fn of(app: &App) -> Result<Self, Problem> {
         let read_models = app.parking.status().await?;
         let mut models = read_models.models.iter();
-        if let Some(unbuilt) = models.find(|it| it.live.is_none()) {
+        if let Some(unbuilt) = models.find(|status| status.live.is_none()) {
             let detail = format!("the read model {} is being built", unbuilt.model.name);
             return Err(Problem::new(ProblemCode::Unavailable, detail));
         }
@@ -96,7 +99,11 @@ impl Readiness {
             head: read_models.head,
             projected: read_models.position(),
             lag: read_models.lag(),
-            parked: read_models.models.iter().map(|it| it.parked.len()).sum(),
+            parked: read_models
+                .models
+                .iter()
+                .map(|status| status.parked.len())
+                .sum(),
             relay,
         })
     }
@@ -121,7 +128,7 @@ impl RelayHealth {
             published,
             lag,
             problem: refused.as_ref().map(relay::HaltReason::name),
-            detail: refused.map(|it| it.to_string()),
+            detail: refused.map(|reason| reason.to_string()),
         })
     }
 }
@@ -144,9 +151,11 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 async fn measure_read_models(app: &App) {
     let standing = tokio::time::timeout(PATIENCE, app.parking.status()).await;
     let standing = standing.ok().and_then(Result::ok);
-    let lag = standing.as_ref().map_or(f64::NAN, |it| it.lag() as f64);
+    let lag = standing
+        .as_ref()
+        .map_or(f64::NAN, |status| status.lag() as f64);
     metrics::gauge!("roentgen_projection_lag_events").set(lag);
-    for it in standing.iter().flat_map(|it| &it.models) {
+    for it in standing.iter().flat_map(|status| &status.models) {
         metrics::gauge!("roentgen_parked_streams", "projection" => it.model.name)
             .set(it.parked.len() as f64);
     }
@@ -156,6 +165,6 @@ async fn measure_read_models(app: &App) {
 async fn measure_policies(app: &App) {
     let lag = tokio::time::timeout(PATIENCE, policies::lag(&app.store)).await;
     let lag = lag.ok().and_then(Result::ok);
-    let lag = lag.map_or(f64::NAN, |it| it as f64);
+    let lag = lag.map_or(f64::NAN, |number| number as f64);
     metrics::gauge!("roentgen_policy_lag_events").set(lag);
 }

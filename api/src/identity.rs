@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::authorization::{Permission, Role};
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 /// The tenant of `--dev` callers who name none.
 pub const DEFAULT_TENANT: Uuid = Uuid::from_u128(1);
@@ -163,7 +163,11 @@ pub struct TokenRequirements {
 
 impl TokenVerifier {
     /// Tokens signed with a shared secret (HS256).
-    pub fn with_shared_secret(secret: &SecretString, expected: &TokenRequirements, dev: bool) -> Self {
+    pub fn with_shared_secret(
+        secret: &SecretString,
+        expected: &TokenRequirements,
+        dev: bool,
+    ) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         let mut required = vec!["exp", "sub"];
         validation.validate_nbf = true;
@@ -270,14 +274,20 @@ pub(crate) fn bearer(value: &str) -> Option<&str> {
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(ProblemCode::Unauthenticated, "the bearer token is not valid")
+    Problem::new(
+        ProblemCode::Unauthenticated,
+        "the bearer token is not valid",
+    )
 }
 
 fn tenant_from_header(headers: &HeaderMap) -> Result<TenantId, Problem> {
     let Some(value) = headers.get(TENANT_HEADER) else {
         return Ok(DEFAULT_TENANT.into());
     };
-    let tenant = value.to_str().ok().and_then(|it| Uuid::parse_str(it).ok());
+    let tenant = value
+        .to_str()
+        .ok()
+        .and_then(|text| Uuid::parse_str(text).ok());
     let named = tenant.map(TenantId::from);
     named.ok_or_else(|| Problem::new(ProblemCode::InvalidHeader, "X-Tenant-Id must be a UUID"))
 }
@@ -306,7 +316,7 @@ pub fn mint(
     let claims = MintedClaims {
         sub: grant
             .practitioner
-            .map_or_else(|| roles.join("+"), |it| it.to_string()),
+            .map_or_else(|| roles.join("+"), |id| id.to_string()),
         exp: clock::now_ms() / 1000 + ttl,
         tenant_id: grant.tenant,
         roles,

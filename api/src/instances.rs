@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::command_request::{CommandRequest, ChildResource};
+use crate::command_request::{ChildResource, CommandRequest};
 use crate::logged;
 use crate::openapi::InstanceDocument;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 use crate::read_request::ReadRequest;
 use crate::studies::InstanceBody;
 
@@ -28,7 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Adds one instance to a series.
 #[utoipa::path(post, path = "/pacs/instances", request_body = InstanceBody,
     responses((status = 201, body = InstanceDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let (series, instance) = call.body::<InstanceBody>()?.parse()?;
     let study_id = study_of(&app, call.tenant, series).await?;
     let series_id = SeriesId::from(series);
@@ -74,7 +77,7 @@ async fn row_of(app: &App, tenant: TenantId, series: Uuid) -> Result<Option<Stud
         return Ok(None);
     };
     let part: Versioned<Series> =
-        serde_json::from_str(&row.document).map_err(|it| Problem::internal(&it))?;
+        serde_json::from_str(&row.document).map_err(|error| Problem::internal(&error))?;
     Ok(Some(part.state.imaging_study_id))
 }
 

@@ -1,7 +1,7 @@
 //! Roentgen over HTTP: the only crate that knows it. Routes, identity, problem documents, the event feed, and the
 //! program `roentgen`.
 
-pub mod authorization;
+mod admin_projections;
 mod admission;
 mod ai_models;
 mod ai_outputs;
@@ -9,28 +9,27 @@ mod ai_tasks;
 mod answers;
 pub mod app;
 mod auth_config;
-mod command_request;
+pub mod authorization;
 pub mod cli;
+mod command_request;
 pub mod config;
 mod demo;
 mod dumps;
 mod feed;
-mod validation;
 mod health;
 pub mod identity;
 mod instances;
 mod logged;
+mod middleware;
 mod modalities;
 mod nearest;
 pub mod openapi;
 mod orders;
-mod middleware;
 mod pacs_endpoints;
 mod pagination;
-mod query_params;
 pub mod problem;
 mod procedures;
-mod admin_projections;
+mod query_params;
 mod read_request;
 mod reading_profiles;
 mod render;
@@ -42,6 +41,7 @@ mod serve;
 mod studies;
 mod telemetry;
 mod timeline;
+mod validation;
 mod viewer;
 mod worklist;
 

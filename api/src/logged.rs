@@ -3,7 +3,7 @@
 use roentgen_store::reads::Reads;
 
 use crate::app::App;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 /// Refuses a position that the log has not reached: whoever names one has seen events that the log does not have any more
 /// (it was restored from an older backup), or means another log. The database is asked only where this node does not know

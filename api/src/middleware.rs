@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::admission;
 use crate::app::App;
-use crate::problem::{ProblemCode, Problem, ProblemDocument};
+use crate::problem::{Problem, ProblemCode, ProblemDocument};
 use crate::routes::strip_version_prefix;
 use crate::serve::Reserve;
 
@@ -42,7 +42,11 @@ static UNLESS_SAID: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Around every request.
-pub(crate) async fn request_context(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn request_context(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let request_id = clock::fresh_id().to_string();
     let correlation_id = correlation(request.headers_mut(), &request_id);
@@ -97,7 +101,9 @@ pub(crate) async fn request_context(State(app): State<App>, mut request: Request
 fn within_the_limits(request: &Request) -> Result<(), Problem> {
     let is_health = strip_version_prefix(request.uri().path()).starts_with("/health/");
     match request.extensions().get::<Reserve>() {
-        Some(reserve) if !is_health => Err(Problem::new(ProblemCode::Unavailable, reserve.detail())),
+        Some(reserve) if !is_health => {
+            Err(Problem::new(ProblemCode::Unavailable, reserve.detail()))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -120,8 +126,8 @@ fn correlation(headers: &mut HeaderMap, request_id: &str) -> String {
 fn can_leave_body_unread(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    let large = length.is_some_and(|it| it > SMALL_BODY);
+    let length = length.and_then(|header| header.to_str().ok()?.parse::<u64>().ok());
+    let large = length.is_some_and(|length| length > SMALL_BODY);
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     is_http_1(request) && (large || chunked)
 }
@@ -134,7 +140,7 @@ fn is_http_1(request: &Request) -> bool {
 /// The route's template: ids in paths are no labels.
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>();
-    path.map_or("(none)", |it| strip_version_prefix(it.as_str()))
+    path.map_or("(none)", |path| strip_version_prefix(path.as_str()))
         .to_owned()
 }
 

@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::validation::{self, BodyValidator};
+use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
 use crate::openapi::ModalityDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator};
 
 const COLLECTION: &str = "/imaging/modalities";
 
@@ -77,7 +77,7 @@ impl NewModality {
     fn parse(self) -> Result<Modality, Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
-        let code = fields.parse("/code", code, |it| ModalityCode::parse(&it));
+        let code = fields.parse("/code", code, |text| ModalityCode::parse(&text));
         let name = fields.required("/name", self.name);
         let name = fields.name("/name", name);
         let description = fields.optional_text("/description", self.description);
@@ -108,10 +108,17 @@ impl ModalityChanges {
 /// Adds a modality to the catalog.
 #[utoipa::path(post, path = "/imaging/modalities", request_body = NewModality,
     responses((status = 201, body = ModalityDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let modality = call.body::<NewModality>()?.parse()?;
-    call.run(&app, &CreateModality(modality), SuccessKind::Created(COLLECTION))
-        .await
+    call.run(
+        &app,
+        &CreateModality(modality),
+        SuccessKind::Created(COLLECTION),
+    )
+    .await
 }
 
 /// Modalities, newest first.

@@ -32,7 +32,7 @@ use schemas::Schemas;
 
 use crate::authorization::RouteAccess;
 use crate::command_request::json;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 use crate::routes::{Endpoint, endpoints};
 
 /// The whole description, from the routes themselves.
@@ -140,7 +140,7 @@ pub(crate) async fn problem_page(
     code: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(code) = code.map_err(|_| Problem::not_found())?;
-    let known = ProblemCode::ALL.iter().find(|it| it.as_str() == code);
+    let known = ProblemCode::ALL.iter().find(|value| value.as_str() == code);
     let page = known.ok_or_else(Problem::not_found)?.page();
     Ok((
         [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")],

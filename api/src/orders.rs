@@ -14,13 +14,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::authorization::Permission;
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::validation::{self, BodyValidator, FreeObject, JsonObject, PatientBody};
+use crate::authorization::Permission;
+use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
 use crate::openapi::OrderDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator, FreeObject, JsonObject, PatientBody};
 
 const COLLECTION: &str = "/imaging/orders";
 
@@ -172,9 +172,13 @@ impl OrderChanges {
 /// Orders an examination.
 #[utoipa::path(post, path = "/imaging/orders", request_body = NewOrder,
     responses((status = 201, body = OrderDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let order = call.body_as(NewOrder::parse).await?;
-    call.run(&app, &order, SuccessKind::Created(COLLECTION)).await
+    call.run(&app, &order, SuccessKind::Created(COLLECTION))
+        .await
 }
 
 /// Orders, newest first by `requested_at`.

@@ -8,7 +8,7 @@ use roentgen_domain::codes::PacsEndpointCode;
 use roentgen_domain::dicom::AeTitle;
 use roentgen_domain::ids::{SecretId, TenantId};
 use roentgen_domain::pacs_endpoint::{
-    AuthConfig, Changes, Host, ViewerLaunchUrl, PacsEndpoint, Port, Protocol,
+    AuthConfig, Changes, Host, PacsEndpoint, Port, Protocol, ViewerLaunchUrl,
 };
 use roentgen_domain::url::HttpUrl;
 use roentgen_projections::pacs_endpoints;
@@ -19,11 +19,11 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
-use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::validation::{self, BodyValidator, JsonObject};
+use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
 use crate::openapi::PacsEndpointDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator, JsonObject};
 
 const COLLECTION: &str = "/pacs/endpoints";
 
@@ -138,7 +138,7 @@ impl NewPacsEndpoint {
     fn parse(self) -> Result<(PacsEndpoint, Option<SecretBytes>), Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
-        let code = fields.parse("/code", code, |it| PacsEndpointCode::parse(&it));
+        let code = fields.parse("/code", code, |text| PacsEndpointCode::parse(&text));
         fields.required("/name", self.name.as_ref());
         fields.required("/protocol", self.protocol.as_ref());
         let changes = PacsEndpointChanges {
@@ -172,7 +172,7 @@ impl NewPacsEndpoint {
             is_active: told.is_active.unwrap_or(true),
             secret_id: None,
         });
-        fields.finish(endpoint.map(|it| (it, secret)))
+        fields.finish(endpoint.map(|endpoint| (endpoint, secret)))
     }
 }
 
@@ -234,14 +234,18 @@ async fn store_secret(
 /// Adds a PACS endpoint to the catalog. What `auth_config` takes is never shown again.
 #[utoipa::path(post, path = "/pacs/endpoints", request_body = NewPacsEndpoint,
     responses((status = 201, body = PacsEndpointDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let (endpoint, secret) = call.body::<NewPacsEndpoint>()?.parse()?;
     let secret_id = store_secret(&app, call.tenant, secret).await?;
     let endpoint = CreatePacsEndpoint(PacsEndpoint {
         secret_id,
         ..endpoint
     });
-    call.run(&app, &endpoint, SuccessKind::Created(COLLECTION)).await
+    call.run(&app, &endpoint, SuccessKind::Created(COLLECTION))
+        .await
 }
 
 /// PACS endpoints, newest first.

@@ -89,7 +89,7 @@ pub(crate) fn next_link(path: &str, query: Option<&str>, cursor: &str) -> String
     let kept: Vec<&str> = query
         .unwrap_or_default()
         .split('&')
-        .filter(|it| !it.is_empty() && !it.starts_with("cursor="))
+        .filter(|text| !text.is_empty() && !text.starts_with("cursor="))
         .collect();
     let mut query = kept.join("&");
     if !query.is_empty() {

@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::validation::{self, BodyValidator};
+use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
 use crate::openapi::ProcedureDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator};
 
 const COLLECTION: &str = "/imaging/procedures";
 
@@ -112,7 +112,7 @@ impl NewProcedure {
     fn parse(self) -> Result<CreateProcedure, Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
-        let code = fields.parse("/code", code, |it| ProcedureCode::parse(&it));
+        let code = fields.parse("/code", code, |text| ProcedureCode::parse(&text));
         let modality_id = fields.required("/modality_id", self.modality_id);
         fields.required("/name", self.name.as_ref());
         let changes = ProcedureChanges {
@@ -177,7 +177,10 @@ impl ProcedureChanges {
 /// Adds a procedure to the catalog.
 #[utoipa::path(post, path = "/imaging/procedures", request_body = NewProcedure,
     responses((status = 201, body = ProcedureDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let procedure = call.body::<NewProcedure>()?.parse()?;
     call.run(&app, &procedure, SuccessKind::Created(COLLECTION))
         .await

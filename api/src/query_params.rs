@@ -6,11 +6,11 @@ use roentgen_domain::time::AnyTime;
 use roentgen_store::loader::AsOf;
 use uuid::Uuid;
 
-use crate::validation::is_blank;
 use crate::identity::Caller;
 use crate::nearest;
 use crate::pagination::{Cursors, Page};
 use crate::problem::Problem;
+use crate::validation::is_blank;
 
 /// The longest text to search for, in characters.
 const MAX_SEARCH_CHARS: usize = 128;
@@ -28,7 +28,9 @@ impl StrictQuery {
     pub(crate) fn of(raw: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
         let mut query = Self::open(raw)?;
         let tenant = query.take("tenant_id")?;
-        let tenant = tenant.map(|it| parse_uuid("tenant_id", &it)).transpose()?;
+        let tenant = tenant
+            .map(|tenant| parse_uuid("tenant_id", &tenant))
+            .transpose()?;
         caller.require_tenant(tenant)?;
         Ok(query)
     }
@@ -44,11 +46,11 @@ impl StrictQuery {
     /// A parameter, out of the query.
     pub(crate) fn take(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         self.known.push(name);
-        let Some(place) = self.pairs.iter().position(|(it, _)| it == name) else {
+        let Some(place) = self.pairs.iter().position(|(pair, _)| pair == name) else {
             return Ok(None);
         };
         let (_, value) = self.pairs.swap_remove(place);
-        if self.pairs.iter().any(|(it, _)| it == name) {
+        if self.pairs.iter().any(|(pair, _)| pair == name) {
             return Err(Problem::parameter(name, "stands there twice"));
         }
         Ok(Some(value))
@@ -61,8 +63,8 @@ impl StrictQuery {
         parse: impl FnOnce(&str) -> Option<T>,
         words: &str,
     ) -> Result<Option<T>, Problem> {
-        self.take_parsed(name, |it| {
-            parse(it).ok_or(format!("must be one of {words}"))
+        self.take_parsed(name, |text| {
+            parse(text).ok_or(format!("must be one of {words}"))
         })
     }
 
@@ -77,7 +79,7 @@ impl StrictQuery {
         };
         parse(&value)
             .map(Some)
-            .map_err(|it| Problem::parameter(name, it))
+            .map_err(|error| Problem::parameter(name, error))
     }
 
     /// The same of one that is optional in a body, too: a blank one is none.
@@ -106,23 +108,23 @@ impl StrictQuery {
     }
 
     pub(crate) fn take_bool(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
-        self.take_parsed(name, |it| {
-            it.parse::<bool>().map_err(|_| "must be true or false")
+        self.take_parsed(name, |text| {
+            text.parse::<bool>().map_err(|_| "must be true or false")
         })
     }
 
     /// A whole number.
     pub(crate) fn take_number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
-        self.take_parsed(name, |it| {
-            it.parse::<u64>().map_err(|_| "must be a whole number")
+        self.take_parsed(name, |text| {
+            text.parse::<u64>().map_err(|_| "must be a whole number")
         })
     }
 
     /// A text without NUL, for a filter.
     pub(crate) fn take_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
-        self.take_parsed(name, |it| match it.contains('\0') {
+        self.take_parsed(name, |text| match text.contains('\0') {
             true => Err("must not contain U+0000"),
-            false => Ok(it.to_owned()),
+            false => Ok(text.to_owned()),
         })
     }
 
@@ -140,19 +142,19 @@ impl StrictQuery {
 
     /// The first moment that a bound covers: a time, or a date's first millisecond.
     pub(crate) fn take_from(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
-        self.take_parsed(name, |it| time_or_date(it, "T00:00:00Z"))
+        self.take_parsed(name, |text| time_or_date(text, "T00:00:00Z"))
     }
 
     /// The last moment that a bound covers: a time, or a date's last millisecond.
     pub(crate) fn take_to(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
-        self.take_parsed(name, |it| time_or_date(it, "T23:59:59.999Z"))
+        self.take_parsed(name, |text| time_or_date(text, "T23:59:59.999Z"))
     }
 
     /// `as_of`: a time or a position.
     pub(crate) fn take_as_of(&mut self) -> Result<AsOf, Problem> {
-        let as_of = self.take_parsed("as_of", |it| match it.parse::<u64>() {
+        let as_of = self.take_parsed("as_of", |text| match text.parse::<u64>() {
             Ok(position) => Ok(AsOf::Position(position)),
-            Err(_) => time_or_date(it, "T23:59:59.999Z").map(AsOf::Time),
+            Err(_) => time_or_date(text, "T23:59:59.999Z").map(AsOf::Time),
         })?;
         Ok(as_of.unwrap_or(AsOf::Now))
     }
@@ -164,10 +166,10 @@ impl StrictQuery {
         tenant: TenantId,
         list: &str,
     ) -> Result<Page, Problem> {
-        let limit = self.take_parsed("limit", |it| {
-            it.parse::<u32>()
+        let limit = self.take_parsed("limit", |text| {
+            text.parse::<u32>()
                 .ok()
-                .filter(|it| (1..=500).contains(it))
+                .filter(|number| (1..=500).contains(number))
                 .ok_or("must be 1 to 500")
         })?;
         let cursor = self.take("cursor")?;

@@ -11,21 +11,21 @@ use http::{HeaderMap, StatusCode, header};
 use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::json::Members;
 use roentgen_domain::{Aggregate, Versioned};
-use roentgen_store::read_model::{ReadModel, Row};
 use roentgen_store::loader::{self, AsOf};
+use roentgen_store::read_model::{ReadModel, Row};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use list::weight;
 
-use crate::authorization::Permission;
 use crate::app::App;
-use crate::command_request::{LOG_POSITION, etag, json, insert_header};
+use crate::authorization::Permission;
+use crate::command_request::{LOG_POSITION, etag, insert_header, json};
 use crate::identity::Caller;
 use crate::logged;
 use crate::pagination::{Cursors, Page};
+use crate::problem::{Problem, ProblemCode};
 use crate::query_params::{StrictQuery, parse_uuid};
-use crate::problem::{ProblemCode, Problem};
 use crate::render::{self, OpenedPhi, PhiState};
 
 /// How long a read waits for the read models.
@@ -59,7 +59,8 @@ impl FromRequestParts<App> for ReadRequest {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        let caller =
+            caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
         let tenant = caller.tenant()?;
         let freshness = Freshness {
             accepted: app.store.appender.read_watermarks().position(tenant),
@@ -86,7 +87,7 @@ fn min_log_position(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("min-log-position") else {
         return Ok(None);
     };
-    let position = value.to_str().ok().and_then(|it| it.parse().ok());
+    let position = value.to_str().ok().and_then(|text| text.parse().ok());
     let position = position.ok_or_else(|| {
         Problem::new(
             ProblemCode::InvalidHeader,
@@ -100,10 +101,10 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     let values = headers
         .get_all("prefer")
         .iter()
-        .filter_map(|it| it.to_str().ok());
+        .filter_map(|header| header.to_str().ok());
     values
-        .flat_map(|it| it.split(','))
-        .any(|it| it.trim().eq_ignore_ascii_case("respond-async"))
+        .flat_map(|text| text.split(','))
+        .any(|text| text.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 /// The id in a path.
@@ -185,7 +186,7 @@ impl ReadRequest {
         }
         let deadline = Instant::now() + PATIENCE;
         let shown = app.progress.wait_for(wanted, deadline).await;
-        if at_least.is_some_and(|it| shown < it) {
+        if at_least.is_some_and(|number| shown < number) {
             let detail = format!("the read models show position {shown}");
             return Err(Problem::new(ProblemCode::ProjectionLagging, detail));
         }
@@ -219,7 +220,7 @@ impl ReadRequest {
         let fits = app.progress.halt_reason().is_none();
         let fresh = fits && (shown >= self.freshness.accepted || self.freshness.at_once);
         match (as_of, self.freshness.at_least) {
-            (AsOf::Now, at_least) if fresh && at_least.is_none_or(|it| it <= shown) => {
+            (AsOf::Now, at_least) if fresh && at_least.is_none_or(|number| number <= shown) => {
                 self.model_row::<A>(app, model, id, shown).await
             }
             (AsOf::Now, Some(_)) => {
@@ -258,7 +259,12 @@ impl ReadRequest {
         Ok((self.own_row(app, model, id).await?, shown))
     }
 
-    async fn own_row(&self, app: &App, model: &'static ReadModel, id: Uuid) -> Result<Row, Problem> {
+    async fn own_row(
+        &self,
+        app: &App,
+        model: &'static ReadModel,
+        id: Uuid,
+    ) -> Result<Row, Problem> {
         let mut rows = app.reads(self.tenant).rows(model, &[id]).await?;
         rows.pop().ok_or_else(Problem::not_found)
     }

@@ -14,13 +14,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::authorization::Permission;
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::validation::{self, BodyValidator, List};
+use crate::authorization::Permission;
+use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
 use crate::openapi::ReadingProfileDocument;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator, List};
 
 const COLLECTION: &str = "/radiology/reading-profiles";
 /// How many modalities, body parts or places one request may name.
@@ -106,8 +106,8 @@ impl NewReadingProfile {
             tenant_id: None,
         };
         let told = told.check(&mut fields);
-        let profile = practitioner_id.map(|it| ReadingProfile {
-            practitioner_id: PractitionerId::from(it),
+        let profile = practitioner_id.map(|id| ReadingProfile {
+            practitioner_id: PractitionerId::from(id),
             allowed_modalities: told.allowed_modalities.value(),
             allowed_body_parts: told.allowed_body_parts.value(),
             max_concurrent_cases: told.max_concurrent_cases.unwrap_or_default(),
@@ -152,9 +152,13 @@ impl ReadingProfileChanges {
 /// Adds a reading profile.
 #[utoipa::path(post, path = "/radiology/reading-profiles", request_body = NewReadingProfile,
     responses((status = 201, body = ReadingProfileDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let profile = call.body::<NewReadingProfile>()?.parse()?;
-    call.run(&app, &profile, SuccessKind::Created(COLLECTION)).await
+    call.run(&app, &profile, SuccessKind::Created(COLLECTION))
+        .await
 }
 
 /// Reading profiles, newest first.
@@ -199,24 +203,36 @@ pub(crate) async fn update(
     let changes = call.body::<ReadingProfileChanges>()?.parse()?;
     let id = ReadingProfileId::from(id);
     may_change(&call, id, &changes)?;
-    call.run(&app, &UpdateReadingProfile { id, changes }, SuccessKind::Updated)
-        .await
+    call.run(
+        &app,
+        &UpdateReadingProfile { id, changes },
+        SuccessKind::Updated,
+    )
+    .await
 }
 
 /// The same, as everything of the catalog is changed.
 #[utoipa::path(patch, path = "/radiology/reading-profiles/{id}",
     params(("id" = Uuid, Path)), request_body = ReadingProfileChanges,
     responses((status = 200, body = ReadingProfileDocument)))]
-pub(crate) async fn patch(state: State<App>, id: PathId, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn patch(
+    state: State<App>,
+    id: PathId,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     update(state, id, call).await
 }
 
-fn may_change(call: &CommandRequest, id: ReadingProfileId, changes: &Changes) -> Result<(), Problem> {
+fn may_change(
+    call: &CommandRequest,
+    id: ReadingProfileId,
+    changes: &Changes,
+) -> Result<(), Problem> {
     if Permission::WriteCatalog.is_granted_to(&call.caller.roles) {
         return Ok(());
     }
     let practitioner = call.caller.practitioner_id;
-    let own = practitioner.map(|it| ReadingProfileId::of(call.tenant, it)) == Some(id);
+    let own = practitioner.map(|id| ReadingProfileId::of(call.tenant, id)) == Some(id);
     let where_only = Changes {
         reading_locations: Change::Keep,
         ..changes.clone()

@@ -155,7 +155,7 @@ fn with_phi(open: &str, phi: OpenedPhi<&Members>) -> String {
     let object = serde_json::to_string(phi).unwrap_or_default();
     let members = object
         .strip_prefix('{')
-        .and_then(|it| it.strip_suffix('}'))
+        .and_then(|text| text.strip_suffix('}'))
         .unwrap_or_default();
     let comma = if members.is_empty() { "" } else { "," };
     append_members(open, &format!("{state}{comma}{members}"))

@@ -16,11 +16,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, TenantScopedBody};
-use crate::validation::{self, BodyValidator, FreeObject, is_blank};
+use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
 use crate::openapi::ReportTemplateDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
+use crate::validation::{self, BodyValidator, FreeObject, is_blank};
 
 const COLLECTION: &str = "/radiology/templates";
 
@@ -114,7 +114,7 @@ impl NewReportTemplate {
     fn parse(self) -> Result<CreateTemplate, Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/code", self.code);
-        let code = fields.parse("/code", code, |it| TemplateCode::parse(&it));
+        let code = fields.parse("/code", code, |text| TemplateCode::parse(&text));
         fields.required("/name", self.name.as_ref());
         fields.required("/template_type", self.template_type.as_ref());
         let changes = ReportTemplateChanges {
@@ -198,9 +198,13 @@ fn is_blank_text(json: &Json) -> bool {
 /// Adds a report template to the catalog.
 #[utoipa::path(post, path = "/radiology/templates", request_body = NewReportTemplate,
     responses((status = 201, body = ReportTemplateDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let template = call.body_as(NewReportTemplate::parse).await?;
-    call.run(&app, &template, SuccessKind::Created(COLLECTION)).await
+    call.run(&app, &template, SuccessKind::Created(COLLECTION))
+        .await
 }
 
 /// Report templates, newest first.

@@ -1,8 +1,8 @@
 //! `/radiology/reports`.
 
 mod ai_summary;
-mod request_bodies;
 pub(crate) mod critical_results;
+mod request_bodies;
 mod subresources;
 mod view;
 
@@ -52,7 +52,10 @@ async fn run<U: UseCase<Aggregate = Report>>(
 /// Begins a draft on a study. Who does it holds the case, or claims it with this.
 #[utoipa::path(post, path = "/radiology/reports", request_body = NewReport,
     responses((status = 201, body = RadiologyReportDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let radiologist = call.caller.practitioner()?;
     let parse = move |body: NewReport| body.parse(radiologist);
     let mut report = call.body_as(parse).await?;
@@ -151,7 +154,7 @@ pub(crate) async fn sign(
         critical_deadline: app.times.critical_deadline,
     };
     let signed = run(&app, &call, &sign).await;
-    signed.map_err(|it| it.prefix_pointers("/communication", &["/communicated_at"]))
+    signed.map_err(|error| error.prefix_pointers("/communication", &["/communicated_at"]))
 }
 
 /// Calls a report off that is not final. While another radiologist holds the case of a draft, it is released first.

@@ -8,13 +8,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use clap::ValueEnum;
 
-use crate::authorization::{RouteAccess, Permission};
 use crate::app::App;
+use crate::authorization::{Permission, RouteAccess};
 use crate::command_request::BodyLimits;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 use crate::{
-    ai_models, ai_outputs, ai_tasks, feed, health, instances, modalities, openapi, orders,
-    middleware, pacs_endpoints, procedures, admin_projections, reading_profiles, report_templates,
+    admin_projections, ai_models, ai_outputs, ai_tasks, feed, health, instances, middleware,
+    modalities, openapi, orders, pacs_endpoints, procedures, reading_profiles, report_templates,
     reports, series, studies, timeline, viewer, worklist,
 };
 
@@ -63,9 +63,9 @@ pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
 /// Those of some services, and what every process has: the timeline, the log, and what runs the program.
 fn endpoints_of(services: &[ApiService], metrics_open: bool) -> Vec<Endpoint> {
     let all = ApiService::value_variants().iter();
-    let served = all.filter(|it| services.contains(it));
+    let served = all.filter(|service| services.contains(service));
     served
-        .flat_map(|it| it.endpoints())
+        .flat_map(|service| service.endpoints())
         .chain(patients())
         .chain(platform(metrics_open))
         .collect()
@@ -104,7 +104,10 @@ fn imaging() -> Vec<Endpoint> {
 fn pacs() -> Vec<Endpoint> {
     use Permission::{LaunchViewer, ReadOrders, ReadStudies, SyncStudies, WriteCatalog};
     let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
-    let (read, read_catalog) = (RouteAccess::AnyOf(&[ReadStudies]), RouteAccess::AnyOf(&[ReadOrders]));
+    let (read, read_catalog) = (
+        RouteAccess::AnyOf(&[ReadStudies]),
+        RouteAccess::AnyOf(&[ReadOrders]),
+    );
     let sync = RouteAccess::AnyOf(&[SyncStudies]);
     vec![
         Endpoint::new(
@@ -148,7 +151,7 @@ fn pacs() -> Vec<Endpoint> {
 /// `/radiology/reading-profiles` and `/radiology/worklist`.
 fn worklist() -> Vec<Endpoint> {
     use Permission::{
-        ClaimCases, ContributeTriage, ReadOrders, ReadWorklist, ReleaseCases, ManageWorklist,
+        ClaimCases, ContributeTriage, ManageWorklist, ReadOrders, ReadWorklist, ReleaseCases,
         WorkOnCases, WriteCatalog, WriteOwnProfile,
     };
     let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
@@ -247,7 +250,10 @@ fn imaging_ai() -> Vec<Endpoint> {
 /// `/radiology`, what is reported.
 fn reporting() -> Vec<Endpoint> {
     use Permission::{ReadOrders, ReadReports, ReadWorklist, WriteCatalog, WriteReports};
-    let (read, catalog) = (RouteAccess::AnyOf(&[ReadOrders]), RouteAccess::AnyOf(&[WriteCatalog]));
+    let (read, catalog) = (
+        RouteAccess::AnyOf(&[ReadOrders]),
+        RouteAccess::AnyOf(&[WriteCatalog]),
+    );
     let read_reports = RouteAccess::AnyOf(&[ReadReports]);
     let write_reports = RouteAccess::AnyOf(&[WriteReports]);
     vec![
@@ -297,15 +303,35 @@ fn reporting() -> Vec<Endpoint> {
 fn platform(metrics_open: bool) -> Vec<Endpoint> {
     use Permission::{OperatePlatform, ReadFeed};
     let operate = RouteAccess::AnyOf(&[OperatePlatform]);
-    let metrics = if metrics_open { RouteAccess::Public } else { operate };
+    let metrics = if metrics_open {
+        RouteAccess::Public
+    } else {
+        operate
+    };
     vec![
-        Endpoint::new(feed::__path_events, RouteAccess::AnyOf(&[ReadFeed]), feed::events),
-        Endpoint::new(admin_projections::__path_list, operate, admin_projections::list),
-        Endpoint::new(admin_projections::__path_retry, operate, admin_projections::retry),
+        Endpoint::new(
+            feed::__path_events,
+            RouteAccess::AnyOf(&[ReadFeed]),
+            feed::events,
+        ),
+        Endpoint::new(
+            admin_projections::__path_list,
+            operate,
+            admin_projections::list,
+        ),
+        Endpoint::new(
+            admin_projections::__path_retry,
+            operate,
+            admin_projections::retry,
+        ),
         Endpoint::new(health::__path_live, RouteAccess::Public, health::live),
         Endpoint::new(health::__path_ready, RouteAccess::Public, health::ready),
         Endpoint::new(health::__path_metrics, metrics, health::metrics),
-        Endpoint::new(openapi::__path_document, RouteAccess::Public, openapi::document),
+        Endpoint::new(
+            openapi::__path_document,
+            RouteAccess::Public,
+            openapi::document,
+        ),
         Endpoint::new(openapi::__path_page, RouteAccess::Public, openapi::page),
         Endpoint::new(
             openapi::__path_problem_page,
@@ -337,7 +363,10 @@ pub fn router(app: App, services: &[ApiService]) -> Router {
     router
         .fallback(async || Problem::new(ProblemCode::NotFound, "there is no such path"))
         .method_not_allowed_fallback(async || {
-            Problem::new(ProblemCode::MethodNotAllowed, "the path does not have this method")
+            Problem::new(
+                ProblemCode::MethodNotAllowed,
+                "the path does not have this method",
+            )
         })
         .layer(from_fn_with_state(app.clone(), middleware::request_context))
         .with_state(app)

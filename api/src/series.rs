@@ -8,7 +8,7 @@ use roentgen_domain::study::Series;
 use roentgen_projections::series;
 
 use crate::app::App;
-use crate::command_request::{CommandRequest, ChildResource};
+use crate::command_request::{ChildResource, CommandRequest};
 use crate::openapi::SeriesDocument;
 use crate::problem::Problem;
 use crate::read_request::ReadRequest;
@@ -19,7 +19,10 @@ const COLLECTION: &str = "/pacs/series";
 /// Adds one series to a study.
 #[utoipa::path(post, path = "/pacs/series", request_body = SeriesBody,
     responses((status = 201, body = SeriesDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let (study_id, facts) = call.body::<SeriesBody>()?.parse()?;
     let id = SeriesId::of(study_id, &facts.series_instance_uid);
     let part = ChildResource {

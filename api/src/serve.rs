@@ -66,7 +66,12 @@ impl HttpListener {
     }
 
     /// Serves until `stop`, then finishes what was begun.
-    pub(crate) async fn serve(self, router: Router, stop: CancellationToken, tasks: BackgroundTasks) {
+    pub(crate) async fn serve(
+        self,
+        router: Router,
+        stop: CancellationToken,
+        tasks: BackgroundTasks,
+    ) {
         let drain = CancellationToken::new();
         let serve = |(stream, place)| {
             let served = connection::serve(stream, place, router.clone(), drain.clone());
@@ -80,7 +85,8 @@ impl HttpListener {
         }
         block_new_connections(&self.listener);
         let last_ones = async {
-            while let Ok(accepted) = tokio::time::timeout(ACCEPT_QUIET_PERIOD, self.accept()).await {
+            while let Ok(accepted) = tokio::time::timeout(ACCEPT_QUIET_PERIOD, self.accept()).await
+            {
                 accepted.into_iter().for_each(&serve);
             }
         };

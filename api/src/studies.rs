@@ -16,9 +16,9 @@ pub(crate) use request_bodies::{
     InstanceBody, SeriesBody, StudyChanges, SyncBody, SyncedInstanceBody, SyncedSeriesBody,
 };
 
-use crate::authorization::Permission;
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest, respond};
+use crate::authorization::Permission;
+use crate::command_request::{CommandRequest, SuccessKind, respond};
 use crate::openapi::StudyDocument;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
@@ -30,7 +30,10 @@ const COLLECTION: &str = "/pacs/studies";
 /// that are known already are passed over. A clinical time that cannot be right is left out and named in `warnings`.
 #[utoipa::path(post, path = "/pacs/studies/sync", request_body = SyncBody,
     responses((status = 201, body = StudyDocument), (status = 200, body = StudyDocument)))]
-pub(crate) async fn sync(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn sync(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let (sync, times) = call.body_as(SyncBody::parse).await?;
     let outcome = call.execute(&app, &sync).await?;
     let warnings = times.warnings(&outcome.resource.state);
@@ -39,7 +42,11 @@ pub(crate) async fn sync(State(app): State<App>, call: CommandRequest) -> Result
         let warnings = serde_json::to_string(&warnings).unwrap_or_default();
         document = render::append_members(&document, &format!("\"warnings\":{warnings}"));
     }
-    Ok(respond(&outcome, SuccessKind::Upserted(COLLECTION), document))
+    Ok(respond(
+        &outcome,
+        SuccessKind::Upserted(COLLECTION),
+        document,
+    ))
 }
 
 /// Studies, newest first by `started_at`, else by when they became known.

@@ -6,8 +6,8 @@ use roentgen_domain::ids::PatientId;
 use roentgen_projections::timeline::{self, EntryKind, TimelineScope};
 use roentgen_store::read_model::Row;
 
-use crate::authorization::Permission;
 use crate::app::App;
+use crate::authorization::Permission;
 use crate::openapi::TimelineEntry;
 use crate::pagination::rows_that_fit;
 use crate::problem::Problem;
@@ -33,7 +33,7 @@ pub(crate) async fn list(
     let shown = read.wait_for_freshness(&app).await?;
     for (kind, query) in pages {
         let found = app.reads(read.tenant).list(&query).await?;
-        rows.extend(found.into_iter().map(|it| (kind, it)));
+        rows.extend(found.into_iter().map(|row| (kind, row)));
     }
     rows.sort_by(|(_, one), (_, other)| one.sort_key.cmp(&other.sort_key));
     let weights = rows.iter().map(|(_, row)| weight(row));
@@ -42,13 +42,15 @@ pub(crate) async fn list(
     rows.truncate(shown_rows);
     let last = rows.last().filter(|_| more);
     let last = last.map(|(_, row)| row.sort_key.as_slice());
-    let lines = rows.iter().map(|(kind, row)| render_entry(*kind, reader, row));
+    let lines = rows
+        .iter()
+        .map(|(kind, row)| render_entry(*kind, reader, row));
     let lines = lines.collect::<Result<Vec<String>, Problem>>()?;
     Ok(read.page(&lines, last, shown))
 }
 
 fn render_entry(kind: EntryKind, reader: TimelineScope, row: &Row) -> Result<String, Problem> {
-    let entry = timeline::entry(kind, reader, row).and_then(|it| serde_json::to_string(&it));
+    let entry = timeline::entry(kind, reader, row).and_then(|entry| serde_json::to_string(&entry));
     entry.map_err(|error| Problem::internal(&error))
 }
 

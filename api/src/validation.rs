@@ -16,7 +16,7 @@ use roentgen_domain::text::Text;
 use roentgen_domain::{Change, Timestamp};
 
 pub(crate) use ids::{id_change, optional_id};
-pub(crate) use shapes::{FreeObject, List, JsonObject, most_elements, too_many};
+pub(crate) use shapes::{FreeObject, JsonObject, List, most_elements, too_many};
 
 use crate::problem::{FieldError, Problem};
 
@@ -154,8 +154,8 @@ impl BodyValidator {
         parse: impl FnOnce(&str) -> Option<T>,
         words: &str,
     ) -> Option<T> {
-        self.parse(pointer, member, |it| {
-            parse(&it).ok_or_else(|| format!("must be one of {words}"))
+        self.parse(pointer, member, |text| {
+            parse(&text).ok_or_else(|| format!("must be one of {words}"))
         })
     }
 
@@ -268,9 +268,9 @@ impl BodyValidator {
         let outer = pointer();
         let room = MAX_REPORTED_ERRORS.saturating_sub(self.0.len());
         self.0
-            .extend(inner.0.into_iter().take(room).map(|it| FieldError {
-                pointer: format!("{outer}{}", it.pointer),
-                ..it
+            .extend(inner.0.into_iter().take(room).map(|error| FieldError {
+                pointer: format!("{outer}{}", error.pointer),
+                ..error
             }));
     }
 
@@ -317,7 +317,11 @@ mod tests {
         fields.each("/a", ninety(), |_| Err::<(), _>("is wrong"));
         fields.nest(|| "/c/0".to_owned(), inner);
         fields.push_error("/d", "is wrong");
-        let told: Vec<&str> = fields.0.iter().map(|it| it.pointer.as_str()).collect();
+        let told: Vec<&str> = fields
+            .0
+            .iter()
+            .map(|error| error.pointer.as_str())
+            .collect();
         assert_eq!(told.len(), MAX_REPORTED_ERRORS);
         assert_eq!((told[89], told[99]), ("/a/89", "/c/0/b/9"));
         assert!(fields.finish(Some(())).is_err());

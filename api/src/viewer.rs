@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use roentgen_commands::study::{LaunchViewer, RecordViewerTokenUse};
 use roentgen_domain::dicom::Uid;
-use roentgen_domain::pacs_endpoint::{ViewerLaunchUrl, PacsEndpoint};
+use roentgen_domain::pacs_endpoint::{PacsEndpoint, ViewerLaunchUrl};
 use roentgen_domain::study::Study;
 use roentgen_domain::{Aggregate, Timestamp, Versioned};
 use roentgen_store::loader::{self, AsOf};
@@ -23,8 +23,8 @@ use crate::answers::HasHappened;
 use crate::app::App;
 use crate::command_request::{CommandRequest, correlation_id, json};
 use crate::identity::bearer;
+use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
-use crate::problem::{ProblemCode, Problem};
 use crate::read_request::PathId;
 
 /// What it takes to look at a study's images.
@@ -73,10 +73,15 @@ fn not_configured() -> Problem {
     Problem::new(ProblemCode::ViewerNotConfigured, detail)
 }
 
-fn launch_response(app: &App, template: &ViewerLaunchUrl, token: ViewerToken, id: Uuid) -> Result<Response, Problem> {
+fn launch_response(
+    app: &App,
+    template: &ViewerLaunchUrl,
+    token: ViewerToken,
+    id: Uuid,
+) -> Result<Response, Problem> {
     let (study, expires_at) = (token.study_instance_uid().clone(), token.expires_at());
     let signed = app.viewer_tokens.sign(&token);
-    let signed = signed.map_err(|it| Problem::internal(&it))?;
+    let signed = signed.map_err(|error| Problem::internal(&error))?;
     let launch = ViewerLaunch {
         study_id: id,
         viewer_url: template.render(&study, &signed),
@@ -90,7 +95,11 @@ fn launch_response(app: &App, template: &ViewerLaunchUrl, token: ViewerToken, id
 }
 
 /// The aggregate as its stream says; 404 where the tenant has none.
-async fn load_or_404<A: Aggregate>(app: &App, call: &CommandRequest, id: Uuid) -> Result<Versioned<A>, Problem> {
+async fn load_or_404<A: Aggregate>(
+    app: &App,
+    call: &CommandRequest,
+    id: Uuid,
+) -> Result<Versioned<A>, Problem> {
     let (reads, keyring) = (app.reads(call.tenant), &app.store.keyring);
     let loaded = loader::load::<A>(&reads, keyring, id.into(), AsOf::Now).await?;
     loaded.ok_or_else(Problem::not_found)
@@ -110,7 +119,7 @@ pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<R
     let tenant = query.take_uuid::<Uuid>("tenant_id")?;
     query.finish()?;
     let given = given.or_else(|| by_header(request.headers()));
-    let token = given.and_then(|it| app.viewer_tokens.open(&it));
+    let token = given.and_then(|text| app.viewer_tokens.open(&text));
     let token = token.ok_or_else(unauthenticated)?;
     let study = study.ok_or_else(|| Problem::parameter("study_instance_uid", "is required"))?;
     if *token.study_instance_uid() != study {
@@ -119,7 +128,7 @@ pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<R
             "the token is for another study",
         ));
     }
-    if tenant.is_some_and(|it| it != token.tenant().as_uuid()) {
+    if tenant.is_some_and(|tenant| tenant != token.tenant().as_uuid()) {
         return Err(Problem::new(
             ProblemCode::OtherTenant,
             "the token is of another tenant",
@@ -135,12 +144,19 @@ fn by_header(headers: &HeaderMap) -> Option<String> {
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(ProblemCode::Unauthenticated, "a good viewer token is needed")
+    Problem::new(
+        ProblemCode::Unauthenticated,
+        "a good viewer token is needed",
+    )
 }
 
 /// Nobody sees an image before it is in the log that they do. A viewer asks for thousands: what this node has noted once
 /// it does not look for again.
-async fn note_first_use(app: &App, token: &ViewerToken, headers: &HeaderMap) -> Result<(), Problem> {
+async fn note_first_use(
+    app: &App,
+    token: &ViewerToken,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
     if app.viewer_tokens.was_used(token) {
         return Ok(());
     }

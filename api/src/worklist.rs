@@ -9,28 +9,34 @@ use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::PractitionerId;
 use roentgen_domain::order::Priority;
-use roentgen_domain::worklist_item::{Authority, Status, RequestedStatus, Update, WorklistItem};
+use roentgen_domain::worklist_item::{Authority, RequestedStatus, Status, Update, WorklistItem};
 use roentgen_projections::worklist_items::{self, Filters};
 
-use crate::authorization::{Permission, Role};
 use crate::app::App;
-use crate::command_request::{SuccessKind, CommandRequest};
+use crate::authorization::{Permission, Role};
+use crate::command_request::{CommandRequest, SuccessKind};
 use crate::identity::Caller;
 use crate::openapi::WorklistItemDocument;
+use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
-use crate::problem::{ProblemCode, Problem};
 use crate::read_request::{PathId, ReadRequest};
 
-pub(crate) use request_bodies::{FlagsBody, NewWorklistItem, ActingRadiologist, WorklistItemChanges};
+pub(crate) use request_bodies::{
+    ActingRadiologist, FlagsBody, NewWorklistItem, WorklistItemChanges,
+};
 
 const COLLECTION: &str = "/radiology/worklist/items";
 
 /// Puts a study on the worklist. A cancelled item is created again under the same id.
 #[utoipa::path(post, path = "/radiology/worklist/items", request_body = NewWorklistItem,
     responses((status = 201, body = WorklistItemDocument)))]
-pub(crate) async fn create(State(app): State<App>, call: CommandRequest) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: CommandRequest,
+) -> Result<Response, Problem> {
     let item = call.body::<NewWorklistItem>()?.parse()?;
-    call.run(&app, &item, SuccessKind::Created(COLLECTION)).await
+    call.run(&app, &item, SuccessKind::Created(COLLECTION))
+        .await
 }
 
 /// The worklist in reading order: priority; within it cases whose AI triage score is 0.5 or more, highest first; then the
@@ -58,18 +64,21 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 }
 
 fn statuses(query: &mut StrictQuery) -> Result<Vec<Status>, Problem> {
-    let asked = query.take_parsed("status", |it| {
-        if it.eq_ignore_ascii_case("all") {
+    let asked = query.take_parsed("status", |text| {
+        if text.eq_ignore_ascii_case("all") {
             return Ok(Status::ALL.to_vec());
         }
-        let status = Status::parse(it).map(|it| vec![it]);
+        let status = Status::parse(text).map(|status| vec![status]);
         status.ok_or_else(|| format!("must be all or one of {}", Status::NAMES))
     })?;
     Ok(asked.unwrap_or_default())
 }
 
 /// Whose cases are asked for: `current_radiologist_id` says who the caller is, and must be right.
-fn assigned_to(query: &mut StrictQuery, caller: &Caller) -> Result<Option<PractitionerId>, Problem> {
+fn assigned_to(
+    query: &mut StrictQuery,
+    caller: &Caller,
+) -> Result<Option<PractitionerId>, Problem> {
     let mine = query.take_bool("assigned_to_me")?;
     let named: Option<PractitionerId> = query.take_uuid("current_radiologist_id")?;
     if named.is_some() && named != caller.practitioner_id {
@@ -171,12 +180,17 @@ pub(crate) fn authority(caller: &Caller) -> Result<Authority, Problem> {
 
 /// Whether it is the holder's to ask.
 fn requires_holder(update: &Update) -> bool {
-    matches!(update.status, Some(RequestedStatus::InProgress | RequestedStatus::Completed))
+    matches!(
+        update.status,
+        Some(RequestedStatus::InProgress | RequestedStatus::Completed)
+    )
 }
 
 fn required_permissions(update: &Update) -> Vec<Permission> {
-    let run = matches!(update.status, Some(RequestedStatus::Pending | RequestedStatus::Cancelled))
-        || update.priority.is_some()
+    let run = matches!(
+        update.status,
+        Some(RequestedStatus::Pending | RequestedStatus::Cancelled)
+    ) || update.priority.is_some()
         || !update.assign.is_keep();
     let triage = !update.ai_triage_score.is_keep() || !update.ai_triage_flags.is_keep();
     let asked = [
@@ -184,6 +198,6 @@ fn required_permissions(update: &Update) -> Vec<Permission> {
         (run, Permission::ManageWorklist),
         (triage, Permission::ContributeTriage),
     ];
-    let needed = asked.into_iter().filter(|it| it.0);
-    needed.map(|it| it.1).collect()
+    let needed = asked.into_iter().filter(|pair| pair.0);
+    needed.map(|pair| pair.1).collect()
 }

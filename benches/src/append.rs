@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::database::{BenchDatabase, BenchNode, TENANT, order, request};
-use crate::report::{Measure, BenchReport, latencies};
+use crate::report::{BenchReport, Measure, latencies};
 
 pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> anyhow::Result<()> {
     println!("append: a whole create-order command in process, projections on");

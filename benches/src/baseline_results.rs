@@ -28,8 +28,8 @@ impl BaselineResults {
         let found = self
             .0
             .iter()
-            .find(|it| it.name == name && it.writers == writers);
-        found.map(|it| it.per_second)
+            .find(|peer| peer.name == name && peer.writers == writers);
+        found.map(|peer| peer.per_second)
     }
 }
 

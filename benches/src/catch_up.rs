@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::database::{BenchDatabase, BenchNode, TENANT, order};
-use crate::report::{Measure, BenchReport, latencies};
+use crate::report::{BenchReport, Measure, latencies};
 
 /// How long the log is.
 pub(crate) const EVENTS: u64 = 300_000;
@@ -104,7 +104,10 @@ pub(crate) fn context() -> Context {
 }
 
 /// Adds a new order to an append.
-pub(crate) async fn create(node: &BenchNode, append: &mut Append) -> anyhow::Result<(OrderId, Order)> {
+pub(crate) async fn create(
+    node: &BenchNode,
+    append: &mut Append,
+) -> anyhow::Result<(OrderId, Order)> {
     let context = context();
     let tenant_id = context.tenant_id;
     let new = new_order(node, &context)?;
@@ -186,7 +189,10 @@ pub(crate) async fn forget(database: &BenchDatabase) -> anyhow::Result<()> {
 }
 
 /// Forgets the read models and makes them again. A log as long as this one is filled before it is read.
-pub(crate) async fn measure(report: &mut BenchReport, database: &BenchDatabase) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    report: &mut BenchReport,
+    database: &BenchDatabase,
+) -> anyhow::Result<()> {
     println!("catch-up: the read models of a log of {EVENTS} events from zero");
     forget(database).await?;
     let node = BenchNode::start(database).await?;
@@ -197,20 +203,26 @@ pub(crate) async fn measure(report: &mut BenchReport, database: &BenchDatabase) 
         Measure::of(name, head.position, took, &latencies())
     };
     let began = begins(&node).await?;
-    state_of(&node, Some(MODEL), |it| {
-        !matches!(it.state, GenerationState::Filling { .. })
+    state_of(&node, Some(MODEL), |generation| {
+        !matches!(generation.state, GenerationState::Filling { .. })
     })
     .await?;
     let filled = rate("filled", began.elapsed());
     report.add(&filled);
-    state_of(&node, Some(MODEL), |it| it.state == GenerationState::Live).await?;
+    state_of(&node, Some(MODEL), |generation| {
+        generation.state == GenerationState::Live
+    })
+    .await?;
     report.add(&rate("filled, indexed, compared: read", began.elapsed()));
     report.compare_with_budget(
         "catch-up / 60k events a second",
         filled.per_second,
         60_000.0,
     );
-    state_of(&node, None, |it| it.state == GenerationState::Live).await?;
+    state_of(&node, None, |generation| {
+        generation.state == GenerationState::Live
+    })
+    .await?;
     node.stop().await;
     Ok(())
 }
@@ -218,8 +230,8 @@ pub(crate) async fn measure(report: &mut BenchReport, database: &BenchDatabase) 
 /// When its first events were written, or a moment before.
 async fn begins(node: &BenchNode) -> anyhow::Result<Instant> {
     let mut began = Instant::now();
-    state_of(node, Some(MODEL), |it| {
-        let is_empty = it.checkpoint.position == 0;
+    state_of(node, Some(MODEL), |generation| {
+        let is_empty = generation.checkpoint.position == 0;
         if is_empty {
             began = Instant::now();
         }
@@ -238,10 +250,10 @@ async fn state_of(
     let far = Instant::now() + Duration::from_secs(600);
     loop {
         let mut generations = node.store.engine.generations().await?;
-        generations.retain(|it| model.is_none_or(|model| it.model == model));
+        generations.retain(|generation| model.is_none_or(|model| generation.model == model));
         let failed = generations
             .iter()
-            .find(|it| matches!(it.state, GenerationState::Failed { .. }));
+            .find(|generation| matches!(generation.state, GenerationState::Failed { .. }));
         ensure!(failed.is_none(), "{failed:?}");
         if generations.iter().all(&mut is_so) {
             return Ok(());

@@ -12,8 +12,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::Instant;
 
 use crate::fairness::{Memory, Site, Verdict, engine_name, quiet};
-use crate::report::BenchReport;
 use crate::http_client::Server;
+use crate::report::BenchReport;
 
 use silent::Silent;
 use stalled::Stalled;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use roentgen_commands::modality::CreateModality;
 use roentgen_commands::order::CreateOrder;
 use roentgen_commands::procedure::CreateProcedure;
-use roentgen_commands::{Executor, CommandEnvelope};
+use roentgen_commands::{CommandEnvelope, Executor};
 use roentgen_domain::Actor;
 use roentgen_domain::codes::{ModalityCode, ProcedureCode};
 use roentgen_domain::ids::{ModalityId, ProcedureId, TenantId};
@@ -16,10 +16,10 @@ use roentgen_domain::order::{CreatedPhi, Priority};
 use roentgen_domain::phi::{Patient, Phi};
 use roentgen_domain::text::Text;
 use roentgen_store::clock;
+use roentgen_store::database::{self, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::database::{self, Store};
 use roentgen_store::projector::{self, ProjectionProgress, Projector};
 use roentgen_tests::EngineKind;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -137,7 +137,9 @@ pub(crate) struct BenchNode {
 impl BenchNode {
     /// Migrates, starts everything, and makes a catalog.
     pub(crate) async fn start(database: &BenchDatabase) -> anyhow::Result<Self> {
-        let engine = database::DatabaseUrl::parse(&database.url)?.connect().await?;
+        let engine = database::DatabaseUrl::parse(&database.url)?
+            .connect()
+            .await?;
         engine.migrate().await?;
         let tasks = BackgroundTasks::new();
         let master = MasterKey::parse("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")?;
@@ -218,7 +220,7 @@ pub(crate) fn request() -> CommandEnvelope {
 
 /// An order for a patient that nobody has seen before, of the size that orders have.
 pub(crate) fn order(procedure: ProcedureId) -> CreateOrder {
-    let text = |it: &str| Text::parse(it).ok().map(Phi::new);
+    let text = |text: &str| Text::parse(text).ok().map(Phi::new);
     let indication = text("sudden weakness of the right arm, rule out acute stroke");
     CreateOrder {
         patient_id: clock::fresh_id().into(),

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::database::{Fresh, flush_page_cache};
-use crate::report::BenchReport;
 use crate::http_client::Server;
+use crate::report::BenchReport;
 
 use flood::Flood;
 use floods::Kind;

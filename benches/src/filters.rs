@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use roentgen_store::engine::Engine;
-use roentgen_store::generation::{NewGeneration, GenerationState};
-use roentgen_store::read_model::{Checkpoint, ListQuery, ReadModel, ProjectionBatch, Row, Table, Value};
 use roentgen_store::database;
+use roentgen_store::engine::Engine;
+use roentgen_store::generation::{GenerationState, NewGeneration};
+use roentgen_store::read_model::{
+    Checkpoint, ListQuery, ProjectionBatch, ReadModel, Row, Table, Value,
+};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::database::{BenchDatabase, TENANT};
-use crate::report::{Measure, BenchReport, latencies};
+use crate::report::{BenchReport, Measure, latencies};
 
 const LIMIT: u32 = 50;
 /// How often each page is asked for. Two slow answers are the p99 then, and the machine's own pauses make as many now and
@@ -66,7 +68,9 @@ async fn lists_of<F: Default>(
     owner.close().await?;
     // A connection keeps its plans until the statistics change; new ones are made from the start.
     engine.close().await;
-    let engine = database::DatabaseUrl::parse(&database.url)?.connect().await?;
+    let engine = database::DatabaseUrl::parse(&database.url)?
+        .connect()
+        .await?;
     pages(report, &*engine, list, "postgres, analyzed").await?;
     engine.close().await;
     database.drop_it().await?;
@@ -110,7 +114,10 @@ async fn filled<F>(url: &str, list: &List<F>, rows: u64) -> anyhow::Result<Arc<d
             left_out: Vec::new(),
             filling: true,
         };
-        anyhow::ensure!(engine.write_projection(&batch).await?, "the checkpoint is another");
+        anyhow::ensure!(
+            engine.write_projection(&batch).await?,
+            "the checkpoint is another"
+        );
         from = to;
     }
     engine.create_indexes(&[table]).await?;

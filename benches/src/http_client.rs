@@ -73,7 +73,7 @@ impl Server {
         let grant = roentgen_api::identity::TokenGrant {
             roles: roles
                 .iter()
-                .filter_map(|it| roentgen_api::authorization::Role::parse(it))
+                .filter_map(|role| roentgen_api::authorization::Role::parse(role))
                 .collect(),
             tenant: Some(tenant),
             practitioner,
@@ -281,5 +281,7 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|it| it == pattern)
+    bytes
+        .windows(pattern.len())
+        .position(|bytes| bytes == pattern)
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::catch_up::fill;
 use crate::database::{BenchDatabase, BenchNode, TENANT};
-use crate::report::{Measure, BenchReport, latencies};
+use crate::report::{BenchReport, Measure, latencies};
 
 /// Rows of a page.
 pub(crate) const LIMIT: u32 = 50;
@@ -117,7 +117,7 @@ async fn deep_in(node: &BenchNode) -> anyhow::Result<Vec<u8>> {
     for _ in 0..100 {
         let query = page(TENANT.into(), &Filters::default(), after, 500);
         let rows = node.store.engine.live_list(&query).await?;
-        after = rows.last().map(|it| it.sort_key.clone());
+        after = rows.last().map(|row| row.sort_key.clone());
     }
     after.context("the list is long enough")
 }

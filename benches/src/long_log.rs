@@ -14,9 +14,9 @@ use tokio::time::{Instant, interval, sleep};
 
 use crate::catch_up::forget;
 use crate::database::{BenchDatabase, BenchNode};
+use crate::http_client::{Connection, Server, configured, header, memory};
 use crate::realistic_log::append_realistic_log;
 use crate::replay::settled;
-use crate::http_client::{Connection, Server, configured, header, memory};
 
 /// A line is printed after so many events, or so often.
 const A_STEP: u64 = 1_000_000;
@@ -126,7 +126,8 @@ async fn rebuilt_beside_appends(database: &BenchDatabase) -> anyhow::Result<()> 
 /// Returns where the log ended when it was asked for.
 async fn filled_again(node: &BenchNode) -> anyhow::Result<u64> {
     let head = node.store.engine.head().await?.position;
-    let rebuilding = RebuildService::new(Arc::clone(&node.store.engine), roentgen_projections::all());
+    let rebuilding =
+        RebuildService::new(Arc::clone(&node.store.engine), roentgen_projections::all());
     let began = Instant::now();
     let made = rebuilding.request(REBUILT).await?.context(REBUILT)?;
     watched(node, &made.name, began).await?;
@@ -140,12 +141,14 @@ async fn watched(node: &BenchNode, name: &str, began: Instant) -> anyhow::Result
     let mut before: Option<GenerationState> = None;
     loop {
         let generations = node.store.engine.generations().await?;
-        let now = generations.into_iter().find(|it| it.name == name);
+        let now = generations
+            .into_iter()
+            .find(|generation| generation.name == name);
         let now = now.with_context(|| format!("{name} is gone"))?;
         let position = now.checkpoint.position;
         let goes_over = before
             .as_ref()
-            .is_some_and(|it| it.name() != now.state.name());
+            .is_some_and(|state| state.name() != now.state.name());
         if before.is_none() || position == 0 {
             (from, started) = (position, Instant::now());
         }
@@ -251,13 +254,13 @@ async fn exported(database: &BenchDatabase, format: &str) -> anyhow::Result<()> 
 /// The bytes of the files in a directory: what is being exported has another name until it is whole.
 fn written(directory: &Path) -> anyhow::Result<u64> {
     let files = std::fs::read_dir(directory)?;
-    let sizes = files.map(|it| anyhow::Ok(it?.metadata()?.len()));
+    let sizes = files.map(|file| anyhow::Ok(file?.metadata()?.len()));
     sizes.sum()
 }
 
 fn line(what: &str, position: u64, events: u64, started: Instant, memory: Option<u64>) {
     let rate = events as f64 / started.elapsed().as_secs_f64();
-    let memory = memory.map(|it| format!("   {:>6} MB resident", it / 1_000_000));
+    let memory = memory.map(|memory| format!("   {:>6} MB resident", memory / 1_000_000));
     println!(
         "{:<44} {rate:>10.0}/s{}",
         format!("{what}, to {position}"),

@@ -3,22 +3,22 @@
 //! Called with `serve` or `export` it is the program `roentgen`: what is measured is a process of its own.
 
 mod append;
+mod baseline_results;
 mod catch_up;
 mod connections;
 mod database;
 mod fairness;
 mod filters;
-mod realistic_log;
+mod http_client;
 mod lists;
 mod long_log;
 mod parked_stream;
-mod baseline_results;
 mod post_order;
+mod realistic_log;
 mod relay;
 mod replay;
 mod report;
 mod study_sync;
-mod http_client;
 mod worklist;
 
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().collect();
     if arguments
         .get(1)
-        .is_some_and(|it| it == "serve" || it == "export")
+        .is_some_and(|text| text == "serve" || text == "export")
     {
         return Ok(roentgen_api::cli::run(arguments).await);
     }
@@ -111,7 +111,10 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// What has bounds instead of ratios, and fails beyond them; it is measured where it is named.
-async fn within_bounds(options: &Options, report: &mut BenchReport) -> anyhow::Result<Option<ExitCode>> {
+async fn within_bounds(
+    options: &Options,
+    report: &mut BenchReport,
+) -> anyhow::Result<Option<ExitCode>> {
     match options.only.as_str() {
         "fairness" => {
             let duration = Duration::from_secs(options.seconds.unwrap_or(20));

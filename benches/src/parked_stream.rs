@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::catch_up::some_orders;
 use crate::database::{BenchDatabase, BenchNode, order, request};
-use crate::report::{Measure, BenchReport, latencies};
+use crate::report::{BenchReport, Measure, latencies};
 
 /// Orders a second, from so many writers, beside whatever happens to the parked stream.
 const A_SECOND: u32 = 200;
@@ -65,7 +65,11 @@ async fn park(node: &Arc<BenchNode>) -> anyhow::Result<NewEvent> {
 }
 
 /// Appends to the parked stream.
-async fn poisoned(node: Arc<BenchNode>, mut event: NewEvent, duration: Duration) -> anyhow::Result<()> {
+async fn poisoned(
+    node: Arc<BenchNode>,
+    mut event: NewEvent,
+    duration: Duration,
+) -> anyhow::Result<()> {
     let (deadline, mut tick) = (Instant::now() + duration, interval(POISON_EVERY));
     while tick.tick().await < deadline {
         let check = ExpectedVersion {
@@ -88,7 +92,11 @@ async fn poisoned(node: Arc<BenchNode>, mut event: NewEvent, duration: Duration)
     Ok(())
 }
 
-async fn visible(node: &Arc<BenchNode>, name: String, duration: Duration) -> anyhow::Result<Measure> {
+async fn visible(
+    node: &Arc<BenchNode>,
+    name: String,
+    duration: Duration,
+) -> anyhow::Result<Measure> {
     let (started, mut tasks, mut all) = (Instant::now(), JoinSet::new(), latencies());
     for _ in 0..WRITERS {
         tasks.spawn(write(Arc::clone(node), started + duration));

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::database::{BenchDatabase, flush_page_cache};
-use crate::report::{Measure, BenchReport, latencies};
 use crate::http_client::{Connection, Server};
+use crate::report::{BenchReport, Measure, latencies};
 
 pub(crate) const ORDERS: &str = "/imaging/orders";
 
@@ -86,7 +86,7 @@ async fn run(
     let token = Server::token(&["clinician"])?;
     let mut tasks = JoinSet::new();
     let started = Instant::now();
-    let pace = rate.map(|it| Duration::from_secs_f64(connections as f64 / it));
+    let pace = rate.map(|rate| Duration::from_secs_f64(connections as f64 / rate));
     for _ in 0..connections {
         let connection = Connection::open(&server.address, &token).await?;
         tasks.spawn(send(

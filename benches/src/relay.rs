@@ -14,9 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::catch_up::log_of_orders;
 use crate::database::{BenchDatabase, flush_page_cache};
-use crate::post_order::{ORDERS, body, catalog};
-use crate::report::{Measure, BenchReport, latencies};
 use crate::http_client::{Connection, Server, header};
+use crate::post_order::{ORDERS, body, catalog};
+use crate::report::{BenchReport, Measure, latencies};
 
 const A_SECOND: u32 = 1_000;
 const CONNECTIONS: u32 = 32;

@@ -6,14 +6,17 @@ use anyhow::{Context as _, ensure};
 use tokio::time::Instant;
 
 use crate::database::BenchDatabase;
-use crate::report::{Measure, BenchReport, latencies};
 use crate::http_client::{Connection, Server, header};
+use crate::report::{BenchReport, Measure, latencies};
 
 /// How long the policies may take to see the whole log, and how often they are asked.
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(50);
 
-pub(crate) async fn measure(report: &mut BenchReport, database: &BenchDatabase) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    report: &mut BenchReport,
+    database: &BenchDatabase,
+) -> anyhow::Result<()> {
     println!("replay: GET /events?limit=5000 from the first event to the last");
     let server = Server::start(database).await?;
     let token = Server::token(&["auditor"])?;
@@ -28,7 +31,7 @@ pub(crate) async fn measure(report: &mut BenchReport, database: &BenchDatabase) 
             .await?;
         ensure!(page.status == 200, "{}", page.head);
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
-        let count = page.body.iter().filter(|it| **it == b'\n').count() as u64;
+        let count = page.body.iter().filter(|byte| **byte == b'\n').count() as u64;
         if count == 0 {
             break;
         }
@@ -60,7 +63,7 @@ pub(crate) async fn settled(connection: &mut Connection, limit: Duration) -> any
         if metrics
             .body
             .windows(LAG.len())
-            .any(|it| it == LAG.as_bytes())
+            .any(|bytes| bytes == LAG.as_bytes())
         {
             return Ok(());
         }

@@ -82,7 +82,13 @@ impl BenchReport {
     }
 
     /// Puts a rate beside a peer's of the same run.
-    pub(crate) fn compare_with_baseline(&mut self, what: &str, rate: f64, peer: (&str, usize), at_least: f64) {
+    pub(crate) fn compare_with_baseline(
+        &mut self,
+        what: &str,
+        rate: f64,
+        peer: (&str, usize),
+        at_least: f64,
+    ) {
         let Some(theirs) = self.peers.per_second(peer.0, peer.1) else {
             return;
         };

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::database::BenchDatabase;
-use crate::report::{Measure, BenchReport, latencies};
 use crate::http_client::{Connection, Server};
+use crate::report::{BenchReport, Measure, latencies};
 
 const SERIES: u32 = 10;
 const INSTANCES: u32 = 500;

@@ -219,7 +219,7 @@ async fn deep_in(node: &BenchNode, pages: u64) -> anyhow::Result<Vec<u8>> {
     for _ in 0..pages * u64::from(LIMIT) / 500 {
         let query = page(TENANT.into(), &Filters::default(), after, 500);
         let rows = node.store.engine.live_list(&query).await?;
-        after = rows.last().map(|it| it.sort_key.clone());
+        after = rows.last().map(|row| row.sort_key.clone());
     }
     after.context("the list is long enough")
 }

@@ -3,12 +3,12 @@
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::{AiModel, TaskType};
 use roentgen_domain::ai_task::{
-    self, AiTask, Command, Error, MAX_ATTEMPTS, StatusChange, NewOutput, NewTask, Payload,
+    self, AiTask, Command, Error, MAX_ATTEMPTS, NewOutput, NewTask, Payload, StatusChange,
 };
 use roentgen_domain::ids::{AiModelId, AiTaskId, StreamId, StudyId, TenantId};
 use roentgen_domain::study::Study;
 
-use crate::error::{CommandError, Reference, DomainError};
+use crate::error::{CommandError, DomainError, Reference};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 

@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Context, Versioned};
+use roentgen_store::database::Store;
 use roentgen_store::error::Unavailable;
 use roentgen_store::fair::Party;
-use roentgen_store::log::{Append, AppendReceipt, HeldReservation};
-use roentgen_store::database::Store;
-use roentgen_store::reads::Reads;
 use roentgen_store::loader::{self, AsOf};
+use roentgen_store::log::{Append, AppendReceipt, HeldReservation};
+use roentgen_store::reads::Reads;
 use roentgen_store::{StoreError, clock};
 use tokio::time::Instant;
 
 use crate::error::CommandError;
-use crate::stream_locks::StreamLocks;
 use crate::json_schema::Schemas;
 use crate::state_cache::StateCache;
+use crate::stream_locks::StreamLocks;
 use crate::unit_of_work::{self, UnitOfWork};
 pub(crate) use idempotency::EFFECT_RESERVATION_TTL_MS;
 pub use idempotency::Idempotency;
@@ -181,7 +181,8 @@ impl Executor {
         let mut is_first = true;
         while Instant::now() < deadline {
             let attempt = unit_of_work::Attempt { is_first, deadline };
-            let mut work = UnitOfWork::begin(&self.store, &self.states, &self.schemas, request, attempt);
+            let mut work =
+                UnitOfWork::begin(&self.store, &self.states, &self.schemas, request, attempt);
             match self.attempt(request, use_case, &mut work, deadline).await {
                 Ok(Attempt::Done(outcome)) => return self.in_time(request, &work, outcome).await,
                 Ok(Attempt::Retry) => {}
@@ -219,7 +220,9 @@ impl Executor {
                 created,
                 ..done(work, resource, appended)
             })),
-            Err(StoreError::KeyTaken(held)) => self.stored_outcome(request, held).await.map(Attempt::Done),
+            Err(StoreError::KeyTaken(held)) => {
+                self.stored_outcome(request, held).await.map(Attempt::Done)
+            }
             Err(StoreError::Conflict { .. } | StoreError::PatientKeyExists) => {
                 metrics::counter!("roentgen_command_races_total").increment(1);
                 retry.forget(&self.states);
@@ -307,7 +310,7 @@ fn deadline_exceeded() -> CommandError {
 /// Whether the append has the stream's first event.
 fn creates_stream(append: &Append, stream_id: StreamId) -> bool {
     let mut events = append.events.iter();
-    events.any(|it| it.stream_id == stream_id && it.version == 1)
+    events.any(|event| event.stream_id == stream_id && event.version == 1)
 }
 
 /// The streams that an append stood on.
@@ -362,6 +365,8 @@ const fn is_state_dependent(error: &CommandError) -> bool {
         | CommandError::IdOfOtherType
         | CommandError::TooLarge
         | CommandError::VersionMismatch { .. } => true,
-        CommandError::IdempotencyKeyReused | CommandError::Contention | CommandError::Store(_) => false,
+        CommandError::IdempotencyKeyReused | CommandError::Contention | CommandError::Store(_) => {
+            false
+        }
     }
 }

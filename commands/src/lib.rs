@@ -7,7 +7,7 @@ pub mod ai_model;
 pub mod ai_task;
 pub mod error;
 pub mod executor;
-mod stream_locks;
+mod json_schema;
 pub mod modality;
 pub mod order;
 pub mod pacs_endpoint;
@@ -16,14 +16,14 @@ pub mod procedure;
 pub mod reading_profile;
 pub mod report;
 pub mod report_template;
-mod json_schema;
 mod state_cache;
+mod stream_locks;
 pub mod study;
 pub mod unit_of_work;
 pub mod worklist;
 
-pub use error::{CommandError, Reference, DomainError, Violation};
-pub use executor::{Executor, Idempotency, CommandOutcome, CommandEnvelope, UseCase};
+pub use error::{CommandError, DomainError, Reference, Violation};
+pub use executor::{CommandEnvelope, CommandOutcome, Executor, Idempotency, UseCase};
 pub use unit_of_work::UnitOfWork;
 
 /// Counts what tests allocate. Of several tests in one process each counts what all do; `cargo nextest` gives each its own.

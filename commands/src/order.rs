@@ -5,7 +5,9 @@ use roentgen_domain::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId,
     StreamId, TenantId,
 };
-use roentgen_domain::order::{Command, CreatedPhi, NewOrder, Order, Priority, OrderDetails, Update};
+use roentgen_domain::order::{
+    Command, CreatedPhi, NewOrder, Order, OrderDetails, Priority, Update,
+};
 use roentgen_domain::procedure::Procedure;
 use roentgen_domain::{Timestamp, Versioned};
 
@@ -44,7 +46,7 @@ impl UseCase for CreateOrder {
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
         self.accession_number
             .as_ref()
-            .map(|it| OrderId::of(tenant, it).into())
+            .map(|number| OrderId::of(tenant, number).into())
     }
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {

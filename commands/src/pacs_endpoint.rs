@@ -19,7 +19,10 @@ impl UseCase for CreatePacsEndpoint {
         Some(PacsEndpointId::of(tenant, &self.0.code).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<PacsEndpoint>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<PacsEndpoint>, CommandError> {
         let id = PacsEndpointId::of(work.context().tenant_id, &self.0.code);
         work.create::<PacsEndpoint>(id, Command::Create(Box::new(self.0.clone())))
             .await
@@ -42,7 +45,10 @@ impl UseCase for UpdatePacsEndpoint {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<PacsEndpoint>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<PacsEndpoint>, CommandError> {
         let update = Command::Update(Box::new(self.changes.clone()));
         work.decide::<PacsEndpoint>(self.id, update).await
     }

@@ -16,21 +16,21 @@
 //! is tried again until it is done; what the database refuses is waited out for an hour; what is refused for good, or rests
 //! on damaged data, is recorded and passed.
 
-mod request_ai_tasks;
 mod add_to_worklist;
-mod escalate_critical_results;
+mod apply_triage;
 mod effect;
+mod escalate_critical_results;
 mod failure_kind;
-mod release_idle_claims;
-mod reopen_for_late_images;
 mod link_studies;
-mod update_linked_orders;
 mod planned_effect;
 mod policy_memory;
-mod sync_report_status;
+mod release_idle_claims;
+mod reopen_for_late_images;
+mod request_ai_tasks;
 mod runner;
+mod sync_report_status;
 mod timers;
-mod apply_triage;
+mod update_linked_orders;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -40,10 +40,10 @@ use async_trait::async_trait;
 use roentgen_domain::ids::CorrelationId;
 use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
 use roentgen_store::codec::{self, EventReadError};
+use roentgen_store::database::Store;
 use roentgen_store::error::EngineError;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::policy_memory::{MemoryEntry, MemoryKey};
-use roentgen_store::database::Store;
 
 use crate::error::CommandError;
 use crate::executor::Executor;
@@ -85,7 +85,11 @@ pub trait Policy: Debug + Send + Sync + 'static {
     }
 
     /// What follows, in order. Nothing but the event and memory may matter, so that it is the same at every repetition.
-    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError>;
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError>;
 
     /// The topic of its timers, where it has any.
     fn timer_topic(&self) -> Option<&'static str> {
@@ -93,7 +97,11 @@ pub trait Policy: Debug + Send + Sync + 'static {
     }
 
     /// One of its timers has come to its time.
-    async fn on_timer(&self, _timer: &MemoryEntry, _executor: &Executor) -> Result<TimerOutcome, CommandError> {
+    async fn on_timer(
+        &self,
+        _timer: &MemoryEntry,
+        _executor: &Executor,
+    ) -> Result<TimerOutcome, CommandError> {
         Ok(TimerOutcome::Done)
     }
 }
@@ -127,7 +135,7 @@ impl Cause<'_> {
     pub fn correlation_id(&self) -> CorrelationId {
         let metadata: Result<EventMetadata, _> = serde_json::from_str(&self.event.metadata);
         let by_itself = || self.event.event_id.as_uuid().into();
-        metadata.map_or_else(|_| by_itself(), |it| it.correlation_id)
+        metadata.map_or_else(|_| by_itself(), |metadata| metadata.correlation_id)
     }
 
     /// Where a value of this tenant is kept.

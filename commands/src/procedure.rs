@@ -44,7 +44,10 @@ impl UseCase for CreateProcedure {
         Some(ProcedureId::of(tenant, &self.code).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Procedure>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<Procedure>, CommandError> {
         let modality = work.read::<Modality>(self.modality_id).await?;
         let modality = modality.ok_or(CommandError::ReferenceNotFound(Reference::Modality))?;
         let it = self.clone();
@@ -83,7 +86,10 @@ impl UseCase for UpdateProcedure {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Procedure>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<Procedure>, CommandError> {
         let update = Command::Update(Box::new(self.changes.clone()));
         work.decide::<Procedure>(self.id, update).await
     }

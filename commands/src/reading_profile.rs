@@ -19,7 +19,10 @@ impl UseCase for CreateReadingProfile {
         Some(ReadingProfileId::of(tenant, self.0.practitioner_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReadingProfile>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<ReadingProfile>, CommandError> {
         let id = ReadingProfileId::of(work.context().tenant_id, self.0.practitioner_id);
         let create = Command::Create(Box::new(self.0.clone()));
         work.create::<ReadingProfile>(id, create).await
@@ -42,7 +45,10 @@ impl UseCase for UpdateReadingProfile {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReadingProfile>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<ReadingProfile>, CommandError> {
         let update = Command::Update(Box::new(self.changes.clone()));
         work.decide::<ReadingProfile>(self.id, update).await
     }

@@ -48,7 +48,8 @@ async fn ensure_draft_editable(
 ) -> Result<(), CommandError> {
     match work.read::<Report>(id).await? {
         Some(report) if report.state.status() == Status::Draft => {
-            assignment::ensure_case_in_progress(work, report.state.imaging_study_id, radiologist_id).await
+            assignment::ensure_case_in_progress(work, report.state.imaging_study_id, radiologist_id)
+                .await
         }
         Some(_) | None => Ok(()),
     }
@@ -112,7 +113,7 @@ impl UseCase for ReviewSuggestion {
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         let report = work.read::<Report>(self.id).await?;
-        if report.is_some_and(|it| it.state.imaging_study_id != self.output_of) {
+        if report.is_some_and(|report| report.state.imaging_study_id != self.output_of) {
             return Err(CommandError::ReferenceNotFound(Reference::AiOutput));
         }
         draft_is_free_for(work, self.id, self.review.radiologist_id).await?;

@@ -19,7 +19,10 @@ impl UseCase for CreateTemplate {
         Some(TemplateId::of(tenant, &self.0.code).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<ReportTemplate>, CommandError> {
         if let Some(schema) = &self.0.schema {
             work.accepts_schema(schema).await?;
         }
@@ -45,7 +48,10 @@ impl UseCase for UpdateTemplate {
         Some(self.id.into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<ReportTemplate>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<ReportTemplate>, CommandError> {
         let update = Command::Update(Box::new(self.update.clone()));
         let template = work.decide::<ReportTemplate>(self.id, update).await?;
         match &template.state.schema {

@@ -84,7 +84,7 @@ mod tests {
     use roentgen_domain::ids::PatientId;
     use roentgen_domain::json::Members;
     use roentgen_domain::phi::Phi;
-    use roentgen_domain::{Context, UnexpectedEvent, Timestamp, modality};
+    use roentgen_domain::{Context, Timestamp, UnexpectedEvent, modality};
     use roentgen_store::keys::KEY_CACHE_TTL;
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;

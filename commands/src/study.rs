@@ -14,9 +14,10 @@ use roentgen_domain::order::Order;
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::phi::Patient;
 use roentgen_domain::study::{
-    Command, Details, InstanceAttributes, ReferencedOrder, SeriesAttributes, Study, Sync, SyncedSeries, Update,
+    Command, Details, InstanceAttributes, ReferencedOrder, SeriesAttributes, Study, Sync,
+    SyncedSeries, Update,
 };
-use roentgen_domain::study_access::{self, ViewerGrant, StudyAccess};
+use roentgen_domain::study_access::{self, StudyAccess, ViewerGrant};
 use roentgen_domain::text::Text;
 use roentgen_domain::{Change, Timestamp, Versioned};
 
@@ -108,17 +109,17 @@ impl SyncStudy {
         let study = work.read::<Study>(study_id).await?;
         if study
             .as_ref()
-            .is_some_and(|it| it.state.linking.order().is_some())
+            .is_some_and(|study| study.state.linking.order().is_some())
         {
             return Ok(None);
         }
-        let earlier = study.and_then(|it| it.state.details.accession_number.clone());
+        let earlier = study.and_then(|study| study.state.details.accession_number.clone());
         let Some(accession) = self.accession_number.clone().or(earlier) else {
             return Ok(None);
         };
         let id = OrderId::of(work.context().tenant_id, &accession);
         let order = work.read::<Order>(id).await?;
-        Ok(order.map(|it| classify_order(id, it.state.patient_id, self.patient_id)))
+        Ok(order.map(|order| classify_order(id, order.state.patient_id, self.patient_id)))
     }
 }
 
@@ -243,7 +244,10 @@ impl UseCase for LaunchViewer {
         Some(StudyAccessId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<StudyAccess>, CommandError> {
         let study = work.read::<Study>(self.study_id).await?;
         let study = study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
         let look = ViewerGrant {
@@ -273,7 +277,10 @@ impl UseCase for RecordViewerTokenUse {
         Some(StudyAccessId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<StudyAccess>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<StudyAccess>, CommandError> {
         let used = study_access::Command::RecordFirstUse(self.token_id);
         work.decide::<StudyAccess>(StudyAccessId::of(self.study_id), used)
             .await

@@ -14,11 +14,11 @@ use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_domain::{Aggregate, Context, EventMetadata, Room, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::codec::EventReadError;
-use roentgen_store::keys::PatientKey;
-use roentgen_store::log::{Append, ExpectedVersion};
 use roentgen_store::database::Store;
-use roentgen_store::reads::Reads;
+use roentgen_store::keys::PatientKey;
 use roentgen_store::loader::{self, AsOf, Found};
+use roentgen_store::log::{Append, ExpectedVersion};
+use roentgen_store::reads::Reads;
 use tokio::time::Instant as Deadline;
 
 use crate::error::{CommandError, DomainError};
@@ -199,7 +199,7 @@ impl<'a> UnitOfWork<'a> {
         if conditional && known.is_none() {
             return Err(CommandError::VersionMismatch { actual: 0 });
         }
-        self.check_if_match(known.as_deref().map(|it| it.version))?;
+        self.check_if_match(known.as_deref().map(|value| value.version))?;
         let after = self
             .decide_on(stream_id, known, command, Room::Bounded)
             .await?;
@@ -263,7 +263,7 @@ impl<'a> UnitOfWork<'a> {
                 [_, ..] => Err(CommandError::IdOfOtherType),
             };
         }
-        let version = state.as_deref().map_or(0, |it| it.version);
+        let version = state.as_deref().map_or(0, |value| value.version);
         let expected = *self.checks.entry(stream_id).or_insert(version);
         let before = self.seen.get(&stream_id).and_then(Option::as_ref);
         let mut key_seen = before.map_or(self.begun, |seen| seen.key_seen);
@@ -287,7 +287,8 @@ impl<'a> UnitOfWork<'a> {
         }
         if let Some(after) = &after {
             let state = Arc::new(after.clone()) as AnyState;
-            self.seen.insert(stream_id, Some(CachedState { state, key_seen }));
+            self.seen
+                .insert(stream_id, Some(CachedState { state, key_seen }));
             self.finish(stream_id, after.clone(), expected, key_seen);
         }
         Ok(after)

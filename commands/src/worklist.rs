@@ -3,20 +3,22 @@
 //! An item and the caseloads of those who let it go or take it are appended to at once, each at the version that was
 //! read: the limit of cases holds under any concurrency, over any number of nodes.
 
-pub mod system_commands;
-pub(crate) mod create;
 pub(crate) mod assignment;
+pub(crate) mod create;
+pub mod system_commands;
 
 use roentgen_domain::ids::{CaseloadId, PractitionerId, StreamId, TenantId, WorklistItemId};
-use roentgen_domain::worklist_item::{Authority, Claim, Command, RequestedStatus, Update, WorklistItem};
+use roentgen_domain::worklist_item::{
+    Authority, Claim, Command, RequestedStatus, Update, WorklistItem,
+};
 use roentgen_domain::{Change, Versioned};
 
 use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-pub use create::CreateItem;
 pub use assignment::ensure_case_claimed;
+pub use create::CreateItem;
 
 /// Claims an item for the caller.
 #[derive(Debug, Clone)]
@@ -36,7 +38,10 @@ impl UseCase for ClaimItem {
         Some(CaseloadId::of(tenant, self.radiologist_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let claim = Command::Claim(Claim {
             radiologist_id: self.radiologist_id,
             assigned_by: None,
@@ -61,7 +66,10 @@ impl UseCase for ReleaseItem {
         Some(queue_stream(tenant, self.id, self.authority))
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         assignment::decide(work, self.id, Command::Release(self.authority)).await
     }
 }
@@ -88,12 +96,17 @@ impl UseCase for UpdateItem {
 
     /// An assignment is decided by itself, before what else is asked: a case that is assigned and completed at once is held
     /// by somebody who has to be allowed to and to have room, too.
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let mut update = self.update.clone();
         if let Change::Set(claim) = &self.update.assign {
             update.assign = Change::Keep;
             let hand_over = Update {
-                status: update.status.take_if(|it| *it == RequestedStatus::Pending),
+                status: update
+                    .status
+                    .take_if(|status| *status == RequestedStatus::Pending),
                 authority: update.authority,
                 priority: None,
                 assign: Change::Set(claim.clone()),

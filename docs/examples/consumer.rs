@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
         bail!("usage: consumer NATS_URL PUBLIC_KEY_FILE [COUNT]");
     };
     let key = VerifyingKey::from_public_key_pem(&std::fs::read_to_string(key)?)?;
-    let count = arguments.next().map(|it| it.parse()).transpose()?;
+    let count = arguments.next().map(|text| text.parse()).transpose()?;
     let jetstream = jetstream::new(connect(&url).await?);
     let stream = jetstream.get_stream(STREAM).await?;
     let wanted = pull::Config {
@@ -47,10 +47,10 @@ async fn main() -> Result<()> {
         let position: u64 = header(&message, "ce-position")?.parse()?;
         // Positions are dense. A repeat is what was handled and whose acknowledgement was lost.
         ensure!(
-            before.is_none_or(|it| position <= it + 1),
+            before.is_none_or(|number| position <= number + 1),
             "a gap before {position}"
         );
-        if before.is_none_or(|it| position > it) {
+        if before.is_none_or(|number| position > number) {
             handle(&message, position)?;
             before = Some(position);
         }
@@ -98,8 +98,8 @@ fn handle(message: &Message, position: u64) -> Result<()> {
 
 fn header<'m>(message: &'m Message, name: &str) -> Result<&'m str> {
     let headers = message.headers.as_ref();
-    let value = headers.and_then(|it| it.get(name));
+    let value = headers.and_then(|map| map.get(name));
     value
-        .map(|it| it.as_str())
+        .map(|header| header.as_str())
         .with_context(|| format!("no {name}"))
 }

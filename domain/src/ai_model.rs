@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use capabilities::{Capabilities, CapabilitiesPatch, TaskType};
 pub use endpoint::{
-    EndpointAuth, EndpointConfig, EndpointPatch, MaxAttempts, InvalidMaxAttempts, InvalidTimeoutMs, TimeoutMs,
+    EndpointAuth, EndpointConfig, EndpointPatch, InvalidMaxAttempts, InvalidTimeoutMs, MaxAttempts,
+    TimeoutMs,
 };
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
@@ -316,7 +317,7 @@ impl AiModel {
     /// What the system asks it for by itself when a study arrives.
     pub fn automatic_tasks(&self) -> impl Iterator<Item = TaskType> {
         let all = TaskType::ALL.iter().copied();
-        all.filter(|it| it.is_automatic() && self.capabilities.supports(*it))
+        all.filter(|task_type| task_type.is_automatic() && self.capabilities.supports(*task_type))
     }
 
     fn with(self, changes: Changes) -> Self {

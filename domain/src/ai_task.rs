@@ -19,7 +19,7 @@ pub mod output;
 use serde::{Deserialize, Serialize};
 
 pub use events::{Cancelled, Completed, Created, Event, Failed, OutputCreated, OutputPhi, Started};
-pub use output::{AiOutput, OutputType, Payload, Triage, PayloadError};
+pub use output::{AiOutput, OutputType, Payload, PayloadError, Triage};
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::ai_model::TaskType;
@@ -27,10 +27,10 @@ use crate::codes::AiModelCode;
 use crate::growth::Room;
 use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
 use crate::json::Members;
-use crate::wire_enum;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::time::Timestamp;
+use crate::wire_enum;
 
 /// How often one model may be asked for one thing about one study.
 pub const MAX_ATTEMPTS: u32 = 100;

@@ -110,7 +110,10 @@ impl Aggregate for Caseload {
                 item,
                 limit,
             } => take(state, radiologist_id, item, limit),
-            Command::Free { item } => Ok(state.and_then(|it| free(it, item)).into_iter().collect()),
+            Command::Free { item } => Ok(state
+                .and_then(|caseload| free(caseload, item))
+                .into_iter()
+                .collect()),
         }
     }
 
@@ -150,7 +153,9 @@ fn take(
     item: WorklistItemId,
     limit: CaseLimit,
 ) -> Result<Vec<Event>, Error> {
-    let mut open_cases = state.map(|it| it.open_cases.clone()).unwrap_or_default();
+    let mut open_cases = state
+        .map(|caseload| caseload.open_cases.clone())
+        .unwrap_or_default();
     if open_cases.contains(&item) {
         return Ok(Vec::new());
     }
@@ -168,7 +173,7 @@ fn take(
 
 fn free(caseload: &Caseload, item: WorklistItemId) -> Option<Event> {
     let mut open_cases = caseload.open_cases.clone();
-    open_cases.retain(|it| *it != item);
+    open_cases.retain(|id| *id != item);
     if open_cases.len() == caseload.open_cases.len() {
         return None;
     }
@@ -192,7 +197,7 @@ mod tests {
     fn items(numbers: &[u128]) -> Vec<WorklistItemId> {
         numbers
             .iter()
-            .map(|it| Uuid::from_u128(*it).into())
+            .map(|number| Uuid::from_u128(*number).into())
             .collect()
     }
 

@@ -113,9 +113,9 @@ pub struct InvalidUid;
 impl Uid {
     /// Refuses what is no UID. Trailing NULs and spaces, the padding of some files, are refused too.
     pub fn parse(text: &str) -> Result<Self, InvalidUid> {
-        let component = |it: &str| {
-            let digits = !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit());
-            digits && (it.len() == 1 || !it.starts_with('0'))
+        let component = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            digits && (text.len() == 1 || !text.starts_with('0'))
         };
         if text.len() > 64 || !text.split('.').all(component) {
             return Err(InvalidUid);

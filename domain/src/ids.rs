@@ -338,7 +338,7 @@ mod tests {
             AiTaskId::of(study, AiModelId(Uuid::nil()), "triage", 1).as_uuid(),
         ];
         assert_eq!(
-            ids.map(|it| it.to_string()),
+            ids.map(|id| id.to_string()),
             GOLDEN.map(str::to_owned),
             "an id derived from its meaning never changes"
         );

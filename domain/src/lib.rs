@@ -22,7 +22,6 @@ pub mod growth;
 pub mod ids;
 pub mod json;
 pub mod modality;
-pub mod wire_enum;
 pub mod order;
 pub mod pacs_endpoint;
 pub mod phi;
@@ -36,6 +35,7 @@ pub mod study_access;
 pub mod text;
 pub mod time;
 pub mod url;
+pub mod wire_enum;
 pub mod worklist_item;
 
 #[cfg(test)]

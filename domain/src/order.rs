@@ -28,10 +28,10 @@ use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
 use crate::json::{Members, NotKept, members_of};
-use crate::wire_enum;
 use crate::phi::{Metadata, Patient, Phi, PhiText};
 use crate::text::Text;
 use crate::time::Timestamp;
+use crate::wire_enum;
 
 /// An order as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -16,10 +16,10 @@ use crate::codes::PacsEndpointCode;
 use crate::dicom::{AeTitle, Uid};
 use crate::ids::{PacsEndpointId, PatientId, SecretId};
 use crate::json::Members;
-use crate::wire_enum;
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::url::{HttpUrl, UrlError};
+use crate::wire_enum;
 use crate::{domain_events, event_data_without_phi};
 
 /// An endpoint as it is now.

@@ -34,18 +34,20 @@ mod signature;
 mod state;
 
 pub use content::{
-    Content, ContentChanges, InvalidSectionCode, Rewritten, Section, SectionCode, AuthoredContent,
+    AuthoredContent, Content, ContentChanges, InvalidSectionCode, Rewritten, Section, SectionCode,
 };
-pub use critical_result::{Communication, CommunicationRecord, RaisedCriticalResult, CriticalCommunication, Method};
+pub use critical_result::{
+    Communication, CommunicationRecord, CriticalCommunication, Method, RaisedCriticalResult,
+};
 pub use events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, CommunicationPhi,
     Created, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue, CriticalResultPhi,
     Event, ReviewPhi, Signed, Updated,
 };
-pub use phi::{ReportPhi, CommunicationText};
+pub use phi::{CommunicationText, ReportPhi};
 pub use state::{
-    Activity, Addendum, AddendumRecord, AddendumKind, Decision, Lifecycle, SignedVersion, SignatureRecord,
-    Report, Review, Status,
+    Activity, Addendum, AddendumKind, AddendumRecord, Decision, Lifecycle, Report, Review,
+    SignatureRecord, SignedVersion, Status,
 };
 
 use std::time::Duration;
@@ -55,8 +57,8 @@ use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::growth::{Room, ShownParts};
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, StudyId, TemplateId};
 use crate::json::{Members, NotKept};
-use crate::wire_enum;
 use crate::phi::{Phi, PhiText};
+use crate::wire_enum;
 
 /// What may be asked of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -292,7 +294,7 @@ impl Aggregate for Report {
     }
 
     fn phi(&self) -> Option<Phi<Members>> {
-        self.phi.as_ref().map(|it| Phi::new(it.merged()))
+        self.phi.as_ref().map(|phi| Phi::new(phi.merged()))
     }
 
     fn patient_id(&self) -> Option<PatientId> {

@@ -10,7 +10,7 @@ mod schema;
 
 use serde::{Deserialize, Serialize};
 
-pub use default_text::{DefaultText, DefaultTextPatch, DefaultTextError};
+pub use default_text::{DefaultText, DefaultTextError, DefaultTextPatch};
 pub use schema::{Schema, SchemaPatch};
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
@@ -292,7 +292,11 @@ impl ReportTemplate {
 
     /// Whether a report of a study with this modality and body part can be begun from it. What either does not say
     /// does not keep them apart; case does not either.
-    pub fn applies_to(&self, modality: Option<&ModalityCode>, body_part: Option<&BodyPart>) -> bool {
+    pub fn applies_to(
+        &self,
+        modality: Option<&ModalityCode>,
+        body_part: Option<&BodyPart>,
+    ) -> bool {
         let modality_fits = match (&self.modality_code, modality) {
             (Some(own), Some(studys)) => own == studys,
             (None, _) | (_, None) => true,

@@ -17,31 +17,31 @@
 //! Images are taken up also where a clinical time beside them cannot be right: a study that would end before it started
 //! keeps the time that it has, and the new one is left out.
 
-mod series_index;
 mod decide;
 mod events;
 mod facts;
+mod series_index;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use series_index::{SeriesIndex, IndexedSeries};
 pub use events::{
     AddedInstance, AddedSeries, Archived, Available, AvailablePhi, Event, InstancesAdded, LinkKind,
     Linked, SeriesAdded, SeriesChange, SeriesInstances, Unlinked, Updated, UpdatedPhi,
 };
 pub use facts::{Details, Instance, InstanceAttributes, Series, SeriesAttributes};
+pub use series_index::{IndexedSeries, SeriesIndex};
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::change::Change;
 use crate::growth::Room;
 use crate::ids::{OrderId, PatientId, SeriesId};
 use crate::json::{Members, members_of};
-use crate::wire_enum;
 use crate::phi::{Patient, Phi};
 use crate::time::Timestamp;
 use crate::url::HttpUrl;
+use crate::wire_enum;
 
 /// A study as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -56,8 +56,8 @@ impl HttpUrl {
     /// A query or fragment parameter whose name speaks of a token, or a JSON Web Token anywhere (RFC 7519: its first
     /// part is the base64 of an object, `eyJ`).
     fn carries_token(&self) -> bool {
-        let named = self.0.split(['?', '#', '&', ';']).skip(1).any(|it| {
-            let name = it.split('=').next().unwrap_or_default();
+        let named = self.0.split(['?', '#', '&', ';']).skip(1).any(|text| {
+            let name = text.split('=').next().unwrap_or_default();
             name.to_ascii_lowercase().contains("token")
         });
         let parts = self.0.split(['/', '?', '#', '&', ';', '=']);

@@ -34,12 +34,12 @@ use crate::dicom::AccessionNumber;
 use crate::growth::Room;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::json::{Members, members_of};
-use crate::wire_enum;
 use crate::order::{self, Priority};
 use crate::phi::{Patient, Phi};
 use crate::score::Score;
 use crate::text::Text;
 use crate::time::Timestamp;
+use crate::wire_enum;
 
 /// An item as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -307,7 +307,8 @@ impl WorklistItem {
 
     /// The radiologist who holds it now.
     pub fn holder(&self) -> Option<PractitionerId> {
-        self.assignment().map(|it| it.assigned_radiologist_id)
+        self.assignment()
+            .map(|assignment| assignment.assigned_radiologist_id)
     }
 }
 

@@ -35,12 +35,17 @@ fn samples_dir() -> PathBuf {
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     entries
-        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect()
 }
 
 /// Decodes the exhibit; where its shape is the current one, encoding it again gives the same members.
-fn assert_sample_round_trips<E: DomainEvent>(name: &str, version: u32, current: u32, exhibit: &Value) {
+fn assert_sample_round_trips<E: DomainEvent>(
+    name: &str,
+    version: u32,
+    current: u32,
+    exhibit: &Value,
+) {
     let data = exhibit["data"].to_string();
     let phi = exhibit.get("phi").map(Value::to_string);
     let event = E::decode(
@@ -56,7 +61,7 @@ fn assert_sample_round_trips<E: DomainEvent>(name: &str, version: u32, current: 
         assert_eq!(written, exhibit["data"], "{name} v{version}");
         let sealed = event
             .phi()
-            .map(|it| serde_json::from_slice::<Value>(it.expose()).unwrap());
+            .map(|phi| serde_json::from_slice::<Value>(phi.expose()).unwrap());
         assert_eq!(sealed.as_ref(), exhibit.get("phi"), "{name} v{version}");
     }
 }
@@ -67,8 +72,8 @@ fn check_aggregate<A: Aggregate>() -> Vec<String> {
         let room = samples_dir().join(name);
         let mut versions: Vec<u32> = names(&room)
             .iter()
-            .map(|it| {
-                it.strip_prefix('v')
+            .map(|name| {
+                name.strip_prefix('v')
                     .unwrap()
                     .strip_suffix(".json")
                     .unwrap()

@@ -10,8 +10,8 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
 use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
+use roentgen_store::projector::{MultiFoldResult, MultiRowProjection, Projection, ProjectionKind};
 use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Row, Value};
-use roentgen_store::projector::{MultiFoldResult, ProjectionKind, MultiRowProjection, Projection};
 use uuid::Uuid;
 
 use crate::sort_key;
@@ -92,7 +92,7 @@ impl MultiRowProjection for AiOutputs {
         for event in events {
             match codec::decode::<AiTask>(event, None) {
                 Ok(decoded) => {
-                    rows.extend(output(decoded).map(|it| row(it, event)));
+                    rows.extend(output(decoded).map(|created| row(created, event)));
                     folded = Some(Arc::clone(event));
                 }
                 Err(error) => {

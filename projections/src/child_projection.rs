@@ -8,8 +8,8 @@ use std::sync::Arc;
 use roentgen_domain::Versioned;
 use roentgen_domain::growth::Size;
 use roentgen_store::log::StoredEvent;
+use roentgen_store::projector::{MultiFoldResult, MultiRowProjection, Projection, ProjectionKind};
 use roentgen_store::read_model::{ReadModel, Row, Value};
-use roentgen_store::projector::{MultiFoldResult, ProjectionKind, MultiRowProjection, Projection};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -132,7 +132,7 @@ impl<V: ChildView> MultiRowProjection for ChildProjection<V> {
 
     /// An event that cannot be read changes nothing here; the fold says what is wrong with it.
     fn changed_rows(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
-        let ids = events.iter().filter_map(|it| V::changes(it).ok());
+        let ids = events.iter().filter_map(|event| V::changes(event).ok());
         ids.flatten().collect()
     }
 
@@ -153,12 +153,12 @@ impl<V: ChildView> MultiRowProjection for ChildProjection<V> {
                 }
             }
         }
-        let last = folded.as_ref().map_or(0, |it| it.version);
-        let first = events.first().map_or(0, |it| it.version);
+        let last = folded.as_ref().map_or(0, |event| event.version);
+        let first = events.first().map_or(0, |event| event.version);
         let touched = parts.0.into_values();
-        let touched = touched.filter(|it| (first..=last).contains(&it.version));
+        let touched = touched.filter(|touched| (first..=last).contains(&touched.version));
         MultiFoldResult {
-            rows: touched.map(|it| close::<V>(&it)).collect(),
+            rows: touched.map(|touched| close::<V>(&touched)).collect(),
             folded,
             stuck,
         }

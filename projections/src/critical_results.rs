@@ -61,13 +61,13 @@ impl ResourceView for CriticalResults {
     const MODEL: &'static ReadModel = &MODEL;
 
     fn sort_key(resource: &Versioned<Report>) -> Vec<u8> {
-        let raised = resource.state.critical.map(|it| it.raised_at);
+        let raised = resource.state.critical.map(|critical| critical.raised_at);
         sort_key::oldest_first(raised.unwrap_or(resource.created_at), resource.id.as_uuid())
     }
 
     fn column_values(resource: &Versioned<Report>) -> Vec<Value> {
         let standing = CriticalResultStatus::of(&resource.state);
-        vec![Value::text(standing.map(|it| it.to_string()))]
+        vec![Value::text(standing.map(|status| status.to_string()))]
     }
 }
 
@@ -78,7 +78,7 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let of = |it: &CriticalResultStatus| vec![("standing", Value::Text(it.to_string()))];
+    let of = |status: &CriticalResultStatus| vec![("standing", Value::Text(status.to_string()))];
     ListQuery {
         prefixes: standings.iter().map(of).collect(),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)

@@ -7,7 +7,7 @@ use roentgen_store::log::StoredEvent;
 use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Value};
 use uuid::Uuid;
 
-use crate::child_projection::{FoldError, ChildView, ChildRows};
+use crate::child_projection::{ChildRows, ChildView, FoldError};
 use crate::sort_key;
 
 /// `instances_v2`.
@@ -90,7 +90,7 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let of_series = series.map(|it| ("imaging_series_id", Value::Uuid(it.as_uuid())));
+    let of_series = series.map(|id| ("imaging_series_id", Value::Uuid(id.as_uuid())));
     ListQuery {
         prefixes: vec![of_series.into_iter().collect()],
         ..ListQuery::all(&MODEL, tenant_id, after, limit)

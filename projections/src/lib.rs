@@ -6,17 +6,17 @@
 pub mod ai_models;
 pub mod ai_outputs;
 pub mod ai_tasks;
+pub mod child_projection;
 pub mod critical_results;
-pub mod resource_projection;
 pub mod instances;
 pub mod modalities;
 pub mod orders;
 pub mod pacs_endpoints;
-pub mod child_projection;
 pub mod procedures;
 pub mod reading_profiles;
 pub mod report_templates;
 pub mod reports;
+pub mod resource_projection;
 pub mod series;
 pub mod sort_key;
 pub mod studies;
@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use roentgen_store::projector::Projection;
 
-use resource_projection::ResourceProjection;
 use child_projection::ChildProjection;
+use resource_projection::ResourceProjection;
 
 /// Every live read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {

@@ -98,11 +98,11 @@ pub fn page(
     limit: u32,
 ) -> ListQuery {
     let modality = filters.modality_id;
-    let modality = modality.map(|it| ("modality_id", Value::Uuid(it.as_uuid())));
+    let modality = modality.map(|id| ("modality_id", Value::Uuid(id.as_uuid())));
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| ("body_part", Value::Text(it.key())));
+        .map(|body_part| ("body_part", Value::Text(body_part.key())));
     let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     let search = filters
         .search

@@ -93,9 +93,9 @@ pub fn page(
     limit: u32,
 ) -> ListQuery {
     let modality = filters.modality_code.as_ref();
-    let modality = modality.map(|it| ("modality_code", Value::Text(it.to_string())));
+    let modality = modality.map(|code| ("modality_code", Value::Text(code.to_string())));
     let body_part = filters.body_part.as_ref();
-    let body_part = body_part.map(|it| ("body_part", Value::Text(it.key())));
+    let body_part = body_part.map(|body_part| ("body_part", Value::Text(body_part.key())));
     let leading: Vec<_> = body_part.into_iter().chain(modality).collect();
     ListQuery {
         prefixes: walks::prefixes(&leading, &[walks::truths("is_active", filters.is_active)]),

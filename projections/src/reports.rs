@@ -162,18 +162,22 @@ fn visibility_conditions(filters: &Filters) -> impl Iterator<Item = ColumnEquals
         true => "released_critical",
         false => "critical_result",
     };
-    let critical = filters.critical_result.map(|it| (column, Value::Bool(it)));
+    let critical = filters
+        .critical_result
+        .map(|critical_result| (column, Value::Bool(critical_result)));
     released.into_iter().chain(critical)
 }
 
 fn statuses(filters: &Filters) -> Vec<Status> {
-    filters.status.map_or(Status::ALL.to_vec(), |it| vec![it])
+    filters
+        .status
+        .map_or(Status::ALL.to_vec(), |status| vec![status])
 }
 
 /// The whole of the third index, or of the second for one radiologist: each of the other columns has few values, and few of
 /// them go together.
 fn by_status(radiologist: Option<&ColumnEquals>, filters: &Filters) -> Vec<Vec<ColumnEquals>> {
-    let is = |asked: Option<bool>, of: bool| asked.is_none_or(|it| it == of);
+    let is = |asked: Option<bool>, of: bool| asked.is_none_or(|flag| flag == of);
     let mut prefixes = Vec::new();
     for of in statuses(filters) {
         for mark in valid_flags(of) {

@@ -8,8 +8,8 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
 use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
+use roentgen_store::projector::{FoldResult, Projection, ProjectionKind, SingleRowProjection};
 use roentgen_store::read_model::{ReadModel, Row, Value};
-use roentgen_store::projector::{FoldResult, ProjectionKind, SingleRowProjection, Projection};
 
 /// How a resource becomes a row.
 pub trait ResourceView: Debug + Default + Send + Sync + 'static {
@@ -49,7 +49,7 @@ impl<V: ResourceView> SingleRowProjection for ResourceProjection<V> {
         let (mut resource, mut sealed) = match from_row::<V>(row.as_ref()) {
             Ok(opened) => opened,
             Err(reason) => {
-                let position = events.first().map_or(0, |it| it.position);
+                let position = events.first().map_or(0, |event| event.position);
                 return FoldResult {
                     row,
                     stuck: Some((position, reason)),
@@ -71,7 +71,7 @@ impl<V: ResourceView> SingleRowProjection for ResourceProjection<V> {
             }
         }
         FoldResult {
-            row: resource.map(|it| to_row::<V>(&it, sealed)),
+            row: resource.map(|resource| to_row::<V>(&resource, sealed)),
             stuck: None,
         }
     }
@@ -83,8 +83,12 @@ fn from_row<V: ResourceView>(row: Option<&Row>) -> Result<FoldState<V::Aggregate
     let Some(row) = row else {
         return Ok((None, SealedPhi::default()));
     };
-    let resource = serde_json::from_str(&row.document)
-        .map_err(|it| format!("the row's document is out of form (column {})", it.column()))?;
+    let resource = serde_json::from_str(&row.document).map_err(|error| {
+        format!(
+            "the row's document is out of form (column {})",
+            error.column()
+        )
+    })?;
     Ok((Some(resource), SealedPhi::from_bytes(row.sealed.clone())))
 }
 

@@ -8,7 +8,7 @@ use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::child_projection::{FoldError, ChildView, ChildRows};
+use crate::child_projection::{ChildRows, ChildView, FoldError};
 use crate::sort_key;
 
 /// `series_v2`.
@@ -77,11 +77,15 @@ impl ChildView for StudySeries {
         let ids: Vec<SeriesId> = match &*event.event_type {
             CHANGED => {
                 let changed: UpdatedSeriesFields = serde_json::from_str(&event.payload)?;
-                changed.series.iter().map(|it| it.series_id).collect()
+                changed
+                    .series
+                    .iter()
+                    .map(|change| change.series_id)
+                    .collect()
             }
             GROWN => {
                 let grown: AddedInstanceTotals = serde_json::from_str(&event.payload)?;
-                grown.series.iter().map(|it| it.series_id).collect()
+                grown.series.iter().map(|total| total.series_id).collect()
             }
             _ => Vec::new(),
         };
@@ -93,16 +97,16 @@ impl ChildView for StudySeries {
             ADDED => add(event, parts),
             CHANGED => {
                 let changed: UpdatedSeriesFields = serde_json::from_str(&event.payload)?;
-                changed.series.iter().try_for_each(|it| {
-                    let id = it.series_id.as_uuid();
-                    parts.change(id, event, |series| it.apply(&mut series.facts))
+                changed.series.iter().try_for_each(|change| {
+                    let id = change.series_id.as_uuid();
+                    parts.change(id, event, |series| change.apply(&mut series.facts))
                 })
             }
             GROWN => {
                 let grown: AddedInstanceTotals = serde_json::from_str(&event.payload)?;
-                grown.series.iter().try_for_each(|it| {
-                    parts.change(it.series_id.as_uuid(), event, |series| {
-                        series.facts.number_of_instances = Some(it.number_of_instances);
+                grown.series.iter().try_for_each(|total| {
+                    parts.change(total.series_id.as_uuid(), event, |series| {
+                        series.facts.number_of_instances = Some(total.number_of_instances);
                     })
                 })
             }
@@ -121,12 +125,12 @@ impl ChildView for StudySeries {
 
 fn add(event: &StoredEvent, parts: &mut ChildRows<Series>) -> Result<(), FoldError> {
     let added: SeriesAdded = serde_json::from_str(&event.payload)?;
-    added.series.into_iter().try_for_each(|it| {
+    added.series.into_iter().try_for_each(|value| {
         let series = Series {
             imaging_study_id: added.study_id,
-            facts: it.facts,
+            facts: value.facts,
         };
-        parts.add(it.series_id.as_uuid(), event, series)
+        parts.add(value.series_id.as_uuid(), event, series)
     })
 }
 
@@ -137,7 +141,7 @@ pub fn page(
     after: Option<Vec<u8>>,
     limit: u32,
 ) -> ListQuery {
-    let of_study = study.map(|it| ("imaging_study_id", Value::Uuid(it.as_uuid())));
+    let of_study = study.map(|id| ("imaging_study_id", Value::Uuid(id.as_uuid())));
     ListQuery {
         prefixes: vec![of_study.into_iter().collect()],
         ..ListQuery::all(&MODEL, tenant_id, after, limit)

@@ -36,7 +36,7 @@ pub fn not_earlier_than(time: Timestamp) -> Vec<u8> {
 
 /// Descending in the time, whatever its sign.
 fn inverted(millis: i64) -> [u8; 8] {
-    ascending(millis).map(|it| !it)
+    ascending(millis).map(|ascending| !ascending)
 }
 
 fn ascending(millis: i64) -> [u8; 8] {
@@ -61,9 +61,9 @@ mod tests {
             -1,
             -62_000_000_000_000,
         ];
-        let keys = times.map(|it| newest_first(at(it), Uuid::nil()));
+        let keys = times.map(|time| newest_first(at(time), Uuid::nil()));
         assert!(keys.is_sorted(), "{keys:?}");
-        assert!(keys.iter().all(|it| it.len() == LENGTH));
+        assert!(keys.iter().all(|key| key.len() == LENGTH));
     }
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
             Some(i32::MAX),
             None,
         ];
-        let keys = numbers.map(|it| by_number(it, Uuid::nil()));
+        let keys = numbers.map(|number| by_number(number, Uuid::nil()));
         assert!(keys.is_sorted(), "{keys:?}");
     }
 

@@ -89,8 +89,14 @@ pub fn pages(
     };
     let after = || after.cloned();
     let mut pages = vec![
-        (EntryKind::Order, orders::page(tenant, &ordered, after(), limit)),
-        (EntryKind::Study, studies::page(tenant, &imaged, after(), limit)),
+        (
+            EntryKind::Order,
+            orders::page(tenant, &ordered, after(), limit),
+        ),
+        (
+            EntryKind::Study,
+            studies::page(tenant, &imaged, after(), limit),
+        ),
         (
             EntryKind::Report,
             reports::page(tenant, &reported, after(), limit),
@@ -107,7 +113,11 @@ pub fn pages(
 ///
 /// # Errors
 /// The row's document is out of form.
-pub fn entry(kind: EntryKind, reader: TimelineScope, row: &Row) -> Result<Entry, serde_json::Error> {
+pub fn entry(
+    kind: EntryKind,
+    reader: TimelineScope,
+    row: &Row,
+) -> Result<Entry, serde_json::Error> {
     Ok(match kind {
         EntryKind::Order => order(&document(row)?),
         EntryKind::Study => study(&document(row)?),

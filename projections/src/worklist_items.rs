@@ -186,8 +186,8 @@ pub fn page(
     ListQuery {
         prefixes: walks::prefixes(&leading, &[("status", statuses)]),
         filters: residual,
-        from: filters.priority.map(|it| vec![rank(it)]),
-        before: filters.priority.map(|it| vec![rank(it) + 1]),
+        from: filters.priority.map(|priority| vec![rank(priority)]),
+        before: filters.priority.map(|priority| vec![rank(priority) + 1]),
         ..ListQuery::all(&MODEL, tenant_id, after, limit)
     }
 }
@@ -200,15 +200,15 @@ fn of_study(study: StudyId) -> ColumnEquals {
 fn own(filters: &Filters) -> impl Iterator<Item = ColumnEquals> + use<> {
     let radiologist = filters
         .radiologist_id
-        .map(|it| ("radiologist_id", Value::Uuid(it.as_uuid())));
+        .map(|id| ("radiologist_id", Value::Uuid(id.as_uuid())));
     let body_part = filters
         .body_part
         .as_ref()
-        .map(|it| ("body_part", Value::Text(it.key())));
+        .map(|body_part| ("body_part", Value::Text(body_part.key())));
     let modality = filters
         .modality
         .as_ref()
-        .map(|it| ("modality", Value::Text(it.to_string())));
+        .map(|code| ("modality", Value::Text(code.to_string())));
     radiologist.into_iter().chain(body_part).chain(modality)
 }
 
@@ -222,10 +222,10 @@ mod tests {
     use uuid::Uuid;
 
     fn item(priority: Priority, score: Option<f64>, created: i64) -> Versioned<WorklistItem> {
-        let part = score.map(|it| AiContribution {
+        let part = score.map(|number| AiContribution {
             ai_model_id: None,
             imaging_ai_task_id: None,
-            score: Score::parse(it).ok(),
+            score: Score::parse(number).ok(),
             flags: Vec::new(),
         });
         let at = Timestamp::from_millis(created).unwrap();
@@ -272,7 +272,7 @@ mod tests {
             item(Routine, None, -5),
             item(Routine, Some(0.0), 3),
         ];
-        let keys = in_order.map(|it| WorklistItems::sort_key(&it));
+        let keys = in_order.map(|item| WorklistItems::sort_key(&item));
         assert!(keys.is_sorted(), "{keys:?}");
     }
 
@@ -280,7 +280,7 @@ mod tests {
     fn a_page_of_nothing_in_particular_is_of_open_items() {
         let tenant = TenantId::from(Uuid::from_u128(1));
         let query = page(tenant, &Filters::default(), None, 50);
-        let open = Status::OPEN.map(|it| vec![("status", status(it))]);
+        let open = Status::OPEN.map(|value| vec![("status", status(value))]);
         assert_eq!(query.prefixes, open);
         assert!(query.filters.is_empty());
     }

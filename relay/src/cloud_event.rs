@@ -86,7 +86,12 @@ pub(crate) struct MessageAttributes {
 
 /// `None` where it is none of ours.
 pub(crate) fn parse_attributes(message: &StreamMessage) -> Option<MessageAttributes> {
-    let text = |name: &str| message.headers.get(name).map(|it| it.as_str().to_owned());
+    let text = |name: &str| {
+        message
+            .headers
+            .get(name)
+            .map(|header| header.as_str().to_owned())
+    };
     Some(MessageAttributes {
         position: text(POSITION)?.parse().ok()?,
         event_id: text(ID)?,
@@ -161,7 +166,7 @@ mod tests {
         ];
         assert_eq!(sent.headers.len(), expected.len());
         for (name, value) in expected {
-            let found = sent.headers.get(name).map(|it| it.as_str());
+            let found = sent.headers.get(name).map(|header| header.as_str());
             assert_eq!(found, Some(value), "{name}");
         }
     }

@@ -59,7 +59,10 @@ pub(crate) async fn open(settings: &Settings) -> Result<Connection, ConnectFailu
     })
 }
 
-fn options(settings: &Settings, lost: &CancellationToken) -> Result<ConnectOptions, ConnectFailure> {
+fn options(
+    settings: &Settings,
+    lost: &CancellationToken,
+) -> Result<ConnectOptions, ConnectFailure> {
     let mut options = ConnectOptions::new()
         .name(NAME)
         .custom_inbox_prefix(INBOX)

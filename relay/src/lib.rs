@@ -9,13 +9,13 @@
 
 #![warn(missing_docs)]
 
-mod connection;
-mod log_reader;
-mod resume;
-mod key;
 mod cloud_event;
-mod progress;
+mod connection;
 mod halt_reason;
+mod key;
+mod log_reader;
+mod progress;
+mod resume;
 mod session;
 mod settings;
 mod stream;
@@ -23,18 +23,20 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roentgen_store::database::Store;
 use roentgen_store::error::error_chain;
 use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::database::Store;
 use tokio_util::sync::CancellationToken;
 
+pub use halt_reason::HaltReason;
 pub use key::{EventKey, NotAnEventKey};
 pub use progress::{RelayProgress, RelayStatus};
-pub use halt_reason::HaltReason;
-pub use settings::{Authentication, InvalidNatsServers, NatsServers, Settings, StreamSettings, Tls};
+pub use settings::{
+    Authentication, InvalidNatsServers, NatsServers, Settings, StreamSettings, Tls,
+};
 
-use session::{SessionEnd, PublishSession};
+use session::{PublishSession, SessionEnd};
 
 /// The relay's name in its checkpoint.
 pub const RELAY: &str = "nats";
@@ -171,7 +173,9 @@ impl Relay {
                     tracing::warn!(error = error_chain(&**error), "NATS is away");
                 }
             }
-            SessionEnd::Database(error) => tracing::warn!(error = error_chain(error), "the relay pauses"),
+            SessionEnd::Database(error) => {
+                tracing::warn!(error = error_chain(error), "the relay pauses")
+            }
             SessionEnd::Halted(refused) => {
                 if self.progress.mark_halted(refused) {
                     let problem = refused.name();

@@ -40,7 +40,9 @@ impl LogReader {
             self.looked_at = Some(Instant::now());
             return Ok(events);
         }
-        let looked = self.looked_at.is_some_and(|it| it.elapsed() < POLL);
+        let looked = self
+            .looked_at
+            .is_some_and(|instant| instant.elapsed() < POLL);
         if looked && *self.tail.head().borrow() <= after {
             return Ok(Vec::new());
         }
@@ -57,7 +59,7 @@ impl LogReader {
     pub(crate) async fn wait(tail: &RecentEvents, after: u64) {
         let mut head = tail.head();
         tokio::select! {
-            _ = head.wait_for(|it| *it > after) => {}
+            _ = head.wait_for(|head| *head > after) => {}
             () = tokio::time::sleep(POLL) => {}
         }
     }

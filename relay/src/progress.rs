@@ -57,7 +57,11 @@ impl RelayProgress {
     /// The database's. There is no lag that could be told then.
     pub async fn status(&self) -> Result<RelayStatus, EngineError> {
         // In this order: what happens in between makes the lag larger, and never 0 too soon.
-        let published = self.engine.relay_checkpoint(RELAY).await?.map_or(0, |it| it.position);
+        let published = self
+            .engine
+            .relay_checkpoint(RELAY)
+            .await?
+            .map_or(0, |checkpoint| checkpoint.position);
         let published = published.max(self.acknowledged());
         let head = self.engine.head().await?.position;
         Ok(RelayStatus {
@@ -75,11 +79,11 @@ impl RelayProgress {
     pub async fn record_metrics(&self) {
         let standing = tokio::time::timeout(STATUS_TIMEOUT, self.status()).await;
         let standing = standing.ok().and_then(Result::ok);
-        let lag = standing.map_or(f64::NAN, |it| it.lag as f64);
+        let lag = standing.map_or(f64::NAN, |status| status.lag as f64);
         metrics::gauge!("roentgen_relay_lag_events").set(lag);
         let refused = self.halt_reason();
         for name in HaltReason::NAMES {
-            let is_it = refused.as_ref().is_some_and(|it| it.name() == name);
+            let is_it = refused.as_ref().is_some_and(|reason| reason.name() == name);
             metrics::gauge!("roentgen_relay_refused", "problem" => name).set(f64::from(is_it));
         }
         let up = f64::from(*self.link.borrow() == NatsLink::Connected);

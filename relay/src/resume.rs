@@ -30,7 +30,10 @@ pub(crate) enum LastMessage {
 }
 
 /// Whether the stream is still the one that was left; what came after is not looked at.
-pub(crate) fn check_continuity(left: &RelayCheckpoint, seen: &StreamSnapshot) -> Result<(), HaltReason> {
+pub(crate) fn check_continuity(
+    left: &RelayCheckpoint,
+    seen: &StreamSnapshot,
+) -> Result<(), HaltReason> {
     if seen.created_ns != left.stream_created_ns {
         let position = left.position;
         return Err(HaltReason::StreamRecreated { position });
@@ -52,7 +55,10 @@ pub(crate) fn check_continuity(left: &RelayCheckpoint, seen: &StreamSnapshot) ->
 }
 
 /// Where publishing goes on without the stream's last message; `None` where that has to be looked at.
-pub(crate) fn resume_from_checkpoint(left: Option<&RelayCheckpoint>, seen: &StreamSnapshot) -> Option<RelayCheckpoint> {
+pub(crate) fn resume_from_checkpoint(
+    left: Option<&RelayCheckpoint>,
+    seen: &StreamSnapshot,
+) -> Option<RelayCheckpoint> {
     match left {
         Some(left) => (seen.last_sequence == left.last_sequence).then_some(*left),
         None => (seen.last_sequence == 0).then_some(RelayCheckpoint {
@@ -76,7 +82,9 @@ pub(crate) fn resume_after_last_message(
     let (position, hash) = match last {
         LastMessage::Deleted => return Err(HaltReason::StreamEmptied { last: sequence }),
         LastMessage::Foreign => return Err(HaltReason::ForeignMessage { sequence }),
-        LastMessage::UnknownPosition { position } => return Err(HaltReason::StreamAhead { position }),
+        LastMessage::UnknownPosition { position } => {
+            return Err(HaltReason::StreamAhead { position });
+        }
         LastMessage::Event { position, hash } => (position, hash),
     };
     let (left_position, left_sequence) =
@@ -89,7 +97,7 @@ pub(crate) fn resume_after_last_message(
         position,
         hash,
         stream_created_ns: seen.created_ns,
-        first_sequence: left.map_or(seen.first_sequence, |it| it.first_sequence),
+        first_sequence: left.map_or(seen.first_sequence, |checkpoint| checkpoint.first_sequence),
         last_sequence: sequence,
     })
 }

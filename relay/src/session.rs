@@ -11,24 +11,24 @@ use async_nats::jetstream::stream::Info;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use roentgen_store::database::Store;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, error_chain};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{MAX_EVENT_BYTES, StoredEvent};
-use roentgen_store::read_model::Checkpoint;
-use roentgen_store::database::Store;
 use roentgen_store::projector::checkpoint_mismatch;
-use roentgen_store::relay_checkpoint::RelayCheckpoint;
+use roentgen_store::read_model::Checkpoint;
 use roentgen_store::recent_events::RecentEvents;
+use roentgen_store::relay_checkpoint::RelayCheckpoint;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::Connection;
-use crate::log_reader::LogReader;
-use crate::resume;
-use crate::key::EventKey;
 use crate::cloud_event::to_cloud_event;
-use crate::progress::RelayProgress;
+use crate::connection::Connection;
 use crate::halt_reason::HaltReason;
+use crate::key::EventKey;
+use crate::log_reader::LogReader;
+use crate::progress::RelayProgress;
+use crate::resume;
 use crate::settings::StreamSettings;
 use crate::{RELAY, stream};
 
@@ -239,7 +239,10 @@ impl<'a> PublishSession<'a> {
         Ok(())
     }
 
-    fn record_ack(&mut self, (sent, said): (InFlightMessage, PublishAck)) -> Result<(), SessionEnd> {
+    fn record_ack(
+        &mut self,
+        (sent, said): (InFlightMessage, PublishAck),
+    ) -> Result<(), SessionEnd> {
         // A message that was known already has its first sequence: the right one, or the stream is not what it was.
         if said.sequence != sent.sequence {
             return Err(SessionEnd::Superseded);
@@ -368,7 +371,7 @@ async fn find_resume_point(
     let left = engine.relay_checkpoint(RELAY).await?;
     if let Some(left) = &left {
         let ahead = checkpoint_mismatch(&**engine, RELAY, left.as_checkpoint()).await?;
-        ahead.map_or(Ok(()), |it| Err(HaltReason::from(it)))?;
+        ahead.map_or(Ok(()), |ahead| Err(HaltReason::from(ahead)))?;
     }
     let seen = stream::snapshot(&stream::ensure_stream(jetstream, settings, left.as_ref()).await?);
     if let Some(left) = &left {

@@ -14,9 +14,9 @@ use roentgen_store::engine::Engine;
 use roentgen_store::relay_checkpoint::RelayCheckpoint;
 
 use crate::STREAM;
-use crate::resume::{LastMessage, StreamSnapshot};
 use crate::cloud_event::{SUBJECTS, parse_attributes};
 use crate::halt_reason::HaltReason;
+use crate::resume::{LastMessage, StreamSnapshot};
 use crate::session::SessionEnd;
 use crate::settings::StreamSettings;
 
@@ -79,7 +79,10 @@ async fn create_stream(jetstream: &Context, settings: &StreamSettings) -> Result
         ..Config::default()
     };
     let config = reconcile_config(config, settings)?;
-    let stream = jetstream.create_stream(config).await.map_err(classify_create_error)?;
+    let stream = jetstream
+        .create_stream(config)
+        .await
+        .map_err(classify_create_error)?;
     tracing::info!(stream = STREAM, "the stream was created");
     Ok(stream.cached_info().clone())
 }
@@ -94,7 +97,12 @@ fn reconcile_config(mut config: Config, settings: &StreamSettings) -> Result<Con
     if config.retention != RetentionPolicy::Limits {
         return unfit("its retention is not by limits");
     }
-    if config.mirror.is_some() || config.sources.as_ref().is_some_and(|it| !it.is_empty()) {
+    if config.mirror.is_some()
+        || config
+            .sources
+            .as_ref()
+            .is_some_and(|source| !source.is_empty())
+    {
         return unfit("it takes messages from other streams");
     }
     if config.sealed || config.no_ack || config.allow_rollup {
@@ -121,10 +129,12 @@ fn reconcile_config(mut config: Config, settings: &StreamSettings) -> Result<Con
 /// The server's word against a stream, unless it only cannot say now.
 fn classify_create_error(error: CreateStreamError) -> SessionEnd {
     match error.kind() {
-        CreateStreamErrorKind::JetStream(said) if said.code() != SERVICE_UNAVAILABLE => HaltReason::StreamUnfit {
-            reason: said.to_string(),
+        CreateStreamErrorKind::JetStream(said) if said.code() != SERVICE_UNAVAILABLE => {
+            HaltReason::StreamUnfit {
+                reason: said.to_string(),
+            }
+            .into()
         }
-        .into(),
         CreateStreamErrorKind::JetStream(_)
         | CreateStreamErrorKind::EmptyStreamName
         | CreateStreamErrorKind::InvalidStreamName
@@ -147,7 +157,7 @@ pub(crate) fn snapshot(info: &Info) -> StreamSnapshot {
             config.max_messages_per_subject,
         ]
         .iter()
-        .any(|it| *it > 0);
+        .any(|number| *number > 0);
     StreamSnapshot {
         created_ns: i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(i64::MAX),
         first_sequence: state.first_sequence,

@@ -5,8 +5,8 @@
 //! stands twice, so that clashes go to the next batch in order. A broken connection makes the batch go out again with the same event ids until its outcome is known;
 //! a refused statement makes it go out in halves, so that only the guilty append fails.
 
-mod read_watermarks;
 mod queue;
+mod read_watermarks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use crate::error::{EngineError, StoreError, Unavailable, error_chain};
 use crate::fair::{FairShare, Limits, Party, Share};
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{
-    Append, AppendReceipt, AppendBatch, BatchOutcome, Head, MAX_EVENT_BYTES, NewEvent, PreparedAppend, StoredEvent,
-    AppendOutcome,
+    Append, AppendBatch, AppendOutcome, AppendReceipt, BatchOutcome, Head, MAX_EVENT_BYTES,
+    NewEvent, PreparedAppend, StoredEvent,
 };
 use crate::recent_events::RecentEvents;
-pub use read_watermarks::ReadWatermarks;
 use queue::WorkerQueue;
+pub use read_watermarks::ReadWatermarks;
 
 /// How much may wait, in bytes: of everybody's, and beyond it of parties with little in the queue.
 const ROOM: Limits = Limits {
@@ -67,7 +67,11 @@ impl QueuedAppend {
 
 impl Appender {
     /// Starts the task. What it writes goes into `tail`, which knows by now where the log ends.
-    pub fn start(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>, tasks: &BackgroundTasks) -> Self {
+    pub fn start(
+        engine: Arc<dyn Engine>,
+        tail: Arc<RecentEvents>,
+        tasks: &BackgroundTasks,
+    ) -> Self {
         let queue = Arc::new(WorkerQueue::default());
         let accepted = ReadWatermarks::starting_at(*tail.head().borrow());
         let worker = AppendWorker {
@@ -104,7 +108,7 @@ impl Appender {
             .events
             .iter()
             .map(NewEvent::size)
-            .find(|it| *it > MAX_EVENT_BYTES)
+            .find(|number| *number > MAX_EVENT_BYTES)
         {
             return Err(StoreError::EventTooLarge { bytes });
         }
@@ -218,8 +222,8 @@ impl AppendWorker {
     /// Sends until the outcome is known or the last deadline has passed; `resend` where an earlier sending may have been
     /// committed.
     async fn send(&self, jobs: &[QueuedAppend], resend: bool) -> SendOutcome {
-        let appends: Vec<&PreparedAppend> = jobs.iter().map(|it| &it.prepared).collect();
-        let Some(deadline) = jobs.iter().map(|it| it.deadline).max() else {
+        let appends: Vec<&PreparedAppend> = jobs.iter().map(|append| &append.prepared).collect();
+        let Some(deadline) = jobs.iter().map(|append| append.deadline).max() else {
             return SendOutcome::Abandoned { unknown: resend };
         };
         let mut batch = AppendBatch { appends, resend };
@@ -268,7 +272,7 @@ impl AppendWorker {
     fn settle(&self, mut jobs: Vec<QueuedAppend>, outcome: &BatchOutcome) {
         let counts: Vec<u64> = jobs
             .iter()
-            .map(|it| it.prepared.append.events.len() as u64)
+            .map(|append| append.prepared.append.events.len() as u64)
             .collect();
         let written = committed_events(&mut jobs, outcome);
         self.accepted.record_written(&written);
@@ -331,7 +335,8 @@ fn time(millis: i64) -> Timestamp {
 /// Who waited past the deadline hears so now: nothing of theirs was sent, unless this is a part of a resend.
 fn expire_overdue(jobs: Vec<QueuedAppend>, resend: bool) -> Vec<QueuedAppend> {
     let now = Instant::now();
-    let (late, live): (Vec<QueuedAppend>, Vec<QueuedAppend>) = jobs.into_iter().partition(|it| it.deadline <= now);
+    let (late, live): (Vec<QueuedAppend>, Vec<QueuedAppend>) =
+        jobs.into_iter().partition(|append| append.deadline <= now);
     for job in late {
         job.answer(Err(match resend {
             true => StoreError::OutcomeUnknown,
@@ -367,7 +372,12 @@ fn committed_events(jobs: &mut [QueuedAppend], outcome: &BatchOutcome) -> Vec<St
     stored
 }
 
-fn to_stored_event(event: NewEvent, at: &Head, recorded_at_ms: i64, leaf: chain::Digest) -> StoredEvent {
+fn to_stored_event(
+    event: NewEvent,
+    at: &Head,
+    recorded_at_ms: i64,
+    leaf: chain::Digest,
+) -> StoredEvent {
     StoredEvent {
         position: at.position,
         tenant_id: event.tenant_id,

@@ -113,7 +113,7 @@ pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
     bytes
         .iter()
-        .flat_map(|it| [digit(it >> 4), digit(it & 15)])
+        .flat_map(|bytes| [digit(bytes >> 4), digit(bytes & 15)])
         .collect()
 }
 

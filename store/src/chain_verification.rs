@@ -107,10 +107,12 @@ pub async fn verify(
 /// The link from which on the chain is in the log.
 async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
     let archives = engine.archives().await?;
-    Ok(archives.last().map_or_else(Head::default, |it| Head {
-        position: it.partition.last(),
-        hash: it.last_hash,
-    }))
+    Ok(archives
+        .last()
+        .map_or_else(Head::default, |partition| Head {
+            position: partition.partition.last(),
+            hash: partition.last_hash,
+        }))
 }
 
 /// Archived events that are kept in the log stand there without their neighbours: the links are the archive's to prove.
@@ -131,7 +133,10 @@ async fn verify_retained(
         if let Some(keys) = &mut keys {
             keys.events(&events).await?;
         }
-        if let Some(altered) = events.iter().find(|it| it.computed_leaf() != it.leaf) {
+        if let Some(altered) = events
+            .iter()
+            .find(|event| event.computed_leaf() != event.leaf)
+        {
             return Ok(Err(ChainBreak {
                 position: altered.position,
                 reason: "the event is not what its leaf says",
@@ -152,7 +157,11 @@ async fn walk(
             Ok(page) => page,
             Err(broken) => return Ok(Err(broken)),
         };
-        if let Err(broken) = page.events.iter().try_for_each(|it| chain.advance(it)) {
+        if let Err(broken) = page
+            .events
+            .iter()
+            .try_for_each(|event| chain.advance(event))
+        {
             return Ok(Err(broken));
         }
         if let Some(keys) = &mut keys {

@@ -148,7 +148,7 @@ pub async fn fold<A: Aggregate>(
 
 /// The patient under whose key the first sealed part is.
 pub(crate) fn patient_of<A: Aggregate>(events: &[StoredEvent]) -> Option<(TenantId, PatientId)> {
-    let event = events.iter().find(|it| !it.sealed.is_empty())?;
+    let event = events.iter().find(|event| !event.sealed.is_empty())?;
     let patient = decode::<A>(event, None).ok()?.patient_id()?;
     Some((event.tenant_id, patient))
 }

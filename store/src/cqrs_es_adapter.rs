@@ -22,11 +22,11 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::codec::{self, EventAddress};
+use crate::database::Store;
 use crate::error::StoreError;
 use crate::fair::Party;
 use crate::keys::{KeyLookup, PatientKeys};
 use crate::log::{Append, ExpectedVersion, StoredEvent};
-use crate::database::Store;
 use crate::reads::Reads;
 
 /// How long a commit may wait.
@@ -174,18 +174,21 @@ type CqrsEsError<A> = AggregateError<<A as Aggregate>::Error>;
 impl<A: Aggregate> EventStore<CqrsEsAggregate<A>> for CqrsEsStore<A> {
     type AC = CqrsEsContext<A>;
 
-    async fn load_events(&self, id: &str) -> Result<Vec<EventEnvelope<CqrsEsAggregate<A>>>, CqrsEsError<A>> {
+    async fn load_events(
+        &self,
+        id: &str,
+    ) -> Result<Vec<EventEnvelope<CqrsEsAggregate<A>>>, CqrsEsError<A>> {
         let (_, stored) = self.stream::<A::Error>(id).await?;
         let keys = self.keys(&stored).await.map_err(failed)?;
         stored
             .iter()
-            .map(|it| envelope::<A>(it, keys.as_ref()))
+            .map(|event| envelope::<A>(event, keys.as_ref()))
             .collect()
     }
 
     async fn load_aggregate(&self, id: &str) -> Result<CqrsEsContext<A>, CqrsEsError<A>> {
         let (stream_id, stored) = self.stream::<A::Error>(id).await?;
-        let version = stored.last().map_or(0, |it| it.version);
+        let version = stored.last().map_or(0, |event| event.version);
         let folded = codec::fold::<A>(None, &stored, Some(&self.store.keyring))
             .await
             .map_err(failed)?;
@@ -224,11 +227,12 @@ impl<A: Aggregate> CqrsEsStore<A> {
         &self,
         id: &str,
     ) -> Result<(StreamId, Vec<StoredEvent>), AggregateError<E>> {
-        let id = Uuid::parse_str(id).map_err(|it| AggregateError::UnexpectedError(it.into()))?;
+        let id =
+            Uuid::parse_str(id).map_err(|error| AggregateError::UnexpectedError(error.into()))?;
         let stream_id = StreamId::from(id);
         let mut stored: Vec<StoredEvent> = Vec::new();
         loop {
-            let after = stored.last().map_or(0, |it| it.version);
+            let after = stored.last().map_or(0, |event| event.version);
             let reads = Reads::of_tenant(&self.store, self.tenant_id);
             let page = reads.stream(stream_id, after, PAGE).await;
             let page = page.map_err(failed)?;
@@ -298,7 +302,7 @@ fn envelope<A: Aggregate>(
     keys: Option<&PatientKeys>,
 ) -> Result<EventEnvelope<CqrsEsAggregate<A>>, CqrsEsError<A>> {
     let payload = codec::decode::<A>(event, keys)
-        .map_err(|it| AggregateError::DeserializationError(it.into()))?;
+        .map_err(|error| AggregateError::DeserializationError(error.into()))?;
     Ok(EventEnvelope {
         aggregate_id: event.stream_id.to_string(),
         sequence: sequence(event.version),

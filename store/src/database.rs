@@ -15,9 +15,9 @@ use crate::lifecycle::BackgroundTasks;
 use crate::notify;
 use crate::postgres::Postgres;
 use crate::postgres::target::{self, NotATarget};
+use crate::recent_events::RecentEvents;
 use crate::secrets::Secrets;
 use crate::sqlite::Sqlite;
-use crate::recent_events::RecentEvents;
 
 /// Where the log is.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,7 +106,10 @@ impl Store {
         tail.observe(head.position);
         let appender = Appender::start(Arc::clone(&engine), Arc::clone(&tail), tasks);
         notify::start(&engine, &tail, tasks);
-        tasks.spawn("claims", sweep_expired_reservations(Arc::clone(&engine), tasks.token()));
+        tasks.spawn(
+            "claims",
+            sweep_expired_reservations(Arc::clone(&engine), tasks.token()),
+        );
         Ok(Self {
             engine,
             appender,
@@ -137,7 +140,10 @@ async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationT
                 Ok(swept) if swept == u64::from(SWEEP_LIMIT) => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(error = error_chain(&error), "expired claims were not forgotten");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "expired claims were not forgotten"
+                    );
                     break;
                 }
             }

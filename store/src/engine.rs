@@ -9,15 +9,17 @@ use uuid::Uuid;
 
 use crate::archive::{ArchivedPartition, LogPartition};
 use crate::error::EngineError;
-use crate::generation::{self, Generation, NewGeneration, LiveTables, GenerationState};
+use crate::generation::{self, Generation, GenerationState, LiveTables, NewGeneration};
 use crate::keys::{Misfit, Tying};
 use crate::log::{
-    AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
-    RegisteredKey, StoredEvent, StreamTails,
+    AppendBatch, BatchOutcome, Head, HeldReservation, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
-use crate::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
-use crate::read_model::{Checkpoint, ListQuery, ReadModel, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
 use crate::notify::NotificationStream;
+use crate::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
+use crate::read_model::{
+    Checkpoint, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, ReadModel, Row, Table,
+};
 use crate::reads::{Readers, Scope};
 use crate::relay_checkpoint::RelayCheckpoint;
 use crate::rights::{Login, Rights};
@@ -92,16 +94,32 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError>;
 
     /// Archives the oldest partition, as the database's owner. Returns how many events below its end are kept in the log.
-    async fn archive_oldest(&self, archive: &ArchivedPartition, kept_types: &[&str]) -> Result<u64, EngineError>;
+    async fn archive_oldest(
+        &self,
+        archive: &ArchivedPartition,
+        kept_types: &[&str],
+    ) -> Result<u64, EngineError>;
 
     /// Archived events of streams that are still in use, with `after < position`, in order, at most `limit`.
-    async fn retained_events(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError>;
+    async fn retained_events(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError>;
 
     /// What a claim says, where it is taken and not expired at `now_ms`.
-    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError>;
+    async fn reservation(
+        &self,
+        key: ReservationKey,
+        now_ms: i64,
+    ) -> Result<Option<HeldReservation>, EngineError>;
 
     /// Forgets claims that are expired at `now_ms`, at most `limit` of them. Returns how many.
-    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError>;
+    async fn delete_expired_reservations(
+        &self,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<u64, EngineError>;
 
     // ---- keys ----------------------------------------------------------------------------------------------------
 
@@ -175,10 +193,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ) -> Result<Vec<Row>, EngineError> {
         let table = generation::live_table(self, model).await?;
         match self.read_rows(scope, table, ids, usize::MAX).await {
-            Err(EngineError::Rejected(refused)) => match generation::refresh_live_table(self, table).await? {
-                Some(now) => self.read_rows(scope, now, ids, usize::MAX).await,
-                None => Err(EngineError::Rejected(refused)),
-            },
+            Err(EngineError::Rejected(refused)) => {
+                match generation::refresh_live_table(self, table).await? {
+                    Some(now) => self.read_rows(scope, now, ids, usize::MAX).await,
+                    None => Err(EngineError::Rejected(refused)),
+                }
+            }
             found => found,
         }
     }
@@ -187,10 +207,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn live_list(&self, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
         let table = generation::live_table(self, query.model).await?;
         match self.list_rows(table, query).await {
-            Err(EngineError::Rejected(refused)) => match generation::refresh_live_table(self, table).await? {
-                Some(now) => self.list_rows(now, query).await,
-                None => Err(EngineError::Rejected(refused)),
-            },
+            Err(EngineError::Rejected(refused)) => {
+                match generation::refresh_live_table(self, table).await? {
+                    Some(now) => self.list_rows(now, query).await,
+                    None => Err(EngineError::Rejected(refused)),
+                }
+            }
             found => found,
         }
     }
@@ -225,7 +247,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError>;
 
     /// Moves a generation from one state of its making to the next. `false` where it is in another state, or gone.
-    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError>;
+    async fn advance_generation(
+        &self,
+        table: Table,
+        from: &GenerationState,
+        to: &GenerationState,
+    ) -> Result<bool, EngineError>;
 
     /// Makes a joining generation the live one of its shape, and retires the one before, in one transaction. `false` where
     /// it is not joining, or has seen less than the one before: nothing changed.
@@ -242,7 +269,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError>;
 
     /// What these streams have after their first events and up to a position.
-    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError>;
+    async fn stream_tails(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<StreamTails, EngineError>;
 
     // ---- checkpoints -----------------------------------------------------------------------------------------------
 

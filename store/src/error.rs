@@ -5,8 +5,8 @@ use roentgen_domain::ids::StreamId;
 
 /// An error with all its sources, for the log.
 pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let sources = std::iter::successors(error.source(), |it| it.source());
-    sources.fold(error.to_string(), |text, it| format!("{text}: {it}"))
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, error| format!("{text}: {error}"))
 }
 
 /// Why an engine's call failed.

@@ -157,12 +157,12 @@ impl fmt::Display for GenerationState {
 
 /// Names of tables, as the database keeps them; they become part of statements, so that nothing else passes for one.
 pub(crate) fn parse_tables(text: &str) -> Result<Vec<String>, EngineError> {
-    let is_name = |it: &str| {
+    let is_name = |text: &str| {
         let of_a_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        !it.is_empty() && it.bytes().all(of_a_name)
+        !text.is_empty() && text.bytes().all(of_a_name)
     };
     let names: Vec<String> = text.split(' ').map(str::to_owned).collect();
-    match names.iter().all(|it| is_name(it)) {
+    match names.iter().all(|name| is_name(name)) {
         true => Ok(names),
         false => Err(damaged("tables")),
     }
@@ -198,7 +198,10 @@ impl Default for LiveTables {
 impl LiveTables {
     /// From now on these are read.
     pub fn set(&self, tables: impl IntoIterator<Item = Table>) {
-        let tables = tables.into_iter().map(|it| (it.model.name, it)).collect();
+        let tables = tables
+            .into_iter()
+            .map(|table| (table.model.name, table))
+            .collect();
         self.0.send_if_modified(|shown| {
             let changed = *shown != tables;
             *shown = tables;
@@ -211,8 +214,8 @@ impl LiveTables {
     }
 
     fn note(&self, table: Table) {
-        self.0.send_modify(|it| {
-            it.insert(table.model.name, table);
+        self.0.send_modify(|map| {
+            map.insert(table.model.name, table);
         });
     }
 }
@@ -240,12 +243,17 @@ pub(crate) async fn refresh_live_table<E: Engine + ?Sized>(
     Ok((now != before).then_some(now))
 }
 
-async fn fetch_live_table<E: Engine + ?Sized>(engine: &E, model: &'static ReadModel) -> Result<Table, EngineError> {
+async fn fetch_live_table<E: Engine + ?Sized>(
+    engine: &E,
+    model: &'static ReadModel,
+) -> Result<Table, EngineError> {
     let generations = engine.generations().await?;
     let live = generations
         .iter()
-        .find(|it| it.matches(model) && it.state == GenerationState::Live);
-    let generation = live.ok_or(EngineError::ReadModelNotReady(model.name))?.generation;
+        .find(|generation| generation.matches(model) && generation.state == GenerationState::Live);
+    let generation = live
+        .ok_or(EngineError::ReadModelNotReady(model.name))?
+        .generation;
     let table = Table { model, generation };
     engine.live_tables().note(table);
     Ok(table)

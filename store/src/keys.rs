@@ -187,7 +187,8 @@ impl MasterKey {
         seen: Instant,
     ) -> Result<PatientKey, KeyError> {
         let context = wrapping_context(patient, stored.key_id);
-        let bytes = decrypt(&self.cipher, &stored.wrapped, &context).ok_or(KeyError::CorruptPatientKey)?;
+        let bytes =
+            decrypt(&self.cipher, &stored.wrapped, &context).ok_or(KeyError::CorruptPatientKey)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::CorruptPatientKey)?;
         let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
         Ok(PatientKey {

@@ -41,7 +41,7 @@ impl Leases {
         tasks: &BackgroundTasks,
     ) -> Self {
         let (leads, held) = watch::channel(BTreeSet::new());
-        let names = names.into_iter().map(|it| format!("{scope}{it}"));
+        let names = names.into_iter().map(|name| format!("{scope}{name}"));
         let seeker = LeaseRenewer {
             engine,
             names: names.collect(),
@@ -102,7 +102,12 @@ impl Leadership {
     /// Waits until this node leads.
     pub async fn gained(&mut self) {
         let name = &self.name;
-        if self.held.wait_for(|it| it.contains(name)).await.is_err() {
+        if self
+            .held
+            .wait_for(|held| held.contains(name))
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }
@@ -110,7 +115,7 @@ impl Leadership {
     /// Waits until it does not.
     pub async fn lost(&mut self) {
         let name = &self.name;
-        let _ = self.held.wait_for(|it| !it.contains(name)).await;
+        let _ = self.held.wait_for(|held| !held.contains(name)).await;
     }
 }
 
@@ -155,9 +160,9 @@ impl LeaseRenewer {
 
     fn publish_held(&self, held: BTreeSet<String>) {
         let count = held.len();
-        let changed = self.leads.send_if_modified(|it| {
-            let changed = *it != held;
-            *it = held;
+        let changed = self.leads.send_if_modified(|lead| {
+            let changed = *lead != held;
+            *lead = held;
             changed
         });
         if changed {

@@ -376,9 +376,13 @@ impl TailsPageLimit {
     }
 
     /// The portion, without that event.
-    pub(crate) fn cut(mut events: Vec<StoredEvent>, streams: &[StreamId], is_cut: bool) -> StreamTails {
+    pub(crate) fn cut(
+        mut events: Vec<StoredEvent>,
+        streams: &[StreamId],
+        is_cut: bool,
+    ) -> StreamTails {
         let beyond = if is_cut { events.pop() } else { None };
-        let whole = beyond.and_then(|it| streams.iter().position(|id| *id == it.stream_id));
+        let whole = beyond.and_then(|event| streams.iter().position(|id| *id == event.stream_id));
         StreamTails {
             events,
             streams: whole.unwrap_or(streams.len()),

@@ -29,7 +29,10 @@ pub trait NotificationStream: Send {
 /// Tells and hears, until the tasks are to end.
 pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<RecentEvents>, tasks: &BackgroundTasks) {
     let own = tail.written_here();
-    tasks.spawn("telling", publish_notifications(Arc::clone(engine), own, tasks.token()));
+    tasks.spawn(
+        "telling",
+        publish_notifications(Arc::clone(engine), own, tasks.token()),
+    );
     let hearing = receive_notifications(Arc::clone(engine), Arc::clone(tail));
     let stop = tasks.token();
     tasks.spawn("hearing", async move {
@@ -37,7 +40,11 @@ pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<RecentEvents>, tasks: &
     });
 }
 
-async fn publish_notifications(engine: Arc<dyn Engine>, mut own: watch::Receiver<u64>, stop: CancellationToken) {
+async fn publish_notifications(
+    engine: Arc<dyn Engine>,
+    mut own: watch::Receiver<u64>,
+    stop: CancellationToken,
+) {
     while let Some(Ok(())) = stop.run_until_cancelled(own.changed()).await {
         if let Err(error) = engine.notify_appended().await {
             tracing::debug!(error = error_chain(&error), "other nodes were not told");

@@ -6,9 +6,6 @@
 
 mod append;
 mod archive;
-mod pooled_call;
-mod reservations;
-mod row_reader;
 mod connect;
 mod copy_in;
 mod engine;
@@ -16,20 +13,23 @@ mod error_class;
 mod generations;
 mod keys;
 mod log;
-mod policy_memory;
-mod read_models;
-mod partitions;
-mod write_projection;
-mod relay_checkpoints;
+mod notifications;
 mod parked_retry;
+mod partitions;
+mod policy_memory;
+mod pooled_call;
+mod read_models;
+mod relay_checkpoints;
+mod reservations;
 mod rights;
+mod row_reader;
 mod secrets;
 pub mod target;
-#[cfg(test)]
-mod test_support;
-mod notifications;
 #[cfg(target_os = "linux")]
 mod tcp_nodelay;
+#[cfg(test)]
+mod test_support;
+mod write_projection;
 
 use std::sync::atomic::AtomicU64;
 
@@ -48,8 +48,8 @@ use crate::reads::Readers;
 use crate::sql::Dialect;
 
 use append::AppendConnection;
-use pooled_call::PooledCall;
 use connect::{ANSWER_TIMEOUT, Connector};
+use pooled_call::PooledCall;
 
 /// Elsewhere a process does not find its sockets in `/proc`.
 #[cfg(not(target_os = "linux"))]
@@ -114,16 +114,25 @@ impl Postgres {
     }
 
     /// Runs one statement that looks at a whole table and answers with one number.
-    async fn fetch_number_without_timeout(&self, statement: Statement<'_>) -> Result<Option<i64>, EngineError> {
+    async fn fetch_number_without_timeout(
+        &self,
+        statement: Statement<'_>,
+    ) -> Result<Option<i64>, EngineError> {
         let mut connection = self.reader().await?;
-        let mut snapshot = connection.begin().await.map_err(error_class::classify_read)?;
+        let mut snapshot = connection
+            .begin()
+            .await
+            .map_err(error_class::classify_read)?;
         sqlx::raw_sql(NO_TIMEOUT)
             .execute(&mut *snapshot)
             .await
             .map_err(error_class::classify_read)?;
         let number = statement.fetch_one(&mut *snapshot).await;
         let number = number.and_then(|row| row.try_get(0));
-        snapshot.rollback().await.map_err(error_class::classify_read)?;
+        snapshot
+            .rollback()
+            .await
+            .map_err(error_class::classify_read)?;
         number.map_err(error_class::classify_read)
     }
 

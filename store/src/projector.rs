@@ -11,11 +11,11 @@ mod begun;
 mod blame;
 mod checkpoint;
 mod deep;
-mod projection;
 mod isolate;
 mod live_tables;
 mod parked_streams;
 mod progress;
+mod projection;
 mod rebuild;
 mod stream_fold;
 mod touched;
@@ -30,11 +30,14 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use checkpoint::{CheckpointAhead, checkpoint_mismatch};
-pub(crate) use checkpoint::{checkpoint_at, checkpoint_after_page};
+pub(crate) use checkpoint::{checkpoint_after_page, checkpoint_at};
 pub use deep::{Compared, Comparison, compare};
-pub use projection::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
-pub use parked_streams::{ParkedStreams, RetryOutcome, ProjectionStatus, ReadModelStatus};
+pub use parked_streams::{ParkedStreams, ProjectionStatus, ReadModelStatus, RetryOutcome};
 pub use progress::ProjectionProgress;
+pub use projection::{
+    FoldResult, MultiFoldResult, MultiRowProjection, Projection, ProjectionKind,
+    SingleRowProjection,
+};
 pub use rebuild::{DropOutcome, RebuildService};
 
 use batch::ProjectedTable;
@@ -85,7 +88,10 @@ pub struct Projector {
 
 /// The leases of these projections: one a shape.
 pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
-    projections.iter().map(|it| it.model().schema_name()).collect()
+    projections
+        .iter()
+        .map(|projection| projection.model().schema_name())
+        .collect()
 }
 
 impl Projector {
@@ -153,7 +159,7 @@ impl Projector {
         }
         let all = members.len();
         let mut own = members;
-        own.retain(|it| leases.holds(&it.table.model.schema_name()));
+        own.retain(|table| leases.holds(&table.table.model.schema_name()));
         if own.is_empty() {
             return self.follow(leases).await;
         }
@@ -208,7 +214,7 @@ impl Projector {
         let parked = self.engine.parked().await?;
         let mut parked: HashSet<(String, StreamId)> = parked
             .into_iter()
-            .map(|it| (it.model, it.stream_id))
+            .map(|parked| (parked.model, parked.stream_id))
             .collect();
         let events = self.events_after(position).await?;
         let mut ready = self.fold(&members, &parked, events, &[]).await?;
@@ -225,7 +231,7 @@ impl Projector {
                 continue;
             };
             let found = folded.parked.iter();
-            parked.extend(found.map(|it| (it.model.clone(), it.stream_id)));
+            parked.extend(found.map(|parked| (parked.model.clone(), parked.stream_id)));
             let batch = to_projection_batch(&mut members, to, folded);
             position = to.position;
             let writing = async {
@@ -348,7 +354,7 @@ impl Projector {
     async fn wait_for_events(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let mut head = self.tail.head();
         let known = tokio::select! {
-            _ = head.wait_for(|it| *it > position) => true,
+            _ = head.wait_for(|head| *head > position) => true,
             () = tokio::time::sleep(POLL) => false,
             () = self.stop.cancelled() => return Ok(Vec::new()),
         };
@@ -361,13 +367,17 @@ impl Projector {
 
 /// How far all of the tables are.
 fn min_checkpoint(members: &[ProjectedTable]) -> Checkpoint {
-    let checkpoints = members.iter().map(|it| it.checkpoint);
-    let lowest = checkpoints.min_by_key(|it| it.position);
+    let checkpoints = members.iter().map(|table| table.checkpoint);
+    let lowest = checkpoints.min_by_key(|checkpoint| checkpoint.position);
     lowest.unwrap_or(Checkpoint::START)
 }
 
 /// The batch that moves the tables that are behind it; from now on they are taken to be there.
-fn to_projection_batch(members: &mut [ProjectedTable], to: Checkpoint, folded: batch::FoldedBatch) -> ProjectionBatch {
+fn to_projection_batch(
+    members: &mut [ProjectedTable],
+    to: Checkpoint,
+    folded: batch::FoldedBatch,
+) -> ProjectionBatch {
     let mut from = Vec::with_capacity(members.len());
     for it in members {
         if it.checkpoint.position < to.position {

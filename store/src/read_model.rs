@@ -111,7 +111,7 @@ impl Value {
 
     /// Text, or nothing.
     pub fn text(text: Option<impl Into<String>>) -> Self {
-        text.map_or(Self::Null, |it| Self::Text(it.into()))
+        text.map_or(Self::Null, |into| Self::Text(into.into()))
     }
 }
 

@@ -7,12 +7,12 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::database::Store;
 use crate::engine::Engine;
 use crate::error::{StoreError, Unavailable};
 use crate::fair::{FairShare, Limits, Party, Share};
-use crate::log::{HeldReservation, ReservationKey, Head, LogFilter, LogPage, StoredEvent};
+use crate::log::{Head, HeldReservation, LogFilter, LogPage, ReservationKey, StoredEvent};
 use crate::read_model::{ListQuery, ReadModel, Row};
-use crate::database::Store;
 
 /// How long a read waits for its turn.
 const TURN: Duration = Duration::from_secs(2);
@@ -173,7 +173,11 @@ impl Reads {
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::claim`].
-    pub async fn claim(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, StoreError> {
+    pub async fn claim(
+        &self,
+        key: ReservationKey,
+        now_ms: i64,
+    ) -> Result<Option<HeldReservation>, StoreError> {
         let _turn = self.log_turn().await?;
         let held = self.engine.reservation(key, now_ms).await?;
         self.count(usize::from(held.is_some()));
@@ -184,7 +188,11 @@ impl Reads {
     ///
     /// # Errors
     /// As [`Self::model_turn`], and those of [`Engine::rows`].
-    pub async fn rows(&self, model: &'static ReadModel, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+    pub async fn rows(
+        &self,
+        model: &'static ReadModel,
+        ids: &[Uuid],
+    ) -> Result<Vec<Row>, StoreError> {
         let _turn = self.model_turn().await?;
         let rows = self.engine.live_rows(self.scope, model, ids).await?;
         self.count(rows.len());

@@ -41,7 +41,7 @@ impl Default for RecentEvents {
 impl RecentEvents {
     /// Takes up events that were just written, consecutive and in order.
     pub fn push(&self, events: Vec<StoredEvent>) {
-        let Some(last) = events.last().map(|it| it.position) else {
+        let Some(last) = events.last().map(|event| event.position) else {
             return;
         };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);

@@ -67,7 +67,9 @@ impl Secrets {
         secret: &SecretBytes,
     ) -> Result<SecretId, StoreError> {
         let id = SecretId::from(clock::fresh_id());
-        let sealed = self.master.seal_secret(&secret.0, &associated_data(tenant, id));
+        let sealed = self
+            .master
+            .seal_secret(&secret.0, &associated_data(tenant, id));
         let row = SealedSecret {
             tenant_id: tenant,
             id,
@@ -89,7 +91,9 @@ impl Secrets {
         let Some(sealed) = self.engine.secret(tenant, id).await? else {
             return Ok(None);
         };
-        let opened = self.master.open_secret(&sealed, &associated_data(tenant, id));
+        let opened = self
+            .master
+            .open_secret(&sealed, &associated_data(tenant, id));
         let bytes = opened.ok_or(KeyError::CorruptSecret)?;
         Ok(Some(SecretBytes(bytes)))
     }

@@ -96,12 +96,12 @@ impl Dialect {
         let columns = index
             .columns
             .iter()
-            .map(|it| format!("{it}, "))
+            .map(|column| format!("{column}, "))
             .collect::<String>();
         let named = index
             .columns
             .iter()
-            .map(|it| format!("{it}_"))
+            .map(|column| format!("{column}_"))
             .collect::<String>();
         let sparse = match (index.sparse, index.columns.first()) {
             (true, Some(first)) => format!(" AND {first} IS NOT NULL"),
@@ -126,7 +126,7 @@ impl Dialect {
         let own = model
             .columns
             .iter()
-            .map(|it| format!(", {}", it.name))
+            .map(|column| format!(", {}", column.name))
             .collect::<String>();
         format!("{FIXED_COLUMNS}{own}")
     }
@@ -171,7 +171,7 @@ fn is_by_id(prefix: &[(&'static str, Value)]) -> bool {
 
 impl Lister {
     fn arg(&mut self, arg: Arg) -> String {
-        let known = self.args.iter().position(|it| *it == arg);
+        let known = self.args.iter().position(|value| *value == arg);
         let place = known.unwrap_or_else(|| {
             self.args.push(arg);
             self.args.len() - 1

@@ -5,22 +5,22 @@
 //! every backup of the log.
 
 mod append;
-mod reservations;
-mod row_reader;
+mod append_decision;
 mod error_class;
 mod file;
 mod generations;
 mod keys;
 mod leases;
 mod log;
+mod parked_retry;
 mod policy_memory;
 mod read_models;
 mod readers;
 mod relay_checkpoints;
-mod parked_retry;
+mod reservations;
+mod row_reader;
 mod statement;
 mod tie;
-mod append_decision;
 
 #[cfg(test)]
 mod tests;
@@ -37,15 +37,17 @@ use uuid::Uuid;
 use crate::archive::{ArchivedPartition, LogPartition};
 use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, LiveTables, GenerationState};
+use crate::generation::{Generation, GenerationState, LiveTables, NewGeneration};
 use crate::keys::{Misfit, Tying};
 use crate::log::{
-    AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
-    RegisteredKey, StoredEvent, StreamTails,
+    AppendBatch, BatchOutcome, Head, HeldReservation, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
-use crate::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
-use crate::read_model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
 use crate::notify::NotificationStream;
+use crate::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
+use crate::read_model::{
+    Checkpoint, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, Row, Table,
+};
 use crate::reads::{Readers, Scope};
 use crate::relay_checkpoint::RelayCheckpoint;
 use crate::secrets::SealedSecret;
@@ -190,11 +192,19 @@ impl Engine for Sqlite {
         Ok(Vec::new())
     }
 
-    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError> {
+    async fn reservation(
+        &self,
+        key: ReservationKey,
+        now_ms: i64,
+    ) -> Result<Option<HeldReservation>, EngineError> {
         reservations::find(&self.log, key, now_ms).await
     }
 
-    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+    async fn delete_expired_reservations(
+        &self,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<u64, EngineError> {
         reservations::sweep(&self.log, now_ms, limit).await
     }
 
@@ -293,16 +303,23 @@ impl Engine for Sqlite {
     }
 
     async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
-        let create = tables.iter().map(|it| DIALECT.create_table(*it));
+        let create = tables.iter().map(|table| DIALECT.create_table(*table));
         generations::define(&self.read, create.collect()).await
     }
 
     async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError> {
-        let create = tables.iter().flat_map(|it| DIALECT.create_indexes(*it));
+        let create = tables
+            .iter()
+            .flat_map(|table| DIALECT.create_indexes(*table));
         generations::define(&self.read, create.collect()).await
     }
 
-    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError> {
+    async fn advance_generation(
+        &self,
+        table: Table,
+        from: &GenerationState,
+        to: &GenerationState,
+    ) -> Result<bool, EngineError> {
         generations::promote(&self.read, table, from, to).await
     }
 
@@ -322,7 +339,11 @@ impl Engine for Sqlite {
         log::count_streams(&self.log, stream_type, upto).await
     }
 
-    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError> {
+    async fn stream_tails(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<StreamTails, EngineError> {
         log::tails(&self.log, streams, upto).await
     }
 

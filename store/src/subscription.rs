@@ -15,9 +15,11 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
-use crate::policy_memory::{MemoryEntry, MemoryBatch, MemoryKey, RejectedEffect};
+use crate::policy_memory::{MemoryBatch, MemoryEntry, MemoryKey, RejectedEffect};
+use crate::projector::{
+    CheckpointAhead, checkpoint_after_page, checkpoint_at, checkpoint_mismatch,
+};
 use crate::read_model::Checkpoint;
-use crate::projector::{CheckpointAhead, checkpoint_mismatch, checkpoint_at, checkpoint_after_page};
 use crate::recent_events::RecentEvents;
 
 /// Events looked at in one go, from memory and from the database.
@@ -118,13 +120,15 @@ impl Subscription {
         if events.len() < BATCH_LIVE {
             self.gathers_until = Some(Instant::now() + BATCH_DELAY);
         }
-        events.retain(|it| self.types.contains(&*it.event_type));
+        events.retain(|event| self.types.contains(&*event.event_type));
         Ok(events)
     }
 
     /// Nobody has told of more, and the database was asked a moment ago.
     fn is_probably_at_end(&self, after: u64) -> bool {
-        let looked = self.looked_at.is_some_and(|it| it.elapsed() < POLL);
+        let looked = self
+            .looked_at
+            .is_some_and(|instant| instant.elapsed() < POLL);
         looked && *self.tail.head().borrow() <= after
     }
 
@@ -133,7 +137,7 @@ impl Subscription {
         after: u64,
     ) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let filter = LogFilter {
-            event_types: self.types.iter().map(|it| (*it).to_owned()).collect(),
+            event_types: self.types.iter().map(|text| (*text).to_owned()).collect(),
             ..LogFilter::default()
         };
         self.looked_at = Some(Instant::now());
@@ -161,15 +165,18 @@ impl Subscription {
     pub async fn wait(&self, until: Option<Instant>) {
         let mut head = self.tail.head();
         let poll = Instant::now() + POLL;
-        let until = until.map_or(poll, |it| it.min(poll));
+        let until = until.map_or(poll, |instant| instant.min(poll));
         tokio::select! {
-            _ = head.wait_for(|it| *it > self.seen.position) => {}
+            _ = head.wait_for(|head| *head > self.seen.position) => {}
             () = tokio::time::sleep_until(until) => {}
         }
     }
 
     /// What is remembered under these keys as of the checkpoint; `None` where another reader moved it meanwhile.
-    pub async fn memory(&self, keys: &[MemoryKey]) -> Result<Option<Vec<MemoryEntry>>, EngineError> {
+    pub async fn memory(
+        &self,
+        keys: &[MemoryKey],
+    ) -> Result<Option<Vec<MemoryEntry>>, EngineError> {
         if keys.is_empty() {
             return Ok(Some(Vec::new()));
         }
@@ -208,7 +215,10 @@ impl Subscription {
     }
 
     /// Writes changes where there are any, and leaves the checkpoint where it is if there are none.
-    pub async fn commit_if_changed(&mut self, changes: SubscriptionChanges) -> Result<bool, EngineError> {
+    pub async fn commit_if_changed(
+        &mut self,
+        changes: SubscriptionChanges,
+    ) -> Result<bool, EngineError> {
         if changes.is_empty() {
             return Ok(true);
         }

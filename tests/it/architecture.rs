@@ -86,10 +86,10 @@ fn named(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
         let normal = package
             .dependencies
             .iter()
-            .filter(|it| it.kind != DependencyKind::Development);
+            .filter(|dependency| dependency.kind != DependencyKind::Development);
         (
             package.name.to_string(),
-            normal.map(|it| it.name.clone()).collect(),
+            normal.map(|dependency| dependency.name.clone()).collect(),
         )
     };
     metadata.workspace_packages().iter().map(of).collect()
@@ -104,9 +104,11 @@ fn our_crates_know_each_other_one_way_only() -> Result<()> {
         }
         let (_, allowed) = MAY_KNOW
             .iter()
-            .find(|(it, _)| it == package)
+            .find(|(text, _)| text == package)
             .with_context(|| format!("{package} is not in the table"))?;
-        let ours = dependencies.iter().filter(|it| it.starts_with("roentgen-"));
+        let ours = dependencies
+            .iter()
+            .filter(|dependency| dependency.starts_with("roentgen-"));
         for dependency in ours {
             assert!(
                 allowed.contains(&dependency.as_str()),
@@ -147,11 +149,11 @@ fn the_domain_reaches_nothing_of_the_outside() -> Result<()> {
 /// Every package that this one is built with.
 fn reached(metadata: &Metadata, package: &str) -> Result<BTreeSet<String>> {
     let graph = metadata.resolve.as_ref().context("no graph")?;
-    let nodes: BTreeMap<&PackageId, _> = graph.nodes.iter().map(|it| (&it.id, it)).collect();
+    let nodes: BTreeMap<&PackageId, _> = graph.nodes.iter().map(|node| (&node.id, node)).collect();
     let start = metadata
         .packages
         .iter()
-        .find(|it| it.name == package)
+        .find(|value| value.name == package)
         .context("no such package")?;
     let (mut reached, mut unseen) = (BTreeSet::new(), vec![&start.id]);
     while let Some(id) = unseen.pop() {
@@ -160,14 +162,14 @@ fn reached(metadata: &Metadata, package: &str) -> Result<BTreeSet<String>> {
         }
         let dependencies = nodes
             .get(id)
-            .map(|it| it.deps.as_slice())
+            .map(|node| node.deps.as_slice())
             .unwrap_or_default();
-        let built_with = dependencies.iter().filter(|it| {
-            it.dep_kinds
+        let built_with = dependencies.iter().filter(|dep| {
+            dep.dep_kinds
                 .iter()
-                .any(|it| it.kind != DependencyKind::Development)
+                .any(|info| info.kind != DependencyKind::Development)
         });
-        unseen.extend(built_with.map(|it| &it.pkg));
+        unseen.extend(built_with.map(|dep| &dep.pkg));
     }
     Ok(reached
         .into_iter()

@@ -1,14 +1,14 @@
 //! `roentgen archive`: what leaves the log, what stays, and who is told. PostgreSQL only.
 
-mod tampered;
 mod interrupted;
 mod reads_past_boundary;
+mod tampered;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestDatabase, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestDatabase, poll};
 use serde_json::json;
 
 use crate::faults::{CommandOutput, run};
@@ -73,7 +73,7 @@ impl ArchivedLog {
         let later = ["what reads the log is not past", "lock timeout"];
         let ended = |ran: &Result<CommandOutput>| {
             ran.as_ref()
-                .is_ok_and(|ran| !later.iter().any(|it| ran.printed.contains(it)))
+                .is_ok_and(|ran| !later.iter().any(|text| ran.printed.contains(text)))
         };
         let ran = poll::wait_until("what reads the log is past", LIMIT, asked, ended).await??;
         ensure!(ran.code == Some(0), "{}", ran.printed);
@@ -91,7 +91,7 @@ impl ArchivedLog {
             "events-000000000001-000000000009.parquet",
             "events-000000000010-000000000019.parquet",
         ]
-        .map(|it| self.directory.join(it))
+        .map(|text| self.directory.join(text))
     }
 }
 

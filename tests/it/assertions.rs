@@ -3,7 +3,7 @@
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, TestClient};
+use roentgen_tests::{TestClient, TestResponse};
 use serde_json::Value;
 
 /// A request that is refused, with what it is answered.
@@ -49,12 +49,18 @@ impl<'a> RejectedRequest<'a> {
 }
 
 /// Each is refused as it says, and none of them leaves anything in the log.
-pub(crate) async fn assert_all_rejected(client: &TestClient, refused: Vec<RejectedRequest<'_>>) -> Result<()> {
+pub(crate) async fn assert_all_rejected(
+    client: &TestClient,
+    refused: Vec<RejectedRequest<'_>>,
+) -> Result<()> {
     send_rejected(client, refused).await.map(drop)
 }
 
 /// The same, with the answers.
-pub(crate) async fn send_rejected(client: &TestClient, refused: Vec<RejectedRequest<'_>>) -> Result<Vec<TestResponse>> {
+pub(crate) async fn send_rejected(
+    client: &TestClient,
+    refused: Vec<RejectedRequest<'_>>,
+) -> Result<Vec<TestResponse>> {
     let (before, mut answers) = (log_head(client).await?, Vec::new());
     for it in refused {
         let asked = format!("{} {} {}", it.method, it.path, shortened(&it.body));
@@ -103,7 +109,7 @@ pub(crate) fn assert_problem(answer: &TestResponse, code: ProblemCode, asked: &s
         "request_id",
         "errors",
     ];
-    let members = document.as_object().map(|it| it.keys().cloned());
+    let members = document.as_object().map(|object| object.keys().cloned());
     for member in members.into_iter().flatten() {
         assert!(known.contains(&member.as_str()), "{member} in {said}");
     }
@@ -113,7 +119,7 @@ pub(crate) fn assert_problem(answer: &TestResponse, code: ProblemCode, asked: &s
 pub(crate) fn pointers(answer: &TestResponse) -> Vec<String> {
     let document = answer.json();
     let errors = document["errors"].as_array().cloned().unwrap_or_default();
-    let pointer = |it: &Value| it["pointer"].as_str().unwrap_or_default().to_owned();
+    let pointer = |value: &Value| value["pointer"].as_str().unwrap_or_default().to_owned();
     errors.iter().map(pointer).collect()
 }
 

@@ -2,9 +2,9 @@
 
 pub(crate) mod audit;
 pub(crate) mod failover_client;
-mod test_cluster;
+pub(crate) mod lag_monitor;
+mod leader_failover;
 pub(crate) mod load;
 mod mixed_faults;
 mod rolling_restart;
-mod leader_failover;
-pub(crate) mod lag_monitor;
+mod test_cluster;

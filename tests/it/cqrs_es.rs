@@ -12,12 +12,12 @@ use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Context};
 use roentgen_store::clock;
 use roentgen_store::cqrs_es_adapter::{CqrsEsAggregate, CqrsEsEvent, CqrsEsStore, Services};
+use roentgen_store::database::{self, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::database::{self, Store};
-use roentgen_store::reads::Reads;
 use roentgen_store::loader::{self, AsOf};
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_store::reads::Reads;
+use roentgen_tests::{EngineKind, TestDatabase};
 use uuid::Uuid;
 
 use crate::test_app::on_both_engines;
@@ -71,7 +71,9 @@ on_both_engines!(its_framework_runs_on_our_log);
 async fn its_framework_runs_on_our_log(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
     let tasks = BackgroundTasks::new();
-    let engine = database::DatabaseUrl::parse(&database.url)?.connect().await?;
+    let engine = database::DatabaseUrl::parse(&database.url)?
+        .connect()
+        .await?;
     engine.migrate().await?;
     let master = MasterKey::parse(&MasterKey::generate())?;
     let store = Store::start(Arc::clone(&engine), master, &tasks).await?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 
 use crate::test_app::on_both_engines;
 

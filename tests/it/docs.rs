@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
 use roentgen_api::{openapi, routes};
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::Value;
 
 use crate::assertions::assert_problem;
@@ -62,7 +62,10 @@ fn every_code_has_a_page_and_every_page_a_code() -> Result<()> {
         let name = entry?.file_name().to_string_lossy().into_owned();
         pages.extend(name.strip_suffix(".md").map(str::to_owned));
     }
-    let codes: BTreeSet<String> = ProblemCode::ALL.iter().map(|it| it.as_str().to_owned()).collect();
+    let codes: BTreeSet<String> = ProblemCode::ALL
+        .iter()
+        .map(|code| code.as_str().to_owned())
+        .collect();
     assert_eq!(pages, codes);
     for code in ProblemCode::ALL {
         let said = format!("`{}`, status {}", code.as_str(), code.status());
@@ -80,12 +83,12 @@ fn every_route_is_described() -> Result<()> {
         assert!(operation["responses"].is_object(), "{endpoint:?}");
         found += 1;
     }
-    let paths = described["paths"].as_object().map(|it| it.values());
+    let paths = described["paths"].as_object().map(|object| object.values());
     let operations = paths
         .into_iter()
         .flatten()
         .filter_map(Value::as_object)
-        .map(|it| it.len());
+        .map(|path| path.len());
     assert_eq!(
         operations.sum::<usize>(),
         found,

@@ -1,7 +1,7 @@
 //! `/events`.
 
 mod beyond;
+mod long_poll;
 mod pagination;
 mod phi;
 mod sse;
-mod long_poll;

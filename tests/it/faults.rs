@@ -1,16 +1,16 @@
 //! The fault ring: what is killed, stopped, tampered with, erased or restored, and what must hold all the same.
 
+mod comparison_self_test;
+mod duplicate_race;
 pub(crate) mod erasure;
+pub(crate) mod kill_policies;
 mod kill_server;
 mod master_key;
 mod outages;
-mod phi_at_rest;
-pub(crate) mod kill_policies;
-mod duplicate_race;
-mod restored_log;
 mod paused_node;
+mod phi_at_rest;
+mod restored_log;
 mod tampered_event;
-mod comparison_self_test;
 
 use std::process::Command;
 

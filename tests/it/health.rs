@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 
-use crate::assertions::{log_head, assert_problem};
+use crate::assertions::{assert_problem, log_head};
 use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(

@@ -43,7 +43,10 @@ async fn a_study(house: &TestApp) -> Result<TestResponse> {
     let patient = study.text_at("/patient_id");
     let items = format!("/events?types=RadiologyWorklistItem.Created&patient_id={patient}");
     let listed = || house.client.get(&items);
-    let there = |page: &Result<TestResponse>| page.as_ref().is_ok_and(|it| !it.lines().is_empty());
+    let there = |page: &Result<TestResponse>| {
+        page.as_ref()
+            .is_ok_and(|response| !response.lines().is_empty())
+    };
     poll::wait_until("the study's worklist item", PATIENCE, listed, there).await??;
     Ok(study)
 }

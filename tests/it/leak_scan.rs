@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 
 use crate::faults::tool;
 
@@ -64,6 +64,6 @@ fn folded(bytes: &[u8]) -> String {
 }
 
 fn holds(text: &str, word: &str) -> bool {
-    let hex: String = word.bytes().map(|it| format!("{it:02x}")).collect();
+    let hex: String = word.bytes().map(|bytes| format!("{bytes:02x}")).collect();
     text.contains(&word.to_ascii_lowercase()) || text.contains(&hex)
 }

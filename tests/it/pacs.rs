@@ -1,12 +1,12 @@
 //! `/pacs`.
 
 mod endpoints;
-mod order_linking;
-mod list_studies;
-mod large_study;
-mod odd;
-mod series_and_instances;
 pub(crate) mod fixtures;
+mod large_study;
+mod list_studies;
+mod odd;
+mod order_linking;
 mod secrets;
+mod series_and_instances;
 mod study_sync;
 mod viewer;

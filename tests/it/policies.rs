@@ -1,33 +1,35 @@
 //! What follows from events: every policy in the contract's table, on both engines. The commands are given to a node in
 //! this process, by which a story can wait for all that follows from them and look at the log.
 
-mod study_arrival;
 mod ai_tasks;
-mod late_images;
 mod failures;
 mod fixtures;
-mod order_linking;
 mod http;
+mod late_images;
+mod order_linking;
 mod reports;
 mod runner;
+mod study_arrival;
 mod timers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use roentgen_commands::policies::{self, POLICIES, Policy, Runner, PolicySettings};
-use roentgen_commands::{CommandError, Executor, DomainError, CommandEnvelope, UseCase, UnitOfWork};
+use roentgen_commands::policies::{self, POLICIES, Policy, PolicySettings, Runner};
+use roentgen_commands::{
+    CommandEnvelope, CommandError, DomainError, Executor, UnitOfWork, UseCase,
+};
 use roentgen_domain::ids::{CorrelationId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Versioned};
+use roentgen_store::database::{DatabaseUrl as Named, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_store::database::{DatabaseUrl as Named, Store};
-use roentgen_store::reads::Reads;
 use roentgen_store::loader::{self, AsOf};
-use roentgen_tests::{TestDatabase, EngineKind, poll};
+use roentgen_store::log::{LogFilter, StoredEvent};
+use roentgen_store::reads::Reads;
+use roentgen_tests::{EngineKind, TestDatabase, poll};
 
 use crate::read_model_audit::every_event;
 use crate::test_app::{MASTER_KEY, fresh};
@@ -79,7 +81,8 @@ impl TestNode {
     pub(crate) async fn start_with(engine: EngineKind, claim_timeout: Duration) -> Result<Self> {
         let database = Arc::new(TestDatabase::new(engine).await?);
         let node = Self::over(database, fresh().into()).await?;
-        node.run(policies::all(PolicySettings { claim_timeout })).await?;
+        node.run(policies::all(PolicySettings { claim_timeout }))
+            .await?;
         Ok(node)
     }
 
@@ -145,7 +148,7 @@ impl TestNode {
             command,
         };
         let outcome = self.executor.execute(&request, &give).await;
-        outcome.map(|it| it.resource).map_err(Into::into)
+        outcome.map(|outcome| outcome.resource).map_err(Into::into)
     }
 
     /// Gives a command as nobody in particular.
@@ -204,7 +207,7 @@ impl TestNode {
             let (checkpoint, head) = (engine.checkpoint(POLICIES).await?, engine.head().await?);
             anyhow::Ok(head.position.abs_diff(checkpoint.position))
         };
-        let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
+        let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);
         poll::wait_until("the policies' lag", PATIENCE, lag, done)
             .await?
             .map(drop)
@@ -220,15 +223,20 @@ impl TestNode {
     }
 
     /// Waits for so many events of one type.
-    pub(crate) async fn wait_for_events(&self, event_type: &str, count: usize) -> Result<Vec<StoredEvent>> {
+    pub(crate) async fn wait_for_events(
+        &self,
+        event_type: &str,
+        count: usize,
+    ) -> Result<Vec<StoredEvent>> {
         let events = async || self.events(event_type).await;
-        let enough = |it: &Result<Vec<_>>| it.as_ref().is_ok_and(|it| it.len() >= count);
+        let enough =
+            |result: &Result<Vec<_>>| result.as_ref().is_ok_and(|events| events.len() >= count);
         poll::wait_until(event_type, PATIENCE, events, enough).await?
     }
 
     /// Effects that were refused for good, in the words that are kept.
     pub(crate) async fn refused(&self) -> Result<Vec<String>> {
         let refused = self.store.engine.rejected_effects(100).await?;
-        Ok(refused.into_iter().map(|it| it.effect).collect())
+        Ok(refused.into_iter().map(|effect| effect.effect).collect())
     }
 }

@@ -2,13 +2,13 @@
 //! model of the catalog and the orders says, refusals by their kind; a refused command appends nothing; the read models
 //! equal a fold of the log; SQLite and PostgreSQL answer alike.
 
-mod trace;
-mod request_generator;
-mod reference_model;
-mod reference_orders;
-mod trace_runner;
 mod api_fuzz;
 mod conversions;
+mod reference_model;
+mod reference_orders;
+mod request_generator;
+mod trace;
+mod trace_runner;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use roentgen_tests::EngineKind;
 
 use crate::test_app::fresh;
-use trace::{TraceStep, step};
 use reference_model::ModelAnswer;
+use trace::{TraceStep, step};
 use trace_runner::TraceRunner;
 
 /// Times up to 40 commands, on each engine.
@@ -77,7 +77,11 @@ fn random_commands_do_what_a_naive_model_says() -> Result<()> {
     Ok(())
 }
 
-async fn agree(sqlite: &TraceRunner, postgres: &TraceRunner, steps: &[TraceStep]) -> Result<Vec<ModelAnswer>> {
+async fn agree(
+    sqlite: &TraceRunner,
+    postgres: &TraceRunner,
+    steps: &[TraceStep],
+) -> Result<Vec<ModelAnswer>> {
     let tenant = fresh();
     let one = sqlite.play(tenant, steps).await.context("SQLite")?;
     let other = postgres.play(tenant, steps).await.context("PostgreSQL")?;

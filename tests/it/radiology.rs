@@ -1,8 +1,8 @@
 //! `/radiology`.
 
 mod body_parts;
-mod reading_profiles;
 mod fixtures;
+mod reading_profiles;
 mod reports;
 mod templates;
 mod worklist;

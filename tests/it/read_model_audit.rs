@@ -22,18 +22,18 @@ use roentgen_store::engine::Engine as Log;
 use roentgen_store::generation::{Generation, GenerationState};
 use roentgen_store::keys::{Keyring, MasterKey, SealedPhi};
 use roentgen_store::lifecycle::BackgroundTasks;
+use roentgen_store::loader::{self, AsOf};
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::read_model::Row;
 use roentgen_store::reads::Reads;
 use roentgen_store::reads::Scope;
 use roentgen_store::secrets::Secrets;
-use roentgen_store::loader::{self, AsOf};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::test_app::{TestApp, on_both_engines, with};
 use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
-use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile, poll};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestDatabase, poll};
 
 on_both_engines!(every_row_of_the_whole_workflow_is_what_its_stream_makes);
 
@@ -89,8 +89,12 @@ async fn rows_that_equal_the_log(database: &TestDatabase) -> Result<BTreeMap<Str
     let rows = compare_all(&beside.log, &beside.keyring, &everything).await?;
     let generations = beside.log.generations().await?;
     for (shape, expected) in rows.iter() {
-        let of_shape = |it: &&Generation| format!("{}_v{}", it.model, it.version) == *shape;
-        let mut live = generations.iter().filter(|it| it.state == GenerationState::Live);
+        let of_shape = |generation: &&Generation| {
+            format!("{}_v{}", generation.model, generation.version) == *shape
+        };
+        let mut live = generations
+            .iter()
+            .filter(|generation| generation.state == GenerationState::Live);
         let table = &live.find(of_shape).context("nothing is read")?.name;
         let mut read = RawDatabase::on(database, DbFile::Read).await?;
         let there = read
@@ -105,7 +109,9 @@ async fn rows_that_equal_the_log(database: &TestDatabase) -> Result<BTreeMap<Str
     Ok(rows)
 }
 
-async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(engine: EngineKind) -> Result<()> {
+async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(
+    engine: EngineKind,
+) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let whole = run_workflow(&house, &PhiCanaries::default()).await?;
     for place in whole.places() {
@@ -129,7 +135,7 @@ pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
         anyhow::Ok(head.position.abs_diff(position))
     };
     let seen = poll::wait_until("the projector's lag", PATIENCE, lag, |lag| {
-        lag.as_ref().is_ok_and(|it| *it == 0)
+        lag.as_ref().is_ok_and(|lag| *lag == 0)
     });
     seen.await?.map(drop)
 }
@@ -137,8 +143,10 @@ pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
 /// The last position that all of the read models show.
 pub(crate) async fn projected(log: &dyn Log) -> Result<u64> {
     let generations = log.generations().await?;
-    let live = generations.iter().filter(|it| it.state == GenerationState::Live);
-    let position = live.map(|it| it.checkpoint.position).min();
+    let live = generations
+        .iter()
+        .filter(|generation| generation.state == GenerationState::Live);
+    let position = live.map(|generation| generation.checkpoint.position).min();
     Ok(position.unwrap_or(0))
 }
 
@@ -165,7 +173,10 @@ pub(crate) async fn compare_all(
     outputs::compare(log, keyring, &events, &mut rows).await?;
     compare_parts(log, &events, &mut rows).await?;
     let all = roentgen_projections::all();
-    let all: BTreeSet<String> = all.iter().map(|it| it.model().schema_name()).collect();
+    let all: BTreeSet<String> = all
+        .iter()
+        .map(|projection| projection.model().schema_name())
+        .collect();
     let compared = rows.keys().cloned().collect();
     ensure!(all == compared, "of {all:?} only {compared:?} are compared");
     Ok(rows)
@@ -248,7 +259,8 @@ fn parts_of(events: &[StoredEvent]) -> Result<(Documents, Documents)> {
         for mut part in touched {
             let id = part["series_id"].take();
             let key: Uuid = serde_json::from_value(id.clone())?;
-            part.as_object_mut().map(|it| it.remove("series_id"));
+            part.as_object_mut()
+                .map(|object| object.remove("series_id"));
             match &*event.event_type {
                 "ImagingStudy.SeriesAdded" => {
                     part["imaging_study_id"] = data["study_id"].clone();
@@ -257,12 +269,15 @@ fn parts_of(events: &[StoredEvent]) -> Result<(Documents, Documents)> {
                 }
                 "ImagingStudy.Updated" | "ImagingStudy.InstancesAdded" => {
                     let added = part["instances"].take();
-                    part.as_object_mut().map(|it| it.remove("instances"));
+                    part.as_object_mut()
+                        .map(|object| object.remove("instances"));
                     let known = all_series.remove(&key).context("no series")?;
                     all_series.insert(key, stamp(with(known, part), &id));
                     for mut instance in added.as_array().cloned().unwrap_or_default() {
                         let own = instance["instance_id"].take();
-                        instance.as_object_mut().map(|it| it.remove("instance_id"));
+                        instance
+                            .as_object_mut()
+                            .map(|object| object.remove("instance_id"));
                         instance["imaging_series_id"] = id.clone();
                         instance["imaging_study_id"] = data["study_id"].clone();
                         instance["created_at"] = json!(event.recorded_at());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, Nats, DbFile, Server};
+use roentgen_tests::{DbFile, EngineKind, Nats, RawDatabase, Server, TestDatabase};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use crate::assertions::log_head;
 use crate::faults::{CommandOutput, run, verify};
 use crate::read_model_audit::assert_match_log;
 use crate::relay::holds_the_log;
-use crate::test_app::{TestApp, random_delay, on_both_engines, serve};
+use crate::test_app::{TestApp, on_both_engines, random_delay, serve};
 use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
 use read_your_writes_client::ReadYourWritesClient;
 
@@ -72,7 +72,10 @@ impl ClientPool {
 }
 
 /// Runs the program while others go on.
-async fn run_meanwhile(database: &TestDatabase, arguments: &'static [&'static str]) -> Result<CommandOutput> {
+async fn run_meanwhile(
+    database: &TestDatabase,
+    arguments: &'static [&'static str],
+) -> Result<CommandOutput> {
     let mut command = program(database);
     command.args(arguments);
     let output = spawn_blocking(move || command.output()).await??;
@@ -86,7 +89,8 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: EngineKind) -> R
     let nats = Nats::start().await?;
     let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     run_workflow(&house, &PhiCanaries::default()).await?;
-    let clerks = std::iter::repeat_with(|| ReadYourWritesClient::of(&house, &house.client, &house.client));
+    let clerks =
+        std::iter::repeat_with(|| ReadYourWritesClient::of(&house, &house.client, &house.client));
     let office = ClientPool::open(clerks.take(CLERKS));
     for generation in 2..4 {
         let rebuilt = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
@@ -187,7 +191,7 @@ async fn are_made_where_no_server_runs(engine: EngineKind) -> Result<()> {
     assert_match_log(&house.database).await?;
     let shown = house.operator()?.get("/admin/projections").await?.json();
     let orders = shown.as_array().context("no array")?;
-    let orders = orders.iter().find(|it| it["name"] == "orders");
+    let orders = orders.iter().find(|order| order["name"] == "orders");
     let orders = orders.context("no orders")?;
     assert_eq!(orders["table"], "orders_v2_g2");
     assert_eq!(orders["generations"][0]["table"], "orders_v2");

@@ -2,13 +2,13 @@
 //! the stream.
 
 mod asyncapi;
-mod cluster;
 mod authentication;
+mod cluster;
 mod examples;
 mod faults;
+mod halted;
 mod permissions;
 mod publishing;
-mod halted;
 mod signed;
 
 use std::path::Path;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use roentgen_store::log::{LogFilter, StoredEvent};
-use roentgen_tests::{TestClient, TestDatabase, Message, Nats, poll, python};
+use roentgen_tests::{Message, Nats, TestClient, TestDatabase, poll, python};
 
 use crate::read_model_audit::{OfflineDatabase, every_event};
 use crate::test_app::TestApp;
@@ -65,9 +65,9 @@ async fn others_read_the_log(urls: &str, database: &TestDatabase) -> Result<()> 
     let ran = tokio::task::spawn_blocking(move || reader.output()).await??;
     let read = String::from_utf8(ran.stdout)?;
     ensure!(ran.status.success(), "{}", String::from_utf8(ran.stderr)?);
-    let expected = log(database).await?.into_iter().map(|it| {
-        let (position, id, version) = (it.position, it.event_id, it.version);
-        let aggregate = format!("{}/{}", it.stream_type, it.stream_id);
+    let expected = log(database).await?.into_iter().map(|event| {
+        let (position, id, version) = (event.position, event.event_id, event.version);
+        let aggregate = format!("{}/{}", event.stream_type, event.stream_id);
         format!("{position} {position} {id} {aggregate} {version}")
     });
     assert_eq!(
@@ -93,7 +93,7 @@ async fn lag(client: &TestClient) -> Result<f64> {
 /// Waits until the relay says that nothing is missing.
 async fn caught_up(client: &TestClient) -> Result<()> {
     let asked = async || lag(client).await;
-    let none = |it: &Result<f64>| it.as_ref().is_ok_and(|it| *it == 0.0);
+    let none = |result: &Result<f64>| result.as_ref().is_ok_and(|number| *number == 0.0);
     poll::wait_until("the relay's lag", PATIENCE, asked, none).await??;
     Ok(())
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{TestResponse, RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server};
+use roentgen_tests::{
+    DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase, TestResponse,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -176,7 +178,11 @@ pub(crate) async fn serve(database: &TestDatabase, arguments: &[&str]) -> Result
 }
 
 /// A token that [`serve`]'s servers accept, from the command line.
-pub(crate) fn token(database: &TestDatabase, roles: &[&str], tenant: Option<Uuid>) -> Result<String> {
+pub(crate) fn token(
+    database: &TestDatabase,
+    roles: &[&str],
+    tenant: Option<Uuid>,
+) -> Result<String> {
     token_of(database, roles, tenant, None)
 }
 

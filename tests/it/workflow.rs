@@ -1,7 +1,7 @@
 //! The whole way from order to report over HTTP, with all that follows from events.
 
 pub(crate) mod fixtures;
+pub(crate) mod full_workflow;
+mod legacy_clients;
 mod order_edge_cases;
 mod reading_edge_cases;
-mod legacy_clients;
-pub(crate) mod full_workflow;

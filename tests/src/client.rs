@@ -37,7 +37,10 @@ impl TestResponse {
 
     /// A header's text; empty where there is none.
     pub fn header(&self, name: &str) -> String {
-        let value = self.headers.get(name).and_then(|it| it.to_str().ok());
+        let value = self
+            .headers
+            .get(name)
+            .and_then(|header| header.to_str().ok());
         value.unwrap_or_default().to_owned()
     }
 
@@ -51,7 +54,7 @@ impl TestResponse {
         let list = self.json();
         let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
         rows.iter()
-            .filter_map(|it| it.get("id")?.as_str().map(str::to_owned))
+            .filter_map(|row| row.get("id")?.as_str().map(str::to_owned))
             .collect()
     }
 
@@ -59,7 +62,7 @@ impl TestResponse {
     pub fn lines(&self) -> Vec<Value> {
         self.text
             .lines()
-            .map(|it| serde_json::from_str(it).unwrap_or_default())
+            .map(|text| serde_json::from_str(text).unwrap_or_default())
             .collect()
     }
 
@@ -122,7 +125,7 @@ impl TestClient {
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
-        client.headers.retain(|(it, _)| it != name);
+        client.headers.retain(|(text, _)| text != name);
         client.headers.push((name.to_owned(), value.to_owned()));
         client
     }

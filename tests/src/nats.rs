@@ -1,7 +1,7 @@
 //! A nats-server as a process of its own, which can be killed, and a reader that is not Roentgen's.
 
-mod cluster;
 mod auth;
+mod cluster;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,9 +17,9 @@ use tempfile::TempDir;
 use crate::database::copy_files;
 use crate::poll;
 
+pub use auth::{CONSUMER, NatsAuth, SERVER};
 pub use cluster::Cluster;
 use cluster::Member;
-pub use auth::{CONSUMER, NatsAuth, SERVER};
 
 /// The stream that Roentgen publishes to.
 pub const STREAM: &str = "ROENTGEN_EVENTS";
@@ -165,7 +165,7 @@ impl Nats {
     pub async fn info(&self) -> Result<Option<Info>> {
         let jetstream = self.jetstream().await?;
         let stream = jetstream.get_stream(STREAM).await;
-        Ok(stream.ok().map(|it| it.cached_info().clone()))
+        Ok(stream.ok().map(|stream| stream.cached_info().clone()))
     }
 
     /// Every message that is in the stream, in its order.
@@ -195,7 +195,7 @@ impl Nats {
             Ok(Some(info)) => info.state.last_sequence,
             Ok(None) | Err(_) => 0,
         };
-        let reached = |it: &u64| *it >= sequence;
+        let reached = |number: &u64| *number >= sequence;
         poll::wait_until("the stream's last sequence", limit, asked, reached).await?;
         Ok(())
     }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use roentgen_store::log::StoredEvent;
+use roentgen_store::projector::{
+    FoldResult, MultiFoldResult, MultiRowProjection, Projection, ProjectionKind,
+    SingleRowProjection,
+};
 use roentgen_store::read_model::{Column, ColumnKind, ReadModel, Row, Value};
-use roentgen_store::projector::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
 use uuid::Uuid;
 
 /// Names the read models whose shape is the next one, with commas.
@@ -15,12 +18,13 @@ pub const NEXT_RELEASE: &str = "ROENTGEN_TEST_NEXT_RELEASE";
 pub fn projections() -> Vec<Arc<dyn Projection>> {
     let named = std::env::var(NEXT_RELEASE).unwrap_or_default();
     let all = roentgen_projections::all().into_iter();
-    let next = all.map(
-        |it| match named.split(',').any(|of| of == it.model().name) {
-            true => Arc::new(NextReleaseProjection::after(it)) as Arc<dyn Projection>,
-            false => it,
-        },
-    );
+    let next =
+        all.map(
+            |projection| match named.split(',').any(|of| of == projection.model().name) {
+                true => Arc::new(NextReleaseProjection::after(projection)) as Arc<dyn Projection>,
+                false => projection,
+            },
+        );
     next.collect()
 }
 
@@ -51,9 +55,9 @@ impl NextReleaseProjection {
 
 /// A release has its shapes for as long as it runs.
 fn next_shape(of: &'static ReadModel, more: Vec<Column>) -> &'static ReadModel {
-    let columns = of.columns.iter().map(|it| Column {
-        name: it.name,
-        kind: it.kind,
+    let columns = of.columns.iter().map(|column| Column {
+        name: column.name,
+        kind: column.kind,
     });
     Box::leak(Box::new(ReadModel {
         name: of.name,

@@ -109,8 +109,8 @@ impl Postgres {
             return Ok(());
         };
         signal(&child, stop)?;
-        let ended = || std::future::ready(child.try_wait().is_ok_and(|it| it.is_some()));
-        let waited = poll::wait_until("PostgreSQL's end", STOP, ended, |it| *it);
+        let ended = || std::future::ready(child.try_wait().is_ok_and(|status| status.is_some()));
+        let waited = poll::wait_until("PostgreSQL's end", STOP, ended, |flag| *flag);
         waited.await.map(drop)
     }
 
@@ -209,7 +209,7 @@ fn signal(child: &Child, stop: Stop) -> Result<()> {
 
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
 fn own(directory: &Path) -> Result<()> {
@@ -241,6 +241,6 @@ fn programs() -> Result<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path);
-    let place = places.find(|it| it.join("initdb").exists());
+    let place = places.find(|path| path.join("initdb").exists());
     place.context("the tests need PostgreSQL's initdb")
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
-use crate::database::{TestDatabase, EngineKind};
+use crate::database::{EngineKind, TestDatabase};
 
 /// A part of the database: SQLite keeps each in a file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -74,7 +74,10 @@ impl Server {
     }
 
     /// Starts one, its command made ready by `prepare`.
-    pub async fn spawn(database: &TestDatabase, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+    pub async fn spawn(
+        database: &TestDatabase,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         Self::spawn_program(program(database), database, prepare).await
     }
 

@@ -135,12 +135,19 @@ async fn pump(
 ) -> std::io::Result<()> {
     let (given, on_its_way) = mpsc::unbounded_channel();
     // The end too is heard of as late as everything.
-    tokio::try_join!(read_chunks(from, given), write_chunks(to, on_its_way, weather)).map(drop)
+    tokio::try_join!(
+        read_chunks(from, given),
+        write_chunks(to, on_its_way, weather)
+    )
+    .map(drop)
 }
 
 type Chunk = (Instant, Vec<u8>);
 
-async fn read_chunks(mut from: OwnedReadHalf, given: mpsc::UnboundedSender<Chunk>) -> std::io::Result<()> {
+async fn read_chunks(
+    mut from: OwnedReadHalf,
+    given: mpsc::UnboundedSender<Chunk>,
+) -> std::io::Result<()> {
     let mut bytes = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut bytes).await?;

@@ -107,7 +107,11 @@ fn a_dev_server_is_called_by_its_loopback_names_only() {
         "127.1",
     ] {
         let called = get(&[("host", host)]);
-        assert_eq!(code(&called, true), Some(ProblemCode::Misdirected), "{host}");
+        assert_eq!(
+            code(&called, true),
+            Some(ProblemCode::Misdirected),
+            "{host}"
+        );
         assert_eq!(code(&called, false), None, "{host} without --dev");
     }
 }

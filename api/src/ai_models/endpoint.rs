@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
-use crate::validation::{BodyValidator, JsonObject};
 use crate::problem::Problem;
+use crate::validation::{BodyValidator, JsonObject};
 
 /// Where a model answers.
 #[derive(Debug, Deserialize, ToSchema)]

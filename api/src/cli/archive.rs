@@ -16,9 +16,9 @@ use roentgen_domain::procedure::Procedure;
 use roentgen_domain::reading_profile::ReadingProfile;
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
+use roentgen_store::chain_verification::ChainBreak;
 use roentgen_store::engine::Engine;
 use roentgen_store::log::Head;
-use roentgen_store::chain_verification::ChainBreak;
 
 use super::export;
 use crate::serve::shutdown_signal;
@@ -104,7 +104,9 @@ async fn archive_partition(
         file_sha256: file::sha256(path.clone()).await?,
         file_name,
     };
-    let kept = engine.archive_oldest(&archive, &RETAINED_STREAM_TYPES).await?;
+    let kept = engine
+        .archive_oldest(&archive, &RETAINED_STREAM_TYPES)
+        .await?;
     println!(
         "archived positions {} to {}: {}; {kept} events up to there are kept in the log",
         partition.after() + 1,

@@ -1,9 +1,9 @@
 //! `roentgen export`: the log as files for analysts (contract, section 6). It reads the database itself, a page a
 //! transaction, beside running servers or without any. PHI stays sealed: no key is looked at.
 
-mod partial_file;
 mod ndjson;
 mod parquet;
+mod partial_file;
 mod row;
 
 use std::fmt;
@@ -126,7 +126,7 @@ pub(super) async fn write_partition(
 /// Whether who read our output has seen enough. What a database says is further down in an error.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let written = error.downcast_ref::<io::Error>();
-    written.is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
+    written.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn write(

@@ -7,8 +7,8 @@ use roentgen_commands::policies::POLICIES;
 use roentgen_relay::RELAY;
 use roentgen_store::engine::Engine;
 use roentgen_store::generation::{Generation, GenerationState};
-use roentgen_store::read_model::Checkpoint;
 use roentgen_store::projector::{ParkedStreams, Projection, ReadModelStatus, checkpoint_mismatch};
+use roentgen_store::read_model::Checkpoint;
 
 const REJECTED_SHOWN: u32 = 20;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(
     }
     checkpoints.push((POLICIES.to_owned(), policies(engine, head).await?));
     let relay = relay(engine, head).await?;
-    checkpoints.extend(relay.map(|it| (RELAY.to_owned(), it)));
+    checkpoints.extend(relay.map(|checkpoint| (RELAY.to_owned(), checkpoint)));
     let mut code = ExitCode::SUCCESS;
     for (name, checkpoint) in checkpoints {
         if let Some(refused) = checkpoint_mismatch(engine, &name, checkpoint).await? {
@@ -79,7 +79,9 @@ fn print_other_generations(generations: &[Generation]) {
 async fn parked(parking: &ParkedStreams, of: &ReadModelStatus) -> anyhow::Result<()> {
     for it in &of.parked {
         let since = parking.since(it).await?;
-        let since = since.map(|it| format!(" since {it}")).unwrap_or_default();
+        let since = since
+            .map(|time| format!(" since {time}"))
+            .unwrap_or_default();
         println!(
             "parked: {} {} {} from position {}{since}: {}",
             of.model.name, of.stream_type, it.stream_id, it.position, it.reason
@@ -103,7 +105,11 @@ async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> 
 
 /// The relay's line, where it was ever started.
 async fn relay(engine: &dyn Engine, head: u64) -> anyhow::Result<Option<Checkpoint>> {
-    let Some(checkpoint) = engine.relay_checkpoint(RELAY).await?.map(|it| it.as_checkpoint()) else {
+    let Some(checkpoint) = engine
+        .relay_checkpoint(RELAY)
+        .await?
+        .map(|checkpoint| checkpoint.as_checkpoint())
+    else {
         return Ok(None);
     };
     print_line(RELAY, checkpoint.position, head);

@@ -44,9 +44,12 @@ pub(super) async fn run(
     projections: Vec<Arc<dyn Projection>>,
     rebuild: &RebuildArgs,
 ) -> anyhow::Result<ExitCode> {
-    let known: Vec<&str> = projections.iter().map(|it| it.model().name).collect();
+    let known: Vec<&str> = projections
+        .iter()
+        .map(|projection| projection.model().name)
+        .collect();
     let names = match rebuild.all {
-        true => known.iter().map(|it| (*it).to_owned()).collect(),
+        true => known.iter().map(|text| (*text).to_owned()).collect(),
         false => rebuild.projections.clone(),
     };
     for name in &names {
@@ -135,7 +138,9 @@ async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow:
     let progress = ProgressLine::of(Some(engine.head().await?.position));
     loop {
         let all = engine.generations().await?;
-        let now = all.into_iter().find(|it| it.name == asked.name);
+        let now = all
+            .into_iter()
+            .find(|generation| generation.name == asked.name);
         let Some(Generation {
             name,
             state,
@@ -148,7 +153,10 @@ async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow:
             return Ok(false);
         };
         let said = match state {
-            GenerationState::Filling { .. } | GenerationState::Indexing | GenerationState::Verifying { .. } | GenerationState::Joining => {
+            GenerationState::Filling { .. }
+            | GenerationState::Indexing
+            | GenerationState::Verifying { .. }
+            | GenerationState::Joining => {
                 progress.note(&format!("{name}: {state}"), checkpoint.position);
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
@@ -159,7 +167,7 @@ async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow:
         };
         drop(progress);
         let done = said.is_ok();
-        println!("{}", said.unwrap_or_else(|it| it));
+        println!("{}", said.unwrap_or_else(|text| text));
         return Ok(done);
     }
 }

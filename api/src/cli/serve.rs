@@ -13,8 +13,8 @@ use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::rights::Login;
 
 use crate::app::{App, LogConsumers};
-use crate::config::{Config, Dev, ConfigErrors};
-use crate::serve::{Limits, HttpListener, connections_that_fit, shutdown_signal};
+use crate::config::{Config, ConfigErrors, Dev};
+use crate::serve::{HttpListener, Limits, connections_that_fit, shutdown_signal};
 use crate::{routes, telemetry};
 
 /// How long the batch in hand and the projectors may take when the process stops.

@@ -9,12 +9,12 @@ use anyhow::bail;
 use clap::Args;
 use roentgen_store::archive::ArchivedPartition;
 use roentgen_store::chain::hex;
+use roentgen_store::chain_verification::{ChainBreak, KeyCheck, KeyFindings, Verification, verify};
 use roentgen_store::engine::Engine;
 use roentgen_store::keys::{MasterKey, Misfit, Tying, misfit};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::Head;
 use roentgen_store::projector::{Compared, Comparison, Projection, compare};
-use roentgen_store::chain_verification::{ChainBreak, KeyCheck, KeyFindings, Verification, verify};
 use tokio::sync::mpsc;
 
 use super::archive::{file, head_of};
@@ -272,7 +272,10 @@ async fn walked(
 }
 
 /// What the log keeps of an archive.
-async fn retained_events(engine: &dyn Engine, archive: &ArchivedPartition) -> anyhow::Result<Vec<file::RetainedEvent>> {
+async fn retained_events(
+    engine: &dyn Engine,
+    archive: &ArchivedPartition,
+) -> anyhow::Result<Vec<file::RetainedEvent>> {
     let (mut kept, mut after) = (Vec::new(), archive.partition.after());
     loop {
         let events = engine.retained_events(after, PAGE).await?;
@@ -280,8 +283,8 @@ async fn retained_events(engine: &dyn Engine, archive: &ArchivedPartition) -> an
             return Ok(kept);
         };
         after = last.position;
-        let of_it = events.iter().map(|it| (it.position, it.hash));
-        kept.extend(of_it.take_while(|it| it.0 <= archive.partition.last()));
+        let of_it = events.iter().map(|event| (event.position, event.hash));
+        kept.extend(of_it.take_while(|pair| pair.0 <= archive.partition.last()));
         if after > archive.partition.last() {
             return Ok(kept);
         }

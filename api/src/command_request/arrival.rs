@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::aside;
 use super::weight::Weight;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 use crate::serve::stopped_arriving;
 
 /// How much of a body that is too long is read before it is refused, in bytes: a client that sends first and listens then

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{CommandRequest, aside};
-use crate::validation::{self, JsonObject};
 use crate::nearest;
-use crate::problem::{ProblemCode, FieldError, Problem};
+use crate::problem::{FieldError, Problem, ProblemCode};
+use crate::validation::{self, JsonObject};
 
 /// What a body may be said to be, and what PATCH takes besides.
 const JSON: &str = "application/json";
@@ -110,7 +110,11 @@ fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
         "has another JSON type".to_owned()
     };
     let place = format!("line {}, column {}", error.line(), error.column());
-    Problem::new(ProblemCode::InvalidBody, format!("a member {detail} ({place})")).with_error(pointer, detail)
+    Problem::new(
+        ProblemCode::InvalidBody,
+        format!("a member {detail} ({place})"),
+    )
+    .with_error(pointer, detail)
 }
 
 /// What is said of a member that is not known, where the error is one of those. serde ends its message with the names that

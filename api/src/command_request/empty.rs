@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::arrived;
 use super::body::{check_media_type, parse_json};
 use crate::app::App;
-use crate::validation;
 use crate::identity::Caller;
+use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
-use crate::problem::{ProblemCode, Problem};
+use crate::validation;
 
 /// Nothing stands in its query or body, but for the caller's own `tenant_id`.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ impl FromRequest<App> for EmptyRequest {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>();
-        let caller = caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        let caller =
+            caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
         StrictQuery::of(parts.uri.query(), caller)?.finish()?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;

@@ -4,16 +4,20 @@ use http::{HeaderMap, header};
 use roentgen_domain::ids::CorrelationId;
 use uuid::Uuid;
 
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 /// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
 pub(crate) fn correlation_id(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
     let value = headers
         .get("x-correlation-id")
-        .and_then(|it| it.to_str().ok());
-    let id = value.and_then(|it| Uuid::parse_str(it).ok());
-    let id =
-        id.ok_or_else(|| Problem::new(ProblemCode::InvalidHeader, "X-Correlation-Id must be a UUID"))?;
+        .and_then(|header| header.to_str().ok());
+    let id = value.and_then(|text| Uuid::parse_str(text).ok());
+    let id = id.ok_or_else(|| {
+        Problem::new(
+            ProblemCode::InvalidHeader,
+            "X-Correlation-Id must be a UUID",
+        )
+    })?;
     Ok(id.into())
 }
 
@@ -26,8 +30,10 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    let version = text.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
-    match version.and_then(|it| it.parse().ok()) {
+    let version = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    match version.and_then(|version| version.parse().ok()) {
         Some(version) => Ok(Some(version)),
         None => Err(Problem::new(
             ProblemCode::InvalidHeader,

@@ -78,7 +78,12 @@ pub(crate) fn ok_response<A>(outcome: &CommandOutcome<A>, body: String) -> Respo
 }
 
 /// 201 with a part that was added to its aggregate, and the part's place.
-pub(crate) fn created_response<A>(collection: &str, id: Uuid, outcome: &CommandOutcome<A>, body: String) -> Response {
+pub(crate) fn created_response<A>(
+    collection: &str,
+    id: Uuid,
+    outcome: &CommandOutcome<A>,
+    body: String,
+) -> Response {
     let mut response = json(StatusCode::CREATED, body);
     let headers = response.headers_mut();
     insert_header(

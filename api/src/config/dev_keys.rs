@@ -79,7 +79,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data").join("dev-master-key");
         let first = load_or_generate(&path).unwrap();
-        assert_eq!(load_or_generate(&path).unwrap().expose_secret(), first.expose_secret());
+        assert_eq!(
+            load_or_generate(&path).unwrap().expose_secret(),
+            first.expose_secret()
+        );
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         let names = read_dir(path.parent().unwrap()).unwrap().count();
@@ -94,7 +97,10 @@ mod tests {
         for (name, to) in [("existing", "target"), ("dangling", "nowhere")] {
             let path = directory.path().join(name);
             symlink(directory.path().join(to), &path).unwrap();
-            assert!(matches!(load_or_generate(&path), Err(Refused::Link)), "{name}");
+            assert!(
+                matches!(load_or_generate(&path), Err(Refused::Link)),
+                "{name}"
+            );
         }
         assert_eq!(read_to_string(&target).unwrap(), "somebody else's");
         assert!(!directory.path().join("nowhere").exists());

@@ -7,7 +7,7 @@ use roentgen_store::keys::MasterKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets::Given;
-use super::{Purpose, ConfigErrors, dev_keys};
+use super::{ConfigErrors, Purpose, dev_keys};
 
 /// Where the keys came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,9 @@ pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<K
             Purpose::Serving | Purpose::Token => dev_keys::load_or_generate(&path).map(Some),
             Purpose::Tool => dev_keys::found(&path),
         };
-        key.map_err(|it| ConfigErrors(vec![format!("{name} in {}: {it}", directory.display())]))
+        key.map_err(|error| {
+            ConfigErrors(vec![format!("{name} in {}: {error}", directory.display())])
+        })
     };
     let source = |is_given: bool| {
         if is_given {
@@ -67,7 +69,7 @@ pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<K
         (None, Purpose::Serving | Purpose::Tool) => kept("dev-master-key")?
             .map(|text| MasterKey::parse(text.expose_secret()))
             .transpose()
-            .map_err(|it| ConfigErrors(vec![it.to_string()]))?,
+            .map_err(|error| ConfigErrors(vec![error.to_string()]))?,
     };
     Ok((jwt_secret, master_key, sources))
 }

@@ -73,7 +73,9 @@ impl NatsOptions {
             self.report_unused_flags(note);
             return None;
         };
-        let servers = NatsServers::parse(servers).map_err(|it| note("nats", &it)).ok();
+        let servers = NatsServers::parse(servers)
+            .map_err(|error| note("nats", &error))
+            .ok();
         Some(Settings {
             servers: servers?,
             authentication: authentication?,
@@ -169,12 +171,15 @@ impl NatsOptions {
         let duplicate_window = duration("nats-duplicate-window", window, note);
         if self
             .nats_replicas
-            .is_some_and(|it| !(1..=MAX_REPLICAS).contains(&it))
+            .is_some_and(|nats_replicas| !(1..=MAX_REPLICAS).contains(&nats_replicas))
         {
             note("nats-replicas", &"must be 1 to 5");
             return None;
         }
-        if self.nats_max_bytes.is_some_and(|it| it < 1) {
+        if self
+            .nats_max_bytes
+            .is_some_and(|nats_max_bytes| nats_max_bytes < 1)
+        {
             note("nats-max-bytes", &"must be 1 or more");
             return None;
         }
@@ -232,12 +237,15 @@ pub(super) fn write_config(f: &mut fmt::Formatter<'_>, settings: Option<&Setting
     } = settings.stream;
     writeln!(f, "nats          {} {entered}", settings.servers)?;
     let said = [
-        ("replicas", replicas.map(|it| it.to_string())),
-        ("max-age", max_age.map(|it| format!("{it:?}"))),
-        ("max-bytes", max_bytes.map(|it| it.to_string())),
+        ("replicas", replicas.map(|replicas| replicas.to_string())),
+        ("max-age", max_age.map(|max_age| format!("{max_age:?}"))),
+        (
+            "max-bytes",
+            max_bytes.map(|max_bytes| max_bytes.to_string()),
+        ),
         (
             "duplicate-window",
-            duplicate_window.map(|it| format!("{it:?}")),
+            duplicate_window.map(|duplicate_window| format!("{duplicate_window:?}")),
         ),
     ];
     for (name, value) in said {

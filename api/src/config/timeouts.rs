@@ -49,10 +49,13 @@ pub struct Timeouts {
 
 impl TimeoutOptions {
     /// All of them, or a note of each that is wrong.
-    pub(super) fn resolve(&self, note: &mut impl FnMut(&str, &dyn fmt::Display)) -> Option<Timeouts> {
+    pub(super) fn resolve(
+        &self,
+        note: &mut impl FnMut(&str, &dyn fmt::Display),
+    ) -> Option<Timeouts> {
         let mut parse = |name: &str, text: &str| {
             let parsed = parse_duration(text);
-            parsed.map_err(|it| note(name, &it)).ok()
+            parsed.map_err(|error| note(name, &error)).ok()
         };
         let claim_timeout = parse("claim-timeout", &self.claim_timeout);
         let critical_deadline = parse("critical-deadline", &self.critical_deadline);

@@ -4,15 +4,19 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::users::DemoUsers;
 use super::catalog::DemoCatalog;
 use super::client::{DemoClient, DemoStep, id, text};
 use super::imaging::ordered;
+use super::users::DemoUsers;
 
 const PATIENT: Uuid = Uuid::from_u128(0xca5e_0002);
 const UID: &str = "1.2.826.0.1.3680043.10.1001.2";
 
-pub(super) async fn play(client: &DemoClient, cast: &DemoUsers, house: &DemoCatalog) -> anyhow::Result<()> {
+pub(super) async fn play(
+    client: &DemoClient,
+    cast: &DemoUsers,
+    house: &DemoCatalog,
+) -> anyhow::Result<()> {
     println!("\nThe AI workflow: a CT chest\n");
     let step = DemoStep::create(
         &cast.gateway,
@@ -33,8 +37,8 @@ pub(super) async fn play(client: &DemoClient, cast: &DemoUsers, house: &DemoCata
     let says = "study and order find each other";
     let path = format!("/pacs/studies/{study}");
     client
-        .wait_until(&cast.gateway, says, &path, |it| {
-            (text(it, "/link") == "linked").then_some(())
+        .wait_until(&cast.gateway, says, &path, |value| {
+            (text(value, "/link") == "linked").then_some(())
         })
         .await?;
     for (kind, output_type, payload) in [
@@ -79,7 +83,7 @@ pub(super) async fn task(
     let path = format!("/imaging-ai/tasks?imaging_study_id={study}&task_type={kind}");
     let says = format!("a {kind} task is queued");
     let task = client
-        .wait_until(&cast.model, &says, &path, |it| id(it.get(0)?).ok())
+        .wait_until(&cast.model, &says, &path, |value| id(value.get(0)?).ok())
         .await?;
     let step = DemoStep::call(&cast.model, "takes it up");
     let path = format!("/imaging-ai/tasks/{task}/status");
@@ -104,7 +108,11 @@ pub(super) async fn output(
 }
 
 /// As the source's workers say it: in the query.
-pub(super) async fn complete(client: &DemoClient, cast: &DemoUsers, task: &str) -> anyhow::Result<()> {
+pub(super) async fn complete(
+    client: &DemoClient,
+    cast: &DemoUsers,
+    task: &str,
+) -> anyhow::Result<()> {
     let step = DemoStep::call(&cast.model, "is done");
     let path = format!("/imaging-ai/tasks/{task}/status?status=completed");
     client.patch(step, &path, &json!({})).await?;
@@ -112,7 +120,11 @@ pub(super) async fn complete(client: &DemoClient, cast: &DemoUsers, task: &str) 
 }
 
 /// A radiologist asks for more than the model can do today.
-async fn fails(client: &DemoClient, cast: &DemoUsers, (study, model): (&str, &str)) -> anyhow::Result<()> {
+async fn fails(
+    client: &DemoClient,
+    cast: &DemoUsers,
+    (study, model): (&str, &str),
+) -> anyhow::Result<()> {
     let body =
         json!({ "imaging_study_id": study, "ai_model_id": model, "task_type": "segmentation" });
     let step = DemoStep::create(&cast.colleague, "asks for a segmentation");
@@ -130,8 +142,8 @@ async fn decided(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::
     let path = format!("/radiology/worklist/items?imaging_study_id={study}");
     let says = "it is on the worklist: routine, score 0.15";
     let item = client
-        .wait_until(&cast.colleague, says, &path, |it| {
-            let item = it.get(0)?;
+        .wait_until(&cast.colleague, says, &path, |value| {
+            let item = value.get(0)?;
             item.get("ai_triage_score")?.as_f64()?;
             id(item).ok()
         })
@@ -161,8 +173,8 @@ async fn decided(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::
     client.post(step, &sign, &json!({ "final": true })).await?;
     let says = "the case is completed";
     client
-        .wait_until(&cast.colleague, says, &item, |it| {
-            (text(it, "/status") == "completed").then_some(())
+        .wait_until(&cast.colleague, says, &item, |value| {
+            (text(value, "/status") == "completed").then_some(())
         })
         .await
 }
@@ -175,6 +187,8 @@ async fn second_case(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<St
     let path = format!("/radiology/worklist/items?imaging_study_id={study}");
     let says = "it is on the worklist";
     client
-        .wait_until(&cast.radiologist, says, &path, |it| id(it.get(0)?).ok())
+        .wait_until(&cast.radiologist, says, &path, |value| {
+            id(value.get(0)?).ok()
+        })
         .await
 }

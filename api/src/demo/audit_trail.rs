@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use serde_json::Value;
 
-use super::users::DemoUsers;
 use super::client::{DemoClient, text};
+use super::users::DemoUsers;
 
 /// The twenty event types of the source.
 const SOURCE_EVENT_TYPES: [&str; 20] = [
@@ -51,7 +51,10 @@ pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Resul
         println!("  {count:>8}  {kind}");
         ensure!(count > 0, "no {kind} in the log");
     }
-    let others = counts.keys().filter(|it| !SOURCE_EVENT_TYPES.contains(*it)).count();
+    let others = counts
+        .keys()
+        .filter(|count| !SOURCE_EVENT_TYPES.contains(*count))
+        .count();
     println!(
         "\n{} events of {} types: the twenty, and {others} beside them.",
         events.len(),

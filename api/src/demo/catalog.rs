@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::users::{COLLEAGUE, DemoUsers, RADIOLOGIST};
 use super::client::{DemoClient, DemoStep, id};
+use super::users::{COLLEAGUE, DemoUsers, RADIOLOGIST};
 
 /// What the workflows refer to.
 #[derive(Debug)]
@@ -14,7 +14,10 @@ pub(super) struct DemoCatalog {
     pub(super) chest_model: String,
 }
 
-pub(super) async fn create_catalog(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<DemoCatalog> {
+pub(super) async fn create_catalog(
+    client: &DemoClient,
+    cast: &DemoUsers,
+) -> anyhow::Result<DemoCatalog> {
     println!("\nThe catalog\n");
     let modality = json!({ "code": "CT", "name": "Computed tomography" });
     let modality = create(client, cast, "a modality", "/imaging/modalities", &modality).await?;

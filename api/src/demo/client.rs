@@ -93,7 +93,7 @@ impl DemoClient {
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let (status, answer) = self.send(step.who, (method.clone(), path), body).await?;
-        let shown = path.split_once("token=").map_or(path, |it| it.0);
+        let shown = path.split_once("token=").map_or(path, |pair| pair.0);
         println!("  {:<18} {}", step.who.name, step.says);
         println!("  {:<18} {method} {shown} -> {}", "", status.as_u16());
         ensure!(

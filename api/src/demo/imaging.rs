@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ai::{complete, output, task};
-use super::users::{CLINICIAN, DemoUsers};
 use super::catalog::DemoCatalog;
 use super::client::{DemoClient, DemoStep, id, text};
+use super::users::{CLINICIAN, DemoUsers};
 
 /// Who is examined.
 pub(super) const PATIENT: Uuid = Uuid::from_u128(0xca5e_0001);
@@ -43,8 +43,8 @@ pub(super) async fn play(
     let study = id(&study)?;
     let says = "the order is completed, since its images are here";
     client
-        .wait_until(&cast.clinician, says, &path, |it| {
-            (text(it, "/status") == "completed").then_some(())
+        .wait_until(&cast.clinician, says, &path, |value| {
+            (text(value, "/status") == "completed").then_some(())
         })
         .await?;
     let suggestion = triaged(client, cast, &study).await?;
@@ -105,12 +105,16 @@ async fn triaged(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::
 }
 
 /// The case is on the worklist, with what the model found. Returns the item's id.
-async fn wait_for_worklist_item(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::Result<String> {
+async fn wait_for_worklist_item(
+    client: &DemoClient,
+    cast: &DemoUsers,
+    study: &str,
+) -> anyhow::Result<String> {
     let path = format!("/radiology/worklist/items?imaging_study_id={study}");
     let says = "it is on the worklist: stat, score 0.92, ICH_suspected, mass_effect";
     client
-        .wait_until(&cast.radiologist, says, &path, |it| {
-            let item = it.get(0)?;
+        .wait_until(&cast.radiologist, says, &path, |value| {
+            let item = value.get(0)?;
             let triaged = item.get("ai_triage_score")?.as_f64()? > 0.9;
             (triaged && text(item, "/priority") == "stat").then(|| id(item).ok())?
         })
@@ -182,7 +186,7 @@ async fn signed(
         .get(step, "/radiology/critical-results?status=open")
         .await?;
     ensure!(
-        open.as_array().is_some_and(|it| it.len() == 1),
+        open.as_array().is_some_and(|values| values.len() == 1),
         "one waits: {open}"
     );
     let body = json!({

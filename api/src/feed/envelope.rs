@@ -57,7 +57,7 @@ fn members(object: &str) -> &str {
     object
         .trim()
         .strip_prefix('{')
-        .and_then(|it| it.strip_suffix('}'))
+        .and_then(|text| text.strip_suffix('}'))
         .unwrap_or_default()
 }
 
@@ -85,7 +85,7 @@ async fn open(event: &StoredEvent, keyring: &Keyring) -> Result<OpenedPhi<String
     };
     match keys.open(&event.sealed, event.stream_id, event.version) {
         Ok(phi) => Ok(OpenedPhi::folded(
-            phi.and_then(|it| String::from_utf8(it).ok()),
+            phi.and_then(|phi| String::from_utf8(phi).ok()),
         )),
         Err(error) => Ok(unreadable(event.stream_id, &error)),
     }

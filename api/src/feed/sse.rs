@@ -11,7 +11,7 @@ use roentgen_store::fair::Share;
 use roentgen_store::pace::Pace;
 use tokio::time::Instant;
 
-use super::{POLL, FeedRequest, envelope};
+use super::{FeedRequest, POLL, envelope};
 use crate::app::App;
 use crate::problem::Problem;
 

@@ -3,7 +3,7 @@
 mod ai;
 mod reports;
 
-use roentgen_commands::{CommandError, Reference, DomainError};
+use roentgen_commands::{CommandError, DomainError, Reference};
 use roentgen_domain::{
     caseload, modality, order, pacs_endpoint, procedure, reading_profile, study, study_access,
     worklist_item,
@@ -12,7 +12,7 @@ use roentgen_store::StoreError;
 use roentgen_store::error::{EngineError, Unavailable, error_chain};
 use roentgen_store::keys::KeyError;
 
-use super::{ProblemCode, FieldError, Problem};
+use super::{FieldError, Problem, ProblemCode};
 
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
@@ -25,14 +25,16 @@ impl From<CommandError> for Problem {
             CommandError::Invalid(violations) => Self::unacceptable(
                 violations
                     .into_iter()
-                    .map(|it| FieldError {
-                        pointer: it.pointer.into_inner(),
-                        detail: it.detail,
+                    .map(|violation| FieldError {
+                        pointer: violation.pointer.into_inner(),
+                        detail: violation.detail,
                     })
                     .collect(),
             ),
-            CommandError::ReferenceInactive(reference) => Self::new(ProblemCode::Inactive, error.to_string())
-                .with_error(reference.pointer(), "is not active"),
+            CommandError::ReferenceInactive(reference) => {
+                Self::new(ProblemCode::Inactive, error.to_string())
+                    .with_error(reference.pointer(), "is not active")
+            }
             CommandError::ReferenceMismatch(reference) => {
                 Self::new(ProblemCode::Unacceptable, error.to_string())
                     .with_error(reference.pointer(), "is not the study's")
@@ -46,7 +48,9 @@ impl From<CommandError> for Problem {
                 ProblemCode::TooLarge,
                 "the resource has 10,000 changes, 16 MiB in all of them, or shows 2 MiB, and takes no more; nothing was written",
             ),
-            CommandError::IdempotencyKeyReused => Self::new(ProblemCode::IdempotencyKeyReused, error.to_string()),
+            CommandError::IdempotencyKeyReused => {
+                Self::new(ProblemCode::IdempotencyKeyReused, error.to_string())
+            }
             CommandError::Contention => Self::new(ProblemCode::Contention, error.to_string()),
             CommandError::Store(error) => error.into(),
         }
@@ -58,7 +62,9 @@ fn domain_error(refusal: DomainError) -> Problem {
     match refusal {
         DomainError::Modality(modality::Error::AlreadyExists)
         | DomainError::Procedure(procedure::Error::AlreadyExists)
-        | DomainError::Order(order::Error::AlreadyExists) => Problem::new(ProblemCode::AlreadyExists, said),
+        | DomainError::Order(order::Error::AlreadyExists) => {
+            Problem::new(ProblemCode::AlreadyExists, said)
+        }
         DomainError::Modality(modality::Error::NotFound)
         | DomainError::Procedure(procedure::Error::NotFound)
         | DomainError::Order(order::Error::NotFound) => Problem::not_found(),
@@ -77,12 +83,15 @@ fn domain_error(refusal: DomainError) -> Problem {
             order::Error::StartAfterEnd
             | order::Error::StartWithoutProgress
             | order::Error::StartTakenAway,
-        ) => Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/performed_start_at", said),
+        ) => Problem::new(ProblemCode::Unacceptable, said.clone())
+            .with_error("/performed_start_at", said),
         DomainError::Order(order::Error::EndWithoutCompletion | order::Error::EndTakenAway) => {
-            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/performed_end_at", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone())
+                .with_error("/performed_end_at", said)
         }
         DomainError::Order(order::Error::ReasonWithoutCancellation) => {
-            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/cancellation_reason", said)
+            Problem::new(ProblemCode::Unacceptable, said.clone())
+                .with_error("/cancellation_reason", said)
         }
         DomainError::Order(order::Error::Metadata(why)) => {
             Problem::new(ProblemCode::Unacceptable, said).with_error("/metadata", why)
@@ -132,11 +141,12 @@ fn study(error: study::Error) -> Problem {
         Error::NotFound => Problem::not_found(),
         Error::OtherPatient => Problem::new(ProblemCode::OtherPatient, said),
         Error::Archived => Problem::new(ProblemCode::TransitionRefused, said),
-        Error::SeriesExists | Error::InstanceExists => Problem::new(ProblemCode::AlreadyExists, said),
-        Error::NoSuchSeries => CommandError::ReferenceNotFound(Reference::Series).into(),
-        Error::OrderOfOtherPatient => {
-            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/imaging_order_id", said)
+        Error::SeriesExists | Error::InstanceExists => {
+            Problem::new(ProblemCode::AlreadyExists, said)
         }
+        Error::NoSuchSeries => CommandError::ReferenceNotFound(Reference::Series).into(),
+        Error::OrderOfOtherPatient => Problem::new(ProblemCode::Unacceptable, said.clone())
+            .with_error("/imaging_order_id", said),
         Error::StartAfterEnd => {
             Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/started_at", said)
         }
@@ -157,12 +167,12 @@ impl From<StoreError> for Problem {
             return keys_missing();
         }
         match error {
-            StoreError::Conflict { .. } | StoreError::KeyTaken(_) | StoreError::PatientKeyExists => {
-                Self::new(
-                    ProblemCode::Contention,
-                    "too many commands at once on this resource",
-                )
-            }
+            StoreError::Conflict { .. }
+            | StoreError::KeyTaken(_)
+            | StoreError::PatientKeyExists => Self::new(
+                ProblemCode::Contention,
+                "too many commands at once on this resource",
+            ),
             StoreError::Unavailable(why) => unavailable(why),
             StoreError::OutcomeUnknown => Self::new(
                 ProblemCode::OutcomeUnknown,
@@ -216,6 +226,8 @@ fn engine(error: &EngineError) -> Problem {
         EngineError::Archived { .. } => Problem::new(ProblemCode::Archived, error.to_string()),
         EngineError::Rejected(_) | EngineError::Corrupt(_) => Problem::internal(error),
         EngineError::KeyMissing => keys_missing(),
-        EngineError::ReadModelNotReady(_) => Problem::new(ProblemCode::ProjectionLagging, error.to_string()),
+        EngineError::ReadModelNotReady(_) => {
+            Problem::new(ProblemCode::ProjectionLagging, error.to_string())
+        }
     }
 }

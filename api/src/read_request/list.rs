@@ -6,12 +6,12 @@ use axum::response::Response;
 use futures_util::future::try_join_all;
 use http::{StatusCode, header};
 use roentgen_store::fair::Party;
-use roentgen_store::read_model::{ListQuery, Row};
 use roentgen_store::pace::Pace;
+use roentgen_store::read_model::{ListQuery, Row};
 
 use super::ReadRequest;
 use crate::app::App;
-use crate::command_request::{LOG_POSITION, json, insert_header};
+use crate::command_request::{LOG_POSITION, insert_header, json};
 use crate::pagination::{next_link, rows_that_fit};
 use crate::problem::Problem;
 use crate::routes::strip_version_prefix;
@@ -22,7 +22,8 @@ const LONG_PAGE: usize = 100;
 impl ReadRequest {
     /// A page of a list.
     pub(crate) async fn list(&self, app: &App, query: ListQuery) -> Result<Response, Problem> {
-        self.list_as(app, query, |it| self.render_row(app, it)).await
+        self.list_as(app, query, |row| self.render_row(app, row))
+            .await
     }
 
     /// A page of a list whose rows are rendered in a way of their own.
@@ -48,7 +49,7 @@ impl ReadRequest {
         let shown_rows = rows_that_fit(rows.iter().map(weight), limit);
         let more = rows.len() > shown_rows;
         rows.truncate(shown_rows);
-        let last = rows.last().filter(|_| more).map(|it| it.sort_key.clone());
+        let last = rows.last().filter(|_| more).map(|row| row.sort_key.clone());
         let pace = Pace::begin();
         let rendered = rows.into_iter().map(async |row| {
             pace.rest().await;

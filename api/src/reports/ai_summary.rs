@@ -44,7 +44,7 @@ pub(super) async fn summary(
     let mut rows = app.reads(tenant).list(&rows).await?;
     rows.reverse();
     let mut text = String::new();
-    for row in rows.into_iter().filter(|it| is_of(it, &completed)) {
+    for row in rows.into_iter().filter(|row| is_of(row, &completed)) {
         if let Some(output) = render_if_readable(app, &row).await? {
             let output = serde_json::from_str(&output).unwrap_or_default();
             text.extend(describe_result(&output));
@@ -70,11 +70,11 @@ async fn completed(app: &App, tenant: TenantId, study: StudyId) -> Result<BTreeS
     };
     let rows = ai_tasks::page(tenant, &tasks, None, MAX_RESULTS);
     let rows = app.reads(tenant).list(&rows).await?;
-    Ok(rows.into_iter().map(|it| it.id).collect())
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 fn is_of(output: &Row, tasks: &BTreeSet<Uuid>) -> bool {
-    ai_outputs::task_of(output).is_some_and(|it| tasks.contains(&it.as_uuid()))
+    ai_outputs::task_of(output).is_some_and(|id| tasks.contains(&id.as_uuid()))
 }
 
 /// The text, cut at what a text may hold.
@@ -93,7 +93,7 @@ fn describe_result(output: &Map<String, Value>) -> Option<String> {
     let payload = output.get("payload")?.as_object()?;
     let parts: Vec<String> = payload
         .iter()
-        .filter_map(|(name, it)| describe_member(name, it))
+        .filter_map(|(name, payload)| describe_member(name, payload))
         .collect();
     let (model, task) = (word("ai_model_code")?, word("output_type")?);
     Some(format!("{model} ({task}): {}\n", parts.join("; ")))

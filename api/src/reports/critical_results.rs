@@ -60,7 +60,8 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     let page = read.take_page(&mut query, COLLECTION)?;
     let standings = query.take_enum("status", parse_status_filter, STATUS_NAMES)?;
     query.finish()?;
-    let standings = standings.unwrap_or(&[CriticalResultStatus::Open, CriticalResultStatus::Overdue]);
+    let standings =
+        standings.unwrap_or(&[CriticalResultStatus::Open, CriticalResultStatus::Overdue]);
     let page = critical_results::page(read.tenant, standings, page.after, page.limit);
     let (keyring, now) = (&app.store.keyring, clock::now());
     let render = async |row: Row| {
@@ -75,8 +76,10 @@ fn parse_status_filter(word: &str) -> Option<&'static [CriticalResultStatus]> {
     if word.eq_ignore_ascii_case("all") {
         return Some(CriticalResultStatus::ALL);
     }
-    CriticalResultStatus::parse(word).map(|it| match it {
-        CriticalResultStatus::Open => [CriticalResultStatus::Open, CriticalResultStatus::Overdue].as_slice(),
+    CriticalResultStatus::parse(word).map(|status| match status {
+        CriticalResultStatus::Open => {
+            [CriticalResultStatus::Open, CriticalResultStatus::Overdue].as_slice()
+        }
         CriticalResultStatus::Overdue => &[CriticalResultStatus::Overdue],
         CriticalResultStatus::Communicated => &[CriticalResultStatus::Communicated],
     })
@@ -99,7 +102,9 @@ fn document(resource: &Versioned<Report>, phi: PhiState, now: Timestamp) -> Opti
         ordering_practitioner_id: critical.ordering_practitioner_id,
         patient_id: report.patient_id,
         radiologist_id: report.radiologist_id,
-        signed_by_radiologist_id: report.signed_version().map(|it| it.facts.signed_by_radiologist_id),
+        signed_by_radiologist_id: report
+            .signed_version()
+            .map(|version| version.facts.signed_by_radiologist_id),
         status: report.status(),
         critical_communication: report.critical_communication(),
         raised_at: critical.raised_at,
@@ -107,13 +112,15 @@ fn document(resource: &Versioned<Report>, phi: PhiState, now: Timestamp) -> Opti
         age_seconds: age / 1000,
         overdue: critical.overdue || (is_open && now >= critical.deadline),
         communications: told
-            .map(|it| view::communication(report, phi, it))
+            .map(|value| view::communication(report, phi, value))
             .collect(),
         created_at: resource.created_at,
         updated_at: resource.updated_at,
         version: resource.version,
         phi,
-        impression: report.released_content().and_then(|it| it.impression),
+        impression: report
+            .released_content()
+            .and_then(|content| content.impression),
     };
     serde_json::to_string(&document).ok()
 }

@@ -16,7 +16,8 @@ use roentgen_domain::Change;
 use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId, TemplateId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
-    Content, ContentChanges, Edit, NewCommunication, Rewritten, Section, SectionCode, AuthoredContent,
+    AuthoredContent, Content, ContentChanges, Edit, NewCommunication, Rewritten, Section,
+    SectionCode,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -25,8 +26,8 @@ use uuid::Uuid;
 pub(crate) use added::{NewAddendumBody, NewCommunicationBody, SuggestionReview};
 
 use crate::command_request::TenantScopedBody;
-use crate::validation::{self, BodyValidator, FreeObject, List, JsonObject};
 use crate::problem::Problem;
+use crate::validation::{self, BodyValidator, FreeObject, JsonObject, List};
 
 /// How many sections one request may name: more than a report has.
 const MAX_SECTIONS: usize = 100;
@@ -165,8 +166,13 @@ pub(crate) struct CancellationBody {
 command_bodies!(NewReport, ReportChanges, SignatureBody, CancellationBody);
 
 /// A body may name who acts; it is the token's practitioner all the same.
-fn check_own_practitioner(fields: &mut BodyValidator, pointer: &str, named: Option<Uuid>, caller: PractitionerId) {
-    if named.is_some_and(|it| it != caller.as_uuid()) {
+fn check_own_practitioner(
+    fields: &mut BodyValidator,
+    pointer: &str,
+    named: Option<Uuid>,
+    caller: PractitionerId,
+) {
+    if named.is_some_and(|id| id != caller.as_uuid()) {
         fields.push_error(pointer, "must be the caller's own practitioner");
     }
 }
@@ -230,7 +236,8 @@ impl ReportChanges {
         let critical_result = fields.kept("/critical_result", self.critical_result);
         let sections = fields.kept("/sections", self.sections);
         let sections = sections.unwrap_or_default().0.into_iter().enumerate();
-        let sections = sections.filter_map(|(place, JsonObject(it))| it.parse(place, &mut fields));
+        let sections =
+            sections.filter_map(|(place, JsonObject(body))| body.parse(place, &mut fields));
         let sections = sections.collect();
         fields.finish(Some(Edit {
             radiologist_id,
@@ -251,7 +258,7 @@ impl SectionBody {
             format!("/sections/{place}/text"),
         );
         let code = fields.required(&code_at, self.code);
-        let code = fields.parse(&code_at, code, |it| SectionCode::parse(&it));
+        let code = fields.parse(&code_at, code, |text| SectionCode::parse(&text));
         if self.text.is_keep() {
             fields.push_error(&text_at, "is required");
         }
@@ -282,7 +289,7 @@ impl SignatureBody {
         );
         let told = self
             .communication
-            .map(|JsonObject(it)| it.check(radiologist_id, "/communication", &mut fields));
+            .map(|JsonObject(body)| body.check(radiologist_id, "/communication", &mut fields));
         let whole = match told {
             None => Some(None),
             Some(told) => told.map(Some),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::request_bodies::{NewAddendumBody, NewCommunicationBody, SuggestionReview};
 use super::{Audience, COLLECTION, view};
 use crate::app::App;
-use crate::command_request::{CommandRequest, LOG_POSITION, ok_response, json, insert_header};
+use crate::command_request::{CommandRequest, LOG_POSITION, insert_header, json, ok_response};
 use crate::openapi::{AddendumDocument, CommunicationDocument, SuggestionReviewDocument};
 use crate::pagination::next_link;
 use crate::problem::Problem;
@@ -79,14 +79,14 @@ pub(crate) async fn addenda(
     if !Audience::of(&read.caller).sees(report) {
         return Err(Problem::not_found());
     }
-    let after = page.after.and_then(|it| it.try_into().ok());
+    let after = page.after.and_then(|bytes| bytes.try_into().ok());
     let before = after.map_or(u64::MAX, u64::from_be_bytes);
     let limit = page.limit as usize;
     let newest_first = report.addenda().iter().rev();
-    let mut rest = newest_first.filter(|it| it.version < before);
+    let mut rest = newest_first.filter(|addendum| addendum.version < before);
     let shown: Vec<_> = rest.by_ref().take(limit).collect();
     let phi = view::folded_phi(&folded);
-    let documents = shown.iter().map(|it| view::addendum(report, phi, it));
+    let documents = shown.iter().map(|value| view::addendum(report, phi, value));
     let documents: Vec<_> = documents.collect();
     let mut response = json(StatusCode::OK, text(&documents));
     let headers = response.headers_mut();
@@ -155,7 +155,7 @@ pub(crate) async fn review_suggestion(
     let outcome = call.execute(&app, &review).await?;
     let report = &outcome.resource.state;
     let mut judged = report.ai_suggestions.iter();
-    let judged = judged.find(|it| it.output_id == output);
+    let judged = judged.find(|review| review.output_id == output);
     let judged = judged.ok_or_else(Problem::not_found)?;
     Ok(ok_response(&outcome, text(&view::review(report, judged))))
 }

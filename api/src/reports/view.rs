@@ -186,11 +186,11 @@ pub(crate) fn document_with(
     }
     let written = report.authored_content();
     let content = match audience {
-        Audience::DraftReaders => written.as_ref().map(|it| it.content.clone()),
+        Audience::DraftReaders => written.as_ref().map(|content| content.content.clone()),
         Audience::ReleasedReaders => report.released_content(),
     };
     let summary = match audience {
-        Audience::DraftReaders => written.and_then(|it| it.ai_assist_summary),
+        Audience::DraftReaders => written.and_then(|content| content.ai_assist_summary),
         Audience::ReleasedReaders => None,
     };
     let release = report.signed_version();
@@ -205,30 +205,32 @@ pub(crate) fn document_with(
         template_id: report.template_id,
         status: report.status(),
         critical_result,
-        signed_at: release.map(|it| it.facts.signed_at),
-        signed_by_radiologist_id: release.map(|it| it.facts.signed_by_radiologist_id),
-        signature: release.map(|it| Signature {
-            sha256: it.sha256.to_string(),
+        signed_at: release.map(|version| version.facts.signed_at),
+        signed_by_radiologist_id: release.map(|version| version.facts.signed_by_radiologist_id),
+        signature: release.map(|version| Signature {
+            sha256: version.sha256.to_string(),
             valid: report.verify_signature(),
         }),
         unsigned_changes: (audience == Audience::DraftReaders).then_some(report.unsigned_changes),
         addenda: report
             .addenda()
             .iter()
-            .map(|it| addendum(report, phi, it))
+            .map(|addenda| addendum(report, phi, addenda))
             .collect(),
         communications: communications(report, phi, audience),
         critical_communication: critical_communication(report, audience),
-        critical_deadline: report.critical.map(|it| it.deadline),
+        critical_deadline: report.critical.map(|critical| critical.deadline),
         ai_suggestions: (audience == Audience::DraftReaders).then(|| {
             let reviews = report.ai_suggestions.iter();
-            reviews.map(|it| review(report, it)).collect()
+            reviews.map(|value| review(report, value)).collect()
         }),
         created_at: resource.created_at,
         updated_at: resource.updated_at,
         version: resource.version,
         phi,
-        words: content.as_ref().map(|it| words(report, it, summary)),
+        words: content
+            .as_ref()
+            .map(|content| words(report, content, summary)),
     };
     serde_json::to_string(&document).ok()
 }
@@ -303,7 +305,7 @@ pub(super) fn addendum(report: &Report, phi: PhiState, addendum: &Addendum) -> A
         },
         created_at: addendum.facts.added_at,
         phi,
-        content: words.and_then(|it| it.addendum(addendum.version)),
+        content: words.and_then(|phi| phi.addendum(addendum.version)),
     }
 }
 
@@ -312,7 +314,7 @@ fn communications(
     phi: PhiState,
     audience: Audience,
 ) -> Vec<CommunicationDocument> {
-    let shown = |it| communication(report, phi, it);
+    let shown = |value| communication(report, phi, value);
     match audience {
         Audience::DraftReaders => report.communications.iter().map(shown).collect(),
         Audience::ReleasedReaders => report.released_communications().map(shown).collect(),
@@ -325,8 +327,11 @@ pub(super) fn communication(
     phi: PhiState,
     it: &Communication,
 ) -> CommunicationDocument {
-    let told = report.phi.as_ref().and_then(|phi| phi.communication_text(it.version));
-    let (recipient, note) = told.map_or((None, None), |it| (Some(it.recipient), it.note));
+    let told = report
+        .phi
+        .as_ref()
+        .and_then(|phi| phi.communication_text(it.version));
+    let (recipient, note) = told.map_or((None, None), |text| (Some(text.recipient), text.note));
     let CommunicationRecord {
         communication_id,
         method,
@@ -356,7 +361,7 @@ pub(super) fn review(report: &Report, review: &Review) -> ReviewDocument {
         decision: review.decision,
         reviewed_by_radiologist_id: review.reviewed_by_radiologist_id,
         reviewed_at: review.reviewed_at,
-        note: report.phi.as_ref().and_then(|it| it.note(review.version)),
+        note: report.phi.as_ref().and_then(|phi| phi.note(review.version)),
     }
 }
 

@@ -7,10 +7,10 @@ use http::{HeaderValue, header};
 use utoipa::openapi::HttpMethod;
 use utoipa::openapi::path::Operation;
 
-use crate::authorization::RouteAccess;
 use crate::app::App;
+use crate::authorization::RouteAccess;
 use crate::command_request::BodyLimits;
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 /// One method on one path.
 pub struct Endpoint {

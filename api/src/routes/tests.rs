@@ -7,9 +7,9 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header;
 use roentgen_commands::policies::PolicySettings;
+use roentgen_store::database::DatabaseUrl;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::database::DatabaseUrl;
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ALLOCATED;
-use crate::authorization::Role;
 use crate::app::LogConsumers;
+use crate::authorization::Role;
 use crate::config::Timeouts;
-use crate::identity::{TokenRequirements, TokenGrant, TokenVerifier, mint};
+use crate::identity::{TokenGrant, TokenRequirements, TokenVerifier, mint};
 use crate::telemetry;
 
 /// How often a body's length may be allocated at once while its request is answered.
@@ -105,7 +105,9 @@ async fn no_body_costs_more_than_four_times_its_length() {
     let served = served().await;
     let mut asked = 0;
     for endpoint in endpoints(false) {
-        if !matches!(endpoint.verb(), "POST" | "PUT" | "PATCH") || endpoint.access == RouteAccess::Public {
+        if !matches!(endpoint.verb(), "POST" | "PUT" | "PATCH")
+            || endpoint.access == RouteAccess::Public
+        {
             continue;
         }
         let path = endpoint

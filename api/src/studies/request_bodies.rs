@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::warnings::SentTimes;
 use crate::command_request::TenantScopedBody;
-use crate::validation::{self, BodyValidator, List, JsonObject, PatientBody};
 use crate::problem::Problem;
+use crate::validation::{self, BodyValidator, JsonObject, List, PatientBody};
 
 /// How many series one request may list, and how many instances each of them. What goes beyond is added by a further sync.
 const MAX_SERIES: usize = 500;
@@ -211,13 +211,15 @@ impl SyncBody {
     pub(super) fn parse(self) -> Result<(SyncStudy, SentTimes), Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/pacs_endpoint_code", self.pacs_endpoint_code);
-        let code = fields.parse("/pacs_endpoint_code", code, |it| {
-            PacsEndpointCode::parse(&it)
+        let code = fields.parse("/pacs_endpoint_code", code, |text| {
+            PacsEndpointCode::parse(&text)
         });
         let uid = required_uid(&mut fields, "/study_instance_uid", self.study_instance_uid);
         let patient_id = fields.required("/patient_id", self.patient_id);
         let modality = fields.required("/modality_code", self.modality_code);
-        let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
+        let modality = fields.parse("/modality_code", modality, |text| {
+            ModalityCode::parse(&text)
+        });
         let accession_number = fields.optional(
             "/accession_number",
             self.accession_number,
@@ -251,13 +253,16 @@ impl SyncBody {
 }
 
 /// Pointers are put together where something is wrong only: there may be thousands of instances.
-fn synced(fields: &mut BodyValidator, series: Vec<JsonObject<SyncedSeriesBody>>) -> Vec<SyncedSeries> {
+fn synced(
+    fields: &mut BodyValidator,
+    series: Vec<JsonObject<SyncedSeriesBody>>,
+) -> Vec<SyncedSeries> {
     let parsed = series
         .into_iter()
         .enumerate()
-        .filter_map(|(n, JsonObject(it))| {
+        .filter_map(|(n, JsonObject(body))| {
             let mut own = BodyValidator::default();
-            let series = it.parse(&mut own);
+            let series = body.parse(&mut own);
             fields.nest(|| format!("/series/{n}"), own);
             series
         });
@@ -371,7 +376,7 @@ impl StudyChanges {
 
 fn required_uid(fields: &mut BodyValidator, pointer: &str, uid: Option<String>) -> Option<Uid> {
     let uid = fields.required(pointer, uid);
-    fields.parse(pointer, uid, |it| Uid::parse(&it))
+    fields.parse(pointer, uid, |text| Uid::parse(&text))
 }
 
 /// DICOM's Integer String (PS3.5, VR IS) is of 32 bits.

@@ -148,7 +148,7 @@ impl ViewerTokens {
     /// The token, where it is one of ours and still good.
     pub(super) fn open(&self, text: &str) -> Option<ViewerToken> {
         let opened = decode::<ViewerToken>(text, &self.opening, &self.validation);
-        opened.ok().map(|it| it.claims)
+        opened.ok().map(|data| data.claims)
     }
 
     /// Whether this node has noted its first use.

@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::command_request::TenantScopedBody;
-use crate::validation::{self, BodyValidator, List, JsonObject};
 use crate::problem::Problem;
+use crate::validation::{self, BodyValidator, JsonObject, List};
 
 /// A study for the worklist.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -125,7 +125,9 @@ impl NewWorklistItem {
         let study_id = fields.required("/imaging_study_id", self.imaging_study_id);
         let patient_id = fields.required("/patient_id", self.patient_id);
         let modality = fields.required("/modality_code", self.modality_code);
-        let modality = fields.parse("/modality_code", modality, |it| ModalityCode::parse(&it));
+        let modality = fields.parse("/modality_code", modality, |text| {
+            ModalityCode::parse(&text)
+        });
         let body_part = fields.optional("/body_part", self.body_part, BodyPart::parse);
         let priority =
             fields.optional_word("/priority", self.priority, Priority::parse, Priority::NAMES);
@@ -155,13 +157,20 @@ impl WorklistItemChanges {
             Change::Set(JsonObject(body)) => body.flags,
         };
         let update = Update {
-            status: fields.enum_value("/status", status, RequestedStatus::parse, RequestedStatus::NAMES),
+            status: fields.enum_value(
+                "/status",
+                status,
+                RequestedStatus::parse,
+                RequestedStatus::NAMES,
+            ),
             authority: Authority::Any,
             priority: fields.enum_value("/priority", priority, Priority::parse, Priority::NAMES),
-            assign: self.assigned_radiologist_id.map(|it| Claim {
-                radiologist_id: PractitionerId::from(it),
-                assigned_by: Some(caller.to_owned()),
-            }),
+            assign: self
+                .assigned_radiologist_id
+                .map(|assigned_radiologist_id| Claim {
+                    radiologist_id: PractitionerId::from(assigned_radiologist_id),
+                    assigned_by: Some(caller.to_owned()),
+                }),
             ai_triage_score: fields.change("/ai_triage_score", self.ai_triage_score, Score::parse),
             ai_triage_flags: fields.each_of_change(
                 "/ai_triage_flags/flags",

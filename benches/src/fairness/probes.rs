@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::fairness::{PROBES_FROM, pages};
-use crate::report::latencies;
 use crate::http_client::{Connection, Server};
+use crate::report::latencies;
 
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);

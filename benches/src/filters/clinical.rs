@@ -140,7 +140,9 @@ pub(super) fn studies() -> List<study_list::Filters> {
         ],
         vec![
             ("linked", |asked| asked.link = Some(OrderLinkStatus::Linked)),
-            ("conflict", |asked| asked.link = Some(OrderLinkStatus::Conflict)),
+            ("conflict", |asked| {
+                asked.link = Some(OrderLinkStatus::Conflict)
+            }),
         ],
         vec![("to the beginning", |asked| asked.to = at(-1))],
     ];
@@ -152,7 +154,11 @@ pub(super) fn studies() -> List<study_list::Filters> {
                 text(format!("A{number}")),
                 text(mostly(number, "CT", &["MR", "XR", "US"])),
                 text(Status::Available),
-                text(mostly(number, OrderLinkStatus::Linked, &[OrderLinkStatus::Unlinked])),
+                text(mostly(
+                    number,
+                    OrderLinkStatus::Linked,
+                    &[OrderLinkStatus::Unlinked],
+                )),
             ]
         },
         filters,

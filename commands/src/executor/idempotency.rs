@@ -4,7 +4,7 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::chain::{Digest, sha256};
 use roentgen_store::clock;
-use roentgen_store::log::{Reservation, HeldReservation, ReservationKey};
+use roentgen_store::log::{HeldReservation, Reservation, ReservationKey};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How long an idempotency key answers.

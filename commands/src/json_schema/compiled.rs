@@ -82,7 +82,10 @@ impl Compiled {
             )]);
         }
         let names = Names::of(schema.as_object());
-        let wrong = self.validator.iter_errors(data).take(MAX_REPORTED_VIOLATIONS);
+        let wrong = self
+            .validator
+            .iter_errors(data)
+            .take(MAX_REPORTED_VIOLATIONS);
         let wrong = wrong.map(|error| {
             let place = names.known_part(data, &error.instance_path().to_string());
             violation("/structured_data", &place, &error)

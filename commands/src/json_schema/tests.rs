@@ -28,7 +28,7 @@ fn pointers(refused: Result<(), Vec<Violation>>) -> Vec<String> {
     let violations = refused.err().unwrap_or_default();
     violations
         .into_iter()
-        .map(|it| it.pointer.into_inner())
+        .map(|violation| violation.pointer.into_inner())
         .collect()
 }
 

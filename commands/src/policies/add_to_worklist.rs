@@ -28,7 +28,11 @@ impl Policy for AddToWorklist {
         &["ImagingStudy.Available"]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        _recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let Some(study::Event::Available(it)) = cause.event::<Study>()? else {
             return Ok(Vec::new());
         };
@@ -52,7 +56,10 @@ impl UseCase for EnsureWorklistItem {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.study_id);
         if let Some(item) = work.read::<WorklistItem>(id).await? {
             return Ok((*item).clone());
@@ -66,7 +73,7 @@ impl UseCase for EnsureWorklistItem {
         let new = create::item_for_study(
             self.study_id,
             &study.state,
-            order.as_deref().map(|it| &it.state),
+            order.as_deref().map(|order| &order.state),
         );
         work.create::<WorklistItem>(id, Command::Create(Box::new(new)))
             .await

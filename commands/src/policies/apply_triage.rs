@@ -23,7 +23,11 @@ impl Policy for ApplyTriage {
         &["ImagingAI.OutputCreated"]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        _recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let Some(ai_task::Event::OutputCreated(it)) = cause.event::<AiTask>()? else {
             return Ok(Vec::new());
         };

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use roentgen_domain::ids::StreamId;
 
 use crate::error::CommandError;
-use crate::executor::{Executor, CommandEnvelope, UseCase};
+use crate::executor::{CommandEnvelope, Executor, UseCase};
 
 /// Something to be done because of an event.
 #[derive(Debug, Clone)]
@@ -49,12 +49,20 @@ impl Effect {
 /// A use case, whatever its aggregate.
 #[async_trait]
 trait Action: Debug + Send + Sync {
-    async fn carry_out(&self, executor: &Executor, request: &CommandEnvelope) -> Result<(), CommandError>;
+    async fn carry_out(
+        &self,
+        executor: &Executor,
+        request: &CommandEnvelope,
+    ) -> Result<(), CommandError>;
 }
 
 #[async_trait]
 impl<U: UseCase + Debug> Action for U {
-    async fn carry_out(&self, executor: &Executor, request: &CommandEnvelope) -> Result<(), CommandError> {
+    async fn carry_out(
+        &self,
+        executor: &Executor,
+        request: &CommandEnvelope,
+    ) -> Result<(), CommandError> {
         executor.execute(request, self).await.map(drop)
     }
 }

@@ -9,9 +9,9 @@ use roentgen_store::codec::EventReadError;
 use roentgen_store::policy_memory::MemoryEntry;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, TimerOutcome, Effect, Policy, PolicyMemory};
+use super::{Cause, Effect, Policy, PolicyMemory, TimerOutcome};
 use crate::error::{CommandError, DomainError};
-use crate::executor::{Executor, CommandEnvelope, UseCase};
+use crate::executor::{CommandEnvelope, Executor, UseCase};
 use crate::unit_of_work::UnitOfWork;
 
 /// Deadlines, by report and position.
@@ -40,7 +40,11 @@ impl Policy for EscalateCriticalResults {
         &["RadiologyReport.CriticalResult"]
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         if let Some(report::Event::CriticalResult(it)) = cause.event::<Report>()? {
             let raised = PendingEscalation {
                 report_id: it.report_id,
@@ -58,7 +62,11 @@ impl Policy for EscalateCriticalResults {
         Some(DEADLINES)
     }
 
-    async fn on_timer(&self, timer: &MemoryEntry, executor: &Executor) -> Result<TimerOutcome, CommandError> {
+    async fn on_timer(
+        &self,
+        timer: &MemoryEntry,
+        executor: &Executor,
+    ) -> Result<TimerOutcome, CommandError> {
         let Ok(raised) = serde_json::from_str::<PendingEscalation>(&timer.value) else {
             return Ok(TimerOutcome::Done);
         };
@@ -89,7 +97,7 @@ impl UseCase for MarkOverdue {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
         let before = work.read::<Report>(self.0).await?;
         let after = work.decide::<Report>(self.0, Command::MarkOverdue).await?;
-        if before.is_some_and(|it| it.version < after.version) {
+        if before.is_some_and(|report| report.version < after.version) {
             metrics::counter!("roentgen_critical_results_overdue_total").increment(1);
         }
         Ok(after)

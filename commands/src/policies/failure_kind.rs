@@ -91,11 +91,13 @@ fn of_store(error: &StoreError) -> FailureKind {
 
 fn of_engine(error: &EngineError) -> FailureKind {
     match error {
-        EngineError::ConnectionLost(_) | EngineError::Unavailable(_) | EngineError::ReadModelNotReady(_) => {
-            FailureKind::Transient
-        }
+        EngineError::ConnectionLost(_)
+        | EngineError::Unavailable(_)
+        | EngineError::ReadModelNotReady(_) => FailureKind::Transient,
         // Another release's append function answers in another shape.
-        EngineError::Rejected(_) | EngineError::Corrupt(Corruption::AppendResult) => FailureKind::Repairable,
+        EngineError::Rejected(_) | EngineError::Corrupt(Corruption::AppendResult) => {
+            FailureKind::Repairable
+        }
         EngineError::Corrupt(Corruption::Column { .. })
         | EngineError::Archived { .. }
         | EngineError::KeyMissing => FailureKind::Permanent,

@@ -52,7 +52,11 @@ impl Policy for LinkStudies {
         vec![cause.memory(WAITING, told.order())]
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let Some(told) = link_signal(cause)? else {
             return Ok(Vec::new());
         };
@@ -68,7 +72,7 @@ impl Policy for LinkStudies {
                 vec![study]
             }
             LinkSignal::Linked(study, _) => {
-                waiting.retain(|it| *it != study);
+                waiting.retain(|id| *id != study);
                 Vec::new()
             }
             LinkSignal::Ordered(_) => std::mem::take(&mut waiting),
@@ -108,7 +112,9 @@ fn link_signal(cause: &Cause<'_>) -> Result<Option<LinkSignal>, EventReadError> 
             waits(it.study_id, it.details.accession_number.as_ref())
         }
         Some(study::Event::Updated(it)) => waits(it.study_id, it.accession_number.as_ref()),
-        Some(study::Event::Linked(it)) => Some(LinkSignal::Linked(it.study_id, it.imaging_order_id)),
+        Some(study::Event::Linked(it)) => {
+            Some(LinkSignal::Linked(it.study_id, it.imaging_order_id))
+        }
         Some(
             study::Event::Unlinked(_)
             | study::Event::SeriesAdded(_)
@@ -138,7 +144,7 @@ impl UseCase for LinkStudy {
         let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
         let tenant = work.context().tenant_id;
         let named = study.state.details.accession_number.as_ref();
-        let names_it = named.is_some_and(|it| OrderId::of(tenant, it) == self.order_id);
+        let names_it = named.is_some_and(|number| OrderId::of(tenant, number) == self.order_id);
         let is_linked = matches!(study.state.linking, OrderLink::Linked { .. });
         if is_linked || !names_it {
             return Ok((*study).clone());

@@ -11,7 +11,7 @@ use roentgen_store::policy_memory::RejectedEffect;
 use super::failure_kind::FailureKind;
 use super::{Cause, Effect, Policy};
 use crate::error::CommandError;
-use crate::executor::{Idempotency, CommandEnvelope};
+use crate::executor::{CommandEnvelope, Idempotency};
 
 /// An effect with what it follows from.
 pub(super) struct PlannedEffect {
@@ -26,7 +26,8 @@ impl PlannedEffect {
         let label = format!("{}.{}", policy.name(), effect.name);
         let claim = Idempotency::of_effect(&label, effect.target, event.position);
         let correlation = Cause { event }.correlation_id();
-        let request = CommandEnvelope::system(event.tenant_id, correlation, event.event_id, Some(claim));
+        let request =
+            CommandEnvelope::system(event.tenant_id, correlation, event.event_id, Some(claim));
         Self {
             label,
             effect,

@@ -11,15 +11,15 @@ use roentgen_domain::ids::{
 use roentgen_domain::report::Report;
 use roentgen_domain::study::Study;
 use roentgen_domain::study_access::StudyAccess;
-use roentgen_domain::worklist_item::{self, Command, Assignment, Status, WorklistItem};
+use roentgen_domain::worklist_item::{self, Assignment, Command, Status, WorklistItem};
 use roentgen_domain::{Timestamp, Versioned};
 use roentgen_store::codec::EventReadError;
 use roentgen_store::policy_memory::MemoryEntry;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, TimerOutcome, Effect, Policy, PolicyMemory};
+use super::{Cause, Effect, Policy, PolicyMemory, TimerOutcome};
 use crate::error::{CommandError, DomainError};
-use crate::executor::{Executor, CommandEnvelope, UseCase};
+use crate::executor::{CommandEnvelope, Executor, UseCase};
 use crate::unit_of_work::UnitOfWork;
 use crate::worklist::assignment;
 
@@ -57,7 +57,11 @@ impl Policy for ReleaseIdleClaims {
         ]
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let key = cause.memory(CLAIMS, cause.event.stream_id);
         match cause.event::<WorklistItem>()? {
             Some(worklist_item::Event::Claimed(it)) => {
@@ -68,7 +72,11 @@ impl Policy for ReleaseIdleClaims {
                     event_id: cause.event.event_id,
                     correlation_id: cause.correlation_id(),
                 };
-                recall.schedule(&key, claim, saturating_add(it.claimed_at, self.claim_timeout));
+                recall.schedule(
+                    &key,
+                    claim,
+                    saturating_add(it.claimed_at, self.claim_timeout),
+                );
             }
             Some(worklist_item::Event::Released(_)) => recall.remove(&key),
             Some(worklist_item::Event::Updated(it)) if it.status.is_some_and(ends_claim) => {
@@ -83,7 +91,11 @@ impl Policy for ReleaseIdleClaims {
         Some(CLAIMS)
     }
 
-    async fn on_timer(&self, timer: &MemoryEntry, executor: &Executor) -> Result<TimerOutcome, CommandError> {
+    async fn on_timer(
+        &self,
+        timer: &MemoryEntry,
+        executor: &Executor,
+    ) -> Result<TimerOutcome, CommandError> {
         let Ok(claim) = serde_json::from_str::<TrackedClaim>(&timer.value) else {
             return Ok(TimerOutcome::Done);
         };
@@ -95,7 +107,9 @@ impl Policy for ReleaseIdleClaims {
             idle_from: Mutex::default(),
         };
         executor.execute(&request, &release).await?;
-        Ok(release.idle_from().map_or(TimerOutcome::Done, TimerOutcome::Reschedule))
+        Ok(release
+            .idle_from()
+            .map_or(TimerOutcome::Done, TimerOutcome::Reschedule))
     }
 }
 
@@ -149,13 +163,15 @@ impl ReleaseIdle {
         let item = WorklistItemId::of(study_id);
         let (report, looks) = (ReportId::of(study_id), StudyAccessId::of(study_id));
         let words = [
-            work.last_activity_by::<WorklistItem>(item, by, since).await?,
+            work.last_activity_by::<WorklistItem>(item, by, since)
+                .await?,
             work.last_activity_by::<Study>(study_id, by, since).await?,
             work.last_activity_by::<Report>(report, by, since).await?,
-            work.last_activity_by::<StudyAccess>(looks, by, since).await?,
+            work.last_activity_by::<StudyAccess>(looks, by, since)
+                .await?,
         ];
         let last = words.into_iter().flatten().max();
-        Ok(last.map_or(since, |it| it.max(since)))
+        Ok(last.map_or(since, |time| time.max(since)))
     }
 }
 
@@ -166,7 +182,10 @@ impl UseCase for ReleaseIdle {
         Some(WorklistItemId::of(self.claim.study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         self.note(None);
         let id = WorklistItemId::of(self.claim.study_id);
         let item = work.read::<WorklistItem>(id).await?;

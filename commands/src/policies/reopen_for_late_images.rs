@@ -13,7 +13,7 @@ use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
-use crate::worklist::{system_commands, assignment};
+use crate::worklist::{assignment, system_commands};
 
 /// Studies that are read: signed as final, or their items completed.
 const READ: &str = "read_studies";
@@ -52,7 +52,11 @@ impl Policy for ReopenForLateImages {
         }
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let late = match reading_signal(cause)? {
             Some(ReadingSignal::Read(study)) => {
                 recall.set(&cause.memory(READ, study), true);
@@ -110,10 +114,14 @@ fn of_item(event: &worklist_item::Event) -> Option<ReadingSignal> {
     match event {
         worklist_item::Event::Updated(it) => match it.status? {
             Status::Completed => Some(ReadingSignal::Read(it.imaging_study_id)),
-            Status::Pending | Status::Cancelled => Some(ReadingSignal::ToBeRead(it.imaging_study_id)),
+            Status::Pending | Status::Cancelled => {
+                Some(ReadingSignal::ToBeRead(it.imaging_study_id))
+            }
             Status::Claimed | Status::InProgress => None,
         },
-        worklist_item::Event::Created(it) => Some(ReadingSignal::ToBeRead(it.case.imaging_study_id)),
+        worklist_item::Event::Created(it) => {
+            Some(ReadingSignal::ToBeRead(it.case.imaging_study_id))
+        }
         worklist_item::Event::Claimed(_) | worklist_item::Event::Released(_) => None,
     }
 }
@@ -131,7 +139,10 @@ impl UseCase for ReopenItem {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let order = system_commands::linked_order(work, self.study_id).await?;
         let id = WorklistItemId::of(self.study_id);
         assignment::decide(work, id, Command::Reopen(order)).await

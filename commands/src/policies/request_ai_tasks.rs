@@ -48,7 +48,11 @@ impl Policy for RequestAiTasks {
         vec![cause.memory(MODELS, "")]
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let key = cause.memory(MODELS, "");
         if let Some(study::Event::Available(it)) = cause.event::<Study>()? {
             let models = recall.get::<Models>(&key);
@@ -92,7 +96,7 @@ fn asked(models: &Models, study: &study::Available) -> Vec<Effect> {
         |model: &AiModel| model.is_active && model.matches(Some(modality), body_part.as_ref());
     let matching = models.iter().filter(|(_, model)| fits(model));
     matching
-        .flat_map(|(id, model)| model.automatic_tasks().map(|it| (*id, it)))
+        .flat_map(|(id, model)| model.automatic_tasks().map(|task_type| (*id, task_type)))
         .map(|(model_id, task_type)| {
             let ask = CreateAiTask {
                 study_id: study.study_id,

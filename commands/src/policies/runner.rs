@@ -10,8 +10,8 @@ use roentgen_store::error::{EngineError, error_chain};
 use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::policy_memory::RejectedEffect;
 use roentgen_store::pace::Pace;
+use roentgen_store::policy_memory::RejectedEffect;
 use roentgen_store::projector::CheckpointAhead;
 use roentgen_store::subscription::Subscription;
 use tokio::sync::watch;
@@ -165,7 +165,7 @@ impl Runner {
         let types: HashSet<&'static str> = self
             .policies
             .iter()
-            .flat_map(|it| it.event_types().iter().copied())
+            .flat_map(|policy| policy.event_types().iter().copied())
             .collect();
         let (engine, tail) = (Arc::clone(&store.engine), Arc::clone(&store.tail));
         match Subscription::resume(engine, tail, POLICIES, types).await? {
@@ -223,8 +223,9 @@ impl Runner {
         causes: &'a [Cause<'e>],
     ) -> impl Iterator<Item = (&'a dyn Policy, &'a Cause<'e>)> {
         causes.iter().flat_map(|cause| {
-            let listening = self.policies.iter().filter(|it| {
-                it.event_types()
+            let listening = self.policies.iter().filter(|policy| {
+                policy
+                    .event_types()
                     .iter()
                     .any(|name| *name == &*cause.event.event_type)
             });
@@ -247,9 +248,13 @@ impl Runner {
                 Ok(_) if cause.event.recorded_at_ms < oldest_ms => {}
                 Ok(effects) => {
                     let effects = effects.into_iter();
-                    planned.extend(effects.map(|it| PlannedEffect::of(policy, cause.event, it)));
+                    planned.extend(
+                        effects.map(|effect| PlannedEffect::of(policy, cause.event, effect)),
+                    );
                 }
-                Err(unreadable) => refusals.push(undecodable_event(policy, cause.event, &unreadable)),
+                Err(unreadable) => {
+                    refusals.push(undecodable_event(policy, cause.event, &unreadable))
+                }
             }
         }
         (planned, refusals)

@@ -27,8 +27,12 @@ impl Policy for SyncReportStatus {
         ]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
-        let step = cause.event::<Report>()?.and_then(|it| step(&it));
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        _recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
+        let step = cause.event::<Report>()?.and_then(|event| step(&event));
         let effect = step.map(|(name, study_id, command)| {
             let on_item = SystemItemCommand { study_id, command };
             Effect::new(name, WorklistItemId::of(study_id), study_id, on_item)

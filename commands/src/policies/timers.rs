@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use roentgen_store::error::EngineError;
 use roentgen_store::policy_memory::MemoryEntry;
-use roentgen_store::subscription::{SubscriptionChanges, Subscription};
+use roentgen_store::subscription::{Subscription, SubscriptionChanges};
 use roentgen_store::{clock, error};
 use tokio::time::Instant;
 
 use super::failure_kind::FailureKind;
-use super::{TimerOutcome, Policy};
+use super::{Policy, TimerOutcome};
 use crate::executor::Executor;
 
 /// Timers looked at in one go.
@@ -35,7 +35,7 @@ impl Timers {
     }
 
     fn is_due(&self) -> bool {
-        !self.looked || self.next_ms.is_some_and(|it| it <= clock::now_ms())
+        !self.looked || self.next_ms.is_some_and(|next_m| next_m <= clock::now_ms())
     }
 
     /// When to look again.
@@ -57,8 +57,8 @@ impl Timers {
         let engine = &executor.store().engine;
         let (now_ms, mut changes) = (clock::now_ms(), SubscriptionChanges::default());
         let earliest = engine.due_timers(TIMERS_PER_BATCH).await?;
-        let is_due = |it: &MemoryEntry| it.due_at_ms.is_some_and(|at| at <= now_ms);
-        for timer in earliest.iter().filter(|it| is_due(it)) {
+        let is_due = |entry: &MemoryEntry| entry.due_at_ms.is_some_and(|at| at <= now_ms);
+        for timer in earliest.iter().filter(|entry| is_due(entry)) {
             match next_due(timer, policies, executor).await {
                 None => changes.forgotten.push(timer.id),
                 due_at_ms => changes.kept.push(MemoryEntry {
@@ -68,15 +68,19 @@ impl Timers {
             }
         }
         self.looked = changes.kept.is_empty() && changes.forgotten.is_empty();
-        self.next_ms = earliest.first().and_then(|it| it.due_at_ms);
+        self.next_ms = earliest.first().and_then(|entry| entry.due_at_ms);
         log.commit_if_changed(changes).await
     }
 }
 
 /// When a timer falls due again; `None` where it is done.
-async fn next_due(timer: &MemoryEntry, policies: &[Arc<dyn Policy>], executor: &Executor) -> Option<i64> {
+async fn next_due(
+    timer: &MemoryEntry,
+    policies: &[Arc<dyn Policy>],
+    executor: &Executor,
+) -> Option<i64> {
     let mut owners = policies.iter();
-    let policy = owners.find(|it| it.timer_topic() == Some(timer.topic.as_str()))?;
+    let policy = owners.find(|policy| policy.timer_topic() == Some(timer.topic.as_str()))?;
     match policy.on_timer(timer, executor).await {
         Ok(TimerOutcome::Done) => None,
         Ok(TimerOutcome::Reschedule(time)) => Some(time.as_millis()),

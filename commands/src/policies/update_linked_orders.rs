@@ -14,8 +14,8 @@ use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
-use crate::worklist::system_commands::{self, SystemItemCommand};
 use crate::worklist::assignment;
+use crate::worklist::system_commands::{self, SystemItemCommand};
 
 /// The studies that answer an order that may still be cancelled.
 const STUDIES: &str = "order_studies";
@@ -48,7 +48,11 @@ impl Policy for UpdateLinkedOrders {
         }
     }
 
-    fn react(&self, cause: &Cause<'_>, recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         match cause.event::<Study>()? {
             Some(study::Event::Linked(it)) => {
                 return Ok(match it.link {
@@ -181,7 +185,10 @@ impl UseCase for TellItem {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.study_id);
         let item = work.read::<WorklistItem>(id).await?;
         let item = item.ok_or_else(|| DomainError::from(worklist_item::Error::NotFound))?;
@@ -220,13 +227,17 @@ impl UseCase for CompleteOrder {
         let endpoint = study.state.details.pacs_endpoint_id;
         let endpoint = work.read::<PacsEndpoint>(endpoint).await?;
         let answers = study.state.linking.order() == Some(self.order_id);
-        let completes = answers && endpoint.is_some_and(|it| it.state.completes_order);
+        let completes = answers && endpoint.is_some_and(|endpoint| endpoint.state.completes_order);
         if !completes || order.state.progress.status().is_final() {
             return Ok((*order).clone());
         }
         let update = Update {
             status: Some(Status::Completed),
-            performed_end_at: Change::Set(performed_end(&study.state, &order.state, self.linked_at)),
+            performed_end_at: Change::Set(performed_end(
+                &study.state,
+                &order.state,
+                self.linked_at,
+            )),
             ..Update::default()
         };
         work.decide::<Order>(self.order_id, order::Command::Update(Box::new(update)))

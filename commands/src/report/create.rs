@@ -5,7 +5,7 @@ use roentgen_domain::ids::{
     OrderId, PatientId, PractitionerId, ReportId, StreamId, StudyId, TemplateId, TenantId,
 };
 use roentgen_domain::order::Order;
-use roentgen_domain::report::{Command, Content, NewReport, Report, AuthoredContent};
+use roentgen_domain::report::{AuthoredContent, Command, Content, NewReport, Report};
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
 
@@ -74,7 +74,7 @@ impl CreateReport {
         study: &Study,
     ) -> Result<Option<OrderId>, CommandError> {
         let linked = study.linking.order();
-        let Some(named) = self.imaging_order_id.filter(|it| linked != Some(*it)) else {
+        let Some(named) = self.imaging_order_id.filter(|id| linked != Some(*id)) else {
             return Ok(linked);
         };
         let order = work.read::<Order>(named).await?;
@@ -89,7 +89,11 @@ impl CreateReport {
     }
 
     /// What was written, with the template's words where nothing was.
-    async fn content(&self, work: &mut UnitOfWork<'_>, study: &Study) -> Result<Content, CommandError> {
+    async fn content(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        study: &Study,
+    ) -> Result<Content, CommandError> {
         let written = self.written.content.clone();
         let Some(template_id) = self.template_id else {
             return Ok(written);

@@ -7,7 +7,7 @@ use roentgen_domain::ids::{PractitionerId, ReportId, StreamId, StudyId, TenantId
 use roentgen_domain::order::Order;
 use roentgen_domain::phi::{Phi, PhiText};
 use roentgen_domain::report::{
-    AddendumKind, Command, NewAddendum, NewCommunication, CriticalNotice, Report, Sign, Status,
+    AddendumKind, Command, CriticalNotice, NewAddendum, NewCommunication, Report, Sign, Status,
 };
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_domain::study::Study;
@@ -57,7 +57,10 @@ impl UseCase for SignReport {
 }
 
 /// Everything at once that keeps a report from being final.
-async fn check_final_requirements(work: &mut UnitOfWork<'_>, id: ReportId) -> Result<(), CommandError> {
+async fn check_final_requirements(
+    work: &mut UnitOfWork<'_>,
+    id: ReportId,
+) -> Result<(), CommandError> {
     let Some(report) = work.read::<Report>(id).await? else {
         return Ok(());
     };
@@ -71,16 +74,25 @@ async fn check_final_requirements(work: &mut UnitOfWork<'_>, id: ReportId) -> Re
     };
     let mut wrong = Vec::new();
     if written.content.impression.is_none() {
-        wrong.push(missing_field("/impression", "a final report needs an impression"));
+        wrong.push(missing_field(
+            "/impression",
+            "a final report needs an impression",
+        ));
     }
     let template = match report.state.template_id {
         Some(id) => work.read::<ReportTemplate>(id).await?,
         None => None,
     };
-    if let Some(schema) = template.as_ref().and_then(|it| it.state.enforced_schema()) {
+    if let Some(schema) = template
+        .as_ref()
+        .and_then(|template| template.state.enforced_schema())
+    {
         let data = written.content.structured_data;
         match data.and_then(|data| data.expose().expose().read().ok()) {
-            None => wrong.push(missing_field("/structured_data", "the template asks for them")),
+            None => wrong.push(missing_field(
+                "/structured_data",
+                "the template asks for them",
+            )),
             Some(data) => wrong.extend(work.schema_violations(schema, data).await?),
         }
     }
@@ -153,7 +165,8 @@ async fn critical_notice(
     };
     Ok(CriticalNotice {
         imaging_order_id,
-        ordering_practitioner_id: order.and_then(|it| it.state.request.ordering_practitioner_id),
+        ordering_practitioner_id: order
+            .and_then(|order| order.state.request.ordering_practitioner_id),
         critical_deadline,
     })
 }
@@ -164,5 +177,5 @@ async fn linked_order(
 ) -> Result<Option<roentgen_domain::ids::OrderId>, CommandError> {
     let Some(study) = study else { return Ok(None) };
     let study = work.read::<Study>(study).await?;
-    Ok(study.and_then(|it| it.state.linking.order()))
+    Ok(study.and_then(|study| study.state.linking.order()))
 }

@@ -46,7 +46,7 @@ impl UnitOfWork<'_> {
     }
 
     async fn writing_key(&mut self, patient: PatientId) -> Result<PatientKey, StoreError> {
-        if let Some((_, key)) = self.new_keys.iter().find(|(it, _)| *it == patient) {
+        if let Some((_, key)) = self.new_keys.iter().find(|(id, _)| *id == patient) {
             return Ok(key.clone());
         }
         let tenant = self.context.tenant_id;

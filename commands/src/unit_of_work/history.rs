@@ -30,9 +30,9 @@ impl UnitOfWork<'_> {
             let recent = events
                 .iter()
                 .rev()
-                .filter(|it| it.version < before)
-                .take_while(|it| it.recorded_at() >= since);
-            if let Some(word) = recent.clone().find(|it| is_by(it, by)) {
+                .filter(|event| event.version < before)
+                .take_while(|event| event.recorded_at() >= since);
+            if let Some(word) = recent.clone().find(|event| is_by(event, by)) {
                 return Ok(Some(word.recorded_at()));
             }
             let whole_page = recent.count() as u64 == before - 1 - after;
@@ -44,5 +44,5 @@ impl UnitOfWork<'_> {
 
 fn is_by(event: &StoredEvent, practitioner: PractitionerId) -> bool {
     let metadata: Result<EventMetadata, _> = serde_json::from_str(&event.metadata);
-    metadata.is_ok_and(|it| it.actor.practitioner_id == Some(practitioner))
+    metadata.is_ok_and(|metadata| metadata.actor.practitioner_id == Some(practitioner))
 }

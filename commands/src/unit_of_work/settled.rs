@@ -10,7 +10,8 @@ use super::UnitOfWork;
 use crate::state_cache::{AnyState, StateCache};
 
 /// Remembers a state whose times are those of the append, once they are known.
-pub(super) type StateFinalizer = Box<dyn FnOnce(Timestamp, &StateCache) -> (StreamId, AnyState) + Send + Sync>;
+pub(super) type StateFinalizer =
+    Box<dyn FnOnce(Timestamp, &StateCache) -> (StreamId, AnyState) + Send + Sync>;
 
 impl UnitOfWork<'_> {
     pub(super) fn finish<A: Aggregate>(

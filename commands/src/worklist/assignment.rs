@@ -98,7 +98,7 @@ async fn holder(
     id: WorklistItemId,
 ) -> Result<Option<PractitionerId>, CommandError> {
     let item = work.read::<WorklistItem>(id).await?;
-    Ok(item.and_then(|it| it.state.holder()))
+    Ok(item.and_then(|item| item.state.holder()))
 }
 
 async fn update_caseloads(
@@ -126,7 +126,9 @@ async fn free(
 ) -> Result<(), CommandError> {
     let caseload = CaseloadId::of(work.context().tenant_id, radiologist);
     let free = caseload::Command::Free { item };
-    work.decide_related::<Caseload>(caseload, free).await.map(drop)
+    work.decide_related::<Caseload>(caseload, free)
+        .await
+        .map(drop)
 }
 
 async fn take(
@@ -146,10 +148,15 @@ async fn take(
         limit,
     };
     let caseload = CaseloadId::of(tenant, radiologist_id);
-    work.decide_related::<Caseload>(caseload, take).await.map(drop)
+    work.decide_related::<Caseload>(caseload, take)
+        .await
+        .map(drop)
 }
 
-fn check_reading_profile(profile: &ReadingProfile, item: &WorklistItem) -> Result<CaseLimit, DomainError> {
+fn check_reading_profile(
+    profile: &ReadingProfile,
+    item: &WorklistItem,
+) -> Result<CaseLimit, DomainError> {
     profile.allows(&item.case.modality_code, item.case.body_part.as_ref())?;
     Ok(profile.max_concurrent_cases)
 }

@@ -36,7 +36,10 @@ impl UseCase for CreateItem {
         Some(WorklistItemId::of(self.imaging_study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let study = work.read::<Study>(self.imaging_study_id).await?;
         let study = study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
         self.check_belongs_to(&study.state)?;
@@ -44,7 +47,7 @@ impl UseCase for CreateItem {
             Some(order_id) => work.read::<Order>(order_id).await?,
             None => None,
         };
-        let order = order.as_deref().map(|it| &it.state);
+        let order = order.as_deref().map(|order| &order.state);
         let mut new = item_for_study(self.imaging_study_id, &study.state, order);
         new.priority = self.priority;
         new.case.modality_code = self.modality_code.clone();
@@ -70,8 +73,8 @@ impl CreateItem {
 /// The item of a study, as the study and the order that it is linked to say.
 pub(crate) fn item_for_study(study_id: StudyId, study: &Study, order: Option<&Order>) -> NewItem {
     let details = &study.details;
-    let by_study = study.phi.as_ref().and_then(|it| it.patient.clone());
-    let by_order = order.and_then(|it| it.phi.as_ref()?.patient.clone());
+    let by_study = study.phi.as_ref().and_then(|phi| phi.patient.clone());
+    let by_order = order.and_then(|order| order.phi.as_ref()?.patient.clone());
     NewItem {
         patient_id: study.patient_id,
         case: CaseDetails {
@@ -82,7 +85,7 @@ pub(crate) fn item_for_study(study_id: StudyId, study: &Study, order: Option<&Or
             accession_number: details.accession_number.clone(),
             description: details.description.clone(),
         },
-        priority: order.map_or(Priority::Routine, |it| it.request.priority),
+        priority: order.map_or(Priority::Routine, |order| order.request.priority),
         attention: attention(study.linking, order),
         patient: by_study.or(by_order),
     }
@@ -90,7 +93,7 @@ pub(crate) fn item_for_study(study_id: StudyId, study: &Study, order: Option<&Or
 
 /// What is known already, and would be told of an item that exists.
 fn attention(linking: OrderLink, order: Option<&Order>) -> Vec<Attention> {
-    let cancelled = order.is_some_and(|it| it.progress.status() == Status::Cancelled);
+    let cancelled = order.is_some_and(|order| order.progress.status() == Status::Cancelled);
     match linking {
         OrderLink::Conflict { .. } => vec![Attention::LinkConflict],
         OrderLink::Linked { .. } if cancelled => vec![Attention::OrderCancelled],

@@ -27,7 +27,10 @@ impl UseCase for SystemItemCommand {
         Some(WorklistItemId::of(self.study_id).into())
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.study_id);
         assignment::decide(work, id, self.command.clone()).await
     }
@@ -44,9 +47,9 @@ pub(crate) async fn linked_order(
         return Ok(None);
     };
     let order = work.read::<Order>(order_id).await?;
-    Ok(order.map(|it| LinkedOrder {
+    Ok(order.map(|order| LinkedOrder {
         order_id,
-        priority: it.state.request.priority,
-        status: it.state.progress.status(),
+        priority: order.state.request.priority,
+        status: order.state.progress.status(),
     }))
 }

@@ -64,7 +64,7 @@ impl Capabilities {
 
     /// Whether this can be asked for.
     pub fn supports(&self, task_type: TaskType) -> bool {
-        self.0.get(&task_type).is_some_and(|it| *it)
+        self.0.get(&task_type).is_some_and(|flag| *flag)
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn without_secret<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let mut shown = config.clone();
-    if let Some(auth) = shown.as_mut().and_then(|it| it.auth.as_mut()) {
+    if let Some(auth) = shown.as_mut().and_then(|config| config.auth.as_mut()) {
         auth.secret_id = None;
     }
     shown.serialize(serializer)

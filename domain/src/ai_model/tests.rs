@@ -125,7 +125,7 @@ fn can_do_what_it_says_and_nothing_else() {
     let able: Vec<TaskType> = TaskType::ALL
         .iter()
         .copied()
-        .filter(|it| model.capabilities.supports(*it))
+        .filter(|task_type| model.capabilities.supports(*task_type))
         .collect();
     assert_eq!(able, [TaskType::Triage, TaskType::Segmentation]);
     assert_eq!(

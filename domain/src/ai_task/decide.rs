@@ -1,8 +1,8 @@
 //! What a task does when asked.
 
 use super::{
-    AiTask, Cancelled, Completed, Created, Error, Event, Failed, MAX_ATTEMPTS, StatusChange, NewOutput,
-    NewTask, OutputCreated, Lifecycle, TaskSpec, Started, Status,
+    AiTask, Cancelled, Completed, Created, Error, Event, Failed, Lifecycle, MAX_ATTEMPTS,
+    NewOutput, NewTask, OutputCreated, Started, Status, StatusChange, TaskSpec,
 };
 use crate::aggregate::Context;
 use crate::ids::AiOutputId;
@@ -30,7 +30,11 @@ pub(super) fn create(new: NewTask, context: &Context) -> Result<Vec<Event>, Erro
     })])
 }
 
-pub(super) fn advance(task: &AiTask, to: StatusChange, context: &Context) -> Result<Vec<Event>, Error> {
+pub(super) fn advance(
+    task: &AiTask,
+    to: StatusChange,
+    context: &Context,
+) -> Result<Vec<Event>, Error> {
     let from = task.progress.status();
     if to.error_message.is_some() && to.status != Status::Failed {
         return Err(Error::ErrorWithoutFailure);

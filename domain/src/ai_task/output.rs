@@ -13,10 +13,10 @@ use crate::ids::{AiModelId, AiTaskId, PatientId, StudyId};
 #[cfg(doc)]
 use crate::json::NotKept;
 use crate::json::{Json, Members, read_members};
-use crate::wire_enum;
 use crate::phi::Phi;
 use crate::score::Score;
 use crate::text::Text;
+use crate::wire_enum;
 
 /// The largest payload, in bytes of its JSON: what an event of 256 KiB holds beside its ids, its actor and its seal.
 pub const MAX_PAYLOAD_BYTES: usize = 252 * 1024;

@@ -178,7 +178,7 @@ fn only_a_failed_or_cancelled_task_may_be_tried_again() {
     let again: Vec<Status> = Status::ALL
         .iter()
         .copied()
-        .filter(|it| a_task(*it).state().is_retryable())
+        .filter(|status| a_task(*status).state().is_retryable())
         .collect();
     assert_eq!(again, [Status::Failed, Status::Cancelled]);
 }

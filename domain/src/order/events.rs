@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Order, OrderPhi, Lifecycle, OrderDetails, Status};
+use super::{Lifecycle, Order, OrderDetails, OrderPhi, Status};
 use crate::aggregate::{DomainEvent, UnexpectedEvent};
 use crate::change::Change;
 use crate::ids::{OrderId, PatientId, SlotId};
@@ -179,10 +179,10 @@ impl From<Box<Created>> for Order {
             phi,
             ..
         } = *created;
-        let phi = phi.map(|it| OrderPhi {
-            indication: it.indication,
-            patient: it.patient,
-            metadata: it.metadata,
+        let phi = phi.map(|phi| OrderPhi {
+            indication: phi.indication,
+            patient: phi.patient,
+            metadata: phi.metadata,
             cancellation_reason: None,
         });
         Self {

@@ -48,7 +48,7 @@ fn created() -> Event {
 
 fn scheduled(slot: Option<u128>) -> Event {
     let (order_id, patient_id) = ids();
-    let scheduled_slot_id = slot.map(|it| Uuid::from_u128(it).into());
+    let scheduled_slot_id = slot.map(|slot| Uuid::from_u128(slot).into());
     Event::Scheduled(Scheduled {
         order_id,
         patient_id,
@@ -77,8 +77,8 @@ fn completed(performed_start_at: Option<Timestamp>, performed_end_at: Timestamp)
 
 fn cancelled(reason: Option<&str>) -> Event {
     let (order_id, patient_id) = ids();
-    let phi = reason.map(|it| CancelledPhi {
-        cancellation_reason: phi(it),
+    let phi = reason.map(|reason| CancelledPhi {
+        cancellation_reason: phi(reason),
     });
     Event::Cancelled(Cancelled {
         order_id,
@@ -105,7 +105,7 @@ fn update(change: impl FnOnce(&mut Update)) -> Command {
 }
 
 fn to(status: Status) -> Command {
-    update(|it| it.status = Some(status))
+    update(|update| update.status = Some(status))
 }
 
 #[test]
@@ -153,10 +153,10 @@ fn moves_forward_only_and_never_out_of_a_final_status() {
 fn start_is_not_after_end() {
     let (early, late) = (minutes_from_now(-30), minutes_from_now(-10));
     let complete = |start, end| {
-        update(|it| {
-            it.status = Some(Status::Completed);
-            it.performed_start_at = Change::from(start);
-            it.performed_end_at = Change::from(end);
+        update(|update| {
+            update.status = Some(Status::Completed);
+            update.performed_start_at = Change::from(start);
+            update.performed_end_at = Change::from(end);
         })
     };
     an_order(Status::Scheduled)
@@ -180,13 +180,17 @@ fn start_is_not_after_end() {
 fn times_and_reasons_go_with_their_status() {
     let now = context().now;
     an_order(Status::Requested)
-        .when(update(|it| it.performed_start_at = Change::Set(now)))
+        .when(update(|update| {
+            update.performed_start_at = Change::Set(now)
+        }))
         .refused(Error::StartWithoutProgress);
     an_order(Status::InProgress)
-        .when(update(|it| it.performed_end_at = Change::Set(now)))
+        .when(update(|update| update.performed_end_at = Change::Set(now)))
         .refused(Error::EndWithoutCompletion);
     an_order(Status::Requested)
-        .when(update(|it| it.cancellation_reason = Change::Set(phi("no"))))
+        .when(update(|update| {
+            update.cancellation_reason = Change::Set(phi("no"))
+        }))
         .refused(Error::ReasonWithoutCancellation);
 }
 
@@ -201,7 +205,7 @@ fn details_change_while_it_is_open() {
         performed_start_at: None,
         phi: None,
     });
-    let rebook = || update(|it| it.scheduled_slot_id = Change::Set(slot));
+    let rebook = || update(|update| update.scheduled_slot_id = Change::Set(slot));
     an_order(Status::Scheduled)
         .when(rebook())
         .then([rebooked.clone()]);
@@ -213,9 +217,9 @@ fn details_change_while_it_is_open() {
     given::<Order>([created(), rebooked.clone()])
         .when(rebook())
         .then([]);
-    let start_elsewhere = update(|it| {
-        it.status = Some(Status::InProgress);
-        it.scheduled_slot_id = Change::Set(slot);
+    let start_elsewhere = update(|update| {
+        update.status = Some(Status::InProgress);
+        update.scheduled_slot_id = Change::Set(slot);
     });
     an_order(Status::Scheduled)
         .when(start_elsewhere)
@@ -274,9 +278,9 @@ fn the_times_of_an_order_cannot_be_taken_away() {
 
 #[test]
 fn a_slot_given_with_scheduled_is_told_by_the_step() {
-    let schedule = update(|it| {
-        it.status = Some(Status::Scheduled);
-        it.scheduled_slot_id = Change::Set(Uuid::from_u128(9).into());
+    let schedule = update(|update| {
+        update.status = Some(Status::Scheduled);
+        update.scheduled_slot_id = Change::Set(Uuid::from_u128(9).into());
     });
     an_order(Status::Requested)
         .when(schedule)
@@ -308,9 +312,9 @@ fn a_start_is_corrected_while_it_is_in_progress() {
 #[test]
 fn a_reason_is_kept_and_may_be_told_again_but_not_changed() {
     let cancel = |reason| {
-        update(|it| {
-            it.status = Some(Status::Cancelled);
-            it.cancellation_reason = Change::Set(phi(reason));
+        update(|update| {
+            update.status = Some(Status::Cancelled);
+            update.cancellation_reason = Change::Set(phi(reason));
         })
     };
     an_order(Status::Requested)

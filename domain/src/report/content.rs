@@ -242,7 +242,7 @@ impl Content {
         ];
         let four = four
             .into_iter()
-            .filter_map(|(code, text)| text.clone().map(|it| (code, it)));
+            .filter_map(|(code, text)| text.clone().map(|text| (code, text)));
         four.map(|(code, text)| Section {
             code,
             text: Some(text),

@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Operation, CommunicationPhi, CriticalResult, CriticalResultCommunicated, CriticalResultOverdue,
-    CriticalResultPhi, Error, Event, NewCommunication, CriticalNotice, Lifecycle, Report, Status,
+    CommunicationPhi, CriticalNotice, CriticalResult, CriticalResultCommunicated,
+    CriticalResultOverdue, CriticalResultPhi, Error, Event, Lifecycle, NewCommunication, Operation,
+    Report, Status,
 };
 use crate::Timestamp;
 use crate::aggregate::Context;
 use crate::ids::{CommunicationId, PractitionerId};
-use crate::wire_enum;
 use crate::phi::PhiText;
+use crate::wire_enum;
 
 /// How far a clock that says when somebody was told may be ahead of ours, in milliseconds.
 const CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
@@ -108,7 +109,7 @@ impl Report {
     pub fn critical_communications(&self) -> impl Iterator<Item = &Communication> {
         let since = self.critical_since.unwrap_or(u64::MAX);
         let noted = self.communications.iter();
-        noted.filter(move |it| it.version > since)
+        noted.filter(move |communication| communication.version > since)
     }
 
     /// Who was told of what is released, in order, as those see it who see released content only: what was noted up to
@@ -116,15 +117,17 @@ impl Report {
     pub fn released_communications(&self) -> impl Iterator<Item = &Communication> {
         let last = match &self.progress {
             Lifecycle::Draft => 0,
-            Lifecycle::Preliminary { .. } | Lifecycle::Cancelled { .. } => match self.signed_version() {
-                None => 0,
-                Some(release) if release.facts.critical_result => u64::MAX,
-                Some(release) => release.version,
-            },
+            Lifecycle::Preliminary { .. } | Lifecycle::Cancelled { .. } => {
+                match self.signed_version() {
+                    None => 0,
+                    Some(release) if release.facts.critical_result => u64::MAX,
+                    Some(release) => release.version,
+                }
+            }
             Lifecycle::Final { .. } | Lifecycle::Corrected { .. } => u64::MAX,
         };
         let noted = self.communications.iter();
-        noted.filter(move |it| it.version <= last)
+        noted.filter(move |communication| communication.version <= last)
     }
 
     /// The critical result that was raised and that nobody was told of.
@@ -233,23 +236,26 @@ impl Report {
     pub fn find_communication(&self, new: &NewCommunication) -> Option<&Communication> {
         let since = self.critical_since.unwrap_or(0);
         let mut noted = self.communications.iter();
-        noted.find(|it| {
-            if it.version <= since {
+        noted.find(|communication| {
+            if communication.version <= since {
                 return false;
             }
-            let facts = &it.facts;
-            let told = self.phi.as_ref().and_then(|phi| phi.communication_text(it.version));
+            let facts = &communication.facts;
+            let told = self
+                .phi
+                .as_ref()
+                .and_then(|phi| phi.communication_text(communication.version));
             facts.method == new.method
                 && facts.communicated_at == new.communicated_at
                 && facts.read_back == new.read_back
                 && facts.communicated_by_radiologist_id == new.radiologist_id
-                && told.is_some_and(|it| it.recipient == new.recipient && it.note == new.note)
+                && told.is_some_and(|text| text.recipient == new.recipient && text.note == new.note)
         })
     }
 }
 
 pub(super) fn mark_overdue(report: &Report, context: &Context) -> Result<Vec<Event>, Error> {
-    let Some(critical) = report.open_critical().filter(|it| !it.overdue) else {
+    let Some(critical) = report.open_critical().filter(|critical| !critical.overdue) else {
         return Ok(Vec::new());
     };
     if context.now < critical.deadline {

@@ -6,8 +6,8 @@ use super::events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, Created, Event,
     ReviewPhi, Signed, Updated,
 };
-use super::state::{AddendumRecord, SignatureRecord, Report, Status};
-use super::{Operation, Cancel, Edit, Error, NewAddendum, NewReport, NewReview, Sign, signature};
+use super::state::{AddendumRecord, Report, SignatureRecord, Status};
+use super::{Cancel, Edit, Error, NewAddendum, NewReport, NewReview, Operation, Sign, signature};
 use crate::aggregate::Context;
 use crate::change::Change;
 use crate::ids::ReportId;
@@ -18,7 +18,7 @@ pub(super) fn create(
     new: NewReport,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
-    if report.is_some_and(|it| it.status() != Status::Cancelled) {
+    if report.is_some_and(|report| report.status() != Status::Cancelled) {
         return Err(Error::AlreadyExists);
     }
     Ok(vec![Event::Created(Box::new(Created {
@@ -57,16 +57,16 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
             .unless_already(before.ai_assist_summary.as_ref()),
     };
     let radiologist_id =
-        Some(edit.radiologist_id).filter(|it| is_draft && *it != report.radiologist_id);
+        Some(edit.radiologist_id).filter(|id| is_draft && *id != report.radiologist_id);
     let critical_result = edit
         .critical_result
-        .filter(|it| *it != report.critical_result);
+        .filter(|critical_result| *critical_result != report.critical_result);
     if changes == Rewritten::default() && radiologist_id.is_none() && critical_result.is_none() {
         return Ok(Vec::new());
     }
     let critical = critical_result.unwrap_or(report.critical_result);
     let content = before.content.with(&changes.content);
-    let phi = Some(changes).filter(|it| *it != Rewritten::default());
+    let phi = Some(changes).filter(|rewritten| *rewritten != Rewritten::default());
     Ok(vec![Event::Updated(Box::new(Updated {
         report_id: report.id(),
         imaging_study_id: report.imaging_study_id,
@@ -111,7 +111,7 @@ fn apply_section_edits(
             *member = text.map_or(Change::Clear, Change::Set);
             continue;
         }
-        let section = own.iter_mut().find(|it| it.code == code);
+        let section = own.iter_mut().find(|section| section.code == code);
         let section = section.ok_or(Error::NoSuchSection)?;
         section.text = text;
         touches_own = true;
@@ -133,7 +133,9 @@ pub(super) fn sign(report: &Report, sign: Sign, context: &Context) -> Result<Vec
         }
     }
     match sign.communication {
-        Some(new) if !report.has_communication(&new) => events.push(communicated(report, new, context)?),
+        Some(new) if !report.has_communication(&new) => {
+            events.push(communicated(report, new, context)?)
+        }
         Some(_) | None => {}
     }
     Ok(events)
@@ -141,7 +143,9 @@ pub(super) fn sign(report: &Report, sign: Sign, context: &Context) -> Result<Vec
 
 /// Whether this signature would say what one by the same radiologist says already.
 fn is_repeated_signature(report: &Report, sign: &Sign) -> Result<bool, Error> {
-    let by_same = |it: &super::SignedVersion| it.facts.signed_by_radiologist_id == sign.radiologist_id;
+    let by_same = |version: &super::SignedVersion| {
+        version.facts.signed_by_radiologist_id == sign.radiologist_id
+    };
     match (report.status(), sign.is_final) {
         (Status::Draft, _) | (Status::Preliminary, true) => Ok(false),
         (Status::Preliminary, false) => {
@@ -212,7 +216,9 @@ pub(super) fn add_addendum(
         }),
     }))];
     if new.critical_result == Some(true) && report.open_critical().is_none() {
-        let impression = report.released_content().and_then(|it| it.impression);
+        let impression = report
+            .released_content()
+            .and_then(|content| content.impression);
         events.push(raise(report, new.notice, impression, context.now));
     }
     Ok(events)
@@ -230,11 +236,11 @@ pub(super) fn review_suggestion(
         });
     }
     let phi = report.phi.as_ref();
-    let known = report.ai_suggestions.iter().any(|it| {
-        it.output_id == new.output_id
-            && it.decision == new.decision
-            && it.reviewed_by_radiologist_id == new.radiologist_id
-            && phi.and_then(|phi| phi.note(it.version)) == new.note
+    let known = report.ai_suggestions.iter().any(|review| {
+        review.output_id == new.output_id
+            && review.decision == new.decision
+            && review.reviewed_by_radiologist_id == new.radiologist_id
+            && phi.and_then(|phi| phi.note(review.version)) == new.note
     });
     if known {
         return Ok(Vec::new());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Rewritten, AuthoredContent};
+use super::content::{AuthoredContent, Rewritten};
 use super::critical_result::CommunicationRecord;
 use super::state::{AddendumRecord, Decision, Status};
 use crate::Timestamp;

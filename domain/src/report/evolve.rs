@@ -6,7 +6,9 @@ use super::events::{
     CriticalResultCommunicated, Event, Signed, Updated,
 };
 use super::phi::ReportPhi;
-use super::state::{Activity, Addendum, Lifecycle, SignedVersion, SignatureRecord, Report, Review, Status};
+use super::state::{
+    Activity, Addendum, Lifecycle, Report, Review, SignatureRecord, SignedVersion, Status,
+};
 use crate::aggregate::{DomainEvent, UnexpectedEvent};
 
 pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, UnexpectedEvent> {
@@ -197,7 +199,7 @@ fn reviewed(report: &mut Report, it: &AiSuggestionReviewed) {
     };
     report
         .ai_suggestions
-        .retain(|it| it.output_id != review.output_id);
+        .retain(|ai_suggestion| ai_suggestion.output_id != review.output_id);
     report.ai_suggestions.push(review);
 }
 

@@ -28,7 +28,11 @@ impl ReportPhi {
     /// From opened parts, as a row of a read model carries them.
     pub fn from_parts(parts: impl IntoIterator<Item = (u64, Members)>) -> Self {
         let parts = parts.into_iter();
-        Self(parts.map(|(version, it)| (version, Phi::new(it))).collect())
+        Self(
+            parts
+                .map(|(version, part)| (version, Phi::new(part)))
+                .collect(),
+        )
     }
 
     pub(super) fn add(&mut self, version: u64, json: &[u8]) {
@@ -42,7 +46,7 @@ impl ReportPhi {
         if versions.is_empty() {
             return AuthoredContent::default();
         }
-        let parts = self.0.range(versions).map(|(_, it)| it.expose().clone());
+        let parts = self.0.range(versions).map(|(_, map)| map.expose().clone());
         let laid_over: Members = parts.flatten().collect();
         read_members(&laid_over).unwrap_or_default()
     }
@@ -60,7 +64,7 @@ impl ReportPhi {
 
     /// All members of all facts, the latest on top, without those that were taken away.
     pub(super) fn merged(&self) -> Members {
-        let parts = self.0.values().map(|it| it.expose().clone());
+        let parts = self.0.values().map(|map| map.expose().clone());
         let mut members: Members = parts.flatten().collect();
         members.retain(|_, member| !member.is_null());
         members

@@ -9,7 +9,7 @@
 use serde::Serialize;
 
 use super::content::Content;
-use super::{Addendum, AddendumRecord, SignedVersion, SignatureRecord, Report, Status};
+use super::{Addendum, AddendumRecord, Report, SignatureRecord, SignedVersion, Status};
 use crate::Timestamp;
 use crate::canonical_json::ContentDigest;
 use crate::ids::{PatientId, PractitionerId, ReportId, StudyId};

@@ -284,9 +284,9 @@ impl Report {
             Lifecycle::Draft => None,
             Lifecycle::Preliminary { release } => Some(release.facts.critical_result),
             Lifecycle::Final { .. } | Lifecycle::Corrected { .. } => Some(self.critical_result),
-            Lifecycle::Cancelled { release, .. } => {
-                release.as_ref().map(|it| it.facts.critical_result)
-            }
+            Lifecycle::Cancelled { release, .. } => release
+                .as_ref()
+                .map(|version| version.facts.critical_result),
         }
     }
 }

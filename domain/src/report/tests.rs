@@ -80,11 +80,11 @@ fn edit(change: impl FnOnce(&mut Edit)) -> Command {
 }
 
 fn findings(text: &str) -> Command {
-    edit(|it| it.written.content.findings = Change::Set(words(text)))
+    edit(|edit| edit.written.content.findings = Change::Set(words(text)))
 }
 
 fn mark(critical: bool) -> Command {
-    edit(|it| it.critical_result = Some(critical))
+    edit(|edit| edit.critical_result = Some(critical))
 }
 
 fn sign_by(radiologist_id: PractitionerId, is_final: bool) -> Command {
@@ -158,7 +158,7 @@ fn a_report(commands: impl IntoIterator<Item = Command>) -> Report {
 }
 
 fn names(events: &[Event]) -> Vec<&'static str> {
-    let name = |it: &Event| it.event_type().split('.').nth(1).unwrap();
+    let name = |event: &Event| event.event_type().split('.').nth(1).unwrap();
     events.iter().map(name).collect()
 }
 

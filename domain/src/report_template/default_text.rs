@@ -132,6 +132,8 @@ fn section(json: &str) -> Result<Change<Option<Text>>, DefaultTextError> {
                 Err(error.into())
             }
         },
-        Kind::Literal | Kind::Number | Kind::Array | Kind::Object => Err(DefaultTextError::WrongType),
+        Kind::Literal | Kind::Number | Kind::Array | Kind::Object => {
+            Err(DefaultTextError::WrongType)
+        }
     }
 }

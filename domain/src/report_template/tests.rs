@@ -81,7 +81,7 @@ fn structured_and_hybrid_ones_need_a_schema() {
         given::<ReportTemplate>([])
             .when(Command::Create(Box::new(bare.clone())))
             .refused(Error::SchemaMissing);
-        let becomes = change(|it| it.template_type = Some(template_type));
+        let becomes = change(|changes| changes.template_type = Some(template_type));
         given::<ReportTemplate>([created(ct_head())])
             .when(Command::Update(Box::new(becomes)))
             .refused(Error::SchemaMissing);
@@ -145,7 +145,7 @@ fn only_a_structured_report_has_to_satisfy_the_schema() {
 
 #[test]
 fn default_text_is_the_findings_or_texts_by_section() {
-    let text = |it: &str| Text::parse(it).unwrap();
+    let text = |text: &str| Text::parse(text).unwrap();
     assert_eq!(
         default_text(&json!("No bleed.")),
         Ok(DefaultText::Findings(text("No bleed.")))

@@ -4,15 +4,15 @@ mod additions;
 
 use super::{
     Archived, Available, AvailablePhi, Details, Error, Event, InstanceAttributes, LinkKind, Linked,
-    OrderLink, ReferencedOrder, SeriesAttributes, Status, Study, Sync, SyncedSeries, Unlinked, Update, Updated,
-    UpdatedPhi,
+    OrderLink, ReferencedOrder, SeriesAttributes, Status, Study, Sync, SyncedSeries, Unlinked,
+    Update, Updated, UpdatedPhi,
 };
 use crate::aggregate::Context;
 use crate::change::Change;
 use crate::ids::{OrderId, PatientId, SeriesId, StudyId};
 use crate::phi::Patient;
 use crate::time::Timestamp;
-use additions::{StudyAdditions, MergedSeries};
+use additions::{MergedSeries, StudyAdditions};
 
 /// Whose events these are.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,12 @@ pub(super) fn first_sync(sync: Sync, context: &Context) -> Vec<Event> {
             patient: sync.patient,
         }),
     }))];
-    events.extend(link_referenced_order(OrderLink::Unlinked, None, sync.order, whose));
+    events.extend(link_referenced_order(
+        OrderLink::Unlinked,
+        None,
+        sync.order,
+        whose,
+    ));
     let told = MergedSeries::of(sync.series, whose.study_id);
     events.extend(StudyAdditions::of_new(whose).add(told));
     events
@@ -63,7 +68,8 @@ pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<E
     let details = with_possible_times(sync.details, Some(&study.details));
     let mut updated = changed_details(study, details, whose);
     updated.phi = changed_patient(study, sync.patient);
-    let updates = additions::merge_study_and_series_updates(updated, growth.change(&told)).into_iter();
+    let updates =
+        additions::merge_study_and_series_updates(updated, growth.change(&told)).into_iter();
     let mut events: Vec<Event> = updates.filter_map(non_empty).collect();
     events.extend(link_referenced_order(
         study.linking,
@@ -186,9 +192,10 @@ fn link_referenced_order(
             },
             ReferencedOrder::OtherPatient(order),
         ) if conflicting_order_id == order => None,
-        (OrderLink::Conflict { .. } | OrderLink::Unlinked, ReferencedOrder::OtherPatient(order)) => {
-            Some(linked(order, LinkKind::Conflict, whose))
-        }
+        (
+            OrderLink::Conflict { .. } | OrderLink::Unlinked,
+            ReferencedOrder::OtherPatient(order),
+        ) => Some(linked(order, LinkKind::Conflict, whose)),
     }
 }
 
@@ -201,15 +208,18 @@ impl ReferencedOrder {
 }
 
 /// A person's word counts above a link that stands.
-fn resolve_conflict(linking: OrderLink, order: Change<ReferencedOrder>, whose: StudyRef) -> Option<Event> {
+fn resolve_conflict(
+    linking: OrderLink,
+    order: Change<ReferencedOrder>,
+    whose: StudyRef,
+) -> Option<Event> {
     match order {
         Change::Set(ReferencedOrder::SamePatient(order)) if linking.order() != Some(order) => {
             Some(linked(order, LinkKind::Linked, whose))
         }
         Change::Clear => unlinked(linking, whose),
-        Change::Keep | Change::Set(ReferencedOrder::SamePatient(_) | ReferencedOrder::OtherPatient(_)) => {
-            None
-        }
+        Change::Keep
+        | Change::Set(ReferencedOrder::SamePatient(_) | ReferencedOrder::OtherPatient(_)) => None,
     }
 }
 
@@ -255,9 +265,9 @@ fn changed_details(study: &Study, told: Details, whose: StudyRef) -> Updated {
 fn stated_changes(study: &Study, update: &Update, whose: StudyRef) -> Updated {
     let content = &study.content;
     let series = update.number_of_series;
-    let series = series.map(|it| it.max(content.number_of_series()));
+    let series = series.map(|series| series.max(content.number_of_series()));
     let instances = update.number_of_instances;
-    let instances = instances.map(|it| it.max(content.number_of_instances()));
+    let instances = instances.map(|instance| instance.max(content.number_of_instances()));
     Updated {
         number_of_series: if_changed(series, Some(&study.number_of_series)),
         number_of_instances: if_changed(instances, Some(&study.number_of_instances)),
@@ -300,7 +310,7 @@ fn non_empty(updated: Updated) -> Option<Event> {
 
 /// What was told, where it is something else than what is known.
 fn if_changed<T: PartialEq>(told: Option<T>, known: Option<&T>) -> Option<T> {
-    told.filter(|it| Some(it) != known)
+    told.filter(|value| Some(value) != known)
 }
 
 /// The patient's data as they are after a sync that says some of them. PHI that is erased cannot differ.
@@ -332,7 +342,9 @@ fn check_time_order_after(study: &Study, updated: &Updated) -> Result<(), Error>
 /// What an archive says, without a time by which the study would end before it starts: the end, and the start too where
 /// it lies after the end that is known.
 fn with_possible_times(mut told: Details, known: Option<&Details>) -> Details {
-    let (started_at, ended_at) = known.map_or((None, None), |it| (it.started_at, it.ended_at));
+    let (started_at, ended_at) = known.map_or((None, None), |details| {
+        (details.started_at, details.ended_at)
+    });
     if !check_time_order(told.started_at.or(started_at), told.ended_at) {
         told.ended_at = None;
     }

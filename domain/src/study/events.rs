@@ -319,8 +319,8 @@ fn available(it: Available) -> Study {
         status: it.status,
         content: Arc::default(),
         parted_from: None,
-        phi: it.phi.map(|it| StudyPhi {
-            patient: it.patient,
+        phi: it.phi.map(|phi| StudyPhi {
+            patient: phi.patient,
         }),
     }
 }

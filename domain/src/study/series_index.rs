@@ -38,7 +38,7 @@ impl SeriesIndex {
     pub fn number_of_instances(&self) -> u32 {
         let numbers = self.series.values();
         numbers
-            .filter_map(|it| it.facts.number_of_instances)
+            .filter_map(|series| series.facts.number_of_instances)
             .fold(0, u32::saturating_add)
     }
 
@@ -162,6 +162,6 @@ pub(super) fn estimated_instance_bytes(added: &AddedInstance) -> usize {
     let class = added
         .sop_class_uid
         .as_ref()
-        .map_or(0, |it| it.as_str().len());
+        .map_or(0, |uid| uid.as_str().len());
     190 + added.sop_instance_uid.as_str().len() + class
 }

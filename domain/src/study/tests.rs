@@ -82,7 +82,7 @@ fn instance(sop: &str) -> InstanceAttributes {
 fn with(series: &str, stated: Option<u32>, instances: &[&str]) -> SyncedSeries {
     SyncedSeries {
         facts: facts(series, stated),
-        instances: instances.iter().map(|it| instance(it)).collect(),
+        instances: instances.iter().map(|text| instance(text)).collect(),
     }
 }
 
@@ -127,9 +127,9 @@ fn series_added(series: &str, stated: Option<u32>, totals: (u32, u32)) -> Event 
 
 fn instances_added(series: &str, number: u32, instances: &[&str], total: u32) -> Event {
     let id = series_id(series);
-    let added = instances.iter().map(|it| AddedInstance {
-        instance_id: crate::ids::InstanceId::of(id, &uid(it)),
-        sop_instance_uid: uid(it),
+    let added = instances.iter().map(|instance| AddedInstance {
+        instance_id: crate::ids::InstanceId::of(id, &uid(instance)),
+        sop_instance_uid: uid(instance),
         sop_class_uid: None,
         instance_number: None,
     });
@@ -203,12 +203,12 @@ fn the_document_after_every_event_is_that_of_the_whole_fold() {
         linked(LinkKind::Linked, 1),
         series_added("1.1", Some(3), (1, 3)),
         instances_added("1.1", 3, &["1.1.1"], 3),
-        updated(|it| it.number_of_instances = Some(12)),
+        updated(|updated| updated.number_of_instances = Some(12)),
         archived(),
     ];
     let mut document: Option<Value> = None;
     for (n, event) in history.iter().enumerate() {
-        let before = document.map(|it| serde_json::from_value(it).unwrap());
+        let before = document.map(|document| serde_json::from_value(document).unwrap());
         let after = Study::evolve(before, event.clone()).unwrap();
         let whole = past(history[..=n].to_vec()).state();
         let shown = serde_json::to_value(&after).unwrap();

@@ -1,9 +1,9 @@
 //! What a worklist item does when asked.
 
 use super::{
-    AiContribution, Attention, Authority, Claim, Claimed, Command, Created, CreatedPhi, Error,
-    Event, Assignment, LinkedOrder, MAX_PARTS, NewItem, Priority, Lifecycle, ReleaseReason, Released,
-    Status, RequestedStatus, Update, Updated, WorklistItem,
+    AiContribution, Assignment, Attention, Authority, Claim, Claimed, Command, Created, CreatedPhi,
+    Error, Event, Lifecycle, LinkedOrder, MAX_PARTS, NewItem, Priority, ReleaseReason, Released,
+    RequestedStatus, Status, Update, Updated, WorklistItem,
 };
 use crate::aggregate::{Aggregate, Context};
 use crate::change::Change;
@@ -194,7 +194,7 @@ fn reprioritise(
     item: &WorklistItem,
     priority: Option<Priority>,
 ) -> Result<Option<Priority>, Error> {
-    let other = priority.filter(|it| *it != item.priority);
+    let other = priority.filter(|priority| *priority != item.priority);
     let status = item.status();
     if other.is_some() && !status.is_open() {
         return Err(Error::Closed { status });
@@ -233,7 +233,7 @@ fn attach_order(item: &WorklistItem, order: LinkedOrder) -> Vec<Event> {
 fn attach(item: &WorklistItem, order: LinkedOrder, change: &mut Updated) {
     if item.case.imaging_order_id != Some(order.order_id) {
         change.imaging_order_id = Change::Set(order.order_id);
-        change.priority = Some(order.priority).filter(|it| *it > item.priority);
+        change.priority = Some(order.priority).filter(|priority| *priority > item.priority);
     }
     let is_cancelled = order.status == order::Status::Cancelled;
     set_attention(item, change, Attention::LinkConflict, false);
@@ -286,7 +286,7 @@ fn set_attention(item: &WorklistItem, change: &mut Updated, what: Attention, is_
     match is_so {
         true if !known => all.push(what),
         true => {}
-        false => all.retain(|it| *it != what),
+        false => all.retain(|attention| *attention != what),
     }
     change.attention = (all != item.attention).then_some(all);
 }
@@ -331,7 +331,7 @@ fn clear_late_images(item: &WorklistItem, change: &mut Updated) {
 
 fn back_to_claimed(item: &WorklistItem) -> Vec<Event> {
     match item.progress {
-        Lifecycle::InProgress(_) => updated(item, |it| it.status = Some(Status::Claimed)),
+        Lifecycle::InProgress(_) => updated(item, |updated| updated.status = Some(Status::Claimed)),
         Lifecycle::Pending
         | Lifecycle::Claimed(_)
         | Lifecycle::Completed { .. }

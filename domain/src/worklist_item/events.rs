@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AiContribution, Attention, CaseDetails, Assignment, Priority, Lifecycle, Status, Triage, WorklistItem,
+    AiContribution, Assignment, Attention, CaseDetails, Lifecycle, Priority, Status, Triage,
+    WorklistItem,
 };
 use crate::aggregate::{DomainEvent, UnexpectedEvent};
 use crate::change::Change;
@@ -131,7 +132,10 @@ pub struct Updated {
 event_data_with_phi!(Created);
 event_data_without_phi!(Claimed, Released, Updated);
 
-pub(super) fn evolve(state: Option<WorklistItem>, event: Event) -> Result<WorklistItem, UnexpectedEvent> {
+pub(super) fn evolve(
+    state: Option<WorklistItem>,
+    event: Event,
+) -> Result<WorklistItem, UnexpectedEvent> {
     let misplaced = UnexpectedEvent {
         event: event.event_type(),
     };
@@ -153,7 +157,7 @@ pub(super) fn evolve(state: Option<WorklistItem>, event: Event) -> Result<Workli
 
 /// An item that is created again keeps what models contributed, and whom it is about.
 fn created(it: Created, before: Option<WorklistItem>) -> WorklistItem {
-    let (triage, phi) = before.map_or((Triage::default(), None), |it| (it.triage, it.phi));
+    let (triage, phi) = before.map_or((Triage::default(), None), |item| (item.triage, item.phi));
     WorklistItem {
         patient_id: it.patient_id,
         case: it.case,
@@ -210,8 +214,8 @@ fn lifecycle_for(item: &WorklistItem, status: Status) -> Option<Lifecycle> {
         Status::Claimed => holding.map(Lifecycle::Claimed),
         Status::InProgress => holding.map(Lifecycle::InProgress),
         Status::Completed => Some(Lifecycle::Completed {
-            assigned_radiologist_id: holding.map(|it| it.assigned_radiologist_id),
-            claimed_at: holding.map(|it| it.claimed_at),
+            assigned_radiologist_id: holding.map(|assignment| assignment.assigned_radiologist_id),
+            claimed_at: holding.map(|assignment| assignment.claimed_at),
         }),
         Status::Cancelled => Some(Lifecycle::Cancelled),
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PractitionerId;
-use crate::wire_enum;
 use crate::time::Timestamp;
+use crate::wire_enum;
 
 /// How far an item is, with the radiologist it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 //! and releases for ever keeps others from a case. What follows from a report, a study or an order has no bound here: the
 //! streams of these have one.
 
-use super::{Authority, Command, Status, RequestedStatus, Update, WorklistItem};
+use super::{Authority, Command, RequestedStatus, Status, Update, WorklistItem};
 use crate::change::Change;
 use crate::growth::Room;
 

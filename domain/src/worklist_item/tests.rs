@@ -5,9 +5,9 @@ use crate::phi::PhiText;
 use serde_json::Value;
 use uuid::Uuid;
 
-mod transitions;
 mod room;
 mod system_commands;
+mod transitions;
 mod triage;
 
 fn study() -> StudyId {
@@ -106,7 +106,7 @@ fn updated(set: impl FnOnce(&mut Updated)) -> Event {
 }
 
 fn moved(status: Status) -> Event {
-    updated(|it| it.status = Some(status))
+    updated(|updated| updated.status = Some(status))
 }
 
 /// What led there; whoever holds or held it is Anna.

@@ -67,7 +67,7 @@ impl Triage {
     pub fn contribution_of(&self, model: Option<AiModelId>) -> Option<&AiContribution> {
         self.ai_contributions
             .iter()
-            .find(|it| it.ai_model_id == model)
+            .find(|contribution| contribution.ai_model_id == model)
     }
 
     /// With one more part, or with another in the place of the same model's.
@@ -76,7 +76,7 @@ impl Triage {
         let known = self
             .ai_contributions
             .iter_mut()
-            .find(|it| it.ai_model_id == part.ai_model_id);
+            .find(|contribution| contribution.ai_model_id == part.ai_model_id);
         match known {
             Some(place) => *place = part,
             None => self.ai_contributions.push(part),
@@ -85,7 +85,9 @@ impl Triage {
     }
 
     fn from_contributions(ai_contributions: Vec<AiContribution>) -> Self {
-        let scores = ai_contributions.iter().filter_map(|it| it.score);
+        let scores = ai_contributions
+            .iter()
+            .filter_map(|contribution| contribution.score);
         let ai_triage_score = scores.reduce(Score::max);
         let mut seen = HashSet::new();
         let all = ai_contributions.iter().flat_map(|part| &part.flags);

@@ -30,7 +30,10 @@ fn event(position: u64) -> LastMessage {
 #[test]
 fn a_stream_that_is_as_it_was_left_goes_on_there() {
     assert_eq!(check_continuity(&left(), &seen(10)), Ok(()));
-    assert_eq!(resume_from_checkpoint(Some(&left()), &seen(10)), Some(left()));
+    assert_eq!(
+        resume_from_checkpoint(Some(&left()), &seen(10)),
+        Some(left())
+    );
 }
 
 #[test]
@@ -54,7 +57,10 @@ fn a_checkpoint_that_is_lost_is_found_again_in_the_stream() {
     let found = resume_after_last_message(None, &seen(13), event(13)).unwrap();
     assert_eq!((found.position, found.last_sequence), (13, 13));
     let foreign = Err(HaltReason::ForeignMessage { sequence: 13 });
-    assert_eq!(resume_after_last_message(None, &seen(13), event(12)), foreign);
+    assert_eq!(
+        resume_after_last_message(None, &seen(13), event(12)),
+        foreign
+    );
 }
 
 #[test]
@@ -100,14 +106,23 @@ fn what_no_limit_took_away_was_purged() {
 #[test]
 fn what_a_limit_took_away_before_it_was_seen_is_not_guessed() {
     let refused = Err(HaltReason::StreamEmptied { last: 13 });
-    assert_eq!(resume_after_last_message(Some(&left()), &seen(13), LastMessage::Deleted), refused);
-    assert_eq!(resume_after_last_message(None, &seen(13), LastMessage::Deleted), refused);
+    assert_eq!(
+        resume_after_last_message(Some(&left()), &seen(13), LastMessage::Deleted),
+        refused
+    );
+    assert_eq!(
+        resume_after_last_message(None, &seen(13), LastMessage::Deleted),
+        refused
+    );
 }
 
 #[test]
 fn somebody_elses_message_is_refused_wherever_it_stands() {
     let refused = Err(HaltReason::ForeignMessage { sequence: 13 });
-    assert_eq!(resume_after_last_message(Some(&left()), &seen(13), LastMessage::Foreign), refused);
+    assert_eq!(
+        resume_after_last_message(Some(&left()), &seen(13), LastMessage::Foreign),
+        refused
+    );
     assert_eq!(
         resume_after_last_message(Some(&left()), &seen(13), event(12)),
         refused,
@@ -124,5 +139,8 @@ fn somebody_elses_message_is_refused_wherever_it_stands() {
 fn an_event_that_the_log_does_not_have_is_refused() {
     let unknown = LastMessage::UnknownPosition { position: 13 };
     let refused = Err(HaltReason::StreamAhead { position: 13 });
-    assert_eq!(resume_after_last_message(Some(&left()), &seen(13), unknown), refused);
+    assert_eq!(
+        resume_after_last_message(Some(&left()), &seen(13), unknown),
+        refused
+    );
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::QueuedAppend;
 use crate::fair::Party;
-use crate::log::{ReservationKey, NewEvent};
+use crate::log::{NewEvent, ReservationKey};
 
 /// A batch holds at most this much.
 const MAX_APPENDS: usize = 256;

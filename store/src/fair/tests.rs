@@ -106,11 +106,14 @@ impl Model {
         for (_, ticket) in &self.waiting {
             let held = self.held(ticket.party) + ticket.units;
             let from_reserve = held <= little && self.used() + ticket.units <= shared + reserve;
-            let is_first = self.waiting.iter().find(|(_, it)| it.party == ticket.party);
-            let is_first = is_first.is_some_and(|(_, it)| std::ptr::eq(it, ticket));
+            let is_first = self
+                .waiting
+                .iter()
+                .find(|(_, waiting)| waiting.party == ticket.party);
+            let is_first = is_first.is_some_and(|(_, value)| std::ptr::eq(value, ticket));
             assert!(!(is_first && from_reserve), "waits beside a free reserve");
         }
-        let largest = self.waiting.iter().map(|(_, it)| it.units).max();
+        let largest = self.waiting.iter().map(|(_, ticket)| ticket.units).max();
         let is_idle = largest.is_some_and(|units| self.used() + units <= shared);
         assert!(!is_idle, "callers wait for units that are free");
     }

@@ -8,10 +8,10 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::chain::Digest;
 use crate::error::{Corruption, EngineError};
-use crate::log::{AppendBatch, BatchOutcome, HeldReservation, Head, AppendOutcome};
+use crate::log::{AppendBatch, AppendOutcome, BatchOutcome, Head, HeldReservation};
 
-use super::row_reader::PgRowReader;
 use super::partitions::PartitionMaintainer;
+use super::row_reader::PgRowReader;
 use super::{ANSWER_TIMEOUT, Postgres, error_class};
 
 mod arguments;
@@ -122,7 +122,9 @@ impl LogAppendRow {
         }
         let verdicts = (0..self.kinds.len()).map(|n| self.verdict(n));
         Ok(BatchOutcome {
-            verdicts: verdicts.collect::<Option<_>>().ok_or(Corruption::AppendResult)?,
+            verdicts: verdicts
+                .collect::<Option<_>>()
+                .ok_or(Corruption::AppendResult)?,
             before: Head {
                 position: self.base,
                 hash: self.base_hash,

@@ -80,7 +80,10 @@ impl Postgres {
         let owner = self.doors.migration_pool();
         let kept = async {
             let mut connection = owner.acquire().await.map_err(EngineError::Unavailable)?;
-            let mut transaction = connection.begin().await.map_err(error_class::classify_write)?;
+            let mut transaction = connection
+                .begin()
+                .await
+                .map_err(error_class::classify_write)?;
             let kept: i64 = sqlx::query(ARCHIVE)
                 .bind(to_bigint(archive.partition.first_position))
                 .bind(to_bigint(archive.partition.past_position))
@@ -93,7 +96,10 @@ impl Postgres {
                 .await
                 .and_then(|row| row.try_get(0))
                 .map_err(error_class::classify_write)?;
-            transaction.commit().await.map_err(error_class::classify_write)?;
+            transaction
+                .commit()
+                .await
+                .map_err(error_class::classify_write)?;
             Ok(kept.unsigned_abs())
         };
         let kept = kept.await;
@@ -102,7 +108,8 @@ impl Postgres {
     }
 
     pub(super) async fn refuse_archived_position(&self, position: u64) -> Result<(), EngineError> {
-        self.reject_if_archived(sqlx::query(PAST).bind(to_bigint(position))).await
+        self.reject_if_archived(sqlx::query(PAST).bind(to_bigint(position)))
+            .await
     }
 
     pub(super) async fn refuse_archived_stream(
@@ -134,7 +141,9 @@ impl Postgres {
     }
 
     async fn reject_if_archived(&self, boundary: super::Statement<'_>) -> Result<(), EngineError> {
-        let past = self.fetch(boundary, |row| PgRowReader::of(row).count(0, "past_position"));
+        let past = self.fetch(boundary, |row| {
+            PgRowReader::of(row).count(0, "past_position")
+        });
         match past.await?.pop() {
             Some(past_position) => Err(EngineError::Archived { past_position }),
             None => Ok(()),

@@ -123,7 +123,10 @@ fn options(max: u32, to: &PgConnectOptions) -> PgPoolOptions {
         })
 }
 
-async fn is_alive(connection: &mut PgConnection, meta: PoolConnectionMetadata) -> sqlx::Result<bool> {
+async fn is_alive(
+    connection: &mut PgConnection,
+    meta: PoolConnectionMetadata,
+) -> sqlx::Result<bool> {
     if meta.idle_for > MAX_IDLE_WITHOUT_PING {
         connection.ping().await?;
     }

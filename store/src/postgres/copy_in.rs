@@ -28,7 +28,9 @@ pub(super) struct CopyIn {
 
 impl CopyIn {
     pub(super) fn of(table: Table, rows: &[Row]) -> Result<Self, EngineError> {
-        let mut fields = CopyEncoder(Vec::with_capacity(HEADER.len() + rows.len() * ROW_SIZE_HINT));
+        let mut fields = CopyEncoder(Vec::with_capacity(
+            HEADER.len() + rows.len() * ROW_SIZE_HINT,
+        ));
         fields.0.extend_from_slice(HEADER);
         for row in rows {
             fields.row(table.model.columns, row)?;
@@ -49,8 +51,13 @@ impl CopyIn {
         let sql = composed(self.sql);
         let begun = connection.copy_in_raw(sql.as_str()).await;
         let mut copy = begun.map_err(error_class::classify_read)?;
-        copy.send(self.bytes).await.map_err(error_class::classify_read)?;
-        copy.finish().await.map(drop).map_err(error_class::classify_read)
+        copy.send(self.bytes)
+            .await
+            .map_err(error_class::classify_read)?;
+        copy.finish()
+            .await
+            .map(drop)
+            .map_err(error_class::classify_read)
     }
 }
 

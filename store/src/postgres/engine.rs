@@ -10,15 +10,17 @@ use super::Postgres;
 use crate::archive::{ArchivedPartition, LogPartition};
 use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, LiveTables, GenerationState};
+use crate::generation::{Generation, GenerationState, LiveTables, NewGeneration};
 use crate::keys::{Misfit, Tying};
 use crate::log::{
-    AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys, LogFilter, LogPage,
-    RegisteredKey, StoredEvent, StreamTails,
+    AppendBatch, BatchOutcome, Head, HeldReservation, KeyStanding, KnownKeys, LogFilter, LogPage,
+    RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
-use crate::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
-use crate::read_model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
 use crate::notify::NotificationStream;
+use crate::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
+use crate::read_model::{
+    Checkpoint, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, Row, Table,
+};
 use crate::reads::{Readers, Scope};
 use crate::relay_checkpoint::RelayCheckpoint;
 use crate::rights::{Login, Rights};
@@ -95,19 +97,35 @@ impl Engine for Postgres {
         self.first_partition().await
     }
 
-    async fn archive_oldest(&self, archive: &ArchivedPartition, kept_types: &[&str]) -> Result<u64, EngineError> {
+    async fn archive_oldest(
+        &self,
+        archive: &ArchivedPartition,
+        kept_types: &[&str],
+    ) -> Result<u64, EngineError> {
         self.archive_partition(archive, kept_types).await
     }
 
-    async fn retained_events(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
+    async fn retained_events(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
         self.retained_events(after, limit).await
     }
 
-    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError> {
+    async fn reservation(
+        &self,
+        key: ReservationKey,
+        now_ms: i64,
+    ) -> Result<Option<HeldReservation>, EngineError> {
         self.held_claim(key, now_ms).await
     }
 
-    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+    async fn delete_expired_reservations(
+        &self,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<u64, EngineError> {
         self.forget_claims(now_ms, limit).await
     }
 
@@ -208,7 +226,12 @@ impl Engine for Postgres {
         self.index_all(tables).await
     }
 
-    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError> {
+    async fn advance_generation(
+        &self,
+        table: Table,
+        from: &GenerationState,
+        to: &GenerationState,
+    ) -> Result<bool, EngineError> {
         self.promote_one(table, from, to).await
     }
 
@@ -228,7 +251,11 @@ impl Engine for Postgres {
         self.streams_begun(stream_type, upto).await
     }
 
-    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError> {
+    async fn stream_tails(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<StreamTails, EngineError> {
         self.log_tails(streams, upto).await
     }
 

@@ -17,7 +17,7 @@ fn is_connection_lost(error: &Error) -> bool {
     matches!(
         error,
         Error::Io(_) | Error::Protocol(_) | Error::Tls(_) | Error::WorkerCrashed
-    ) || code(error).is_some_and(|it| told(&it))
+    ) || code(error).is_some_and(|code| told(&code))
 }
 
 /// Not now, and nothing took effect: a time-out, a lock, a full disk, a deadlock, a server that only reads (which a
@@ -29,7 +29,7 @@ fn is_transient(error: &Error) -> bool {
             || code.starts_with("40")
     };
     matches!(error, Error::PoolTimedOut | Error::PoolClosed)
-        || code(error).is_some_and(|it| told(&it))
+        || code(error).is_some_and(|code| told(&code))
 }
 
 /// The SQLSTATE, where the server said what is wrong.
@@ -88,7 +88,7 @@ pub(super) fn classify_migration(error: MigrateError) -> EngineError {
 
 /// Whether a connection can be used again after this.
 pub(super) fn is_connection_usable(error: &Error) -> bool {
-    code(error).is_some_and(|it| it != "25006") && !is_connection_lost(error)
+    code(error).is_some_and(|code| code != "25006") && !is_connection_lost(error)
 }
 
 /// A server that does not answer at all.

@@ -5,7 +5,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::chain::GENESIS;
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, GenerationState, parse_tables};
+use crate::generation::{Generation, GenerationState, NewGeneration, parse_tables};
 use crate::read_model::{Checkpoint, Table};
 
 use super::pooled_call::PooledCall;
@@ -56,24 +56,34 @@ impl Postgres {
     }
 
     pub(super) async fn declare_all(&self, new: &[NewGeneration]) -> Result<(), EngineError> {
-        let first = |it: &NewGeneration| it.tables.first().copied();
-        let of = |it: fn(Table) -> String| new.iter().filter_map(first).map(it).collect::<Vec<_>>();
-        let numbers =
-            |it: fn(Table) -> u32| new.iter().filter_map(first).map(it).map(u32::cast_signed);
-        let tables = new.iter().map(|it| {
-            let names: Vec<String> = it.tables.iter().map(|it| it.name()).collect();
+        let first = |generation: &NewGeneration| generation.tables.first().copied();
+        let of = |string: fn(Table) -> String| {
+            new.iter().filter_map(first).map(string).collect::<Vec<_>>()
+        };
+        let numbers = |table: fn(Table) -> u32| {
+            new.iter()
+                .filter_map(first)
+                .map(table)
+                .map(u32::cast_signed)
+        };
+        let tables = new.iter().map(|generation| {
+            let names: Vec<String> = generation.tables.iter().map(|table| table.name()).collect();
             names.join(" ")
         });
         let statement = sqlx::query(DECLARE)
-            .bind(of(|it| it.name()))
-            .bind(of(|it| it.model.name.to_owned()))
-            .bind(numbers(|it| it.model.version).collect::<Vec<_>>())
-            .bind(numbers(|it| it.generation).collect::<Vec<_>>())
+            .bind(of(|table| table.name()))
+            .bind(of(|table| table.model.name.to_owned()))
+            .bind(numbers(|table| table.model.version).collect::<Vec<_>>())
+            .bind(numbers(|table| table.generation).collect::<Vec<_>>())
             .bind(tables.collect::<Vec<_>>())
-            .bind(new.iter().map(|it| it.state.name()).collect::<Vec<_>>())
             .bind(
                 new.iter()
-                    .map(|it| to_bigint(it.state.upto()))
+                    .map(|generation| generation.state.name())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                new.iter()
+                    .map(|generation| to_bigint(generation.state.upto()))
                     .collect::<Vec<_>>(),
             )
             .bind(GENESIS.as_slice());
@@ -81,7 +91,7 @@ impl Postgres {
     }
 
     pub(super) async fn create_all(&self, tables: &[Table]) -> Result<(), EngineError> {
-        let create = tables.iter().map(|it| DIALECT.create_table(*it));
+        let create = tables.iter().map(|table| DIALECT.create_table(*table));
         let create: Vec<String> = create.collect();
         if !create.is_empty() {
             self.define(CREATE_LOCK, create).await?;
@@ -104,7 +114,9 @@ impl Postgres {
     }
 
     pub(super) async fn index_all(&self, tables: &[Table]) -> Result<(), EngineError> {
-        let create = tables.iter().flat_map(|it| DIALECT.create_indexes(*it));
+        let create = tables
+            .iter()
+            .flat_map(|table| DIALECT.create_indexes(*table));
         self.define(INDEX_LOCK, create.collect()).await
     }
 
@@ -114,7 +126,10 @@ impl Postgres {
         statements: Vec<String>,
     ) -> Result<(), EngineError> {
         let mut connection = self.reader().await?;
-        let mut ddl = connection.begin().await.map_err(error_class::classify_write)?;
+        let mut ddl = connection
+            .begin()
+            .await
+            .map_err(error_class::classify_write)?;
         sqlx::raw_sql(one_at_a_time)
             .execute(&mut *ddl)
             .await
@@ -150,7 +165,10 @@ impl Postgres {
 
     pub(super) async fn forget_one(&self, generation: &Generation) -> Result<bool, EngineError> {
         let mut connection = self.reader().await?;
-        let mut ddl = connection.begin().await.map_err(error_class::classify_write)?;
+        let mut ddl = connection
+            .begin()
+            .await
+            .map_err(error_class::classify_write)?;
         let forgotten = sqlx::query(FORGET)
             .bind(&generation.name)
             .bind(generation.state.name())
@@ -168,7 +186,9 @@ impl Postgres {
             .map_err(error_class::classify_write)?;
         for name in &generation.tables {
             let drop = sqlx::raw_sql(composed(DIALECT.drop_table(name)));
-            drop.execute(&mut *ddl).await.map_err(error_class::classify_write)?;
+            drop.execute(&mut *ddl)
+                .await
+                .map_err(error_class::classify_write)?;
         }
         ddl.commit().await.map_err(error_class::classify_write)?;
         Ok(true)
@@ -176,13 +196,18 @@ impl Postgres {
 
     pub(super) async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
         let sql = format!("SELECT count(*) FROM {}", DIALECT.table(table));
-        let count = self.fetch_number_without_timeout(sqlx::query(composed(sql))).await?;
+        let count = self
+            .fetch_number_without_timeout(sqlx::query(composed(sql)))
+            .await?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 }
 
 async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, EngineError> {
-    let mut transaction = connection.begin().await.map_err(error_class::classify_read)?;
+    let mut transaction = connection
+        .begin()
+        .await
+        .map_err(error_class::classify_read)?;
     let rivals = sqlx::query(LOCK_GENERATIONS)
         .bind(table.model.name)
         .bind(table.model.version.cast_signed())
@@ -199,18 +224,27 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
             _ => joining = (name == table.name()).then_some(position),
         }
     }
-    let is_ahead = joining >= live.as_ref().map(|it| it.1);
+    let is_ahead = joining >= live.as_ref().map(|live| live.1);
     if joining.is_none() || !is_ahead {
-        transaction.rollback().await.map_err(error_class::classify_read)?;
+        transaction
+            .rollback()
+            .await
+            .map_err(error_class::classify_read)?;
         return Ok(false);
     }
     let retired = live.map(|(name, _)| (name, GenerationState::Retired));
-    for (name, state) in retired.into_iter().chain([(table.name(), GenerationState::Live)]) {
+    for (name, state) in retired
+        .into_iter()
+        .chain([(table.name(), GenerationState::Live)])
+    {
         let becomes = sqlx::query(BECOMES).bind(name).bind(state.name());
         let done = becomes.execute(&mut *transaction).await;
         done.map_err(error_class::classify_read)?;
     }
-    transaction.commit().await.map_err(error_class::classify_write)?;
+    transaction
+        .commit()
+        .await
+        .map_err(error_class::classify_write)?;
     Ok(true)
 }
 

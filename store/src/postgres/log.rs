@@ -81,7 +81,7 @@ impl Postgres {
         if link.is_none() && at_least > 0 {
             link = self.last_link_from(0).await?;
         }
-        let position = link.as_ref().map_or(0, |it| it.0);
+        let position = link.as_ref().map_or(0, |pair| pair.0);
         self.head_at_least.store(position, Ordering::Relaxed);
         Ok(link)
     }
@@ -133,12 +133,12 @@ impl Postgres {
         streams: &[StreamId],
         upto: u64,
     ) -> Result<StreamTails, EngineError> {
-        let ids: Vec<_> = streams.iter().map(|it| it.as_uuid()).collect();
+        let ids: Vec<_> = streams.iter().map(|id| id.as_uuid()).collect();
         let statement = sqlx::query(TAILS).bind(ids).bind(to_bigint(upto));
         let (mut names, mut end) = (Names::default(), TailsPageLimit::default());
         let mut is_cut = false;
-        let enough = |it: &StoredEvent| {
-            is_cut = end.is_before(it);
+        let enough = |event: &StoredEvent| {
+            is_cut = end.is_before(event);
             is_cut
         };
         let decoded = |row: &PgRow| decode(row, &mut names);
@@ -167,13 +167,13 @@ impl Postgres {
         filter: &LogFilter,
     ) -> Result<LogPage, EngineError> {
         let until = after.saturating_add(MAX_POSITIONS_PER_PAGE);
-        let head = self.last_link().await?.map_or(0, |it| it.0);
+        let head = self.last_link().await?.map_or(0, |pair| pair.0);
         let (mut names, mut bytes) = (Names::default(), 0);
         let mut full = false;
         let statement = page(after, until, limit, filter);
         let decoded = |row: &PgRow| decode(row, &mut names);
-        let enough = |it: &StoredEvent| {
-            bytes += it.memory_bytes();
+        let enough = |event: &StoredEvent| {
+            bytes += event.memory_bytes();
             full = bytes >= MAX_PAGE_BYTES;
             full
         };
@@ -184,7 +184,7 @@ impl Postgres {
             self.refuse_archived_page(after, filter, events.is_empty())
                 .await?;
         }
-        let last = events.last().map_or(after, |it| it.position);
+        let last = events.last().map_or(after, |event| event.position);
         let full = full || events.len() as u64 >= u64::from(limit);
         let scanned_to = if full {
             last
@@ -223,7 +223,7 @@ fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_>
         .bind(i64::from(limit))
         .bind(types)
         .bind(filter.stream_type.as_deref())
-        .bind(filter.patient_id.map(|it| it.to_string()));
+        .bind(filter.patient_id.map(|id| id.to_string()));
     let statement = if let Some(owner) = owner {
         statement.bind(owner)
     } else {
@@ -263,7 +263,7 @@ struct Names(Vec<Arc<str>>);
 
 impl Names {
     fn shared(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.iter().find(|it| &***it == name) {
+        if let Some(known) = self.0.iter().find(|text| &***text == name) {
             return Arc::clone(known);
         }
         let new: Arc<str> = name.into();

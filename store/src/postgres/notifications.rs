@@ -26,7 +26,10 @@ impl Postgres {
         let doors = self.doors.listen_pool();
         let listener = PgListener::connect_with(&doors).await;
         let mut listener = listener.map_err(EngineError::Unavailable)?;
-        listener.listen(CHANNEL).await.map_err(error_class::classify_read)?;
+        listener
+            .listen(CHANNEL)
+            .await
+            .map_err(error_class::classify_read)?;
         let node = self.node.to_string();
         Ok(PgNotificationStream { node, listener })
     }

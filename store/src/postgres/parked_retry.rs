@@ -3,7 +3,7 @@
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::error::EngineError;
-use crate::read_model::{ProjectionBatch, ParkedRetry, RetryEnd};
+use crate::read_model::{ParkedRetry, ProjectionBatch, RetryEnd};
 use crate::reads::Scope;
 
 use super::pooled_call::PooledCall;
@@ -37,7 +37,10 @@ impl Postgres {
         connection: &mut PgConnection,
         replay: &ParkedRetry<'_>,
     ) -> Result<bool, EngineError> {
-        let mut transaction = connection.begin().await.map_err(error_class::classify_read)?;
+        let mut transaction = connection
+            .begin()
+            .await
+            .map_err(error_class::classify_read)?;
         let reached = sqlx::query(HOLD)
             .bind(&replay.parked.model)
             .fetch_optional(&mut *transaction)
@@ -46,33 +49,50 @@ impl Postgres {
             Some(row) => row.try_get(0).map_err(error_class::classify_read)?,
             None => return Ok(false),
         };
-        if self.has_passed(replay, reached).await? || !update_parked(&mut transaction, replay).await? {
-            transaction.rollback().await.map_err(error_class::classify_read)?;
+        if self.has_passed(replay, reached).await?
+            || !update_parked(&mut transaction, replay).await?
+        {
+            transaction
+                .rollback()
+                .await
+                .map_err(error_class::classify_read)?;
             return Ok(false);
         }
-        for (table, rows) in replay.rows.iter().filter(|it| !it.1.is_empty()) {
+        for (table, rows) in replay.rows.iter().filter(|row| !row.1.is_empty()) {
             let written = upsert(*table, rows)?.execute(&mut *transaction).await;
             written.map_err(error_class::classify_read)?;
         }
-        transaction.commit().await.map_err(error_class::classify_write)?;
+        transaction
+            .commit()
+            .await
+            .map_err(error_class::classify_write)?;
         Ok(true)
     }
 
     /// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
     /// events that come later wait anyway.
-    async fn has_passed(&self, replay: &ParkedRetry<'_>, reached: i64) -> Result<bool, EngineError> {
+    async fn has_passed(
+        &self,
+        replay: &ParkedRetry<'_>,
+        reached: i64,
+    ) -> Result<bool, EngineError> {
         let RetryEnd::Complete { version } = replay.end else {
             return Ok(false);
         };
         let next = self
             .events_of(Scope::AllTenants, replay.parked.stream_id, version, 1)
             .await?;
-        Ok(next.iter().any(|it| to_bigint(it.position) <= reached))
+        Ok(next
+            .iter()
+            .any(|event| to_bigint(event.position) <= reached))
     }
 }
 
 /// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
-async fn update_parked(connection: &mut PgConnection, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
+async fn update_parked(
+    connection: &mut PgConnection,
+    replay: &ParkedRetry<'_>,
+) -> Result<bool, EngineError> {
     let parked = replay.parked;
     let place = |sql| {
         sqlx::query(sql)
@@ -82,9 +102,9 @@ async fn update_parked(connection: &mut PgConnection, replay: &ParkedRetry<'_>) 
     };
     let settled = match &replay.end {
         RetryEnd::Complete { .. } => place(UNPARK),
-        RetryEnd::Blocked { position, reason } => {
-            place(MOVE_PARKED).bind(to_bigint(*position)).bind(reason.as_str())
-        }
+        RetryEnd::Blocked { position, reason } => place(MOVE_PARKED)
+            .bind(to_bigint(*position))
+            .bind(reason.as_str()),
     };
     let settled = settled
         .execute(connection)

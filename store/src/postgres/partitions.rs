@@ -2,8 +2,8 @@
 
 use sqlx::{PgConnection, Row as _};
 
-use super::row_reader::to_bigint;
 use super::error_class;
+use super::row_reader::to_bigint;
 
 const LAST: &str = "SELECT first_position, past_position FROM log_partitions \
                     ORDER BY past_position DESC LIMIT 1";

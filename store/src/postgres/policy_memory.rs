@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::error::EngineError;
-use crate::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use crate::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
 
 use super::pooled_call::PooledCall;
 use super::row_reader::{PgRowReader, to_bigint};
@@ -30,7 +30,10 @@ const REFUSED: &str = "SELECT position, tenant, effect, reason FROM read.policy_
     ORDER BY position DESC LIMIT $1";
 
 impl Postgres {
-    pub(super) async fn memories_by_id(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
+    pub(super) async fn memories_by_id(
+        &self,
+        ids: &[Uuid],
+    ) -> Result<Vec<MemoryEntry>, EngineError> {
         self.fetch(sqlx::query(FIND).bind(ids), memory).await
     }
 
@@ -39,7 +42,10 @@ impl Postgres {
             .await
     }
 
-    pub(super) async fn last_refused(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
+    pub(super) async fn last_refused(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<RejectedEffect>, EngineError> {
         self.fetch(sqlx::query(REFUSED).bind(i64::from(limit)), |row| {
             let columns = PgRowReader::of(row);
             Ok(RejectedEffect {
@@ -65,13 +71,19 @@ async fn write(
     connection: &mut PgConnection,
     batch: &MemoryBatch<'_>,
 ) -> Result<bool, EngineError> {
-    let mut transaction = connection.begin().await.map_err(error_class::classify_read)?;
+    let mut transaction = connection
+        .begin()
+        .await
+        .map_err(error_class::classify_read)?;
     let moved = sqlx::query(include_str!("queries/checkpoints_move.sql"));
     let moved = bind_checkpoint(moved, (batch.subscription, &batch.from, &batch.to))
         .execute(&mut *transaction)
         .await;
     if moved.map_err(error_class::classify_read)?.rows_affected() == 0 {
-        transaction.rollback().await.map_err(error_class::classify_read)?;
+        transaction
+            .rollback()
+            .await
+            .map_err(error_class::classify_read)?;
         return Ok(false);
     }
     for statement in statements(batch) {
@@ -80,7 +92,10 @@ async fn write(
             .await
             .map_err(error_class::classify_read)?;
     }
-    transaction.commit().await.map_err(error_class::classify_write)?;
+    transaction
+        .commit()
+        .await
+        .map_err(error_class::classify_write)?;
     Ok(true)
 }
 
@@ -100,21 +115,33 @@ fn statements<'q>(batch: &'q MemoryBatch<'_>) -> Vec<Statement<'q>> {
 }
 
 fn keep(kept: &[MemoryEntry]) -> Statement<'_> {
-    let tenants = kept.iter().map(|it| it.tenant_id.as_uuid());
+    let tenants = kept.iter().map(|entry| entry.tenant_id.as_uuid());
     sqlx::query(KEEP)
-        .bind(kept.iter().map(|it| it.id).collect::<Vec<_>>())
-        .bind(kept.iter().map(|it| it.topic.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|entry| entry.id).collect::<Vec<_>>())
+        .bind(
+            kept.iter()
+                .map(|entry| entry.topic.as_str())
+                .collect::<Vec<_>>(),
+        )
         .bind(tenants.collect::<Vec<_>>())
-        .bind(kept.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|it| it.value.as_str()).collect::<Vec<_>>())
-        .bind(kept.iter().map(|it| it.due_at_ms).collect::<Vec<_>>())
+        .bind(
+            kept.iter()
+                .map(|entry| entry.key.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            kept.iter()
+                .map(|entry| entry.value.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(kept.iter().map(|entry| entry.due_at_ms).collect::<Vec<_>>())
 }
 
 fn refuse(refused: &[RejectedEffect]) -> Statement<'_> {
-    let positions = refused.iter().map(|it| to_bigint(it.position));
-    let tenants = refused.iter().map(|it| it.tenant_id.as_uuid());
-    let effects = refused.iter().map(|it| it.effect.as_str());
-    let reasons = refused.iter().map(|it| it.reason.as_str());
+    let positions = refused.iter().map(|effect| to_bigint(effect.position));
+    let tenants = refused.iter().map(|effect| effect.tenant_id.as_uuid());
+    let effects = refused.iter().map(|effect| effect.effect.as_str());
+    let reasons = refused.iter().map(|effect| effect.reason.as_str());
     sqlx::query(REFUSE)
         .bind(positions.collect::<Vec<_>>())
         .bind(effects.collect::<Vec<_>>())

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::read_model::{
-    Checkpoint, Column, ColumnKind, ListQuery, ReadModel, ParkedStream, Portion, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, Portion, ReadModel, Row, Table, Value,
 };
 use crate::reads::Scope;
 use crate::sql::{Arg, Dialect};

@@ -37,7 +37,7 @@ impl Postgres {
                 expires_at_ms: columns.bigint(3, "expires_at")?,
             })
         });
-        Ok(held.await?.pop().filter(|it| it.expires_at_ms > now_ms))
+        Ok(held.await?.pop().filter(|held| held.expires_at_ms > now_ms))
     }
 
     pub(super) async fn forget_claims(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
@@ -55,10 +55,13 @@ impl Postgres {
     ) -> Result<Vec<u8>, EngineError> {
         self.execute(sqlx::query(FINGERPRINT).bind(name).bind(candidate))
             .await?;
-        Ok(self.known_fingerprint(name).await?.ok_or(Corruption::Column {
-            column: "value",
-            position: 0,
-        })?)
+        Ok(self
+            .known_fingerprint(name)
+            .await?
+            .ok_or(Corruption::Column {
+                column: "value",
+                position: 0,
+            })?)
     }
 
     /// What is recorded under this name.

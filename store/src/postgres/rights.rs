@@ -23,7 +23,8 @@ impl Postgres {
                 row
             }
         };
-        row.and_then(|row| decoded(&row)).map_err(error_class::classify_read)
+        row.and_then(|row| decoded(&row))
+            .map_err(error_class::classify_read)
     }
 }
 

@@ -40,8 +40,8 @@ fn sockets_to(port: u16) -> io::Result<Vec<RawFd>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|it| it.parse().ok());
-        found.extend(number.filter(|it| peer_port(*it) == Some(port)));
+        let number = name.to_str().and_then(|text| text.parse().ok());
+        found.extend(number.filter(|number| peer_port(*number) == Some(port)));
     }
     Ok(found)
 }
@@ -49,8 +49,8 @@ fn sockets_to(port: u16) -> io::Result<Vec<RawFd>> {
 /// `None` where it is not such a socket.
 fn peer_port(descriptor: RawFd) -> Option<u16> {
     let peer: SockaddrStorage = getpeername(descriptor).ok()?;
-    let v4 = peer.as_sockaddr_in().map(|it| it.port());
-    v4.or_else(|| peer.as_sockaddr_in6().map(|it| it.port()))
+    let v4 = peer.as_sockaddr_in().map(|value| value.port());
+    v4.or_else(|| peer.as_sockaddr_in6().map(|in6| in6.port()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use super::{Postgres, composed};
 use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
-use crate::log::{Append, AppendBatch, BatchOutcome, ExpectedVersion, NewEvent, PreparedAppend, AppendOutcome};
+use crate::log::{
+    Append, AppendBatch, AppendOutcome, BatchOutcome, ExpectedVersion, NewEvent, PreparedAppend,
+};
 
 pub(super) const TENANT: Uuid = Uuid::from_u128(7);
 
@@ -117,12 +119,15 @@ impl PostgresFixture {
         let appends: Vec<_> = (0..count).map(|_| to(stream(), 0, 1)).collect();
         let outcome = self.write(&appends).await;
         assert!(
-            outcome.verdicts.iter().all(|it| *it == AppendOutcome::Written),
+            outcome
+                .verdicts
+                .iter()
+                .all(|outcome| *outcome == AppendOutcome::Written),
             "{outcome:?}"
         );
         appends
             .iter()
-            .map(|it| it.append.checks[0].stream_id)
+            .map(|append| append.append.checks[0].stream_id)
             .collect()
     }
 }
@@ -152,7 +157,7 @@ pub(super) async fn ask(connection: &mut PgConnection, sql: &str) -> String {
         .await
         .unwrap();
     rows.into_iter()
-        .map(|it| it.0.unwrap_or_default())
+        .map(|row| row.0.unwrap_or_default())
         .collect::<Vec<_>>()
         .join("\n")
 }

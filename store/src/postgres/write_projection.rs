@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::read_model::{
-    Checkpoint, Column, ColumnKind, ReadModel, ParkedStream, ProjectionBatch, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, ParkedStream, ProjectionBatch, ReadModel, Row, Table, Value,
 };
 use crate::sql::Dialect;
 
+use super::copy_in::CopyIn;
 use super::pooled_call::PooledCall;
 use super::row_reader::{to_bigint, wrong_kind};
-use super::copy_in::CopyIn;
 use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, error_class, parked_retry};
 
 const PARK: &str = "INSERT INTO read.parked (model, stream_id, position, reason) \
@@ -36,7 +36,7 @@ async fn write(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
-    let mut changed = batch.rows.iter().filter(|it| !it.1.is_empty());
+    let mut changed = batch.rows.iter().filter(|row| !row.1.is_empty());
     let rows_alone = batch.parked.is_empty() && batch.left_out.is_empty() && !batch.filling;
     match (changed.next(), changed.next(), rows_alone) {
         (Some((table, rows)), None, true) => write_one(connection, batch, *table, rows).await,
@@ -82,11 +82,17 @@ async fn write_all(
         .and_then(|row| row.try_get::<bool, _>(0))
         .map_err(error_class::classify_read)?;
     if !moved || !parked_retry::still_parked(&mut transaction, batch).await? {
-        transaction.rollback().await.map_err(error_class::classify_read)?;
+        transaction
+            .rollback()
+            .await
+            .map_err(error_class::classify_read)?;
         return Ok(false);
     }
     written.write(&mut transaction).await?;
-    transaction.commit().await.map_err(error_class::classify_write)?;
+    transaction
+        .commit()
+        .await
+        .map_err(error_class::classify_write)?;
     Ok(true)
 }
 
@@ -100,7 +106,7 @@ struct ProjectionWrites<'q> {
 impl<'q> ProjectionWrites<'q> {
     fn of(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
         let mut written = Self::default();
-        for (table, rows) in batch.rows.iter().filter(|it| !it.1.is_empty()) {
+        for (table, rows) in batch.rows.iter().filter(|row| !row.1.is_empty()) {
             match batch.filling {
                 true => written.copied.push(CopyIn::of(*table, rows)?),
                 false => written.statements.push(upsert(*table, rows)?),
@@ -135,8 +141,12 @@ const MOVE_ARGUMENTS: usize = 5;
 fn bind_move<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch) -> Statement<'q> {
     let from = &batch.from;
     let names = from.iter().map(|(table, _)| table.name());
-    let positions = from.iter().map(|(_, it)| to_bigint(it.position));
-    let hashes = from.iter().map(|(_, it)| it.hash.as_slice());
+    let positions = from
+        .iter()
+        .map(|(_, checkpoint)| to_bigint(checkpoint.position));
+    let hashes = from
+        .iter()
+        .map(|(_, checkpoint)| checkpoint.hash.as_slice());
     statement
         .bind(names.collect::<Vec<_>>())
         .bind(positions.collect::<Vec<_>>())
@@ -165,25 +175,25 @@ fn park(parked: &[ParkedStream]) -> Statement<'_> {
         .bind(
             parked
                 .iter()
-                .map(|it| it.model.as_str())
+                .map(|parked| parked.model.as_str())
                 .collect::<Vec<_>>(),
         )
         .bind(
             parked
                 .iter()
-                .map(|it| it.stream_id.as_uuid())
+                .map(|parked| parked.stream_id.as_uuid())
                 .collect::<Vec<_>>(),
         )
         .bind(
             parked
                 .iter()
-                .map(|it| to_bigint(it.position))
+                .map(|parked| to_bigint(parked.position))
                 .collect::<Vec<_>>(),
         )
         .bind(
             parked
                 .iter()
-                .map(|it| it.reason.as_str())
+                .map(|parked| parked.reason.as_str())
                 .collect::<Vec<_>>(),
         )
 }
@@ -200,31 +210,35 @@ fn bind_rows<'q>(
     rows: &'q [Row],
 ) -> Result<Statement<'q>, EngineError> {
     let mut statement = statement
-        .bind(rows.iter().map(|it| it.id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
         .bind(
             rows.iter()
-                .map(|it| it.tenant_id.as_uuid())
+                .map(|row| row.tenant_id.as_uuid())
                 .collect::<Vec<_>>(),
         )
         .bind(
             rows.iter()
-                .map(|it| it.patient_id.map(PatientId::as_uuid))
-                .collect::<Vec<_>>(),
-        )
-        .bind(rows.iter().map(|it| to_bigint(it.version)).collect::<Vec<_>>())
-        .bind(
-            rows.iter()
-                .map(|it| it.sort_key.as_slice())
+                .map(|row| row.patient_id.map(PatientId::as_uuid))
                 .collect::<Vec<_>>(),
         )
         .bind(
             rows.iter()
-                .map(|it| it.document.as_str())
+                .map(|row| to_bigint(row.version))
                 .collect::<Vec<_>>(),
         )
         .bind(
             rows.iter()
-                .map(|it| it.sealed.as_slice())
+                .map(|row| row.sort_key.as_slice())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.document.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.sealed.as_slice())
                 .collect::<Vec<_>>(),
         );
     for (n, column) in model.columns.iter().enumerate() {
@@ -239,7 +253,7 @@ fn bind_rows<'q>(
 /// The upsert whose arguments follow on `before` others, of the rows that pass `condition`.
 fn upsert_sql(table: Table, before: usize, condition: &str) -> String {
     let columns = Dialect::columns(table.model);
-    let own = table.model.columns.iter().map(|it| match it.kind {
+    let own = table.model.columns.iter().map(|column| match column.kind {
         ColumnKind::Uuid => "uuid",
         ColumnKind::Text => "text",
         ColumnKind::Bool => "boolean",
@@ -250,7 +264,7 @@ fn upsert_sql(table: Table, before: usize, condition: &str) -> String {
     let changed = columns
         .split(", ")
         .skip(1)
-        .map(|it| format!("{it} = excluded.{it}"));
+        .map(|column| format!("{column} = excluded.{column}"));
     format!(
         "INSERT INTO {} ({columns}) SELECT {}{condition} \
          ON CONFLICT (id) DO UPDATE SET {}",
@@ -272,15 +286,15 @@ fn bind_column<'q>(
         ColumnKind::Uuid => values
             .map(uuid)
             .collect::<Option<Vec<_>>>()
-            .map(|it| statement.bind(it)),
+            .map(|options| statement.bind(options)),
         ColumnKind::Text => values
             .map(text)
             .collect::<Option<Vec<_>>>()
-            .map(|it| statement.bind(it)),
+            .map(|options| statement.bind(options)),
         ColumnKind::Bool => values
             .map(bool)
             .collect::<Option<Vec<_>>>()
-            .map(|it| statement.bind(it)),
+            .map(|options| statement.bind(options)),
     };
     bound.ok_or_else(|| wrong_kind(column))
 }

@@ -7,7 +7,7 @@ use roentgen_domain::ids::StreamId;
 
 use super::stream_fold::StreamFold;
 use super::touched::{RowSource, Touched, progress_of};
-use super::{FoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
+use super::{FoldResult, MultiRowProjection, Projection, ProjectionKind, SingleRowProjection};
 use crate::error::EngineError;
 use crate::log::StoredEvent;
 use crate::read_model::{Checkpoint, ParkedStream, Row, Table};
@@ -38,11 +38,14 @@ const STREAMS_PER_YIELD: usize = 32;
 pub(super) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
 /// Takes what is beyond so many bytes of payload and sealed parts out of the events; the first of them stays in any case.
-pub(super) fn split_off_excess(events: &mut Vec<Arc<StoredEvent>>, bytes: usize) -> Vec<Arc<StoredEvent>> {
+pub(super) fn split_off_excess(
+    events: &mut Vec<Arc<StoredEvent>>,
+    bytes: usize,
+) -> Vec<Arc<StoredEvent>> {
     let mut sum = 0;
-    let fit = events.iter().take_while(|it| {
+    let fit = events.iter().take_while(|event| {
         let first = sum == 0;
-        sum += it.payload.len() + it.sealed.len();
+        sum += event.payload.len() + event.sealed.len();
         first || sum <= bytes
     });
     let fit = fit.count();
@@ -62,7 +65,7 @@ pub(super) async fn fold(
         let streams = streams_of(member, parked, events).0;
         touched.push(Touched::load(known, member, &streams).await?);
     }
-    let upto = touched.iter().filter_map(|it| it.upto).min();
+    let upto = touched.iter().filter_map(|touched| touched.upto).min();
     let count = upto.map_or(events.len(), |upto| {
         events.partition_point(|event| event.position < upto)
     });
@@ -75,7 +78,9 @@ pub(super) async fn fold(
             continue;
         }
         match member.projection.kind() {
-            ProjectionKind::SingleRow(it) => folded.fold_row((member.table, it), touched, streams).await,
+            ProjectionKind::SingleRow(it) => {
+                folded.fold_row((member.table, it), touched, streams).await
+            }
             ProjectionKind::MultiRow(it) => folded.fold_rows((member.table, it), touched, streams),
         }
     }
@@ -88,7 +93,7 @@ fn streams_of(
     parked: &HashSet<(String, StreamId)>,
     events: &[Arc<StoredEvent>],
 ) -> (Streams, Vec<(String, StreamId)>) {
-    let seen = events.partition_point(|it| it.position <= member.checkpoint.position);
+    let seen = events.partition_point(|event| event.position <= member.checkpoint.position);
     let unseen = events.get(seen..).unwrap_or_default();
     let mut streams = by_stream(unseen, member.projection.stream_type());
     let name = member.table.name();
@@ -112,7 +117,7 @@ impl FoldMode {
             Self::Whole => (events, Default::default()),
             Self::Split => events.split_at(events.len() / 2),
         };
-        [first, rest].into_iter().filter(|it| !it.is_empty())
+        [first, rest].into_iter().filter(|arcs| !arcs.is_empty())
     }
 }
 
@@ -127,13 +132,13 @@ pub(super) async fn fold_whole(
     let tables = projection.tables(table.generation);
     folded
         .rows
-        .extend(tables.into_iter().map(|it| (it, Vec::new())));
+        .extend(tables.into_iter().map(|table| (table, Vec::new())));
     for (n, (stream_id, events)) in (1..).zip(streams) {
         if n % STREAMS_PER_YIELD == 0 {
             tokio::task::yield_now().await;
         }
         let mut refolded = StreamFold::new(projection, table);
-        let stuck = goes.chunks(&events).find_map(|it| refolded.apply(it));
+        let stuck = goes.chunks(&events).find_map(|goes| refolded.apply(goes));
         for ((_, all), (_, rows)) in folded.rows.iter_mut().zip(refolded.into_rows()) {
             all.extend(rows);
         }
@@ -191,7 +196,7 @@ impl FoldedBatch {
             let touched = touched.filter_map(|id| Some((id, changed.remove(&id)?)));
             let folded = projection.fold(touched.collect(), events);
             rows.extend(folded.rows);
-            moved.extend(folded.folded.map(|it| progress_row(&it)));
+            moved.extend(folded.folded.map(|event| progress_row(&event)));
             self.park(table, stream_id, folded.stuck);
         }
         self.rows.push((table, rows));
@@ -199,12 +204,13 @@ impl FoldedBatch {
     }
 
     fn park(&mut self, table: Table, stream_id: StreamId, stuck: Option<(u64, String)>) {
-        self.parked.extend(stuck.map(|(position, reason)| ParkedStream {
-            model: table.name(),
-            stream_id,
-            position,
-            reason,
-        }));
+        self.parked
+            .extend(stuck.map(|(position, reason)| ParkedStream {
+                model: table.name(),
+                stream_id,
+                position,
+                reason,
+            }));
     }
 }
 
@@ -213,10 +219,10 @@ fn skip_folded<'a>(
     row: Option<&Row>,
     events: &'a [Arc<StoredEvent>],
 ) -> Result<&'a [Arc<StoredEvent>], (u64, String)> {
-    let seen = row.map_or(0, |it| it.version);
+    let seen = row.map_or(0, |row| row.version);
     let new = events
         .iter()
-        .position(|it| it.version > seen)
+        .position(|event| event.version > seen)
         .unwrap_or(events.len());
     let events = events.get(new..).unwrap_or_default();
     match events.first() {
@@ -246,7 +252,10 @@ pub(super) fn progress_row(last: &StoredEvent) -> Row {
 fn by_stream(events: &[Arc<StoredEvent>], stream_type: &str) -> Streams {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
     let mut streams: Streams = Vec::new();
-    for event in events.iter().filter(|it| *it.stream_type == *stream_type) {
+    for event in events
+        .iter()
+        .filter(|event| *event.stream_type == *stream_type)
+    {
         let place = *places.entry(event.stream_id).or_insert_with(|| {
             streams.push((event.stream_id, Vec::new()));
             streams.len() - 1

@@ -59,7 +59,7 @@ impl StreamScanner {
         }
         let streams = self.load_streams().await?;
         let next = self.waiting.front();
-        let to = next.map_or(self.scanned, |it| it.position - 1);
+        let to = next.map_or(self.scanned, |event| event.position - 1);
         let last = streams.last().and_then(|(_, events)| events.first());
         let to = match last {
             Some(last) if last.position == to => Some(checkpoint_at(last)),
@@ -71,7 +71,7 @@ impl StreamScanner {
     /// The next streams with all that they have, where any wait. The next beginnings are looked for meanwhile.
     async fn load_streams(&mut self) -> Result<Streams, EngineError> {
         let next = self.waiting.iter().take(STREAMS_AT_ONCE as usize);
-        let ids: Vec<StreamId> = next.map(|it| it.stream_id).collect();
+        let ids: Vec<StreamId> = next.map(|event| event.stream_id).collect();
         let mut streams: Streams = Vec::with_capacity(ids.len());
         if ids.is_empty() {
             return Ok(streams);
@@ -81,7 +81,7 @@ impl StreamScanner {
         looked?;
         let tails = tails?;
         let whole = self.waiting.drain(..tails.streams);
-        streams.extend(whole.map(|it| (it.stream_id, vec![it])));
+        streams.extend(whole.map(|event| (event.stream_id, vec![event])));
         append(&mut streams, tails.events);
         Ok(streams)
     }
@@ -89,7 +89,7 @@ impl StreamScanner {
     /// Looks for the next beginnings, where few wait. Returns whether there was anything to look at.
     async fn scan_ahead(&mut self) -> Result<bool, EngineError> {
         let from = self.scanned;
-        let bytes: usize = self.waiting.iter().map(|it| it.payload.len()).sum();
+        let bytes: usize = self.waiting.iter().map(|event| event.payload.len()).sum();
         let enough = self.waiting.len() > STREAMS_AT_ONCE as usize || bytes > BATCH_BYTES;
         if from >= self.upto || enough {
             return Ok(false);
@@ -99,7 +99,7 @@ impl StreamScanner {
             .read_log(from, STREAMS_AT_ONCE, &self.filter)
             .await?;
         self.scanned = page.scanned_to.min(self.upto);
-        let in_time = |it: &StoredEvent| it.position <= self.upto;
+        let in_time = |event: &StoredEvent| event.position <= self.upto;
         let events = page.events.into_iter().filter(in_time);
         self.waiting.extend(events.map(Arc::new));
         Ok(self.scanned > from)
@@ -111,7 +111,10 @@ fn append(streams: &mut Streams, tails: Vec<StoredEvent>) {
     let mut streams = streams.iter_mut();
     let mut current = streams.next();
     for event in tails {
-        while current.as_ref().is_some_and(|it| it.0 != event.stream_id) {
+        while current
+            .as_ref()
+            .is_some_and(|current| current.0 != event.stream_id)
+        {
             current = streams.next();
         }
         if let Some((_, events)) = &mut current {

@@ -26,9 +26,9 @@ impl Blame {
             | EngineError::Unavailable(error)
             | EngineError::ConnectionLost(error) => of_database(error),
             EngineError::Corrupt(_) => Self::Row,
-            EngineError::Archived { .. } | EngineError::ReadModelNotReady(_) | EngineError::KeyMissing => {
-                Self::NoRow
-            }
+            EngineError::Archived { .. }
+            | EngineError::ReadModelNotReady(_)
+            | EngineError::KeyMissing => Self::NoRow,
         }
     }
 }
@@ -38,7 +38,9 @@ pub(super) fn reason(error: &EngineError) -> String {
     let code = match error {
         EngineError::Rejected(error)
         | EngineError::Unavailable(error)
-        | EngineError::ConnectionLost(error) => error.as_database_error().and_then(|told| told.code()),
+        | EngineError::ConnectionLost(error) => {
+            error.as_database_error().and_then(|told| told.code())
+        }
         EngineError::Corrupt(_)
         | EngineError::Archived { .. }
         | EngineError::ReadModelNotReady(_)
@@ -133,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_lost_connection_blames_nobody_and_a_silent_server_might() {
-        let of = |kind: io::ErrorKind| Blame::of(&EngineError::ConnectionLost(Error::Io(kind.into())));
+        let of =
+            |kind: io::ErrorKind| Blame::of(&EngineError::ConnectionLost(Error::Io(kind.into())));
         assert_eq!(of(io::ErrorKind::ConnectionReset), Blame::NoRow);
         assert_eq!(of(io::ErrorKind::TimedOut), Blame::RowIfOthersPass);
         let away = EngineError::Unavailable(Error::PoolTimedOut);

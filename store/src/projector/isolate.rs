@@ -11,7 +11,7 @@ use roentgen_domain::ids::StreamId;
 
 use super::batch::ProjectedTable;
 use super::blame::{Blame, reason};
-use super::{Projector, FoldedBatchReady, min_checkpoint, live_tables, to_projection_batch};
+use super::{FoldedBatchReady, Projector, live_tables, min_checkpoint, to_projection_batch};
 use crate::error::EngineError;
 use crate::lease::Leases;
 use crate::log::StoredEvent;
@@ -60,7 +60,9 @@ impl Projector {
             projector: self,
             leads_all: members.len() == all,
             members,
-            parked: parked.map(|it| (it.model, it.stream_id)).collect(),
+            parked: parked
+                .map(|parked| (parked.model, parked.stream_id))
+                .collect(),
         };
         isolation.run(leases, failure).await
     }
@@ -89,8 +91,14 @@ impl Isolation<'_> {
     }
 
     /// Folds and writes as many of the events as make a batch, and parks these streams with it.
-    async fn write(&mut self, events: &Events, parked: &[ParkedStream]) -> Result<Tried, EngineError> {
-        let newly = parked.iter().map(|it| (it.model.clone(), it.stream_id));
+    async fn write(
+        &mut self,
+        events: &Events,
+        parked: &[ParkedStream],
+    ) -> Result<Tried, EngineError> {
+        let newly = parked
+            .iter()
+            .map(|parked| (parked.model.clone(), parked.stream_id));
         let newly: HashSet<_> = newly.collect();
         let all_parked = &self.parked | &newly;
         let folded = self
@@ -99,7 +107,7 @@ impl Isolation<'_> {
         let Some(mut ready) = folded.await? else {
             return Ok(Tried::Lost);
         };
-        ready.folded.left_out.retain(|it| !newly.contains(it));
+        ready.folded.left_out.retain(|pair| !newly.contains(pair));
         ready.folded.parked.extend_from_slice(parked);
         self.settle(ready).await
     }
@@ -112,7 +120,7 @@ impl Isolation<'_> {
         }
         let parked = batch.parked.into_iter();
         self.parked
-            .extend(parked.map(|it| (it.model, it.stream_id)));
+            .extend(parked.map(|parked| (parked.model, parked.stream_id)));
         self.members = members;
         let progress = Some(&self.projector.progress).filter(|_| self.leads_all);
         let position = min_checkpoint(&self.members).position;

@@ -7,7 +7,7 @@ use super::batch::ProjectedTable;
 use super::checkpoint::{CheckpointAhead, checkpoint_mismatch};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, GenerationState};
+use crate::generation::{Generation, GenerationState, NewGeneration};
 use crate::read_model::{Checkpoint, ReadModel, Table};
 
 /// From so many events on a log is filled in before its read models are read.
@@ -20,8 +20,13 @@ pub(super) async fn create_missing_generations(
     projections: &[Arc<dyn Projection>],
 ) -> Result<(), EngineError> {
     let generations = engine.generations().await?;
-    let is_there = |it: &Arc<dyn Projection>| generations.iter().any(|of| of.matches(it.model()));
-    let missing: Vec<_> = projections.iter().filter(|it| !is_there(it)).collect();
+    let is_there = |projection: &Arc<dyn Projection>| {
+        generations.iter().any(|of| of.matches(projection.model()))
+    };
+    let missing: Vec<_> = projections
+        .iter()
+        .filter(|projection| !is_there(projection))
+        .collect();
     if missing.is_empty() {
         // Tables that are there are brought up to date.
         return engine.create_tables(&[]).await;
@@ -31,14 +36,14 @@ pub(super) async fn create_missing_generations(
         true => GenerationState::Live,
         false => GenerationState::Filling { upto },
     };
-    let new = missing.iter().map(|it| NewGeneration {
-        tables: it.tables(1),
+    let new = missing.iter().map(|projection| NewGeneration {
+        tables: projection.tables(1),
         state: state.clone(),
     });
     let new: Vec<_> = new.collect();
     let tables: Vec<Table> = new
         .iter()
-        .flat_map(|it| it.tables.iter().copied())
+        .flat_map(|generation| generation.tables.iter().copied())
         .collect();
     engine.create_tables(&tables).await?;
     if state == GenerationState::Live {
@@ -53,9 +58,11 @@ pub(super) async fn load_live_tables(
     projections: &[Arc<dyn Projection>],
 ) -> Result<Vec<ProjectedTable>, EngineError> {
     let generations = engine.generations().await?;
-    let live = |it: &Arc<dyn Projection>| member(it, &generations);
+    let live = |projection: &Arc<dyn Projection>| member(projection, &generations);
     let members: Vec<ProjectedTable> = projections.iter().filter_map(live).collect();
-    engine.live_tables().set(members.iter().map(|it| it.table));
+    engine
+        .live_tables()
+        .set(members.iter().map(|table| table.table));
     Ok(members)
 }
 
@@ -83,8 +90,10 @@ pub(super) async fn misfit(
 
 fn member(projection: &Arc<dyn Projection>, generations: &[Generation]) -> Option<ProjectedTable> {
     let model = projection.model();
-    let mut of_model = generations.iter().filter(|it| it.matches(model));
-    let live = of_model.find(|it| it.state == GenerationState::Live)?;
+    let mut of_model = generations
+        .iter()
+        .filter(|generation| generation.matches(model));
+    let live = of_model.find(|generation| generation.state == GenerationState::Live)?;
     Some(ProjectedTable {
         projection: Arc::clone(projection),
         table: table(model, live),

@@ -12,7 +12,7 @@ use super::stream_fold::StreamFold;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, GenerationState};
-use crate::read_model::{Checkpoint, ReadModel, ParkedStream, ParkedRetry, RetryEnd, Row, Table};
+use crate::read_model::{Checkpoint, ParkedRetry, ParkedStream, ReadModel, RetryEnd, Row, Table};
 use crate::reads::Scope;
 
 /// Events that are read at once.
@@ -86,7 +86,7 @@ impl ReadModelStatus {
     /// Where it stands.
     pub fn checkpoint(&self) -> Checkpoint {
         let live = self.live.as_ref();
-        live.map_or(Checkpoint::START, |it| it.checkpoint)
+        live.map_or(Checkpoint::START, |generation| generation.checkpoint)
     }
 }
 
@@ -111,18 +111,23 @@ impl ParkedStreams {
     async fn models(&self) -> Result<Vec<ReadModelStatus>, EngineError> {
         let generations = self.engine.generations().await?;
         let parked = self.engine.parked().await?;
-        let models = self.projections.iter().map(|it| {
-            let model = it.model();
-            let is_live = |it: &&Generation| it.matches(model) && it.state == GenerationState::Live;
+        let models = self.projections.iter().map(|projection| {
+            let model = projection.model();
+            let is_live = |generation: &&Generation| {
+                generation.matches(model) && generation.state == GenerationState::Live
+            };
             let live = generations.iter().find(is_live);
-            let others = generations.iter().filter(|it| it.model == model.name);
-            let others = others.filter(|it| Some(*it) != live);
-            let parked_here = |it: &&ParkedStream| live.is_some_and(|live| live.name == it.model);
+            let others = generations
+                .iter()
+                .filter(|generation| generation.model == model.name);
+            let others = others.filter(|generation| Some(*generation) != live);
+            let parked_here =
+                |parked: &&ParkedStream| live.is_some_and(|live| live.name == parked.model);
             let mut parked: Vec<_> = parked.iter().filter(parked_here).cloned().collect();
-            parked.sort_by_key(|it| it.position);
+            parked.sort_by_key(|parked| parked.position);
             ReadModelStatus {
                 model,
-                stream_type: it.stream_type(),
+                stream_type: projection.stream_type(),
                 live: live.cloned(),
                 others: others.cloned().collect(),
                 parked,
@@ -135,7 +140,7 @@ impl ParkedStreams {
     /// recorded.
     pub async fn since(&self, parked: &ParkedStream) -> Result<Option<Timestamp>, EngineError> {
         let event = self.engine.event_at(parked.position).await?;
-        Ok(event.map(|it| it.recorded_at()))
+        Ok(event.map(|event| event.recorded_at()))
     }
 
     /// Folds a parked stream from its first event, and lets it go where that succeeds. `None` where the model of this name
@@ -145,7 +150,10 @@ impl ParkedStreams {
         name: &str,
         stream_id: StreamId,
     ) -> Result<Option<RetryOutcome>, EngineError> {
-        let projection = self.projections.iter().find(|it| it.model().name == name);
+        let projection = self
+            .projections
+            .iter()
+            .find(|projection| projection.model().name == name);
         let Some(projection) = projection else {
             return Ok(None);
         };
@@ -175,7 +183,9 @@ impl ParkedStreams {
     ) -> Result<Option<(Table, ParkedStream)>, EngineError> {
         let generations = self.engine.generations().await?;
         let mut generations = generations.iter();
-        let live = generations.find(|it| it.matches(model) && it.state == GenerationState::Live);
+        let live = generations.find(|generation| {
+            generation.matches(model) && generation.state == GenerationState::Live
+        });
         let Some(Generation { generation, .. }) = live else {
             return Ok(None);
         };
@@ -185,8 +195,9 @@ impl ParkedStreams {
         };
         let parked = self.engine.parked().await?;
         let mut parked = parked.into_iter();
-        let parked = parked.find(|it| it.model == table.name() && it.stream_id == stream_id);
-        Ok(parked.map(|it| (table, it)))
+        let parked =
+            parked.find(|parked| parked.model == table.name() && parked.stream_id == stream_id);
+        Ok(parked.map(|parked| (table, parked)))
     }
 
     /// `None` where another was faster.

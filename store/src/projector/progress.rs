@@ -46,15 +46,15 @@ struct WaiterGuard<'a> {
 
 impl<'a> WaiterGuard<'a> {
     fn new(wanted: &'a watch::Sender<Waiters>, position: u64) -> Self {
-        wanted.send_modify(|it| it.add(position));
+        wanted.send_modify(|waiters| waiters.add(position));
         Self { wanted, position }
     }
 }
 
 impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
-        self.wanted.send_if_modified(|it| {
-            it.remove(self.position);
+        self.wanted.send_if_modified(|waiters| {
+            waiters.remove(self.position);
             false
         });
     }
@@ -84,7 +84,7 @@ impl ProjectionProgress {
         let mut projected = self.projected.subscribe();
         if *projected.borrow() < position {
             let _wants = WaiterGuard::new(&self.wanted, position);
-            let reached = projected.wait_for(|it| *it >= position);
+            let reached = projected.wait_for(|projected| *projected >= position);
             let _ = tokio::time::timeout_at(deadline, reached).await;
         }
         self.position()
@@ -119,9 +119,9 @@ impl ProjectionProgress {
     }
 
     pub(super) fn set(&self, position: u64) {
-        self.projected.send_if_modified(|it| {
-            let moved = *it != position;
-            *it = position;
+        self.projected.send_if_modified(|projected| {
+            let moved = *projected != position;
+            *projected = position;
             moved
         });
     }

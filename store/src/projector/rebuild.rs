@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use shadow::{ShadowTable, CatchUpStep};
+use shadow::{CatchUpStep, ShadowTable};
 
 use super::blame::{Blame, reason};
 use super::live_tables::load_live_tables;
@@ -21,7 +21,7 @@ use super::verify::{RowVerification, verify};
 use super::{AFTER_A_FAILURE, POLL_IDLE, Projection};
 use crate::engine::Engine;
 use crate::error::{EngineError, error_chain};
-use crate::generation::{Generation, NewGeneration, GenerationState};
+use crate::generation::{Generation, GenerationState, NewGeneration};
 use crate::lease::Leases;
 use crate::lifecycle::BackgroundTasks;
 
@@ -59,8 +59,12 @@ impl RebuildService {
             return Ok(None);
         };
         let last = self.of_shape(projection).await?;
-        if !last.iter().any(|it| it.state.is_building()) {
-            let last = last.iter().map(|it| it.generation).max().unwrap_or(0);
+        if !last.iter().any(|generation| generation.state.is_building()) {
+            let last = last
+                .iter()
+                .map(|generation| generation.generation)
+                .max()
+                .unwrap_or(0);
             let upto = self.engine.head().await?.position;
             let new = NewGeneration {
                 tables: projection.tables(last + 1),
@@ -69,7 +73,9 @@ impl RebuildService {
             self.engine.create_generations(&[new]).await?;
         }
         let all = self.of_shape(projection).await?;
-        Ok(all.into_iter().max_by_key(|it| it.generation))
+        Ok(all
+            .into_iter()
+            .max_by_key(|generation| generation.generation))
     }
 
     /// Ends the making of a generation, and drops what there is of it. Returns its name; `None` where none is made.
@@ -93,8 +99,14 @@ impl RebuildService {
         };
         let mut dropped = Vec::new();
         let all = self.engine.generations().await?;
-        for it in all.into_iter().filter(|it| it.model == name) {
-            let is_over = matches!(it.state, GenerationState::Retired | GenerationState::Failed { .. });
+        for it in all
+            .into_iter()
+            .filter(|generation| generation.model == name)
+        {
+            let is_over = matches!(
+                it.state,
+                GenerationState::Retired | GenerationState::Failed { .. }
+            );
             if it.matches(projection.model()) && !is_over {
                 continue;
             }
@@ -110,7 +122,9 @@ impl RebuildService {
     }
 
     fn named(&self, name: &str) -> Option<&Arc<dyn Projection>> {
-        self.projections.iter().find(|it| it.model().name == name)
+        self.projections
+            .iter()
+            .find(|projection| projection.model().name == name)
     }
 
     async fn of_shape(
@@ -118,7 +132,7 @@ impl RebuildService {
         projection: &Arc<dyn Projection>,
     ) -> Result<Vec<Generation>, EngineError> {
         let mut all = self.engine.generations().await?;
-        all.retain(|it| it.matches(projection.model()));
+        all.retain(|generation| generation.matches(projection.model()));
         Ok(all)
     }
 
@@ -126,7 +140,10 @@ impl RebuildService {
     async fn drop_in_any_state(&self, made: &Generation) -> Result<bool, EngineError> {
         loop {
             let all = self.engine.generations().await?;
-            let Some(now) = all.into_iter().find(|it| it.name == made.name) else {
+            let Some(now) = all
+                .into_iter()
+                .find(|generation| generation.name == made.name)
+            else {
                 return Ok(false);
             };
             if !now.state.is_building() {
@@ -141,7 +158,9 @@ impl RebuildService {
 
 /// A log whose beginning is archived fills nothing, and a row that the database refuses is not written, however often it
 /// is tried.
-fn fail_if_archived(filled: Result<Option<GenerationState>, EngineError>) -> Result<Option<GenerationState>, EngineError> {
+fn fail_if_archived(
+    filled: Result<Option<GenerationState>, EngineError>,
+) -> Result<Option<GenerationState>, EngineError> {
     match filled {
         Err(archived @ EngineError::Archived { .. }) => Ok(Some(GenerationState::Failed {
             reason: archived.to_string(),
@@ -190,8 +209,10 @@ impl RebuildWorker {
                 continue;
             }
             let generations = self.engine.generations().await?;
-            let mut of_shape = generations.into_iter().filter(|it| it.matches(model));
-            if let Some(made) = of_shape.find(|it| it.state.is_building()) {
+            let mut of_shape = generations
+                .into_iter()
+                .filter(|generation| generation.matches(model));
+            if let Some(made) = of_shape.find(|generation| generation.state.is_building()) {
                 self.build(projection, made, leases).await?;
             }
         }
@@ -228,7 +249,9 @@ impl RebuildWorker {
                     let joined = self.join(&mut shadow, leases).await;
                     fail_if_archived(joined.map(|()| None))?
                 }
-                GenerationState::Live | GenerationState::Retired | GenerationState::Failed { .. } => None,
+                GenerationState::Live
+                | GenerationState::Retired
+                | GenerationState::Failed { .. } => None,
             };
             let Some(next) = next else { return Ok(()) };
             if !self.engine.advance_generation(table, &state, &next).await? {
@@ -245,14 +268,20 @@ impl RebuildWorker {
         upto: u64,
         leases: &Leases,
     ) -> Result<Option<GenerationState>, EngineError> {
-        let filled = shadow.backfill(upto, |it| self.should_continue(it, leases)).await?;
+        let filled = shadow
+            .backfill(upto, |table| self.should_continue(table, leases))
+            .await?;
         Ok(match filled {
             CatchUpStep::CaughtUp => Some(GenerationState::Indexing),
             CatchUpStep::Advanced | CatchUpStep::Superseded => None,
         })
     }
 
-    async fn verify(&self, shadow: &ShadowTable, leases: &Leases) -> Result<Option<GenerationState>, EngineError> {
+    async fn verify(
+        &self,
+        shadow: &ShadowTable,
+        leases: &Leases,
+    ) -> Result<Option<GenerationState>, EngineError> {
         let goes_on = || self.should_continue(shadow, leases);
         Ok(match verify(&self.engine, &shadow.member, goes_on).await? {
             RowVerification::Matches => Some(GenerationState::Joining),
@@ -279,7 +308,12 @@ impl RebuildWorker {
                 return Ok(());
             }
             let is_level = shadow.member.checkpoint.position >= shown;
-            if is_level && self.engine.swap_live_generation(shadow.member.table).await? {
+            if is_level
+                && self
+                    .engine
+                    .swap_live_generation(shadow.member.table)
+                    .await?
+            {
                 tracing::info!(
                     generation = shadow.member.table.name(),
                     "a read model is live"
@@ -295,10 +329,16 @@ impl RebuildWorker {
     /// The last position that a live table of this node's projections shows.
     async fn live_position(&self) -> Result<u64, EngineError> {
         let generations = self.engine.generations().await?;
-        let live = generations.iter().filter(|it| {
-            let declared = self.projections.iter().any(|of| it.matches(of.model()));
-            declared && it.state == GenerationState::Live
+        let live = generations.iter().filter(|generation| {
+            let declared = self
+                .projections
+                .iter()
+                .any(|of| generation.matches(of.model()));
+            declared && generation.state == GenerationState::Live
         });
-        Ok(live.map(|it| it.checkpoint.position).max().unwrap_or(0))
+        Ok(live
+            .map(|generation| generation.checkpoint.position)
+            .max()
+            .unwrap_or(0))
     }
 }

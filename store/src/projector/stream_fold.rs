@@ -6,7 +6,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::batch::progress_row;
-use super::{FoldResult, MultiFoldResult, ProjectionKind, SingleRowProjection, MultiRowProjection, Projection};
+use super::{
+    FoldResult, MultiFoldResult, MultiRowProjection, Projection, ProjectionKind,
+    SingleRowProjection,
+};
 use crate::log::StoredEvent;
 use crate::read_model::{Row, Table};
 
@@ -66,7 +69,7 @@ impl<'a> StreamFold<'a> {
                     folded,
                     stuck,
                 } = projection.fold(touched.collect(), events);
-                rows.extend(after.into_iter().map(|it| (it.id, it)));
+                rows.extend(after.into_iter().map(|row| (row.id, row)));
                 *last = folded.or(last.take());
                 stuck
             }
@@ -87,7 +90,7 @@ impl<'a> StreamFold<'a> {
                     model: projection.progress_table(),
                     ..table
                 };
-                let reached = last.iter().map(|it| progress_row(it)).collect();
+                let reached = last.iter().map(|event| progress_row(event)).collect();
                 vec![(table, rows.into_values().collect()), (progress, reached)]
             }
         }

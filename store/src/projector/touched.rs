@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::batch::{ProjectedTable, Rows, Streams};
-use super::{ProjectionKind, MultiRowProjection};
+use super::{MultiRowProjection, ProjectionKind};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::read_model::{Row, Table};

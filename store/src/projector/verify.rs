@@ -6,8 +6,8 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
-use super::batch::{FoldedBatch, FoldMode, ProjectedTable, fold_whole};
-use super::begun::{StreamScanner, StreamChunk};
+use super::batch::{FoldMode, FoldedBatch, ProjectedTable, fold_whole};
+use super::begun::{StreamChunk, StreamScanner};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::GenerationState;
@@ -68,8 +68,11 @@ async fn compare_all(
             return Ok(RowVerification::Aborted);
         }
         reached = now.to;
-        let (verdict, after, next) =
-            tokio::join!(verifier.verify_next(now), beginnings.next(), folded(member, read));
+        let (verdict, after, next) = tokio::join!(
+            verifier.verify_next(now),
+            beginnings.next(),
+            folded(member, read)
+        );
         if let Some(verdict) = verdict? {
             return Ok(verdict);
         }
@@ -122,20 +125,25 @@ impl<'a> RowVerifier<'a> {
     ) -> Result<Self, EngineError> {
         let name = member.table.name();
         let parked = engine.parked().await?.into_iter();
-        let parked = parked.filter(|it| it.model == name);
+        let parked = parked.filter(|parked| parked.model == name);
         let tables = member.projection.tables(member.table.generation);
         Ok(Self {
             engine,
             member,
             making,
-            parked: parked.map(|it| (it.stream_id, it.position)).collect(),
+            parked: parked
+                .map(|parked| (parked.stream_id, parked.position))
+                .collect(),
             checked: 0,
-            expected: tables.into_iter().map(|it| (it, 0)).collect(),
+            expected: tables.into_iter().map(|table| (table, 0)).collect(),
         })
     }
 
     /// The verdict, where these streams have the last word.
-    async fn verify_next(&mut self, made: FoldedChunk) -> Result<Option<RowVerification>, EngineError> {
+    async fn verify_next(
+        &mut self,
+        made: FoldedChunk,
+    ) -> Result<Option<RowVerification>, EngineError> {
         if let Some(difference) = self.compare(made).await? {
             return Ok(Some(RowVerification::Mismatch(difference)));
         }
@@ -146,7 +154,10 @@ impl<'a> RowVerifier<'a> {
             checked: self.checked,
         };
         let table = self.member.table;
-        let is_there = self.engine.advance_generation(table, &verifying, &verifying).await?;
+        let is_there = self
+            .engine
+            .advance_generation(table, &verifying, &verifying)
+            .await?;
         Ok((!is_there).then_some(RowVerification::Aborted))
     }
 
@@ -167,9 +178,12 @@ impl<'a> RowVerifier<'a> {
     }
 
     fn parked_elsewhere(&self, ids: &[StreamId], stuck: &[ParkedStream]) -> Option<String> {
-        let stuck: HashMap<_, _> = stuck.iter().map(|it| (it.stream_id, it.position)).collect();
+        let stuck: HashMap<_, _> = stuck
+            .iter()
+            .map(|parked| (parked.stream_id, parked.position))
+            .collect();
         let id = ids.iter().find(|id| stuck.get(id) != self.parked.get(id))?;
-        let at = |it: Option<&u64>| it.map_or("nowhere".to_owned(), u64::to_string);
+        let at = |number: Option<&u64>| number.map_or("nowhere".to_owned(), u64::to_string);
         let (stuck, parked) = (at(stuck.get(id)), at(self.parked.get(id)));
         Some(format!(
             "the fold of stream {id} ends at {stuck}, and it is parked at {parked}"
@@ -210,17 +224,17 @@ async fn differing(
     if made.is_empty() {
         return Ok(None);
     }
-    let ids: Vec<Uuid> = made.iter().map(|it| it.id).collect();
+    let ids: Vec<Uuid> = made.iter().map(|row| row.id).collect();
     let there = engine
         .read_rows(Scope::AllTenants, table, &ids, usize::MAX)
         .await?
         .into_iter();
-    let there: HashMap<Uuid, Row> = there.map(|it| (it.id, it)).collect();
-    let differs = made.iter().find(|it| there.get(&it.id) != Some(it));
-    Ok(differs.map(|it| {
+    let there: HashMap<Uuid, Row> = there.map(|row| (row.id, row)).collect();
+    let differs = made.iter().find(|row| there.get(&row.id) != Some(row));
+    Ok(differs.map(|row| {
         format!(
             "row {} of {} is not what its stream makes",
-            it.id,
+            row.id,
             table.name()
         )
     }))

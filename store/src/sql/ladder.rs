@@ -3,7 +3,9 @@
 use roentgen_domain::ids::TenantId;
 use uuid::Uuid;
 
-use crate::read_model::{Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Row, Table, Value};
+use crate::read_model::{
+    Column, ColumnKind, Filter, Index, ListQuery, ReadModel, Row, Table, Value,
+};
 
 pub(crate) fn tenant() -> TenantId {
     Uuid::from_u128(7).into()

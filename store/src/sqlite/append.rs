@@ -10,24 +10,24 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::row_reader::SqliteRowReader;
+use super::append_decision::{AppendSnapshot, ExistingKeys, WrittenEvent, decide};
 use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::keys::{REGISTER, hex_pairs, register_row};
-use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
-use super::append_decision::{AppendSnapshot, WrittenEvent, ExistingKeys, decide};
+use super::row_reader::SqliteRowReader;
+use super::statement::{Insert, SqliteStatement, hex_array, int, run_all};
 use crate::chain::{Digest, hex, link};
 use crate::clock;
 use crate::error::{Corruption, EngineError};
 use crate::log::{
-    AppendBatch, BatchOutcome, Reservation, HeldReservation, ReservationKey, Head, NewEvent, NewPatientKey, PreparedAppend,
-    AppendOutcome,
+    AppendBatch, AppendOutcome, BatchOutcome, Head, HeldReservation, NewEvent, NewPatientKey,
+    PreparedAppend, Reservation, ReservationKey,
 };
 
 /// Refuses what is no append and would leave a hole in a stream: each written stream has one check, and its events
 /// follow at consecutive versions.
 pub(super) fn assert_sound(batch: &AppendBatch<'_>) -> Result<(), EngineError> {
-    let sound = batch.appends.iter().all(|it| is_well_formed(it));
+    let sound = batch.appends.iter().all(|append| is_well_formed(append));
     sound.then_some(()).ok_or_else(|| {
         let what = "an event has no check, two of them, no leaf, or not the next version";
         EngineError::Rejected(sqlx::Error::InvalidArgument(what.to_owned()))
@@ -37,7 +37,7 @@ pub(super) fn assert_sound(batch: &AppendBatch<'_>) -> Result<(), EngineError> {
 fn is_well_formed(PreparedAppend { append, leaves }: &PreparedAppend) -> bool {
     let covered = append.checks.iter().map(|check| {
         let events = append.events.iter();
-        let own = events.filter(|it| it.stream_id == check.stream_id);
+        let own = events.filter(|event| event.stream_id == check.stream_id);
         (check.expected + 1..)
             .zip(own)
             .try_fold(0, |seen, (next, event)| {
@@ -78,32 +78,33 @@ async fn look(
     now_ms: i64,
     standing_keys: ExistingKeys,
 ) -> Result<AppendSnapshot, EngineError> {
-    let appends = || batch.appends.iter().map(|it| &it.append);
-    let checks = appends().flat_map(|it| &it.checks);
-    let claims = appends().flat_map(|it| &it.claims);
+    let appends = || batch.appends.iter().map(|append| &append.append);
+    let checks = appends().flat_map(|append| &append.checks);
+    let claims = appends().flat_map(|append| &append.claims);
     let sent_before = appends()
         .filter(|_| batch.resend)
-        .filter_map(|it| it.events.first());
+        .filter_map(|append| append.events.first());
     let rows = sqlx::query(include_str!("queries/append_look.sql"))
-        .bind(hex_array(checks.map(|it| it.stream_id.as_uuid())))
-        .bind(hex_array(claims.map(|it| it.key.0)))
+        .bind(hex_array(checks.map(|version| version.stream_id.as_uuid())))
+        .bind(hex_array(claims.map(|reservation| reservation.key.0)))
         .bind(now_ms)
         .bind(places(sent_before))
         .bind(hex_pairs(
             appends()
-                .flat_map(|it| &it.patient_keys)
+                .flat_map(|append| &append.patient_keys)
                 .map(NewPatientKey::patient),
         ))
         .fetch_all(connection)
         .await
         .map_err(classify)?;
-    rows.iter().try_fold(AppendSnapshot::empty(standing_keys), seen)
+    rows.iter()
+        .try_fold(AppendSnapshot::empty(standing_keys), seen)
 }
 
 /// A JSON array of `[stream id, version]`.
 fn places<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
     let pairs: Vec<String> = events
-        .map(|it| (hex(it.stream_id.as_uuid().as_bytes()), it.version))
+        .map(|event| (hex(event.stream_id.as_uuid().as_bytes()), event.version))
         .map(|(stream_id, version)| format!("[\"{stream_id}\",{version}]"))
         .collect();
     format!("[{}]", pairs.join(","))
@@ -131,7 +132,8 @@ fn seen(mut look: AppendSnapshot, row: &SqliteRow) -> Result<AppendSnapshot, Eng
                 version: fields.number("number")?,
                 expires_at_ms: fields.get("time")?,
             };
-            look.held.insert(ReservationKey(fields.digest("key")?), held);
+            look.held
+                .insert(ReservationKey(fields.digest("key")?), held);
         }
         "event" => {
             let standing = WrittenEvent {
@@ -155,7 +157,7 @@ fn winners<'a>(batch: &AppendBatch<'a>, verdicts: &[AppendOutcome]) -> Vec<&'a P
     let pairs = batch.appends.iter().zip(verdicts);
     pairs
         .filter(|(_, verdict)| **verdict == AppendOutcome::Written)
-        .map(|(it, _)| *it)
+        .map(|(append, _)| *append)
         .collect()
 }
 
@@ -168,15 +170,17 @@ async fn write(
     let events = placed(winners, head, recorded_at_ms);
     let claims: Vec<Reservation> = winners
         .iter()
-        .flat_map(|it| &it.append.claims)
+        .flat_map(|append| &append.append.claims)
         .copied()
         .collect();
-    let mut statements = EVENTS.of(&events, |query, it| event_row(query, it, recorded_at_ms));
+    let mut statements = EVENTS.of(&events, |query, event| {
+        event_row(query, event, recorded_at_ms)
+    });
     statements.extend(STREAMS.of(&moved(&events), stream_row));
     statements.extend(CLAIMS.of(&claims, claim_row));
     let keys: Vec<&NewPatientKey> = winners
         .iter()
-        .flat_map(|it| &it.append.patient_keys)
+        .flat_map(|append| &append.append.patient_keys)
         .collect();
     statements.extend(REGISTER.of(&keys, |query, key| register_row(query, key)));
     run_all(connection, statements).await
@@ -190,10 +194,14 @@ struct PlacedEvent<'a> {
     hash: Digest,
 }
 
-fn placed<'a>(winners: &[&'a PreparedAppend], head: Head, recorded_at_ms: i64) -> Vec<PlacedEvent<'a>> {
+fn placed<'a>(
+    winners: &[&'a PreparedAppend],
+    head: Head,
+    recorded_at_ms: i64,
+) -> Vec<PlacedEvent<'a>> {
     let events = winners
         .iter()
-        .flat_map(|it| it.append.events.iter().zip(&it.leaves));
+        .flat_map(|append| append.append.events.iter().zip(&append.leaves));
     let mut last = head;
     events
         .map(|(event, leaf)| {
@@ -239,7 +247,11 @@ const EVENTS: Insert<'static> = Insert {
     on_conflict: "",
 };
 
-fn event_row(query: SqliteStatement, placed: &PlacedEvent<'_>, recorded_at_ms: i64) -> SqliteStatement {
+fn event_row(
+    query: SqliteStatement,
+    placed: &PlacedEvent<'_>,
+    recorded_at_ms: i64,
+) -> SqliteStatement {
     let event = placed.event;
     query
         .bind(int(placed.position))

@@ -6,7 +6,10 @@ use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::chain::GENESIS;
-use crate::log::{Append, AppendBatch, Reservation, HeldReservation, ReservationKey, Head, NewPatientKey, AppendOutcome};
+use crate::log::{
+    Append, AppendBatch, AppendOutcome, Head, HeldReservation, NewPatientKey, Reservation,
+    ReservationKey,
+};
 
 /// By patient, what the keys file has.
 pub(super) type ExistingKeys = HashMap<(TenantId, PatientId), StandingKey>;
@@ -57,8 +60,9 @@ impl AppendSnapshot {
 
     /// Whether the log lists a key for the patient that is neither this one nor has a tombstone.
     fn has_other_registered(&self, new: &NewPatientKey, standing: &StandingKey) -> bool {
-        let own =
-            |it: &&(TenantId, PatientId, Uuid)| (it.0, it.1) == (new.tenant_id, new.patient_id);
+        let own = |pair: &&(TenantId, PatientId, Uuid)| {
+            (pair.0, pair.1) == (new.tenant_id, new.patient_id)
+        };
         let mut others = self.registered.iter().filter(own);
         others.any(|(_, _, key_id)| {
             *key_id != new.wrapped.key_id && !standing.erased.contains(key_id)
@@ -78,7 +82,7 @@ pub(super) fn decide(batch: &AppendBatch<'_>, look: &AppendSnapshot) -> Vec<Appe
     batch
         .appends
         .iter()
-        .map(|it| verdict(&it.append, look, batch.resend))
+        .map(|append| verdict(&append.append, look, batch.resend))
         .collect()
 }
 

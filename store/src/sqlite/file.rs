@@ -95,7 +95,11 @@ impl File {
         assert_version(&mut writer).await?;
         let tenants = SHARED_READERS + RESERVED_READERS;
         let count = u32::try_from(tenants).unwrap_or(u32::MAX) + SYSTEM_READERS;
-        let readers = Readers::new(base_options(path).read_only(true), count, WRITER_WAIT_TIMEOUT);
+        let readers = Readers::new(
+            base_options(path).read_only(true),
+            count,
+            WRITER_WAIT_TIMEOUT,
+        );
         Ok(Self {
             options,
             writer: Mutex::new(Writer::Open(writer)),
@@ -226,7 +230,7 @@ fn writer_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
 /// Creates the file and its directory where they are missing, open to their owner only; SQLite gives the files beside it
 /// the same mode. An existing file is not touched: closing it would drop the locks that this process has on it.
 async fn create(path: &Path) -> std::io::Result<()> {
-    if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+    if let Some(directory) = path.parent().filter(|path| !path.as_os_str().is_empty()) {
         let mut builder = tokio::fs::DirBuilder::new();
         #[cfg(unix)]
         builder.mode(0o700);
@@ -275,7 +279,7 @@ async fn assert_version(connection: &mut SqliteConnection) -> Result<(), EngineE
 
 fn is_sound(version: &str) -> bool {
     let parts: Result<Vec<u32>, _> = version.split('.').map(str::parse).collect();
-    parts.is_ok_and(|it| it.as_slice() >= MIN_SQLITE_VERSION.as_slice())
+    parts.is_ok_and(|part| part.as_slice() >= MIN_SQLITE_VERSION.as_slice())
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::row_reader::SqliteRowReader;
 use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::read_models::DIALECT;
+use super::row_reader::SqliteRowReader;
 use super::statement::{Insert, dynamic, int, run_all};
 use crate::chain::GENESIS;
 use crate::error::EngineError;
-use crate::generation::{Generation, NewGeneration, GenerationState, parse_tables};
+use crate::generation::{Generation, GenerationState, NewGeneration, parse_tables};
 use crate::read_model::{Checkpoint, Table};
 
 const DECLARE: Insert<'static> = Insert {
@@ -53,17 +53,17 @@ fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
 pub(super) async fn declare(read: &File, new: &[NewGeneration]) -> Result<(), EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let statements = DECLARE.of(new, |query, it| {
-        let names: Vec<String> = it.tables.iter().map(|it| it.name()).collect();
-        let first = it.tables.first();
+    let statements = DECLARE.of(new, |query, generation| {
+        let names: Vec<String> = generation.tables.iter().map(|table| table.name()).collect();
+        let first = generation.tables.first();
         query
-            .bind(first.map(|it| it.name()))
-            .bind(first.map(|it| it.model.name))
-            .bind(first.map(|it| it.model.version))
-            .bind(first.map(|it| it.generation))
+            .bind(first.map(|table| table.name()))
+            .bind(first.map(|table| table.model.name))
+            .bind(first.map(|table| table.model.version))
+            .bind(first.map(|table| table.generation))
             .bind(names.join(" "))
-            .bind(it.state.name())
-            .bind(int(it.state.upto()))
+            .bind(generation.state.name())
+            .bind(int(generation.state.upto()))
             .bind(0)
             .bind(GENESIS.to_vec())
             .bind(0)
@@ -122,7 +122,7 @@ pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError>
             _ => joining = (name == table.name()).then_some(position),
         }
     }
-    let is_ahead = joining >= live.as_ref().map(|it| it.1);
+    let is_ahead = joining >= live.as_ref().map(|live| live.1);
     if joining.is_none() || !is_ahead {
         return Ok(false);
     }
@@ -166,7 +166,9 @@ pub(super) async fn forget(read: &File, generation: &Generation) -> Result<bool,
         .await
         .map_err(classify)?;
     let drops = generation.tables.iter();
-    let drops = drops.map(|it| dynamic(DIALECT.drop_table(it))).collect();
+    let drops = drops
+        .map(|drop| dynamic(DIALECT.drop_table(drop)))
+        .collect();
     run_all(&mut transaction, drops).await?;
     commit(transaction).await?;
     Ok(true)

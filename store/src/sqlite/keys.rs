@@ -5,11 +5,11 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::row_reader::SqliteRowReader;
+use super::append_decision::{ExistingKeys, StandingKey};
 use super::error_class::classify;
 use super::file::{File, begin, commit};
-use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
-use super::append_decision::{StandingKey, ExistingKeys};
+use super::row_reader::SqliteRowReader;
+use super::statement::{Insert, SqliteStatement, hex_array, int, run_all};
 use crate::chain::hex;
 use crate::clock;
 use crate::error::{Corruption, EngineError};
@@ -47,7 +47,7 @@ pub(super) async fn offer(
     let offered: Vec<&NewPatientKey> = batch
         .appends
         .iter()
-        .flat_map(|it| &it.append.patient_keys)
+        .flat_map(|append| &append.append.patient_keys)
         .collect();
     if offered.is_empty() {
         return Ok(ExistingKeys::new());
@@ -80,7 +80,12 @@ fn only_unavailable(error: EngineError) -> EngineError {
     }
 }
 
-fn row(query: SqliteStatement, key: &NewPatientKey, now_ms: i64, master_id: Option<&[u8]>) -> SqliteStatement {
+fn row(
+    query: SqliteStatement,
+    key: &NewPatientKey,
+    now_ms: i64,
+    master_id: Option<&[u8]>,
+) -> SqliteStatement {
     query
         .bind(key.tenant_id.as_uuid())
         .bind(key.patient_id.as_uuid())
@@ -152,7 +157,9 @@ async fn registered_of(
     for row in &rows {
         let fields = SqliteRowReader::of(row);
         let answer = answers.get_mut(fields.number::<usize>("place")?);
-        answer.ok_or(Corruption::AppendResult)?.push(fields.get("key_id")?);
+        answer
+            .ok_or(Corruption::AppendResult)?
+            .push(fields.get("key_id")?);
     }
     Ok(answers)
 }
@@ -295,5 +302,6 @@ pub(super) async fn secret(
                 .bind(id.as_uuid()),
         )
         .await?;
-    row.map(|it| SqliteRowReader::of(&it).get("sealed")).transpose()
+    row.map(|row| SqliteRowReader::of(&row).get("sealed"))
+        .transpose()
 }

@@ -7,9 +7,9 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::row_reader::SqliteRowReader;
 use super::error_class::classify;
 use super::file::File;
+use super::row_reader::SqliteRowReader;
 use super::statement::{bound, hex_array, int};
 use crate::chain::GENESIS;
 use crate::engine::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
@@ -94,7 +94,7 @@ pub(super) async fn tails(
 ) -> Result<StreamTails, EngineError> {
     let mut reading = log.read().await?;
     let query = sqlx::query(include_str!("queries/events_tails.sql"))
-        .bind(hex_array(streams.iter().map(|it| it.as_uuid())))
+        .bind(hex_array(streams.iter().map(|id| id.as_uuid())))
         .bind(int(upto));
     let (mut events, mut end, mut is_cut) = (Vec::new(), TailsPageLimit::default(), false);
     let mut rows = reading.fetch(query)?;
@@ -211,7 +211,7 @@ fn page_statement(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statem
         ),
         (
             "json_extract(payload, '$.patient_id') = ",
-            patient_id.map(|it| Arg::Text(it.to_string())),
+            patient_id.map(|id| Arg::Text(id.to_string())),
             "",
         ),
         ("version = ", beginnings.then_some(Arg::Int(1)), ""),
@@ -252,7 +252,7 @@ pub(super) async fn first_disagreement(log: &File) -> Result<Option<u64>, Engine
     let fields = SqliteRowReader::of(&row);
     let position: Option<i64> = fields.get("position")?;
     position
-        .map(|it| u64::try_from(it).map_err(|_| fields.damaged("position")))
+        .map(|position| u64::try_from(position).map_err(|_| fields.damaged("position")))
         .transpose()
 }
 

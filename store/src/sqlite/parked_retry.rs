@@ -2,14 +2,14 @@
 
 use sqlx::SqliteConnection;
 
-use super::row_reader::SqliteRowReader;
 use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::log;
 use super::read_models::upsert;
+use super::row_reader::SqliteRowReader;
 use super::statement::int;
 use crate::error::EngineError;
-use crate::read_model::{ProjectionBatch, ParkedRetry, RetryEnd};
+use crate::read_model::{ParkedRetry, ProjectionBatch, RetryEnd};
 use crate::reads::Scope;
 
 const IS_PARKED: &str = "SELECT 1 FROM parked WHERE model = ?1 AND stream_id = ?2";
@@ -62,7 +62,7 @@ async fn has_passed(
         return Ok(true);
     };
     let reached: u64 = SqliteRowReader::of(&reached).number("position")?;
-    Ok(next.iter().any(|it| it.position <= reached))
+    Ok(next.iter().any(|event| event.position <= reached))
 }
 
 /// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.

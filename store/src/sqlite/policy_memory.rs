@@ -3,13 +3,13 @@
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::row_reader::SqliteRowReader;
 use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::read_models::move_checkpoint;
-use super::statement::{SqliteStatement, Insert, hex_array, int, run_all};
+use super::row_reader::SqliteRowReader;
+use super::statement::{Insert, SqliteStatement, hex_array, int, run_all};
 use crate::error::EngineError;
-use crate::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
+use crate::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
 
 pub(super) async fn find(read: &File, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
     let mut reading = read.read().await?;

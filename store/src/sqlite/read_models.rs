@@ -6,18 +6,18 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::row_reader::SqliteRowReader;
 use super::error_class::classify;
 use super::file::{File, begin, commit};
-use super::readers::Reading;
 use super::parked_retry;
-use super::statement::{SqliteStatement, Insert, bound, dynamic, hex_array, int, run_all};
+use super::readers::Reading;
+use super::row_reader::SqliteRowReader;
+use super::statement::{Insert, SqliteStatement, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
-use crate::read_model::{
-    Checkpoint, Column, ColumnKind, ListQuery, ReadModel, ParkedStream, Portion, ProjectionBatch, Row, Table,
-    Value,
-};
 use crate::pace::Pace;
+use crate::read_model::{
+    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, Portion, ProjectionBatch, ReadModel,
+    Row, Table, Value,
+};
 use crate::reads::Scope;
 use crate::sql::Dialect;
 
@@ -173,8 +173,10 @@ pub(super) async fn upsert(
     rows: &[Row],
 ) -> Result<(), EngineError> {
     let columns = Dialect::columns(table.model);
-    let changed = columns.split(", ").filter(|it| *it != "id");
-    let assignments: Vec<String> = changed.map(|it| format!("{it} = excluded.{it}")).collect();
+    let changed = columns.split(", ").filter(|column| *column != "id");
+    let assignments: Vec<String> = changed
+        .map(|changed| format!("{changed} = excluded.{changed}"))
+        .collect();
     let insert = Insert {
         into: &DIALECT.table(table),
         columns: &columns,
@@ -187,7 +189,7 @@ fn model_row(query: SqliteStatement, row: &Row) -> SqliteStatement {
     let fixed = query
         .bind(row.id)
         .bind(row.tenant_id.as_uuid())
-        .bind(row.patient_id.map(|it| it.as_uuid()))
+        .bind(row.patient_id.map(|id| id.as_uuid()))
         .bind(int(row.version))
         .bind(row.sort_key.as_slice())
         .bind(row.document.as_str())
@@ -205,7 +207,7 @@ fn row(model: &ReadModel, row: &SqliteRow) -> Result<Row, EngineError> {
     let values = model
         .columns
         .iter()
-        .map(|it| value(fields, it))
+        .map(|column| value(fields, column))
         .collect::<Result<_, _>>()?;
     Ok(Row {
         id: fields.get("id")?,

@@ -160,14 +160,20 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// All rows of a statement.
-    pub(super) async fn fetch_all(&mut self, query: SqliteStatement) -> Result<Vec<SqliteRow>, EngineError> {
+    pub(super) async fn fetch_all(
+        &mut self,
+        query: SqliteStatement,
+    ) -> Result<Vec<SqliteRow>, EngineError> {
         let reader = self.reader()?;
         let answer = all_of(query.fetch(&mut reader.connection)).await;
         reader.ends(answer)
     }
 
     /// The one row of a statement.
-    pub(super) async fn fetch_one(&mut self, query: SqliteStatement) -> Result<SqliteRow, EngineError> {
+    pub(super) async fn fetch_one(
+        &mut self,
+        query: SqliteStatement,
+    ) -> Result<SqliteRow, EngineError> {
         let reader = self.reader()?;
         let answer = query.fetch_one(&mut reader.connection).await;
         reader.ends(answer)

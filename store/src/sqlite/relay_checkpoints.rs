@@ -1,8 +1,8 @@
 //! How far relays are: in the log's file, whose durability they need.
 
-use super::row_reader::SqliteRowReader;
 use super::error_class::classify;
 use super::file::File;
+use super::row_reader::SqliteRowReader;
 use super::statement::int;
 use crate::error::EngineError;
 use crate::relay_checkpoint::RelayCheckpoint;

@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::row_reader::SqliteRowReader;
 use super::error_class::classify;
 use super::file::File;
+use super::row_reader::SqliteRowReader;
 use crate::error::EngineError;
 use crate::log::{HeldReservation, ReservationKey};
 

@@ -50,10 +50,14 @@ const SIZES: [usize; 5] = [1, 4, 16, 64, MAX_ROWS_PER_INSERT];
 
 impl Insert<'_> {
     /// The statements that insert `rows` in order; `bind` gives a row's arguments in the columns' order.
-    pub(super) fn of<T>(&self, rows: &[T], bind: impl Fn(SqliteStatement, &T) -> SqliteStatement) -> Vec<SqliteStatement> {
+    pub(super) fn of<T>(
+        &self,
+        rows: &[T],
+        bind: impl Fn(SqliteStatement, &T) -> SqliteStatement,
+    ) -> Vec<SqliteStatement> {
         let chunks = rows.chunks(MAX_ROWS_PER_INSERT);
         chunks
-            .map(|it| it.iter().fold(dynamic(self.text(it.len())), &bind))
+            .map(|chunk| chunk.iter().fold(dynamic(self.text(chunk.len())), &bind))
             .collect()
     }
 
@@ -66,7 +70,7 @@ impl Insert<'_> {
         } = self;
         let room = SIZES
             .into_iter()
-            .find(|it| *it >= rows)
+            .find(|number| *number >= rows)
             .unwrap_or(MAX_ROWS_PER_INSERT);
         let row = vec!["?"; columns.split(',').count()].join(",");
         let values = vec![format!("({row})"); room].join(",");
@@ -95,7 +99,7 @@ pub(super) async fn run_all(
 pub(super) fn hex_array(items: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let quoted: Vec<String> = items
         .into_iter()
-        .map(|it| format!("\"{}\"", hex(it.as_ref())))
+        .map(|item| format!("\"{}\"", hex(item.as_ref())))
         .collect();
     format!("[{}]", quoted.join(","))
 }

@@ -2,11 +2,11 @@
 //! suite; the few promises that are told here again are those the mechanics here could break.
 
 mod append;
-mod files;
 mod append_only;
+mod files;
+mod log_reads;
 mod planned;
 mod read_models;
-mod log_reads;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ use crate::clock;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{
-    Append, AppendBatch, BatchOutcome, ExpectedVersion, Reservation, HeldReservation, ReservationKey, NewEvent, PreparedAppend,
+    Append, AppendBatch, BatchOutcome, ExpectedVersion, HeldReservation, NewEvent, PreparedAppend,
+    Reservation, ReservationKey,
 };
 
 /// An engine in a directory of its own.
@@ -158,8 +159,10 @@ fn prepared(append: &Append) -> PreparedAppend {
 
 /// How often each value stands.
 fn tally<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
-    items.into_iter().fold(BTreeMap::new(), |mut counts, it| {
-        *counts.entry(it).or_default() += 1;
-        counts
-    })
+    items
+        .into_iter()
+        .fold(BTreeMap::new(), |mut counts, value| {
+            *counts.entry(value).or_default() += 1;
+            counts
+        })
 }

@@ -88,17 +88,20 @@ struct Naive(Vec<(u8, u32, usize, usize)>);
 
 impl Naive {
     fn take(&mut self, owner: u8, key: u32) -> Option<(u8, u32, usize, usize)> {
-        let at = self.0.iter().position(|it| (it.0, it.1) == (owner, key))?;
+        let at = self
+            .0
+            .iter()
+            .position(|pair| (pair.0, pair.1) == (owner, key))?;
         Some(self.0.remove(at))
     }
 
     fn held_by(&self, owner: u8) -> usize {
-        let own = self.0.iter().filter(|it| it.0 == owner);
-        own.map(|it| it.2).sum()
+        let own = self.0.iter().filter(|pair| pair.0 == owner);
+        own.map(|pair| pair.2).sum()
     }
 
     fn weight(&self) -> usize {
-        self.0.iter().map(|it| it.2).sum()
+        self.0.iter().map(|pair| pair.2).sum()
     }
 
     fn put(&mut self, owner: u8, key: u32, weight: usize, value: usize, budget: usize) {
@@ -109,7 +112,7 @@ impl Naive {
         self.0.push((owner, key, weight, value));
         while self.weight() > budget {
             let heaviest = (0..4).max_by_key(|owner| (self.held_by(*owner), *owner));
-            let oldest = self.0.iter().position(|it| Some(it.0) == heaviest);
+            let oldest = self.0.iter().position(|pair| Some(pair.0) == heaviest);
             self.0.remove(oldest.unwrap());
         }
     }
@@ -129,11 +132,11 @@ proptest! {
                 Step::Get { owner, key } => {
                     let known = naive.take(owner, key);
                     naive.0.extend(known);
-                    prop_assert_eq!(cache.get(owner, &key).copied(), known.map(|it| it.3));
+                    prop_assert_eq!(cache.get(owner, &key).copied(), known.map(|pair| pair.3));
                 }
                 Step::Pop { owner, key } => {
                     let known = naive.take(owner, key);
-                    prop_assert_eq!(cache.pop(owner, &key), known.map(|it| it.3));
+                    prop_assert_eq!(cache.pop(owner, &key), known.map(|pair| pair.3));
                 }
             }
             prop_assert!(cache.weight() <= budget);

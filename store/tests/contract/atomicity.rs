@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::PatientId;
 use roentgen_store::error::{EngineError, StoreError};
-use roentgen_store::log::{Append, ReservationKey, MAX_EVENT_BYTES, WrappedKey};
+use roentgen_store::log::{Append, MAX_EVENT_BYTES, ReservationKey, WrappedKey};
 use roentgen_store::reads::Scope;
 
-use crate::harness::{ContractDatabase, Contents, EngineKind, ContractNode, verified_log};
-use crate::builders::{check, claim, event, key, key_of, append_to_each, patient, unstorable_event, stream, tenant, to};
+use crate::builders::{
+    append_to_each, check, claim, event, key, key_of, patient, stream, tenant, to, unstorable_event,
+};
 use crate::fault_injection::FaultyEngine;
+use crate::harness::{Contents, ContractDatabase, ContractNode, EngineKind, verified_log};
 
 on_both_engines!(
     whatever_fails_nothing_of_the_append_is_there,

@@ -3,7 +3,8 @@
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use roentgen_store::clock::{fresh_id, now_ms};
 use roentgen_store::log::{
-    Append, ExpectedVersion, Reservation, HeldReservation, ReservationKey, NewEvent, NewPatientKey, WrappedKey,
+    Append, ExpectedVersion, HeldReservation, NewEvent, NewPatientKey, Reservation, ReservationKey,
+    WrappedKey,
 };
 use uuid::Uuid;
 

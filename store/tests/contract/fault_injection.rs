@@ -12,23 +12,25 @@ use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
-use roentgen_store::generation::{Generation, NewGeneration, LiveTables, GenerationState};
+use roentgen_store::generation::{Generation, GenerationState, LiveTables, NewGeneration};
 use roentgen_store::keys::{Misfit, Tying};
 use roentgen_store::log::{
-    Append, AppendReceipt, AppendBatch, BatchOutcome, HeldReservation, ReservationKey, Head, KeyStanding, KnownKeys,
-    LogFilter, LogPage, RegisteredKey, StoredEvent, StreamTails,
+    Append, AppendBatch, AppendReceipt, BatchOutcome, Head, HeldReservation, KeyStanding,
+    KnownKeys, LogFilter, LogPage, RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
-use roentgen_store::policy_memory::{MemoryEntry, MemoryBatch, RejectedEffect};
-use roentgen_store::read_model::{Checkpoint, ListQuery, ParkedStream, ProjectionBatch, ParkedRetry, Row, Table};
 use roentgen_store::notify::NotificationStream;
+use roentgen_store::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
+use roentgen_store::read_model::{
+    Checkpoint, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, Row, Table,
+};
 use roentgen_store::reads::{Readers, Scope};
 use roentgen_store::relay_checkpoint::RelayCheckpoint;
 use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::harness::ContractNode;
 use crate::builders::{stream, to};
+use crate::harness::ContractNode;
 
 /// How a call's answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +170,7 @@ impl FaultyEngine {
         self.losses.lock().unwrap().extend([None, loss]);
         let waiting = async {
             self.appends.wait_for_waiter().await;
-            let queued = join_all(appends.iter().map(|it| node.append(it.clone())));
+            let queued = join_all(appends.iter().map(|append| node.append(append.clone())));
             // Polled in order: all are in the queue before the first may go.
             tokio::join!(queued, async { self.appends.open() }).0
         };
@@ -276,7 +278,7 @@ impl Engine for FaultyEngine {
     ) -> Result<LogPage, EngineError> {
         let mut page = self.inner.read_log(after, limit, filter).await?;
         if let Some(missed) = self.missed.lock().unwrap().filter(|_| filter.beginnings) {
-            page.events.retain(|it| it.stream_id != missed);
+            page.events.retain(|event| event.stream_id != missed);
         }
         Ok(page)
     }
@@ -293,19 +295,35 @@ impl Engine for FaultyEngine {
         self.inner.oldest_partition().await
     }
 
-    async fn archive_oldest(&self, archive: &ArchivedPartition, kept_types: &[&str]) -> Result<u64, EngineError> {
+    async fn archive_oldest(
+        &self,
+        archive: &ArchivedPartition,
+        kept_types: &[&str],
+    ) -> Result<u64, EngineError> {
         self.inner.archive_oldest(archive, kept_types).await
     }
 
-    async fn retained_events(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, EngineError> {
+    async fn retained_events(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
         self.inner.retained_events(after, limit).await
     }
 
-    async fn reservation(&self, key: ReservationKey, now_ms: i64) -> Result<Option<HeldReservation>, EngineError> {
+    async fn reservation(
+        &self,
+        key: ReservationKey,
+        now_ms: i64,
+    ) -> Result<Option<HeldReservation>, EngineError> {
         self.inner.reservation(key, now_ms).await
     }
 
-    async fn delete_expired_reservations(&self, now_ms: i64, limit: u32) -> Result<u64, EngineError> {
+    async fn delete_expired_reservations(
+        &self,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<u64, EngineError> {
         self.inner.delete_expired_reservations(now_ms, limit).await
     }
 
@@ -401,7 +419,12 @@ impl Engine for FaultyEngine {
         self.inner.create_indexes(tables).await
     }
 
-    async fn advance_generation(&self, table: Table, from: &GenerationState, to: &GenerationState) -> Result<bool, EngineError> {
+    async fn advance_generation(
+        &self,
+        table: Table,
+        from: &GenerationState,
+        to: &GenerationState,
+    ) -> Result<bool, EngineError> {
         self.inner.advance_generation(table, from, to).await
     }
 
@@ -421,7 +444,11 @@ impl Engine for FaultyEngine {
         self.inner.count_streams(stream_type, upto).await
     }
 
-    async fn stream_tails(&self, streams: &[StreamId], upto: u64) -> Result<StreamTails, EngineError> {
+    async fn stream_tails(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<StreamTails, EngineError> {
         self.inner.stream_tails(streams, upto).await
     }
 

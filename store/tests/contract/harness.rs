@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roentgen_store::chain_verification::{Verification, verify};
 use roentgen_store::clock;
+use roentgen_store::database::{DatabaseUrl, Store};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::StoreError;
 use roentgen_store::fair::Party;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{Append, AppendReceipt, LogFilter, StoredEvent};
-use roentgen_store::database::{DatabaseUrl, Store};
-use roentgen_store::chain_verification::{Verification, verify};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
@@ -156,7 +156,9 @@ impl ContractDatabase {
                         .fetch_all(&mut shell)
                         .await,
                 );
-                let drops = triggers.iter().map(|it| format!("DROP TRIGGER {it};"));
+                let drops = triggers
+                    .iter()
+                    .map(|trigger| format!("DROP TRIGGER {trigger};"));
                 let all = drops.collect::<String>() + sql;
                 sqlx::raw_sql(AssertSqlSafe(all))
                     .execute(&mut shell)
@@ -219,7 +221,10 @@ impl ContractDatabase {
             EngineKind::Sqlite => {
                 let columns = format!("SELECT name FROM pragma_table_info('{table}')");
                 let columns = self.ask(part, columns).await;
-                let quoted: Vec<String> = columns.iter().map(|it| format!("quote({it})")).collect();
+                let quoted: Vec<String> = columns
+                    .iter()
+                    .map(|column| format!("quote({column})"))
+                    .collect();
                 quoted.join(" || ',' || ")
             }
         };
@@ -345,7 +350,7 @@ impl ContractNode {
 pub(crate) async fn whole_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     let mut log: Vec<StoredEvent> = Vec::new();
     loop {
-        let after = log.last().map_or(0, |it| it.position);
+        let after = log.last().map_or(0, |event| event.position);
         let page = engine
             .read_log(after, 1000, &LogFilter::default())
             .await
@@ -361,11 +366,11 @@ pub(crate) async fn whole_log(engine: &dyn Engine) -> Vec<StoredEvent> {
 pub(crate) async fn verified_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     let log = whole_log(engine).await;
     assert!(
-        (1..=log.len() as u64).eq(log.iter().map(|it| it.position)),
+        (1..=log.len() as u64).eq(log.iter().map(|event| event.position)),
         "positions are not dense"
     );
     assert!(
-        log.is_sorted_by_key(|it| it.recorded_at_ms),
+        log.is_sorted_by_key(|event| event.recorded_at_ms),
         "time goes back"
     );
     let found = verify(engine, None, |_| ()).await.unwrap();

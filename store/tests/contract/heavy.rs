@@ -7,9 +7,9 @@ use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::log::Append;
 use roentgen_store::read_model::ListQuery;
 
-use crate::harness::{ContractDatabase, ContractNode, verified_log};
-use crate::builders::{check, event, append_to_each, stream, tenant};
+use crate::builders::{append_to_each, check, event, stream, tenant};
 use crate::fault_injection::FaultyEngine;
+use crate::harness::{ContractDatabase, ContractNode, verified_log};
 use crate::tally_projection::{TALLY, folded, project, projected_all, rows};
 
 on_both_engines!(

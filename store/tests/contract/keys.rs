@@ -3,12 +3,12 @@
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
 use roentgen_store::error::EngineError;
-use roentgen_store::keys::{KeyLookup, KeyError, Keyring, MasterKey, Misfit, Tying, misfit};
+use roentgen_store::keys::{KeyError, KeyLookup, Keyring, MasterKey, Misfit, Tying, misfit};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{KeyStanding, KnownKeys, NewPatientKey};
 
-use crate::harness::{ContractDatabase, EngineKind, ContractNode, DbFile, opened};
 use crate::builders::{key_of, patient, stream, tenant, to};
+use crate::harness::{ContractDatabase, ContractNode, DbFile, EngineKind, opened};
 
 on_both_engines!(
     key_is_deleted_with_its_tombstone_only,

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
+use roentgen_store::database::DatabaseUrl;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::Append;
-use roentgen_store::database::DatabaseUrl;
 use roentgen_store::reads::Scope;
 
-use crate::harness::{ContractDatabase, ContractNode, verified_log};
-use crate::builders::{claim, key, key_of, append_to_each, patient, unstorable_event, stream, to};
+use crate::builders::{append_to_each, claim, key, key_of, patient, stream, to, unstorable_event};
 use crate::fault_injection::{FaultyEngine, LostResponse};
+use crate::harness::{ContractDatabase, ContractNode, verified_log};
 use crate::proxy::{CutPoint, PgProxy};
 
 on_both_engines!(
@@ -43,7 +43,9 @@ fn full() -> Append {
     append
 }
 
-async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(bed: &ContractDatabase) {
+async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(
+    bed: &ContractDatabase,
+) {
     let (faulty, node, other) = nodes(bed).await;
     let claim_alone = Append {
         claims: vec![claim(key(), stream())],
@@ -66,9 +68,9 @@ async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(bed:
     assert_eq!(log.len(), 7);
     let told = appends
         .iter()
-        .flat_map(|it| &it.events)
-        .map(|it| it.event_id);
-    assert!(told.eq(log[1..6].iter().map(|it| it.event_id)));
+        .flat_map(|append| &append.events)
+        .map(|event| event.event_id);
+    assert!(told.eq(log[1..6].iter().map(|event| event.event_id)));
     assert_eq!(log[1].recorded_at(), answers[0].recorded_at);
     // What this node hands on in memory has no hole and no double.
     node.append(to(stream(), 0, 1)).await.unwrap();
@@ -194,7 +196,9 @@ async fn a_connection_cut_before_delivery_leaves_one_event(bed: &ContractDatabas
     assert_eq!(verified_log(&*other.engine).await.len(), 4);
 }
 
-async fn a_connection_cut_and_another_writer_in_between_makes_it_a_conflict(bed: &ContractDatabase) {
+async fn a_connection_cut_and_another_writer_in_between_makes_it_a_conflict(
+    bed: &ContractDatabase,
+) {
     let (proxy, node, other) = wired(bed).await;
     let fought_for = stream();
     proxy.cut(CutPoint::BeforeItIsDelivered);

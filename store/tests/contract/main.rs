@@ -52,29 +52,29 @@ macro_rules! on_postgres_only {
     )+};
 }
 
-mod harness;
 mod builders;
 mod fault_injection;
+mod harness;
 mod proxy;
 mod tally_projection;
 
-mod reservations;
-mod lost_responses;
+mod atomicity;
 mod heavy;
 mod keys;
+mod lost_responses;
+mod model_based;
+mod notifications;
 mod ordering;
 mod parked_streams;
+mod paused_process;
 mod projector;
-mod model_based;
 mod races;
 mod rebuild;
 mod refused;
 mod relay_checkpoint;
+mod reservations;
 mod restore;
 mod secrets;
-mod paused_process;
-mod subscriptions;
 mod stream_tails;
+mod subscriptions;
 mod tampering;
-mod notifications;
-mod atomicity;

@@ -9,10 +9,10 @@ use proptest::test_runner::{Config, TestRunner};
 use roentgen_domain::ids::StreamId;
 use roentgen_store::clock::now_ms;
 use roentgen_store::error::StoreError;
-use roentgen_store::log::{Append, AppendReceipt, Reservation, HeldReservation, ReservationKey};
+use roentgen_store::log::{Append, AppendReceipt, HeldReservation, Reservation, ReservationKey};
 
-use crate::harness::{ContractDatabase, EngineKind, ContractNode, verified_log};
 use crate::builders::{check, event, held_by, key, stream};
+use crate::harness::{ContractDatabase, ContractNode, EngineKind, verified_log};
 
 const CASES: u32 = 24;
 const STREAMS: usize = 5;
@@ -62,7 +62,8 @@ fn plan() -> impl Strategy<Value = PlannedAppend> {
 }
 
 fn trace() -> impl Strategy<Value = Vec<ConcurrentAppends>> {
-    let step = (0_usize..2, vec(plan(), 1..8)).prop_map(|(node, appends)| ConcurrentAppends { node, appends });
+    let step = (0_usize..2, vec(plan(), 1..8))
+        .prop_map(|(node, appends)| ConcurrentAppends { node, appends });
     vec(step, 1..12)
 }
 
@@ -89,14 +90,14 @@ impl LogModel {
         let held = append
             .claims
             .iter()
-            .filter_map(|it| self.claims.get(&it.key));
-        if let Some(held) = held.copied().find(|it| it.expires_at_ms > now_ms) {
+            .filter_map(|reservation| self.claims.get(&reservation.key));
+        if let Some(held) = held.copied().find(|held| held.expires_at_ms > now_ms) {
             return Verdict::Claimed(held);
         }
         let wrong = append
             .checks
             .iter()
-            .find(|it| self.version(it.stream_id) != it.expected);
+            .find(|version| self.version(version.stream_id) != version.expected);
         if let Some(it) = wrong {
             let (stream_id, actual) = (it.stream_id, self.version(it.stream_id));
             return Verdict::Conflict { stream_id, actual };
@@ -104,8 +105,12 @@ impl LogModel {
         for event in &append.events {
             self.versions.insert(event.stream_id, event.version);
         }
-        self.claims
-            .extend(append.claims.iter().map(|it| (it.key, it.held)));
+        self.claims.extend(
+            append
+                .claims
+                .iter()
+                .map(|reservation| (reservation.key, reservation.held)),
+        );
         Verdict::Written
     }
 }
@@ -137,7 +142,7 @@ impl Names {
             append.events.extend(events);
         }
         if plan.in_turn {
-            append.events.sort_by_key(|it| it.version);
+            append.events.sort_by_key(|event| event.version);
         }
         for (key, claim) in self.keys.into_iter().zip(plan.claims) {
             let Some(ran_out) = claim else { continue };
@@ -166,7 +171,12 @@ impl Names {
         };
         let steps = trace.iter();
         steps
-            .map(|it| (it.node, it.appends.iter().map(&mut planned).collect()))
+            .map(|appends| {
+                (
+                    appends.node,
+                    appends.appends.iter().map(&mut planned).collect(),
+                )
+            })
             .collect()
     }
 }
@@ -190,7 +200,12 @@ async fn agree(nodes: &[ContractNode; 2], steps: &[(usize, Vec<(Append, Verdict)
     let mut told = HashMap::new();
     for (node, appends) in steps {
         let before = nodes[*node].position().await;
-        let answers = join_all(appends.iter().map(|it| nodes[*node].append(it.0.clone()))).await;
+        let answers = join_all(
+            appends
+                .iter()
+                .map(|append| nodes[*node].append(append.0.clone())),
+        )
+        .await;
         let mut after = before;
         for ((append, expected), answer) in appends.iter().zip(&answers) {
             assert_eq!(verdict(answer), *expected);
@@ -200,14 +215,15 @@ async fn agree(nodes: &[ContractNode; 2], steps: &[(usize, Vec<(Append, Verdict)
             let first = appended.position + 1 - count;
             for (position, event) in (first..).zip(&append.events) {
                 assert_eq!(
-                    told.insert(position, event.clone()).map(|it| it.event_id),
+                    told.insert(position, event.clone())
+                        .map(|event| event.event_id),
                     None
                 );
             }
         }
         assert_eq!(nodes[1 - *node].position().await, after);
         assert!(
-            (before + 1..=after).all(|it| told.contains_key(&it)),
+            (before + 1..=after).all(|number| told.contains_key(&number)),
             "{before} to {after}"
         );
     }
@@ -229,7 +245,8 @@ async fn two_nodes(bed: &ContractDatabase) -> [ContractNode; 2] {
 #[test]
 fn both_engines_agree_with_the_model_on_any_trace() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let beds = [EngineKind::Sqlite, EngineKind::Postgres].map(|kind| runtime.block_on(ContractDatabase::new(kind)));
+    let beds = [EngineKind::Sqlite, EngineKind::Postgres]
+        .map(|kind| runtime.block_on(ContractDatabase::new(kind)));
     let nodes = beds.each_ref().map(|bed| runtime.block_on(two_nodes(bed)));
     let config = Config {
         cases: CASES,

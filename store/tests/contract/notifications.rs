@@ -1,7 +1,7 @@
 //! What one node wrote, another one hears of without looking.
 
-use crate::harness::ContractDatabase;
 use crate::builders::{stream, to};
+use crate::harness::ContractDatabase;
 
 on_postgres_only!(
     a_node_hears_what_another_wrote,
@@ -14,14 +14,16 @@ async fn a_node_hears_what_another_wrote(bed: &ContractDatabase) {
     for (writer, reader) in [(&one, &other), (&other, &one)] {
         let mut known = reader.tail.head();
         let appended = writer.append(to(stream(), 0, 3)).await.unwrap();
-        let heard = known.wait_for(|it| *it >= appended.position);
+        let heard = known.wait_for(|number| *number >= appended.position);
         heard.await.unwrap();
     }
     one.stop().await;
     other.stop().await;
 }
 
-async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(bed: &ContractDatabase) {
+async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(
+    bed: &ContractDatabase,
+) {
     let (one, other) = (bed.node().await, bed.node().await);
     let mut known = other.tail.head();
     let mut written = 0;
@@ -30,7 +32,7 @@ async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(
         let appended = one.append(to(stream(), 0, 1)).await.unwrap();
         written = appended.position;
     }
-    known.wait_for(|it| *it >= written).await.unwrap();
+    known.wait_for(|number| *number >= written).await.unwrap();
     one.stop().await;
     other.stop().await;
 }

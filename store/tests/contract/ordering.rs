@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{ContractDatabase, EngineKind, ContractNode, DbFile, verified_log};
 use crate::builders::{stream, to};
+use crate::harness::{ContractDatabase, ContractNode, DbFile, EngineKind, verified_log};
 
 on_both_engines!(
     heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction,
@@ -34,11 +34,17 @@ async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &ContractDatabase
     }
     let (mut after, mut sizes) = (0, Vec::new());
     while after < events as u64 {
-        let page = node.engine.read_log(after, 5000, &LogFilter::default()).await;
+        let page = node
+            .engine
+            .read_log(after, 5000, &LogFilter::default())
+            .await;
         let page = page.unwrap();
-        assert_eq!(page.events.first().map(|it| it.position), Some(after + 1));
         assert_eq!(
-            page.events.last().map(|it| it.position),
+            page.events.first().map(|event| event.position),
+            Some(after + 1)
+        );
+        assert_eq!(
+            page.events.last().map(|event| event.position),
             Some(page.scanned_to)
         );
         sizes.push(page.events.len());
@@ -96,10 +102,10 @@ struct Latencies(Vec<(Instant, Duration)>);
 
 impl Latencies {
     fn medians_of_first_and_last_fifth(mut self) -> (Duration, Duration) {
-        self.0.sort_by_key(|it| it.0);
+        self.0.sort_by_key(|pair| pair.0);
         let fifth = self.0.len() / 5;
         let median = |part: &[(Instant, Duration)]| {
-            let mut took: Vec<Duration> = part.iter().map(|it| it.1).collect();
+            let mut took: Vec<Duration> = part.iter().map(|part| part.1).collect();
             took.sort();
             took[took.len() / 2]
         };
@@ -137,7 +143,10 @@ async fn follow(engine: Arc<dyn Engine>, done: CancellationToken) -> u64 {
     let mut ids = HashSet::new();
     loop {
         let last = done.is_cancelled();
-        let page = engine.read_log(seen, 97, &LogFilter::default()).await.unwrap();
+        let page = engine
+            .read_log(seen, 97, &LogFilter::default())
+            .await
+            .unwrap();
         for event in &page.events {
             assert_eq!(
                 event.position,
@@ -217,7 +226,7 @@ async fn partitions_appear_under_load_beside_an_open_transaction(bed: &ContractD
         .ask(DbFile::Log, parts)
         .await
         .iter()
-        .map(|it| it.parse().unwrap())
+        .map(|ask| ask.parse().unwrap())
         .collect();
     assert!(
         past.iter()

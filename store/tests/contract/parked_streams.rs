@@ -6,13 +6,13 @@ use futures_util::future::join_all;
 use roentgen_domain::ids::StreamId;
 use roentgen_store::engine::Engine;
 use roentgen_store::log::Append;
-use roentgen_store::read_model::ParkedStream;
 use roentgen_store::projector::{ParkedStreams, RetryOutcome};
+use roentgen_store::read_model::ParkedStream;
 use roentgen_store::reads::Scope;
 
-use crate::harness::{ContractDatabase, ContractNode, whole_log};
 use crate::builders::{stream, to};
 use crate::fault_injection::FaultyEngine;
+use crate::harness::{ContractDatabase, ContractNode, whole_log};
 use crate::tally_projection::{TALLY, Tally, folded, project, projected_all, rows, unfoldable};
 
 on_both_engines!(
@@ -57,7 +57,9 @@ async fn assert_whole(node: &ContractNode) {
 }
 
 /// A node that projects, over a gate, and a stream that it has parked at its second version.
-async fn parked_behind_a_gate(bed: &ContractDatabase) -> (Arc<FaultyEngine>, ContractNode, StreamId) {
+async fn parked_behind_a_gate(
+    bed: &ContractDatabase,
+) -> (Arc<FaultyEngine>, ContractNode, StreamId) {
     let gated = FaultyEngine::over(bed.connect().await);
     let node = ContractNode::over(Arc::clone(&gated) as _).await;
     project(&node, "leader").await;
@@ -173,9 +175,11 @@ async fn is_let_go_once_whoever_asks(bed: &ContractDatabase) {
     nodes[1].append(append).await.unwrap();
     projected_all(&nodes[0]).await;
     let parkings: Vec<ParkedStreams> = (0..8).map(|n| parking(&nodes[n % 2].engine, 2)).collect();
-    let retried = join_all(parkings.iter().map(|it| it.retry("tally", bad))).await;
+    let retried = join_all(parkings.iter().map(|streams| streams.retry("tally", bad))).await;
     let whole = retried.into_iter().map(Result::unwrap);
-    let whole: Vec<bool> = whole.map(|it| it == Some(RetryOutcome::Resolved)).collect();
+    let whole: Vec<bool> = whole
+        .map(|outcome| outcome == Some(RetryOutcome::Resolved))
+        .collect();
     assert!(whole.contains(&true), "{whole:?}");
     nodes[1].append(to(bad, 3, 1)).await.unwrap();
     assert_whole(&nodes[0]).await;

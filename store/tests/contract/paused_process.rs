@@ -15,8 +15,8 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::harness::{ContractDatabase, ContractNode, DbFile, verified_log, wait_until};
 use crate::builders::{stream, to};
+use crate::harness::{ContractDatabase, ContractNode, DbFile, verified_log, wait_until};
 
 on_postgres_only!(heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds);
 
@@ -44,7 +44,7 @@ async fn a_node_of_its_own() {
                 append
                     .events
                     .iter_mut()
-                    .for_each(|it| it.event_type = EVENT_TYPE);
+                    .for_each(|event| event.event_type = EVENT_TYPE);
                 node.append(append).await.unwrap();
             }
         });
@@ -59,7 +59,11 @@ async fn a_node_of_its_own() {
 
 fn start_a_node(bed: &ContractDatabase) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "paused_process::a_node_of_its_own", "--nocapture"])
+        .args([
+            "--exact",
+            "paused_process::a_node_of_its_own",
+            "--nocapture",
+        ])
         .env(NODE, bed.url())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -109,7 +113,10 @@ async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &Co
         let count = format!("SELECT count(*)::text FROM events WHERE type = '{EVENT_TYPE}'");
         bed.ask(DbFile::Log, count).await[0].parse::<u64>().unwrap()
     };
-    wait_until("the other node's appends", of_the_other, |it| *it > 100).await;
+    wait_until("the other node's appends", of_the_other, |number| {
+        *number > 100
+    })
+    .await;
     let load = Arc::new(Load::default());
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
@@ -122,8 +129,8 @@ async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &Co
         tokio::time::sleep(Duration::from_micros(moment)).await;
         signal(&other, "-STOP").await;
         let before = done().await;
-        wait_until("this node's appends", done, |it| {
-            *it > before + 3 * WRITERS as u64
+        wait_until("this node's appends", done, |number| {
+            *number > before + 3 * WRITERS as u64
         })
         .await;
         signal(&other, "-CONT").await;
@@ -138,7 +145,10 @@ async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &Co
     assert!(longest <= LONGEST, "{longest:?}");
 
     let before = of_the_other().await;
-    wait_until("the other node goes on", of_the_other, |it| *it > before).await;
+    wait_until("the other node goes on", of_the_other, |number| {
+        *number > before
+    })
+    .await;
     drop(other);
     verified_log(&*node.engine).await;
 }

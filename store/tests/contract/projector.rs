@@ -6,9 +6,9 @@ use roentgen_domain::ids::StreamId;
 use roentgen_store::read_model::ParkedStream;
 use tokio::task::JoinSet;
 
-use crate::harness::{ContractDatabase, ContractNode, DbFile, verified_log, wait_until};
 use crate::builders::{event, stream, to};
 use crate::fault_injection::FaultyEngine;
+use crate::harness::{ContractDatabase, ContractNode, DbFile, verified_log, wait_until};
 use crate::tally_projection::{TALLY, folded, project, projected_all, rows, unfoldable};
 
 on_both_engines!(
@@ -93,7 +93,7 @@ async fn a_stream_goes_on_where_the_batch_before_is_not_written_yet(bed: &Contra
 async fn one_of_two_nodes_leads_and_the_other_takes_over(bed: &ContractDatabase) {
     let (one, two) = (bed.node().await, Arc::new(bed.node().await));
     let (_, leads) = project(&one, "leader").await;
-    wait_until("the first leads", async || leads.held(), |it| *it).await;
+    wait_until("the first leads", async || leads.held(), |flag| *flag).await;
     let (progress, follows) = project(&two, "leader").await;
     write_from(&[Arc::clone(&two)], 5).await;
     let head = two.position().await;
@@ -105,7 +105,7 @@ async fn one_of_two_nodes_leads_and_the_other_takes_over(bed: &ContractDatabase)
     );
     assert!(leads.held() && !follows.held());
     one.stop().await;
-    wait_until("the second leads", async || follows.held(), |it| *it).await;
+    wait_until("the second leads", async || follows.held(), |flag| *flag).await;
     write_from(&[Arc::clone(&two)], 5).await;
     projected_all(&two).await;
     assert_rows_are_the_log(&two).await;
@@ -132,7 +132,7 @@ async fn a_leader_wakes_up_late(bed: &ContractDatabase, begun: bool) {
         wait_until(
             "its checkpoint",
             async || paused.moved(),
-            |it| it == &[true],
+            |flags| flags == &[true],
         )
         .await;
         paused.projections.shut();
@@ -159,7 +159,7 @@ async fn a_leader_wakes_up_late(bed: &ContractDatabase, begun: bool) {
     let moved = wait_until(
         "the late one",
         async || paused.moved(),
-        |it| it.len() > earlier,
+        |flags| flags.len() > earlier,
     )
     .await;
     assert!(

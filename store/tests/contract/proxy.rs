@@ -63,7 +63,9 @@ impl PgProxy {
     /// The same database, by this wire.
     pub(crate) fn url(&self, url: &str) -> String {
         let (start, database) = url.rsplit_once('/').unwrap();
-        let user = start.rsplit_once('@').map_or("postgres://root", |it| it.0);
+        let user = start
+            .rsplit_once('@')
+            .map_or("postgres://root", |pair| pair.0);
         format!("{user}@127.0.0.1:{}/{database}", self.port)
     }
 
@@ -75,7 +77,7 @@ impl PgProxy {
     /// Waits until so many connections were cut.
     pub(crate) async fn was_cut(&self, times: usize) {
         let mut cuts = self.shared.cuts.subscribe();
-        cuts.wait_for(|it| *it >= times).await.unwrap();
+        cuts.wait_for(|number| *number >= times).await.unwrap();
     }
 
     pub(crate) fn restore(&self) {
@@ -115,14 +117,14 @@ async fn wire(
                 }
                 // Prepared once by its text, called by its name from then on.
                 let cut = if appends { shared.take() } else { None };
-                appends = appends || sent.windows(APPEND.len()).any(|it| it == APPEND);
+                appends = appends || sent.windows(APPEND.len()).any(|sent| sent == APPEND);
                 if cut == Some(CutPoint::AfterItIsCommitted) {
                     server.write_all(sent).await?;
                     drain_and_drop(&mut client, &mut server).await?;
                 }
                 match cut {
                     Some(_) => {
-                        shared.cuts.send_modify(|it| *it += 1);
+                        shared.cuts.send_modify(|number| *number += 1);
                         return Ok(());
                     }
                     None => server.write_all(sent).await?,

@@ -10,9 +10,9 @@ use roentgen_store::reads::Scope;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::harness::{ContractDatabase, ContractNode, verified_log};
 use crate::builders::{claim, key, key_of, patient, stream, to};
 use crate::fault_injection::FaultyEngine;
+use crate::harness::{ContractDatabase, ContractNode, verified_log};
 
 on_both_engines!(
     exactly_one_of_many_appends_to_one_version_wins,
@@ -52,7 +52,8 @@ async fn exactly_one_of_many_appends_to_one_version_wins(bed: &ContractDatabase)
         let stream_id = stream();
         for expected in 0..5 {
             let answers = race(&nodes, stream_id, expected).await;
-            let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|it| it.1.is_ok());
+            let (won, lost): (Vec<_>, Vec<_>) =
+                answers.into_iter().partition(|pair| pair.1.is_ok());
             assert_eq!(
                 won.len(),
                 1,
@@ -76,7 +77,10 @@ async fn exactly_one_of_many_appends_to_one_version_wins(bed: &ContractDatabase)
                 .await
                 .unwrap();
             assert_eq!(
-                stands.iter().map(|it| it.event_id).collect::<Vec<_>>(),
+                stands
+                    .iter()
+                    .map(|event| event.event_id)
+                    .collect::<Vec<_>>(),
                 [won[0].0]
             );
         }
@@ -130,19 +134,27 @@ async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &ContractDat
     let before = bed.contents().await;
     let mut winner = to(stream(), 0, 1);
     winner.claims = vec![claim(key(), stream())];
-    let (early, late) = (losing_append(elsewhere[0], 5), losing_append(elsewhere[1], 1));
+    let (early, late) = (
+        losing_append(elsewhere[0], 5),
+        losing_append(elsewhere[1], 1),
+    );
     let appends = [early, winner, late, to(stream(), 0, 2)];
     let answers = faulty.append_in_one_batch(&node, &appends, None).await;
     let told: Vec<_> = answers
         .iter()
-        .map(|it| it.as_ref().ok().map(|it| it.position))
+        .map(|result| result.as_ref().ok().map(|receipt| receipt.position))
         .collect();
     assert_eq!(told, [None, Some(6), None, Some(8)]);
     let after = bed.contents().await;
     // One event and stream more: that of the append the others waited behind.
     assert_eq!(after.events.len(), before.events.len() + 4);
     assert_eq!(after.streams.len(), before.streams.len() + 3);
-    assert!(before.streams.iter().all(|it| after.streams.contains(it)));
+    assert!(
+        before
+            .streams
+            .iter()
+            .all(|stream| after.streams.contains(stream))
+    );
     assert_eq!(after.claims.len(), 1);
     verified_log(&*node.engine).await;
 }
@@ -152,9 +164,12 @@ async fn appends_queued_in_order_come_out_in_order(bed: &ContractDatabase) {
     const VERSIONS: u64 = 60;
     let node = bed.node().await;
     let streams = [stream(), stream(), stream()];
-    let queued = (0..VERSIONS).flat_map(|at| streams.map(|it| node.append(to(it, at, 1))));
+    let queued = (0..VERSIONS).flat_map(|at| streams.map(|id| node.append(to(id, at, 1))));
     let answers = join_all(queued).await;
-    let positions: Vec<u64> = answers.into_iter().map(|it| it.unwrap().position).collect();
+    let positions: Vec<u64> = answers
+        .into_iter()
+        .map(|result| result.unwrap().position)
+        .collect();
     for (n, stream_id) in streams.into_iter().enumerate() {
         let told: Vec<u64> = positions.iter().skip(n).step_by(3).copied().collect();
         let stands = node
@@ -162,9 +177,12 @@ async fn appends_queued_in_order_come_out_in_order(bed: &ContractDatabase) {
             .read_stream(Scope::AllTenants, stream_id, 0, 1000)
             .await
             .unwrap();
-        assert!((1..=VERSIONS).eq(stands.iter().map(|it| it.version)));
+        assert!((1..=VERSIONS).eq(stands.iter().map(|event| event.version)));
         assert_eq!(
-            stands.iter().map(|it| it.position).collect::<Vec<_>>(),
+            stands
+                .iter()
+                .map(|event| event.position)
+                .collect::<Vec<_>>(),
             told
         );
     }
@@ -198,11 +216,12 @@ async fn an_acknowledged_append_stands_once_where_it_was_told(bed: &ContractData
             told
         });
     }
-    let told: Vec<(Append, AppendReceipt)> = writers.join_all().await.into_iter().flatten().collect();
+    let told: Vec<(Append, AppendReceipt)> =
+        writers.join_all().await.into_iter().flatten().collect();
     let log = verified_log(&*nodes[0].engine).await;
     assert_eq!(
         log.len(),
-        told.iter().map(|it| it.0.events.len()).sum::<usize>()
+        told.iter().map(|pair| pair.0.events.len()).sum::<usize>()
     );
     for (append, appended) in told {
         let first = appended.position + 1 - append.events.len() as u64;

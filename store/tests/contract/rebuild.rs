@@ -5,16 +5,16 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
-use roentgen_store::generation::{Generation, NewGeneration, GenerationState};
-use roentgen_store::read_model::{Checkpoint, ProjectionBatch, Table};
+use roentgen_store::generation::{Generation, GenerationState, NewGeneration};
 use roentgen_store::projector::{DropOutcome, RebuildService};
+use roentgen_store::read_model::{Checkpoint, ProjectionBatch, Table};
 use roentgen_store::reads::Scope;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{ContractDatabase, ContractNode, wait_until, whole_log};
 use crate::builders::{STREAM_TYPE, event, stream, to};
 use crate::fault_injection::FaultyEngine;
+use crate::harness::{ContractDatabase, ContractNode, wait_until, whole_log};
 use crate::tally_projection::{
     NEXT_TALLY, TALLY, Tally, checkpoint, folded, project, project_as, projected_all, rows,
     rows_of, unfoldable,
@@ -38,12 +38,16 @@ on_both_engines!(
 
 async fn generation(engine: &dyn Engine, name: &str) -> Option<Generation> {
     let all = engine.generations().await.unwrap();
-    all.into_iter().find(|it| it.name == name)
+    all.into_iter().find(|generation| generation.name == name)
 }
 
 async fn reaches(engine: &dyn Engine, name: &str, state: GenerationState) {
-    let found = async || generation(engine, name).await.map(|it| it.state);
-    wait_until(name, found, |it| it.as_ref() == Some(&state)).await;
+    let found = async || {
+        generation(engine, name)
+            .await
+            .map(|generation| generation.state)
+    };
+    wait_until(name, found, |value| value.as_ref() == Some(&state)).await;
 }
 
 /// Writers that go on until they are told not to.
@@ -222,7 +226,10 @@ async fn catches_up_no_longer_than_its_node_goes_on(bed: &ContractDatabase) {
         }],
         state: GenerationState::Filling { upto: 0 },
     };
-    one.engine.create_generations(&[asked_for_long_ago]).await.unwrap();
+    one.engine
+        .create_generations(&[asked_for_long_ago])
+        .await
+        .unwrap();
     gated.projections.wait_for_waiter().await;
     tokio::join!(one.stop(), async { gated.projections.open() });
     let engine = bed.connect().await;
@@ -278,7 +285,12 @@ async fn that_differs_from_its_fold_is_never_read(bed: &ContractDatabase) {
     let (rebuilding, _, _) = project_as(&forgetful, "", tally).await;
     rebuilding.request("tally").await.unwrap();
     let reason = format!("row {long} of tally_v1_g2 is not what its stream makes");
-    reaches(&*forgetful.engine, "tally_v1_g2", GenerationState::Failed { reason }).await;
+    reaches(
+        &*forgetful.engine,
+        "tally_v1_g2",
+        GenerationState::Failed { reason },
+    )
+    .await;
     assert_rows_are_the_log(bed, &forgetful).await;
     let dropped = rebuilding.drop_old("tally").await.unwrap();
     assert_eq!(dropped, [DropOutcome::Dropped("tally_v1_g2".to_owned())]);
@@ -296,7 +308,12 @@ async fn that_misses_a_stream_is_never_read(bed: &ContractDatabase) {
     gated.hide_stream_start(other);
     rebuilding.request("tally").await.unwrap();
     let reason = format!("1 streams of {STREAM_TYPE} begin in the log, and 2 are known to have");
-    reaches(&*node.engine, "tally_v1_g2", GenerationState::Failed { reason }).await;
+    reaches(
+        &*node.engine,
+        "tally_v1_g2",
+        GenerationState::Failed { reason },
+    )
+    .await;
     assert_rows_are_the_log(bed, &node).await;
 }
 
@@ -312,8 +329,10 @@ async fn parks_what_cannot_be_folded_and_takes_up_what_can(bed: &ContractDatabas
     reaches(&*node.engine, "tally_v1_g2", GenerationState::Live).await;
     let parked = async |table: &str| {
         let parked = node.engine.parked().await.unwrap();
-        let mut parked = parked.into_iter().filter(|it| it.model == table);
-        parked.next().map(|it| (it.stream_id, it.position))
+        let mut parked = parked.into_iter().filter(|parked| parked.model == table);
+        parked
+            .next()
+            .map(|parked| (parked.stream_id, parked.position))
     };
     assert_eq!(parked("tally_v1_g2").await, Some((bad, parked_at)));
     node.append(to(bad, 3, 1)).await.unwrap();
@@ -349,7 +368,7 @@ async fn of_two_releases_are_kept_up_side_by_side(bed: &ContractDatabase) {
     wait_until(
         "some writing",
         async || new.position().await,
-        |it| *it > 5200,
+        |number| *number > 5200,
     )
     .await;
     enough.cancel();
@@ -395,7 +414,10 @@ async fn of_a_new_release_are_not_read_before_they_are_whole(bed: &ContractDatab
     };
     project_as(&node, "", next).await;
     gated.projections.wait_for_waiter().await;
-    let read = node.engine.live_rows(Scope::AllTenants, &NEXT_TALLY, &[]).await;
+    let read = node
+        .engine
+        .live_rows(Scope::AllTenants, &NEXT_TALLY, &[])
+        .await;
     assert!(
         matches!(read, Err(EngineError::ReadModelNotReady("tally"))),
         "{read:?}"
@@ -404,7 +426,7 @@ async fn of_a_new_release_are_not_read_before_they_are_whole(bed: &ContractDatab
     reaches(&*node.engine, "tally_v2", GenerationState::Live).await;
     let log = whole_log(&*node.engine).await;
     let whole = async || rows_of(&*node.engine, &NEXT_TALLY, &log).await == folded(&log);
-    wait_until("its rows", whole, |it| *it).await;
+    wait_until("its rows", whole, |flag| *flag).await;
     assert_eq!(
         checkpoint(&*node.engine).await.position,
         5000,

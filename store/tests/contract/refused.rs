@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 use roentgen_store::generation::GenerationState;
-use roentgen_store::read_model::Table;
 use roentgen_store::projector::{ParkedStreams, RetryOutcome};
+use roentgen_store::read_model::Table;
 use roentgen_store::reads::Scope;
 
-use crate::harness::{ContractDatabase, EngineKind, ContractNode, DbFile, wait_until, whole_log};
 use crate::builders::{stream, to};
 use crate::fault_injection::FaultyEngine;
+use crate::harness::{ContractDatabase, ContractNode, DbFile, EngineKind, wait_until, whole_log};
 use crate::tally_projection::{TALLY, Tally, folded, project, project_as, projected_all, rows};
 
 on_both_engines!(
@@ -26,7 +26,7 @@ on_both_engines!(
 
 /// From now on the database refuses the rows of these streams.
 async fn refuse(bed: &ContractDatabase, streams: &[StreamId]) {
-    let ids: Vec<String> = streams.iter().map(|it| id(bed, *it)).collect();
+    let ids: Vec<String> = streams.iter().map(|stream| id(bed, *stream)).collect();
     let ids = ids.join(", ");
     by_hand(
         bed,
@@ -56,7 +56,9 @@ async fn accept(bed: &ContractDatabase) {
         bed,
         match bed.kind {
             EngineKind::Sqlite => "DROP TRIGGER refuse_INSERT; DROP TRIGGER refuse_UPDATE",
-            EngineKind::Postgres => "DROP TRIGGER refuse ON read.tally_v1; DROP FUNCTION read.refuse()",
+            EngineKind::Postgres => {
+                "DROP TRIGGER refuse ON read.tally_v1; DROP FUNCTION read.refuse()"
+            }
         },
     )
     .await;
@@ -86,7 +88,7 @@ async fn projecting(bed: &ContractDatabase) -> (ContractNode, StreamId) {
 
 async fn parked(node: &ContractNode) -> Vec<StreamId> {
     let parked = node.engine.parked().await.unwrap();
-    parked.into_iter().map(|it| it.stream_id).collect()
+    parked.into_iter().map(|parked| parked.stream_id).collect()
 }
 
 fn parking(node: &ContractNode) -> ParkedStreams {
@@ -165,8 +167,8 @@ async fn several_refused_rows_in_one_batch_park_their_streams(bed: &ContractData
     node.append(all).await.unwrap();
     projected_all(&node).await;
     let (mut found, mut expected) = (parked(&node).await, bad.clone());
-    found.sort_by_key(|it| it.as_uuid());
-    expected.sort_by_key(|it| it.as_uuid());
+    found.sort_by_key(|id| id.as_uuid());
+    expected.sort_by_key(|id| id.as_uuid());
     assert_eq!(found, expected);
     assert_others_whole(&node, &bad).await;
 }
@@ -193,7 +195,7 @@ async fn a_missing_table_parks_nobody(bed: &ContractDatabase) {
     wait_until(
         "several failures",
         async || gated.failures(),
-        |it| *it >= before + 3,
+        |number| *number >= before + 3,
     )
     .await;
     assert_eq!(parked(&node).await, []);
@@ -230,7 +232,7 @@ async fn a_slow_row_alone_parks_nobody(bed: &ContractDatabase) {
     wait_until(
         "several failures",
         async || faulty.failures(),
-        |it| *it >= 4,
+        |number| *number >= 4,
     )
     .await;
     assert_eq!(parked(&node).await, []);
@@ -280,12 +282,16 @@ async fn a_rebuild_ends_by_name_at_a_refused_row(bed: &ContractDatabase) {
         let generations = node.engine.generations().await.unwrap();
         generations
             .into_iter()
-            .find(|it| it.generation == 2)
-            .map(|it| it.state)
+            .find(|generation| generation.generation == 2)
+            .map(|generation| generation.state)
     };
-    let has_ended = |state: &Option<GenerationState>| matches!(state, Some(GenerationState::Failed { .. }));
+    let has_ended =
+        |state: &Option<GenerationState>| matches!(state, Some(GenerationState::Failed { .. }));
     let ended = wait_until("the end of the rebuild", failed, has_ended).await;
-    let reason = ended.as_ref().and_then(GenerationState::reason).unwrap_or_default();
+    let reason = ended
+        .as_ref()
+        .and_then(GenerationState::reason)
+        .unwrap_or_default();
     assert!(reason.starts_with("the database refused"), "{reason}");
     let live = node
         .engine

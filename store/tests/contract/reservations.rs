@@ -2,11 +2,11 @@
 
 use roentgen_store::clock::now_ms;
 use roentgen_store::error::StoreError;
-use roentgen_store::log::{Append, Reservation, HeldReservation, ReservationKey};
+use roentgen_store::log::{Append, HeldReservation, Reservation, ReservationKey};
 use roentgen_store::reads::Scope;
 
-use crate::harness::{ContractDatabase, verified_log, wait_until};
 use crate::builders::{held_by, key, stream, to};
+use crate::harness::{ContractDatabase, verified_log, wait_until};
 
 on_both_engines!(
     one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer,
@@ -44,7 +44,10 @@ async fn one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer(bed: &Con
             neither => panic!("{neither:?}"),
         };
         assert_eq!(told, winner);
-        assert_eq!(one.engine.reservation(key, now_ms()).await.unwrap(), Some(winner));
+        assert_eq!(
+            one.engine.reservation(key, now_ms()).await.unwrap(),
+            Some(winner)
+        );
         assert_eq!(
             two.engine
                 .read_stream(Scope::AllTenants, loser.stream_id, 0, 1)
@@ -76,10 +79,19 @@ async fn a_key_that_ran_out_is_free_and_a_forgotten_one_too(bed: &ContractDataba
         "{refused:?}"
     );
 
-    assert_eq!(node.engine.delete_expired_reservations(now, 10).await.unwrap(), 0);
+    assert_eq!(
+        node.engine
+            .delete_expired_reservations(now, 10)
+            .await
+            .unwrap(),
+        0
+    );
     let later = next.expires_at_ms + 1;
     assert_eq!(
-        node.engine.delete_expired_reservations(later, 10).await.unwrap(),
+        node.engine
+            .delete_expired_reservations(later, 10)
+            .await
+            .unwrap(),
         1
     );
     node.append(claiming(key, held_by(stream()))).await.unwrap();

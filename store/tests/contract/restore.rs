@@ -9,8 +9,10 @@ use roentgen_store::error::StoreError;
 use roentgen_store::projector::{CheckpointAhead, checkpoint_mismatch};
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use crate::harness::{ContractDatabase, EngineKind, ContractNode, DbFile, verified_log, wait_until};
 use crate::builders::{claim, key, key_of, patient, stream, tenant, to};
+use crate::harness::{
+    ContractDatabase, ContractNode, DbFile, EngineKind, verified_log, wait_until,
+};
 use crate::tally_projection::{self, TALLY, project, rows};
 
 on_both_engines!(
@@ -26,10 +28,10 @@ fn postgres_program(name: &str) -> Command {
         .into_iter()
         .flatten();
     let mut places: Vec<_> = versions
-        .map(|it| it.unwrap().path().join("bin").join(name))
+        .map(|version| version.unwrap().path().join("bin").join(name))
         .collect();
     places.sort();
-    let found = places.into_iter().rfind(|it| it.is_file());
+    let found = places.into_iter().rfind(|path| path.is_file());
     Command::new(found.unwrap_or_else(|| name.into()))
 }
 
@@ -200,10 +202,13 @@ async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &ContractDatabase
     wait_until(
         "the projector's refusal",
         async || progress.halt_reason(),
-        |it| *it == found,
+        |ahead| *ahead == found,
     )
     .await;
-    assert_eq!(tally_projection::checkpoint(&*node.engine).await, checkpoint);
+    assert_eq!(
+        tally_projection::checkpoint(&*node.engine).await,
+        checkpoint
+    );
     assert_eq!(rows(&*node.engine, &log).await, shown);
     verified_log(&*node.engine).await;
 }

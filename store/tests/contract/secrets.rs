@@ -5,8 +5,8 @@ use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::secrets::{SealedSecret, SecretBytes, Secrets};
 use uuid::Uuid;
 
-use crate::harness::{ContractDatabase, DbFile};
 use crate::builders::tenant;
+use crate::harness::{ContractDatabase, DbFile};
 
 on_both_engines!(
     a_secret_comes_back_to_its_tenant_alone,

@@ -3,8 +3,8 @@
 use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
-use crate::harness::ContractDatabase;
 use crate::builders::{STREAM_TYPE, stream, to};
+use crate::harness::ContractDatabase;
 
 on_both_engines!(
     come_in_the_order_in_which_streams_were_asked_for,
@@ -13,7 +13,10 @@ on_both_engines!(
 );
 
 fn places(events: &[StoredEvent]) -> Vec<(u64, u64)> {
-    events.iter().map(|it| (it.position, it.version)).collect()
+    events
+        .iter()
+        .map(|event| (event.position, event.version))
+        .collect()
 }
 
 async fn come_in_the_order_in_which_streams_were_asked_for(bed: &ContractDatabase) {

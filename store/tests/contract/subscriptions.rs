@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use roentgen_store::policy_memory::{MemoryEntry, MemoryKey, RejectedEffect};
-use roentgen_store::subscription::{SubscriptionChanges, Subscription};
+use roentgen_store::subscription::{Subscription, SubscriptionChanges};
 
-use crate::harness::{ContractDatabase, ContractNode};
 use crate::builders::{event, stream, tenant, to};
+use crate::harness::{ContractDatabase, ContractNode};
 
 on_both_engines!(
     reads_on_where_the_checkpoint_stands,
@@ -61,7 +61,7 @@ async fn reads_on_where_the_checkpoint_stands(bed: &ContractDatabase) {
         .await
         .unwrap()
         .iter()
-        .map(|it| it.position)
+        .map(|event| event.position)
         .collect();
     assert_eq!(positions, [4, 5], "another node's, from the database");
 }
@@ -139,7 +139,7 @@ async fn timers_come_in_the_order_in_which_they_fall_due(bed: &ContractDatabase)
     ];
     assert!(reader.commit(keeping(timers)).await.unwrap());
     let due = node.engine.due_timers(10).await.unwrap();
-    let keys: Vec<&str> = due.iter().map(|it| it.key.as_str()).collect();
+    let keys: Vec<&str> = due.iter().map(|entry| entry.key.as_str()).collect();
     assert_eq!(keys, ["early", "late"]);
     assert_eq!(node.engine.due_timers(1).await.unwrap().len(), 1);
 }

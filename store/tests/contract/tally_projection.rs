@@ -8,15 +8,16 @@ use roentgen_store::engine::Engine;
 use roentgen_store::generation::GenerationState;
 use roentgen_store::lease::{Leadership, Leases};
 use roentgen_store::log::{NewEvent, StoredEvent};
-use roentgen_store::read_model::{Checkpoint, Column, ColumnKind, Index, ReadModel, Row, Value};
 use roentgen_store::projector::{
-    self, FoldResult, ProjectionKind, SingleRowProjection, ProjectionProgress, Projection, Projector, RebuildService,
+    self, FoldResult, Projection, ProjectionKind, ProjectionProgress, Projector, RebuildService,
+    SingleRowProjection,
 };
+use roentgen_store::read_model::{Checkpoint, Column, ColumnKind, Index, ReadModel, Row, Value};
 use roentgen_store::reads::Scope;
 use uuid::Uuid;
 
-use crate::harness::{ContractNode, wait_until};
 use crate::builders::STREAM_TYPE;
+use crate::harness::{ContractNode, wait_until};
 
 pub(crate) static TALLY: ReadModel = SHAPE;
 
@@ -101,7 +102,7 @@ impl SingleRowProjection for Tally {
 
 /// Each document covers the one before, so that an event left out, folded twice or out of order is seen for ever.
 fn after(row: Option<Row>, event: &StoredEvent) -> Row {
-    let before = row.map(|it| it.document).unwrap_or_default();
+    let before = row.map(|row| row.document).unwrap_or_default();
     let digest = hex(&sha256(format!("{before}{}", event.payload).as_bytes()));
     Row {
         id: event.stream_id.as_uuid(),
@@ -137,15 +138,21 @@ pub(crate) async fn rows_of(
     model: &'static ReadModel,
     log: &[StoredEvent],
 ) -> BTreeMap<Uuid, Row> {
-    let mut ids: Vec<Uuid> = log.iter().map(|it| it.stream_id.as_uuid()).collect();
+    let mut ids: Vec<Uuid> = log.iter().map(|event| event.stream_id.as_uuid()).collect();
     ids.sort();
     ids.dedup();
-    let rows = engine.live_rows(Scope::AllTenants, model, &ids).await.unwrap();
-    rows.into_iter().map(|it| (it.id, it)).collect()
+    let rows = engine
+        .live_rows(Scope::AllTenants, model, &ids)
+        .await
+        .unwrap();
+    rows.into_iter().map(|row| (row.id, row)).collect()
 }
 
 /// Starts the node's projector, which leads while it holds the lease; `scope` tells it from those of other nodes.
-pub(crate) async fn project(node: &ContractNode, scope: &'static str) -> (ProjectionProgress, Leadership) {
+pub(crate) async fn project(
+    node: &ContractNode,
+    scope: &'static str,
+) -> (ProjectionProgress, Leadership) {
     let (_, progress, leadership) = project_as(node, scope, Tally::SOUND).await;
     (progress, leadership)
 }
@@ -172,8 +179,8 @@ pub(crate) async fn checkpoint(engine: &dyn Engine) -> Checkpoint {
     let generations = engine.generations().await.unwrap();
     let live = generations
         .iter()
-        .find(|it| it.matches(&TALLY) && it.state == GenerationState::Live);
-    live.map_or(Checkpoint::START, |it| it.checkpoint)
+        .find(|generation| generation.matches(&TALLY) && generation.state == GenerationState::Live);
+    live.map_or(Checkpoint::START, |generation| generation.checkpoint)
 }
 
 /// Waits until the generation that is read shows the whole log.
@@ -184,5 +191,8 @@ pub(crate) async fn projected_all(node: &ContractNode) {
         hash: head.hash,
     };
     let standing = async || checkpoint(&*node.engine).await;
-    wait_until("the checkpoint", standing, |it| *it == there).await;
+    wait_until("the checkpoint", standing, |checkpoint| {
+        *checkpoint == there
+    })
+    .await;
 }

@@ -2,14 +2,14 @@
 
 use roentgen_domain::ids::StreamId;
 use roentgen_store::chain::{Digest, hex, link};
+use roentgen_store::chain_verification::{ChainBreak, Verification, verify};
 use roentgen_store::engine::Engine;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::read_model::Checkpoint;
 use roentgen_store::projector::checkpoint_mismatch;
-use roentgen_store::chain_verification::{ChainBreak, Verification, verify};
+use roentgen_store::read_model::Checkpoint;
 
-use crate::harness::{ContractDatabase, EngineKind, ContractNode, verified_log};
 use crate::builders::{stream, to};
+use crate::harness::{ContractDatabase, ContractNode, EngineKind, verified_log};
 
 on_both_engines!(
     verify_names_the_first_position_that_was_tampered_with,
@@ -174,7 +174,9 @@ async fn verify_names_the_first_position_that_was_tampered_with(bed: &ContractDa
 
 /// The chain has no secret: who may write all of it can link all of it anew, or take the end away with all that counts
 /// it. It holds against whoever has kept a link outside, as every checkpoint has.
-async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(bed: &ContractDatabase) {
+async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(
+    bed: &ContractDatabase,
+) {
     let node = bed.node().await;
     let [one, two] = seven(&node).await;
     let log = verified_log(&*node.engine).await;
@@ -182,7 +184,11 @@ async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(be
         position: 7,
         hash: log[6].hash,
     };
-    let found = async || checkpoint_mismatch(&*node.engine, "mine", remembered).await.unwrap();
+    let found = async || {
+        checkpoint_mismatch(&*node.engine, "mine", remembered)
+            .await
+            .unwrap()
+    };
     assert_eq!(found().await, None);
 
     let mut rewritten = log[4..].to_vec();
@@ -191,9 +197,9 @@ async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(be
     assert_eq!(first_bad(&*node.engine).await, None);
     assert_eq!(found().await.unwrap().found, "has another event there");
 
-    let id = |it: StreamId| match bed.kind {
-        EngineKind::Sqlite => bytes(bed.kind, it.as_uuid().as_bytes()),
-        EngineKind::Postgres => format!("'{it}'"),
+    let id = |id: StreamId| match bed.kind {
+        EngineKind::Sqlite => bytes(bed.kind, id.as_uuid().as_bytes()),
+        EngineKind::Postgres => format!("'{id}'"),
     };
     let cut = format!(
         "DELETE FROM events WHERE position > 5; \

@@ -4,7 +4,7 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, EngineKind};
+use roentgen_tests::{EngineKind, TestResponse};
 use serde_json::json;
 
 use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
@@ -76,7 +76,10 @@ async fn the_worst_bodies_leave_the_server_as_it_was(engine: EngineKind) -> Resu
         anyhow::Ok(())
     };
     one_round().await?;
-    let (before, at) = (house.server.resident_bytes()?, log_head(&house.client).await?);
+    let (before, at) = (
+        house.server.resident_bytes()?,
+        log_head(&house.client).await?,
+    );
     for _ in 0..3 {
         try_join_all((0..CLIENTS).map(|_| one_round())).await?;
     }
@@ -103,10 +106,16 @@ async fn a_list_past_its_bound_is_refused_where_it_stands(engine: EngineKind) ->
     let item = format!("/radiology/worklist/items/{}", fresh());
     let refused = vec![
         RejectedRequest::post(SYNC, synced(501, 0), ProblemCode::Unacceptable).at(&["/series"]),
-        RejectedRequest::post(SYNC, synced(1, 5_001), ProblemCode::Unacceptable).at(&["/series/0/instances"]),
-        RejectedRequest::post("/radiology/reading-profiles", places, ProblemCode::Unacceptable)
-            .at(&["/reading_locations"]),
-        RejectedRequest::patch(&item, flags, ProblemCode::Unacceptable).at(&["/ai_triage_flags/flags"]),
+        RejectedRequest::post(SYNC, synced(1, 5_001), ProblemCode::Unacceptable)
+            .at(&["/series/0/instances"]),
+        RejectedRequest::post(
+            "/radiology/reading-profiles",
+            places,
+            ProblemCode::Unacceptable,
+        )
+        .at(&["/reading_locations"]),
+        RejectedRequest::patch(&item, flags, ProblemCode::Unacceptable)
+            .at(&["/ai_triage_flags/flags"]),
     ];
     assert_all_rejected(&house.client, refused).await?;
     for (count, instances) in [(500, 0), (1, 5_000)] {

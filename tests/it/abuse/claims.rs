@@ -7,7 +7,7 @@ use roentgen_domain::growth::MAX_CHANGES;
 use roentgen_domain::ids::{StudyId, WorklistItemId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::worklist_item::{Event, Updated, WorklistItem};
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -58,7 +58,11 @@ async fn an_item_at_its_bound_is_claimed_released_and_read(engine: EngineKind) -
 
     let last = done(post(&anna, "claim").await?);
     ensure!(last.json()["version"] == MAX_CHANGES, "{last:?}");
-    assert_problem(&post(&anna, "release").await?, ProblemCode::TooLarge, "her own");
+    assert_problem(
+        &post(&anna, "release").await?,
+        ProblemCode::TooLarge,
+        "her own",
+    );
     done(post(&house.client, "release").await?);
     done(post(&boris, "claim").await?);
     let report = json!({ "imaging_study_id": study, "patient_id": body["patient_id"],

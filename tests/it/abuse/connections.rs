@@ -10,7 +10,7 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::frames::{self, END_HEADERS, Kind};
 use roentgen_tests::raw::CLOSED_WITHIN;
 use roentgen_tests::server::program_with_descriptors;
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Raw, Server, poll};
+use roentgen_tests::{EngineKind, Raw, Server, TestClient, TestDatabase, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::test_app::TestApp;

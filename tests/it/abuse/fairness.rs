@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestClient, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestClient, poll};
 use serde_json::json;
 use tokio::task::JoinSet;
 

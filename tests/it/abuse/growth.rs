@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use roentgen_api::problem::ProblemCode;
 use roentgen_domain::growth::{MAX_PAYLOAD_BYTES, MAX_SHOWN_BYTES};
-use roentgen_tests::{TestResponse, EngineKind};
+use roentgen_tests::{EngineKind, TestResponse};
 use serde_json::json;
 
 use super::rows::a_report;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile, poll};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::assertions::{log_head, assert_problem};
+use crate::assertions::{assert_problem, log_head};
 use crate::faults::erasure::whose;
 use crate::faults::run;
 use crate::read_model_audit::assert_match_log;
@@ -59,7 +59,11 @@ async fn bring_back(keys: &mut RawDatabase) -> Result<()> {
 
 async fn reads(client: &TestClient, place: &str, phi: &str) -> Result<TestResponse> {
     let read = async || client.get(place).await;
-    let is_so = |answer: &Result<TestResponse>| answer.as_ref().is_ok_and(|it| it.text_at("/phi") == phi);
+    let is_so = |answer: &Result<TestResponse>| {
+        answer
+            .as_ref()
+            .is_ok_and(|response| response.text_at("/phi") == phi)
+    };
     let read = poll::wait_until(phi, UNTIL_NOTICED, read, is_so).await??;
     ensure!(read.status == 200, "{read:?}");
     Ok(read)
@@ -110,7 +114,9 @@ async fn lost_key_is_unreadable_until_it_is_back(engine: EngineKind) -> Result<(
     bring_back(&mut keys).await?;
     reads(client, &lost, "open").await?;
     let ready = async || client.get("/health/ready").await;
-    let is_ready = |answer: &Result<TestResponse>| answer.as_ref().is_ok_and(|it| it.status == 200);
+    let is_ready = |answer: &Result<TestResponse>| {
+        answer.as_ref().is_ok_and(|response| response.status == 200)
+    };
     poll::wait_until("readiness", UNTIL_NOTICED, ready, is_ready).await??;
     let changed = client
         .patch(&lost, &json!({ "metadata": { "ward": "8" } }))
@@ -130,7 +136,9 @@ async fn nothing_is_written(house: &TestApp, lost: &str, patient: Uuid) -> Resul
             .patch(lost, &json!({ "metadata": { "ward": "9" } }))
             .await
     };
-    let is_refused = |answer: &Result<TestResponse>| answer.as_ref().is_ok_and(|it| it.status == 503);
+    let is_refused = |answer: &Result<TestResponse>| {
+        answer.as_ref().is_ok_and(|response| response.status == 503)
+    };
     poll::wait_until("the refusal", UNTIL_NOTICED, changed, is_refused).await??;
     let before = log_head(client).await?;
     let new = json!({
@@ -197,7 +205,7 @@ async fn mixed_row_with_a_lost_key_is_unreadable(engine: EngineKind) -> Result<(
     let is_erased = |answer: &Result<TestResponse>| {
         answer
             .as_ref()
-            .is_ok_and(|it| it.text_at("/phi") == "erased")
+            .is_ok_and(|response| response.text_at("/phi") == "erased")
     };
     // The first of these may be sealed by the key that is gone, which commands keep for as long as reads do.
     let moved = || moved_to("1");

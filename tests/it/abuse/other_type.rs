@@ -4,20 +4,20 @@ use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
 use roentgen_commands::order::CreateOrder;
 use roentgen_commands::pacs_endpoint::CreatePacsEndpoint;
-use roentgen_commands::{CommandError, Executor, CommandOutcome, CommandEnvelope, UseCase};
+use roentgen_commands::{CommandEnvelope, CommandError, CommandOutcome, Executor, UseCase};
 use roentgen_domain::Actor;
 use roentgen_domain::order::{CreatedPhi, Priority};
 use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::text::Text;
+use roentgen_store::database::{self, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::database::{self, Store};
 use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use crate::assertions::assert_problem;
-use crate::test_app::{TestApp, MASTER_KEY, fresh, on_both_engines};
+use crate::test_app::{MASTER_KEY, TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     an_order_of_an_earlier_release_does_not_stop_the_catalog,
@@ -34,7 +34,10 @@ pub(super) struct Beside {
 impl Beside {
     pub(super) async fn open(engine: EngineKind) -> Result<Self> {
         let house = TestApp::open_with(engine, &["--dev", "--master-key", MASTER_KEY]).await?;
-        let (log, tasks) = (database::DatabaseUrl::parse(&house.database.url)?, BackgroundTasks::new());
+        let (log, tasks) = (
+            database::DatabaseUrl::parse(&house.database.url)?,
+            BackgroundTasks::new(),
+        );
         let master = MasterKey::parse(MASTER_KEY)?;
         let store = Store::start(log.connect().await?, master, &tasks).await?;
         Ok(Self {
@@ -80,7 +83,9 @@ impl Beside {
     }
 }
 
-async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(engine: EngineKind) -> Result<()> {
+async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(
+    engine: EngineKind,
+) -> Result<()> {
     let beside = Beside::open(engine).await?;
     let client = &beside.house.client;
     for number in ["PACSEndpoint:CT1", "ImagingAIModel:A", "ImagingStudy:1.2"] {
@@ -109,7 +114,11 @@ async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(engine: Engine
     let of_none = client
         .post("/pacs/studies/sync", &study("1.3", "CT1"))
         .await?;
-    assert_problem(&of_none, ProblemCode::ReferenceNotFound, "an order is no endpoint");
+    assert_problem(
+        &of_none,
+        ProblemCode::ReferenceNotFound,
+        "an order is no endpoint",
+    );
     let others = [
         ("/pacs/endpoints", endpoint("CT2")),
         ("/pacs/studies/sync", study("1.3", "MAIN")),

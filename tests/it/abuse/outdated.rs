@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_commands::{CommandError, UseCase, UnitOfWork};
+use roentgen_commands::{CommandError, UnitOfWork, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::aggregate::Aggregate as _;
 use roentgen_domain::ids::{OrderId, StreamId, TenantId};

@@ -11,9 +11,9 @@ use reqwest::Method;
 use roentgen_api::openapi;
 use roentgen_api::problem::ProblemCode;
 use roentgen_api::routes;
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 
-use crate::assertions::{log_head, assert_problem};
+use crate::assertions::{assert_problem, log_head};
 use crate::test_app::{TestApp, fresh, on_both_engines, token_of};
 
 on_both_engines!(
@@ -91,7 +91,11 @@ async fn an_invented_method_is_refused_and_named_nowhere(engine: EngineKind) -> 
     }
     for method in [Method::DELETE, Method::PUT, Method::OPTIONS] {
         let known = house.client.send(method, "/imaging/orders", Vec::new());
-        assert_problem(&known.await?, ProblemCode::MethodNotAllowed, "a known method");
+        assert_problem(
+            &known.await?,
+            ProblemCode::MethodNotAllowed,
+            "a known method",
+        );
     }
     let said = house.client.get("/metrics").await?.text + &house.server.logged()?;
     assert!(said.contains(r#"method="other""#), "{said}");
@@ -189,7 +193,11 @@ async fn a_body_that_is_not_json_is_refused_on_every_route(engine: EngineKind) -
         let compressed = compressed
             .send(method.clone(), &path, b"{}".to_vec())
             .await?;
-        assert_problem(&compressed, ProblemCode::UnsupportedMediaType, &asked(&["gzip"]));
+        assert_problem(
+            &compressed,
+            ProblemCode::UnsupportedMediaType,
+            &asked(&["gzip"]),
+        );
         let bare = caller.send(method.clone(), &path, Vec::new()).await?;
         assert_ne!(bare.status, 415, "{}: {bare:?}", asked(&[]));
     }
@@ -252,7 +260,11 @@ async fn no_head_leaves_an_event(engine: EngineKind) -> Result<()> {
         let caller = callers.of(&path);
         let answer = caller.send(Method::HEAD, &path, Vec::new()).await?;
         assert_eq!(answer.text, "", "HEAD {path}: {answer:?}");
-        assert_eq!(log_head(&callers.house.client).await?, before, "HEAD {path}");
+        assert_eq!(
+            log_head(&callers.house.client).await?,
+            before,
+            "HEAD {path}"
+        );
     }
     Ok(())
 }

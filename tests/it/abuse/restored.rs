@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server, poll};
+use roentgen_tests::{EngineKind, Server, TestClient, TestDatabase, poll};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::faults::{CommandOutput, run};
 use crate::read_model_audit::assert_match_log;
-use crate::test_app::{TestApp, MASTER_KEY, SECRET, create_catalog, fresh};
+use crate::test_app::{MASTER_KEY, SECRET, TestApp, create_catalog, fresh};
 
 const SERVES: [&str; 5] = ["serve", "--dev", "--master-key", MASTER_KEY, "--jwt-secret"];
 const WITHIN: Duration = Duration::from_secs(15);
@@ -212,8 +212,9 @@ async fn refused(scene: &Scene, database: &TestDatabase, file: &str, named: &str
 async fn not_ready(scene: &Scene, database: &TestDatabase, named: &str) -> Result<()> {
     let (server, client) = serving(database, scene.tenant).await?;
     let asked = async || client.get("/health/ready").await;
-    let is_refused =
-        |answer: &Result<roentgen_tests::TestResponse>| answer.as_ref().is_ok_and(|it| it.status == 503);
+    let is_refused = |answer: &Result<roentgen_tests::TestResponse>| {
+        answer.as_ref().is_ok_and(|response| response.status == 503)
+    };
     let refused = poll::wait_until("readiness", WITHIN, asked, is_refused).await??;
     ensure!(refused.text_at("/detail").contains(named), "{refused:?}");
     nothing_is_erased(&client, &scene.orders).await?;

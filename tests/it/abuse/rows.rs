@@ -13,13 +13,15 @@ use roentgen_domain::order::{self, Order};
 use roentgen_domain::report::{self, Report};
 use roentgen_domain::{Actor, EventMetadata, Timestamp};
 use roentgen_store::codec::{EventAddress, encode};
-use roentgen_store::log::{Append, AppendBatch, ExpectedVersion, NewEvent, PreparedAppend, AppendOutcome};
-use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile, poll};
+use roentgen_store::log::{
+    Append, AppendBatch, AppendOutcome, ExpectedVersion, NewEvent, PreparedAppend,
+};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::assertions::assert_problem;
-use crate::read_model_audit::{OfflineDatabase, caught_up, assert_match_log};
+use crate::read_model_audit::{OfflineDatabase, assert_match_log, caught_up};
 use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(

@@ -2,7 +2,7 @@
 //! was.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 

@@ -7,7 +7,7 @@ mod table;
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{TestClient, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestClient, poll};
 
 use crate::test_app::{TestApp, fresh, on_both_engines, token_of};
 use crate::workflow::full_workflow::{Catalog, PhiCanaries, play_again};

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use roentgen_api::openapi;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 
 use crate::assertions::assert_problem;

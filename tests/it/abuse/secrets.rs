@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server};
+use roentgen_tests::{EngineKind, Nats, Server, TestClient, TestDatabase};
 
 use crate::faults::run;
-use crate::leak_scan::{assert_present, assert_absent};
+use crate::leak_scan::{assert_absent, assert_present};
 use crate::test_app::{create_catalog, fresh, on_both_engines};
 
 on_both_engines!(planted_secrets_are_in_no_log);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use roentgen_tests::frames::{self, Kind};
 use roentgen_tests::raw::CLOSED_WITHIN;
-use roentgen_tests::{TestClient, EngineKind, Raw, Server, poll};
+use roentgen_tests::{EngineKind, Raw, Server, TestClient, poll};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 

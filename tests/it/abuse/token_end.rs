@@ -6,12 +6,12 @@ use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use roentgen_api::problem::ProblemCode;
 use roentgen_store::clock;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::assertions::assert_problem;
-use crate::test_app::{TestApp, SECRET, fresh, on_both_engines};
+use crate::test_app::{SECRET, TestApp, fresh, on_both_engines};
 
 on_both_engines!(ends_a_stream_and_a_reader_that_waits);
 
@@ -47,7 +47,11 @@ async fn ends_a_stream_and_a_reader_that_waits(engine: EngineKind) -> Result<()>
     let (last, page) = (last.expect("the stream outlives its token")?, page?);
     assert_eq!((page.status, page.text.as_str()), (200, ""));
     let refused = reader.get("/events").await?;
-    assert_problem(&refused, ProblemCode::Unauthenticated, "the token has ended");
+    assert_problem(
+        &refused,
+        ProblemCode::Unauthenticated,
+        "the token has ended",
+    );
 
     let created = house.create_order(json!({})).await?;
     let resumed = TestClient::new(&house.server.base).bearer(&accepted_for(600, house.tenant)?);

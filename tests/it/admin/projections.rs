@@ -3,14 +3,14 @@
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::join_all;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, RawDatabase, TestClient, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestClient, TestResponse};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem};
 use crate::faults::run;
 use crate::pacs::fixtures::{archive, series, study, sync};
-use crate::read_model_audit::{OfflineDatabase, caught_up, assert_match_log};
+use crate::read_model_audit::{OfflineDatabase, assert_match_log, caught_up};
 use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
@@ -62,7 +62,7 @@ async fn projection(operator: &TestClient, name: &str) -> Result<Value> {
     assert_eq!(listed.status, 200, "{listed:?}");
     let listed = listed.json();
     let mut listed = listed.as_array().context("no array")?.iter();
-    let found = listed.find(|it| it["name"] == name);
+    let found = listed.find(|value| value["name"] == name);
     Ok(found.context("no such projection")?.clone())
 }
 
@@ -92,10 +92,13 @@ async fn shows_each_read_model(engine: EngineKind) -> Result<()> {
         .as_array()
         .context("no array")?
         .iter()
-        .filter_map(|it| it["name"].as_str())
+        .filter_map(|context| context["name"].as_str())
         .collect();
     let all = roentgen_projections::all();
-    let declared: Vec<&str> = all.iter().map(|it| it.model().name).collect();
+    let declared: Vec<&str> = all
+        .iter()
+        .map(|projection| projection.model().name)
+        .collect();
     assert_eq!(names, declared);
     let head = crate::assertions::log_head(&house.client).await?;
     assert_eq!(
@@ -160,7 +163,7 @@ async fn told_of(house: &TestApp, operator: &TestClient, parked: usize) -> Resul
     let printed = run(&house.database, &["projections"])?.printed;
     let lines = printed
         .lines()
-        .filter(|it| it.starts_with("parked: orders ImagingOrder "));
+        .filter(|printed| printed.starts_with("parked: orders ImagingOrder "));
     assert_eq!(lines.count(), parked, "{printed}");
     Ok(())
 }
@@ -271,10 +274,10 @@ async fn a_stream_that_goes_on_meanwhile_is_whole(engine: EngineKind) -> Result<
     };
     let (changed, retried) = tokio::join!(changes, retries);
     changed?;
-    let statuses: Vec<u16> = retried?.iter().map(|it| it.status).collect();
+    let statuses: Vec<u16> = retried?.iter().map(|response| response.status).collect();
     assert!(statuses.contains(&200), "{statuses:?}");
     assert!(
-        statuses.iter().all(|it| [200, 404].contains(it)),
+        statuses.iter().all(|status| [200, 404].contains(status)),
         "{statuses:?}"
     );
     assert_match_log(&house.database).await?;

@@ -4,9 +4,9 @@ use std::process::Stdio;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{RawDatabase, DbFile, poll};
+use roentgen_tests::{DbFile, RawDatabase, poll};
 
-use super::{LAST, LIMIT, ArchivedLog};
+use super::{ArchivedLog, LAST, LIMIT};
 
 const ARCHIVES: &str = "SELECT count(*) FROM log_archives";
 
@@ -26,7 +26,7 @@ async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
         .spawn()?;
     let [first, _] = old.files();
     let written = || async { first.exists() };
-    poll::wait_until("the file is written", LIMIT, written, |it| *it).await?;
+    poll::wait_until("the file is written", LIMIT, written, |flag| *flag).await?;
     killed.kill()?;
     killed.wait()?;
     assert_eq!(held.number(ARCHIVES).await?, 0);
@@ -57,7 +57,7 @@ async fn held_up_by_a_reader_it_gives_up_whole() -> Result<()> {
     let gave_up = || async { old.try_to_archive() };
     let in_the_way = poll::wait_until("it gives up", LIMIT, gave_up, |ran| {
         ran.as_ref()
-            .is_ok_and(|it| it.printed.contains("lock timeout"))
+            .is_ok_and(|output| output.printed.contains("lock timeout"))
     });
     assert_eq!(in_the_way.await??.code, Some(70));
     assert_eq!(reader.number(ARCHIVES).await?, 0);

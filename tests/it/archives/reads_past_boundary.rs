@@ -5,7 +5,7 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::python;
 use serde_json::json;
 
-use super::{LAST, ArchivedLog};
+use super::{ArchivedLog, LAST};
 use crate::assertions::assert_problem;
 use crate::faults::run;
 
@@ -66,7 +66,10 @@ async fn all_else_goes_on() -> Result<()> {
 
     let stream = format!("/events?stream_id={}", id(&old.living));
     let versions: Vec<_> = client.get(&stream).await?.lines();
-    let versions: Vec<_> = versions.iter().map(|it| it["version"].as_u64()).collect();
+    let versions: Vec<_> = versions
+        .iter()
+        .map(|version| version["version"].as_u64())
+        .collect();
     assert_eq!(versions, [Some(1), Some(2)], "from before the boundary too");
     let change = json!({ "status": "in_progress" });
     assert_eq!(client.patch(&old.living, &change).await?.status, 200);

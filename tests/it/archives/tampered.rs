@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{RawDatabase, DbFile};
+use roentgen_tests::{DbFile, RawDatabase};
 
-use super::{LAST, ArchivedLog};
+use super::{ArchivedLog, LAST};
 
 /// Changes one byte of `what` where it stands first: in its column, before the file's foot has the greatest and the least.
 fn flip(file: &Path, what: &[u8]) -> Result<()> {
     let mut bytes = std::fs::read(file)?;
-    let at = bytes.windows(what.len()).position(|it| it == what);
+    let at = bytes.windows(what.len()).position(|bytes| bytes == what);
     bytes[at.context("it is not in the file as it is")?] ^= 1;
     Ok(std::fs::write(file, bytes)?)
 }

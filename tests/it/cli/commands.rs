@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server};
+use roentgen_tests::{EngineKind, Server, TestClient, TestDatabase};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 
 use crate::assertions::log_head;
-use crate::test_app::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines};
+use crate::test_app::{MASTER_KEY, SECRET, TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     migrates_an_empty_database_and_again,
@@ -32,7 +32,10 @@ async fn migrates_an_empty_database_and_again(engine: EngineKind) -> Result<()> 
     }
     let server = Server::start(&database, &["--dev", "--no-migrate"]).await?;
     assert_eq!(
-        TestClient::new(&server.base).get("/health/ready").await?.status,
+        TestClient::new(&server.base)
+            .get("/health/ready")
+            .await?
+            .status,
         200
     );
     Ok(())

@@ -1,17 +1,17 @@
 //! `roentgen export`: the log as files.
 
-mod formats;
 mod errors;
+mod formats;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_store::chain::{GENESIS, hex, link};
 use roentgen_tests::server::program;
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 use serde_json::{Map, Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::faults::{CommandOutput, run};
-use crate::leak_scan::{assert_present, assert_absent};
+use crate::leak_scan::{assert_absent, assert_present};
 use crate::test_app::{TestApp, on_both_engines};
 use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
 use formats::{COLUMNS, ExportFormat};
@@ -24,7 +24,12 @@ on_both_engines!(
 );
 
 /// Exports into a file beside the database. The file's rows, and how it went.
-fn export(database: &TestDatabase, form: ExportFormat, after: u64, name: &str) -> Result<(Vec<Value>, CommandOutput)> {
+fn export(
+    database: &TestDatabase,
+    form: ExportFormat,
+    after: u64,
+    name: &str,
+) -> Result<(Vec<Value>, CommandOutput)> {
     let path = database.directory().join(name);
     let (file, after) = (path.display().to_string(), after.to_string());
     let arguments = ["--format", form.name(), "--after", &after, "--out", &file];
@@ -51,9 +56,11 @@ async fn are_the_feed_event_by_event(engine: EngineKind) -> Result<()> {
         assert!(there.len() > 30, "{form:?}: {}", ran.printed);
         assert_eq!(there, feed[..there.len()], "{form:?}");
         assert_eq!(came_to(&ran)?, u64::try_from(there.len())?, "{form:?}");
-        assert!(rows.iter().any(|it| it["causation_id"].is_string()));
+        assert!(rows.iter().any(|row| row["causation_id"].is_string()));
         for row in &rows {
-            let columns = row.as_object().map(|it| it.keys().cloned().collect());
+            let columns = row
+                .as_object()
+                .map(|object| object.keys().cloned().collect());
             let mut expected = COLUMNS.map(|(name, _)| name.to_owned()).to_vec();
             expected.sort_unstable();
             assert_eq!(columns, Some(expected), "{form:?}");
@@ -90,7 +97,7 @@ async fn are_chained_and_hold_no_phi(engine: EngineKind) -> Result<()> {
         assert_absent(&words.said(), "the rows", &read_back)?;
         assert_present(&["Main archive"], "the rows", &read_back)?;
         for phi in ["sealed", "open"] {
-            assert!(rows.iter().any(|it| it["phi"] == phi), "{form:?}: {phi}");
+            assert!(rows.iter().any(|row| row["phi"] == phi), "{form:?}: {phi}");
         }
         let mut hash = GENESIS;
         for (row, position) in rows.iter().zip(1..) {

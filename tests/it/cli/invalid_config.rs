@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use roentgen_tests::server::program;
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 
 use crate::test_app::{MASTER_KEY, SECRET, on_both_engines};
 

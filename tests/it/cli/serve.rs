@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_tests::server::program;
-use roentgen_tests::{TestClient, EngineKind, Server, poll};
+use roentgen_tests::{EngineKind, Server, TestClient, poll};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -55,7 +55,7 @@ async fn finishes_what_was_begun(engine: EngineKind) -> Result<()> {
     begun.write_all(first.as_bytes()).await?;
     house.server.signal("TERM")?;
     let refused = async || TcpStream::connect(&address).await.is_err();
-    poll::wait_until("no more connections", LIMIT, refused, |it| *it).await?;
+    poll::wait_until("no more connections", LIMIT, refused, |flag| *flag).await?;
     begun.write_all(rest.as_bytes()).await?;
     let mut answer = String::new();
     begun.read_to_string(&mut answer).await?;
@@ -77,7 +77,9 @@ async fn finishes_what_was_begun(engine: EngineKind) -> Result<()> {
 
 async fn starts_again_where_it_was(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let order = house.create_order(json!({ "metadata": { "a": 1 } })).await?;
+    let order = house
+        .create_order(json!({ "metadata": { "a": 1 } }))
+        .await?;
     let before = house.client.get("/events").await?.text;
     assert_eq!(house.server.terminate()?, Some(0));
     for arguments in [["--dev", "--log=info"], ["--dev", "--no-migrate"]] {
@@ -94,9 +96,16 @@ async fn starts_again_where_it_was(engine: EngineKind) -> Result<()> {
             before,
             "a start appends nothing"
         );
-        let ready = async || client.get("/health/ready").await.map(|it| it.json()).ok();
-        let projected =
-            |it: &Option<serde_json::Value>| it.as_ref().is_some_and(|it| it["lag"] == 0);
+        let ready = async || {
+            client
+                .get("/health/ready")
+                .await
+                .map(|response| response.json())
+                .ok()
+        };
+        let projected = |value: &Option<serde_json::Value>| {
+            value.as_ref().is_some_and(|value| value["lag"] == 0)
+        };
         poll::wait_until("the read models", LIMIT, ready, projected).await?;
         let live = client
             .send(Method::HEAD, "/health/live", Vec::new())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{TestClient, EngineKind, Server, poll};
+use roentgen_tests::{EngineKind, Server, TestClient, poll};
 use serde_json::json;
 
 use crate::test_app::{TestApp, fresh, on_both_engines, serve};
@@ -30,7 +30,11 @@ async fn five_processes_are_the_source_s_five_services(engine: EngineKind) -> Re
         others.push(serve(&house.database, &["--dev", "--services", service]).await?);
     }
     let mut clients = vec![house.client.clone()];
-    clients.extend(others.iter().map(|it| house.client.with_base_url(&it.base)));
+    clients.extend(
+        others
+            .iter()
+            .map(|server| house.client.with_base_url(&server.base)),
+    );
     for (served, client) in clients.iter().enumerate() {
         for (n, (_, list)) in SERVICES.iter().enumerate() {
             let status = client.get(list).await?.status;
@@ -54,9 +58,9 @@ async fn a_study_comes_to_the_worklist(pacs: &TestClient, worklist: &TestClient)
     assert_eq!(study.status, 201, "{study:?}");
     let items = async || {
         let items = worklist.get("/radiology/worklist/items").await;
-        items.map(|it| it.json()).unwrap_or_default()
+        items.map(|response| response.json()).unwrap_or_default()
     };
-    let items = poll::wait_until("the item", PATIENCE, items, |it| it[0].is_object()).await?;
+    let items = poll::wait_until("the item", PATIENCE, items, |value| value[0].is_object()).await?;
     assert_eq!(items[0]["imaging_study_id"], study.json()["id"]);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use roentgen_domain::Change;
 use roentgen_domain::order::{self, Order};
 use roentgen_store::keys::MasterKey;
-use roentgen_tests::{RawDatabase, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::abuse::rows::{stored, write};
 use crate::faults::erasure::destroy_key;
 use crate::faults::run;
 use crate::read_model_audit::{OfflineDatabase, assert_match_log};
-use crate::test_app::{TestApp, MASTER_KEY, fresh, on_both_engines};
+use crate::test_app::{MASTER_KEY, TestApp, fresh, on_both_engines};
 
 on_both_engines!(
     keys_are_counted_and_an_erasure_is_no_finding,
@@ -90,7 +90,11 @@ async fn damaged_key_is_named(engine: EngineKind) -> Result<()> {
 /// An event that nobody tampered with, whose sealed part is too short to name a key.
 async fn sealed_part_out_of_form_is_named(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let order: Uuid = house.create_order(json!({})).await?.text_at("/id").parse()?;
+    let order: Uuid = house
+        .create_order(json!({}))
+        .await?
+        .text_at("/id")
+        .parse()?;
     let beside = OfflineDatabase::open(&house.database).await?;
     let event = order::Event::DetailsUpdated(order::DetailsUpdated {
         order_id: order.into(),

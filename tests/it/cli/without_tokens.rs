@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server};
+use roentgen_tests::{EngineKind, Server, TestClient, TestDatabase};
 
 use crate::faults::run;
 use crate::test_app::{MASTER_KEY, SECRET, fresh, on_both_engines, serve};

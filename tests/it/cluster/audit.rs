@@ -8,7 +8,7 @@ use roentgen_tests::TestDatabase;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::load::{PatientRecord, WorkloadStep, PatientWorkload};
+use super::load::{PatientRecord, PatientWorkload, WorkloadStep};
 use crate::faults::kill_policies::audit::{nothing_twice, one_a_study, one_contribution_a_task};
 use crate::faults::kill_policies::load::MODELS;
 use crate::faults::kill_policies::settled;
@@ -28,7 +28,10 @@ pub(crate) async fn whole(database: &TestDatabase, wards: &[PatientWorkload]) ->
     beside.close().await;
     ensure!(refused.is_empty(), "refused: {refused:?}");
     let counts = Counts::of(&events);
-    let patients: Vec<&PatientRecord> = wards.iter().flat_map(|it| &it.patients).collect();
+    let patients: Vec<&PatientRecord> = wards
+        .iter()
+        .flat_map(|workload| &workload.patients)
+        .collect();
     for patient in &patients {
         counts
             .of_patient(patient)
@@ -78,7 +81,7 @@ impl Counts {
             patient
                 .tasks
                 .iter()
-                .map(|it| (*it, "ImagingAI.OutputCreated")),
+                .map(|task| (*task, "ImagingAI.OutputCreated")),
         );
         for (stream, event) in once {
             let count = self.0.get(&(stream, event.to_owned()));
@@ -94,7 +97,7 @@ impl Counts {
             "ImagingStudy.Available",
             "RadiologyReport.Created",
         ] {
-            let streams = self.0.keys().filter(|it| it.1 == event).count();
+            let streams = self.0.keys().filter(|pair| pair.1 == event).count();
             ensure!(streams == patients, "{event}: {streams} of {patients}");
         }
         Ok(())
@@ -110,7 +113,7 @@ fn effects_once(events: &[StoredEvent], patients: usize) -> Result<()> {
         contributions == patients * MODELS.len(),
         "{contributions} contributions"
     );
-    let completed = events.iter().filter(|it| completes(it)).count();
+    let completed = events.iter().filter(|event| completes(event)).count();
     ensure!(completed == patients, "{completed} completed items");
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::Method;
-use roentgen_tests::{TestResponse, TestClient};
+use roentgen_tests::{TestClient, TestResponse};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -126,7 +126,12 @@ impl FailoverClient {
     }
 
     /// Carries out a command once, whoever has to be asked how often. Returns the first answer that is none of "not now".
-    pub(crate) async fn command(&self, method: Method, path: &str, body: &Value) -> Result<TestResponse> {
+    pub(crate) async fn command(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<TestResponse> {
         let client = self.client.with("idempotency-key", &fresh().to_string());
         self.retry_until_definite(&client, &method, path, body.to_string().into_bytes())
             .await
@@ -135,7 +140,8 @@ impl FailoverClient {
     /// Reads on another node than the one that was asked last, which has to show at least this much of the log.
     pub(crate) async fn read(&self, path: &str, position: u64) -> Result<TestResponse> {
         let client = self.client.with("min-log-position", &position.to_string());
-        self.retry_until_definite(&client, &Method::GET, path, Vec::new()).await
+        self.retry_until_definite(&client, &Method::GET, path, Vec::new())
+            .await
     }
 
     async fn retry_until_definite(

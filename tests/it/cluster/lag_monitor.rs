@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use roentgen_commands::policies::POLICIES;
 use roentgen_store::engine::Engine as Log;
-use roentgen_tests::{TestClient, TestDatabase, Nats};
+use roentgen_tests::{Nats, TestClient, TestDatabase};
 use serde_json::Value;
 
 use crate::read_model_audit::projected;
@@ -70,7 +70,7 @@ impl Lags {
     pub(crate) fn is_known(&self) -> bool {
         [self.projected, self.decided, self.relayed]
             .iter()
-            .all(|it| !it.is_nan())
+            .all(|number| !number.is_nan())
     }
 
     /// Who said 0 after the head stood there must have got there by now.
@@ -93,7 +93,7 @@ async fn metrics(node: &TestClient) -> Result<Lags> {
     let of = |name: &str| {
         let mut lines = scraped.text.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.and_then(|it| it.parse().ok()).unwrap_or(f64::NAN)
+        value.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
     };
     Ok(Lags {
         projected: of("roentgen_projection_lag_events"),

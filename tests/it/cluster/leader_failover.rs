@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use roentgen_tests::poll;
 use serde_json::json;
 
-use super::test_cluster::{TestCluster, TAKEN_OVER};
-use super::lag_monitor::{Lags, LagMonitor};
+use super::lag_monitor::{LagMonitor, Lags};
+use super::test_cluster::{TAKEN_OVER, TestCluster};
 
 /// What is done to the leader.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ async fn is_followed(blow: LeaderFault) -> Result<()> {
         ensure!(read.status == 200, "{read:?}");
         Ok((!read.ids().is_empty(), said, also_said))
     };
-    let shown = |it: &Result<(bool, Lags, Lags)>| it.as_ref().is_ok_and(|it| it.0);
+    let shown = |result: &Result<(bool, Lags, Lags)>| result.as_ref().is_ok_and(|pair| pair.0);
     let shown = poll::wait_until("the order in the list", TAKEN_OVER, listed, shown).await??;
     watch.close().await;
     eprintln!("{blow:?}: listed after {:?}; {shown:?}", since.elapsed());

@@ -77,7 +77,10 @@ impl PatientWorkload {
     /// New patients until it is enough, then whatever those who are there still need.
     pub(crate) async fn work(mut self, enough: CancellationToken) -> Result<Self> {
         loop {
-            let open = self.patients.iter_mut().filter(|it| it.step != WorkloadStep::Done);
+            let open = self
+                .patients
+                .iter_mut()
+                .filter(|record| record.step != WorkloadStep::Done);
             let mut open: Vec<&mut PatientRecord> = open.collect();
             if enough.is_cancelled() && open.is_empty() {
                 return Ok(self);
@@ -139,7 +142,11 @@ impl PatientRecord {
         Ok(())
     }
 
-    async fn is_ordered(&mut self, caller: &FailoverClient, procedure: &str) -> Result<WorkloadStep> {
+    async fn is_ordered(
+        &mut self,
+        caller: &FailoverClient,
+        procedure: &str,
+    ) -> Result<WorkloadStep> {
         let order = json!({
             "patient_id": self.id, "imaging_procedure_id": procedure, "priority": "urgent",
             "indication": "seen under load", "accession_number": self.accession,
@@ -181,7 +188,7 @@ impl PatientRecord {
             ensure!(output.status == 201, "{output:?}");
             let listed = format!("{outputs}?imaging_ai_task_id={task}");
             shows(caller, &listed, &output).await?;
-            self.open_tasks.retain(|it| *it != task);
+            self.open_tasks.retain(|open_task| *open_task != task);
         }
         Ok(WorkloadStep::Claim)
     }
@@ -254,9 +261,9 @@ async fn shows(caller: &FailoverClient, list: &str, written: &TestResponse) -> R
     ensure!(read.status == 200, "{read:?}");
     let (id, rows) = (written.text_at("/id"), read.json());
     let mut rows = rows.as_array().context("no list")?.iter();
-    let row = rows.find(|it| it["id"] == json!(id));
+    let row = rows.find(|row| row["id"] == json!(id));
     let row = row.with_context(|| format!("{list} at {position} lacks {id}: {read:?}"))?;
-    let version = |it: &Value| it["version"].as_u64().unwrap_or_default();
+    let version = |value: &Value| value["version"].as_u64().unwrap_or_default();
     ensure!(
         version(row) >= version(&written.json()),
         "{list} at {position}: {read:?}, {written:?}"

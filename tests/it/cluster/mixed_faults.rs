@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::audit;
-use super::failover_client::{ClientGroup, AllowedFailures};
-use super::test_cluster::TestCluster;
+use super::failover_client::{AllowedFailures, ClientGroup};
 use super::load::PatientWorkload;
+use super::test_cluster::TestCluster;
 use crate::relay::holds_the_log;
 use crate::test_app::fresh;
 

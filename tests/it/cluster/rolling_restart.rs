@@ -6,9 +6,9 @@ use anyhow::Result;
 use roentgen_tests::poll;
 
 use super::audit;
-use super::failover_client::{ClientGroup, AllowedFailures, ClientStats};
-use super::test_cluster::TestCluster;
+use super::failover_client::{AllowedFailures, ClientGroup, ClientStats};
 use super::load::PatientWorkload;
+use super::test_cluster::TestCluster;
 use crate::relay::holds_the_log;
 
 const CLIENTS: usize = 16;
@@ -41,6 +41,9 @@ async fn heavy_restart_of_one_node_after_the_other() -> Result<()> {
 async fn at_work(met: &ClientStats) -> Result<()> {
     let before = met.answers();
     let more = async || met.answers() - before;
-    poll::wait_until("clients at work", PATIENCE, more, |it| *it >= AT_WORK).await?;
+    poll::wait_until("clients at work", PATIENCE, more, |number| {
+        *number >= AT_WORK
+    })
+    .await?;
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server, poll};
+use roentgen_tests::{EngineKind, Nats, Server, TestClient, TestDatabase, poll};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::failover_client::{FailoverClient, AllowedFailures, ClientStats, NodeAddresses};
+use super::failover_client::{AllowedFailures, ClientStats, FailoverClient, NodeAddresses};
 use super::load::PatientWorkload;
 use crate::faults::kill_policies::load::furnish;
 use crate::test_app::{create_catalog, fresh, serve};
@@ -29,7 +29,10 @@ pub(super) struct TestCluster {
 
 impl TestCluster {
     pub(super) async fn of(count: usize) -> Result<Self> {
-        let (database, nats) = (TestDatabase::new(EngineKind::Postgres).await?, Nats::start().await?);
+        let (database, nats) = (
+            TestDatabase::new(EngineKind::Postgres).await?,
+            Nats::start().await?,
+        );
         let arguments = vec!["--dev".to_owned(), "--nats".to_owned(), nats.url()];
         let tenant = fresh();
         let mut fleet = Self {
@@ -45,7 +48,7 @@ impl TestCluster {
             let server = fleet.start().await?;
             fleet.servers.push(server);
         }
-        let bases = fleet.servers.iter().map(|it| it.base.clone());
+        let bases = fleet.servers.iter().map(|server| server.base.clone());
         fleet.nodes = NodeAddresses::at(bases.collect());
         let client = fleet.client(0);
         fleet.procedure = create_catalog(&client).await?;
@@ -64,7 +67,11 @@ impl TestCluster {
     }
 
     /// So many clients, who wait this long for an answer and excuse this, and what they meet.
-    pub(super) fn wards(&self, count: usize, terms: (Duration, AllowedFailures)) -> (Vec<PatientWorkload>, Arc<ClientStats>) {
+    pub(super) fn wards(
+        &self,
+        count: usize,
+        terms: (Duration, AllowedFailures),
+    ) -> (Vec<PatientWorkload>, Arc<ClientStats>) {
         let met = Arc::default();
         let ward = |_| {
             let caller = FailoverClient::new(&self.nodes, self.tenant, terms, &met);
@@ -85,8 +92,8 @@ impl TestCluster {
     /// The node that leads, once it is another than this one.
     pub(super) async fn leader_but(&self, gone: Option<usize>) -> Result<usize> {
         let found = async || {
-            let others = (0..self.len()).filter(|it| Some(*it) != gone);
-            others.rev().find(|it| leads(&self.servers[*it]))
+            let others = (0..self.len()).filter(|number| Some(*number) != gone);
+            others.rev().find(|other| leads(&self.servers[*other]))
         };
         let found = poll::wait_until("a leader", TAKEN_OVER, found, Option::is_some).await?;
         found.context("no leader")

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestDatabase};
 use serde_json::json;
 
-use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, log_head};
 use crate::imaging_ai::{OUTPUTS, a_task};
 use crate::test_app::{TestApp, fresh, on_both_engines, serve};
 
@@ -28,12 +28,18 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: EngineKind) -> 
             format!("{place}?as_of={beyond}"),
             format!("{output}?as_of={beyond}"),
         ];
-        let refused = paths.iter().map(|path| RejectedRequest::get(path, ProblemCode::BeyondLog));
+        let refused = paths
+            .iter()
+            .map(|path| RejectedRequest::get(path, ProblemCode::BeyondLog));
         assert_all_rejected(&house.client, refused.collect()).await?;
         let sse = house.client.with("accept", "text/event-stream");
         assert_problem(&sse.get(&paths[0]).await?, ProblemCode::BeyondLog, "SSE");
         let resumed = sse.with("last-event-id", &beyond.to_string());
-        assert_problem(&resumed.get("/events").await?, ProblemCode::BeyondLog, "resumed");
+        assert_problem(
+            &resumed.get("/events").await?,
+            ProblemCode::BeyondLog,
+            "resumed",
+        );
         let waiting = house.client.with("min-log-position", &beyond.to_string());
         let hurried = waiting.with("prefer", "respond-async");
         let of_the_past = format!("{place}?as_of={end}");

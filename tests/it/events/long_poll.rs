@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 
 use crate::assertions::log_head;
@@ -14,7 +14,10 @@ on_both_engines!(is_answered_when_an_event_comes, is_answered_at_its_end);
 async fn is_answered_when_an_event_comes(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let neighbour = house.second_server().await?;
-    for writer in [house.client.clone(), house.client.with_base_url(&neighbour.base)] {
+    for writer in [
+        house.client.clone(),
+        house.client.with_base_url(&neighbour.base),
+    ] {
         let after = log_head(&house.client).await?;
         let (path, begun) = (
             format!("/events?after={after}&wait=30&types=ImagingOrder.Created"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ async fn are_what_the_contract_lists(engine: EngineKind) -> Result<()> {
     let events = page.lines();
     assert_eq!(events.len(), 1, "{page:?}");
     let event = &events[0];
-    let members = event.as_object().map(|it| it.keys().cloned());
+    let members = event.as_object().map(|object| object.keys().cloned());
     let members: BTreeSet<String> = members.into_iter().flatten().collect();
     assert_eq!(members, MEMBERS.map(str::to_owned).into());
     assert_eq!(event["stream"], json!({ "type": "ImagingOrder", "id": id }));
@@ -80,12 +80,12 @@ async fn are_what_the_contract_lists(engine: EngineKind) -> Result<()> {
     assert!(
         event["id"]
             .as_str()
-            .is_some_and(|it| Uuid::parse_str(it).is_ok()),
+            .is_some_and(|text| Uuid::parse_str(text).is_ok()),
         "{event}"
     );
     let hash = event["hash"].as_str().unwrap_or_default();
     assert!(
-        hash.len() == 64 && hash.bytes().all(|it| it.is_ascii_hexdigit()),
+        hash.len() == 64 && hash.bytes().all(|bytes| bytes.is_ascii_hexdigit()),
         "{hash}"
     );
     let order = created.json();
@@ -98,7 +98,10 @@ async fn are_what_the_contract_lists(engine: EngineKind) -> Result<()> {
 
 async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (other, operator) = (TestClient::dev(&house.server.base, fresh()), house.operator()?);
+    let (other, operator) = (
+        TestClient::dev(&house.server.base, fresh()),
+        house.operator()?,
+    );
     create_catalog(&other).await?;
     for _ in 0..5 {
         house.create_order(json!({})).await?;
@@ -111,13 +114,13 @@ async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: EngineKind) -> 
     assert_eq!(numbers(&whole, "position"), (1..=head).collect::<Vec<_>>());
     let times: Vec<String> = whole
         .iter()
-        .map(|it| it["recorded_at"].to_string())
+        .map(|value| value["recorded_at"].to_string())
         .collect();
     assert!(times.is_sorted(), "{times:?}");
     let own = house.client.get("/events").await?.lines();
     let expected: Vec<&Value> = whole
         .iter()
-        .filter(|it| it["tenant_id"] == json!(house.tenant))
+        .filter(|value| value["tenant_id"] == json!(house.tenant))
         .collect();
     assert_eq!(own.iter().collect::<Vec<_>>(), expected);
     assert!(own.len() < whole.len());
@@ -161,28 +164,29 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
     for (query, passes) in [
         (
             "types=ImagingOrder.Created".to_owned(),
-            (|it: &Value, _: &str, _: &str| it["type"] == "ImagingOrder.Created")
+            (|value: &Value, _: &str, _: &str| value["type"] == "ImagingOrder.Created")
                 as fn(&Value, &str, &str) -> bool,
         ),
         (
             "types=ImagingOrder.Scheduled,ImagingModality.Created".to_owned(),
-            |it, _, _| {
-                it["type"] == "ImagingOrder.Scheduled" || it["type"] == "ImagingModality.Created"
+            |value, _, _| {
+                value["type"] == "ImagingOrder.Scheduled"
+                    || value["type"] == "ImagingModality.Created"
             },
         ),
-        ("stream_type=ImagingOrder".to_owned(), |it, _, _| {
-            it["stream"]["type"] == "ImagingOrder"
+        ("stream_type=ImagingOrder".to_owned(), |value, _, _| {
+            value["stream"]["type"] == "ImagingOrder"
         }),
-        (format!("stream_id={id}"), |it, id, _| {
-            it["stream"]["id"] == id
+        (format!("stream_id={id}"), |value, id, _| {
+            value["stream"]["id"] == id
         }),
-        (format!("patient_id={patient}"), |it, _, patient| {
-            it["data"]["patient_id"] == patient
+        (format!("patient_id={patient}"), |value, _, patient| {
+            value["data"]["patient_id"] == patient
         }),
         (
             format!("patient_id={patient}&types=ImagingOrder.Created"),
-            |it, _, patient| {
-                it["data"]["patient_id"] == patient && it["type"] == "ImagingOrder.Created"
+            |value, _, patient| {
+                value["data"]["patient_id"] == patient && value["type"] == "ImagingOrder.Created"
             },
         ),
         ("types=ImagingOrder.Completed".to_owned(), |_, _, _| false),
@@ -193,7 +197,7 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
         let patient = patient.to_string();
         let expected: Vec<&Value> = whole
             .iter()
-            .filter(|it| passes(it, &id, &patient))
+            .filter(|value| passes(value, &id, &patient))
             .collect();
         assert_eq!(page.lines().iter().collect::<Vec<_>>(), expected, "{query}");
         assert_eq!(page.number("scanned-to"), head, "{query}");
@@ -222,15 +226,22 @@ async fn refuse_what_they_do_not_know(engine: EngineKind) -> Result<()> {
         "types=a%00",
         "stream_type=%00",
     ];
-    let paths = queries.map(|it| format!("/events?{it}"));
+    let paths = queries.map(|text| format!("/events?{text}"));
     let refused = paths
         .iter()
-        .map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter));
+        .map(|path| RejectedRequest::get(path, ProblemCode::InvalidParameter));
     assert_all_rejected(&house.client, refused.collect()).await?;
     let other = format!("/events?tenant_id={}", fresh());
-    assert_all_rejected(&house.client, vec![RejectedRequest::get(&other, ProblemCode::OtherTenant)]).await
+    assert_all_rejected(
+        &house.client,
+        vec![RejectedRequest::get(&other, ProblemCode::OtherTenant)],
+    )
+    .await
 }
 
 fn numbers(events: &[Value], member: &str) -> Vec<u64> {
-    events.iter().filter_map(|it| it[member].as_u64()).collect()
+    events
+        .iter()
+        .filter_map(|event| event[member].as_u64())
+        .collect()
 }

@@ -31,7 +31,7 @@ async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: EngineKind
         let caller = house.caller(role)?;
         let page = caller.get(&sealed).await?;
         assert!(
-            !WORDS.iter().any(|it| page.text.contains(it)),
+            !WORDS.iter().any(|text| page.text.contains(text)),
             "{role}: {page:?}"
         );
         assert_eq!(members(&page.lines(), "phi"), ["sealed", "sealed"]);
@@ -61,7 +61,10 @@ async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: EngineKind
         "SSE",
     );
     let page = operator.get("/events?phi=false").await?;
-    assert!(!WORDS.iter().any(|it| page.text.contains(it)), "{page:?}");
+    assert!(
+        !WORDS.iter().any(|text| page.text.contains(text)),
+        "{page:?}"
+    );
     let catalog = house
         .client
         .get("/events?stream_type=ImagingModality")
@@ -73,15 +76,18 @@ async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: EngineKind
         "what has no PHI has none to seal"
     );
     let log = house.server.logged()?;
-    assert!(!WORDS.iter().any(|it| log.contains(it)), "{log}");
+    assert!(!WORDS.iter().any(|text| log.contains(text)), "{log}");
     let metrics = house.client.get("/metrics").await?.text;
-    assert!(!WORDS.iter().any(|it| metrics.contains(it)), "{metrics}");
+    assert!(
+        !WORDS.iter().any(|text| metrics.contains(text)),
+        "{metrics}"
+    );
     Ok(())
 }
 
 fn members(events: &[Value], name: &str) -> Vec<String> {
     events
         .iter()
-        .map(|it| it[name].as_str().unwrap_or_default().to_owned())
+        .map(|event| event[name].as_str().unwrap_or_default().to_owned())
         .collect()
 }

@@ -16,12 +16,14 @@ on_both_engines!(
 
 async fn goes_on_as_events_come_and_after_a_break(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let first = house.create_order(json!({ "indication": "wombat" })).await?;
+    let first = house
+        .create_order(json!({ "indication": "wombat" }))
+        .await?;
     let pages = house.client.get("/events").await?.lines();
     let mut feed = house.client.listen("/events").await?;
     let kind = feed.response.headers().get("content-type").cloned();
     assert_eq!(
-        kind.as_ref().map(|it| it.as_bytes()),
+        kind.as_ref().map(|header| header.as_bytes()),
         Some(b"text/event-stream".as_slice())
     );
     for event in &pages {
@@ -71,7 +73,10 @@ async fn goes_on_as_events_come_and_after_a_break(engine: EngineKind) -> Result<
     assert_eq!(answer.code(), ProblemCode::InvalidParameter.as_str());
     assert_all_rejected(
         &house.client,
-        vec![RejectedRequest::get("/events?limit=x", ProblemCode::InvalidParameter)],
+        vec![RejectedRequest::get(
+            "/events?limit=x",
+            ProblemCode::InvalidParameter,
+        )],
     )
     .await
 }

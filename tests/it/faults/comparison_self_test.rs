@@ -1,7 +1,7 @@
 //! The comparison that the other stories rest on sees what differs.
 
 use anyhow::Result;
-use roentgen_tests::{RawDatabase, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase};
 
 use crate::read_model_audit::assert_match_log;
 use crate::test_app::{TestApp, on_both_engines};
@@ -34,7 +34,11 @@ async fn a_changed_row_is_seen(engine: EngineKind) -> Result<()> {
     assert_eq!(created.status, 201, "{created:?}");
     let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     for (change, back) in CHANGES {
-        assert_eq!(assert_match_log(&house.database).await?, 3, "before {change}");
+        assert_eq!(
+            assert_match_log(&house.database).await?,
+            3,
+            "before {change}"
+        );
         read.run(change).await?;
         let seen = assert_match_log(&house.database).await;
         assert!(seen.is_err(), "not seen: {change}");

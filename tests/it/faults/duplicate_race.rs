@@ -1,7 +1,7 @@
 //! Refusals while others write: a refusal is the state's, never a race's.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use roentgen_projections::all;
 use roentgen_store::projector::ProjectionKind;
-use roentgen_tests::{TestResponse, RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server, poll};
+use roentgen_tests::{
+    DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase, TestResponse, poll,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -93,22 +95,24 @@ pub(crate) fn whose(keys: &RawDatabase, house: &TestApp, patient: Uuid) -> Strin
 
 /// By itself and in the list, once the caches have forgotten.
 async fn reads_erased(client: &TestClient, id: &str) -> Result<()> {
-    let one = async || client.get(&place(id)).await.map(|it| it.json());
+    let one = async || client.get(&place(id)).await.map(|response| response.json());
     let listed = async || in_list(client, id).await;
-    let erased = |it: &Result<Value>| it.as_ref().is_ok_and(is_erased);
+    let erased = |result: &Result<Value>| result.as_ref().is_ok_and(is_erased);
     poll::wait_until("erased by itself", UNTIL_ERASED, one, erased).await??;
     poll::wait_until("erased in the list", UNTIL_ERASED, listed, erased).await??;
     Ok(())
 }
 
 fn is_erased(order: &Value) -> bool {
-    order.get("phi") == Some(&"erased".into()) && PHI.iter().all(|it| order.get(it).is_none())
+    order.get("phi") == Some(&"erased".into()) && PHI.iter().all(|text| order.get(text).is_none())
 }
 
 async fn in_list(client: &TestClient, id: &str) -> Result<Value> {
     let list = client.get("/imaging/orders").await?.json();
     let orders = list.as_array().context("no list")?;
-    let found = orders.iter().find(|it| it.get("id") == Some(&id.into()));
+    let found = orders
+        .iter()
+        .find(|order| order.get("id") == Some(&id.into()));
     found.cloned().context("not in the list")
 }
 
@@ -134,7 +138,11 @@ async fn feed_says(client: &TestClient, id: &str, phi: &str) -> Result<()> {
 async fn still_moves(client: &TestClient, id: &str) -> Result<()> {
     let scheduled = json!({ "status": "scheduled" });
     let moved = async || client.patch(&place(id), &scheduled).await;
-    let erased = |it: &Result<TestResponse>| it.as_ref().is_ok_and(|it| is_erased(&it.json()));
+    let erased = |result: &Result<TestResponse>| {
+        result
+            .as_ref()
+            .is_ok_and(|response| is_erased(&response.json()))
+    };
     let moved = poll::wait_until("the move's answer", UNTIL_ERASED, moved, erased).await??;
     assert_eq!(
         (moved.status, moved.text_at("/status").as_str()),

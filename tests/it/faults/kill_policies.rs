@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_commands::policies::POLICIES;
-use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server, poll};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase, poll};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::verify;
 use crate::read_model_audit::OfflineDatabase;
-use crate::test_app::{random_delay, create_catalog, fresh, on_both_engines};
+use crate::test_app::{create_catalog, fresh, on_both_engines, random_delay};
 use load::{Gateway, furnish};
 
 on_both_engines!(heavy_kill_while_studies_arrive);
@@ -84,7 +84,7 @@ async fn open(client: &TestClient, tenant: Uuid) -> Result<Vec<Gateway>> {
     let procedure = create_catalog(client).await?;
     furnish(client).await?;
     Ok((0..GATEWAYS)
-        .map(|it| Gateway::new(it, tenant, &procedure))
+        .map(|number| Gateway::new(number, tenant, &procedure))
         .collect())
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn settled(database: &TestDatabase) -> Result<()> {
         let (checkpoint, head) = (log.checkpoint(POLICIES).await?, log.head().await?);
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
-    let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
+    let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);
     poll::wait_until("the policies' lag", PATIENCE, lag, done).await??;
     beside.close().await;
     Ok(())
@@ -165,7 +165,7 @@ async fn taken_over(database: &TestDatabase) -> Result<()> {
     let log = &beside.log;
     let stood = log.head().await?.position;
     let position = async || anyhow::Ok(log.checkpoint(POLICIES).await?.position);
-    let beyond = |it: &Result<u64>| it.as_ref().is_ok_and(|it| *it > stood);
+    let beyond = |result: &Result<u64>| result.as_ref().is_ok_and(|number| *number > stood);
     poll::wait_until("the other node's policies", PATIENCE, position, beyond).await??;
     beside.close().await;
     Ok(())

@@ -7,12 +7,12 @@ mod load;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase};
 use tokio::task::JoinSet;
 
 use super::verify;
 use crate::read_model_audit::{OfflineDatabase, assert_match_log};
-use crate::test_app::{random_delay, create_catalog, fresh, on_both_engines};
+use crate::test_app::{create_catalog, fresh, on_both_engines, random_delay};
 use load::OrderClient;
 
 on_both_engines!(heavy_kill_under_load);
@@ -28,7 +28,7 @@ async fn heavy_kill_under_load(engine: EngineKind) -> Result<()> {
     let server = Server::start(&database, &[]).await?;
     let procedure = create_catalog(&TestClient::dev(&server.base, tenant)).await?;
     let mut clerks: Vec<OrderClient> = (0..CLERKS)
-        .map(|it| OrderClient::new(it, tenant, &procedure))
+        .map(|number| OrderClient::new(number, tenant, &procedure))
         .collect();
     let mut running = Some(server);
     for _ in 0..KILLS {

@@ -1,23 +1,25 @@
 //! PostgreSQL restarted, cut off, far away or dark, under load: everybody is answered in time, with what was asked or with
 //! "not now"; what was acknowledged is there once; and the server goes on by itself.
 
-mod connection_reset;
 mod blackhole;
-mod postgres_restart;
+mod connection_reset;
 mod high_latency;
+mod postgres_restart;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Postgres, Server, TcpProxy};
+use roentgen_tests::{EngineKind, Nats, Postgres, Server, TcpProxy, TestClient, TestDatabase};
 use uuid::Uuid;
 
 use super::kill_policies::load::furnish;
 use crate::cluster::audit;
-use crate::cluster::failover_client::{FailoverClient, ClientGroup, AllowedFailures, ClientStats, NodeAddresses};
+use crate::cluster::failover_client::{
+    AllowedFailures, ClientGroup, ClientStats, FailoverClient, NodeAddresses,
+};
+use crate::cluster::lag_monitor::{LagMonitor, Lags};
 use crate::cluster::load::PatientWorkload;
-use crate::cluster::lag_monitor::{Lags, LagMonitor};
 use crate::relay::holds_the_log;
 use crate::test_app::{SECRET, create_catalog, fresh};
 
@@ -87,7 +89,8 @@ impl OutageTest {
         let nodes = NodeAddresses::at(vec![self.server.base.clone()]);
         let met = Arc::default();
         let ward = |_| {
-            let caller = FailoverClient::new(&nodes, self.tenant, (LIMIT, AllowedFailures::None), &met);
+            let caller =
+                FailoverClient::new(&nodes, self.tenant, (LIMIT, AllowedFailures::None), &met);
             PatientWorkload::new(caller, self.tenant, &self.procedure)
         };
         (
@@ -101,7 +104,11 @@ impl OutageTest {
     }
 
     /// Everybody finishes what they began; then everything is there, and once.
-    async fn ends_well(&self, crowd: ClientGroup<PatientWorkload>, met: &ClientStats) -> Result<()> {
+    async fn ends_well(
+        &self,
+        crowd: ClientGroup<PatientWorkload>,
+        met: &ClientStats,
+    ) -> Result<()> {
         let meanwhile = met.answers();
         let wards = crowd.join_all().await?;
         eprintln!("{meanwhile} answers meanwhile; in all {}", met.told());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Server, poll};
+use roentgen_tests::{EngineKind, Server, TestClient, TestDatabase, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -35,8 +35,8 @@ async fn heavy_stop_of_one_of_two_nodes() -> Result<()> {
     stopped.signal("STOP")?;
     let lag = async || ready(&client, "/lag").await;
     some_written(&client, 500).await?;
-    poll::wait_until("the other node's lag", TAKEN_OVER, lag, |it| {
-        it.as_ref().is_ok_and(|it| *it < 100)
+    poll::wait_until("the other node's lag", TAKEN_OVER, lag, |result| {
+        result.as_ref().is_ok_and(|number| *number < 100)
     })
     .await??;
     stopped.signal("CONT")?;
@@ -99,8 +99,10 @@ async fn slowest(mut working: JoinSet<Result<Duration>>) -> Result<Duration> {
 async fn some_written(client: &TestClient, events: u64) -> Result<()> {
     let head = async || ready(client, "/head").await;
     let before = head().await?;
-    let grown = poll::wait_until("the log's growth", TAKEN_OVER, head, |it| {
-        it.as_ref().is_ok_and(|it| *it >= before + events)
+    let grown = poll::wait_until("the log's growth", TAKEN_OVER, head, |result| {
+        result
+            .as_ref()
+            .is_ok_and(|number| *number >= before + events)
     });
     grown.await?.map(drop)
 }

@@ -1,16 +1,16 @@
 //! Planted words in every PHI member, in what is accepted and in what is refused: none of them is in any file of the
 //! database, in anything logged by any crate, in the metrics, or in an answer to somebody else's mistake.
 
-mod rejected_workflow_requests;
 mod canaries;
+mod rejected_workflow_requests;
 mod workflow;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestResponse, TestClient, TestDatabase, EngineKind, Server};
+use roentgen_tests::{EngineKind, Server, TestClient, TestDatabase, TestResponse};
 use serde_json::json;
 
+use crate::leak_scan::{assert_absent, assert_present, dump_storage};
 use crate::read_model_audit::assert_match_log;
-use crate::leak_scan::{assert_present, assert_absent, dump_storage};
 use crate::test_app::{create_catalog, fresh, on_both_engines};
 use canaries::{OPEN, PLANTED, REFUSED, Refused};
 

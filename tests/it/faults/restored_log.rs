@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server, poll};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase, poll};
 use serde_json::json;
 
 use super::{run, tool, verify};

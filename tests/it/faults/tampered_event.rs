@@ -1,7 +1,7 @@
 //! One byte of a stored event changed behind the program's back.
 
 use anyhow::Result;
-use roentgen_tests::{RawDatabase, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase};
 
 use super::{run, verify};
 use crate::test_app::{TestApp, on_both_engines};

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 
 use crate::assertions::assert_problem;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_api::routes;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 
 use crate::assertions::log_head;
 use crate::test_app::{TestApp, fresh, on_both_engines};
@@ -217,11 +217,11 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
 async fn each_may_what_the_table_says_and_nothing_else(engine: EngineKind) -> Result<()> {
     let served = routes::endpoints(false)
         .iter()
-        .map(|it| format!("{} {}", it.verb(), it.path))
+        .map(|endpoint| format!("{} {}", endpoint.verb(), endpoint.path))
         .collect();
     let told: BTreeSet<String> = TABLE
         .iter()
-        .map(|it| format!("{} {}", it.0, it.1))
+        .map(|pair| format!("{} {}", pair.0, pair.1))
         .collect();
     assert_eq!(told, served, "every endpoint has its row in the table");
 

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem};
-use crate::test_app::{TestApp, MASTER_KEY, SECRET, fresh, on_both_engines, serve, token, with};
+use crate::test_app::{MASTER_KEY, SECRET, TestApp, fresh, on_both_engines, serve, token, with};
 
 on_both_engines!(
     is_let_in_with_the_servers_own,

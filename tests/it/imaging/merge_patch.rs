@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, EngineKind};
+use roentgen_tests::{EngineKind, TestResponse};
 use serde_json::{Map, Value, json};
 
 use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
@@ -337,7 +337,8 @@ async fn objects_are_bounded_after_the_change_too(engine: EngineKind) -> Result<
     let order = json!({ "metadata": long("a") });
     let place = house.create_order(order).await?.header("location");
     let patch = json!({ "metadata": long("b") }).to_string();
-    let refused = RejectedRequest::patch(&place, patch, ProblemCode::Unacceptable).at(&["/metadata"]);
+    let refused =
+        RejectedRequest::patch(&place, patch, ProblemCode::Unacceptable).at(&["/metadata"]);
     assert_all_rejected(&house.client, vec![refused]).await?;
     let swapped = json!({ "metadata": { "a": null, "b": "x".repeat(40 * 1024) } });
     assert_eq!(house.client.patch(&place, &swapped).await?.status, 200);

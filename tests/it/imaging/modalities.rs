@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 
 use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
@@ -31,8 +31,12 @@ async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
             ProblemCode::AlreadyExists,
         ),
         RejectedRequest::post(MODALITIES, "{}", ProblemCode::Unacceptable).at(&["/code", "/name"]),
-        RejectedRequest::post(MODALITIES, r#"{"code":"X","name":""}"#, ProblemCode::Unacceptable)
-            .at(&["/code", "/name"]),
+        RejectedRequest::post(
+            MODALITIES,
+            r#"{"code":"X","name":""}"#,
+            ProblemCode::Unacceptable,
+        )
+        .at(&["/code", "/name"]),
         RejectedRequest::post(
             MODALITIES,
             r#"{"code":"A-B","name":"x"}"#,
@@ -45,8 +49,12 @@ async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
             ProblemCode::InvalidBody,
         ),
         RejectedRequest::patch(&place, r#"{"code":"XX"}"#, ProblemCode::InvalidBody).at(&[""]),
-        RejectedRequest::patch(&place, r#"{"description":"\u0000"}"#, ProblemCode::Unacceptable)
-            .at(&["/description"]),
+        RejectedRequest::patch(
+            &place,
+            r#"{"description":"\u0000"}"#,
+            ProblemCode::Unacceptable,
+        )
+        .at(&["/description"]),
         RejectedRequest::patch(&place, r#"["Other"]"#, ProblemCode::InvalidBody),
     ];
     assert_all_rejected(&house.client, refused).await?;
@@ -80,7 +88,7 @@ async fn are_listed_newest_first(engine: EngineKind) -> Result<()> {
     ] {
         let listed = house.client.get(&format!("{MODALITIES}{query}")).await?;
         let rows = listed.json().as_array().cloned().unwrap_or_default();
-        let found: Vec<&str> = rows.iter().filter_map(|it| it["code"].as_str()).collect();
+        let found: Vec<&str> = rows.iter().filter_map(|row| row["code"].as_str()).collect();
         assert_eq!(found, codes, "{query}");
     }
     let first = house.client.get(&format!("{MODALITIES}?limit=3")).await?;

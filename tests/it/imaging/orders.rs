@@ -2,11 +2,11 @@
 
 mod concurrent;
 mod create;
+mod idempotency;
 mod list;
-mod status_transitions;
-mod two_servers;
 mod pagination;
 mod read;
 mod references;
+mod status_transitions;
+mod two_servers;
 mod validation;
-mod idempotency;

@@ -33,7 +33,7 @@ async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
     for (member, value) in told.as_object().into_iter().flatten() {
         assert_eq!(&created.json()[member], value, "{member}");
     }
-    let words = ["/code", "/modality_code"].map(|it| created.text_at(it));
+    let words = ["/code", "/modality_code"].map(|text| created.text_at(text));
     assert_eq!(words, ["CT_BRAIN_WO_CONTRAST", "CT"]);
     let place = created.header("location");
     assert_eq!(house.client.get(&place).await?.text, created.text);
@@ -138,7 +138,7 @@ async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
 fn codes_of(list: &Value) -> Vec<String> {
     let rows = list.as_array().cloned().unwrap_or_default();
     rows.iter()
-        .map(|it| it["code"].as_str().unwrap_or_default().to_owned())
+        .map(|row| row["code"].as_str().unwrap_or_default().to_owned())
         .collect()
 }
 
@@ -154,15 +154,23 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
         let body = json!({ "code": "NEW", "name": "New", "modality_id": modality });
         with(body, members).to_string()
     };
-    let post = |members: Value, code: ProblemCode| RejectedRequest::post(PROCEDURES, body(members), code);
+    let post =
+        |members: Value, code: ProblemCode| RejectedRequest::post(PROCEDURES, body(members), code);
     let refused = vec![
-        RejectedRequest::post(PROCEDURES, "{}", ProblemCode::Unacceptable).at(&["/code", "/modality_id", "/name"]),
+        RejectedRequest::post(PROCEDURES, "{}", ProblemCode::Unacceptable).at(&[
+            "/code",
+            "/modality_id",
+            "/name",
+        ]),
         post(json!({ "code": "" }), ProblemCode::Unacceptable).at(&["/code"]),
         post(json!({ "code": "A B" }), ProblemCode::Unacceptable).at(&["/code"]),
         post(json!({ "name": "  " }), ProblemCode::Unacceptable).at(&["/name"]),
         post(json!({ "body_part": "a\0" }), ProblemCode::Unacceptable).at(&["/body_part"]),
-        post(json!({ "default_duration_minutes": 0 }), ProblemCode::Unacceptable)
-            .at(&["/default_duration_minutes"]),
+        post(
+            json!({ "default_duration_minutes": 0 }),
+            ProblemCode::Unacceptable,
+        )
+        .at(&["/default_duration_minutes"]),
         post(
             json!({ "default_duration_minutes": 1441 }),
             ProblemCode::Unacceptable,
@@ -177,7 +185,11 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
         ),
         post(json!({ "is_active": "yes" }), ProblemCode::InvalidBody).at(&["/is_active"]),
         post(json!({ "modality_id": "CT" }), ProblemCode::InvalidBody).at(&["/modality_id"]),
-        post(json!({ "modality_id": fresh() }), ProblemCode::ReferenceNotFound).at(&["/modality_id"]),
+        post(
+            json!({ "modality_id": fresh() }),
+            ProblemCode::ReferenceNotFound,
+        )
+        .at(&["/modality_id"]),
         post(
             json!({ "modality_id": house.procedure }),
             ProblemCode::ReferenceNotFound,

@@ -28,7 +28,7 @@ async fn refuse_what_they_do_not_know(engine: EngineKind) -> Result<()> {
             "..%2F..",
             "ffffffff-ffff-ffff-ffff-fffffffffffg",
         ]
-        .map(|it| format!("{list}/{it}"));
+        .map(|text| format!("{list}/{text}"));
         let (many, mut queries) = (format!("{list}?limit=2&limit=2"), Vec::new());
         for bad in [
             "limit=0",
@@ -54,10 +54,11 @@ async fn refuse_what_they_do_not_know(engine: EngineKind) -> Result<()> {
         }
         let strange = format!("{one}?limit=1");
         let refused = bad_ids.iter().chain(&queries).chain([&many, &strange]);
-        let refused = refused.map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter));
+        let refused =
+            refused.map(|refused| RejectedRequest::get(refused, ProblemCode::InvalidParameter));
         let patched = bad_ids
             .iter()
-            .map(|it| RejectedRequest::patch(it, "{}", ProblemCode::InvalidParameter));
+            .map(|text| RejectedRequest::patch(text, "{}", ProblemCode::InvalidParameter));
         let refused = refused.chain(patched).collect();
         assert_all_rejected(&house.client, refused).await?;
         let commands = vec![

@@ -30,12 +30,16 @@ async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
     for (member, value) in told.as_object().into_iter().flatten() {
         assert_eq!(&created.json()[member], value, "{member}");
     }
-    let words = ["/code", "/model_version"].map(|it| created.text_at(it));
+    let words = ["/code", "/model_version"].map(|text| created.text_at(text));
     assert_eq!(words, ["CT_HEAD_ICH_TRIAGE", "2.1"]);
     assert_eq!(created.json()["version"], 1, "counts the resource's events");
     let place = created.header("location");
     assert_eq!(house.client.get(&place).await?.text, created.text);
-    let again = RejectedRequest::post(MODELS, with(told, sent).to_string(), ProblemCode::AlreadyExists);
+    let again = RejectedRequest::post(
+        MODELS,
+        with(told, sent).to_string(),
+        ProblemCode::AlreadyExists,
+    );
     assert_all_rejected(&house.client, vec![again]).await?;
     let changes = json!({ "name": "N", "description": "D", "modality_code": "MR", "body_part": "KNEE",
         "capabilities": { "triage": null, "quality": null, "pre_report": true }, "vendor": "W",
@@ -107,7 +111,7 @@ async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
             .as_array()
             .into_iter()
             .flatten()
-            .filter_map(|it| it["code"].as_str())
+            .filter_map(|value| value["code"].as_str())
             .collect();
         assert_eq!(found, codes, "{query}: {listed:?}");
     }
@@ -179,12 +183,17 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
         let body = json!({ "code": "NEW", "name": "New", "capabilities": {} });
         with(body, members).to_string()
     };
-    let post = |members: Value, code: ProblemCode| RejectedRequest::post(MODELS, body(members), code);
+    let post =
+        |members: Value, code: ProblemCode| RejectedRequest::post(MODELS, body(members), code);
     let auth = |auth: Value| json!({ "endpoint_config": { "url": "https://ai", "auth": auth } });
     let bad_endpoint =
         json!({ "endpoint_config": { "url": "ftp://ai", "timeout_ms": 0, "max_attempts": 101 } });
     let refused = vec![
-        RejectedRequest::post(MODELS, "{}", ProblemCode::Unacceptable).at(&["/code", "/name", "/capabilities"]),
+        RejectedRequest::post(MODELS, "{}", ProblemCode::Unacceptable).at(&[
+            "/code",
+            "/name",
+            "/capabilities",
+        ]),
         post(json!({ "code": "A B" }), ProblemCode::Unacceptable).at(&["/code"]),
         post(json!({ "name": " " }), ProblemCode::Unacceptable).at(&["/name"]),
         post(json!({ "modality_code": "C" }), ProblemCode::Unacceptable).at(&["/modality_code"]),
@@ -199,8 +208,13 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
             ProblemCode::InvalidBody,
         )
         .at(&["/capabilities"]),
-        post(json!({ "capabilities": ["triage"] }), ProblemCode::InvalidBody).at(&["/capabilities"]),
-        post(json!({ "endpoint_config": {} }), ProblemCode::Unacceptable).at(&["/endpoint_config/url"]),
+        post(
+            json!({ "capabilities": ["triage"] }),
+            ProblemCode::InvalidBody,
+        )
+        .at(&["/capabilities"]),
+        post(json!({ "endpoint_config": {} }), ProblemCode::Unacceptable)
+            .at(&["/endpoint_config/url"]),
         post(bad_endpoint, ProblemCode::Unacceptable).at(&[
             "/endpoint_config/url",
             "/endpoint_config/timeout_ms",
@@ -230,8 +244,14 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
         RejectedRequest::get(&unknown, ProblemCode::NotFound),
         RejectedRequest::patch(&unknown, "{}", ProblemCode::NotFound),
         RejectedRequest::patch(&unknown, r#"{"code":"OTHER"}"#, ProblemCode::InvalidBody).at(&[""]),
-        RejectedRequest::get("/imaging-ai/models?modality=CT", ProblemCode::InvalidParameter),
-        RejectedRequest::get("/imaging-ai/models?is_active=yes", ProblemCode::InvalidParameter),
+        RejectedRequest::get(
+            "/imaging-ai/models?modality=CT",
+            ProblemCode::InvalidParameter,
+        ),
+        RejectedRequest::get(
+            "/imaging-ai/models?is_active=yes",
+            ProblemCode::InvalidParameter,
+        ),
     ];
     assert_all_rejected(&house.client, refused).await
 }

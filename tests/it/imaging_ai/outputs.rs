@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, TASKS, a_task, moved};
@@ -117,7 +117,8 @@ async fn are_taken_until_a_task_has_failed_or_was_cancelled(engine: EngineKind) 
         if taken {
             kept(&house, &task, "quality").await?;
         } else {
-            let refused = RejectedRequest::post(OUTPUTS, body.to_string(), ProblemCode::TransitionRefused);
+            let refused =
+                RejectedRequest::post(OUTPUTS, body.to_string(), ProblemCode::TransitionRefused);
             assert_all_rejected(&house.client, vec![refused]).await?;
         }
     }
@@ -152,7 +153,10 @@ async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
         ("output_type=comparison".to_owned(), vec![]),
     ] {
         let listed = house.client.get(&format!("{OUTPUTS}?{query}")).await?;
-        let expected: Vec<&Value> = expected.into_iter().map(|it: usize| &ids[it]).collect();
+        let expected: Vec<&Value> = expected
+            .into_iter()
+            .map(|expected: usize| &ids[expected])
+            .collect();
         assert_eq!(listed.json(), json!(expected), "{query}");
         let mut paged = Vec::new();
         let mut next = Some(format!("{OUTPUTS}?limit=1&{query}"));
@@ -178,7 +182,11 @@ async fn say_where_a_payload_is_wrong(engine: EngineKind) -> Result<()> {
     let finding = json!({ "findings": [{ "label": "a", "confidence": 1.5 }] });
     let unknown = json!({ "imaging_ai_task_id": fresh(), "output_type": "quality", "payload": { "score": 1 } });
     let refused = vec![
-        RejectedRequest::post(OUTPUTS, "{}", bad).at(&["/imaging_ai_task_id", "/output_type", "/payload"]),
+        RejectedRequest::post(OUTPUTS, "{}", bad).at(&[
+            "/imaging_ai_task_id",
+            "/output_type",
+            "/payload",
+        ]),
         RejectedRequest::post(OUTPUTS, unknown.to_string(), ProblemCode::ReferenceNotFound)
             .at(&["/imaging_ai_task_id"]),
         post("heatmap", json!({}), bad).at(&["/output_type"]),
@@ -258,8 +266,8 @@ async fn fit_into_an_event(engine: EngineKind) -> Result<()> {
     assert_eq!(large.status, 201, "{:?}", large.headers);
     let read = house.client.get(&large.header("location")).await?;
     assert!(read.text == large.text, "comes back whole");
-    let refused =
-        RejectedRequest::post(OUTPUTS, body(258).to_string(), ProblemCode::Unacceptable).at(&["/payload"]);
+    let refused = RejectedRequest::post(OUTPUTS, body(258).to_string(), ProblemCode::Unacceptable)
+        .at(&["/payload"]);
     assert_all_rejected(&house.client, vec![refused]).await
 }
 
@@ -279,5 +287,9 @@ async fn another_tenants_are_not_there(engine: EngineKind) -> Result<()> {
     assert_all_rejected(&stranger, refused).await?;
     assert_eq!(stranger.get(OUTPUTS).await?.json(), json!([]));
     let unknown = format!("{OUTPUTS}/{}", fresh());
-    assert_all_rejected(&house.client, vec![RejectedRequest::get(&unknown, ProblemCode::NotFound)]).await
+    assert_all_rejected(
+        &house.client,
+        vec![RejectedRequest::get(&unknown, ProblemCode::NotFound)],
+    )
+    .await
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 
 use super::{MODELS, TASKS, a_study, a_task, an_unasked_model, asked, moved};
@@ -109,13 +109,19 @@ async fn many_at_once_make_one(engine: EngineKind) -> Result<()> {
     let body = asked(&study, &model, "triage");
     let client = house.client.repeating();
     let answers = try_join_all((0..AT_ONCE).map(|_| client.post(TASKS, &body))).await?;
-    let made = answers.iter().filter(|it| it.status == 201).count();
-    let found = answers.iter().filter(|it| it.status == 200).count();
+    let made = answers
+        .iter()
+        .filter(|response| response.status == 201)
+        .count();
+    let found = answers
+        .iter()
+        .filter(|response| response.status == 200)
+        .count();
     assert_eq!((made, found), (1, AT_ONCE - 1), "{answers:?}");
     assert!(
         answers
             .iter()
-            .all(|it| it.text_at("/id") == answers[0].text_at("/id"))
+            .all(|response| response.text_at("/id") == answers[0].text_at("/id"))
     );
     let created = house
         .client
@@ -124,7 +130,7 @@ async fn many_at_once_make_one(engine: EngineKind) -> Result<()> {
     let of_model = created
         .lines()
         .into_iter()
-        .filter(|it| it["data"]["task_type"] == "triage");
+        .filter(|created| created["data"]["task_type"] == "triage");
     assert_eq!(of_model.count(), 1);
     Ok(())
 }
@@ -141,10 +147,15 @@ async fn ask_active_and_capable_models_only(engine: EngineKind) -> Result<()> {
         .client
         .patch(&format!("{MODELS}/{retired}"), &retire)
         .await?;
-    let post = |body: Value, code: ProblemCode| RejectedRequest::post(TASKS, body.to_string(), code);
+    let post =
+        |body: Value, code: ProblemCode| RejectedRequest::post(TASKS, body.to_string(), code);
     let refused = vec![
         post(asked(&study, &retired, "triage"), ProblemCode::Inactive).at(&["/ai_model_id"]),
-        post(asked(&study, &model, "detection"), ProblemCode::Unacceptable).at(&["/task_type"]),
+        post(
+            asked(&study, &model, "detection"),
+            ProblemCode::Unacceptable,
+        )
+        .at(&["/task_type"]),
         post(
             asked(&study, &fresh().to_string(), "triage"),
             ProblemCode::ReferenceNotFound,
@@ -155,7 +166,10 @@ async fn ask_active_and_capable_models_only(engine: EngineKind) -> Result<()> {
             ProblemCode::ReferenceNotFound,
         )
         .at(&["/imaging_study_id"]),
-        post(asked(&model, &study, "triage"), ProblemCode::ReferenceNotFound),
+        post(
+            asked(&model, &study, "triage"),
+            ProblemCode::ReferenceNotFound,
+        ),
     ];
     assert_all_rejected(&house.client, refused).await?;
     let any = house
@@ -197,8 +211,8 @@ async fn move_forward_only(engine: EngineKind) -> Result<()> {
             assert_eq!(log_head(&house.client).await?, before, "{status} again");
         }
         let place = format!("{TASKS}/{task}/status");
-        let refused = refused.iter().map(|it| {
-            let body = json!({ "status": it }).to_string();
+        let refused = refused.iter().map(|refused| {
+            let body = json!({ "status": refused }).to_string();
             RejectedRequest::patch(&place, body, ProblemCode::TransitionRefused)
         });
         assert_all_rejected(&house.client, refused.collect()).await?;
@@ -324,7 +338,10 @@ async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
         ("task_type=triage&status=queued".to_owned(), vec![]),
     ] {
         let listed = house.client.get(&format!("{TASKS}?{query}")).await?;
-        let expected: Vec<&String> = expected.into_iter().map(|it: usize| &ids[it]).collect();
+        let expected: Vec<&String> = expected
+            .into_iter()
+            .map(|expected: usize| &ids[expected])
+            .collect();
         assert_eq!(listed.ids().iter().collect::<Vec<_>>(), expected, "{query}");
         let mut paged = Vec::new();
         let mut next = Some(format!("{TASKS}?limit=1&{query}"));
@@ -353,11 +370,16 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
             "/task_type",
         ]),
         RejectedRequest::post(TASKS, whole, ProblemCode::Unacceptable).at(&["/task_type"]),
-        RejectedRequest::post(TASKS, r#"{"imaging_study_id":"CT"}"#, ProblemCode::InvalidBody)
-            .at(&["/imaging_study_id"]),
+        RejectedRequest::post(
+            TASKS,
+            r#"{"imaging_study_id":"CT"}"#,
+            ProblemCode::InvalidBody,
+        )
+        .at(&["/imaging_study_id"]),
         RejectedRequest::post(TASKS, r#"{"attempt":2}"#, ProblemCode::InvalidBody).at(&[""]),
         RejectedRequest::patch(&place, "{}", ProblemCode::Unacceptable).at(&["/status"]),
-        RejectedRequest::patch(&place, r#"{"status":"done"}"#, ProblemCode::Unacceptable).at(&["/status"]),
+        RejectedRequest::patch(&place, r#"{"status":"done"}"#, ProblemCode::Unacceptable)
+            .at(&["/status"]),
         RejectedRequest::patch(
             &place,
             r#"{"status":"running","error_message":"x"}"#,
@@ -365,8 +387,14 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
         )
         .at(&["/error_message"]),
         RejectedRequest::patch(&nowhere, r#"{"status":"running"}"#, ProblemCode::NotFound),
-        RejectedRequest::get("/imaging-ai/tasks?status=done", ProblemCode::InvalidParameter),
-        RejectedRequest::get("/imaging-ai/tasks?task_type=x", ProblemCode::InvalidParameter),
+        RejectedRequest::get(
+            "/imaging-ai/tasks?status=done",
+            ProblemCode::InvalidParameter,
+        ),
+        RejectedRequest::get(
+            "/imaging-ai/tasks?task_type=x",
+            ProblemCode::InvalidParameter,
+        ),
         RejectedRequest::get("/imaging-ai/tasks?study=x", ProblemCode::InvalidParameter),
     ];
     assert_all_rejected(&house.client, refused).await

@@ -129,17 +129,27 @@ async fn what_is_not_acceptable_is_named(engine: EngineKind) -> Result<()> {
             "/auth_config/token",
         ),
     ];
-    let pointers: Vec<[&str; 1]> = cases.iter().map(|it| [it.1]).collect();
+    let pointers: Vec<[&str; 1]> = cases.iter().map(|case| [case.1]).collect();
     let mut refused = Vec::new();
     for ((members, _), pointer) in cases.iter().zip(&pointers) {
         let body = endpoint("MAIN", members.clone()).to_string();
         refused.push(RejectedRequest::post(AT, body, ProblemCode::Unacceptable).at(pointer));
     }
-    refused.push(RejectedRequest::post(AT, "{}", ProblemCode::Unacceptable).at(&["/code", "/name", "/protocol"]));
+    refused.push(
+        RejectedRequest::post(AT, "{}", ProblemCode::Unacceptable).at(&[
+            "/code",
+            "/name",
+            "/protocol",
+        ]),
+    );
     let typo = endpoint(
         "MAIN",
         json!({ "auth_config": { "kind": "none", "pasword": "x" } }),
     );
-    refused.push(RejectedRequest::post(AT, typo.to_string(), ProblemCode::InvalidBody));
+    refused.push(RejectedRequest::post(
+        AT,
+        typo.to_string(),
+        ProblemCode::InvalidBody,
+    ));
     assert_all_rejected(&house.client, refused).await
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_commands::policies::POLICIES;
-use roentgen_tests::{TestResponse, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestResponse, poll};
 use serde_json::{Value, json};
 
 use crate::test_app::{TestApp, fresh, with};
@@ -75,7 +75,7 @@ pub(super) async fn quiet(house: &TestApp) -> Result<()> {
         let (checkpoint, head) = (log.checkpoint(POLICIES).await?, log.head().await?);
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
-    let done = |it: &Result<u64>| it.as_ref().is_ok_and(|lag| *lag == 0);
+    let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);
     poll::wait_until("the policies' lag", PATIENCE, lag, done).await??;
     log.close().await;
     Ok(())
@@ -92,6 +92,6 @@ pub(super) async fn trail(house: &TestApp, stream: &str) -> Result<Vec<String>> 
     let events = house.client.get(&path).await?.lines();
     let types = events
         .iter()
-        .map(|it| it["type"].as_str().unwrap().to_owned());
+        .map(|event| event["type"].as_str().unwrap().to_owned());
     Ok(types.collect())
 }

@@ -65,7 +65,7 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
     let studies = told(&house, patients).await?;
     let links: BTreeSet<&str> = studies
         .iter()
-        .map(|it| it["link"].as_str().unwrap())
+        .map(|study| study["link"].as_str().unwrap())
         .collect();
     assert_eq!(links.len(), 3, "every kind of link is there: {links:?}");
     let (patient, uid) = (
@@ -93,13 +93,13 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
     let mut asked = vec![Vec::new()];
     for (at, one) in single.iter().enumerate() {
         asked.push(vec![*one]);
-        let others = single.iter().skip(at + 1).filter(|it| it.0 != one.0);
+        let others = single.iter().skip(at + 1).filter(|pair| pair.0 != one.0);
         asked.extend(others.map(|other| vec![*one, *other]));
     }
     for filters in asked {
         let query: String = filters
             .iter()
-            .map(|(name, it)| format!("&{name}={it}"))
+            .map(|(name, text)| format!("&{name}={text}"))
             .collect();
         let path = format!("/pacs/studies?limit=500{query}");
         let listed = house.client.get(&path).await?;
@@ -110,7 +110,7 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
             "{path}: newest first"
         );
         let found: BTreeSet<String> = rows.iter().map(Value::to_string).collect();
-        let expected = studies.iter().filter(|it| passes(it, &filters));
+        let expected = studies.iter().filter(|study| passes(study, &filters));
         let expected: BTreeSet<String> = expected.map(Value::to_string).collect();
         assert_eq!(found, expected, "{path}");
         assert_eq!(rows.len(), expected.len(), "{path}");
@@ -124,7 +124,7 @@ fn passes(study: &Value, filters: &[(&str, &str)]) -> bool {
         "to_date" => &time(study)[..10] <= *value,
         member => study[member]
             .as_str()
-            .is_some_and(|it| it.eq_ignore_ascii_case(value)),
+            .is_some_and(|text| text.eq_ignore_ascii_case(value)),
     })
 }
 
@@ -166,7 +166,7 @@ async fn a_filter_that_is_none_is_refused(engine: EngineKind) -> Result<()> {
         "limit=0",
         "cursor=x",
     ];
-    let paths = queries.map(|it| format!("/pacs/studies?{it}"));
+    let paths = queries.map(|text| format!("/pacs/studies?{text}"));
     let parts = [
         "/pacs/series?imaging_study_id=x",
         "/pacs/series?imaging_series_id=x",
@@ -176,7 +176,7 @@ async fn a_filter_that_is_none_is_refused(engine: EngineKind) -> Result<()> {
     let all = paths.iter().map(String::as_str).chain(parts);
     assert_all_rejected(
         &house.client,
-        all.map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter))
+        all.map(|text| RejectedRequest::get(text, ProblemCode::InvalidParameter))
             .collect(),
     )
     .await

@@ -80,7 +80,9 @@ fn warned(answer: &roentgen_tests::TestResponse) -> Vec<String> {
     pointers.flatten().map(str::to_owned).collect()
 }
 
-async fn images_are_taken_where_a_time_beside_them_cannot_be_right(engine: EngineKind) -> Result<()> {
+async fn images_are_taken_where_a_time_beside_them_cannot_be_right(
+    engine: EngineKind,
+) -> Result<()> {
     let house = archive(engine).await?;
     let (eight, nine, ten) = (
         "2026-01-31T08:00:00Z",
@@ -273,7 +275,10 @@ async fn an_order_is_taken_away_and_stays_away(engine: EngineKind) -> Result<()>
     for needed in ["status", "number_of_series", "number_of_instances"] {
         let refused = house.client.patch(&place, &json!({ needed: null })).await?;
         assert_eq!(refused.status, 422, "{refused:?}");
-        assert_eq!(crate::assertions::pointers(&refused), [format!("/{needed}")]);
+        assert_eq!(
+            crate::assertions::pointers(&refused),
+            [format!("/{needed}")]
+        );
     }
     Ok(())
 }

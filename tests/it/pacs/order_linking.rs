@@ -27,7 +27,9 @@ async fn ordered(house: &TestApp, patient: Uuid, accession: &str) -> Result<Stri
     Ok(house.create_order(members).await?.text_at("/id"))
 }
 
-async fn an_order_that_was_first_is_found_by_its_accession_number(engine: EngineKind) -> Result<()> {
+async fn an_order_that_was_first_is_found_by_its_accession_number(
+    engine: EngineKind,
+) -> Result<()> {
     let house = archive(engine).await?;
     let patient = fresh();
     let order = ordered(&house, patient, "ACC-1").await?;
@@ -46,7 +48,7 @@ async fn an_order_that_was_first_is_found_by_its_accession_number(engine: Engine
     let times: Vec<&str> = events
         .iter()
         .take(2)
-        .map(|it| it["recorded_at"].as_str().unwrap())
+        .map(|event| event["recorded_at"].as_str().unwrap())
         .collect();
     assert_eq!(times[0], times[1], "one append");
     Ok(())
@@ -111,9 +113,14 @@ async fn a_person_settles_a_conflict(engine: EngineKind) -> Result<()> {
     let at = place(&sync(&house, &told).await?);
     let name = |order: &str| json!({ "imaging_order_id": order }).to_string();
     let refused = vec![
-        RejectedRequest::patch(&at, name(&wrong), ProblemCode::Unacceptable).at(&["/imaging_order_id"]),
-        RejectedRequest::patch(&at, name(&fresh().to_string()), ProblemCode::ReferenceNotFound)
+        RejectedRequest::patch(&at, name(&wrong), ProblemCode::Unacceptable)
             .at(&["/imaging_order_id"]),
+        RejectedRequest::patch(
+            &at,
+            name(&fresh().to_string()),
+            ProblemCode::ReferenceNotFound,
+        )
+        .at(&["/imaging_order_id"]),
     ];
     assert_all_rejected(&house.client, refused).await?;
     let settle = json!({ "imaging_order_id": right });
@@ -159,10 +166,13 @@ async fn order_and_study_at_once_are_never_both_blind(engine: EngineKind) -> Res
         for answer in both.join_all().await {
             answers.push(answer?);
         }
-        assert!(answers.iter().all(|it| it.status == 201), "{answers:?}");
+        assert!(
+            answers.iter().all(|response| response.status == 201),
+            "{answers:?}"
+        );
         let (of_study, of_order): (Vec<_>, Vec<_>) = answers
             .iter()
-            .partition(|it| it.json().get("link").is_some());
+            .partition(|response| response.json().get("link").is_some());
         let first = of_order[0].number("log-position") < of_study[0].number("log-position");
         let linked = of_study[0].text_at("/link") == "linked";
         assert_eq!(linked, first, "{answers:?}");

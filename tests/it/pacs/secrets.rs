@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_domain::ids::SecretId;
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 use serde_json::{Value, json};
 
 use super::fixtures::endpoint;
 use crate::faults::run;
+use crate::leak_scan::{assert_absent, assert_present, dump_storage};
 use crate::read_model_audit::{OfflineDatabase, assert_match_log};
-use crate::leak_scan::{assert_present, assert_absent, dump_storage};
 use crate::test_app::{TestApp, on_both_engines, with};
 
 on_both_engines!(a_secret_is_nowhere_in_the_open);
@@ -59,7 +59,7 @@ impl SecretOwner {
     fn words(&self, round: &str) -> impl Iterator<Item = String> {
         let members = ["user", "password", "token", "name", "value"];
         members
-            .map(|it| self.word(&format!("{round}-{it}")))
+            .map(|member| self.word(&format!("{round}-{member}")))
             .into_iter()
     }
 
@@ -88,12 +88,13 @@ impl SecretOwner {
 /// Those that are kept.
 fn kept() -> BTreeSet<String> {
     let rounds = ["first", "later"];
-    let words = |keeper: &'static SecretOwner| rounds.into_iter().flat_map(|it| keeper.words(it));
+    let words =
+        |keeper: &'static SecretOwner| rounds.into_iter().flat_map(|round| keeper.words(round));
     KEEPERS.iter().flat_map(words).collect()
 }
 
 fn planted() -> Vec<String> {
-    let refused = KEEPERS.iter().map(|it| it.word("refused"));
+    let refused = KEEPERS.iter().map(|owner| owner.word("refused"));
     kept().into_iter().chain(refused).collect()
 }
 
@@ -188,12 +189,12 @@ async fn are_under_seal(house: &TestApp) -> Result<()> {
     let beside = OfflineDatabase::open(&house.database).await?;
     let mut found = BTreeSet::new();
     let events = house.client.get("/events?limit=5000").await?.lines();
-    let ids = events.iter().filter_map(|it| secret_of(&it["data"]));
+    let ids = events.iter().filter_map(|event| secret_of(&event["data"]));
     for id in ids.collect::<Result<Vec<SecretId>>>()? {
         let secret = beside.secrets.get(house.tenant.into(), id).await?;
         let secret = secret.with_context(|| format!("there is no secret {id}"))?;
         let text = String::from_utf8_lossy(secret.expose()).into_owned();
-        found.extend(kept().into_iter().filter(|it| text.contains(it)));
+        found.extend(kept().into_iter().filter(|value| text.contains(value)));
     }
     beside.close().await;
     assert_eq!(found, kept());

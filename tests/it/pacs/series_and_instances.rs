@@ -44,7 +44,11 @@ async fn a_series_and_an_instance_are_added_once(engine: EngineKind) -> Result<(
     );
     let twice = vec![
         RejectedRequest::post("/pacs/series", body.to_string(), ProblemCode::AlreadyExists),
-        RejectedRequest::post("/pacs/instances", instance.to_string(), ProblemCode::AlreadyExists),
+        RejectedRequest::post(
+            "/pacs/instances",
+            instance.to_string(),
+            ProblemCode::AlreadyExists,
+        ),
     ];
     assert_all_rejected(&house.client, twice).await
 }
@@ -56,7 +60,7 @@ async fn are_listed_by_their_numbers(engine: EngineKind) -> Result<()> {
     let told: Vec<Value> = told
         .into_iter()
         .enumerate()
-        .map(|(n, it)| numbered(n, it))
+        .map(|(n, value)| numbered(n, value))
         .collect();
     let first = sync(&house, &study(json!({ "series": told }))).await?;
     let other = uid();
@@ -67,7 +71,7 @@ async fn are_listed_by_their_numbers(engine: EngineKind) -> Result<()> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| &it["series_number"])
+        .map(|value| &value["series_number"])
         .collect();
     assert_eq!(numbers, [&json!(-1), &json!(2), &json!(10), &Value::Null]);
     let all = house.client.get("/pacs/series").await?;
@@ -79,7 +83,7 @@ async fn are_listed_by_their_numbers(engine: EngineKind) -> Result<()> {
         let rows = page.json().as_array().cloned().unwrap_or_default();
         numbers.extend(
             rows.iter()
-                .map(|it| it["instance_number"].as_i64().unwrap()),
+                .map(|row| row["instance_number"].as_i64().unwrap()),
         );
         next = page.next_page();
     }
@@ -111,8 +115,12 @@ async fn what_they_belong_to_must_be_there(engine: EngineKind) -> Result<()> {
     let series = json!({ "imaging_study_id": fresh(), "series_instance_uid": "1.2" });
     let instance = json!({ "imaging_series_id": fresh(), "sop_instance_uid": "1.2.1" });
     let refused = vec![
-        RejectedRequest::post("/pacs/series", series.to_string(), ProblemCode::ReferenceNotFound)
-            .at(&["/imaging_study_id"]),
+        RejectedRequest::post(
+            "/pacs/series",
+            series.to_string(),
+            ProblemCode::ReferenceNotFound,
+        )
+        .at(&["/imaging_study_id"]),
         RejectedRequest::post(
             "/pacs/instances",
             instance.to_string(),
@@ -143,7 +151,11 @@ async fn another_tenants_are_not_there(engine: EngineKind) -> Result<()> {
     let refused = vec![
         RejectedRequest::get(&at, ProblemCode::NotFound),
         RejectedRequest::patch(&at, "{}", ProblemCode::NotFound),
-        RejectedRequest::post("/pacs/series", series.to_string(), ProblemCode::ReferenceNotFound),
+        RejectedRequest::post(
+            "/pacs/series",
+            series.to_string(),
+            ProblemCode::ReferenceNotFound,
+        ),
         RejectedRequest::post(
             "/pacs/instances",
             instance.to_string(),

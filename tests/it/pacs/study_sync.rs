@@ -43,7 +43,7 @@ async fn a_new_one_is_201_and_a_known_one_200_and_nothing_new_appends_nothing(
     assert_eq!(created.text_at("/patient/family_name"), "Roe");
     let trail = trail(&house, &created.text_at("/id")).await?;
     let expected =
-        ["Available", "SeriesAdded", "InstancesAdded"].map(|it| format!("ImagingStudy.{it}"));
+        ["Available", "SeriesAdded", "InstancesAdded"].map(|text| format!("ImagingStudy.{text}"));
     assert_eq!(trail, expected);
 
     let before = log_head(&house.client).await?;
@@ -91,7 +91,7 @@ async fn series_that_come_late_are_added(engine: EngineKind) -> Result<()> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| &it["number_of_instances"])
+        .map(|value| &value["number_of_instances"])
         .collect();
     assert_eq!(numbers, [3, 3]);
     Ok(())
@@ -141,9 +141,21 @@ async fn an_archived_study_takes_nothing_more(engine: EngineKind) -> Result<()> 
             body.to_string(),
             ProblemCode::TransitionRefused,
         ),
-        RejectedRequest::post("/pacs/series", series.to_string(), ProblemCode::TransitionRefused),
-        RejectedRequest::patch(&at, r#"{"status":"available"}"#, ProblemCode::TransitionRefused),
-        RejectedRequest::patch(&at, r#"{"number_of_series":9}"#, ProblemCode::TransitionRefused),
+        RejectedRequest::post(
+            "/pacs/series",
+            series.to_string(),
+            ProblemCode::TransitionRefused,
+        ),
+        RejectedRequest::patch(
+            &at,
+            r#"{"status":"available"}"#,
+            ProblemCode::TransitionRefused,
+        ),
+        RejectedRequest::patch(
+            &at,
+            r#"{"number_of_series":9}"#,
+            ProblemCode::TransitionRefused,
+        ),
     ];
     assert_all_rejected(&house.client, refused).await
 }
@@ -173,8 +185,11 @@ async fn of_32_clients_at_once_there_is_one_study(engine: EngineKind) -> Result<
     assert_eq!(listed[0]["number_of_series"], 4);
     let path = format!("/events?stream_id={}", listed[0]["id"].as_str().unwrap());
     let events = house.client.get(&path).await?.lines();
-    let versions: Vec<Value> = events.iter().map(|it| it["version"].clone()).collect();
-    let dense: Vec<Value> = (1..=events.len()).map(|it| json!(it)).collect();
+    let versions: Vec<Value> = events
+        .iter()
+        .map(|event| event["version"].clone())
+        .collect();
+    let dense: Vec<Value> = (1..=events.len()).map(|number| json!(number)).collect();
     assert_eq!(versions, dense);
     crate::read_model_audit::assert_match_log(&house.database)
         .await
@@ -292,7 +307,11 @@ fn unacceptable() -> Vec<(Value, ProblemCode, &'static [&'static str])> {
             ProblemCode::ReferenceNotFound,
             &["/imaging_order_id"],
         ),
-        (json!({ "tenant_id": fresh() }), ProblemCode::OtherTenant, &[]),
+        (
+            json!({ "tenant_id": fresh() }),
+            ProblemCode::OtherTenant,
+            &[],
+        ),
         (json!({ "studyid": 1 }), ProblemCode::InvalidBody, &[]),
         (json!({ "series": {} }), ProblemCode::InvalidBody, &[]),
         (

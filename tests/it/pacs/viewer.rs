@@ -3,12 +3,12 @@
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::fixtures::{archive, endpoint, place, study, sync, with_archive};
-use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, log_head};
 use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
@@ -120,7 +120,11 @@ async fn a_token_lets_see_its_study_and_no_other(engine: EngineKind) -> Result<(
         "no study",
     );
     let bare = format!("{VERIFY}?study_instance_uid={uid}");
-    assert_problem(&nobody.get(&bare).await?, ProblemCode::Unauthenticated, "no token");
+    assert_problem(
+        &nobody.get(&bare).await?,
+        ProblemCode::Unauthenticated,
+        "no token",
+    );
     let broken = &token[..token.len() - 3];
     assert_problem(
         &verify(base, broken, &uid).await?,
@@ -137,7 +141,9 @@ async fn a_token_lets_see_its_study_and_no_other(engine: EngineKind) -> Result<(
     Ok(())
 }
 
-async fn the_first_use_is_in_the_audit_trail_and_later_ones_are_not(engine: EngineKind) -> Result<()> {
+async fn the_first_use_is_in_the_audit_trail_and_later_ones_are_not(
+    engine: EngineKind,
+) -> Result<()> {
     let house = archive(engine).await?;
     let told = sync(&house, &study(json!({}))).await?;
     let uid = told.text_at("/study_instance_uid");
@@ -149,7 +155,7 @@ async fn the_first_use_is_in_the_audit_trail_and_later_ones_are_not(engine: Engi
         assert_eq!(verify(base, &token, &uid).await?.status, 204);
     }
     let events = looks(&house).await?;
-    let kinds: Vec<&Value> = events.iter().map(|it| &it["data"]["kind"]).collect();
+    let kinds: Vec<&Value> = events.iter().map(|event| &event["data"]["kind"]).collect();
     assert_eq!(kinds, ["launched", "first_used"]);
     assert_eq!(events[0]["data"]["token_id"], events[1]["data"]["token_id"]);
     assert_eq!(
@@ -190,9 +196,9 @@ async fn a_token_runs_out(engine: EngineKind) -> Result<()> {
     let ask = async || {
         verify(&house.server.base, &token, &uid)
             .await
-            .map(|it| it.status)
+            .map(|response| response.status)
     };
-    let over = |it: &Result<u16>| it.as_ref().is_ok_and(|it| *it == 401);
+    let over = |result: &Result<u16>| result.as_ref().is_ok_and(|number| *number == 401);
     let last = poll::wait_until("the token runs out", Duration::from_secs(10), ask, over).await?;
     assert_eq!(last?, 401);
     Ok(())
@@ -253,8 +259,9 @@ async fn a_kept_link_carries_no_token(engine: EngineKind) -> Result<()> {
         "https://u:p@viewer/".to_owned(),
         "viewer".to_owned(),
     ];
-    let refused =
-        bad.map(|it| RejectedRequest::patch(&at, link(it), ProblemCode::Unacceptable).at(&["/viewer_url"]));
+    let refused = bad.map(|text| {
+        RejectedRequest::patch(&at, link(text), ProblemCode::Unacceptable).at(&["/viewer_url"])
+    });
     assert_all_rejected(&house.client, refused.into()).await?;
     let kept = json!({ "viewer_url": "https://viewer/?study=1" });
     let changed = house.client.patch(&at, &kept).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ fn timeline(patient: Uuid) -> String {
 fn each(page: &TestResponse, member: &str) -> Vec<String> {
     let lines = page.json();
     let lines = lines.as_array().into_iter().flatten();
-    let text = |it: &Value| it[member].as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value[member].as_str().unwrap_or_default().to_owned();
     lines.map(text).collect()
 }
 
@@ -48,10 +48,18 @@ async fn examined(house: &TestApp, patient: Uuid) -> Result<()> {
     let study = house.client.post("/pacs/studies/sync", &study).await?;
     assert_eq!(study.status, 201, "{study:?}");
     let (path, tasks) = (timeline(patient), || house.client.get("/imaging-ai/tasks"));
-    let asked = |it: &Result<TestResponse>| it.as_ref().is_ok_and(|it| it.ids().len() == 1);
+    let asked = |result: &Result<TestResponse>| {
+        result
+            .as_ref()
+            .is_ok_and(|response| response.ids().len() == 1)
+    };
     poll::wait_until("the triage task", PATIENCE, tasks, asked).await??;
     let order = || house.client.get(&path);
-    let done = |it: &Result<TestResponse>| it.as_ref().is_ok_and(|it| it.text.contains("completed"));
+    let done = |result: &Result<TestResponse>| {
+        result
+            .as_ref()
+            .is_ok_and(|response| response.text.contains("completed"))
+    };
     poll::wait_until("the order's completion", PATIENCE, order, done)
         .await?
         .map(drop)
@@ -122,7 +130,10 @@ async fn is_paged_over_all_kinds(engine: EngineKind) -> Result<()> {
         .replace(&patient.to_string(), &fresh().to_string());
     assert_all_rejected(
         &house.client,
-        vec![RejectedRequest::get(&elsewhere, ProblemCode::InvalidParameter)],
+        vec![RejectedRequest::get(
+            &elsewhere,
+            ProblemCode::InvalidParameter,
+        )],
     )
     .await
 }

@@ -11,7 +11,7 @@ use roentgen_domain::json::Json;
 use roentgen_domain::order::Priority;
 use roentgen_domain::score::Score;
 use roentgen_domain::worklist_item::WorklistItem;
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 use serde_json::json;
 
 use super::TestNode;
@@ -27,7 +27,9 @@ on_both_engines!(
     a_result_that_is_older_than_the_item_counts,
 );
 
-async fn models_that_match_are_asked_for_what_they_can_by_themselves(engine: EngineKind) -> Result<()> {
+async fn models_that_match_are_asked_for_what_they_can_by_themselves(
+    engine: EngineKind,
+) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let all = json!({ "triage": true, "quality": true, "pre_report": true, "comparison": true });

@@ -7,7 +7,7 @@ use anyhow::Result;
 use roentgen_commands::policies::{Cause, Effect, Policy, PolicyMemory};
 use roentgen_domain::ids::WorklistItemId;
 use roentgen_store::codec::EventReadError;
-use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestDatabase};
 
 use super::TestNode;
 use super::fixtures::TestStudy;
@@ -61,7 +61,11 @@ impl Policy for Panics {
         &["ImagingStudy.Available"]
     }
 
-    fn react(&self, _cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        _cause: &Cause<'_>,
+        _recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let told = self.0.fetch_add(1, Ordering::Relaxed);
         assert!(told >= PANICS, "a policy panics");
         Ok(Vec::new())

@@ -13,7 +13,9 @@ use roentgen_domain::ids::{
 use roentgen_domain::order::{self, CreatedPhi, NewOrder, Order};
 use roentgen_domain::pacs_endpoint::{self, PacsEndpoint};
 use roentgen_domain::phi::PhiText;
-use roentgen_domain::report::{self, NewReport, CriticalNotice, Report, Rewritten, AuthoredContent};
+use roentgen_domain::report::{
+    self, AuthoredContent, CriticalNotice, NewReport, Report, Rewritten,
+};
 use roentgen_domain::study::{self, Details, SeriesAttributes, Study, Sync, SyncedSeries};
 use roentgen_domain::text::Text;
 use roentgen_domain::worklist_item::WorklistItem;

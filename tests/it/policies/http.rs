@@ -1,7 +1,7 @@
 //! The same, as clients see it: what follows shows in the lists a moment later.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -43,12 +43,16 @@ fn done(answer: TestResponse) -> Result<TestResponse> {
 }
 
 /// Waits until a list is as it should be.
-async fn listed(client: &TestClient, path: &str, is: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
+async fn listed(
+    client: &TestClient,
+    path: &str,
+    is: impl Fn(&[Value]) -> bool,
+) -> Result<Vec<Value>> {
     let rows = async || match client.get(path).await {
         Ok(answer) => answer.json().as_array().cloned().unwrap_or_default(),
         Err(_) => Vec::new(),
     };
-    poll::wait_until(path, PATIENCE, rows, |it| is(it)).await
+    poll::wait_until(path, PATIENCE, rows, |values| is(values)).await
 }
 
 async fn a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_model(
@@ -70,12 +74,15 @@ async fn a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_mod
     }
     assert_eq!(created, 1);
     let client = &house.client;
-    listed(client, "/imaging-ai/tasks", |it| it.len() == 2).await?;
-    listed(client, "/radiology/worklist/items", |it| it.len() == 1).await?;
-    listed(client, "/pacs/studies", |it| it.len() == 1).await?;
+    listed(client, "/imaging-ai/tasks", |values| values.len() == 2).await?;
+    listed(client, "/radiology/worklist/items", |values| {
+        values.len() == 1
+    })
+    .await?;
+    listed(client, "/pacs/studies", |values| values.len() == 1).await?;
     // A repeat, and whatever else may follow, changes nothing.
     done(client.post("/pacs/studies/sync", &images).await?)?;
-    let tasks = listed(client, "/imaging-ai/tasks", |it| !it.is_empty()).await?;
+    let tasks = listed(client, "/imaging-ai/tasks", |values| !values.is_empty()).await?;
     assert_eq!(tasks.len(), 2, "{tasks:?}");
     Ok(())
 }
@@ -84,7 +91,7 @@ async fn a_claim_left_alone_goes_back_to_the_list(engine: EngineKind) -> Result<
     let house = furnished(engine, &["--dev", "--claim-timeout", "1s"]).await?;
     done(house.client.post("/pacs/studies/sync", &images()).await?)?;
     let items = "/radiology/worklist/items";
-    let pending = listed(&house.client, items, |it| it.len() == 1).await?;
+    let pending = listed(&house.client, items, |values| values.len() == 1).await?;
     let place = format!("{items}/{}", pending[0]["id"].as_str().unwrap_or_default());
     let radiologist = house.caller("radiologist")?;
     let claimed = done(
@@ -93,7 +100,7 @@ async fn a_claim_left_alone_goes_back_to_the_list(engine: EngineKind) -> Result<
             .await?,
     )?;
     assert_eq!(claimed.text_at("/status"), "claimed");
-    let back = |it: &[Value]| it.len() == 1 && it[0]["status"] == "pending";
+    let back = |values: &[Value]| values.len() == 1 && values[0]["status"] == "pending";
     let back = listed(&house.client, items, back).await?;
     assert_eq!(back[0].get("assigned_radiologist_id"), None);
     let again = done(
@@ -109,21 +116,26 @@ async fn a_triage_shows_on_the_worklist(engine: EngineKind) -> Result<()> {
     let house = furnished(engine, &["--dev"]).await?;
     let (high, low) = (model(&house, "HIGH").await?, model(&house, "LOW").await?);
     done(house.client.post("/pacs/studies/sync", &images()).await?)?;
-    let tasks = listed(&house.client, "/imaging-ai/tasks", |it| it.len() == 2).await?;
+    let tasks = listed(&house.client, "/imaging-ai/tasks", |values| {
+        values.len() == 2
+    })
+    .await?;
     for (model, score, flag) in [(high, 0.92, "ICH_suspected"), (low, 0.15, "motion")] {
-        let task = tasks.iter().find(|it| it["ai_model_id"] == model.as_str());
+        let task = tasks
+            .iter()
+            .find(|task| task["ai_model_id"] == model.as_str());
         let output = json!({ "output_type": "triage", "payload": { "triage_score": score, "flags": [flag] } });
         let output = with(
             output,
-            json!({ "imaging_ai_task_id": task.map(|it| &it["id"]) }),
+            json!({ "imaging_ai_task_id": task.map(|task| &task["id"]) }),
         );
         done(house.client.post("/imaging-ai/outputs", &output).await?)?;
     }
-    let both = |it: &[Value]| {
-        it.iter().any(|it| {
-            it["ai_contributions"]
+    let both = |values: &[Value]| {
+        values.iter().any(|value| {
+            value["ai_contributions"]
                 .as_array()
-                .is_some_and(|it| it.len() == 2)
+                .is_some_and(|values| values.len() == 2)
         })
     };
     let items = listed(&house.client, "/radiology/worklist/items", both).await?;
@@ -167,6 +179,6 @@ async fn fed(client: &TestClient, event_type: &str) -> Result<Value> {
         Ok(answer) => answer.lines(),
         Err(_) => Vec::new(),
     };
-    let events = poll::wait_until(&path, PATIENCE, events, |it| !it.is_empty()).await?;
+    let events = poll::wait_until(&path, PATIENCE, events, |values| !values.is_empty()).await?;
     Ok(events[0].clone())
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use roentgen_domain::Change;
 use roentgen_domain::ids::{OrderId, StudyId};
-use roentgen_domain::order::{Order, Priority, Lifecycle, Status};
+use roentgen_domain::order::{Lifecycle, Order, Priority, Status};
 use roentgen_domain::study::{Command, OrderLinkStatus, ReferencedOrder, Study, Update};
 use roentgen_domain::worklist_item::Attention;
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 use serde_json::json;
 
 use super::TestNode;
@@ -122,7 +122,9 @@ async fn an_order_cancelled_with_images_is_shown_on_the_item(engine: EngineKind)
     node.stop().await
 }
 
-async fn images_of_an_order_that_is_cancelled_already_are_shown_so(engine: EngineKind) -> Result<()> {
+async fn images_of_an_order_that_is_cancelled_already_are_shown_so(
+    engine: EngineKind,
+) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let images = TestStudy::accessioned();

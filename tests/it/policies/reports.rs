@@ -9,7 +9,7 @@ use roentgen_domain::ids::{CaseloadId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{Cancel, Command, Edit, Rewritten};
 use roentgen_domain::worklist_item::Status;
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 
 use super::TestNode;
 use super::fixtures::{TestStudy, text};
@@ -26,7 +26,7 @@ on_both_engines!(
 async fn open_cases(node: &TestNode, of: PractitionerId) -> Result<usize> {
     let caseload = CaseloadId::of(node.tenant, of);
     let caseload = node.maybe::<Caseload>(caseload).await?;
-    Ok(caseload.map_or(0, |it| it.state.open_cases.len()))
+    Ok(caseload.map_or(0, |caseload| caseload.state.open_cases.len()))
 }
 
 async fn a_report_takes_its_item_through_to_completed(engine: EngineKind) -> Result<()> {

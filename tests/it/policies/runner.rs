@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
-use roentgen_commands::policies::{self, Cause, Effect, POLICIES, Policy, PolicyMemory, PolicySettings};
-use roentgen_commands::{CommandError, UseCase, UnitOfWork};
+use roentgen_commands::policies::{
+    self, Cause, Effect, POLICIES, Policy, PolicyMemory, PolicySettings,
+};
+use roentgen_commands::{CommandError, UnitOfWork, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{OrderId, StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::{Command, Order, Status as OrderStatus, Update};
@@ -15,12 +17,12 @@ use roentgen_store::fair::Party;
 use roentgen_store::log::{Append, ExpectedVersion, NewEvent};
 use roentgen_store::policy_memory::MemoryBatch;
 use roentgen_store::read_model::Checkpoint;
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::fixtures::TestStudy;
-use super::{AN_HOUR, TestNode, PATIENCE};
+use super::{AN_HOUR, PATIENCE, TestNode};
 use crate::test_app::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -159,7 +161,11 @@ impl Policy for Schedules {
         &["ImagingOrder.Created"]
     }
 
-    fn react(&self, cause: &Cause<'_>, _recall: &mut PolicyMemory) -> Result<Vec<Effect>, EventReadError> {
+    fn react(
+        &self,
+        cause: &Cause<'_>,
+        _recall: &mut PolicyMemory,
+    ) -> Result<Vec<Effect>, EventReadError> {
         let order = OrderId::from(cause.event.stream_id);
         let schedule = Schedule(order, Arc::clone(&self.0));
         Ok(vec![Effect::new("schedule", order, order, schedule)])

@@ -95,7 +95,9 @@ async fn one_request_is_one_correlation_to_the_last_consequence(engine: EngineKi
 
 async fn what_a_person_cancelled_does_not_come_back(engine: EngineKind) -> Result<()> {
     use roentgen_domain::ids::WorklistItemId;
-    use roentgen_domain::worklist_item::{Authority, Command, RequestedStatus, Update, WorklistItem};
+    use roentgen_domain::worklist_item::{
+        Authority, Command, RequestedStatus, Update, WorklistItem,
+    };
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let images = TestStudy::new();

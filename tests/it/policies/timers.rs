@@ -27,7 +27,9 @@ async fn an_idle_claim_is_released(engine: EngineKind) -> Result<()> {
     let study = node.synced(&TestStudy::new()).await?;
     node.wait_until_idle().await?;
     node.claimed(study, fresh().into()).await?;
-    let released = node.wait_for_events("RadiologyWorklistItem.Released", 1).await?;
+    let released = node
+        .wait_for_events("RadiologyWorklistItem.Released", 1)
+        .await?;
     let payload: Value = serde_json::from_str(&released[0].payload)?;
     assert_eq!(payload["reason"], "idle");
     assert_eq!(node.item(study).await?.status(), Status::Pending);
@@ -54,8 +56,10 @@ async fn a_claim_is_not_idle_while_its_holder_writes(engine: EngineKind) -> Resu
         assert_eq!(node.item(study).await?.holder(), Some(anna));
     }
     let written = node.events("RadiologyReport.Updated").await?;
-    let released = node.wait_for_events("RadiologyWorklistItem.Released", 1).await?;
-    let last = written.last().map_or(0, |it| it.recorded_at_ms);
+    let released = node
+        .wait_for_events("RadiologyWorklistItem.Released", 1)
+        .await?;
+    let last = written.last().map_or(0, |event| event.recorded_at_ms);
     let idle_for = released[0].recorded_at_ms - last;
     assert!(
         idle_for >= i64::try_from(CLAIM_TIMEOUT.as_millis())?,
@@ -79,11 +83,14 @@ async fn a_timer_outlives_the_process(engine: EngineKind) -> Result<()> {
         },
     ))
     .await?;
-    next.wait_for_events("RadiologyWorklistItem.Released", 1).await?;
+    next.wait_for_events("RadiologyWorklistItem.Released", 1)
+        .await?;
     next.stop().await
 }
 
-async fn a_critical_result_that_nobody_was_told_of_is_overdue_once(engine: EngineKind) -> Result<()> {
+async fn a_critical_result_that_nobody_was_told_of_is_overdue_once(
+    engine: EngineKind,
+) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     let (images, anna) = (TestStudy::new(), fresh().into());

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::Value;
 
-use super::request_generator::{RequestGenerator, Operation, operations};
+use super::request_generator::{Operation, RequestGenerator, operations};
 use crate::faults::verify;
 use crate::read_model_audit::assert_match_log;
 use crate::test_app::{TestApp, fresh, on_both_engines};

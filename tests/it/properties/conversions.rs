@@ -45,7 +45,7 @@ fn metadata(number: u8) -> Result<Phi<MetadataObject>> {
 }
 
 fn time(time: Time) -> Option<Timestamp> {
-    let (_, given) = Time::GIVEN.iter().find(|(it, _)| *it == time)?;
+    let (_, given) = Time::GIVEN.iter().find(|(value, _)| *value == time)?;
     given.parse().ok()
 }
 
@@ -66,7 +66,7 @@ pub(super) fn change_modality(
     Ok(UpdateModality {
         id: ModalityId::of(tenant, &modality_code(code)?),
         changes: modality::Changes {
-            name: change.name.map(|it| text("name", it)).transpose()?,
+            name: change.name.map(|name| text("name", name)).transpose()?,
             is_active: change.is_active,
             ..modality::Changes::default()
         },
@@ -96,7 +96,7 @@ pub(super) fn change_procedure(
     Ok(UpdateProcedure {
         id: ProcedureId::of(tenant, &procedure_code(code)?),
         changes: procedure::Changes {
-            name: change.name.map(|it| text("name", it)).transpose()?,
+            name: change.name.map(|name| text("name", name)).transpose()?,
             is_active: change.is_active,
             ..procedure::Changes::default()
         },
@@ -128,10 +128,13 @@ pub(super) fn new_order(tenant: TenantId, new: &NewOrder) -> Result<CreateOrder>
 }
 
 pub(super) fn change_order(id: OrderId, patch: &Patch) -> Result<UpdateOrder> {
-    let reason = patch.reason.map(|it| text("reason", it)).transpose()?;
+    let reason = patch
+        .reason
+        .map(|reason| text("reason", reason))
+        .transpose()?;
     let update = Update {
         status: patch.status.and_then(Status::parse),
-        scheduled_slot_id: patch.slot.map(|it| uuid(it).into()).into(),
+        scheduled_slot_id: patch.slot.map(|slot| uuid(slot).into()).into(),
         performed_start_at: patch.start.and_then(time).into(),
         performed_end_at: patch.end.and_then(time).into(),
         cancellation_reason: reason.map(Phi::new).into(),
@@ -168,16 +171,16 @@ impl Shown for Order {
         let open = serde_json::to_value(self)?;
         let phi = serde_json::to_value(self.phi().context("erased")?.expose())?;
         let request = &self.request;
-        let id = |it: Option<Uuid>| it.map(|it| it.as_u128() as u64);
+        let id = |id: Option<Uuid>| id.map(|id| id.as_u128() as u64);
         let reason = phi.get("cancellation_reason").and_then(Value::as_str);
         let indication = phi.get("indication").and_then(Value::as_str);
         let patient = number(indication.context("no indication")?)?;
         anyhow::ensure!(self.patient_id == uuid(patient).into(), "another patient");
         Ok(json!({
-            "status": open.get("status"), "slot": id(self.scheduled_slot_id.map(|it| it.as_uuid())),
+            "status": open.get("status"), "slot": id(self.scheduled_slot_id.map(|id| id.as_uuid())),
             "start": named(open.get("performed_start_at")), "end": named(open.get("performed_end_at")),
             "reason": reason.map(number).transpose()?,
-            "metadata": phi.get("metadata").map(|it| it.get("n")),
+            "metadata": phi.get("metadata").map(|value| value.get("n")),
             "patient": patient, "urgent": request.priority == Priority::Urgent,
             "procedure": number(request.procedure_code.as_str())?,
             "procedure_name": number(request.procedure_name.as_str())?,
@@ -188,7 +191,7 @@ impl Shown for Order {
 
 /// The number at a text's end.
 fn number(text: &str) -> Result<u8> {
-    let digits = text.trim_start_matches(|it: char| !it.is_ascii_digit());
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     Ok(digits.parse()?)
 }
 
@@ -197,6 +200,6 @@ fn named(time: Option<&Value>) -> Value {
     let Some(text) = time.and_then(Value::as_str) else {
         return Value::Null;
     };
-    let given = Time::GIVEN.iter().find(|(_, it)| *it == text);
-    format!("{:?}", given.map_or(Time::Now, |(it, _)| *it)).into()
+    let given = Time::GIVEN.iter().find(|(_, value)| *value == text);
+    format!("{:?}", given.map_or(Time::Now, |(time, _)| *time)).into()
 }

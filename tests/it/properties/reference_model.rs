@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::trace::{TraceCommand, Change, OrderRef, NewOrder, TraceStep};
 use super::reference_orders::Order;
+use super::trace::{Change, NewOrder, OrderRef, TraceCommand, TraceStep};
 use serde_json::{Value, json};
 
 /// What a command is answered.
@@ -82,7 +82,7 @@ impl ReferenceModel {
             return (ModelAnswer::Refused("not_found".to_owned()), 0);
         }
         let scope = step.key.map(|key| (path(&step.ask), key));
-        if let Some((ask, first)) = scope.as_ref().and_then(|it| self.keys.get(it)) {
+        if let Some((ask, first)) = scope.as_ref().and_then(|scope| self.keys.get(scope)) {
             let said = match *ask == step.ask {
                 true => ModelAnswer::Shown(first.clone()),
                 false => ModelAnswer::Refused("key_reused".to_owned()),
@@ -103,7 +103,9 @@ impl ReferenceModel {
     fn decide(&mut self, step: &TraceStep) -> Result<(Value, u64), String> {
         let if_match = step.if_match;
         match &step.ask {
-            TraceCommand::CreateModality { code } => add(&mut self.modalities, *code, None, if_match),
+            TraceCommand::CreateModality { code } => {
+                add(&mut self.modalities, *code, None, if_match)
+            }
             TraceCommand::ChangeModality { code, change } => {
                 update(&mut self.modalities, *code, change, if_match)
             }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::trace::{OrderRef, NewOrder, Patch, Time};
+use super::trace::{NewOrder, OrderRef, Patch, Time};
 
 const RANKS: [&str; 5] = [
     "requested",
@@ -28,7 +28,7 @@ pub(super) struct Order {
 }
 
 fn rank(status: &str) -> usize {
-    RANKS.iter().take_while(|it| **it != status).count()
+    RANKS.iter().take_while(|text| **text != status).count()
 }
 
 fn given_and_other<T: PartialEq>(given: Option<T>, is: Option<T>) -> bool {
@@ -52,7 +52,7 @@ impl Order {
     }
 
     pub(super) fn shown(&self, name: OrderRef) -> Value {
-        let time = |it: Option<Time>| it.map(|it| format!("{it:?}"));
+        let time = |time: Option<Time>| time.map(|time| format!("{time:?}"));
         let (code, called, modality) = self.procedure;
         json!({
             "name": format!("{name:?}"), "status": self.status, "slot": self.slot,

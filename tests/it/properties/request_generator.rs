@@ -34,17 +34,17 @@ pub(super) fn operations(described: &Value) -> Result<Vec<Operation>> {
             let query = parameters
                 .into_iter()
                 .flatten()
-                .filter(|it| it["in"] == "query");
-            let named = query.map(|it| {
-                let name = it["name"].as_str().unwrap_or_default();
-                (name.to_owned(), it["schema"].clone())
+                .filter(|parameter| parameter["in"] == "query");
+            let named = query.map(|value| {
+                let name = value["name"].as_str().unwrap_or_default();
+                (name.to_owned(), value["schema"].clone())
             });
             let body = operation.pointer("/requestBody/content/application~1json/schema");
             operations.push(Operation {
                 method: method.to_uppercase().parse()?,
                 path: path.clone(),
                 parameters: named.collect(),
-                body: body.map(|it| resolved(described, it)),
+                body: body.map(|value| resolved(described, value)),
             });
         }
     }
@@ -56,14 +56,14 @@ fn resolved(described: &Value, schema: &Value) -> Value {
         let place = name.trim_start_matches('#');
         return described
             .pointer(place)
-            .map_or(Value::Null, |it| resolved(described, it));
+            .map_or(Value::Null, |value| resolved(described, value));
     }
     match schema {
         Value::Object(members) => members
             .iter()
             .map(|(name, member)| (name.clone(), resolved(described, member)))
             .collect(),
-        Value::Array(items) => items.iter().map(|it| resolved(described, it)).collect(),
+        Value::Array(items) => items.iter().map(|item| resolved(described, item)).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
     }
 }
@@ -208,7 +208,7 @@ impl RequestGenerator {
         match answer {
             Value::Object(members) => {
                 for (name, member) in members {
-                    let id = member.as_str().filter(|it| Uuid::try_parse(it).is_ok());
+                    let id = member.as_str().filter(|text| Uuid::try_parse(text).is_ok());
                     match id {
                         Some(id) if name == "id" => self.know(list, id),
                         Some(id) => self.know(name, id),
@@ -216,7 +216,7 @@ impl RequestGenerator {
                     }
                 }
             }
-            Value::Array(items) => items.iter().take(5).for_each(|it| self.learn(list, it)),
+            Value::Array(items) => items.iter().take(5).for_each(|item| self.learn(list, item)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }

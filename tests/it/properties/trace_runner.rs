@@ -5,25 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use roentgen_commands::{CommandError, Executor, Idempotency, DomainError, CommandEnvelope, UseCase};
+use roentgen_commands::{
+    CommandEnvelope, CommandError, DomainError, Executor, Idempotency, UseCase,
+};
 use roentgen_domain::ids::{OrderId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Versioned, modality, order, procedure};
 use roentgen_projections::all;
+use roentgen_store::database::Store;
 use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, MasterKey};
 use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
+use roentgen_store::loader::{self, AsOf};
 use roentgen_store::log::LogFilter;
-use roentgen_store::database::Store;
 use roentgen_store::projector::{self, Projector};
 use roentgen_store::reads::Reads;
-use roentgen_store::loader::{self, AsOf};
-use roentgen_tests::{TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestDatabase};
 use uuid::Uuid;
 
-use super::trace::{TraceCommand, OrderRef, TraceStep, beginning};
-use super::reference_model::{ModelAnswer, ReferenceModel, path};
 use super::conversions::{self, Shown};
+use super::reference_model::{ModelAnswer, ReferenceModel, path};
+use super::trace::{OrderRef, TraceCommand, TraceStep, beginning};
 use crate::read_model_audit::{caught_up, compare_all};
 
 /// One engine, with everything that a server runs over it, twice over the same log.
@@ -41,7 +43,10 @@ impl TraceRunner {
         let log = roentgen_store::database::DatabaseUrl::parse(&database.url)?;
         let log = log.connect().await?;
         log.migrate().await?;
-        let (master, tasks) = (MasterKey::parse(&MasterKey::generate())?, BackgroundTasks::new());
+        let (master, tasks) = (
+            MasterKey::parse(&MasterKey::generate())?,
+            BackgroundTasks::new(),
+        );
         let one = Store::start(Arc::clone(&log), master.clone(), &tasks).await?;
         let other = Store::start(Arc::clone(&log), master, &tasks).await?;
         let names = projector::leases(&all());
@@ -111,7 +116,9 @@ impl TracePlayer<'_> {
     async fn ask(&mut self, step: &TraceStep) -> Result<ModelAnswer> {
         let tenant = self.tenant;
         match &step.ask {
-            TraceCommand::CreateModality { code } => self.run(step, &conversions::new_modality(*code)?).await,
+            TraceCommand::CreateModality { code } => {
+                self.run(step, &conversions::new_modality(*code)?).await
+            }
             TraceCommand::ChangeModality { code, change } => {
                 let change = conversions::change_modality(tenant, *code, change)?;
                 self.run(step, &change).await
@@ -124,7 +131,9 @@ impl TracePlayer<'_> {
                 let change = conversions::change_procedure(tenant, *code, change)?;
                 self.run(step, &change).await
             }
-            TraceCommand::CreateOrder(new) => self.run(step, &conversions::new_order(tenant, new)?).await,
+            TraceCommand::CreateOrder(new) => {
+                self.run(step, &conversions::new_order(tenant, new)?).await
+            }
             TraceCommand::ChangeOrder { order, patch } => {
                 let change = conversions::change_order(self.id(*order)?, patch)?;
                 self.run(step, &change).await
@@ -141,8 +150,8 @@ impl TracePlayer<'_> {
             false => self.tenant,
         };
         let body = format!("{:?}", step.ask);
-        let key = step.key.map(|it| {
-            let (path, key) = (path(&step.ask), it.to_string());
+        let key = step.key.map(|byte| {
+            let (path, key) = (path(&step.ask), byte.to_string());
             Idempotency::new(tenant_id, "somebody", "ANY", &path, &key, body.as_bytes())
         });
         let request = CommandEnvelope {
@@ -188,7 +197,10 @@ impl TracePlayer<'_> {
                 return Ok(OrderRef::Given(number));
             }
         }
-        let known = self.generated.iter().find(|(_, it)| **it == id);
+        let known = self
+            .generated
+            .iter()
+            .find(|(_, generated)| **generated == id);
         if let Some((number, _)) = known {
             return Ok(OrderRef::Generated(*number));
         }
@@ -212,7 +224,9 @@ impl TracePlayer<'_> {
 fn kind(error: CommandError) -> Result<String> {
     let kind = match error {
         CommandError::Domain(refusal) => of_refusal(refusal)?,
-        CommandError::ReferenceNotFound(reference) => return Ok(format!("no_such_{}", reference.name())),
+        CommandError::ReferenceNotFound(reference) => {
+            return Ok(format!("no_such_{}", reference.name()));
+        }
         CommandError::ReferenceInactive(_) => "inactive",
         CommandError::VersionMismatch { actual } => {
             return Ok(format!("version_mismatch {actual}"));
@@ -247,7 +261,9 @@ fn of_refusal(refusal: DomainError) -> Result<&'static str> {
         DomainError::Order(order::Error::StartAfterEnd) => "start_after_end",
         DomainError::Order(order::Error::StartWithoutProgress) => "start_without_progress",
         DomainError::Order(order::Error::EndWithoutCompletion) => "end_without_completion",
-        DomainError::Order(order::Error::ReasonWithoutCancellation) => "reason_without_cancellation",
+        DomainError::Order(order::Error::ReasonWithoutCancellation) => {
+            "reason_without_cancellation"
+        }
         other => bail!("{other:?} of nothing that is played"),
     };
     Ok(kind)

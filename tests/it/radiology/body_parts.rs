@@ -5,7 +5,7 @@ use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
 use super::fixtures::ITEMS;
-use super::reports::{REPORTS, a_draft, start_with_archive, case, images};
+use super::reports::{REPORTS, a_draft, case, images, start_with_archive};
 use super::templates::a_template;
 use crate::test_app::on_both_engines;
 

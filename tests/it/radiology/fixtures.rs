@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use roentgen_commands::{CommandError, Executor, CommandEnvelope, UseCase, UnitOfWork};
+use roentgen_commands::{CommandEnvelope, CommandError, Executor, UnitOfWork, UseCase};
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::Priority;
 use roentgen_domain::worklist_item::{CaseDetails, Command, NewItem, WorklistItem};
 use roentgen_domain::{Actor, Versioned};
+use roentgen_store::database::{self, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::database::{self, Store};
 use roentgen_tests::poll::wait_until;
-use roentgen_tests::{TestResponse, TestClient, EngineKind, Server};
+use roentgen_tests::{EngineKind, Server, TestClient, TestResponse};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::assertions::log_head;
-use crate::test_app::{TestApp, MASTER_KEY, SECRET, fresh, serve};
+use crate::test_app::{MASTER_KEY, SECRET, TestApp, fresh, serve};
 
 pub(super) const ITEMS: &str = "/radiology/worklist/items";
 pub(super) const PROFILES: &str = "/radiology/reading-profiles";
@@ -60,7 +60,10 @@ impl UseCase for Put {
         None
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         let id = WorklistItemId::of(self.0.case.imaging_study_id);
         let create = Command::Create(Box::new(self.0.clone()));
         work.create::<WorklistItem>(id, create).await
@@ -108,8 +111,8 @@ impl WorklistApp {
     /// Waits until the server knows what was written beside it.
     pub(super) async fn told(&self, position: u64) -> Result<()> {
         let known = || async { log_head(&self.house.client).await.unwrap_or_default() };
-        let known = wait_until("the head", Duration::from_secs(10), known, |it| {
-            *it >= position
+        let known = wait_until("the head", Duration::from_secs(10), known, |number| {
+            *number >= position
         });
         known.await.map(drop)
     }
@@ -153,7 +156,7 @@ impl WorklistApp {
     /// Somebody of this tenant.
     pub(super) fn person(&self, role: &str, practitioner: Option<Uuid>) -> Result<TestClient> {
         let mut claims = json!({
-            "sub": practitioner.map_or_else(|| role.to_owned(), |it| it.to_string()),
+            "sub": practitioner.map_or_else(|| role.to_owned(), |id| id.to_string()),
             "exp": 4_000_000_000_u64, "tenant_id": self.house.tenant, "roles": [role],
         });
         if let Some(practitioner) = practitioner {
@@ -186,9 +189,9 @@ impl WorklistApp {
         let events = self.house.client.get(events).await?.lines();
         let own = events
             .iter()
-            .rfind(|it| it["data"]["radiologist_id"] == json!(radiologist));
-        let cases = own.and_then(|it| it["data"]["open_cases"].as_array().cloned());
-        let id = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+            .rfind(|event| event["data"]["radiologist_id"] == json!(radiologist));
+        let cases = own.and_then(|value| value["data"]["open_cases"].as_array().cloned());
+        let id = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(cases.unwrap_or_default().iter().map(id).collect())
     }
 }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 use serde_json::{Value, json};
 
 use super::fixtures::{PROFILES, WorklistApp, done};
-use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, log_head};
 use crate::test_app::{fresh, on_both_engines, with};
 
 on_both_engines!(

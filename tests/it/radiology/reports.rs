@@ -1,22 +1,22 @@
 //! `/radiology/reports` and `/radiology/critical-results`.
 
 mod addenda;
-mod cleared;
-mod critical_results;
-mod corrupt_phi;
 mod case_assignment;
-mod visibility;
+mod cleared;
+mod corrupt_phi;
+mod critical_results;
+mod drafting;
 mod signing;
 mod tampered_signature;
-mod drafting;
+mod visibility;
 
 use anyhow::Result;
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::fixtures::{ITEMS, RadiologistClient, WorklistApp};
-use crate::assertions::{RejectedRequest, pointers, assert_problem};
+use crate::assertions::{RejectedRequest, assert_problem, pointers};
 use crate::test_app::{fresh, with};
 
 pub(super) const REPORTS: &str = "/radiology/reports";
@@ -70,7 +70,11 @@ pub(super) async fn case(room: &WorklistApp, images: &Images) -> Result<String> 
 }
 
 /// Each is refused as it says, and none of them leaves anything in a report. (What follows from studies goes on beside.)
-async fn all_refused(room: &WorklistApp, client: &TestClient, refused: Vec<RejectedRequest<'_>>) -> Result<()> {
+async fn all_refused(
+    room: &WorklistApp,
+    client: &TestClient,
+    refused: Vec<RejectedRequest<'_>>,
+) -> Result<()> {
     let events = "/events?stream_type=RadiologyReport&limit=5000";
     let before = room.house.client.get(events).await?.lines();
     for it in refused {
@@ -94,7 +98,11 @@ fn body(images: &Images, members: Value) -> Value {
 }
 
 /// A draft; returns its place.
-pub(super) async fn a_draft(by: &RadiologistClient, images: &Images, members: Value) -> Result<String> {
+pub(super) async fn a_draft(
+    by: &RadiologistClient,
+    images: &Images,
+    members: Value,
+) -> Result<String> {
     let created = by.client.post(REPORTS, &body(images, members)).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(created.header("location"))
@@ -138,8 +146,8 @@ async fn trail(room: &WorklistApp, place: &str) -> Result<Vec<String>> {
     let id = place.rsplit('/').next().unwrap_or_default();
     let events = format!("/events?stream_id={id}&limit=5000");
     let events = room.house.client.get(&events).await?.lines();
-    let name = |it: &Value| it["type"].as_str().unwrap_or_default().to_owned();
-    let short = |it: String| it.replace("RadiologyReport.", "");
+    let name = |value: &Value| value["type"].as_str().unwrap_or_default().to_owned();
+    let short = |text: String| text.replace("RadiologyReport.", "");
     Ok(events.iter().map(name).map(short).collect())
 }
 

@@ -80,7 +80,9 @@ async fn a_code_is_taken_once(engine: EngineKind) -> Result<()> {
     assert_all_rejected(&house.client, vec![refused]).await
 }
 
-async fn structured_templates_need_a_schema_that_can_be_evaluated(engine: EngineKind) -> Result<()> {
+async fn structured_templates_need_a_schema_that_can_be_evaluated(
+    engine: EngineKind,
+) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let id = a_template(&house, json!({})).await?;
     let place = format!("{TEMPLATES}/{id}");
@@ -93,7 +95,8 @@ async fn structured_templates_need_a_schema_that_can_be_evaluated(engine: Engine
     let long = json!({ "title": "x".repeat(65 * 1024) });
     let endless = json!({ "properties": { "a": { "$ref": "#" } } });
     let refused = vec![
-        RejectedRequest::post(TEMPLATES, body(Value::Null), ProblemCode::Unacceptable).at(&["/schema"]),
+        RejectedRequest::post(TEMPLATES, body(Value::Null), ProblemCode::Unacceptable)
+            .at(&["/schema"]),
         RejectedRequest::patch(&place, becomes, ProblemCode::Unacceptable).at(&["/schema"]),
         RejectedRequest::patch(&place, patched, ProblemCode::Unacceptable).at(&["/schema/type"]),
         RejectedRequest::post(TEMPLATES, body(long), ProblemCode::Unacceptable).at(&["/schema"]),
@@ -122,8 +125,9 @@ async fn a_schema_points_into_itself_only(engine: EngineKind) -> Result<()> {
         "x.json",
         "#a",
     ];
-    let refused = remote.map(|it| {
-        RejectedRequest::post(TEMPLATES, body(it), ProblemCode::Unacceptable).at(&["/schema/properties/a/$ref"])
+    let refused = remote.map(|remote| {
+        RejectedRequest::post(TEMPLATES, body(remote), ProblemCode::Unacceptable)
+            .at(&["/schema/properties/a/$ref"])
     });
     assert_all_rejected(&house.client, refused.into()).await
 }

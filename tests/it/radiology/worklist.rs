@@ -3,6 +3,6 @@
 mod claim;
 mod concurrent_claims;
 mod create;
-mod system_commands;
 mod list;
+mod system_commands;
 mod update;

@@ -54,7 +54,7 @@ async fn compare_row(log: &Arc<dyn Log>, keyring: &Keyring, event: &StoredEvent)
     let shown: Value = serde_json::from_str(&row.document)?;
     ensure!(shown == document, "output {shown}: {document}");
     ensure!(
-        row.patient_id.map(|it| json!(it)).as_ref() == document.get("patient_id"),
+        row.patient_id.map(|id| json!(id)).as_ref() == document.get("patient_id"),
         "output {id} is another patient's"
     );
     compare_sealed(keyring, event, &row).await

@@ -1,7 +1,7 @@
 //! Somebody who works on examinations of their own and knows at each moment how a read has to find them.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestResponse, TestClient};
+use roentgen_tests::{TestClient, TestResponse};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use roentgen_tests::next_release::NEXT_RELEASE;
 use roentgen_tests::server::program;
-use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, DbFile, Server, poll};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase, poll};
 
 use super::{CLERKS, ClientPool, PATIENCE};
 use crate::faults::verify;
 use crate::rebuilds::read_your_writes_client::ReadYourWritesClient;
-use crate::test_app::{TestApp, SECRET};
+use crate::test_app::{SECRET, TestApp};
 use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
 
 /// Of one row a stream, and of several.
@@ -24,14 +24,18 @@ async fn next_release(database: &TestDatabase) -> Result<Server> {
 
 async fn ready(client: &TestClient) -> Result<()> {
     let asked = async || client.get("/health/ready").await;
-    let is_ready =
-        |it: &Result<roentgen_tests::TestResponse>| it.as_ref().is_ok_and(|it| it.status == 200);
+    let is_ready = |result: &Result<roentgen_tests::TestResponse>| {
+        result.as_ref().is_ok_and(|response| response.status == 200)
+    };
     poll::wait_until("readiness", PATIENCE, asked, is_ready).await??;
     Ok(())
 }
 
 async fn number(database: &TestDatabase, sql: &str) -> Result<i64> {
-    RawDatabase::on(database, DbFile::Read).await?.number(sql).await
+    RawDatabase::on(database, DbFile::Read)
+        .await?
+        .number(sql)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,8 +58,8 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     let moved = "SELECT count(*) FROM orders_v3 WHERE release = 'next'";
     let more = number(&house.database, moved).await? + 20;
     let rows = async || number(&house.database, moved).await;
-    poll::wait_until("its rows", PATIENCE, rows, |it| {
-        it.as_ref().is_ok_and(|it| *it > more)
+    poll::wait_until("its rows", PATIENCE, rows, |result| {
+        result.as_ref().is_ok_and(|number| *number > more)
     })
     .await??;
     ensure!(office.close().await? > 100, "too little load");

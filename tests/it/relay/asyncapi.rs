@@ -21,7 +21,7 @@ use roentgen_domain::study::Study;
 use roentgen_domain::study_access::StudyAccess;
 use roentgen_domain::worklist_item::WorklistItem;
 use roentgen_tests::server::program;
-use roentgen_tests::{TestDatabase, EngineKind, Nats};
+use roentgen_tests::{EngineKind, Nats, TestDatabase};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ fn the_description_is_that_of_the_event_types() -> Result<()> {
     let mut text = "# Made by tests/it/relay/asyncapi.rs from the event types: INSTA_UPDATE=always writes it anew.\n"
         .to_owned();
     yaml(&mut text, &description()?, 0)?;
-    if std::env::var(UPDATE).is_ok_and(|it| it == "always") {
+    if std::env::var(UPDATE).is_ok_and(|text| text == "always") {
         std::fs::write(&path, &text)?;
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
@@ -169,7 +169,7 @@ fn message(kind: &str, version: u32) -> Result<Value> {
     let sealed = exhibit.get("phi").and_then(Value::as_object);
     let sealed: Vec<&str> = sealed
         .into_iter()
-        .flat_map(|it| it.keys().map(String::as_str))
+        .flat_map(|sealed| sealed.keys().map(String::as_str))
         .collect();
     let summary = match sealed.as_slice() {
         [] => "Without PHI.".to_owned(),
@@ -289,7 +289,9 @@ fn schema(example: &Value) -> Value {
             None => json!({ "type": "array" }),
         },
         Value::Object(members) => {
-            let members = members.iter().map(|(name, it)| (name.clone(), schema(it)));
+            let members = members
+                .iter()
+                .map(|(name, member)| (name.clone(), schema(member)));
             json!({ "type": "object", "properties": members.collect::<Map<_, _>>() })
         }
     }
@@ -338,8 +340,8 @@ fn yaml(out: &mut String, value: &Value, depth: usize) -> Result<()> {
 }
 
 fn nested(out: &mut String, value: &Value, depth: usize) -> Result<()> {
-    let is_block = value.as_object().is_some_and(|it| !it.is_empty())
-        || value.as_array().is_some_and(|it| !it.is_empty());
+    let is_block = value.as_object().is_some_and(|object| !object.is_empty())
+        || value.as_array().is_some_and(|values| !values.is_empty());
     if !is_block {
         writeln!(out, " {value}")?;
         return Ok(());

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use roentgen_tests::nats::NatsAuth;
-use roentgen_tests::{TestDatabase, EngineKind, Nats};
+use roentgen_tests::{EngineKind, Nats, TestDatabase};
 
 use super::{holds_the_log, order};
 use crate::faults::run;
@@ -27,7 +27,7 @@ async fn an_operators_server_is_entered_by_a_credentials_file() -> Result<()> {
     let (url, file) = (nats.url(), credentials.display().to_string());
     let arguments = ["--nats", &url, "--nats-credentials", &file];
     let text = std::fs::read_to_string(credentials)?;
-    let secrets: Vec<&str> = text.lines().filter(|it| is_secret(it)).collect();
+    let secrets: Vec<&str> = text.lines().filter(|text| is_secret(text)).collect();
     ensure!(secrets.len() == 2, "{secrets:?}");
     lets_in_and_is_not_told(&nats, &arguments, "[credentials]", &secrets).await
 }
@@ -56,7 +56,7 @@ async fn lets_in_and_is_not_told(
     );
     let told = [house.server.logged()?, shown.printed];
     for secret in secrets {
-        ensure!(!told.iter().any(|it| it.contains(secret)), "{told:?}");
+        ensure!(!told.iter().any(|text| text.contains(secret)), "{told:?}");
     }
     Ok(())
 }
@@ -77,7 +77,7 @@ async fn a_password_in_the_url_is_used_and_not_told() -> Result<()> {
     holds_the_log(&nats, &house.database).await?;
     let shown = run(&house.database, &[&["config"], &arguments[1..]].concat())?;
     let told = [house.server.logged()?, shown.printed];
-    ensure!(!told.iter().any(|it| it.contains("xyzzy")), "{told:?}");
+    ensure!(!told.iter().any(|text| text.contains("xyzzy")), "{told:?}");
     Ok(())
 }
 

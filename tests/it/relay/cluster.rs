@@ -5,7 +5,7 @@ use roentgen_tests::{Cluster, EngineKind};
 
 use super::faults::{MOMENTS_MS, OrderLoad};
 use super::{caught_up, holds_the_log, order, others_read_the_log};
-use crate::test_app::{TestApp, random_delay, on_both_engines};
+use crate::test_app::{TestApp, on_both_engines, random_delay};
 
 on_both_engines!(heavy_loss_of_the_streams_leaders);
 

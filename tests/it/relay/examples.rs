@@ -86,9 +86,12 @@ async fn reads_on(consumer: impl Fn(&[&str]) -> Result<Command>) -> Result<()> {
             String::from_utf8(ran.stderr)?
         );
         read.extend(said.lines().map(str::to_owned));
-        let expected = events.iter().map(|it| {
-            let (position, kind) = (it.position, &it.event_type);
-            format!("{position} {kind} {}/{}", it.stream_type, it.stream_id)
+        let expected = events.iter().map(|event| {
+            let (position, kind) = (event.position, &event.event_type);
+            format!(
+                "{position} {kind} {}/{}",
+                event.stream_type, event.stream_id
+            )
         });
         assert_eq!(read, expected.collect::<Vec<_>>());
     }

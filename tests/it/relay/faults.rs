@@ -8,12 +8,14 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::Config;
 use roentgen_tests::nats::STREAM;
-use roentgen_tests::{RawDatabase, TestClient, TestDatabase, EngineKind, Nats, DbFile, Server, poll};
+use roentgen_tests::{
+    DbFile, EngineKind, Nats, RawDatabase, Server, TestClient, TestDatabase, poll,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, caught_up, holds_the_log, lag, log, order, others_read_the_log};
-use crate::test_app::{TestApp, random_delay, fresh, on_both_engines, serve};
+use crate::test_app::{TestApp, fresh, on_both_engines, random_delay, serve};
 
 on_both_engines!(
     commands_go_on_while_nats_is_away,
@@ -110,7 +112,7 @@ async fn a_message_that_comes_late_is_not_taken(engine: EngineKind) -> Result<()
         let sent = jetstream
             .publish_with_headers(subject, headers, body.into())
             .await?;
-        let refused = sent.await.err().map(|it| it.kind());
+        let refused = sent.await.err().map(|error| error.kind());
         assert_eq!(
             refused,
             Some(PublishErrorKind::WrongLastSequence),
@@ -159,7 +161,7 @@ async fn no_message_waits_for_the_checkpoint() -> Result<()> {
     let house = TestApp::open_with(EngineKind::Postgres, &["--dev", "--nats", &url]).await?;
     holds_the_log(&nats, &house.database).await?;
     let asked = async || passes_a_waiting_write(&nats, &house).await;
-    let passed = |it: &Result<bool>| !it.as_ref().is_ok_and(|it| !it);
+    let passed = |result: &Result<bool>| !result.as_ref().is_ok_and(|flag| !flag);
     poll::wait_until("a message beside the write", PATIENCE, asked, passed).await??;
     caught_up(&house.client).await
 }
@@ -171,7 +173,7 @@ async fn passes_a_waiting_write(nats: &Nats, house: &TestApp) -> Result<bool> {
     holder.run("UPDATE relays SET name = name").await?;
     order(house, 1).await?;
     let asked = async || waits_since(&house.database).await;
-    let waits = |it: &Result<i64>| it.as_ref().is_ok_and(|it| *it > 0);
+    let waits = |result: &Result<i64>| result.as_ref().is_ok_and(|number| *number > 0);
     let since = poll::wait_until("the checkpoint's write", PATIENCE, asked, waits).await??;
     order(house, 1).await?;
     let events = log(&house.database).await?.len() as u64;
@@ -269,7 +271,7 @@ async fn forgotten(nats: &Nats) -> Result<()> {
         let last = info.state.last_timestamp.unix_timestamp_nanos();
         anyhow::Ok(i128::from(roentgen_store::clock::now_ms()) * 1_000_000 - last)
     };
-    let old = |it: &Result<i128>| it.as_ref().is_ok_and(|it| *it > window);
+    let old = |result: &Result<i128>| result.as_ref().is_ok_and(|number| *number > window);
     poll::wait_until("the last message's age", PATIENCE, age, old).await??;
     Ok(())
 }
@@ -318,5 +320,5 @@ async fn ordered(client: &TestClient, procedure: &str) -> bool {
         "patient_id": fresh(), "imaging_procedure_id": procedure, "indication": "cough",
     });
     let answer = client.post("/imaging/orders", &body).await;
-    answer.is_ok_and(|it| it.status == 201)
+    answer.is_ok_and(|response| response.status == 201)
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use roentgen_tests::nats::STREAM;
-use roentgen_tests::{RawDatabase, EngineKind, Nats, DbFile, Server, poll};
+use roentgen_tests::{DbFile, EngineKind, Nats, RawDatabase, Server, poll};
 
 use super::{PATIENCE, holds_the_log, order};
 use crate::test_app::{TestApp, on_both_engines};
@@ -148,9 +148,10 @@ async fn published(engine: EngineKind) -> Result<(Nats, TestApp)> {
 /// Waits until the relay says what is wrong, and sees that nothing else suffers from it.
 async fn stands_still(house: &TestApp, problem: &str) -> Result<()> {
     let asked = async || house.client.get("/health/ready").await;
-    let named = |it: &Result<roentgen_tests::TestResponse>| {
-        it.as_ref()
-            .is_ok_and(|it| it.text_at("/relay/problem") == problem)
+    let named = |result: &Result<roentgen_tests::TestResponse>| {
+        result
+            .as_ref()
+            .is_ok_and(|response| response.text_at("/relay/problem") == problem)
     };
     let ready = poll::wait_until("the relay's problem", PATIENCE, asked, named).await??;
     assert_eq!(ready.status, 200);
@@ -162,16 +163,17 @@ async fn stands_still(house: &TestApp, problem: &str) -> Result<()> {
     let logged = house.server.logged()?;
     let said = logged
         .lines()
-        .any(|it| it.contains("the relay stands still") && it.contains(problem));
+        .any(|logged| logged.contains("the relay stands still") && logged.contains(problem));
     assert!(said, "{logged}");
     Ok(())
 }
 
 async fn goes_on(house: &TestApp) -> Result<()> {
     let asked = async || house.client.get("/health/ready").await;
-    let well = |it: &Result<roentgen_tests::TestResponse>| {
-        it.as_ref()
-            .is_ok_and(|it| it.text_at("/relay/problem").is_empty())
+    let well = |result: &Result<roentgen_tests::TestResponse>| {
+        result
+            .as_ref()
+            .is_ok_and(|response| response.text_at("/relay/problem").is_empty())
     };
     poll::wait_until("the relay's problem", PATIENCE, asked, well).await??;
     Ok(())

@@ -73,7 +73,9 @@ async fn no_phi_leaves_the_house(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-async fn a_log_that_was_there_before_is_published_from_its_beginning(engine: EngineKind) -> Result<()> {
+async fn a_log_that_was_there_before_is_published_from_its_beginning(
+    engine: EngineKind,
+) -> Result<()> {
     let mut house = TestApp::start(engine).await?;
     order(&house, 5).await?;
     house.server.terminate()?;
@@ -92,7 +94,7 @@ async fn a_server_that_starts_again_goes_on_and_repeats_nothing(engine: EngineKi
         let events = holds_the_log(&nats, &house.database).await?.len();
         assert_eq!(house.server.terminate()?, Some(0));
         let shown = run(&house.database, &["projections"])?.printed;
-        let line = shown.lines().find(|it| it.starts_with("nats "));
+        let line = shown.lines().find(|text| text.starts_with("nats "));
         let words: Vec<&str> = line.context("no line")?.split_whitespace().collect();
         let events = events.to_string();
         assert_eq!(words, ["nats", &events, &events, "0"]);

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{TestClient, TestDatabase, EngineKind, Nats, Server};
+use roentgen_tests::{EngineKind, Nats, Server, TestClient, TestDatabase};
 
 use super::PATIENCE;
 use crate::faults::run;

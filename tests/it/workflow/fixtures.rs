@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -60,10 +60,10 @@ impl Images {
                 .client
                 .get(&filter)
                 .await
-                .map(|it| it.ids())
+                .map(|response| response.ids())
                 .unwrap_or_default()
         };
-        let ids = poll::wait_until("the item", PATIENCE, listed, |it| it.len() == 1).await?;
+        let ids = poll::wait_until("the item", PATIENCE, listed, |texts| texts.len() == 1).await?;
         Ok((study, format!("/radiology/worklist/items/{}", ids[0])))
     }
 
@@ -100,13 +100,18 @@ pub(crate) async fn becomes(
         client
             .get(place)
             .await
-            .map(|it| it.json())
+            .map(|response| response.json())
             .unwrap_or_default()
     };
-    poll::wait_until(place, PATIENCE, read, |it| is(it)).await
+    poll::wait_until(place, PATIENCE, read, |value| is(value)).await
 }
 
 /// Waits until a member has a value.
-pub(crate) async fn has(client: &TestClient, place: &str, member: &str, value: Value) -> Result<Value> {
-    becomes(client, place, |it| it[member] == value).await
+pub(crate) async fn has(
+    client: &TestClient,
+    place: &str,
+    member: &str,
+    value: Value,
+) -> Result<Value> {
+    becomes(client, place, |item| item[member] == value).await
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
-use roentgen_tests::{TestResponse, TestClient};
+use roentgen_tests::{TestClient, TestResponse};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -73,7 +73,11 @@ pub(crate) async fn run_workflow(house: &TestApp, words: &PhiCanaries) -> Result
 }
 
 /// Plays it once more, for another patient.
-pub(crate) async fn play_again(house: &TestApp, catalog: &Catalog, words: &PhiCanaries) -> Result<WorkflowRecord> {
+pub(crate) async fn play_again(
+    house: &TestApp,
+    catalog: &Catalog,
+    words: &PhiCanaries,
+) -> Result<WorkflowRecord> {
     let patient = fresh();
     let reader = house.caller("radiologist")?;
     let order = ordered(house, patient, words).await?;
@@ -191,7 +195,7 @@ async fn imaged(
     let body = json!({
         "pacs_endpoint_code": "MAIN", "patient_id": patient, "modality_code": "CT",
         "body_part": "HEAD", "study_instance_uid": uid(), "series": series,
-        "accession_number": order.map(|it| it.text_at("/accession_number")),
+        "accession_number": order.map(|response| response.text_at("/accession_number")),
         "patient": person("study", words),
     });
     let sync = "/pacs/studies/sync";
@@ -236,7 +240,7 @@ async fn analysed(
         outputs.push(kept.header("location"));
     }
     patch(admin, &status, &json!({ "status": "completed" })).await?;
-    let triaged = |it: &Value| it["ai_triage_score"] == json!(0.92);
+    let triaged = |value: &Value| value["ai_triage_score"] == json!(0.92);
     becomes(admin, item, triaged).await?;
     Ok((task, outputs))
 }
@@ -281,9 +285,9 @@ async fn drafted(
 ) -> Result<String> {
     let spoken = |round: &str| {
         let members = ["clinical_history", "technique", "findings", "impression"];
-        let said = members.map(|it| {
-            let said = words.of(&format!("{round}-{it}"));
-            (it.to_owned(), Value::String(said))
+        let said = members.map(|member| {
+            let said = words.of(&format!("{round}-{member}"));
+            (member.to_owned(), Value::String(said))
         });
         Value::Object(Map::from_iter(said))
     };
@@ -305,8 +309,13 @@ async fn drafted(
     Ok(report)
 }
 
-async fn judged(reader: &TestClient, report: &str, outputs: &[String], words: &PhiCanaries) -> Result<()> {
-    let output = outputs.first().and_then(|it| it.rsplit('/').next());
+async fn judged(
+    reader: &TestClient,
+    report: &str,
+    outputs: &[String],
+    words: &PhiCanaries,
+) -> Result<()> {
+    let output = outputs.first().and_then(|text| text.rsplit('/').next());
     let judging = format!("{report}/ai-suggestions/{}", output.context("no output")?);
     let note = json!({ "decision": "modified", "note": words.of("suggestion-note") });
     post(reader, &judging, &note).await?;

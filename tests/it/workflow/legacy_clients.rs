@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use reqwest::Method;
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -46,7 +46,9 @@ impl LegacyClient<'_> {
     }
 }
 
-async fn its_clients_are_understood_from_the_order_to_the_addendum(engine: EngineKind) -> Result<()> {
+async fn its_clients_are_understood_from_the_order_to_the_addendum(
+    engine: EngineKind,
+) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let (radiologist, reader) = colleague(&house)?;
     let [admin, reader] = [&house.client, &reader].map(|client| LegacyClient {
@@ -136,7 +138,7 @@ async fn synced(admin: &LegacyClient<'_>, patient: Uuid) -> Result<String> {
 /// A worker finds its task and tells how it goes: in the query, without a body.
 async fn triaged(admin: &LegacyClient<'_>, study: &str) -> Result<()> {
     let list = format!("/imaging-ai/tasks?imaging_study_id={study}");
-    let one = |it: &Value| it.as_array().is_some_and(|it| it.len() == 1);
+    let one = |value: &Value| value.as_array().is_some_and(|values| values.len() == 1);
     let task = becomes(admin.client, &list, one).await?[0]["id"].clone();
     let task = task.as_str().unwrap_or_default();
     for status in ["running", "completed"] {
@@ -170,7 +172,8 @@ async fn claimed(
     let changed = admin.send(Method::PUT, &profile, more);
     done(changed.await?);
     let list = format!("/radiology/worklist/items?imaging_study_id={study}");
-    let triaged = |it: &Value| it[0]["ai_triage_score"] == 0.92 && it[0]["priority"] == "stat";
+    let triaged =
+        |value: &Value| value[0]["ai_triage_score"] == 0.92 && value[0]["priority"] == "stat";
     let item = becomes(admin.client, &list, triaged).await?[0]["id"].clone();
     let item = format!(
         "/radiology/worklist/items/{}",
@@ -214,7 +217,9 @@ async fn reported(
     Ok(report)
 }
 
-async fn and_a_tenant_that_is_not_their_own_is_refused_everywhere(engine: EngineKind) -> Result<()> {
+async fn and_a_tenant_that_is_not_their_own_is_refused_everywhere(
+    engine: EngineKind,
+) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let order = house.create_order_in_status("requested").await?;
     let before = log_head(&house.client).await?;

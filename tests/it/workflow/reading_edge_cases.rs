@@ -13,7 +13,9 @@ on_both_engines!(
     a_cancelled_report_begun_again_takes_its_item_along,
 );
 
-async fn late_series_after_the_final_signature_bring_the_item_back(engine: EngineKind) -> Result<()> {
+async fn late_series_after_the_final_signature_bring_the_item_back(
+    engine: EngineKind,
+) -> Result<()> {
     let (house, images) = (open(engine, &[]).await?, Images::new());
     let (study, item) = images.arrive(&house).await?;
     let reader = house.caller("radiologist")?;

@@ -153,7 +153,9 @@ impl NatsAuth {
                     .require_tls(true)
                     .user_and_password(user.to_owned(), password.to_owned())
             }
-            NatsAuthMethod::Credentials(credentials) => ConnectOptions::with_credentials(credentials)?,
+            NatsAuthMethod::Credentials(credentials) => {
+                ConnectOptions::with_credentials(credentials)?
+            }
             NatsAuthMethod::Composed => {
                 ConnectOptions::with_user_and_password(SERVER.0.to_owned(), SERVER.1.to_owned())
                     .custom_inbox_prefix(SERVERS_INBOX)
@@ -178,7 +180,7 @@ fn jwt(by: &KeyPair, of: &KeyPair, claims: &Value) -> Result<String> {
         "iat": roentgen_store::clock::now_ms() / 1000, "iss": by.public_key(), "sub": of.public_key(),
         "name": "tests", "nats": claims
     });
-    let encoded = |it: &Value| BASE64URL.encode(it.to_string());
+    let encoded = |value: &Value| BASE64URL.encode(value.to_string());
     let said = format!("{}.{}", encoded(&header), encoded(&body));
     let signature = BASE64URL.encode(by.sign(said.as_bytes())?);
     Ok(format!("{said}.{signature}"))

@@ -32,7 +32,11 @@ impl Member {
         let member = |(n, port): (usize, &u16)| Self {
             name: format!("member-{n}"),
             port: *port,
-            others: ports.iter().copied().filter(|it| it != port).collect(),
+            others: ports
+                .iter()
+                .copied()
+                .filter(|number| number != port)
+                .collect(),
         };
         Ok(ports.iter().enumerate().map(member).collect())
     }
@@ -71,14 +75,15 @@ impl Cluster {
 
     /// A member that runs.
     pub fn one(&self) -> Result<&Nats> {
-        let one = self.0.iter().find(|it| it.child.is_some());
+        let one = self.0.iter().find(|nats| nats.child.is_some());
         one.context("every member is dead")
     }
 
     /// Waits until the stream has a leader, and every other member follows it; its name.
     pub async fn leader(&self) -> Result<String> {
-        let whole = |it: &ClusterInfo| {
-            it.replicas.len() + 1 == MEMBERS && it.replicas.iter().all(|it| it.current)
+        let whole = |cluster: &ClusterInfo| {
+            cluster.replicas.len() + 1 == MEMBERS
+                && cluster.replicas.iter().all(|info| info.current)
         };
         self.led("a leader whom all follow", whole).await
     }
@@ -86,7 +91,7 @@ impl Cluster {
     /// SIGKILL to a member, and waits until the others have another leader; its name.
     pub async fn kill(&mut self, name: &str) -> Result<String> {
         self.member(name)?.kill()?;
-        let other = |it: &ClusterInfo| it.leader.as_deref() != Some(name);
+        let other = |cluster: &ClusterInfo| cluster.leader.as_deref() != Some(name);
         self.led("another leader", other).await
     }
 
@@ -97,17 +102,32 @@ impl Cluster {
 
     async fn led(&self, what: &str, so: impl Fn(&ClusterInfo) -> bool) -> Result<String> {
         let one = self.one()?;
-        let asked = async || one.info().await.ok().flatten().and_then(|it| it.cluster);
-        let led = |it: &Option<ClusterInfo>| {
-            it.as_ref()
-                .is_some_and(|it| it.leader.as_ref().is_some_and(|it| !it.is_empty()) && so(it))
+        let asked = async || {
+            one.info()
+                .await
+                .ok()
+                .flatten()
+                .and_then(|info| info.cluster)
+        };
+        let led = |cluster: &Option<ClusterInfo>| {
+            cluster.as_ref().is_some_and(|cluster| {
+                cluster
+                    .leader
+                    .as_ref()
+                    .is_some_and(|leader| !leader.is_empty())
+                    && so(cluster)
+            })
         };
         let seen = poll::wait_until(what, PATIENCE, asked, led).await?;
-        seen.and_then(|it| it.leader).context("no leader")
+        seen.and_then(|cluster| cluster.leader).context("no leader")
     }
 
     fn member(&mut self, name: &str) -> Result<&mut Nats> {
-        let named = |it: &&mut Nats| it.member.as_ref().is_some_and(|it| it.name == name);
+        let named = |nats: &&mut Nats| {
+            nats.member
+                .as_ref()
+                .is_some_and(|member| member.name == name)
+        };
         self.0.iter_mut().find(named).context("no such member")
     }
 }

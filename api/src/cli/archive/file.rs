@@ -9,8 +9,8 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Row, RowAccessor as _};
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use roentgen_store::chain::{self, Digest};
-use roentgen_store::log::{Head, StoredEvent};
 use roentgen_store::chain_verification::{ChainBreak, ChainWalk, Named};
+use roentgen_store::log::{Head, StoredEvent};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ fn walk_now(
     };
     for row in file.get_row_iter(None).with_context(unread)? {
         let position = chain.head().position + 1;
-        let event = row.context("a row").and_then(|it| event(&it));
+        let event = row.context("a row").and_then(|row| event(&row));
         let event = event.with_context(|| format!("{}, position {position}", path.display()))?;
         if let Err(broken) = chain.advance(&event) {
             return Ok(Err(broken));

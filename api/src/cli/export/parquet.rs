@@ -154,8 +154,8 @@ fn properties() -> WriterProperties {
         .set_dictionary_enabled(false);
     DICTIONARY_COLUMNS
         .iter()
-        .fold(plain, |it, column| {
-            it.set_column_dictionary_enabled((*column).into(), true)
+        .fold(plain, |builder, column| {
+            builder.set_column_dictionary_enabled((*column).into(), true)
         })
         .build()
 }
@@ -168,34 +168,34 @@ struct Columns<'a, W: Write + Send> {
 
 impl<W: Write + Send> Columns<'_, W> {
     fn write(mut self, extent: ColumnSet) -> anyhow::Result<()> {
-        self.numbers(|it| it.event.position)?;
-        self.bytes(|it| of(it.event.event_id.to_string()))?;
-        self.bytes(|it| of(it.event.tenant_id.to_string()))?;
-        self.bytes(|it| of(&*it.event.stream_type))?;
-        self.bytes(|it| of(it.event.stream_id.to_string()))?;
-        self.numbers(|it| it.event.version)?;
-        self.bytes(|it| of(&*it.event.event_type))?;
+        self.numbers(|row| row.event.position)?;
+        self.bytes(|row| of(row.event.event_id.to_string()))?;
+        self.bytes(|row| of(row.event.tenant_id.to_string()))?;
+        self.bytes(|row| of(&*row.event.stream_type))?;
+        self.bytes(|row| of(row.event.stream_id.to_string()))?;
+        self.numbers(|row| row.event.version)?;
+        self.bytes(|row| of(&*row.event.event_type))?;
         let schema_version =
-            |it: &Row<'_>| i32::try_from(it.event.schema_version).unwrap_or(i32::MAX);
+            |row: &Row<'_>| i32::try_from(row.event.schema_version).unwrap_or(i32::MAX);
         self.each::<Int32Type>(schema_version)?;
-        self.each::<Int64Type>(|it| it.event.recorded_at_ms)?;
-        self.bytes(|it| of(it.actor))?;
-        self.bytes(|it| of(it.correlation_id))?;
-        self.bytes_or_null(|it| it.causation_id.map(of))?;
-        self.bytes(|it| of(&*it.event.payload))?;
-        self.bytes(|it| of(it.phi()))?;
-        self.bytes(|it| of(it.event.leaf))?;
-        self.bytes(|it| of(it.event.hash))?;
+        self.each::<Int64Type>(|row| row.event.recorded_at_ms)?;
+        self.bytes(|row| of(row.actor))?;
+        self.bytes(|row| of(row.correlation_id))?;
+        self.bytes_or_null(|row| row.causation_id.map(of))?;
+        self.bytes(|row| of(&*row.event.payload))?;
+        self.bytes(|row| of(row.phi()))?;
+        self.bytes(|row| of(row.event.leaf))?;
+        self.bytes(|row| of(row.event.hash))?;
         if extent == ColumnSet::Full {
-            self.bytes(|it| of(&*it.event.sealed))?;
-            self.bytes(|it| of(&*it.event.metadata))?;
+            self.bytes(|row| of(&*row.event.sealed))?;
+            self.bytes(|row| of(&*row.event.metadata))?;
         }
         self.group.close()?;
         Ok(())
     }
 
     fn numbers(&mut self, value: impl Fn(&Row<'_>) -> u64) -> anyhow::Result<()> {
-        self.each::<Int64Type>(|it| i64::try_from(value(it)).unwrap_or(i64::MAX))
+        self.each::<Int64Type>(|row| i64::try_from(value(row)).unwrap_or(i64::MAX))
     }
 
     fn bytes(&mut self, value: impl Fn(&Row<'_>) -> ByteArray) -> anyhow::Result<()> {
@@ -219,7 +219,10 @@ impl<W: Write + Send> Columns<'_, W> {
         let (all, mut column) = (self.rows, self.next()?);
         for rows in all.chunks(BATCH) {
             let values: Vec<_> = rows.iter().map(&value).collect();
-            let levels: Vec<i16> = values.iter().map(|it| i16::from(it.is_some())).collect();
+            let levels: Vec<i16> = values
+                .iter()
+                .map(|array| i16::from(array.is_some()))
+                .collect();
             let values: Vec<_> = values.into_iter().flatten().collect();
             let column = column.typed::<ByteArrayType>();
             column.write_batch(&values, Some(&levels), None)?;
@@ -278,7 +281,7 @@ mod tests {
         file.finish().unwrap();
         let file = SerializedFileReader::new(Bytes::from(written)).unwrap();
         let groups = file.metadata().row_groups().iter();
-        groups.map(|it| it.num_rows()).collect()
+        groups.map(|data| data.num_rows()).collect()
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl PartialFile {
             false => self.file.persist_noclobber(&self.path),
         };
         named
-            .map_err(|it| it.error)
+            .map_err(|error| error.error)
             .with_context(|| format!("{} cannot be written", self.path.display()))?;
         File::open(&self.directory)?.sync_all()?;
         Ok(())

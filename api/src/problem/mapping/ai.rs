@@ -2,7 +2,7 @@
 
 use roentgen_domain::{ai_model, ai_task};
 
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 pub(super) fn model(error: ai_model::Error) -> Problem {
     use ai_model::Error;
@@ -27,6 +27,8 @@ pub(super) fn task(error: ai_task::Error) -> Problem {
         Error::ErrorWithoutFailure => {
             Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/error_message", said)
         }
-        Error::NotCapable => Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/task_type", said),
+        Error::NotCapable => {
+            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/task_type", said)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use roentgen_domain::{report, report_template};
 
-use crate::problem::{ProblemCode, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 pub(super) fn template(error: report_template::Error) -> Problem {
     use report_template::Error;
@@ -10,9 +10,15 @@ pub(super) fn template(error: report_template::Error) -> Problem {
     match error {
         Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, said),
         Error::NotFound => Problem::not_found(),
-        Error::SchemaMissing => Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", "is required"),
-        Error::Schema(why) => Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", why),
-        Error::DefaultText(why) => Problem::new(ProblemCode::Unacceptable, said).with_error("/default_text", why),
+        Error::SchemaMissing => {
+            Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", "is required")
+        }
+        Error::Schema(why) => {
+            Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", why)
+        }
+        Error::DefaultText(why) => {
+            Problem::new(ProblemCode::Unacceptable, said).with_error("/default_text", why)
+        }
     }
 }
 
@@ -34,8 +40,7 @@ pub(super) fn report(error: report::Error) -> Problem {
         Error::StructuredData(why) => {
             Problem::new(ProblemCode::Unacceptable, said).with_error("/structured_data", why)
         }
-        Error::CommunicatedInFuture => {
-            Problem::new(ProblemCode::Unacceptable, said.clone()).with_error("/communicated_at", said)
-        }
+        Error::CommunicatedInFuture => Problem::new(ProblemCode::Unacceptable, said.clone())
+            .with_error("/communicated_at", said),
     }
 }

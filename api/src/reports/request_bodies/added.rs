@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::check_own_practitioner;
 use crate::command_request::TenantScopedBody;
-use crate::validation::{self, BodyValidator};
 use crate::problem::Problem;
+use crate::validation::{self, BodyValidator};
 
 /// An addendum to a final report.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -93,10 +93,10 @@ impl NewAddendumBody {
             radiologist_id,
         );
         let named = self.radiology_report_id;
-        if named.is_some_and(|it| it != report.as_uuid()) {
+        if named.is_some_and(|id| id != report.as_uuid()) {
             fields.push_error("/radiology_report_id", "must be the report of the path");
         }
-        fields.finish(content.map(|it| (kind.unwrap_or_default(), it)))
+        fields.finish(content.map(|content| (kind.unwrap_or_default(), content)))
     }
 }
 
@@ -139,6 +139,6 @@ impl SuggestionReview {
         let decision = fields.required("/decision", self.decision);
         let decision = fields.enum_value("/decision", decision, Decision::parse, Decision::NAMES);
         let note = fields.optional_phi("/note", self.note);
-        fields.finish(decision.map(|it| (it, note)))
+        fields.finish(decision.map(|decision| (decision, note)))
     }
 }

@@ -8,8 +8,8 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::{WARD, Work};
-use crate::report::latencies;
 use crate::http_client::header;
+use crate::report::latencies;
 
 /// Latencies in microseconds, and what was wrong.
 #[derive(Debug)]

@@ -41,10 +41,7 @@ async fn schemas_and_data_are_judged() {
     let none = schemas
         .judge(asks, &parsed(&json!({ "type": "flower" })), None)
         .await;
-    assert!(
-        matches!(none, Err(CommandError::Invalid(_))),
-        "{none:?}"
-    );
+    assert!(matches!(none, Err(CommandError::Invalid(_))), "{none:?}");
 }
 
 #[tokio::test]

@@ -49,7 +49,10 @@ fn a_database_that_refuses_may_be_mended_and_damaged_data_may_not() {
         "two releases in one database"
     );
     assert_eq!(of(damaged_column()), FailureKind::Permanent);
-    assert_eq!(of(StoreError::EventTooLarge { bytes: 1 }), FailureKind::Permanent);
+    assert_eq!(
+        of(StoreError::EventTooLarge { bytes: 1 }),
+        FailureKind::Permanent
+    );
     assert_eq!(of(StoreError::OutcomeUnknown), FailureKind::Transient);
 }
 

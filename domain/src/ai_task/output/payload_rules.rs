@@ -66,7 +66,10 @@ const TRIAGE: &[FieldRule] = &[
     required("triage_score", FieldType::Score),
     required("flags", FieldType::Flags),
 ];
-const QUALITY: &[FieldRule] = &[required("score", FieldType::Score), optional("issues", FieldType::Texts)];
+const QUALITY: &[FieldRule] = &[
+    required("score", FieldType::Score),
+    optional("issues", FieldType::Texts),
+];
 const FINDING_LIST: &[FieldRule] = &[required("findings", FieldType::Items(FINDING))];
 const FINDING: &[FieldRule] = &[
     required("label", FieldType::Text),
@@ -86,7 +89,10 @@ const BOX: &[FieldRule] = &[
     optional("sop_instance_uid", FieldType::Uid),
 ];
 const SEGMENTATION: &[FieldRule] = &[required("reference", FieldType::Text)];
-const SUGGESTED_REPORT: &[FieldRule] = &[optional("findings", FieldType::Text), optional("impression", FieldType::Text)];
+const SUGGESTED_REPORT: &[FieldRule] = &[
+    optional("findings", FieldType::Text),
+    optional("impression", FieldType::Text),
+];
 const COMPARISON: &[FieldRule] = &[
     optional("prior_study_instance_uid", FieldType::Uid),
     required("summary", FieldType::Text),
@@ -105,7 +111,10 @@ const fn rules(output_type: OutputType) -> &'static [FieldRule] {
 }
 
 /// The payload's members as they are kept, where they are what a payload of this type has to hold.
-pub(super) fn checked(output_type: OutputType, object: &Json) -> Result<Members, Vec<PayloadError>> {
+pub(super) fn checked(
+    output_type: OutputType,
+    object: &Json,
+) -> Result<Members, Vec<PayloadError>> {
     let rules = rules(output_type);
     let mut wrongs = Wrongs::default();
     let kept = kept_object(object, MAX_PAYLOAD_BYTES);
@@ -188,7 +197,12 @@ fn check(shape: &FieldType, value: &str, at: &str, wrongs: &mut Wrongs) {
                 check_item(rules, item, at, wrongs);
             });
         }
-        FieldType::Score | FieldType::Number | FieldType::PositiveNumber | FieldType::Text | FieldType::Location | FieldType::Uid => {
+        FieldType::Score
+        | FieldType::Number
+        | FieldType::PositiveNumber
+        | FieldType::Text
+        | FieldType::Location
+        | FieldType::Uid => {
             return;
         }
     };

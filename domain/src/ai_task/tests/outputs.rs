@@ -49,7 +49,7 @@ fn added(output_type: OutputType) -> OutputCreated {
 /// The pointers of what is wrong.
 fn validate(output_type: OutputType, value: Value) -> Vec<String> {
     let wrong = parse(output_type, value).err().unwrap_or_default();
-    wrong.into_iter().map(|it| it.pointer).collect()
+    wrong.into_iter().map(|error| error.pointer).collect()
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn are_sealed_but_for_a_triages_score_and_flags() {
         let open: Value = serde_json::from_slice(&event.payload()).unwrap();
         let sealed = event
             .phi()
-            .map(|it| serde_json::from_slice::<Value>(it.expose()).unwrap());
+            .map(|phi| serde_json::from_slice::<Value>(phi.expose()).unwrap());
         if output_type == OutputType::Triage {
             assert_eq!(open["payload"], plain(output_type));
             assert_eq!(sealed, None);
@@ -186,7 +186,7 @@ fn scores_and_flags_are_checked_one_by_one() {
 #[test]
 fn findings_and_boxes_are_checked_one_by_one() {
     use OutputType::{Bbox, FindingList};
-    let finding = |it: Value| json!({ "findings": [{ "label": "a", "confidence": 1 }, it] });
+    let finding = |value: Value| json!({ "findings": [{ "label": "a", "confidence": 1 }, value] });
     let strange = json!({ "label": "b", "confidence": 2, "code": 1, "location": 3 });
     let flat = json!({ "x": "1", "y": 1, "width": 0, "height": -1, "label": "a" });
     let nowhere = json!({ "x": 1, "y": 1, "width": 1, "height": 1, "label": "a", "confidence": 7,
@@ -232,7 +232,7 @@ fn texts_say_something_and_uids_are_uids() {
 #[test]
 fn take_further_members_but_no_nul_and_no_text_past_its_limit() {
     let with =
-        |it: Value| json!({ "summary": "x", "prior_study_instance_uid": null, "vendor": it });
+        |value: Value| json!({ "summary": "x", "prior_study_instance_uid": null, "vendor": value });
     assert!(
         parse(
             OutputType::Comparison,

@@ -74,7 +74,11 @@ fn an_addendum_after_somebody_was_told_raises_another_one() {
         ["AddendumAdded"]
     );
     let report = a_report(raised_again());
-    assert!(report.open_critical().is_some_and(|it| !it.overdue));
+    assert!(
+        report
+            .open_critical()
+            .is_some_and(|critical| !critical.overdue)
+    );
     assert_eq!(
         outstanding(raised_again()),
         CriticalCommunication::Outstanding
@@ -170,7 +174,10 @@ fn the_same_communication_is_noted_once() {
     );
     let report = a_report(noted());
     assert!(report.find_communication(&told("Dr. Example")).is_some());
-    let words_of = report.phi.unwrap().communication_text(report.communications[0].version);
+    let words_of = report
+        .phi
+        .unwrap()
+        .communication_text(report.communications[0].version);
     assert_eq!(words_of.unwrap().recipient, words("Dr. Example"));
 }
 
@@ -224,7 +231,8 @@ fn is_overdue_once_where_nobody_was_told_in_time() {
     };
     let mark_overdue = |commands: Vec<Command>, minutes| {
         let state = a_report(commands);
-        Report::decide(Some(&state), Command::MarkOverdue, &at(minutes)).map(|it| names(&it))
+        Report::decide(Some(&state), Command::MarkOverdue, &at(minutes))
+            .map(|decide| names(&decide))
     };
     let raised = || vec![create(), mark(true), sign(true)];
     assert_eq!(mark_overdue(raised(), 59), Err(Error::NotDue));

@@ -8,14 +8,14 @@ fn commands() -> impl Strategy<Value = Command> {
     let who = prop_oneof![Just(resident()), Just(attending())];
     prop_oneof![
         1 => Just(create()),
-        4 => (who.clone(), 0..4_u8).prop_map(|(who, n)| edit_by(who, |it| {
-            it.written.content.findings = Change::Set(words(&format!("finding {n}")));
+        4 => (who.clone(), 0..4_u8).prop_map(|(who, n)| edit_by(who, |edit| {
+            edit.written.content.findings = Change::Set(words(&format!("finding {n}")));
         })),
-        2 => (who.clone(), 0..3_u8).prop_map(|(who, n)| edit_by(who, |it| {
-            it.written.content.impression = Change::Set(words(&format!("impression {n}")));
+        2 => (who.clone(), 0..3_u8).prop_map(|(who, n)| edit_by(who, |edit| {
+            edit.written.content.impression = Change::Set(words(&format!("impression {n}")));
         })),
-        1 => (0..3_u8).prop_map(|n| edit(|it| {
-            it.written.ai_assist_summary = Change::Set(words(&format!("summary {n}")));
+        1 => (0..3_u8).prop_map(|n| edit(|edit| {
+            edit.written.ai_assist_summary = Change::Set(words(&format!("summary {n}")));
         })),
         2 => any::<bool>().prop_map(mark),
         4 => (who, any::<bool>()).prop_map(|(who, is_final)| sign_by(who, is_final)),
@@ -52,8 +52,8 @@ proptest! {
             let Ok(decided) = Report::decide(state.as_ref(), command, &context()) else {
                 continue;
             };
-            let signs = decided.iter().any(|it| matches!(it, Event::Signed(_)));
-            let begins = decided.iter().any(|it| matches!(it, Event::Created(_)));
+            let signs = decided.iter().any(|event| matches!(event, Event::Signed(_)));
+            let begins = decided.iter().any(|event| matches!(event, Event::Created(_)));
             for event in decided {
                 state = Some(Report::evolve(state, event.clone()).unwrap());
                 events.push(event);
@@ -96,7 +96,7 @@ proptest! {
                     prop_assert!(!raised, "raised twice");
                 }
                 state = Some(Report::evolve(state, event).unwrap());
-                raised = state.as_ref().is_some_and(|it| it.open_critical().is_some());
+                raised = state.as_ref().is_some_and(|report| report.open_critical().is_some());
             }
             if let Some(report) = &state {
                 prop_assert!(!adds_critical || report.open_critical().is_some());

@@ -39,7 +39,8 @@ fn an_edit_back_to_what_was_signed_leaves_nothing_unsigned() {
 
 #[test]
 fn the_machines_words_are_neither_signed_nor_released() {
-    let summary = || edit(|it| it.written.ai_assist_summary = Change::Set(words("triage: 0.15")));
+    let summary =
+        || edit(|edit| edit.written.ai_assist_summary = Change::Set(words("triage: 0.15")));
     let report = a_report([create(), sign(false), summary()]);
     assert!(!report.unsigned_changes);
     let signed = a_report([create(), summary(), sign(false)]);
@@ -107,7 +108,7 @@ fn of_an_erased_patient_nothing_is_said_and_nothing_can_be_signed() {
     let erased = |events: Vec<Event>| {
         let bare = events
             .into_iter()
-            .map(|it| Event::decode(it.event_type(), 1, &it.payload(), None).unwrap());
+            .map(|event| Event::decode(event.event_type(), 1, &event.payload(), None).unwrap());
         bare.collect::<Vec<_>>()
     };
     let signed = given::<Report>(erased(after([create(), sign(true), addendum(None)]))).state();
@@ -140,7 +141,7 @@ fn a_number_is_signed_as_it_will_be_read() {
         let data: Json = serde_json::from_str(&format!("{{\"n\":{number}}}")).unwrap();
         let data = MetadataObject::parse(&data).unwrap();
         let with_number =
-            edit(|it| it.written.content.structured_data = Change::Set(Phi::new(data.clone())));
+            edit(|edit| edit.written.content.structured_data = Change::Set(Phi::new(data.clone())));
         let events = after([create(), with_number, sign(true)]);
         assert_eq!(
             through_a_row(&events).verify_signature(),

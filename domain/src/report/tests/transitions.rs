@@ -58,7 +58,7 @@ fn does_in_each_status_what_the_contract_says_and_nothing_else() {
         assert_eq!(state.status(), status);
         for ((asked, command), expected) in commands.iter().zip(row) {
             let decided = Report::decide(Some(&state), command(), &context());
-            let decided = decided.map(|it| names(&it));
+            let decided = decided.map(|decided| names(&decided));
             let asked = *asked;
             let expected = match expected {
                 "-" => Err(Error::Refused { status, asked }),
@@ -158,8 +158,8 @@ fn an_edit_tells_what_changed_and_nothing_else() {
         findings("a hyperdense left MCA"),
         mark(false),
         edit(|_| ()),
-        edit(|it| it.written.ai_assist_summary = Change::Set(words("triage: 0.92"))),
-        edit(|it| it.written.content.structured_data = content().structured_data.into()),
+        edit(|edit| edit.written.ai_assist_summary = Change::Set(words("triage: 0.92"))),
+        edit(|edit| edit.written.content.structured_data = content().structured_data.into()),
     ] {
         assert_eq!(leads_to([create()], same), [""; 0]);
     }
@@ -171,23 +171,30 @@ fn sections_are_edited_one_by_one_the_four_by_their_names_too() {
         code: SectionCode::parse(code).unwrap(),
         text: Some(words(text)),
     };
-    let written = edit(|it| {
-        it.sections = vec![
+    let written = edit(|edit| {
+        edit.sections = vec![
             section("Impression", "no stroke"),
             section("ventricles", "wide"),
         ];
     });
-    let now = a_report([create(), written]).authored_content().unwrap().content;
+    let now = a_report([create(), written])
+        .authored_content()
+        .unwrap()
+        .content;
     assert_eq!(now.impression, Some(words("no stroke")));
     assert_eq!(now.findings, content().findings);
     assert_eq!(now.sections, Some(vec![section("ventricles", "wide")]));
-    let codes: Vec<_> = now.all_sections().into_iter().map(|it| it.code).collect();
+    let codes: Vec<_> = now
+        .all_sections()
+        .into_iter()
+        .map(|section| section.code)
+        .collect();
     assert_eq!(
         codes,
-        ["findings", "impression", "ventricles"].map(|it| SectionCode::parse(it).unwrap())
+        ["findings", "impression", "ventricles"].map(|text| SectionCode::parse(text).unwrap())
     );
     given::<Report>(after([create()]))
-        .when(edit(|it| it.sections = vec![section("aorta", "wide")]))
+        .when(edit(|edit| edit.sections = vec![section("aorta", "wide")]))
         .refused(Error::NoSuchSection);
 }
 
@@ -220,8 +227,8 @@ fn a_final_signature_is_one_radiologists() {
 #[test]
 fn knows_who_wrote_last() {
     let acts = [
-        edit_by(attending(), |it| {
-            it.written.content.technique = Change::Set(words("plain"));
+        edit_by(attending(), |edit| {
+            edit.written.content.technique = Change::Set(words("plain"));
         }),
         sign_by(attending(), false),
         sign_by(attending(), true),
@@ -243,7 +250,11 @@ fn the_latest_judgement_of_a_suggestion_counts() {
     let judged = || [create(), review(Decision::Accepted)];
     assert_eq!(leads_to(judged(), review(Decision::Accepted)), [""; 0]);
     let again = a_report(judged().into_iter().chain([review(Decision::Modified)]));
-    let decisions: Vec<_> = again.ai_suggestions.iter().map(|it| it.decision).collect();
+    let decisions: Vec<_> = again
+        .ai_suggestions
+        .iter()
+        .map(|review| review.decision)
+        .collect();
     assert_eq!(decisions, [Decision::Modified]);
     let note = again.phi.unwrap().note(again.ai_suggestions[0].version);
     assert_eq!(note, Some(words("seen on two slices")));

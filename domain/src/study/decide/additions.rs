@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::StudyRef;
 use crate::ids::{InstanceId, SeriesId, StudyId};
 use crate::study::series_index::{
-    max_of_stated_and_listed, estimated_change_bytes, estimated_instance_bytes, estimated_series_bytes, estimated_update_bytes,
+    estimated_change_bytes, estimated_instance_bytes, estimated_series_bytes,
+    estimated_update_bytes, max_of_stated_and_listed,
 };
 use crate::study::{
-    AddedInstance, AddedSeries, SeriesIndex, Event, InstanceAttributes, InstancesAdded, IndexedSeries,
-    SeriesAdded, SeriesChange, SeriesAttributes, SeriesInstances, Study, SyncedSeries, Updated,
+    AddedInstance, AddedSeries, Event, IndexedSeries, InstanceAttributes, InstancesAdded,
+    SeriesAdded, SeriesAttributes, SeriesChange, SeriesIndex, SeriesInstances, Study, SyncedSeries,
+    Updated,
 };
 
 /// How much goes into one event, by rough weight: below 256 KiB with room to spare.
@@ -79,18 +81,21 @@ impl StudyAdditions {
     /// Lays what is told of known series over what is known of them: the changes, in parts that each fit into an event.
     /// The last one has the number of instances after all of them, where it is another.
     pub(super) fn change(&mut self, told: &MergedSeries) -> Vec<Updated> {
-        let known = told.0.iter().filter_map(|(id, it)| {
+        let known = told.0.iter().filter_map(|(id, series)| {
             let known = self.content.series(*id)?;
-            changed(*id, known, &it.facts)
+            changed(*id, known, &series.facts)
         });
         let changes: Vec<SeriesChange> = known.collect();
         let before = self.number_of_instances;
         self.content.change_series(&changes);
         self.count();
         let chunks = chunk_by_size(changes, estimated_change_bytes).into_iter();
-        let mut updates: Vec<Updated> = chunks.map(|it| series_update(it, self.whose)).collect();
+        let mut updates: Vec<Updated> = chunks
+            .map(|chunk| series_update(chunk, self.whose))
+            .collect();
         if let Some(last) = updates.last_mut() {
-            last.number_of_instances = super::if_changed(Some(self.number_of_instances), Some(&before));
+            last.number_of_instances =
+                super::if_changed(Some(self.number_of_instances), Some(&before));
         }
         updates
     }
@@ -117,7 +122,7 @@ impl StudyAdditions {
             }
             instances.push((id, new));
         }
-        for chunk in chunk_by_size(series, |it| estimated_series_bytes(&it.facts)) {
+        for chunk in chunk_by_size(series, |series| estimated_series_bytes(&series.facts)) {
             events.push(self.series_added(chunk));
         }
         for chunk in chunks_by_series(instances) {
@@ -143,7 +148,7 @@ impl StudyAdditions {
             let known = self.content.series(series_id);
             let number_of_instances = known.map_or_else(
                 || max_of_stated_and_listed(None, instances.len()),
-                |it| it.number_with(instances.len()),
+                |series| series.number_with(instances.len()),
             );
             SeriesInstances {
                 series_id,
@@ -179,9 +184,14 @@ fn series_update(series: Vec<SeriesChange>, whose: StudyRef) -> Updated {
 
 /// The study's own changes, then those of its series: in the same event, where both fit into one. Patient's data, which
 /// are sealed, go without series.
-pub(super) fn merge_study_and_series_updates(own: Updated, mut of_series: Vec<Updated>) -> Vec<Updated> {
+pub(super) fn merge_study_and_series_updates(
+    own: Updated,
+    mut of_series: Vec<Updated>,
+) -> Vec<Updated> {
     let (weight, bare) = (estimated_update_bytes(&own), own.phi.is_none());
-    let fits = |it: &&mut Updated| bare && weight + estimated_update_bytes(it) <= MAX_CHUNK_BYTES;
+    let fits = |updated: &&mut Updated| {
+        bare && weight + estimated_update_bytes(updated) <= MAX_CHUNK_BYTES
+    };
     match of_series.first_mut().filter(fits) {
         Some(first) => {
             *first = Updated {
@@ -195,10 +205,14 @@ pub(super) fn merge_study_and_series_updates(own: Updated, mut of_series: Vec<Up
     of_series
 }
 
-fn changed(series_id: SeriesId, known: &IndexedSeries, told: &SeriesAttributes) -> Option<SeriesChange> {
+fn changed(
+    series_id: SeriesId,
+    known: &IndexedSeries,
+    told: &SeriesAttributes,
+) -> Option<SeriesChange> {
     let facts = &known.facts;
     let stated = told.number_of_instances;
-    let number = stated.map(|it| known.number_where_stated(it));
+    let number = stated.map(|stated| known.number_where_stated(stated));
     let change = SeriesChange {
         series_id,
         series_number: super::if_changed(told.series_number, facts.series_number.as_ref()),
@@ -221,7 +235,7 @@ fn new_instances(
     let mut seen: BTreeSet<InstanceId> = BTreeSet::new();
     let new = listed.into_iter().filter_map(|facts| {
         let id = InstanceId::of(series_id, &facts.sop_instance_uid);
-        let is_new = known.is_none_or(|it| !it.has(id)) && seen.insert(id);
+        let is_new = known.is_none_or(|series| !series.has(id)) && seen.insert(id);
         is_new.then(|| AddedInstance::new(id, facts))
     });
     new.collect()
@@ -255,10 +269,10 @@ fn chunks_by_series(
     series: Vec<(SeriesId, Vec<AddedInstance>)>,
 ) -> Vec<Vec<(SeriesId, Vec<AddedInstance>)>> {
     let flat = series.into_iter().flat_map(|(id, instances)| {
-        let of_series = move |it| (id, it);
+        let of_series = move |instance| (id, instance);
         instances.into_iter().map(of_series)
     });
-    let weight = |(_, it): &(SeriesId, AddedInstance)| estimated_instance_bytes(it);
+    let weight = |(_, instance): &(SeriesId, AddedInstance)| estimated_instance_bytes(instance);
     let chunks = chunk_by_size(flat.collect(), weight);
     chunks.into_iter().map(grouped).collect()
 }

@@ -47,21 +47,21 @@ mod when_many_images_come_at_once {
     fn a_thousand_known_series_that_changed_fit_too() {
         let events = Study::decide(None, telling(described(1000, 1)), &context()).unwrap();
         let before = past(events).state();
-        let command = sync(|it| {
-            it.details.description = Text::parse("\"".repeat(60_000)).ok();
-            it.series = described(1000, 400);
-            it.series
+        let command = sync(|sync| {
+            sync.details.description = Text::parse("\"".repeat(60_000)).ok();
+            sync.series = described(1000, 400);
+            sync.series
                 .iter_mut()
-                .for_each(|it| it.facts.number_of_instances = Some(4));
+                .for_each(|series| series.facts.number_of_instances = Some(4));
         });
         let events = Study::decide(Some(&before), command.clone(), &context()).unwrap();
         assert!(events.len() > 2, "{}", events.len());
         for event in &events {
             assert!(event.payload().len() < 250_000, "{}", event.payload().len());
         }
-        let numbers = |it: &Event| {
-            let Event::Updated(update) = it else {
-                panic!("{it:?}")
+        let numbers = |event: &Event| {
+            let Event::Updated(update) = event else {
+                panic!("{event:?}")
             };
             update.number_of_instances
         };
@@ -76,9 +76,9 @@ mod when_many_images_come_at_once {
     #[test]
     fn what_changed_of_a_study_and_of_its_series_is_one_event_where_it_fits() {
         let text = || Text::parse("CT head").ok();
-        let command = sync(|it| {
-            it.details.description = text();
-            it.series = vec![with("1.1", Some(4), &[])];
+        let command = sync(|sync| {
+            sync.details.description = text();
+            sync.series = vec![with("1.1", Some(4), &[])];
         });
         let state = with_an_image().state();
         let events = Study::decide(Some(&state), command, &context()).unwrap();
@@ -98,9 +98,9 @@ mod when_many_images_come_at_once {
             birth_date: None,
             sex: None,
         };
-        let command = sync(|it| {
-            it.patient = Some(patient.clone());
-            it.series = vec![with("1.1", Some(4), &[])];
+        let command = sync(|sync| {
+            sync.patient = Some(patient.clone());
+            sync.series = vec![with("1.1", Some(4), &[])];
         });
         let state = with_an_image().state();
         let events = Study::decide(Some(&state), command, &context()).unwrap();

@@ -35,13 +35,13 @@ fn the_first_order_that_fits_stays() {
 fn a_person_settles_a_conflict_with_an_order_of_the_same_patient() {
     let in_conflict = || past([available(), linked(LinkKind::Conflict, 1)]);
     in_conflict()
-        .when(update(|it| {
-            it.order = Change::Set(ReferencedOrder::SamePatient(order(2)))
+        .when(update(|update| {
+            update.order = Change::Set(ReferencedOrder::SamePatient(order(2)))
         }))
         .then([linked(LinkKind::Linked, 2)]);
     in_conflict()
-        .when(update(|it| {
-            it.order = Change::Set(ReferencedOrder::OtherPatient(order(2)))
+        .when(update(|update| {
+            update.order = Change::Set(ReferencedOrder::OtherPatient(order(2)))
         }))
         .refused(Error::OrderOfOtherPatient);
 }
@@ -49,7 +49,8 @@ fn a_person_settles_a_conflict_with_an_order_of_the_same_patient() {
 #[test]
 fn a_person_may_link_it_with_another_order() {
     let linked_with_one = || past([available(), linked(LinkKind::Linked, 1)]);
-    let name = |n| update(|it| it.order = Change::Set(ReferencedOrder::SamePatient(order(n))));
+    let name =
+        |n| update(|update| update.order = Change::Set(ReferencedOrder::SamePatient(order(n))));
     linked_with_one().when(name(1)).then([]);
     linked_with_one()
         .when(name(2))
@@ -75,11 +76,12 @@ fn a_person_takes_the_order_away_and_the_system_does_not_bring_it_back() {
         assert_eq!(parted().state().linking, OrderLink::Unlinked);
         let again = Command::Link { order_id: order(1) };
         parted().when(again).then([]);
-        let named = sync(|it| it.order = Some(ReferencedOrder::SamePatient(order(1))));
+        let named = sync(|sync| sync.order = Some(ReferencedOrder::SamePatient(order(1))));
         parted().when(named).then([]);
         let other = Command::Link { order_id: order(2) };
         parted().when(other).then([linked(LinkKind::Linked, 2)]);
-        let by_hand = update(|asked| asked.order = Change::Set(ReferencedOrder::SamePatient(order(1))));
+        let by_hand =
+            update(|asked| asked.order = Change::Set(ReferencedOrder::SamePatient(order(1))));
         parted().when(by_hand).then([linked(LinkKind::Linked, 1)]);
     }
 }

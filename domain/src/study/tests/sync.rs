@@ -7,9 +7,9 @@ mod when_it_is_told_of_for_the_first_time {
 
     #[test]
     fn is_available_linked_and_filled_in_this_order() {
-        let command = sync(|it| {
-            it.order = Some(ReferencedOrder::SamePatient(order(1)));
-            it.series = vec![with("1.1", Some(3), &["1.1.1", "1.1.2"])];
+        let command = sync(|sync| {
+            sync.order = Some(ReferencedOrder::SamePatient(order(1)));
+            sync.series = vec![with("1.1", Some(3), &["1.1.1", "1.1.2"])];
         });
         past([]).when(command).then([
             available(),
@@ -21,7 +21,7 @@ mod when_it_is_told_of_for_the_first_time {
 
     #[test]
     fn an_order_of_another_patient_is_a_conflict() {
-        let command = sync(|it| it.order = Some(ReferencedOrder::OtherPatient(order(1))));
+        let command = sync(|sync| sync.order = Some(ReferencedOrder::OtherPatient(order(1))));
         past([])
             .when(command)
             .then([available(), linked(LinkKind::Conflict, 1)]);
@@ -29,10 +29,10 @@ mod when_it_is_told_of_for_the_first_time {
 
     #[test]
     fn an_end_before_the_start_is_left_out_and_the_images_are_taken() {
-        let command = sync(|it| {
-            it.details.started_at = Some(minutes_from_now(1));
-            it.details.ended_at = Some(minutes_from_now(0));
-            it.series = vec![with("1.1", None, &["1.1.1"])];
+        let command = sync(|sync| {
+            sync.details.started_at = Some(minutes_from_now(1));
+            sync.details.ended_at = Some(minutes_from_now(0));
+            sync.series = vec![with("1.1", None, &["1.1.1"])];
         });
         let events = Study::decide(None, command, &context()).unwrap();
         let state = past(events).state();
@@ -69,8 +69,8 @@ mod when_it_is_told_of_again {
         with_an_image()
             .when(telling(vec![with("1.1", Some(1), &["1.1.1"])]))
             .then([]);
-        let elsewhere = sync(|it| {
-            it.details.pacs_endpoint_code = PacsEndpointCode::parse("OTHER").unwrap();
+        let elsewhere = sync(|sync| {
+            sync.details.pacs_endpoint_code = PacsEndpointCode::parse("OTHER").unwrap();
         });
         past([available()]).when(elsewhere).then([]);
     }
@@ -78,13 +78,13 @@ mod when_it_is_told_of_again {
     #[test]
     fn what_changed_is_updated_and_what_is_left_out_stays() {
         let text = || Text::parse("CT head").ok();
-        let update = updated(|it| {
-            it.description = text();
-            it.ended_at = Change::Set(minutes_from_now(5));
+        let update = updated(|updated| {
+            updated.description = text();
+            updated.ended_at = Change::Set(minutes_from_now(5));
         });
-        let command = sync(|it| {
-            it.details.description = text();
-            it.details.ended_at = Some(minutes_from_now(5));
+        let command = sync(|sync| {
+            sync.details.description = text();
+            sync.details.ended_at = Some(minutes_from_now(5));
         });
         past([available()])
             .when(command.clone())
@@ -97,9 +97,9 @@ mod when_it_is_told_of_again {
 
     #[test]
     fn a_time_that_cannot_be_right_is_left_out_and_the_images_are_taken() {
-        let known = updated(|it| {
-            it.started_at = Some(minutes_from_now(0));
-            it.ended_at = Change::Set(minutes_from_now(10));
+        let known = updated(|updated| {
+            updated.started_at = Some(minutes_from_now(0));
+            updated.ended_at = Change::Set(minutes_from_now(10));
         });
         let cases = [
             // Told; known after it.
@@ -110,10 +110,10 @@ mod when_it_is_told_of_again {
             ((Some(20), Some(30)), (20, 30)),
         ];
         for ((start, end), (start_after, end_after)) in cases {
-            let command = sync(|it| {
-                it.details.started_at = start.map(minutes_from_now);
-                it.details.ended_at = end.map(minutes_from_now);
-                it.series = vec![with("1.9", None, &["1.9.1"])];
+            let command = sync(|sync| {
+                sync.details.started_at = start.map(minutes_from_now);
+                sync.details.ended_at = end.map(minutes_from_now);
+                sync.series = vec![with("1.9", None, &["1.9.1"])];
             });
             let before = past([available(), known.clone()]).state();
             let events = Study::decide(Some(&before), command, &context()).unwrap();
@@ -140,7 +140,7 @@ mod when_it_is_told_of_again {
             birth_date: None,
             sex: Some(Phi::new(Sex::Female)),
         };
-        let of_patient = |patient: Patient| sync(|it| it.patient = Some(patient));
+        let of_patient = |patient: Patient| sync(|sync| sync.patient = Some(patient));
         let first = of_patient(patient(text("M1"), text("Roe")));
         let mut history = Study::decide(None, first, &context()).unwrap();
         let nothing = Patient {
@@ -208,9 +208,9 @@ mod when_it_is_told_of_again {
             number_of_instances: Some(4),
             description: None,
         };
-        let update = updated(|it| {
-            it.series = vec![change];
-            it.number_of_instances = Some(4);
+        let update = updated(|updated| {
+            updated.series = vec![change];
+            updated.number_of_instances = Some(4);
         });
         with_an_image().when(command.clone()).then([update.clone()]);
         let after = Study::evolve(Some(with_an_image().state()), update).unwrap();
@@ -220,7 +220,7 @@ mod when_it_is_told_of_again {
 
     #[test]
     fn another_patient_is_refused() {
-        let command = sync(|it| it.patient_id = Uuid::from_u128(8).into());
+        let command = sync(|sync| sync.patient_id = Uuid::from_u128(8).into());
         past([available()])
             .when(command)
             .refused(Error::OtherPatient);
@@ -243,11 +243,11 @@ mod when_it_is_told_of_again {
             birth_date: None,
             sex: Some(Phi::new(Sex::Female)),
         };
-        let command = sync(|it| it.patient = Some(patient.clone()));
+        let command = sync(|sync| sync.patient = Some(patient.clone()));
         past([available()])
             .when(command.clone())
-            .then([updated(|it| {
-                it.phi = Some(UpdatedPhi { patient });
+            .then([updated(|updated| {
+                updated.phi = Some(UpdatedPhi { patient });
             })]);
         let mut erased = past([available()]).state();
         erased.phi = None;

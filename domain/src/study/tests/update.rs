@@ -5,26 +5,26 @@ use super::*;
 #[test]
 fn the_larger_of_stated_and_listed_counts() {
     with_an_image()
-        .when(update(|it| it.number_of_instances = Some(150)))
-        .then([updated(|it| it.number_of_instances = Some(150))]);
+        .when(update(|update| update.number_of_instances = Some(150)))
+        .then([updated(|updated| updated.number_of_instances = Some(150))]);
     with_an_image()
-        .when(update(|it| it.number_of_instances = Some(0)))
+        .when(update(|update| update.number_of_instances = Some(0)))
         .then([]);
     with_an_image()
-        .when(update(|it| it.number_of_series = Some(3)))
-        .then([updated(|it| it.number_of_series = Some(3))]);
+        .when(update(|update| update.number_of_series = Some(3)))
+        .then([updated(|updated| updated.number_of_series = Some(3))]);
 }
 
 #[test]
 fn is_archived_once_and_never_opened_again() {
-    let archive = || update(|it| it.status = Some(Status::Archived));
+    let archive = || update(|update| update.status = Some(Status::Archived));
     past([available()]).when(archive()).then([archived()]);
     past([available(), archived()]).when(archive()).then([]);
-    let reopen = update(|it| it.status = Some(Status::Available));
+    let reopen = update(|update| update.status = Some(Status::Available));
     past([available(), archived()])
         .when(reopen)
         .refused(Error::Archived);
-    let change = update(|it| it.number_of_series = Some(3));
+    let change = update(|update| update.number_of_series = Some(3));
     past([available(), archived()])
         .when(change)
         .refused(Error::Archived);
@@ -32,7 +32,8 @@ fn is_archived_once_and_never_opened_again() {
 
 #[test]
 fn a_link_that_is_to_be_settled_is_settled_when_it_is_archived_too() {
-    let settle = update(|it| it.order = Change::Set(ReferencedOrder::SamePatient(order(2))));
+    let settle =
+        update(|update| update.order = Change::Set(ReferencedOrder::SamePatient(order(2))));
     past([available(), linked(LinkKind::Conflict, 1), archived()])
         .when(settle)
         .then([linked(LinkKind::Linked, 2)]);
@@ -41,9 +42,9 @@ fn a_link_that_is_to_be_settled_is_settled_when_it_is_archived_too() {
 #[test]
 fn its_end_and_its_link_can_be_taken_away() {
     let url = HttpUrl::parse("https://viewer.example/1").unwrap();
-    let known = updated(|it| {
-        it.ended_at = Change::Set(minutes_from_now(5));
-        it.viewer_url = Change::Set(url.clone());
+    let known = updated(|updated| {
+        updated.ended_at = Change::Set(minutes_from_now(5));
+        updated.viewer_url = Change::Set(url.clone());
     });
     let clear = || {
         update(|asked| {
@@ -51,9 +52,9 @@ fn its_end_and_its_link_can_be_taken_away() {
             asked.viewer_url = Change::Clear;
         })
     };
-    let cleared = updated(|it| {
-        it.ended_at = Change::Clear;
-        it.viewer_url = Change::Clear;
+    let cleared = updated(|updated| {
+        updated.ended_at = Change::Clear;
+        updated.viewer_url = Change::Clear;
     });
     past([available()]).when(clear()).then([]);
     past([available(), known.clone()])
@@ -65,8 +66,10 @@ fn its_end_and_its_link_can_be_taken_away() {
 
 #[test]
 fn an_end_before_the_start_is_refused() {
-    let started = updated(|it| it.started_at = Some(minutes_from_now(0)));
+    let started = updated(|updated| updated.started_at = Some(minutes_from_now(0)));
     past([available(), started])
-        .when(update(|it| it.ended_at = Change::Set(minutes_from_now(-1))))
+        .when(update(|update| {
+            update.ended_at = Change::Set(minutes_from_now(-1))
+        }))
         .refused(Error::StartAfterEnd);
 }

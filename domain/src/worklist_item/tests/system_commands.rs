@@ -35,11 +35,11 @@ fn twice_is_once(status: Status, command: &Command, expected: Vec<Event>) {
 
 #[test]
 fn an_order_raises_the_priority_and_never_lowers_it() {
-    let raised = updated(|it| {
-        it.imaging_order_id = Change::Set(order(9));
-        it.priority = Some(Priority::Stat);
+    let raised = updated(|updated| {
+        updated.imaging_order_id = Change::Set(order(9));
+        updated.priority = Some(Priority::Stat);
     });
-    let attached = updated(|it| it.imaging_order_id = Change::Set(order(9)));
+    let attached = updated(|updated| updated.imaging_order_id = Change::Set(order(9)));
     for status in Status::OPEN {
         twice_is_once(status, &attach(9, Priority::Stat), vec![raised.clone()]);
         twice_is_once(
@@ -55,22 +55,22 @@ fn an_order_raises_the_priority_and_never_lowers_it() {
 
 #[test]
 fn an_order_that_is_attached_settles_a_conflict() {
-    let conflict = updated(|it| it.attention = Some(vec![Attention::LinkConflict]));
+    let conflict = updated(|updated| updated.attention = Some(vec![Attention::LinkConflict]));
     given::<WorklistItem>([created(), conflict])
         .when(attach(9, Priority::Routine))
-        .then([updated(|it| {
-            it.imaging_order_id = Change::Set(order(9));
-            it.attention = Some(Vec::new());
+        .then([updated(|updated| {
+            updated.imaging_order_id = Change::Set(order(9));
+            updated.attention = Some(Vec::new());
         })]);
 }
 
 #[test]
 fn a_clinicians_priority_is_not_raised_again_by_an_order_that_is_known() {
-    let attached = updated(|it| {
-        it.imaging_order_id = Change::Set(order(9));
-        it.priority = Some(Priority::Stat);
+    let attached = updated(|updated| {
+        updated.imaging_order_id = Change::Set(order(9));
+        updated.priority = Some(Priority::Stat);
     });
-    let lowered = updated(|it| it.priority = Some(Priority::Routine));
+    let lowered = updated(|updated| updated.priority = Some(Priority::Routine));
     given::<WorklistItem>([created(), attached, lowered])
         .when(attach(9, Priority::Stat))
         .then([]);
@@ -79,9 +79,9 @@ fn a_clinicians_priority_is_not_raised_again_by_an_order_that_is_known() {
 #[test]
 fn late_images_open_a_completed_item_again_and_no_other() {
     let reopen = Command::Reopen(None);
-    let reopened = updated(|it| {
-        it.status = Some(Status::Pending);
-        it.attention = Some(vec![Attention::LateImages]);
+    let reopened = updated(|updated| {
+        updated.status = Some(Status::Pending);
+        updated.attention = Some(vec![Attention::LateImages]);
     });
     twice_is_once(Status::Completed, &reopen, vec![reopened]);
     for status in [
@@ -99,43 +99,43 @@ fn an_item_is_opened_again_with_the_order_that_its_study_answers_now() {
     let again = |order, set: fn(&mut Updated)| {
         an_item(Status::Completed)
             .when(Command::Reopen(Some(order)))
-            .then([updated(|it| {
-                it.status = Some(Status::Pending);
-                it.imaging_order_id = Change::Set(order.order_id);
-                set(it);
+            .then([updated(|updated| {
+                updated.status = Some(Status::Pending);
+                updated.imaging_order_id = Change::Set(order.order_id);
+                set(updated);
             })]);
     };
-    again(linked(9, Priority::Stat), |it| {
-        it.priority = Some(Priority::Stat);
-        it.attention = Some(vec![Attention::LateImages]);
+    again(linked(9, Priority::Stat), |updated| {
+        updated.priority = Some(Priority::Stat);
+        updated.attention = Some(vec![Attention::LateImages]);
     });
-    again(cancelled(9), |it| {
-        it.attention = Some(vec![Attention::LateImages, Attention::OrderCancelled]);
+    again(cancelled(9), |updated| {
+        updated.attention = Some(vec![Attention::LateImages, Attention::OrderCancelled]);
     });
 }
 
 #[test]
 fn late_images_are_no_news_once_they_are_read() {
-    let reopened = updated(|it| {
-        it.status = Some(Status::Pending);
-        it.attention = Some(vec![Attention::LateImages, Attention::LinkConflict]);
+    let reopened = updated(|updated| {
+        updated.status = Some(Status::Pending);
+        updated.attention = Some(vec![Attention::LateImages, Attention::LinkConflict]);
     });
     let mut events = history(Status::Completed);
     events.push(reopened);
     given::<WorklistItem>(events)
         .when(Command::Complete)
-        .then([updated(|it| {
-            it.status = Some(Status::Completed);
-            it.attention = Some(vec![Attention::LinkConflict]);
+        .then([updated(|updated| {
+            updated.status = Some(Status::Completed);
+            updated.attention = Some(vec![Attention::LinkConflict]);
         })]);
 }
 
 #[test]
 fn a_cancelled_order_is_shown_on_an_open_item_and_hides_nothing() {
     let attach = Command::AttachOrder(cancelled(9));
-    let shown = updated(|it| {
-        it.imaging_order_id = Change::Set(order(9));
-        it.attention = Some(vec![Attention::OrderCancelled]);
+    let shown = updated(|updated| {
+        updated.imaging_order_id = Change::Set(order(9));
+        updated.attention = Some(vec![Attention::OrderCancelled]);
     });
     for status in Status::OPEN {
         twice_is_once(status, &attach, vec![shown.clone()]);
@@ -147,22 +147,22 @@ fn a_cancelled_order_is_shown_on_an_open_item_and_hides_nothing() {
 
 #[test]
 fn another_order_takes_the_place_of_a_cancelled_one() {
-    let shown = updated(|it| {
-        it.imaging_order_id = Change::Set(order(9));
-        it.attention = Some(vec![Attention::OrderCancelled]);
+    let shown = updated(|updated| {
+        updated.imaging_order_id = Change::Set(order(9));
+        updated.attention = Some(vec![Attention::OrderCancelled]);
     });
     given::<WorklistItem>([created(), shown])
         .when(attach(10, Priority::Routine))
-        .then([updated(|it| {
-            it.imaging_order_id = Change::Set(order(10));
-            it.attention = Some(Vec::new());
+        .then([updated(|updated| {
+            updated.imaging_order_id = Change::Set(order(10));
+            updated.attention = Some(Vec::new());
         })]);
 }
 
 #[test]
 fn a_conflict_of_patients_is_shown_on_whatever_is_not_cancelled() {
     let conflict = Command::MarkConflict;
-    let shown = updated(|it| it.attention = Some(vec![Attention::LinkConflict]));
+    let shown = updated(|updated| updated.attention = Some(vec![Attention::LinkConflict]));
     for status in [
         Status::Pending,
         Status::Claimed,
@@ -176,9 +176,9 @@ fn a_conflict_of_patients_is_shown_on_whatever_is_not_cancelled() {
 
 #[test]
 fn a_report_begins_a_claimed_item_and_its_cancellation_takes_that_back() {
-    let begun = updated(|it| {
-        it.status = Some(Status::InProgress);
-        it.last_activity_at = Some(context().now);
+    let begun = updated(|updated| {
+        updated.status = Some(Status::InProgress);
+        updated.last_activity_at = Some(context().now);
     });
     twice_is_once(Status::Claimed, &Command::Begin, vec![begun]);
     twice_is_once(

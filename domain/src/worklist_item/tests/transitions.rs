@@ -236,9 +236,9 @@ fn a_release_names_the_holder_and_how_it_came() {
 #[test]
 fn a_step_of_the_holder_is_activity_and_another_ones_is_not() {
     let begins = |last_activity_at| {
-        updated(|it| {
-            it.status = Some(Status::InProgress);
-            it.last_activity_at = last_activity_at;
+        updated(|updated| {
+            updated.status = Some(Status::InProgress);
+            updated.last_activity_at = last_activity_at;
         })
     };
     assert_eq!(
@@ -280,7 +280,7 @@ fn one_update_takes_an_item_from_one_radiologist_and_gives_it_to_another() {
     an_item(Status::InProgress).when(handed_over).then([
         released(anna(), ReleaseReason::ByAdmin),
         claimed(boris()),
-        updated(|it| it.priority = Some(Priority::Stat)),
+        updated(|updated| updated.priority = Some(Priority::Stat)),
     ]);
 }
 
@@ -332,7 +332,9 @@ fn a_priority_changes_while_the_item_is_open_and_only_where_it_is_another() {
     for status in Status::OPEN {
         an_item(status)
             .when(to(Priority::Routine))
-            .then([updated(|it| it.priority = Some(Priority::Routine))]);
+            .then([updated(|updated| {
+                updated.priority = Some(Priority::Routine)
+            })]);
     }
     for status in [Status::Completed, Status::Cancelled] {
         an_item(status)

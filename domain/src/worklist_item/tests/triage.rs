@@ -8,15 +8,15 @@ fn score(number: f64) -> Score {
 
 fn part(model: Option<u128>, of: f64, flags: &[&str]) -> AiContribution {
     AiContribution {
-        ai_model_id: model.map(|it| AiModelId::from(Uuid::from_u128(it))),
+        ai_model_id: model.map(|model| AiModelId::from(Uuid::from_u128(model))),
         imaging_ai_task_id: None,
         score: Some(score(of)),
-        flags: flags.iter().map(|it| text(it)).collect(),
+        flags: flags.iter().map(|flag| text(flag)).collect(),
     }
 }
 
 fn contributed(part: AiContribution) -> Event {
-    updated(|it| it.ai_contribution = Some(part))
+    updated(|updated| updated.ai_contribution = Some(part))
 }
 
 fn with(parts: impl IntoIterator<Item = AiContribution>) -> Triage {

@@ -8,8 +8,8 @@ use roentgen_domain::growth::Size;
 use roentgen_domain::json::members_of;
 use roentgen_domain::phi::{Phi, PhiText};
 use roentgen_domain::report::{
-    Cancel, Command, Decision, Edit, Method, NewAddendum, NewCommunication, NewReport, NewReview,
-    CriticalNotice, Report, ReportPhi, Rewritten, Sign, AuthoredContent,
+    AuthoredContent, Cancel, Command, CriticalNotice, Decision, Edit, Method, NewAddendum,
+    NewCommunication, NewReport, NewReview, Report, ReportPhi, Rewritten, Sign,
 };
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Aggregate as _, Context, DomainEvent as _, Timestamp};
@@ -292,10 +292,10 @@ fn change(n: u8, said: &str) -> Change<PhiText> {
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let one = (0_u8..20, any::<u8>()).prop_map(|(kind, n)| match kind {
         0..=2 => create(),
-        3..=6 => edit(|it| it.written.content.findings = change(n, "finding")),
-        7..=9 => edit(|it| it.written.content.impression = change(n, "means")),
-        10 => edit(|it| it.written.ai_assist_summary = change(n, "summary")),
-        11 => edit(|it| it.critical_result = Some(n.is_multiple_of(2))),
+        3..=6 => edit(|edit| edit.written.content.findings = change(n, "finding")),
+        7..=9 => edit(|edit| edit.written.content.impression = change(n, "means")),
+        10 => edit(|edit| edit.written.ai_assist_summary = change(n, "summary")),
+        11 => edit(|edit| edit.critical_result = Some(n.is_multiple_of(2))),
         12..=13 => sign(false),
         14 => sign(true),
         15 => add(n.is_multiple_of(3).then_some(n.is_multiple_of(2)), n),
@@ -317,21 +317,21 @@ fn seen(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
         report
             .addenda()
             .iter()
-            .map(|it| phi.addendum(it.version))
+            .map(|addendum| phi.addendum(addendum.version))
             .collect::<Vec<_>>(),
         report
             .communications
             .iter()
-            .map(|it| phi.communication_text(it.version))
+            .map(|communication| phi.communication_text(communication.version))
             .collect::<Vec<_>>(),
         report
             .ai_suggestions
             .iter()
-            .map(|it| phi.note(it.version))
+            .map(|review| phi.note(review.version))
             .collect::<Vec<_>>(),
         cancelled
             .into_iter()
-            .map(|it| phi.cancellation_reason(it))
+            .map(|cancelled| phi.cancellation_reason(cancelled))
             .collect::<Vec<_>>(),
         report.phi().map(Phi::into_inner),
     )
@@ -347,12 +347,12 @@ proptest! {
         let mut resource: Option<Versioned<Report>> = None;
         let (mut all, mut kept) = (SealedPhi::default(), SealedPhi::default());
         for command in commands {
-            let state = resource.as_ref().map(|it| &it.state);
+            let state = resource.as_ref().map(|report| &report.state);
             let Ok(events) = Report::decide(state, command, &context()) else {
                 continue;
             };
             for event in events {
-                let version = resource.as_ref().map_or(0, |it| it.version) + 1;
+                let version = resource.as_ref().map_or(0, |report| report.version) + 1;
                 let phi = event.phi().map(Phi::into_inner).unwrap_or_default();
                 if !phi.is_empty() {
                     let sealed = key.seal(&phi, stream(), version);
@@ -368,7 +368,7 @@ proptest! {
                 };
                 resource = Some(Versioned::evolve(resource, event, standing).unwrap());
             }
-            let Some(report) = resource.as_ref().map(|it| &it.state) else {
+            let Some(report) = resource.as_ref().map(|report| &report.state) else {
                 continue;
             };
             kept = kept.compacted(&report.shown_parts());

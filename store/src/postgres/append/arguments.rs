@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::error::EngineError;
-use crate::log::{AppendBatch, Reservation, NewEvent, NewPatientKey, PreparedAppend};
+use crate::log::{AppendBatch, NewEvent, NewPatientKey, PreparedAppend, Reservation};
 use crate::postgres::row_reader::to_bigint;
 use crate::postgres::{Statement, error_class};
 
@@ -147,7 +147,7 @@ impl CheckColumns {
         let mut version = expected;
         for (place, event) in (before + 1..)
             .zip(events)
-            .filter(|it| it.1.stream_id == stream)
+            .filter(|pair| pair.1.stream_id == stream)
         {
             version += 1;
             if event.version != version {
@@ -158,7 +158,7 @@ impl CheckColumns {
             first = first.or(Some((place, event)));
             last = Some(place);
         }
-        let place = |it: usize| i32::try_from(it).unwrap_or(i32::MAX);
+        let place = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         self.append.push(number);
         self.stream.push(stream.as_uuid());
         self.stream_type
@@ -167,9 +167,10 @@ impl CheckColumns {
             .push(first.map(|(_, event)| event.tenant_id.as_uuid()));
         self.expected.push(to_bigint(expected));
         self.version.push(first.map(|_| to_bigint(version)));
-        self.first.push(first.map(|(it, _)| place(it)));
+        self.first.push(first.map(|(number, _)| place(number)));
         self.last.push(last.map(place));
-        usize::try_from(version - expected).map_err(|_| error_class::unrepresentable("too many events"))
+        usize::try_from(version - expected)
+            .map_err(|_| error_class::unrepresentable("too many events"))
     }
 
     /// Whether a stream that has events already gets more.

@@ -4,7 +4,7 @@
 //! wins. As a rule that is so, and the database has nothing to hash; where it is not, the database links the batch.
 
 use crate::chain::{self, Digest};
-use crate::log::{AppendBatch, BatchOutcome, Head, AppendOutcome};
+use crate::log::{AppendBatch, AppendOutcome, BatchOutcome, Head};
 
 /// Where the log ended after this node's last batch.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ impl PrecomputedLinks {
             return Self::default();
         };
         let recorded_at_ms = now_ms.max(outlook.recorded_at_ms);
-        let leaves = batch.appends.iter().flat_map(|it| &it.leaves);
+        let leaves = batch.appends.iter().flat_map(|append| &append.leaves);
         let mut head = outlook.head;
         Self {
             links: chain::extend(&mut head, recorded_at_ms, leaves),

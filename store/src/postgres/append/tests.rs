@@ -6,8 +6,8 @@ use crate::clock::{fresh_id, now_ms};
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::{
-    Append, AppendBatch, ExpectedVersion, Reservation, HeldReservation, ReservationKey, Head, KnownKeys, LogFilter, NewPatientKey,
-    PreparedAppend, AppendOutcome, WrappedKey,
+    Append, AppendBatch, AppendOutcome, ExpectedVersion, Head, HeldReservation, KnownKeys,
+    LogFilter, NewPatientKey, PreparedAppend, Reservation, ReservationKey, WrappedKey,
 };
 use crate::postgres::Postgres;
 use crate::postgres::test_support::{PostgresFixture, TENANT, event, prepare, run, stream, to};
@@ -84,7 +84,10 @@ async fn the_database_links_as_the_chain_does() {
 
 /// The links of a log of so many events.
 async fn unbroken(database: &PostgresFixture, events: usize) -> Vec<Digest> {
-    let page = database.read_log(0, 100, &LogFilter::default()).await.unwrap();
+    let page = database
+        .read_log(0, 100, &LogFilter::default())
+        .await
+        .unwrap();
     let mut previous = GENESIS;
     for (n, event) in (1..).zip(&page.events) {
         assert_eq!(event.position, n);
@@ -95,7 +98,7 @@ async fn unbroken(database: &PostgresFixture, events: usize) -> Vec<Digest> {
         previous = event.hash;
     }
     assert_eq!(page.events.len(), events);
-    page.events.iter().map(|it| it.hash).collect()
+    page.events.iter().map(|event| event.hash).collect()
 }
 
 #[tokio::test]
@@ -113,7 +116,10 @@ async fn a_batch_is_linked_to_what_it_finds_whatever_was_foretold() {
     let outcome = database
         .write(&[to(stream(), 0, 1), known, to(stream(), 0, 1)])
         .await;
-    assert!(matches!(outcome.verdicts[1], AppendOutcome::Conflict { .. }));
+    assert!(matches!(
+        outcome.verdicts[1],
+        AppendOutcome::Conflict { .. }
+    ));
     database.write(&[to(stream(), 0, 3)]).await;
     unbroken(&database, 9).await;
 }
@@ -161,7 +167,13 @@ async fn a_conflict_leaves_nothing_and_costs_no_position() {
         [AppendOutcome::Written, conflict, AppendOutcome::Written]
     );
     assert_eq!(database.head().await.unwrap().position, 4);
-    assert_eq!(database.reservation(ReservationKey([1; 32]), 0).await.unwrap(), None);
+    assert_eq!(
+        database
+            .reservation(ReservationKey([1; 32]), 0)
+            .await
+            .unwrap(),
+        None
+    );
     let known = database.patient_keys(&[patient]).await.unwrap();
     assert_eq!(known, [KnownKeys::default()]);
     assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
@@ -239,7 +251,10 @@ async fn a_taken_claim_says_what_it_holds_until_it_expires() {
         .await;
     assert_eq!(
         outcome.verdicts,
-        [AppendOutcome::KeyTaken { held: first.held }, AppendOutcome::Written]
+        [
+            AppendOutcome::KeyTaken { held: first.held },
+            AppendOutcome::Written
+        ]
     );
     assert_eq!(
         database.reservation(again.key, now).await.unwrap(),
@@ -254,9 +269,18 @@ async fn expired_claims_are_forgotten_some_at_a_time() {
     let claims = (1..=5).map(|n| claiming(assertion(vec![]), claim(n, i64::from(n) * 10)));
     let outcome = database.write(&claims.collect::<Vec<_>>()).await;
     assert_eq!(outcome.verdicts, [AppendOutcome::Written; 5]);
-    assert_eq!(database.delete_expired_reservations(39, 2).await.unwrap(), 2);
-    assert_eq!(database.delete_expired_reservations(39, 2).await.unwrap(), 1);
-    assert_eq!(database.delete_expired_reservations(39, 2).await.unwrap(), 0);
+    assert_eq!(
+        database.delete_expired_reservations(39, 2).await.unwrap(),
+        2
+    );
+    assert_eq!(
+        database.delete_expired_reservations(39, 2).await.unwrap(),
+        1
+    );
+    assert_eq!(
+        database.delete_expired_reservations(39, 2).await.unwrap(),
+        0
+    );
     assert!(
         database
             .reservation(ReservationKey([4; 32]), 0)
@@ -283,7 +307,10 @@ async fn weightier_verdicts_win() {
     };
     let all = at_odds(claiming(keyed(1, 11), claim(1, 0)));
     let outcome = database.write(&[all]).await;
-    assert_eq!(outcome.verdicts, [AppendOutcome::KeyTaken { held: taken.held }]);
+    assert_eq!(
+        outcome.verdicts,
+        [AppendOutcome::KeyTaken { held: taken.held }]
+    );
     assert_eq!(
         database.write(&[at_odds(keyed(1, 11))]).await.verdicts,
         [AppendOutcome::PatientKeyExists]
@@ -373,8 +400,11 @@ async fn nodes_write_one_dense_log() {
         }
     };
     tokio::join!(write(&database), write(&other));
-    let page = database.read_log(0, 1000, &LogFilter::default()).await.unwrap();
-    assert!((1..=120).eq(page.events.iter().map(|it| it.position)));
+    let page = database
+        .read_log(0, 1000, &LogFilter::default())
+        .await
+        .unwrap();
+    assert!((1..=120).eq(page.events.iter().map(|event| event.position)));
     assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
     other.close().await;
 }

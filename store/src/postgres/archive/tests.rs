@@ -3,7 +3,7 @@ use roentgen_domain::ids::StreamId;
 use crate::archive::ArchivedPartition;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
-use crate::log::{LogFilter, AppendOutcome};
+use crate::log::{AppendOutcome, LogFilter};
 use crate::postgres::test_support::{PostgresFixture, run, sqlstate_of, stream, to};
 use crate::reads::Scope;
 

@@ -27,7 +27,7 @@ async fn plan(connection: &mut PgConnection, sql: &str, types: &str, arguments: 
         format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE it({arguments})");
     let plan = ask(connection, &explain).await;
     plan.lines()
-        .filter(|it| !it.contains("never executed"))
+        .filter(|plan| !plan.contains("never executed"))
         .fold(String::new(), |mut all, line| {
             writeln!(all, "{line}").unwrap();
             all
@@ -36,9 +36,9 @@ async fn plan(connection: &mut PgConnection, sql: &str, types: &str, arguments: 
 
 fn scans(plan: &str) -> Vec<&str> {
     plan.lines()
-        .filter(|it| it.contains("Scan") && it.contains(" on events_from"))
-        .map(|it| {
-            it.trim()
+        .filter(|plan| plan.contains("Scan") && plan.contains(" on events_from"))
+        .map(|plan| {
+            plan.trim()
                 .trim_start_matches("->")
                 .trim()
                 .split(" (")
@@ -63,7 +63,7 @@ async fn a_stream_is_read_in_order_from_a_version_on() {
             .unwrap();
         events
             .iter()
-            .map(|it| (it.version, it.position))
+            .map(|event| (event.version, event.position))
             .collect::<Vec<_>>()
     };
     assert_eq!(
@@ -150,7 +150,7 @@ async fn statements_touch_the_partitions_they_need_and_no_others() {
     assert!(
         scans(&stream)
             .iter()
-            .all(|it| it.contains("stream_id_version_key")),
+            .all(|scan| scan.contains("stream_id_version_key")),
         "{stream}"
     );
 }
@@ -238,7 +238,11 @@ async fn a_page_holds_what_passes_the_filter() {
 
     for (filter, positions) in filters(third) {
         let page = database.read_log(0, 10, &filter).await.unwrap();
-        let found = page.events.iter().map(|it| it.position).collect::<Vec<_>>();
+        let found = page
+            .events
+            .iter()
+            .map(|event| event.position)
+            .collect::<Vec<_>>();
         assert_eq!((found, page.scanned_to), (positions, 4), "{filter:?}");
     }
 }
@@ -281,8 +285,14 @@ async fn a_page_looks_at_so_many_positions_and_no_more() {
         ..LogFilter::default()
     };
     let page = database.read_log(0, 1000, &rare).await.unwrap();
-    assert_eq!((page.events.len(), page.scanned_to), (51, MAX_POSITIONS_PER_PAGE));
-    let page = database.read_log(page.scanned_to, 1000, &rare).await.unwrap();
+    assert_eq!(
+        (page.events.len(), page.scanned_to),
+        (51, MAX_POSITIONS_PER_PAGE)
+    );
+    let page = database
+        .read_log(page.scanned_to, 1000, &rare)
+        .await
+        .unwrap();
     assert_eq!((page.events.len(), page.scanned_to), (50, far));
 }
 
@@ -323,7 +333,11 @@ async fn log_and_streams_disagree_where_somebody_was_at_work() {
         database.write(&[to(stream(), 0, 3)]).await;
         database.fill(7).await;
         tamper(&database, sql).await;
-        assert_eq!(database.first_stream_mismatch().await.unwrap(), first, "{sql}");
+        assert_eq!(
+            database.first_stream_mismatch().await.unwrap(),
+            first,
+            "{sql}"
+        );
     }
 }
 

@@ -44,7 +44,10 @@ async fn partitions_appear_ahead_of_the_head_beside_an_open_snapshot() {
         ask(&mut reader, "SELECT count(*)::text FROM events").await,
         "1"
     );
-    let page = database.read_log(0, 100, &LogFilter::default()).await.unwrap();
+    let page = database
+        .read_log(0, 100, &LogFilter::default())
+        .await
+        .unwrap();
     assert_eq!(page.events.len(), 45);
     assert_eq!(database.first_stream_mismatch().await.unwrap(), None);
 }

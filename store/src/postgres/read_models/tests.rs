@@ -9,13 +9,13 @@ use uuid::Uuid;
 use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
-use crate::generation::{NewGeneration, GenerationState};
+use crate::generation::{GenerationState, NewGeneration};
 use crate::keys::{Misfit, Tying};
-use crate::read_model::{
-    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ReadModel, ParkedStream, ProjectionBatch, Row,
-    Table, Value,
-};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, stream};
+use crate::read_model::{
+    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ParkedStream, ProjectionBatch,
+    ReadModel, Row, Table, Value,
+};
 use crate::reads::Scope;
 
 static ORDERS: ReadModel = ReadModel {
@@ -142,7 +142,7 @@ async fn listed(database: &PostgresFixture, query: &ListQuery) -> Vec<u8> {
         .await
         .unwrap()
         .iter()
-        .map(|it| it.sort_key[0])
+        .map(|row| row.sort_key[0])
         .collect()
 }
 
@@ -166,7 +166,7 @@ async fn rows_come_back_as_they_were_written_and_written_over() {
         .live_rows(Scope::AllTenants, &ORDERS, &ids)
         .await
         .unwrap();
-    found.sort_by_key(|it| it.id);
+    found.sort_by_key(|row| row.id);
     assert_eq!(found, rows);
 }
 
@@ -194,7 +194,10 @@ async fn the_checkpoint_moves_from_where_it_is_and_from_nowhere_else() {
         from: vec![(TABLE, at(1)), (missing, Checkpoint::START)],
         ..batch(at(1), at(2), vec![row(1, "requested", None)])
     };
-    assert!(!database.write_projection(&of_both).await.unwrap(), "all or none");
+    assert!(
+        !database.write_projection(&of_both).await.unwrap(),
+        "all or none"
+    );
     assert_eq!(checkpoint(&database).await, at(1));
     assert!(
         database
@@ -209,7 +212,10 @@ async fn the_checkpoint_moves_from_where_it_is_and_from_nowhere_else() {
 async fn of_two_that_project_the_same_one_writes() {
     let database = with_rows(vec![]).await;
     let (first, second) = (batch(at(1), at(2), vec![]), batch(at(1), at(3), vec![]));
-    let (one, other) = tokio::join!(database.write_projection(&first), database.write_projection(&second));
+    let (one, other) = tokio::join!(
+        database.write_projection(&first),
+        database.write_projection(&second)
+    );
     assert!(one.unwrap() != other.unwrap());
 }
 
@@ -263,7 +269,7 @@ async fn a_list_is_the_ordered_union_of_its_prefixes() {
         foreign,
     ])
     .await;
-    let status = |it: &str| vec![("status", Value::Text(it.to_owned()))];
+    let status = |text: &str| vec![("status", Value::Text(text.to_owned()))];
     let open = || list(vec![status("requested"), status("scheduled")]);
 
     assert_eq!(listed(&database, &list(vec![vec![]])).await, [1, 2, 3, 4]);
@@ -332,14 +338,23 @@ async fn a_lease_has_one_holder_until_it_runs_out() {
     let (one, other) = (fresh_id(), fresh_id());
     let names = ["projector", "relay"].map(str::to_owned);
     let (hour, both, first) = (Duration::from_secs(3600), &names[..], &names[..1]);
-    assert_eq!(database.acquire_leases(first, one, hour).await.unwrap(), first);
-    assert_eq!(database.acquire_leases(first, one, hour).await.unwrap(), first);
+    assert_eq!(
+        database.acquire_leases(first, one, hour).await.unwrap(),
+        first
+    );
+    assert_eq!(
+        database.acquire_leases(first, one, hour).await.unwrap(),
+        first
+    );
     assert_eq!(
         database.acquire_leases(both, other, hour).await.unwrap(),
         &names[1..]
     );
     database.release_leases(other).await.unwrap();
-    assert_eq!(database.acquire_leases(first, other, hour).await.unwrap(), [""; 0]);
+    assert_eq!(
+        database.acquire_leases(first, other, hour).await.unwrap(),
+        [""; 0]
+    );
     assert!(database.is_leased("projector").await.unwrap());
     assert!(!database.is_leased("relay").await.unwrap());
 
@@ -347,7 +362,10 @@ async fn a_lease_has_one_holder_until_it_runs_out() {
     let taken = database.acquire_leases(first, other, Duration::ZERO).await;
     assert_eq!(taken.unwrap(), first);
     assert!(!database.is_leased("projector").await.unwrap());
-    assert_eq!(database.acquire_leases(both, one, hour).await.unwrap(), both);
+    assert_eq!(
+        database.acquire_leases(both, one, hour).await.unwrap(),
+        both
+    );
 }
 
 #[tokio::test]

@@ -10,12 +10,14 @@ use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::LogFilter;
-use crate::read_model::{Checkpoint, ProjectionBatch};
-use crate::projector::batch::{self, FoldedBatch, FoldMode, ProjectedTable};
-use crate::projector::begun::{StreamScanner, StreamChunk};
+use crate::projector::batch::{self, FoldMode, FoldedBatch, ProjectedTable};
+use crate::projector::begun::{StreamChunk, StreamScanner};
 use crate::projector::live_tables::table;
 use crate::projector::touched::RowSource;
-use crate::projector::{BATCH_BYTES, BATCH_CATCH_UP, Projection, checkpoint_at, checkpoint_after_page};
+use crate::projector::{
+    BATCH_BYTES, BATCH_CATCH_UP, Projection, checkpoint_after_page, checkpoint_at,
+};
+use crate::read_model::{Checkpoint, ProjectionBatch};
 
 /// A generation in the making.
 pub(super) struct ShadowTable {
@@ -54,7 +56,7 @@ impl ShadowTable {
             .create_tables(&projection.tables(made.generation))
             .await?;
         let parked = engine.parked().await?.into_iter();
-        let parked = parked.filter(|it| it.model == made.name);
+        let parked = parked.filter(|parked| parked.model == made.name);
         Ok(Self {
             engine: Arc::clone(engine),
             tasks: tasks.clone(),
@@ -63,7 +65,9 @@ impl ShadowTable {
                 table: table(projection.model(), made),
                 checkpoint: made.checkpoint,
             },
-            parked: parked.map(|it| (it.model, it.stream_id)).collect(),
+            parked: parked
+                .map(|parked| (parked.model, parked.stream_id))
+                .collect(),
         })
     }
 
@@ -141,12 +145,12 @@ impl ShadowTable {
         let (folded, count) = batch::fold(known, member, &self.parked, &events).await?;
         let cut = !beyond.is_empty() || count < events.len();
         events.truncate(count);
-        let last = events.last().map(|it| checkpoint_at(it));
+        let last = events.last().map(|event| checkpoint_at(event));
         let to = match last {
             Some(last) if cut || last.position == page.scanned_to => Some(last),
             Some(_) | None => checkpoint_after_page(&*self.engine, &page).await?,
         };
-        let Some(to) = to.filter(|it| it.position > from.position) else {
+        let Some(to) = to.filter(|checkpoint| checkpoint.position > from.position) else {
             return Ok(CatchUpStep::CaughtUp);
         };
         let written = self.batch(to, folded, false);
@@ -175,11 +179,15 @@ impl ShadowTable {
         self.member.checkpoint = written.to;
         let parked = written.parked.into_iter();
         self.parked
-            .extend(parked.map(|it| (it.model, it.stream_id)));
+            .extend(parked.map(|parked| (parked.model, parked.stream_id)));
     }
 
     /// At most so many steps, to at least a position where the log has it.
-    pub(super) async fn catch_up(&mut self, steps: usize, upto: u64) -> Result<CatchUpStep, EngineError> {
+    pub(super) async fn catch_up(
+        &mut self,
+        steps: usize,
+        upto: u64,
+    ) -> Result<CatchUpStep, EngineError> {
         for _ in 0..steps {
             if self.member.checkpoint.position >= upto {
                 break;

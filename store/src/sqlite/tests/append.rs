@@ -1,6 +1,6 @@
 use super::*;
 use crate::chain::{GENESIS, link};
-use crate::log::{Head, LogFilter, NewPatientKey, AppendOutcome, WrappedKey};
+use crate::log::{AppendOutcome, Head, LogFilter, NewPatientKey, WrappedKey};
 use crate::reads::Scope;
 use roentgen_domain::ids::PatientId;
 
@@ -63,7 +63,7 @@ mod when_it_is_written {
             .unwrap();
         let places: Vec<_> = versions
             .iter()
-            .map(|it| (it.version, it.position))
+            .map(|event| (event.version, event.position))
             .collect();
         assert_eq!(places, [(1, 1), (2, 2), (3, 4)]);
         assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
@@ -109,7 +109,10 @@ mod when_it_is_written {
                 .collect();
             let outcome = bed.send(&appends).await;
             assert!(
-                outcome.verdicts.iter().all(|it| *it == AppendOutcome::Written),
+                outcome
+                    .verdicts
+                    .iter()
+                    .all(|outcome| *outcome == AppendOutcome::Written),
                 "{size}"
             );
             streams += size;
@@ -125,7 +128,7 @@ mod when_it_is_written {
         assert!(
             page.events
                 .windows(2)
-                .all(|it| it[1].position == it[0].position + 1)
+                .all(|event| event[1].position == event[0].position + 1)
         );
     }
 
@@ -179,7 +182,11 @@ mod when_a_check_fails {
             .await;
         assert_eq!(
             outcome.verdicts,
-            [AppendOutcome::Written, conflict(stream(1), 2), AppendOutcome::Written]
+            [
+                AppendOutcome::Written,
+                conflict(stream(1), 2),
+                AppendOutcome::Written
+            ]
         );
         assert_eq!(bed.head().await, 4);
         assert_eq!(
@@ -193,7 +200,13 @@ mod when_a_check_fails {
                 .unwrap()
                 .is_empty()
         );
-        assert_eq!(bed.engine.reservation(ReservationKey([1; 32]), 0).await.unwrap(), None);
+        assert_eq!(
+            bed.engine
+                .reservation(ReservationKey([1; 32]), 0)
+                .await
+                .unwrap(),
+            None
+        );
         assert_eq!(bed.engine.first_stream_mismatch().await.unwrap(), None);
     }
 
@@ -229,7 +242,11 @@ mod when_a_check_fails {
             .await;
         assert_eq!(
             outcome.verdicts,
-            [AppendOutcome::Written, conflict(stream(1), 1), AppendOutcome::Written]
+            [
+                AppendOutcome::Written,
+                conflict(stream(1), 1),
+                AppendOutcome::Written
+            ]
         );
     }
 }
@@ -244,7 +261,10 @@ mod when_a_claim_is_taken {
         bed.send(&[claiming(creating(stream(1), 1), vec![first])])
             .await;
         assert_eq!(
-            bed.engine.reservation(first.key, clock::now_ms()).await.unwrap(),
+            bed.engine
+                .reservation(first.key, clock::now_ms())
+                .await
+                .unwrap(),
             Some(first.held)
         );
 
@@ -253,7 +273,10 @@ mod when_a_claim_is_taken {
         let outcome = bed
             .send(&[claiming(creating(stream(2), 1), vec![second])])
             .await;
-        assert_eq!(outcome.verdicts, [AppendOutcome::KeyTaken { held: first.held }]);
+        assert_eq!(
+            outcome.verdicts,
+            [AppendOutcome::KeyTaken { held: first.held }]
+        );
         assert_eq!(bed.head().await, 1);
     }
 
@@ -265,7 +288,10 @@ mod when_a_claim_is_taken {
         bed.send(&[claiming(first, vec![key])]).await;
         let again = sealing(creating(stream(1), 1), patient_key(1, 2));
         let outcome = bed.send(&[claiming(again, vec![key])]).await;
-        assert_eq!(outcome.verdicts, [AppendOutcome::KeyTaken { held: key.held }]);
+        assert_eq!(
+            outcome.verdicts,
+            [AppendOutcome::KeyTaken { held: key.held }]
+        );
     }
 
     #[tokio::test]
@@ -276,7 +302,10 @@ mod when_a_claim_is_taken {
         bed.send(&[claiming(creating(stream(1), 1), vec![old])])
             .await;
         assert_eq!(
-            bed.engine.reservation(old.key, clock::now_ms()).await.unwrap(),
+            bed.engine
+                .reservation(old.key, clock::now_ms())
+                .await
+                .unwrap(),
             None
         );
         let outcome = bed
@@ -284,7 +313,10 @@ mod when_a_claim_is_taken {
             .await;
         assert_eq!(outcome.verdicts, [AppendOutcome::Written]);
         assert_eq!(
-            bed.engine.reservation(new.key, clock::now_ms()).await.unwrap(),
+            bed.engine
+                .reservation(new.key, clock::now_ms())
+                .await
+                .unwrap(),
             Some(new.held)
         );
     }
@@ -298,7 +330,10 @@ mod when_a_claim_is_taken {
             [AppendOutcome::Written]
         );
         let again = bed.send(std::slice::from_ref(&alone)).await;
-        assert!(matches!(again.verdicts[..], [AppendOutcome::KeyTaken { .. }]));
+        assert!(matches!(
+            again.verdicts[..],
+            [AppendOutcome::KeyTaken { .. }]
+        ));
     }
 
     #[tokio::test]
@@ -311,9 +346,24 @@ mod when_a_claim_is_taken {
             claim(4, in_an_hour()),
         ];
         bed.send(&[claiming(Append::default(), claims)]).await;
-        assert_eq!(bed.engine.delete_expired_reservations(25, 1).await.unwrap(), 1);
-        assert_eq!(bed.engine.reservation(ReservationKey([1; 32]), 0).await.unwrap(), None);
-        assert_eq!(bed.engine.delete_expired_reservations(25, 100).await.unwrap(), 1);
+        assert_eq!(
+            bed.engine.delete_expired_reservations(25, 1).await.unwrap(),
+            1
+        );
+        assert_eq!(
+            bed.engine
+                .reservation(ReservationKey([1; 32]), 0)
+                .await
+                .unwrap(),
+            None
+        );
+        assert_eq!(
+            bed.engine
+                .delete_expired_reservations(25, 100)
+                .await
+                .unwrap(),
+            1
+        );
         assert!(
             bed.engine
                 .reservation(ReservationKey([3; 32]), 0)
@@ -321,7 +371,13 @@ mod when_a_claim_is_taken {
                 .unwrap()
                 .is_some()
         );
-        assert_eq!(bed.engine.delete_expired_reservations(25, 100).await.unwrap(), 0);
+        assert_eq!(
+            bed.engine
+                .delete_expired_reservations(25, 100)
+                .await
+                .unwrap(),
+            0
+        );
     }
 }
 
@@ -423,10 +479,16 @@ mod when_it_is_sent_again {
         let bed = SqliteFixture::new().await;
         let ours = claiming(Append::default(), vec![claim(1, in_an_hour())]);
         bed.send(std::slice::from_ref(&ours)).await;
-        assert_eq!(bed.send_again(&[ours]).await.verdicts, [AppendOutcome::Written]);
+        assert_eq!(
+            bed.send_again(&[ours]).await.verdicts,
+            [AppendOutcome::Written]
+        );
         let others = claiming(Append::default(), vec![claim(1, in_an_hour() + 1)]);
         let outcome = bed.send_again(&[others]).await;
-        assert!(matches!(outcome.verdicts[..], [AppendOutcome::KeyTaken { .. }]));
+        assert!(matches!(
+            outcome.verdicts[..],
+            [AppendOutcome::KeyTaken { .. }]
+        ));
     }
 }
 
@@ -467,7 +529,7 @@ mod when_the_database_refuses {
             .read_log(0, 100, &LogFilter::default())
             .await
             .unwrap();
-        let streams = tally(page.events.iter().map(|it| it.stream_id));
+        let streams = tally(page.events.iter().map(|event| event.stream_id));
         assert!(streams.values().all(|count| *count == 1));
     }
 }

@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 fn names(bed: &SqliteFixture) -> Vec<String> {
     let entries = std::fs::read_dir(bed.directory.path()).unwrap();
     let mut names: Vec<String> = entries
-        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
     names

@@ -47,7 +47,7 @@ fn patient() -> PatientId {
 
 fn seen(page: &LogPage) -> (Vec<u64>, u64) {
     (
-        page.events.iter().map(|it| it.position).collect(),
+        page.events.iter().map(|event| event.position).collect(),
         page.scanned_to,
     )
 }
@@ -55,7 +55,11 @@ fn seen(page: &LogPage) -> (Vec<u64>, u64) {
 #[tokio::test]
 async fn an_empty_log_has_an_empty_page() {
     let bed = SqliteFixture::new().await;
-    let page = bed.engine.read_log(0, 10, &LogFilter::default()).await.unwrap();
+    let page = bed
+        .engine
+        .read_log(0, 10, &LogFilter::default())
+        .await
+        .unwrap();
     assert_eq!(seen(&page), (vec![], 0));
 }
 
@@ -80,8 +84,14 @@ async fn a_page_says_how_far_it_looked() {
 async fn filters_hold_together() {
     let bed = ten_events().await;
     let all = LogFilter::default;
-    let page = async |filter: LogFilter| seen(&bed.engine.read_log(1, 10, &filter).await.unwrap()).0;
-    let types = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    let page =
+        async |filter: LogFilter| seen(&bed.engine.read_log(1, 10, &filter).await.unwrap()).0;
+    let types = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
     let updated = types(&["ImagingStudy.Updated"]);
     let two = types(&["ImagingStudy.Updated", "ImagingOrder.Created"]);
     assert_eq!(page(all()).await, [2, 3, 4, 5, 6, 7, 8, 9, 10]);
@@ -188,8 +198,14 @@ async fn a_page_looks_at_so_many_positions_at_the_most() {
         };
         let page = async |after| seen(&bed.engine.read_log(after, 9, &filter).await.unwrap());
         assert_eq!(page(0).await, (vec![1], MAX_POSITIONS_PER_PAGE));
-        assert_eq!(page(MAX_POSITIONS_PER_PAGE).await, (vec![], 2 * MAX_POSITIONS_PER_PAGE));
-        assert_eq!(page(2 * MAX_POSITIONS_PER_PAGE).await, (vec![250_001], 250_001));
+        assert_eq!(
+            page(MAX_POSITIONS_PER_PAGE).await,
+            (vec![], 2 * MAX_POSITIONS_PER_PAGE)
+        );
+        assert_eq!(
+            page(2 * MAX_POSITIONS_PER_PAGE).await,
+            (vec![250_001], 250_001)
+        );
     }
 }
 
@@ -202,7 +218,7 @@ async fn a_stream_is_read_from_any_version() {
             .read_stream(Scope::AllTenants, stream(1), after, limit)
             .await
             .unwrap();
-        events.iter().map(|it| it.version).collect::<Vec<_>>()
+        events.iter().map(|event| event.version).collect::<Vec<_>>()
     };
     assert_eq!(read(0, 2).await, [1, 2]);
     assert_eq!(read(2, 100).await, [3, 4, 5]);

@@ -1,7 +1,7 @@
 use sqlx::Row as _;
 
 use super::*;
-use crate::generation::{NewGeneration, GenerationState};
+use crate::generation::{GenerationState, NewGeneration};
 use crate::read_model::{Checkpoint, ListQuery, ProjectionBatch};
 use crate::sql::ladder::{TABLE, rows, walks};
 use crate::sqlite::read_models::DIALECT;

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::generation::{NewGeneration, GenerationState};
+use crate::generation::{GenerationState, NewGeneration};
 use crate::read_model::{
-    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ReadModel, ParkedStream, ProjectionBatch, Row,
-    Table, Value,
+    Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ParkedStream, ProjectionBatch,
+    ReadModel, Row, Table, Value,
 };
 use crate::reads::Scope;
 
@@ -136,7 +136,7 @@ async fn listed(bed: &SqliteFixture, query: &ListQuery) -> Vec<u8> {
         .await
         .unwrap()
         .iter()
-        .map(|it| it.sort_key[0])
+        .map(|row| row.sort_key[0])
         .collect()
 }
 
@@ -156,7 +156,7 @@ mod when_rows_are_written {
             .live_rows(Scope::AllTenants, &ITEMS, &ids)
             .await
             .unwrap();
-        rows.sort_by_key(|it| it.id);
+        rows.sort_by_key(|row| row.id);
         assert_eq!(rows, [item(2, "done", false), item(4, "open", true)]);
         assert!(
             bed.engine
@@ -198,7 +198,7 @@ mod when_rows_are_written {
                 ..item(1, "open", true)
             })
             .collect();
-        let ids: Vec<Uuid> = rows.iter().map(|it| it.id).collect();
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let bed = with_items(rows).await;
         assert_eq!(
             bed.engine
@@ -223,7 +223,10 @@ mod when_the_checkpoint_was_moved {
             ..at(1)
         };
         for from in [Checkpoint::START, at(2), other_hash] {
-            assert!(!bed.engine.write_projection(&late(from)).await.unwrap(), "{from:?}");
+            assert!(
+                !bed.engine.write_projection(&late(from)).await.unwrap(),
+                "{from:?}"
+            );
         }
         assert_eq!(checkpoint(&bed).await, at(1));
         assert!(
@@ -257,7 +260,11 @@ mod when_the_checkpoint_was_moved {
         bed.engine.create_generations(&[new]).await.unwrap();
         assert!(bed.engine.write_projection(&of_both()).await.unwrap());
         let generations = bed.engine.generations().await.unwrap();
-        assert!(generations.iter().all(|it| it.checkpoint == at(7)));
+        assert!(
+            generations
+                .iter()
+                .all(|generation| generation.checkpoint == at(7))
+        );
     }
 
     #[tokio::test]
@@ -269,7 +276,10 @@ mod when_the_checkpoint_was_moved {
             .await
             .unwrap();
         drop(writing);
-        let refused = bed.engine.write_projection(&moving(at(1), at(2), four())).await;
+        let refused = bed
+            .engine
+            .write_projection(&moving(at(1), at(2), four()))
+            .await;
         assert!(
             matches!(refused, Err(EngineError::Rejected(_))),
             "{refused:?}"
@@ -376,14 +386,26 @@ mod when_leased {
 
     const LONG: Duration = Duration::from_secs(3_600);
 
-    async fn lease(bed: &SqliteFixture, names: &[&str], holder: Uuid, ttl: Duration) -> Vec<String> {
-        let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
-        bed.engine.acquire_leases(&names, holder, ttl).await.unwrap()
+    async fn lease(
+        bed: &SqliteFixture,
+        names: &[&str],
+        holder: Uuid,
+        ttl: Duration,
+    ) -> Vec<String> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        bed.engine
+            .acquire_leases(&names, holder, ttl)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
     async fn one_holds_it_and_renews_it() {
-        let (bed, one, other) = (SqliteFixture::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
+        let (bed, one, other) = (
+            SqliteFixture::new().await,
+            Uuid::from_u128(1),
+            Uuid::from_u128(2),
+        );
         let both = ["another", "leader"];
         assert_eq!(lease(&bed, &["leader"], one, LONG).await, ["leader"]);
         assert_eq!(lease(&bed, &both, other, LONG).await, ["another"]);
@@ -398,7 +420,11 @@ mod when_leased {
 
     #[tokio::test]
     async fn one_that_ran_out_is_taken_over() {
-        let (bed, one, other) = (SqliteFixture::new().await, Uuid::from_u128(1), Uuid::from_u128(2));
+        let (bed, one, other) = (
+            SqliteFixture::new().await,
+            Uuid::from_u128(1),
+            Uuid::from_u128(2),
+        );
         let leader = ["leader"];
         assert_eq!(lease(&bed, &leader, one, Duration::ZERO).await, leader);
         assert!(!bed.engine.is_leased("leader").await.unwrap());

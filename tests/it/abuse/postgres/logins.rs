@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use roentgen_tests::server::program;
-use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile, Server};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, Server, TestDatabase};
 
 use crate::faults::run;
 use crate::test_app::fresh;

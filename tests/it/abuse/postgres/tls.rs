@@ -1,7 +1,7 @@
 //! TLS to PostgreSQL: every connection has it, and a server that is not the right one is refused by name.
 
 use anyhow::{Result, ensure};
-use roentgen_tests::{Certificate, TestClient, TestDatabase, EngineKind, Postgres, Server};
+use roentgen_tests::{Certificate, EngineKind, Postgres, Server, TestClient, TestDatabase};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::faults::run;

@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
 use roentgen_tests::server::program;
-use roentgen_tests::{TestClient, TestDatabase, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestDatabase};
 use serde_json::json;
 
-use crate::assertions::{log_head, assert_problem};
+use crate::assertions::{assert_problem, log_head};
 use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(
@@ -32,7 +32,11 @@ const FOREIGN: [(&str, &str, ProblemCode); 15] = [
     ("sec-fetch-site", "same-site", ProblemCode::Forbidden),
     ("forwarded", "for=10.0.0.1", ProblemCode::Forbidden),
     ("x-forwarded-for", "10.0.0.1", ProblemCode::Forbidden),
-    ("x-forwarded-host", "roentgen.example", ProblemCode::Forbidden),
+    (
+        "x-forwarded-host",
+        "roentgen.example",
+        ProblemCode::Forbidden,
+    ),
     ("x-forwarded-proto", "https", ProblemCode::Forbidden),
     ("via", "1.1 proxy", ProblemCode::Forbidden),
     ("x-forwarded-port", "443", ProblemCode::Forbidden),

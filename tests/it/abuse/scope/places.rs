@@ -58,8 +58,9 @@ fn in_path(path: &str) -> BTreeSet<String> {
 
 fn in_query(operation: &Value) -> Vec<String> {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
-    let ids = parameters.filter(|it| it["in"] == "query" && is_id(&it["schema"]));
-    ids.filter_map(|it| it["name"].as_str().map(str::to_owned))
+    let ids =
+        parameters.filter(|parameter| parameter["in"] == "query" && is_id(&parameter["schema"]));
+    ids.filter_map(|id| id["name"].as_str().map(str::to_owned))
         .collect()
 }
 
@@ -90,5 +91,8 @@ fn in_body(schema: &Value, described: &Value, names: &mut BTreeSet<String>) {
 }
 
 fn members_of(object: &Value) -> impl Iterator<Item = &Value> {
-    object.as_object().into_iter().flat_map(|it| it.values())
+    object
+        .as_object()
+        .into_iter()
+        .flat_map(|object| object.values())
 }

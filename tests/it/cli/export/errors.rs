@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestDatabase};
 
 use super::formats::ExportFormat;
 use crate::assertions::log_head;
@@ -30,7 +30,7 @@ fn unfinished(directory: &Path) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(directory)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
-    names.retain(|it| it.contains("roentgen-export") || it.ends_with(".part"));
+    names.retain(|name| name.contains("roentgen-export") || name.ends_with(".part"));
     Ok(names)
 }
 

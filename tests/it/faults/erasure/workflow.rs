@@ -2,15 +2,15 @@
 //! patient's are what they were.
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{TestResponse, TestClient, EngineKind, poll};
+use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 
 use super::{UNTIL_ERASED, destroy_key, rebuilt};
 use crate::faults::verify;
-use crate::read_model_audit::assert_match_log;
 use crate::leak_scan::assert_absent;
+use crate::read_model_audit::assert_match_log;
 use crate::test_app::{TestApp, on_both_engines};
-use crate::workflow::full_workflow::{Catalog, WorkflowRecord, PhiCanaries, play_again};
+use crate::workflow::full_workflow::{Catalog, PhiCanaries, WorkflowRecord, play_again};
 
 on_both_engines!(the_patients_studies_reports_and_results_are_gone_and_the_rest_stays);
 
@@ -59,7 +59,7 @@ async fn all_of_it(client: &TestClient, whole: &WorkflowRecord) -> Result<Vec<St
     }
     for path in LISTS {
         let rows = own_rows(client, path, whole).await?;
-        let open = rows.iter().all(|it| it["phi"] == "open");
+        let open = rows.iter().all(|row| row["phi"] == "open");
         ensure!(open && !rows.is_empty(), "{path}: {rows:?}");
     }
     Ok(all)
@@ -68,10 +68,17 @@ async fn all_of_it(client: &TestClient, whole: &WorkflowRecord) -> Result<Vec<St
 /// By themselves, in the lists, in the past and in the feed, once the caches have forgotten.
 async fn reads_erased(client: &TestClient, whole: &WorkflowRecord, words: &[String]) -> Result<()> {
     // A task has nothing of its patient's but the id.
-    let places = whole.places().into_iter().filter(|it| *it != whole.task);
+    let places = whole
+        .places()
+        .into_iter()
+        .filter(|text| *text != whole.task);
     for place in places {
         let read = async || client.get(place).await;
-        let erased = |it: &Result<TestResponse>| it.as_ref().is_ok_and(|it| is_erased(&it.json()));
+        let erased = |result: &Result<TestResponse>| {
+            result
+                .as_ref()
+                .is_ok_and(|response| is_erased(&response.json()))
+        };
         let read = poll::wait_until(place, UNTIL_ERASED, read, erased).await??;
         assert_absent(words, place, read.text.as_bytes())?;
         let past = format!("{place}?as_of={}", read.header("log-position"));
@@ -99,17 +106,28 @@ async fn lists_erased(client: &TestClient, whole: &WorkflowRecord, words: &[Stri
     let mut listed = Vec::new();
     for path in LISTS {
         let own = async || own_rows(client, path, whole).await;
-        let erased = |it: &Result<Vec<Value>>| it.as_ref().is_ok_and(|it| it.iter().all(is_erased));
+        let erased = |result: &Result<Vec<Value>>| {
+            result
+                .as_ref()
+                .is_ok_and(|values| values.iter().all(is_erased))
+        };
         let own = poll::wait_until(path, UNTIL_ERASED, own, erased).await??;
         assert_absent(words, path, json!(own).to_string().as_bytes())?;
         listed.extend(
             own.iter()
-                .filter_map(|it| it["id"].as_str().map(str::to_owned)),
+                .filter_map(|value| value["id"].as_str().map(str::to_owned)),
         );
     }
-    for place in whole.places().into_iter().filter(|it| *it != whole.task) {
+    for place in whole
+        .places()
+        .into_iter()
+        .filter(|text| *text != whole.task)
+    {
         let id = place.rsplit('/').next().context("no id")?;
-        ensure!(listed.iter().any(|it| it == id), "{place} is in no list");
+        ensure!(
+            listed.iter().any(|text| text == id),
+            "{place} is in no list"
+        );
     }
     Ok(())
 }
@@ -121,7 +139,7 @@ async fn own_rows(client: &TestClient, path: &str, whole: &WorkflowRecord) -> Re
     let patient = json!(whole.patient);
     Ok(rows
         .into_iter()
-        .filter(|it| it["patient_id"] == patient)
+        .filter(|row| row["patient_id"] == patient)
         .collect())
 }
 

@@ -32,9 +32,13 @@ pub(super) async fn audit(database: &TestDatabase, gateways: &[Gateway]) -> Resu
     beside.close().await;
     ensure!(refused.is_empty(), "refused: {refused:?}");
     nothing_twice(&events)?;
-    let of = |name: &'static str| events.iter().filter(move |it| &*it.event_type == name);
+    let of = |name: &'static str| {
+        events
+            .iter()
+            .filter(move |event| &*event.event_type == name)
+    };
     let studies: HashSet<StreamId> = of("ImagingStudy.Available")
-        .map(|it| it.stream_id)
+        .map(|event| event.stream_id)
         .collect();
     let mut found = Found {
         studies: studies.len(),
@@ -43,7 +47,7 @@ pub(super) async fn audit(database: &TestDatabase, gateways: &[Gateway]) -> Resu
         completed: of("ImagingOrder.Completed").count(),
         ..Found::default()
     };
-    for told in gateways.iter().flat_map(|it| &it.studies) {
+    for told in gateways.iter().flat_map(|gateway| &gateway.studies) {
         ensure!(studies.contains(&told.id.into()), "{told:?} is lost");
         found.acknowledged += usize::from(told.acknowledged);
     }
@@ -91,13 +95,13 @@ pub(crate) fn one_a_study(
     studies: usize,
 ) -> Result<()> {
     let mut counts: HashMap<String, usize> = HashMap::new();
-    for event in events.iter().filter(|it| *it.event_type == *name) {
+    for event in events.iter().filter(|event| *event.event_type == *name) {
         let payload: Value = serde_json::from_str(&event.payload)?;
         let study = payload["imaging_study_id"].as_str().context("no study")?;
         *counts.entry(study.to_owned()).or_default() += 1;
     }
     ensure!(
-        counts.len() == studies && counts.values().all(|it| *it == each),
+        counts.len() == studies && counts.values().all(|count| *count == each),
         "{name}: {} of {studies} studies, {counts:?}",
         counts.len()
     );
@@ -109,7 +113,7 @@ pub(crate) fn one_contribution_a_task(events: &[StoredEvent]) -> Result<usize> {
     let mut contributed = HashSet::new();
     let updated = events
         .iter()
-        .filter(|it| &*it.event_type == "RadiologyWorklistItem.Updated");
+        .filter(|event| &*event.event_type == "RadiologyWorklistItem.Updated");
     for event in updated {
         let payload: Value = serde_json::from_str(&event.payload)?;
         let task = payload.pointer("/ai_contribution/imaging_ai_task_id");

@@ -8,7 +8,7 @@ use roentgen_domain::ai_task::task_id;
 use roentgen_domain::codes::AiModelCode;
 use roentgen_domain::dicom::Uid;
 use roentgen_domain::ids::{AiModelId, StudyId, TenantId};
-use roentgen_tests::{TestResponse, TestClient};
+use roentgen_tests::{TestClient, TestResponse};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -123,11 +123,11 @@ impl Gateway {
             "patient_id": patient, "imaging_procedure_id": self.procedure,
             "indication": "seen under load", "accession_number": accession, "priority": "stat",
         });
-        let id = Uid::parse(&uid).map(|it| StudyId::of(self.tenant, &it));
+        let id = Uid::parse(&uid).map(|uid| StudyId::of(self.tenant, &uid));
         let id = id.unwrap();
         let model = |code: &&str| AiModelId::of(self.tenant, &AiModelCode::parse(code).unwrap());
         let tasks = MODELS.iter().map(model);
-        let tasks = tasks.map(|it| task_id(id, it, TaskType::Triage, 1).as_uuid());
+        let tasks = tasks.map(|task| task_id(id, task, TaskType::Triage, 1).as_uuid());
         StudyRecord {
             id,
             body,
@@ -188,7 +188,7 @@ impl StudyRecord {
             };
             ensure!(matches!(answer.status, 201 | 404 | 503), "{answer:?}");
             if answer.status == 201 {
-                self.open_tasks.retain(|it| *it != task);
+                self.open_tasks.retain(|open_task| *open_task != task);
             }
         }
         Ok(true)

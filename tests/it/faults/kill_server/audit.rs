@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use roentgen_domain::order::Order as Resource;
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate as _, Versioned};
+use roentgen_store::loader::{self, AsOf};
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::reads::Reads;
-use roentgen_store::loader::{self, AsOf};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::load::{OrderClient, RequestOutcome, Order, RecordedRequest, STEPS};
+use super::load::{Order, OrderClient, RecordedRequest, RequestOutcome, STEPS};
 use crate::read_model_audit::{OfflineDatabase, every_event};
 
 const CREATED: &str = "ImagingOrder.Created";
@@ -31,12 +31,16 @@ pub(super) struct AuditCounts {
 
 type Streams<'a> = HashMap<Uuid, Vec<&'a StoredEvent>>;
 
-pub(super) async fn audit(beside: &OfflineDatabase, tenant: Uuid, clerks: &[OrderClient]) -> Result<AuditCounts> {
+pub(super) async fn audit(
+    beside: &OfflineDatabase,
+    tenant: Uuid,
+    clerks: &[OrderClient],
+) -> Result<AuditCounts> {
     let events = every_event(&*beside.log, &LogFilter::default()).await?;
     let mut streams: Streams<'_> = HashMap::new();
     for event in events
         .iter()
-        .filter(|it| &*it.stream_type == "ImagingOrder")
+        .filter(|event| &*event.stream_type == "ImagingOrder")
     {
         ensure!(
             event.tenant_id == tenant.into(),
@@ -45,8 +49,8 @@ pub(super) async fn audit(beside: &OfflineDatabase, tenant: Uuid, clerks: &[Orde
         let stream = streams.entry(event.stream_id.as_uuid()).or_default();
         stream.push(event);
     }
-    let orders: Vec<&Order> = clerks.iter().flat_map(|it| &it.orders).collect();
-    let sent: HashSet<Uuid> = orders.iter().filter_map(|it| it.id()).collect();
+    let orders: Vec<&Order> = clerks.iter().flat_map(|client| &client.orders).collect();
+    let sent: HashSet<Uuid> = orders.iter().filter_map(|order| order.id()).collect();
     for id in streams.keys() {
         ensure!(sent.contains(id), "nobody sent order {id}");
     }
@@ -92,7 +96,7 @@ fn audit_request(
 ) -> Result<()> {
     let written: Vec<_> = events
         .iter()
-        .filter(|it| *it.event_type == *event)
+        .filter(|value| *value.event_type == *event)
         .collect();
     let count = written.len();
     let (holds, counter) = match (&request.fate, count) {
@@ -111,15 +115,18 @@ fn audit_request(
 }
 
 /// The stream folds, to its last event; and what a creation with a key was answered is the fold at version 1.
-async fn audit_state(beside: &OfflineDatabase, (id, order): (Uuid, &Order), version: u64) -> Result<()> {
+async fn audit_state(
+    beside: &OfflineDatabase,
+    (id, order): (Uuid, &Order),
+    version: u64,
+) -> Result<()> {
     let (log, keyring, id) = (&beside.log, &beside.keyring, id.into());
     let now = loader::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
     let now = now.with_context(|| format!("{order:?} does not fold"))?;
     ensure!(now.version == version, "{now:?} is not whole");
     if let (RequestOutcome::Done(answer), Some(_)) = (&order.create.fate, &order.create.key) {
         let first =
-            loader::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Version(1))
-                .await?;
+            loader::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Version(1)).await?;
         let first = shown(&first.context("no first version")?)?;
         let answer: Value = serde_json::from_str(answer)?;
         ensure!(answer == first, "answered {answer}, folded {first}");

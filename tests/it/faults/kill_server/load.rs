@@ -5,7 +5,7 @@ use reqwest::Method;
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::OrderId;
 use roentgen_store::clock;
-use roentgen_tests::{TestResponse, TestClient};
+use roentgen_tests::{TestClient, TestResponse};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -150,11 +150,12 @@ impl OrderClient {
                 return Ok(());
             }
             let recent = self.orders.iter_mut().rev().take(4);
-            for order in recent.filter(|it| it.can_be_moved()) {
+            for order in recent.filter(|order| order.can_be_moved()) {
                 let (status, _) = STEPS.get(order.moves.len()).copied().unwrap_or_default();
                 let path = format!("/imaging/orders/{}", order.id().context("no id")?);
                 let keyed = order.create.key.is_none();
-                let step = RecordedRequest::new(Method::PATCH, path, json!({ "status": status }), keyed);
+                let step =
+                    RecordedRequest::new(Method::PATCH, path, json!({ "status": status }), keyed);
                 order.moves.push(step);
                 if let Some(step) = order.moves.last_mut()
                     && !step.send(client).await?
@@ -193,7 +194,7 @@ impl OrderClient {
     /// Sends again what has a key and was not answered. `false` where the server is gone.
     async fn repeat(&mut self, client: &TestClient) -> Result<bool> {
         let open = self.orders.iter_mut().flat_map(Order::requests);
-        for request in open.filter(|it| it.is_open()) {
+        for request in open.filter(|request| request.is_open()) {
             request.repeated_at.get_or_insert_with(clock::now_ms);
             if !request.send(client).await? {
                 return Ok(false);
@@ -207,7 +208,7 @@ impl OrderClient {
         for _ in 0..10 {
             self.repeat(client).await?;
             let mut all = self.orders.iter_mut().flat_map(Order::requests);
-            if !all.any(|it| it.is_open()) {
+            if !all.any(|request| request.is_open()) {
                 return Ok(());
             }
         }
@@ -216,13 +217,20 @@ impl OrderClient {
 
     /// What was answered before gets the same answer again, whatever happened to the order since.
     pub(super) async fn ask_again(&self, client: &TestClient) -> Result<()> {
-        let keyed = self.orders.iter().filter(|it| it.create.key.is_some());
+        let keyed = self
+            .orders
+            .iter()
+            .filter(|order| order.create.key.is_some());
         for order in keyed.rev().take(10) {
             let again = order.create.ask(client).await;
             let Ok(again) = again else {
                 bail!("the server is gone")
             };
-            assert_eq!(RequestOutcome::Done(again.text), order.create.fate, "{order:?}");
+            assert_eq!(
+                RequestOutcome::Done(again.text),
+                order.create.fate,
+                "{order:?}"
+            );
         }
         Ok(())
     }

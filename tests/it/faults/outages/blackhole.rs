@@ -35,7 +35,9 @@ async fn is_dark(old: OldConnections) -> Result<()> {
     }
     watched(&watch, &client, for_a_while(12)).await?;
     let before = met.answers();
-    scene.wire().set(NetworkCondition::Latency(std::time::Duration::ZERO));
+    scene
+        .wire()
+        .set(NetworkCondition::Latency(std::time::Duration::ZERO));
     watched(&watch, &client, for_a_while(3)).await?;
     let after = met.answers() - before;
     watch.close().await;

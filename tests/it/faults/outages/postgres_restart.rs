@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_tests::postgres::Stop;
-use roentgen_tests::{RawDatabase, DbFile, Postgres};
+use roentgen_tests::{DbFile, Postgres, RawDatabase};
 use serde_json::json;
 
 use super::{OutageTest, for_a_while, watched};

@@ -2,14 +2,14 @@
 //! follows from them by itself.
 
 use anyhow::{Context as _, Result, ensure};
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 use serde_json::json;
 
 use super::rejected_workflow_requests::{ASKED, MISTAKEN};
+use crate::leak_scan::{assert_absent, assert_present, dump_storage};
 use crate::read_model_audit::assert_match_log;
-use crate::leak_scan::{assert_present, assert_absent, dump_storage};
 use crate::test_app::{TestApp, fresh, on_both_engines};
-use crate::workflow::full_workflow::{WorkflowRecord, PhiCanaries, run_workflow};
+use crate::workflow::full_workflow::{PhiCanaries, WorkflowRecord, run_workflow};
 
 on_both_engines!(the_workflows_words_are_nowhere);
 
@@ -61,7 +61,11 @@ async fn the_workflows_words_are_nowhere(engine: EngineKind) -> Result<()> {
 }
 
 /// All was taken: the feed tells it to whom may know, the lists show it, and nobody else sees any of it.
-async fn seen_by_whom_it_concerns(house: &TestApp, whole: &WorkflowRecord, said: &[String]) -> Result<()> {
+async fn seen_by_whom_it_concerns(
+    house: &TestApp,
+    whole: &WorkflowRecord,
+    said: &[String],
+) -> Result<()> {
     let feed = "/events?limit=5000";
     let (open, sealed) = (
         house.client.get(&format!("{feed}&phi=true")).await?,

@@ -58,7 +58,7 @@ async fn one_of_many_takes_the_number(engine: EngineKind) -> Result<()> {
     let with = |status: u16, code: &str| {
         answers
             .iter()
-            .filter(|it| it.status == status && it.code() == code)
+            .filter(|response| response.status == status && response.code() == code)
             .count()
     };
     assert_eq!(

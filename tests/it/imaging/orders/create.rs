@@ -66,7 +66,8 @@ async fn keeps_everything_it_was_given(engine: EngineKind) -> Result<()> {
         assert_eq!(read.json(), created.json(), "{path}");
     }
     let order = created.json();
-    let words = ["procedure_code", "procedure_name", "modality_code"].map(|it| order[it].clone());
+    let words =
+        ["procedure_code", "procedure_name", "modality_code"].map(|text| order[text].clone());
     assert_eq!(words, ["CT_HEAD", "CT head", "CT"].map(Value::from));
     let again = house.client.get("/imaging/orders?status=requested").await?;
     assert_eq!(again.json(), json!([order]));

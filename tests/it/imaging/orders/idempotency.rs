@@ -3,7 +3,7 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 
 use crate::assertions::{RejectedRequest, assert_all_rejected, log_head};
@@ -119,8 +119,14 @@ async fn is_independent_elsewhere(engine: EngineKind) -> Result<()> {
     theirs["imaging_procedure_id"] = json!(procedure);
     created.push(keyed(&elsewhere, "k").post(ORDERS, &theirs).await?);
     created.push(keyed(&house.client, "K").post(ORDERS, &body).await?);
-    assert!(created.iter().all(|it| it.status == 201), "{created:?}");
-    let mut ids: Vec<String> = created.iter().map(|it| it.text_at("/id")).collect();
+    assert!(
+        created.iter().all(|response| response.status == 201),
+        "{created:?}"
+    );
+    let mut ids: Vec<String> = created
+        .iter()
+        .map(|response| response.text_at("/id"))
+        .collect();
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), created.len());
@@ -185,11 +191,14 @@ async fn takes_one_of_many_bodies_at_once(engine: EngineKind) -> Result<()> {
     let client = keyed(&house.client, "k").repeating();
     let before = log_head(&house.client).await?;
     let bodies: Vec<_> = (0..20).map(|_| house.order()).collect();
-    let answers = try_join_all(bodies.iter().map(|it| client.post(ORDERS, it))).await?;
-    let created = answers.iter().filter(|it| it.status == 201).count();
+    let answers = try_join_all(bodies.iter().map(|value| client.post(ORDERS, value))).await?;
+    let created = answers
+        .iter()
+        .filter(|response| response.status == 201)
+        .count();
     let refused = answers
         .iter()
-        .filter(|it| it.code() == "idempotency_key_reused")
+        .filter(|response| response.code() == "idempotency_key_reused")
         .count();
     assert_eq!((created, refused), (1, 19), "{answers:?}");
     assert_eq!(log_head(&house.client).await?, before + 1);

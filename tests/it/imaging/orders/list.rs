@@ -29,16 +29,16 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
     for filters in asked(&patient, &visit) {
         let query: String = filters
             .iter()
-            .map(|(name, it)| format!("&{name}={it}"))
+            .map(|(name, text)| format!("&{name}={text}"))
             .collect();
         let path = format!("/imaging/orders?limit=500{query}");
         let listed = house.client.get(&path).await?;
         assert_eq!(listed.status, 200, "{path}: {listed:?}");
         let mut rows = listed.json().as_array().cloned().unwrap_or_default();
-        let times: Vec<String> = rows.iter().map(|it| place(it).0).collect();
+        let times: Vec<String> = rows.iter().map(|row| place(row).0).collect();
         assert!(times.is_sorted_by(|a, b| a >= b), "{path}: newest first");
         rows.sort_by_key(place);
-        let expected = orders.iter().filter(|it| passes(it, &filters));
+        let expected = orders.iter().filter(|order| passes(order, &filters));
         let expected: Vec<Value> = expected.cloned().collect();
         assert_eq!(rows.len(), expected.len(), "{path}");
         assert_eq!(rows, expected, "{path}");
@@ -94,7 +94,7 @@ fn asked<'a>(patient: &'a str, visit: &'a str) -> Vec<Filters<'a>> {
     let mut asked = vec![Vec::new()];
     for (at, one) in single.iter().enumerate() {
         asked.push(vec![*one]);
-        let others = single.iter().skip(at + 1).filter(|it| it.0 != one.0);
+        let others = single.iter().skip(at + 1).filter(|pair| pair.0 != one.0);
         asked.extend(others.map(|other| vec![*one, *other]));
     }
     asked.push(vec![

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 
 use crate::assertions::{RejectedRequest, assert_all_rejected};
@@ -24,7 +24,9 @@ async fn hands_out_every_row_once_and_in_order(engine: EngineKind) -> Result<()>
         let (day, patient) = (n / 7 % 28 + 1, if n % 3 == 0 { patient } else { fresh() });
         let at = format!("2026-02-{day:02}T08:00:00Z");
         let priority = ["routine", "urgent", "stat"][n % 3];
-        house.create_order(json!({ "requested_at": at, "patient_id": patient, "priority": priority }))
+        house.create_order(
+            json!({ "requested_at": at, "patient_id": patient, "priority": priority }),
+        )
     });
     try_join_all(orders).await?;
     let whole = house.client.get("/imaging/orders?limit=500").await?;
@@ -32,7 +34,7 @@ async fn hands_out_every_row_once_and_in_order(engine: EngineKind) -> Result<()>
     assert_eq!(whole.next_page(), None);
     let days: Vec<String> = rows(&whole)
         .iter()
-        .map(|it| it["requested_at"].to_string())
+        .map(|row| row["requested_at"].to_string())
         .collect();
     assert!(days.is_sorted_by(|a, b| a >= b), "{days:?}");
     for limit in [1, 2, 50, 120, 121] {
@@ -111,9 +113,13 @@ async fn takes_its_own_cursors_only(engine: EngineKind) -> Result<()> {
     ];
     let refused = paths
         .iter()
-        .map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter).at(&["?cursor"]));
+        .map(|path| RejectedRequest::get(path, ProblemCode::InvalidParameter).at(&["?cursor"]));
     assert_all_rejected(&house.client, refused.collect()).await?;
-    assert_all_rejected(&other, vec![RejectedRequest::get(&next, ProblemCode::InvalidParameter)]).await?;
+    assert_all_rejected(
+        &other,
+        vec![RejectedRequest::get(&next, ProblemCode::InvalidParameter)],
+    )
+    .await?;
     assert_eq!(house.client.get(&next).await?.ids().len(), 1);
     Ok(())
 }

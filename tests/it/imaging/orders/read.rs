@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{RawDatabase, TestDatabase, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestDatabase};
 use serde_json::json;
 
-use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, log_head};
 use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
@@ -22,7 +22,11 @@ on_both_engines!(
 async fn travels_in_time(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let before = log_head(&house.client).await?;
-    let mut versions = vec![house.create_order(json!({ "metadata": { "n": 0 } })).await?];
+    let mut versions = vec![
+        house
+            .create_order(json!({ "metadata": { "n": 0 } }))
+            .await?,
+    ];
     let place = versions[0].header("location");
     for change in [
         json!({ "status": "scheduled" }),
@@ -34,7 +38,9 @@ async fn travels_in_time(engine: EngineKind) -> Result<()> {
     let at = |as_of: &str| format!("{place}?as_of={as_of}");
     for (n, version) in versions.iter().enumerate() {
         let time = version.text_at("/updated_at");
-        let later = versions.get(n + 1).map(|it| it.text_at("/updated_at"));
+        let later = versions
+            .get(n + 1)
+            .map(|response| response.text_at("/updated_at"));
         let by_position = house
             .client
             .get(&at(&version.header("log-position")))
@@ -55,7 +61,7 @@ async fn travels_in_time(engine: EngineKind) -> Result<()> {
     }
     let last = versions
         .last()
-        .map(|it| it.text.clone())
+        .map(|response| response.text.clone())
         .unwrap_or_default();
     for future in ["9999-01-01", "9999-12-30T00:00:00Z"] {
         assert_eq!(house.client.get(&at(future)).await?.text, last, "{future}");
@@ -185,7 +191,12 @@ async fn keeps_the_correlation_id(engine: EngineKind) -> Result<()> {
     let kept: Vec<String> = events
         .lines()
         .iter()
-        .map(|it| it["correlation_id"].as_str().unwrap_or_default().to_owned())
+        .map(|event| {
+            event["correlation_id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
         .collect();
     assert_eq!(
         kept,

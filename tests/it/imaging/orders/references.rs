@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::json;
 
 use crate::assertions::{RejectedRequest, assert_all_rejected};
@@ -34,7 +34,8 @@ async fn to_what_is_not_there_or_not_active(engine: EngineKind) -> Result<()> {
     let no_procedure = house
         .order_with(json!({ "imaging_procedure_id": modality }))
         .to_string();
-    let refused = RejectedRequest::post(ORDERS, no_procedure, ProblemCode::ReferenceNotFound).at(at);
+    let refused =
+        RejectedRequest::post(ORDERS, no_procedure, ProblemCode::ReferenceNotFound).at(at);
     assert_all_rejected(&house.client, vec![refused]).await?;
 
     let place = format!("/imaging/procedures/{}", house.procedure);
@@ -57,13 +58,13 @@ async fn to_a_number_that_is_taken(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let number = json!({ "accession_number": "ACC-1" });
     let first = house.create_order(number.clone()).await?;
-    let same = |it: &str| {
+    let same = |text: &str| {
         house
-            .order_with(json!({ "accession_number": it }))
+            .order_with(json!({ "accession_number": text }))
             .to_string()
     };
-    let refused =
-        ["ACC-1", "  ACC-1 "].map(|it| RejectedRequest::post(ORDERS, same(it), ProblemCode::AlreadyExists));
+    let refused = ["ACC-1", "  ACC-1 "]
+        .map(|text| RejectedRequest::post(ORDERS, same(text), ProblemCode::AlreadyExists));
     assert_all_rejected(&house.client, refused.into()).await?;
     house
         .client
@@ -86,7 +87,9 @@ async fn to_a_number_that_is_taken(engine: EngineKind) -> Result<()> {
 
 async fn across_tenants(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let order = house.create_order(json!({ "accession_number": "A" })).await?;
+    let order = house
+        .create_order(json!({ "accession_number": "A" }))
+        .await?;
     let place = order.header("location");
     let other = TestClient::dev(&house.server.base, fresh());
     let (theirs, query) = (fresh(), format!("?tenant_id={}", house.tenant));
@@ -99,7 +102,11 @@ async fn across_tenants(engine: EngineKind) -> Result<()> {
     ];
     assert_all_rejected(&other, refused).await?;
     let as_of = format!("{place}?as_of={}", order.number("log-position"));
-    assert_all_rejected(&other, vec![RejectedRequest::get(&as_of, ProblemCode::NotFound)]).await?;
+    assert_all_rejected(
+        &other,
+        vec![RejectedRequest::get(&as_of, ProblemCode::NotFound)],
+    )
+    .await?;
     for list in [
         ORDERS,
         "/imaging/procedures",
@@ -154,7 +161,7 @@ async fn to_paths_and_methods_that_are_not_there(engine: EngineKind) -> Result<(
         assert_eq!(refused.status, 405, "{refused:?}");
         for method in allowed {
             assert!(
-                allow.split(',').any(|it| it.trim() == method),
+                allow.split(',').any(|allow| allow.trim() == method),
                 "{path}: {allow}"
             );
         }

@@ -6,7 +6,7 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, log_head};
 use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
@@ -96,7 +96,7 @@ async fn heeds_if_match(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let place = house.create_order_in_status("requested").await?;
     let scheduled = json!({ "status": "scheduled" }).to_string();
-    let seen = |it: &str| house.client.with("if-match", it);
+    let seen = |text: &str| house.client.with("if-match", text);
     for (stale, code) in [
         ("\"2\"", ProblemCode::VersionMismatch),
         ("\"0\"", ProblemCode::VersionMismatch),
@@ -112,7 +112,7 @@ async fn heeds_if_match(engine: EngineKind) -> Result<()> {
     let new = RejectedRequest::post("/imaging/orders", body, ProblemCode::VersionMismatch);
     assert_all_rejected(&seen("\"1\""), vec![new]).await?;
     let patch =
-        async |it: &str, body: &str| seen(it).send(Method::PATCH, &place, body.into()).await;
+        async |text: &str, body: &str| seen(text).send(Method::PATCH, &place, body.into()).await;
     let moved = patch("\"1\"", &scheduled).await?;
     assert_eq!(
         (moved.status, moved.header("etag")),
@@ -120,7 +120,11 @@ async fn heeds_if_match(engine: EngineKind) -> Result<()> {
         "{moved:?}"
     );
     let again = patch("\"1\"", &scheduled).await?;
-    assert_problem(&again, ProblemCode::VersionMismatch, "a version that is past");
+    assert_problem(
+        &again,
+        ProblemCode::VersionMismatch,
+        "a version that is past",
+    );
     let any = patch("*", r#"{"status":"in_progress"}"#).await?;
     assert_eq!(
         (any.status, any.header("etag")),

@@ -4,10 +4,10 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind, Server};
+use roentgen_tests::{EngineKind, Server, TestClient};
 use serde_json::{Value, json};
 
-use crate::assertions::{log_head, assert_problem};
+use crate::assertions::{assert_problem, log_head};
 use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
@@ -44,11 +44,14 @@ async fn changes_from_both_are_one_legal_sequence(engine: EngineKind) -> Result<
         async move { client.patch(place, &change).await }
     });
     let answers = try_join_all(changes).await?;
-    let accepted = answers.iter().filter(|it| it.status == 200).count();
+    let accepted = answers
+        .iter()
+        .filter(|response| response.status == 200)
+        .count();
     assert!(
         answers
             .iter()
-            .all(|it| it.status == 200 || it.status == 409),
+            .all(|response| response.status == 200 || response.status == 409),
         "{answers:?}"
     );
     assert!(accepted > 0, "{answers:?}");
@@ -59,13 +62,13 @@ async fn changes_from_both_are_one_legal_sequence(engine: EngineKind) -> Result<
         .lines();
     let versions: Vec<u64> = events
         .iter()
-        .filter_map(|it| it["version"].as_u64())
+        .filter_map(|event| event["version"].as_u64())
         .collect();
     assert_eq!(versions, (1..=events.len() as u64).collect::<Vec<_>>());
     let taken: Vec<&str> = events.iter().filter_map(status_of).collect();
     let ranks: Vec<usize> = taken
         .iter()
-        .filter_map(|it| STEPS.iter().position(|step| step == it))
+        .filter_map(|text| STEPS.iter().position(|step| step == text))
         .collect();
     assert!(ranks.is_sorted_by(|a, b| a < b), "{taken:?}");
     assert!(
@@ -81,7 +84,10 @@ async fn changes_from_both_are_one_legal_sequence(engine: EngineKind) -> Result<
 async fn what_one_wrote_is_read_on_the_other(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let neighbour = house.second_server().await?;
-    let ours = [house.client.clone(), house.client.with_base_url(&neighbour.base)];
+    let ours = [
+        house.client.clone(),
+        house.client.with_base_url(&neighbour.base),
+    ];
     for n in 0..10 {
         let (here, there) = (&ours[n % 2], &ours[(n + 1) % 2]);
         let created = here.post("/imaging/orders", &house.order()).await?;
@@ -210,7 +216,7 @@ async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: EngineKind) 
     house.server.kill()?;
     let here = house.client.with_base_url(&one.base);
     let there = house.client.with_base_url(&other.base);
-    let keyed = |it: &TestClient| it.with("idempotency-key", "k");
+    let keyed = |client: &TestClient| client.with("idempotency-key", "k");
 
     let created = keyed(&here).post("/imaging/orders", &body).await?;
     let repeated = keyed(&there).post("/imaging/orders", &body).await?;

@@ -1,7 +1,9 @@
 //! When a body is refused: nothing is appended, and nothing of it is logged or sent back.
 
 use anyhow::Result;
-use roentgen_api::problem::ProblemCode::{self, BodyTooLarge, InvalidBody, MalformedJson, Unacceptable};
+use roentgen_api::problem::ProblemCode::{
+    self, BodyTooLarge, InvalidBody, MalformedJson, Unacceptable,
+};
 use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::{a_draft, start_with_archive, a_signed, all_refused, images, sign};
+use super::{a_draft, a_signed, all_refused, images, sign, start_with_archive};
 use crate::assertions::RejectedRequest;
 use crate::test_app::{fresh, on_both_engines};
 
@@ -66,7 +66,11 @@ async fn only_final_reports_are_added_to(engine: EngineKind) -> Result<()> {
     let adding = format!("{place}/addenda");
     let refused = || {
         let body = r#"{"content":"more"}"#;
-        vec![RejectedRequest::post(&adding, body, ProblemCode::TransitionRefused)]
+        vec![RejectedRequest::post(
+            &adding,
+            body,
+            ProblemCode::TransitionRefused,
+        )]
     };
     all_refused(&room, &radiologist.client, refused()).await?;
     sign(&radiologist, &place, false).await?;
@@ -82,7 +86,8 @@ async fn only_final_reports_are_added_to(engine: EngineKind) -> Result<()> {
         "/added_by_radiologist_id",
         "/radiology_report_id",
     ];
-    let refused = RejectedRequest::post(&adding, wrong.to_string(), ProblemCode::Unacceptable).at(pointers);
+    let refused =
+        RejectedRequest::post(&adding, wrong.to_string(), ProblemCode::Unacceptable).at(pointers);
     all_refused(&room, &radiologist.client, vec![refused]).await
 }
 
@@ -109,7 +114,10 @@ async fn addenda_are_listed_newest_first(engine: EngineKind) -> Result<()> {
     }
     assert_eq!(seen, ["third", "second", "first"]);
     let refused = vec![
-        RejectedRequest::get("/radiology/reports/x/addenda", ProblemCode::InvalidParameter),
+        RejectedRequest::get(
+            "/radiology/reports/x/addenda",
+            ProblemCode::InvalidParameter,
+        ),
         RejectedRequest::get(
             "/radiology/reports/00000000-0000-0000-0000-000000000001/addenda",
             ProblemCode::NotFound,

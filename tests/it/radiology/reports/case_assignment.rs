@@ -5,7 +5,9 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::{REPORTS, a_draft, start_with_archive, a_signed, all_refused, body, case, images, sign};
+use super::{
+    REPORTS, a_draft, a_signed, all_refused, body, case, images, sign, start_with_archive,
+};
 use crate::assertions::{RejectedRequest, assert_problem};
 use crate::test_app::on_both_engines;
 

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, EngineKind};
+use roentgen_tests::{EngineKind, TestResponse};
 use serde_json::{Value, json};
 
-use super::{REPORTS, a_draft, start_with_archive, all_refused, body, images, sign};
+use super::{REPORTS, a_draft, all_refused, body, images, sign, start_with_archive};
 use crate::assertions::RejectedRequest;
 use crate::radiology::fixtures::{RadiologistClient, WorklistApp};
 use crate::radiology::templates::a_template;
@@ -28,7 +28,12 @@ fn written() -> Value {
 }
 
 /// The report has no such member: answered, read, listed, and as it was at this position.
-async fn is_gone(by: &RadiologistClient, place: &str, changed: &TestResponse, member: &str) -> Result<()> {
+async fn is_gone(
+    by: &RadiologistClient,
+    place: &str,
+    changed: &TestResponse,
+    member: &str,
+) -> Result<()> {
     assert_eq!(changed.status, 200, "{member} {changed:?}");
     assert_eq!(changed.json().get(member), None, "{member}");
     let sections = changed.json()["sections"].to_string();
@@ -114,7 +119,8 @@ async fn what_was_taken_away_is_not_signed(engine: EngineKind) -> Result<()> {
         assert_eq!(cleared.status, 200, "{cleared:?}");
     }
     let signing = format!("{place}/sign");
-    let refused = RejectedRequest::post(&signing, "{}", ProblemCode::Unacceptable).at(&["/impression"]);
+    let refused =
+        RejectedRequest::post(&signing, "{}", ProblemCode::Unacceptable).at(&["/impression"]);
     all_refused(&room, &radiologist.client, vec![refused]).await?;
     let impression = json!({ "impression": "normal" });
     let written = radiologist.client.patch(&place, &impression).await?;
@@ -148,7 +154,8 @@ async fn what_every_report_has_cannot_be_taken_away(engine: EngineKind) -> Resul
     let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
-    let patch = |body: &'static str| RejectedRequest::patch(&place, body, ProblemCode::Unacceptable);
+    let patch =
+        |body: &'static str| RejectedRequest::patch(&place, body, ProblemCode::Unacceptable);
     let refused = vec![
         patch(r#"{"critical_result":null}"#).at(&["/critical_result"]),
         patch(r#"{"sections":null}"#).at(&["/sections"]),

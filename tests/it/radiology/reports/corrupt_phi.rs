@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use roentgen_api::problem::ProblemCode;
 use roentgen_tests::poll::wait_until;
-use roentgen_tests::{RawDatabase, TestClient, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::visibility::triaged;
-use super::{Images, REPORTS, a_critical, a_draft, start_with_archive, case, images};
+use super::{Images, REPORTS, a_critical, a_draft, case, images, start_with_archive};
 use crate::assertions::assert_problem;
 use crate::radiology::fixtures::WorklistApp;
 use crate::test_app::on_both_engines;
@@ -40,9 +40,9 @@ async fn told(reader: &TestClient, list: &str) -> Result<Vec<(Uuid, String)>> {
     let listed = reader.get(list).await?;
     assert_eq!(listed.status, 200, "{list}: {listed:?}");
     let rows = listed.json();
-    let text = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
     let rows = rows.as_array().into_iter().flatten();
-    rows.map(|it| Ok((text(it, "id").parse()?, text(it, "phi"))))
+    rows.map(|row| Ok((text(row, "id").parse()?, text(row, "phi"))))
         .collect()
 }
 
@@ -76,7 +76,10 @@ async fn one_damaged_row_darkens_no_list(engine: EngineKind) -> Result<()> {
     }
     for (list, table) in LISTS {
         let mut expected = told(admin, list).await?;
-        assert!(expected.iter().all(|it| it.1 == "open"), "{list}");
+        assert!(
+            expected.iter().all(|expected| expected.1 == "open"),
+            "{list}"
+        );
         let (damaged, phi) = expected.first_mut().context(list)?;
         damage_row(&room, table, *damaged).await?;
         "unreadable".clone_into(phi);
@@ -84,7 +87,7 @@ async fn one_damaged_row_darkens_no_list(engine: EngineKind) -> Result<()> {
     }
     let critical = admin.get(CRITICAL).await?.json();
     assert_eq!(critical[0]["critical_communication"], "outstanding");
-    let words = [0, 1].map(|it| critical[it]["impression"].as_str());
+    let words = [0, 1].map(|number| critical[number]["impression"].as_str());
     assert_eq!(words, [None, Some("acute stroke")]);
     let metrics = admin.get("/metrics").await?.text;
     assert!(metrics.contains("roentgen_unreadable_phi_total"));
@@ -114,7 +117,7 @@ async fn one_damaged_key_darkens_no_list(engine: EngineKind) -> Result<()> {
     };
     assert_eq!(keys.run(&damage).await?, 1);
     let list = || async { told(&room.house.client, CRITICAL).await };
-    let is_seen = |it: &Result<Vec<(Uuid, String)>>| match it {
+    let is_seen = |result: &Result<Vec<(Uuid, String)>>| match result {
         Ok(rows) => rows.iter().any(|(_, phi)| phi == "unreadable"),
         Err(_) => false,
     };

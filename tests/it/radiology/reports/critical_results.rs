@@ -8,7 +8,9 @@ use roentgen_tests::EngineKind;
 use roentgen_tests::poll::wait_until;
 use serde_json::{Value, json};
 
-use super::{a_critical, a_draft, start_with_archive, a_signed, all_refused, event, images, told, trail};
+use super::{
+    a_critical, a_draft, a_signed, all_refused, event, images, start_with_archive, told, trail,
+};
 use crate::assertions::RejectedRequest;
 use crate::radiology::fixtures::{RadiologistClient, WorklistApp};
 use crate::test_app::{fresh, on_both_engines};
@@ -81,7 +83,7 @@ async fn is_listed_oldest_first_until_somebody_is_told(engine: EngineKind) -> Re
     let marked = json!({ "critical_result": true });
     assert_eq!(radiologist.client.patch(&draft, &marked).await?.status, 200);
 
-    let place = |it: &Value| format!("/radiology/reports/{}", it["id"].as_str().unwrap());
+    let place = |value: &Value| format!("/radiology/reports/{}", value["id"].as_str().unwrap());
     let open = listed(&room, "").await?;
     assert_eq!(open.iter().map(place).collect::<Vec<_>>(), places);
     assert_eq!(open[0]["overdue"], false);
@@ -121,10 +123,12 @@ async fn a_communication_is_taken_from_the_draft_on(engine: EngineKind) -> Resul
     let telling = format!("{place}/communications");
     let wrong = json!({ "recipient": " ", "method": "pigeon", "communicated_at": "today" });
     let pointers = &["/recipient", "/method", "/communicated_at", "/read_back"];
-    let future = crate::test_app::with(told(), json!({ "communicated_at": "2126-01-01T00:00:00Z" }));
+    let future =
+        crate::test_app::with(told(), json!({ "communicated_at": "2126-01-01T00:00:00Z" }));
     let refused = vec![
         RejectedRequest::post(&telling, wrong.to_string(), ProblemCode::Unacceptable).at(pointers),
-        RejectedRequest::post(&telling, future.to_string(), ProblemCode::Unacceptable).at(&["/communicated_at"]),
+        RejectedRequest::post(&telling, future.to_string(), ProblemCode::Unacceptable)
+            .at(&["/communicated_at"]),
     ];
     all_refused(&room, &radiologist.client, refused).await?;
     let marked = json!({ "critical_result": true });
@@ -161,7 +165,8 @@ async fn a_communication_may_come_with_the_signature(engine: EngineKind) -> Resu
     let late = json!({ "final": true, "communication": late }).to_string();
     let refused = vec![
         RejectedRequest::post(&signing, blank, ProblemCode::Unacceptable).at(pointers),
-        RejectedRequest::post(&signing, late, ProblemCode::Unacceptable).at(&["/communication/communicated_at"]),
+        RejectedRequest::post(&signing, late, ProblemCode::Unacceptable)
+            .at(&["/communication/communicated_at"]),
     ];
     all_refused(&room, &radiologist.client, refused).await?;
     let told = json!({ "final": true, "communication": told() });
@@ -244,9 +249,13 @@ async fn another_one_is_overdue_by_its_own_deadline(engine: EngineKind) -> Resul
     assert_eq!(signed.status, 200, "{signed:?}");
     a_second_finding(&radiologist, &place).await?;
     let names = || async { trail(&room, &place).await.unwrap_or_default() };
-    let is_overdue = |it: &Vec<String>| it.last().is_some_and(|it| it == "CriticalResultOverdue");
+    let is_overdue = |texts: &Vec<String>| {
+        texts
+            .last()
+            .is_some_and(|text| text == "CriticalResultOverdue")
+    };
     let names = wait_until("an overdue result", PATIENCE, names, is_overdue).await?;
-    let found = names.iter().filter(|it| *it == "CriticalResultOverdue");
+    let found = names.iter().filter(|name| *name == "CriticalResultOverdue");
     assert_eq!(found.count(), 1, "{names:?}");
     assert_eq!(listed(&room, "?status=overdue").await?.len(), 1);
     Ok(())
@@ -257,7 +266,9 @@ async fn is_overdue_where_nobody_was_told_in_time(engine: EngineKind) -> Result<
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_critical(&radiologist, &ours, true).await?;
     let overdue = || async { listed(&room, "?status=overdue").await.unwrap_or_default() };
-    let overdue = wait_until("an overdue result", PATIENCE, overdue, |it| !it.is_empty());
+    let overdue = wait_until("an overdue result", PATIENCE, overdue, |values| {
+        !values.is_empty()
+    });
     let overdue = overdue.await?;
     assert_eq!(overdue[0]["radiology_report_id"], overdue[0]["id"]);
     assert_eq!(overdue[0]["overdue"], true);

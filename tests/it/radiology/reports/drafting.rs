@@ -5,7 +5,7 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::{Value, json};
 
-use super::{REPORTS, a_draft, start_with_archive, all_refused, body, images, trail};
+use super::{REPORTS, a_draft, all_refused, body, images, start_with_archive, trail};
 use crate::assertions::RejectedRequest;
 use crate::radiology::fixtures::WorklistApp;
 use crate::radiology::templates::a_template;
@@ -117,7 +117,9 @@ async fn patient_order_and_template_must_be_the_studys(engine: EngineKind) -> Re
     all_refused(&room, &radiologist.client, cases).await
 }
 
-async fn begins_with_the_templates_words_where_nothing_was_written(engine: EngineKind) -> Result<()> {
+async fn begins_with_the_templates_words_where_nothing_was_written(
+    engine: EngineKind,
+) -> Result<()> {
     let room = start_with_archive(engine).await?;
     let radiologist = room.radiologist()?;
     let words = json!({ "findings": "No bleed.", "technique": "Plain.", "ventricles": "" });

@@ -5,7 +5,7 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::json;
 
-use super::{a_draft, start_with_archive, a_signed, all_refused, images, sign, trail};
+use super::{a_draft, a_signed, all_refused, images, sign, start_with_archive, trail};
 use crate::assertions::RejectedRequest;
 use crate::radiology::templates::a_template;
 use crate::test_app::on_both_engines;
@@ -86,9 +86,21 @@ async fn a_final_report_is_not_edited_signed_again_or_cancelled(engine: EngineKi
     let (signing, cancelling) = (format!("{place}/sign"), format!("{place}/cancel"));
     let refused = || {
         vec![
-            RejectedRequest::patch(&place, r#"{"findings":"more"}"#, ProblemCode::TransitionRefused),
-            RejectedRequest::post(&signing, r#"{"final":false}"#, ProblemCode::TransitionRefused),
-            RejectedRequest::post(&cancelling, r#"{"reason":"none"}"#, ProblemCode::TransitionRefused),
+            RejectedRequest::patch(
+                &place,
+                r#"{"findings":"more"}"#,
+                ProblemCode::TransitionRefused,
+            ),
+            RejectedRequest::post(
+                &signing,
+                r#"{"final":false}"#,
+                ProblemCode::TransitionRefused,
+            ),
+            RejectedRequest::post(
+                &cancelling,
+                r#"{"reason":"none"}"#,
+                ProblemCode::TransitionRefused,
+            ),
         ]
     };
     all_refused(&room, &radiologist.client, refused()).await?;
@@ -103,7 +115,9 @@ async fn a_final_report_is_not_edited_signed_again_or_cancelled(engine: EngineKi
     all_refused(&room, &radiologist.client, refused()).await
 }
 
-async fn final_needs_an_impression_and_data_that_satisfy_the_schema(engine: EngineKind) -> Result<()> {
+async fn final_needs_an_impression_and_data_that_satisfy_the_schema(
+    engine: EngineKind,
+) -> Result<()> {
     let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let schema = json!({

@@ -8,11 +8,11 @@ use roentgen_store::keys::{Keyring, MasterKey};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::reads::Scope;
-use roentgen_tests::{RawDatabase, EngineKind, DbFile};
+use roentgen_tests::{DbFile, EngineKind, RawDatabase};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{start_with_archive, a_signed, images};
+use super::{a_signed, images, start_with_archive};
 use crate::assertions::assert_problem;
 use crate::faults::run;
 use crate::radiology::fixtures::WorklistApp;
@@ -92,7 +92,7 @@ async fn a_flipped_byte_is_no_words_at_all(engine: EngineKind) -> Result<()> {
     assert!(!read.text.contains("MCA"), "{read:?}");
     let feed = "/events?phi=true&stream_type=RadiologyReport";
     let told = room.house.client.get(feed).await?.lines();
-    let phi: Vec<_> = told.iter().map(|it| it["phi"].clone()).collect();
+    let phi: Vec<_> = told.iter().map(|value| value["phi"].clone()).collect();
     assert_eq!(
         phi,
         ["unreadable", "open"],

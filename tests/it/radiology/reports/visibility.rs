@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    REPORTS, a_critical, a_draft, start_with_archive, a_signed, all_refused, body, case, images, sign, told,
+    REPORTS, a_critical, a_draft, a_signed, all_refused, body, case, images, sign,
+    start_with_archive, told,
 };
 use crate::assertions::{RejectedRequest, assert_problem};
 use crate::test_app::{fresh, on_both_engines};
@@ -41,7 +42,11 @@ async fn drafts_are_not_there_for_who_sees_released_content_only(engine: EngineK
         }
     }
     let other = TestClient::dev(&room.house.server.base, fresh());
-    assert_problem(&other.get(&place).await?, ProblemCode::NotFound, "another tenant");
+    assert_problem(
+        &other.get(&place).await?,
+        ProblemCode::NotFound,
+        "another tenant",
+    );
     for role in ["radiologist", "auditor", "admin"] {
         let reader = room.person(role, None)?;
         let report = reader.get(&place).await?;
@@ -70,7 +75,11 @@ async fn drafts_are_not_there_for_who_sees_released_content_only(engine: EngineK
     }
     let before = report.number("log-position") - 1;
     let earlier = clinician.get(&format!("{place}?as_of={before}")).await?;
-    assert_problem(&earlier, ProblemCode::NotFound, "a draft of the past is a draft");
+    assert_problem(
+        &earlier,
+        ProblemCode::NotFound,
+        "a draft of the past is a draft",
+    );
     Ok(())
 }
 
@@ -80,11 +89,11 @@ async fn in_timeline(reader: &TestClient, patient: Uuid) -> Result<Vec<(String, 
     assert_eq!(page.status, 200, "{page:?}");
     let lines = page.json();
     let lines = lines.as_array().into_iter().flatten();
-    let reports = lines.filter(|it| it["kind"] == "report");
-    let told = |it: &Value| {
+    let reports = lines.filter(|line| line["kind"] == "report");
+    let told = |value: &Value| {
         (
-            it["status"].as_str().unwrap_or_default().to_owned(),
-            it["critical_result"].clone(),
+            value["status"].as_str().unwrap_or_default().to_owned(),
+            value["critical_result"].clone(),
         )
     };
     Ok(reports.map(told).collect())
@@ -132,7 +141,11 @@ async fn the_feed_opens_drafts_to_who_sees_drafts_only(engine: EngineKind) -> Re
     ] {
         let told = room.person(role, None)?.get(&feed).await?;
         let seen: Vec<(String, String)> = told.lines().iter().map(kind_and_phi).collect();
-        let of = |kind: &str| seen.iter().find(|it| it.0 == kind).map(|it| it.1.as_str());
+        let of = |kind: &str| {
+            seen.iter()
+                .find(|pair| pair.0 == kind)
+                .map(|pair| pair.1.as_str())
+        };
         assert_eq!(
             of("RadiologyReport.Created"),
             Some(drafts),
@@ -149,7 +162,7 @@ async fn the_feed_opens_drafts_to_who_sees_drafts_only(engine: EngineKind) -> Re
 }
 
 fn kind_and_phi(event: &Value) -> (String, String) {
-    let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     (text(&event["type"]), text(&event["phi"]))
 }
 
@@ -197,7 +210,7 @@ async fn pages_of_released_reports_are_as_full_as_anybodys(engine: EngineKind) -
             assert_eq!(page.status, 200, "{page:?}");
             let ids = page.ids();
             sizes.push(ids.len());
-            seen.extend(ids.iter().map(|it| format!("{REPORTS}/{it}")));
+            seen.extend(ids.iter().map(|id| format!("{REPORTS}/{id}")));
             next = page.next_page();
         }
         assert_eq!((sizes, &seen), (vec![3, 1], &signed), "{filter}");
@@ -265,7 +278,7 @@ async fn lists_by_every_filter_what_the_reader_sees(engine: EngineKind) -> Resul
             let places: Vec<_> = listed
                 .ids()
                 .iter()
-                .map(|it| format!("{REPORTS}/{it}"))
+                .map(|id| format!("{REPORTS}/{id}"))
                 .collect();
             assert_eq!(places.iter().collect::<Vec<_>>(), expected, "{filter}");
         }
@@ -279,7 +292,10 @@ async fn a_query_is_taken_strictly(engine: EngineKind) -> Result<()> {
     let refused = vec![
         RejectedRequest::get("/radiology/reports?status=x", ProblemCode::InvalidParameter),
         RejectedRequest::get("/radiology/reports?sort=x", ProblemCode::InvalidParameter),
-        RejectedRequest::get("/radiology/reports?patient_id=x", ProblemCode::InvalidParameter),
+        RejectedRequest::get(
+            "/radiology/reports?patient_id=x",
+            ProblemCode::InvalidParameter,
+        ),
     ];
     all_refused(&room, &clinician, refused).await
 }
@@ -289,21 +305,26 @@ async fn who_is_no_practitioner_writes_nothing(engine: EngineKind) -> Result<()>
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let nobody = room.person("radiologist", None)?;
-    let paths = ["sign", "cancel", "addenda", "communications"].map(|it| format!("{place}/{it}"));
+    let paths =
+        ["sign", "cancel", "addenda", "communications"].map(|text| format!("{place}/{text}"));
     let mut refused = vec![
-        RejectedRequest::post(REPORTS, body(&ours, json!({})).to_string(), ProblemCode::Forbidden),
+        RejectedRequest::post(
+            REPORTS,
+            body(&ours, json!({})).to_string(),
+            ProblemCode::Forbidden,
+        ),
         RejectedRequest::patch(&place, "{}", ProblemCode::Forbidden),
     ];
     refused.extend(
         paths
             .iter()
-            .map(|it| RejectedRequest::post(it, "{}", ProblemCode::Forbidden)),
+            .map(|path| RejectedRequest::post(path, "{}", ProblemCode::Forbidden)),
     );
     all_refused(&room, &nobody, refused).await?;
     let another = json!({ "signed_by_radiologist_id": fresh() }).to_string();
     let signing = format!("{place}/sign");
-    let refused =
-        RejectedRequest::post(&signing, another, ProblemCode::Unacceptable).at(&["/signed_by_radiologist_id"]);
+    let refused = RejectedRequest::post(&signing, another, ProblemCode::Unacceptable)
+        .at(&["/signed_by_radiologist_id"]);
     all_refused(&room, &radiologist.client, vec![refused]).await
 }
 
@@ -385,7 +406,11 @@ async fn suggestions_are_judged_where_they_are_about_the_study(engine: EngineKin
         ["Created", "AiSuggestionReviewed"]
     );
     let other = room.radiologist()?;
-    let held = RejectedRequest::post(&judging, r#"{"decision":"rejected"}"#, ProblemCode::HeldByOther);
+    let held = RejectedRequest::post(
+        &judging,
+        r#"{"decision":"rejected"}"#,
+        ProblemCode::HeldByOther,
+    );
     all_refused(&room, &other.client, vec![held]).await?;
     let elsewhere = images(&room, json!({})).await?;
     let foreign = triaged(&room, &elsewhere, "completed").await?;
@@ -397,7 +422,12 @@ async fn suggestions_are_judged_where_they_are_about_the_study(engine: EngineKin
     let refused = vec![
         RejectedRequest::post(&foreign, body, ProblemCode::ReferenceNotFound),
         RejectedRequest::post(&unknown, body, ProblemCode::NotFound),
-        RejectedRequest::post(&judging, r#"{"decision":"maybe"}"#, ProblemCode::Unacceptable).at(&["/decision"]),
+        RejectedRequest::post(
+            &judging,
+            r#"{"decision":"maybe"}"#,
+            ProblemCode::Unacceptable,
+        )
+        .at(&["/decision"]),
     ];
     all_refused(&room, &radiologist.client, refused).await
 }

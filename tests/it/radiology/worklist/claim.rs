@@ -6,7 +6,7 @@ use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use super::super::fixtures::{WorklistApp, done};
-use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, log_head};
 use crate::test_app::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -50,7 +50,12 @@ async fn is_held_by_one_who_claims_a_pending_case(engine: EngineKind) -> Result<
     assert_eq!(log_head(&room.house.client).await?, taken);
     assert_eq!(room.open_cases(anna.id).await?, [item.id.to_string()]);
     let events = room.house.client.get("/events?limit=5000").await?.lines();
-    let types: Vec<_> = events.iter().rev().take(2).map(|it| &it["type"]).collect();
+    let types: Vec<_> = events
+        .iter()
+        .rev()
+        .take(2)
+        .map(|event| &event["type"])
+        .collect();
     assert_eq!(
         types,
         [
@@ -73,7 +78,11 @@ async fn is_refused_where_the_profile_does_not_allow_it(engine: EngineKind) -> R
     ] {
         let anna = room.radiologist_with(profile.clone()).await?;
         let asked = profile.to_string();
-        assert_problem(&anna.claim(&item).await?, ProblemCode::NotPrivileged, &asked);
+        assert_problem(
+            &anna.claim(&item).await?,
+            ProblemCode::NotPrivileged,
+            &asked,
+        );
         assert!(room.open_cases(anna.id).await?.is_empty());
     }
     let told = json!({ "allowed_modalities": ["ct"], "allowed_body_parts": ["hEAD"] });
@@ -92,7 +101,11 @@ async fn is_refused_at_the_limit_until_a_place_is_freed(engine: EngineKind) -> R
     done(&anna.claim(&items[0]).await?);
     for (n, freed) in ["released", "completed", "cancelled"].iter().enumerate() {
         let (held, next) = (&items[n], &items[n + 1]);
-        assert_problem(&anna.claim(next).await?, ProblemCode::CaseLimitReached, freed);
+        assert_problem(
+            &anna.claim(next).await?,
+            ProblemCode::CaseLimitReached,
+            freed,
+        );
         done(&match *freed {
             "released" => anna.release(held).await?,
             "completed" => anna.moves(held, "completed").await?,
@@ -108,7 +121,9 @@ async fn is_refused_at_the_limit_until_a_place_is_freed(engine: EngineKind) -> R
     Ok(())
 }
 
-async fn needs_a_practitioner_in_the_token_and_no_other_in_the_body(engine: EngineKind) -> Result<()> {
+async fn needs_a_practitioner_in_the_token_and_no_other_in_the_body(
+    engine: EngineKind,
+) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
     let claim = format!("{}/claim", item.place);
@@ -143,7 +158,11 @@ async fn is_released_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()>
     );
     let release = format!("{}/release", item.place);
     done(&anna.claim(&item).await?);
-    assert_problem(&boris.release(&item).await?, ProblemCode::HeldByOther, "another's");
+    assert_problem(
+        &boris.release(&item).await?,
+        ProblemCode::HeldByOther,
+        "another's",
+    );
     let released = anna.release(&item).await?;
     done(&released);
     assert_eq!(released.text_at("/status"), "pending");
@@ -159,7 +178,7 @@ async fn is_released_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()>
     let events = room.house.client.get(&of_item).await?.lines();
     let reasons: Vec<_> = events
         .iter()
-        .filter_map(|it| it["data"]["reason"].as_str())
+        .filter_map(|event| event["data"]["reason"].as_str())
         .collect();
     assert_eq!(reasons, ["by_radiologist", "by_admin"]);
     done(&anna.claim(&item).await?);

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use roentgen_tests::{TestResponse, EngineKind};
+use roentgen_tests::{EngineKind, TestResponse};
 use serde_json::json;
 
-use super::super::fixtures::{ITEMS, WorklistCase, RadiologistClient, WorklistApp};
+use super::super::fixtures::{ITEMS, RadiologistClient, WorklistApp, WorklistCase};
 use crate::assertions::log_head;
 use crate::test_app::on_both_engines;
 
@@ -20,14 +20,14 @@ on_both_engines!(
 const MANY: usize = 100;
 
 fn with(answers: &[TestResponse], status: u16, code: &str) -> usize {
-    let such = |it: &&TestResponse| it.status == status && it.code() == code;
+    let such = |response: &&TestResponse| response.status == status && response.code() == code;
     answers.iter().filter(such).count()
 }
 
 /// The last position that any of these answers tells of.
 fn written(answers: &[TestResponse]) -> u64 {
-    let done = answers.iter().filter(|it| it.status == 200);
-    let positions = done.map(|it| it.number("log-position"));
+    let done = answers.iter().filter(|response| response.status == 200);
+    let positions = done.map(|response| response.number("log-position"));
     positions.max().unwrap_or_default()
 }
 
@@ -60,15 +60,17 @@ async fn of_a_hundred_claims_with_a_limit_of_five_exactly_five_succeed(
     );
     let held: BTreeSet<String> = answers
         .iter()
-        .filter(|it| it.status == 200)
-        .map(|it| it.text_at("/id"))
+        .filter(|response| response.status == 200)
+        .map(|response| response.text_at("/id"))
         .collect();
     let open = room.open_cases(anna.id).await?;
     assert_eq!(open.into_iter().collect::<BTreeSet<_>>(), held);
     Ok(())
 }
 
-async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(engine: EngineKind) -> Result<()> {
+async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(
+    engine: EngineKind,
+) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let neighbour = room.neighbour().await?;
     let item = room.item(json!({})).await?;
@@ -82,7 +84,7 @@ async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(engine: Engi
         });
     }
     let before = log_head(&room.house.client).await?;
-    let claims = radiologists.iter().map(|it| it.claim(&item));
+    let claims = radiologists.iter().map(|client| client.claim(&item));
     let answers = try_join_all(claims).await?;
     room.told(written(&answers)).await?;
     assert_eq!(
@@ -186,7 +188,7 @@ async fn agrees(room: &WorklistApp, radiologists: &[RadiologistClient]) -> Resul
     assert!(!taken.is_empty());
     for event in taken {
         let open = event["data"]["open_cases"].as_array().map(Vec::len);
-        assert!(open.is_some_and(|it| it <= LIMIT), "{event}");
+        assert!(open.is_some_and(|number| number <= LIMIT), "{event}");
     }
     Ok(())
 }

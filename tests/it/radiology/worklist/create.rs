@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_commands::{CommandError, UseCase, UnitOfWork};
+use roentgen_commands::{CommandError, UnitOfWork, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
@@ -11,12 +11,12 @@ use roentgen_domain::ids::{PacsEndpointId, StreamId, StudyId, TenantId, Worklist
 use roentgen_domain::phi::{Patient, PhiText};
 use roentgen_domain::study::{Command, Details, Study, Sync};
 use roentgen_domain::text::Text;
-use roentgen_tests::{TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::fixtures::{ITEMS, WorklistApp, done};
-use crate::assertions::{RejectedRequest, assert_all_rejected, pointers, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, pointers};
 use crate::test_app::{fresh, on_both_engines, with};
 
 on_both_engines!(
@@ -30,14 +30,15 @@ on_both_engines!(
 async fn study(room: &WorklistApp, accession: Option<&str>) -> Result<Value> {
     let endpoint = PacsEndpointCode::parse("MAIN")?;
     let uid = Uid::parse(&format!("2.25.{}", fresh().as_u128()))?;
-    let text = |it: &str| Text::parse(it).ok();
+    let text = |text: &str| Text::parse(text).ok();
     let sync = Sync {
         patient_id: fresh().into(),
         details: Details {
             pacs_endpoint_id: PacsEndpointId::of(room.house.tenant.into(), &endpoint),
             pacs_endpoint_code: endpoint,
             study_instance_uid: uid,
-            accession_number: accession.and_then(|it| AccessionNumber::parse(it).ok()),
+            accession_number: accession
+                .and_then(|accession| AccessionNumber::parse(accession).ok()),
             modality_code: ModalityCode::parse("CT")?,
             body_part: BodyPart::parse("HEAD").ok(),
             description: text("CT head"),
@@ -172,7 +173,11 @@ async fn refuses_what_is_not_the_studys(engine: EngineKind) -> Result<()> {
     let study = study(&room, None).await?;
     for (member, pointer, code) in [
         ("patient_id", "/patient_id", ProblemCode::Unacceptable),
-        ("imaging_order_id", "/imaging_order_id", ProblemCode::Unacceptable),
+        (
+            "imaging_order_id",
+            "/imaging_order_id",
+            ProblemCode::Unacceptable,
+        ),
         (
             "imaging_study_id",
             "/imaging_study_id",

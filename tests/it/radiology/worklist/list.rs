@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
-use roentgen_tests::{TestResponse, TestClient, EngineKind};
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
 use serde_json::{Value, json};
 
-use super::super::fixtures::{ITEMS, WorklistCase, WorklistApp, done};
+use super::super::fixtures::{ITEMS, WorklistApp, WorklistCase, done};
 use crate::assertions::{RejectedRequest, assert_all_rejected};
 use crate::test_app::{fresh, on_both_engines};
 
@@ -18,7 +18,7 @@ on_both_engines!(
 );
 
 fn ids(items: &[&WorklistCase]) -> Vec<String> {
-    items.iter().map(|it| it.id.to_string()).collect()
+    items.iter().map(|case| case.id.to_string()).collect()
 }
 
 /// Reads what the system has put there, too.
@@ -191,10 +191,10 @@ async fn refuses_what_it_does_not_know(engine: EngineKind) -> Result<()> {
         "?cursor=x",
         "?body_part=%00",
     ];
-    let paths: Vec<String> = bad.iter().map(|it| format!("{ITEMS}{it}")).collect();
+    let paths: Vec<String> = bad.iter().map(|text| format!("{ITEMS}{text}")).collect();
     let refused = paths
         .iter()
-        .map(|it| RejectedRequest::get(it, ProblemCode::InvalidParameter));
+        .map(|path| RejectedRequest::get(path, ProblemCode::InvalidParameter));
     assert_all_rejected(&room.house.client, refused.collect()).await?;
     let stranger = TestClient::dev(&room.house.server.base, fresh());
     room.item(json!({})).await?;

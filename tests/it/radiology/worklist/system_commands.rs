@@ -1,9 +1,9 @@
 //! What the system's own commands do to a case, its caseload and its list.
 
 use anyhow::Result;
-use roentgen_commands::worklist::system_commands::SystemItemCommand;
 use roentgen_commands::worklist::ensure_case_claimed;
-use roentgen_commands::{CommandError, DomainError, UseCase, UnitOfWork};
+use roentgen_commands::worklist::system_commands::SystemItemCommand;
+use roentgen_commands::{CommandError, DomainError, UnitOfWork, UseCase};
 use roentgen_domain::Versioned;
 use roentgen_domain::caseload;
 use roentgen_domain::ids::{PractitionerId, StreamId, StudyId, TenantId, WorklistItemId};
@@ -15,7 +15,7 @@ use roentgen_tests::EngineKind;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::fixtures::{WorklistCase, WorklistApp, done};
+use super::super::fixtures::{WorklistApp, WorklistCase, done};
 use crate::assertions::log_head;
 use crate::test_app::{fresh, on_both_engines};
 
@@ -54,7 +54,11 @@ async fn is_completed_and_its_holder_has_room_again(engine: EngineKind) -> Resul
     assert!(room.open_cases(anna.id).await?.is_empty());
     let before = log_head(&room.house.client).await?;
     room.system(&completes).await?;
-    assert_eq!(log_head(&room.house.client).await?, before, "once is enough");
+    assert_eq!(
+        log_head(&room.house.client).await?,
+        before,
+        "once is enough"
+    );
     done(&anna.claim(&items[1]).await?);
     let unclaimed = room.system(&items[2].follow_up(Command::Complete)).await?;
     assert_eq!(unclaimed.state.status(), Status::Completed);
@@ -157,10 +161,13 @@ impl UseCase for Writes {
         None
     }
 
-    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<WorklistItem>, CommandError> {
+    async fn decide(
+        &self,
+        work: &mut UnitOfWork<'_>,
+    ) -> Result<Versioned<WorklistItem>, CommandError> {
         ensure_case_claimed(work, self.study, self.radiologist).await?;
         let item = work.read(WorklistItemId::of(self.study)).await?;
-        item.map(|it| Versioned::clone(&it))
+        item.map(|item| Versioned::clone(&item))
             .ok_or(CommandError::Contention)
     }
 }

@@ -6,7 +6,7 @@ use roentgen_tests::EngineKind;
 use serde_json::json;
 
 use super::super::fixtures::{WorklistApp, done};
-use crate::assertions::{RejectedRequest, assert_all_rejected, log_head, assert_problem};
+use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, log_head};
 use crate::test_app::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -64,7 +64,11 @@ async fn an_assignment_is_taken_away_by_null(engine: EngineKind) -> Result<()> {
     let unassign = json!({ "assigned_radiologist_id": null });
     done(&anna.claim(&item).await?);
     let own = anna.client.patch(&item.place, &unassign).await?;
-    assert_problem(&own, ProblemCode::Forbidden, "those who run the worklist do that");
+    assert_problem(
+        &own,
+        ProblemCode::Forbidden,
+        "those who run the worklist do that",
+    );
     let coordinator = room.person("technologist", None)?;
     let released = coordinator.patch(&item.place, &unassign).await?;
     assert_eq!(released.text_at("/status"), "pending", "{released:?}");
@@ -72,7 +76,11 @@ async fn an_assignment_is_taken_away_by_null(engine: EngineKind) -> Result<()> {
     assert!(room.open_cases(anna.id).await?.is_empty());
     let before = log_head(&room.house.client).await?;
     done(&coordinator.patch(&item.place, &unassign).await?);
-    assert_eq!(log_head(&room.house.client).await?, before, "nobody holds it");
+    assert_eq!(
+        log_head(&room.house.client).await?,
+        before,
+        "nobody holds it"
+    );
 
     let admin = &room.house.client;
     let score = json!({ "ai_triage_score": 0.9, "ai_triage_flags": { "flags": ["ich"] } });
@@ -137,7 +145,7 @@ async fn is_assigned_on_behalf_with_all_the_checks_of_a_claim(engine: EngineKind
     let desk = room.person("technologist", None)?;
     let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
     let anna = room.radiologist_with(limited).await?;
-    let to = |it: uuid::Uuid| json!({ "assigned_radiologist_id": it });
+    let to = |id: uuid::Uuid| json!({ "assigned_radiologist_id": id });
     let mr = room.item(json!({ "modality_code": "MR" })).await?;
     assert_problem(
         &desk.patch(&mr.place, &to(anna.id)).await?,
@@ -252,9 +260,13 @@ async fn refuses_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
             patch(r#"{"ai_triage_score":"high"}"#, ProblemCode::InvalidBody),
             patch(r#"{"ai_triage_flags":["ich"]}"#, ProblemCode::InvalidBody),
             patch(r#"{"status":"claimed"}"#, ProblemCode::Unacceptable).at(&["/status"]),
-            patch(r#"{"status":"open","priority":"now"}"#, ProblemCode::Unacceptable)
-                .at(&["/status", "/priority"]),
-            patch(r#"{"ai_triage_score":1.01}"#, ProblemCode::Unacceptable).at(&["/ai_triage_score"]),
+            patch(
+                r#"{"status":"open","priority":"now"}"#,
+                ProblemCode::Unacceptable,
+            )
+            .at(&["/status", "/priority"]),
+            patch(r#"{"ai_triage_score":1.01}"#, ProblemCode::Unacceptable)
+                .at(&["/ai_triage_score"]),
             patch(
                 r#"{"ai_triage_flags":{"flags":["ich"," "]}}"#,
                 ProblemCode::Unacceptable,

@@ -25,7 +25,10 @@ async fn a_resend_finds_its_own_and_writes_the_rest() {
         first_position,
         recorded_at_ms: first.recorded_at_ms,
     };
-    assert_eq!(outcome.verdicts, [already(1), already(3), AppendOutcome::Written]);
+    assert_eq!(
+        outcome.verdicts,
+        [already(1), already(3), AppendOutcome::Written]
+    );
     assert_eq!(outcome.before.position, 9);
     assert_eq!(database.head().await.unwrap().position, 10);
     let conflict = AppendOutcome::Conflict {
@@ -84,7 +87,10 @@ async fn a_killed_connection_is_broken_once_and_replaced() {
     .unwrap();
     let lost = to(stream(), 0, 1);
     let broken = database.send(std::slice::from_ref(&lost), false).await;
-    assert!(matches!(broken, Err(EngineError::ConnectionLost(_))), "{broken:?}");
+    assert!(
+        matches!(broken, Err(EngineError::ConnectionLost(_))),
+        "{broken:?}"
+    );
     assert_eq!(
         database.send(&[lost], true).await.unwrap().verdicts,
         [AppendOutcome::Written]

@@ -18,7 +18,7 @@ async fn a_patient_gets_one_key() {
     let keys = database.patient_keys(&asked).await.unwrap();
     let ids = keys
         .iter()
-        .map(|it| it.key.as_ref().map(|key| key.key_id.as_u128()));
+        .map(|keys| keys.key.as_ref().map(|key| key.key_id.as_u128()));
     assert_eq!(ids.collect::<Vec<_>>(), [Some(30), None, Some(10)]);
 }
 
@@ -54,10 +54,17 @@ async fn each_key_is_listed_once() {
     let actual = 0;
     assert_eq!(
         outcome.verdicts,
-        [AppendOutcome::Conflict { stream_id, actual }, AppendOutcome::Written]
+        [
+            AppendOutcome::Conflict { stream_id, actual },
+            AppendOutcome::Written
+        ]
     );
     let outcome = database.write(&[keyed(1, 10)]).await;
-    assert_eq!(outcome.verdicts, [AppendOutcome::Written], "the key is back");
+    assert_eq!(
+        outcome.verdicts,
+        [AppendOutcome::Written],
+        "the key is back"
+    );
     assert_eq!(listed().await, ids(&[10, 20, 30, 40]));
 }
 

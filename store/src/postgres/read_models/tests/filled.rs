@@ -38,16 +38,19 @@ async fn what_is_filled_is_read_as_it_was_written() {
     };
     let rows = vec![patient, nothing, row(3, "\u{e4}\n\t", None)];
     let batch = filling(&database, rows.clone()).await;
-    let (table, ids) = (batch.from[0].0, rows.iter().map(|it| it.id));
+    let (table, ids) = (batch.from[0].0, rows.iter().map(|row| row.id));
     assert!(database.write_projection(&batch).await.unwrap());
-    assert!(!database.write_projection(&batch).await.unwrap(), "moved already");
+    assert!(
+        !database.write_projection(&batch).await.unwrap(),
+        "moved already"
+    );
     database.create_indexes(&[table]).await.unwrap();
     let ids: Vec<_> = ids.collect();
     let mut found = database
         .read_rows(Scope::AllTenants, table, &ids, usize::MAX)
         .await
         .unwrap();
-    found.sort_by_key(|it| it.id);
+    found.sort_by_key(|row| row.id);
     let mut expected = rows;
     expected[1].values = vec![Value::Null; ORDERS.columns.len()];
     assert_eq!(found, expected);
@@ -80,6 +83,6 @@ async fn what_cannot_be_filled_in_is_refused_whole() {
     assert!(
         generations
             .iter()
-            .any(|it| it.checkpoint == Checkpoint::START)
+            .any(|generation| generation.checkpoint == Checkpoint::START)
     );
 }

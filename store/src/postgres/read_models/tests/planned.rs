@@ -67,6 +67,9 @@ async fn no_statistics_turn_a_walk_to_another_index() {
     walks_keep_to_their_indexes(&mut database.server().await, "analyzed").await;
     for (query, index) in walks() {
         assert_eq!(query.model, &LADDER);
-        assert!(database.live_list(&query).await.unwrap().is_empty(), "{index:?}");
+        assert!(
+            database.live_list(&query).await.unwrap().is_empty(),
+            "{index:?}"
+        );
     }
 }
