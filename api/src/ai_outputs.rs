@@ -130,7 +130,7 @@ fn with_opened_payload(document: &str, phi: OpenedPhi<Members>) -> String {
             (Some(payload), Some(further)) => {
                 let mut members = members_of(&payload);
                 members.extend(further);
-                Json::of(&members).ok()
+                Json::from_serializable(&members).ok()
             }
             (payload, None | Some(_)) => payload,
         };

@@ -21,19 +21,19 @@ const SMALL: usize = 16 * 1024;
 
 /// The budget. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Answers(Arc<Mutex<Ledger>>);
+pub(crate) struct ResponseBudget(Arc<Mutex<BudgetState>>);
 
 /// On an answer to a GET: the request had an effect.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct HasHappened;
+pub(crate) struct EffectHappened;
 
 #[derive(Debug, Default)]
-struct Ledger {
+struct BudgetState {
     taken: usize,
     by_tenant: HashMap<Option<TenantId>, usize>,
 }
 
-impl Answers {
+impl ResponseBudget {
     /// Takes so many bytes of the budget, if they fit. No tenant may have more than it leaves to all others: one alone gets
     /// a half, and whoever comes later gets a half of what is left.
     pub(crate) fn take(&self, tenant: Option<TenantId>, bytes: usize) -> Option<Share> {
@@ -66,7 +66,7 @@ impl Answers {
         let Some(bytes) = exact_size(&answer) else {
             return Ok(answer);
         };
-        let has_happened = !is_read || answer.extensions().get::<HasHappened>().is_some();
+        let has_happened = !is_read || answer.extensions().get::<EffectHappened>().is_some();
         match self.take(tenant, bytes) {
             Some(share) => Ok(counted(answer, share)),
             None if has_happened => Ok(answer),
@@ -78,12 +78,12 @@ impl Answers {
         }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn ledger(&self) -> MutexGuard<'_, BudgetState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ledger {
+impl BudgetState {
     fn fits(&self, tenant: Option<TenantId>, bytes: usize) -> bool {
         let free = BUDGET.saturating_sub(self.taken);
         let own = self.by_tenant.get(&tenant).copied().unwrap_or(0);
@@ -94,7 +94,7 @@ impl Ledger {
 /// A part of the budget; free again when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
-    answers: Answers,
+    answers: ResponseBudget,
     tenant: Option<TenantId>,
     bytes: usize,
 }
@@ -102,7 +102,7 @@ pub(crate) struct Share {
 impl Share {
     /// Bytes that hold the whole share until all of their copies are dropped.
     pub(crate) fn hold(self, bytes: Bytes) -> Bytes {
-        Bytes::from_owner(Counted {
+        Bytes::from_owner(BudgetedBody {
             bytes,
             _share: self,
         })
@@ -134,12 +134,12 @@ impl Drop for Share {
 }
 
 #[derive(Debug)]
-struct Counted {
+struct BudgetedBody {
     bytes: Bytes,
     _share: Share,
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for BudgetedBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_tenant_that_takes_all_it_gets_leaves_room_to_the_others() {
-        let answers = Answers::default();
+        let answers = ResponseBudget::default();
         let mut held = Vec::new();
         let mut parts = Vec::new();
         for number in 1..=4 {
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_beyond_the_budget() {
-        let answers = Answers::default();
+        let answers = ResponseBudget::default();
         let held: Vec<_> = std::iter::from_fn(|| answers.take(tenant(1), SMALL)).collect();
         assert_eq!(held.len() * SMALL, BUDGET);
         let answer = || Response::new(Body::from("it"));
@@ -221,13 +221,13 @@ mod tests {
         assert_eq!(refused.unwrap_err().code(), ProblemCode::Unavailable);
         assert!(answers.admit(tenant(2), false, answer()).is_ok());
         let mut launched = answer();
-        launched.extensions_mut().insert(HasHappened);
+        launched.extensions_mut().insert(EffectHappened);
         assert!(answers.admit(tenant(2), true, launched).is_ok());
     }
 
     #[tokio::test]
     async fn an_answer_is_counted_until_its_last_byte_is_gone() {
-        let answers = Answers::default();
+        let answers = ResponseBudget::default();
         let body = Body::from(vec![0; MIB]);
         let answer = answers.admit(tenant(1), true, Response::new(body)).unwrap();
         assert_eq!(exact_size(&answer), Some(MIB));

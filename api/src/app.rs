@@ -12,7 +12,7 @@ use roentgen_store::StoreError;
 use roentgen_store::database::Store;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, Unavailable};
-use roentgen_store::fair::{FairShare, Limits, Party, Share};
+use roentgen_store::fair::{FairShare, Limits, Share, ShareOwner};
 use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::BackgroundTasks;
@@ -21,7 +21,7 @@ use roentgen_store::reads::Reads;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::answers::Answers;
+use crate::answers::ResponseBudget;
 use crate::command_request::Bodies;
 use crate::config::Timeouts;
 use crate::identity::TokenVerifier;
@@ -83,7 +83,7 @@ pub struct AppInner {
     /// What bodies in flight may weigh.
     pub(crate) bodies: Bodies,
     /// What answers in flight may weigh.
-    pub(crate) answers: Answers,
+    pub(crate) answers: ResponseBudget,
     /// How long what may take.
     pub times: Timeouts,
     /// Whether `/metrics` needs no token.
@@ -137,8 +137,8 @@ impl App {
     }
 
     /// The turn to read and render a long page, kept until it is rendered. The system waits for none.
-    pub(crate) async fn long_page(&self, party: Party) -> Result<Option<Share>, StoreError> {
-        if party == Party::System {
+    pub(crate) async fn long_page(&self, party: ShareOwner) -> Result<Option<Share>, StoreError> {
+        if party == ShareOwner::System {
             return Ok(None);
         }
         let deadline = Instant::now() + LONG_PAGE_TURN;
@@ -184,7 +184,7 @@ impl App {
             viewer_tokens,
             cursors,
             bodies: Bodies::default(),
-            answers: Answers::default(),
+            answers: ResponseBudget::default(),
             metrics: metrics.0,
             metrics_open: metrics.1,
             times,

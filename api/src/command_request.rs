@@ -82,7 +82,7 @@ impl FromRequest<App> for CommandRequestWithQuery {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller =
             caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
-        let query = StrictQuery::of(parts.uri.query(), &caller)?;
+        let query = StrictQuery::parse(parts.uri.query(), &caller)?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;
         let path = strip_version_prefix(parts.uri.path()).to_owned();

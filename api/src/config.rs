@@ -238,7 +238,7 @@ impl Options {
 
     /// A tool lets nobody in, and its keys are its own matter.
     fn decide_dev(&self, purpose: Purpose, note: Note<'_>) -> Dev {
-        match (Dev::of(self), purpose) {
+        match (Dev::from_options(self), purpose) {
             (Ok(dev), _) => dev,
             (Err(_), Purpose::Tool) => Dev::Off,
             (Err(given), Purpose::Serving | Purpose::Token) => {

@@ -16,10 +16,10 @@ use http::{HeaderMap, HeaderValue, header};
 use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_store::StoreError;
 use roentgen_store::error::Unavailable;
-use roentgen_store::fair::{Party, Share};
+use roentgen_store::fair::{Share, ShareOwner};
 use roentgen_store::log::{LogFilter, LogPage};
-use roentgen_store::pace::Pace;
-use roentgen_store::reads::{Reads, Turn};
+use roentgen_store::pace::YieldPacer;
+use roentgen_store::reads::{ReadTurn, Reads};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::app::App;
@@ -32,7 +32,7 @@ use chunks::Chunks;
 use phi_visibility::PhiVisibility;
 
 /// How often a waiting reader looks for what other nodes wrote.
-const POLL: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const DEFAULT_LIMIT: u32 = 500;
 const MAX_LIMIT: u32 = 5000;
 const MAX_WAIT_SECS: u64 = 60;
@@ -41,7 +41,7 @@ const MAX_WAIT_SECS: u64 = 60;
 const FOLLOWS_CLOSELY: u64 = 16;
 
 /// A page, and the turns that are kept until it is rendered.
-type Looked<'a> = (LogPage, (Turn<'a>, Option<Share>));
+type PageWithTurns<'a> = (LogPage, (ReadTurn<'a>, Option<Share>));
 
 /// What a reader of the log asks for.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub(crate) async fn events(
     axum::extract::RawQuery(query): axum::extract::RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut subscription = FeedRequest::of(query.as_deref(), &caller)?;
+    let mut subscription = FeedRequest::parse(query.as_deref(), &caller)?;
     let reads = subscription.reads(&app);
     if accepts_sse(&headers) {
         if let Some(position) = last_event_id(&headers)? {
@@ -90,7 +90,7 @@ pub(crate) async fn events(
             subscription.page(&app, &reads).await?
         }
     };
-    let (mut body, pace) = (Chunks::default(), Pace::begin());
+    let (mut body, pace) = (Chunks::default(), YieldPacer::begin());
     // Each event is let go when it is rendered: the page is in memory once.
     for event in page.events {
         let line = body.line();
@@ -112,8 +112,8 @@ pub(crate) async fn events(
 }
 
 impl FeedRequest {
-    fn of(query: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
-        let mut query = StrictQuery::of(query, caller)?;
+    fn parse(query: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
+        let mut query = StrictQuery::parse(query, caller)?;
         let limit = query.take_parsed("limit", |text| {
             let limit = text
                 .parse::<u32>()
@@ -167,8 +167,10 @@ impl FeedRequest {
         }
     }
 
-    fn party(&self) -> Party {
-        self.filter.tenant_id.map_or(Party::System, Party::Tenant)
+    fn party(&self) -> ShareOwner {
+        self.filter
+            .tenant_id
+            .map_or(ShareOwner::System, ShareOwner::Tenant)
     }
 
     /// A place among the readers that wait, for as long as this one does.
@@ -185,7 +187,7 @@ impl FeedRequest {
     }
 
     /// A page of what is there. Only who follows the log closely waits for no turn of the long pages.
-    async fn look<'a>(&self, app: &App, reads: &'a Reads) -> Result<Looked<'a>, StoreError> {
+    async fn look<'a>(&self, app: &App, reads: &'a Reads) -> Result<PageWithTurns<'a>, StoreError> {
         let behind = app.store.tail.head().borrow().saturating_sub(self.after);
         let long = match behind > FOLLOWS_CLOSELY && self.limit > 1 {
             true => app.long_page(self.party()).await?,
@@ -197,7 +199,11 @@ impl FeedRequest {
     }
 
     /// The next page, with the turn that it is rendered in; at the log's end it waits for one, as long as the reader asked.
-    async fn page<'a>(&mut self, app: &App, reads: &'a Reads) -> Result<Looked<'a>, Problem> {
+    async fn page<'a>(
+        &mut self,
+        app: &App,
+        reads: &'a Reads,
+    ) -> Result<PageWithTurns<'a>, Problem> {
         let deadline = Instant::now() + self.wait;
         let deadline = self.ends.map_or(deadline, |ends| ends.min(deadline));
         let mut head = app.store.tail.head();
@@ -218,7 +224,7 @@ impl FeedRequest {
                     self.after = page.scanned_to;
                 }
             }
-            let poll = Instant::now() + POLL;
+            let poll = Instant::now() + POLL_INTERVAL;
             tokio::select! {
                 _ = timeout_at(deadline, head.changed()) => {}
                 () = sleep_until(poll.min(deadline)) => {}

@@ -17,7 +17,7 @@ use crate::logged;
 use crate::problem::{Problem, ProblemCode};
 
 /// How long the database may take to say how things stand.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process runs.
 #[utoipa::path(get, path = "/health/live", responses((status = 200)))]
@@ -43,9 +43,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     }
     let looked = async {
         all_keys_are_there(&app).await?;
-        Readiness::of(&app).await
+        Readiness::check(&app).await
     };
-    let standing = tokio::time::timeout(PATIENCE, looked).await;
+    let standing = tokio::time::timeout(STATUS_TIMEOUT, looked).await;
     let standing = standing.unwrap_or_else(|_elapsed| {
         let detail = "the database does not answer";
         Err(Problem::new(ProblemCode::Unavailable, detail))
@@ -83,7 +83,7 @@ struct Readiness {
 
 impl Readiness {
     /// As the database says: what this node believes of the read models may be a second old, or older than a crash.
-    async fn of(app: &App) -> Result<Self, Problem> {
+    async fn check(app: &App) -> Result<Self, Problem> {
         let read_models = app.parking.status().await?;
         let mut models = read_models.models.iter();
         if let Some(unbuilt) = models.find(|status| status.live.is_none()) {
@@ -91,7 +91,7 @@ impl Readiness {
             return Err(Problem::new(ProblemCode::Unavailable, detail));
         }
         let relay = match &app.relay {
-            Some(relay) => Some(RelayHealth::of(relay).await?),
+            Some(relay) => Some(RelayHealth::check(relay).await?),
             None => None,
         };
         Ok(Self {
@@ -121,7 +121,7 @@ struct RelayHealth {
 }
 
 impl RelayHealth {
-    async fn of(relay: &relay::RelayProgress) -> Result<Self, Problem> {
+    async fn check(relay: &relay::RelayProgress) -> Result<Self, Problem> {
         let relay::RelayStatus { published, lag } = relay.status().await?;
         let refused = relay.halt_reason();
         Ok(Self {
@@ -149,7 +149,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 
 /// Over all nodes, as of now. What the database does not say in time is not known, and NaN.
 async fn measure_read_models(app: &App) {
-    let standing = tokio::time::timeout(PATIENCE, app.parking.status()).await;
+    let standing = tokio::time::timeout(STATUS_TIMEOUT, app.parking.status()).await;
     let standing = standing.ok().and_then(Result::ok);
     let lag = standing
         .as_ref()
@@ -163,7 +163,7 @@ async fn measure_read_models(app: &App) {
 
 /// The same of the policies.
 async fn measure_policies(app: &App) {
-    let lag = tokio::time::timeout(PATIENCE, policies::lag(&app.store)).await;
+    let lag = tokio::time::timeout(STATUS_TIMEOUT, policies::lag(&app.store)).await;
     let lag = lag.ok().and_then(Result::ok);
     let lag = lag.map_or(f64::NAN, |number| number as f64);
     metrics::gauge!("roentgen_policy_lag_events").set(lag);

@@ -23,7 +23,7 @@ use crate::studies::InstanceBody;
 
 const COLLECTION: &str = "/pacs/instances";
 /// How long the series is looked for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READ_MODEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Adds one instance to a series.
 #[utoipa::path(post, path = "/pacs/instances", request_body = InstanceBody,
@@ -36,7 +36,7 @@ pub(crate) async fn create(
     let study_id = study_of(&app, call.tenant, series).await?;
     let series_id = SeriesId::from(series);
     let part = ChildResource {
-        id: InstanceId::of(series_id, &instance.sop_instance_uid).as_uuid(),
+        id: InstanceId::derive(series_id, &instance.sop_instance_uid).as_uuid(),
         place: format!("{COLLECTION}?imaging_series_id={series_id}"),
         state: Instance {
             imaging_series_id: series_id,
@@ -60,7 +60,10 @@ async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, 
         return Ok(study);
     }
     let head = app.reads(tenant).head().await?.position;
-    let shown = app.progress.wait_for(head, Instant::now() + PATIENCE).await;
+    let shown = app
+        .progress
+        .wait_for(head, Instant::now() + READ_MODEL_TIMEOUT)
+        .await;
     match row_of(app, tenant, series).await? {
         Some(study) => Ok(study),
         None if shown < head => {

@@ -2,7 +2,7 @@
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::ids::TenantId;
-use roentgen_domain::time::AnyTime;
+use roentgen_domain::time::ParsedTime;
 use roentgen_store::loader::AsOf;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub(crate) struct StrictQuery {
 
 impl StrictQuery {
     /// Takes a query apart, and out of it the `tenant_id` that every endpoint knows.
-    pub(crate) fn of(raw: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
+    pub(crate) fn parse(raw: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
         let mut query = Self::open(raw)?;
         let tenant = query.take("tenant_id")?;
         let tenant = tenant
@@ -208,7 +208,7 @@ fn time_or_date(text: &str, time_of_day: &str) -> Result<Timestamp, &'static str
     } else {
         text.to_owned()
     };
-    AnyTime::parse(&time)
-        .map(AnyTime::clamped)
+    ParsedTime::parse(&time)
+        .map(ParsedTime::clamped)
         .map_err(|_| "must be an RFC 3339 time or a date, YYYY-MM-DD")
 }

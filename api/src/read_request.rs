@@ -29,7 +29,7 @@ use crate::query_params::{StrictQuery, parse_uuid};
 use crate::render::{self, OpenedPhi, PhiState};
 
 /// How long a read waits for the read models.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READ_MODEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A read's request.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl ReadRequest {
 
     /// The query, to be taken apart.
     pub(crate) fn query(&self) -> Result<StrictQuery, Problem> {
-        StrictQuery::of(self.raw_query.as_deref(), &self.caller)
+        StrictQuery::parse(self.raw_query.as_deref(), &self.caller)
     }
 
     /// `limit` and `cursor` of a list.
@@ -184,7 +184,7 @@ impl ReadRequest {
         if at_once {
             return Ok(app.progress.position());
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + READ_MODEL_TIMEOUT;
         let shown = app.progress.wait_for(wanted, deadline).await;
         if at_least.is_some_and(|number| shown < number) {
             let detail = format!("the read models show position {shown}");

@@ -232,7 +232,7 @@ fn may_change(
         return Ok(());
     }
     let practitioner = call.caller.practitioner_id;
-    let own = practitioner.map(|id| ReadingProfileId::of(call.tenant, id)) == Some(id);
+    let own = practitioner.map(|id| ReadingProfileId::derive(call.tenant, id)) == Some(id);
     let where_only = Changes {
         reading_locations: Change::Keep,
         ..changes.clone()

@@ -75,7 +75,7 @@ pub(crate) async fn create(
         ("to_date" = Option<String>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [RadiologyReportDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
-    let audience = Audience::of(&read.caller);
+    let audience = Audience::for_caller(&read.caller);
     let mut query = read.query()?;
     let page = read.take_page(&mut query, COLLECTION)?;
     let filters = reports::Filters {
@@ -113,7 +113,7 @@ pub(crate) async fn one(
     let folded = read.state::<Report>(&app, id.into(), as_of).await?;
     let resource = &folded.resource;
     let phi = view::folded_phi(&folded);
-    let document = view::document_with(resource, phi, Audience::of(&read.caller));
+    let document = view::document_with(resource, phi, Audience::for_caller(&read.caller));
     let document = document.ok_or_else(Problem::not_found)?;
     Ok(answer(document, resource.version, folded.position))
 }

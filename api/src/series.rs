@@ -24,7 +24,7 @@ pub(crate) async fn create(
     call: CommandRequest,
 ) -> Result<Response, Problem> {
     let (study_id, facts) = call.body::<SeriesBody>()?.parse()?;
-    let id = SeriesId::of(study_id, &facts.series_instance_uid);
+    let id = SeriesId::derive(study_id, &facts.series_instance_uid);
     let part = ChildResource {
         id: id.as_uuid(),
         place: format!("{COLLECTION}?imaging_study_id={study_id}"),

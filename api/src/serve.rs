@@ -22,7 +22,7 @@ use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use admission::{Admission, Place};
+use admission::{Admission, ConnectionPermit};
 pub(crate) use admission::{Limits, Reserve};
 pub(crate) use descriptors::connections_that_fit;
 pub(crate) use request_body::stopped_arriving;
@@ -106,7 +106,7 @@ impl HttpListener {
 
     /// Takes the next connection from the kernel, whether there is a place for it or not: a connection that waits in the
     /// kernel's queue is refused by nobody, and an operator's probe would wait behind it.
-    async fn accept(&self) -> Option<(TcpStream, Place)> {
+    async fn accept(&self) -> Option<(TcpStream, ConnectionPermit)> {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
                 socket::prepare(&stream);

@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub(crate) use token::ViewerTokens;
 use token::{TokenSubject, ViewerToken};
 
-use crate::answers::HasHappened;
+use crate::answers::EffectHappened;
 use crate::app::App;
 use crate::command_request::{CommandRequest, correlation_id, json};
 use crate::identity::bearer;
@@ -58,7 +58,7 @@ pub(crate) async fn launch(
         .state
         .viewer_launch_url
         .ok_or_else(not_configured)?;
-    let holder = TokenSubject::of(&call.caller, call.tenant, id.into());
+    let holder = TokenSubject::new(&call.caller, call.tenant, id.into());
     let token = app.viewer_tokens.fresh(holder, &details.study_instance_uid);
     let launched = LaunchViewer {
         study_id: id.into(),
@@ -90,7 +90,7 @@ fn launch_response(
     };
     let body = serde_json::to_string(&launch).unwrap_or_default();
     let mut response = json(StatusCode::OK, body);
-    response.extensions_mut().insert(HasHappened);
+    response.extensions_mut().insert(EffectHappened);
     Ok(response)
 }
 

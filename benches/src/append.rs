@@ -58,7 +58,7 @@ async fn run(
     }
     let keys = if with_keys { ", keys" } else { "" };
     let name = format!("append, {writers} writers{keys}");
-    Ok(Measure::of(name, all.len(), started.elapsed(), &all))
+    Ok(Measure::new(name, all.len(), started.elapsed(), &all))
 }
 
 async fn write(

@@ -14,7 +14,7 @@ use roentgen_domain::{Actor, Context};
 use roentgen_store::chain::GENESIS;
 use roentgen_store::clock;
 use roentgen_store::codec::{EventAddress, encode};
-use roentgen_store::fair::Party;
+use roentgen_store::fair::ShareOwner;
 use roentgen_store::generation::{Generation, GenerationState};
 use roentgen_store::keys::{KeyLookup, PatientKey};
 use roentgen_store::log::{Append, ExpectedVersion};
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What stands around every event.
 pub(crate) const METADATA: &str = r#"{"actor":{"sub":"bench","roles":["clinician"]},"correlation_id":"00000000-0000-0000-0000-000000000001"}"#;
 /// Streams in one append while the log is made.
-pub(crate) const AT_ONCE: u64 = 50;
+pub(crate) const BATCH_SIZE: u64 = 50;
 
 /// A database with a log of orders in it, projected.
 pub(crate) async fn log_of_orders() -> anyhow::Result<BenchDatabase> {
@@ -49,7 +49,7 @@ pub(crate) async fn log_of_orders() -> anyhow::Result<BenchDatabase> {
 
 /// Appends this many new orders, many at a time.
 pub(crate) async fn fill(node: &Arc<BenchNode>, orders: u64) -> anyhow::Result<()> {
-    fill_with(node, orders / AT_ONCE, |node| async move {
+    fill_with(node, orders / BATCH_SIZE, |node| async move {
         some_orders(&node).await
     })
     .await
@@ -73,7 +73,7 @@ where
                 let deadline = Instant::now() + Duration::from_secs(30);
                 node.store
                     .appender
-                    .append(Party::System, append, deadline)
+                    .append(ShareOwner::System, append, deadline)
                     .await?;
             }
             anyhow::Ok(())
@@ -88,7 +88,7 @@ where
 /// The append of so many new orders.
 pub(crate) async fn some_orders(node: &BenchNode) -> anyhow::Result<Append> {
     let mut append = Append::default();
-    for _ in 0..AT_ONCE {
+    for _ in 0..BATCH_SIZE {
         create(node, &mut append).await?;
     }
     Ok(append)
@@ -111,7 +111,7 @@ pub(crate) async fn create(
     let context = context();
     let tenant_id = context.tenant_id;
     let new = new_order(node, &context)?;
-    let id = OrderId::of(tenant_id, &new.request.accession_number);
+    let id = OrderId::derive(tenant_id, &new.request.accession_number);
     let writing = node
         .store
         .keyring
@@ -162,7 +162,7 @@ fn new_order(node: &BenchNode, context: &Context) -> anyhow::Result<NewOrder> {
         modality_code: ModalityCode::parse("CT")?,
         priority: order.priority,
         requested_at: context.now,
-        fhir_service_request_id: OrderId::of(context.tenant_id, &accession_number),
+        fhir_service_request_id: OrderId::derive(context.tenant_id, &accession_number),
         accession_number,
     };
     Ok(NewOrder {
@@ -200,7 +200,7 @@ pub(crate) async fn measure(
     assert_ne!(head.hash, GENESIS, "the log is not empty");
     let rate = |name: &str, took| {
         let name = format!("{MODEL}, {name}");
-        Measure::of(name, head.position, took, &latencies())
+        Measure::new(name, head.position, took, &latencies())
     };
     let began = begins(&node).await?;
     state_of(&node, Some(MODEL), |generation| {

@@ -169,7 +169,7 @@ impl BenchNode {
 async fn catalog(executor: &Executor) -> anyhow::Result<ProcedureId> {
     let tenant = TenantId::from(TENANT);
     let code = ModalityCode::parse("CT")?;
-    let modality_id = ModalityId::of(tenant, &code);
+    let modality_id = ModalityId::derive(tenant, &code);
     let name = Text::parse("Computed tomography")?;
     let modality = Modality {
         code,
@@ -178,7 +178,7 @@ async fn catalog(executor: &Executor) -> anyhow::Result<ProcedureId> {
         is_active: true,
     };
     let code = ProcedureCode::parse("CT_HEAD")?;
-    let procedure_id = ProcedureId::of(tenant, &code);
+    let procedure_id = ProcedureId::derive(tenant, &code);
     let procedure = CreateProcedure {
         code,
         name,

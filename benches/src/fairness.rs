@@ -25,7 +25,7 @@ use crate::report::BenchReport;
 
 use flood::Flood;
 use floods::Kind;
-use guard::Guard;
+use guard::MemoryGuard;
 use probes::{Probed, Watch};
 use work::{Figures, Work};
 
@@ -130,7 +130,7 @@ pub(crate) struct Site {
     pub(crate) work: Arc<Work>,
     /// The token of the admin who floods.
     pub(crate) flooder: String,
-    _guard: Guard,
+    _guard: MemoryGuard,
     database: Fresh,
 }
 
@@ -138,7 +138,7 @@ impl Site {
     pub(crate) async fn open(engine: EngineKind) -> anyhow::Result<Self> {
         let database = Fresh::new(engine).await?;
         let server = Server::start_on(&database.url(), &[]).await?;
-        let guard = Guard::over(&server);
+        let guard = MemoryGuard::start(&server);
         let work = Arc::new(Work::begin(&server, Uuid::from_u128(2)).await?);
         let flooder = Server::token_of(clock::fresh_id(), &["admin"], None)?;
         Ok(Self {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::database::{BenchDatabase, TENANT};
 use crate::report::{BenchReport, Measure, latencies};
 
-const LIMIT: u32 = 50;
+const PAGE_SIZE: u32 = 50;
 /// How often each page is asked for. Two slow answers are the p99 then, and the machine's own pauses make as many now and
 /// then: what is beyond the budget is asked for more often, and that measure counts.
 const TIMES: u32 = 200;
@@ -169,7 +169,7 @@ async fn pages<F: Default>(
         list.model.name,
         slowest.len()
     );
-    report.add(&Measure::of(
+    report.add(&Measure::new(
         name.clone(),
         all.len(),
         started.elapsed(),

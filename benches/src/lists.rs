@@ -17,12 +17,12 @@ use crate::database::{BenchDatabase, BenchNode, TENANT};
 use crate::report::{BenchReport, Measure, latencies};
 
 /// Rows of a page.
-pub(crate) const LIMIT: u32 = 50;
+pub(crate) const PAGE_SIZE: u32 = 50;
 const TIMES: u32 = 200;
 const BUDGET_MS: f64 = 5.0;
 
 pub(crate) async fn measure(report: &mut BenchReport, orders: u64) -> anyhow::Result<()> {
-    println!("lists: pages of {LIMIT} over {orders} orders, as the engine answers them");
+    println!("lists: pages of {PAGE_SIZE} over {orders} orders, as the engine answers them");
     let database = BenchDatabase::new().await?;
     let node = Arc::new(BenchNode::start(&database).await?);
     fill(&node, orders).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn measure(report: &mut BenchReport, orders: u64) -> anyhow::Re
         .wait_for(head, Instant::now() + Duration::from_secs(600))
         .await;
     let deep = deep_in(&node).await?;
-    let of = |filters: &Filters, after| page(TENANT.into(), filters, after, LIMIT);
+    let of = |filters: &Filters, after| page(TENANT.into(), filters, after, PAGE_SIZE);
     for (name, filters) in filters()? {
         one(report, &node, &format!("orders, {name}"), || {
             of(&filters, None)
@@ -136,7 +136,7 @@ pub(crate) async fn one(
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
     let name = format!("list, {name}");
-    let measure = Measure::of(name, u64::from(TIMES), started.elapsed(), &each);
+    let measure = Measure::new(name, u64::from(TIMES), started.elapsed(), &each);
     report.add(&measure);
     let p99 = measure.p99.as_secs_f64() * 1000.0;
     report.compare_with_budget(&format!("5 ms / p99 of {}", measure.name), BUDGET_MS, p99);

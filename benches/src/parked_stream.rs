@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 use roentgen_store::clock;
-use roentgen_store::fair::Party;
+use roentgen_store::fair::ShareOwner;
 use roentgen_store::log::{Append, ExpectedVersion, NewEvent};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -20,7 +20,7 @@ const A_SECOND: u32 = 200;
 const WRITERS: u32 = 8;
 /// The parked stream gets another event this often.
 const POISON_EVERY: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A name that no projection folds.
 const UNFOLDABLE: &str = "ImagingOrder.Unfoldable";
 
@@ -52,11 +52,11 @@ async fn park(node: &Arc<BenchNode>) -> anyhow::Result<NewEvent> {
     let event = append.events.first_mut().context("no event")?;
     event.event_type = UNFOLDABLE;
     let event = event.clone();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     let appended = node
         .store
         .appender
-        .append(Party::System, append, deadline)
+        .append(ShareOwner::System, append, deadline)
         .await?;
     node.progress.wait_for(appended.position, deadline).await;
     let parked = node.store.engine.parked().await?;
@@ -83,10 +83,10 @@ async fn poisoned(
             checks: vec![check],
             ..Append::default()
         };
-        let limit = Instant::now() + PATIENCE;
+        let limit = Instant::now() + WAIT_TIMEOUT;
         node.store
             .appender
-            .append(Party::System, append, limit)
+            .append(ShareOwner::System, append, limit)
             .await?;
     }
     Ok(())
@@ -104,7 +104,7 @@ async fn visible(
     while let Some(each) = tasks.join_next().await {
         all.add(each??)?;
     }
-    Ok(Measure::of(name, all.len(), started.elapsed(), &all))
+    Ok(Measure::new(name, all.len(), started.elapsed(), &all))
 }
 
 async fn write(node: Arc<BenchNode>, deadline: Instant) -> anyhow::Result<Histogram<u64>> {
@@ -118,7 +118,7 @@ async fn write(node: Arc<BenchNode>, deadline: Instant) -> anyhow::Result<Histog
         }
         let order = order(node.procedure);
         let outcome = node.executor.execute(&request(), &order).await?;
-        let limit = Instant::now() + PATIENCE;
+        let limit = Instant::now() + WAIT_TIMEOUT;
         let reached = node.progress.wait_for(outcome.position, limit).await;
         ensure!(reached >= outcome.position, "the projections stay behind");
         latencies.record(u64::try_from(due.elapsed().as_micros())?)?;

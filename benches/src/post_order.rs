@@ -100,7 +100,7 @@ async fn run(
     while let Some(each) = tasks.join_next().await {
         all.add(each??)?;
     }
-    Ok(Measure::of(name, all.len(), started.elapsed(), &all))
+    Ok(Measure::new(name, all.len(), started.elapsed(), &all))
 }
 
 /// At a pace, latency counts from when the request was due: a stall is not hidden by the requests it held up.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use roentgen_domain::aggregate::Aggregate as _;
 use roentgen_domain::ids::OrderId;
 use roentgen_domain::order::{Command, Order, Status, Update};
-use roentgen_store::fair::Party;
+use roentgen_store::fair::ShareOwner;
 use roentgen_store::log::Append;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::database::BenchNode;
 
 const WRITERS: u64 = 64;
 /// New orders in one append.
-const AT_ONCE: usize = 50;
+const BATCH_SIZE: usize = 50;
 /// Each step of an order comes after so many appends of its writer: some 100,000 positions.
 const LATER: usize = 8;
 const STEPS: [Status; 3] = [Status::Scheduled, Status::InProgress, Status::Completed];
@@ -27,7 +27,7 @@ const EACH: u64 = 1 + STEPS.len() as u64;
 /// Appends so many events: orders, and what becomes of them.
 pub(crate) async fn append_realistic_log(node: &Arc<BenchNode>, events: u64) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
-    let each = events / WRITERS / (EACH * AT_ONCE as u64);
+    let each = events / WRITERS / (EACH * BATCH_SIZE as u64);
     for _ in 0..WRITERS {
         tasks.spawn(write(Arc::clone(node), each));
     }
@@ -54,7 +54,7 @@ async fn write(node: Arc<BenchNode>, appends: u64) -> anyhow::Result<()> {
         }
         let mut orders = Vec::new();
         if round < appends {
-            for _ in 0..AT_ONCE {
+            for _ in 0..BATCH_SIZE {
                 orders.push(create(&node, &mut append).await?);
             }
         }
@@ -64,7 +64,7 @@ async fn write(node: Arc<BenchNode>, appends: u64) -> anyhow::Result<()> {
             let deadline = Instant::now() + Duration::from_secs(30);
             node.store
                 .appender
-                .append(Party::System, append, deadline)
+                .append(ShareOwner::System, append, deadline)
                 .await?;
         }
     }

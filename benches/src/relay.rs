@@ -21,7 +21,7 @@ use crate::report::{BenchReport, Measure, latencies};
 const A_SECOND: u32 = 1_000;
 const CONNECTIONS: u32 = 32;
 /// How long the last messages may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a backlog may take.
 const LONG: Duration = Duration::from_secs(600);
 
@@ -40,7 +40,7 @@ pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> any
     let (database, nats) = (BenchDatabase::new().await?, Nats::start().await?);
     let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
     let procedure = catalog(&server).await?;
-    nats.holds(2, PATIENCE).await?;
+    nats.holds(2, WAIT_TIMEOUT).await?;
     flush_page_cache().await?;
     let orders = u64::from(A_SECOND) * duration.as_secs();
     let receiving = received(nats.jetstream().await?, orders);
@@ -59,8 +59,8 @@ pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> any
         each.record(micros(*arrived - posted.due)?)?;
     }
     let name = "POST to its answer, with NATS".to_owned();
-    report.add(&Measure::of(name, answers.len(), took, &answers));
-    let measure = Measure::of("POST to subscriber".to_owned(), each.len(), took, &each);
+    report.add(&Measure::new(name, answers.len(), took, &answers));
+    let measure = Measure::new("POST to subscriber".to_owned(), each.len(), took, &each);
     report.add(&measure);
     let slowest = Duration::from_micros(each.max());
     println!("{:<44} {slowest:>10.1?} at most", "");
@@ -86,7 +86,7 @@ async fn backlog(report: &mut BenchReport) -> anyhow::Result<()> {
     // The catalog is in it too.
     nats.holds(crate::catch_up::EVENTS, LONG).await?;
     let (name, took) = ("relay of a backlog".to_owned(), started.elapsed());
-    let measure = Measure::of(name, crate::catch_up::EVENTS, took, &latencies());
+    let measure = Measure::new(name, crate::catch_up::EVENTS, took, &latencies());
     report.add(&measure);
     drop(server);
     database.drop_it().await
@@ -102,7 +102,7 @@ async fn received(
     let mut messages = consumer.messages().await?;
     let mut arrived = Arrivals::new();
     while (arrived.len() as u64) < orders {
-        let message = timeout(PATIENCE, messages.next()).await?;
+        let message = timeout(WAIT_TIMEOUT, messages.next()).await?;
         let message = message.context("the consumer ended")??;
         let now = Instant::now();
         let headers = message.headers.as_ref().context("no headers")?;

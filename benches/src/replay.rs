@@ -10,8 +10,8 @@ use crate::http_client::{Connection, Server, header};
 use crate::report::{BenchReport, Measure, latencies};
 
 /// How long the policies may take to see the whole log, and how often they are asked.
-const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(50);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) async fn measure(
     report: &mut BenchReport,
@@ -21,7 +21,7 @@ pub(crate) async fn measure(
     let server = Server::start(database).await?;
     let token = Server::token(&["auditor"])?;
     let mut connection = Connection::open(&server.address, &token).await?;
-    settled(&mut connection, PATIENCE).await?;
+    settled(&mut connection, WAIT_TIMEOUT).await?;
     let (mut after, mut events, mut each) = (0_u64, 0_u64, latencies());
     let started = Instant::now();
     loop {
@@ -40,7 +40,7 @@ pub(crate) async fn measure(
             .context("Scanned-To")?
             .parse()?;
     }
-    let measure = Measure::of(
+    let measure = Measure::new(
         "replay over HTTP".to_owned(),
         events,
         started.elapsed(),
@@ -68,6 +68,6 @@ pub(crate) async fn settled(connection: &mut Connection, limit: Duration) -> any
             return Ok(());
         }
         ensure!(Instant::now() < far, "policies stay behind");
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Measure {
 
 impl Measure {
     /// From how many in how long, and how long each took.
-    pub(crate) fn of(name: String, count: u64, took: Duration, each: &Histogram<u64>) -> Self {
+    pub(crate) fn new(name: String, count: u64, took: Duration, each: &Histogram<u64>) -> Self {
         Self {
             name,
             per_second: count as f64 / took.as_secs_f64(),

@@ -33,7 +33,7 @@ pub(crate) async fn measure(report: &mut BenchReport) -> anyhow::Result<()> {
         ensure!(synced.status == 201, "{}", synced.head);
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
-    let measure = Measure::of(
+    let measure = Measure::new(
         "sync".to_owned(),
         u64::from(STUDIES),
         started.elapsed(),

@@ -22,27 +22,27 @@ use roentgen_store::codec::{EventAddress, encode};
 use roentgen_store::log::{Append, ExpectedVersion};
 use tokio::time::Instant;
 
-use crate::catch_up::{AT_ONCE, METADATA, fill_with};
+use crate::catch_up::{BATCH_SIZE, METADATA, fill_with};
 use crate::database::{BenchDatabase, BenchNode, TENANT};
-use crate::lists::{LIMIT, one};
+use crate::lists::{PAGE_SIZE, one};
 use crate::report::BenchReport;
 
 pub(crate) async fn measure(report: &mut BenchReport, items: u64) -> anyhow::Result<()> {
-    println!("worklist: pages of {LIMIT} over {items} open items, as the engine answers them");
+    println!("worklist: pages of {PAGE_SIZE} over {items} open items, as the engine answers them");
     let database = BenchDatabase::new().await?;
     let node = Arc::new(BenchNode::start(&database).await?);
-    fill_with(&node, items / AT_ONCE, |_| async { some_items() }).await?;
+    fill_with(&node, items / BATCH_SIZE, |_| async { some_items() }).await?;
     let head = node.store.engine.head().await?.position;
     let soon = Instant::now() + Duration::from_secs(900);
     node.progress.wait_for(head, soon).await;
-    let of = |filters: &Filters, after| page(TENANT.into(), filters, after, LIMIT);
+    let of = |filters: &Filters, after| page(TENANT.into(), filters, after, PAGE_SIZE);
     for (name, filters) in filters()? {
         one(report, &node, &format!("worklist, {name}"), || {
             of(&filters, None)
         })
         .await?;
     }
-    let pages = items / u64::from(LIMIT) / 2;
+    let pages = items / u64::from(PAGE_SIZE) / 2;
     let deep = deep_in(&node, pages.min(10_000)).await?;
     let far = || of(&Filters::default(), Some(deep.clone()));
     one(
@@ -132,7 +132,7 @@ fn filters() -> anyhow::Result<Vec<(&'static str, Filters)>> {
 fn some_items() -> anyhow::Result<Append> {
     let mut append = Append::default();
     let tenant_id = TenantId::from(TENANT);
-    for n in 0..AT_ONCE {
+    for n in 0..BATCH_SIZE {
         let context = Context {
             tenant_id,
             actor: Actor::system(),
@@ -140,8 +140,8 @@ fn some_items() -> anyhow::Result<Append> {
             fresh_id: clock::fresh_id(),
         };
         let uid = Uid::parse(&format!("2.25.{}", context.fresh_id.as_u128()))?;
-        let study = StudyId::of(tenant_id, &uid);
-        let id = WorklistItemId::of(study);
+        let study = StudyId::derive(tenant_id, &uid);
+        let id = WorklistItemId::derive(study);
         let created =
             WorklistItem::decide(None, Command::Create(Box::new(item(n, study)?)), &context)?;
         let mut events = created;
@@ -216,7 +216,7 @@ fn contribution(score: Score) -> Command {
 /// The sort key behind so many pages.
 async fn deep_in(node: &BenchNode, pages: u64) -> anyhow::Result<Vec<u8>> {
     let mut after = None;
-    for _ in 0..pages * u64::from(LIMIT) / 500 {
+    for _ in 0..pages * u64::from(PAGE_SIZE) / 500 {
         let query = page(TENANT.into(), &Filters::default(), after, 500);
         let rows = node.store.engine.live_list(&query).await?;
         after = rows.last().map(|row| row.sort_key.clone());

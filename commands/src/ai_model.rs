@@ -19,11 +19,11 @@ impl UseCase for CreateAiModel {
     type Aggregate = AiModel;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(AiModelId::of(tenant, &self.model.code).into())
+        Some(AiModelId::derive(tenant, &self.model.code).into())
     }
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<AiModel>, CommandError> {
-        let id = AiModelId::of(work.context().tenant_id, &self.model.code);
+        let id = AiModelId::derive(work.context().tenant_id, &self.model.code);
         work.create::<AiModel>(id, Command::Create(Box::new(self.model.clone())))
             .await
     }

@@ -10,7 +10,7 @@ use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Context, Versioned};
 use roentgen_store::database::Store;
 use roentgen_store::error::Unavailable;
-use roentgen_store::fair::Party;
+use roentgen_store::fair::ShareOwner;
 use roentgen_store::loader::{self, AsOf};
 use roentgen_store::log::{Append, AppendReceipt, HeldReservation};
 use roentgen_store::reads::Reads;
@@ -63,18 +63,18 @@ impl CommandEnvelope {
     }
 
     /// Who has the turns that this takes: a policy does not wait behind the callers of its tenant.
-    pub(crate) const fn party(&self) -> Party {
+    pub(crate) const fn party(&self) -> ShareOwner {
         match self.causation_id {
-            Some(_) => Party::System,
-            None => Party::Tenant(self.tenant_id),
+            Some(_) => ShareOwner::System,
+            None => ShareOwner::Tenant(self.tenant_id),
         }
     }
 
     /// Reads of what the tenant has.
     pub(crate) fn reads(&self, store: &Store) -> Reads {
         match self.party() {
-            Party::Tenant(tenant) => Reads::of_tenant(store, tenant),
-            Party::System => Reads::of_system_for(store, self.tenant_id),
+            ShareOwner::Tenant(tenant) => Reads::of_tenant(store, tenant),
+            ShareOwner::System => Reads::of_system_for(store, self.tenant_id),
         }
     }
 
@@ -212,7 +212,7 @@ impl Executor {
         append
             .claims
             .extend(request.idempotency.map(|key| key.claim(&resource)));
-        let retry = TouchedStreams::of(request.tenant_id, &append);
+        let retry = TouchedStreams::new(request.tenant_id, &append);
         let created = creates_stream(&append, resource.id);
         let appender = &self.store.appender;
         match appender.append(request.party(), append, deadline).await {
@@ -320,7 +320,7 @@ struct TouchedStreams {
 }
 
 impl TouchedStreams {
-    fn of(tenant: TenantId, append: &Append) -> Self {
+    fn new(tenant: TenantId, append: &Append) -> Self {
         let streams = append.checks.iter().map(|check| check.stream_id);
         Self {
             tenant,

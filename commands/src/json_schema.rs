@@ -19,13 +19,13 @@ use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::Schema;
 use roentgen_store::StoreError;
 use roentgen_store::error::Unavailable;
-use roentgen_store::fair::{FairShare, Limits, Party};
+use roentgen_store::fair::{FairShare, Limits, ShareOwner};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::error::CommandError;
-use judge::Question;
+use judge::ValidationJob;
 
 /// One schema at a time. A tenant whose schemas take long waits behind itself.
 const ONE_AT_A_TIME: Limits = Limits {
@@ -39,7 +39,7 @@ const ONE_AT_A_TIME: Limits = Limits {
 #[derive(Debug, Clone)]
 pub(crate) struct Schemas {
     turns: FairShare,
-    judge: Arc<OnceLock<mpsc::Sender<Question>>>,
+    judge: Arc<OnceLock<mpsc::Sender<ValidationJob>>>,
 }
 
 impl Default for Schemas {
@@ -53,8 +53,8 @@ impl Default for Schemas {
 
 /// Who asks, for whom, and until when.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker {
-    pub(crate) party: Party,
+pub(crate) struct ValidationCaller {
+    pub(crate) party: ShareOwner,
     pub(crate) tenant: TenantId,
     pub(crate) deadline: Instant,
 }
@@ -67,14 +67,14 @@ impl Schemas {
     /// [`CommandError::Unacceptable`] with what is wrong; [`StoreError::Unavailable`] if it is not known by the deadline.
     pub(crate) async fn judge(
         &self,
-        asker: Asker,
+        asker: ValidationCaller,
         schema: &Schema,
         data: Option<Value>,
     ) -> Result<(), CommandError> {
         let turn = self.turns.enter(asker.party, 1, asker.deadline).await;
         let turn = turn.map_err(|_crowded| StoreError::Unavailable(Unavailable::Crowded))?;
         let (reply, verdict) = oneshot::channel();
-        let question = Question {
+        let question = ValidationJob {
             tenant: asker.tenant,
             schema: schema.clone(),
             data,
@@ -91,7 +91,7 @@ impl Schemas {
             .map_err(CommandError::Invalid)
     }
 
-    fn started(&self) -> Option<&mpsc::Sender<Question>> {
+    fn started(&self) -> Option<&mpsc::Sender<ValidationJob>> {
         if self.judge.get().is_none() {
             let started = judge::start();
             let started = started

@@ -16,11 +16,11 @@ impl UseCase for CreateModality {
     type Aggregate = Modality;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(ModalityId::of(tenant, &self.0.code).into())
+        Some(ModalityId::derive(tenant, &self.0.code).into())
     }
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Modality>, CommandError> {
-        let id = ModalityId::of(work.context().tenant_id, &self.0.code);
+        let id = ModalityId::derive(work.context().tenant_id, &self.0.code);
         work.create::<Modality>(id, Command::Create(self.0.clone()))
             .await
     }

@@ -46,7 +46,7 @@ impl UseCase for CreateOrder {
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
         self.accession_number
             .as_ref()
-            .map(|number| OrderId::of(tenant, number).into())
+            .map(|number| OrderId::derive(tenant, number).into())
     }
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Order>, CommandError> {
@@ -59,7 +59,7 @@ impl UseCase for CreateOrder {
         let given = self.accession_number.clone();
         let accession_number =
             given.unwrap_or_else(|| AccessionNumber::generated(context.fresh_id));
-        let order_id = OrderId::of(context.tenant_id, &accession_number);
+        let order_id = OrderId::derive(context.tenant_id, &accession_number);
         let request = OrderDetails {
             encounter_id: self.encounter_id,
             episode_id: self.episode_id,

@@ -16,14 +16,14 @@ impl UseCase for CreatePacsEndpoint {
     type Aggregate = PacsEndpoint;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(PacsEndpointId::of(tenant, &self.0.code).into())
+        Some(PacsEndpointId::derive(tenant, &self.0.code).into())
     }
 
     async fn decide(
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<PacsEndpoint>, CommandError> {
-        let id = PacsEndpointId::of(work.context().tenant_id, &self.0.code);
+        let id = PacsEndpointId::derive(work.context().tenant_id, &self.0.code);
         work.create::<PacsEndpoint>(id, Command::Create(Box::new(self.0.clone())))
             .await
     }

@@ -41,7 +41,7 @@ impl UseCase for CreateProcedure {
     type Aggregate = Procedure;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(ProcedureId::of(tenant, &self.code).into())
+        Some(ProcedureId::derive(tenant, &self.code).into())
     }
 
     async fn decide(
@@ -64,7 +64,7 @@ impl UseCase for CreateProcedure {
             preparation_instructions: it.preparation_instructions,
             is_active: it.is_active,
         };
-        let id = ProcedureId::of(work.context().tenant_id, &self.code);
+        let id = ProcedureId::derive(work.context().tenant_id, &self.code);
         work.create::<Procedure>(id, Command::Create(Box::new(procedure)))
             .await
     }

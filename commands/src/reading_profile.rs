@@ -16,14 +16,14 @@ impl UseCase for CreateReadingProfile {
     type Aggregate = ReadingProfile;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(ReadingProfileId::of(tenant, self.0.practitioner_id).into())
+        Some(ReadingProfileId::derive(tenant, self.0.practitioner_id).into())
     }
 
     async fn decide(
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<ReadingProfile>, CommandError> {
-        let id = ReadingProfileId::of(work.context().tenant_id, self.0.practitioner_id);
+        let id = ReadingProfileId::derive(work.context().tenant_id, self.0.practitioner_id);
         let create = Command::Create(Box::new(self.0.clone()));
         work.create::<ReadingProfile>(id, create).await
     }

@@ -16,7 +16,7 @@ impl UseCase for CreateTemplate {
     type Aggregate = ReportTemplate;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(TemplateId::of(tenant, &self.0.code).into())
+        Some(TemplateId::derive(tenant, &self.0.code).into())
     }
 
     async fn decide(
@@ -26,7 +26,7 @@ impl UseCase for CreateTemplate {
         if let Some(schema) = &self.0.schema {
             work.accepts_schema(schema).await?;
         }
-        let id = TemplateId::of(work.context().tenant_id, &self.0.code);
+        let id = TemplateId::derive(work.context().tenant_id, &self.0.code);
         work.create::<ReportTemplate>(id, Command::Create(Box::new(self.0.clone())))
             .await
     }

@@ -14,7 +14,7 @@ use std::time::Instant;
 use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::loader::is_outdated;
-use roentgen_store::weighed::Weighed;
+use roentgen_store::weighed::WeightedLru;
 
 /// What the states of all tenants may weigh, in bytes.
 const BUDGET: usize = 256 * 1024 * 1024;
@@ -23,7 +23,7 @@ const BUDGET: usize = 256 * 1024 * 1024;
 pub(crate) type AnyState = Arc<dyn Any + Send + Sync>;
 
 /// A stream as its tenant's callers name it.
-pub(crate) type Key = (TenantId, StreamId);
+pub(crate) type CacheKey = (TenantId, StreamId);
 
 /// A state, and since when the key is known that opened its PHI.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub(crate) struct CachedState {
 }
 
 #[derive(Debug)]
-pub(crate) struct StateCache(Mutex<Weighed<TenantId, StreamId, CachedState>>);
+pub(crate) struct StateCache(Mutex<WeightedLru<TenantId, StreamId, CachedState>>);
 
 impl Default for StateCache {
     fn default() -> Self {
@@ -43,13 +43,13 @@ impl Default for StateCache {
 
 impl StateCache {
     fn with_budget(bytes: usize) -> Self {
-        Self(Mutex::new(Weighed::new(bytes)))
+        Self(Mutex::new(WeightedLru::new(bytes)))
     }
 
     /// The state, unless it holds PHI that is used no more.
     pub(crate) fn get<A: Aggregate>(
         &self,
-        (tenant, stream): Key,
+        (tenant, stream): CacheKey,
     ) -> Option<(Arc<Versioned<A>>, Instant)> {
         let mut states = self.lock();
         let CachedState { state, key_seen } = states.get(tenant, &stream)?.clone();
@@ -64,16 +64,16 @@ impl StateCache {
     /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as that
     /// one's.
     pub(crate) fn put<A: Aggregate>(&self, state: Arc<Versioned<A>>, key_seen: Instant) {
-        let (tenant, stream, bytes) = (state.tenant_id, state.id, weight::of(&state));
+        let (tenant, stream, bytes) = (state.tenant_id, state.id, weight::estimated_bytes(&state));
         let seen = CachedState { state, key_seen };
         self.lock().put(tenant, stream, seen, bytes);
     }
 
-    pub(crate) fn forget(&self, (tenant, stream): Key) {
+    pub(crate) fn forget(&self, (tenant, stream): CacheKey) {
         self.lock().pop(tenant, &stream);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Weighed<TenantId, StreamId, CachedState>> {
+    fn lock(&self) -> MutexGuard<'_, WeightedLru<TenantId, StreamId, CachedState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    fn key(tenant: u128) -> Key {
+    fn key(tenant: u128) -> CacheKey {
         let (tenant, stream) = (Uuid::from_u128(tenant), Uuid::from_u128(9));
         (tenant.into(), stream.into())
     }

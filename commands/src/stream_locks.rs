@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use roentgen_domain::ids::{StreamId, TenantId};
-use roentgen_store::fair::{FairShare, Limits, Party, Share};
+use roentgen_store::fair::{FairShare, Limits, Share, ShareOwner};
 use tokio::time::Instant;
 
 /// One command at a time. Beside a tenant's callers the system has its turns, too: a crowd of them on one stream does not
@@ -17,11 +17,11 @@ const ONE_AT_A_TIME: Limits = Limits {
 };
 
 /// A stream as its tenant's callers name it. Another tenant that names the same stream queues elsewhere.
-type Key = (TenantId, StreamId);
+type LockKey = (TenantId, StreamId);
 
 /// A lock for every stream that a command is about, for as long as one is: as many as there are commands.
 #[derive(Debug, Default)]
-pub(crate) struct StreamLocks(Mutex<HashMap<Key, Lock>>);
+pub(crate) struct StreamLocks(Mutex<HashMap<LockKey, Lock>>);
 
 #[derive(Debug)]
 struct Lock {
@@ -36,15 +36,15 @@ pub(crate) struct Locked<'a> {
     /// Dropped first: the next command may go on.
     turn: Option<Share>,
     locks: &'a StreamLocks,
-    key: Key,
+    key: LockKey,
 }
 
 impl StreamLocks {
     /// Waits for the lock of the tenant's stream. Returns `None` if the deadline comes first, or if too many wait.
     pub(crate) async fn lock(
         &self,
-        party: Party,
-        key: Key,
+        party: ShareOwner,
+        key: LockKey,
         deadline: Instant,
     ) -> Option<Locked<'_>> {
         let queue = self.enter(key);
@@ -57,7 +57,7 @@ impl StreamLocks {
         Some(locked)
     }
 
-    fn enter(&self, key: Key) -> FairShare {
+    fn enter(&self, key: LockKey) -> FairShare {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = locks.entry(key).or_insert_with(|| Lock {
             queue: FairShare::new("stream_lock", ONE_AT_A_TIME),
@@ -95,12 +95,12 @@ mod tests {
         Uuid::from_u128(9).into()
     }
 
-    fn key(tenant: u128) -> Key {
+    fn key(tenant: u128) -> LockKey {
         (Uuid::from_u128(tenant).into(), stream())
     }
 
-    fn party(tenant: u128) -> Party {
-        Party::Tenant(key(tenant).0)
+    fn party(tenant: u128) -> ShareOwner {
+        ShareOwner::Tenant(key(tenant).0)
     }
 
     fn later() -> Instant {
@@ -150,7 +150,7 @@ mod tests {
         for waiting in &mut crowd {
             assert!(poll!(waiting).is_pending());
         }
-        let mut system = Box::pin(locks.lock(Party::System, key(1), later()));
+        let mut system = Box::pin(locks.lock(ShareOwner::System, key(1), later()));
         assert!(poll!(&mut system).is_pending());
         drop(held);
         let mut turns = 0;

@@ -58,18 +58,18 @@ impl UseCase for SyncStudy {
     type Aggregate = Study;
 
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(StudyId::of(tenant, &self.study_instance_uid).into())
+        Some(StudyId::derive(tenant, &self.study_instance_uid).into())
     }
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let tenant = work.context().tenant_id;
-        let endpoint = PacsEndpointId::of(tenant, &self.pacs_endpoint_code);
+        let endpoint = PacsEndpointId::derive(tenant, &self.pacs_endpoint_code);
         let known = work.read::<PacsEndpoint>(endpoint).await?;
         let known = known.ok_or(CommandError::ReferenceNotFound(Reference::PacsEndpoint))?;
         if !known.state.is_active {
             return Err(CommandError::ReferenceInactive(Reference::PacsEndpoint));
         }
-        let study_id = StudyId::of(tenant, &self.study_instance_uid);
+        let study_id = StudyId::derive(tenant, &self.study_instance_uid);
         let sync = Sync {
             patient_id: self.patient_id,
             details: self.details(endpoint),
@@ -117,7 +117,7 @@ impl SyncStudy {
         let Some(accession) = self.accession_number.clone().or(earlier) else {
             return Ok(None);
         };
-        let id = OrderId::of(work.context().tenant_id, &accession);
+        let id = OrderId::derive(work.context().tenant_id, &accession);
         let order = work.read::<Order>(id).await?;
         Ok(order.map(|order| classify_order(id, order.state.patient_id, self.patient_id)))
     }
@@ -241,7 +241,7 @@ impl UseCase for LaunchViewer {
     type Aggregate = StudyAccess;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(StudyAccessId::of(self.study_id).into())
+        Some(StudyAccessId::derive(self.study_id).into())
     }
 
     async fn decide(
@@ -256,7 +256,7 @@ impl UseCase for LaunchViewer {
             token_id: self.token_id,
         };
         let launch = study_access::Command::Launch(look);
-        work.decide::<StudyAccess>(StudyAccessId::of(self.study_id), launch)
+        work.decide::<StudyAccess>(StudyAccessId::derive(self.study_id), launch)
             .await
     }
 }
@@ -274,7 +274,7 @@ impl UseCase for RecordViewerTokenUse {
     type Aggregate = StudyAccess;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(StudyAccessId::of(self.study_id).into())
+        Some(StudyAccessId::derive(self.study_id).into())
     }
 
     async fn decide(
@@ -282,7 +282,7 @@ impl UseCase for RecordViewerTokenUse {
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<StudyAccess>, CommandError> {
         let used = study_access::Command::RecordFirstUse(self.token_id);
-        work.decide::<StudyAccess>(StudyAccessId::of(self.study_id), used)
+        work.decide::<StudyAccess>(StudyAccessId::derive(self.study_id), used)
             .await
     }
 }

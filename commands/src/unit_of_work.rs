@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use roentgen_domain::aggregate::EventHeader;
 use roentgen_domain::ids::{PatientId, StreamId};
-use roentgen_domain::{Aggregate, Context, EventMetadata, Room, Versioned};
+use roentgen_domain::{Aggregate, Context, EventMetadata, StreamBudget, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::codec::EventReadError;
 use roentgen_store::database::Store;
@@ -201,7 +201,7 @@ impl<'a> UnitOfWork<'a> {
         }
         self.check_if_match(known.as_deref().map(|value| value.version))?;
         let after = self
-            .decide_on(stream_id, known, command, Room::Bounded)
+            .decide_on(stream_id, known, command, StreamBudget::Bounded)
             .await?;
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
@@ -220,7 +220,7 @@ impl<'a> UnitOfWork<'a> {
         let first_read = self.checks.get(&stream_id).copied();
         self.check_if_match(first_read.filter(|_| state.is_some()))?;
         let after = self
-            .decide_on(stream_id, state, command, Room::Bounded)
+            .decide_on(stream_id, state, command, StreamBudget::Bounded)
             .await?;
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
@@ -237,7 +237,7 @@ impl<'a> UnitOfWork<'a> {
     {
         let stream_id = id.into();
         let state = self.read::<A>(stream_id).await?;
-        self.decide_on(stream_id, state, command, Room::Reserved)
+        self.decide_on(stream_id, state, command, StreamBudget::Reserved)
             .await
     }
 
@@ -246,7 +246,7 @@ impl<'a> UnitOfWork<'a> {
         stream_id: StreamId,
         state: Option<Arc<Versioned<A>>>,
         command: A::Command,
-        at_least: Room,
+        at_least: StreamBudget,
     ) -> Result<Option<Versioned<A>>, CommandError>
     where
         DomainError: From<A::Error>,
@@ -295,11 +295,11 @@ impl<'a> UnitOfWork<'a> {
     }
 
     /// What the system does in consequence of an event may use the reserve.
-    const fn systems_room(&self) -> Room {
+    const fn systems_room(&self) -> StreamBudget {
         if self.request.is_systems() {
-            Room::Reserved
+            StreamBudget::Reserved
         } else {
-            Room::Bounded
+            StreamBudget::Bounded
         }
     }
 

@@ -35,7 +35,7 @@ impl UseCase for ClaimItem {
     /// A radiologist's claims queue on the caseload rather than race for its places; many radiologists' claims of one item
     /// race, and all but one of them find it taken.
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
-        Some(CaseloadId::of(tenant, self.radiologist_id).into())
+        Some(CaseloadId::derive(tenant, self.radiologist_id).into())
     }
 
     async fn decide(
@@ -122,7 +122,7 @@ impl UseCase for UpdateItem {
 /// Where a command queues: with the radiologist's other cases, or else with the item's other commands.
 fn queue_stream(tenant: TenantId, id: WorklistItemId, authority: Authority) -> StreamId {
     match authority {
-        Authority::Own(radiologist) => CaseloadId::of(tenant, radiologist).into(),
+        Authority::Own(radiologist) => CaseloadId::derive(tenant, radiologist).into(),
         Authority::Any => id.into(),
     }
 }

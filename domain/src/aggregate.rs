@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::Actor;
-use crate::growth::{Room, ShownParts, Size};
+use crate::growth::{Size, StreamBudget, VisiblePhi};
 use crate::ids::{PatientId, StreamId, TenantId};
 use crate::json::Members;
 use crate::phi::Phi;
@@ -54,8 +54,8 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     fn patient_id(&self) -> Option<PatientId>;
 
     /// The room that a command has in the stream; [`Room::Bounded`] for edits.
-    fn room(_state: Option<&Self>, _command: &Self::Command) -> Room {
-        Room::Bounded
+    fn room(_state: Option<&Self>, _command: &Self::Command) -> StreamBudget {
+        StreamBudget::Bounded
     }
 
     /// What the state holds in memory beyond the text that the resource and its PHI show, in bytes.
@@ -70,8 +70,8 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     }
 
     /// Which sealed parts of the stream still show in the resource.
-    fn shown_parts(&self) -> ShownParts {
-        ShownParts::default()
+    fn shown_parts(&self) -> VisiblePhi {
+        VisiblePhi::default()
     }
 }
 

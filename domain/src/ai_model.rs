@@ -197,7 +197,7 @@ impl Aggregate for AiModel {
     fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.into()),
-            (Some(model), Event::Updated(updated)) => Ok(model.with(updated.changes)),
+            (Some(model), Event::Updated(updated)) => Ok(model.apply(updated.changes)),
             (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "ImagingAIModel.Created",
             }),
@@ -218,7 +218,7 @@ impl Aggregate for AiModel {
 
 fn create(model: AiModel, context: &Context) -> Event {
     Event::Created(Created {
-        ai_model_id: AiModelId::of(context.tenant_id, &model.code),
+        ai_model_id: AiModelId::derive(context.tenant_id, &model.code),
         code: model.code,
         name: model.name,
         description: model.description,
@@ -251,10 +251,10 @@ impl From<Created> for AiModel {
 
 fn update(model: &AiModel, asked: Update, context: &Context) -> Result<Vec<Event>, Error> {
     let changes = asked.laid_over(model)?;
-    if model.clone().with(changes.clone()) == *model {
+    if model.clone().apply(changes.clone()) == *model {
         return Ok(Vec::new());
     }
-    let ai_model_id = AiModelId::of(context.tenant_id, &model.code);
+    let ai_model_id = AiModelId::derive(context.tenant_id, &model.code);
     Ok(vec![Event::Updated(Updated {
         ai_model_id,
         changes,
@@ -320,7 +320,7 @@ impl AiModel {
         all.filter(|task_type| task_type.is_automatic() && self.capabilities.supports(*task_type))
     }
 
-    fn with(self, changes: Changes) -> Self {
+    fn apply(self, changes: Changes) -> Self {
         Self {
             code: self.code,
             name: changes.name.unwrap_or(self.name),

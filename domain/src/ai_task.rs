@@ -24,7 +24,7 @@ pub use output::{AiOutput, OutputType, Payload, PayloadError, Triage};
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
-use crate::growth::Room;
+use crate::growth::StreamBudget;
 use crate::ids::{AiModelId, AiOutputId, AiTaskId, PatientId, StudyId};
 use crate::json::Members;
 use crate::phi::Phi;
@@ -248,10 +248,10 @@ impl Aggregate for AiTask {
     }
 
     /// Each step of a task is taken once.
-    fn room(_state: Option<&Self>, command: &Command) -> Room {
+    fn room(_state: Option<&Self>, command: &Command) -> StreamBudget {
         match command {
-            Command::ChangeStatus(_) => Room::Unbounded,
-            Command::Create(_) | Command::AddOutput(_) => Room::Bounded,
+            Command::ChangeStatus(_) => StreamBudget::Unbounded,
+            Command::Create(_) | Command::AddOutput(_) => StreamBudget::Bounded,
         }
     }
 }
@@ -270,7 +270,7 @@ impl TaskSpec {
 
 /// The id of an attempt to have a model do something about a study.
 pub fn task_id(study: StudyId, model: AiModelId, task_type: TaskType, attempt: u32) -> AiTaskId {
-    AiTaskId::of(study, model, &task_type.to_string(), attempt)
+    AiTaskId::derive(study, model, &task_type.to_string(), attempt)
 }
 
 impl AiTask {

@@ -20,7 +20,7 @@ pub struct ContentDigest(String);
 
 impl ContentDigest {
     /// Of what a value serialises to, in canonical form.
-    pub fn of(value: &impl Serialize) -> Self {
+    pub fn compute(value: &impl Serialize) -> Self {
         let mut hex = String::with_capacity(64);
         for byte in Sha256::digest(canonicalize(value).as_bytes()) {
             let _ = write!(hex, "{byte:02x}");
@@ -38,7 +38,7 @@ impl fmt::Display for ContentDigest {
 /// The canonical form of what a value serialises to.
 pub fn canonicalize(value: &impl Serialize) -> String {
     let mut text = String::new();
-    if let Ok(json) = Json::of(value) {
+    if let Ok(json) = Json::from_serializable(value) {
         write_value(&mut text, json.as_str());
     }
     text
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_fingerprint_is_the_sha_256_of_that() {
         assert_eq!(
-            ContentDigest::of(&json!({})).to_string(),
+            ContentDigest::compute(&json!({})).to_string(),
             "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
     }

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
-use crate::growth::Room;
+use crate::growth::StreamBudget;
 use crate::ids::{PatientId, PractitionerId, WorklistItemId};
 use crate::json::Members;
 use crate::phi::Phi;
@@ -142,8 +142,8 @@ impl Aggregate for Caseload {
     }
 
     /// No resource is read from this stream, and a refusal would cost a case.
-    fn room(_state: Option<&Self>, _command: &Command) -> Room {
-        Room::Unbounded
+    fn room(_state: Option<&Self>, _command: &Command) -> StreamBudget {
+        StreamBudget::Unbounded
     }
 }
 

@@ -45,15 +45,15 @@ macro_rules! codes {
 
 codes! {
     /// A modality: CT, MR, US, XR, ... (DICOM 0008,0060, and the house's own).
-    ModalityCode(NotAModalityCode): 2..=16, b"_", "must be 2 to 16 of A-Z, 0-9 and _";
+    ModalityCode(InvalidModalityCode): 2..=16, b"_", "must be 2 to 16 of A-Z, 0-9 and _";
     /// A procedure: `CT_BRAIN_WO_CONTRAST`.
-    ProcedureCode(NotAProcedureCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    ProcedureCode(InvalidProcedureCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
     /// A PACS endpoint: `MAIN_PACS`.
-    PacsEndpointCode(NotAPacsEndpointCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    PacsEndpointCode(InvalidPacsEndpointCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
     /// A report template: `CT_HEAD_STANDARD`.
-    TemplateCode(NotATemplateCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    TemplateCode(InvalidTemplateCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
     /// An AI model: `ICH_TRIAGE_V2`.
-    AiModelCode(NotAnAiModelCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    AiModelCode(InvalidAiModelCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
 }
 
 #[cfg(test)]
@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn refuses_what_is_too_short_too_long_or_strange() {
         for bad in ["", "C", "C T", "CT-1", "ABCDEFGHIJKLMNOPQ", "ÇT"] {
-            assert_eq!(ModalityCode::parse(bad), Err(NotAModalityCode), "{bad}");
+            assert_eq!(ModalityCode::parse(bad), Err(InvalidModalityCode), "{bad}");
         }
         assert_eq!(
             ProcedureCode::parse(&"A".repeat(65)),
-            Err(NotAProcedureCode)
+            Err(InvalidProcedureCode)
         );
     }
 }

@@ -26,7 +26,7 @@ pub struct Size {
 
 impl Size {
     /// Of an event.
-    pub const fn of(payload: &str, sealed: &[u8]) -> Self {
+    pub const fn measure(payload: &str, sealed: &[u8]) -> Self {
         Self {
             payload: payload.len() as u64,
             sealed: sealed.len() as u64,
@@ -50,7 +50,7 @@ impl Size {
 
 /// How much room a command has in its stream. The order is that of the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Room {
+pub enum StreamBudget {
     /// Up to the bound: edits, which a caller can repeat for ever.
     Bounded,
     /// Up to a tenth beyond the bound: answers for a case, steps back that somebody else takes for its holder, and the
@@ -61,7 +61,7 @@ pub enum Room {
     Unbounded,
 }
 
-impl Room {
+impl StreamBudget {
     /// Whether a stream may have so many changes, of this size together, after a command with this room.
     pub const fn admits(self, changes: u64, size: Size) -> bool {
         self.reaches(changes, MAX_CHANGES)
@@ -85,7 +85,7 @@ impl Room {
 
 /// Which sealed parts of a stream still show in its resource. As a rule the latest value of each member does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ShownParts {
+pub struct VisiblePhi {
     /// Versions that divide the stream: the latest value of a member up to and with one of them still shows, even if a
     /// later part replaces it.
     pub dividers: BTreeSet<u64>,
@@ -93,7 +93,7 @@ pub struct ShownParts {
     pub alone: BTreeSet<u64>,
 }
 
-impl ShownParts {
+impl VisiblePhi {
     /// The division that a version belongs to; parts replace others of their own division only.
     pub fn division(&self, version: u64) -> usize {
         self.dividers.range(..version).count()
@@ -108,21 +108,39 @@ mod tests {
     fn each_room_ends_where_it_should() {
         let (max_payload, max_sealed) = (MAX_PAYLOAD_BYTES, MAX_SEALED_BYTES);
         for (room, changes, payload, sealed, admitted) in [
-            (Room::Bounded, MAX_CHANGES, max_payload, max_sealed, true),
-            (Room::Bounded, MAX_CHANGES + 1, 0, 0, false),
-            (Room::Bounded, 1, 0, max_sealed + 1, false),
-            (Room::Bounded, 1, max_payload + 1, 0, false),
             (
-                Room::Reserved,
+                StreamBudget::Bounded,
+                MAX_CHANGES,
+                max_payload,
+                max_sealed,
+                true,
+            ),
+            (StreamBudget::Bounded, MAX_CHANGES + 1, 0, 0, false),
+            (StreamBudget::Bounded, 1, 0, max_sealed + 1, false),
+            (StreamBudget::Bounded, 1, max_payload + 1, 0, false),
+            (
+                StreamBudget::Reserved,
                 11_000,
                 max_payload + 1,
                 max_sealed + 1,
                 true,
             ),
-            (Room::Reserved, 11_001, 0, 0, false),
-            (Room::Reserved, 1, 0, max_sealed / 10 * 11 + 7, false),
-            (Room::Reserved, 1, max_payload / 10 * 11 + 7, 0, false),
-            (Room::Unbounded, u64::MAX, u64::MAX, u64::MAX, true),
+            (StreamBudget::Reserved, 11_001, 0, 0, false),
+            (
+                StreamBudget::Reserved,
+                1,
+                0,
+                max_sealed / 10 * 11 + 7,
+                false,
+            ),
+            (
+                StreamBudget::Reserved,
+                1,
+                max_payload / 10 * 11 + 7,
+                0,
+                false,
+            ),
+            (StreamBudget::Unbounded, u64::MAX, u64::MAX, u64::MAX, true),
         ] {
             assert_eq!(
                 room.admits(changes, Size { payload, sealed }),
@@ -136,9 +154,9 @@ mod tests {
     fn what_a_resource_shows_has_a_bound_with_the_same_reserve() {
         let shown = [MAX_SHOWN_BYTES, MAX_SHOWN_BYTES + 1, u64::MAX];
         for (room, admitted) in [
-            (Room::Bounded, [true, false, false]),
-            (Room::Reserved, [true, true, false]),
-            (Room::Unbounded, [true, true, true]),
+            (StreamBudget::Bounded, [true, false, false]),
+            (StreamBudget::Reserved, [true, true, false]),
+            (StreamBudget::Unbounded, [true, true, true]),
         ] {
             assert_eq!(shown.map(|bytes| room.admits_shown(bytes)), admitted);
         }
@@ -146,9 +164,9 @@ mod tests {
 
     #[test]
     fn a_divider_belongs_to_what_lies_before_it() {
-        let shown = ShownParts {
+        let shown = VisiblePhi {
             dividers: [3, 7].into(),
-            ..ShownParts::default()
+            ..VisiblePhi::default()
         };
         let divisions = [1, 3, 4, 7, 8].map(|version| shown.division(version));
         assert_eq!(divisions, [0, 0, 1, 1, 2]);

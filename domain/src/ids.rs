@@ -142,49 +142,49 @@ stream_ids!(
 impl OrderId {
     /// v5(tenant, accession number): a study finds its order without a search. The kind is not part of it, so no accession
     /// number may begin as the name of another id does ([`Kind::begins`]).
-    pub fn of(tenant: TenantId, accession: &AccessionNumber) -> Self {
+    pub fn derive(tenant: TenantId, accession: &AccessionNumber) -> Self {
         Self(Uuid::new_v5(&tenant.0, accession.as_str().as_bytes()))
     }
 }
 
 impl ModalityId {
     /// v5(tenant, kind, code).
-    pub fn of(tenant: TenantId, code: &ModalityCode) -> Self {
+    pub fn derive(tenant: TenantId, code: &ModalityCode) -> Self {
         Self(id_of_kind(tenant, Kind::Modality, code.as_str()))
     }
 }
 
 impl ProcedureId {
     /// v5(tenant, kind, code).
-    pub fn of(tenant: TenantId, code: &ProcedureCode) -> Self {
+    pub fn derive(tenant: TenantId, code: &ProcedureCode) -> Self {
         Self(id_of_kind(tenant, Kind::Procedure, code.as_str()))
     }
 }
 
 impl PacsEndpointId {
     /// v5(tenant, kind, code).
-    pub fn of(tenant: TenantId, code: &PacsEndpointCode) -> Self {
+    pub fn derive(tenant: TenantId, code: &PacsEndpointCode) -> Self {
         Self(id_of_kind(tenant, Kind::PacsEndpoint, code.as_str()))
     }
 }
 
 impl TemplateId {
     /// v5(tenant, kind, code).
-    pub fn of(tenant: TenantId, code: &TemplateCode) -> Self {
+    pub fn derive(tenant: TenantId, code: &TemplateCode) -> Self {
         Self(id_of_kind(tenant, Kind::Template, code.as_str()))
     }
 }
 
 impl AiModelId {
     /// v5(tenant, kind, code).
-    pub fn of(tenant: TenantId, code: &AiModelCode) -> Self {
+    pub fn derive(tenant: TenantId, code: &AiModelCode) -> Self {
         Self(id_of_kind(tenant, Kind::AiModel, code.as_str()))
     }
 }
 
 impl ReadingProfileId {
     /// v5(tenant, kind, practitioner): one profile a radiologist.
-    pub fn of(tenant: TenantId, practitioner: PractitionerId) -> Self {
+    pub fn derive(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
         Self(id_of_kind(tenant, Kind::ReadingProfile, &practitioner))
     }
@@ -192,7 +192,7 @@ impl ReadingProfileId {
 
 impl CaseloadId {
     /// v5(tenant, kind, practitioner): one caseload a radiologist.
-    pub fn of(tenant: TenantId, practitioner: PractitionerId) -> Self {
+    pub fn derive(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
         Self(id_of_kind(tenant, Kind::Caseload, &practitioner))
     }
@@ -200,49 +200,49 @@ impl CaseloadId {
 
 impl StudyId {
     /// v5(tenant, kind, Study Instance UID).
-    pub fn of(tenant: TenantId, uid: &Uid) -> Self {
+    pub fn derive(tenant: TenantId, uid: &Uid) -> Self {
         Self(id_of_kind(tenant, Kind::Study, uid.as_str()))
     }
 }
 
 impl SeriesId {
     /// v5(study, Series Instance UID).
-    pub fn of(study: StudyId, uid: &Uid) -> Self {
+    pub fn derive(study: StudyId, uid: &Uid) -> Self {
         Self(Uuid::new_v5(&study.0, uid.as_str().as_bytes()))
     }
 }
 
 impl InstanceId {
     /// v5(series, SOP Instance UID).
-    pub fn of(series: SeriesId, uid: &Uid) -> Self {
+    pub fn derive(series: SeriesId, uid: &Uid) -> Self {
         Self(Uuid::new_v5(&series.0, uid.as_str().as_bytes()))
     }
 }
 
 impl StudyAccessId {
     /// v5(study, "access"): a look does not change the study.
-    pub fn of(study: StudyId) -> Self {
+    pub fn derive(study: StudyId) -> Self {
         Self(Uuid::new_v5(&study.0, b"access"))
     }
 }
 
 impl WorklistItemId {
     /// v5(study, "worklist"): one item a study.
-    pub fn of(study: StudyId) -> Self {
+    pub fn derive(study: StudyId) -> Self {
         Self(Uuid::new_v5(&study.0, b"worklist"))
     }
 }
 
 impl ReportId {
     /// v5(study, "report"): one report a study.
-    pub fn of(study: StudyId) -> Self {
+    pub fn derive(study: StudyId) -> Self {
         Self(Uuid::new_v5(&study.0, b"report"))
     }
 }
 
 impl AiTaskId {
     /// v5(study, model, type, attempt), attempts counted from 1.
-    pub fn of(study: StudyId, model: AiModelId, task_type: &str, attempt: u32) -> Self {
+    pub fn derive(study: StudyId, model: AiModelId, task_type: &str, attempt: u32) -> Self {
         let meaning = format!("{model}:{task_type}:{attempt}");
         Self(Uuid::new_v5(&study.0, meaning.as_bytes()))
     }
@@ -309,33 +309,33 @@ mod tests {
     fn ids_by_meaning_are_stable_forever() {
         let accession = AccessionNumber::parse("ACC123456").unwrap();
         assert_eq!(
-            OrderId::of(TENANT, &accession).to_string(),
+            OrderId::derive(TENANT, &accession).to_string(),
             "3b29486e-bd24-5a88-a040-e404577236da"
         );
         let code = ModalityCode::parse("ct").unwrap();
         assert_eq!(
-            ModalityId::of(TENANT, &code),
-            ModalityId::of(TENANT, &ModalityCode::parse("CT").unwrap())
+            ModalityId::derive(TENANT, &code),
+            ModalityId::derive(TENANT, &ModalityCode::parse("CT").unwrap())
         );
     }
 
     #[test]
     fn a_studys_own_ids_are_stable_and_apart() {
         let uid = Uid::parse("1.2.840.113619.2.55.3").unwrap();
-        let study = StudyId::of(TENANT, &uid);
+        let study = StudyId::derive(TENANT, &uid);
         let accession = AccessionNumber::parse("1.2.3").unwrap();
         let short = Uid::parse("1.2.3").unwrap();
         assert_ne!(
-            StudyId::of(TENANT, &short).as_uuid(),
-            OrderId::of(TENANT, &accession).as_uuid()
+            StudyId::derive(TENANT, &short).as_uuid(),
+            OrderId::derive(TENANT, &accession).as_uuid()
         );
         let ids = [
             study.as_uuid(),
-            SeriesId::of(study, &uid).as_uuid(),
-            WorklistItemId::of(study).as_uuid(),
-            ReportId::of(study).as_uuid(),
-            StudyAccessId::of(study).as_uuid(),
-            AiTaskId::of(study, AiModelId(Uuid::nil()), "triage", 1).as_uuid(),
+            SeriesId::derive(study, &uid).as_uuid(),
+            WorklistItemId::derive(study).as_uuid(),
+            ReportId::derive(study).as_uuid(),
+            StudyAccessId::derive(study).as_uuid(),
+            AiTaskId::derive(study, AiModelId(Uuid::nil()), "triage", 1).as_uuid(),
         ];
         assert_eq!(
             ids.map(|id| id.to_string()),
@@ -350,12 +350,12 @@ mod tests {
         let modality = ModalityCode::parse("CT").unwrap();
         let procedure = ProcedureCode::parse("CT").unwrap();
         assert_ne!(
-            ModalityId::of(TENANT, &modality),
-            ModalityId::of(other, &modality)
+            ModalityId::derive(TENANT, &modality),
+            ModalityId::derive(other, &modality)
         );
         assert_ne!(
-            ModalityId::of(TENANT, &modality).as_uuid(),
-            ProcedureId::of(TENANT, &procedure).as_uuid()
+            ModalityId::derive(TENANT, &modality).as_uuid(),
+            ProcedureId::derive(TENANT, &procedure).as_uuid()
         );
     }
 

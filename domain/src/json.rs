@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use kept::NotKept;
+pub use kept::JsonLimitError;
 pub(crate) use kept::{can_be_kept, kept_object};
 pub use memory::memory_of;
 pub(crate) use merge::merge_patch;
@@ -35,7 +35,7 @@ impl Json {
     ///
     /// # Errors
     /// Those of the value's own serialisation.
-    pub fn of(value: &impl Serialize) -> serde_json::Result<Self> {
+    pub fn from_serializable(value: &impl Serialize) -> serde_json::Result<Self> {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
@@ -65,7 +65,7 @@ impl Json {
 
 /// The members that a value serialises to; none where it is no object.
 pub fn members_of(value: &impl Serialize) -> Members {
-    let members = Json::of(value).and_then(|object| object.read());
+    let members = Json::from_serializable(value).and_then(|object| object.read());
     members.unwrap_or_default()
 }
 
@@ -74,7 +74,7 @@ pub fn members_of(value: &impl Serialize) -> Members {
 /// # Errors
 /// The members have another shape.
 pub fn read_members<T: DeserializeOwned>(members: &Members) -> serde_json::Result<T> {
-    Json::of(members)?.read()
+    Json::from_serializable(members)?.read()
 }
 
 impl PartialEq for Json {

@@ -44,5 +44,5 @@ mod given_when_then;
 pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, UnexpectedEvent, Versioned};
 pub use change::Change;
 pub use envelope::{Actor, EventMetadata};
-pub use growth::{Room, ShownParts};
+pub use growth::{StreamBudget, VisiblePhi};
 pub use time::Timestamp;

@@ -138,7 +138,7 @@ impl Aggregate for Modality {
 }
 
 fn create(modality: Modality, context: &Context) -> Event {
-    let modality_id = ModalityId::of(context.tenant_id, &modality.code);
+    let modality_id = ModalityId::derive(context.tenant_id, &modality.code);
     Event::Created(Created {
         modality_id,
         modality,
@@ -149,7 +149,7 @@ fn update(modality: &Modality, changes: Changes, context: &Context) -> Vec<Event
     if modality.clone().apply(changes.clone()) == *modality {
         return Vec::new();
     }
-    let modality_id = ModalityId::of(context.tenant_id, &modality.code);
+    let modality_id = ModalityId::derive(context.tenant_id, &modality.code);
     vec![Event::Updated(Updated {
         modality_id,
         changes,
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn is_updated_where_it_exists_and_something_changes() {
         let updated = Event::Updated(Updated {
-            modality_id: ModalityId::of(context().tenant_id, &ct().code),
+            modality_id: ModalityId::derive(context().tenant_id, &ct().code),
             changes: retired(),
         });
         given::<Modality>([])

@@ -23,11 +23,11 @@ use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
 use crate::dicom::AccessionNumber;
-use crate::growth::Room;
+use crate::growth::StreamBudget;
 use crate::ids::{
     DepartmentId, EncounterId, EpisodeId, OrderId, PatientId, PractitionerId, ProcedureId, SlotId,
 };
-use crate::json::{Members, NotKept, members_of};
+use crate::json::{JsonLimitError, Members, members_of};
 use crate::phi::{Metadata, Patient, Phi, PhiText};
 use crate::text::Text;
 use crate::time::Timestamp;
@@ -247,7 +247,7 @@ pub enum Error {
     EndTakenAway,
     /// The client's own object would be what cannot be kept.
     #[error("after the change, metadata {0}")]
-    Metadata(NotKept),
+    Metadata(JsonLimitError),
 }
 
 impl Aggregate for Order {
@@ -283,13 +283,13 @@ impl Aggregate for Order {
     }
 
     /// Each step of an order is taken once.
-    fn room(state: Option<&Self>, command: &Command) -> Room {
+    fn room(state: Option<&Self>, command: &Command) -> StreamBudget {
         let current = state.map(|order| order.progress.status());
         match command {
             Command::Update(update) if update.status.is_some() && update.status != current => {
-                Room::Unbounded
+                StreamBudget::Unbounded
             }
-            Command::Create(_) | Command::Update(_) => Room::Bounded,
+            Command::Create(_) | Command::Update(_) => StreamBudget::Bounded,
         }
     }
 }

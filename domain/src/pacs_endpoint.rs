@@ -295,7 +295,7 @@ impl Aggregate for PacsEndpoint {
                 secret_id: created.secret_id,
                 ..created.endpoint
             }),
-            (Some(endpoint), Event::Updated(updated)) => Ok(endpoint.with(updated.changes)),
+            (Some(endpoint), Event::Updated(updated)) => Ok(endpoint.apply(updated.changes)),
             (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "PACSEndpoint.Created",
             }),
@@ -316,24 +316,24 @@ impl Aggregate for PacsEndpoint {
 
 fn create(endpoint: PacsEndpoint, context: &Context) -> Event {
     Event::Created(Box::new(Created {
-        pacs_endpoint_id: PacsEndpointId::of(context.tenant_id, &endpoint.code),
+        pacs_endpoint_id: PacsEndpointId::derive(context.tenant_id, &endpoint.code),
         secret_id: endpoint.secret_id,
         endpoint,
     }))
 }
 
 fn update(endpoint: &PacsEndpoint, changes: Changes, context: &Context) -> Vec<Event> {
-    if endpoint.clone().with(changes.clone()) == *endpoint {
+    if endpoint.clone().apply(changes.clone()) == *endpoint {
         return Vec::new();
     }
     vec![Event::Updated(Box::new(Updated {
-        pacs_endpoint_id: PacsEndpointId::of(context.tenant_id, &endpoint.code),
+        pacs_endpoint_id: PacsEndpointId::derive(context.tenant_id, &endpoint.code),
         changes,
     }))]
 }
 
 impl PacsEndpoint {
-    fn with(self, changes: Changes) -> Self {
+    fn apply(self, changes: Changes) -> Self {
         let secret_id = match changes.auth_config {
             Change::Set(_) => changes.secret_id,
             Change::Clear => None,
@@ -394,7 +394,7 @@ mod tests {
 
     fn updated(changes: Changes) -> Event {
         Event::Updated(Box::new(Updated {
-            pacs_endpoint_id: PacsEndpointId::of(context().tenant_id, &main_pacs().code),
+            pacs_endpoint_id: PacsEndpointId::derive(context().tenant_id, &main_pacs().code),
             changes,
         }))
     }

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
-use crate::json::{self, Json, NotKept};
+use crate::json::{self, Json, JsonLimitError};
 use crate::text::{MAX_TEXT_BYTES, Text};
 
 /// A value that must not reach a log, a trace, a metric or an error.
@@ -177,7 +177,7 @@ impl MetadataObject {
     ///
     /// # Errors
     /// [`NotKept`] says what is wrong with it.
-    pub fn parse(object: &Json) -> Result<Self, NotKept> {
+    pub fn parse(object: &Json) -> Result<Self, JsonLimitError> {
         json::kept_object(object, MAX_TEXT_BYTES).map(Self)
     }
 
@@ -185,11 +185,11 @@ impl MetadataObject {
     ///
     /// # Errors
     /// [`NotKept`] says why the result cannot be kept.
-    pub fn patched(before: Option<&Self>, patch: &Self) -> Result<Self, NotKept> {
+    pub fn patched(before: Option<&Self>, patch: &Self) -> Result<Self, JsonLimitError> {
         // Both are in the form in which they are kept, and so is what comes of them.
         let merged = json::merge_patch(before.map(Self::expose), patch.expose())?;
         match merged.as_str().len() > MAX_TEXT_BYTES {
-            true => Err(NotKept::TooLong(MAX_TEXT_BYTES)),
+            true => Err(JsonLimitError::TooLong(MAX_TEXT_BYTES)),
             false => Ok(Self(merged)),
         }
     }
@@ -204,7 +204,7 @@ impl MetadataObject {
 pub(crate) fn patched(
     before: Option<&Metadata>,
     patch: Change<Metadata>,
-) -> Result<Change<Metadata>, NotKept> {
+) -> Result<Change<Metadata>, JsonLimitError> {
     let before = before.map(Phi::expose);
     patch.try_map(|patch| MetadataObject::patched(before, patch.expose()).map(Phi::new))
 }

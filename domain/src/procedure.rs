@@ -174,7 +174,7 @@ impl Aggregate for Procedure {
     fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.procedure),
-            (Some(procedure), Event::Updated(updated)) => Ok(procedure.with(updated.changes)),
+            (Some(procedure), Event::Updated(updated)) => Ok(procedure.apply(updated.changes)),
             (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "ImagingProcedure.Created",
             }),
@@ -194,7 +194,7 @@ impl Aggregate for Procedure {
 }
 
 fn create(procedure: Procedure, context: &Context) -> Event {
-    let procedure_id = ProcedureId::of(context.tenant_id, &procedure.code);
+    let procedure_id = ProcedureId::derive(context.tenant_id, &procedure.code);
     Event::Created(Created {
         procedure_id,
         procedure,
@@ -202,10 +202,10 @@ fn create(procedure: Procedure, context: &Context) -> Event {
 }
 
 fn update(procedure: &Procedure, changes: Changes, context: &Context) -> Vec<Event> {
-    if procedure.clone().with(changes.clone()) == *procedure {
+    if procedure.clone().apply(changes.clone()) == *procedure {
         return Vec::new();
     }
-    let procedure_id = ProcedureId::of(context.tenant_id, &procedure.code);
+    let procedure_id = ProcedureId::derive(context.tenant_id, &procedure.code);
     vec![Event::Updated(Updated {
         procedure_id,
         changes,
@@ -213,7 +213,7 @@ fn update(procedure: &Procedure, changes: Changes, context: &Context) -> Vec<Eve
 }
 
 impl Procedure {
-    fn with(self, changes: Changes) -> Self {
+    fn apply(self, changes: Changes) -> Self {
         Self {
             code: self.code,
             modality_id: self.modality_id,
@@ -244,7 +244,7 @@ mod tests {
         Procedure {
             code: ProcedureCode::parse("CT_HEAD").unwrap(),
             name: Text::parse("CT head").unwrap(),
-            modality_id: ModalityId::of(context().tenant_id, &modality_code),
+            modality_id: ModalityId::derive(context().tenant_id, &modality_code),
             modality_code,
             description: None,
             body_part: BodyPart::parse("HEAD").ok(),
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn is_updated_where_it_exists_and_something_changes() {
         let updated = Event::Updated(Updated {
-            procedure_id: ProcedureId::of(context().tenant_id, &ct_head().code),
+            procedure_id: ProcedureId::derive(context().tenant_id, &ct_head().code),
             changes: *retired(),
         });
         given::<Procedure>([])
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(general.body_part, Change::Clear);
         let update = || Command::Update(Box::new(general.clone()));
         let updated = Event::Updated(Updated {
-            procedure_id: ProcedureId::of(context().tenant_id, &ct_head().code),
+            procedure_id: ProcedureId::derive(context().tenant_id, &ct_head().code),
             changes: general.clone(),
         });
         given::<Procedure>([created()])

@@ -172,7 +172,7 @@ impl Aggregate for ReadingProfile {
     fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.profile),
-            (Some(profile), Event::Updated(updated)) => Ok(profile.with(updated.changes)),
+            (Some(profile), Event::Updated(updated)) => Ok(profile.apply(updated.changes)),
             (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "RadiologyReadingProfile.Created",
             }),
@@ -193,17 +193,17 @@ impl Aggregate for ReadingProfile {
 
 fn create(profile: ReadingProfile, context: &Context) -> Event {
     Event::Created(Created {
-        reading_profile_id: ReadingProfileId::of(context.tenant_id, profile.practitioner_id),
+        reading_profile_id: ReadingProfileId::derive(context.tenant_id, profile.practitioner_id),
         profile,
     })
 }
 
 fn update(profile: &ReadingProfile, changes: Changes, context: &Context) -> Vec<Event> {
-    if profile.clone().with(changes.clone()) == *profile {
+    if profile.clone().apply(changes.clone()) == *profile {
         return Vec::new();
     }
     vec![Event::Updated(Updated {
-        reading_profile_id: ReadingProfileId::of(context.tenant_id, profile.practitioner_id),
+        reading_profile_id: ReadingProfileId::derive(context.tenant_id, profile.practitioner_id),
         changes,
     })]
 }
@@ -232,7 +232,7 @@ impl ReadingProfile {
         }
     }
 
-    fn with(self, changes: Changes) -> Self {
+    fn apply(self, changes: Changes) -> Self {
         Self {
             practitioner_id: self.practitioner_id,
             allowed_modalities: changes.allowed_modalities.apply(self.allowed_modalities),
@@ -277,7 +277,7 @@ mod tests {
 
     fn updated(changes: Changes) -> Event {
         Event::Updated(Updated {
-            reading_profile_id: ReadingProfileId::of(
+            reading_profile_id: ReadingProfileId::derive(
                 context().tenant_id,
                 of_heads().practitioner_id,
             ),

@@ -34,7 +34,7 @@ mod signature;
 mod state;
 
 pub use content::{
-    AuthoredContent, Content, ContentChanges, InvalidSectionCode, Rewritten, Section, SectionCode,
+    AuthoredContent, Content, ContentChanges, ContentEdit, InvalidSectionCode, Section, SectionCode,
 };
 pub use critical_result::{
     Communication, CommunicationRecord, CriticalCommunication, Method, RaisedCriticalResult,
@@ -54,9 +54,9 @@ use std::time::Duration;
 
 use crate::Timestamp;
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
-use crate::growth::{Room, ShownParts};
+use crate::growth::{StreamBudget, VisiblePhi};
 use crate::ids::{AiOutputId, OrderId, PatientId, PractitionerId, StudyId, TemplateId};
-use crate::json::{Members, NotKept};
+use crate::json::{JsonLimitError, Members};
 use crate::phi::{Phi, PhiText};
 use crate::wire_enum;
 
@@ -104,7 +104,7 @@ pub struct Edit {
     /// Who writes. A draft becomes theirs.
     pub radiologist_id: PractitionerId,
     /// Members to change; structured data is a merge patch (RFC 7396).
-    pub written: Rewritten,
+    pub written: ContentEdit,
     /// Sections to change, one by one; the four are the members of the same names. One without text is emptied.
     pub sections: Vec<Section>,
     /// Whether somebody has to be told at once.
@@ -246,7 +246,7 @@ pub enum Error {
     NotDue,
     /// The structured data would be what cannot be kept.
     #[error("after the change, structured_data {0}")]
-    StructuredData(NotKept),
+    StructuredData(JsonLimitError),
 }
 
 impl Aggregate for Report {
@@ -303,15 +303,15 @@ impl Aggregate for Report {
 
     /// A report becomes final once, is begun again only after it was cancelled, and is overdue once for each signature that
     /// raises a critical result.
-    fn room(_state: Option<&Self>, command: &Command) -> Room {
+    fn room(_state: Option<&Self>, command: &Command) -> StreamBudget {
         match command {
-            Command::Edit(_) | Command::ReviewSuggestion(_) => Room::Bounded,
-            Command::Sign(sign) if sign.is_final => Room::Unbounded,
+            Command::Edit(_) | Command::ReviewSuggestion(_) => StreamBudget::Bounded,
+            Command::Sign(sign) if sign.is_final => StreamBudget::Unbounded,
             Command::Sign(_)
             | Command::AddAddendum(_)
             | Command::Communicate(_)
-            | Command::Cancel(_) => Room::Reserved,
-            Command::Create(_) | Command::MarkOverdue => Room::Unbounded,
+            | Command::Cancel(_) => StreamBudget::Reserved,
+            Command::Create(_) | Command::MarkOverdue => StreamBudget::Unbounded,
         }
     }
 
@@ -327,13 +327,13 @@ impl Aggregate for Report {
     }
 
     /// What was signed last shows beside what was written since. Addenda, communications and judgements show one by one.
-    fn shown_parts(&self) -> ShownParts {
+    fn shown_parts(&self) -> VisiblePhi {
         let begun = self.begun.saturating_sub(1);
         let released = self.signed_version().map(|release| release.version);
         let addenda = self.addenda().iter().map(|addendum| addendum.version);
         let told = self.communications.iter().map(|told| told.version);
         let reviews = self.ai_suggestions.iter().map(|review| review.version);
-        ShownParts {
+        VisiblePhi {
             dividers: released.into_iter().chain([begun]).collect(),
             alone: addenda
                 .chain(told)

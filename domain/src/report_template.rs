@@ -18,7 +18,7 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::{ModalityCode, TemplateCode};
 use crate::ids::{PatientId, TemplateId};
-use crate::json::{Members, NotKept};
+use crate::json::{JsonLimitError, Members};
 use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, event_data_without_phi, wire_enum};
@@ -165,7 +165,7 @@ pub enum Error {
     SchemaMissing,
     /// The schema would be what cannot be kept.
     #[error("after the change, schema {0}")]
-    Schema(NotKept),
+    Schema(JsonLimitError),
     /// The words to begin with would be what cannot be kept.
     #[error("after the change, default_text {0}")]
     DefaultText(DefaultTextError),
@@ -194,7 +194,7 @@ impl Aggregate for ReportTemplate {
     fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
             (None, Event::Created(created)) => Ok(created.template),
-            (Some(template), Event::Updated(updated)) => Ok(template.with(updated.changes)),
+            (Some(template), Event::Updated(updated)) => Ok(template.apply(updated.changes)),
             (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
                 event: "RadiologyReportTemplate.Created",
             }),
@@ -219,7 +219,7 @@ impl Aggregate for ReportTemplate {
 
 fn create(template: ReportTemplate, context: &Context) -> Result<Vec<Event>, Error> {
     template.validate()?;
-    let template_id = TemplateId::of(context.tenant_id, &template.code);
+    let template_id = TemplateId::derive(context.tenant_id, &template.code);
     Ok(vec![Event::Created(Box::new(Created {
         template_id,
         template,
@@ -232,12 +232,12 @@ fn update(
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
     let changes = asked.laid_over(template)?;
-    let after = template.clone().with(changes.clone());
+    let after = template.clone().apply(changes.clone());
     after.validate()?;
     if after == *template {
         return Ok(Vec::new());
     }
-    let template_id = TemplateId::of(context.tenant_id, &template.code);
+    let template_id = TemplateId::derive(context.tenant_id, &template.code);
     Ok(vec![Event::Updated(Box::new(Updated {
         template_id,
         changes,
@@ -315,7 +315,7 @@ impl ReportTemplate {
             .filter(|_| self.template_type.is_structured())
     }
 
-    fn with(self, changes: Changes) -> Self {
+    fn apply(self, changes: Changes) -> Self {
         Self {
             code: self.code,
             name: changes.name.unwrap_or(self.name),

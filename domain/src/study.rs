@@ -35,7 +35,7 @@ pub use series_index::{IndexedSeries, SeriesIndex};
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::change::Change;
-use crate::growth::Room;
+use crate::growth::StreamBudget;
 use crate::ids::{OrderId, PatientId, SeriesId};
 use crate::json::{Members, members_of};
 use crate::phi::{Patient, Phi};
@@ -309,17 +309,17 @@ impl Aggregate for Study {
     }
 
     /// A study is archived once, and linked by policies.
-    fn room(state: Option<&Self>, command: &Command) -> Room {
+    fn room(state: Option<&Self>, command: &Command) -> StreamBudget {
         let current = state.map(|study| study.status);
         match command {
             Command::Update(update) if update.status.is_some() && update.status != current => {
-                Room::Unbounded
+                StreamBudget::Unbounded
             }
-            Command::Link { .. } | Command::MarkConflict { .. } => Room::Reserved,
+            Command::Link { .. } | Command::MarkConflict { .. } => StreamBudget::Reserved,
             Command::Sync(_)
             | Command::AddSeries(_)
             | Command::AddInstance { .. }
-            | Command::Update(_) => Room::Bounded,
+            | Command::Update(_) => StreamBudget::Bounded,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
-use crate::growth::Room;
+use crate::growth::StreamBudget;
 use crate::ids::{PatientId, StudyId, ViewerTokenId};
 use crate::json::Members;
 use crate::phi::Phi;
@@ -130,8 +130,8 @@ impl Aggregate for StudyAccess {
     }
 
     /// No resource is read from this stream, and a refusal would hide images.
-    fn room(_state: Option<&Self>, _command: &Command) -> Room {
-        Room::Unbounded
+    fn room(_state: Option<&Self>, _command: &Command) -> StreamBudget {
+        StreamBudget::Unbounded
     }
 }
 

@@ -52,7 +52,7 @@ impl FromStr for Timestamp {
 
 /// A time as somebody wrote it: RFC 3339 allows some that cannot be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnyTime {
+pub enum ParsedTime {
     /// It can be held.
     Held(Timestamp),
     /// Before [`Timestamp::MIN`].
@@ -61,7 +61,7 @@ pub enum AnyTime {
     TooLate,
 }
 
-impl AnyTime {
+impl ParsedTime {
     /// Refuses what is no RFC 3339 time of the years 0000 to 9999, as its offset counts them.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         if let Ok(time) = text.parse() {
@@ -153,12 +153,12 @@ mod tests {
     #[test]
     fn a_time_that_cannot_be_held_is_told_from_one_that_is_none() {
         for (text, time) in [
-            ("9999-12-31T23:59:59Z", AnyTime::TooLate),
-            ("9999-12-31T23:00:00+01:00", AnyTime::TooLate),
-            ("0000-01-01T00:00:00+14:00", AnyTime::TooEarly),
-            ("0000-01-01T00:00:00Z", AnyTime::Held(Timestamp::MIN)),
+            ("9999-12-31T23:59:59Z", ParsedTime::TooLate),
+            ("9999-12-31T23:00:00+01:00", ParsedTime::TooLate),
+            ("0000-01-01T00:00:00+14:00", ParsedTime::TooEarly),
+            ("0000-01-01T00:00:00Z", ParsedTime::Held(Timestamp::MIN)),
         ] {
-            assert_eq!(AnyTime::parse(text), Ok(time), "{text}");
+            assert_eq!(ParsedTime::parse(text), Ok(time), "{text}");
         }
         for text in [
             "",
@@ -169,9 +169,9 @@ mod tests {
             "-000001-01-01T00:00:00Z",
             "+010000-01-01T00:00:00Z",
         ] {
-            assert_eq!(AnyTime::parse(text), Err(InvalidTimestamp), "{text}");
+            assert_eq!(ParsedTime::parse(text), Err(InvalidTimestamp), "{text}");
         }
-        assert_eq!(AnyTime::TooLate.clamped(), Timestamp::MAX);
+        assert_eq!(ParsedTime::TooLate.clamped(), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.999Z");
         assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000Z");
     }

@@ -31,7 +31,7 @@ use crate::body_part::BodyPart;
 use crate::change::Change;
 use crate::codes::ModalityCode;
 use crate::dicom::AccessionNumber;
-use crate::growth::Room;
+use crate::growth::StreamBudget;
 use crate::ids::{OrderId, PatientId, PractitionerId, StudyId, WorklistItemId};
 use crate::json::{Members, members_of};
 use crate::order::{self, Priority};
@@ -281,7 +281,7 @@ impl Aggregate for WorklistItem {
         Some(self.patient_id)
     }
 
-    fn room(state: Option<&Self>, command: &Command) -> Room {
+    fn room(state: Option<&Self>, command: &Command) -> StreamBudget {
         room::of(state, command)
     }
 }
@@ -289,7 +289,7 @@ impl Aggregate for WorklistItem {
 impl WorklistItem {
     /// The item's id.
     pub fn id(&self) -> WorklistItemId {
-        WorklistItemId::of(self.case.imaging_study_id)
+        WorklistItemId::derive(self.case.imaging_study_id)
     }
 
     /// How far it is.

@@ -41,7 +41,7 @@ roentgen_domain::wire_enum! {
 
 impl CriticalResultStatus {
     /// Of a report's critical result, where one was raised.
-    pub fn of(report: &Report) -> Option<Self> {
+    pub fn from_report(report: &Report) -> Option<Self> {
         report.critical.as_ref()?;
         Some(match report.open_critical() {
             None => Self::Communicated,
@@ -66,7 +66,7 @@ impl ResourceView for CriticalResults {
     }
 
     fn column_values(resource: &Versioned<Report>) -> Vec<Value> {
-        let standing = CriticalResultStatus::of(&resource.state);
+        let standing = CriticalResultStatus::from_report(&resource.state);
         vec![Value::text(standing.map(|status| status.to_string()))]
     }
 }

@@ -130,7 +130,7 @@ fn index_prefixes(tenant: TenantId, filters: &Filters) -> Vec<Vec<ColumnEquals>>
 /// What leaves few rows by itself.
 fn narrow(tenant: TenantId, filters: &Filters) -> Option<ColumnEquals> {
     let accession = filters.accession_number.as_ref();
-    let order = accession.map(|number| OrderId::of(tenant, number).as_uuid());
+    let order = accession.map(|number| OrderId::derive(tenant, number).as_uuid());
     let patient = filters.patient_id.map(PatientId::as_uuid);
     let encounter = filters.encounter_id.map(EncounterId::as_uuid);
     let narrow = [

@@ -59,7 +59,7 @@ pub fn page(
 ) -> ListQuery {
     let query = ListQuery::all(&MODEL, tenant_id, after, limit);
     if let Some(practitioner) = filters.practitioner_id {
-        let id = ReadingProfileId::of(tenant_id, practitioner);
+        let id = ReadingProfileId::derive(tenant_id, practitioner);
         let active = filters.is_active.map(Value::Bool);
         return ListQuery {
             prefixes: vec![vec![("id", Value::Uuid(id.as_uuid()))]],

@@ -137,7 +137,7 @@ fn conditions(filters: &Filters) -> (Vec<Vec<ColumnEquals>>, Vec<Filter>) {
         .patient_id
         .map(|id| ("patient_id", Value::Uuid(id.as_uuid())));
     let study = filters.imaging_study_id.map(|study| {
-        let id = roentgen_domain::ids::ReportId::of(study);
+        let id = roentgen_domain::ids::ReportId::derive(study);
         ("id", Value::Uuid(id.as_uuid()))
     });
     // A study has one report, a patient a few.

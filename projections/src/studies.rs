@@ -126,7 +126,7 @@ pub fn page(
 /// What leaves few rows by itself.
 fn selective_prefix(tenant: TenantId, filters: &Filters) -> Option<ColumnEquals> {
     if let Some(uid) = &filters.study_instance_uid {
-        return Some(("id", Value::Uuid(StudyId::of(tenant, uid).as_uuid())));
+        return Some(("id", Value::Uuid(StudyId::derive(tenant, uid).as_uuid())));
     }
     if let Some(accession) = &filters.accession_number {
         let accession = Value::Text(accession.to_string());

@@ -193,7 +193,7 @@ pub fn page(
 }
 
 fn of_study(study: StudyId) -> ColumnEquals {
-    ("id", Value::Uuid(WorklistItemId::of(study).as_uuid()))
+    ("id", Value::Uuid(WorklistItemId::derive(study).as_uuid()))
 }
 
 /// The conditions that lead an index in each of their combinations.

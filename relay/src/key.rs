@@ -23,7 +23,7 @@ const FINGERPRINT_BYTES: usize = 16;
 #[error(
     "must be an Ed25519 private key (PKCS#8, PEM), as `openssl genpkey -algorithm ed25519` makes one"
 )]
-pub struct NotAnEventKey;
+pub struct InvalidEventKey;
 
 /// Signs events.
 #[derive(Clone)]
@@ -44,11 +44,11 @@ impl EventKey {
     /// # Errors
     ///
     /// [`NotAnEventKey`], without the text.
-    pub fn parse(pem: &str) -> Result<Self, NotAnEventKey> {
-        let signing = SigningKey::from_pkcs8_pem(pem.trim()).map_err(|_| NotAnEventKey)?;
+    pub fn parse(pem: &str) -> Result<Self, InvalidEventKey> {
+        let signing = SigningKey::from_pkcs8_pem(pem.trim()).map_err(|_| InvalidEventKey)?;
         let public_pem = signing.verifying_key().to_public_key_pem(LineEnding::LF);
         Ok(Self {
-            public_pem: public_pem.map_err(|_| NotAnEventKey)?,
+            public_pem: public_pem.map_err(|_| InvalidEventKey)?,
             signing,
         })
     }
@@ -58,9 +58,9 @@ impl EventKey {
     /// # Errors
     ///
     /// [`NotAnEventKey`] if the key cannot be encoded.
-    pub fn encode(random: &[u8; 32]) -> Result<String, NotAnEventKey> {
+    pub fn encode(random: &[u8; 32]) -> Result<String, InvalidEventKey> {
         let pem = SigningKey::from_bytes(random).to_pkcs8_pem(LineEnding::LF);
-        Ok(pem.map_err(|_| NotAnEventKey)?.to_string())
+        Ok(pem.map_err(|_| InvalidEventKey)?.to_string())
     }
 
     /// The public key (SPKI, PEM), for consumers.

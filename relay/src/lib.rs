@@ -30,7 +30,7 @@ use roentgen_store::lifecycle::BackgroundTasks;
 use tokio_util::sync::CancellationToken;
 
 pub use halt_reason::HaltReason;
-pub use key::{EventKey, NotAnEventKey};
+pub use key::{EventKey, InvalidEventKey};
 pub use progress::{RelayProgress, RelayStatus};
 pub use settings::{
     Authentication, InvalidNatsServers, NatsServers, Settings, StreamSettings, Tls,
@@ -45,8 +45,8 @@ pub const RELAY: &str = "nats";
 pub const STREAM: &str = "ROENTGEN_EVENTS";
 
 /// How long the relay waits before it looks at NATS again: doubled from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// How long a refused relay waits before it looks whether what was refused still is.
 const AFTER_A_REFUSAL: Duration = Duration::from_secs(1);
 
@@ -58,7 +58,7 @@ async fn supervise(relay: Relay, leadership: Leadership, tasks: BackgroundTasks)
         let run = tasks.run_isolated(async move { again.run(leadership).await });
         let Err(ended) = run.await else { return };
         tracing::error!(panicked = ended.is_panic(), "the relay was restarted");
-        relay.pause(LAST_PAUSE).await;
+        relay.pause(MAX_BACKOFF).await;
     }
 }
 
@@ -96,7 +96,7 @@ impl Relay {
     }
 
     async fn run(&self, mut leadership: Leadership) {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = INITIAL_BACKOFF;
         while !self.stop.is_cancelled() {
             if !leadership.held() {
                 self.progress.mark_following();
@@ -108,10 +108,10 @@ impl Relay {
             let before = self.progress.acknowledged();
             let ended = self.lead(&mut leadership).await;
             if self.progress.acknowledged() != before {
-                pause = FIRST_PAUSE;
+                pause = INITIAL_BACKOFF;
             }
             let this_time = self.note(&ended, pause);
-            pause = (pause * 2).min(LAST_PAUSE);
+            pause = (pause * 2).min(MAX_BACKOFF);
             self.pause(this_time).await;
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 const BATCH: u32 = 500;
 /// How often the database is looked at where nothing tells of new events: the projector on the same node looks more
 /// often, and tells.
-const POLL: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A reader of the log.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl LogReader {
         }
         let looked = self
             .looked_at
-            .is_some_and(|instant| instant.elapsed() < POLL);
+            .is_some_and(|instant| instant.elapsed() < POLL_INTERVAL);
         if looked && *self.tail.head().borrow() <= after {
             return Ok(Vec::new());
         }
@@ -60,7 +60,7 @@ impl LogReader {
         let mut head = tail.head();
         tokio::select! {
             _ = head.wait_for(|head| *head > after) => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chain;
 use crate::engine::Engine;
 use crate::error::{EngineError, StoreError, Unavailable, error_chain};
-use crate::fair::{FairShare, Limits, Party, Share};
+use crate::fair::{FairShare, Limits, Share, ShareOwner};
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{
     Append, AppendBatch, AppendOutcome, AppendReceipt, BatchOutcome, Head, MAX_EVENT_BYTES,
@@ -100,7 +100,7 @@ impl Appender {
     /// After `OutcomeUnknown` it may have been written; after any other error nothing was.
     pub async fn append(
         &self,
-        party: Party,
+        party: ShareOwner,
         append: Append,
         deadline: Instant,
     ) -> Result<AppendReceipt, StoreError> {
@@ -126,7 +126,7 @@ impl Appender {
         answer.await.unwrap_or(Err(StoreError::OutcomeUnknown))
     }
 
-    fn reserve(&self, party: Party, append: &Append) -> Result<Share, StoreError> {
+    fn reserve(&self, party: ShareOwner, append: &Append) -> Result<Share, StoreError> {
         let bytes = append.events.iter().map(NewEvent::size).sum::<usize>();
         let room = self.room.try_enter(party, bytes + APPEND_BYTES);
         room.map_err(|_crowded| StoreError::Unavailable(Unavailable::QueueFull))
@@ -135,7 +135,7 @@ impl Appender {
 
 /// Runs the worker again where it panicked; who was in the batch in hand is told that the outcome is unknown.
 async fn supervise(worker: AppendWorker, tasks: BackgroundTasks) {
-    let _abandoned = AbandonedAtLast(Arc::clone(&worker.queue));
+    let _abandoned = CloseOnDrop(Arc::clone(&worker.queue));
     loop {
         let worker = worker.clone();
         let run = tasks.run_isolated(async move { worker.run().await });
@@ -147,9 +147,9 @@ async fn supervise(worker: AppendWorker, tasks: BackgroundTasks) {
 }
 
 /// Whatever ends the appender's task, nobody waits for it afterwards.
-struct AbandonedAtLast(Arc<WorkerQueue>);
+struct CloseOnDrop(Arc<WorkerQueue>);
 
-impl Drop for AbandonedAtLast {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.abandon();
     }

@@ -2,7 +2,7 @@
 
 mod keys;
 
-pub use keys::{KeyCheck, KeyFindings, Named};
+pub use keys::{KeyCheck, KeyFindings, NamedKey};
 
 use crate::chain;
 use crate::engine::Engine;

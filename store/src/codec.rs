@@ -11,7 +11,7 @@ use crate::clock;
 use crate::error::StoreError;
 use crate::keys::{Keyring, PatientKey, PatientKeys, SealError};
 use crate::log::{NewEvent, StoredEvent};
-use crate::pace::Pace;
+use crate::pace::YieldPacer;
 
 /// Why a stored event cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub fn evolve<A: Aggregate>(
         tenant_id: event.tenant_id,
         version: event.version,
         recorded_at: event.recorded_at(),
-        size: Size::of(&event.payload, &event.sealed),
+        size: Size::measure(&event.payload, &event.sealed),
     };
     Ok(Versioned::evolve(
         before,
@@ -129,7 +129,7 @@ pub async fn fold<A: Aggregate>(
         (Some(keyring), Some((tenant, patient))) => Some(keyring.keys(tenant, patient).await?),
         (Some(_) | None, _) => None,
     };
-    let (mut state, pace) = (before, Pace::begin());
+    let (mut state, pace) = (before, YieldPacer::begin());
     for event in events {
         pace.rest().await;
         let next =

@@ -24,7 +24,7 @@ use crate::clock;
 use crate::codec::{self, EventAddress};
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::fair::Party;
+use crate::fair::ShareOwner;
 use crate::keys::{KeyLookup, PatientKeys};
 use crate::log::{Append, ExpectedVersion, StoredEvent};
 use crate::reads::Reads;
@@ -209,7 +209,7 @@ impl<A: Aggregate> EventStore<CqrsEsAggregate<A>> for CqrsEsStore<A> {
         let deadline = Instant::now() + DEADLINE;
         self.store
             .appender
-            .append(Party::Tenant(self.tenant_id), append, deadline)
+            .append(ShareOwner::Tenant(self.tenant_id), append, deadline)
             .await
             .map_err(failed)?;
         let envelope = |(n, event)| EventEnvelope {

@@ -14,7 +14,7 @@ use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::BackgroundTasks;
 use crate::notify;
 use crate::postgres::Postgres;
-use crate::postgres::target::{self, NotATarget};
+use crate::postgres::target::{self, InvalidPostgresUrl};
 use crate::recent_events::RecentEvents;
 use crate::secrets::Secrets;
 use crate::sqlite::Sqlite;
@@ -36,7 +36,7 @@ pub enum InvalidDatabaseUrl {
     Engine,
     /// Not a URL that PostgreSQL's driver understands.
     #[error(transparent)]
-    Postgres(#[from] NotATarget),
+    Postgres(#[from] InvalidPostgresUrl),
 }
 
 impl DatabaseUrl {
@@ -169,7 +169,7 @@ mod tests {
             let parsed = DatabaseUrl::parse(bad);
             assert_eq!(parsed, Err(InvalidDatabaseUrl::Engine), "{bad}");
         }
-        let form = InvalidDatabaseUrl::Postgres(NotATarget::Form);
+        let form = InvalidDatabaseUrl::Postgres(InvalidPostgresUrl::Form);
         assert_eq!(DatabaseUrl::parse("postgres://u:a?b@h/db"), Err(form));
     }
 }

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::archive::{ArchivedPartition, LogPartition};
 use crate::error::EngineError;
 use crate::generation::{self, Generation, GenerationState, LiveTables, NewGeneration};
-use crate::keys::{Misfit, Tying};
+use crate::keys::{KeyBinding, KeyMismatch};
 use crate::log::{
-    AppendBatch, BatchOutcome, Head, HeldReservation, KeyStanding, KnownKeys, LogFilter, LogPage,
+    AppendBatch, BatchOutcome, Head, HeldReservation, KeyState, KnownKeys, LogFilter, LogPage,
     RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
 use crate::notify::NotificationStream;
@@ -130,7 +130,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ) -> Result<Vec<KnownKeys>, EngineError>;
 
     /// What became of these keys, in no order; a key that is neither there nor has a tombstone is left out.
-    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError>;
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError>;
 
     /// Entries of the log's list of keys with `after < number`, in order, at most `limit`.
     async fn registered_keys(
@@ -147,8 +147,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn tie_keys(
         &self,
         fingerprint: &[u8],
-        tying: Tying,
-    ) -> Result<Option<Misfit>, EngineError>;
+        tying: KeyBinding,
+    ) -> Result<Option<KeyMismatch>, EngineError>;
 
     /// The fingerprint of the key that signs this database's events; `candidate` becomes it if there was none.
     async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;

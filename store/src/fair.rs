@@ -13,11 +13,11 @@ use roentgen_domain::ids::TenantId;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use queue::{Arrival, Queue, Ticket};
+use queue::{Admission, Queue, Ticket};
 
 /// The owner of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Party {
+pub enum ShareOwner {
     /// A tenant's callers.
     Tenant(TenantId),
     /// The system itself: policies, and operators, who belong to no tenant.
@@ -40,7 +40,7 @@ pub struct Limits {
 /// The share is used up: too many callers of the party wait already, or the deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the share of {0} is used up")]
-pub struct Crowded(&'static str);
+pub struct ShareExhausted(&'static str);
 
 /// Lends units to parties. Clones lend the same units.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ pub struct FairShare {
 #[derive(Debug)]
 pub struct Share {
     of: FairShare,
-    party: Party,
+    party: ShareOwner,
     units: usize,
 }
 
@@ -73,16 +73,16 @@ impl FairShare {
     /// [`Crowded`] at once if too many callers of the party wait, and at the deadline.
     pub async fn enter(
         &self,
-        party: Party,
+        party: ShareOwner,
         units: usize,
         deadline: Instant,
-    ) -> Result<Share, Crowded> {
+    ) -> Result<Share, ShareExhausted> {
         let (granted, turn) = oneshot::channel();
         match self.arrive(party, units, granted) {
-            Arrival::Granted { units } => Ok(self.lent(party, units)),
-            Arrival::Refused => Err(self.crowded()),
-            Arrival::Waits(ticket) => {
-                let mut waiting = Waiting {
+            Admission::Granted { units } => Ok(self.lent(party, units)),
+            Admission::Refused => Err(self.crowded()),
+            Admission::Waits(ticket) => {
+                let mut waiting = WaitingCaller {
                     of: self,
                     ticket: Some(ticket),
                 };
@@ -98,7 +98,7 @@ impl FairShare {
     ///
     /// # Errors
     /// [`Crowded`] if the units are not free, or others are before the party.
-    pub fn try_enter(&self, party: Party, units: usize) -> Result<Share, Crowded> {
+    pub fn try_enter(&self, party: ShareOwner, units: usize) -> Result<Share, ShareExhausted> {
         let granted = self.queue().take(party, units);
         granted
             .map(|units| self.lent(party, units))
@@ -110,7 +110,7 @@ impl FairShare {
         self.queue().used()
     }
 
-    fn lent(&self, party: Party, units: usize) -> Share {
+    fn lent(&self, party: ShareOwner, units: usize) -> Share {
         Share {
             of: self.clone(),
             party,
@@ -118,23 +118,23 @@ impl FairShare {
         }
     }
 
-    fn crowded(&self) -> Crowded {
+    fn crowded(&self) -> ShareExhausted {
         metrics::counter!("roentgen_share_refusals_total", "share" => self.name).increment(1);
-        Crowded(self.name)
+        ShareExhausted(self.name)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<oneshot::Sender<()>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn arrive(&self, party: Party, units: usize, granted: oneshot::Sender<()>) -> Arrival {
+    fn arrive(&self, party: ShareOwner, units: usize, granted: oneshot::Sender<()>) -> Admission {
         let mut queue = self.queue();
         let arrival = queue.arrive(party, units, granted);
         queue.serve(tell);
         arrival
     }
 
-    fn back(&self, party: Party, units: usize) {
+    fn back(&self, party: ShareOwner, units: usize) {
         let mut queue = self.queue();
         queue.leave(party, units);
         queue.serve(tell);
@@ -153,12 +153,12 @@ impl Drop for Share {
 }
 
 /// A caller in the queue. If it is dropped, its place is given up, or its units if they were granted meanwhile.
-struct Waiting<'a> {
+struct WaitingCaller<'a> {
     of: &'a FairShare,
     ticket: Option<Ticket>,
 }
 
-impl Waiting<'_> {
+impl WaitingCaller<'_> {
     /// The units that were granted.
     fn share(&mut self) -> Option<Share> {
         let ticket = self.ticket.take()?;
@@ -166,7 +166,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCaller<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else {
             return;

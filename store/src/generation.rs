@@ -209,7 +209,7 @@ impl LiveTables {
         });
     }
 
-    fn of(&self, model: &ReadModel) -> Option<Table> {
+    fn live_table_of(&self, model: &ReadModel) -> Option<Table> {
         self.0.borrow().get(model.name).copied()
     }
 
@@ -228,7 +228,7 @@ pub(crate) async fn live_table<E: Engine + ?Sized>(
     engine: &E,
     model: &'static ReadModel,
 ) -> Result<Table, EngineError> {
-    match engine.live_tables().of(model) {
+    match engine.live_tables().live_table_of(model) {
         Some(table) => Ok(table),
         None => fetch_live_table(engine, model).await,
     }

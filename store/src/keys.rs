@@ -32,7 +32,7 @@ use form::Header;
 pub use held::{MissingKeys, PatientKeys};
 pub use keyring::{KEY_CACHE_TTL, KeyLookup, Keyring, WriteKey};
 pub use sealed_phi::{PhiAtVersion, SealedPhi};
-pub use tie::{Misfit, Tying, misfit};
+pub use tie::{KeyBinding, KeyMismatch, misfit};
 
 /// Why a sealed part cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum SealError {
 pub enum KeyError {
     /// Log, keys and master key do not belong together.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    Misfit(#[from] KeyMismatch),
     /// Not 32 bytes of base64.
     #[error("the master key must be 32 bytes, base64")]
     MalformedMasterKey,
@@ -307,7 +307,7 @@ impl PatientKey {
     /// Seals the PHI of the event at `version` of `stream_id`: the header that says which key sealed which members (see
     /// `keys/form.rs`), nonce (12 bytes), ciphertext, tag (16).
     pub fn seal(&self, phi: &[u8], stream_id: StreamId, version: u64) -> Vec<u8> {
-        self.seal_with(&Header::of(self.key_id, phi), phi, stream_id, version)
+        self.seal_with(&Header::new(self.key_id, phi), phi, stream_id, version)
     }
 
     fn seal_with(&self, header: &Header, phi: &[u8], stream_id: StreamId, version: u64) -> Vec<u8> {

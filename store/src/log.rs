@@ -168,14 +168,14 @@ impl KnownKeys {
 
 /// What became of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyStanding {
+pub enum KeyState {
     /// It is there.
     Kept(NewPatientKey),
     /// It was destroyed on purpose.
     Erased(Uuid),
 }
 
-impl KeyStanding {
+impl KeyState {
     /// The key's id.
     pub const fn key_id(&self) -> Uuid {
         match self {

@@ -17,7 +17,7 @@ use crate::recent_events::RecentEvents;
 
 /// The shortest time between two words of one node: what comes meanwhile is told at once.
 const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
-const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+const ERROR_BACKOFF: Duration = Duration::from_secs(1);
 
 /// What other nodes say.
 #[async_trait]
@@ -59,7 +59,7 @@ async fn receive_notifications(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>)
             Ok(()) => return,
             Err(error) => tracing::debug!(error = error_chain(&error), "other nodes are not heard"),
         }
-        tokio::time::sleep(AFTER_A_FAILURE).await;
+        tokio::time::sleep(ERROR_BACKOFF).await;
     }
 }
 

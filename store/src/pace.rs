@@ -11,9 +11,9 @@ const SLICE: Duration = Duration::from_micros(500);
 
 /// The time since the last pause.
 #[derive(Debug)]
-pub struct Pace(Mutex<Instant>);
+pub struct YieldPacer(Mutex<Instant>);
 
-impl Pace {
+impl YieldPacer {
     /// From now on.
     pub fn begin() -> Self {
         Self(Mutex::new(Instant::now()))
@@ -51,7 +51,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        let pace = Pace::begin();
+        let pace = YieldPacer::begin();
         for _ in 0..LINES {
             let line = std::time::Instant::now();
             while line.elapsed() < SLICE {}
@@ -67,7 +67,7 @@ mod tests {
         let others = Arc::new(AtomicUsize::new(0));
         let (mut tasks, worked) = (JoinSet::new(), Arc::clone(&others));
         tasks.spawn(async move { worked.fetch_add(1, Ordering::Relaxed) });
-        let pace = Pace::begin();
+        let pace = YieldPacer::begin();
         pace.rest().await;
         assert_eq!(others.load(Ordering::Relaxed), 0);
     }

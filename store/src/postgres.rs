@@ -43,7 +43,7 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::generation::LiveTables;
-use crate::pace::Pace;
+use crate::pace::YieldPacer;
 use crate::reads::Readers;
 use crate::sql::Dialect;
 
@@ -155,7 +155,7 @@ impl Postgres {
         let mut connection = PooledCall::acquire(&self.readers).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
-            let (mut decoded, pace) = (Vec::new(), Pace::begin());
+            let (mut decoded, pace) = (Vec::new(), YieldPacer::begin());
             while let Some(row) = rows.try_next().await.map_err(error_class::classify_read)? {
                 let it = decode(&row)?;
                 let last = enough(&it);

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use checkpoint::{CheckpointAhead, checkpoint_mismatch};
 pub(crate) use checkpoint::{checkpoint_after_page, checkpoint_at};
-pub use deep::{Compared, Comparison, compare};
+pub use deep::{ComparedModel, Comparison, compare};
 pub use parked_streams::{ParkedStreams, ProjectionStatus, ReadModelStatus, RetryOutcome};
 pub use progress::ProjectionProgress;
 pub use projection::{
@@ -57,11 +57,11 @@ const BATCH_CATCH_UP: u32 = 4000;
 /// Bytes of payload and sealed parts in one transaction: one event can make a thousand rows.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How often the leader looks for other nodes' events, and the others for the leader's checkpoint when somebody waits.
-const POLL: Duration = Duration::from_millis(25);
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
-const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
+const ERROR_BACKOFF: Duration = Duration::from_millis(250);
 /// How long this node's new events gather while nobody here waits for them: a batch of one costs nearly what one of a hundred does.
-const GATHERED: Duration = Duration::from_millis(5);
+const BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// A batch that is folded and not written yet.
 struct FoldedBatchReady {
@@ -144,7 +144,7 @@ impl Projector {
             if let Err(error) = self.isolate(&leases, failure).await {
                 tracing::warn!(error = error_chain(&error), "the projector pauses");
                 tokio::select! {
-                    () = tokio::time::sleep(AFTER_A_FAILURE) => {}
+                    () = tokio::time::sleep(ERROR_BACKOFF) => {}
                     () = self.stop.cancelled() => {}
                 }
             }
@@ -188,7 +188,11 @@ impl Projector {
             let position = min_checkpoint(&members).position;
             self.progress.set(position);
             let somebody_waits = wanted.borrow_and_update().is_any(position, u64::MAX);
-            let pause = if somebody_waits { POLL } else { POLL_IDLE };
+            let pause = if somebody_waits {
+                POLL_INTERVAL
+            } else {
+                POLL_IDLE
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = wanted.changed() => {}
@@ -310,7 +314,7 @@ impl Projector {
     /// Lets what comes after a position gather.
     async fn delay_batch(&self, position: u64) {
         tokio::select! {
-            () = tokio::time::sleep(GATHERED) => {}
+            () = tokio::time::sleep(BATCH_DELAY) => {}
             () = self.progress.wait_for_demand(position, self.tail.head()) => {}
             () = self.stop.cancelled() => {}
         }
@@ -355,7 +359,7 @@ impl Projector {
         let mut head = self.tail.head();
         let known = tokio::select! {
             _ = head.wait_for(|head| *head > position) => true,
-            () = tokio::time::sleep(POLL) => false,
+            () = tokio::time::sleep(POLL_INTERVAL) => false,
             () = self.stop.cancelled() => return Ok(Vec::new()),
         };
         match known {

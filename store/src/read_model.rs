@@ -145,14 +145,14 @@ impl Row {
 
 /// Where rows that are read at once end: with the one that makes them heavier than they may be together.
 #[derive(Debug)]
-pub(crate) struct Portion {
+pub(crate) struct RowBatchLimit {
     least: usize,
     most_bytes: usize,
     rows: usize,
     bytes: usize,
 }
 
-impl Portion {
+impl RowBatchLimit {
     /// Of so many rows at least, however heavy.
     pub(crate) const fn new(least: usize, most_bytes: usize) -> Self {
         Self {

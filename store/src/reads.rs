@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::database::Store;
 use crate::engine::Engine;
 use crate::error::{StoreError, Unavailable};
-use crate::fair::{FairShare, Limits, Party, Share};
+use crate::fair::{FairShare, Limits, Share, ShareOwner};
 use crate::log::{Head, HeldReservation, LogFilter, LogPage, ReservationKey, StoredEvent};
 use crate::read_model::{ListQuery, ReadModel, Row};
 
@@ -83,7 +83,7 @@ const fn limits(shared: usize, reserve: usize) -> Limits {
 pub struct Reads {
     engine: Arc<dyn Engine>,
     scope: Scope,
-    party: Party,
+    party: ShareOwner,
 }
 
 impl Reads {
@@ -92,7 +92,7 @@ impl Reads {
         Self {
             engine: Arc::clone(&store.engine),
             scope: Scope::Tenant(tenant),
-            party: Party::Tenant(tenant),
+            party: ShareOwner::Tenant(tenant),
         }
     }
 
@@ -101,7 +101,7 @@ impl Reads {
         Self {
             engine: Arc::clone(&store.engine),
             scope: Scope::Tenant(tenant),
-            party: Party::System,
+            party: ShareOwner::System,
         }
     }
 
@@ -110,7 +110,7 @@ impl Reads {
         Self {
             engine: Arc::clone(engine),
             scope: Scope::AllTenants,
-            party: Party::System,
+            party: ShareOwner::System,
         }
     }
 
@@ -119,7 +119,7 @@ impl Reads {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the tenant's share of the readers is used up.
-    pub async fn log_turn(&self) -> Result<Turn<'_>, StoreError> {
+    pub async fn log_turn(&self) -> Result<ReadTurn<'_>, StoreError> {
         self.turn(&self.engine.readers().log).await
     }
 
@@ -127,7 +127,7 @@ impl Reads {
     ///
     /// # Errors
     /// As [`Self::log_turn`].
-    pub async fn model_turn(&self) -> Result<Turn<'_>, StoreError> {
+    pub async fn model_turn(&self) -> Result<ReadTurn<'_>, StoreError> {
         self.turn(&self.engine.readers().models).await
     }
 
@@ -208,15 +208,15 @@ impl Reads {
     }
 
     /// The system's reads have connections of their own.
-    async fn turn(&self, readers: &FairShare) -> Result<Turn<'_>, StoreError> {
+    async fn turn(&self, readers: &FairShare) -> Result<ReadTurn<'_>, StoreError> {
         let share = match self.party {
-            Party::System => None,
-            Party::Tenant(_) => {
+            ShareOwner::System => None,
+            ShareOwner::Tenant(_) => {
                 let share = readers.enter(self.party, 1, Instant::now() + TURN).await;
                 Some(share.map_err(|_crowded| StoreError::Unavailable(Unavailable::Crowded))?)
             }
         };
-        Ok(Turn {
+        Ok(ReadTurn {
             reads: self,
             _share: share,
         })
@@ -224,7 +224,7 @@ impl Reads {
 
     /// Counts a statement and what it found: by nothing else is another tenant's id told from an unknown one.
     fn count(&self, found: usize) {
-        if let Party::Tenant(_) = self.party {
+        if let ShareOwner::Tenant(_) = self.party {
             metrics::counter!("roentgen_tenant_reads_total").increment(1);
             metrics::counter!("roentgen_tenant_read_rows_total").increment(found as u64);
         }
@@ -233,12 +233,12 @@ impl Reads {
 
 /// A reader's turn, until this is dropped. Within it no other is waited for.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub struct ReadTurn<'a> {
     reads: &'a Reads,
     _share: Option<Share>,
 }
 
-impl Turn<'_> {
+impl ReadTurn<'_> {
     /// A stream's events with `after < version`, in order, at most `limit`.
     ///
     /// # Errors

@@ -133,7 +133,7 @@ impl Dialect {
 
     /// A page of a model: the ordered union of what each index prefix gives.
     pub(crate) fn list(&self, table: Table, query: &ListQuery) -> Statement {
-        let mut list = Lister { args: Vec::new() };
+        let mut list = ListBuilder { args: Vec::new() };
         let parts: Vec<String> = query
             .prefixes
             .iter()
@@ -160,7 +160,7 @@ fn mark(place: usize) -> String {
     format!("version <> -{}", place + 1)
 }
 
-struct Lister {
+struct ListBuilder {
     args: Vec<Arg>,
 }
 
@@ -169,7 +169,7 @@ fn is_by_id(prefix: &[(&'static str, Value)]) -> bool {
     prefix.iter().any(|(column, _)| *column == "id")
 }
 
-impl Lister {
+impl ListBuilder {
     fn arg(&mut self, arg: Arg) -> String {
         let known = self.args.iter().position(|value| *value == arg);
         let place = known.unwrap_or_else(|| {

@@ -38,9 +38,9 @@ use crate::archive::{ArchivedPartition, LogPartition};
 use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
 use crate::generation::{Generation, GenerationState, LiveTables, NewGeneration};
-use crate::keys::{Misfit, Tying};
+use crate::keys::{KeyBinding, KeyMismatch};
 use crate::log::{
-    AppendBatch, BatchOutcome, Head, HeldReservation, KeyStanding, KnownKeys, LogFilter, LogPage,
+    AppendBatch, BatchOutcome, Head, HeldReservation, KeyState, KnownKeys, LogFilter, LogPage,
     RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
 use crate::notify::NotificationStream;
@@ -52,7 +52,7 @@ use crate::reads::{Readers, Scope};
 use crate::relay_checkpoint::RelayCheckpoint;
 use crate::secrets::SealedSecret;
 
-pub use error_class::{OpenToOthers, UnsupportedSqliteVersion};
+pub use error_class::{InsecureFileMode, UnsupportedSqliteVersion};
 use file::{Durability, File};
 use read_models::DIALECT;
 
@@ -215,7 +215,7 @@ impl Engine for Sqlite {
         keys::find(&self.keys, &self.log, patients).await
     }
 
-    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
         keys::by_id(&self.keys, key_ids).await
     }
 
@@ -234,8 +234,8 @@ impl Engine for Sqlite {
     async fn tie_keys(
         &self,
         fingerprint: &[u8],
-        tying: Tying,
-    ) -> Result<Option<Misfit>, EngineError> {
+        tying: KeyBinding,
+    ) -> Result<Option<KeyMismatch>, EngineError> {
         let misfit = tie::tie(&self.log, &self.keys, fingerprint, tying).await?;
         if misfit.is_none() {
             self.master_id.get_or_init(|| fingerprint.to_vec());

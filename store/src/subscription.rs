@@ -27,7 +27,7 @@ const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 1000;
 /// How often the log is looked at where nothing tells of new events: the projector on the same node looks more often, and
 /// tells.
-const POLL: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Where nothing happens that is of interest, the checkpoint moves this often.
 const IDLE_CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long new events gather, from when the last ones were read: a batch of one costs nearly what one of a hundred does.
@@ -128,7 +128,7 @@ impl Subscription {
     fn is_probably_at_end(&self, after: u64) -> bool {
         let looked = self
             .looked_at
-            .is_some_and(|instant| instant.elapsed() < POLL);
+            .is_some_and(|instant| instant.elapsed() < POLL_INTERVAL);
         looked && *self.tail.head().borrow() <= after
     }
 
@@ -164,7 +164,7 @@ impl Subscription {
     /// Waits for something to read, at most until `until`.
     pub async fn wait(&self, until: Option<Instant>) {
         let mut head = self.tail.head();
-        let poll = Instant::now() + POLL;
+        let poll = Instant::now() + POLL_INTERVAL;
         let until = until.map_or(poll, |instant| instant.min(poll));
         tokio::select! {
             _ = head.wait_for(|head| *head > self.seen.position) => {}

@@ -14,7 +14,7 @@ const ENTRY_BYTES: usize = 256;
 
 /// Values of several owners (`P`) by key (`K`).
 #[derive(Debug)]
-pub struct Weighed<P, K: Hash + Eq, V> {
+pub struct WeightedLru<P, K: Hash + Eq, V> {
     budget: usize,
     weight: usize,
     shares: HashMap<P, Share<K, V>>,
@@ -34,7 +34,7 @@ struct Entry<V> {
     value: V,
 }
 
-impl<P: Copy + Ord + Hash, K: Hash + Eq, V> Weighed<P, K, V> {
+impl<P: Copy + Ord + Hash, K: Hash + Eq, V> WeightedLru<P, K, V> {
     /// An empty cache for so many bytes.
     pub fn new(budget: usize) -> Self {
         Self {

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::faults::{CommandOutput, run};
 use crate::test_app::TestApp;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// So many events a partition: the first one has one less, since positions begin with 1.
 const SIZE: u64 = 10;
@@ -75,7 +75,8 @@ impl ArchivedLog {
             ran.as_ref()
                 .is_ok_and(|ran| !later.iter().any(|text| ran.printed.contains(text)))
         };
-        let ran = poll::wait_until("what reads the log is past", LIMIT, asked, ended).await??;
+        let ran = poll::wait_until("what reads the log is past", RESPONSE_TIMEOUT, asked, ended)
+            .await??;
         ensure!(ran.code == Some(0), "{}", ran.printed);
         Ok(ran)
     }

@@ -45,7 +45,7 @@ fn ct() -> Modality {
 }
 
 fn created() -> CqrsEsEvent<Event> {
-    let modality_id = ModalityId::of(tenant(), &ct().code);
+    let modality_id = ModalityId::derive(tenant(), &ct().code);
     CqrsEsEvent(Event::Created(Created {
         modality_id,
         modality: ct(),
@@ -79,7 +79,7 @@ async fn its_framework_runs_on_our_log(engine: EngineKind) -> Result<()> {
     let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
     let log = CqrsEsStore::<Modality>::new(store.clone(), tenant(), Actor::system());
     let framework = CqrsFramework::new(log, Vec::new(), services());
-    let id = ModalityId::of(tenant(), &ct().code);
+    let id = ModalityId::derive(tenant(), &ct().code);
     framework
         .execute(&id.to_string(), Command::Create(ct()))
         .await?;

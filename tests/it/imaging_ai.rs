@@ -47,12 +47,12 @@ async fn a_study(house: &TestApp) -> Result<TestResponse> {
         page.as_ref()
             .is_ok_and(|response| !response.lines().is_empty())
     };
-    poll::wait_until("the study's worklist item", PATIENCE, listed, there).await??;
+    poll::wait_until("the study's worklist item", WAIT_TIMEOUT, listed, there).await??;
     Ok(study)
 }
 
 /// How long a policy may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 fn asked(study: &str, model: &str, task_type: &str) -> Value {
     json!({ "imaging_study_id": study, "ai_model_id": model, "task_type": task_type })

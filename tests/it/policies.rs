@@ -22,7 +22,7 @@ use roentgen_commands::{
 };
 use roentgen_domain::ids::{CorrelationId, StreamId, TenantId};
 use roentgen_domain::{Actor, Aggregate, Versioned};
-use roentgen_store::database::{DatabaseUrl as Named, Store};
+use roentgen_store::database::{DatabaseUrl, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::BackgroundTasks;
@@ -35,7 +35,7 @@ use crate::read_model_audit::every_event;
 use crate::test_app::{MASTER_KEY, fresh};
 
 /// How long all that follows from a command may take, on the slowest machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than any story takes.
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
@@ -80,15 +80,15 @@ impl TestNode {
     /// The same, where claims may be idle for so long.
     pub(crate) async fn start_with(engine: EngineKind, claim_timeout: Duration) -> Result<Self> {
         let database = Arc::new(TestDatabase::new(engine).await?);
-        let node = Self::over(database, fresh().into()).await?;
+        let node = Self::without_policies(database, fresh().into()).await?;
         node.run(policies::all(PolicySettings { claim_timeout }))
             .await?;
         Ok(node)
     }
 
     /// Over a database, without policies.
-    pub(crate) async fn over(database: Arc<TestDatabase>, tenant: TenantId) -> Result<Self> {
-        let engine = Named::parse(&database.url)?.connect().await?;
+    pub(crate) async fn without_policies(database: Arc<TestDatabase>, tenant: TenantId) -> Result<Self> {
+        let engine = DatabaseUrl::parse(&database.url)?.connect().await?;
         engine.migrate().await?;
         let tasks = BackgroundTasks::new();
         let store = Store::start(engine, MasterKey::parse(MASTER_KEY)?, &tasks).await?;
@@ -103,7 +103,7 @@ impl TestNode {
 
     /// Another node over the same database.
     pub(crate) async fn second_node(&self) -> Result<Self> {
-        Self::over(Arc::clone(&self.database), self.tenant).await
+        Self::without_policies(Arc::clone(&self.database), self.tenant).await
     }
 
     /// Runs policies.
@@ -125,7 +125,7 @@ impl TestNode {
 
     /// Ends as a process does that was asked to.
     pub(crate) async fn stop(self) -> Result<()> {
-        anyhow::ensure!(self.tasks.stop(PATIENCE).await, "a task did not end");
+        anyhow::ensure!(self.tasks.stop(WAIT_TIMEOUT).await, "a task did not end");
         self.store.engine.close().await;
         Ok(())
     }
@@ -208,7 +208,7 @@ impl TestNode {
             anyhow::Ok(head.position.abs_diff(checkpoint.position))
         };
         let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);
-        poll::wait_until("the policies' lag", PATIENCE, lag, done)
+        poll::wait_until("the policies' lag", WAIT_TIMEOUT, lag, done)
             .await?
             .map(drop)
     }
@@ -231,7 +231,7 @@ impl TestNode {
         let events = async || self.events(event_type).await;
         let enough =
             |result: &Result<Vec<_>>| result.as_ref().is_ok_and(|events| events.len() >= count);
-        poll::wait_until(event_type, PATIENCE, events, enough).await?
+        poll::wait_until(event_type, WAIT_TIMEOUT, events, enough).await?
     }
 
     /// Effects that were refused for good, in the words that are kept.

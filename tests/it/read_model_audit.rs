@@ -38,8 +38,8 @@ use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestDatabase, poll};
 on_both_engines!(every_row_of_the_whole_workflow_is_what_its_stream_makes);
 
 /// How long a projector may take to catch up, the lease of a dead one included.
-const PATIENCE: Duration = Duration::from_secs(15);
-const AT_ONCE: usize = 8;
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
+const CONCURRENCY: usize = 8;
 
 /// A database opened beside its server, with the keys of its `--dev`.
 pub(crate) struct OfflineDatabase {
@@ -134,7 +134,7 @@ pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
         let (head, position) = (log.head().await?, projected(log).await?);
         anyhow::Ok(head.position.abs_diff(position))
     };
-    let seen = poll::wait_until("the projector's lag", PATIENCE, lag, |lag| {
+    let seen = poll::wait_until("the projector's lag", WAIT_TIMEOUT, lag, |lag| {
         lag.as_ref().is_ok_and(|lag| *lag == 0)
     });
     seen.await?.map(drop)
@@ -211,7 +211,7 @@ async fn compare<V: ResourceView>(
     rows.insert(V::MODEL.schema_name(), streams.len());
     stream::iter(streams)
         .map(|(id, sealed)| compare_row::<V>(log, keyring, id, sealed))
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())

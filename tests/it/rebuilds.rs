@@ -30,11 +30,11 @@ on_both_engines!(
 );
 
 /// How long a new release may take to be ready, and a dead leader's leases to run out.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 const CLERKS: usize = 6;
 const KILLS: u32 = 8;
 /// Both are killed this long after the server serves.
-const MOMENTS_MS: Range<u64> = 50..900;
+const KILL_DELAY_MS: Range<u64> = 50..900;
 
 /// Clerks who work, and read what they did, until they are told to stop.
 struct ClientPool {
@@ -90,7 +90,7 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: EngineKind) -> R
     let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     run_workflow(&house, &PhiCanaries::default()).await?;
     let clerks =
-        std::iter::repeat_with(|| ReadYourWritesClient::of(&house, &house.client, &house.client));
+        std::iter::repeat_with(|| ReadYourWritesClient::new(&house, &house.client, &house.client));
     let office = ClientPool::open(clerks.take(CLERKS));
     for generation in 2..4 {
         let rebuilt = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
@@ -128,7 +128,7 @@ async fn heavy_kill_in_the_middle_of_rebuilds(engine: EngineKind) -> Result<()> 
     for _ in 0..KILLS {
         let rebuild = begin_rebuild(&house.database)?;
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         kill(rebuild)?;
         house.server.kill()?;
         house.server = start_again(&house.database).await?;

@@ -22,7 +22,7 @@ use crate::read_model_audit::{OfflineDatabase, every_event};
 use crate::test_app::TestApp;
 
 /// How long what is published may take to arrive, a dead leader's lease included.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The whole log.
 async fn log(database: &TestDatabase) -> Result<Vec<StoredEvent>> {
@@ -35,7 +35,7 @@ async fn log(database: &TestDatabase) -> Result<Vec<StoredEvent>> {
 /// Waits until the stream holds as many messages as the log has events, and compares them one by one.
 pub(crate) async fn holds_the_log(nats: &Nats, database: &TestDatabase) -> Result<Vec<Message>> {
     let events = log(database).await?;
-    nats.holds(events.len() as u64, PATIENCE).await?;
+    nats.holds(events.len() as u64, WAIT_TIMEOUT).await?;
     let messages = nats.messages().await?;
     ensure!(
         messages.len() == events.len(),
@@ -94,7 +94,7 @@ async fn lag(client: &TestClient) -> Result<f64> {
 async fn caught_up(client: &TestClient) -> Result<()> {
     let asked = async || lag(client).await;
     let none = |result: &Result<f64>| result.as_ref().is_ok_and(|number| *number == 0.0);
-    poll::wait_until("the relay's lag", PATIENCE, asked, none).await??;
+    poll::wait_until("the relay's lag", WAIT_TIMEOUT, asked, none).await??;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use reqwest::Response;
 use serde_json::Value;
 
 /// Longer than a quiet feed stays silent.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What stood between two empty lines.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,7 +44,7 @@ impl SseReader {
                 self.unread = rest;
                 return Ok(Some(frame));
             }
-            let read = tokio::time::timeout(PATIENCE, self.response.chunk());
+            let read = tokio::time::timeout(WAIT_TIMEOUT, self.response.chunk());
             let Some(chunk) = read.await.context("the feed is silent")?? else {
                 return Ok(None);
             };

@@ -139,7 +139,7 @@ async fn write(
         Format::Ndjson => {
             let mut out = BufWriter::new(out);
             walk(engine, range, |event| {
-                Ok(ndjson::write(&mut out, &Row::of(&event)?)?)
+                Ok(ndjson::write(&mut out, &Row::from_event(&event)?)?)
             })
             .await?;
             out.flush()?;
@@ -161,7 +161,7 @@ async fn walk(
 ) -> anyhow::Result<()> {
     let (all, progress) = (
         LogFilter::default(),
-        ProgressLine::of(Some(range.until - range.after)),
+        ProgressLine::new(Some(range.until - range.after)),
     );
     let mut at = range.after;
     while at < range.until {

@@ -11,7 +11,7 @@ pub(super) struct ProgressLine {
 
 impl ProgressLine {
     /// Over so many events, where that is known.
-    pub(super) fn of(events: Option<u64>) -> Self {
+    pub(super) fn new(events: Option<u64>) -> Self {
         Self {
             shown: std::io::stderr().is_terminal(),
             of: events,

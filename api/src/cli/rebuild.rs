@@ -135,7 +135,7 @@ async fn build(
 
 /// Waits for a generation and says what became of it: `false` where that is nothing.
 async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<bool> {
-    let progress = ProgressLine::of(Some(engine.head().await?.position));
+    let progress = ProgressLine::new(Some(engine.head().await?.position));
     loop {
         let all = engine.generations().await?;
         let now = all

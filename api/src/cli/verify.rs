@@ -11,10 +11,10 @@ use roentgen_store::archive::ArchivedPartition;
 use roentgen_store::chain::hex;
 use roentgen_store::chain_verification::{ChainBreak, KeyCheck, KeyFindings, Verification, verify};
 use roentgen_store::engine::Engine;
-use roentgen_store::keys::{MasterKey, Misfit, Tying, misfit};
+use roentgen_store::keys::{KeyBinding, KeyMismatch, MasterKey, misfit};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::Head;
-use roentgen_store::projector::{Compared, Comparison, Projection, compare};
+use roentgen_store::projector::{ComparedModel, Comparison, Projection, compare};
 use tokio::sync::mpsc;
 
 use super::archive::{file, head_of};
@@ -53,12 +53,15 @@ async fn look(
     config: &Config,
     verifying: &Verifying,
 ) -> anyhow::Result<ExitCode> {
-    let (master, mut is_sound) = match Master::of(&**engine, config).await? {
+    let (master, mut is_sound) = match KeySourceForVerify::open(&**engine, config).await? {
         Ok(master) => (master, true),
         // The walk names them.
-        Err(older @ Misfit::KeysOlder { .. }) => {
+        Err(older @ KeyMismatch::KeysOlder { .. }) => {
             println!("{older}");
-            (Master::Known(config.master_key()?.clone()), false)
+            (
+                KeySourceForVerify::Known(config.master_key()?.clone()),
+                false,
+            )
         }
         Err(misfit) => {
             println!("{misfit}");
@@ -66,8 +69,8 @@ async fn look(
         }
     };
     let mut keys = match &master {
-        Master::Known(key) => Some(KeyCheck::new(&**engine, key)),
-        Master::Unknown => None,
+        KeySourceForVerify::Known(key) => Some(KeyCheck::new(&**engine, key)),
+        KeySourceForVerify::Unknown => None,
     };
     let archive = verifying.archive.as_deref();
     is_sound &= chain(&**engine, archive, keys.as_mut()).await?;
@@ -85,21 +88,24 @@ async fn look(
 }
 
 /// The master key to check keys with.
-enum Master {
+enum KeySourceForVerify {
     Known(MasterKey),
     /// None was given, and what `--dev` made up is not this database's.
     Unknown,
 }
 
-impl Master {
-    async fn of(engine: &dyn Engine, config: &Config) -> anyhow::Result<Result<Self, Misfit>> {
+impl KeySourceForVerify {
+    async fn open(
+        engine: &dyn Engine,
+        config: &Config,
+    ) -> anyhow::Result<Result<Self, KeyMismatch>> {
         let Some(key) = &config.master_key else {
             return Ok(Ok(Self::Unknown));
         };
-        let found = misfit(engine, key.fingerprint(), Tying::Look).await?;
+        let found = misfit(engine, key.fingerprint(), KeyBinding::Look).await?;
         Ok(match found {
             None => Ok(Self::Known(key.clone())),
-            Some(Misfit::OtherMasterKey) if !config.master_key_is_given() => Ok(Self::Unknown),
+            Some(KeyMismatch::OtherMasterKey) if !config.master_key_is_given() => Ok(Self::Unknown),
             Some(misfit) => Err(misfit),
         })
     }
@@ -117,7 +123,7 @@ async fn chain(
         println!("{finding}");
         return Ok(false);
     }
-    let progress = ProgressLine::of(None);
+    let progress = ProgressLine::new(None);
     let found = verify(engine, keys, |position| progress.at(position)).await?;
     drop(progress);
     Ok(match found {
@@ -183,7 +189,7 @@ async fn deep(
     };
     let models = compared.len();
     let mut is_sound = true;
-    for Compared { name, difference } in compared {
+    for ComparedModel { name, difference } in compared {
         if let Some(difference) = difference {
             println!("{name} is not what the log makes: {difference}");
             is_sound = false;

@@ -6,7 +6,7 @@ use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use roentgen_domain::ids::TenantId;
-use roentgen_store::fair::{FairShare, Limits, Party, Share};
+use roentgen_store::fair::{FairShare, Limits, Share, ShareOwner};
 use tokio::time::{Instant, timeout};
 
 use super::aside;
@@ -72,7 +72,7 @@ impl BodyLimits {
     /// Whether a body holds no more than it may.
     #[cfg(test)]
     pub(crate) fn takes(self, body: &[u8]) -> bool {
-        !Weight::of(body).exceeds(self.weight)
+        !Weight::measure(body).exceeds(self.weight)
     }
 
     fn too_long(self) -> Problem {
@@ -148,11 +148,11 @@ impl Bodies {
             bytes.extend_from_slice(&chunk);
         }
         let length = bytes.len();
-        let counted = Counted {
+        let counted = CountingReader {
             bytes,
             _share: share,
         };
-        let weigh = move || (Weight::of(&counted.bytes), counted);
+        let weigh = move || (Weight::measure(&counted.bytes), counted);
         let (weight, counted) = aside(length, weigh).await?;
         if weight.exceeds(limits.weight) {
             return Err(limits.too_heavy());
@@ -161,7 +161,7 @@ impl Bodies {
     }
 
     async fn turn(&self, tenant: Option<TenantId>, bytes: usize) -> Result<Share, Problem> {
-        let party = tenant.map_or(Party::System, Party::Tenant);
+        let party = tenant.map_or(ShareOwner::System, ShareOwner::Tenant);
         let turn = self.0.enter(party, bytes, Instant::now() + TURN_TIMEOUT);
         turn.await.map_err(|_crowded| {
             let detail = "too many bodies of the tenant are on their way; try again later";
@@ -195,12 +195,12 @@ fn broken_off(error: &axum::Error, limits: BodyLimits) -> Problem {
 }
 
 #[derive(Debug)]
-struct Counted {
+struct CountingReader {
     bytes: Vec<u8>,
     _share: Share,
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for CountingReader {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

@@ -31,7 +31,7 @@ impl FromRequest<App> for EmptyRequest {
         let caller = parts.extensions.get::<Caller>();
         let caller =
             caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
-        StrictQuery::of(parts.uri.query(), caller)?.finish()?;
+        StrictQuery::parse(parts.uri.query(), caller)?.finish()?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;
         if !body.is_empty() {

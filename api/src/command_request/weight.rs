@@ -14,7 +14,7 @@ pub(super) struct Weight {
 
 impl Weight {
     /// Counts the parts of a text. One that is no JSON is counted as if it were.
-    pub(super) fn of(json: &[u8]) -> Self {
+    pub(super) fn measure(json: &[u8]) -> Self {
         let mut weight = Self {
             members: 0,
             elements: 0,
@@ -78,7 +78,7 @@ mod tests {
                 elements,
                 longest_name,
             };
-            assert_eq!(Weight::of(json.as_bytes()), weight, "{json}");
+            assert_eq!(Weight::measure(json.as_bytes()), weight, "{json}");
         }
     }
 

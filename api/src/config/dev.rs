@@ -39,7 +39,7 @@ impl Dev {
     /// # Errors
     ///
     /// The flags of those settings.
-    pub(super) fn of(options: &Options) -> Result<Self, String> {
+    pub(super) fn from_options(options: &Options) -> Result<Self, String> {
         if options.dev {
             return Ok(Self::Explicit);
         }

@@ -9,7 +9,7 @@ use roentgen_store::clock;
 use roentgen_store::keys::MasterKey;
 use secrecy::SecretString;
 
-use super::secret_file::{self, Refused};
+use super::secret_file::{self, SecretFileError};
 
 /// The key in this file, made now where there is none. Two processes that start at once keep one key. Neither the file
 /// nor its draft is ever reached by a link that somebody else planted: both are created, and only then have a name.
@@ -17,7 +17,7 @@ use super::secret_file::{self, Refused};
 /// # Errors
 ///
 /// [`Refused`] if the file is there and others can read it, or it is no file of this user's.
-pub(super) fn load_or_generate(path: &Path) -> Result<SecretString, Refused> {
+pub(super) fn load_or_generate(path: &Path) -> Result<SecretString, SecretFileError> {
     kept_as(path, &MasterKey::generate())
 }
 
@@ -26,7 +26,7 @@ pub(super) fn load_or_generate(path: &Path) -> Result<SecretString, Refused> {
 /// # Errors
 ///
 /// As [`kept`].
-pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, Refused> {
+pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, SecretFileError> {
     if let Some(directory) = path.parent() {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(directory)?;
@@ -57,10 +57,10 @@ pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, Refused>
 /// # Errors
 ///
 /// As [`kept`].
-pub(super) fn found(path: &Path) -> Result<Option<SecretString>, Refused> {
+pub(super) fn found(path: &Path) -> Result<Option<SecretString>, SecretFileError> {
     match secret_file::read(path) {
         Ok(text) => Ok(Some(text.trim().to_owned().into())),
-        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(SecretFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(refused) => Err(refused),
     }
 }
@@ -98,7 +98,7 @@ mod tests {
             let path = directory.path().join(name);
             symlink(directory.path().join(to), &path).unwrap();
             assert!(
-                matches!(load_or_generate(&path), Err(Refused::Link)),
+                matches!(load_or_generate(&path), Err(SecretFileError::Link)),
                 "{name}"
             );
         }

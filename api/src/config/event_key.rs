@@ -10,7 +10,7 @@ use roentgen_store::keys::random_key;
 use secrecy::ExposeSecret as _;
 
 use super::dev_keys;
-use super::secret_file::{self, Refused};
+use super::secret_file::{self, SecretFileError};
 
 /// Its name in the data directory.
 const NAME: &str = "event-key.pem";
@@ -109,8 +109,8 @@ impl fmt::Display for EventKeyFile {
     }
 }
 
-fn is_missing(refused: &Refused) -> bool {
-    matches!(refused, Refused::Io(error) if error.kind() == io::ErrorKind::NotFound)
+fn is_missing(refused: &SecretFileError) -> bool {
+    matches!(refused, SecretFileError::Io(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]

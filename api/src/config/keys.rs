@@ -6,7 +6,7 @@ use std::path::Path;
 use roentgen_store::keys::MasterKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::secrets::Given;
+use super::secrets::SecretInput;
 use super::{ConfigErrors, Purpose, dev_keys};
 
 /// Where the keys came from.
@@ -32,11 +32,15 @@ impl fmt::Display for KeySource {
     }
 }
 
-pub(super) type Keys = (Option<SecretString>, Option<MasterKey>, KeySources);
+pub(super) type ConfiguredKeys = (Option<SecretString>, Option<MasterKey>, KeySources);
 
 /// The keys that were given, and those that `--dev` made up. A tool makes none, and takes a master key that was made up
 /// before.
-pub(super) fn keys(given: Given, purpose: Purpose, directory: &Path) -> Result<Keys, ConfigErrors> {
+pub(super) fn keys(
+    given: SecretInput,
+    purpose: Purpose,
+    directory: &Path,
+) -> Result<ConfiguredKeys, ConfigErrors> {
     let kept = |name: &str| {
         let path = directory.join(name);
         let key = match purpose {

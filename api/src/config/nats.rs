@@ -8,7 +8,7 @@ use clap::Args;
 use roentgen_relay::{Authentication, NatsServers, Settings, StreamSettings, Tls};
 use secrecy::SecretString;
 
-use super::secret_file::{self, Refused};
+use super::secret_file::{self, SecretFileError};
 use crate::cli::parse_duration;
 
 /// What one server of a JetStream cluster may be asked for at the most.
@@ -210,12 +210,12 @@ fn duration(name: &str, text: Option<&str>, note: ErrorSink<'_>) -> Option<Optio
     }
 }
 
-fn secret(path: &Path) -> Result<SecretString, Refused> {
+fn secret(path: &Path) -> Result<SecretString, SecretFileError> {
     Ok(secret_file::read(path)?.trim().to_owned().into())
 }
 
 /// Who reads them wants each line ended, the last one too.
-fn credentials(path: &Path) -> Result<SecretString, Refused> {
+fn credentials(path: &Path) -> Result<SecretString, SecretFileError> {
     Ok((secret_file::read(path)? + "\n").into())
 }
 

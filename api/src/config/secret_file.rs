@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 /// Why a secret's file is not read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum SecretFileError {
     /// It is a symbolic link.
     #[error("is a symbolic link: name the file itself")]
     Link,
@@ -32,7 +32,7 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// Who may have access to a file, by where the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum FilePlacement {
     /// Only this user owns, reads and writes it.
     Own,
     /// systemd wrote it for this service. With `User=` or `DynamicUser=`, the file belongs to root, the service reads it
@@ -40,9 +40,9 @@ enum Place {
     Credentials,
 }
 
-impl Place {
+impl FilePlacement {
     /// Compares the file's directory with that of the credentials, both without links.
-    fn of(path: &Path, credentials: Option<&Path>) -> Self {
+    fn classify(path: &Path, credentials: Option<&Path>) -> Self {
         let given = credentials.filter(|directory| directory.is_absolute() && path.is_absolute());
         let directory = given.and_then(|directory| directory.canonicalize().ok());
         let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
@@ -77,7 +77,7 @@ const ROOT: u32 = 0;
 /// # Errors
 ///
 /// [`Refused`], which names what to do.
-pub(crate) fn read(path: &Path) -> Result<String, Refused> {
+pub(crate) fn read(path: &Path) -> Result<String, SecretFileError> {
     read_given(path, credentials_directory().as_deref())
 }
 
@@ -86,8 +86,8 @@ pub(crate) fn read(path: &Path) -> Result<String, Refused> {
 /// # Errors
 ///
 /// As [`read`].
-pub(crate) fn check_path(path: &Path) -> Result<(), Refused> {
-    let place = Place::of(path, credentials_directory().as_deref());
+pub(crate) fn check_path(path: &Path) -> Result<(), SecretFileError> {
+    let place = FilePlacement::classify(path, credentials_directory().as_deref());
     check(&open(path)?, place)
 }
 
@@ -96,16 +96,16 @@ fn credentials_directory() -> Option<PathBuf> {
 }
 
 /// Reads a file, given the directory of the service's credentials.
-fn read_given(path: &Path, credentials: Option<&Path>) -> Result<String, Refused> {
+fn read_given(path: &Path, credentials: Option<&Path>) -> Result<String, SecretFileError> {
     let mut file = open(path)?;
-    check(&file, Place::of(path, credentials))?;
+    check(&file, FilePlacement::classify(path, credentials))?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     Ok(text)
 }
 
 /// A pipe is not waited for.
-fn open(path: &Path) -> Result<File, Refused> {
+fn open(path: &Path) -> Result<File, SecretFileError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = OpenOptions::new()
         .read(true)
@@ -113,22 +113,22 @@ fn open(path: &Path) -> Result<File, Refused> {
         .open(path);
     opened.map_err(|error| {
         if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-            Refused::Link
+            SecretFileError::Link
         } else {
             error.into()
         }
     })
 }
 
-fn check(file: &File, place: Place) -> Result<(), Refused> {
+fn check(file: &File, place: FilePlacement) -> Result<(), SecretFileError> {
     let found = file.metadata()?;
     let own = rustix::process::geteuid().as_raw();
     if !found.is_file() {
-        Err(Refused::NotAFile)
+        Err(SecretFileError::NotAFile)
     } else if !place.allows_owner(found.uid(), own) {
-        Err(Refused::OtherOwner(found.uid()))
+        Err(SecretFileError::OtherOwner(found.uid()))
     } else if found.mode() & place.forbidden_bits() != 0 {
-        Err(Refused::OpenToOthers(found.mode() & 0o7777))
+        Err(SecretFileError::OpenToOthers(found.mode() & 0o7777))
     } else {
         Ok(())
     }
@@ -156,17 +156,20 @@ mod tests {
         ] {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let found = read(&path);
-            let refused = matches!(found, Err(Refused::OpenToOthers(it)) if it == mode);
+            let refused = matches!(found, Err(SecretFileError::OpenToOthers(it)) if it == mode);
             assert_eq!(refused, is_refused, "{mode:o}: {found:?}");
         }
         let link = directory.path().join("link");
         symlink(&path, &link).unwrap();
-        assert!(matches!(read(&link), Err(Refused::Link)));
+        assert!(matches!(read(&link), Err(SecretFileError::Link)));
         let folder = directory.path().join("folder");
         create_dir(&folder).unwrap();
-        assert!(matches!(check_path(&folder), Err(Refused::NotAFile)));
+        assert!(matches!(
+            check_path(&folder),
+            Err(SecretFileError::NotAFile)
+        ));
         let none = read(&directory.path().join("none"));
-        assert!(matches!(none, Err(Refused::Io(_))));
+        assert!(matches!(none, Err(SecretFileError::Io(_))));
     }
 
     #[test]
@@ -194,7 +197,7 @@ mod tests {
             (0o441, true),
         ] {
             let found = read_given(&secret(&credentials, mode), Some(&credentials));
-            let refused = matches!(found, Err(Refused::OpenToOthers(told)) if told == mode);
+            let refused = matches!(found, Err(SecretFileError::OpenToOthers(told)) if told == mode);
             assert_eq!(refused, is_refused, "{mode:o}: {found:?}");
         }
         let path = secret(&credentials, 0o440);
@@ -207,7 +210,7 @@ mod tests {
         ];
         for (path, credentials) in elsewhere {
             let found = read_given(&path, credentials);
-            let refused = matches!(found, Err(Refused::OpenToOthers(0o440)));
+            let refused = matches!(found, Err(SecretFileError::OpenToOthers(0o440)));
             assert!(refused, "{}: {found:?}", path.display());
         }
     }
@@ -215,8 +218,9 @@ mod tests {
     #[test]
     fn file_of_root_is_taken_from_the_credentials_directory_only() {
         let (root, own, other) = (0, 1000, 1001);
-        let owners = |place: Place| [root, own, other].map(|uid| place.allows_owner(uid, own));
-        assert_eq!(owners(Place::Own), [false, true, false]);
-        assert_eq!(owners(Place::Credentials), [true, true, false]);
+        let owners =
+            |place: FilePlacement| [root, own, other].map(|uid| place.allows_owner(uid, own));
+        assert_eq!(owners(FilePlacement::Own), [false, true, false]);
+        assert_eq!(owners(FilePlacement::Credentials), [true, true, false]);
     }
 }

@@ -46,7 +46,7 @@ impl fmt::Debug for SecretOptions {
 }
 
 /// What was given.
-pub(super) struct Given {
+pub(super) struct SecretInput {
     pub(super) jwt_secret: Option<SecretString>,
     pub(super) master_key: Option<MasterKey>,
 }
@@ -65,7 +65,7 @@ impl SecretOptions {
     }
 
     /// The secrets; a note of everything that is wrong.
-    pub(super) fn resolve(&self, note: Note<'_>) -> Given {
+    pub(super) fn resolve(&self, note: Note<'_>) -> SecretInput {
         let (secret, file) = (self.jwt_secret.as_ref(), self.jwt_secret_file.as_deref());
         let jwt_secret = given("jwt-secret", secret, file, note);
         if let Some(secret) = &jwt_secret {
@@ -76,7 +76,7 @@ impl SecretOptions {
             let key = MasterKey::parse(text.expose_secret());
             key.map_err(|refused| note("master-key", &refused))
         });
-        Given {
+        SecretInput {
             jwt_secret,
             master_key: master_key.and_then(Result::ok),
         }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::fair::Share;
-use roentgen_store::pace::Pace;
+use roentgen_store::pace::YieldPacer;
 use tokio::time::Instant;
 
-use super::{FeedRequest, POLL, envelope};
+use super::{FeedRequest, POLL_INTERVAL, envelope};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -58,7 +58,7 @@ async fn next(app: &App, subscription: &mut FeedRequest) -> Result<Bytes, Proble
     }
     let reads = subscription.reads(app);
     let (page, turn) = subscription.page(app, &reads).await?;
-    let (mut chunk, pace) = (Vec::new(), Pace::begin());
+    let (mut chunk, pace) = (Vec::new(), YieldPacer::begin());
     for event in page.events {
         let head = format!(
             "id: {}\nevent: {}\ndata: ",
@@ -95,7 +95,7 @@ async fn room(app: &App, subscription: &FeedRequest) -> bool {
         if is_over || app.stop.is_cancelled() {
             return false;
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     true
 }

@@ -5,8 +5,8 @@ use std::future::Future;
 use axum::response::Response;
 use futures_util::future::try_join_all;
 use http::{StatusCode, header};
-use roentgen_store::fair::Party;
-use roentgen_store::pace::Pace;
+use roentgen_store::fair::ShareOwner;
+use roentgen_store::pace::YieldPacer;
 use roentgen_store::read_model::{ListQuery, Row};
 
 use super::ReadRequest;
@@ -40,7 +40,7 @@ impl ReadRequest {
         let limit = query.limit as usize;
         query.limit += 1;
         let long = match limit > LONG_PAGE {
-            true => app.long_page(Party::Tenant(self.tenant)).await?,
+            true => app.long_page(ShareOwner::Tenant(self.tenant)).await?,
             false => None,
         };
         let reads = app.reads(self.tenant);
@@ -50,7 +50,7 @@ impl ReadRequest {
         let more = rows.len() > shown_rows;
         rows.truncate(shown_rows);
         let last = rows.last().filter(|_| more).map(|row| row.sort_key.clone());
-        let pace = Pace::begin();
+        let pace = YieldPacer::begin();
         let rendered = rows.into_iter().map(async |row| {
             pace.rest().await;
             render(row).await

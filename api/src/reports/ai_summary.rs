@@ -23,7 +23,7 @@ use crate::logged;
 use crate::problem::Problem;
 
 /// How long a command waits for the read models.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READ_MODEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most results that a summary is made of.
 const MAX_RESULTS: u32 = 100;
 
@@ -57,7 +57,7 @@ async fn wait_for_read_models(app: &App, tenant: TenantId) -> Result<(), Problem
     logged::fits_models(app)?;
     let wanted = app.store.appender.read_watermarks().position(tenant);
     app.progress
-        .wait_for(wanted, Instant::now() + PATIENCE)
+        .wait_for(wanted, Instant::now() + READ_MODEL_TIMEOUT)
         .await;
     Ok(())
 }

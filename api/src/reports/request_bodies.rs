@@ -16,7 +16,7 @@ use roentgen_domain::Change;
 use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId, TemplateId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
-    AuthoredContent, Content, ContentChanges, Edit, NewCommunication, Rewritten, Section,
+    AuthoredContent, Content, ContentChanges, ContentEdit, Edit, NewCommunication, Section,
     SectionCode,
 };
 use serde::Deserialize;
@@ -241,7 +241,7 @@ impl ReportChanges {
         let sections = sections.collect();
         fields.finish(Some(Edit {
             radiologist_id,
-            written: Rewritten {
+            written: ContentEdit {
                 content,
                 ai_assist_summary: summary,
             },

@@ -76,7 +76,7 @@ pub(crate) async fn addenda(
     query.finish()?;
     let folded = read.state::<Report>(&app, id.into(), AsOf::Now).await?;
     let report = &folded.resource.state;
-    if !Audience::of(&read.caller).sees(report) {
+    if !Audience::for_caller(&read.caller).sees(report) {
         return Err(Problem::not_found());
     }
     let after = page.after.and_then(|bytes| bytes.try_into().ok());

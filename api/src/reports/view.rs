@@ -31,7 +31,7 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    pub(crate) fn of(caller: &Caller) -> Self {
+    pub(crate) fn for_caller(caller: &Caller) -> Self {
         match Permission::ReadDrafts.is_granted_to(&caller.roles) {
             true => Self::DraftReaders,
             false => Self::ReleasedReaders,

@@ -49,9 +49,9 @@ impl Activity {
     }
 
     /// How the connection is silent; `None` if a request is in flight.
-    pub(crate) fn silence(&self) -> Option<Silence> {
+    pub(crate) fn silence(&self) -> Option<IdleRank> {
         let state = self.state();
-        (state.in_flight == 0).then_some(Silence {
+        (state.in_flight == 0).then_some(IdleRank {
             has_asked: state.has_asked,
             since: state.idle_from,
         })
@@ -81,7 +81,7 @@ impl Activity {
 
 /// How a connection is silent. Whoever is least may go first: who has never asked, and who has been silent for longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Silence {
+pub(crate) struct IdleRank {
     /// Whether there was a request before.
     has_asked: bool,
     since: Instant,

@@ -78,17 +78,17 @@ pub(super) struct Admission {
 #[derive(Debug)]
 struct Shared {
     limits: Limits,
-    places: Mutex<Places>,
+    places: Mutex<ConnectionTable>,
 }
 
 #[derive(Debug, Default)]
-struct Places {
+struct ConnectionTable {
     /// Those that stay, the oldest first.
-    held: BTreeMap<u64, Staying>,
+    held: BTreeMap<u64, AdmittedConnection>,
     /// How many were told to make room and are not closed yet.
     leaving: usize,
     by_address: HashMap<IpAddr, usize>,
-    reserve: VecDeque<(u64, Staying)>,
+    reserve: VecDeque<(u64, AdmittedConnection)>,
     /// The same as `leaving`, of the reserve.
     closing: usize,
     next_id: u64,
@@ -96,7 +96,7 @@ struct Places {
 
 /// A connection that has a place.
 #[derive(Debug, Clone)]
-struct Staying {
+struct AdmittedConnection {
     activity: Activity,
     make_room: CancellationToken,
 }
@@ -122,8 +122,8 @@ impl Admission {
     }
 
     /// A place for a connection from this address. Waits at most until connections are closed that were told to make room.
-    pub(super) async fn admit(&self, peer: IpAddr) -> Place {
-        let staying = Staying {
+    pub(super) async fn admit(&self, peer: IpAddr) -> ConnectionPermit {
+        let staying = AdmittedConnection {
             activity: Activity::begin(),
             make_room: CancellationToken::new(),
         };
@@ -145,7 +145,7 @@ impl Admission {
             permit: None,
         };
         held.permit = Arc::clone(permits).acquire_owned().await.ok();
-        Place {
+        ConnectionPermit {
             staying,
             reserve,
             held,
@@ -154,12 +154,12 @@ impl Admission {
 }
 
 impl Shared {
-    fn places(&self) -> MutexGuard<'_, Places> {
+    fn places(&self) -> MutexGuard<'_, ConnectionTable> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a connection a place and an id: of all places, or why it is one of the reserve.
-    fn take(&self, peer: IpAddr, staying: &Staying) -> (u64, Option<Reserve>) {
+    fn take(&self, peer: IpAddr, staying: &AdmittedConnection) -> (u64, Option<Reserve>) {
         let mut places = self.places();
         let id = places.next_id;
         places.next_id += 1;
@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// Which limit a connection from this address is beyond, if any.
-    fn beyond(&self, places: &mut Places, peer: IpAddr) -> Option<Reserve> {
+    fn beyond(&self, places: &mut ConnectionTable, peer: IpAddr) -> Option<Reserve> {
         let Limits {
             connections,
             per_address,
@@ -194,7 +194,7 @@ impl Shared {
     }
 }
 
-impl Places {
+impl ConnectionTable {
     /// Tells up to so many silent connections to make room.
     fn silent_make_room(&mut self, count: usize) {
         let silent = self.held.iter();
@@ -213,7 +213,7 @@ impl Places {
     }
 
     /// A place of the reserve, for which another connection makes room if there is none.
-    fn reserve(&mut self, id: u64, staying: Staying) {
+    fn reserve(&mut self, id: u64, staying: AdmittedConnection) {
         if self.reserve.len() >= RESERVE {
             let mut reserve = self.reserve.iter();
             let idle = reserve.position(|(_, held)| !held.activity.is_busy());
@@ -239,13 +239,13 @@ fn network(peer: IpAddr) -> IpAddr {
 
 /// A connection's place; free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    staying: Staying,
+pub(super) struct ConnectionPermit {
+    staying: AdmittedConnection,
     reserve: Option<Reserve>,
     held: Held,
 }
 
-impl Place {
+impl ConnectionPermit {
     /// What the connection does.
     pub(super) const fn activity(&self) -> &Activity {
         &self.staying.activity
@@ -292,7 +292,7 @@ impl Drop for Held {
     }
 }
 
-impl Places {
+impl ConnectionTable {
     fn leave(&mut self, id: u64, address: IpAddr) {
         if self.held.remove(&id).is_none() {
             self.leaving = self.leaving.saturating_sub(1);
@@ -325,7 +325,7 @@ mod tests {
         })
     }
 
-    async fn admit(admission: &Admission, peer: &str) -> Place {
+    async fn admit(admission: &Admission, peer: &str) -> ConnectionPermit {
         admission.admit(peer.parse().unwrap()).await
     }
 
@@ -383,7 +383,7 @@ mod tests {
             tokio::time::advance(std::time::Duration::from_secs(1)).await;
             drop(place.activity().request());
         }
-        let has_left = |place: &Place| place.staying.make_room.is_cancelled();
+        let has_left = |place: &ConnectionPermit| place.staying.make_room.is_cancelled();
         let left = || [&busy, &asked, &asked_later, &silent].map(has_left);
         let mut newcomers = Vec::new();
         for expected in [

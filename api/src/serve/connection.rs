@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::activity::{Activity, InFlight};
-use super::admission::{Place, Reserve};
+use super::admission::{ConnectionPermit, Reserve};
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::socket::Socket;
@@ -49,7 +49,7 @@ type Served = auto::Connection<'static, TokioIo<Socket>, Requests, Streams>;
 /// Serves a connection until it ends, is idle for too long, or has to make room.
 pub(super) async fn serve(
     stream: TcpStream,
-    place: Place,
+    place: ConnectionPermit,
     router: Router,
     drain: CancellationToken,
 ) {
@@ -72,7 +72,7 @@ pub(super) async fn serve(
 
 async fn until_idle(
     mut served: Pin<Box<Served>>,
-    place: &Place,
+    place: &ConnectionPermit,
     drain: &CancellationToken,
 ) -> Result<(), axum::BoxError> {
     let activity = place.activity();

@@ -5,22 +5,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long nothing at all may be taken.
-const LIMIT: Duration = Duration::from_secs(20);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a client has to take in a second, in bytes, on the average of the time in which bytes wait for it.
 const BYTES_PER_SECOND: u64 = 8 * 1024;
 
 /// An allowance of waiting time. It is used up while bytes wait for the client, and grows, up to its limit, with each
 /// byte that the client takes. A client that takes nothing and a client that takes a byte now and then both use it up.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct WriteBudget {
     left: Duration,
     waiting_since: Option<Instant>,
 }
 
-impl Patience {
+impl WriteBudget {
     pub(super) const fn new() -> Self {
         Self {
-            left: LIMIT,
+            left: WRITE_TIMEOUT,
             waiting_since: None,
         }
     }
@@ -38,7 +38,7 @@ impl Patience {
         let used = now.saturating_duration_since(since);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let earned = Duration::from_micros(bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND);
-        self.left = (self.left.saturating_sub(used) + earned).min(LIMIT);
+        self.left = (self.left.saturating_sub(used) + earned).min(WRITE_TIMEOUT);
     }
 
     /// When it ends if nothing is taken from now on; `None` if it has ended.
@@ -56,7 +56,7 @@ mod tests {
 
     /// How many seconds a client is waited for that takes `bytes` every `every` seconds.
     fn waited(bytes: usize, every: u32) -> u32 {
-        let (begin, mut patience) = (Instant::now(), Patience::new());
+        let (begin, mut patience) = (Instant::now(), WriteBudget::new());
         let mut second = 0;
         while second < 10_000 {
             let deadline = patience.wait(begin + SECOND * second);
@@ -88,9 +88,9 @@ mod tests {
 
     #[test]
     fn a_client_that_was_quick_earns_no_more_than_the_limit() {
-        let (now, mut patience) = (Instant::now(), Patience::new());
+        let (now, mut patience) = (Instant::now(), WriteBudget::new());
         patience.wait(now);
         patience.took(1 << 30, now + SECOND);
-        assert_eq!(patience.wait(now), now + LIMIT);
+        assert_eq!(patience.wait(now), now + WRITE_TIMEOUT);
     }
 }

@@ -16,21 +16,21 @@ const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a body was given up.
 #[derive(Debug)]
-struct StoppedArriving;
+struct BodyStalled;
 
-impl fmt::Display for StoppedArriving {
+impl fmt::Display for BodyStalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no byte of the body came for {PAUSE_LIMIT:?}")
     }
 }
 
-impl Error for StoppedArriving {}
+impl Error for BodyStalled {}
 
 /// Whether a body could not be read because its client stopped in the middle of it.
 pub(crate) fn stopped_arriving(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<StoppedArriving>() {
+        if error.is::<BodyStalled>() {
             return true;
         }
         cause = error.source();
@@ -68,7 +68,7 @@ impl Body for RequestBody {
             .clock
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE_LIMIT)));
         let stopped = clock.as_mut().poll(context);
-        stopped.map(|()| Some(Err(StoppedArriving.into())))
+        stopped.map(|()| Some(Err(BodyStalled.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -16,13 +16,13 @@ const PART_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     body: axum::body::Body,
-    paced: Option<Paced>,
+    paced: Option<PacedBody>,
     _in_flight: InFlight,
 }
 
 /// What is known of the parts of an HTTP/2 answer.
 #[derive(Debug)]
-struct Paced {
+struct PacedBody {
     clock: StreamClock,
     /// What has not been handed over yet.
     rest: Bytes,
@@ -32,7 +32,7 @@ struct Paced {
 
 impl ResponseBody {
     pub(super) fn new(body: axum::body::Body, in_flight: InFlight) -> Self {
-        let paced = StreamClock::current().map(|clock| Paced {
+        let paced = StreamClock::current().map(|clock| PacedBody {
             clock,
             rest: Bytes::new(),
             handed_over: 0,
@@ -49,7 +49,7 @@ impl ResponseBody {
     }
 }
 
-impl Paced {
+impl PacedBody {
     /// The next part of what is there. The last byte goes by itself: the protocol's implementation takes a whole part as
     /// soon as the client has room for one byte of it, and only a part that follows shows that there was room for all.
     fn next_part(&mut self) -> Bytes {
@@ -118,7 +118,7 @@ mod tests {
                 vec![PART_BYTES, PART_BYTES, 40_000 - 2 * PART_BYTES - 1, 1],
             ),
         ] {
-            let mut paced = Paced {
+            let mut paced = PacedBody {
                 clock: StreamClock::new(),
                 rest: Bytes::from(vec![0; length]),
                 handed_over: 0,

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::patience::Patience;
+use super::patience::WriteBudget;
 
 /// How much the kernel keeps that was not sent yet, in bytes. Without a bound it keeps megabytes for a client that reads
 /// slowly, and the next write would wait for longer than such a client is waited for.
@@ -35,7 +35,7 @@ pub(super) fn prepare(stream: &TcpStream) {
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
-    patience: Patience,
+    patience: WriteBudget,
     /// Runs while a write waits.
     clock: Option<Pin<Box<Sleep>>>,
 }
@@ -44,7 +44,7 @@ impl Socket {
     pub(super) const fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            patience: Patience::new(),
+            patience: WriteBudget::new(),
             clock: None,
         }
     }

@@ -8,7 +8,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::Instant;
 
-use super::patience::Patience;
+use super::patience::WriteBudget;
 
 tokio::task_local! {
     /// The clock of the stream that the running task serves.
@@ -17,11 +17,11 @@ tokio::task_local! {
 
 /// Whether a stream's answer waits for the client, and for how long it may.
 #[derive(Debug, Clone)]
-pub(super) struct StreamClock(Arc<Mutex<Patience>>);
+pub(super) struct StreamClock(Arc<Mutex<WriteBudget>>);
 
 impl StreamClock {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Patience::new())))
+        Self(Arc::new(Mutex::new(WriteBudget::new())))
     }
 
     /// The clock of the stream that is being served; `None` on HTTP/1, where the socket has one.
@@ -50,7 +50,7 @@ impl StreamClock {
         }
     }
 
-    fn patience(&self) -> MutexGuard<'_, Patience> {
+    fn patience(&self) -> MutexGuard<'_, WriteBudget> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,13 +9,13 @@ use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{OrderId, PatientId, StudyId};
 use roentgen_domain::study::{InstanceAttributes, SeriesAttributes, Status, SyncedSeries, Update};
-use roentgen_domain::time::AnyTime;
+use roentgen_domain::time::ParsedTime;
 use roentgen_domain::url::HttpUrl;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::warnings::SentTimes;
+use super::warnings::ReportedTimes;
 use crate::command_request::TenantScopedBody;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, JsonObject, List, PatientBody};
@@ -208,7 +208,7 @@ impl TenantScopedBody for StudyChanges {
 
 impl SyncBody {
     /// The sync, and the times as they were sent: one that cannot be held is left out of it.
-    pub(super) fn parse(self) -> Result<(SyncStudy, SentTimes), Problem> {
+    pub(super) fn parse(self) -> Result<(SyncStudy, ReportedTimes), Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/pacs_endpoint_code", self.pacs_endpoint_code);
         let code = fields.parse("/pacs_endpoint_code", code, |text| {
@@ -227,9 +227,9 @@ impl SyncBody {
         );
         let description = fields.optional_text("/description", self.description);
         let body_part = fields.optional("/body_part", self.body_part, BodyPart::parse);
-        let times = SentTimes {
-            started_at: fields.optional("/started_at", self.started_at, AnyTime::parse),
-            ended_at: fields.optional("/ended_at", self.ended_at, AnyTime::parse),
+        let times = ReportedTimes {
+            started_at: fields.optional("/started_at", self.started_at, ParsedTime::parse),
+            ended_at: fields.optional("/ended_at", self.ended_at, ParsedTime::parse),
         };
         let patient = fields.patient(self.patient);
         let series = synced(&mut fields, self.series.unwrap_or_default().0);
@@ -242,8 +242,8 @@ impl SyncBody {
             accession_number,
             description,
             body_part,
-            started_at: times.started_at.and_then(AnyTime::held),
-            ended_at: times.ended_at.and_then(AnyTime::held),
+            started_at: times.started_at.and_then(ParsedTime::held),
+            ended_at: times.ended_at.and_then(ParsedTime::held),
             imaging_order_id: self.imaging_order_id.map(OrderId::from),
             patient,
             series,

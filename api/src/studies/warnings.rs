@@ -2,7 +2,7 @@
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::study::Study;
-use roentgen_domain::time::AnyTime;
+use roentgen_domain::time::ParsedTime;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,12 +18,12 @@ pub(crate) struct Warning {
 
 /// The clinical times of a sync, as they were sent. Images are not refused for them.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SentTimes {
-    pub(super) started_at: Option<AnyTime>,
-    pub(super) ended_at: Option<AnyTime>,
+pub(crate) struct ReportedTimes {
+    pub(super) started_at: Option<ParsedTime>,
+    pub(super) ended_at: Option<ParsedTime>,
 }
 
-impl SentTimes {
+impl ReportedTimes {
     /// What was left out of them, by the study after the sync. A repeated request is answered with the study of its first
     /// answer, and so with the same warnings.
     pub(super) fn warnings(self, study: &Study) -> Vec<Warning> {
@@ -40,11 +40,11 @@ impl SentTimes {
     }
 }
 
-fn left_out(sent: AnyTime, kept: Option<Timestamp>) -> Option<&'static str> {
+fn left_out(sent: ParsedTime, kept: Option<Timestamp>) -> Option<&'static str> {
     match sent {
-        AnyTime::Held(time) if kept == Some(time) => None,
-        AnyTime::Held(_) => Some("was left out: the study would end before it starts"),
-        AnyTime::TooEarly | AnyTime::TooLate => {
+        ParsedTime::Held(time) if kept == Some(time) => None,
+        ParsedTime::Held(_) => Some("was left out: the study would end before it starts"),
+        ParsedTime::TooEarly | ParsedTime::TooLate => {
             Some("was left out: it is before the year 0000 or after 9999-12-30T22:00:00Z")
         }
     }

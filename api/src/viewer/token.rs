@@ -11,7 +11,7 @@ use roentgen_domain::ids::{PractitionerId, StudyId, TenantId, ViewerTokenId};
 use roentgen_domain::{Actor, Timestamp};
 use roentgen_store::clock;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::weighed::Weighed;
+use roentgen_store::weighed::WeightedLru;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Caller;
@@ -22,7 +22,7 @@ const AUDIENCE: &str = "roentgen-viewer";
 const BUDGET: usize = 4 * 1024 * 1024;
 
 /// Tokens of which the first use is noted. Tenants share the room: one that forgets a token notes its use once more.
-type UsedTokens = Weighed<TenantId, ViewerTokenId, ()>;
+type UsedTokens = WeightedLru<TenantId, ViewerTokenId, ()>;
 
 /// Signs and opens viewer tokens, and remembers which were used on this node.
 pub(crate) struct ViewerTokens {
@@ -55,7 +55,7 @@ pub(crate) struct TokenSubject {
 }
 
 impl TokenSubject {
-    pub(super) fn of(caller: &Caller, tenant_id: TenantId, study_id: StudyId) -> Self {
+    pub(super) fn new(caller: &Caller, tenant_id: TenantId, study_id: StudyId) -> Self {
         let actor = caller.actor();
         Self {
             sub: actor.sub,
@@ -125,7 +125,7 @@ impl ViewerTokens {
             opening: DecodingKey::from_secret(master.viewer_key()),
             validation,
             lifetime,
-            used: Mutex::new(Weighed::new(BUDGET)),
+            used: Mutex::new(WeightedLru::new(BUDGET)),
         }
     }
 

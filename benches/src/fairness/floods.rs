@@ -103,12 +103,12 @@ async fn make(
     count: usize,
     body: impl Fn(usize) -> serde_json::Value + Clone + Send + 'static,
 ) -> anyhow::Result<()> {
-    const AT_ONCE: usize = 8;
+    const CONCURRENCY: usize = 8;
     let mut makers = JoinSet::new();
-    for maker in 0..AT_ONCE {
+    for maker in 0..CONCURRENCY {
         let (mut connection, body) = (admin(site).await?, body.clone());
         makers.spawn(async move {
-            for number in (maker..count).step_by(AT_ONCE) {
+            for number in (maker..count).step_by(CONCURRENCY) {
                 made(&mut connection, path, &body(number)).await?;
             }
             anyhow::Ok(())

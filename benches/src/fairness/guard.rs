@@ -13,12 +13,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Looks at a server's memory until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct MemoryGuard {
     _looking: JoinSet<()>,
 }
 
-impl Guard {
-    pub(crate) fn over(server: &Server) -> Self {
+impl MemoryGuard {
+    pub(crate) fn start(server: &Server) -> Self {
         let mut looking = JoinSet::new();
         looking.spawn(look(server.killer()));
         Self { _looking: looking }

@@ -7,7 +7,7 @@ use roentgen_store::read_model::Value;
 use uuid::Uuid;
 
 use super::clinical::{mostly, newest_first, text};
-use super::{Choice, LIMIT, List, id};
+use super::{Choice, List, PAGE_SIZE, id};
 use crate::database::TENANT;
 
 /// An id that no row has.
@@ -60,7 +60,7 @@ pub(super) fn tasks() -> List<ai_tasks::Filters> {
             ]
         },
         filters,
-        page: |filters| ai_tasks::page(TENANT.into(), filters, None, LIMIT),
+        page: |filters| ai_tasks::page(TENANT.into(), filters, None, PAGE_SIZE),
     }
 }
 
@@ -102,6 +102,6 @@ pub(super) fn outputs() -> List<ai_outputs::Filters> {
             ]
         },
         filters,
-        page: |filters| ai_outputs::page(TENANT.into(), filters, None, LIMIT),
+        page: |filters| ai_outputs::page(TENANT.into(), filters, None, PAGE_SIZE),
     }
 }

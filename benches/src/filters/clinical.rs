@@ -12,7 +12,7 @@ use roentgen_projections::{sort_key, studies as study_list, worklist_items as it
 use roentgen_store::read_model::Value;
 use uuid::Uuid;
 
-use super::{Choice, LIMIT, List, id};
+use super::{Choice, List, PAGE_SIZE, id};
 use crate::database::TENANT;
 
 /// When the first row was made; one follows each minute.
@@ -106,7 +106,7 @@ pub(super) fn orders() -> List<order_list::Filters> {
             ]
         },
         filters,
-        page: |filters| order_list::page(TENANT.into(), filters, None, LIMIT),
+        page: |filters| order_list::page(TENANT.into(), filters, None, PAGE_SIZE),
     }
 }
 
@@ -162,7 +162,7 @@ pub(super) fn studies() -> List<study_list::Filters> {
             ]
         },
         filters,
-        page: |filters| study_list::page(TENANT.into(), filters, None, LIMIT),
+        page: |filters| study_list::page(TENANT.into(), filters, None, PAGE_SIZE),
     }
 }
 
@@ -200,7 +200,7 @@ pub(super) fn items() -> List<item_list::Filters> {
             ]
         },
         filters: item_filters(),
-        page: |filters| item_list::page(TENANT.into(), filters, None, LIMIT),
+        page: |filters| item_list::page(TENANT.into(), filters, None, PAGE_SIZE),
     }
 }
 
@@ -294,6 +294,6 @@ pub(super) fn reports() -> List<report_list::Filters> {
             ]
         },
         filters,
-        page: |filters| report_list::page(TENANT.into(), filters, None, LIMIT),
+        page: |filters| report_list::page(TENANT.into(), filters, None, PAGE_SIZE),
     }
 }

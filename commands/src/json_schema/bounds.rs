@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use roentgen_domain::phi::Phi;
 use serde_json::{Map, Value};
 
-use super::extent::Extent;
+use super::extent::ValueSize;
 use super::patterns::{Cost, Patterns};
-use super::plan::{Node, Plan, Way};
+use super::plan::{Application, Node, Plan};
 use crate::error::Violation;
 use keywords::{Part, Role, check_keywords, parts};
 
@@ -35,7 +35,7 @@ const MOST_CONDITIONS: u64 = 32;
 
 /// What a schema costs that is within the bounds.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(super) struct SchemaCost {
     /// How its evaluation is counted.
     pub(super) plan: Plan,
     /// What its patterns cost.
@@ -47,8 +47,8 @@ pub(super) struct Bounded {
 }
 
 /// Refuses what is endless, too much, or leads outside.
-pub(super) fn check(schema: &Value) -> Result<Bounded, Violation> {
-    let extent = Extent::of(schema);
+pub(super) fn check(schema: &Value) -> Result<SchemaCost, Violation> {
+    let extent = ValueSize::measure(schema);
     if extent.values > MOST_VALUES {
         return Err(refused("", "has more than 12000 values"));
     }
@@ -58,7 +58,7 @@ pub(super) fn check(schema: &Value) -> Result<Bounded, Violation> {
             "has names so long, or values so deep, that the pointers to them take more than 1 MiB",
         ));
     }
-    let mut walk = SchemaSizer::over(schema);
+    let mut walk = SchemaSizer::new(schema);
     let root = walk.node_of("", schema)?;
     let schemas = walk.facts_of(root).size;
     if schemas > MAX_EXPANDED_SCHEMAS {
@@ -73,7 +73,7 @@ pub(super) fn check(schema: &Value) -> Result<Bounded, Violation> {
     } = walk;
     let patterns = patterns.cost()?;
     let plan = with_states(plan, &held, &patterns);
-    Ok(Bounded {
+    Ok(SchemaCost {
         plan,
         patterns,
         schemas,
@@ -90,7 +90,7 @@ pub(super) fn refused(pointer: &str, detail: &str) -> Violation {
 
 /// What is known of a schema beside its place in the plan.
 #[derive(Debug, Clone, Copy, Default)]
-struct Facts {
+struct SchemaFacts {
     /// What it unfolds to.
     size: u64,
     /// The part of it that is for the same value.
@@ -105,7 +105,7 @@ struct Facts {
 
 /// The patterns of a node: its own, and those that names of members are held against.
 #[derive(Debug, Default)]
-struct Held<'a> {
+struct AppliedPatterns<'a> {
     own: Option<&'a str>,
     of_names: Vec<&'a str>,
 }
@@ -118,15 +118,15 @@ struct SchemaSizer<'a> {
     known: BTreeMap<String, usize>,
     plan: Plan,
     /// Of each node.
-    facts: Vec<Facts>,
-    held: Vec<Held<'a>>,
+    facts: Vec<SchemaFacts>,
+    held: Vec<AppliedPatterns<'a>>,
     patterns: Patterns<'a>,
     /// What values take in memory that are no schemas, in bytes.
     bytes: usize,
 }
 
 impl<'a> SchemaSizer<'a> {
-    fn over(root: &'a Value) -> Self {
+    fn new(root: &'a Value) -> Self {
         Self {
             root,
             path: Vec::new(),
@@ -139,7 +139,7 @@ impl<'a> SchemaSizer<'a> {
         }
     }
 
-    fn facts_of(&self, node: usize) -> Facts {
+    fn facts_of(&self, node: usize) -> SchemaFacts {
         self.facts.get(node).copied().unwrap_or_default()
     }
 
@@ -159,11 +159,11 @@ impl<'a> SchemaSizer<'a> {
         }
         let id = self.plan.nodes.len();
         self.plan.nodes.push(Node::default());
-        self.facts.push(Facts {
+        self.facts.push(SchemaFacts {
             size: 1,
-            ..Facts::default()
+            ..SchemaFacts::default()
         });
-        self.held.push(Held::default());
+        self.held.push(AppliedPatterns::default());
         self.known.insert(pointer.to_owned(), id);
         if let Value::Object(members) = schema {
             self.path.push(pointer.to_owned());
@@ -194,9 +194,9 @@ impl<'a> SchemaSizer<'a> {
             self.patterns.add(pattern, pointer)?;
         }
         let mut node = keywords::own(members);
-        let mut facts = Facts {
+        let mut facts = SchemaFacts {
             size: 1,
-            ..Facts::default()
+            ..SchemaFacts::default()
         };
         for Part {
             role,
@@ -210,7 +210,7 @@ impl<'a> SchemaSizer<'a> {
         }
         if let Some(reference) = members.get("$ref") {
             let part = self.node_of_reference(pointer, reference)?;
-            let role = Role::Here(Way::Applied);
+            let role = Role::Here(Application::Applied);
             facts.take(self.facts_of(part), &role);
             node.take(role, part);
         }
@@ -229,7 +229,7 @@ impl<'a> SchemaSizer<'a> {
         Ok(())
     }
 
-    fn settle(&mut self, id: usize, node: Node, facts: Facts, held: Held<'a>) {
+    fn settle(&mut self, id: usize, node: Node, facts: SchemaFacts, held: AppliedPatterns<'a>) {
         if let Some(place) = self.plan.nodes.get_mut(id) {
             *place = node;
         }
@@ -262,7 +262,7 @@ impl<'a> SchemaSizer<'a> {
     }
 }
 
-impl Facts {
+impl SchemaFacts {
     fn take(&mut self, part: Self, role: &Role) {
         self.size = self.size.saturating_add(part.size);
         if role.is_here() {
@@ -293,7 +293,7 @@ impl Node {
 
 /// The plan with what is known of the patterns by now. `unevaluatedProperties` holds names against the patterns of the
 /// schemas for the same value, too, wherever they are.
-fn with_states(mut plan: Plan, held: &[Held<'_>], patterns: &Cost) -> Plan {
+fn with_states(mut plan: Plan, held: &[AppliedPatterns<'_>], patterns: &Cost) -> Plan {
     let sum = |of: &[&str]| {
         of.iter()
             .map(|pattern| patterns.states(pattern))

@@ -6,11 +6,11 @@ use roentgen_domain::phi::Phi;
 use roentgen_domain::report_template::Schema;
 use serde_json::Value;
 
-use super::bounds::{self, Bounded};
-use super::extent::Extent;
+use super::bounds::{self, SchemaCost};
+use super::extent::ValueSize;
 use super::named::Names;
 use super::patterns::{LAZY_BYTES, MOST_OF_ONE};
-use super::plan::{Effort, Plan};
+use super::plan::{EvaluationCost, Plan};
 use crate::error::Violation;
 
 /// The most violations that a refusal names.
@@ -62,7 +62,7 @@ impl Compiled {
 
     /// What the evaluation of data takes.
     #[cfg(test)]
-    pub(super) fn effort(&self, data: &Value) -> Option<Effort> {
+    pub(super) fn effort(&self, data: &Value) -> Option<EvaluationCost> {
         self.plan.effort(data)
     }
 
@@ -81,7 +81,7 @@ impl Compiled {
                 "do not satisfy the schema, in more ways than can be named",
             )]);
         }
-        let names = Names::of(schema.as_object());
+        let names = Names::from_schema(schema.as_object());
         let wrong = self
             .validator
             .iter_errors(data)
@@ -95,16 +95,16 @@ impl Compiled {
 }
 
 /// What a compiled schema takes, in bytes.
-fn weight(schema: &Value, bounded: &Bounded) -> usize {
+fn weight(schema: &Value, bounded: &SchemaCost) -> usize {
     let schemas = usize::try_from(bounded.schemas).unwrap_or(usize::MAX);
-    let said = bounded.bytes * COPIES + Extent::of(schema).pointers * POINTERS;
+    let said = bounded.bytes * COPIES + ValueSize::measure(schema).pointers * POINTERS;
     let built = schemas.saturating_mul(SCHEMA_BYTES);
     built.saturating_add(said + bounded.patterns.bytes + LEAST_BYTES)
 }
 
 /// What the errors of an evaluation take at most, in bytes.
-fn errors_take(effort: &Effort, data: &Value) -> u64 {
-    let longest = Extent::of(data).longest as u64;
+fn errors_take(effort: &EvaluationCost, data: &Value) -> u64 {
+    let longest = ValueSize::measure(data).longest as u64;
     effort.errors.saturating_mul(ERROR_BYTES + longest)
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// The size of a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(super) struct ValueSize {
     /// How many values there are, itself included.
     pub(super) values: usize,
     /// How long their pointers (RFC 6901) are together, in bytes, without escapes.
@@ -14,8 +14,8 @@ pub(super) struct Extent {
     pub(super) longest: usize,
 }
 
-impl Extent {
-    pub(super) fn of(value: &Value) -> Self {
+impl ValueSize {
+    pub(super) fn measure(value: &Value) -> Self {
         let mut extent = Self::default();
         extent.add(value, 0);
         extent

@@ -12,7 +12,7 @@ use roentgen_domain::ids::TenantId;
 use roentgen_domain::report_template::Schema;
 use roentgen_store::chain::{Digest, sha256};
 use roentgen_store::fair::Share;
-use roentgen_store::weighed::Weighed;
+use roentgen_store::weighed::WeightedLru;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -24,26 +24,26 @@ use crate::error::Violation;
 const BUDGET: usize = 64 << 20;
 
 /// Nothing, or everything that is wrong.
-pub(super) type Verdict = Result<(), Vec<Violation>>;
+pub(super) type ValidationResult = Result<(), Vec<Violation>>;
 
 /// A schema, and data that are to satisfy it; without data, whether it is a schema.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct ValidationJob {
     pub(super) tenant: TenantId,
     pub(super) schema: Schema,
     pub(super) data: Option<Value>,
     /// Closed when nobody waits for the verdict any more.
-    pub(super) reply: oneshot::Sender<Verdict>,
+    pub(super) reply: oneshot::Sender<ValidationResult>,
     /// The turn that this takes, until it is answered.
     pub(super) turn: Share,
 }
 
 /// Starts the thread, which ends with the last sender of questions.
-pub(super) fn start() -> std::io::Result<mpsc::Sender<Question>> {
-    let (questions, asked) = mpsc::channel::<Question>();
+pub(super) fn start() -> std::io::Result<mpsc::Sender<ValidationJob>> {
+    let (questions, asked) = mpsc::channel::<ValidationJob>();
     let thread = thread::Builder::new().name("schemas".to_owned());
     thread.spawn(move || {
-        let mut kept = Kept::new(BUDGET);
+        let mut kept = CompiledCache::new(BUDGET);
         for question in asked {
             kept.answer(question);
         }
@@ -53,15 +53,15 @@ pub(super) fn start() -> std::io::Result<mpsc::Sender<Question>> {
 
 /// Compiled schemas by tenant.
 #[derive(Debug)]
-struct Kept(Weighed<TenantId, Digest, Compiled>);
+struct CompiledCache(WeightedLru<TenantId, Digest, Compiled>);
 
-impl Kept {
+impl CompiledCache {
     fn new(budget: usize) -> Self {
-        Self(Weighed::new(budget))
+        Self(WeightedLru::new(budget))
     }
 
-    fn answer(&mut self, question: Question) {
-        let Question {
+    fn answer(&mut self, question: ValidationJob) {
+        let ValidationJob {
             tenant,
             schema,
             data,
@@ -85,8 +85,8 @@ impl Kept {
         tenant: TenantId,
         schema: &Schema,
         data: Option<&Value>,
-        reply: &oneshot::Sender<Verdict>,
-    ) -> Verdict {
+        reply: &oneshot::Sender<ValidationResult>,
+    ) -> ValidationResult {
         let members = schema.as_object();
         let key = sha256(&serde_json::to_vec(members).unwrap_or_default());
         let satisfied =

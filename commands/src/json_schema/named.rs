@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub(super) struct Names<'a>(BTreeSet<&'a str>);
 
 impl<'a> Names<'a> {
-    pub(super) fn of(schema: &'a Map<String, Value>) -> Self {
+    pub(super) fn from_schema(schema: &'a Map<String, Value>) -> Self {
         let mut names = BTreeSet::new();
         collect_members(schema, &mut names);
         Self(names)
@@ -63,7 +63,7 @@ mod tests {
         });
         let data =
             json!({ "lesions": [{ "a/b": 1, "Roe": { "a/b": 1 } }], "12345": { "lesions": 1 } });
-        let names = Names::of(schema.as_object().unwrap());
+        let names = Names::from_schema(schema.as_object().unwrap());
         for (pointer, told) in [
             ("", ""),
             ("/lesions", "/lesions"),

@@ -59,7 +59,7 @@ impl<'a> Patterns<'a> {
         if self.known.contains_key(pattern) {
             return Ok(());
         }
-        let syntax = Syntax::of(pattern);
+        let syntax = Syntax::new(pattern);
         self.text += pattern.len();
         self.classes += syntax.classes;
         if syntax.has_flags {
@@ -143,7 +143,7 @@ struct Syntax {
 }
 
 impl Syntax {
-    fn of(pattern: &str) -> Self {
+    fn new(pattern: &str) -> Self {
         let mut syntax = Self::default();
         let (mut is_escaped, mut is_in_class) = (false, false);
         for (at, sign) in pattern.char_indices() {

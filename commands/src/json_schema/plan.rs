@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::extent::Extent;
+use super::extent::ValueSize;
 
 /// How many steps an evaluation may take: tens of milliseconds.
 pub(super) const MOST_STEPS: u64 = 2_000_000;
@@ -19,7 +19,7 @@ const UNIQUE_STEPS: u64 = 16;
 
 /// How a schema is applied to the value that the schema around it is applied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Application {
     /// Its errors are those of the schema around it.
     Applied,
     /// Only whether the value is valid counts.
@@ -36,7 +36,7 @@ pub(super) struct Node {
     /// The most errors that they have for one value.
     pub(super) errors: u64,
     /// Schemas for the same value.
-    pub(super) here: Vec<(usize, Way)>,
+    pub(super) here: Vec<(usize, Application)>,
     /// Schemas for members, by name.
     pub(super) properties: BTreeMap<String, usize>,
     /// Schemas for any member.
@@ -46,7 +46,7 @@ pub(super) struct Node {
     /// Schemas for items, by place.
     pub(super) prefix: Vec<usize>,
     /// Schemas for any item.
-    pub(super) items: Vec<(usize, Way)>,
+    pub(super) items: Vec<(usize, Application)>,
     /// Whether items are compared with one another.
     pub(super) compares_items: bool,
     /// The states of its pattern.
@@ -65,7 +65,7 @@ pub(super) struct Plan {
 
 /// What an evaluation takes at most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Effort {
+pub(super) struct EvaluationCost {
     /// Steps until it is known whether the value is valid.
     pub(super) valid: u64,
     /// Steps until all errors are known.
@@ -74,13 +74,13 @@ pub(super) struct Effort {
     pub(super) errors: u64,
 }
 
-impl Effort {
-    fn add(&mut self, part: Self, way: Way) {
+impl EvaluationCost {
+    fn add(&mut self, part: Self, way: Application) {
         self.valid = self.valid.saturating_add(part.valid);
         let (named, errors) = match way {
-            Way::Applied => (part.named, part.errors),
-            Way::Tried => (part.valid, 0),
-            Way::Branch => (part.valid.saturating_add(part.named), part.errors),
+            Application::Applied => (part.named, part.errors),
+            Application::Tried => (part.valid, 0),
+            Application::Branch => (part.valid.saturating_add(part.named), part.errors),
         };
         self.named = self.named.saturating_add(named);
         self.errors = self.errors.saturating_add(errors);
@@ -97,12 +97,12 @@ impl Effort {
 
 impl Plan {
     /// What the evaluation of data takes; `None` where that is more than [`MOST_STEPS`].
-    pub(super) fn effort(&self, data: &Value) -> Option<Effort> {
+    pub(super) fn effort(&self, data: &Value) -> Option<EvaluationCost> {
         let mut count = Count {
             plan: self,
             left: MOST_STEPS,
         };
-        let effort = count.of(0, data)?;
+        let effort = count.cost_of(0, data)?;
         let steps = effort.valid.saturating_add(effort.named);
         (steps <= MOST_STEPS).then_some(effort)
     }
@@ -115,17 +115,17 @@ struct Count<'a> {
 }
 
 impl Count<'_> {
-    fn of(&mut self, node: usize, value: &Value) -> Option<Effort> {
+    fn cost_of(&mut self, node: usize, value: &Value) -> Option<EvaluationCost> {
         let node = self.plan.nodes.get(node)?;
         let own = own_steps(node, value);
         self.left = self.left.checked_sub(own)?;
-        let mut effort = Effort {
+        let mut effort = EvaluationCost {
             valid: own,
             named: own,
             errors: node.errors,
         };
         for (part, way) in &node.here {
-            let part = self.of(*part, value)?;
+            let part = self.cost_of(*part, value)?;
             effort.add(part.times(node.times.max(1)), *way);
         }
         match value {
@@ -136,13 +136,18 @@ impl Count<'_> {
         Some(effort)
     }
 
-    fn add_items(&mut self, effort: &mut Effort, node: &Node, items: &[Value]) -> Option<()> {
+    fn add_items(
+        &mut self,
+        effort: &mut EvaluationCost,
+        node: &Node,
+        items: &[Value],
+    ) -> Option<()> {
         for (part, item) in node.prefix.iter().zip(items) {
-            effort.add(self.of(*part, item)?, Way::Applied);
+            effort.add(self.cost_of(*part, item)?, Application::Applied);
         }
         for (part, way) in &node.items {
             for item in items {
-                effort.add(self.of(*part, item)?, *way);
+                effort.add(self.cost_of(*part, item)?, *way);
             }
         }
         Some(())
@@ -150,23 +155,26 @@ impl Count<'_> {
 
     fn add_members(
         &mut self,
-        effort: &mut Effort,
+        effort: &mut EvaluationCost,
         node: &Node,
         members: &Map<String, Value>,
     ) -> Option<()> {
         for (name, part) in &node.properties {
             if let Some(member) = members.get(name) {
-                effort.add(self.of(*part, member)?, Way::Applied);
+                effort.add(self.cost_of(*part, member)?, Application::Applied);
             }
         }
         for part in &node.members {
             for member in members.values() {
-                effort.add(self.of(*part, member)?, Way::Applied);
+                effort.add(self.cost_of(*part, member)?, Application::Applied);
             }
         }
         if let Some(part) = node.names {
             for name in members.keys() {
-                effort.add(self.of(part, &Value::from(name.as_str()))?, Way::Applied);
+                effort.add(
+                    self.cost_of(part, &Value::from(name.as_str()))?,
+                    Application::Applied,
+                );
             }
         }
         Some(())
@@ -180,7 +188,7 @@ fn own_steps(node: &Node, value: &Value) -> u64 {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(value) => text(value, node.states) / STATES_A_STEP,
         Value::Array(items) if node.compares_items => {
-            Extent::of(value).values as u64 * UNIQUE_STEPS + items.len() as u64
+            ValueSize::measure(value).values as u64 * UNIQUE_STEPS + items.len() as u64
         }
         Value::Array(items) => items.len() as u64,
         Value::Object(members) => {

@@ -13,7 +13,7 @@ fn compiled(schema: &Value) -> Result<Compiled, Vec<Violation>> {
 }
 
 fn parsed(schema: &Value) -> Schema {
-    Schema::parse(&Json::of(schema).unwrap()).unwrap()
+    Schema::parse(&Json::from_serializable(schema).unwrap()).unwrap()
 }
 
 fn check(schema: &Value) -> Result<(), Vec<Violation>> {

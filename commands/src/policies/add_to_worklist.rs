@@ -37,7 +37,7 @@ impl Policy for AddToWorklist {
             return Ok(Vec::new());
         };
         let study_id = it.study_id;
-        let item = WorklistItemId::of(study_id);
+        let item = WorklistItemId::derive(study_id);
         let create = EnsureWorklistItem { study_id };
         Ok(vec![Effect::new("create_item", item, study_id, create)])
     }
@@ -53,14 +53,14 @@ impl UseCase for EnsureWorklistItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(WorklistItemId::of(self.study_id).into())
+        Some(WorklistItemId::derive(self.study_id).into())
     }
 
     async fn decide(
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<WorklistItem>, CommandError> {
-        let id = WorklistItemId::of(self.study_id);
+        let id = WorklistItemId::derive(self.study_id);
         if let Some(item) = work.read::<WorklistItem>(id).await? {
             return Ok((*item).clone());
         }

@@ -45,7 +45,7 @@ impl Policy for ApplyTriage {
                 flags: triage.flags,
             }),
         };
-        let item = WorklistItemId::of(study_id);
+        let item = WorklistItemId::derive(study_id);
         Ok(vec![Effect::new("contribute", item, study_id, contribute)])
     }
 }

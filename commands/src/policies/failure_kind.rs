@@ -26,7 +26,7 @@ pub(super) enum FailureKind {
 }
 
 impl FailureKind {
-    pub(super) fn of(error: &CommandError) -> Self {
+    pub(super) fn classify(error: &CommandError) -> Self {
         match error {
             CommandError::Contention => Self::Transient,
             CommandError::Store(error) => of_store(error),

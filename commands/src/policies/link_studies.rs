@@ -104,7 +104,7 @@ fn link_signal(cause: &Cause<'_>) -> Result<Option<LinkSignal>, EventReadError> 
         return Ok(Some(LinkSignal::Ordered(cause.event.stream_id.into())));
     }
     let waits = |study, accession: Option<&AccessionNumber>| {
-        let order = OrderId::of(cause.event.tenant_id, accession?);
+        let order = OrderId::derive(cause.event.tenant_id, accession?);
         Some(LinkSignal::Waits(study, order))
     };
     Ok(match cause.event::<Study>()? {
@@ -144,7 +144,7 @@ impl UseCase for LinkStudy {
         let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
         let tenant = work.context().tenant_id;
         let named = study.state.details.accession_number.as_ref();
-        let names_it = named.is_some_and(|number| OrderId::of(tenant, number) == self.order_id);
+        let names_it = named.is_some_and(|number| OrderId::derive(tenant, number) == self.order_id);
         let is_linked = matches!(study.state.linking, OrderLink::Linked { .. });
         if is_linked || !names_it {
             return Ok((*study).clone());

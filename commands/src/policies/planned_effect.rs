@@ -22,7 +22,7 @@ pub(super) struct PlannedEffect {
 }
 
 impl PlannedEffect {
-    pub(super) fn of(policy: &dyn Policy, event: &StoredEvent, effect: Effect) -> Self {
+    pub(super) fn new(policy: &dyn Policy, event: &StoredEvent, effect: Effect) -> Self {
         let label = format!("{}.{}", policy.name(), effect.name);
         let claim = Idempotency::of_effect(&label, effect.target, event.position);
         let correlation = Cause { event }.correlation_id();

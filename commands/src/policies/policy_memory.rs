@@ -38,26 +38,26 @@ trait Value: Any + std::fmt::Debug + Send + Sync {
     fn to_json(&self) -> String;
 }
 
-impl<T: Remembered> Value for T {
+impl<T: StoredMemory> Value for T {
     fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
 /// What can be remembered.
-pub trait Remembered:
+pub trait StoredMemory:
     Serialize + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
 {
 }
 
-impl<T> Remembered for T where
+impl<T> StoredMemory for T where
     T: Serialize + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
 {
 }
 
 impl PolicyMemory {
     /// What was there before the batch.
-    pub(super) fn of(memories: Vec<MemoryEntry>) -> Self {
+    pub(super) fn from_entries(memories: Vec<MemoryEntry>) -> Self {
         Self {
             unread: memories
                 .into_iter()
@@ -68,13 +68,13 @@ impl PolicyMemory {
     }
 
     /// The value under a key that the policy said it recalls.
-    pub fn get<T: Remembered>(&mut self, key: &MemoryKey) -> Option<&T> {
+    pub fn get<T: StoredMemory>(&mut self, key: &MemoryKey) -> Option<&T> {
         let value = self.read::<T>(key).value.as_deref()?;
         (value as &dyn Any).downcast_ref()
     }
 
     /// The same, to be changed; what was not there is empty.
-    pub fn change<T: Remembered + Default>(&mut self, key: &MemoryKey) -> Option<&mut T> {
+    pub fn change<T: StoredMemory + Default>(&mut self, key: &MemoryKey) -> Option<&mut T> {
         let known = self.read::<T>(key);
         known.changed = Some(Place {
             key: key.clone(),
@@ -84,7 +84,7 @@ impl PolicyMemory {
         (&mut **value as &mut dyn Any).downcast_mut()
     }
 
-    fn read<T: Remembered>(&mut self, key: &MemoryKey) -> &mut Known {
+    fn read<T: StoredMemory>(&mut self, key: &MemoryKey) -> &mut Known {
         let id = key.id();
         let unread = self.unread.remove(&id);
         let known = self.known.entry(id).or_default();
@@ -95,12 +95,12 @@ impl PolicyMemory {
     }
 
     /// Remembers a value, or changes it.
-    pub fn set<T: Remembered>(&mut self, key: &MemoryKey, value: T) {
+    pub fn set<T: StoredMemory>(&mut self, key: &MemoryKey, value: T) {
         self.put(key, Some(Box::new(value)), None);
     }
 
     /// Remembers a value, and to be told of it at a time.
-    pub fn schedule<T: Remembered>(&mut self, key: &MemoryKey, value: T, due_at: Timestamp) {
+    pub fn schedule<T: StoredMemory>(&mut self, key: &MemoryKey, value: T, due_at: Timestamp) {
         self.put(key, Some(Box::new(value)), Some(due_at.as_millis()));
     }
 
@@ -147,7 +147,7 @@ impl PolicyMemory {
     }
 }
 
-fn parsed<T: Remembered>(memory: &MemoryEntry) -> Option<Box<dyn Value>> {
+fn parsed<T: StoredMemory>(memory: &MemoryEntry) -> Option<Box<dyn Value>> {
     match serde_json::from_str::<T>(&memory.value) {
         Ok(value) => Some(Box::new(value)),
         Err(error) => {

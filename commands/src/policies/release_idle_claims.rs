@@ -160,8 +160,8 @@ impl ReleaseIdle {
             claimed_at: since,
             ..
         } = self.claim;
-        let item = WorklistItemId::of(study_id);
-        let (report, looks) = (ReportId::of(study_id), StudyAccessId::of(study_id));
+        let item = WorklistItemId::derive(study_id);
+        let (report, looks) = (ReportId::derive(study_id), StudyAccessId::derive(study_id));
         let words = [
             work.last_activity_by::<WorklistItem>(item, by, since)
                 .await?,
@@ -179,7 +179,7 @@ impl UseCase for ReleaseIdle {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(WorklistItemId::of(self.claim.study_id).into())
+        Some(WorklistItemId::derive(self.claim.study_id).into())
     }
 
     async fn decide(
@@ -187,7 +187,7 @@ impl UseCase for ReleaseIdle {
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<WorklistItem>, CommandError> {
         self.note(None);
-        let id = WorklistItemId::of(self.claim.study_id);
+        let id = WorklistItemId::derive(self.claim.study_id);
         let item = work.read::<WorklistItem>(id).await?;
         let item = item.ok_or_else(|| DomainError::from(worklist_item::Error::NotFound))?;
         let (radiologist_id, claimed_at) = (self.claim.radiologist_id, self.claim.claimed_at);

@@ -70,7 +70,7 @@ impl Policy for ReopenForLateImages {
                 let is_read = recall.get(&cause.memory(READ, study)) == Some(&true);
                 is_read.then(|| {
                     let again = ReopenItem { study_id: study };
-                    Effect::new("attend", WorklistItemId::of(study), study, again)
+                    Effect::new("attend", WorklistItemId::derive(study), study, again)
                 })
             }
             None => None,
@@ -136,7 +136,7 @@ impl UseCase for ReopenItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(WorklistItemId::of(self.study_id).into())
+        Some(WorklistItemId::derive(self.study_id).into())
     }
 
     async fn decide(
@@ -144,7 +144,7 @@ impl UseCase for ReopenItem {
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<WorklistItem>, CommandError> {
         let order = system_commands::linked_order(work, self.study_id).await?;
-        let id = WorklistItemId::of(self.study_id);
+        let id = WorklistItemId::derive(self.study_id);
         assignment::decide(work, id, Command::Reopen(order)).await
     }
 }

@@ -10,7 +10,7 @@ use roentgen_store::error::{EngineError, error_chain};
 use roentgen_store::lease::Leadership;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::pace::Pace;
+use roentgen_store::pace::YieldPacer;
 use roentgen_store::policy_memory::RejectedEffect;
 use roentgen_store::projector::CheckpointAhead;
 use roentgen_store::subscription::Subscription;
@@ -28,11 +28,11 @@ use crate::executor::{EFFECT_RESERVATION_TTL_MS, Executor};
 /// Lanes at once.
 const LANES: usize = 16;
 /// Pauses between tries of an effect that failed.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
-const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+const ERROR_BACKOFF: Duration = Duration::from_millis(250);
 /// How often a node that does not lead looks whether the checkpoint fits the log by now, where it did not.
-const LOOKS_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest pause after a panic.
 const AFTER_PANICS: Duration = Duration::from_secs(30);
 /// An effect's claim stands from its append for [`EFFECT_LIFETIME_MS`]. An event younger than this, whose effect was
@@ -103,7 +103,7 @@ impl Runner {
             if !leadership.held() {
                 tokio::select! {
                     () = leadership.gained() => {}
-                    () = self.pause(LOOKS_EVERY), if self.progress.halt_reason().is_some() => {}
+                    () = self.pause(POLL_INTERVAL), if self.progress.halt_reason().is_some() => {}
                     () = self.stop.cancelled() => return,
                 }
             }
@@ -111,7 +111,7 @@ impl Runner {
                 Ok(()) => {}
                 Err(error) => tracing::warn!(error = error_chain(&error), "the policies pause"),
             }
-            self.pause(AFTER_A_FAILURE).await;
+            self.pause(ERROR_BACKOFF).await;
         }
     }
 
@@ -206,7 +206,7 @@ impl Runner {
             tracing::warn!("another node moved the policies' checkpoint");
             return Ok(false);
         };
-        let mut recall = PolicyMemory::of(memories);
+        let mut recall = PolicyMemory::from_entries(memories);
         let (planned, mut refusals) = self.plan(&causes, &mut recall).await;
         let Some(refused) = self.carry_out(planned, leadership).await else {
             return Ok(false);
@@ -241,7 +241,7 @@ impl Runner {
         recall: &mut PolicyMemory,
     ) -> (Vec<PlannedEffect>, Vec<RejectedEffect>) {
         let (mut planned, mut refusals) = (Vec::new(), Vec::new());
-        let (oldest_ms, pace) = (clock::now_ms() - EFFECTS_WITHIN_MS, Pace::begin());
+        let (oldest_ms, pace) = (clock::now_ms() - EFFECTS_WITHIN_MS, YieldPacer::begin());
         for (policy, cause) in self.listening(causes) {
             pace.rest().await;
             match policy.react(cause, recall) {
@@ -249,7 +249,7 @@ impl Runner {
                 Ok(effects) => {
                     let effects = effects.into_iter();
                     planned.extend(
-                        effects.map(|effect| PlannedEffect::of(policy, cause.event, effect)),
+                        effects.map(|effect| PlannedEffect::new(policy, cause.event, effect)),
                     );
                 }
                 Err(unreadable) => {
@@ -300,14 +300,14 @@ impl Runner {
             request,
             position,
         } = planned;
-        let (mut pause, mut before) = (FIRST_PAUSE, None);
+        let (mut pause, mut before) = (INITIAL_BACKOFF, None);
         loop {
             let Err(error) = effect.carry_out(&self.executor, request).await else {
                 metrics::counter!("roentgen_policy_effects_total", "effect" => label.clone())
                     .increment(1);
                 return EffectResult::Done;
             };
-            let failure = FailureKind::of(&error);
+            let failure = FailureKind::classify(&error);
             let since = match before {
                 Some((same, since)) if same == failure => since,
                 Some(_) | None => Instant::now(),
@@ -323,7 +323,7 @@ impl Runner {
                 return EffectResult::Interrupted;
             }
             self.pause(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
+            pause = (pause * 2).min(MAX_BACKOFF);
         }
     }
 }
@@ -332,7 +332,7 @@ impl Runner {
 /// event may be what it panics at.
 async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTasks) {
     let runner = Arc::new(runner);
-    let (mut pause, mut position) = (AFTER_A_FAILURE, runner.progress.position());
+    let (mut pause, mut position) = (ERROR_BACKOFF, runner.progress.position());
     loop {
         let (again, leadership) = (Arc::clone(&runner), leadership.clone());
         let run = tasks.run_isolated(async move { again.run(leadership).await });
@@ -342,7 +342,7 @@ async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTask
         tracing::error!(panicked, position = reached, "the policies were restarted");
         metrics::counter!("roentgen_policy_restarts_total").increment(1);
         pause = match reached > position {
-            true => AFTER_A_FAILURE,
+            true => ERROR_BACKOFF,
             false => pause,
         };
         position = reached;

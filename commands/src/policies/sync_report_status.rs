@@ -35,7 +35,7 @@ impl Policy for SyncReportStatus {
         let step = cause.event::<Report>()?.and_then(|event| step(&event));
         let effect = step.map(|(name, study_id, command)| {
             let on_item = SystemItemCommand { study_id, command };
-            Effect::new(name, WorklistItemId::of(study_id), study_id, on_item)
+            Effect::new(name, WorklistItemId::derive(study_id), study_id, on_item)
         });
         Ok(effect.into_iter().collect())
     }

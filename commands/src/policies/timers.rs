@@ -85,7 +85,7 @@ async fn next_due(
         Ok(TimerOutcome::Done) => None,
         Ok(TimerOutcome::Reschedule(time)) => Some(time.as_millis()),
         Err(error) => {
-            let (failure, reason) = (FailureKind::of(&error), error::error_chain(&error));
+            let (failure, reason) = (FailureKind::classify(&error), error::error_chain(&error));
             if !failure.should_retry(Duration::ZERO) {
                 failure.record_final_failure(policy.name(), None, &reason);
                 return None;

@@ -99,17 +99,17 @@ fn linked(
     {
         studies.push(study_id);
     }
-    let attach = TellItem {
+    let attach = NotifyItem {
         study_id,
         order_id,
-        news: News::Attached,
+        news: OrderNews::Attached,
     };
     let complete = CompleteOrder {
         study_id,
         order_id,
         linked_at: cause.event.recorded_at(),
     };
-    let item = WorklistItemId::of(study_id);
+    let item = WorklistItemId::derive(study_id);
     vec![
         Effect::new("attach_order", item, study_id, attach),
         Effect::new("complete_order", order_id, study_id, complete),
@@ -119,11 +119,11 @@ fn linked(
 fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut PolicyMemory) -> Vec<Effect> {
     let studies = studies_of(cause, order_id, recall).into_iter();
     let told = studies.map(|study_id| {
-        let item = WorklistItemId::of(study_id);
-        let attach = TellItem {
+        let item = WorklistItemId::derive(study_id);
+        let attach = NotifyItem {
             study_id,
             order_id,
-            news: News::Attached,
+            news: OrderNews::Attached,
         };
         Effect::new("attend", item, study_id, attach)
     });
@@ -146,11 +146,11 @@ fn detach(unlinked: study::Unlinked) -> Effect {
         imaging_order_id: order_id,
         ..
     } = unlinked;
-    let item = WorklistItemId::of(study_id);
-    let detach = TellItem {
+    let item = WorklistItemId::derive(study_id);
+    let detach = NotifyItem {
         study_id,
         order_id,
-        news: News::Detached,
+        news: OrderNews::Detached,
     };
     Effect::new("detach_order", item, study_id, detach)
 }
@@ -160,44 +160,46 @@ fn conflict(study_id: StudyId) -> Effect {
         study_id,
         command: Command::MarkConflict,
     };
-    Effect::new("attend", WorklistItemId::of(study_id), study_id, mark)
+    Effect::new("attend", WorklistItemId::derive(study_id), study_id, mark)
 }
 
 /// Tells an item of an order: that its study answers it, with its priority and whether it was called off, or that it does
 /// so no more. What is not true any more is not told: a later event says what is.
 #[derive(Debug, Clone, Copy)]
-struct TellItem {
+struct NotifyItem {
     study_id: StudyId,
     order_id: OrderId,
-    news: News,
+    news: OrderNews,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum News {
+enum OrderNews {
     Attached,
     Detached,
 }
 
-impl UseCase for TellItem {
+impl UseCase for NotifyItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(WorklistItemId::of(self.study_id).into())
+        Some(WorklistItemId::derive(self.study_id).into())
     }
 
     async fn decide(
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<WorklistItem>, CommandError> {
-        let id = WorklistItemId::of(self.study_id);
+        let id = WorklistItemId::derive(self.study_id);
         let item = work.read::<WorklistItem>(id).await?;
         let item = item.ok_or_else(|| DomainError::from(worklist_item::Error::NotFound))?;
         let order = system_commands::linked_order(work, self.study_id).await?;
         let order = order.filter(|linked| linked.order_id == self.order_id);
         let command = match (self.news, order) {
-            (News::Attached, Some(order)) => Command::AttachOrder(order),
-            (News::Detached, None) => Command::DetachOrder(self.order_id),
-            (News::Attached, None) | (News::Detached, Some(_)) => return Ok((*item).clone()),
+            (OrderNews::Attached, Some(order)) => Command::AttachOrder(order),
+            (OrderNews::Detached, None) => Command::DetachOrder(self.order_id),
+            (OrderNews::Attached, None) | (OrderNews::Detached, Some(_)) => {
+                return Ok((*item).clone());
+            }
         };
         assignment::decide(work, id, command).await
     }

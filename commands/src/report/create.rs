@@ -36,7 +36,7 @@ impl UseCase for CreateReport {
     type Aggregate = Report;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(ReportId::of(self.imaging_study_id).into())
+        Some(ReportId::derive(self.imaging_study_id).into())
     }
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Report>, CommandError> {
@@ -59,7 +59,7 @@ impl UseCase for CreateReport {
                 ai_assist_summary: self.written.ai_assist_summary.clone(),
             },
         };
-        let id = ReportId::of(self.imaging_study_id);
+        let id = ReportId::derive(self.imaging_study_id);
         work.create::<Report>(id, Command::Create(Box::new(new)))
             .await
     }

@@ -4,16 +4,16 @@ use std::io::{self, Write};
 
 use roentgen_domain::json::{Json, Members};
 use roentgen_domain::text::Text;
-use roentgen_domain::{Aggregate, Room, Versioned};
+use roentgen_domain::{Aggregate, StreamBudget, Versioned};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
 /// What a resource takes in memory, in bytes.
-pub(super) fn of<A: Aggregate>(resource: &Versioned<A>) -> usize {
+pub(super) fn estimated_bytes<A: Aggregate>(resource: &Versioned<A>) -> usize {
     size_of::<Versioned<A>>() + shown(&resource.state, Kept) + resource.state.unshown_bytes()
 }
 
 /// Whether a resource may have grown so far. What it shows is weighed only if its events can have made that too much.
-pub(crate) fn is_within<A: Aggregate>(after: &Versioned<A>, room: Room) -> bool {
+pub(crate) fn is_within<A: Aggregate>(after: &Versioned<A>, room: StreamBudget) -> bool {
     room.admits(after.version, after.size)
         && (room.admits_shown(after.size.all())
             || room.admits_shown(shown(&after.state, CompactFormatter) as u64))
@@ -21,7 +21,7 @@ pub(crate) fn is_within<A: Aggregate>(after: &Versioned<A>, room: Room) -> bool 
 
 /// What is shown of a state, in bytes of JSON.
 fn shown<A: Aggregate>(state: &A, formatter: impl Formatter) -> usize {
-    let mut open = Counted(0);
+    let mut open = ByteCounter(0);
     let _ = state.serialize(&mut Serializer::with_formatter(&mut open, formatter));
     let phi = state.phi();
     open.0 + phi.map_or(0, |members| of_texts(members.expose())) + state.alone_bytes()
@@ -38,9 +38,9 @@ impl Formatter for Kept {
 }
 
 /// How many bytes were written.
-struct Counted(usize);
+struct ByteCounter(usize);
 
-impl Write for Counted {
+impl Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())

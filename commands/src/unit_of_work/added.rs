@@ -13,7 +13,7 @@ use super::UnitOfWork;
 use crate::error::CommandError;
 
 /// An event that was added to the append.
-pub(super) struct Added {
+pub(super) struct AddedEvent {
     pub(super) size: Size,
     /// When the key was seen that sealed it.
     pub(super) key_seen: Option<Instant>,
@@ -26,7 +26,7 @@ impl UnitOfWork<'_> {
         event: &A::Event,
         stream_id: StreamId,
         version: u64,
-    ) -> Result<Added, CommandError> {
+    ) -> Result<AddedEvent, CommandError> {
         let key = match (event.phi(), event.patient_id()) {
             (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
             (Some(_), None) | (None, _) => None,
@@ -37,9 +37,9 @@ impl UnitOfWork<'_> {
             version,
         };
         let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
-        let size = Size::of(&new.payload, &new.sealed);
+        let size = Size::measure(&new.payload, &new.sealed);
         self.append.events.push(new);
-        Ok(Added {
+        Ok(AddedEvent {
             size,
             key_seen: key.map(|key| key.seen()),
         })

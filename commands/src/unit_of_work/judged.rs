@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::UnitOfWork;
 use crate::error::{CommandError, Violation};
-use crate::json_schema::Asker;
+use crate::json_schema::ValidationCaller;
 
 impl UnitOfWork<'_> {
     /// Refuses what is no schema, or none that is evaluated.
@@ -26,8 +26,8 @@ impl UnitOfWork<'_> {
         }
     }
 
-    fn asker(&self) -> Asker {
-        Asker {
+    fn asker(&self) -> ValidationCaller {
+        ValidationCaller {
             party: self.request.party(),
             tenant: self.context.tenant_id,
             deadline: self.deadline,

@@ -29,7 +29,7 @@ pub async fn ensure_case_claimed(
     study_id: StudyId,
     radiologist_id: PractitionerId,
 ) -> Result<(), CommandError> {
-    let id = WorklistItemId::of(study_id);
+    let id = WorklistItemId::derive(study_id);
     let Some(item) = work.read::<WorklistItem>(id).await? else {
         return Ok(());
     };
@@ -55,7 +55,7 @@ pub(crate) async fn ensure_case_in_progress(
     radiologist_id: PractitionerId,
 ) -> Result<(), CommandError> {
     ensure_case_claimed(work, study_id, radiologist_id).await?;
-    let id = WorklistItemId::of(study_id);
+    let id = WorklistItemId::derive(study_id);
     match work.read::<WorklistItem>(id).await? {
         Some(_) => work
             .decide_related::<WorklistItem>(id, Command::Begin)
@@ -71,7 +71,7 @@ pub(crate) async fn not_held_by_other(
     study_id: StudyId,
     radiologist_id: PractitionerId,
 ) -> Result<(), CommandError> {
-    let holder = holder(work, WorklistItemId::of(study_id)).await?;
+    let holder = holder(work, WorklistItemId::derive(study_id)).await?;
     if holder.is_some_and(|holder| holder != radiologist_id) {
         return Err(DomainError::from(Error::HeldByOther).into());
     }
@@ -124,7 +124,7 @@ async fn free(
     radiologist: PractitionerId,
     item: WorklistItemId,
 ) -> Result<(), CommandError> {
-    let caseload = CaseloadId::of(work.context().tenant_id, radiologist);
+    let caseload = CaseloadId::derive(work.context().tenant_id, radiologist);
     let free = caseload::Command::Free { item };
     work.decide_related::<Caseload>(caseload, free)
         .await
@@ -137,7 +137,7 @@ async fn take(
     item: &WorklistItem,
 ) -> Result<(), CommandError> {
     let tenant = work.context().tenant_id;
-    let profile = ReadingProfileId::of(tenant, radiologist_id);
+    let profile = ReadingProfileId::derive(tenant, radiologist_id);
     let limit = match work.read::<ReadingProfile>(profile).await? {
         Some(profile) => check_reading_profile(&profile.state, item)?,
         None => CaseLimit::default(),
@@ -147,7 +147,7 @@ async fn take(
         item: item.id(),
         limit,
     };
-    let caseload = CaseloadId::of(tenant, radiologist_id);
+    let caseload = CaseloadId::derive(tenant, radiologist_id);
     work.decide_related::<Caseload>(caseload, take)
         .await
         .map(drop)

@@ -33,7 +33,7 @@ impl UseCase for CreateItem {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(WorklistItemId::of(self.imaging_study_id).into())
+        Some(WorklistItemId::derive(self.imaging_study_id).into())
     }
 
     async fn decide(
@@ -52,7 +52,7 @@ impl UseCase for CreateItem {
         new.priority = self.priority;
         new.case.modality_code = self.modality_code.clone();
         new.case.body_part = self.body_part.clone().or(new.case.body_part);
-        let id = WorklistItemId::of(self.imaging_study_id);
+        let id = WorklistItemId::derive(self.imaging_study_id);
         work.create::<WorklistItem>(id, Command::Create(Box::new(new)))
             .await
     }

@@ -24,14 +24,14 @@ impl UseCase for SystemItemCommand {
     type Aggregate = WorklistItem;
 
     fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(WorklistItemId::of(self.study_id).into())
+        Some(WorklistItemId::derive(self.study_id).into())
     }
 
     async fn decide(
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<WorklistItem>, CommandError> {
-        let id = WorklistItemId::of(self.study_id);
+        let id = WorklistItemId::derive(self.study_id);
         assignment::decide(work, id, self.command.clone()).await
     }
 }

@@ -49,7 +49,7 @@ fn is_created_once() {
 #[test]
 fn is_updated_where_it_exists_and_something_changes() {
     let updated = Event::Updated(Updated {
-        ai_model_id: AiModelId::of(context().tenant_id, &head_triage().code),
+        ai_model_id: AiModelId::derive(context().tenant_id, &head_triage().code),
         changes: *retired(),
     });
     given::<AiModel>([])
@@ -190,7 +190,7 @@ fn capabilities_and_the_endpoint_change_member_by_member() {
     given::<AiModel>([create(model, &context())])
         .when(Command::Update(Box::new(asked)))
         .then([Event::Updated(Updated {
-            ai_model_id: AiModelId::of(context().tenant_id, &head_triage().code),
+            ai_model_id: AiModelId::derive(context().tenant_id, &head_triage().code),
             changes,
         })]);
 }

@@ -11,7 +11,7 @@ use crate::ai_model::TaskType;
 use crate::codes::AiModelCode;
 use crate::ids::{AiModelId, AiTaskId, PatientId, StudyId};
 #[cfg(doc)]
-use crate::json::NotKept;
+use crate::json::JsonLimitError;
 use crate::json::{Json, Members, read_members};
 use crate::phi::Phi;
 use crate::score::Score;

@@ -14,7 +14,7 @@ const MOST_LOOKED_AT: usize = 8 * 1024 * 1024;
 
 /// Why an object cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotKept {
+pub enum JsonLimitError {
     /// Another JSON type.
     #[error("must be an object")]
     NotAnObject,
@@ -38,13 +38,13 @@ pub enum NotKept {
 }
 
 /// The object in the form in which it is kept, of at most so many bytes.
-pub(crate) fn kept_object(object: &Json, most_bytes: usize) -> Result<Json, NotKept> {
+pub(crate) fn kept_object(object: &Json, most_bytes: usize) -> Result<Json, JsonLimitError> {
     if !object.is_object() {
-        return Err(NotKept::NotAnObject);
+        return Err(JsonLimitError::NotAnObject);
     }
     let mut writer = Writer::new(most_bytes);
     writer.value(object.as_str())?;
-    let json = RawValue::from_string(writer.out).map_err(|_| NotKept::NotAnObject)?;
+    let json = RawValue::from_string(writer.out).map_err(|_| JsonLimitError::NotAnObject)?;
     Ok(Json(json))
 }
 
@@ -70,11 +70,11 @@ impl Writer {
         }
     }
 
-    fn value(&mut self, json: &str) -> Result<(), NotKept> {
+    fn value(&mut self, json: &str) -> Result<(), JsonLimitError> {
         match kind(json) {
             Kind::Literal => self.push(json),
             Kind::Number => self.number(json),
-            Kind::Text => self.string(&text(json).ok_or(NotKept::LoneSurrogate)?),
+            Kind::Text => self.string(&text(json).ok_or(JsonLimitError::LoneSurrogate)?),
             Kind::Array => self.nested(json, Self::array),
             Kind::Object => self.nested(json, Self::object),
         }
@@ -83,19 +83,19 @@ impl Writer {
     fn nested(
         &mut self,
         json: &str,
-        write: fn(&mut Self, &str) -> Result<(), NotKept>,
-    ) -> Result<(), NotKept> {
+        write: fn(&mut Self, &str) -> Result<(), JsonLimitError>,
+    ) -> Result<(), JsonLimitError> {
         self.depth += 1;
         self.looked_at += json.len();
         if self.depth > DEEPEST || self.looked_at > MOST_LOOKED_AT {
-            return Err(NotKept::TooDeep);
+            return Err(JsonLimitError::TooDeep);
         }
         write(self, json)?;
         self.depth -= 1;
         Ok(())
     }
 
-    fn array(&mut self, array: &str) -> Result<(), NotKept> {
+    fn array(&mut self, array: &str) -> Result<(), JsonLimitError> {
         self.push("[")?;
         each_element(array, |index, element| {
             if index > 0 {
@@ -106,8 +106,8 @@ impl Writer {
         self.push("]")
     }
 
-    fn object(&mut self, object: &str) -> Result<(), NotKept> {
-        let mut members = members_in(object).ok_or(NotKept::LoneSurrogate)?;
+    fn object(&mut self, object: &str) -> Result<(), JsonLimitError> {
+        let mut members = members_in(object).ok_or(JsonLimitError::LoneSurrogate)?;
         // Stable, so that the last of those with one name stays the last of them.
         members.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.push("{")?;
@@ -128,23 +128,23 @@ impl Writer {
         self.push("}")
     }
 
-    fn number(&mut self, number: &str) -> Result<(), NotKept> {
+    fn number(&mut self, number: &str) -> Result<(), JsonLimitError> {
         let value: Result<f64, _> = number.parse();
         if !value.is_ok_and(f64::is_finite) {
-            return Err(NotKept::OutOfRange);
+            return Err(JsonLimitError::OutOfRange);
         }
         self.push(number)
     }
 
-    fn string(&mut self, text: &str) -> Result<(), NotKept> {
+    fn string(&mut self, text: &str) -> Result<(), JsonLimitError> {
         texts::check(text)?;
         let json = serde_json::to_string(text).unwrap_or_default();
         self.push(&json)
     }
 
-    fn push(&mut self, json: &str) -> Result<(), NotKept> {
+    fn push(&mut self, json: &str) -> Result<(), JsonLimitError> {
         if self.out.len() + json.len() > self.most_bytes {
-            return Err(NotKept::TooLong(self.most_bytes));
+            return Err(JsonLimitError::TooLong(self.most_bytes));
         }
         self.out.push_str(json);
         Ok(())
@@ -155,7 +155,7 @@ impl Writer {
 mod tests {
     use super::*;
 
-    fn kept(json: &str) -> Result<String, NotKept> {
+    fn kept(json: &str) -> Result<String, JsonLimitError> {
         let json: Json = serde_json::from_str(json).unwrap();
         kept_object(&json, 64 * 1024).map(|kept| kept.as_str().to_owned())
     }
@@ -179,15 +179,18 @@ mod tests {
         let deep = |depth: usize| format!("{}{{}}{}", "{\"a\":".repeat(depth), "}".repeat(depth));
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
         for (sent, refused) in [
-            ("[]", NotKept::NotAnObject),
-            (r#"{"a":1e400}"#, NotKept::OutOfRange),
-            (r#"{"a":[-1e400]}"#, NotKept::OutOfRange),
-            (r#"{"a":"\ud800"}"#, NotKept::LoneSurrogate),
-            (r#"{"a":{"\udc00":1}}"#, NotKept::LoneSurrogate),
-            (r#"{"a":["b\u0000"]}"#, NotKept::Text(TextError::Nul)),
-            (r#"{"a":{"b\u0000":1}}"#, NotKept::Text(TextError::Nul)),
-            (&deep(DEEPEST), NotKept::TooDeep),
-            (&long, NotKept::TooLong(64 * 1024)),
+            ("[]", JsonLimitError::NotAnObject),
+            (r#"{"a":1e400}"#, JsonLimitError::OutOfRange),
+            (r#"{"a":[-1e400]}"#, JsonLimitError::OutOfRange),
+            (r#"{"a":"\ud800"}"#, JsonLimitError::LoneSurrogate),
+            (r#"{"a":{"\udc00":1}}"#, JsonLimitError::LoneSurrogate),
+            (r#"{"a":["b\u0000"]}"#, JsonLimitError::Text(TextError::Nul)),
+            (
+                r#"{"a":{"b\u0000":1}}"#,
+                JsonLimitError::Text(TextError::Nul),
+            ),
+            (&deep(DEEPEST), JsonLimitError::TooDeep),
+            (&long, JsonLimitError::TooLong(64 * 1024)),
         ] {
             assert_eq!(kept(sent), Err(refused), "{}", &sent[..sent.len().min(40)]);
         }
@@ -199,7 +202,11 @@ mod tests {
         };
         assert!(kept(&wide(100)).is_ok());
         let white = wide(100).replace(",0]", &format!(",{}0]", " ".repeat(64 * 1024)));
-        assert_eq!(kept(&white), Err(NotKept::TooDeep), "much to look at");
+        assert_eq!(
+            kept(&white),
+            Err(JsonLimitError::TooDeep),
+            "much to look at"
+        );
         let longest = format!("{{ \"a\" : \"{}\" }}", "x".repeat(64 * 1024 - 8));
         assert!(kept(&longest).is_ok(), "white space does not count");
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::walk::{Kind, kind, members_in};
-use super::{Json, NotKept};
+use super::{Json, JsonLimitError};
 
 /// What the target and the patch say of one member.
 #[derive(Default)]
@@ -20,14 +20,14 @@ struct Member<'a> {
 ///
 /// # Errors
 /// [`NotKept::LoneSurrogate`] for a member's name.
-pub(crate) fn merge_patch(target: Option<&Json>, patch: &Json) -> Result<Json, NotKept> {
+pub(crate) fn merge_patch(target: Option<&Json>, patch: &Json) -> Result<Json, JsonLimitError> {
     let mut merged = String::new();
     write(&mut merged, target.map(Json::as_str), patch.as_str())?;
-    let merged = RawValue::from_string(merged).map_err(|_| NotKept::NotAnObject)?;
+    let merged = RawValue::from_string(merged).map_err(|_| JsonLimitError::NotAnObject)?;
     Ok(Json(merged))
 }
 
-fn write(out: &mut String, target: Option<&str>, patch: &str) -> Result<(), NotKept> {
+fn write(out: &mut String, target: Option<&str>, patch: &str) -> Result<(), JsonLimitError> {
     match kind(patch) {
         Kind::Object => write_object(out, target, patch),
         Kind::Literal | Kind::Number | Kind::Text | Kind::Array => {
@@ -37,7 +37,7 @@ fn write(out: &mut String, target: Option<&str>, patch: &str) -> Result<(), NotK
     }
 }
 
-fn write_object(out: &mut String, target: Option<&str>, patch: &str) -> Result<(), NotKept> {
+fn write_object(out: &mut String, target: Option<&str>, patch: &str) -> Result<(), JsonLimitError> {
     let target = target.filter(|json| kind(json) == Kind::Object);
     let mut members: BTreeMap<Cow<'_, str>, Member<'_>> = BTreeMap::new();
     // The last of the members with one name takes the place of those before it.
@@ -64,8 +64,8 @@ fn write_object(out: &mut String, target: Option<&str>, patch: &str) -> Result<(
     Ok(())
 }
 
-fn members_of(object: &str) -> Result<Vec<(Cow<'_, str>, &str)>, NotKept> {
-    members_in(object).ok_or(NotKept::LoneSurrogate)
+fn members_of(object: &str) -> Result<Vec<(Cow<'_, str>, &str)>, JsonLimitError> {
+    members_in(object).ok_or(JsonLimitError::LoneSurrogate)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(super) fn create(new: NewOrder, context: &Context) -> Event {
         request,
         phi,
     } = new;
-    let order_id = OrderId::of(context.tenant_id, &request.accession_number);
+    let order_id = OrderId::derive(context.tenant_id, &request.accession_number);
     Event::Created(Box::new(Created {
         order_id,
         patient_id,

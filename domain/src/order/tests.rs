@@ -26,7 +26,7 @@ fn new_order() -> NewOrder {
             modality_code: ModalityCode::parse("CT").unwrap(),
             priority: Priority::Stat,
             requested_at: context().now,
-            fhir_service_request_id: OrderId::of(context().tenant_id, &accession_number),
+            fhir_service_request_id: OrderId::derive(context().tenant_id, &accession_number),
             accession_number,
         },
         phi: CreatedPhi {
@@ -244,7 +244,7 @@ fn slot_and_metadata_can_be_taken_away() {
         .then([taken_away(Change::Clear, None)]);
     an_order(Status::Requested).when(clear_slot()).then([]);
 
-    let object = MetadataObject::parse(&Json::of(&json!({})).unwrap()).unwrap();
+    let object = MetadataObject::parse(&Json::from_serializable(&json!({})).unwrap()).unwrap();
     let with_metadata = || {
         let metadata = Change::Set(Phi::new(object.clone()));
         taken_away(Change::Keep, Some(DetailsPhi { metadata }))

@@ -132,7 +132,7 @@ pub struct ContentChanges {
 
 /// What a radiologist changes of what is written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Rewritten {
+pub struct ContentEdit {
     /// What is to be signed.
     #[serde(flatten)]
     pub content: ContentChanges,
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for AuthoredContent {
     }
 }
 
-impl<'de> Deserialize<'de> for Rewritten {
+impl<'de> Deserialize<'de> for ContentEdit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (content, Beside { ai_assist_summary }) = content_and_beside(deserializer)?;
         Ok(Self {
@@ -270,7 +270,7 @@ impl Content {
     }
 
     /// This content with changes laid over it.
-    pub(super) fn with(&self, changes: &ContentChanges) -> Self {
+    pub(super) fn merged_with(&self, changes: &ContentChanges) -> Self {
         let (before, changes) = (self.clone(), changes.clone());
         Self {
             clinical_history: changes.clinical_history.apply(before.clinical_history),

@@ -1,6 +1,6 @@
 //! What a report does when asked.
 
-use super::content::{Content, ContentChanges, Rewritten, Section};
+use super::content::{Content, ContentChanges, ContentEdit, Section};
 use super::critical_result::{communicated, raise};
 use super::events::{
     AddendumAdded, AddendumPhi, AiSuggestionReviewed, Cancelled, CancelledPhi, Created, Event,
@@ -22,7 +22,7 @@ pub(super) fn create(
         return Err(Error::AlreadyExists);
     }
     Ok(vec![Event::Created(Box::new(Created {
-        report_id: ReportId::of(new.imaging_study_id),
+        report_id: ReportId::derive(new.imaging_study_id),
         imaging_study_id: new.imaging_study_id,
         imaging_order_id: new.imaging_order_id,
         patient_id: new.patient_id,
@@ -49,7 +49,7 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
     let before = report.authored_content().ok_or(Error::Erased)?;
     let asked = laid_over(&before.content, edit.written.content)?;
     let asked = apply_section_edits(&before.content, asked, edit.sections)?;
-    let changes = Rewritten {
+    let changes = ContentEdit {
         content: before.content.diff(asked),
         ai_assist_summary: edit
             .written
@@ -61,12 +61,12 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
     let critical_result = edit
         .critical_result
         .filter(|critical_result| *critical_result != report.critical_result);
-    if changes == Rewritten::default() && radiologist_id.is_none() && critical_result.is_none() {
+    if changes == ContentEdit::default() && radiologist_id.is_none() && critical_result.is_none() {
         return Ok(Vec::new());
     }
     let critical = critical_result.unwrap_or(report.critical_result);
-    let content = before.content.with(&changes.content);
-    let phi = Some(changes).filter(|rewritten| *rewritten != Rewritten::default());
+    let content = before.content.merged_with(&changes.content);
+    let phi = Some(changes).filter(|rewritten| *rewritten != ContentEdit::default());
     Ok(vec![Event::Updated(Box::new(Updated {
         report_id: report.id(),
         imaging_study_id: report.imaging_study_id,

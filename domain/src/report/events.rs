@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{AuthoredContent, Rewritten};
+use super::content::{AuthoredContent, ContentEdit};
 use super::critical_result::CommunicationRecord;
 use super::state::{AddendumRecord, Decision, Status};
 use crate::Timestamp;
@@ -87,7 +87,7 @@ pub struct Updated {
     pub unsigned_changes: bool,
     /// Sealed at rest: what it says in other words.
     #[serde(skip)]
-    pub phi: Option<Rewritten>,
+    pub phi: Option<ContentEdit>,
 }
 
 /// `RadiologyReport.Signed`: everything that was written before it is released.

@@ -42,7 +42,7 @@ pub(super) fn content_digest(
     release: &SignatureRecord,
     content: &Content,
 ) -> ContentDigest {
-    ContentDigest::of(&SignedContent {
+    ContentDigest::compute(&SignedContent {
         report_id: report.id(),
         imaging_study_id: report.imaging_study_id,
         patient_id: report.patient_id,
@@ -60,7 +60,7 @@ pub(super) fn addendum_digest(
     addendum: &AddendumRecord,
     content: &PhiText,
 ) -> ContentDigest {
-    ContentDigest::of(&SignedAddendum {
+    ContentDigest::compute(&SignedAddendum {
         report_id,
         addendum,
         content,

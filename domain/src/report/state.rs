@@ -231,7 +231,7 @@ impl Lifecycle {
 impl Report {
     /// Its id.
     pub fn id(&self) -> ReportId {
-        ReportId::of(self.imaging_study_id)
+        ReportId::derive(self.imaging_study_id)
     }
 
     /// How far it is.

@@ -37,7 +37,7 @@ fn notice() -> CriticalNotice {
 }
 
 fn content() -> Content {
-    let data = Json::of(&json!({ "midline_shift_mm": 4.5 })).unwrap();
+    let data = Json::from_serializable(&json!({ "midline_shift_mm": 4.5 })).unwrap();
     Content {
         findings: Some(words("a hyperdense left MCA")),
         impression: Some(words("acute stroke")),
@@ -67,7 +67,7 @@ fn create() -> Command {
 fn edit_by(radiologist_id: PractitionerId, change: impl FnOnce(&mut Edit)) -> Command {
     let mut edit = Edit {
         radiologist_id,
-        written: Rewritten::default(),
+        written: ContentEdit::default(),
         sections: Vec::new(),
         critical_result: None,
     };
@@ -110,7 +110,7 @@ fn addendum(critical_result: Option<bool>) -> Command {
     }))
 }
 
-fn told(recipient: &str) -> NewCommunication {
+fn communication(recipient: &str) -> NewCommunication {
     NewCommunication {
         radiologist_id: resident(),
         recipient: words(recipient),
@@ -122,7 +122,7 @@ fn told(recipient: &str) -> NewCommunication {
 }
 
 fn communicate(recipient: &str) -> Command {
-    Command::Communicate(Box::new(told(recipient)))
+    Command::Communicate(Box::new(communication(recipient)))
 }
 
 fn review(decision: Decision) -> Command {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::json::{self, Json, NotKept};
+use crate::json::{self, Json, JsonLimitError};
 use crate::text::MAX_TEXT_BYTES;
 
 /// A JSON Schema (draft 2020-12): an object of at most 64 KiB without NUL. Whether it is a valid schema is for a
@@ -17,9 +17,11 @@ impl Schema {
     ///
     /// # Errors
     /// [`NotKept`] says what is wrong with it.
-    pub fn parse(object: &Json) -> Result<Self, NotKept> {
+    pub fn parse(object: &Json) -> Result<Self, JsonLimitError> {
         let kept = json::kept_object(object, MAX_TEXT_BYTES)?;
-        kept.read().map(Self).map_err(|_| NotKept::NotAnObject)
+        kept.read()
+            .map(Self)
+            .map_err(|_| JsonLimitError::NotAnObject)
     }
 
     /// What it takes in memory, in bytes.
@@ -42,7 +44,7 @@ impl SchemaPatch {
     ///
     /// # Errors
     /// [`NotKept`] says what is wrong with it.
-    pub fn parse(object: &Json) -> Result<Self, NotKept> {
+    pub fn parse(object: &Json) -> Result<Self, JsonLimitError> {
         json::kept_object(object, MAX_TEXT_BYTES).map(Self)
     }
 
@@ -50,9 +52,9 @@ impl SchemaPatch {
     ///
     /// # Errors
     /// [`NotKept`] says why the result cannot be kept.
-    pub fn laid_over(&self, before: Option<&Schema>) -> Result<Schema, NotKept> {
-        let before = before.map(Json::of).transpose();
-        let before = before.map_err(|_| NotKept::NotAnObject)?;
+    pub fn laid_over(&self, before: Option<&Schema>) -> Result<Schema, JsonLimitError> {
+        let before = before.map(Json::from_serializable).transpose();
+        let before = before.map_err(|_| JsonLimitError::NotAnObject)?;
         Schema::parse(&json::merge_patch(before.as_ref(), &self.0)?)
     }
 }

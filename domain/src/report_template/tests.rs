@@ -21,11 +21,11 @@ fn ct_head() -> ReportTemplate {
 }
 
 fn schema() -> Schema {
-    Schema::parse(&Json::of(&json!({ "type": "object" })).unwrap()).unwrap()
+    Schema::parse(&Json::from_serializable(&json!({ "type": "object" })).unwrap()).unwrap()
 }
 
 fn default_text(value: &Value) -> Result<DefaultText, DefaultTextError> {
-    DefaultText::parse(&Json::of(value).unwrap())
+    DefaultText::parse(&Json::from_serializable(value).unwrap())
 }
 
 fn created(template: ReportTemplate) -> Event {
@@ -40,7 +40,7 @@ fn change<S, D>(change: impl FnOnce(&mut Changes<S, D>)) -> Changes<S, D> {
 
 fn updated(changes: Changes) -> Event {
     Event::Updated(Box::new(Updated {
-        template_id: TemplateId::of(context().tenant_id, &ct_head().code),
+        template_id: TemplateId::derive(context().tenant_id, &ct_head().code),
         changes,
     }))
 }
@@ -176,12 +176,12 @@ fn default_text_is_the_findings_or_texts_by_section() {
 #[test]
 fn schemas_are_bounded() {
     let long = json!({ "title": "x".repeat(MAX_TEXT_BYTES) });
-    let refused = Schema::parse(&Json::of(&long).unwrap());
-    assert_eq!(refused, Err(NotKept::TooLong(MAX_TEXT_BYTES)));
+    let refused = Schema::parse(&Json::from_serializable(&long).unwrap());
+    assert_eq!(refused, Err(JsonLimitError::TooLong(MAX_TEXT_BYTES)));
 }
 
 fn patch(schema: Option<&Value>, default_text: Option<&Value>) -> Command {
-    let json = |value: &Value| Json::of(value).unwrap();
+    let json = |value: &Value| Json::from_serializable(value).unwrap();
     let schema = schema.map(|value| SchemaPatch::parse(&json(value)).unwrap());
     let default_text = default_text.map(|value| DefaultTextPatch::parse(&json(value)).unwrap());
     Command::Update(Box::new(change(|asked: &mut Update| {
@@ -211,7 +211,7 @@ fn a_schema_and_words_by_section_change_member_by_member() {
         }))]);
     let narrowed = json!({ "required": ["a"], "title": null });
     let whole = json!({ "type": "object", "required": ["a"] });
-    let whole = Schema::parse(&Json::of(&whole).unwrap()).unwrap();
+    let whole = Schema::parse(&Json::from_serializable(&whole).unwrap()).unwrap();
     given::<ReportTemplate>([created(with_words())])
         .when(patch(Some(&narrowed), None))
         .then([updated(change(|changes: &mut Changes| {
@@ -244,12 +244,12 @@ fn what_a_change_leads_to_is_bounded() {
     let long = json!({ "title": "x".repeat(MAX_TEXT_BYTES / 2) });
     let more = json!({ "description": "x".repeat(MAX_TEXT_BYTES / 2) });
     let before = ReportTemplate {
-        schema: Schema::parse(&Json::of(&long).unwrap()).ok(),
+        schema: Schema::parse(&Json::from_serializable(&long).unwrap()).ok(),
         ..ct_head()
     };
     given::<ReportTemplate>([created(before)])
         .when(patch(Some(&more), None))
-        .refused(Error::Schema(NotKept::TooLong(MAX_TEXT_BYTES)));
+        .refused(Error::Schema(JsonLimitError::TooLong(MAX_TEXT_BYTES)));
     let sections = |from: usize| {
         let names = (from..from + 40).map(|number| (format!("s{number}"), json!("x")));
         Value::Object(names.collect())

@@ -22,9 +22,9 @@ struct StudyRef {
 }
 
 impl StudyRef {
-    fn of(study: &Study, context: &Context) -> Self {
+    fn from_context(study: &Study, context: &Context) -> Self {
         Self {
-            study_id: StudyId::of(context.tenant_id, &study.details.study_instance_uid),
+            study_id: StudyId::derive(context.tenant_id, &study.details.study_instance_uid),
             patient_id: study.patient_id,
         }
     }
@@ -32,7 +32,7 @@ impl StudyRef {
 
 pub(super) fn first_sync(sync: Sync, context: &Context) -> Vec<Event> {
     let whose = StudyRef {
-        study_id: StudyId::of(context.tenant_id, &sync.details.study_instance_uid),
+        study_id: StudyId::derive(context.tenant_id, &sync.details.study_instance_uid),
         patient_id: sync.patient_id,
     };
     let mut events = vec![Event::Available(Box::new(Available {
@@ -50,7 +50,7 @@ pub(super) fn first_sync(sync: Sync, context: &Context) -> Vec<Event> {
         sync.order,
         whose,
     ));
-    let told = MergedSeries::of(sync.series, whose.study_id);
+    let told = MergedSeries::merge_all(sync.series, whose.study_id);
     events.extend(StudyAdditions::of_new(whose).add(told));
     events
 }
@@ -62,9 +62,9 @@ pub(super) fn sync(study: &Study, sync: Sync, context: &Context) -> Result<Vec<E
     if study.status == Status::Archived {
         return Err(Error::Archived);
     }
-    let whose = StudyRef::of(study, context);
-    let told = MergedSeries::of(sync.series, whose.study_id);
-    let mut growth = StudyAdditions::of(study, whose);
+    let whose = StudyRef::from_context(study, context);
+    let told = MergedSeries::merge_all(sync.series, whose.study_id);
+    let mut growth = StudyAdditions::merge_all(study, whose);
     let details = with_possible_times(sync.details, Some(&study.details));
     let mut updated = changed_details(study, details, whose);
     updated.phi = changed_patient(study, sync.patient);
@@ -86,8 +86,8 @@ pub(super) fn add_series(
     facts: SeriesAttributes,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
-    let whose = StudyRef::of(study, context);
-    let id = SeriesId::of(whose.study_id, &facts.series_instance_uid);
+    let whose = StudyRef::from_context(study, context);
+    let id = SeriesId::derive(whose.study_id, &facts.series_instance_uid);
     if study.content.series(id).is_some() {
         return Err(Error::SeriesExists);
     }
@@ -98,8 +98,8 @@ pub(super) fn add_series(
         facts,
         instances: Vec::new(),
     };
-    let told = MergedSeries::of(vec![series], whose.study_id);
-    Ok(StudyAdditions::of(study, whose).add(told))
+    let told = MergedSeries::merge_all(vec![series], whose.study_id);
+    Ok(StudyAdditions::merge_all(study, whose).add(told))
 }
 
 pub(super) fn add_instance(
@@ -110,15 +110,15 @@ pub(super) fn add_instance(
 ) -> Result<Vec<Event>, Error> {
     let series = study.content.series(series_id);
     let series = series.ok_or(Error::NoSuchSeries)?;
-    let whose = StudyRef::of(study, context);
-    let told = MergedSeries::of(
+    let whose = StudyRef::from_context(study, context);
+    let told = MergedSeries::merge_all(
         vec![SyncedSeries {
             facts: series.facts.clone(),
             instances: vec![instance],
         }],
         whose.study_id,
     );
-    let events = StudyAdditions::of(study, whose).add(told);
+    let events = StudyAdditions::merge_all(study, whose).add(told);
     if events.is_empty() {
         return Err(Error::InstanceExists);
     }
@@ -133,7 +133,7 @@ pub(super) fn update(
     update: Update,
     context: &Context,
 ) -> Result<Vec<Event>, Error> {
-    let whose = StudyRef::of(study, context);
+    let whose = StudyRef::from_context(study, context);
     if let Change::Set(ReferencedOrder::OtherPatient(_)) = update.order {
         return Err(Error::OrderOfOtherPatient);
     }
@@ -156,14 +156,14 @@ pub(super) fn update(
 /// The system's own link: the first order that fits stays.
 pub(super) fn link(study: &Study, order_id: OrderId, context: &Context) -> Vec<Event> {
     let named = Some(ReferencedOrder::SamePatient(order_id));
-    let whose = StudyRef::of(study, context);
+    let whose = StudyRef::from_context(study, context);
     let event = link_referenced_order(study.linking, study.parted_from, named, whose);
     event.into_iter().collect()
 }
 
 pub(super) fn mark_conflict(study: &Study, order_id: OrderId, context: &Context) -> Vec<Event> {
     let named = Some(ReferencedOrder::OtherPatient(order_id));
-    let whose = StudyRef::of(study, context);
+    let whose = StudyRef::from_context(study, context);
     let event = link_referenced_order(study.linking, study.parted_from, named, whose);
     event.into_iter().collect()
 }

@@ -124,22 +124,22 @@ fn count(listed: usize) -> u32 {
 
 /// The bytes that a series takes in an event, roughly and rather more.
 pub(super) fn estimated_series_bytes(facts: &SeriesAttributes) -> usize {
-    weight_of_words(facts.body_part.as_ref(), facts.description.as_ref())
+    estimated_attribute_bytes(facts.body_part.as_ref(), facts.description.as_ref())
 }
 
 /// The same of a series that changed.
 pub(super) fn estimated_change_bytes(change: &SeriesChange) -> usize {
-    weight_of_words(change.body_part.as_ref(), change.description.as_ref())
+    estimated_attribute_bytes(change.body_part.as_ref(), change.description.as_ref())
 }
 
 /// The same of all that changed of a study, but for its patient's data.
 pub(super) fn estimated_update_bytes(updated: &Updated) -> usize {
     let of_series = updated.series.iter().map(estimated_change_bytes);
-    weight_of_words(updated.body_part.as_ref(), updated.description.as_ref())
+    estimated_attribute_bytes(updated.body_part.as_ref(), updated.description.as_ref())
         + of_series.sum::<usize>()
 }
 
-fn weight_of_words(body_part: Option<&BodyPart>, description: Option<&Text>) -> usize {
+fn estimated_attribute_bytes(body_part: Option<&BodyPart>, description: Option<&Text>) -> usize {
     let words = [
         body_part.map(BodyPart::as_str),
         description.map(Text::as_str),

@@ -20,11 +20,11 @@ fn uid(text: &str) -> Uid {
 }
 
 fn study_id() -> StudyId {
-    StudyId::of(context().tenant_id, &uid(STUDY))
+    StudyId::derive(context().tenant_id, &uid(STUDY))
 }
 
 fn series_id(series: &str) -> SeriesId {
-    SeriesId::of(study_id(), &uid(series))
+    SeriesId::derive(study_id(), &uid(series))
 }
 
 fn patient_id() -> PatientId {
@@ -38,7 +38,7 @@ fn order(n: u128) -> OrderId {
 fn details() -> Details {
     let code = PacsEndpointCode::parse("MAIN").unwrap();
     Details {
-        pacs_endpoint_id: PacsEndpointId::of(context().tenant_id, &code),
+        pacs_endpoint_id: PacsEndpointId::derive(context().tenant_id, &code),
         pacs_endpoint_code: code,
         study_instance_uid: uid(STUDY),
         accession_number: None,
@@ -50,7 +50,7 @@ fn details() -> Details {
     }
 }
 
-fn told() -> Sync {
+fn synced_study() -> Sync {
     Sync {
         patient_id: patient_id(),
         details: details(),
@@ -79,7 +79,7 @@ fn instance(sop: &str) -> InstanceAttributes {
     }
 }
 
-fn with(series: &str, stated: Option<u32>, instances: &[&str]) -> SyncedSeries {
+fn synced_series(series: &str, stated: Option<u32>, instances: &[&str]) -> SyncedSeries {
     SyncedSeries {
         facts: facts(series, stated),
         instances: instances.iter().map(|text| instance(text)).collect(),
@@ -87,11 +87,14 @@ fn with(series: &str, stated: Option<u32>, instances: &[&str]) -> SyncedSeries {
 }
 
 fn telling(series: Vec<SyncedSeries>) -> Command {
-    Command::Sync(Box::new(Sync { series, ..told() }))
+    Command::Sync(Box::new(Sync {
+        series,
+        ..synced_study()
+    }))
 }
 
 fn sync(change: impl FnOnce(&mut Sync)) -> Command {
-    let mut sync = told();
+    let mut sync = synced_study();
     change(&mut sync);
     Command::Sync(Box::new(sync))
 }
@@ -128,7 +131,7 @@ fn series_added(series: &str, stated: Option<u32>, totals: (u32, u32)) -> Event 
 fn instances_added(series: &str, number: u32, instances: &[&str], total: u32) -> Event {
     let id = series_id(series);
     let added = instances.iter().map(|instance| AddedInstance {
-        instance_id: crate::ids::InstanceId::of(id, &uid(instance)),
+        instance_id: crate::ids::InstanceId::derive(id, &uid(instance)),
         sop_instance_uid: uid(instance),
         sop_class_uid: None,
         instance_number: None,

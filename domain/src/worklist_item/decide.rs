@@ -23,7 +23,7 @@ pub(super) fn create(
         ) => return Err(Error::AlreadyExists { status }),
     }
     Ok(vec![Event::Created(Box::new(Created {
-        worklist_item_id: WorklistItemId::of(new.case.imaging_study_id),
+        worklist_item_id: WorklistItemId::derive(new.case.imaging_study_id),
         patient_id: new.patient_id,
         case: new.case,
         priority: new.priority,

@@ -7,17 +7,17 @@
 
 use super::{Authority, Command, RequestedStatus, Status, Update, WorklistItem};
 use crate::change::Change;
-use crate::growth::Room;
+use crate::growth::StreamBudget;
 
-pub(super) fn of(item: Option<&WorklistItem>, command: &Command) -> Room {
+pub(super) fn of(item: Option<&WorklistItem>, command: &Command) -> StreamBudget {
     match command {
         Command::Update(update) => of_update(item, update),
-        Command::Release(Authority::Own(_)) => Room::Bounded,
-        Command::Release(Authority::Any) | Command::Create(_) => Room::Reserved,
+        Command::Release(Authority::Own(_)) => StreamBudget::Bounded,
+        Command::Release(Authority::Any) | Command::Create(_) => StreamBudget::Reserved,
         // There are not many models. What one says first of a case may be why it is read in time.
         Command::Contribute(part) => {
             let said = item.and_then(|item| item.triage.contribution_of(part.ai_model_id));
-            said.map_or(Room::Unbounded, |_| Room::Reserved)
+            said.map_or(StreamBudget::Unbounded, |_| StreamBudget::Reserved)
         }
         Command::Claim(_)
         | Command::AttachOrder(_)
@@ -27,17 +27,17 @@ pub(super) fn of(item: Option<&WorklistItem>, command: &Command) -> Room {
         | Command::Begin
         | Command::Complete
         | Command::ReturnToClaimed
-        | Command::ReleaseIdle { .. } => Room::Unbounded,
+        | Command::ReleaseIdle { .. } => StreamBudget::Unbounded,
     }
 }
 
-fn of_update(item: Option<&WorklistItem>, update: &Update) -> Room {
+fn of_update(item: Option<&WorklistItem>, update: &Update) -> StreamBudget {
     if item.is_some_and(|item| leads_on(item.status(), update)) {
-        Room::Unbounded
+        StreamBudget::Unbounded
     } else if releases(update) {
-        Room::Reserved
+        StreamBudget::Reserved
     } else {
-        Room::Bounded
+        StreamBudget::Bounded
     }
 }
 

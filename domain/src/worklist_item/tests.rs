@@ -56,7 +56,7 @@ fn new_item() -> NewItem {
 fn created() -> Event {
     let new = new_item();
     Event::Created(Box::new(Created {
-        worklist_item_id: WorklistItemId::of(study()),
+        worklist_item_id: WorklistItemId::derive(study()),
         patient_id: new.patient_id,
         case: new.case,
         priority: new.priority,
@@ -69,7 +69,7 @@ fn created() -> Event {
 
 fn claimed_at(radiologist_id: PractitionerId, claimed_at: Timestamp) -> Event {
     Event::Claimed(Claimed {
-        worklist_item_id: WorklistItemId::of(study()),
+        worklist_item_id: WorklistItemId::derive(study()),
         imaging_study_id: study(),
         radiologist_id,
         claimed_at,
@@ -83,7 +83,7 @@ fn claimed(radiologist_id: PractitionerId) -> Event {
 
 fn released(radiologist_id: PractitionerId, reason: ReleaseReason) -> Event {
     Event::Released(Released {
-        worklist_item_id: WorklistItemId::of(study()),
+        worklist_item_id: WorklistItemId::derive(study()),
         imaging_study_id: study(),
         radiologist_id,
         reason,
@@ -92,7 +92,7 @@ fn released(radiologist_id: PractitionerId, reason: ReleaseReason) -> Event {
 
 fn updated(set: impl FnOnce(&mut Updated)) -> Event {
     let mut change = Updated {
-        worklist_item_id: WorklistItemId::of(study()),
+        worklist_item_id: WorklistItemId::derive(study()),
         imaging_study_id: study(),
         status: None,
         priority: None,

@@ -31,6 +31,6 @@ fn a_key_that_is_made_is_read_again() {
 #[test]
 fn what_is_no_ed25519_key_is_rejected() {
     for bad in ["", "AAAA", PUBLIC, &PRIVATE.replace("MC4C", "MC4D")] {
-        assert_eq!(EventKey::parse(bad).unwrap_err(), NotAnEventKey, "{bad}");
+        assert_eq!(EventKey::parse(bad).unwrap_err(), InvalidEventKey, "{bad}");
     }
 }

@@ -10,7 +10,7 @@ use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use tokio::sync::Notify;
 
 use super::QueuedAppend;
-use crate::fair::Party;
+use crate::fair::ShareOwner;
 use crate::log::{NewEvent, ReservationKey};
 
 /// A batch holds at most this much.
@@ -23,13 +23,17 @@ const MAX_LOOKED_AT: usize = 2 * MAX_APPENDS;
 /// Jobs that wait, until the queue is closed.
 #[derive(Debug, Default)]
 pub(super) struct WorkerQueue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<AppendQueue>,
     arrived: Notify,
 }
 
 impl WorkerQueue {
     /// Takes up a job. Returns it if the queue is closed.
-    pub(super) fn push(&self, party: Party, job: QueuedAppend) -> Result<(), Box<QueuedAppend>> {
+    pub(super) fn push(
+        &self,
+        party: ShareOwner,
+        job: QueuedAppend,
+    ) -> Result<(), Box<QueuedAppend>> {
         let mut waiting = self.waiting();
         if waiting.is_closed {
             return Err(Box::new(job));
@@ -63,31 +67,31 @@ impl WorkerQueue {
     pub(super) fn abandon(&self) {
         let abandoned = std::mem::replace(
             &mut *self.waiting(),
-            Waiting {
+            AppendQueue {
                 is_closed: true,
-                ..Waiting::default()
+                ..AppendQueue::default()
             },
         );
         drop(abandoned);
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, AppendQueue> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Each party's jobs, in the order in which they came.
 #[derive(Debug, Default)]
-struct Waiting {
-    jobs: HashMap<Party, VecDeque<QueuedAppend>>,
+struct AppendQueue {
+    jobs: HashMap<ShareOwner, VecDeque<QueuedAppend>>,
     /// The parties that have jobs; the first begins the next batch.
-    turns: VecDeque<Party>,
+    turns: VecDeque<ShareOwner>,
     count: usize,
     is_closed: bool,
 }
 
-impl Waiting {
-    fn push(&mut self, party: Party, job: QueuedAppend) {
+impl AppendQueue {
+    fn push(&mut self, party: ShareOwner, job: QueuedAppend) {
         let jobs = self.jobs.entry(party).or_default();
         if jobs.is_empty() {
             self.turns.push_back(party);
@@ -99,8 +103,8 @@ impl Waiting {
     /// Takes the next batch, a job of each party in turn. A job that clashes with one looked at before it, taken or left,
     /// is left in its place.
     fn next_batch(&mut self) -> Vec<QueuedAppend> {
-        let mut batch = Forming::default();
-        let mut left: HashMap<Party, VecDeque<QueuedAppend>> = HashMap::new();
+        let mut batch = BatchBuilder::default();
+        let mut left: HashMap<ShareOwner, VecDeque<QueuedAppend>> = HashMap::new();
         let mut looked_at = 0;
         let mut turns = self.turns.clone();
         while let Some(party) = turns.pop_front() {
@@ -120,7 +124,7 @@ impl Waiting {
         batch.taken
     }
 
-    fn put_back(&mut self, left: HashMap<Party, VecDeque<QueuedAppend>>) {
+    fn put_back(&mut self, left: HashMap<ShareOwner, VecDeque<QueuedAppend>>) {
         for (party, mut before) in left {
             let behind = self.jobs.entry(party).or_default();
             before.append(behind);
@@ -137,14 +141,14 @@ impl Waiting {
 
 /// A batch in the making.
 #[derive(Default)]
-struct Forming {
+struct BatchBuilder {
     taken: Vec<QueuedAppend>,
-    touched: Touched,
+    touched: BatchFootprint,
     events: usize,
     bytes: usize,
 }
 
-impl Forming {
+impl BatchBuilder {
     fn is_full(&self) -> bool {
         self.taken.len() >= MAX_APPENDS
     }
@@ -169,14 +173,14 @@ impl Forming {
 
 /// What the jobs looked at so far write, assert and claim.
 #[derive(Default)]
-struct Touched {
+struct BatchFootprint {
     written: HashSet<StreamId>,
     asserted: HashSet<StreamId>,
     claims: HashSet<ReservationKey>,
     patients: HashSet<(TenantId, PatientId)>,
 }
 
-impl Touched {
+impl BatchFootprint {
     fn conflicts_with(&self, job: &QueuedAppend) -> bool {
         let append = &job.prepared.append;
         let mut written = append.events.iter().map(|event| event.stream_id);

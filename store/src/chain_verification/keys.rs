@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::keys::{MasterKey, sealing_key};
-use crate::log::{KeyStanding, StoredEvent};
+use crate::log::{KeyState, StoredEvent};
 
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 const LISTED_AT_ONCE: u32 = 2000;
@@ -78,7 +78,7 @@ impl<'a> KeyCheck<'a> {
     ///
     /// Where the database does not answer.
     pub async fn events(&mut self, events: &[StoredEvent]) -> Result<(), EngineError> {
-        let named = events.iter().filter_map(Named::of).collect();
+        let named = events.iter().filter_map(NamedKey::from_event).collect();
         self.parts(named).await
     }
 
@@ -87,10 +87,10 @@ impl<'a> KeyCheck<'a> {
     /// # Errors
     ///
     /// Where the database does not answer.
-    pub async fn parts(&mut self, named: Vec<Named>) -> Result<(), EngineError> {
+    pub async fn parts(&mut self, named: Vec<NamedKey>) -> Result<(), EngineError> {
         self.findings.parts += named.len() as u64;
         let mut first = BTreeMap::new();
-        for Named { position, key_id } in named {
+        for NamedKey { position, key_id } in named {
             match key_id {
                 Some(key_id) if self.judged.get(&key_id).is_none() => {
                     first.entry(key_id).or_insert(position);
@@ -160,9 +160,9 @@ impl<'a> KeyCheck<'a> {
         for standing in standing {
             let key_id = standing.key_id();
             let is_open = match &standing {
-                KeyStanding::Kept(key) if self.master.opens(key) => Found::Open,
-                KeyStanding::Kept(_) => Found::Closed,
-                KeyStanding::Erased(_) => Found::Erased,
+                KeyState::Kept(key) if self.master.opens(key) => Found::Open,
+                KeyState::Kept(_) => Found::Closed,
+                KeyState::Erased(_) => Found::Erased,
             };
             found.insert(key_id, is_open);
         }
@@ -172,16 +172,16 @@ impl<'a> KeyCheck<'a> {
 
 /// A sealed part, and the key that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedKey {
     /// Its event's position.
     pub position: u64,
     /// The key; `None` where the part is out of form.
     pub key_id: Option<Uuid>,
 }
 
-impl Named {
+impl NamedKey {
     /// An event's sealed part, if it has one.
-    pub fn of(event: &StoredEvent) -> Option<Self> {
+    pub fn from_event(event: &StoredEvent) -> Option<Self> {
         (!event.sealed.is_empty()).then(|| Self {
             position: event.position,
             key_id: sealing_key(&event.sealed),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Limits, Party};
+use super::{Limits, ShareOwner};
 
 /// Units that are lent, and callers that wait. `G` tells a caller that it was granted its units.
 #[derive(Debug)]
@@ -12,11 +12,11 @@ pub(super) struct Queue<G> {
     /// Counts arrivals and turns: lower numbers are served before.
     clock: u64,
     waiting: usize,
-    parties: HashMap<Party, Account<G>>,
+    parties: HashMap<ShareOwner, OwnerQueue<G>>,
 }
 
 #[derive(Debug)]
-struct Account<G> {
+struct OwnerQueue<G> {
     held: usize,
     /// When the party was last served, or came.
     served: u64,
@@ -33,14 +33,14 @@ struct Caller<G> {
 /// A caller's place in the queue.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    pub(super) party: Party,
+    pub(super) party: ShareOwner,
     pub(super) units: usize,
     id: u64,
 }
 
 /// What became of a caller that arrived.
 #[derive(Debug)]
-pub(super) enum Arrival {
+pub(super) enum Admission {
     Granted { units: usize },
     Waits(Ticket),
     Refused,
@@ -62,23 +62,23 @@ impl<G> Queue<G> {
     }
 
     /// Grants the units if they are free, else queues the caller. [`Self::serve`] comes next: the caller may be first.
-    pub(super) fn arrive(&mut self, party: Party, units: usize, granted: G) -> Arrival {
+    pub(super) fn arrive(&mut self, party: ShareOwner, units: usize, granted: G) -> Admission {
         if let Some(units) = self.take(party, units) {
-            return Arrival::Granted { units };
+            return Admission::Granted { units };
         }
         let (units, id) = (self.bounded(units), self.tick());
         let limit = self.limits.waiting;
         let account = self.account(party);
         if account.callers.len() >= limit {
-            return Arrival::Refused;
+            return Admission::Refused;
         }
         account.callers.push_back(Caller { id, units, granted });
         self.waiting += 1;
-        Arrival::Waits(Ticket { party, units, id })
+        Admission::Waits(Ticket { party, units, id })
     }
 
     /// Grants the units if they are free and no other caller has a better claim to them.
-    pub(super) fn take(&mut self, party: Party, units: usize) -> Option<usize> {
+    pub(super) fn take(&mut self, party: ShareOwner, units: usize) -> Option<usize> {
         let units = self.bounded(units);
         let account = self.parties.get(&party);
         let (held, own) = account.map_or((0, 0), |known| (known.held, known.callers.len()));
@@ -94,7 +94,7 @@ impl<G> Queue<G> {
     }
 
     /// Takes units back.
-    pub(super) fn leave(&mut self, party: Party, units: usize) {
+    pub(super) fn leave(&mut self, party: ShareOwner, units: usize) {
         self.used = self.used.saturating_sub(units);
         if let Some(account) = self.parties.get_mut(&party) {
             account.held = account.held.saturating_sub(units);
@@ -136,7 +136,7 @@ impl<G> Queue<G> {
 
     /// The party to be served next. If the units of the party that comes first are not free, only the reserve is left:
     /// smaller wishes must not overtake a large one for ever.
-    fn next(&self) -> Option<Party> {
+    fn next(&self) -> Option<ShareOwner> {
         if self.waiting == 0 {
             return None;
         }
@@ -162,7 +162,7 @@ impl<G> Queue<G> {
         reserved.map(|(_, party)| party)
     }
 
-    fn grant(&mut self, party: Party, units: usize) {
+    fn grant(&mut self, party: ShareOwner, units: usize) {
         let served = self.tick();
         self.used += units;
         let account = self.account(party);
@@ -170,16 +170,16 @@ impl<G> Queue<G> {
         account.served = served;
     }
 
-    fn account(&mut self, party: Party) -> &mut Account<G> {
+    fn account(&mut self, party: ShareOwner) -> &mut OwnerQueue<G> {
         let served = self.clock;
-        self.parties.entry(party).or_insert_with(|| Account {
+        self.parties.entry(party).or_insert_with(|| OwnerQueue {
             held: 0,
             served,
             callers: VecDeque::new(),
         })
     }
 
-    fn forget_idle(&mut self, party: Party) {
+    fn forget_idle(&mut self, party: ShareOwner) {
         let account = self.parties.get(&party);
         if account.is_some_and(|known| known.held == 0 && known.callers.is_empty()) {
             self.parties.remove(&party);

@@ -3,11 +3,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::queue::{Arrival, Queue, Ticket};
+use super::queue::{Admission, Queue, Ticket};
 use super::*;
 
-fn tenant(n: u128) -> Party {
-    Party::Tenant(Uuid::from_u128(n).into())
+fn tenant(n: u128) -> ShareOwner {
+    ShareOwner::Tenant(Uuid::from_u128(n).into())
 }
 
 fn limits(shared: usize, reserve: usize) -> Limits {
@@ -24,8 +24,8 @@ struct Model {
     queue: Queue<usize>,
     limits: Limits,
     waiting: Vec<(usize, Ticket)>,
-    holding: Vec<(Party, usize)>,
-    turns: Vec<Party>,
+    holding: Vec<(ShareOwner, usize)>,
+    turns: Vec<ShareOwner>,
     callers: usize,
 }
 
@@ -41,12 +41,12 @@ impl Model {
         }
     }
 
-    fn arrives(&mut self, party: Party, units: usize) {
+    fn arrives(&mut self, party: ShareOwner, units: usize) {
         self.callers += 1;
         match self.queue.arrive(party, units, self.callers) {
-            Arrival::Granted { units } => self.is_served(party, units),
-            Arrival::Waits(ticket) => self.waiting.push((self.callers, ticket)),
-            Arrival::Refused => {}
+            Admission::Granted { units } => self.is_served(party, units),
+            Admission::Waits(ticket) => self.waiting.push((self.callers, ticket)),
+            Admission::Refused => {}
         }
         self.serve();
     }
@@ -77,12 +77,12 @@ impl Model {
         }
     }
 
-    fn is_served(&mut self, party: Party, units: usize) {
+    fn is_served(&mut self, party: ShareOwner, units: usize) {
         self.holding.push((party, units));
         self.turns.push(party);
     }
 
-    fn held(&self, party: Party) -> usize {
+    fn held(&self, party: ShareOwner) -> usize {
         let own = self.holding.iter().filter(|(holder, _)| *holder == party);
         own.map(|(_, units)| units).sum()
     }
@@ -273,7 +273,7 @@ async fn caller_waits_until_its_deadline_and_no_longer() {
     let share = FairShare::new("test", limits(1, 0));
     let first = share.enter(tenant(1), 1, soon()).await.unwrap();
     let late = share.enter(tenant(2), 1, Instant::now()).await;
-    assert_eq!(late.err(), Some(Crowded("test")));
+    assert_eq!(late.err(), Some(ShareExhausted("test")));
     assert!(share.try_enter(tenant(2), 1).is_err());
     drop(first);
     assert!(share.try_enter(tenant(2), 1).is_ok());

@@ -26,7 +26,7 @@ pub(super) struct Header {
 
 impl Header {
     /// The header of a part with this JSON object.
-    pub(super) fn of(key_id: Uuid, phi: &[u8]) -> Self {
+    pub(super) fn new(key_id: Uuid, phi: &[u8]) -> Self {
         let names: Option<Names> = serde_json::from_slice(phi).ok();
         let members = names.map(|Names(members)| members);
         let members = members.filter(|members| {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_top_level_only() {
-        let header = Header::of(key_id(), br#"{"metadata":{"secret":1},"indication":"x"}"#);
+        let header = Header::new(key_id(), br#"{"metadata":{"secret":1},"indication":"x"}"#);
         assert_eq!(members(&header), Some(vec!["indication", "metadata"]));
     }
 
@@ -142,7 +142,7 @@ mod tests {
             r#"["a"]"#,
             "no JSON",
         ] {
-            let header = Header::of(key_id(), phi.as_bytes());
+            let header = Header::new(key_id(), phi.as_bytes());
             assert_eq!(members(&header), None, "{phi}");
             assert_eq!(header.to_bytes().first(), Some(&UNNAMED), "{phi}");
         }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_header_survives_storage() {
         for phi in ["{}", r#"{"b":1,"a":2}"#, "no JSON"] {
-            let header = Header::of(key_id(), phi.as_bytes());
+            let header = Header::new(key_id(), phi.as_bytes());
             let stored = [header.to_bytes(), b"rest".to_vec()].concat();
             assert_eq!(Header::parse(&stored), Some((header, b"rest".as_slice())));
         }

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use roentgen_domain::ids::{PatientId, TenantId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{KeyError, MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, Tying, misfit};
+use super::{
+    KeyBinding, KeyError, MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, misfit,
+};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{KnownKeys, NewPatientKey};
-use crate::weighed::Weighed;
+use crate::weighed::WeightedLru;
 
 /// How long a key, and PHI that it opened, is used after the database was asked for the key. An erasure reaches every
 /// node within this time: all caches count from the same moment, [`PatientKey::seen`].
@@ -29,7 +31,7 @@ type Lookup = (Patient, oneshot::Sender<KeyLookupResult>);
 #[derive(Debug, Clone)]
 pub struct Keyring {
     master: MasterKey,
-    cache: Arc<Mutex<Weighed<TenantId, PatientId, PatientKeys>>>,
+    cache: Arc<Mutex<WeightedLru<TenantId, PatientId, PatientKeys>>>,
     lookups: mpsc::Sender<Lookup>,
     missing: MissingKeys,
     /// Whether the last patient who was looked up to be written about had no key.
@@ -65,14 +67,14 @@ impl Keyring {
         master: MasterKey,
         tasks: &BackgroundTasks,
     ) -> Result<Self, KeyError> {
-        let found = misfit(&*engine, master.fingerprint(), Tying::Bind).await;
+        let found = misfit(&*engine, master.fingerprint(), KeyBinding::Bind).await;
         if let Some(misfit) = found.map_err(Arc::new)? {
             return Err(misfit.into());
         }
         let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
-        let cache = Arc::new(Mutex::new(Weighed::new(CACHED_BYTES)));
+        let cache = Arc::new(Mutex::new(WeightedLru::new(CACHED_BYTES)));
         let missing = MissingKeys::default();
-        let looking = Looking {
+        let looking = KeyLookupWorker {
             engine,
             master: master.clone(),
             missing: missing.clone(),
@@ -195,13 +197,13 @@ fn is_fresh(seen: Instant) -> bool {
 }
 
 /// Answers look-ups, all that wait in one query.
-struct Looking {
+struct KeyLookupWorker {
     engine: Arc<dyn Engine>,
     master: MasterKey,
     missing: MissingKeys,
 }
 
-impl Looking {
+impl KeyLookupWorker {
     async fn answer(
         self,
         mut waiting: mpsc::Receiver<Lookup>,
@@ -274,7 +276,7 @@ mod tests {
     fn keyring() -> Keyring {
         Keyring {
             master: MasterKey::parse(&MasterKey::generate()).unwrap(),
-            cache: Arc::new(Mutex::new(Weighed::new(CACHED_BYTES))),
+            cache: Arc::new(Mutex::new(WeightedLru::new(CACHED_BYTES))),
             lookups: mpsc::channel(1).0,
             missing: MissingKeys::default(),
             newcomers: Arc::default(),

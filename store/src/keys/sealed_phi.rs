@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use roentgen_domain::ShownParts;
+use roentgen_domain::VisiblePhi;
 use roentgen_domain::ids::StreamId;
 use roentgen_domain::json::Members;
 use uuid::Uuid;
@@ -52,7 +52,7 @@ impl SealedPhi {
     /// Drops the parts that later ones replace altogether, so that opening the rest shows the same as opening all. A part
     /// of form 1 does not say what it has: it stays, and replaces nothing.
     #[must_use]
-    pub fn compacted(self, shown: &ShownParts) -> Self {
+    pub fn compacted(self, shown: &VisiblePhi) -> Self {
         let Ok(parts) = self.split() else {
             return self;
         };

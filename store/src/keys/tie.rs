@@ -9,7 +9,7 @@ const LOOKED_FOR: u32 = 64;
 
 /// How log, keys and master key do not belong together. The text tells an operator what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub enum KeyMismatch {
     /// The keys are wrapped by another master key.
     #[error("this database belongs to another master key")]
     OtherMasterKey,
@@ -47,7 +47,7 @@ pub enum Misfit {
 
 /// What is done about a log and keys that nothing ties to one another yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tying {
+pub enum KeyBinding {
     /// They are tied.
     Bind,
     /// They are left as they are.
@@ -62,8 +62,8 @@ pub enum Tying {
 pub async fn misfit(
     engine: &dyn Engine,
     fingerprint: &[u8],
-    tying: Tying,
-) -> Result<Option<Misfit>, EngineError> {
+    tying: KeyBinding,
+) -> Result<Option<KeyMismatch>, EngineError> {
     if let Some(misfit) = engine.tie_keys(fingerprint, tying).await? {
         return Ok(Some(misfit));
     }
@@ -72,7 +72,7 @@ pub async fn misfit(
     let found = engine.keys_by_id(&ids).await?;
     let is_found = |id: &&uuid::Uuid| found.iter().any(|key| key.key_id() == **id);
     let missing = ids.iter().filter(|id| !is_found(id)).count();
-    Ok((missing > 0).then_some(Misfit::KeysOlder {
+    Ok((missing > 0).then_some(KeyMismatch::KeysOlder {
         missing,
         looked_for: ids.len(),
     }))

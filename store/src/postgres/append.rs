@@ -45,7 +45,7 @@ impl Postgres {
         &self,
         batch: &AppendBatch<'_>,
     ) -> Result<BatchOutcome, EngineError> {
-        let arguments = AppendArguments::of(batch)?;
+        let arguments = AppendArguments::from_batch(batch)?;
         let mut appending = self.appending.lock().await;
         let mut connection = match appending.connection.take() {
             Some(connection) => connection,
@@ -66,7 +66,7 @@ impl Postgres {
                 return Err(error_class::classify_write(error));
             }
         };
-        let answer = LogAppendRow::of(&row)?;
+        let answer = LogAppendRow::from_row(&row)?;
         let outcome = answer.outcome(batch)?;
         let outlook = PredictedHead::after(batch, &outcome);
         let head = outlook.head.position;
@@ -99,8 +99,8 @@ struct LogAppendRow {
 }
 
 impl LogAppendRow {
-    fn of(row: &PgRow) -> Result<Self, EngineError> {
-        let columns = PgRowReader::of(row);
+    fn from_row(row: &PgRow) -> Result<Self, EngineError> {
+        let columns = PgRowReader::new(row);
         Ok(Self {
             base: columns.count(0, "base")?,
             base_hash: columns.digest(1, "base_hash")?,

@@ -37,7 +37,7 @@ const ARCHIVE: &str = "SELECT log_archive($1, $2, $3, $4, $5, $6, $7)";
 impl Postgres {
     pub(super) async fn all_archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
         self.fetch(sqlx::query(ALL), |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(ArchivedPartition {
                 partition: LogPartition {
                     first_position: columns.count(0, "first_position")?,
@@ -53,7 +53,7 @@ impl Postgres {
 
     pub(super) async fn first_partition(&self) -> Result<Option<LogPartition>, EngineError> {
         let found = self.fetch(sqlx::query(OLDEST), |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(LogPartition {
                 first_position: columns.count(0, "first_position")?,
                 past_position: columns.count(1, "past_position")?,
@@ -142,7 +142,7 @@ impl Postgres {
 
     async fn reject_if_archived(&self, boundary: super::Statement<'_>) -> Result<(), EngineError> {
         let past = self.fetch(boundary, |row| {
-            PgRowReader::of(row).count(0, "past_position")
+            PgRowReader::new(row).count(0, "past_position")
         });
         match past.await?.pop() {
             Some(past_position) => Err(EngineError::Archived { past_position }),

@@ -27,7 +27,7 @@ pub(super) struct CopyIn {
 }
 
 impl CopyIn {
-    pub(super) fn of(table: Table, rows: &[Row]) -> Result<Self, EngineError> {
+    pub(super) fn encode(table: Table, rows: &[Row]) -> Result<Self, EngineError> {
         let mut fields = CopyEncoder(Vec::with_capacity(
             HEADER.len() + rows.len() * ROW_SIZE_HINT,
         ));

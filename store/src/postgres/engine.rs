@@ -11,9 +11,9 @@ use crate::archive::{ArchivedPartition, LogPartition};
 use crate::engine::{Engine, SERVED_WITH_TOKENS};
 use crate::error::EngineError;
 use crate::generation::{Generation, GenerationState, LiveTables, NewGeneration};
-use crate::keys::{Misfit, Tying};
+use crate::keys::{KeyBinding, KeyMismatch};
 use crate::log::{
-    AppendBatch, BatchOutcome, Head, HeldReservation, KeyStanding, KnownKeys, LogFilter, LogPage,
+    AppendBatch, BatchOutcome, Head, HeldReservation, KeyState, KnownKeys, LogFilter, LogPage,
     RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
 use crate::notify::NotificationStream;
@@ -136,7 +136,7 @@ impl Engine for Postgres {
         self.keys_of(patients).await
     }
 
-    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
         self.standing_of(key_ids).await
     }
 
@@ -155,8 +155,8 @@ impl Engine for Postgres {
     async fn tie_keys(
         &self,
         fingerprint: &[u8],
-        tying: Tying,
-    ) -> Result<Option<Misfit>, EngineError> {
+        tying: KeyBinding,
+    ) -> Result<Option<KeyMismatch>, EngineError> {
         self.tie(fingerprint, tying).await
     }
 

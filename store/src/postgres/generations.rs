@@ -102,7 +102,7 @@ impl Postgres {
     /// What stands in a table that is changed stays as it is until it is written again. A table that is read at length is
     /// changed the next time.
     async fn keep_sealed_as_it_is(&self) -> Result<(), EngineError> {
-        let name = |row: &PgRow| Ok(PgRowReader::of(row).text(0, "table")?.to_owned());
+        let name = |row: &PgRow| Ok(PgRowReader::new(row).text(0, "table")?.to_owned());
         for table in self.fetch(sqlx::query(COMPRESS_SEALED), name).await? {
             let keep = format!("ALTER TABLE {table} ALTER COLUMN sealed SET STORAGE EXTERNAL");
             match self.define(BRIEFLY, vec![keep]).await {
@@ -216,7 +216,7 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
         .map_err(error_class::classify_read)?;
     let (mut joining, mut live) = (None, None);
     for row in &rivals {
-        let columns = PgRowReader::of(row);
+        let columns = PgRowReader::new(row);
         let name = columns.text(0, "name")?.to_owned();
         let position = columns.count(2, "position")?;
         match columns.text(1, "state")? {
@@ -250,7 +250,7 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
 
 /// In the order of [`ALL`].
 fn decode(row: &PgRow) -> Result<Generation, EngineError> {
-    let columns = PgRowReader::of(row);
+    let columns = PgRowReader::new(row);
     let reason = match columns.maybe_bytes(10, "reason")? {
         Some(_) => Some(columns.text(10, "reason")?.to_owned()),
         None => None,

@@ -6,8 +6,8 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::error::{Corruption, EngineError};
-use crate::keys::{Misfit, Tying};
-use crate::log::{KeyStanding, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
+use crate::keys::{KeyBinding, KeyMismatch};
+use crate::log::{KeyState, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 
 use super::Postgres;
 use super::row_reader::{PgRowReader, to_bigint};
@@ -33,7 +33,7 @@ impl Postgres {
         self.fetch(statement, known).await
     }
 
-    pub(super) async fn standing_of(&self, ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+    pub(super) async fn standing_of(&self, ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
         let statement = sqlx::query(include_str!("queries/patient_keys_by_id.sql")).bind(ids);
         let found = self.fetch(statement, standing).await?;
         Ok(found.into_iter().flatten().collect())
@@ -64,7 +64,7 @@ impl Postgres {
             .bind(to_bigint(after))
             .bind(i64::from(limit));
         self.fetch(statement, |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(RegisteredKey {
                 number: columns.count(0, "number")?,
                 key_id: columns.uuid(1, "key_id")?,
@@ -77,26 +77,26 @@ impl Postgres {
     pub(super) async fn tie(
         &self,
         fingerprint: &[u8],
-        tying: Tying,
-    ) -> Result<Option<Misfit>, EngineError> {
+        tying: KeyBinding,
+    ) -> Result<Option<KeyMismatch>, EngineError> {
         match tying {
-            Tying::Bind => {
+            KeyBinding::Bind => {
                 let bind = sqlx::query(BIND_MASTER_KEY).bind(fingerprint);
                 self.execute(bind).await?;
             }
-            Tying::Look => {}
+            KeyBinding::Look => {}
         }
         let known = self.fetch(sqlx::query(MASTER_KEY), |row| {
-            Ok(PgRowReader::of(row).bytes(0, "value")?.to_owned())
+            Ok(PgRowReader::new(row).bytes(0, "value")?.to_owned())
         });
         let known = known.await?.pop();
         let is_other = known.is_some_and(|known| known != fingerprint);
-        Ok(is_other.then_some(Misfit::OtherMasterKey))
+        Ok(is_other.then_some(KeyMismatch::OtherMasterKey))
     }
 }
 
 fn known(row: &PgRow) -> Result<KnownKeys, EngineError> {
-    let columns = PgRowReader::of(row);
+    let columns = PgRowReader::new(row);
     let key = match columns.maybe_uuid(0, "key_id")? {
         Some(key_id) => Some(WrappedKey {
             key_id,
@@ -113,16 +113,16 @@ fn known(row: &PgRow) -> Result<KnownKeys, EngineError> {
     })
 }
 
-fn standing(row: &PgRow) -> Result<Option<KeyStanding>, EngineError> {
-    let columns = PgRowReader::of(row);
+fn standing(row: &PgRow) -> Result<Option<KeyState>, EngineError> {
+    let columns = PgRowReader::new(row);
     let key_id = columns.uuid(0, "key_id")?;
     if columns.maybe_uuid(1, "erased")?.is_some() {
-        return Ok(Some(KeyStanding::Erased(key_id)));
+        return Ok(Some(KeyState::Erased(key_id)));
     }
     let Some(tenant) = columns.maybe_uuid(2, "tenant")? else {
         return Ok(None);
     };
-    Ok(Some(KeyStanding::Kept(NewPatientKey {
+    Ok(Some(KeyState::Kept(NewPatientKey {
         tenant_id: tenant.into(),
         patient_id: columns.uuid(3, "patient")?.into(),
         wrapped: WrappedKey {

@@ -88,7 +88,7 @@ impl Postgres {
 
     async fn last_link_from(&self, at_least: u64) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
         let found = self.fetch(sqlx::query(HEAD).bind(to_bigint(at_least)), |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok((
                 columns.count(0, "position")?,
                 columns.bytes(1, "hash")?.to_owned(),
@@ -237,7 +237,7 @@ fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_>
 
 /// In the order of `queries/events_select.sql`.
 fn decode(row: &PgRow, names: &mut Names) -> Result<StoredEvent, EngineError> {
-    let mut columns = PgRowReader::of(row);
+    let mut columns = PgRowReader::new(row);
     columns.position = columns.count(0, "position")?;
     Ok(StoredEvent {
         position: columns.position,

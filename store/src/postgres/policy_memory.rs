@@ -47,7 +47,7 @@ impl Postgres {
         limit: u32,
     ) -> Result<Vec<RejectedEffect>, EngineError> {
         self.fetch(sqlx::query(REFUSED).bind(i64::from(limit)), |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(RejectedEffect {
                 position: columns.count(0, "position")?,
                 tenant_id: TenantId::from(columns.uuid(1, "tenant")?),
@@ -150,7 +150,7 @@ fn refuse(refused: &[RejectedEffect]) -> Statement<'_> {
 }
 
 fn memory(row: &PgRow) -> Result<MemoryEntry, EngineError> {
-    let columns = PgRowReader::of(row);
+    let columns = PgRowReader::new(row);
     let due_at_ms = match columns.maybe_bytes(5, "due_at")? {
         Some(_) => Some(columns.bigint(5, "due_at")?),
         None => None,

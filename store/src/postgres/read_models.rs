@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::read_model::{
-    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, Portion, ReadModel, Row, Table, Value,
+    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, ReadModel, Row, RowBatchLimit, Table,
+    Value,
 };
 use crate::reads::Scope;
 use crate::sql::{Arg, Dialect};
@@ -25,7 +26,7 @@ impl Postgres {
         subscription: &str,
     ) -> Result<Checkpoint, EngineError> {
         let found = self.fetch(sqlx::query(CHECKPOINT).bind(subscription), |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(Checkpoint {
                 position: columns.count(0, "position")?,
                 hash: columns.digest(1, "hash")?,
@@ -36,7 +37,7 @@ impl Postgres {
 
     pub(super) async fn all_parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
         self.fetch(sqlx::query(PARKED), |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(ParkedStream {
                 model: columns.text(0, "model")?.to_owned(),
                 stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
@@ -61,7 +62,7 @@ impl Postgres {
         );
         let tenant = scope.tenant().map(TenantId::as_uuid);
         let statement = sqlx::query(composed(sql)).bind(ids).bind(tenant);
-        self.portion(table.model, statement, Portion::new(1, most_bytes))
+        self.portion(table.model, statement, RowBatchLimit::new(1, most_bytes))
             .await
     }
 
@@ -69,7 +70,7 @@ impl Postgres {
         &self,
         model: &ReadModel,
         statement: Statement<'_>,
-        mut portion: Portion,
+        mut portion: RowBatchLimit,
     ) -> Result<Vec<Row>, EngineError> {
         let decoded = |row: &PgRow| decode(model, row);
         self.fetch_until(statement, decoded, |row| portion.ends_with(row))
@@ -86,7 +87,7 @@ impl Postgres {
             .args
             .into_iter()
             .fold(sqlx::query(composed(list.sql)), bind);
-        self.portion(table.model, statement, Portion::of_list())
+        self.portion(table.model, statement, RowBatchLimit::of_list())
             .await
     }
 }
@@ -103,7 +104,7 @@ fn bind(statement: Statement<'_>, arg: Arg) -> Statement<'_> {
 
 /// In the order of [`Dialect::columns`].
 fn decode(model: &ReadModel, row: &PgRow) -> Result<Row, EngineError> {
-    let columns = PgRowReader::of(row);
+    let columns = PgRowReader::new(row);
     let own = (7..).zip(model.columns);
     Ok(Row {
         id: columns.uuid(0, "id")?,

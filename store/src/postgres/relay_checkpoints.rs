@@ -21,7 +21,7 @@ impl Postgres {
         name: &str,
     ) -> Result<Option<RelayCheckpoint>, EngineError> {
         let found = self.fetch(sqlx::query(OF).bind(name), |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(RelayCheckpoint {
                 position: columns.count(0, "position")?,
                 hash: columns.digest(1, "hash")?,

@@ -29,7 +29,7 @@ impl Postgres {
     ) -> Result<Option<HeldReservation>, EngineError> {
         let statement = sqlx::query(CLAIM).bind(key.0.as_slice());
         let held = self.fetch(statement, |row| {
-            let columns = PgRowReader::of(row);
+            let columns = PgRowReader::new(row);
             Ok(HeldReservation {
                 request_hash: columns.digest(0, "request_hash")?,
                 stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
@@ -70,7 +70,7 @@ impl Postgres {
         name: &str,
     ) -> Result<Option<Vec<u8>>, EngineError> {
         let known = self.fetch(sqlx::query(FINGERPRINT_KNOWN).bind(name), |row| {
-            Ok(PgRowReader::of(row).bytes(0, "value")?.to_owned())
+            Ok(PgRowReader::new(row).bytes(0, "value")?.to_owned())
         });
         Ok(known.await?.pop())
     }
@@ -86,7 +86,7 @@ impl Postgres {
             .bind(names)
             .bind(holder)
             .bind(millis);
-        let name = |row: &PgRow| Ok(PgRowReader::of(row).text(0, "name")?.to_owned());
+        let name = |row: &PgRow| Ok(PgRowReader::new(row).text(0, "name")?.to_owned());
         self.fetch(statement, name).await
     }
 

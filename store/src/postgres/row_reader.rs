@@ -18,7 +18,7 @@ type Decoded<T> = Result<T, EngineError>;
 
 impl<'r> PgRowReader<'r> {
     /// Columns of a row outside the log.
-    pub(super) fn of(row: &'r PgRow) -> Self {
+    pub(super) fn new(row: &'r PgRow) -> Self {
         Self { row, position: 0 }
     }
 

@@ -28,7 +28,7 @@ impl Postgres {
     ) -> Result<Option<Vec<u8>>, EngineError> {
         let statement = sqlx::query(OF).bind(tenant.as_uuid()).bind(id.as_uuid());
         let found = self.fetch(statement, |row| {
-            Ok(PgRowReader::of(row).bytes(0, "sealed")?.to_owned())
+            Ok(PgRowReader::new(row).bytes(0, "sealed")?.to_owned())
         });
         Ok(found.await?.pop())
     }

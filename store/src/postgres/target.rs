@@ -28,7 +28,7 @@ const PARAMETERS: [&str; 17] = [
 
 /// The text is not the URL of a PostgreSQL database. What it says is not repeated: it may be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotATarget {
+pub enum InvalidPostgresUrl {
     /// The URL cannot be read as one.
     #[error(
         "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with / ? # @ % in user and password percent-encoded"
@@ -51,10 +51,10 @@ pub enum NotATarget {
 /// # Errors
 ///
 /// [`NotATarget`], before the driver has seen the text.
-pub(crate) fn parse(text: &str) -> Result<PgConnectOptions, NotATarget> {
+pub(crate) fn parse(text: &str) -> Result<PgConnectOptions, InvalidPostgresUrl> {
     let url = read(text)?;
     let options = text.parse::<PgConnectOptions>();
-    let options = options.map_err(|_| NotATarget::Value)?;
+    let options = options.map_err(|_| InvalidPostgresUrl::Value)?;
     let says_mode = url
         .query_pairs()
         .any(|(name, _)| matches!(&*name, "sslmode" | "ssl-mode"));
@@ -81,14 +81,14 @@ pub(crate) fn shown(text: &str) -> String {
     format!("postgres://{user}@{host}:{port}/{database}")
 }
 
-fn read(text: &str) -> Result<Url, NotATarget> {
-    let url = Url::parse(text).map_err(|_| NotATarget::Form)?;
+fn read(text: &str) -> Result<Url, InvalidPostgresUrl> {
+    let url = Url::parse(text).map_err(|_| InvalidPostgresUrl::Form)?;
     // An @ behind the authority belongs to a password that was not encoded: what was read as host and port is the
     // password's beginning.
     let behind = [url.path(), url.query().unwrap_or_default()];
     let is_misread = url.fragment().is_some() || behind.iter().any(|part| part.contains('@'));
     if is_misread || url.cannot_be_a_base() {
-        return Err(NotATarget::Form);
+        return Err(InvalidPostgresUrl::Form);
     }
     let is_known = |name: &str| {
         PARAMETERS.contains(&name)
@@ -98,7 +98,7 @@ fn read(text: &str) -> Result<Url, NotATarget> {
     if url.query_pairs().all(|(name, _)| is_known(&name)) {
         Ok(url)
     } else {
-        Err(NotATarget::Parameter)
+        Err(InvalidPostgresUrl::Parameter)
     }
 }
 

@@ -72,7 +72,7 @@ async fn write_all(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
-    let written = ProjectionWrites::of(batch)?;
+    let written = ProjectionWrites::from_batch(batch)?;
     let begin = if batch.filling { BEGIN_FILLING } else { BEGIN };
     let begun = connection.begin_with(begin).await;
     let mut transaction = begun.map_err(error_class::classify_read)?;
@@ -104,11 +104,11 @@ struct ProjectionWrites<'q> {
 }
 
 impl<'q> ProjectionWrites<'q> {
-    fn of(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
+    fn from_batch(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
         let mut written = Self::default();
         for (table, rows) in batch.rows.iter().filter(|row| !row.1.is_empty()) {
             match batch.filling {
-                true => written.copied.push(CopyIn::of(*table, rows)?),
+                true => written.copied.push(CopyIn::encode(*table, rows)?),
                 false => written.statements.push(upsert(*table, rows)?),
             }
         }
@@ -156,11 +156,11 @@ fn bind_move<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch) -> Statem
 }
 
 /// Whose checkpoint, from where, to where.
-pub(super) type Move<'a> = (&'a str, &'a Checkpoint, &'a Checkpoint);
+pub(super) type CheckpointAdvance<'a> = (&'a str, &'a Checkpoint, &'a Checkpoint);
 
 pub(super) fn bind_checkpoint<'q>(
     statement: Statement<'q>,
-    (name, from, to): Move<'q>,
+    (name, from, to): CheckpointAdvance<'q>,
 ) -> Statement<'q> {
     statement
         .bind(name)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 
 use super::stream_fold::StreamFold;
-use super::touched::{RowSource, Touched, progress_of};
+use super::touched::{ExistingRows, RowSource, progress_of};
 use super::{FoldResult, MultiRowProjection, Projection, ProjectionKind, SingleRowProjection};
 use crate::error::EngineError;
 use crate::log::StoredEvent;
@@ -63,7 +63,7 @@ pub(super) async fn fold(
     let mut touched = Vec::with_capacity(members.len());
     for member in members {
         let streams = streams_of(member, parked, events).0;
-        touched.push(Touched::load(known, member, &streams).await?);
+        touched.push(ExistingRows::load(known, member, &streams).await?);
     }
     let upto = touched.iter().filter_map(|touched| touched.upto).min();
     let count = upto.map_or(events.len(), |upto| {
@@ -151,7 +151,7 @@ impl FoldedBatch {
     async fn fold_row(
         &mut self,
         (table, projection): (Table, &dyn SingleRowProjection),
-        mut touched: Touched,
+        mut touched: ExistingRows,
         streams: Streams,
     ) {
         let mut rows = Vec::with_capacity(streams.len());
@@ -178,7 +178,7 @@ impl FoldedBatch {
     fn fold_rows(
         &mut self,
         (table, projection): (Table, &dyn MultiRowProjection),
-        touched: Touched,
+        touched: ExistingRows,
         streams: Streams,
     ) {
         let (reached, mut changed) = (touched.rows, touched.changed);

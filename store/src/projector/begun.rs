@@ -38,7 +38,7 @@ pub(super) struct StreamScanner {
 
 impl StreamScanner {
     /// Those that begin after a position, with what they have up to another.
-    pub(super) fn of(engine: &Arc<dyn Engine>, stream_type: &str, after: u64, upto: u64) -> Self {
+    pub(super) fn new(engine: &Arc<dyn Engine>, stream_type: &str, after: u64, upto: u64) -> Self {
         Self {
             engine: Arc::clone(engine),
             filter: LogFilter {

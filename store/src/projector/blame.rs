@@ -10,7 +10,7 @@ use crate::error::EngineError;
 
 /// What is to blame for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blame {
+pub(super) enum FailureScope {
     /// A row, which fails again whenever it is tried.
     Row,
     /// A row, if others can be written meanwhile: the call took too long, or the database failed inside.
@@ -19,8 +19,8 @@ pub(super) enum Blame {
     NoRow,
 }
 
-impl Blame {
-    pub(super) fn of(error: &EngineError) -> Self {
+impl FailureScope {
+    pub(super) fn classify(error: &EngineError) -> Self {
         match error {
             EngineError::Rejected(error)
             | EngineError::Unavailable(error)
@@ -52,45 +52,45 @@ pub(super) fn reason(error: &EngineError) -> String {
     }
 }
 
-fn of_database(error: &Error) -> Blame {
+fn of_database(error: &Error) -> FailureScope {
     let Some(told) = error.as_database_error() else {
         let timed_out = matches!(error, Error::Io(io) if io.kind() == io::ErrorKind::TimedOut);
         return if timed_out {
-            Blame::RowIfOthersPass
+            FailureScope::RowIfOthersPass
         } else {
-            Blame::NoRow
+            FailureScope::NoRow
         };
     };
     if let Some(told) = told.try_downcast_ref::<PgDatabaseError>() {
         of_sqlstate(told.code())
     } else if told.try_downcast_ref::<SqliteError>().is_some() {
         let code = told.code().and_then(|code| code.parse().ok());
-        code.map_or(Blame::NoRow, of_result_code)
+        code.map_or(FailureScope::NoRow, of_result_code)
     } else {
-        Blame::NoRow
+        FailureScope::NoRow
     }
 }
 
 /// PostgreSQL's classes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): 22 data, 23 constraints, 54
 /// limits, P0 raised by a trigger; 57014 a statement's time limit, XX internal.
-fn of_sqlstate(code: &str) -> Blame {
+fn of_sqlstate(code: &str) -> FailureScope {
     let class = code.get(..2).unwrap_or_default();
     if ["22", "23", "54", "P0"].contains(&class) {
-        Blame::Row
+        FailureScope::Row
     } else if code == "57014" || class == "XX" {
-        Blame::RowIfOthersPass
+        FailureScope::RowIfOthersPass
     } else {
-        Blame::NoRow
+        FailureScope::NoRow
     }
 }
 
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>): TOOBIG, CONSTRAINT (which a trigger raises
 /// too), MISMATCH; INTERRUPT.
-fn of_result_code(extended: i32) -> Blame {
+fn of_result_code(extended: i32) -> FailureScope {
     match extended & 0xff {
-        18..=20 => Blame::Row,
-        9 => Blame::RowIfOthersPass,
-        _ => Blame::NoRow,
+        18..=20 => FailureScope::Row,
+        9 => FailureScope::RowIfOthersPass,
+        _ => FailureScope::NoRow,
     }
 }
 
@@ -101,33 +101,33 @@ mod tests {
     #[test]
     fn a_row_is_blamed_for_its_data_only() {
         for (code, blame) in [
-            ("22P05", Blame::Row),
-            ("23514", Blame::Row),
-            ("54000", Blame::Row),
-            ("P0001", Blame::Row),
-            ("57014", Blame::RowIfOthersPass),
-            ("XX000", Blame::RowIfOthersPass),
-            ("57P01", Blame::NoRow),
-            ("08006", Blame::NoRow),
-            ("55P03", Blame::NoRow),
-            ("53100", Blame::NoRow),
-            ("40P01", Blame::NoRow),
-            ("42P01", Blame::NoRow),
-            ("25006", Blame::NoRow),
-            ("", Blame::NoRow),
+            ("22P05", FailureScope::Row),
+            ("23514", FailureScope::Row),
+            ("54000", FailureScope::Row),
+            ("P0001", FailureScope::Row),
+            ("57014", FailureScope::RowIfOthersPass),
+            ("XX000", FailureScope::RowIfOthersPass),
+            ("57P01", FailureScope::NoRow),
+            ("08006", FailureScope::NoRow),
+            ("55P03", FailureScope::NoRow),
+            ("53100", FailureScope::NoRow),
+            ("40P01", FailureScope::NoRow),
+            ("42P01", FailureScope::NoRow),
+            ("25006", FailureScope::NoRow),
+            ("", FailureScope::NoRow),
         ] {
             assert_eq!(of_sqlstate(code), blame, "{code}");
         }
         let trigger = 19 | (7 << 8);
         for (code, blame) in [
-            (trigger, Blame::Row),
-            (18, Blame::Row),
-            (9, Blame::RowIfOthersPass),
-            (1, Blame::NoRow),
-            (5, Blame::NoRow),
-            (10, Blame::NoRow),
-            (11, Blame::NoRow),
-            (13, Blame::NoRow),
+            (trigger, FailureScope::Row),
+            (18, FailureScope::Row),
+            (9, FailureScope::RowIfOthersPass),
+            (1, FailureScope::NoRow),
+            (5, FailureScope::NoRow),
+            (10, FailureScope::NoRow),
+            (11, FailureScope::NoRow),
+            (13, FailureScope::NoRow),
         ] {
             assert_eq!(of_result_code(code), blame, "{code}");
         }
@@ -135,11 +135,12 @@ mod tests {
 
     #[test]
     fn a_lost_connection_blames_nobody_and_a_silent_server_might() {
-        let of =
-            |kind: io::ErrorKind| Blame::of(&EngineError::ConnectionLost(Error::Io(kind.into())));
-        assert_eq!(of(io::ErrorKind::ConnectionReset), Blame::NoRow);
-        assert_eq!(of(io::ErrorKind::TimedOut), Blame::RowIfOthersPass);
+        let of = |kind: io::ErrorKind| {
+            FailureScope::classify(&EngineError::ConnectionLost(Error::Io(kind.into())))
+        };
+        assert_eq!(of(io::ErrorKind::ConnectionReset), FailureScope::NoRow);
+        assert_eq!(of(io::ErrorKind::TimedOut), FailureScope::RowIfOthersPass);
         let away = EngineError::Unavailable(Error::PoolTimedOut);
-        assert_eq!(Blame::of(&away), Blame::NoRow);
+        assert_eq!(FailureScope::classify(&away), FailureScope::NoRow);
     }
 }

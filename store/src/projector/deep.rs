@@ -19,14 +19,14 @@ const LEASES_WITHIN: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
     /// One entry a read model.
-    Done(Vec<Compared>),
+    Done(Vec<ComparedModel>),
     /// A server projects them: what moves cannot be compared.
     Busy,
 }
 
 /// A read model that was compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compared {
+pub struct ComparedModel {
     /// Its table, or its model's name where no table is read yet.
     pub name: String,
     /// What is wrong with it, without PHI.
@@ -64,11 +64,11 @@ pub async fn compare(
             RowVerification::Aborted => return Ok(Comparison::Busy),
         };
         let name = member.table.name();
-        compared.push(Compared { name, difference });
+        compared.push(ComparedModel { name, difference });
     }
     let is_read = |name: &str| members.iter().any(|member| member.table.model.name == name);
     let all = projections.iter().map(|projection| projection.model().name);
-    compared.extend(all.filter(|name| !is_read(name)).map(|name| Compared {
+    compared.extend(all.filter(|name| !is_read(name)).map(|name| ComparedModel {
         name: name.to_owned(),
         difference: Some("it is not built".to_owned()),
     }));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 
 use super::batch::ProjectedTable;
-use super::blame::{Blame, reason};
+use super::blame::{FailureScope, reason};
 use super::{FoldedBatchReady, Projector, live_tables, min_checkpoint, to_projection_batch};
 use crate::error::EngineError;
 use crate::lease::Leases;
@@ -20,7 +20,7 @@ use crate::read_model::ParkedStream;
 type Events = [Arc<StoredEvent>];
 
 /// What became of a part of the batch.
-enum Tried {
+enum WriteAttempt {
     /// So many events are projected.
     Written(usize),
     /// Another projector moved a checkpoint, or this one is to stop.
@@ -28,7 +28,7 @@ enum Tried {
 }
 
 /// A batch in parts.
-struct Isolation<'a> {
+struct BatchBisection<'a> {
     projector: &'a Projector,
     members: Vec<ProjectedTable>,
     parked: HashSet<(String, StreamId)>,
@@ -46,7 +46,7 @@ impl Projector {
         leases: &Leases,
         failure: EngineError,
     ) -> Result<(), EngineError> {
-        if Blame::of(&failure) == Blame::NoRow {
+        if FailureScope::classify(&failure) == FailureScope::NoRow {
             return Err(failure);
         }
         let mut members = live_tables::load_live_tables(&*self.engine, &self.projections).await?;
@@ -56,7 +56,7 @@ impl Projector {
             return Err(failure);
         }
         let parked = self.engine.parked().await?.into_iter();
-        let isolation = Isolation {
+        let isolation = BatchBisection {
             projector: self,
             leads_all: members.len() == all,
             members,
@@ -68,7 +68,7 @@ impl Projector {
     }
 }
 
-impl Isolation<'_> {
+impl BatchBisection<'_> {
     async fn run(mut self, leases: &Leases, failure: EngineError) -> Result<(), EngineError> {
         let position = min_checkpoint(&self.members).position;
         let events = self.projector.events_after(position).await?;
@@ -80,9 +80,11 @@ impl Isolation<'_> {
         while !left.is_empty() && !self.projector.has_changed(leases) {
             let part = left.get(..width).unwrap_or(left);
             match self.write(part, &[]).await {
-                Ok(Tried::Written(count)) => left = left.get(count..).unwrap_or_default(),
-                Ok(Tried::Lost) => return Ok(()),
-                Err(error) if Blame::of(&error) == Blame::NoRow => return Err(error),
+                Ok(WriteAttempt::Written(count)) => left = left.get(count..).unwrap_or_default(),
+                Ok(WriteAttempt::Lost) => return Ok(()),
+                Err(error) if FailureScope::classify(&error) == FailureScope::NoRow => {
+                    return Err(error);
+                }
                 Err(_) if part.len() > 1 => width = part.len() / 2,
                 Err(error) => return self.park(left, error).await,
             }
@@ -95,7 +97,7 @@ impl Isolation<'_> {
         &mut self,
         events: &Events,
         parked: &[ParkedStream],
-    ) -> Result<Tried, EngineError> {
+    ) -> Result<WriteAttempt, EngineError> {
         let newly = parked
             .iter()
             .map(|parked| (parked.model.clone(), parked.stream_id));
@@ -105,18 +107,18 @@ impl Isolation<'_> {
             .projector
             .fold(&self.members, &all_parked, events.to_vec(), &[]);
         let Some(mut ready) = folded.await? else {
-            return Ok(Tried::Lost);
+            return Ok(WriteAttempt::Lost);
         };
         ready.folded.left_out.retain(|pair| !newly.contains(pair));
         ready.folded.parked.extend_from_slice(parked);
         self.settle(ready).await
     }
 
-    async fn settle(&mut self, ready: FoldedBatchReady) -> Result<Tried, EngineError> {
+    async fn settle(&mut self, ready: FoldedBatchReady) -> Result<WriteAttempt, EngineError> {
         let mut members = self.members.clone();
         let batch = to_projection_batch(&mut members, ready.to, ready.folded);
         if !self.projector.write(&batch).await? {
-            return Ok(Tried::Lost);
+            return Ok(WriteAttempt::Lost);
         }
         let parked = batch.parked.into_iter();
         self.parked
@@ -125,7 +127,7 @@ impl Isolation<'_> {
         let progress = Some(&self.projector.progress).filter(|_| self.leads_all);
         let position = min_checkpoint(&self.members).position;
         self.projector.note(progress, position, ready.events);
-        Ok(Tried::Written(ready.events))
+        Ok(WriteAttempt::Written(ready.events))
     }
 
     /// Parks the stream of the first event, in one table if that is enough.
@@ -133,10 +135,10 @@ impl Isolation<'_> {
         let Some(guilty) = left.first() else {
             return Err(failure);
         };
-        let events = match Blame::of(&failure) {
-            Blame::NoRow => None,
-            Blame::Row => left.get(..1),
-            Blame::RowIfOthersPass => self.up_to_another(left),
+        let events = match FailureScope::classify(&failure) {
+            FailureScope::NoRow => None,
+            FailureScope::Row => left.get(..1),
+            FailureScope::RowIfOthersPass => self.up_to_another(left),
         };
         let Some(events) = events else {
             return Err(failure);
@@ -153,7 +155,9 @@ impl Isolation<'_> {
                     tracing::error!(%stream_id, ?tables, reason, "a stream is parked");
                     return Ok(());
                 }
-                Err(error) if Blame::of(&error) == Blame::NoRow => return Err(error),
+                Err(error) if FailureScope::classify(&error) == FailureScope::NoRow => {
+                    return Err(error);
+                }
                 Err(_) => {}
             }
         }

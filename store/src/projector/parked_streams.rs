@@ -7,7 +7,7 @@ use roentgen_domain::ids::StreamId;
 use tokio::sync::Mutex;
 
 use super::Projection;
-use super::blame::{Blame, reason};
+use super::blame::{FailureScope, reason};
 use super::stream_fold::StreamFold;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -213,7 +213,7 @@ impl ParkedStreams {
         match self.engine.write_parked_retry(&replay).await {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(refused) if Blame::of(&refused) == Blame::Row => {
+            Err(refused) if FailureScope::classify(&refused) == FailureScope::Row => {
                 return Ok(Some(RetryOutcome::StillParked(ParkedStream {
                     reason: reason(&refused),
                     ..parked.clone()

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use shadow::{CatchUpStep, ShadowTable};
 
-use super::blame::{Blame, reason};
+use super::blame::{FailureScope, reason};
 use super::live_tables::load_live_tables;
 use super::verify::{RowVerification, verify};
-use super::{AFTER_A_FAILURE, POLL_IDLE, Projection};
+use super::{ERROR_BACKOFF, POLL_IDLE, Projection};
 use crate::engine::Engine;
 use crate::error::{EngineError, error_chain};
 use crate::generation::{Generation, GenerationState, NewGeneration};
@@ -165,9 +165,11 @@ fn fail_if_archived(
         Err(archived @ EngineError::Archived { .. }) => Ok(Some(GenerationState::Failed {
             reason: archived.to_string(),
         })),
-        Err(refused) if Blame::of(&refused) == Blame::Row => Ok(Some(GenerationState::Failed {
-            reason: reason(&refused),
-        })),
+        Err(refused) if FailureScope::classify(&refused) == FailureScope::Row => {
+            Ok(Some(GenerationState::Failed {
+                reason: reason(&refused),
+            }))
+        }
         Ok(_) | Err(_) => filled,
     }
 }
@@ -191,7 +193,7 @@ impl RebuildWorker {
                 Ok(()) => POLL_IDLE,
                 Err(error) => {
                     tracing::warn!(error = error_chain(&error), "a rebuild pauses");
-                    AFTER_A_FAILURE
+                    ERROR_BACKOFF
                 }
             };
             tokio::select! {
@@ -230,7 +232,7 @@ impl RebuildWorker {
         made: Generation,
         leases: &Leases,
     ) -> Result<(), EngineError> {
-        let mut shadow = ShadowTable::of(&self.engine, &self.tasks, projection, &made).await?;
+        let mut shadow = ShadowTable::new(&self.engine, &self.tasks, projection, &made).await?;
         let table = shadow.member.table;
         let mut state = made.state;
         while self.should_continue(&shadow, leases) {

@@ -32,12 +32,12 @@ struct Found {
 }
 
 /// A row's id, and the position of the first event that needs it.
-type Need = (u64, Uuid);
+type RowDemand = (u64, Uuid);
 
 impl RowSource<'_> {
     /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together, the
     /// first ones.
-    async fn rows(self, table: Table, mut needs: Vec<Need>) -> Result<Found, EngineError> {
+    async fn rows(self, table: Table, mut needs: Vec<RowDemand>) -> Result<Found, EngineError> {
         let mut wanted = HashSet::with_capacity(needs.len());
         needs.retain(|(_, id)| wanted.insert(*id));
         let mut rows = HashMap::with_capacity(needs.len());
@@ -71,7 +71,7 @@ impl RowSource<'_> {
     async fn load(
         self,
         table: Table,
-        needs: &[Need],
+        needs: &[RowDemand],
         most_bytes: usize,
     ) -> Result<(HashMap<Uuid, Row>, usize), EngineError> {
         if needs.is_empty() {
@@ -89,7 +89,7 @@ impl RowSource<'_> {
 
 /// What a table has already of a batch's streams.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+pub(super) struct ExistingRows {
     /// A row of each stream: the resource's, or how far it is folded.
     pub(super) rows: HashMap<Uuid, Row>,
     /// The rows that the events change, of a stream that has many.
@@ -98,7 +98,7 @@ pub(super) struct Touched {
     pub(super) upto: Option<u64>,
 }
 
-impl Touched {
+impl ExistingRows {
     pub(super) async fn load(
         known: RowSource<'_>,
         member: &ProjectedTable,

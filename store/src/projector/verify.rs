@@ -39,7 +39,7 @@ pub(super) async fn verify(
     member: &ProjectedTable,
     goes_on: impl Fn() -> bool,
 ) -> Result<RowVerification, EngineError> {
-    let verifier = RowVerifier::of(&**engine, member, Making::Verifying).await?;
+    let verifier = RowVerifier::new(&**engine, member, TableKind::Verifying).await?;
     compare_all(engine, member, verifier, goes_on).await
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn verify_live(
     member: &ProjectedTable,
     goes_on: impl Fn() -> bool,
 ) -> Result<RowVerification, EngineError> {
-    let verifier = RowVerifier::of(&**engine, member, Making::Live).await?;
+    let verifier = RowVerifier::new(&**engine, member, TableKind::Live).await?;
     compare_all(engine, member, verifier, goes_on).await
 }
 
@@ -60,7 +60,7 @@ async fn compare_all(
     goes_on: impl Fn() -> bool,
 ) -> Result<RowVerification, EngineError> {
     let (kind, upto) = (member.projection.stream_type(), member.checkpoint.position);
-    let mut beginnings = StreamScanner::of(engine, kind, 0, upto);
+    let mut beginnings = StreamScanner::new(engine, kind, 0, upto);
     let mut made = folded(member, beginnings.next().await?).await;
     let (mut read, mut reached) = (beginnings.next().await?, 0);
     while let Some(now) = made {
@@ -98,7 +98,7 @@ async fn folded(member: &ProjectedTable, begun: Option<StreamChunk>) -> Option<F
 
 /// What the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Making {
+enum TableKind {
     /// A generation that is verified before it is read; how far that is, is kept with it.
     Verifying,
     /// A generation that is read.
@@ -108,7 +108,7 @@ enum Making {
 struct RowVerifier<'a> {
     engine: &'a dyn Engine,
     member: &'a ProjectedTable,
-    making: Making,
+    making: TableKind,
     /// What is parked, and from where on.
     parked: HashMap<StreamId, u64>,
     /// How many streams were compared.
@@ -118,10 +118,10 @@ struct RowVerifier<'a> {
 }
 
 impl<'a> RowVerifier<'a> {
-    async fn of(
+    async fn new(
         engine: &'a dyn Engine,
         member: &'a ProjectedTable,
-        making: Making,
+        making: TableKind,
     ) -> Result<Self, EngineError> {
         let name = member.table.name();
         let parked = engine.parked().await?.into_iter();
@@ -147,7 +147,7 @@ impl<'a> RowVerifier<'a> {
         if let Some(difference) = self.compare(made).await? {
             return Ok(Some(RowVerification::Mismatch(difference)));
         }
-        if self.making == Making::Live {
+        if self.making == TableKind::Live {
             return Ok(None);
         }
         let verifying = GenerationState::Verifying {

@@ -112,7 +112,7 @@ fn places<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
 
 /// Takes up one row of the look.
 fn seen(mut look: AppendSnapshot, row: &SqliteRow) -> Result<AppendSnapshot, EngineError> {
-    let fields = SqliteRowReader::of(row);
+    let fields = SqliteRowReader::new(row);
     match fields.get("subject")? {
         "head" => {
             look.head = Head {
@@ -173,16 +173,16 @@ async fn write(
         .flat_map(|append| &append.append.claims)
         .copied()
         .collect();
-    let mut statements = EVENTS.of(&events, |query, event| {
+    let mut statements = EVENTS.new(&events, |query, event| {
         event_row(query, event, recorded_at_ms)
     });
-    statements.extend(STREAMS.of(&moved(&events), stream_row));
-    statements.extend(CLAIMS.of(&claims, claim_row));
+    statements.extend(STREAMS.new(&moved(&events), stream_row));
+    statements.extend(CLAIMS.new(&claims, claim_row));
     let keys: Vec<&NewPatientKey> = winners
         .iter()
         .flat_map(|append| &append.append.patient_keys)
         .collect();
-    statements.extend(REGISTER.of(&keys, |query, key| register_row(query, key)));
+    statements.extend(REGISTER.new(&keys, |query, key| register_row(query, key)));
     run_all(connection, statements).await
 }
 

@@ -12,11 +12,11 @@ use crate::log::{
 };
 
 /// By patient, what the keys file has.
-pub(super) type ExistingKeys = HashMap<(TenantId, PatientId), StandingKey>;
+pub(super) type ExistingKeys = HashMap<(TenantId, PatientId), ExistingKey>;
 
 /// A patient's keys in the keys file.
 #[derive(Debug, Default)]
-pub(super) struct StandingKey {
+pub(super) struct ExistingKey {
     /// The id of the key that stands.
     pub(super) key_id: Option<Uuid>,
     /// The ids of keys with a tombstone.
@@ -59,7 +59,7 @@ impl AppendSnapshot {
     }
 
     /// Whether the log lists a key for the patient that is neither this one nor has a tombstone.
-    fn has_other_registered(&self, new: &NewPatientKey, standing: &StandingKey) -> bool {
+    fn has_other_registered(&self, new: &NewPatientKey, standing: &ExistingKey) -> bool {
         let own = |pair: &&(TenantId, PatientId, Uuid)| {
             (pair.0, pair.1) == (new.tenant_id, new.patient_id)
         };

@@ -23,15 +23,15 @@ impl From<UnsupportedSqliteVersion> for EngineError {
 /// Others than its owner may read or write a database file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is open to others than its owner (mode {:04o}): chmod 600 it", path.display(), mode & 0o7777)]
-pub struct OpenToOthers {
+pub struct InsecureFileMode {
     /// The file.
     pub path: PathBuf,
     /// Its mode.
     pub mode: u32,
 }
 
-impl From<OpenToOthers> for EngineError {
-    fn from(open: OpenToOthers) -> Self {
+impl From<InsecureFileMode> for EngineError {
+    fn from(open: InsecureFileMode) -> Self {
         Self::Rejected(Error::Configuration(Box::new(open)))
     }
 }

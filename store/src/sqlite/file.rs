@@ -11,8 +11,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Error, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::error_class::{OpenToOthers, UnsupportedSqliteVersion, classify, classify_commit};
-use super::readers::{Readers, Reading};
+use super::error_class::{InsecureFileMode, UnsupportedSqliteVersion, classify, classify_commit};
+use super::readers::{ReadConnection, Readers};
 use crate::error::EngineError;
 use crate::reads::SYSTEM_READERS;
 
@@ -65,7 +65,7 @@ enum Writer {
 }
 
 /// The writer, for as long as this lives.
-pub(super) type Writing<'a> = MappedMutexGuard<'a, SqliteConnection>;
+pub(super) type WriteConnection<'a> = MappedMutexGuard<'a, SqliteConnection>;
 
 /// A connection that writes. Two that open a new file at once both turn it to WAL, and SQLite tells the second that it
 /// is locked without waiting as it does everywhere else (`sqlite3_busy_timeout` does not cover that change): so the wait
@@ -108,17 +108,17 @@ impl File {
     }
 
     /// A connection to read by. Its statements are stopped after 5 s, or when it is dropped.
-    pub(super) async fn read(&self) -> Result<Reading<'_>, EngineError> {
+    pub(super) async fn read(&self) -> Result<ReadConnection<'_>, EngineError> {
         self.readers.acquire(Some(STATEMENT)).await
     }
 
     /// A connection to look at whole tables by, for as long as that takes.
-    pub(super) async fn read_at_length(&self) -> Result<Reading<'_>, EngineError> {
+    pub(super) async fn read_at_length(&self) -> Result<ReadConnection<'_>, EngineError> {
         self.readers.acquire(None).await
     }
 
     /// The connection to write by, when it is the caller's turn.
-    pub(super) async fn write(&self) -> Result<Writing<'_>, EngineError> {
+    pub(super) async fn write(&self) -> Result<WriteConnection<'_>, EngineError> {
         let turn = tokio::time::timeout(WRITER_WAIT_TIMEOUT, self.writer.lock()).await;
         let mut writer = turn.map_err(|_| classify(Error::PoolTimedOut))?;
         if writer.is_unusable().await {
@@ -179,7 +179,7 @@ impl Writer {
 
 /// Takes the write lock at once, so that a transaction never finds out half-way that it may not write.
 pub(super) async fn begin<'a>(
-    writing: &'a mut Writing<'_>,
+    writing: &'a mut WriteConnection<'_>,
 ) -> Result<Transaction<'a, Sqlite>, EngineError> {
     writing
         .begin_with("BEGIN IMMEDIATE")
@@ -259,7 +259,7 @@ async fn assert_private(path: &Path) -> Result<(), EngineError> {
         return Ok(());
     }
     let path = path.to_owned();
-    Err(OpenToOthers { path, mode }.into())
+    Err(InsecureFileMode { path, mode }.into())
 }
 
 #[cfg(not(unix))]

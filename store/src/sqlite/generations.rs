@@ -34,7 +34,7 @@ pub(super) async fn all(read: &File) -> Result<Vec<Generation>, EngineError> {
 }
 
 fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
-    let fields = SqliteRowReader::of(row);
+    let fields = SqliteRowReader::new(row);
     let (upto, checked) = (fields.number("upto")?, fields.number("checked")?);
     Ok(Generation {
         name: fields.get("name")?,
@@ -53,7 +53,7 @@ fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
 pub(super) async fn declare(read: &File, new: &[NewGeneration]) -> Result<(), EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let statements = DECLARE.of(new, |query, generation| {
+    let statements = DECLARE.new(new, |query, generation| {
         let names: Vec<String> = generation.tables.iter().map(|table| table.name()).collect();
         let first = generation.tables.first();
         query
@@ -112,7 +112,7 @@ pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError>
         .map_err(classify)?;
     let (mut joining, mut live) = (None, None);
     for row in &rivals {
-        let fields = SqliteRowReader::of(row);
+        let fields = SqliteRowReader::new(row);
         let (name, position) = (
             fields.get::<String>("name")?,
             fields.number::<u64>("position")?,
@@ -178,5 +178,5 @@ pub(super) async fn count(read: &File, table: Table) -> Result<u64, EngineError>
     let mut reading = read.read_at_length().await?;
     let sql = format!("SELECT count(*) AS rows FROM {}", DIALECT.table(table));
     let row = reading.fetch_one(dynamic(sql)).await?;
-    SqliteRowReader::of(&row).number("rows")
+    SqliteRowReader::new(&row).number("rows")
 }

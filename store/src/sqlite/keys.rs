@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::append_decision::{ExistingKeys, StandingKey};
+use super::append_decision::{ExistingKey, ExistingKeys};
 use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::row_reader::SqliteRowReader;
@@ -13,7 +13,7 @@ use super::statement::{Insert, SqliteStatement, hex_array, int, run_all};
 use crate::chain::hex;
 use crate::clock;
 use crate::error::{Corruption, EngineError};
-use crate::log::{AppendBatch, KeyStanding, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
+use crate::log::{AppendBatch, KeyState, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 use crate::secrets::SealedSecret;
 
 /// A patient's first key stays.
@@ -56,11 +56,11 @@ pub(super) async fn offer(
     let now_ms = clock::now_ms();
     let mut writing = keys.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let rows = PATIENT_KEYS.of(&offered, |query, key| row(query, key, now_ms, master_id));
+    let rows = PATIENT_KEYS.new(&offered, |query, key| row(query, key, now_ms, master_id));
     run_all(&mut transaction, rows).await?;
     let standing = find_on(&mut transaction, &patients).await?;
     commit(transaction).await.map_err(only_unavailable)?;
-    let standing = standing.into_iter().map(|known| StandingKey {
+    let standing = standing.into_iter().map(|known| ExistingKey {
         key_id: known.key.map(|key| key.key_id),
         erased: known.erased,
     });
@@ -135,7 +135,7 @@ fn those_of(patients: &[(TenantId, PatientId)]) -> SqliteStatement {
 fn in_order(rows: &[SqliteRow], patients: usize) -> Result<Vec<KnownKeys>, EngineError> {
     let mut answers = vec![KnownKeys::default(); patients];
     for row in rows {
-        let fields = SqliteRowReader::of(row);
+        let fields = SqliteRowReader::new(row);
         let answer = answers.get_mut(fields.number::<usize>("place")?);
         let answer = answer.ok_or(Corruption::AppendResult)?;
         match fields.get::<Option<Vec<u8>>>("wrapped")? {
@@ -155,7 +155,7 @@ async fn registered_of(
     let rows = log.read().await?.fetch_all(those).await?;
     let mut answers = vec![Vec::new(); patients.len()];
     for row in &rows {
-        let fields = SqliteRowReader::of(row);
+        let fields = SqliteRowReader::new(row);
         let answer = answers.get_mut(fields.number::<usize>("place")?);
         answer
             .ok_or(Corruption::AppendResult)?
@@ -165,22 +165,22 @@ async fn registered_of(
 }
 
 /// In no order; those that are neither there nor have a tombstone are left out.
-pub(super) async fn by_id(keys: &File, ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+pub(super) async fn by_id(keys: &File, ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
     let mut reading = keys.read().await?;
     let those = sqlx::query(include_str!("queries/patient_keys_by_id.sql")).bind(hex_array(ids));
     let rows = reading.fetch_all(those).await?;
     rows.iter().map(standing).collect()
 }
 
-fn standing(row: &SqliteRow) -> Result<KeyStanding, EngineError> {
-    let fields = SqliteRowReader::of(row);
+fn standing(row: &SqliteRow) -> Result<KeyState, EngineError> {
+    let fields = SqliteRowReader::new(row);
     Ok(match fields.get::<Option<Vec<u8>>>("wrapped")? {
-        Some(_) => KeyStanding::Kept(NewPatientKey {
+        Some(_) => KeyState::Kept(NewPatientKey {
             tenant_id: fields.get::<Uuid>("tenant")?.into(),
             patient_id: fields.get::<Uuid>("patient")?.into(),
             wrapped: wrapped_key(row)?,
         }),
-        None => KeyStanding::Erased(fields.get("key_id")?),
+        None => KeyState::Erased(fields.get("key_id")?),
     })
 }
 
@@ -215,7 +215,7 @@ async fn entries(
     let those = sqlx::query(statement).bind(int(after)).bind(limit);
     let rows = reading.fetch_all(those).await?;
     let entry = |row: &SqliteRow| {
-        let fields = SqliteRowReader::of(row);
+        let fields = SqliteRowReader::new(row);
         Ok(RegisteredKey {
             number: fields.number("number")?,
             key_id: fields.get("key_id")?,
@@ -225,7 +225,7 @@ async fn entries(
 }
 
 fn wrapped_key(row: &SqliteRow) -> Result<WrappedKey, EngineError> {
-    let fields = SqliteRowReader::of(row);
+    let fields = SqliteRowReader::new(row);
     Ok(WrappedKey {
         key_id: fields.get::<Uuid>("key_id")?,
         wrapped: fields.get("wrapped")?,
@@ -265,7 +265,7 @@ pub(super) async fn fingerprint(
         .await
         .map_err(classify)?;
     commit(transaction).await?;
-    SqliteRowReader::of(&row).get("value")
+    SqliteRowReader::new(&row).get("value")
 }
 
 const PUT_SECRET: &str = "INSERT INTO secrets (tenant, id, sealed, created_at, master_id) \
@@ -302,6 +302,6 @@ pub(super) async fn secret(
                 .bind(id.as_uuid()),
         )
         .await?;
-    row.map(|row| SqliteRowReader::of(&row).get("sealed"))
+    row.map(|row| SqliteRowReader::new(&row).get("sealed"))
         .transpose()
 }

@@ -42,7 +42,7 @@ pub(super) async fn head(log: &File) -> Result<Head, EngineError> {
             hash: GENESIS,
         });
     };
-    let position = SqliteRowReader::of(&row).number("position")?;
+    let position = SqliteRowReader::new(&row).number("position")?;
     Ok(Head {
         position,
         hash: SqliteRowReader::at(&row, position).digest("hash")?,
@@ -128,7 +128,7 @@ pub(super) async fn count_streams(
             .bind(int(upto)),
         )
         .await?;
-    SqliteRowReader::of(&count).number("streams")
+    SqliteRowReader::new(&count).number("streams")
 }
 
 /// The head is read first, and nothing behind it is looked at: since the log is only appended to, that is one snapshot.
@@ -249,7 +249,7 @@ pub(super) async fn first_disagreement(log: &File) -> Result<Option<u64>, Engine
     let row = reading
         .fetch_one(sqlx::query(include_str!("queries/streams_disagree.sql")))
         .await?;
-    let fields = SqliteRowReader::of(&row);
+    let fields = SqliteRowReader::new(&row);
     let position: Option<i64> = fields.get("position")?;
     position
         .map(|position| u64::try_from(position).map_err(|_| fields.damaged("position")))
@@ -257,7 +257,7 @@ pub(super) async fn first_disagreement(log: &File) -> Result<Option<u64>, Engine
 }
 
 fn stored_event(row: &SqliteRow) -> Result<StoredEvent, EngineError> {
-    let position = SqliteRowReader::of(row).number("position")?;
+    let position = SqliteRowReader::new(row).number("position")?;
     let fields = SqliteRowReader::at(row, position);
     let id = |column| fields.get::<Uuid>(column);
     let name = |column| fields.get::<&str>(column).map(Arc::from);

@@ -61,7 +61,7 @@ async fn has_passed(
     let Some(reached) = reached else {
         return Ok(true);
     };
-    let reached: u64 = SqliteRowReader::of(&reached).number("position")?;
+    let reached: u64 = SqliteRowReader::new(&reached).number("position")?;
     Ok(next.iter().any(|event| event.position <= reached))
 }
 

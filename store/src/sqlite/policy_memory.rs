@@ -54,8 +54,8 @@ pub(super) async fn remember(read: &File, batch: &MemoryBatch<'_>) -> Result<boo
         .await
         .map_err(classify)?;
     }
-    let mut statements = KEPT.of(&batch.kept, kept_row);
-    statements.extend(REFUSED.of(&batch.refusals, refused_row));
+    let mut statements = KEPT.new(&batch.kept, kept_row);
+    statements.extend(REFUSED.new(&batch.refusals, refused_row));
     run_all(&mut transaction, statements).await?;
     commit(transaction).await?;
     Ok(true)
@@ -103,7 +103,7 @@ fn refused_row(query: SqliteStatement, refused: &RejectedEffect) -> SqliteStatem
 }
 
 fn memory(row: &SqliteRow) -> Result<MemoryEntry, EngineError> {
-    let fields = SqliteRowReader::of(row);
+    let fields = SqliteRowReader::new(row);
     Ok(MemoryEntry {
         id: fields.get("id")?,
         topic: fields.get("topic")?,
@@ -115,7 +115,7 @@ fn memory(row: &SqliteRow) -> Result<MemoryEntry, EngineError> {
 }
 
 fn refused_effect(row: &SqliteRow) -> Result<RejectedEffect, EngineError> {
-    let fields = SqliteRowReader::of(row);
+    let fields = SqliteRowReader::new(row);
     Ok(RejectedEffect {
         position: fields.number("position")?,
         tenant_id: fields.get::<Uuid>("tenant")?.into(),

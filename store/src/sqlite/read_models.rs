@@ -9,14 +9,14 @@ use uuid::Uuid;
 use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::parked_retry;
-use super::readers::Reading;
+use super::readers::ReadConnection;
 use super::row_reader::SqliteRowReader;
 use super::statement::{Insert, SqliteStatement, bound, dynamic, hex_array, int, run_all};
 use crate::error::EngineError;
-use crate::pace::Pace;
+use crate::pace::YieldPacer;
 use crate::read_model::{
-    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, Portion, ProjectionBatch, ReadModel,
-    Row, Table, Value,
+    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, ProjectionBatch, ReadModel, Row,
+    RowBatchLimit, Table, Value,
 };
 use crate::reads::Scope;
 use crate::sql::Dialect;
@@ -41,7 +41,7 @@ pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkp
     let Some(row) = found else {
         return Ok(Checkpoint::START);
     };
-    let fields = SqliteRowReader::of(&row);
+    let fields = SqliteRowReader::new(&row);
     Ok(Checkpoint {
         position: fields.number("position")?,
         hash: fields.digest("hash")?,
@@ -65,16 +65,16 @@ pub(super) async fn rows(
     let query = dynamic(sql)
         .bind(hex_array(ids))
         .bind(scope.tenant().map(TenantId::as_uuid));
-    portion(reading, model, query, Portion::new(1, most_bytes)).await
+    portion(reading, model, query, RowBatchLimit::new(1, most_bytes)).await
 }
 
 async fn portion(
-    mut reading: Reading<'_>,
+    mut reading: ReadConnection<'_>,
     model: &ReadModel,
     query: SqliteStatement,
-    mut portion: Portion,
+    mut portion: RowBatchLimit,
 ) -> Result<Vec<Row>, EngineError> {
-    let (mut found, pace) = (Vec::new(), Pace::begin());
+    let (mut found, pace) = (Vec::new(), YieldPacer::begin());
     let mut rows = reading.fetch(query)?;
     while let Some(next) = rows.try_next().await.map_err(classify)? {
         let next = row(model, &next)?;
@@ -100,7 +100,7 @@ pub(super) async fn list(
     }
     let reading = read.read().await?;
     let query = bound(DIALECT.list(table, query));
-    portion(reading, table.model, query, Portion::of_list()).await
+    portion(reading, table.model, query, RowBatchLimit::of_list()).await
 }
 
 /// The checkpoints move first: who comes late finds out before it has written anything.
@@ -118,7 +118,7 @@ pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool
     for (table, rows) in &batch.rows {
         upsert(&mut transaction, *table, rows).await?;
     }
-    run_all(&mut transaction, PARKED.of(&batch.parked, parked_row)).await?;
+    run_all(&mut transaction, PARKED.new(&batch.parked, parked_row)).await?;
     commit(transaction).await?;
     Ok(true)
 }
@@ -182,7 +182,7 @@ pub(super) async fn upsert(
         columns: &columns,
         on_conflict: &format!("ON CONFLICT (id) DO UPDATE SET {}", assignments.join(", ")),
     };
-    run_all(connection, insert.of(rows, model_row)).await
+    run_all(connection, insert.new(rows, model_row)).await
 }
 
 fn model_row(query: SqliteStatement, row: &Row) -> SqliteStatement {
@@ -203,7 +203,7 @@ fn model_row(query: SqliteStatement, row: &Row) -> SqliteStatement {
 }
 
 fn row(model: &ReadModel, row: &SqliteRow) -> Result<Row, EngineError> {
-    let fields = SqliteRowReader::of(row);
+    let fields = SqliteRowReader::new(row);
     let values = model
         .columns
         .iter()
@@ -255,7 +255,7 @@ pub(super) async fn parked(read: &File) -> Result<Vec<ParkedStream>, EngineError
 }
 
 fn parked_stream(row: &SqliteRow) -> Result<ParkedStream, EngineError> {
-    let fields = SqliteRowReader::of(row);
+    let fields = SqliteRowReader::new(row);
     Ok(ParkedStream {
         model: fields.get("model")?,
         stream_id: fields.get::<Uuid>("stream_id")?.into(),

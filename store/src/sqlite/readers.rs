@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::error_class::classify;
 use super::statement::SqliteStatement;
 use crate::error::EngineError;
-use crate::pace::Pace;
+use crate::pace::YieldPacer;
 
 /// Instructions of SQLite's virtual machine between two looks at the deadline. A comparison with `LIKE` is one
 /// instruction, so this must be small enough for rows of long texts.
@@ -37,7 +37,7 @@ pub(super) struct Readers {
 #[derive(Debug)]
 struct Reader {
     connection: SqliteConnection,
-    watch: Arc<Watch>,
+    watch: Arc<StatementDeadline>,
     state: ReaderState,
 }
 
@@ -53,15 +53,15 @@ enum ReaderState {
 
 /// When the running statement is to stop: milliseconds since `began`.
 #[derive(Debug)]
-struct Watch {
+struct StatementDeadline {
     began: Instant,
     until_ms: AtomicU64,
 }
 
 const NEVER: u64 = u64::MAX;
-const AT_ONCE: u64 = 0;
+const IMMEDIATELY: u64 = 0;
 
-impl Watch {
+impl StatementDeadline {
     fn stop_after(&self, time: Option<Duration>) {
         let until = time.map_or(NEVER, |time| {
             let until = self.began.elapsed() + time;
@@ -71,14 +71,14 @@ impl Watch {
     }
 
     fn stop_now(&self) {
-        self.until_ms.store(AT_ONCE, Ordering::Relaxed);
+        self.until_ms.store(IMMEDIATELY, Ordering::Relaxed);
     }
 
     /// Called on the connection's own thread.
     fn lets_go_on(&self) -> bool {
         match self.until_ms.load(Ordering::Relaxed) {
             NEVER => true,
-            AT_ONCE => false,
+            IMMEDIATELY => false,
             until => self.began.elapsed().as_millis() < u128::from(until),
         }
     }
@@ -99,11 +99,14 @@ impl Readers {
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if no connection is free in time, or the readers are closed.
-    pub(super) async fn acquire(&self, time: Option<Duration>) -> Result<Reading<'_>, EngineError> {
+    pub(super) async fn acquire(
+        &self,
+        time: Option<Duration>,
+    ) -> Result<ReadConnection<'_>, EngineError> {
         let place = tokio::time::timeout(self.turn, self.places.acquire()).await;
         let place = place.map_err(|_| classify(Error::PoolTimedOut))?;
         let place = place.map_err(|_| classify(Error::PoolClosed))?;
-        let mut reading = Reading {
+        let mut reading = ReadConnection {
             reader: self.idle().pop(),
             home: self,
             _place: place,
@@ -116,7 +119,7 @@ impl Readers {
     }
 
     async fn connect(&self) -> Result<Reader, EngineError> {
-        let watch = Arc::new(Watch {
+        let watch = Arc::new(StatementDeadline {
             began: Instant::now(),
             until_ms: AtomicU64::new(NEVER),
         });
@@ -152,13 +155,13 @@ impl Readers {
 
 /// A connection, for as long as this lives. Dropped in the middle of a statement, it stops the statement.
 #[derive(Debug)]
-pub(super) struct Reading<'a> {
+pub(super) struct ReadConnection<'a> {
     reader: Option<Reader>,
     home: &'a Readers,
     _place: SemaphorePermit<'a>,
 }
 
-impl Reading<'_> {
+impl ReadConnection<'_> {
     /// All rows of a statement.
     pub(super) async fn fetch_all(
         &mut self,
@@ -239,7 +242,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for ReadConnection<'_> {
     fn drop(&mut self) {
         let Some(reader) = self.reader.take() else {
             return;
@@ -257,7 +260,7 @@ impl Drop for Reading<'_> {
 async fn all_of(
     mut rows: BoxStream<'_, Result<SqliteRow, Error>>,
 ) -> Result<Vec<SqliteRow>, Error> {
-    let (mut all, pace) = (Vec::new(), Pace::begin());
+    let (mut all, pace) = (Vec::new(), YieldPacer::begin());
     while let Some(row) = rows.try_next().await? {
         all.push(row);
         pace.rest().await;

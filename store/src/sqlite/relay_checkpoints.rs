@@ -13,7 +13,7 @@ pub(super) async fn find(log: &File, name: &str) -> Result<Option<RelayCheckpoin
         .fetch_optional(sqlx::query("SELECT * FROM relays WHERE name = ?1").bind(name))
         .await?;
     let Some(row) = found else { return Ok(None) };
-    let fields = SqliteRowReader::of(&row);
+    let fields = SqliteRowReader::new(&row);
     Ok(Some(RelayCheckpoint {
         position: fields.number("position")?,
         hash: fields.digest("hash")?,

@@ -22,7 +22,7 @@ pub(super) async fn find(
         )
         .await?;
     let Some(row) = found else { return Ok(None) };
-    let fields = SqliteRowReader::of(&row);
+    let fields = SqliteRowReader::new(&row);
     Ok(Some(HeldReservation {
         request_hash: fields.digest("request_hash")?,
         stream_id: fields.get::<Uuid>("stream_id")?.into(),

@@ -15,7 +15,7 @@ pub(super) struct SqliteRowReader<'r> {
 
 impl<'r> SqliteRowReader<'r> {
     /// A row outside the log.
-    pub(super) fn of(row: &'r SqliteRow) -> Self {
+    pub(super) fn new(row: &'r SqliteRow) -> Self {
         Self { row, position: 0 }
     }
 

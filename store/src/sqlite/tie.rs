@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::error_class::classify;
 use super::file::{File, begin, commit};
 use super::keys::{REGISTER, by_id, register_row};
-use super::readers::Reading;
+use super::readers::ReadConnection;
 use super::statement::{SqliteStatement, run_all};
 use crate::clock;
 use crate::error::EngineError;
-use crate::keys::{Misfit, Tying, sealing_key};
+use crate::keys::{KeyBinding, KeyMismatch, sealing_key};
 use crate::log::{NewPatientKey, WrappedKey};
 
 const KEYS_ID: &str = "keys_id";
@@ -34,15 +34,17 @@ pub(super) async fn tie(
     log: &File,
     keys: &File,
     fingerprint: &[u8],
-    tying: Tying,
-) -> Result<Option<Misfit>, EngineError> {
+    tying: KeyBinding,
+) -> Result<Option<KeyMismatch>, EngineError> {
     let (in_log, in_keys) = (meta(log).await?, meta(keys).await?);
     if let Some(misfit) = misfit(log, keys, (&in_log, &in_keys), fingerprint).await? {
         return Ok(Some(misfit));
     }
     match tying {
-        Tying::Bind if in_log.keys_id.is_none() => bind(log, keys, in_keys, fingerprint).await?,
-        Tying::Bind | Tying::Look => {}
+        KeyBinding::Bind if in_log.keys_id.is_none() => {
+            bind(log, keys, in_keys, fingerprint).await?
+        }
+        KeyBinding::Bind | KeyBinding::Look => {}
     }
     Ok(None)
 }
@@ -52,10 +54,10 @@ async fn misfit(
     keys: &File,
     (in_log, in_keys): (&Meta, &Meta),
     fingerprint: &[u8],
-) -> Result<Option<Misfit>, EngineError> {
+) -> Result<Option<KeyMismatch>, EngineError> {
     match (&in_log.keys_id, &in_keys.keys_id) {
-        (Some(_), None) => return Ok(Some(Misfit::KeysMissing)),
-        (Some(known), Some(there)) if known != there => return Ok(Some(Misfit::OtherLog)),
+        (Some(_), None) => return Ok(Some(KeyMismatch::KeysMissing)),
+        (Some(known), Some(there)) if known != there => return Ok(Some(KeyMismatch::OtherLog)),
         (Some(_), Some(_)) => {}
         (None, _) => {
             if let Some(misfit) = untied(log, keys).await? {
@@ -67,11 +69,11 @@ async fn misfit(
         .into_iter()
         .flatten();
     let is_other = known.any(|known| known != fingerprint);
-    Ok(is_other.then_some(Misfit::OtherMasterKey))
+    Ok(is_other.then_some(KeyMismatch::OtherMasterKey))
 }
 
 /// A log that nothing ties to keys yet: a new one, or one of a release that did not.
-async fn untied(log: &File, keys: &File) -> Result<Option<Misfit>, EngineError> {
+async fn untied(log: &File, keys: &File) -> Result<Option<KeyMismatch>, EngineError> {
     let mut reading = log.read_at_length().await?;
     let has_events = exists(&mut reading, "SELECT EXISTS (SELECT 1 FROM events)").await?;
     let sealed =
@@ -82,7 +84,7 @@ async fn untied(log: &File, keys: &File) -> Result<Option<Misfit>, EngineError> 
         let any_key =
             "SELECT EXISTS (SELECT 1 FROM patient_keys) OR EXISTS (SELECT 1 FROM key_tombstones)";
         let has_keys = exists(&mut keys.read().await?, any_key).await?;
-        return Ok(has_keys.then_some(Misfit::LogMissing));
+        return Ok(has_keys.then_some(KeyMismatch::LogMissing));
     }
     let Some(sealed) = sealed else {
         return Ok(None);
@@ -92,10 +94,13 @@ async fn untied(log: &File, keys: &File) -> Result<Option<Misfit>, EngineError> 
         return Ok(None);
     };
     let found = by_id(keys, &[key_id]).await?;
-    Ok(found.is_empty().then_some(Misfit::KeysMissing))
+    Ok(found.is_empty().then_some(KeyMismatch::KeysMissing))
 }
 
-async fn exists(reading: &mut Reading<'_>, query: &'static str) -> Result<bool, EngineError> {
+async fn exists(
+    reading: &mut ReadConnection<'_>,
+    query: &'static str,
+) -> Result<bool, EngineError> {
     let found = reading.fetch_one(sqlx::query(query)).await?;
     found.try_get(0).map_err(classify)
 }
@@ -157,7 +162,7 @@ async fn bind(
         if listed.is_empty() {
             break;
         }
-        let rows = REGISTER.of(&listed, register_row);
+        let rows = REGISTER.new(&listed, register_row);
         run_all(&mut transaction, rows).await?;
     }
     set(&mut transaction, FINGERPRINT, fingerprint).await?;

@@ -5,8 +5,8 @@ use super::*;
 const KIB: usize = 1024;
 
 /// A cache with room for so many entries of one KiB.
-fn room_for(entries: usize) -> Weighed<u8, u32, &'static str> {
-    Weighed::new(entries * (KIB + ENTRY_BYTES))
+fn room_for(entries: usize) -> WeightedLru<u8, u32, &'static str> {
+    WeightedLru::new(entries * (KIB + ENTRY_BYTES))
 }
 
 #[test]
@@ -122,7 +122,7 @@ proptest! {
     #[test]
     fn cache_is_what_a_plain_search_says(steps in steps()) {
         let budget = 8 * KIB;
-        let (mut cache, mut naive) = (Weighed::new(budget), Naive::default());
+        let (mut cache, mut naive) = (WeightedLru::new(budget), Naive::default());
         for (value, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Put { owner, key, bytes } => {

@@ -176,8 +176,8 @@ async fn whatever_fails_nothing_of_the_append_is_there(bed: &ContractDatabase) {
 
 /// They go out in one call, which the database refuses as a whole.
 async fn a_poisoned_append_fails_alone(bed: &ContractDatabase) {
-    let faulty = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
+    let faulty = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
     let appends: Vec<Append> = (0..40)
         .map(|n| {
             let mut append = to(stream(), 0, 2);

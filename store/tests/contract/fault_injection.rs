@@ -13,10 +13,10 @@ use roentgen_store::archive::{ArchivedPartition, LogPartition};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::generation::{Generation, GenerationState, LiveTables, NewGeneration};
-use roentgen_store::keys::{Misfit, Tying};
+use roentgen_store::keys::{KeyBinding, KeyMismatch};
 use roentgen_store::log::{
-    Append, AppendBatch, AppendReceipt, BatchOutcome, Head, HeldReservation, KeyStanding,
-    KnownKeys, LogFilter, LogPage, RegisteredKey, ReservationKey, StoredEvent, StreamTails,
+    Append, AppendBatch, AppendReceipt, BatchOutcome, Head, HeldReservation, KeyState, KnownKeys,
+    LogFilter, LogPage, RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
 use roentgen_store::notify::NotificationStream;
 use roentgen_store::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
@@ -104,7 +104,7 @@ pub(crate) struct FaultyEngine {
 }
 
 impl FaultyEngine {
-    pub(crate) fn over(inner: Arc<dyn Engine>) -> Arc<Self> {
+    pub(crate) fn wrap(inner: Arc<dyn Engine>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             losses: Mutex::default(),
@@ -334,7 +334,7 @@ impl Engine for FaultyEngine {
         self.inner.patient_keys(patients).await
     }
 
-    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyStanding>, EngineError> {
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
         self.inner.keys_by_id(key_ids).await
     }
 
@@ -353,8 +353,8 @@ impl Engine for FaultyEngine {
     async fn tie_keys(
         &self,
         fingerprint: &[u8],
-        tying: Tying,
-    ) -> Result<Option<Misfit>, EngineError> {
+        tying: KeyBinding,
+    ) -> Result<Option<KeyMismatch>, EngineError> {
         self.inner.tie_keys(fingerprint, tying).await
     }
 

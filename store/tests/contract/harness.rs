@@ -11,7 +11,7 @@ use roentgen_store::clock;
 use roentgen_store::database::{DatabaseUrl, Store};
 use roentgen_store::engine::Engine;
 use roentgen_store::error::StoreError;
-use roentgen_store::fair::Party;
+use roentgen_store::fair::ShareOwner;
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{Append, AppendReceipt, LogFilter, StoredEvent};
@@ -97,7 +97,7 @@ impl ContractDatabase {
 
     /// A node of its own over the database.
     pub(crate) async fn node(&self) -> ContractNode {
-        ContractNode::over(self.connect().await).await
+        ContractNode::with_engine(self.connect().await).await
     }
 
     /// A connection of the owner, past the engine.
@@ -322,7 +322,7 @@ pub(crate) async fn opened(bed: &ContractDatabase) -> Arc<dyn Engine> {
 impl ContractNode {
     pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-    pub(crate) async fn over(engine: Arc<dyn Engine>) -> Self {
+    pub(crate) async fn with_engine(engine: Arc<dyn Engine>) -> Self {
         let master = MasterKey::parse(Self::MASTER_KEY).unwrap();
         let tasks = BackgroundTasks::new();
         let store = Store::start(engine, master, &tasks).await.unwrap();
@@ -331,7 +331,7 @@ impl ContractNode {
 
     pub(crate) async fn append(&self, append: Append) -> Result<AppendReceipt, StoreError> {
         self.appender
-            .append(Party::System, append, Instant::now() + WAIT_TIMEOUT)
+            .append(ShareOwner::System, append, Instant::now() + WAIT_TIMEOUT)
             .await
     }
 

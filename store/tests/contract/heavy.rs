@@ -36,8 +36,8 @@ async fn make_heavy(node: &ContractNode, count: usize) -> Vec<StreamId> {
 }
 
 async fn a_batch_of_small_events_goes_on_with_few_heavy_rows_at_once(bed: &ContractDatabase) {
-    let counted = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&counted) as _).await;
+    let counted = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&counted) as _).await;
     project(&node, "leader").await;
     let streams = make_heavy(&node, 200).await;
     projected_all(&node).await;

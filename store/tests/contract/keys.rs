@@ -3,9 +3,11 @@
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
 use roentgen_store::error::EngineError;
-use roentgen_store::keys::{KeyError, KeyLookup, Keyring, MasterKey, Misfit, Tying, misfit};
+use roentgen_store::keys::{
+    KeyBinding, KeyError, KeyLookup, KeyMismatch, Keyring, MasterKey, misfit,
+};
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::log::{KeyStanding, KnownKeys, NewPatientKey};
+use roentgen_store::log::{KeyState, KnownKeys, NewPatientKey};
 
 use crate::builders::{key_of, patient, stream, tenant, to};
 use crate::harness::{ContractDatabase, ContractNode, DbFile, EngineKind, opened};
@@ -61,9 +63,9 @@ async fn erase(bed: &ContractDatabase, key: &NewPatientKey) {
     assert_eq!(bed.on_keys(&delete).await.unwrap(), 1);
 }
 
-async fn looked(node: &ContractNode) -> Option<Misfit> {
+async fn looked(node: &ContractNode) -> Option<KeyMismatch> {
     let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
-    let found = misfit(&*node.engine, master.fingerprint(), Tying::Look).await;
+    let found = misfit(&*node.engine, master.fingerprint(), KeyBinding::Look).await;
     found.unwrap()
 }
 
@@ -92,7 +94,7 @@ async fn key_is_deleted_with_its_tombstone_only(bed: &ContractDatabase) {
     assert_eq!(known(&node, key.patient_id).await, expected);
     assert_eq!(expected.missing().count(), 0);
     let standing = node.engine.keys_by_id(&[key.wrapped.key_id]).await.unwrap();
-    assert_eq!(standing, [KeyStanding::Erased(key.wrapped.key_id)]);
+    assert_eq!(standing, [KeyState::Erased(key.wrapped.key_id)]);
     assert_eq!(looked(&node).await, None, "an erasure is no misfit");
 }
 
@@ -207,7 +209,7 @@ async fn keys_older_than_the_log_are_refused(bed: &ContractDatabase) {
     assert_eq!(looked(&node).await, None);
     bed.lose_keys(&format!("key_id = {}", id(bed, &latest)))
         .await;
-    let older = Misfit::KeysOlder {
+    let older = KeyMismatch::KeysOlder {
         missing: 1,
         looked_for: 2,
     };
@@ -223,9 +225,9 @@ async fn keys_older_than_the_log_are_refused(bed: &ContractDatabase) {
 async fn another_master_key_is_refused_and_binds_nothing(bed: &ContractDatabase) {
     let node = bed.node().await;
     let other = MasterKey::parse(&MasterKey::generate()).unwrap();
-    for tying in [Tying::Bind, Tying::Look] {
+    for tying in [KeyBinding::Bind, KeyBinding::Look] {
         let found = misfit(&*node.engine, other.fingerprint(), tying).await;
-        assert_eq!(found.unwrap(), Some(Misfit::OtherMasterKey));
+        assert_eq!(found.unwrap(), Some(KeyMismatch::OtherMasterKey));
     }
     assert_eq!(looked(&node).await, None);
 }
@@ -283,16 +285,16 @@ async fn log_of_an_earlier_release_is_tied_when_it_is_opened(bed: &ContractDatab
     let node = opened(bed).await;
     assert_eq!(
         looked_by(&*node).await,
-        Some(Misfit::KeysOlder {
+        Some(KeyMismatch::KeysOlder {
             missing: 1,
             looked_for: 1
         })
     );
 }
 
-async fn looked_by(engine: &dyn roentgen_store::engine::Engine) -> Option<Misfit> {
+async fn looked_by(engine: &dyn roentgen_store::engine::Engine) -> Option<KeyMismatch> {
     let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
-    let found = misfit(engine, master.fingerprint(), Tying::Bind).await;
+    let found = misfit(engine, master.fingerprint(), KeyBinding::Bind).await;
     found.unwrap()
 }
 
@@ -303,7 +305,7 @@ async fn log_of_an_earlier_release_without_its_keys_is_refused(bed: &ContractDat
     untie(bed).await;
     bed.lose_keys("true").await;
     let engine = opened(bed).await;
-    assert_eq!(looked_by(&*engine).await, Some(Misfit::KeysMissing));
+    assert_eq!(looked_by(&*engine).await, Some(KeyMismatch::KeysMissing));
 }
 
 async fn keys_of_another_log_are_refused(bed: &ContractDatabase) {
@@ -314,7 +316,7 @@ async fn keys_of_another_log_are_refused(bed: &ContractDatabase) {
         .await
         .unwrap();
     let engine = opened(bed).await;
-    assert_eq!(looked_by(&*engine).await, Some(Misfit::OtherLog));
+    assert_eq!(looked_by(&*engine).await, Some(KeyMismatch::OtherLog));
 }
 
 async fn keys_without_their_log_are_refused(bed: &ContractDatabase) {
@@ -323,7 +325,7 @@ async fn keys_without_their_log_are_refused(bed: &ContractDatabase) {
     node.stop().await;
     std::fs::remove_file(bed.file(DbFile::Log)).unwrap();
     let engine = opened(bed).await;
-    assert_eq!(looked_by(&*engine).await, Some(Misfit::LogMissing));
+    assert_eq!(looked_by(&*engine).await, Some(KeyMismatch::LogMissing));
 }
 
 async fn new_keys_beside_a_tied_log_are_refused(bed: &ContractDatabase) {
@@ -331,5 +333,5 @@ async fn new_keys_beside_a_tied_log_are_refused(bed: &ContractDatabase) {
     node.stop().await;
     std::fs::remove_file(bed.file(DbFile::Keys)).unwrap();
     let engine = opened(bed).await;
-    assert_eq!(looked_by(&*engine).await, Some(Misfit::KeysMissing));
+    assert_eq!(looked_by(&*engine).await, Some(KeyMismatch::KeysMissing));
 }

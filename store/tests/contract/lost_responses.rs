@@ -29,8 +29,8 @@ on_postgres_only!(
 
 /// A node whose answers can be lost, and one whose are not.
 async fn nodes(bed: &ContractDatabase) -> (Arc<FaultyEngine>, ContractNode, ContractNode) {
-    let faulty = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
+    let faulty = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
     (faulty, node, bed.node().await)
 }
 
@@ -146,7 +146,7 @@ async fn a_batch_refused_when_it_is_sent_again_keeps_what_was_written(bed: &Cont
 async fn wired(bed: &ContractDatabase) -> (PgProxy, ContractNode, ContractNode) {
     let proxy = PgProxy::to(&bed.url()).await;
     let by_wire = DatabaseUrl::parse(&proxy.url(&bed.url())).unwrap();
-    let node = ContractNode::over(by_wire.connect().await.unwrap()).await;
+    let node = ContractNode::with_engine(by_wire.connect().await.unwrap()).await;
     node.append(to(stream(), 0, 1)).await.unwrap();
     node.append(to(stream(), 0, 1)).await.unwrap();
     (proxy, node, bed.node().await)

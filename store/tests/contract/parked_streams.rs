@@ -60,8 +60,8 @@ async fn assert_whole(node: &ContractNode) {
 async fn parked_behind_a_gate(
     bed: &ContractDatabase,
 ) -> (Arc<FaultyEngine>, ContractNode, StreamId) {
-    let gated = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     project(&node, "leader").await;
     let (bad, append) = poisoned(3, &[2]);
     node.append(append).await.unwrap();

@@ -33,7 +33,7 @@ const EVENT_TYPE: &str = "ImagingOrder.Scheduled";
 async fn a_node_of_its_own() {
     let Ok(url) = std::env::var(NODE) else { return };
     let engine = DatabaseUrl::parse(&url).unwrap().connect().await.unwrap();
-    let node = Arc::new(ContractNode::over(engine).await);
+    let node = Arc::new(ContractNode::with_engine(engine).await);
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
         let node = Arc::clone(&node);

@@ -122,8 +122,8 @@ async fn a_leader_that_is_late_with_its_very_first_batch_does_no_harm(bed: &Cont
 /// Both believe that they lead, which a pause can bring about: the first stops with its rows folded and its transaction
 /// not begun, the second goes past it, the first goes on. `begun` where there is a checkpoint by then.
 async fn a_leader_wakes_up_late(bed: &ContractDatabase, begun: bool) {
-    let paused = FaultyEngine::over(bed.connect().await);
-    let one = ContractNode::over(Arc::clone(&paused) as _).await;
+    let paused = FaultyEngine::wrap(bed.connect().await);
+    let one = ContractNode::with_engine(Arc::clone(&paused) as _).await;
     let two = Arc::new(bed.node().await);
     let (known, poisoned) = (stream(), stream());
     if begun {

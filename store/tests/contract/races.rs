@@ -125,8 +125,8 @@ async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &ContractDatabas
 
 /// One call decides on all of them, and writes for some.
 async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &ContractDatabase) {
-    let faulty = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
+    let faulty = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
     let elsewhere = [stream(), stream()];
     for stream_id in elsewhere {
         node.append(to(stream_id, 0, 2)).await.unwrap();

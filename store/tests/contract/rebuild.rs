@@ -136,8 +136,8 @@ async fn is_dropped_when_somebody_says_so_and_readers_find_the_other(bed: &Contr
 }
 
 async fn is_given_up_without_a_trace(bed: &ContractDatabase) {
-    let gated = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
     some_streams(&node).await;
     projected_all(&node).await;
@@ -185,8 +185,8 @@ async fn is_moved_by_nobody_who_believes_in_the_one_before(bed: &ContractDatabas
 }
 
 async fn goes_on_where_another_node_stopped(bed: &ContractDatabase) {
-    let gated = FaultyEngine::over(bed.connect().await);
-    let one = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let one = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     let (rebuilding, _, _) = project_as(&one, "", Tally::SOUND).await;
     let streams = large_streams(&one).await;
     projected_all(&one).await;
@@ -213,8 +213,8 @@ async fn goes_on_where_another_node_stopped(bed: &ContractDatabase) {
 }
 
 async fn catches_up_no_longer_than_its_node_goes_on(bed: &ContractDatabase) {
-    let gated = FaultyEngine::over(bed.connect().await);
-    let one = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let one = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     project(&one, "").await;
     large_streams(&one).await;
     projected_all(&one).await;
@@ -256,8 +256,8 @@ async fn large_streams(node: &ContractNode) -> Vec<StreamId> {
 }
 
 async fn is_filled_in_parts_where_streams_are_large(bed: &ContractDatabase) {
-    let gated = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
     large_streams(&node).await;
     projected_all(&node).await;
@@ -297,8 +297,8 @@ async fn that_differs_from_its_fold_is_never_read(bed: &ContractDatabase) {
 }
 
 async fn that_misses_a_stream_is_never_read(bed: &ContractDatabase) {
-    let gated = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
     let (one, other) = (stream(), stream());
     for id in [one, other] {
@@ -405,8 +405,8 @@ async fn of_a_new_release_are_not_read_before_they_are_whole(bed: &ContractDatab
     some_streams(&old).await;
     projected_all(&old).await;
     Arc::into_inner(old).unwrap().stop().await;
-    let gated = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     gated.projections.shut();
     let next = Tally {
         model: &NEXT_TALLY,

@@ -174,8 +174,8 @@ async fn several_refused_rows_in_one_batch_park_their_streams(bed: &ContractData
 }
 
 async fn a_missing_table_parks_nobody(bed: &ContractDatabase) {
-    let gated = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&gated) as _).await;
+    let gated = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     project(&node, "leader").await;
     node.append(to(stream(), 0, 1)).await.unwrap();
     projected_all(&node).await;
@@ -207,8 +207,8 @@ async fn a_missing_table_parks_nobody(bed: &ContractDatabase) {
 
 /// A node over an engine that answers too late to a batch with a row of this stream.
 async fn slow_for(bed: &ContractDatabase, slow: StreamId) -> (Arc<FaultyEngine>, ContractNode) {
-    let faulty = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
+    let faulty = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
     project(&node, "leader").await;
     node.append(to(stream(), 0, 1)).await.unwrap();
     projected_all(&node).await;
@@ -242,8 +242,8 @@ async fn a_slow_row_alone_parks_nobody(bed: &ContractDatabase) {
 }
 
 async fn a_lost_connection_parks_nobody(bed: &ContractDatabase) {
-    let faulty = FaultyEngine::over(bed.connect().await);
-    let node = ContractNode::over(Arc::clone(&faulty) as _).await;
+    let faulty = FaultyEngine::wrap(bed.connect().await);
+    let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
     project(&node, "leader").await;
     faulty.hang_up(6);
     append_around(&node, stream(), 0).await;

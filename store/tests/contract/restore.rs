@@ -121,7 +121,7 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &ContractDatabase) {
     }
     let engine = copy.connect().await;
     engine.migrate().await.unwrap();
-    let node = ContractNode::over(engine).await;
+    let node = ContractNode::with_engine(engine).await;
     let log = verified_log(&*node.engine).await;
     let head = log.len() as u64;
     assert!(head >= 2);
@@ -180,7 +180,7 @@ async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &ContractDatabase
     }
     let engine = mixed.connect().await;
     engine.migrate().await.unwrap();
-    let node = ContractNode::over(engine).await;
+    let node = ContractNode::with_engine(engine).await;
     assert_eq!(verified_log(&*node.engine).await.len(), 20);
     let checkpoint = tally_projection::checkpoint(&*node.engine).await;
     let refused = |found| CheckpointAhead {

@@ -31,7 +31,7 @@ async fn a_study(house: &TestApp) -> Result<(Uuid, Value)> {
 /// A change that can be made for ever.
 fn edit(study: StudyId) -> Event {
     Event::Updated(Box::new(Updated {
-        worklist_item_id: WorklistItemId::of(study),
+        worklist_item_id: WorklistItemId::derive(study),
         imaging_study_id: study,
         status: None,
         priority: Some(Priority::Urgent),
@@ -45,7 +45,7 @@ fn edit(study: StudyId) -> Event {
 async fn an_item_at_its_bound_is_claimed_released_and_read(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let (study, body) = a_study(&house).await?;
-    let item = WorklistItemId::of(study.into());
+    let item = WorklistItemId::derive(study.into());
     let place = format!("/radiology/worklist/items/{item}");
     has(&house.client, &place, "status", json!("pending")).await?;
     let beside = OfflineDatabase::open(&house.database).await?;

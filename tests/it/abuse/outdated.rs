@@ -19,7 +19,7 @@ on_both_engines!(answer_that_outlives_its_key_is_folded_again);
 
 /// What the command takes longer than its key: less than a command may take.
 const LATE: Duration = Duration::from_millis(700);
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Schedules an order, and is done no earlier than at a moment.
 struct Slow {
@@ -49,7 +49,7 @@ impl UseCase for Slow {
 
 async fn until(moment: Instant) {
     let now = async || Instant::now();
-    let waited = poll::wait_until("a moment", PATIENCE, now, |now| *now >= moment);
+    let waited = poll::wait_until("a moment", WAIT_TIMEOUT, now, |now| *now >= moment);
     waited.await.expect("time goes on");
 }
 

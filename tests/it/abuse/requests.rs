@@ -71,7 +71,7 @@ impl Callers {
         })
     }
 
-    fn of(&self, path: &str) -> &TestClient {
+    fn client_for(&self, path: &str) -> &TestClient {
         if path.starts_with("/admin/") || path == "/metrics" {
             return &self.operator;
         }
@@ -168,7 +168,7 @@ async fn a_body_that_is_not_json_is_refused_on_every_route(engine: EngineKind) -
     let all = paths(&["POST", "PATCH", "PUT"]);
     assert!(all.len() > 30, "{all:?}");
     for (method, path) in all {
-        let caller = callers.of(&path);
+        let caller = callers.client_for(&path);
         let asked = |kinds: &[&str]| format!("{method} {path} {kinds:?}");
         let send = async |kinds: &[&str]| {
             let body = b"{\"wombat\":1}".to_vec();
@@ -217,7 +217,7 @@ async fn every_answer_says_what_browsers_and_caches_may_do(engine: EngineKind) -
     all.push((Method::GET, "/imaging/orders?limit=0".to_owned()));
     let nobody = TestClient::new(&callers.house.server.base);
     for (method, path) in all {
-        for caller in [callers.of(&path), &nobody] {
+        for caller in [callers.client_for(&path), &nobody] {
             let answer = caller.send(method.clone(), &path, Vec::new()).await?;
             guarded(&answer, &format!("{method} {path}"));
         }
@@ -257,7 +257,7 @@ async fn no_head_leaves_an_event(engine: EngineKind) -> Result<()> {
     let callers = Callers::open(engine).await?;
     let before = log_head(&callers.house.client).await?;
     for (_, path) in paths(&["GET"]) {
-        let caller = callers.of(&path);
+        let caller = callers.client_for(&path);
         let answer = caller.send(Method::HEAD, &path, Vec::new()).await?;
         assert_eq!(answer.text, "", "HEAD {path}: {answer:?}");
         assert_eq!(

@@ -33,7 +33,7 @@ on_both_engines!(
 );
 
 const LARGE: usize = 60_000;
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 const EDITS: usize = 40;
 
 /// A resource that can be changed for ever.
@@ -194,7 +194,7 @@ async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: EngineKind
     // A node knows a patient's keys for some seconds.
     let edited = poll::wait_until(
         "the tombstone",
-        PATIENCE,
+        WAIT_TIMEOUT,
         async || order.edit(0).await,
         |edited| edited.as_ref().is_ok_and(|edited| edited.status == 200),
     );
@@ -257,7 +257,7 @@ async fn edits_end_at_the_bound_of_changes_and_the_case_goes_on(engine: EngineKi
     let study: StudyId = read.text_at("/imaging_study_id").parse::<Uuid>()?.into();
     let radiologist = read.text_at("/radiologist_id").parse::<Uuid>()?.into();
     let event = report::Event::Updated(Box::new(report::Updated {
-        report_id: ReportId::of(study),
+        report_id: ReportId::derive(study),
         imaging_study_id: study,
         patient_id: fresh().into(),
         radiologist_id: None,

@@ -51,7 +51,7 @@ async fn foreign_id_costs_what_an_unknown_id_costs(engine: EngineKind) -> Result
     };
     let own = Own::furnish(&stranger.client).await?;
     stranger.quiet().await?;
-    let foreign = Ids::of(&house, &whole).await?;
+    let foreign = Ids::create(&house, &whole).await?;
     let head = house.client.get(&whole.order).await?.number("log-position");
     let asked = rows(&foreign, &own, head).into_iter();
     let of_nobody = || rows(&Ids::unknown(), &own, head).into_iter();

@@ -14,7 +14,7 @@ use crate::test_app::{create_catalog, fresh, on_both_engines};
 on_both_engines!(planted_secrets_are_in_no_log);
 
 /// How long what is published may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 const JWT_SECRET: &str = "plantedjwtsecret-0123456789-abcdefghijklm";
 const MASTER_KEY: &str = "cGxhbnRlZC0wMTIzNDU2Nzg5LW1hc3Rlci1rZXkteHk=";
 const PASSWORDS: [&str; 4] = [
@@ -62,7 +62,7 @@ async fn planted_secrets_are_in_no_log(engine: EngineKind) -> Result<()> {
     let server = Server::start(&database, &arguments).await?;
     let client = TestClient::dev(&server.base, fresh());
     create_catalog(&client).await?;
-    nats.holds(1, PATIENCE).await?;
+    nats.holds(1, WAIT_TIMEOUT).await?;
     let logged = server.logged()?;
     assert_present(
         &["async_nats", "\"level\":\"TRACE\""],

@@ -6,7 +6,7 @@ use anyhow::Result;
 use roentgen_tests::server::program;
 use roentgen_tests::{DbFile, RawDatabase, poll};
 
-use super::{ArchivedLog, LAST, LIMIT};
+use super::{ArchivedLog, LAST, RESPONSE_TIMEOUT};
 
 const ARCHIVES: &str = "SELECT count(*) FROM log_archives";
 
@@ -26,7 +26,10 @@ async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
         .spawn()?;
     let [first, _] = old.files();
     let written = || async { first.exists() };
-    poll::wait_until("the file is written", LIMIT, written, |flag| *flag).await?;
+    poll::wait_until("the file is written", RESPONSE_TIMEOUT, written, |flag| {
+        *flag
+    })
+    .await?;
     killed.kill()?;
     killed.wait()?;
     assert_eq!(held.number(ARCHIVES).await?, 0);
@@ -55,7 +58,7 @@ async fn held_up_by_a_reader_it_gives_up_whole() -> Result<()> {
     reader.run("BEGIN").await?;
     reader.number("SELECT count(*) FROM events").await?;
     let gave_up = || async { old.try_to_archive() };
-    let in_the_way = poll::wait_until("it gives up", LIMIT, gave_up, |ran| {
+    let in_the_way = poll::wait_until("it gives up", RESPONSE_TIMEOUT, gave_up, |ran| {
         ran.as_ref()
             .is_ok_and(|output| output.printed.contains("lock timeout"))
     });

@@ -19,7 +19,7 @@ on_both_engines!(
     leaves_no_core_dump,
 );
 
-const LIMIT: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A core would hold the keys.
 async fn leaves_no_core_dump(engine: EngineKind) -> Result<()> {
@@ -55,7 +55,10 @@ async fn finishes_what_was_begun(engine: EngineKind) -> Result<()> {
     begun.write_all(first.as_bytes()).await?;
     house.server.signal("TERM")?;
     let refused = async || TcpStream::connect(&address).await.is_err();
-    poll::wait_until("no more connections", LIMIT, refused, |flag| *flag).await?;
+    poll::wait_until("no more connections", RESPONSE_TIMEOUT, refused, |flag| {
+        *flag
+    })
+    .await?;
     begun.write_all(rest.as_bytes()).await?;
     let mut answer = String::new();
     begun.read_to_string(&mut answer).await?;
@@ -106,7 +109,7 @@ async fn starts_again_where_it_was(engine: EngineKind) -> Result<()> {
         let projected = |value: &Option<serde_json::Value>| {
             value.as_ref().is_some_and(|value| value["lag"] == 0)
         };
-        poll::wait_until("the read models", LIMIT, ready, projected).await?;
+        poll::wait_until("the read models", RESPONSE_TIMEOUT, ready, projected).await?;
         let live = client
             .send(Method::HEAD, "/health/live", Vec::new())
             .await?;

@@ -10,7 +10,7 @@ use crate::test_app::{TestApp, fresh, on_both_engines, serve};
 
 on_both_engines!(five_processes_are_the_source_s_five_services);
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Each service with its list.
 const SERVICES: [(&str, &str); 5] = [
     ("orders", "/imaging/orders"),
@@ -60,7 +60,10 @@ async fn a_study_comes_to_the_worklist(pacs: &TestClient, worklist: &TestClient)
         let items = worklist.get("/radiology/worklist/items").await;
         items.map(|response| response.json()).unwrap_or_default()
     };
-    let items = poll::wait_until("the item", PATIENCE, items, |value| value[0].is_object()).await?;
+    let items = poll::wait_until("the item", WAIT_TIMEOUT, items, |value| {
+        value[0].is_object()
+    })
+    .await?;
     assert_eq!(items[0]["imaging_study_id"], study.json()["id"]);
     Ok(())
 }

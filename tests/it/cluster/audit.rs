@@ -27,7 +27,7 @@ pub(crate) async fn whole(database: &TestDatabase, wards: &[PatientWorkload]) ->
     let refused = beside.log.rejected_effects(10).await?;
     beside.close().await;
     ensure!(refused.is_empty(), "refused: {refused:?}");
-    let counts = Counts::of(&events);
+    let counts = Counts::from_events(&events);
     let patients: Vec<&PatientRecord> = wards
         .iter()
         .flat_map(|workload| &workload.patients)
@@ -50,7 +50,7 @@ pub(crate) async fn whole(database: &TestDatabase, wards: &[PatientWorkload]) ->
 }
 
 impl Counts {
-    fn of(events: &[StoredEvent]) -> Self {
+    fn from_events(events: &[StoredEvent]) -> Self {
         let mut counts = HashMap::new();
         for event in events {
             let key = (event.stream_id.as_uuid(), event.event_type.to_string());

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::test_app::fresh;
 
 /// How long one thing may be asked for again and again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Less than `Retry-After` says: there is to be load.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -151,7 +151,7 @@ impl FailoverClient {
         path: &str,
         body: Vec<u8>,
     ) -> Result<TestResponse> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut last = None;
         while Instant::now() < deadline {
             let base = self.nodes.base(self.turn.fetch_add(1, Ordering::Relaxed));
@@ -182,7 +182,7 @@ impl FailoverClient {
             // No wait for anything: clients do not ask again at once.
             tokio::time::sleep(PAUSE).await;
         }
-        bail!("{method} {path}: not within {PATIENCE:?}; the last answer: {last:?}")
+        bail!("{method} {path}: not within {WAIT_TIMEOUT:?}; the last answer: {last:?}")
     }
 
     fn note(&self, took: Duration) {
@@ -199,7 +199,7 @@ pub(crate) struct ClientGroup<T> {
 
 impl<T: Send + 'static> ClientGroup<T> {
     /// Sends everybody to work.
-    pub(crate) fn of<F>(
+    pub(crate) fn start<F>(
         clients: impl IntoIterator<Item = T>,
         work: fn(T, CancellationToken) -> F,
     ) -> Self

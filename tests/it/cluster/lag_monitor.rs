@@ -25,7 +25,7 @@ pub(crate) struct Lags {
 }
 
 impl<'a> LagMonitor<'a> {
-    pub(crate) async fn over(database: &TestDatabase, nats: &'a Nats) -> Result<Self> {
+    pub(crate) async fn start(database: &TestDatabase, nats: &'a Nats) -> Result<Self> {
         let log = roentgen_store::database::DatabaseUrl::parse(&database.url)?;
         let log = log.connect().await?;
         Ok(Self { log, nats })

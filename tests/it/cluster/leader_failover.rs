@@ -28,7 +28,7 @@ async fn a_leader_that_was_stopped_is_followed_within_ten_seconds() -> Result<()
 }
 
 async fn is_followed(blow: LeaderFault) -> Result<()> {
-    let fleet = TestCluster::of(3).await?;
+    let fleet = TestCluster::start(3).await?;
     let leader = fleet.leader().await?;
     let writer = fleet.client((leader + 1) % fleet.len());
     let reader = fleet.client((leader + 2) % fleet.len());
@@ -36,7 +36,7 @@ async fn is_followed(blow: LeaderFault) -> Result<()> {
         LeaderFault::Killed => "KILL",
         LeaderFault::Stopped => "STOP",
     };
-    let watch = LagMonitor::over(&fleet.database, &fleet.nats).await?;
+    let watch = LagMonitor::start(&fleet.database, &fleet.nats).await?;
     fleet.signal(leader, name)?;
     let since = Instant::now();
     let order = json!({

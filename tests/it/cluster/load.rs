@@ -102,10 +102,10 @@ impl PatientRecord {
     fn new(caller: &FailoverClient, tenant: Uuid) -> Result<Self> {
         let uid = format!("2.25.{}", fresh().as_u128());
         let of: TenantId = tenant.into();
-        let study = StudyId::of(of, &Uid::parse(&uid)?);
+        let study = StudyId::derive(of, &Uid::parse(&uid)?);
         let mut tasks = Vec::new();
         for code in MODELS {
-            let model = AiModelId::of(of, &AiModelCode::parse(code)?);
+            let model = AiModelId::derive(of, &AiModelCode::parse(code)?);
             tasks.push(task_id(study, model, TaskType::Triage, 1).as_uuid());
         }
         let radiologist = fresh();
@@ -125,7 +125,7 @@ impl PatientRecord {
     }
 
     pub(super) fn item(&self) -> Uuid {
-        WorklistItemId::of(self.study).as_uuid()
+        WorklistItemId::derive(self.study).as_uuid()
     }
 
     async fn go_on(&mut self, caller: &FailoverClient, procedure: &str) -> Result<()> {

@@ -13,16 +13,16 @@ use crate::test_app::fresh;
 
 const CLIENTS: usize = 32;
 /// Longer than a command may take, and not as long as a node is stopped for.
-const LIMIT: Duration = Duration::from_secs(3);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 const KILLS: usize = 4;
 const STOPS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_kill_and_stop_of_one_of_three_nodes() -> Result<()> {
-    let mut fleet = TestCluster::of(3).await?;
+    let mut fleet = TestCluster::start(3).await?;
     fleet.leader().await?;
-    let (wards, met) = fleet.wards(CLIENTS, (LIMIT, AllowedFailures::Any));
-    let crowd = ClientGroup::of(wards, PatientWorkload::work);
+    let (wards, met) = fleet.wards(CLIENTS, (RESPONSE_TIMEOUT, AllowedFailures::Any));
+    let crowd = ClientGroup::start(wards, PatientWorkload::work);
     for turn in 0..KILLS.max(STOPS) {
         if turn < STOPS {
             stop_beyond_the_lease(&fleet).await?;

@@ -12,17 +12,17 @@ use super::test_cluster::TestCluster;
 use crate::relay::holds_the_log;
 
 const CLIENTS: usize = 16;
-const LIMIT: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers before each restart: nobody notices a restart who is not at work.
 const AT_WORK: u32 = 20;
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who repeats what was not taken sees nothing but refused connections and "not now".
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_restart_of_one_node_after_the_other() -> Result<()> {
-    let mut fleet = TestCluster::of(3).await?;
-    let (wards, met) = fleet.wards(CLIENTS, (LIMIT, AllowedFailures::NobodyListens));
-    let crowd = ClientGroup::of(wards, PatientWorkload::work);
+    let mut fleet = TestCluster::start(3).await?;
+    let (wards, met) = fleet.wards(CLIENTS, (RESPONSE_TIMEOUT, AllowedFailures::NobodyListens));
+    let crowd = ClientGroup::start(wards, PatientWorkload::work);
     for round in 0..2 {
         for node in 0..fleet.len() {
             at_work(&met).await?;
@@ -41,7 +41,7 @@ async fn heavy_restart_of_one_node_after_the_other() -> Result<()> {
 async fn at_work(met: &ClientStats) -> Result<()> {
     let before = met.answers();
     let more = async || met.answers() - before;
-    poll::wait_until("clients at work", PATIENCE, more, |number| {
+    poll::wait_until("clients at work", WAIT_TIMEOUT, more, |number| {
         *number >= AT_WORK
     })
     .await?;

@@ -28,7 +28,7 @@ pub(super) struct TestCluster {
 }
 
 impl TestCluster {
-    pub(super) async fn of(count: usize) -> Result<Self> {
+    pub(super) async fn start(count: usize) -> Result<Self> {
         let (database, nats) = (
             TestDatabase::new(EngineKind::Postgres).await?,
             Nats::start().await?,
@@ -45,7 +45,7 @@ impl TestCluster {
             nats,
         };
         for _ in 0..count {
-            let server = fleet.start().await?;
+            let server = fleet.start_server().await?;
             fleet.servers.push(server);
         }
         let bases = fleet.servers.iter().map(|server| server.base.clone());
@@ -56,7 +56,7 @@ impl TestCluster {
         Ok(fleet)
     }
 
-    async fn start(&self) -> Result<Server> {
+    async fn start_server(&self) -> Result<Server> {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         serve(&self.database, &arguments).await
     }
@@ -119,7 +119,7 @@ impl TestCluster {
     }
 
     async fn begin_again(&mut self, node: usize) -> Result<()> {
-        let server = self.start().await?;
+        let server = self.start_server().await?;
         self.nodes.moved(node, &server.base);
         self.servers.insert(node, server);
         Ok(())

@@ -22,11 +22,11 @@ on_both_engines!(heavy_kill_while_studies_arrive);
 const KILLS: u32 = 22;
 const GATEWAYS: u32 = 8;
 /// The process is killed this long after it serves.
-const MOMENTS_MS: Range<u64> = 150..700;
+const KILL_DELAY_MS: Range<u64> = 150..700;
 /// While a lease is waited for, there need not be thousands.
 const BETWEEN_STUDIES: Duration = Duration::from_millis(50);
 /// How long all that follows may take, a dead leader's lease included.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn heavy_kill_while_studies_arrive(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
@@ -41,7 +41,7 @@ async fn heavy_kill_while_studies_arrive(engine: EngineKind) -> Result<()> {
         };
         let working = work(&server, tenant, Duration::ZERO, gateways);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         server.kill()?;
         gateways = all(working).await?;
     }
@@ -64,11 +64,11 @@ async fn heavy_stop_of_the_leader_while_studies_arrive() -> Result<()> {
     let mut goes_on = &other;
     for _ in 0..3 {
         let working = work(goes_on, tenant, BETWEEN_STUDIES, gateways);
-        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         stopped.signal("STOP")?;
         taken_over(&database).await?;
         stopped.signal("CONT")?;
-        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         working.1.cancel();
         gateways = all(working).await?;
         std::mem::swap(&mut stopped, &mut goes_on);
@@ -154,7 +154,7 @@ pub(crate) async fn settled(database: &TestDatabase) -> Result<()> {
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
     let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);
-    poll::wait_until("the policies' lag", PATIENCE, lag, done).await??;
+    poll::wait_until("the policies' lag", WAIT_TIMEOUT, lag, done).await??;
     beside.close().await;
     Ok(())
 }
@@ -166,7 +166,7 @@ async fn taken_over(database: &TestDatabase) -> Result<()> {
     let stood = log.head().await?.position;
     let position = async || anyhow::Ok(log.checkpoint(POLICIES).await?.position);
     let beyond = |result: &Result<u64>| result.as_ref().is_ok_and(|number| *number > stood);
-    poll::wait_until("the other node's policies", PATIENCE, position, beyond).await??;
+    poll::wait_until("the other node's policies", WAIT_TIMEOUT, position, beyond).await??;
     beside.close().await;
     Ok(())
 }

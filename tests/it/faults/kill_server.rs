@@ -20,7 +20,7 @@ on_both_engines!(heavy_kill_under_load);
 const KILLS: u32 = 22;
 const CLERKS: u32 = 16;
 /// The process is killed this long after it serves.
-const MOMENTS_MS: Range<u64> = 50..400;
+const KILL_DELAY_MS: Range<u64> = 50..400;
 
 async fn heavy_kill_under_load(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
@@ -80,7 +80,7 @@ async fn work_until_killed(
         });
     }
     // Not a wait for anything: the random moment is what is tested.
-    tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+    tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
     server.kill()?;
     let mut clerks = Vec::new();
     while let Some(clerk) = working.join_next().await {

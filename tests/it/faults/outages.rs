@@ -26,7 +26,7 @@ use crate::test_app::{SECRET, create_catalog, fresh};
 const CLIENTS: usize = 12;
 /// Whoever is not answered by then is told nothing. A list waits 2 s for its read model, 2 s for a connection and 7 s for an
 /// answer on it.
-const LIMIT: Duration = Duration::from_secs(12);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// One server, with what it needs, that is there all the time.
 struct OutageTest {
@@ -82,25 +82,29 @@ impl OutageTest {
     }
 
     fn client(&self) -> TestClient {
-        TestClient::dev(&self.server.base, self.tenant).with_timeout(LIMIT)
+        TestClient::dev(&self.server.base, self.tenant).with_timeout(RESPONSE_TIMEOUT)
     }
 
     fn crowd(&self) -> (ClientGroup<PatientWorkload>, Arc<ClientStats>) {
         let nodes = NodeAddresses::at(vec![self.server.base.clone()]);
         let met = Arc::default();
         let ward = |_| {
-            let caller =
-                FailoverClient::new(&nodes, self.tenant, (LIMIT, AllowedFailures::None), &met);
+            let caller = FailoverClient::new(
+                &nodes,
+                self.tenant,
+                (RESPONSE_TIMEOUT, AllowedFailures::None),
+                &met,
+            );
             PatientWorkload::new(caller, self.tenant, &self.procedure)
         };
         (
-            ClientGroup::of((0..CLIENTS).map(ward), PatientWorkload::work),
+            ClientGroup::start((0..CLIENTS).map(ward), PatientWorkload::work),
             Arc::clone(&met),
         )
     }
 
     async fn watch(&self) -> Result<LagMonitor<'_>> {
-        LagMonitor::over(&self.database, &self.nats).await
+        LagMonitor::start(&self.database, &self.nats).await
     }
 
     /// Everybody finishes what they began; then everything is there, and once.

@@ -19,7 +19,7 @@ on_both_engines!(
 );
 
 /// Policies look at their checkpoint once they lead.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 const NAMED: &str = "the log was restored to an earlier point or is another one";
 
@@ -79,7 +79,7 @@ async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: EngineKind) -> Res
         let server = Server::start(&house.database, &[]).await?;
         let client = house.client.with_base_url(&server.base);
         let ready = async || client.get("/health/ready").await;
-        let refused = poll::wait_until(named, PATIENCE, ready, |answer| {
+        let refused = poll::wait_until(named, WAIT_TIMEOUT, ready, |answer| {
             answer.as_ref().is_ok_and(|answer| answer.status == 503)
         });
         let refused = refused.await??;

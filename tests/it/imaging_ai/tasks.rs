@@ -100,7 +100,7 @@ async fn a_new_attempt_follows_on_a_failed_or_cancelled_one(engine: EngineKind) 
     Ok(())
 }
 
-const AT_ONCE: usize = 32;
+const CONCURRENCY: usize = 32;
 
 async fn many_at_once_make_one(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
@@ -108,7 +108,7 @@ async fn many_at_once_make_one(engine: EngineKind) -> Result<()> {
     let model = an_unasked_model(&house, "M").await?;
     let body = asked(&study, &model, "triage");
     let client = house.client.repeating();
-    let answers = try_join_all((0..AT_ONCE).map(|_| client.post(TASKS, &body))).await?;
+    let answers = try_join_all((0..CONCURRENCY).map(|_| client.post(TASKS, &body))).await?;
     let made = answers
         .iter()
         .filter(|response| response.status == 201)
@@ -117,7 +117,7 @@ async fn many_at_once_make_one(engine: EngineKind) -> Result<()> {
         .iter()
         .filter(|response| response.status == 200)
         .count();
-    assert_eq!((made, found), (1, AT_ONCE - 1), "{answers:?}");
+    assert_eq!((made, found), (1, CONCURRENCY - 1), "{answers:?}");
     assert!(
         answers
             .iter()

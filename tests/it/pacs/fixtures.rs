@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::test_app::{TestApp, fresh, with};
 
 /// How long all that follows from a command may take, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where the viewer of the stories opens a study.
 pub(super) const VIEWER: &str = "https://viewer.example/?study={study_instance_uid}&access={token}";
 
@@ -76,7 +76,7 @@ pub(super) async fn quiet(house: &TestApp) -> Result<()> {
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
     let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);
-    poll::wait_until("the policies' lag", PATIENCE, lag, done).await??;
+    poll::wait_until("the policies' lag", WAIT_TIMEOUT, lag, done).await??;
     log.close().await;
     Ok(())
 }

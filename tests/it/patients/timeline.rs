@@ -19,7 +19,7 @@ on_both_engines!(
 );
 
 /// How long a policy may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 fn timeline(patient: Uuid) -> String {
     format!("/patients/{patient}/timeline")
@@ -53,14 +53,14 @@ async fn examined(house: &TestApp, patient: Uuid) -> Result<()> {
             .as_ref()
             .is_ok_and(|response| response.ids().len() == 1)
     };
-    poll::wait_until("the triage task", PATIENCE, tasks, asked).await??;
+    poll::wait_until("the triage task", WAIT_TIMEOUT, tasks, asked).await??;
     let order = || house.client.get(&path);
     let done = |result: &Result<TestResponse>| {
         result
             .as_ref()
             .is_ok_and(|response| response.text.contains("completed"))
     };
-    poll::wait_until("the order's completion", PATIENCE, order, done)
+    poll::wait_until("the order's completion", WAIT_TIMEOUT, order, done)
         .await?
         .map(drop)
 }

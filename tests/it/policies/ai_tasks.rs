@@ -127,7 +127,7 @@ async fn the_highest_score_counts_and_every_flag(engine: EngineKind) -> Result<(
 /// Somebody asked, and the worker was faster than the policies.
 async fn a_result_that_is_older_than_the_item_counts(engine: EngineKind) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
-    let node = TestNode::over(database, fresh().into()).await?;
+    let node = TestNode::without_policies(database, fresh().into()).await?;
     node.archive(true).await?;
     let model = node.model("FAST", json!({})).await?;
     let images = TestStudy::new();
@@ -144,7 +144,7 @@ async fn a_result_that_is_older_than_the_item_counts(engine: EngineKind) -> Resu
     node.execute::<AiTask>(id, Command::Create(Box::new(task)))
         .await?;
     found(&node, study, model, 0.92, "ICH_suspected").await?;
-    let item = WorklistItemId::of(study);
+    let item = WorklistItemId::derive(study);
     assert!(node.maybe::<WorklistItem>(item).await?.is_none());
     node.run(every_policy()).await?;
     node.wait_until_idle().await?;
@@ -164,7 +164,7 @@ async fn found(
     flag: &str,
 ) -> Result<()> {
     let task = task_id(study, model, TaskType::Triage, 1);
-    let payload = Json::of(&json!({ "triage_score": score, "flags": [flag] }))?;
+    let payload = Json::from_serializable(&json!({ "triage_score": score, "flags": [flag] }))?;
     let payload = Payload::parse(OutputType::Triage, &payload).unwrap();
     let add = Command::AddOutput(Box::new(NewOutput { payload }));
     node.execute::<AiTask>(task, add).await.map(drop)

@@ -22,7 +22,7 @@ on_both_engines!(
 /// By a node that has not seen the key when it was whole.
 async fn a_damaged_key_of_one_patient_holds_up_nobody_else(engine: EngineKind) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
-    let wrote = TestNode::over(database, fresh().into()).await?;
+    let wrote = TestNode::without_policies(database, fresh().into()).await?;
     wrote.archive(true).await?;
     let (damaged, whole) = (TestStudy::new(), TestStudy::new());
     let unread = wrote.synced(&damaged).await?;
@@ -39,7 +39,7 @@ async fn a_damaged_key_of_one_patient_holds_up_nobody_else(engine: EngineKind) -
     leads.run(every_policy()).await?;
     leads.wait_until_idle().await?;
     assert!(leads.item(read).await?.status().is_open());
-    let effect = format!("arrived.create_item {}", WorklistItemId::of(unread));
+    let effect = format!("arrived.create_item {}", WorklistItemId::derive(unread));
     assert_eq!(leads.refused().await?, [effect]);
     leads.stop().await?;
     wrote.stop().await
@@ -74,7 +74,7 @@ impl Policy for Panics {
 
 async fn policies_that_panic_are_started_again(engine: EngineKind) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
-    let node = TestNode::over(database, fresh().into()).await?;
+    let node = TestNode::without_policies(database, fresh().into()).await?;
     let told = Arc::new(AtomicU32::new(0));
     let mut policies = every_policy();
     policies.push(Arc::new(Panics(Arc::clone(&told))));

@@ -14,7 +14,7 @@ use roentgen_domain::order::{self, CreatedPhi, NewOrder, Order};
 use roentgen_domain::pacs_endpoint::{self, PacsEndpoint};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
-    self, AuthoredContent, CriticalNotice, NewReport, Report, Rewritten,
+    self, AuthoredContent, ContentEdit, CriticalNotice, NewReport, Report,
 };
 use roentgen_domain::study::{self, Details, SeriesAttributes, Study, Sync, SyncedSeries};
 use roentgen_domain::text::Text;
@@ -94,7 +94,7 @@ impl TestStudy {
     fn details(&self, node: &TestNode) -> Details {
         let code = PacsEndpointCode::parse("MAIN_PACS").unwrap();
         let details = json!({
-            "pacs_endpoint_id": PacsEndpointId::of(node.tenant, &code),
+            "pacs_endpoint_id": PacsEndpointId::derive(node.tenant, &code),
             "pacs_endpoint_code": code, "study_instance_uid": self.uid,
             "accession_number": self.accession, "modality_code": "CT",
             "body_part": self.body_part, "ended_at": self.ended_at,
@@ -112,12 +112,12 @@ impl TestNode {
             "completes_order": completes_order, "is_active": true,
         }))?;
         let create = pacs_endpoint::Command::Create(Box::new(endpoint));
-        let id = PacsEndpointId::of(self.tenant, &code);
+        let id = PacsEndpointId::derive(self.tenant, &code);
         self.execute::<PacsEndpoint>(id, create).await.map(drop)
     }
 
     pub(crate) fn study_id(&self, images: &TestStudy) -> StudyId {
-        StudyId::of(self.tenant, &images.uid)
+        StudyId::derive(self.tenant, &images.uid)
     }
 
     pub(crate) fn sync(&self, images: &TestStudy) -> study::Command {
@@ -150,7 +150,7 @@ impl TestNode {
         members: Value,
     ) -> Result<OrderId> {
         let accession = images.accession();
-        let id = OrderId::of(self.tenant, &accession);
+        let id = OrderId::derive(self.tenant, &accession);
         let request = json!({
             "imaging_procedure_id": fresh(), "procedure_code": "CT_HEAD", "procedure_name": "CT head",
             "modality_code": "CT", "priority": "routine", "requested_at": "2026-01-31T08:00:00Z",
@@ -187,20 +187,21 @@ impl TestNode {
             "code": code, "name": "a model", "capabilities": { "triage": true }, "is_active": true,
         });
         let model: AiModel = serde_json::from_value(with(model, members))?;
-        let id = AiModelId::of(self.tenant, &code);
+        let id = AiModelId::derive(self.tenant, &code);
         self.execute::<AiModel>(id, ai_model::Command::Create(Box::new(model)))
             .await?;
         Ok(id)
     }
 
     pub(crate) async fn item(&self, study: StudyId) -> Result<WorklistItem> {
-        self.state::<WorklistItem>(WorklistItemId::of(study)).await
+        self.state::<WorklistItem>(WorklistItemId::derive(study))
+            .await
     }
 
     /// A radiologist claims a study's item.
     pub(crate) async fn claimed(&self, study: StudyId, by: PractitionerId) -> Result<()> {
         let claim = ClaimItem {
-            id: WorklistItemId::of(study),
+            id: WorklistItemId::derive(study),
             radiologist_id: by,
         };
         let request = self.request(Some(by), fresh().into());
@@ -215,7 +216,7 @@ impl TestNode {
         by: PractitionerId,
         command: report::Command,
     ) -> Result<()> {
-        let id = StreamId::from(ReportId::of(study));
+        let id = StreamId::from(ReportId::derive(study));
         self.give_as::<Report>(Some(by), id, command)
             .await
             .map(drop)
@@ -247,7 +248,7 @@ impl TestNode {
         by: PractitionerId,
         impression: &str,
     ) -> Result<()> {
-        let mut written = Rewritten::default();
+        let mut written = ContentEdit::default();
         written.content.impression = Change::Set(PhiText::new(text(impression)));
         let edit = report::Edit {
             radiologist_id: by,

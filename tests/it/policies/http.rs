@@ -5,7 +5,7 @@ use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::PATIENCE;
+use super::WAIT_TIMEOUT;
 use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
@@ -52,7 +52,7 @@ async fn listed(
         Ok(answer) => answer.json().as_array().cloned().unwrap_or_default(),
         Err(_) => Vec::new(),
     };
-    poll::wait_until(path, PATIENCE, rows, |values| is(values)).await
+    poll::wait_until(path, WAIT_TIMEOUT, rows, |values| is(values)).await
 }
 
 async fn a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_model(
@@ -179,6 +179,6 @@ async fn fed(client: &TestClient, event_type: &str) -> Result<Value> {
         Ok(answer) => answer.lines(),
         Err(_) => Vec::new(),
     };
-    let events = poll::wait_until(&path, PATIENCE, events, |values| !values.is_empty()).await?;
+    let events = poll::wait_until(&path, WAIT_TIMEOUT, events, |values| !values.is_empty()).await?;
     Ok(events[0].clone())
 }

@@ -202,7 +202,7 @@ async fn a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing(
     engine: EngineKind,
 ) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
-    let node = TestNode::over(database, fresh().into()).await?;
+    let node = TestNode::without_policies(database, fresh().into()).await?;
     node.archive(true).await?;
     let images = TestStudy::accessioned();
     let wrong = node.ordered(&images, json!({ "priority": "stat" })).await?;

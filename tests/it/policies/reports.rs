@@ -7,7 +7,7 @@ use roentgen_commands::report::EditReport;
 use roentgen_domain::caseload::Caseload;
 use roentgen_domain::ids::{CaseloadId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
-use roentgen_domain::report::{Cancel, Command, Edit, Rewritten};
+use roentgen_domain::report::{Cancel, Command, ContentEdit, Edit};
 use roentgen_domain::worklist_item::Status;
 use roentgen_tests::{EngineKind, TestDatabase};
 
@@ -24,7 +24,7 @@ on_both_engines!(
 );
 
 async fn open_cases(node: &TestNode, of: PractitionerId) -> Result<usize> {
-    let caseload = CaseloadId::of(node.tenant, of);
+    let caseload = CaseloadId::derive(node.tenant, of);
     let caseload = node.maybe::<Caseload>(caseload).await?;
     Ok(caseload.map_or(0, |caseload| caseload.state.open_cases.len()))
 }
@@ -86,7 +86,7 @@ async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
     engine: EngineKind,
 ) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
-    let node = TestNode::over(database, fresh().into()).await?;
+    let node = TestNode::without_policies(database, fresh().into()).await?;
     node.archive(true).await?;
     let (images, anna) = (TestStudy::new(), fresh().into());
     let study = node.synced(&images).await?;
@@ -95,10 +95,10 @@ async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
     node.wait_until_idle().await?;
     assert_eq!(node.item(study).await?.status(), Status::Pending);
     let edit = EditReport {
-        id: ReportId::of(study),
+        id: ReportId::derive(study),
         edit: Edit {
             radiologist_id: anna,
-            written: Rewritten::default(),
+            written: ContentEdit::default(),
             sections: Vec::new(),
             critical_result: Some(true),
         },

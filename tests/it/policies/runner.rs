@@ -13,7 +13,7 @@ use roentgen_domain::ids::{OrderId, StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::{Command, Order, Status as OrderStatus, Update};
 use roentgen_domain::worklist_item::Status;
 use roentgen_store::codec::EventReadError;
-use roentgen_store::fair::Party;
+use roentgen_store::fair::ShareOwner;
 use roentgen_store::log::{Append, ExpectedVersion, NewEvent};
 use roentgen_store::policy_memory::MemoryBatch;
 use roentgen_store::read_model::Checkpoint;
@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::fixtures::TestStudy;
-use super::{AN_HOUR, PATIENCE, TestNode};
+use super::{AN_HOUR, TestNode, WAIT_TIMEOUT};
 use crate::test_app::{fresh, on_both_engines};
 
 on_both_engines!(
@@ -98,10 +98,10 @@ async fn what_cannot_be_read_is_recorded_and_passed(engine: EngineKind) -> Resul
         events: vec![unknown],
         ..Append::default()
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     node.store
         .appender
-        .append(Party::System, append, deadline)
+        .append(ShareOwner::System, append, deadline)
         .await?;
     let study = node.synced(&TestStudy::new()).await?;
     node.wait_until_idle().await?;
@@ -120,7 +120,7 @@ async fn what_is_refused_is_recorded_and_passed(engine: EngineKind) -> Result<()
     let study = node.synced(&images).await?;
     node.wait_until_idle().await?;
     assert!(node.item(study).await?.status().is_open());
-    let effect = format!("reported.begin {}", WorklistItemId::of(nowhere));
+    let effect = format!("reported.begin {}", WorklistItemId::derive(nowhere));
     assert_eq!(node.refused().await?, [effect]);
     node.stop().await
 }
@@ -197,7 +197,7 @@ impl UseCase for Schedule {
 
 async fn what_passes_by_itself_is_tried_until_it_is_done(engine: EngineKind) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
-    let node = TestNode::over(database, fresh().into()).await?;
+    let node = TestNode::without_policies(database, fresh().into()).await?;
     let tries = Arc::new(AtomicU32::new(0));
     node.run(vec![Arc::new(Schedules(Arc::clone(&tries)))])
         .await?;

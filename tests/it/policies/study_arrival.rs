@@ -111,7 +111,7 @@ async fn what_a_person_cancelled_does_not_come_back(engine: EngineKind) -> Resul
         ai_triage_score: Change::Keep,
         ai_triage_flags: Change::Keep,
     }));
-    node.execute::<WorklistItem>(WorklistItemId::of(study), cancel)
+    node.execute::<WorklistItem>(WorklistItemId::derive(study), cancel)
         .await?;
     node.synced(&images.and_more()).await?;
     node.wait_until_idle().await?;

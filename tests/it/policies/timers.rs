@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use roentgen_domain::report::{Command, Edit, Rewritten};
+use roentgen_domain::report::{Command, ContentEdit, Edit};
 use roentgen_domain::worklist_item::Status;
 use roentgen_tests::EngineKind;
 use serde_json::Value;
@@ -100,7 +100,7 @@ async fn a_critical_result_that_nobody_was_told_of_is_overdue_once(
     node.reported(&images, study, anna).await?;
     let critical = Edit {
         radiologist_id: anna,
-        written: Rewritten::default(),
+        written: ContentEdit::default(),
         sections: Vec::new(),
         critical_result: Some(true),
     };

@@ -40,7 +40,7 @@ fn uuid(number: u8) -> Uuid {
 }
 
 fn metadata(number: u8) -> Result<Phi<MetadataObject>> {
-    let object = Json::of(&json!({ "n": number }))?;
+    let object = Json::from_serializable(&json!({ "n": number }))?;
     Ok(Phi::new(MetadataObject::parse(&object)?))
 }
 
@@ -64,7 +64,7 @@ pub(super) fn change_modality(
     change: &Change,
 ) -> Result<UpdateModality> {
     Ok(UpdateModality {
-        id: ModalityId::of(tenant, &modality_code(code)?),
+        id: ModalityId::derive(tenant, &modality_code(code)?),
         changes: modality::Changes {
             name: change.name.map(|name| text("name", name)).transpose()?,
             is_active: change.is_active,
@@ -77,7 +77,7 @@ pub(super) fn new_procedure(tenant: TenantId, code: u8, modality: u8) -> Result<
     Ok(CreateProcedure {
         code: procedure_code(code)?,
         name: text("name", 0)?,
-        modality_id: ModalityId::of(tenant, &modality_code(modality)?),
+        modality_id: ModalityId::derive(tenant, &modality_code(modality)?),
         description: None,
         body_part: None,
         snomed_code: None,
@@ -94,7 +94,7 @@ pub(super) fn change_procedure(
     change: &Change,
 ) -> Result<UpdateProcedure> {
     Ok(UpdateProcedure {
-        id: ProcedureId::of(tenant, &procedure_code(code)?),
+        id: ProcedureId::derive(tenant, &procedure_code(code)?),
         changes: procedure::Changes {
             name: change.name.map(|name| text("name", name)).transpose()?,
             is_active: change.is_active,
@@ -115,7 +115,7 @@ pub(super) fn new_order(tenant: TenantId, new: &NewOrder) -> Result<CreateOrder>
         episode_id: None,
         ordering_practitioner_id: None,
         ordering_department_id: None,
-        imaging_procedure_id: ProcedureId::of(tenant, &procedure_code(new.procedure)?),
+        imaging_procedure_id: ProcedureId::derive(tenant, &procedure_code(new.procedure)?),
         priority,
         requested_at: None,
         accession_number: new.accession.map(accession).transpose()?,

@@ -182,7 +182,9 @@ impl TracePlayer<'_> {
 
     fn id(&self, name: OrderRef) -> Result<OrderId> {
         Ok(match name {
-            OrderRef::Given(number) => OrderId::of(self.tenant, &conversions::accession(number)?),
+            OrderRef::Given(number) => {
+                OrderId::derive(self.tenant, &conversions::accession(number)?)
+            }
             OrderRef::Generated(number) => {
                 let nobody = || Uuid::from_u128(u128::from(number)).into();
                 self.generated.get(&number).copied().unwrap_or_else(nobody)

@@ -64,7 +64,7 @@ impl UseCase for Put {
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<WorklistItem>, CommandError> {
-        let id = WorklistItemId::of(self.0.case.imaging_study_id);
+        let id = WorklistItemId::derive(self.0.case.imaging_study_id);
         let create = Command::Create(Box::new(self.0.clone()));
         work.create::<WorklistItem>(id, create).await
     }

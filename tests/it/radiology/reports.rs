@@ -65,7 +65,7 @@ pub(super) async fn case(room: &WorklistApp, images: &Images) -> Result<String> 
     let put = room.house.client.post(ITEMS, &item).await?;
     assert!([201, 409].contains(&put.status), "{put:?}");
     let study: roentgen_domain::ids::StudyId = images.study.into();
-    let id = roentgen_domain::ids::WorklistItemId::of(study);
+    let id = roentgen_domain::ids::WorklistItemId::derive(study);
     Ok(format!("{ITEMS}/{id}"))
 }
 

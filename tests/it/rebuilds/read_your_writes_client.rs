@@ -17,7 +17,7 @@ pub(super) struct ReadYourWritesClient {
 }
 
 impl ReadYourWritesClient {
-    pub(super) fn of(house: &TestApp, writes: &TestClient, reads_at: &TestClient) -> Self {
+    pub(super) fn new(house: &TestApp, writes: &TestClient, reads_at: &TestClient) -> Self {
         Self {
             writes: writes.clone(),
             reads_at: reads_at.clone(),

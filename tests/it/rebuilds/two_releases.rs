@@ -5,7 +5,7 @@ use roentgen_tests::next_release::NEXT_RELEASE;
 use roentgen_tests::server::program;
 use roentgen_tests::{DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase, poll};
 
-use super::{CLERKS, ClientPool, PATIENCE};
+use super::{CLERKS, ClientPool, WAIT_TIMEOUT};
 use crate::faults::verify;
 use crate::rebuilds::read_your_writes_client::ReadYourWritesClient;
 use crate::test_app::{SECRET, TestApp};
@@ -27,7 +27,7 @@ async fn ready(client: &TestClient) -> Result<()> {
     let is_ready = |result: &Result<roentgen_tests::TestResponse>| {
         result.as_ref().is_ok_and(|response| response.status == 200)
     };
-    poll::wait_until("readiness", PATIENCE, asked, is_ready).await??;
+    poll::wait_until("readiness", WAIT_TIMEOUT, asked, is_ready).await??;
     Ok(())
 }
 
@@ -43,7 +43,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     let house = TestApp::start(EngineKind::Postgres).await?;
     run_workflow(&house, &PhiCanaries::default()).await?;
     let here = house.client.clone();
-    let at_one = || ReadYourWritesClient::of(&house, &here, &here);
+    let at_one = || ReadYourWritesClient::new(&house, &here, &here);
     let office = ClientPool::open(std::iter::repeat_with(at_one).take(CLERKS));
     let new = next_release(&house.database).await?;
     let there = here.with_base_url(&new.base);
@@ -51,14 +51,14 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     ensure!(office.close().await? > 20, "too little load");
 
     let crosswise = [(&here, &there), (&there, &here), (&there, &there)];
-    let clerks = crosswise.map(|(writes, reads)| ReadYourWritesClient::of(&house, writes, reads));
+    let clerks = crosswise.map(|(writes, reads)| ReadYourWritesClient::new(&house, writes, reads));
     let office = ClientPool::open(clerks);
     let both = "SELECT count(*) FROM generations WHERE model = 'orders' AND state = 'live'";
     assert_eq!(number(&house.database, both).await?, 2);
     let moved = "SELECT count(*) FROM orders_v3 WHERE release = 'next'";
     let more = number(&house.database, moved).await? + 20;
     let rows = async || number(&house.database, moved).await;
-    poll::wait_until("its rows", PATIENCE, rows, |result| {
+    poll::wait_until("its rows", WAIT_TIMEOUT, rows, |result| {
         result.as_ref().is_ok_and(|number| *number > more)
     })
     .await??;
@@ -67,7 +67,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     ensure!(in_use.contains("orders_v2 is in use and stays"), "{in_use}");
 
     // The old release is gone, and the new one takes over what both had read.
-    let mut clerk = ReadYourWritesClient::of(&house, &there, &there);
+    let mut clerk = ReadYourWritesClient::new(&house, &there, &there);
     assert_eq!(house.server.terminate()?, Some(0));
     for _ in 0..5 {
         clerk.works_and_reads().await?;

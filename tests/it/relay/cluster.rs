@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use roentgen_tests::{Cluster, EngineKind};
 
-use super::faults::{MOMENTS_MS, OrderLoad};
+use super::faults::{KILL_DELAY_MS, OrderLoad};
 use super::{caught_up, holds_the_log, order, others_read_the_log};
 use crate::test_app::{TestApp, on_both_engines, random_delay};
 
@@ -20,7 +20,7 @@ async fn heavy_loss_of_the_streams_leaders(engine: EngineKind) -> Result<()> {
         let leader = cluster.leader().await?;
         let working = OrderLoad::begin(&house);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         let next = cluster.kill(&leader).await?;
         working.end().await;
         ensure!(next != leader, "{leader} is dead and leads");

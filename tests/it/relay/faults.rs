@@ -14,7 +14,7 @@ use roentgen_tests::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, caught_up, holds_the_log, lag, log, order, others_read_the_log};
+use super::{WAIT_TIMEOUT, caught_up, holds_the_log, lag, log, order, others_read_the_log};
 use crate::test_app::{TestApp, fresh, on_both_engines, random_delay, serve};
 
 on_both_engines!(
@@ -32,7 +32,7 @@ const KILLS: u32 = 22;
 const ONE_WAIT: Duration = Duration::from_secs(2);
 const CLERKS: u32 = 4;
 /// Somebody is killed this long after the work begins.
-pub(super) const MOMENTS_MS: Range<u64> = 100..400;
+pub(super) const KILL_DELAY_MS: Range<u64> = 100..400;
 
 async fn commands_go_on_while_nats_is_away(engine: EngineKind) -> Result<()> {
     let mut nats = Nats::start().await?;
@@ -132,7 +132,7 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: EngineKind) -> Result<()>
     for kill in 0..KILLS {
         let working = OrderLoad::begin(&house);
         // Not a wait for anything: the random moment is what is tested.
-        tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+        tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         if kill % 2 == 0 {
             house.server.kill()?;
             working.end().await;
@@ -162,7 +162,7 @@ async fn no_message_waits_for_the_checkpoint() -> Result<()> {
     holds_the_log(&nats, &house.database).await?;
     let asked = async || passes_a_waiting_write(&nats, &house).await;
     let passed = |result: &Result<bool>| !result.as_ref().is_ok_and(|flag| !flag);
-    poll::wait_until("a message beside the write", PATIENCE, asked, passed).await??;
+    poll::wait_until("a message beside the write", WAIT_TIMEOUT, asked, passed).await??;
     caught_up(&house.client).await
 }
 
@@ -174,7 +174,7 @@ async fn passes_a_waiting_write(nats: &Nats, house: &TestApp) -> Result<bool> {
     order(house, 1).await?;
     let asked = async || waits_since(&house.database).await;
     let waits = |result: &Result<i64>| result.as_ref().is_ok_and(|number| *number > 0);
-    let since = poll::wait_until("the checkpoint's write", PATIENCE, asked, waits).await??;
+    let since = poll::wait_until("the checkpoint's write", WAIT_TIMEOUT, asked, waits).await??;
     order(house, 1).await?;
     let events = log(&house.database).await?.len() as u64;
     let arrived = nats.holds(events, ONE_WAIT).await.is_ok();
@@ -225,7 +225,7 @@ async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
     holds_the_log(&nats, &house.database).await?;
     let other = serve(&house.database, &["--dev", "--nats", &url]).await?;
     let working = OrderLoad::begin(&house);
-    tokio::time::sleep(random_delay(MOMENTS_MS)).await;
+    tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
     house.server.signal("STOP")?;
     working.abort();
     let client = house.client.with_base_url(&other.base);
@@ -272,7 +272,7 @@ async fn forgotten(nats: &Nats) -> Result<()> {
         anyhow::Ok(i128::from(roentgen_store::clock::now_ms()) * 1_000_000 - last)
     };
     let old = |result: &Result<i128>| result.as_ref().is_ok_and(|number| *number > window);
-    poll::wait_until("the last message's age", PATIENCE, age, old).await??;
+    poll::wait_until("the last message's age", WAIT_TIMEOUT, age, old).await??;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use roentgen_tests::nats::STREAM;
 use roentgen_tests::{DbFile, EngineKind, Nats, RawDatabase, Server, poll};
 
-use super::{PATIENCE, holds_the_log, order};
+use super::{WAIT_TIMEOUT, holds_the_log, order};
 use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(
@@ -153,7 +153,7 @@ async fn stands_still(house: &TestApp, problem: &str) -> Result<()> {
             .as_ref()
             .is_ok_and(|response| response.text_at("/relay/problem") == problem)
     };
-    let ready = poll::wait_until("the relay's problem", PATIENCE, asked, named).await??;
+    let ready = poll::wait_until("the relay's problem", WAIT_TIMEOUT, asked, named).await??;
     assert_eq!(ready.status, 200);
     order(house, 1).await?;
     let metrics = house.client.get("/metrics").await?.text;
@@ -175,6 +175,6 @@ async fn goes_on(house: &TestApp) -> Result<()> {
             .as_ref()
             .is_ok_and(|response| response.text_at("/relay/problem").is_empty())
     };
-    poll::wait_until("the relay's problem", PATIENCE, asked, well).await??;
+    poll::wait_until("the relay's problem", WAIT_TIMEOUT, asked, well).await??;
     Ok(())
 }

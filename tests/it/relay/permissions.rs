@@ -15,7 +15,7 @@ use crate::test_app::TestApp;
 
 type Consumer = fn(&[&str]) -> Result<Command>;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What neither user may do to the stream that both know.
 const OF_NEITHER: [&str; 5] = [
@@ -88,7 +88,7 @@ async fn denied(nats: &Nats, login: (&str, &str), subjects: &[&str]) -> Result<(
     for subject in subjects {
         client.publish((*subject).to_owned(), "{}".into()).await?;
         client.flush().await?;
-        let next = tokio::time::timeout(PATIENCE, errors.recv()).await;
+        let next = tokio::time::timeout(WAIT_TIMEOUT, errors.recv()).await;
         let error = next.with_context(|| format!("{subject} is allowed to {}", login.0))?;
         let error = error.context("the connection ended")?.to_lowercase();
         ensure!(

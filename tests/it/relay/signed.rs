@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::{Result, ensure};
 use roentgen_tests::{EngineKind, Nats, Server, TestClient, TestDatabase};
 
-use super::PATIENCE;
+use super::WAIT_TIMEOUT;
 use crate::faults::run;
 use crate::test_app::{MASTER_KEY, SECRET, create_catalog, fresh, on_both_engines};
 
@@ -20,7 +20,7 @@ async fn a_server_with_another_key_does_not_start(engine: EngineKind) -> Result<
     let arguments = ["--dev", "--nats", &nats.url()];
     let server = Server::start(&database, &arguments).await?;
     create_catalog(&TestClient::dev(&server.base, fresh())).await?;
-    nats.holds(1, PATIENCE).await?;
+    nats.holds(1, WAIT_TIMEOUT).await?;
     server.terminate()?;
 
     let other = database.directory().join("other.pem").display().to_string();

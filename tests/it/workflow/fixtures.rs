@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::test_app::{TestApp, fresh, with};
 
 /// How long all that follows from a command may take, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const REPORTS: &str = "/radiology/reports";
 
 /// A study to be told of.
@@ -63,7 +63,8 @@ impl Images {
                 .map(|response| response.ids())
                 .unwrap_or_default()
         };
-        let ids = poll::wait_until("the item", PATIENCE, listed, |texts| texts.len() == 1).await?;
+        let ids =
+            poll::wait_until("the item", WAIT_TIMEOUT, listed, |texts| texts.len() == 1).await?;
         Ok((study, format!("/radiology/worklist/items/{}", ids[0])))
     }
 
@@ -103,7 +104,7 @@ pub(crate) async fn becomes(
             .map(|response| response.json())
             .unwrap_or_default()
     };
-    poll::wait_until(place, PATIENCE, read, |value| is(value)).await
+    poll::wait_until(place, WAIT_TIMEOUT, read, |value| is(value)).await
 }
 
 /// Waits until a member has a value.

@@ -18,7 +18,7 @@ pub(crate) struct PhiCanaries(RefCell<Vec<String>>);
 
 impl PhiCanaries {
     /// The word for a member, kept in mind.
-    pub(crate) fn of(&self, member: &str) -> String {
+    pub(crate) fn id_of(&self, member: &str) -> String {
         let word = format!("zq-{member}-w7c");
         let mut said = self.0.borrow_mut();
         if !said.contains(&word) {
@@ -155,7 +155,7 @@ fn place(list: &str, resource: &TestResponse) -> String {
 }
 
 fn person(of: &str, words: &PhiCanaries) -> Value {
-    let word = |member: &str| words.of(&format!("{of}-{member}"));
+    let word = |member: &str| words.id_of(&format!("{of}-{member}"));
     json!({ "mrn": word("mrn"), "family_name": word("family"), "given_name": word("given"),
         "birth_date": words.birth_date(), "sex": "female" })
 }
@@ -168,16 +168,16 @@ fn accession() -> String {
 async fn ordered(house: &TestApp, patient: Uuid, words: &PhiCanaries) -> Result<TestResponse> {
     let body = house.order_with(json!({
         "patient_id": patient, "accession_number": accession(), "priority": "stat",
-        "indication": words.of("indication"), "patient": person("order", words),
-        "metadata": { (words.of("key")): [{ "ward": words.of("metadata") }] },
+        "indication": words.id_of("indication"), "patient": person("order", words),
+        "metadata": { (words.id_of("key")): [{ "ward": words.id_of("metadata") }] },
     }));
     let admin = &house.client;
     let another = with(body.clone(), json!({ "accession_number": null }));
     let another = post(admin, "/imaging/orders", &another).await?;
-    let off = json!({ "status": "cancelled", "cancellation_reason": words.of("order-reason") });
+    let off = json!({ "status": "cancelled", "cancellation_reason": words.id_of("order-reason") });
     patch(admin, &another.header("location"), &off).await?;
     let order = post(admin, "/imaging/orders", &body).await?;
-    let later = json!({ "metadata": { "note": words.of("later") } });
+    let later = json!({ "metadata": { "note": words.id_of("later") } });
     patch(admin, &order.header("location"), &later).await?;
     Ok(order)
 }
@@ -211,7 +211,7 @@ async fn imaged(
 
 async fn on_the_list(house: &TestApp, study: &TestResponse) -> Result<String> {
     let id: roentgen_domain::ids::StudyId = study.text_at("/id").parse::<Uuid>()?.into();
-    let id = roentgen_domain::ids::WorklistItemId::of(id);
+    let id = roentgen_domain::ids::WorklistItemId::derive(id);
     let item = format!("/radiology/worklist/items/{id}");
     has(&house.client, &item, "status", json!("pending")).await?;
     Ok(item)
@@ -246,7 +246,7 @@ async fn analysed(
 }
 
 fn payloads(words: &PhiCanaries) -> [(&'static str, Value); 7] {
-    let word = |member: &str| words.of(&format!("ai-{member}"));
+    let word = |member: &str| words.id_of(&format!("ai-{member}"));
     let finding = json!({ "label": word("label"), "confidence": 0.5, "code": word("code"),
         "location": { (word("location-key")): word("location") } });
     let further = json!({ (word("further-key")): { "deep": [word("further")] } });
@@ -286,14 +286,14 @@ async fn drafted(
     let spoken = |round: &str| {
         let members = ["clinical_history", "technique", "findings", "impression"];
         let said = members.map(|member| {
-            let said = words.of(&format!("{round}-{member}"));
+            let said = words.id_of(&format!("{round}-{member}"));
             (member.to_owned(), Value::String(said))
         });
         Value::Object(Map::from_iter(said))
     };
     let data = |round: &str| {
-        json!({ "aspects": words.of(&format!("{round}-data")),
-        (words.of(&format!("{round}-data-key"))): 1 })
+        json!({ "aspects": words.id_of(&format!("{round}-data")),
+        (words.id_of(&format!("{round}-data-key"))): 1 })
     };
     let new = json!({ "imaging_study_id": study.text_at("/id"),
         "patient_id": study.text_at("/patient_id"), "template_id": catalog.template,
@@ -303,8 +303,8 @@ async fn drafted(
         .await?
         .header("location");
     let edit = json!({ "structured_data": data("second"), "critical_result": true,
-        "ai_assist_summary": words.of("ai-summary"),
-        "sections": [{ "code": "ventricles", "text": words.of("section") }] });
+        "ai_assist_summary": words.id_of("ai-summary"),
+        "sections": [{ "code": "ventricles", "text": words.id_of("section") }] });
     patch(reader, &report, &with(edit, spoken("second"))).await?;
     Ok(report)
 }
@@ -317,15 +317,15 @@ async fn judged(
 ) -> Result<()> {
     let output = outputs.first().and_then(|text| text.rsplit('/').next());
     let judging = format!("{report}/ai-suggestions/{}", output.context("no output")?);
-    let note = json!({ "decision": "modified", "note": words.of("suggestion-note") });
+    let note = json!({ "decision": "modified", "note": words.id_of("suggestion-note") });
     post(reader, &judging, &note).await?;
     Ok(())
 }
 
 fn told(when: &str, words: &PhiCanaries) -> Value {
-    json!({ "recipient": words.of(&format!("{when}-recipient")), "method": "phone",
+    json!({ "recipient": words.id_of(&format!("{when}-recipient")), "method": "phone",
         "read_back": true, "communicated_at": "2026-01-31T08:15:00Z",
-        "note": words.of(&format!("{when}-note")) })
+        "note": words.id_of(&format!("{when}-note")) })
 }
 
 /// Preliminary, changed, final, and added to.
@@ -333,7 +333,7 @@ async fn signed(reader: &TestClient, report: &str, words: &PhiCanaries) -> Resul
     let sign = format!("{report}/sign");
     let preliminary = json!({ "final": false, "communication": told("signed", words) });
     post(reader, &sign, &preliminary).await?;
-    let later = json!({ "impression": words.of("third-impression") });
+    let later = json!({ "impression": words.id_of("third-impression") });
     patch(reader, report, &later).await?;
     post(
         reader,
@@ -342,7 +342,7 @@ async fn signed(reader: &TestClient, report: &str, words: &PhiCanaries) -> Resul
     )
     .await?;
     post(reader, &sign, &json!({ "final": true })).await?;
-    let addendum = json!({ "content": words.of("addendum"), "kind": "correction" });
+    let addendum = json!({ "content": words.id_of("addendum"), "kind": "correction" });
     post(reader, &format!("{report}/addenda"), &addendum).await?;
     Ok(())
 }
@@ -357,12 +357,12 @@ async fn called_off(
     let study = imaged(house, patient, None, words).await?;
     let item = on_the_list(house, &study).await?;
     let new = json!({ "imaging_study_id": study.text_at("/id"), "patient_id": patient,
-        "impression": words.of("cancelled-impression") });
+        "impression": words.id_of("cancelled-impression") });
     let report = post(reader, "/radiology/reports", &new)
         .await?
         .header("location");
     has(&house.client, &item, "status", json!("in_progress")).await?;
-    let reason = json!({ "reason": words.of("report-reason") });
+    let reason = json!({ "reason": words.id_of("report-reason") });
     post(reader, &format!("{report}/cancel"), &reason).await?;
     has(&house.client, &item, "status", json!("claimed")).await?;
     Ok(report)

@@ -43,7 +43,7 @@ const SERVERS_INBOX: &str = "_INBOX.roentgen";
 impl NatsAuth {
     /// TLS, both ways by one certificate that openssl makes, an NKey, and a login for the tests.
     pub fn with_users() -> Result<Self> {
-        let guard = Self::of(NatsAuthMethod::Password)?;
+        let guard = Self::new(NatsAuthMethod::Password)?;
         Certificate::make(guard.directory.path(), CERTIFICATE)?;
         let (certificate, key) = (guard.certificate(), guard.key());
         let (user, password) = LOGIN;
@@ -70,7 +70,7 @@ impl NatsAuth {
             "-----BEGIN NATS USER JWT-----\n{of_user}\n------END NATS USER JWT------\n\n\
              -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
         );
-        let guard = Self::of(NatsAuthMethod::Credentials(credentials))?;
+        let guard = Self::new(NatsAuthMethod::Credentials(credentials))?;
         let (system, account) = (system.public_key(), account.public_key());
         guard.configured(&format!(
             "operator: {of_operator}\nsystem_account: {system}\nresolver: MEMORY\n\
@@ -87,7 +87,7 @@ impl NatsAuth {
             .lines()
             .filter(|line| !replaced.iter().any(|name| line.trim().starts_with(name)));
         let kept: Vec<_> = kept.collect();
-        Self::of(NatsAuthMethod::Composed)?.configured(&kept.join("\n"))
+        Self::new(NatsAuthMethod::Composed)?.configured(&kept.join("\n"))
     }
 
     /// What its configuration reads from the environment, as docker-compose.yml writes it there.
@@ -98,7 +98,7 @@ impl NatsAuth {
         ]
     }
 
-    fn of(entrance: NatsAuthMethod) -> Result<Self> {
+    fn new(entrance: NatsAuthMethod) -> Result<Self> {
         Ok(Self {
             directory: tempfile::tempdir()?,
             entrance,

@@ -10,7 +10,7 @@ use crate::poll;
 
 const MEMBERS: usize = 3;
 /// A vote among the members, and what a member that was away has to be told.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The cluster. Dropping it kills its members.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Cluster {
                     && so(cluster)
             })
         };
-        let seen = poll::wait_until(what, PATIENCE, asked, led).await?;
+        let seen = poll::wait_until(what, WAIT_TIMEOUT, asked, led).await?;
         seen.and_then(|cluster| cluster.leader).context("no leader")
     }
 

@@ -9,7 +9,7 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Row, RowAccessor as _};
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use roentgen_store::chain::{self, Digest};
-use roentgen_store::chain_verification::{ChainBreak, ChainWalk, Named};
+use roentgen_store::chain_verification::{ChainBreak, ChainWalk, NamedKey};
 use roentgen_store::log::{Head, StoredEvent};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub(in crate::cli) async fn walk(
     path: PathBuf,
     before: Head,
     kept: Vec<RetainedEvent>,
-    parts: Option<mpsc::Sender<Vec<Named>>>,
+    parts: Option<mpsc::Sender<Vec<NamedKey>>>,
 ) -> anyhow::Result<Result<Head, ChainBreak>> {
     // A reader may panic over a damaged file: so it does in a task of its own, and is an error here.
     let walked = tokio::task::spawn_blocking(move || walk_now(&path, before, &kept, parts));
@@ -34,14 +34,14 @@ fn walk_now(
     path: &Path,
     before: Head,
     kept: &[RetainedEvent],
-    parts: Option<mpsc::Sender<Vec<Named>>>,
+    parts: Option<mpsc::Sender<Vec<NamedKey>>>,
 ) -> anyhow::Result<Result<Head, ChainBreak>> {
     let unread = || format!("{} cannot be read", path.display());
     let file = SerializedFileReader::new(File::open(path).with_context(unread)?);
     let file = file.with_context(unread)?;
     let mut chain = ChainWalk::after(before);
     let mut kept = kept.iter().peekable();
-    let mut named = Parts {
+    let mut named = SealedKeyIds {
         waiting: Vec::new(),
         to: parts,
     };
@@ -64,17 +64,17 @@ fn walk_now(
 }
 
 /// The keys that sealed parts name, on their way to whoever looks at them.
-struct Parts {
-    waiting: Vec<Named>,
-    to: Option<mpsc::Sender<Vec<Named>>>,
+struct SealedKeyIds {
+    waiting: Vec<NamedKey>,
+    to: Option<mpsc::Sender<Vec<NamedKey>>>,
 }
 
-impl Parts {
-    const AT_ONCE: usize = 5000;
+impl SealedKeyIds {
+    const BATCH_SIZE: usize = 5000;
 
     fn push(&mut self, event: &StoredEvent) {
-        self.waiting.extend(Named::of(event));
-        if self.waiting.len() >= Self::AT_ONCE {
+        self.waiting.extend(NamedKey::from_event(event));
+        if self.waiting.len() >= Self::BATCH_SIZE {
             self.flush();
         }
     }

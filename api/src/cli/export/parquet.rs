@@ -135,7 +135,7 @@ impl<W: Write + Send> Parquet<W> {
         let rows: Vec<_> = self
             .group
             .iter()
-            .map(Row::of)
+            .map(Row::from_event)
             .collect::<anyhow::Result<_>>()?;
         let group = self.file.next_row_group()?;
         Columns { group, rows: &rows }.write(self.extent)?;
@@ -169,26 +169,26 @@ struct Columns<'a, W: Write + Send> {
 impl<W: Write + Send> Columns<'_, W> {
     fn write(mut self, extent: ColumnSet) -> anyhow::Result<()> {
         self.numbers(|row| row.event.position)?;
-        self.bytes(|row| of(row.event.event_id.to_string()))?;
-        self.bytes(|row| of(row.event.tenant_id.to_string()))?;
-        self.bytes(|row| of(&*row.event.stream_type))?;
-        self.bytes(|row| of(row.event.stream_id.to_string()))?;
+        self.bytes(|row| byte_array(row.event.event_id.to_string()))?;
+        self.bytes(|row| byte_array(row.event.tenant_id.to_string()))?;
+        self.bytes(|row| byte_array(&*row.event.stream_type))?;
+        self.bytes(|row| byte_array(row.event.stream_id.to_string()))?;
         self.numbers(|row| row.event.version)?;
-        self.bytes(|row| of(&*row.event.event_type))?;
+        self.bytes(|row| byte_array(&*row.event.event_type))?;
         let schema_version =
             |row: &Row<'_>| i32::try_from(row.event.schema_version).unwrap_or(i32::MAX);
         self.each::<Int32Type>(schema_version)?;
         self.each::<Int64Type>(|row| row.event.recorded_at_ms)?;
-        self.bytes(|row| of(row.actor))?;
-        self.bytes(|row| of(row.correlation_id))?;
-        self.bytes_or_null(|row| row.causation_id.map(of))?;
-        self.bytes(|row| of(&*row.event.payload))?;
-        self.bytes(|row| of(row.phi()))?;
-        self.bytes(|row| of(row.event.leaf))?;
-        self.bytes(|row| of(row.event.hash))?;
+        self.bytes(|row| byte_array(row.actor))?;
+        self.bytes(|row| byte_array(row.correlation_id))?;
+        self.bytes_or_null(|row| row.causation_id.map(byte_array))?;
+        self.bytes(|row| byte_array(&*row.event.payload))?;
+        self.bytes(|row| byte_array(row.phi()))?;
+        self.bytes(|row| byte_array(row.event.leaf))?;
+        self.bytes(|row| byte_array(row.event.hash))?;
         if extent == ColumnSet::Full {
-            self.bytes(|row| of(&*row.event.sealed))?;
-            self.bytes(|row| of(&*row.event.metadata))?;
+            self.bytes(|row| byte_array(&*row.event.sealed))?;
+            self.bytes(|row| byte_array(&*row.event.metadata))?;
         }
         self.group.close()?;
         Ok(())
@@ -236,7 +236,7 @@ impl<W: Write + Send> Columns<'_, W> {
     }
 }
 
-fn of(bytes: impl AsRef<[u8]>) -> ByteArray {
+fn byte_array(bytes: impl AsRef<[u8]>) -> ByteArray {
     bytes.as_ref().to_vec().into()
 }
 

@@ -26,7 +26,7 @@ struct Metadata<'a> {
 
 impl<'a> Row<'a> {
     /// An error names the position, and nothing of what stands there.
-    pub(super) fn of(event: &'a StoredEvent) -> anyhow::Result<Self> {
+    pub(super) fn from_event(event: &'a StoredEvent) -> anyhow::Result<Self> {
         let metadata: Metadata<'a> = serde_json::from_str(&event.metadata).map_err(|_| {
             anyhow!(
                 "the metadata at position {} is out of form: see what roentgen verify says",

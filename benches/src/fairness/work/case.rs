@@ -38,8 +38,8 @@ pub(super) fn order(procedure: &str, patient: Uuid) -> Value {
 pub(super) async fn run(work: Arc<Work>, figures: Arc<Mutex<Figures>>, due: Instant) {
     let through = async {
         let mut case = Case {
-            ward: Caller::of(&work, &WARD, None)?,
-            reader: Caller::of(&work, &READER, Some(clock::fresh_id()))?,
+            ward: Caller::new(&work, &WARD, None)?,
+            reader: Caller::new(&work, &READER, Some(clock::fresh_id()))?,
             work: &work,
             figures: &figures,
             due: Some(due),
@@ -75,7 +75,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn of(work: &Work, roles: &[&str], practitioner: Option<Uuid>) -> anyhow::Result<Self> {
+    fn new(work: &Work, roles: &[&str], practitioner: Option<Uuid>) -> anyhow::Result<Self> {
         Ok(Self {
             token: work.token(roles, practitioner)?,
             connection: None,

@@ -3,9 +3,9 @@
 use roentgen_domain::json::memory_of;
 use serde_json::{Map, Value};
 
-use super::super::extent::Extent;
-use super::super::plan::{Node, Way};
-use super::{Held, refused};
+use super::super::extent::ValueSize;
+use super::super::plan::{Application, Node};
+use super::{AppliedPatterns, refused};
 use crate::error::Violation;
 
 /// What a schema is to the one around it.
@@ -14,9 +14,9 @@ pub(super) enum Role {
     /// Nothing, unless something points at it.
     Unused,
     /// For the same value.
-    Here(Way),
+    Here(Application),
     /// For the same value: a condition of others, or one that has a condition.
-    Condition(Way),
+    Condition(Application),
     /// For the member of this name.
     Property(String),
     /// For members.
@@ -26,7 +26,7 @@ pub(super) enum Role {
     /// For the item at its place.
     Prefix,
     /// For items.
-    Item(Way),
+    Item(Application),
 }
 
 impl Role {
@@ -93,13 +93,13 @@ pub(super) fn check_keywords(pointer: &str, members: &Map<String, Value>) -> Res
 /// What a keyword does with the schema that is its value.
 fn role_of_one(keyword: &str) -> Option<Role> {
     match keyword {
-        "additionalItems" | "items" | "unevaluatedItems" => Some(Role::Item(Way::Applied)),
+        "additionalItems" | "items" | "unevaluatedItems" => Some(Role::Item(Application::Applied)),
         "additionalProperties" | "unevaluatedProperties" => Some(Role::Member),
-        "contains" => Some(Role::Item(Way::Tried)),
+        "contains" => Some(Role::Item(Application::Tried)),
         "contentSchema" => Some(Role::Unused),
-        "else" | "then" => Some(Role::Here(Way::Applied)),
-        "if" => Some(Role::Condition(Way::Tried)),
-        "not" => Some(Role::Here(Way::Tried)),
+        "else" | "then" => Some(Role::Here(Application::Applied)),
+        "if" => Some(Role::Condition(Application::Tried)),
+        "not" => Some(Role::Here(Application::Tried)),
         "propertyNames" => Some(Role::Names),
         _ => None,
     }
@@ -108,8 +108,8 @@ fn role_of_one(keyword: &str) -> Option<Role> {
 /// What a keyword does with each schema of the list that is its value.
 fn role_in_list(keyword: &str) -> Option<Role> {
     match keyword {
-        "allOf" => Some(Role::Here(Way::Applied)),
-        "anyOf" | "oneOf" => Some(Role::Here(Way::Branch)),
+        "allOf" => Some(Role::Here(Application::Applied)),
+        "anyOf" | "oneOf" => Some(Role::Here(Application::Branch)),
         "prefixItems" => Some(Role::Prefix),
         _ => None,
     }
@@ -119,7 +119,7 @@ fn role_in_list(keyword: &str) -> Option<Role> {
 fn role_by_name(keyword: &str, name: &str) -> Option<Role> {
     match keyword {
         "$defs" | "definitions" => Some(Role::Unused),
-        "dependencies" | "dependentSchemas" => Some(Role::Condition(Way::Applied)),
+        "dependencies" | "dependentSchemas" => Some(Role::Condition(Application::Applied)),
         "patternProperties" => Some(Role::Member),
         "properties" => Some(Role::Property(name.to_owned())),
         _ => None,
@@ -175,10 +175,10 @@ pub(super) fn bytes_of_values(members: &Map<String, Value>) -> usize {
 }
 
 /// The patterns of a schema.
-pub(super) fn patterns(members: &Map<String, Value>) -> Held<'_> {
+pub(super) fn patterns(members: &Map<String, Value>) -> AppliedPatterns<'_> {
     let of_names = members.get("patternProperties").and_then(Value::as_object);
     let of_names = of_names.into_iter().flat_map(Map::keys);
-    Held {
+    AppliedPatterns {
         own: members.get("pattern").and_then(Value::as_str),
         of_names: of_names.map(String::as_str).collect(),
     }
@@ -187,7 +187,7 @@ pub(super) fn patterns(members: &Map<String, Value>) -> Held<'_> {
 /// A schema's own keywords, without the schemas within it.
 pub(super) fn own(members: &Map<String, Value>) -> Node {
     let compared = COMPARED.iter().filter_map(|keyword| members.get(*keyword));
-    let compared: usize = compared.map(|value| Extent::of(value).values).sum();
+    let compared: usize = compared.map(|value| ValueSize::measure(value).values).sum();
     let named = members.get("properties").and_then(Value::as_object);
     let required = members.get("required").and_then(Value::as_array);
     let keywords = members.len() + required.map_or(0, Vec::len);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use roentgen_domain::json::Json;
-use roentgen_store::fair::{FairShare, Limits, Party};
+use roentgen_store::fair::{FairShare, Limits, ShareOwner};
 use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -14,11 +14,11 @@ fn tenant(n: u128) -> TenantId {
 }
 
 fn schema(value: &Value) -> Schema {
-    Schema::parse(&Json::of(value).unwrap()).unwrap()
+    Schema::parse(&Json::from_serializable(value).unwrap()).unwrap()
 }
 
 /// A question of a tenant's, and where its verdict comes.
-async fn question(asks: u128, of: &Value) -> (Question, oneshot::Receiver<Verdict>) {
+async fn question(asks: u128, of: &Value) -> (ValidationJob, oneshot::Receiver<ValidationResult>) {
     let limits = Limits {
         shared: 1,
         reserve: 0,
@@ -27,10 +27,10 @@ async fn question(asks: u128, of: &Value) -> (Question, oneshot::Receiver<Verdic
     };
     let share = FairShare::new("test", limits);
     let deadline = Instant::now() + Duration::from_secs(30);
-    let party = Party::Tenant(tenant(asks));
+    let party = ShareOwner::Tenant(tenant(asks));
     let turn = share.enter(party, 1, deadline).await.unwrap();
     let (reply, verdict) = oneshot::channel();
-    let question = Question {
+    let question = ValidationJob {
         tenant: tenant(asks),
         schema: schema(of),
         data: Some(json!("text")),
@@ -40,14 +40,14 @@ async fn question(asks: u128, of: &Value) -> (Question, oneshot::Receiver<Verdic
     (question, verdict)
 }
 
-fn keeps(kept: &Kept, whose: u128, of: &Value) -> bool {
+fn keeps(kept: &CompiledCache, whose: u128, of: &Value) -> bool {
     let key = sha256(&serde_json::to_vec(of).unwrap());
     kept.0.peek(tenant(whose), &key).is_some()
 }
 
 #[tokio::test]
 async fn schema_is_compiled_once_for_a_tenant() {
-    let (mut kept, text) = (Kept::new(BUDGET), json!({ "type": "string" }));
+    let (mut kept, text) = (CompiledCache::new(BUDGET), json!({ "type": "string" }));
     let (asked, mut verdict) = question(1, &text).await;
     kept.answer(asked);
     assert_eq!(verdict.try_recv(), Ok(Ok(())));
@@ -63,7 +63,7 @@ async fn schema_is_compiled_once_for_a_tenant() {
 #[tokio::test]
 async fn what_nobody_waits_for_is_neither_done_nor_kept() {
     let (mut kept, large) = (
-        Kept::new(BUDGET),
+        CompiledCache::new(BUDGET),
         json!({ "allOf": vec![json!({}); 3_000] }),
     );
     let (asked, verdict) = question(1, &large).await;
@@ -78,7 +78,7 @@ async fn what_nobody_waits_for_is_neither_done_nor_kept() {
 
 #[tokio::test]
 async fn what_was_given_up_on_while_it_was_compiled_is_not_kept() {
-    let (mut kept, text) = (Kept::new(BUDGET), json!({ "type": "string" }));
+    let (mut kept, text) = (CompiledCache::new(BUDGET), json!({ "type": "string" }));
     let (reply, verdict) = oneshot::channel();
     drop(verdict);
     let judged = kept.judge(tenant(1), &schema(&text), None, &reply);
@@ -88,7 +88,7 @@ async fn what_was_given_up_on_while_it_was_compiled_is_not_kept() {
 
 #[tokio::test]
 async fn refused_schema_is_not_kept() {
-    let (mut kept, wrong) = (Kept::new(BUDGET), json!({ "type": "flower" }));
+    let (mut kept, wrong) = (CompiledCache::new(BUDGET), json!({ "type": "flower" }));
     let (asked, mut verdict) = question(1, &wrong).await;
     kept.answer(asked);
     assert!(verdict.try_recv().unwrap().is_err());
@@ -97,7 +97,7 @@ async fn refused_schema_is_not_kept() {
 
 #[tokio::test]
 async fn kept_schemas_take_no_more_than_the_budget_and_tenants_share_it() {
-    let (mut kept, text) = (Kept::new(1 << 20), json!({ "type": "string" }));
+    let (mut kept, text) = (CompiledCache::new(1 << 20), json!({ "type": "string" }));
     let (asked, _verdict) = question(2, &text).await;
     kept.answer(asked);
     let large = |n: usize| {

@@ -29,7 +29,7 @@ impl<'i> Keyword<'i> for Counting {
 
 /// What the validator does: how often it applies any schema until it is known whether the data are valid, and until all is
 /// named, and how many errors it names.
-fn done(schema: &Value, data: &Value) -> Effort {
+fn done(schema: &Value, data: &Value) -> EvaluationCost {
     let counting = Counting::default();
     let factory = counting.clone();
     let validator = jsonschema::options()
@@ -41,7 +41,7 @@ fn done(schema: &Value, data: &Value) -> Effort {
     let valid = counting.0.swap(0, Ordering::Relaxed);
     let errors = validator.iter_errors(data).count() as u64;
     let named = counting.0.load(Ordering::Relaxed);
-    Effort {
+    EvaluationCost {
         valid,
         named,
         errors,
@@ -156,7 +156,7 @@ fn what_was_not_evaluated_counts_every_trial() {
 fn count_takes_no_more_steps_than_it_is_given() {
     let plan = plan(&json!({ "items": { "minimum": 1 } }));
     let items = json!(vec![json!(1); 100]);
-    let count = |left: u64| Count { plan: &plan, left }.of(0, &items);
+    let count = |left: u64| Count { plan: &plan, left }.cost_of(0, &items);
     let effort = plan.effort(&items).unwrap();
     assert_eq!(count(effort.valid), Some(effort));
     assert_eq!(count(effort.valid - 1), None);

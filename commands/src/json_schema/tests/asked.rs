@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::*;
 
-fn asker(tenant: u128, deadline: Instant) -> Asker {
+fn asker(tenant: u128, deadline: Instant) -> ValidationCaller {
     let tenant = Uuid::from_u128(tenant).into();
-    Asker {
-        party: Party::Tenant(tenant),
+    ValidationCaller {
+        party: ShareOwner::Tenant(tenant),
         tenant,
         deadline,
     }
@@ -49,7 +49,7 @@ async fn verdict_that_does_not_come_by_the_deadline_is_a_refusal() {
     let schemas = Schemas::default();
     let _held = schemas
         .turns
-        .enter(Party::System, 1, later())
+        .enter(ShareOwner::System, 1, later())
         .await
         .unwrap();
     let late = schemas.judge(asker(1, Instant::now()), &text(), None).await;
@@ -69,7 +69,7 @@ async fn tenant_with_many_schemas_waits_behind_itself() {
     let schemas = Schemas::default();
     let held = schemas
         .turns
-        .enter(Party::System, 1, later())
+        .enter(ShareOwner::System, 1, later())
         .await
         .unwrap();
     let text = text();

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use roentgen_store::keys::Misfit;
+use roentgen_store::keys::KeyMismatch;
 use roentgen_store::sqlite::UnsupportedSqliteVersion;
 
 use super::*;
@@ -20,7 +20,7 @@ fn damaged_column() -> EngineError {
 }
 
 fn of(error: impl Into<StoreError>) -> FailureKind {
-    FailureKind::of(&CommandError::Store(error.into()))
+    FailureKind::classify(&CommandError::Store(error.into()))
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn of_keys_only_the_databases_own_failure_and_the_process_end_pass() {
     for lasting in [
         KeyError::CorruptPatientKey,
         KeyError::CorruptSecret,
-        KeyError::Misfit(Misfit::OtherMasterKey),
+        KeyError::Misfit(KeyMismatch::OtherMasterKey),
         KeyError::Missing,
         KeyError::MalformedMasterKey,
     ] {

@@ -44,7 +44,7 @@ fn folded<A: Aggregate>(events: Vec<Told<'_>>) -> (Versioned<A>, usize) {
 #[track_caller]
 fn is_weighed<A: Aggregate>(events: Vec<Told<'_>>) {
     let (resource, taken) = folded::<A>(events);
-    let weight = of(&resource);
+    let weight = estimated_bytes(&resource);
     println!("{} takes {taken} bytes, weighed {weight}", A::STREAM_TYPE);
     assert!(
         weight <= 3 * taken && taken <= 2 * weight,
@@ -131,7 +131,7 @@ fn template_is_weighed() {
 /// A study with so many series of so many instances each, as its archive tells of it.
 fn study(series: usize, instances: usize) -> Vec<Told<'static>> {
     let patient = Uuid::from_u128(7);
-    let study = StudyId::of(Uuid::from_u128(1).into(), &Uid::parse("1.2.840.1").unwrap());
+    let study = StudyId::derive(Uuid::from_u128(1).into(), &Uid::parse("1.2.840.1").unwrap());
     let begun = json!({
         "study_id": study, "patient_id": patient, "pacs_endpoint_id": patient,
         "pacs_endpoint_code": "MAIN", "study_instance_uid": "1.2.840.1", "modality_code": "CT",
@@ -140,7 +140,7 @@ fn study(series: usize, instances: usize) -> Vec<Told<'static>> {
     let mut events = vec![("ImagingStudy.Available", begun, None)];
     for n in 0..series {
         let uid = format!("1.2.840.113619.2.55.3.604688119.971.1172.{n}");
-        let id = SeriesId::of(study, &Uid::parse(&uid).unwrap());
+        let id = SeriesId::derive(study, &Uid::parse(&uid).unwrap());
         let added = json!({
             "study_id": study, "patient_id": patient, "number_of_series": n + 1,
             "number_of_instances": n * instances,

@@ -7,7 +7,8 @@ use std::convert::Infallible;
 use super::{MAX_PAYLOAD_BYTES, OutputType, PayloadError};
 use crate::dicom::Uid;
 use crate::json::{
-    Json, Kind, Members, NotKept, can_be_kept, each_element, kept_object, kind, members_in, text,
+    Json, JsonLimitError, Kind, Members, can_be_kept, each_element, kept_object, kind, members_in,
+    text,
 };
 use crate::score::Score;
 use crate::text::Text;
@@ -116,14 +117,22 @@ pub(super) fn checked(
     object: &Json,
 ) -> Result<Members, Vec<PayloadError>> {
     let rules = rules(output_type);
-    let mut wrongs = Wrongs::default();
+    let mut wrongs = PayloadErrors::default();
     let kept = kept_object(object, MAX_PAYLOAD_BYTES);
     match &kept {
-        Err(error @ (NotKept::NotAnObject | NotKept::TooLong(_) | NotKept::TooDeep)) => {
+        Err(
+            error @ (JsonLimitError::NotAnObject
+            | JsonLimitError::TooLong(_)
+            | JsonLimitError::TooDeep),
+        ) => {
             wrongs.push_error("", error.to_string());
         }
         Ok(kept) => check_item(rules, kept.as_str(), "", &mut wrongs),
-        Err(error @ (NotKept::OutOfRange | NotKept::LoneSurrogate | NotKept::Text(_))) => {
+        Err(
+            error @ (JsonLimitError::OutOfRange
+            | JsonLimitError::LoneSurrogate
+            | JsonLimitError::Text(_)),
+        ) => {
             check_item(rules, object.as_str(), "", &mut wrongs);
             if wrongs.0.is_empty() {
                 wrongs.push_error(&member_at_fault(rules, object.as_str()), error.to_string());
@@ -145,9 +154,9 @@ fn member_at_fault(rules: &[FieldRule], object: &str) -> String {
 
 /// What is wrong so far, the first [`TOLD`] of it.
 #[derive(Default)]
-struct Wrongs(Vec<PayloadError>);
+struct PayloadErrors(Vec<PayloadError>);
 
-impl Wrongs {
+impl PayloadErrors {
     fn push_error(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
         if self.0.len() < TOLD {
             self.0.push(PayloadError {
@@ -162,19 +171,19 @@ fn check_members(
     rules: &'static [FieldRule],
     members: BTreeMap<&str, &str>,
     at: &str,
-    wrongs: &mut Wrongs,
+    wrongs: &mut PayloadErrors,
 ) {
     for rule in rules {
         let pointer = format!("{at}/{}", rule.name);
         match members.get(rule.name).copied() {
             None | Some("null") if rule.required => wrongs.push_error(&pointer, "is required"),
             None | Some("null") => {}
-            Some(value) => check(&rule.shape, value, &pointer, wrongs),
+            Some(value) => check_value(&rule.shape, value, &pointer, wrongs),
         }
     }
 }
 
-fn check(shape: &FieldType, value: &str, at: &str, wrongs: &mut Wrongs) {
+fn check_value(shape: &FieldType, value: &str, at: &str, wrongs: &mut PayloadErrors) {
     let detail = match shape {
         FieldType::Score if !is_score(value) => "must be a number from 0 to 1",
         FieldType::Number if kind(value) != Kind::Number => "must be a number",
@@ -188,7 +197,7 @@ fn check(shape: &FieldType, value: &str, at: &str, wrongs: &mut Wrongs) {
         FieldType::Uid if !is_uid(value) => "must be a DICOM UID",
         FieldType::Texts => {
             return check_items(value, at, wrongs, |item, at, wrongs| {
-                check(&FieldType::Text, item, at, wrongs);
+                check_value(&FieldType::Text, item, at, wrongs);
             });
         }
         FieldType::Flags => return check_flags(value, at, wrongs),
@@ -209,7 +218,7 @@ fn check(shape: &FieldType, value: &str, at: &str, wrongs: &mut Wrongs) {
     wrongs.push_error(at, detail);
 }
 
-fn check_item(rules: &'static [FieldRule], item: &str, at: &str, wrongs: &mut Wrongs) {
+fn check_item(rules: &'static [FieldRule], item: &str, at: &str, wrongs: &mut PayloadErrors) {
     if kind(item) != Kind::Object {
         return wrongs.push_error(at, "must be an object");
     }
@@ -218,7 +227,12 @@ fn check_item(rules: &'static [FieldRule], item: &str, at: &str, wrongs: &mut Wr
     check_members(rules, members.collect(), at, wrongs);
 }
 
-fn check_items(value: &str, at: &str, wrongs: &mut Wrongs, each: impl Fn(&str, &str, &mut Wrongs)) {
+fn check_items(
+    value: &str,
+    at: &str,
+    wrongs: &mut PayloadErrors,
+    each: impl Fn(&str, &str, &mut PayloadErrors),
+) {
     if kind(value) != Kind::Array {
         return wrongs.push_error(at, "must be an array");
     }
@@ -229,7 +243,7 @@ fn check_items(value: &str, at: &str, wrongs: &mut Wrongs, each: impl Fn(&str, &
     let Ok(()) = checked;
 }
 
-fn check_flags(value: &str, at: &str, wrongs: &mut Wrongs) {
+fn check_flags(value: &str, at: &str, wrongs: &mut PayloadErrors) {
     let mut count = 0;
     let counted: Result<(), Infallible> = each_element(value, |_, _| {
         count += 1;

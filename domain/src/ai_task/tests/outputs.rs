@@ -9,7 +9,7 @@ use crate::json::Json;
 use crate::text::MAX_TEXT_BYTES;
 
 fn parse(output_type: OutputType, value: Value) -> Result<Payload, Vec<PayloadError>> {
-    Payload::parse(output_type, &Json::of(&value).unwrap())
+    Payload::parse(output_type, &Json::from_serializable(&value).unwrap())
 }
 
 /// A payload of each type that holds what it has to and no more.

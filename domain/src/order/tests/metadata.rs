@@ -41,5 +41,5 @@ fn metadata_are_bounded_after_the_change_too() {
     let long = |name: &str| format!(r#"{{"{name}":"{}"}}"#, "x".repeat(40 * 1024));
     given::<Order>([created(), with_metadata(&long("a"))])
         .when(update(|asked| asked.metadata = metadata(&long("b"))))
-        .refused(Error::Metadata(NotKept::TooLong(64 * 1024)));
+        .refused(Error::Metadata(JsonLimitError::TooLong(64 * 1024)));
 }

@@ -97,7 +97,9 @@ fn an_addendum_after_somebody_was_told_raises_another_one() {
     );
     assert_eq!(leads_to(told_again(), communicate("Dr. Example")), [""; 0]);
     let report = a_report(told_again());
-    let noted = report.find_communication(&told("Dr. Example")).unwrap();
+    let noted = report
+        .find_communication(&communication("Dr. Example"))
+        .unwrap();
     assert_eq!(Some(noted), report.communications.last());
 }
 
@@ -144,7 +146,7 @@ fn a_communication_may_come_with_the_signature() {
         Command::Sign(Box::new(Sign {
             radiologist_id: resident(),
             is_final: true,
-            communication: Some(told("Dr. Example")),
+            communication: Some(communication("Dr. Example")),
             notice: notice(),
         }))
     };
@@ -173,7 +175,11 @@ fn the_same_communication_is_noted_once() {
         "the first time it was of something else"
     );
     let report = a_report(noted());
-    assert!(report.find_communication(&told("Dr. Example")).is_some());
+    assert!(
+        report
+            .find_communication(&communication("Dr. Example"))
+            .is_some()
+    );
     let words_of = report
         .phi
         .unwrap()
@@ -209,7 +215,7 @@ fn what_was_told_of_an_unsigned_mark_is_released_with_the_signature() {
 #[test]
 fn nobody_is_told_in_the_future() {
     let told_in = |minutes| {
-        let mut new = told("Dr. Example");
+        let mut new = communication("Dr. Example");
         new.communicated_at = minutes_from_now(minutes);
         Command::Communicate(Box::new(new))
     };

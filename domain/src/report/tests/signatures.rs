@@ -67,7 +67,7 @@ fn a_signature_is_over_the_canonical_content() {
         "sections": [{"code": "ventricles"}],
         "structured_data": {"midline_shift_mm": 4.5},
     });
-    let over = crate::canonical_json::ContentDigest::of(signed.as_object().unwrap());
+    let over = crate::canonical_json::ContentDigest::compute(signed.as_object().unwrap());
     assert_eq!(report.signed_version().unwrap().sha256, over);
     assert_eq!(
         over.to_string(),

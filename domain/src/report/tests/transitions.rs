@@ -261,7 +261,7 @@ fn the_latest_judgement_of_a_suggestion_counts() {
 }
 
 fn default_text(value: &serde_json::Value) -> DefaultText {
-    DefaultText::parse(&Json::of(value).unwrap()).unwrap()
+    DefaultText::parse(&Json::from_serializable(value).unwrap()).unwrap()
 }
 
 #[test]
@@ -334,15 +334,15 @@ fn what_leads_a_report_on_has_no_bound_and_what_leads_back_has_one() {
         reason: words("the wrong patient"),
     });
     for (command, room) in [
-        (findings("none"), Room::Bounded),
-        (review(Decision::Rejected), Room::Bounded),
-        (sign(false), Room::Reserved),
-        (addendum(None), Room::Reserved),
-        (communicate("Dr. Roe"), Room::Reserved),
-        (cancel, Room::Reserved),
-        (create(), Room::Unbounded),
-        (sign(true), Room::Unbounded),
-        (Command::MarkOverdue, Room::Unbounded),
+        (findings("none"), StreamBudget::Bounded),
+        (review(Decision::Rejected), StreamBudget::Bounded),
+        (sign(false), StreamBudget::Reserved),
+        (addendum(None), StreamBudget::Reserved),
+        (communicate("Dr. Roe"), StreamBudget::Reserved),
+        (cancel, StreamBudget::Reserved),
+        (create(), StreamBudget::Unbounded),
+        (sign(true), StreamBudget::Unbounded),
+        (Command::MarkOverdue, StreamBudget::Unbounded),
     ] {
         assert_eq!(Report::room(None, &command), room, "{command:?}");
     }
@@ -377,5 +377,5 @@ fn structured_data_are_bounded_after_the_change_too() {
     };
     given::<Report>(after([create(), patch("a")]))
         .when(patch("b"))
-        .refused(Error::StructuredData(NotKept::TooLong(64 * 1024)));
+        .refused(Error::StructuredData(JsonLimitError::TooLong(64 * 1024)));
 }

@@ -21,11 +21,11 @@ const MAX_CHUNK_BYTES: usize = 200 * 1024;
 pub(super) struct MergedSeries(Vec<(SeriesId, SyncedSeries)>);
 
 impl MergedSeries {
-    pub(super) fn of(series: Vec<SyncedSeries>, study_id: StudyId) -> Self {
+    pub(super) fn merge_all(series: Vec<SyncedSeries>, study_id: StudyId) -> Self {
         let mut places: BTreeMap<SeriesId, usize> = BTreeMap::new();
         let mut told: Vec<(SeriesId, SyncedSeries)> = Vec::with_capacity(series.len());
         for it in series {
-            let id = SeriesId::of(study_id, &it.facts.series_instance_uid);
+            let id = SeriesId::derive(study_id, &it.facts.series_instance_uid);
             let place = *places.entry(id).or_insert(told.len());
             match told.get_mut(place) {
                 Some((_, first)) => first.merge(it),
@@ -69,7 +69,7 @@ impl StudyAdditions {
         }
     }
 
-    pub(super) fn of(study: &Study, whose: StudyRef) -> Self {
+    pub(super) fn merge_all(study: &Study, whose: StudyRef) -> Self {
         Self {
             whose,
             content: (*study.content).clone(),
@@ -234,7 +234,7 @@ fn new_instances(
 ) -> Vec<AddedInstance> {
     let mut seen: BTreeSet<InstanceId> = BTreeSet::new();
     let new = listed.into_iter().filter_map(|facts| {
-        let id = InstanceId::of(series_id, &facts.sop_instance_uid);
+        let id = InstanceId::derive(series_id, &facts.sop_instance_uid);
         let is_new = known.is_none_or(|series| !series.has(id)) && seen.insert(id);
         is_new.then(|| AddedInstance::new(id, facts))
     });

@@ -36,7 +36,7 @@ mod when_many_images_come_at_once {
     fn described(many: usize, bytes: usize) -> Vec<SyncedSeries> {
         let description = Text::parse("\"".repeat(bytes)).ok();
         let series = (0..many).map(|n| {
-            let mut series = with(&format!("1.1.{n}"), Some(3), &[]);
+            let mut series = synced_series(&format!("1.1.{n}"), Some(3), &[]);
             series.facts.description.clone_from(&description);
             series
         });
@@ -78,7 +78,7 @@ mod when_many_images_come_at_once {
         let text = || Text::parse("CT head").ok();
         let command = sync(|sync| {
             sync.details.description = text();
-            sync.series = vec![with("1.1", Some(4), &[])];
+            sync.series = vec![synced_series("1.1", Some(4), &[])];
         });
         let state = with_an_image().state();
         let events = Study::decide(Some(&state), command, &context()).unwrap();
@@ -100,7 +100,7 @@ mod when_many_images_come_at_once {
         };
         let command = sync(|sync| {
             sync.patient = Some(patient.clone());
-            sync.series = vec![with("1.1", Some(4), &[])];
+            sync.series = vec![synced_series("1.1", Some(4), &[])];
         });
         let state = with_an_image().state();
         let events = Study::decide(Some(&state), command, &context()).unwrap();
@@ -116,7 +116,7 @@ mod when_many_images_come_at_once {
     fn a_thousand_series_of_one_image_fit_too() {
         let series = (0..1000).map(|n| {
             let (series, sop) = (format!("1.1.{n}"), format!("1.2.{n}"));
-            with(&series, None, &[&sop])
+            synced_series(&series, None, &[&sop])
         });
         let events = Study::decide(None, telling(series.collect()), &context()).unwrap();
         for event in &events {

@@ -9,7 +9,7 @@ mod when_it_is_told_of_for_the_first_time {
     fn is_available_linked_and_filled_in_this_order() {
         let command = sync(|sync| {
             sync.order = Some(ReferencedOrder::SamePatient(order(1)));
-            sync.series = vec![with("1.1", Some(3), &["1.1.1", "1.1.2"])];
+            sync.series = vec![synced_series("1.1", Some(3), &["1.1.1", "1.1.2"])];
         });
         past([]).when(command).then([
             available(),
@@ -32,7 +32,7 @@ mod when_it_is_told_of_for_the_first_time {
         let command = sync(|sync| {
             sync.details.started_at = Some(minutes_from_now(1));
             sync.details.ended_at = Some(minutes_from_now(0));
-            sync.series = vec![with("1.1", None, &["1.1.1"])];
+            sync.series = vec![synced_series("1.1", None, &["1.1.1"])];
         });
         let events = Study::decide(None, command, &context()).unwrap();
         let state = past(events).state();
@@ -67,7 +67,7 @@ mod when_it_is_told_of_again {
     fn nothing_new_is_nothing_at_all() {
         past([available()]).when(telling(vec![])).then([]);
         with_an_image()
-            .when(telling(vec![with("1.1", Some(1), &["1.1.1"])]))
+            .when(telling(vec![synced_series("1.1", Some(1), &["1.1.1"])]))
             .then([]);
         let elsewhere = sync(|sync| {
             sync.details.pacs_endpoint_code = PacsEndpointCode::parse("OTHER").unwrap();
@@ -113,7 +113,7 @@ mod when_it_is_told_of_again {
             let command = sync(|sync| {
                 sync.details.started_at = start.map(minutes_from_now);
                 sync.details.ended_at = end.map(minutes_from_now);
-                sync.series = vec![with("1.9", None, &["1.9.1"])];
+                sync.series = vec![synced_series("1.9", None, &["1.9.1"])];
             });
             let before = past([available(), known.clone()]).state();
             let events = Study::decide(Some(&before), command, &context()).unwrap();
@@ -158,8 +158,8 @@ mod when_it_is_told_of_again {
     #[test]
     fn only_what_is_new_of_series_and_instances_is_added() {
         let late = vec![
-            with("1.1", None, &["1.1.1", "1.1.2"]),
-            with("1.2", Some(9), &["1.2.1"]),
+            synced_series("1.1", None, &["1.1.1", "1.1.2"]),
+            synced_series("1.2", Some(9), &["1.2.1"]),
         ];
         let events = Study::decide(Some(&with_an_image().state()), telling(late), &context());
         let expected = [
@@ -172,7 +172,10 @@ mod when_it_is_told_of_again {
                         series_id: series_id(series),
                         number_of_instances: number,
                         instances: vec![AddedInstance {
-                            instance_id: crate::ids::InstanceId::of(series_id(series), &uid(sop)),
+                            instance_id: crate::ids::InstanceId::derive(
+                                series_id(series),
+                                &uid(sop),
+                            ),
                             sop_instance_uid: uid(sop),
                             sop_class_uid: None,
                             instance_number: None,
@@ -188,8 +191,8 @@ mod when_it_is_told_of_again {
     #[test]
     fn the_same_series_or_instance_twice_in_one_sync_is_one() {
         let twice = vec![
-            with("1.1", None, &["1.1.1", "1.1.1"]),
-            with("1.1", Some(2), &["1.1.1", "1.1.2"]),
+            synced_series("1.1", None, &["1.1.1", "1.1.1"]),
+            synced_series("1.1", Some(2), &["1.1.1", "1.1.2"]),
         ];
         past([available()]).when(telling(twice)).then([
             series_added("1.1", Some(2), (1, 2)),
@@ -199,7 +202,7 @@ mod when_it_is_told_of_again {
 
     #[test]
     fn a_series_of_which_something_changed_is_updated() {
-        let command = telling(vec![with("1.1", Some(4), &[])]);
+        let command = telling(vec![synced_series("1.1", Some(4), &[])]);
         let change = SeriesChange {
             series_id: series_id("1.1"),
             series_number: None,

@@ -1,7 +1,7 @@
 //! How long an item's stream may grow, and that its case goes on all the same.
 
 use super::*;
-use crate::growth::{MAX_CHANGES, Room, Size};
+use crate::growth::{MAX_CHANGES, Size, StreamBudget};
 
 const WITH_RESERVE: u64 = MAX_CHANGES + MAX_CHANGES / 10;
 
@@ -86,7 +86,7 @@ fn what_leads_a_case_on_has_no_bound() {
     ] {
         assert_eq!(
             WorklistItem::room(Some(item), &command),
-            Room::Unbounded,
+            StreamBudget::Unbounded,
             "{command:?}"
         );
     }
@@ -113,21 +113,45 @@ fn what_leads_back_or_changes_nothing_of_the_case_is_bounded() {
         (
             &held,
             Command::Release(Authority::Own(anna())),
-            Room::Bounded,
+            StreamBudget::Bounded,
         ),
-        (&held, Command::Update(Box::new(urgent)), Room::Bounded),
-        (&called_off, step(RequestedStatus::Cancelled), Room::Bounded),
-        (&waiting, step(RequestedStatus::InProgress), Room::Bounded),
-        (&held, Command::Release(Authority::Any), Room::Reserved),
-        (&held, step(RequestedStatus::Pending), Room::Reserved),
-        (&held, assign(Change::Clear), Room::Reserved),
-        (&held, Command::Update(Box::new(hand_over)), Room::Reserved),
+        (
+            &held,
+            Command::Update(Box::new(urgent)),
+            StreamBudget::Bounded,
+        ),
+        (
+            &called_off,
+            step(RequestedStatus::Cancelled),
+            StreamBudget::Bounded,
+        ),
+        (
+            &waiting,
+            step(RequestedStatus::InProgress),
+            StreamBudget::Bounded,
+        ),
+        (
+            &held,
+            Command::Release(Authority::Any),
+            StreamBudget::Reserved,
+        ),
+        (
+            &held,
+            step(RequestedStatus::Pending),
+            StreamBudget::Reserved,
+        ),
+        (&held, assign(Change::Clear), StreamBudget::Reserved),
+        (
+            &held,
+            Command::Update(Box::new(hand_over)),
+            StreamBudget::Reserved,
+        ),
         (
             &called_off,
             Command::Create(Box::new(new_item())),
-            Room::Reserved,
+            StreamBudget::Reserved,
         ),
-        (&judged, contribution(model), Room::Reserved),
+        (&judged, contribution(model), StreamBudget::Reserved),
     ] {
         assert_eq!(
             WorklistItem::room(Some(item), &command),

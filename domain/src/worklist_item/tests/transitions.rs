@@ -347,7 +347,7 @@ fn a_priority_changes_while_the_item_is_open_and_only_where_it_is_another() {
 #[test]
 fn an_item_that_is_created_again_keeps_its_patient_where_none_is_told() {
     let again = Event::Created(Box::new(Created {
-        worklist_item_id: WorklistItemId::of(study()),
+        worklist_item_id: WorklistItemId::derive(study()),
         patient_id: new_item().patient_id,
         case: new_item().case,
         priority: Priority::Routine,

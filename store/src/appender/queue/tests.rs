@@ -9,8 +9,8 @@ use crate::clock::fresh_id;
 use crate::fair::FairShare;
 use crate::log::{Append, ExpectedVersion, NewEvent, PreparedAppend};
 
-fn tenant(n: u128) -> Party {
-    Party::Tenant(Uuid::from_u128(n).into())
+fn tenant(n: u128) -> ShareOwner {
+    ShareOwner::Tenant(Uuid::from_u128(n).into())
 }
 
 /// An append of one event of this many bytes to this stream.
@@ -39,7 +39,7 @@ fn job(stream: u128, bytes: usize) -> QueuedAppend {
         prepared: PreparedAppend { append, leaves },
         deadline: Instant::now() + Duration::from_secs(30),
         reply: oneshot::channel().0,
-        _room: room.try_enter(Party::System, 1).unwrap(),
+        _room: room.try_enter(ShareOwner::System, 1).unwrap(),
     }
 }
 

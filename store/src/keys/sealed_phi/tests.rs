@@ -8,8 +8,8 @@ use roentgen_domain::growth::Size;
 use roentgen_domain::json::members_of;
 use roentgen_domain::phi::{Phi, PhiText};
 use roentgen_domain::report::{
-    AuthoredContent, Cancel, Command, CriticalNotice, Decision, Edit, Method, NewAddendum,
-    NewCommunication, NewReport, NewReview, Report, ReportPhi, Rewritten, Sign,
+    AuthoredContent, Cancel, Command, ContentEdit, CriticalNotice, Decision, Edit, Method,
+    NewAddendum, NewCommunication, NewReport, NewReview, Report, ReportPhi, Sign,
 };
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Aggregate as _, Context, DomainEvent as _, Timestamp};
@@ -75,7 +75,7 @@ fn a_part_is_dropped_when_later_ones_have_all_of_it() {
     let histories = [json!({"a": a, "b": a}), json!({"a": a}), json!({"b": a})];
     for (count, left) in [(1, vec![1]), (2, vec![1, 2]), (3, vec![2, 3])] {
         let parts = of(&key, &histories[..count]);
-        let compacted = parts.compacted(&ShownParts::default());
+        let compacted = parts.compacted(&VisiblePhi::default());
         assert_eq!(versions(&compacted), left);
     }
 }
@@ -88,10 +88,10 @@ fn a_part_that_does_not_say_what_it_has_stays_and_replaces_nothing() {
     parts.push(1, &key.seal(phi, stream(), 1));
     parts.push(2, &sealed_in_form_1(&key, phi, 2));
     parts.push(3, &sealed_in_form_1(&key, phi, 3));
-    let compacted = parts.clone().compacted(&ShownParts::default());
+    let compacted = parts.clone().compacted(&VisiblePhi::default());
     assert_eq!(versions(&compacted), [1, 2, 3]);
     parts.push(4, &key.seal(phi, stream(), 4));
-    let compacted = parts.compacted(&ShownParts::default());
+    let compacted = parts.compacted(&VisiblePhi::default());
     assert_eq!(versions(&compacted), [2, 3, 4]);
     let opened = compacted.open(stream(), &holding(&key)).unwrap();
     assert_eq!(opened, Some(members_of(&json!({"a": 1}))));
@@ -103,7 +103,7 @@ fn what_another_key_sealed_is_not_replaced_and_stays_erased() {
     let mut parts = SealedPhi::default();
     parts.push(1, &old.seal(br#"{"a":1}"#, stream(), 1));
     parts.push(2, &new.seal(br#"{"a":2}"#, stream(), 2));
-    let compacted = parts.compacted(&ShownParts::default());
+    let compacted = parts.compacted(&VisiblePhi::default());
     assert_eq!(versions(&compacted), [1, 2]);
     assert_eq!(
         compacted.open(stream(), &having_erased(&new, &old)),
@@ -124,7 +124,7 @@ fn whoever_alters_the_names_of_a_part_is_found_out() {
 }
 
 /// The values of members at or before a version, or at all, of the parts that do not show alone.
-fn laid_over(parts: &[PhiAtVersion], shown: &ShownParts, upto: u64) -> Members {
+fn laid_over(parts: &[PhiAtVersion], shown: &VisiblePhi, upto: u64) -> Members {
     let in_time = parts
         .iter()
         .filter(|(version, _)| *version <= upto && !shown.alone.contains(version));
@@ -152,7 +152,7 @@ proptest! {
         first in 0_usize..20,
     ) {
         let key = key(4);
-        let shown = ShownParts { dividers, alone };
+        let shown = VisiblePhi { dividers, alone };
         let of_event = |(n, members): (usize, &BTreeSet<&str>)| {
             let members = members.iter().map(|name| ((*name).to_owned(), json!(n)));
             Value::Object(members.collect())
@@ -226,7 +226,7 @@ fn create() -> Command {
 fn edit(change: impl FnOnce(&mut Edit)) -> Command {
     let mut edit = Edit {
         radiologist_id: radiologist(),
-        written: Rewritten::default(),
+        written: ContentEdit::default(),
         sections: Vec::new(),
         critical_result: None,
     };

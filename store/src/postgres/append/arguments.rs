@@ -67,7 +67,7 @@ struct EventColumns<'a> {
 }
 
 impl<'a> AppendArguments<'a> {
-    pub(super) fn of(batch: &AppendBatch<'a>) -> Result<Self, EngineError> {
+    pub(super) fn from_batch(batch: &AppendBatch<'a>) -> Result<Self, EngineError> {
         let mut arguments = Self::default();
         for (number, prepared) in (1..).zip(batch.appends.iter().copied()) {
             arguments.push(number, prepared)?;
@@ -114,7 +114,7 @@ impl<'a> AppendArguments<'a> {
         capacity: u64,
     ) -> Statement<'a> {
         let now_ms = clock::now_ms();
-        let linked = PrecomputedLinks::of(batch, outlook, now_ms);
+        let linked = PrecomputedLinks::compute(batch, outlook, now_ms);
         let goes_on = self.checks.extends_existing_stream();
         let call = sqlx::query(include_str!("../queries/log_append.sql"))
             .bind(now_ms)

@@ -38,7 +38,11 @@ impl PredictedHead {
 
 impl PrecomputedLinks {
     /// A resend may find some of itself in the log: it is not foretold.
-    pub(super) fn of(batch: &AppendBatch<'_>, outlook: Option<PredictedHead>, now_ms: i64) -> Self {
+    pub(super) fn compute(
+        batch: &AppendBatch<'_>,
+        outlook: Option<PredictedHead>,
+        now_ms: i64,
+    ) -> Self {
         let Some(outlook) = outlook.filter(|_| !batch.resend) else {
             return Self::default();
         };

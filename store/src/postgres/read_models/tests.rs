@@ -10,7 +10,7 @@ use crate::clock::fresh_id;
 use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::generation::{GenerationState, NewGeneration};
-use crate::keys::{Misfit, Tying};
+use crate::keys::{KeyBinding, KeyMismatch};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, stream};
 use crate::read_model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ParkedStream, ProjectionBatch,
@@ -371,8 +371,8 @@ async fn a_lease_has_one_holder_until_it_runs_out() {
 #[tokio::test]
 async fn the_first_master_key_is_remembered() {
     let database = PostgresFixture::create().await;
-    let tied = database.tie_keys(b"one", Tying::Bind).await.unwrap();
+    let tied = database.tie_keys(b"one", KeyBinding::Bind).await.unwrap();
     assert_eq!(tied, None);
-    let other = database.tie_keys(b"two", Tying::Bind).await.unwrap();
-    assert_eq!(other, Some(Misfit::OtherMasterKey));
+    let other = database.tie_keys(b"two", KeyBinding::Bind).await.unwrap();
+    assert_eq!(other, Some(KeyMismatch::OtherMasterKey));
 }

@@ -69,16 +69,25 @@ fn user_host_port_and_database_are_shown_and_nothing_else() {
 #[test]
 fn what_is_no_url_of_a_database_is_rejected_without_its_text() {
     for (url, expected) in [
-        ("postgres://u:a?b@h/db", NotATarget::Form),
-        ("postgres://u:12?b@h/db", NotATarget::Form),
-        ("postgres://u:12?password=b@h/db", NotATarget::Form),
-        ("postgres://u:12#b@h/db", NotATarget::Form),
-        ("postgres://u:12/b@h/db", NotATarget::Form),
-        ("postgres:u:12", NotATarget::Form),
-        ("postgres://u@h/db?passwort=hunter2", NotATarget::Parameter),
-        ("postgres://u@h/db?hunter2", NotATarget::Parameter),
-        ("postgres://u@h/db?sslmode=hunter2", NotATarget::Value),
-        ("postgres://u@h/db?hostaddr=hunter2", NotATarget::Value),
+        ("postgres://u:a?b@h/db", InvalidPostgresUrl::Form),
+        ("postgres://u:12?b@h/db", InvalidPostgresUrl::Form),
+        ("postgres://u:12?password=b@h/db", InvalidPostgresUrl::Form),
+        ("postgres://u:12#b@h/db", InvalidPostgresUrl::Form),
+        ("postgres://u:12/b@h/db", InvalidPostgresUrl::Form),
+        ("postgres:u:12", InvalidPostgresUrl::Form),
+        (
+            "postgres://u@h/db?passwort=hunter2",
+            InvalidPostgresUrl::Parameter,
+        ),
+        ("postgres://u@h/db?hunter2", InvalidPostgresUrl::Parameter),
+        (
+            "postgres://u@h/db?sslmode=hunter2",
+            InvalidPostgresUrl::Value,
+        ),
+        (
+            "postgres://u@h/db?hostaddr=hunter2",
+            InvalidPostgresUrl::Value,
+        ),
     ] {
         let error = parse(url).unwrap_err();
         assert_eq!(error, expected, "{url}");

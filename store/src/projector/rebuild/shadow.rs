@@ -46,7 +46,7 @@ pub(super) enum CatchUpStep {
 
 impl ShadowTable {
     /// What a generation's making goes on with.
-    pub(super) async fn of(
+    pub(super) async fn new(
         engine: &Arc<dyn Engine>,
         tasks: &BackgroundTasks,
         projection: &Arc<dyn Projection>,
@@ -80,7 +80,7 @@ impl ShadowTable {
     ) -> Result<CatchUpStep, EngineError> {
         let from = self.member.checkpoint.position;
         let kind = self.member.projection.stream_type();
-        let mut beginnings = StreamScanner::of(&self.engine, kind, from, upto);
+        let mut beginnings = StreamScanner::new(&self.engine, kind, from, upto);
         let first = beginnings.next().await?;
         let mut folded = self.folded(first).await;
         let mut read = beginnings.next().await?;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::error_chain;
-use crate::keys::{Misfit, Tying};
+use crate::keys::{KeyBinding, KeyMismatch};
 use sqlx::Connection as _;
 
 fn names(bed: &SqliteFixture) -> Vec<String> {
@@ -80,7 +80,11 @@ async fn readers_cannot_write() {
 async fn a_second_opening_finds_what_the_first_left() {
     let bed = SqliteFixture::new().await;
     bed.send(&[creating(stream(1), 2)]).await;
-    let tied = bed.engine.tie_keys(b"first", Tying::Bind).await.unwrap();
+    let tied = bed
+        .engine
+        .tie_keys(b"first", KeyBinding::Bind)
+        .await
+        .unwrap();
     assert_eq!(tied, None);
     let second = Sqlite::open(&bed.directory.path().join("roentgen.db"))
         .await
@@ -90,8 +94,8 @@ async fn a_second_opening_finds_what_the_first_left() {
         second.head().await.unwrap(),
         bed.engine.head().await.unwrap()
     );
-    let other = second.tie_keys(b"second", Tying::Bind).await.unwrap();
-    assert_eq!(other, Some(Misfit::OtherMasterKey));
+    let other = second.tie_keys(b"second", KeyBinding::Bind).await.unwrap();
+    assert_eq!(other, Some(KeyMismatch::OtherMasterKey));
     second.ping().await.unwrap();
 }
 

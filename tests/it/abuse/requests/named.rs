@@ -26,7 +26,7 @@ const WORDS: [&str; 4] = [
 async fn no_route_repeats_an_unknown_parameter_or_member(engine: EngineKind) -> Result<()> {
     let callers = Callers::open(engine).await?;
     for (method, path) in paths(&["GET", "POST", "PATCH", "PUT"]) {
-        let caller = callers.of(&path);
+        let caller = callers.client_for(&path);
         for word in WORDS {
             let query = serde_urlencoded::to_string([(word, word)])?;
             let asked = format!("{path}?{query}");

@@ -26,7 +26,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    pub(super) async fn of(house: &TestApp, whole: &WorkflowRecord) -> Result<Self> {
+    pub(super) async fn create(house: &TestApp, whole: &WorkflowRecord) -> Result<Self> {
         let first = async |path: &str| -> Result<String> {
             let ids = house.client.get(path).await?.ids();
             ids.into_iter().next().context("an empty list")

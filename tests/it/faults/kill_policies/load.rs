@@ -123,9 +123,10 @@ impl Gateway {
             "patient_id": patient, "imaging_procedure_id": self.procedure,
             "indication": "seen under load", "accession_number": accession, "priority": "stat",
         });
-        let id = Uid::parse(&uid).map(|uid| StudyId::of(self.tenant, &uid));
+        let id = Uid::parse(&uid).map(|uid| StudyId::derive(self.tenant, &uid));
         let id = id.unwrap();
-        let model = |code: &&str| AiModelId::of(self.tenant, &AiModelCode::parse(code).unwrap());
+        let model =
+            |code: &&str| AiModelId::derive(self.tenant, &AiModelCode::parse(code).unwrap());
         let tasks = MODELS.iter().map(model);
         let tasks = tasks.map(|task| task_id(id, task, TaskType::Triage, 1).as_uuid());
         StudyRecord {

@@ -177,7 +177,7 @@ impl OrderClient {
         let (mut accession, mut expected) = (None, None);
         if !number.is_multiple_of(4) {
             let given = format!("C{}-{number}", self.number);
-            let id = OrderId::of(self.tenant.into(), &AccessionNumber::parse(&given)?);
+            let id = OrderId::derive(self.tenant.into(), &AccessionNumber::parse(&given)?);
             let members = body.as_object_mut().context("no object")?;
             members.insert("accession_number".to_owned(), given.as_str().into());
             (accession, expected) = (Some(given), Some(id.as_uuid()));

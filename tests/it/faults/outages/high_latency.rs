@@ -10,7 +10,7 @@ use super::{OutageTest, for_a_while, watched};
 
 const EACH_WAY: Duration = Duration::from_millis(200);
 /// How long a busy machine may take to carry something out beside all else.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_slow_network() -> Result<()> {
@@ -23,7 +23,7 @@ async fn heavy_slow_network() -> Result<()> {
     watched(&watch, &client, for_a_while(12)).await?;
     let carried_out = poll::wait_until(
         "commands and reads that were carried out over the slow network",
-        PATIENCE,
+        WAIT_TIMEOUT,
         async || met.answers() - before,
         |carried_out| *carried_out > 5,
     );

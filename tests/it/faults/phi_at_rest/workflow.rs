@@ -30,7 +30,7 @@ async fn the_workflows_words_are_nowhere(engine: EngineKind) -> Result<()> {
     let whole = run_workflow(&house, &words).await?;
     let said = words.said();
     seen_by_whom_it_concerns(&house, &whole, &said).await?;
-    let bad = words.of("refused");
+    let bad = words.id_of("refused");
     refused(&house, &whole, &bad).await?;
     assert_match_log(&house.database).await?;
 

@@ -29,7 +29,7 @@ on_both_engines!(
 
 const CRITICAL: &str = "/radiology/critical-results";
 /// How long a timer and the read models may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 async fn listed(room: &WorklistApp, query: &str) -> Result<Vec<Value>> {
     let listed = room.house.client.get(&format!("{CRITICAL}{query}")).await?;
@@ -254,7 +254,7 @@ async fn another_one_is_overdue_by_its_own_deadline(engine: EngineKind) -> Resul
             .last()
             .is_some_and(|text| text == "CriticalResultOverdue")
     };
-    let names = wait_until("an overdue result", PATIENCE, names, is_overdue).await?;
+    let names = wait_until("an overdue result", WAIT_TIMEOUT, names, is_overdue).await?;
     let found = names.iter().filter(|name| *name == "CriticalResultOverdue");
     assert_eq!(found.count(), 1, "{names:?}");
     assert_eq!(listed(&room, "?status=overdue").await?.len(), 1);
@@ -266,7 +266,7 @@ async fn is_overdue_where_nobody_was_told_in_time(engine: EngineKind) -> Result<
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_critical(&radiologist, &ours, true).await?;
     let overdue = || async { listed(&room, "?status=overdue").await.unwrap_or_default() };
-    let overdue = wait_until("an overdue result", PATIENCE, overdue, |values| {
+    let overdue = wait_until("an overdue result", WAIT_TIMEOUT, overdue, |values| {
         !values.is_empty()
     });
     let overdue = overdue.await?;

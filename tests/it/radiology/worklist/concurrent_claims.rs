@@ -105,7 +105,7 @@ async fn of_a_hundred_radiologists_on_one_case_exactly_one_holds_it(
 
 const CLIENTS: usize = 32;
 const STEPS: usize = 12;
-const LIMIT: usize = 3;
+const CASE_LIMIT: usize = 3;
 
 async fn a_caseload_is_what_its_radiologist_holds_whatever_came_at_once(
     engine: EngineKind,
@@ -114,7 +114,7 @@ async fn a_caseload_is_what_its_radiologist_holds_whatever_came_at_once(
     let neighbour = room.neighbour().await?;
     let mut radiologists = Vec::new();
     for _ in 0..6 {
-        let limited = json!({ "max_concurrent_cases": LIMIT });
+        let limited = json!({ "max_concurrent_cases": CASE_LIMIT });
         radiologists.push(room.radiologist_with(limited).await?);
     }
     let items = room.items(24).await?;
@@ -188,7 +188,7 @@ async fn agrees(room: &WorklistApp, radiologists: &[RadiologistClient]) -> Resul
     assert!(!taken.is_empty());
     for event in taken {
         let open = event["data"]["open_cases"].as_array().map(Vec::len);
-        assert!(open.is_some_and(|number| number <= LIMIT), "{event}");
+        assert!(open.is_some_and(|number| number <= CASE_LIMIT), "{event}");
     }
     Ok(())
 }

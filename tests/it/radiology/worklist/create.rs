@@ -34,7 +34,7 @@ async fn study(room: &WorklistApp, accession: Option<&str>) -> Result<Value> {
     let sync = Sync {
         patient_id: fresh().into(),
         details: Details {
-            pacs_endpoint_id: PacsEndpointId::of(room.house.tenant.into(), &endpoint),
+            pacs_endpoint_id: PacsEndpointId::derive(room.house.tenant.into(), &endpoint),
             pacs_endpoint_code: endpoint,
             study_instance_uid: uid,
             accession_number: accession
@@ -71,7 +71,7 @@ impl UseCase for Synced {
 
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<Versioned<Study>, CommandError> {
         let tenant = work.context().tenant_id;
-        let id = StudyId::of(tenant, &self.0.details.study_instance_uid);
+        let id = StudyId::derive(tenant, &self.0.details.study_instance_uid);
         let sync = Command::Sync(Box::new(self.0.clone()));
         work.create::<Study>(id, sync).await
     }
@@ -93,7 +93,7 @@ async fn created(client: &TestClient, body: &Value) -> Result<String> {
         .as_str()
         .unwrap_or_default()
         .parse()?;
-    let id = WorklistItemId::of(study.into());
+    let id = WorklistItemId::derive(study.into());
     Ok(format!("{ITEMS}/{id}"))
 }
 

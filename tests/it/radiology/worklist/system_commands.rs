@@ -166,7 +166,7 @@ impl UseCase for Writes {
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<WorklistItem>, CommandError> {
         ensure_case_claimed(work, self.study, self.radiologist).await?;
-        let item = work.read(WorklistItemId::of(self.study)).await?;
+        let item = work.read(WorklistItemId::derive(self.study)).await?;
         item.map(|item| Versioned::clone(&item))
             .ok_or(CommandError::Contention)
     }
