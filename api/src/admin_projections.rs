@@ -1,4 +1,5 @@
-//! `/admin/projections`: how far the read models are, which streams they could not fold, and folding one of those again.
+//! `/admin/projections`: how far the read models are, which streams they could not fold, and folding one of those
+//! again.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -20,42 +21,42 @@ use crate::query_params::parse_uuid;
 /// How many parked streams of a read model are shown.
 const PARKED_SHOWN: usize = 100;
 
-/// A read model, and how far it shows the log.
+/// Status of a read model.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Projection)]
 pub(crate) struct ProjectionDocument {
-    /// The read model's name.
+    /// Name.
     name: &'static str,
-    /// The table that is read; absent while the first one is filled.
+    /// Live table; absent until the first generation is built.
     #[serde(skip_serializing_if = "Option::is_none")]
     table: Option<String>,
-    /// Its shape's version: a new shape is a new table.
+    /// Schema version; each version has its own table.
     version: u32,
-    /// The type of the streams that it is made of.
+    /// Stream type it projects.
     stream_type: &'static str,
-    /// The last position of the log that it shows.
+    /// Checkpoint: last log position applied.
     position: u64,
-    /// How many events come after that.
+    /// Number of events after `position`.
     lag: u64,
-    /// How many streams it could not fold.
+    /// Number of parked streams.
     parked_count: usize,
-    /// The first 100 of them, by position.
+    /// First 100 parked streams by position.
     parked: Vec<ParkedStreamDocument>,
-    /// Its other tables: in the making, kept, or failed.
+    /// Other generations: being built, retired or failed.
     generations: Vec<GenerationDocument>,
 }
 
-/// A table beside the one that is read.
+/// A generation that is not live.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ProjectionGeneration)]
 pub(crate) struct GenerationDocument {
     table: String,
     version: u32,
-    /// `filling`, `indexing`, `verifying`, `joining`; `live` for nodes of another release, `retired`, or `failed`.
+    /// `filling`, `indexing`, `verifying`, `joining`, `live` (another release), `retired` or `failed`.
     state: &'static str,
-    /// The last position of the log that it shows.
+    /// Checkpoint: last log position applied.
     position: u64,
-    /// Why it failed: the first row that is not what its stream makes.
+    /// Failure reason: the first row that differs from the fold of its stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -72,21 +73,21 @@ impl From<&Generation> for GenerationDocument {
     }
 }
 
-/// A stream that a read model could not fold. Its row shows what was before `position`.
+/// A stream a read model cannot apply. Its row reflects events before `position`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ParkedStreamDocument {
     stream_id: Uuid,
     stream_type: &'static str,
-    /// The first event that could not be folded.
+    /// Position of the first event that could not be applied.
     position: u64,
-    /// Why; nothing of what the event says.
+    /// Reason, without event content.
     reason: String,
-    /// When that event was recorded.
+    /// Time that event was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
 }
 
-/// The read models, how far they are, and the streams that they could not fold.
+/// Lists read models with their checkpoints, lag and parked streams.
 #[utoipa::path(get, path = "/admin/projections",
     responses((status = 200, body = [ProjectionDocument])))]
 pub(crate) async fn list(State(app): State<App>, _: EmptyRequest) -> Result<Response, Problem> {
@@ -98,7 +99,7 @@ pub(crate) async fn list(State(app): State<App>, _: EmptyRequest) -> Result<Resp
     answer(&documents)
 }
 
-/// Folds a parked stream again from its first event. Answers with the read model; 409 where the stream stays parked.
+/// Retries a parked stream from its first event. Returns the read model, or 409 if the stream is still parked.
 #[utoipa::path(post, path = "/admin/projections/{name}/parked/{stream_id}/retry",
     params(("name" = String, Path), ("stream_id" = Uuid, Path)),
     responses((status = 200, body = ProjectionDocument), (status = 404), (status = 409)))]
@@ -115,11 +116,12 @@ pub(crate) async fn retry(
         RetryOutcome::StillParked(ParkedStream {
             position, reason, ..
         }) => {
-            let detail = format!("the event at position {position} cannot be folded: {reason}");
+            let detail = format!("event at position {position} cannot be applied: {reason}");
             return Err(Problem::new(ProblemCode::StillParked, detail));
         }
         RetryOutcome::Contended => {
-            let detail = "the stream goes on faster than it is folded; nothing was written";
+            let detail =
+                "new events arrive faster than the stream can be folded; nothing was written";
             return Err(Problem::new(ProblemCode::Contention, detail));
         }
     }

@@ -80,8 +80,8 @@ fn is_same(one: &Authority, other: &Authority) -> bool {
     one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
 }
 
-/// Without tokens, whoever reaches the port is the admin of every tenant. A browser reaches it for any page that is open
-/// in it, and a proxy for anybody.
+/// Without tokens, whoever reaches the port is the admin of every tenant. A browser reaches it for any page that is
+/// open in it, and a proxy for anybody.
 fn check_dev(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Problem> {
     if host.is_some_and(|host| !is_loopback(host.host())) {
         let detail = "with --dev the server is called as localhost, 127.0.0.1 or [::1]; \

@@ -32,33 +32,33 @@ const COLLECTION: &str = "/imaging-ai/models";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAiModel {
-    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
     #[schema(required, value_type = String, example = "CT_HEAD_ICH_TRIAGE")]
     code: Option<String>,
-    /// What people call it.
+    /// Display name.
     #[schema(required, value_type = String)]
     name: Option<String>,
     /// More about it.
     description: Option<String>,
-    /// The modality it was made for; any, where left out.
+    /// Intended modality; any if omitted.
     modality_code: Option<String>,
-    /// The body part it was made for; any, where left out.
+    /// Intended body part; any if omitted.
     body_part: Option<String>,
-    /// What it can be asked for.
+    /// Supported task types.
     #[schema(required, value_type = CapabilitiesBody)]
     capabilities: Option<JsonObject<CapabilitiesBody>>,
-    /// Who makes it.
+    /// Vendor.
     vendor: Option<String>,
-    /// The vendor's version of it; answered as `model_version`.
+    /// Vendor version; returned as `model_version`.
     version: Option<String>,
-    /// The same by the name that answers have.
+    /// Alias of `version`, as returned in responses.
     model_version: Option<String>,
-    /// Where it answers.
+    /// Inference endpoint.
     #[schema(value_type = Option<EndpointBody>)]
     endpoint_config: Option<JsonObject<EndpointBody>>,
-    /// Whether it can be asked; true where left out.
+    /// Whether tasks may be requested; default true.
     is_active: Option<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -91,11 +91,11 @@ pub(crate) struct AiModelChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     vendor: Change<String>,
-    /// A new version of the vendor's; answered as `model_version`.
+    /// Vendor version; returned as `model_version`.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     version: Change<String>,
-    /// The same by the name that answers have.
+    /// Alias of `version`, as returned in responses.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     model_version: Change<String>,
@@ -103,34 +103,34 @@ pub(crate) struct AiModelChanges {
     #[serde(default)]
     #[schema(value_type = Option<EndpointBody>)]
     endpoint_config: Change<JsonObject<EndpointBody>>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 
-/// What a model can be asked for; what is left out it cannot.
+/// Task types the model supports; omitted types are unsupported.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AiCapabilities)]
 pub(crate) struct CapabilitiesBody {
-    /// How urgent a case is.
+    /// Triage.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     triage: Change<bool>,
-    /// How good images are.
+    /// Image quality assessment.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     quality: Change<bool>,
-    /// What a report could say.
+    /// Draft report generation.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pre_report: Change<bool>,
-    /// What changed since a prior study.
+    /// Comparison with a prior study.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     comparison: Change<bool>,
@@ -138,7 +138,7 @@ pub(crate) struct CapabilitiesBody {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     detection: Change<bool>,
-    /// What belongs to what.
+    /// Segmentation.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     segmentation: Change<bool>,
@@ -251,7 +251,7 @@ impl AiModelChanges {
     }
 }
 
-/// Adds an AI model to the catalog. What it takes to be let in where it answers is kept sealed and never answered.
+/// Adds an AI model to the catalog. Endpoint credentials are write-only and stored encrypted.
 #[utoipa::path(post, path = "/imaging-ai/models", request_body = NewAiModel,
     responses((status = 201, body = AiModelDocument)))]
 pub(crate) async fn create(
@@ -313,7 +313,7 @@ pub(crate) async fn one(
         .await
 }
 
-/// Changes an AI model.
+/// Updates an AI model.
 #[utoipa::path(patch, path = "/imaging-ai/models/{id}",
     params(("id" = Uuid, Path)), request_body = AiModelChanges,
     responses((status = 200, body = AiModelDocument)))]

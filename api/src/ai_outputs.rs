@@ -30,16 +30,16 @@ const COLLECTION: &str = "/imaging-ai/outputs";
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAiOutput {
-    /// The task it came of; must exist.
+    /// Task that produced the output; must exist.
     #[schema(required, value_type = Uuid)]
     imaging_ai_task_id: Option<Uuid>,
     /// triage, quality, finding_list, bbox, segmentation, suggested_report or comparison.
     #[schema(required, value_type = String, example = "triage")]
     output_type: Option<String>,
-    /// What it says; what has to be in it depends on its type, and further members are kept.
+    /// Payload; required members depend on `output_type`, additional members are preserved.
     #[schema(required, value_type = Object)]
     payload: Option<FreeObject>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -83,7 +83,7 @@ fn checked(of: OutputType, object: &FreeObject, fields: &mut BodyValidator) -> O
     }
 }
 
-/// Keeps a result of an AI task, checked by its type.
+/// Adds an output to an AI task. The payload is validated against its output type.
 #[utoipa::path(post, path = "/imaging-ai/outputs", request_body = NewAiOutput,
     responses((status = 201, body = AiOutputDocument)))]
 pub(crate) async fn create(
@@ -186,7 +186,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     read.list_as(&app, page, |row| render_row(&app, row)).await
 }
 
-/// One AI output. It never changes: `as_of` asks whether it was there.
+/// Returns an AI output. Outputs are immutable; with `as_of`, 404 if the output did not exist then.
 #[utoipa::path(get, path = "/imaging-ai/outputs/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = AiOutputDocument)))]

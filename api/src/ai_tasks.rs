@@ -25,35 +25,35 @@ use crate::validation::{self, BodyValidator, is_blank};
 
 const COLLECTION: &str = "/imaging-ai/tasks";
 
-/// What a model is to be asked for about a study.
+/// An AI task request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAiTask {
-    /// Which images; must exist.
+    /// Study to analyse; must exist.
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
-    /// Which model; must exist, be active and be capable of it.
+    /// Model; must exist, be active and support `task_type`.
     #[schema(required, value_type = Uuid)]
     ai_model_id: Option<Uuid>,
     /// triage, quality, pre_report, comparison, detection or segmentation.
     #[schema(required, value_type = String, example = "triage")]
     task_type: Option<String>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
-/// How far a task is.
+/// Status update of an AI task.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AiTaskStatus {
     /// queued, running, completed, failed or cancelled.
     #[schema(required, value_type = String, example = "running")]
     status: Option<String>,
-    /// Why; with failed.
+    /// Failure reason; only with status failed.
     #[schema(value_type = String, required = false)]
     error_message: Option<String>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
@@ -103,7 +103,10 @@ impl AiTaskStatus {
             ("error_message", told && error_message.is_some()),
         ] {
             if twice {
-                return Err(Problem::parameter(name, "stands in the body, too"));
+                return Err(Problem::parameter(
+                    name,
+                    "given in both the query and the body",
+                ));
             }
         }
         let mut fields = BodyValidator::default();
@@ -120,8 +123,8 @@ impl AiTaskStatus {
     }
 }
 
-/// Asks a model for something about a study. An open or completed task for the same is answered with as it is (200);
-/// after a failed or cancelled one a new attempt is made.
+/// Requests an AI task for a study. If an open or completed task for the same study, model and type exists, returns it
+/// (200); after a failed or cancelled task, creates a new attempt (201).
 #[utoipa::path(post, path = "/imaging-ai/tasks", request_body = NewAiTask,
     responses((status = 201, body = AiTaskDocument), (status = 200, body = AiTaskDocument)))]
 pub(crate) async fn create(
@@ -178,7 +181,7 @@ fn needed(status: Status) -> Permission {
     }
 }
 
-/// Says how far a task is, or calls it off. Members may stand in the body or in the query.
+/// Updates the status of an AI task, or cancels it. Fields may be sent in the body or in the query.
 #[utoipa::path(patch, path = "/imaging-ai/tasks/{id}/status",
     params(("id" = Uuid, Path), ("status" = Option<String>, Query),
         ("error_message" = Option<String>, Query)),

@@ -34,8 +34,8 @@ struct BudgetState {
 }
 
 impl ResponseBudget {
-    /// Takes so many bytes of the budget, if they fit. No tenant may have more than it leaves to all others: one alone gets
-    /// a half, and whoever comes later gets a half of what is left.
+    /// Takes so many bytes of the budget, if they fit. No tenant may have more than it leaves to all others: one alone
+    /// gets a half, and whoever comes later gets a half of what is left.
     pub(crate) fn take(&self, tenant: Option<TenantId>, bytes: usize) -> Option<Share> {
         let mut ledger = self.ledger();
         if !ledger.fits(tenant, bytes) {
@@ -55,8 +55,8 @@ impl ResponseBudget {
         self.ledger().fits(tenant, bytes)
     }
 
-    /// An answer, counted until its client has taken it. An answer to a read for which there is no room becomes a problem;
-    /// one that says what has happened is never refused.
+    /// An answer, counted until its client has taken it. An answer to a read for which there is no room becomes a
+    /// problem; one that says what has happened is never refused.
     pub(crate) fn admit(
         &self,
         tenant: Option<TenantId>,

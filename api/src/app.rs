@@ -36,8 +36,9 @@ const FOLLOWERS: Limits = Limits {
     waiting: 0,
 };
 
-/// Long pages that are read and rendered at once: as many as keep the processors busy. More of them only make everything
-/// else wait, since each of them takes milliseconds at a time; and a tenant's readers might all be busy with them.
+/// Long pages that are read and rendered at once: as many as keep the processors busy. More of them only make
+/// everything else wait, since each of them takes milliseconds at a time; and a tenant's readers might all be busy with
+/// them.
 const LONG_PAGES: Limits = Limits {
     shared: 2,
     reserve: 1,

@@ -1,5 +1,5 @@
-//! How one logs in at a PACS (`auth_config`) or at a model (`endpoint_config.auth`). What it takes is written and never read: it goes from the body to the
-//! store's secrets, past the log.
+//! How one logs in at a PACS (`auth_config`) or at a model (`endpoint_config.auth`). What it takes is written and never
+//! read: it goes from the body to the store's secrets, past the log.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::validation::{BodyValidator, JsonObject, is_blank};
 
-/// How one logs in. Write-only: an answer shows `kind` and nothing else.
+/// Authentication settings. Write-only: responses contain only `kind`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AuthConfig)]
@@ -26,9 +26,9 @@ pub(crate) struct AuthConfigBody {
     password: Option<String>,
     /// With bearer.
     token: Option<String>,
-    /// With header: what it is called.
+    /// Header name (kind header).
     name: Option<String>,
-    /// With header: what it says.
+    /// Header value (kind header).
     value: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl BodyValidator {
             let at = at(name);
             if !needed.contains(&name) {
                 if value.is_some_and(|text| !is_blank(&text)) {
-                    self.push_error(&at, format!("does not go with kind {kind}"));
+                    self.push_error(&at, format!("not allowed for kind {kind}"));
                 }
                 continue;
             }
@@ -104,7 +104,7 @@ fn header_safe(name: &str, text: String) -> Result<String, String> {
         return Err("must not contain control characters".to_owned());
     }
     if name == "name" && http::HeaderName::from_bytes(text.as_str().as_bytes()).is_err() {
-        return Err("must be a header's name".to_owned());
+        return Err("must be a valid HTTP header name".to_owned());
     }
     Ok(text.as_str().to_owned())
 }

@@ -32,7 +32,7 @@ const EX_USAGE: u8 = 64;
 /// `EX_SOFTWARE`: something failed; 1 is `verify`'s own answer.
 const EX_SOFTWARE: u8 = 70;
 
-/// The system of record for diagnostic imaging work.
+/// System of record for diagnostic imaging workflows.
 #[derive(Debug, Parser)]
 #[command(name = "roentgen", version, about, max_term_width = 100)]
 struct Cli {
@@ -44,40 +44,41 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves; migrates at start unless --no-migrate; SIGTERM drains and exits 0.
+    /// Run the API server. Applies migrations on start unless --no-migrate; on SIGTERM drains requests and exits 0.
     Serve,
-    /// Starts a server, plays a workflow through its HTTP API, prints each step and the trail it left, and serves on.
+    /// Start a server, run a sample workflow through its HTTP API, print each step and the resulting events, then keep
+    /// serving.
     Demo {
-        /// Exit when the workflow is played.
+        /// Exit after the workflow.
         #[arg(long)]
         once: bool,
     },
-    /// Prints a token that a server with the same configuration accepts.
+    /// Print a bearer token accepted by servers with this configuration.
     Token {
-        /// What it may; may be given several times.
+        /// Role to grant; repeatable.
         #[arg(long = "role", required = true, value_parser = parse_role)]
         roles: Vec<Role>,
-        /// Whose data it sees; the default tenant where left out, and none for the operator.
+        /// Tenant of the token; defaults to the dev tenant, none for the operator role.
         #[arg(long)]
         tenant: Option<Uuid>,
-        /// The practitioner behind it.
+        /// Practitioner id to embed.
         #[arg(long)]
         practitioner: Option<Uuid>,
-        /// How long it lasts: 90s, 15m, 8h, 7d.
+        /// Time to live, for example 90s, 15m, 8h or 7d.
         #[arg(long, default_value = "8h", value_parser = parse_duration)]
         ttl: Duration,
     },
-    /// Brings the schema up to date.
+    /// Apply pending schema migrations.
     Migrate,
     /// Walks the hash chain and looks at the keys; exit 1 where one breaks or is missing.
     Verify(verify::Verifying),
-    /// Moves old partitions of the log into files, and out of the log (PostgreSQL; as its owner).
+    /// Move old log partitions into Parquet files (PostgreSQL only; run as the database owner).
     Archive(archive::ArchiveArgs),
-    /// Shows each projection's checkpoint, lag and parked streams.
+    /// Show checkpoint, lag and parked streams of each projection.
     Projections,
-    /// Fills read models again beside those that are read, which they replace when they are whole.
+    /// Rebuild read models in the background and swap them in when complete.
     Rebuild(rebuild::RebuildArgs),
-    /// Writes the log, or what came after a position, for DuckDB, pandas or Spark; PHI stays sealed.
+    /// Export the log, or events after a position, for DuckDB, pandas or Spark. PHI stays encrypted.
     Export(export::ExportArgs),
     /// Print the public key that consumers check published events with.
     EventKey {
@@ -85,7 +86,7 @@ enum Command {
         #[arg(long)]
         make: bool,
     },
-    /// Shows the configuration in force, without secrets.
+    /// Print the effective configuration without secrets.
     Config,
 }
 
@@ -168,7 +169,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         } => token::run(&config, roles, tenant, practitioner, ttl),
         Command::Migrate => {
             migrate(&*config.database.connect().await?).await?;
-            println!("the schema of {} is up to date", config.database);
+            println!("schema of {} is up to date", config.database);
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify(verifying) => {
@@ -208,7 +209,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
 /// A database that is there already: looking at one does not make one.
 async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     if let DatabaseUrl::Sqlite(path) = &config.database {
-        anyhow::ensure!(path.exists(), "there is no database at {}", path.display());
+        anyhow::ensure!(path.exists(), "no database at {}", path.display());
     }
     Ok(config.database.connect().await?)
 }
@@ -233,7 +234,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
 }
 
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let refused = || "must be a number with s, m, h or d".to_owned();
+    let refused = || "must be a duration such as 90s, 15m, 8h or 7d".to_owned();
     let (number, unit) = text
         .split_at_checked(text.len().saturating_sub(1))
         .ok_or_else(refused)?;

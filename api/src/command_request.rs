@@ -80,8 +80,8 @@ impl FromRequest<App> for CommandRequestWithQuery {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller =
-            caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        let caller = caller
+            .ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "authentication required"))?;
         let query = StrictQuery::parse(parts.uri.query(), &caller)?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;
@@ -100,8 +100,8 @@ impl FromRequest<App> for CommandRequestWithQuery {
     }
 }
 
-/// A longer body, in bytes, is read on a thread that may block: it takes milliseconds, and others wait for the threads that
-/// serve.
+/// A longer body, in bytes, is read on a thread that may block: it takes milliseconds, and others wait for the threads
+/// that serve.
 const LONG: usize = 64 * 1024;
 
 /// Work on a body of this length.
@@ -199,7 +199,7 @@ impl CommandRequest {
         let key = key.ok_or_else(|| {
             Problem::new(
                 ProblemCode::InvalidHeader,
-                "Idempotency-Key must be 1 to 255 visible characters",
+                "Idempotency-Key must be 1 to 255 visible ASCII characters",
             )
         })?;
         let (caller, method) = (self.caller.sub.as_str(), self.method.as_str());

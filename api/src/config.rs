@@ -1,5 +1,5 @@
-//! Configuration: flags, then `ROENTGEN_` environment, then defaults; checked whole, and all that is wrong named at once,
-//! before any port is bound.
+//! Configuration: flags, then `ROENTGEN_` environment, then defaults; checked whole, and all that is wrong named at
+//! once, before any port is bound.
 
 mod connections;
 mod dev;
@@ -45,7 +45,7 @@ use connections::PerAddress;
 /// What every command takes.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Where the log is: sqlite://PATH or postgres://...
+    /// Database URL: sqlite://PATH or postgres://...
     #[arg(
         long,
         env = "ROENTGEN_DATABASE",
@@ -54,7 +54,7 @@ pub struct Options {
         hide_env_values = true
     )]
     pub database: String,
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(
         long,
         env = "ROENTGEN_LISTEN",
@@ -62,28 +62,29 @@ pub struct Options {
         global = true
     )]
     pub listen: String,
-    /// Loopback only, keys made up, and no token needed; the default if nothing is configured that belongs to production.
+    /// Loopback only, keys made up, and no token needed; the default if nothing is configured that belongs to
+    /// production.
     #[arg(long, env = "ROENTGEN_DEV", global = true)]
     pub dev: bool,
-    /// Leave the schema as it is.
+    /// Do not apply migrations on start.
     #[arg(long, env = "ROENTGEN_NO_MIGRATE", global = true)]
     pub no_migrate: bool,
     /// The keys.
     #[command(flatten)]
     pub secrets: SecretOptions,
-    /// The `iss` that tokens must have.
+    /// Required `iss` claim.
     #[arg(long, env = "ROENTGEN_JWT_ISSUER", global = true)]
     pub jwt_issuer: Option<String>,
-    /// The `aud` that tokens must have.
+    /// Required `aud` claim.
     #[arg(long, env = "ROENTGEN_JWT_AUDIENCE", global = true)]
     pub jwt_audience: Option<String>,
     /// Take tokens for any `aud`, or for none: a secret that other services know too lets their tokens in.
     #[arg(long, env = "ROENTGEN_ANY_AUDIENCE", global = true)]
     pub any_audience: bool,
-    /// Show /metrics without a token; so it is in --dev.
+    /// Serve /metrics without a token; always on in --dev.
     #[arg(long, env = "ROENTGEN_OPEN_METRICS", global = true)]
     pub open_metrics: bool,
-    /// The parts of the API to serve.
+    /// API services to serve, comma-separated.
     #[arg(
         long,
         env = "ROENTGEN_SERVICES",
@@ -96,13 +97,13 @@ pub struct Options {
     /// How many connections there may be.
     #[command(flatten)]
     pub connections: ConnectionOptions,
-    /// How long things may take.
+    /// Timeouts.
     #[command(flatten)]
     pub times: TimeoutOptions,
-    /// Where events go.
+    /// NATS relay.
     #[command(flatten)]
     pub nats: NatsOptions,
-    /// What is logged, in RUST_LOG's form.
+    /// Log filter in RUST_LOG syntax.
     #[arg(long, env = "ROENTGEN_LOG", default_value = "info", global = true)]
     pub log: String,
 }
@@ -123,7 +124,7 @@ type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
 pub struct Config {
     /// Where the log is.
     pub database: DatabaseUrl,
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: SocketAddr,
     /// Whether callers without a token are let in as admin.
     pub dev: Dev,
@@ -131,7 +132,7 @@ pub struct Config {
     pub migrate: bool,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
-    /// The parts of the API to serve.
+    /// API services to serve, comma-separated.
     pub services: Vec<ApiService>,
     /// Signs and checks tokens; there is one for every command that does.
     pub jwt_secret: Option<SecretString>,
@@ -141,7 +142,7 @@ pub struct Config {
     pub master_key: Option<MasterKey>,
     /// How many connections there may be from one address.
     pub(crate) connections: PerAddress,
-    /// How long things may take.
+    /// Timeouts.
     pub times: Timeouts,
     /// Where events go, if anywhere.
     pub nats: Option<relay::Settings>,
@@ -258,18 +259,18 @@ impl Options {
             if listen.is_some_and(|address| !address.ip().is_loopback()) {
                 note(
                     "listen",
-                    &"must be a loopback address without --jwt-secret, and with --dev",
+                    &"must be a loopback address in --dev and without --jwt-secret",
                 );
             }
             return;
         }
         if !self.secrets.has_master_key() {
-            note("master-key", &"is needed outside --dev");
+            note("master-key", &"is required outside --dev");
         }
         match (&self.jwt_audience, self.any_audience) {
             (None, false) => note(
                 "jwt-audience",
-                &"is needed outside --dev; --any-audience takes tokens that were made for others, too",
+                &"is required outside --dev; --any-audience takes tokens that were made for others, too",
             ),
             (Some(_), true) => note("any-audience", &"cannot be given with --jwt-audience"),
             (Some(_), false) | (None, true) => {}

@@ -55,8 +55,9 @@ struct FeedRequest {
     ends: Option<Instant>,
 }
 
-/// Events after a position, in position order: NDJSON, or SSE where the client accepts `text/event-stream`.
-/// `wait` is in seconds; `Scanned-To` says how far a filtered page looked.
+/// Lists events after a position in log order, as NDJSON, or as server-sent events if the client accepts
+/// `text/event-stream`. `wait` is the long-poll timeout in seconds. `Scanned-To` is the last position examined for a
+/// filtered page.
 #[utoipa::path(get, path = "/events",
     params(("after" = Option<u64>, Query), ("limit" = Option<u32>, Query), ("types" = Option<String>, Query),
         ("stream_type" = Option<String>, Query), ("stream_id" = Option<uuid::Uuid>, Query),
@@ -154,7 +155,7 @@ impl FeedRequest {
         };
         query.finish()?;
         if i64::try_from(subscription.after).is_err() {
-            return Err(Problem::parameter("after", "is no position"));
+            return Err(Problem::parameter("after", "must be a log position"));
         }
         Ok(subscription)
     }
@@ -198,7 +199,8 @@ impl FeedRequest {
         Ok((page, (turn, long)))
     }
 
-    /// The next page, with the turn that it is rendered in; at the log's end it waits for one, as long as the reader asked.
+    /// The next page, with the turn that it is rendered in; at the log's end it waits for one, as long as the reader
+    /// asked.
     async fn page<'a>(
         &mut self,
         app: &App,
@@ -256,7 +258,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let refused = || {
         Problem::new(
             ProblemCode::InvalidHeader,
-            "Last-Event-ID must be a position",
+            "Last-Event-ID must be a log position",
         )
     };
     position.ok_or_else(refused).map(Some)

@@ -25,16 +25,16 @@ pub(crate) async fn live() -> Response {
     json(StatusCode::OK, json!({ "status": "live" }).to_string())
 }
 
-/// The process can do its work: the database answers, the read models fit the log, and no patient's key is missing. How far the relay is stands beside
-/// it: commands and reads go on where NATS is away or its stream is refused; and how many streams the read models have
-/// parked: they go on without them.
+/// The process can do its work: the database answers, the read models fit the log, and no patient's key is missing. How
+/// far the relay is stands beside and the number of parked streams; neither affects readiness, since commands and reads
+/// continue without NATS and past parked streams.
 #[utoipa::path(get, path = "/health/ready",
     responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.stop.is_cancelled() {
         return Err(Problem::new(
             ProblemCode::Unavailable,
-            "the server is stopping",
+            "server is shutting down",
         ));
     }
     logged::fits_models(&app)?;
@@ -47,7 +47,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     };
     let standing = tokio::time::timeout(STATUS_TIMEOUT, looked).await;
     let standing = standing.unwrap_or_else(|_elapsed| {
-        let detail = "the database does not answer";
+        let detail = "database did not respond within 2 s";
         Err(Problem::new(ProblemCode::Unavailable, detail))
     });
     let body = serde_json::to_string(&standing?).map_err(|error| Problem::internal(&error))?;
@@ -64,7 +64,8 @@ async fn all_keys_are_there(app: &App) -> Result<(), Problem> {
         missing => Err(Problem::new(
             ProblemCode::KeysMissing,
             format!(
-                "{missing} patient keys that events are sealed under are neither there nor have a tombstone: restore the keys"
+                "{missing} patient keys that events are sealed under are neither there nor have a tombstone: restore \
+                 the keys"
             ),
         )),
     }
@@ -87,7 +88,7 @@ impl Readiness {
         let read_models = app.parking.status().await?;
         let mut models = read_models.models.iter();
         if let Some(unbuilt) = models.find(|status| status.live.is_none()) {
-            let detail = format!("the read model {} is being built", unbuilt.model.name);
+            let detail = format!("read model {} is being built", unbuilt.model.name);
             return Err(Problem::new(ProblemCode::Unavailable, detail));
         }
         let relay = match &app.relay {

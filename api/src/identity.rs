@@ -46,13 +46,13 @@ impl Caller {
     /// The caller's tenant; 403 for who has none.
     pub fn tenant(&self) -> Result<TenantId, Problem> {
         self.tenant
-            .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "the token names no tenant"))
+            .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "token has no tenant_id"))
     }
 
     /// The caller's practitioner; 403 for who has none.
     pub fn practitioner(&self) -> Result<PractitionerId, Problem> {
         self.practitioner_id
-            .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "the token names no practitioner"))
+            .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "token has no practitioner_id"))
     }
 
     /// Refuses a caller without the capability.
@@ -62,7 +62,7 @@ impl Caller {
         }
         Err(Problem::new(
             ProblemCode::Forbidden,
-            "none of the token's roles may do this",
+            "none of the token's roles grants this permission",
         ))
     }
 
@@ -74,7 +74,7 @@ impl Caller {
         }
         Err(Problem::new(
             ProblemCode::OtherTenant,
-            "tenant_id is not the caller's",
+            "tenant_id does not match the token",
         ))
     }
 
@@ -207,7 +207,7 @@ impl TokenVerifier {
             None if self.dev => Ok(Caller::dev_admin(tenant_from_header(headers)?)),
             None => Err(Problem::new(
                 ProblemCode::Unauthenticated,
-                "a bearer token is needed",
+                "bearer token required",
             )),
         }
     }
@@ -238,8 +238,8 @@ impl TokenVerifier {
     }
 }
 
-/// The roles that count, each once: without a tenant the operator's and no other, since any other would reach into every tenant;
-/// with a tenant any but the operator's, who runs the platform and belongs to no tenant.
+/// The roles that count, each once: without a tenant the operator's and no other, since any other would reach into
+/// every tenant; with a tenant any but the operator's, who runs the platform and belongs to no tenant.
 fn effective_roles(known: impl Iterator<Item = Role>, tenant: Option<TenantId>) -> Vec<Role> {
     let mut roles = Vec::new();
     for role in known {
@@ -274,10 +274,7 @@ pub(crate) fn bearer(value: &str) -> Option<&str> {
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(
-        ProblemCode::Unauthenticated,
-        "the bearer token is not valid",
-    )
+    Problem::new(ProblemCode::Unauthenticated, "invalid bearer token")
 }
 
 fn tenant_from_header(headers: &HeaderMap) -> Result<TenantId, Problem> {

@@ -52,8 +52,9 @@ pub(crate) async fn create(
     call.run_for_child(&app, &add, part).await
 }
 
-/// The study that a series belongs to. A series' id does not tell; its row does, as soon as it is there. Where it is not,
-/// the read models are waited for, up to the log's end: a series that another node has just answered for is found too.
+/// The study that a series belongs to. A series' id does not tell; its row does, as soon as it is there. Where it is
+/// not, the read models are waited for, up to the log's end: a series that another node has just answered for is found
+/// too.
 async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, Problem> {
     logged::fits_models(app)?;
     if let Some(study) = row_of(app, tenant, series).await? {
@@ -67,7 +68,7 @@ async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, 
     match row_of(app, tenant, series).await? {
         Some(study) => Ok(study),
         None if shown < head => {
-            let detail = format!("the read models show position {shown}");
+            let detail = format!("read models have reached position {shown} only");
             Err(Problem::new(ProblemCode::ProjectionLagging, detail))
         }
         None => Err(CommandError::ReferenceNotFound(Reference::Series).into()),
@@ -84,7 +85,7 @@ async fn row_of(app: &App, tenant: TenantId, series: Uuid) -> Result<Option<Stud
     Ok(Some(part.state.imaging_study_id))
 }
 
-/// Instances, by instance number: of one series, or of all.
+/// Lists instances by instance number, optionally of one series.
 #[utoipa::path(get, path = "/pacs/instances",
     params(("imaging_series_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [InstanceDocument])))]

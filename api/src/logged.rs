@@ -5,9 +5,9 @@ use roentgen_store::reads::Reads;
 use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
 
-/// Refuses a position that the log has not reached: whoever names one has seen events that the log does not have any more
-/// (it was restored from an older backup), or means another log. The database is asked only where this node does not know
-/// of the position yet: another node may have written it.
+/// Refuses a position that the log has not reached: whoever names one has seen events that the log does not have any
+/// more (it was restored from an older backup), or means another log. The database is asked only where this node does
+/// not know of the position yet: another node may have written it.
 pub(crate) async fn reaches(app: &App, reads: &Reads, position: u64) -> Result<(), Problem> {
     if position <= *app.store.tail.head().borrow() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! The outermost layer: ids, the log line, the metrics, every problem's last form, and what every answer says to browsers
-//! and caches.
+//! The outermost layer: ids, the log line, the metrics, every problem's last form, and what every answer says to
+//! browsers and caches.
 
 use std::panic::AssertUnwindSafe;
 
@@ -23,8 +23,8 @@ const REQUEST_ID: &str = "x-request-id";
 const CORRELATION_ID: &str = "x-correlation-id";
 /// A body up to this many bytes comes with its head, and does no harm unread.
 const SMALL_BODY: u64 = 4096;
-/// What an answer says where its handler says nothing else: answers hold PHI and are not kept, and nothing in one is run or
-/// shown as anything but what it is.
+/// What an answer says where its handler says nothing else: answers hold PHI and are not kept, and nothing in one is
+/// run or shown as anything but what it is.
 static UNLESS_SAID: [(HeaderName, HeaderValue); 4] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (
@@ -66,10 +66,10 @@ pub(crate) async fn request_context(
         .instrument(span.clone())
         .await;
     let mut response = answered.unwrap_or_else(|_panic| {
-        span.in_scope(|| tracing::error!("a handler panicked"));
+        span.in_scope(|| tracing::error!(event = "http.panic", "handler panicked"));
         Problem::new(
             ProblemCode::Internal,
-            "the request id names the log lines that say more",
+            "an internal error occurred; quote request_id when reporting it",
         )
         .into_response()
     });
@@ -92,7 +92,7 @@ pub(crate) async fn request_context(
         response.headers_mut().insert(header::CONNECTION, close);
     }
     let status = response.status().as_u16();
-    span.in_scope(|| tracing::debug!(status, "answered"));
+    span.in_scope(|| tracing::debug!(event = "http.response", status, "request completed"));
     measure(method, route, status, started);
     response
 }
@@ -108,8 +108,8 @@ fn within_the_limits(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// The caller's correlation id. Where it sent none, or one that is no UUID (gateways write ids of their own kind into the
-/// header), the request's own, which the handlers then find in the header.
+/// The caller's correlation id. Where it sent none, or one that is no UUID (gateways write ids of their own kind into
+/// the header), the request's own, which the handlers then find in the header.
 fn correlation(headers: &mut HeaderMap, request_id: &str) -> String {
     let given = headers
         .get(CORRELATION_ID)
@@ -121,8 +121,8 @@ fn correlation(headers: &mut HeaderMap, request_id: &str) -> String {
     id
 }
 
-/// Whether a refusal may come before the body was read. The connection ends with it then, and the client has to be told,
-/// or it sends its next request into a connection that is being closed.
+/// Whether a refusal may come before the body was read. The connection ends with it then, and the client has to be
+/// told, or it sends its next request into a connection that is being closed.
 fn can_leave_body_unread(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH);

@@ -24,17 +24,17 @@ const COLLECTION: &str = "/imaging/modalities";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewModality {
-    /// 2 to 16 of A-Z, 0-9 and _; taken once in a tenant.
+    /// 2 to 16 characters from A-Z, 0-9 and _; unique per tenant.
     #[schema(required, value_type = String, example = "CT")]
     code: Option<String>,
-    /// What people call it.
+    /// Display name.
     #[schema(required, value_type = String, example = "Computed tomography")]
     name: Option<String>,
     /// More about it.
     description: Option<String>,
-    /// Whether it is offered; true where left out.
+    /// Whether it can be used; default true.
     is_active: Option<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -51,11 +51,11 @@ pub(crate) struct ModalityChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Change<String>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,

@@ -41,7 +41,7 @@ pub fn describe() -> OpenApi {
     api.info = InfoBuilder::new()
         .title("Roentgen")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("The system of record for diagnostic imaging work."))
+        .description(Some("System of record for diagnostic imaging workflows."))
         .build();
     let mut paths = PathsBuilder::new();
     for Endpoint {
@@ -94,7 +94,7 @@ fn tag_for_path(path: &str) -> &'static str {
     }
 }
 
-/// The description as JSON.
+/// Returns this OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200)))]
 pub(crate) async fn document() -> Response {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
@@ -102,7 +102,7 @@ pub(crate) async fn document() -> Response {
     json(StatusCode::OK, text.clone())
 }
 
-/// The description as a page.
+/// Returns the API documentation as HTML.
 #[utoipa::path(get, path = "/docs",
     responses((status = 200, content_type = "text/html")))]
 pub(crate) async fn page() -> impl IntoResponse {
@@ -112,8 +112,8 @@ pub(crate) async fn page() -> impl IntoResponse {
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE))
 }
 
-/// What a page may run and show (CSP Level 3): its own script and style, known by their digests, and what it fetches from
-/// this server.
+/// What a page may run and show (CSP Level 3): its own script and style, known by their digests, and what it fetches
+/// from this server.
 fn policy_of(page: &str) -> String {
     let script = source_of(between(page, "<script>", "</script>"));
     let style = source_of(between(page, "<style>", "</style>"));
@@ -133,7 +133,7 @@ pub fn source_of(inline: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(sha256(inline.as_bytes())))
 }
 
-/// What a problem's `type` points at, as Markdown.
+/// Returns the documentation of a problem type as Markdown.
 #[utoipa::path(get, path = "/problems/{code}", params(("code" = String, Path)),
     responses((status = 200, content_type = "text/markdown"), (status = 404)))]
 pub(crate) async fn problem_page(

@@ -28,40 +28,40 @@ const COLLECTION: &str = "/imaging/orders";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOrder {
-    /// Who is to be examined.
+    /// Patient.
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
-    /// The visit.
+    /// Encounter.
     #[serde(default, deserialize_with = "validation::optional_id")]
     encounter_id: Option<Uuid>,
-    /// The episode of care.
+    /// Episode of care.
     #[serde(default, deserialize_with = "validation::optional_id")]
     episode_id: Option<Uuid>,
-    /// Who orders.
+    /// Ordering practitioner.
     #[serde(default, deserialize_with = "validation::optional_id")]
     ordering_practitioner_id: Option<Uuid>,
-    /// Which department orders.
+    /// Ordering department.
     #[serde(default, deserialize_with = "validation::optional_id")]
     ordering_department_id: Option<Uuid>,
-    /// What is to be done; must exist and be active.
+    /// Procedure; must exist and be active.
     #[schema(required, value_type = Uuid)]
     imaging_procedure_id: Option<Uuid>,
     /// Why.
     #[schema(required, value_type = String, example = "rule out acute stroke")]
     indication: Option<String>,
-    /// routine, urgent or stat; routine where left out.
+    /// routine, urgent or stat; default routine.
     priority: Option<String>,
-    /// When it was ordered; now where left out.
+    /// Time of the request; default now.
     requested_at: Option<String>,
-    /// The EHR's number, at most 16 characters; generated where left out.
+    /// Accession number, at most 16 characters; generated if omitted.
     accession_number: Option<String>,
-    /// The client's own object.
+    /// Client-defined JSON object.
     #[schema(value_type = Option<Object>)]
     metadata: Option<FreeObject>,
-    /// Who the patient is.
+    /// Patient demographics.
     #[schema(value_type = Option<PatientBody>)]
     patient: Option<JsonObject<PatientBody>>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -74,19 +74,19 @@ pub(crate) struct OrderChanges {
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     status: Change<String>,
-    /// Its slot.
+    /// Scheduled slot.
     #[serde(default, deserialize_with = "validation::id_change")]
     #[schema(value_type = Option<Uuid>)]
     scheduled_slot_id: Change<Uuid>,
-    /// When the examination was begun.
+    /// Start of the examination.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     performed_start_at: Change<String>,
-    /// When it was ended; with status completed.
+    /// End of the examination; only with status completed.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     performed_end_at: Change<String>,
-    /// Why; with status cancelled.
+    /// Cancellation reason; only with status cancelled.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     cancellation_reason: Change<String>,
@@ -94,7 +94,7 @@ pub(crate) struct OrderChanges {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     metadata: Change<FreeObject>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
@@ -234,7 +234,7 @@ fn needed(update: &Update) -> &'static [Permission] {
     }
 }
 
-/// Moves an order on, or changes its details. Cancelling and performing are different privileges.
+/// Updates the status or details of an order. Cancelling and progressing an order require different permissions.
 #[utoipa::path(patch, path = "/imaging/orders/{id}",
     params(("id" = Uuid, Path)), request_body = OrderChanges,
     responses((status = 200, body = OrderDocument)))]

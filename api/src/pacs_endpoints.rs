@@ -31,10 +31,10 @@ const COLLECTION: &str = "/pacs/endpoints";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPacsEndpoint {
-    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
     #[schema(required, value_type = String, example = "MAIN_PACS")]
     code: Option<String>,
-    /// What people call it.
+    /// Display name.
     #[schema(required, value_type = String, example = "Main archive")]
     name: Option<String>,
     /// More about it.
@@ -43,24 +43,24 @@ pub(crate) struct NewPacsEndpoint {
     ae_title: Option<String>,
     /// Host name or address.
     host: Option<String>,
-    /// 1 to 65535.
+    /// TCP port, 1 to 65535.
     port: Option<i64>,
-    /// DICOM, DICOMWEB or WADO_RS, in any case.
+    /// DICOM, DICOMWEB or WADO_RS (case-insensitive).
     #[schema(required, value_type = String, example = "DICOMWEB")]
     protocol: Option<String>,
-    /// Where its web services are; http or https, without user and password.
+    /// Where its web services are; HTTP or HTTPS URL without user information.
     base_url: Option<String>,
-    /// How one logs in.
+    /// Authentication settings.
     #[schema(value_type = Option<AuthConfigBody>)]
     auth_config: Option<JsonObject<AuthConfigBody>>,
-    /// Where its viewer opens a study: a URL with `{study_instance_uid}` and, where it takes one, `{token}`.
+    /// Viewer URL template with `{study_instance_uid}` and optionally `{token}`.
     #[schema(example = "https://viewer.example/?study={study_instance_uid}&token={token}")]
     viewer_launch_url: Option<String>,
-    /// Whether a study from here completes its order; true where left out.
+    /// Whether studies from this endpoint complete their order; default true.
     completes_order: Option<bool>,
-    /// Whether studies come from it; true where left out.
+    /// Whether studies may be synced from it; default true.
     is_active: Option<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -89,7 +89,7 @@ pub(crate) struct PacsEndpointChanges {
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     port: Change<i64>,
-    /// DICOM, DICOMWEB or WADO_RS, in any case.
+    /// DICOM, DICOMWEB or WADO_RS (case-insensitive).
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     protocol: Change<String>,
@@ -97,7 +97,7 @@ pub(crate) struct PacsEndpointChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     base_url: Change<String>,
-    /// How one logs in from now on, as a whole.
+    /// Authentication settings; replaces the stored value.
     #[serde(default)]
     #[schema(value_type = Option<AuthConfigBody>)]
     auth_config: Change<JsonObject<AuthConfigBody>>,
@@ -105,15 +105,15 @@ pub(crate) struct PacsEndpointChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     viewer_launch_url: Change<String>,
-    /// Whether a study from here completes its order.
+    /// Whether studies from this endpoint complete their order.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     completes_order: Change<bool>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
@@ -231,7 +231,7 @@ async fn store_secret(
     }
 }
 
-/// Adds a PACS endpoint to the catalog. What `auth_config` takes is never shown again.
+/// Adds a PACS endpoint to the catalog. Credentials in `auth_config` are write-only.
 #[utoipa::path(post, path = "/pacs/endpoints", request_body = NewPacsEndpoint,
     responses((status = 201, body = PacsEndpointDocument)))]
 pub(crate) async fn create(

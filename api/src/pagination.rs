@@ -33,10 +33,10 @@ pub(crate) fn rows_that_fit(weights: impl Iterator<Item = usize>, limit: usize) 
     fitting.count()
 }
 
-/// Makes cursors, and reads those that it made. A cursor says where a page ended, by the last row's sort key, with a code
-/// (HMAC-SHA-256) over that key, the tenant and the list: one from elsewhere, or one made up, is refused and not followed.
-/// The key of the code follows from the master key, so that nodes that share a database read each other's cursors, also
-/// after a restart.
+/// Makes cursors, and reads those that it made. A cursor says where a page ended, by the last row's sort key, with a
+/// code (HMAC-SHA-256) over that key, the tenant and the list: one from elsewhere, or one made up, is refused and not
+/// followed. The key of the code follows from the master key, so that nodes that share a database read each other's
+/// cursors, also after a restart.
 #[derive(Clone)]
 pub(crate) struct Cursors(Hmac<Sha256>);
 
@@ -58,23 +58,23 @@ impl Cursors {
         tenant: TenantId,
         list: &str,
     ) -> Result<Vec<u8>, Problem> {
-        let refused = || Problem::parameter("cursor", "was not handed out by this list");
+        let refused = || Problem::parameter("cursor", "not a cursor of this list");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
         let (code, key) = bytes.split_first_chunk::<CODE_LEN>().ok_or_else(refused)?;
-        let expected = self.code_over(key, tenant, list);
+        let expected = self.checksum(key, tenant, list);
         let verified = expected.verify_truncated_left(code);
         verified.map_err(|_| refused())?;
         Ok(key.to_vec())
     }
 
     /// The text for a client.
-    pub(crate) fn print(&self, key: &[u8], tenant: TenantId, list: &str) -> String {
-        let code = self.code_over(key, tenant, list).finalize().into_bytes();
+    pub(crate) fn encode(&self, key: &[u8], tenant: TenantId, list: &str) -> String {
+        let code = self.checksum(key, tenant, list).finalize().into_bytes();
         let code = code.get(..CODE_LEN).unwrap_or_default();
         URL_SAFE_NO_PAD.encode([code, key].concat())
     }
 
-    fn code_over(&self, key: &[u8], tenant: TenantId, list: &str) -> Hmac<Sha256> {
+    fn checksum(&self, key: &[u8], tenant: TenantId, list: &str) -> Hmac<Sha256> {
         let mut code = self.0.clone();
         code.update(tenant.as_uuid().as_bytes());
         code.update(&(list.len() as u64).to_be_bytes());
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_cursor_is_good_for_its_own_list_and_tenant_only() {
         let tenant = Uuid::from_u128(1).into();
-        let text = own().print(b"key", tenant, ORDERS);
+        let text = own().encode(b"key", tenant, ORDERS);
         assert_eq!(own().parse(&text, tenant, ORDERS).unwrap(), b"key");
         let other = Uuid::from_u128(2).into();
         assert!(own().parse(&text, other, ORDERS).is_err());
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_cursor_cannot_be_made_without_the_key() {
         let tenant: TenantId = Uuid::from_u128(1).into();
-        let another = cursors(&MasterKey::generate()).print(b"key", tenant, ORDERS);
+        let another = cursors(&MasterKey::generate()).encode(b"key", tenant, ORDERS);
         assert!(own().parse(&another, tenant, ORDERS).is_err());
         // What everybody can compute of a cursor's parts.
         let unkeyed = [ORDERS.as_bytes(), tenant.as_uuid().as_bytes(), b"key"].concat();
@@ -139,7 +139,7 @@ mod tests {
             let forged = URL_SAFE_NO_PAD.encode(forged);
             assert!(own().parse(&forged, tenant, ORDERS).is_err(), "{length}");
         }
-        let text = own().print(b"key", tenant, ORDERS);
+        let text = own().encode(b"key", tenant, ORDERS);
         let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         for place in 0..bytes.len() {
             let mut altered = bytes.clone();

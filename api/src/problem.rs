@@ -53,77 +53,77 @@ macro_rules! codes {
 
 codes! {
     /// Not JSON.
-    MalformedJson = 400 "malformed_json" "The body is not JSON";
+    MalformedJson = 400 "malformed_json" "Malformed JSON";
     /// JSON of another shape.
-    InvalidBody = 400 "invalid_body" "The body has another shape";
+    InvalidBody = 400 "invalid_body" "Request body does not match the schema";
     /// A parameter in path or query.
-    InvalidParameter = 400 "invalid_parameter" "A parameter is not acceptable";
+    InvalidParameter = 400 "invalid_parameter" "Invalid parameter";
     /// A header.
-    InvalidHeader = 400 "invalid_header" "A header is not acceptable";
+    InvalidHeader = 400 "invalid_header" "Invalid header";
     /// No token, or a bad one.
-    Unauthenticated = 401 "unauthenticated" "The caller is not known";
+    Unauthenticated = 401 "unauthenticated" "Authentication required";
     /// Role, tenant or privilege lacking.
-    Forbidden = 403 "forbidden" "The caller may not do this";
+    Forbidden = 403 "forbidden" "Permission denied";
     /// `tenant_id` is another's.
-    OtherTenant = 403 "other_tenant" "Another tenant is named";
+    OtherTenant = 403 "other_tenant" "Tenant mismatch";
     /// The radiologist's reading profile.
-    NotPrivileged = 403 "not_privileged" "The reading profile does not allow this case";
+    NotPrivileged = 403 "not_privileged" "Not permitted by the reading profile";
     /// The thing in the path.
-    NotFound = 404 "not_found" "There is no such thing";
+    NotFound = 404 "not_found" "Not found";
     /// A thing in the body.
-    ReferenceNotFound = 404 "reference_not_found" "Something referred to is not there";
+    ReferenceNotFound = 404 "reference_not_found" "Referenced resource not found";
     /// The endpoint has no launch URL.
-    ViewerNotConfigured = 404 "viewer_not_configured" "There is no viewer for this study";
+    ViewerNotConfigured = 404 "viewer_not_configured" "No viewer configured";
     /// No such method on this path.
-    MethodNotAllowed = 405 "method_not_allowed" "The path does not have this method";
+    MethodNotAllowed = 405 "method_not_allowed" "Method not allowed";
     /// The body did not arrive in time.
-    RequestTimeout = 408 "request_timeout" "The request took too long to arrive";
+    RequestTimeout = 408 "request_timeout" "Request timeout";
     /// Unique by meaning, and taken.
-    AlreadyExists = 409 "already_exists" "It exists already";
+    AlreadyExists = 409 "already_exists" "Already exists";
     /// The UID is another patient's study.
-    OtherPatient = 409 "other_patient" "The study is another patient's";
+    OtherPatient = 409 "other_patient" "Study belongs to another patient";
     /// The state does not allow it.
-    TransitionRefused = 409 "transition_refused" "The state does not allow it";
+    TransitionRefused = 409 "transition_refused" "Not allowed in the current state";
     /// A position that the log does not have.
     BeyondLog = 409 "beyond_log" "The log ends before this position";
     /// A read model cannot fold the stream.
-    StillParked = 409 "still_parked" "The stream stays parked";
+    StillParked = 409 "still_parked" "Stream is still parked";
     /// The radiologist's open cases.
-    CaseLimitReached = 409 "case_limit_reached" "The radiologist holds as many cases as allowed";
+    CaseLimitReached = 409 "case_limit_reached" "Case limit reached";
     /// The case is another radiologist's.
-    HeldByOther = 409 "held_by_other" "Another radiologist holds the case";
+    HeldByOther = 409 "held_by_other" "Case held by another radiologist";
     /// The stream's bound.
     TooLarge = 409 "too_large" "History too large";
     /// In an archive, or begins there.
-    Archived = 410 "archived" "It is archived";
+    Archived = 410 "archived" "Archived";
     /// `If-Match`.
-    VersionMismatch = 412 "version_mismatch" "The version is another";
+    VersionMismatch = 412 "version_mismatch" "Version mismatch";
     /// A body that is longer, or holds more, than its route takes.
-    BodyTooLarge = 413 "body_too_large" "The body is too large";
+    BodyTooLarge = 413 "body_too_large" "Request body too large";
     /// A body that is not said to be JSON.
     UnsupportedMediaType = 415 "unsupported_media_type" "The body is not said to be JSON";
     /// A host that is not this server, in `--dev`.
     Misdirected = 421 "misdirected" "The request names another host";
     /// Well-formed and wrong.
-    Unacceptable = 422 "unacceptable" "Some of the body is not acceptable";
+    Unacceptable = 422 "unacceptable" "Validation failed";
     /// A retired catalog entry.
-    Inactive = 422 "inactive" "Something referred to is not active";
+    Inactive = 422 "inactive" "Referenced resource is inactive";
     /// The same key with another body.
-    IdempotencyKeyReused = 422 "idempotency_key_reused" "The idempotency key was used before";
+    IdempotencyKeyReused = 422 "idempotency_key_reused" "Idempotency key reused with a different request";
     /// Our fault.
-    Internal = 500 "internal" "Something went wrong inside";
+    Internal = 500 "internal" "Internal server error";
     /// A method that is none of HTTP's, or that no path has.
     MethodNotImplemented = 501 "method_not_implemented" "The server does not have this method";
     /// A dependency is down.
-    Unavailable = 503 "unavailable" "Not available now";
+    Unavailable = 503 "unavailable" "Service unavailable";
     /// A patient's key is neither there nor destroyed on purpose.
     KeysMissing = 503 "keys_missing" "A patient's key is missing";
     /// Too many commands on one thing.
-    Contention = 503 "contention" "Too many at once";
+    Contention = 503 "contention" "Too much contention";
     /// Whether it was written is not known.
-    OutcomeUnknown = 503 "outcome_unknown" "The outcome is not known";
+    OutcomeUnknown = 503 "outcome_unknown" "Outcome unknown";
     /// The read models are behind.
-    ProjectionLagging = 503 "projection_lagging" "The read models are behind";
+    ProjectionLagging = 503 "projection_lagging" "Read models are behind";
 }
 
 /// A problem on its way to the client.
@@ -174,7 +174,7 @@ impl Problem {
 
     /// Several things wrong with the body.
     pub fn unacceptable(errors: Vec<FieldError>) -> Self {
-        let detail = "see errors for each member that is not acceptable";
+        let detail = "one or more fields are invalid; see errors";
         Self {
             errors,
             ..Self::new(ProblemCode::Unacceptable, detail)
@@ -183,14 +183,14 @@ impl Problem {
 
     /// There is no such thing here, or it is another tenant's.
     pub fn not_found() -> Self {
-        Self::new(ProblemCode::NotFound, "there is no such thing here")
+        Self::new(ProblemCode::NotFound, "no such resource in this tenant")
     }
 
     /// A parameter of the query.
     pub fn parameter(name: &str, detail: impl fmt::Display) -> Self {
         Self::new(
             ProblemCode::InvalidParameter,
-            format!("the parameter {name} is not acceptable"),
+            format!("parameter {name} is invalid"),
         )
         .with_error(format!("?{name}"), detail)
     }
@@ -203,7 +203,11 @@ impl Problem {
 
     /// Our own fault: logged with its sources, told without them.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = error_chain(error), "a request failed inside");
+        tracing::error!(
+            event = "http.internal_error",
+            error = error_chain(error),
+            "request failed"
+        );
         Self::already_logged()
     }
 
@@ -211,7 +215,7 @@ impl Problem {
     pub fn already_logged() -> Self {
         Self::new(
             ProblemCode::Internal,
-            "the request id names the log lines that say more",
+            "an internal error occurred; quote request_id when reporting it",
         )
     }
 

@@ -26,30 +26,30 @@ const COLLECTION: &str = "/imaging/procedures";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProcedure {
-    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
     #[schema(required, value_type = String, example = "CT_BRAIN_WO_CONTRAST")]
     code: Option<String>,
-    /// What people call it.
+    /// Display name.
     #[schema(required, value_type = String, example = "CT brain without contrast")]
     name: Option<String>,
-    /// The modality it is done on; must exist.
+    /// Modality; must exist.
     #[schema(required, value_type = Uuid)]
     modality_id: Option<Uuid>,
     /// More about it.
     description: Option<String>,
-    /// DICOM Body Part Examined, or the house's own word.
+    /// DICOM Body Part Examined, or a local term.
     body_part: Option<String>,
     /// SNOMED CT concept id.
     snomed_code: Option<String>,
     /// LOINC code.
     loinc_code: Option<String>,
-    /// 1 to 1440.
+    /// Planned duration in minutes, 1 to 1440.
     default_duration_minutes: Option<i64>,
-    /// What the patient has to do before.
+    /// Patient preparation instructions.
     preparation_instructions: Option<String>,
-    /// Whether it can be ordered; true where left out.
+    /// Whether it can be ordered; default true.
     is_active: Option<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -86,11 +86,11 @@ pub(crate) struct ProcedureChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     preparation_instructions: Change<String>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,

@@ -38,7 +38,7 @@ impl StrictQuery {
     /// A query of somebody who is no caller.
     pub(crate) fn open(raw: Option<&str>) -> Result<Self, Problem> {
         let pairs = serde_urlencoded::from_str(raw.unwrap_or_default())
-            .map_err(|_| Problem::query("the query is not form-encoded"))?;
+            .map_err(|_| Problem::query("query string must be form-urlencoded"))?;
         let known = Vec::new();
         Ok(Self { pairs, known })
     }
@@ -51,7 +51,7 @@ impl StrictQuery {
         };
         let (_, value) = self.pairs.swap_remove(place);
         if self.pairs.iter().any(|(pair, _)| pair == name) {
-            return Err(Problem::parameter(name, "stands there twice"));
+            return Err(Problem::parameter(name, "duplicate parameter"));
         }
         Ok(Some(value))
     }
@@ -116,7 +116,7 @@ impl StrictQuery {
     /// A whole number.
     pub(crate) fn take_number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
         self.take_parsed(name, |text| {
-            text.parse::<u64>().map_err(|_| "must be a whole number")
+            text.parse::<u64>().map_err(|_| "must be an integer")
         })
     }
 
@@ -182,8 +182,8 @@ impl StrictQuery {
         })
     }
 
-    /// Refuses what is left, once everything that is known was asked for. The name that was sent is not repeated: it could
-    /// be PHI.
+    /// Refuses what is left, once everything that is known was asked for. The name that was sent is not repeated: it
+    /// could be PHI.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         match self.pairs.first() {
             None => Ok(()),

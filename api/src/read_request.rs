@@ -59,8 +59,8 @@ impl FromRequestParts<App> for ReadRequest {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller =
-            caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        let caller = caller
+            .ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "authentication required"))?;
         let tenant = caller.tenant()?;
         let freshness = Freshness {
             accepted: app.store.appender.read_watermarks().position(tenant),
@@ -91,7 +91,7 @@ fn min_log_position(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let position = position.ok_or_else(|| {
         Problem::new(
             ProblemCode::InvalidHeader,
-            "Min-Log-Position must be a whole number",
+            "Min-Log-Position must be an integer",
         )
     })?;
     Ok(Some(position))
@@ -158,7 +158,7 @@ impl ReadRequest {
 
     /// The cursor of the page that follows on this sort key.
     pub(crate) fn cursor(&self, key: &[u8], list: &str) -> String {
-        self.cursors.print(key, self.tenant, list)
+        self.cursors.encode(key, self.tenant, list)
     }
 
     /// The path as it was called.
@@ -171,7 +171,8 @@ impl ReadRequest {
         self.raw_query.as_deref()
     }
 
-    /// Waits until the models show what they have to, and says what they show. Models that do not fit the log are not shown.
+    /// Waits until the models show what they have to, and says what they show. Models that do not fit the log are not
+    /// shown.
     pub(crate) async fn wait_for_freshness(&self, app: &App) -> Result<u64, Problem> {
         logged::fits_models(app)?;
         let Freshness {

@@ -30,23 +30,23 @@ const MAX_NAMED: usize = 1_000;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReadingProfile {
-    /// Whose it is; each practitioner has one.
+    /// Practitioner; one profile each.
     #[schema(required, value_type = Uuid)]
     practitioner_id: Option<Uuid>,
-    /// The modalities that may be claimed; all, where left out.
+    /// Modalities the radiologist may claim; all if omitted.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_modalities: Option<List<String, MAX_NAMED>>,
-    /// The body parts that may be claimed, in any case; all, where left out.
+    /// Body parts the radiologist may claim (case-insensitive); all if omitted.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_body_parts: Option<List<String, MAX_NAMED>>,
-    /// How many cases may be open at once, 1 to 100; 5 where left out.
+    /// Maximum concurrent cases, 1 to 100; default 5.
     max_concurrent_cases: Option<i64>,
-    /// Where the radiologist reads.
+    /// Reading locations.
     #[schema(value_type = Option<Vec<String>>)]
     reading_locations: Option<List<String, MAX_NAMED>>,
-    /// Whether the radiologist may claim; true where left out.
+    /// Whether the radiologist may claim cases; default true.
     is_active: Option<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -55,27 +55,27 @@ pub(crate) struct NewReadingProfile {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadingProfileChanges {
-    /// Other modalities; all, where null.
+    /// Allowed modalities; all if null.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     allowed_modalities: Change<List<String, MAX_NAMED>>,
-    /// Other body parts; all, where null.
+    /// Allowed body parts; all if null.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     allowed_body_parts: Change<List<String, MAX_NAMED>>,
-    /// Another limit, 1 to 100.
+    /// Maximum concurrent cases, 1 to 100.
     #[serde(default)]
     #[schema(value_type = i64, required = false)]
     max_concurrent_cases: Change<i64>,
-    /// Other places.
+    /// Reading locations.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     reading_locations: Change<List<String, MAX_NAMED>>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
@@ -149,7 +149,7 @@ impl ReadingProfileChanges {
     }
 }
 
-/// Adds a reading profile.
+/// Creates a reading profile.
 #[utoipa::path(post, path = "/radiology/reading-profiles", request_body = NewReadingProfile,
     responses((status = 201, body = ReadingProfileDocument)))]
 pub(crate) async fn create(
@@ -191,7 +191,7 @@ pub(crate) async fn one(
         .await
 }
 
-/// Changes a reading profile. A radiologist may change the `reading_locations` of the own one, and nothing else.
+/// Updates a reading profile. Radiologists may change only `reading_locations` of their own profile.
 #[utoipa::path(put, path = "/radiology/reading-profiles/{id}",
     params(("id" = Uuid, Path)), request_body = ReadingProfileChanges,
     responses((status = 200, body = ReadingProfileDocument)))]
@@ -211,7 +211,7 @@ pub(crate) async fn update(
     .await
 }
 
-/// The same, as everything of the catalog is changed.
+/// Updates a reading profile (same as PUT).
 #[utoipa::path(patch, path = "/radiology/reading-profiles/{id}",
     params(("id" = Uuid, Path)), request_body = ReadingProfileChanges,
     responses((status = 200, body = ReadingProfileDocument)))]
@@ -241,7 +241,7 @@ fn may_change(
         true => Ok(()),
         false => Err(Problem::new(
             ProblemCode::Forbidden,
-            "a radiologist changes the own profile's reading_locations, and nothing else",
+            "radiologists may change only reading_locations of their own profile",
         )),
     }
 }

@@ -76,7 +76,8 @@ pub(crate) fn closed_resource<A: Aggregate>(resource: &Versioned<A>, why: PhiSta
     }
 }
 
-/// A resource as it was just decided or folded. One that never had PHI has nothing that was erased, as its row says too.
+/// A resource as it was just decided or folded. One that never had PHI has nothing that was erased, as its row says
+/// too.
 pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     let open = serde_json::to_string(resource).unwrap_or_default();
     if resource.state.patient_id().is_none() {
@@ -143,7 +144,7 @@ pub(crate) fn unread<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> O
 
 fn tell_unreadable(stream_id: StreamId, error: &(dyn Error + 'static)) {
     metrics::counter!("roentgen_unreadable_phi_total").increment(1);
-    tracing::error!(%stream_id, error = error_chain(error), "stored PHI does not open");
+    tracing::error!(event = "phi.unreadable", %stream_id, error = error_chain(error), "stored PHI cannot be decrypted");
 }
 
 /// The open members with the PHI behind them; without it, the member `phi` says why.

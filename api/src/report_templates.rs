@@ -28,30 +28,30 @@ const COLLECTION: &str = "/radiology/templates";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReportTemplate {
-    /// 1 to 64 of A-Z, 0-9, _, - and .; taken once in a tenant.
+    /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
     #[schema(required, value_type = String, example = "CT_HEAD_STROKE")]
     code: Option<String>,
-    /// What people call it.
+    /// Display name.
     #[schema(required, value_type = String, example = "CT head, stroke")]
     name: Option<String>,
-    /// The modality it is for; any where left out.
+    /// Applicable modality; any if omitted.
     modality_code: Option<String>,
-    /// The body part it is for; any where left out.
+    /// Applicable body part; any if omitted.
     body_part: Option<String>,
     /// More about it.
     description: Option<String>,
     /// free_text, structured or hybrid.
     #[schema(required, value_type = String, example = "free_text")]
     template_type: Option<String>,
-    /// A JSON Schema (draft 2020-12), at most 64 KiB, that points into itself only; required for structured and hybrid.
+    /// JSON Schema (draft 2020-12), at most 64 KiB, local references only; required for structured and hybrid.
     #[schema(value_type = Option<Object>)]
     schema: Option<FreeObject>,
-    /// The findings that a report begins with, or an object of texts by section.
+    /// Default findings text, or an object of default texts keyed by section.
     #[schema(value_type = Option<Value>)]
     default_text: Option<Json>,
-    /// Whether reports can be begun from it; true where left out.
+    /// Whether it can be used for new reports; default true.
     is_active: Option<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -88,11 +88,11 @@ pub(crate) struct ReportTemplateChanges {
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     default_text: Change<Json>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,

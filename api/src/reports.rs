@@ -49,7 +49,7 @@ async fn run<U: UseCase<Aggregate = Report>>(
     Ok(ok_response(&outcome, full_report(&outcome.resource)))
 }
 
-/// Begins a draft on a study. Who does it holds the case, or claims it with this.
+/// Creates a draft report for a study. The caller must hold the case; a pending case is claimed by this request.
 #[utoipa::path(post, path = "/radiology/reports", request_body = NewReport,
     responses((status = 201, body = RadiologyReportDocument)))]
 pub(crate) async fn create(
@@ -67,7 +67,7 @@ pub(crate) async fn create(
     Ok(created_response(COLLECTION, id, &outcome, body))
 }
 
-/// Reports, newest first. Who sees released content only sees released reports only.
+/// Lists reports, newest first. Callers without draft access see only released reports.
 #[utoipa::path(get, path = "/radiology/reports",
     params(("patient_id" = Option<Uuid>, Query), ("radiologist_id" = Option<Uuid>, Query),
         ("imaging_study_id" = Option<Uuid>, Query), ("status" = Option<String>, Query),
@@ -98,7 +98,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     read.list_as(&app, page, render).await
 }
 
-/// One report. `signature.valid` is whether the released content still is what was signed.
+/// Returns a report. `signature.valid` states whether the released content still matches its signature.
 #[utoipa::path(get, path = "/radiology/reports/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = RadiologyReportDocument)))]
@@ -118,7 +118,7 @@ pub(crate) async fn one(
     Ok(answer(document, resource.version, folded.position))
 }
 
-/// Edits a draft, or what is to become of a preliminary report.
+/// Edits a draft or a preliminary report.
 #[utoipa::path(patch, path = "/radiology/reports/{id}",
     params(("id" = Uuid, Path)), request_body = ReportChanges,
     responses((status = 200, body = RadiologyReportDocument)))]
@@ -134,7 +134,7 @@ pub(crate) async fn update(
     run(&app, &call, &EditReport { id, edit }).await
 }
 
-/// Signs what is written: it is released, and never altered from then on.
+/// Signs a report. Signed content is released and immutable.
 #[utoipa::path(post, path = "/radiology/reports/{id}/sign",
     params(("id" = Uuid, Path)), request_body = SignatureBody,
     responses((status = 200, body = RadiologyReportDocument)))]
@@ -157,7 +157,7 @@ pub(crate) async fn sign(
     signed.map_err(|error| error.prefix_pointers("/communication", &["/communicated_at"]))
 }
 
-/// Calls a report off that is not final. While another radiologist holds the case of a draft, it is released first.
+/// Cancels a report that is not final. While another radiologist holds the case of a draft, it is released first.
 #[utoipa::path(post, path = "/radiology/reports/{id}/cancel",
     params(("id" = Uuid, Path)), request_body = CancellationBody,
     responses((status = 200, body = RadiologyReportDocument)))]

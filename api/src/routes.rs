@@ -361,11 +361,11 @@ pub fn router(app: App, services: &[ApiService]) -> Router {
             .route(&format!("{PREFIX}{path}"), guarded);
     }
     router
-        .fallback(async || Problem::new(ProblemCode::NotFound, "there is no such path"))
+        .fallback(async || Problem::new(ProblemCode::NotFound, "no such path"))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 ProblemCode::MethodNotAllowed,
-                "the path does not have this method",
+                "method not allowed for this path",
             )
         })
         .layer(from_fn_with_state(app.clone(), middleware::request_context))
@@ -385,7 +385,7 @@ async fn authorize(
     if !access.allows(&caller.roles) {
         return Err(Problem::new(
             ProblemCode::Forbidden,
-            "none of the token's roles may do this",
+            "none of the token's roles grants this permission",
         ));
     }
     let (tenant, is_read) = (caller.tenant, request.method().is_safe());

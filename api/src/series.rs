@@ -37,7 +37,7 @@ pub(crate) async fn create(
         .await
 }
 
-/// Series, by series number: of one study, or of all.
+/// Lists series by series number, optionally of one study.
 #[utoipa::path(get, path = "/pacs/series",
     params(("imaging_study_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [SeriesDocument])))]

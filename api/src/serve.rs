@@ -1,5 +1,5 @@
-//! Accepting connections, and stopping: readiness fails, nothing more is accepted, requests are finished, then the batch
-//! in hand; a second signal does not wait.
+//! Accepting connections, and stopping: readiness fails, nothing more is accepted, requests are finished, then the
+//! batch in hand; a second signal does not wait.
 
 mod activity;
 mod admission;
@@ -32,16 +32,17 @@ const ACCEPT_QUIET_PERIOD: Duration = Duration::from_millis(100);
 /// How long requests in flight may take when the process stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long connections that are open already are served as ever when the process stops. Each answer says that its
-/// connection ends with it, so that no client sends into one that is just being closed. Longer than a client that is busy
-/// leaves a connection alone.
+/// connection ends with it, so that no client sends into one that is just being closed. Longer than a client that is
+/// busy leaves a connection alone.
 const KEEP_ALIVE_GRACE: Duration = Duration::from_secs(3);
 /// How often it is seen whether any of them is left.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The pause after a failed accept: the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many connections the kernel takes before they are accepted, if its own limit (`net.core.somaxconn`) allows as many.
-/// A client beyond has to knock again, after a second; one that is last of them waits for less than a tenth of that.
+/// How many connections the kernel takes before they are accepted, if its own limit (`net.core.somaxconn`) allows as
+/// many. A client beyond has to knock again, after a second; one that is last of them waits for less than a tenth of
+/// that.
 const BACKLOG: u32 = 1024;
 
 /// A bound port.
@@ -100,12 +101,15 @@ impl HttpListener {
             .await
             .is_err()
         {
-            tracing::warn!("some requests were not finished in time");
+            tracing::warn!(
+                event = "server.drain_timeout",
+                "in-flight requests aborted at shutdown"
+            );
         }
     }
 
-    /// Takes the next connection from the kernel, whether there is a place for it or not: a connection that waits in the
-    /// kernel's queue is refused by nobody, and an operator's probe would wait behind it.
+    /// Takes the next connection from the kernel, whether there is a place for it or not: a connection that waits in
+    /// the kernel's queue is refused by nobody, and an operator's probe would wait behind it.
     async fn accept(&self) -> Option<(TcpStream, ConnectionPermit)> {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
@@ -113,7 +117,7 @@ impl HttpListener {
                 Some((stream, self.admission.admit(peer.ip()).await))
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
+                tracing::warn!(event = "http.accept_failed", %error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 None
             }
@@ -132,9 +136,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// From now on nobody begins a connection, and whoever has begun is let in: a port that is closed cuts off whom the kernel
-/// had let in and nobody had greeted yet. The filter drops the first packet of a connection (the flag SYN, RFC 9293,
-/// section 3.1), whose sender tries again and finds the port closed.
+/// From now on nobody begins a connection, and whoever has begun is let in: a port that is closed cuts off whom the
+/// kernel had let in and nobody had greeted yet. The filter drops the first packet of a connection (the flag SYN, RFC
+/// 9293, section 3.1), whose sender tries again and finds the port closed.
 #[cfg(target_os = "linux")]
 fn block_new_connections(listener: &TcpListener) {
     const LOAD_BYTE: u16 = 0x30;
@@ -149,7 +153,8 @@ fn block_new_connections(listener: &TcpListener) {
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ];
     if let Err(error) = SockRef::from(listener).attach_filter(&filter) {
-        tracing::debug!(%error, "connections may be cut off with the port");
+        tracing::debug!(event = "server.socket_filter_failed", %error, "cannot block new connections before closing \
+            the port");
     }
 }
 

@@ -26,8 +26,8 @@ use crate::render;
 
 const COLLECTION: &str = "/pacs/studies";
 
-/// Takes up what an archive says of a study: an upsert by UID. 201 where the study is new, else 200. Series and instances
-/// that are known already are passed over. A clinical time that cannot be right is left out and named in `warnings`.
+/// Upserts a study by Study Instance UID: 201 if it is new, otherwise 200. Known series and instances
+/// are ignored. A clinical time that cannot be right is left out and named in `warnings`.
 #[utoipa::path(post, path = "/pacs/studies/sync", request_body = SyncBody,
     responses((status = 201, body = StudyDocument), (status = 200, body = StudyDocument)))]
 pub(crate) async fn sync(
@@ -49,7 +49,7 @@ pub(crate) async fn sync(
     ))
 }
 
-/// Studies, newest first by `started_at`, else by when they became known.
+/// Lists studies, newest first by `started_at`, or by time of first sync if absent.
 #[utoipa::path(get, path = "/pacs/studies",
     params(("patient_id" = Option<Uuid>, Query), ("modality_code" = Option<String>, Query),
         ("accession_number" = Option<String>, Query), ("study_instance_uid" = Option<String>, Query),
@@ -76,7 +76,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     read.list(&app, page).await
 }
 
-/// One study, without its series.
+/// Returns a study without its series.
 #[utoipa::path(get, path = "/pacs/studies/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = StudyDocument)))]
@@ -89,7 +89,7 @@ pub(crate) async fn one(
     read.get::<Study>(&app, &studies::MODEL, id.into()).await
 }
 
-/// Changes a study, archives it, or settles which order it answers.
+/// Updates a study, archives it, or links it to an order.
 #[utoipa::path(patch, path = "/pacs/studies/{id}",
     params(("id" = Uuid, Path)), request_body = StudyChanges,
     responses((status = 200, body = StudyDocument)))]

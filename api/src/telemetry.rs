@@ -27,7 +27,7 @@ pub(crate) fn log(filter: EnvFilter) {
         logs.json().flatten_event(true).with_ansi(false).try_init()
     };
     if let Err(error) = started {
-        tracing::debug!(%error, "logging had been started before");
+        tracing::debug!(event = "telemetry.log_already_set", %error, "logger already initialised");
     }
 }
 
@@ -59,7 +59,10 @@ fn collect() -> PrometheusHandle {
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
-        tracing::warn!("metrics are collected elsewhere in this process");
+        tracing::warn!(
+            event = "telemetry.recorder_already_set",
+            "metrics recorder already installed"
+        );
     }
     handle
 }

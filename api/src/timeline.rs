@@ -13,7 +13,8 @@ use crate::pagination::rows_that_fit;
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest, weight};
 
-/// What happened to a patient, newest first. Who reads released content only sees no drafts and nothing of AI.
+/// Lists a patient's orders, studies, reports and AI tasks, newest first. Callers without draft access see released
+/// reports only and no AI tasks.
 #[utoipa::path(get, path = "/patients/{id}/timeline",
     params(("id" = Uuid, Path), crate::openapi::PageParameters),
     responses((status = 200, body = [TimelineEntry])))]

@@ -1,10 +1,10 @@
 //! From a body's members to domain values: everything that is wrong is found at once, each with its pointer.
 //!
-//! **Optional texts and ids**: a blank one says what a member that is left out says. The forms of many systems send `""` for what
-//! nobody filled in, and DICOM's attributes of type 2 are there and empty.
+//! **Optional texts and ids**: a blank one says what a member that is left out says. The forms of many systems send
+//! `""` for what nobody filled in, and DICOM's attributes of type 2 are there and empty.
 //!
-//! **Changes** are merge patches (RFC 7396): a member that is left out stays, `null` takes an optional one away, and a blank
-//! text or id does so too. A body's member of this kind is a [`Change`].
+//! **Changes** are merge patches (RFC 7396): a member that is left out stays, `null` takes an optional one away, and a
+//! blank text or id does so too. A body's member of this kind is a [`Change`].
 
 mod ids;
 mod shapes;
@@ -287,7 +287,7 @@ pub(crate) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// Who the patient is, as the ordering system knows it.
+/// Patient demographics from the ordering system.
 #[derive(Debug, Default, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Patient)]

@@ -27,21 +27,21 @@ use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
 use crate::read_request::PathId;
 
-/// What it takes to look at a study's images.
+/// Viewer URL and token for a study.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ViewerLaunch {
-    /// Whose images.
+    /// Study.
     study_id: Uuid,
-    /// Where the viewer opens them.
+    /// Viewer URL.
     viewer_url: String,
-    /// For that study, this tenant and this caller.
+    /// Token bound to the study, tenant and caller.
     viewer_token: String,
-    /// Until when.
+    /// Token expiry.
     #[schema(value_type = String)]
     expires_at: Timestamp,
 }
 
-/// A link to a study's images and a token to see them with. The launch is noted in the audit trail.
+/// Returns a viewer URL and a token for a study's images. Records the launch in the audit trail.
 #[utoipa::path(get, path = "/pacs/studies/{id}/viewer-launch",
     params(("id" = Uuid, Path)),
     responses((status = 200, body = ViewerLaunch)))]
@@ -105,9 +105,10 @@ async fn load_or_404<A: Aggregate>(
     loaded.ok_or_else(Problem::not_found)
 }
 
-/// Whether a viewer token may see a study's images, for a proxy before the archive (nginx `auth_request`): 204 where it
-/// may, 401 where there is no token or it is not good (any more), 403 where it is for another study or tenant. The token
-/// comes as bearer or as `token`; prefer the header, since addresses are kept in logs and histories. Its first use is noted in the audit trail.
+/// Authorises a viewer token for a study, for use by a reverse proxy in front of the PACS (nginx `auth_request`): 204
+/// if allowed, 401 if the token is missing, invalid or expired, 403 if it was issued for another study or tenant. The
+/// token is comes as bearer or as `token`; prefer the header, since addresses are kept in logs and histories. Its first
+/// use is noted in the audit trail.
 #[utoipa::path(get, path = "/pacs/viewer-tokens/verify",
     params(("study_instance_uid" = String, Query), ("token" = Option<String>, Query),
         ("tenant_id" = Option<Uuid>, Query)),
@@ -125,13 +126,13 @@ pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<R
     if *token.study_instance_uid() != study {
         return Err(Problem::new(
             ProblemCode::Forbidden,
-            "the token is for another study",
+            "token was issued for another study",
         ));
     }
     if tenant.is_some_and(|tenant| tenant != token.tenant().as_uuid()) {
         return Err(Problem::new(
             ProblemCode::OtherTenant,
-            "the token is of another tenant",
+            "token was issued for another tenant",
         ));
     }
     note_first_use(&app, &token, request.headers()).await?;
@@ -144,14 +145,11 @@ fn by_header(headers: &HeaderMap) -> Option<String> {
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(
-        ProblemCode::Unauthenticated,
-        "a good viewer token is needed",
-    )
+    Problem::new(ProblemCode::Unauthenticated, "valid viewer token required")
 }
 
-/// Nobody sees an image before it is in the log that they do. A viewer asks for thousands: what this node has noted once
-/// it does not look for again.
+/// Nobody sees an image before it is in the log that they do. A viewer asks for thousands: what this node has noted
+/// once it does not look for again.
 async fn note_first_use(
     app: &App,
     token: &ViewerToken,

@@ -27,7 +27,7 @@ pub(crate) use request_bodies::{
 
 const COLLECTION: &str = "/radiology/worklist/items";
 
-/// Puts a study on the worklist. A cancelled item is created again under the same id.
+/// Adds a study to the worklist. A cancelled item is recreated with the same id.
 #[utoipa::path(post, path = "/radiology/worklist/items", request_body = NewWorklistItem,
     responses((status = 201, body = WorklistItemDocument)))]
 pub(crate) async fn create(
@@ -39,8 +39,8 @@ pub(crate) async fn create(
         .await
 }
 
-/// The worklist in reading order: priority; within it cases whose AI triage score is 0.5 or more, highest first; then the
-/// others, oldest first. Open items, where no `status` is asked for; `status=all` for all.
+/// Lists worklist items in reading order: by priority, then items with an AI triage score of at least 0.5, highest
+/// first, then the rest, oldest first. Defaults to open items; use `status=all` for all.
 #[utoipa::path(get, path = "/radiology/worklist/items",
     params(("modality" = Option<String>, Query), ("body_part" = Option<String>, Query),
         ("status" = Option<String>, Query), ("priority" = Option<String>, Query),
@@ -84,7 +84,7 @@ fn assigned_to(
     if named.is_some() && named != caller.practitioner_id {
         return Err(Problem::new(
             ProblemCode::Forbidden,
-            "current_radiologist_id is not the caller's practitioner_id",
+            "current_radiologist_id must be the caller's practitioner_id",
         ));
     }
     match mine.unwrap_or(named.is_some()) {
@@ -106,7 +106,7 @@ pub(crate) async fn one(
         .await
 }
 
-/// Claims a pending item for the caller, whom the reading profile has to allow it and who has to have room for it.
+/// Claims a pending item for the caller, subject to the caller's reading profile and case limit.
 #[utoipa::path(post, path = "/radiology/worklist/items/{id}/claim",
     params(("id" = Uuid, Path)), request_body = Option<ActingRadiologist>,
     responses((status = 200, body = WorklistItemDocument)))]
@@ -125,7 +125,7 @@ pub(crate) async fn claim(
     call.run(&app, &claim, SuccessKind::Updated).await
 }
 
-/// Gives an item back: one's own, or, as admin, anybody's.
+/// Releases a worklist item: the caller's own, or any as admin.
 #[utoipa::path(post, path = "/radiology/worklist/items/{id}/release",
     params(("id" = Uuid, Path)), request_body = Option<ActingRadiologist>,
     responses((status = 200, body = WorklistItemDocument)))]
@@ -144,8 +144,8 @@ pub(crate) async fn release(
     call.run(&app, &release, SuccessKind::Updated).await
 }
 
-/// Changes an item. `in_progress` and `completed` are for its holder or an admin; everything else is for those who run
-/// the worklist.
+/// Updates a worklist item. Only the holder or an admin may set `in_progress` or `completed`; other changes require
+/// permission to the worklist.
 #[utoipa::path(patch, path = "/radiology/worklist/items/{id}",
     params(("id" = Uuid, Path)), request_body = WorklistItemChanges,
     responses((status = 200, body = WorklistItemDocument)))]

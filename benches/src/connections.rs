@@ -1,5 +1,6 @@
-//! Connections that cost their clients nothing: 10,000 of them silent, and beside them 1,024 HTTP/2 streams whose answers
-//! nobody takes. What others wait for meanwhile, how much memory the server needs, and when the last of them is gone.
+//! Connections that cost their clients nothing: 10,000 of them silent, and beside them 1,024 HTTP/2 streams whose
+//! answers nobody takes. What others wait for meanwhile, how much memory the server needs, and when the last of them is
+//! gone.
 
 mod silent;
 mod stalled;

@@ -150,8 +150,8 @@ impl Site {
         })
     }
 
-    /// What the tenant that works sees for so long, and what an operator's probe sees meanwhile. They run on a thread of
-    /// their own, so that they do not wait for the flood's callers.
+    /// What the tenant that works sees for so long, and what an operator's probe sees meanwhile. They run on a thread
+    /// of their own, so that they do not wait for the flood's callers.
     pub(crate) async fn beside(&self, duration: Duration) -> anyhow::Result<(Figures, Probed)> {
         let (work, address) = (Arc::clone(&self.work), self.server.address.clone());
         let both = async move {

@@ -21,8 +21,8 @@ use crate::database::{BenchDatabase, TENANT};
 use crate::report::{BenchReport, Measure, latencies};
 
 const PAGE_SIZE: u32 = 50;
-/// How often each page is asked for. Two slow answers are the p99 then, and the machine's own pauses make as many now and
-/// then: what is beyond the budget is asked for more often, and that measure counts.
+/// How often each page is asked for. Two slow answers are the p99 then, and the machine's own pauses make as many now
+/// and then: what is beyond the budget is asked for more often, and that measure counts.
 const TIMES: u32 = 200;
 const TIMES_AGAIN: u32 = 2_000;
 const BUDGET: Duration = Duration::from_millis(5);

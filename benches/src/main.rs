@@ -40,7 +40,8 @@ struct Options {
     #[arg(long)]
     peers: Option<PathBuf>,
     /// Only measures whose name holds this: append, catch-up, replay, post, lists, sync,
-    /// worklist, relay, parked; and filters, long, fairness and connections, which are measured only where they are named.
+    /// worklist, relay, parked; and filters, long, fairness and connections, which are measured only where they are
+    /// named.
     #[arg(long, default_value = "")]
     only: String,
     /// How many orders, and how many worklist items, the lists are measured over.

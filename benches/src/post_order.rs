@@ -1,5 +1,5 @@
-//! `POST /imaging/orders` over HTTP, tokens on, a patient that nobody has seen before in each. Beside it a bare `INSERT`
-//! of one such row a transaction.
+//! `POST /imaging/orders` over HTTP, tokens on, a patient that nobody has seen before in each. Beside it a bare
+//! `INSERT` of one such row a transaction.
 
 use std::time::Duration;
 

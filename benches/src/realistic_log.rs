@@ -1,4 +1,5 @@
-//! A log as a house makes it: orders that move on while others are made, so that what belongs together stands far apart.
+//! A log as a house makes it: orders that move on while others are made, so that what belongs together stands far
+//! apart.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! From a POST to its event at a NATS subscriber, and how fast a backlog is published. The nats-server is this run's own.
+//! From a POST to its event at a NATS subscriber, and how fast a backlog is published. The nats-server is this run's
+//! own.
 
 use std::collections::HashMap;
 use std::sync::Arc;

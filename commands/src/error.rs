@@ -14,22 +14,22 @@ pub enum CommandError {
     #[error(transparent)]
     Domain(#[from] DomainError),
     /// What the body refers to is not there.
-    #[error("there is no such {}", .0.name())]
+    #[error("{} not found", .0.name())]
     ReferenceNotFound(Reference),
     /// What the body refers to may not be used.
-    #[error("this {} is not active", .0.name())]
+    #[error("{} is inactive", .0.name())]
     ReferenceInactive(Reference),
     /// What the body refers to belongs to another study, or suits another.
-    #[error("this {} is not the study's", .0.name())]
+    #[error("{} does not belong to the study", .0.name())]
     ReferenceMismatch(Reference),
     /// What the resource would say is not acceptable.
-    #[error("some of it is not acceptable")]
+    #[error("validation failed")]
     Invalid(Vec<Violation>),
     /// What the body says of the resource gives it the id of something of another type.
     #[error("the id that follows from this belongs to a resource of another type already")]
     IdOfOtherType,
     /// `If-Match` names another version.
-    #[error("the version is {actual}")]
+    #[error("current version is {actual}")]
     VersionMismatch {
         /// What it is.
         actual: u64,
@@ -38,10 +38,10 @@ pub enum CommandError {
     #[error("the resource has too many changes to be changed further")]
     TooLarge,
     /// The idempotency key came with another body before.
-    #[error("the idempotency key was used with another body")]
+    #[error("idempotency key was used with a different request")]
     IdempotencyKeyReused,
     /// Races or a queue outlived the deadline. Nothing was written.
-    #[error("too many commands at once on this resource")]
+    #[error("too many concurrent commands on this resource")]
     Contention,
     /// The store's own failure.
     #[error(transparent)]

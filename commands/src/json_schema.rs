@@ -2,8 +2,8 @@
 //!
 //! A schema is written by a person and evaluated by us, so it is bounded before it is compiled: it points nowhere but
 //! into itself, it does not contain itself, what it unfolds to is limited (`bounds`), its patterns are limited together
-//! (`patterns`), and so are the steps of each evaluation (`plan`). All of that is done on a thread of its own (`judge`), on
-//! which tenants take turns. What a refusal says is the schema's words and never the data's.
+//! (`patterns`), and so are the steps of each evaluation (`plan`). All of that is done on a thread of its own
+//! (`judge`), on which tenants take turns. What a refusal says is the schema's words and never the data's.
 
 mod bounds;
 mod compiled;
@@ -64,7 +64,8 @@ impl Schemas {
     ///
     /// # Errors
     ///
-    /// [`CommandError::Unacceptable`] with what is wrong; [`StoreError::Unavailable`] if it is not known by the deadline.
+    /// [`CommandError::Unacceptable`] with what is wrong; [`StoreError::Unavailable`] if it is not known by the
+    /// deadline.
     pub(crate) async fn judge(
         &self,
         asker: ValidationCaller,

@@ -26,7 +26,8 @@ pub use error::{CommandError, DomainError, Reference, Violation};
 pub use executor::{CommandEnvelope, CommandOutcome, Executor, Idempotency, UseCase};
 pub use unit_of_work::UnitOfWork;
 
-/// Counts what tests allocate. Of several tests in one process each counts what all do; `cargo nextest` gives each its own.
+/// Counts what tests allocate. Of several tests in one process each counts what all do; `cargo nextest` gives each its
+/// own.
 #[cfg(test)]
 #[global_allocator]
 static ALLOCATED: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

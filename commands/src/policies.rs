@@ -7,14 +7,15 @@
 //! ```
 //!
 //! A policy is told each event that it listens to, in position order, with what it remembered of earlier ones, and
-//! answers with effects: use cases of the system's own. It reads no read model. What an effect decides on is the state of
-//! its aggregates, read and proven in its append like any other command's; each effect carries a claim of its policy,
-//! its name, its target and the causing event's position in that same append, so that none is ever done twice, whenever
-//! the process was killed. The checkpoint moves, together with the memory, once all effects of a batch are done.
+//! answers with effects: use cases of the system's own. It reads no read model. What an effect decides on is the state
+//! of its aggregates, read and proven in its append like any other command's; each effect carries a claim of its
+//! policy, its name, its target and the causing event's position in that same append, so that none is ever done twice,
+//! whenever the process was killed. The checkpoint moves, together with the memory, once all effects of a batch are
+//! done.
 //!
 //! Effects of one study are carried out in order, those of different ones at once. What fails because something is down
-//! is tried again until it is done; what the database refuses is waited out for an hour; what is refused for good, or rests
-//! on damaged data, is recorded and passed.
+//! is tried again until it is done; what the database refuses is waited out for an hour; what is refused for good, or
+//! rests on damaged data, is recorded and passed.
 
 mod add_to_worklist;
 mod apply_triage;

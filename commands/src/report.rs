@@ -1,5 +1,5 @@
-//! Commands on reports. Who creates, edits or signs a draft holds its case, in the same append; a preliminary report may
-//! be edited and signed by any radiologist.
+//! Commands on reports. Who creates, edits or signs a draft holds its case, in the same append; a preliminary report
+//! may be edited and signed by any radiologist.
 
 mod create;
 mod sign;

@@ -1,9 +1,9 @@
-//! Recently seen states, so that most commands need no load. A state is a guess until an append has checked its version.
-//! They are bounded by what they weigh, and tenants share the room.
+//! Recently seen states, so that most commands need no load. A state is a guess until an append has checked its
+//! version. They are bounded by what they weigh, and tenants share the room.
 //!
-//! The tenant is part of the key: another tenant's stream is not found. A patient's states hold opened PHI, which no version
-//! check would ever find destroyed: they are used for as long as the key may be that opened them, counted from the moment
-//! at which the database was asked for that key, whatever was decided on them since.
+//! The tenant is part of the key: another tenant's stream is not found. A patient's states hold opened PHI, which no
+//! version check would ever find destroyed: they are used for as long as the key may be that opened them, counted from
+//! the moment at which the database was asked for that key, whatever was decided on them since.
 
 pub(crate) mod weight;
 
@@ -61,8 +61,8 @@ impl StateCache {
         Some((state, key_seen))
     }
 
-    /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as that
-    /// one's.
+    /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as
+    /// that one's.
     pub(crate) fn put<A: Aggregate>(&self, state: Arc<Versioned<A>>, key_seen: Instant) {
         let (tenant, stream, bytes) = (state.tenant_id, state.id, weight::estimated_bytes(&state));
         let seen = CachedState { state, key_seen };

@@ -7,8 +7,8 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_store::fair::{FairShare, Limits, Share, ShareOwner};
 use tokio::time::Instant;
 
-/// One command at a time. Beside a tenant's callers the system has its turns, too: a crowd of them on one stream does not
-/// keep policies from it.
+/// One command at a time. Beside a tenant's callers the system has its turns, too: a crowd of them on one stream does
+/// not keep policies from it.
 const ONE_AT_A_TIME: Limits = Limits {
     shared: 1,
     reserve: 0,

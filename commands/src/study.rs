@@ -1,7 +1,8 @@
 //! Commands on imaging studies, their series and instances.
 //!
-//! A study finds its order by the order's id or by the accession number, of which the order's id is derived; the order's
-//! version, or that there is none, is checked with the append. So whichever of the two comes second sees the first.
+//! A study finds its order by the order's id or by the accession number, of which the order's id is derived; the
+//! order's version, or that there is none, is checked with the append. So whichever of the two comes second sees the
+//! first.
 
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};

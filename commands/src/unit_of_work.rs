@@ -51,7 +51,8 @@ pub struct UnitOfWork<'a> {
     trusts_guesses: bool,
     guessed: bool,
     checks: BTreeMap<StreamId, u64>,
-    /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append meanwhile.
+    /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append
+    /// meanwhile.
     seen: BTreeMap<StreamId, Option<CachedState>>,
     /// Streams that were asked for as one type and are of another, which no stream ever changes.
     of_other_type: BTreeSet<StreamId>,
@@ -107,8 +108,8 @@ impl<'a> UnitOfWork<'a> {
         &self.context
     }
 
-    /// An aggregate as it is now; the append will hold only if it still is, or still is not there. Another tenant's is not
-    /// there, and one of another type is `None`, too. Read again, it is what it was.
+    /// An aggregate as it is now; the append will hold only if it still is, or still is not there. Another tenant's is
+    /// not there, and one of another type is `None`, too. Read again, it is what it was.
     pub async fn read<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -179,8 +180,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(Some(state))
     }
 
-    /// Decides a command that begins an aggregate; there is no version of it that `If-Match` could name. The first attempt
-    /// takes it that there is none yet, without looking.
+    /// Decides a command that begins an aggregate; there is no version of it that `If-Match` could name. The first
+    /// attempt takes it that there is none yet, without looking.
     pub async fn create<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -225,8 +226,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
 
-    /// Decides a command on an aggregate beside the one that the use case is about: `If-Match` says nothing of it, and the
-    /// stream's reserve is open to it. `None` where it is not there, and nothing came of the command.
+    /// Decides a command on an aggregate beside the one that the use case is about: `If-Match` says nothing of it, and
+    /// the stream's reserve is open to it. `None` where it is not there, and nothing came of the command.
     pub async fn decide_related<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,

@@ -32,8 +32,8 @@ pub struct ClaimItem {
 impl UseCase for ClaimItem {
     type Aggregate = WorklistItem;
 
-    /// A radiologist's claims queue on the caseload rather than race for its places; many radiologists' claims of one item
-    /// race, and all but one of them find it taken.
+    /// A radiologist's claims queue on the caseload rather than race for its places; many radiologists' claims of one
+    /// item race, and all but one of them find it taken.
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
         Some(CaseloadId::derive(tenant, self.radiologist_id).into())
     }
@@ -94,8 +94,8 @@ impl UseCase for UpdateItem {
         Some(queue_stream(tenant, self.id, authority))
     }
 
-    /// An assignment is decided by itself, before what else is asked: a case that is assigned and completed at once is held
-    /// by somebody who has to be allowed to and to have room, too.
+    /// An assignment is decided by itself, before what else is asked: a case that is assigned and completed at once is
+    /// held by somebody who has to be allowed to and to have room, too.
     async fn decide(
         &self,
         work: &mut UnitOfWork<'_>,

@@ -63,8 +63,8 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
         0
     }
 
-    /// What the parts take in memory that show by themselves ([`ShownParts::alone`]), in bytes: [`Self::phi`] has the last of
-    /// them only.
+    /// What the parts take in memory that show by themselves ([`ShownParts::alone`]), in bytes: [`Self::phi`] has the
+    /// last of them only.
     fn alone_bytes(&self) -> usize {
         0
     }
@@ -77,7 +77,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
 
 /// An event stands where none of its kind can: the stream is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{event} cannot stand here in its stream")]
+#[error("unexpected event {event} in this state")]
 pub struct UnexpectedEvent {
     /// The wire name.
     pub event: &'static str,
@@ -116,7 +116,7 @@ pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'stat
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// No such event, or a shape from a later program.
-    #[error("no event {name} of schema version {schema_version} is known here")]
+    #[error("unknown event {name}, schema version {schema_version}")]
     Unknown {
         /// The wire name.
         name: String,
@@ -124,7 +124,7 @@ pub enum DecodeError {
         schema_version: u32,
     },
     /// The bytes do not have the shape. What they say is withheld: it could be PHI.
-    #[error("{name}: the stored payload does not have its shape (line {line}, column {column})")]
+    #[error("{name}: malformed payload (line {line}, column {column})")]
     Malformed {
         /// The wire name.
         name: &'static str,
@@ -290,9 +290,9 @@ pub struct Versioned<A> {
     /// Its own members.
     #[serde(flatten)]
     pub state: A,
-    /// When its first event was recorded.
+    /// Time of the first event.
     pub created_at: Timestamp,
-    /// When its last event was recorded.
+    /// Time of the latest event.
     pub updated_at: Timestamp,
     /// How many events its stream has.
     pub version: u64,

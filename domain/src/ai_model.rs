@@ -31,7 +31,7 @@ use crate::{domain_events, event_data_without_phi};
 pub struct AiModel {
     /// Never changes: the id is derived from it.
     pub code: AiModelCode,
-    /// What people call it.
+    /// Display name.
     pub name: Text,
     /// More about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,12 +42,12 @@ pub struct AiModel {
     /// The body part it was made for (DICOM 0018,0015); any, where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
-    /// What it can be asked for.
+    /// Supported task types.
     pub capabilities: Capabilities,
     /// Who makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<Text>,
-    /// The vendor's version of it. A resource's own `version` counts its events.
+    /// Vendor version. A resource's own `version` counts its events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_version: Option<Text>,
     /// Where it answers. Where the secret lies is never part of the resource.
@@ -100,7 +100,7 @@ pub struct Changes<C = Capabilities, E = EndpointConfig> {
     /// Where it answers: an event tells all of it.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub endpoint_config: Change<E>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
 }
@@ -122,7 +122,7 @@ pub struct Created {
     pub ai_model_id: AiModelId,
     /// Never changes: the id is derived from it.
     pub code: AiModelCode,
-    /// What people call it.
+    /// Display name.
     pub name: Text,
     /// More about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,12 +133,12 @@ pub struct Created {
     /// The body part it was made for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
-    /// What it can be asked for.
+    /// Supported task types.
     pub capabilities: Capabilities,
     /// Who makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<Text>,
-    /// The vendor's version of it.
+    /// Vendor version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_version: Option<Text>,
     /// Where it answers, and where the secret lies.
@@ -164,10 +164,10 @@ event_data_without_phi!(Created, Updated);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The code is taken.
-    #[error("an AI model with this code exists already")]
+    #[error("an AI model with this code already exists")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such AI model")]
+    #[error("AI model not found")]
     NotFound,
     /// Somewhere to answer without an address.
     #[error("an endpoint needs a url")]

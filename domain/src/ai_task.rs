@@ -64,7 +64,7 @@ pub struct TaskSpec {
     pub ai_model_code: AiModelCode,
     /// What for.
     pub task_type: TaskType,
-    /// The how-manieth try, from 1.
+    /// Attempt number, starting at 1.
     pub attempt: u32,
     /// When it was asked.
     pub requested_at: Timestamp,
@@ -152,7 +152,7 @@ pub struct NewTask {
     pub ai_model_code: AiModelCode,
     /// What for.
     pub task_type: TaskType,
-    /// The how-manieth try, from 1.
+    /// Attempt number, starting at 1.
     pub attempt: u32,
 }
 
@@ -176,19 +176,19 @@ pub struct NewOutput {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// This attempt was made already.
-    #[error("this attempt was made already")]
+    #[error("this attempt already exists")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such AI task")]
+    #[error("AI task not found")]
     NotFound,
     /// Completed, failed or cancelled.
-    #[error("the task is {status}, which is final")]
+    #[error("task is {status}, a final status")]
     Final {
         /// What it is.
         status: Status,
     },
     /// None goes back.
-    #[error("a task that is {from} cannot become {to}")]
+    #[error("task status cannot change from {from} to {to}")]
     InvalidTransition {
         /// What it is.
         from: Status,
@@ -196,19 +196,19 @@ pub enum Error {
         to: Status,
     },
     /// An error without failure.
-    #[error("error_message goes with status failed")]
+    #[error("error_message is allowed only with status failed")]
     ErrorWithoutFailure,
     /// A result of a task that has failed or was cancelled.
-    #[error("the task is {status}: its outputs are not taken")]
+    #[error("task is {status}; outputs are no longer accepted")]
     OutputsClosed {
         /// What it is.
         status: Status,
     },
     /// The model cannot do this.
-    #[error("the model is not capable of this task type")]
+    #[error("model does not support this task type")]
     NotCapable,
     /// It was tried [`MAX_ATTEMPTS`] times.
-    #[error("this was attempted {MAX_ATTEMPTS} times already")]
+    #[error("limit of {MAX_ATTEMPTS} attempts reached")]
     TooManyAttempts,
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire_enum;
 
-/// How one logs in.
+/// Authentication settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {

@@ -110,8 +110,8 @@ fn write_number(out: &mut String, number: &str) {
     }
 }
 
-/// A number's digits without zeros around them, and the power of ten that they are multiplied by: two numbers without sign
-/// are equal if these are. `None` for a power that is beyond all use.
+/// A number's digits without zeros around them, and the power of ten that they are multiplied by: two numbers without
+/// sign are equal if these are. `None` for a power that is beyond all use.
 fn decimal(number: &str) -> Option<(String, i64)> {
     let (mantissa, power) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -1,9 +1,9 @@
 //! How words are compared: without the white space around them, and without regard to case.
 //!
 //! Two texts match where their keys are equal. The key is the canonical caseless form of Unicode (chapter 3, definition
-//! D145), composed again: full case folding, so that `STRASSE` matches `Straße`, and normalisation, so that an `Ä` of one
-//! code point matches one of two. Read models keep the key in their filter columns: another key is another version of
-//! those models.
+//! D145), composed again: full case folding, so that `STRASSE` matches `Straße`, and normalisation, so that an `Ä` of
+//! one code point matches one of two. Read models keep the key in their filter columns: another key is another version
+//! of those models.
 
 use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization as _;

@@ -83,7 +83,7 @@ event_data_without_phi!(CaseTaken, CaseFreed);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There is no room.
-    #[error("the radiologist holds {open} of at most {limit} cases already")]
+    #[error("radiologist already holds {open} of {limit} cases")]
     LimitReached {
         /// How many are open.
         open: usize,

@@ -1,4 +1,5 @@
-//! What a change says of one optional member (RFC 7396, JSON Merge Patch): nothing, that it is taken away, or its new value.
+//! What a change says of one optional member (RFC 7396, JSON Merge Patch): nothing, that it is taken away, or its new
+//! value.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

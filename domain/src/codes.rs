@@ -17,8 +17,8 @@ macro_rules! codes {
         pub struct $error;
 
         impl $name {
-            /// Takes any case and the padding of a Code String (PS3.5, VR CS); keeps upper case without it. Two codes that
-            /// differ in nothing else are equal, as two body parts match (see [`crate::caseless`]).
+            /// Takes any case and the padding of a Code String (PS3.5, VR CS); keeps upper case without it. Two codes
+            /// that differ in nothing else are equal, as two body parts match (see [`crate::caseless`]).
             pub fn parse(text: &str) -> Result<Self, $error> {
                 let code = text.trim().to_ascii_uppercase();
                 let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || $extra.contains(&b);
@@ -45,15 +45,15 @@ macro_rules! codes {
 
 codes! {
     /// A modality: CT, MR, US, XR, ... (DICOM 0008,0060, and the house's own).
-    ModalityCode(InvalidModalityCode): 2..=16, b"_", "must be 2 to 16 of A-Z, 0-9 and _";
+    ModalityCode(InvalidModalityCode): 2..=16, b"_", "must be 2 to 16 characters from A-Z, 0-9 and _";
     /// A procedure: `CT_BRAIN_WO_CONTRAST`.
-    ProcedureCode(InvalidProcedureCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    ProcedureCode(InvalidProcedureCode): 1..=64, b"_-.", "must be 1 to 64 characters from A-Z, 0-9, _, - and .";
     /// A PACS endpoint: `MAIN_PACS`.
-    PacsEndpointCode(InvalidPacsEndpointCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    PacsEndpointCode(InvalidPacsEndpointCode): 1..=64, b"_-.", "must be 1 to 64 characters from A-Z, 0-9, _, - and .";
     /// A report template: `CT_HEAD_STANDARD`.
-    TemplateCode(InvalidTemplateCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    TemplateCode(InvalidTemplateCode): 1..=64, b"_-.", "must be 1 to 64 characters from A-Z, 0-9, _, - and .";
     /// An AI model: `ICH_TRIAGE_V2`.
-    AiModelCode(InvalidAiModelCode): 1..=64, b"_-.", "must be 1 to 64 of A-Z, 0-9, _, - and .";
+    AiModelCode(InvalidAiModelCode): 1..=64, b"_-.", "must be 1 to 64 characters from A-Z, 0-9, _, - and .";
 }
 
 #[cfg(test)]

@@ -44,8 +44,8 @@ impl AccessionNumber {
     }
 
     /// A number for an order that brought none, from a fresh UUIDv7: `R`, nine characters of its time (45 bits of
-    /// milliseconds), three of its counter (the 15 bits that tell a process's own apart; RFC 9562, 6.2, method 1 with 42
-    /// bits) and three of its randomness. Numbers made later sort later.
+    /// milliseconds), three of its counter (the 15 bits that tell a process's own apart; RFC 9562, 6.2, method 1 with
+    /// 42 bits) and three of its randomness. Numbers made later sort later.
     pub fn generated(fresh: Uuid) -> Self {
         let fresh = fresh.as_u128();
         let (millis, counter) = (fresh >> 80, (fresh >> 32) & 0x7fff);

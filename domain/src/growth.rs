@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Changes that a stream may have; beyond them only [`Room::Reserved`] and [`Room::Unbounded`] commands are carried out.
+/// Changes that a stream may have; beyond them only [`Room::Reserved`] and [`Room::Unbounded`] commands are carried
+/// out.
 pub const MAX_CHANGES: u64 = 10_000;
 /// Bytes that a stream's sealed parts may have together, likewise.
 pub const MAX_SEALED_BYTES: u64 = 16 * 1024 * 1024;
@@ -11,8 +12,9 @@ pub const MAX_PAYLOAD_BYTES: u64 = 16 * 1024 * 1024;
 /// The reserve is the bound divided by this number.
 const RESERVE: u64 = 10;
 
-/// Bytes that a resource may show. Its row has all of them and is written anew with each of its events, so that a change of
-/// a few bytes costs what the whole shows: this is several times the longest report with all that is added to it.
+/// Bytes that a resource may show. Its row has all of them and is written anew with each of its events, so that a
+/// change of a few bytes costs what the whole shows: this is several times the longest report with all that is added to
+/// it.
 pub const MAX_SHOWN_BYTES: u64 = 2 * 1024 * 1024;
 
 /// What a stream's events have together, in bytes.
@@ -56,8 +58,8 @@ pub enum StreamBudget {
     /// Up to a tenth beyond the bound: answers for a case, steps back that somebody else takes for its holder, and the
     /// system's own effects.
     Reserved,
-    /// Any: a command that leads a case on, or that follows from what another stream bounds, and so cannot be repeated for
-    /// ever; or a stream that no resource is read from.
+    /// Any: a command that leads a case on, or that follows from what another stream bounds, and so cannot be repeated
+    /// for ever; or a stream that no resource is read from.
     Unbounded,
 }
 

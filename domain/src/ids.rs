@@ -140,8 +140,8 @@ stream_ids!(
 );
 
 impl OrderId {
-    /// v5(tenant, accession number): a study finds its order without a search. The kind is not part of it, so no accession
-    /// number may begin as the name of another id does ([`Kind::begins`]).
+    /// v5(tenant, accession number): a study finds its order without a search. The kind is not part of it, so no
+    /// accession number may begin as the name of another id does ([`Kind::begins`]).
     pub fn derive(tenant: TenantId, accession: &AccessionNumber) -> Self {
         Self(Uuid::new_v5(&tenant.0, accession.as_str().as_bytes()))
     }
@@ -278,8 +278,8 @@ crate::wire_enum! {
 }
 
 impl Kind {
-    /// Whether a text begins as the name does from which an id of some kind is derived. An order's id is derived from its
-    /// accession number alone, in the same tenant: with such a number it could be the id of something else.
+    /// Whether a text begins as the name does from which an id of some kind is derived. An order's id is derived from
+    /// its accession number alone, in the same tenant: with such a number it could be the id of something else.
     pub fn begins(text: &str) -> bool {
         let named = text.split_once(':').map(|(before, _)| before);
         named.is_some_and(|name| Self::ALL.iter().any(|kind| kind.to_string() == name))

@@ -21,8 +21,8 @@ pub(crate) use walk::{Kind, each_element, kind, members_in, text};
 
 /// A JSON value as text. Two of them are equal if their texts are.
 ///
-/// It cannot be a member of a struct that another one flattens while it is deserialised: serde buffers such members, and
-/// their digits are lost there. Read such structs from [`Members`].
+/// It cannot be a member of a struct that another one flattens while it is deserialised: serde buffers such members,
+/// and their digits are lost there. Read such structs from [`Members`].
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);

@@ -20,7 +20,7 @@ use crate::{domain_events, event_data_without_phi};
 pub struct Modality {
     /// Never changes: the id is derived from it.
     pub code: ModalityCode,
-    /// What people call it.
+    /// Display name.
     pub name: Text,
     /// More about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ pub struct Changes {
     /// A new description.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub description: Change<Text>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
 }
@@ -88,10 +88,10 @@ event_data_without_phi!(Created, Updated);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The code is taken.
-    #[error("a modality with this code exists already")]
+    #[error("a modality with this code already exists")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such modality")]
+    #[error("modality not found")]
     NotFound,
 }
 

@@ -36,7 +36,7 @@ use crate::wire_enum;
 /// An order as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
-    /// Who is to be examined.
+    /// Patient.
     pub patient_id: PatientId,
     /// What is ordered, by whom and for when.
     #[serde(flatten)]
@@ -58,7 +58,7 @@ pub struct OrderDetails {
     /// The visit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encounter_id: Option<EncounterId>,
-    /// The episode of care.
+    /// Episode of care.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode_id: Option<EpisodeId>,
     /// Who ordered.
@@ -159,7 +159,7 @@ pub struct OrderPhi {
     /// Who the patient is, where the ordering system said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<Patient>,
-    /// The client's own object.
+    /// Client-defined JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// Why it was called off.
@@ -179,7 +179,7 @@ pub enum Command {
 /// A new order. The procedure's words are those of the moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewOrder {
-    /// Who is to be examined.
+    /// Patient.
     pub patient_id: PatientId,
     /// What, by whom and for when.
     pub request: OrderDetails,
@@ -208,19 +208,19 @@ pub struct Update {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The accession number is taken.
-    #[error("an order with this accession number exists already")]
+    #[error("an order with this accession number already exists")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such order")]
+    #[error("order not found")]
     NotFound,
     /// Completed or cancelled.
-    #[error("the order is {status}, which is final")]
+    #[error("order is {status}, a final status")]
     Final {
         /// What it is.
         status: Status,
     },
     /// None goes back.
-    #[error("an order that is {from} cannot become {to}")]
+    #[error("order status cannot change from {from} to {to}")]
     InvalidTransition {
         /// What it is.
         from: Status,
@@ -231,13 +231,13 @@ pub enum Error {
     #[error("performed_start_at must not be after performed_end_at")]
     StartAfterEnd,
     /// A start without progress.
-    #[error("performed_start_at goes with status in_progress or completed")]
+    #[error("performed_start_at is allowed only with status in_progress or completed")]
     StartWithoutProgress,
     /// An end without completion.
-    #[error("performed_end_at goes with status completed")]
+    #[error("performed_end_at is allowed only with status completed")]
     EndWithoutCompletion,
     /// A reason without cancellation.
-    #[error("cancellation_reason goes with status cancelled")]
+    #[error("cancellation_reason is allowed only with status cancelled")]
     ReasonWithoutCancellation,
     /// An order in progress has a start.
     #[error("performed_start_at cannot be taken away")]

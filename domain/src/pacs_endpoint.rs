@@ -27,7 +27,7 @@ use crate::{domain_events, event_data_without_phi};
 pub struct PacsEndpoint {
     /// Never changes: the id is derived from it.
     pub code: PacsEndpointCode,
-    /// What people call it.
+    /// Display name.
     pub name: Text,
     /// More about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub struct PacsEndpoint {
     /// Where its viewer opens a study.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub viewer_launch_url: Option<ViewerLaunchUrl>,
-    /// Whether a study from here completes its order.
+    /// Whether studies from this endpoint complete their order.
     pub completes_order: bool,
     /// Whether studies come from it.
     pub is_active: bool,
@@ -139,10 +139,10 @@ pub enum ViewerLaunchUrlError {
     #[error(transparent)]
     Url(#[from] UrlError),
     /// It opens the same page for every study.
-    #[error("must hold {{study_instance_uid}}")]
+    #[error("must contain {{study_instance_uid}}")]
     MissingStudyPlaceholder,
     /// A placeholder that nobody fills.
-    #[error("must hold no braces but {{study_instance_uid}} and {{token}}")]
+    #[error("may contain no placeholders other than {{study_instance_uid}} and {{token}}")]
     UnknownPlaceholder,
 }
 
@@ -215,10 +215,10 @@ pub struct Changes {
     /// A new launch URL.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub viewer_launch_url: Change<ViewerLaunchUrl>,
-    /// Whether a study from here completes its order.
+    /// Whether studies from this endpoint complete their order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completes_order: Option<bool>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
 }
@@ -262,10 +262,10 @@ event_data_without_phi!(Created, Updated);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The code is taken.
-    #[error("a PACS endpoint with this code exists already")]
+    #[error("a PACS endpoint with this code already exists")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such PACS endpoint")]
+    #[error("PACS endpoint not found")]
     NotFound,
 }
 

@@ -1,8 +1,8 @@
 //! Protected health information: types that never print themselves.
 //!
 //! What is PHI is listed in the contract (section 1). An event keeps its PHI members apart from its payload, so that
-//! they can be sealed under the patient's key; see [`crate::aggregate::EventData`]. The types here serialise (sealing needs
-//! that) but their `Debug` is a placeholder and they have no `Display`.
+//! they can be sealed under the patient's key; see [`crate::aggregate::EventData`]. The types here serialise (sealing
+//! needs that) but their `Debug` is a placeholder and they have no `Display`.
 
 use std::fmt;
 

@@ -22,7 +22,7 @@ use crate::{domain_events, event_data_without_phi};
 pub struct Procedure {
     /// Never changes: the id is derived from it.
     pub code: ProcedureCode,
-    /// What people call it.
+    /// Display name.
     pub name: Text,
     /// The modality it is done on.
     pub modality_id: ModalityId,
@@ -43,7 +43,7 @@ pub struct Procedure {
     /// How long a slot is booked for, in minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_duration_minutes: Option<DurationMinutes>,
-    /// What the patient has to do before.
+    /// Patient preparation instructions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preparation_instructions: Option<Text>,
     /// Whether it can be ordered.
@@ -79,7 +79,8 @@ pub enum Command {
     Update(Box<Changes>),
 }
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away. Code and modality never change.
+/// Members to change. A member that is left out stays; `null` takes an optional one away. Code and modality never
+/// change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// A new name.
@@ -103,7 +104,7 @@ pub struct Changes {
     /// New instructions.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub preparation_instructions: Change<Text>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
 }
@@ -144,10 +145,10 @@ event_data_without_phi!(Created, Updated);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The code is taken.
-    #[error("a procedure with this code exists already")]
+    #[error("a procedure with this code already exists")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such procedure")]
+    #[error("procedure not found")]
     NotFound,
 }
 

@@ -30,7 +30,7 @@ pub struct ReadingProfile {
     pub allowed_body_parts: Option<Vec<BodyPart>>,
     /// How many cases may be open at once.
     pub max_concurrent_cases: CaseLimit,
-    /// Where the radiologist reads.
+    /// Reading locations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading_locations: Option<Vec<Text>>,
     /// Whether the radiologist may claim at all.
@@ -77,7 +77,8 @@ pub enum Command {
     Update(Box<Changes>),
 }
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away. The practitioner never changes.
+/// Members to change. A member that is left out stays; `null` takes an optional one away. The practitioner never
+/// changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// Other modalities; all, where taken away.
@@ -92,7 +93,7 @@ pub struct Changes {
     /// Other places.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub reading_locations: Change<Vec<Text>>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
 }
@@ -133,19 +134,19 @@ event_data_without_phi!(Created, Updated);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The practitioner has one.
-    #[error("the practitioner has a reading profile already")]
+    #[error("practitioner already has a reading profile")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such reading profile")]
+    #[error("reading profile not found")]
     NotFound,
     /// Nothing may be claimed.
-    #[error("the radiologist's reading profile is not active")]
+    #[error("reading profile is inactive")]
     NotActive,
     /// The item's modality is not among the allowed ones.
-    #[error("the radiologist's reading profile does not allow this modality")]
+    #[error("reading profile does not allow this modality")]
     ModalityNotAllowed,
     /// The item's body part is not among the allowed ones.
-    #[error("the radiologist's reading profile does not allow this body part")]
+    #[error("reading profile does not allow this body part")]
     BodyPartNotAllowed,
 }
 

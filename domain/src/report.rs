@@ -8,8 +8,8 @@
 //!           +--------- cancelled <--------+
 //! ```
 //!
-//! A draft may be signed as final at once. Editing leaves the status as it is, and ends with `final`. A cancelled report
-//! may be created again: the same stream, another report.
+//! A draft may be signed as final at once. Editing leaves the status as it is, and ends with `final`. A cancelled
+//! report may be created again: the same stream, another report.
 //!
 //! **What was signed is never altered.** Words are kept by the version of the fact that told them ([`ReportPhi`]); a
 //! [`Release`] names the version up to which they are signed. What is written to a preliminary report later stands
@@ -18,11 +18,11 @@
 //! **A critical result** is raised once: with the first signature of a report that is marked critical, with a later
 //! signature where it was marked since, or with an addendum that says so. A communication counts from the moment the
 //! report was marked, in a draft from its beginning. Signing that a report is not critical, or an addendum that says
-//! so, takes the result back; so does cancelling. If it is marked again after that, it is raised again. An addendum that
-//! says so after somebody was told raises another one, of which nobody was told yet.
+//! so, takes the result back; so does cancelling. If it is marked again after that, it is raised again. An addendum
+//! that says so after somebody was told raises another one, of which nobody was told yet.
 //!
-//! **AI suggests, a radiologist decides**: the machine's words (`ai_assist_summary`) are no content. They are not signed
-//! and not released.
+//! **AI suggests, a radiologist decides**: the machine's words (`ai_assist_summary`) are no content. They are not
+//! signed and not released.
 
 mod content;
 mod critical_result;
@@ -71,7 +71,7 @@ pub enum Command {
     Sign(Box<Sign>),
     /// Adds to what is final.
     AddAddendum(Box<NewAddendum>),
-    /// Notes that somebody was told of a critical result.
+    /// Records the communication of a critical result.
     Communicate(Box<NewCommunication>),
     /// Judges what an AI model suggested.
     ReviewSuggestion(Box<NewReview>),
@@ -84,7 +84,7 @@ pub enum Command {
 /// A new report. Patient and order are the study's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewReport {
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// The order that the study answers, where there is one.
     pub imaging_order_id: Option<OrderId>,
@@ -107,7 +107,7 @@ pub struct Edit {
     pub written: ContentEdit,
     /// Sections to change, one by one; the four are the members of the same names. One without text is emptied.
     pub sections: Vec<Section>,
-    /// Whether somebody has to be told at once.
+    /// Whether the report contains a critical result.
     pub critical_result: Option<bool>,
 }
 
@@ -118,7 +118,7 @@ pub struct Sign {
     pub radiologist_id: PractitionerId,
     /// Final, or preliminary.
     pub is_final: bool,
-    /// Somebody who was told already.
+    /// Communication of the critical result made before signing.
     pub communication: Option<NewCommunication>,
     /// For a critical result.
     pub notice: CriticalNotice,
@@ -144,7 +144,7 @@ pub struct NewAddendum {
     pub kind: AddendumKind,
     /// What it says.
     pub content: PhiText,
-    /// Whether the result is critical by now.
+    /// Whether the report is now critical.
     pub critical_result: Option<bool>,
     /// For a critical result.
     pub notice: CriticalNotice,
@@ -155,19 +155,19 @@ pub struct NewAddendum {
 pub struct NewCommunication {
     /// Who told.
     pub radiologist_id: PractitionerId,
-    /// Who was told.
+    /// Recipient.
     pub recipient: PhiText,
     /// How.
     pub method: Method,
-    /// When.
+    /// Time of the communication; must not be in the future.
     pub communicated_at: Timestamp,
-    /// Whether they repeated what they heard.
+    /// Whether the recipient read the result back.
     pub read_back: bool,
     /// More about it.
     pub note: Option<PhiText>,
 }
 
-/// A radiologist's judgement of a suggestion.
+/// Review of an AI suggestion by a radiologist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewReview {
     /// Who judges.
@@ -207,8 +207,8 @@ pub enum Operation {
 }
 
 wire_enum! {
-    Operation: Edit = "edited", Sign = "signed", AddAddendum = "added to",
-        Communicate = "communicated", ReviewSuggestion = "compared with suggestions",
+    Operation: Edit = "edited", Sign = "signed", AddAddendum = "amended",
+        Communicate = "communicated", ReviewSuggestion = "reviewed against AI suggestions",
         Cancel = "cancelled";
 }
 
@@ -216,33 +216,33 @@ wire_enum! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The study has one.
-    #[error("the study has a report already")]
+    #[error("study already has a report")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such report")]
+    #[error("report not found")]
     NotFound,
     /// Not in this status.
-    #[error("a report that is {status} cannot be {asked}")]
+    #[error("report with status {status} cannot be {operation}")]
     Refused {
         /// What it is.
         status: Status,
         /// What was asked.
-        asked: Operation,
+        operation: Operation,
     },
     /// Final without an impression.
     #[error("a final report needs an impression")]
     ImpressionMissing,
     /// Neither one of the four nor the template's own.
-    #[error("the report has no such section")]
+    #[error("unknown section")]
     NoSuchSection,
     /// Told after now.
-    #[error("communicated_at must not lie in the future")]
+    #[error("communicated_at must not be in the future")]
     CommunicatedInFuture,
     /// Nobody can read it any more.
-    #[error("the patient's data were erased")]
+    #[error("patient data has been erased")]
     Erased,
     /// The deadline is still to come.
-    #[error("the deadline has not passed yet")]
+    #[error("deadline has not passed")]
     NotDue,
     /// The structured data would be what cannot be kept.
     #[error("after the change, structured_data {0}")]
@@ -301,8 +301,8 @@ impl Aggregate for Report {
         Some(self.patient_id)
     }
 
-    /// A report becomes final once, is begun again only after it was cancelled, and is overdue once for each signature that
-    /// raises a critical result.
+    /// A report becomes final once, is begun again only after it was cancelled, and is overdue once for each signature
+    /// that raises a critical result.
     fn room(_state: Option<&Self>, command: &Command) -> StreamBudget {
         match command {
             Command::Edit(_) | Command::ReviewSuggestion(_) => StreamBudget::Bounded,
@@ -315,7 +315,8 @@ impl Aggregate for Report {
         }
     }
 
-    /// The words of all its versions, but for parts that show by themselves. The latest words count here and in the PHI.
+    /// The words of all its versions, but for parts that show by themselves. The latest words count here and in the
+    /// PHI.
     fn unshown_bytes(&self) -> usize {
         let all = self.phi.as_ref().map_or(0, ReportPhi::bytes);
         all.saturating_sub(self.alone_bytes())
@@ -326,7 +327,8 @@ impl Aggregate for Report {
         self.phi.as_ref().map_or(0, |phi| phi.bytes_of(&alone))
     }
 
-    /// What was signed last shows beside what was written since. Addenda, communications and judgements show one by one.
+    /// What was signed last shows beside what was written since. Addenda, communications and judgements show one by
+    /// one.
     fn shown_parts(&self) -> VisiblePhi {
         let begun = self.begun.saturating_sub(1);
         let released = self.signed_version().map(|release| release.version);

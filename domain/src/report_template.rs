@@ -28,7 +28,7 @@ use crate::{domain_events, event_data_without_phi, wire_enum};
 pub struct ReportTemplate {
     /// Never changes: the id is derived from it.
     pub code: TemplateCode,
-    /// What people call it.
+    /// Display name.
     pub name: Text,
     /// The modality it is for; any, where it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ pub struct Changes<S = Schema, D = DefaultText> {
     /// Other words to begin with: an event tells all of them.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub default_text: Change<D>,
-    /// Taken out of use, or put back.
+    /// Whether the entry is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_active: Option<bool>,
 }
@@ -155,13 +155,13 @@ event_data_without_phi!(Created, Updated);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The code is taken.
-    #[error("a template with this code exists already")]
+    #[error("a template with this code already exists")]
     AlreadyExists,
     /// There is none.
-    #[error("there is no such template")]
+    #[error("template not found")]
     NotFound,
     /// Structured data without a shape.
-    #[error("a structured or hybrid template needs a schema")]
+    #[error("structured and hybrid templates require a schema")]
     SchemaMissing,
     /// The schema would be what cannot be kept.
     #[error("after the change, schema {0}")]

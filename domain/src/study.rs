@@ -46,7 +46,7 @@ use crate::wire_enum;
 /// A study as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Study {
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// What its archive says of it.
     #[serde(flatten)]
@@ -58,7 +58,7 @@ pub struct Study {
     pub number_of_series: u32,
     /// The larger of what was stated and what is listed (FHIR `numberOfInstances`).
     pub number_of_instances: u32,
-    /// A link to its images, without a token.
+    /// Viewer URL, without a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub viewer_url: Option<HttpUrl>,
     /// Whether its archive still changes it.
@@ -177,11 +177,11 @@ pub enum Command {
 /// What an archive says of a study; what is `None` says nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sync {
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// The study's own members. The endpoint counts for a new study only.
     pub details: Details,
-    /// Who the patient is.
+    /// Patient demographics.
     pub patient: Option<Patient>,
     /// The order that the study names.
     pub order: Option<ReferencedOrder>,
@@ -194,7 +194,7 @@ pub struct Sync {
 pub struct SyncedSeries {
     /// What is said of it.
     pub facts: SeriesAttributes,
-    /// Its instances, as many as the archive lists.
+    /// Instances reported by the PACS.
     pub instances: Vec<InstanceAttributes>,
 }
 
@@ -228,25 +228,25 @@ pub struct Update {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There is none.
-    #[error("there is no such study")]
+    #[error("study not found")]
     NotFound,
     /// The study's UID is known as another patient's.
-    #[error("the study is another patient's")]
+    #[error("study belongs to another patient")]
     OtherPatient,
     /// Nothing comes any more.
     #[error("the study is archived")]
     Archived,
     /// The series is known.
-    #[error("the study has a series of this UID already")]
+    #[error("study already has a series with this UID")]
     SeriesExists,
     /// The series is not.
-    #[error("the study has no such series")]
+    #[error("series not found in this study")]
     NoSuchSeries,
     /// The instance is known.
-    #[error("the series has an instance of this UID already")]
+    #[error("series already has an instance with this UID")]
     InstanceExists,
     /// The order is another patient's.
-    #[error("the order is another patient's")]
+    #[error("order belongs to another patient")]
     OrderOfOtherPatient,
     /// Start is not after end.
     #[error("started_at must not be after ended_at")]

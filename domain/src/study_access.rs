@@ -84,7 +84,7 @@ event_data_without_phi!(Accessed);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The token was never given out for this study.
-    #[error("this token was not given out for this study")]
+    #[error("token was not issued for this study")]
     UnknownToken,
 }
 

@@ -43,8 +43,8 @@ impl Text {
         Ok(Self(text))
     }
 
-    /// Parses a name or a short label, which lists show and searches look through. Only commands are held to this bound:
-    /// events that were recorded before it have longer names, and stay readable.
+    /// Parses a name or a short label, which lists show and searches look through. Only commands are held to this
+    /// bound: events that were recorded before it have longer names, and stay readable.
     ///
     /// # Errors
     /// Those of [`Self::parse`], and [`TextError::NameTooLong`].

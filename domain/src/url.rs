@@ -17,10 +17,10 @@ pub enum UrlError {
     #[error("must be an http or https URL of at most 2048 characters")]
     Malformed,
     /// A user or password before the host.
-    #[error("must not name a user or password")]
+    #[error("must not contain user information")]
     Credentials,
     /// A parameter that is a token.
-    #[error("must not carry a token")]
+    #[error("must not contain a token")]
     Token,
 }
 

@@ -220,16 +220,16 @@ pub struct Update {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The study has one, which is open or completed.
-    #[error("the study's worklist item exists already and is {status}")]
+    #[error("study already has a worklist item ({status})")]
     AlreadyExists {
         /// What it is.
         status: Status,
     },
     /// There is none.
-    #[error("there is no such worklist item")]
+    #[error("worklist item not found")]
     NotFound,
     /// Only a pending item is claimed.
-    #[error("a worklist item that is {status} cannot be claimed")]
+    #[error("worklist item with status {status} cannot be claimed")]
     NotPending {
         /// What it is.
         status: Status,
@@ -241,7 +241,7 @@ pub enum Error {
     #[error("{MAX_PARTS} models have said something of the study already")]
     TooManyModels,
     /// A pending item is worked on by nobody.
-    #[error("the worklist item is pending: it has to be claimed first")]
+    #[error("worklist item is pending; claim it first")]
     NotHeld,
     /// Completed or cancelled.
     #[error("the worklist item is {status}")]

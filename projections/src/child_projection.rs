@@ -45,7 +45,7 @@ pub trait ChildView: Debug + Default + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
     /// Its payload is out of form. What it says is withheld.
-    #[error("the payload is out of form (line {line}, column {column})")]
+    #[error("malformed payload (line {line}, column {column})")]
     Malformed {
         /// Line in the stored JSON.
         line: usize,
@@ -53,10 +53,10 @@ pub enum FoldError {
         column: usize,
     },
     /// It changes a part that is not there.
-    #[error("there is no row {0} to change")]
+    #[error("row {0} does not exist")]
     MissingRow(Uuid),
     /// It adds a part that is there.
-    #[error("the row {0} is there already")]
+    #[error("row {0} already exists")]
     DuplicateRow(Uuid),
 }
 

@@ -174,8 +174,8 @@ fn statuses(filters: &Filters) -> Vec<Status> {
         .map_or(Status::ALL.to_vec(), |status| vec![status])
 }
 
-/// The whole of the third index, or of the second for one radiologist: each of the other columns has few values, and few of
-/// them go together.
+/// The whole of the third index, or of the second for one radiologist: each of the other columns has few values, and
+/// few of them go together.
 fn by_status(radiologist: Option<&ColumnEquals>, filters: &Filters) -> Vec<Vec<ColumnEquals>> {
     let is = |asked: Option<bool>, of: bool| asked.is_none_or(|flag| flag == of);
     let mut prefixes = Vec::new();

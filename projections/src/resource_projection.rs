@@ -83,17 +83,13 @@ fn from_row<V: ResourceView>(row: Option<&Row>) -> Result<FoldState<V::Aggregate
     let Some(row) = row else {
         return Ok((None, SealedPhi::default()));
     };
-    let resource = serde_json::from_str(&row.document).map_err(|error| {
-        format!(
-            "the row's document is out of form (column {})",
-            error.column()
-        )
-    })?;
+    let resource = serde_json::from_str(&row.document)
+        .map_err(|error| format!("malformed row document (column {})", error.column()))?;
     Ok((Some(resource), SealedPhi::from_bytes(row.sealed.clone())))
 }
 
-/// Returns the sealed parts that go along: those that still show, and none if the resource names no patient, since nothing
-/// of them is the resource's own.
+/// Returns the sealed parts that go along: those that still show, and none if the resource names no patient, since
+/// nothing of them is the resource's own.
 pub fn retained_phi<A: Aggregate>(resource: &Versioned<A>, sealed: SealedPhi) -> Vec<u8> {
     match resource.state.patient_id() {
         Some(_) => sealed.compacted(&resource.state.shown_parts()).into_bytes(),

@@ -19,8 +19,8 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
-/// The score from which on AI triage moves a case ahead within its priority. It is part of every row's key: another value
-/// is another version of the model.
+/// The score from which on AI triage moves a case ahead within its priority. It is part of every row's key: another
+/// value is another version of the model.
 pub const TRIAGE_THRESHOLD: f64 = 0.5;
 
 /// `worklist_items_v2`.

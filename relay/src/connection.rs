@@ -1,5 +1,5 @@
-//! One connection to NATS, for one session: where it breaks, the next session has the next one, so that nothing that was
-//! meant for the stream as it was then comes late.
+//! One connection to NATS, for one session: where it breaks, the next session has the next one, so that nothing that
+//! was meant for the stream as it was then comes late.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ pub(crate) struct Connection {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectFailure {
-    #[error("the servers cannot be reached")]
+    #[error("NATS servers unreachable")]
     Unreachable(#[from] ConnectError),
-    #[error("the credentials cannot be read")]
+    #[error("cannot read NATS credentials")]
     Credentials(#[source] std::io::Error),
 }
 
@@ -101,8 +101,12 @@ fn handle_client_event(event: &Event, lost: &CancellationToken) {
     match event {
         Event::Connected | Event::Draining | Event::SlowConsumer(_) => {}
         Event::Disconnected | Event::Closed | Event::LameDuckMode => lost.cancel(),
-        Event::ServerError(error) => tracing::warn!(%error, "NATS refuses something"),
-        Event::ClientError(error) => tracing::debug!(%error, "the NATS client"),
+        Event::ServerError(error) => {
+            tracing::warn!(event = "relay.nats_error", %error, "NATS server error")
+        }
+        Event::ClientError(error) => {
+            tracing::debug!(event = "relay.nats_client", %error, "NATS client event")
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Why the relay stands still: what it found is not what it left, and publishing on would leave a hole, repeat events, or
-//! mix them with somebody else's.
+//! Why the relay stands still: what it found is not what it left, and publishing on would leave a hole, repeat events,
+//! or mix them with somebody else's.
 
 use roentgen_store::projector::CheckpointAhead;
 
@@ -11,27 +11,27 @@ pub enum HaltReason {
     LogRestored(#[from] CheckpointAhead),
     /// The stream's last message is an event that the log does not have.
     #[error(
-        "the stream's last message is position {position}, which the log does not have: \
-         the log was restored to an earlier point or is another one"
+        "stream's last message is position {position}, which is not in the log: \
+         the log was restored to an earlier point or is a different log"
     )]
     StreamAhead {
         /// The position that the message names.
         position: u64,
     },
     /// The stream is not there any more.
-    #[error("the stream is gone: it held events up to position {position}")]
+    #[error("stream was deleted; it held events up to position {position}")]
     StreamGone {
         /// The last position that was acknowledged.
         position: u64,
     },
     /// A stream of the same name was created after the one that events were published to.
-    #[error("the stream was recreated: the one that held events up to position {position} is gone")]
+    #[error("stream was recreated; the original held events up to position {position}")]
     StreamRecreated {
         /// The last position that was acknowledged.
         position: u64,
     },
     /// The stream ends before what it acknowledged.
-    #[error("the stream went back: it acknowledged sequence {acknowledged} and ends at {last}")]
+    #[error("stream was rolled back: sequence {acknowledged} was acknowledged, last is {last}")]
     StreamWentBack {
         /// The last sequence that was acknowledged.
         acknowledged: u64,
@@ -40,8 +40,8 @@ pub enum HaltReason {
     },
     /// Messages are missing that no limit of the stream took away.
     #[error(
-        "the stream was purged: it began at sequence {first_known}, and no limit took away what is missing \
-         ({missing} messages)"
+        "stream was purged: {missing} messages after sequence {first_known} are missing and no retention limit \
+         explains it"
     )]
     StreamPurged {
         /// Where it began.
@@ -51,20 +51,20 @@ pub enum HaltReason {
     },
     /// The message that would say how far the stream is was taken away before this relay saw it.
     #[error(
-        "the stream's last message, sequence {last}, is gone, and with it how far the stream is"
+        "last message (sequence {last}) was removed; the published position cannot be determined"
     )]
     StreamEmptied {
         /// The last sequence.
         last: u64,
     },
     /// Somebody else wrote to the stream.
-    #[error("the stream holds a message of somebody else, at sequence {sequence} or before")]
+    #[error("stream contains a foreign message at or before sequence {sequence}")]
     ForeignMessage {
         /// The sequence that was looked at.
         sequence: u64,
     },
     /// The stream cannot be what it has to be.
-    #[error("the stream cannot be used: {reason}")]
+    #[error("stream configuration is unsuitable: {reason}")]
     StreamUnfit {
         /// In which way; the server's words where it refused a change.
         reason: String,

@@ -1,11 +1,11 @@
 //! The NATS relay: every event of the log once, in position order, in a JetStream stream (contract, section 6).
 //!
-//! One publisher over all nodes, the one that leads. An event at a position has one sequence in the stream and no other:
-//! each publish says which sequence must be the last so far (`Nats-Expected-Last-Sequence`), so that of whatever is sent
-//! twice, late or by a second publisher, the stream takes what comes next and refuses everything else. A message is
-//! a CloudEvent in binary mode; PHI never reaches it. The relay's own checkpoint follows the acknowledgements; where it
-//! was left behind, the stream's last message says how far things are. A stream that is not what it was is
-//! [refused](Refused) by name, and nothing is published until it is again, or somebody decides.
+//! One publisher over all nodes, the one that leads. An event at a position has one sequence in the stream and no
+//! other: each publish says which sequence must be the last so far (`Nats-Expected-Last-Sequence`), so that of whatever
+//! is sent twice, late or by a second publisher, the stream takes what comes next and refuses everything else. A
+//! message is a CloudEvent in binary mode; PHI never reaches it. The relay's own checkpoint follows the
+//! acknowledgements; where it was left behind, the stream's last message says how far things are. A stream that is not
+//! what it was is [refused](Refused) by name, and nothing is published until it is again, or somebody decides.
 
 #![warn(missing_docs)]
 
@@ -57,7 +57,11 @@ async fn supervise(relay: Relay, leadership: Leadership, tasks: BackgroundTasks)
         let (again, leadership) = (Arc::clone(&relay), leadership.clone());
         let run = tasks.run_isolated(async move { again.run(leadership).await });
         let Err(ended) = run.await else { return };
-        tracing::error!(panicked = ended.is_panic(), "the relay was restarted");
+        tracing::error!(
+            event = "relay.restarted",
+            panicked = ended.is_panic(),
+            "relay restarted"
+        );
         relay.pause(MAX_BACKOFF).await;
     }
 }
@@ -166,20 +170,33 @@ impl Relay {
     fn note(&self, ended: &SessionEnd, pause: Duration) -> Duration {
         match ended {
             SessionEnd::NotLeading => return Duration::ZERO,
-            SessionEnd::Superseded => tracing::debug!("the stream moved on; the relay looks again"),
-            SessionEnd::ConnectionLost => tracing::warn!("the connection to NATS was lost"),
+            SessionEnd::Superseded => tracing::debug!(
+                event = "relay.superseded",
+                "stream advanced elsewhere; reopening session"
+            ),
+            SessionEnd::ConnectionLost => {
+                tracing::warn!(event = "relay.disconnected", "NATS connection lost")
+            }
             SessionEnd::NatsUnavailable(error) => {
                 if self.progress.mark_unavailable() {
-                    tracing::warn!(error = error_chain(&**error), "NATS is away");
+                    tracing::warn!(
+                        event = "relay.nats_unavailable",
+                        error = error_chain(&**error),
+                        "NATS unavailable"
+                    );
                 }
             }
             SessionEnd::Database(error) => {
-                tracing::warn!(error = error_chain(error), "the relay pauses")
+                tracing::warn!(
+                    event = "relay.retrying",
+                    error = error_chain(error),
+                    "relay paused after a database error"
+                )
             }
             SessionEnd::Halted(refused) => {
                 if self.progress.mark_halted(refused) {
                     let problem = refused.name();
-                    tracing::error!(problem, %refused, "the relay stands still");
+                    tracing::error!(event = "relay.halted", problem, %refused, "relay halted");
                 }
                 return AFTER_A_REFUSAL;
             }

@@ -144,7 +144,12 @@ impl<'a> PublishSession<'a> {
         progress.record_ack(here.position);
         if progress.mark_connected() {
             let (position, sequence) = (here.position, here.last_sequence);
-            tracing::info!(position, sequence, "the relay publishes");
+            tracing::info!(
+                event = "relay.started",
+                position,
+                sequence,
+                "publishing from position"
+            );
         }
         Ok(Self {
             events: LogReader::new(Arc::clone(&engine), Arc::clone(&store.tail)),
@@ -271,7 +276,10 @@ impl<'a> PublishSession<'a> {
                 None => return Err(SessionEnd::NotLeading),
             };
             if !moved {
-                tracing::warn!("another node moved the relay's checkpoint");
+                tracing::warn!(
+                    event = "relay.checkpoint_conflict",
+                    "checkpoint moved by another node"
+                );
                 return Err(SessionEnd::Superseded);
             }
             Ok(to)
@@ -310,9 +318,16 @@ impl<'a> PublishSession<'a> {
         match tokio::time::timeout(FINAL_SAVE_TIMEOUT, self.save_final_checkpoint()).await {
             Ok(Err(SessionEnd::Database(error))) => {
                 let error = error_chain(&error);
-                tracing::warn!(error, "the relay's checkpoint stays behind");
+                tracing::warn!(
+                    event = "relay.checkpoint_not_saved",
+                    error,
+                    "checkpoint not saved; will resume from the stream"
+                );
             }
-            Err(error) => tracing::warn!(%error, "the relay's checkpoint stays behind"),
+            Err(error) => {
+                tracing::warn!(event = "relay.checkpoint_not_saved", %error, "checkpoint not saved; will resume from \
+                    the stream")
+            }
             Ok(
                 Ok(())
                 | Err(
@@ -356,9 +371,7 @@ fn check_max_payload(max_payload: usize) -> Result<(), HaltReason> {
         return Ok(());
     }
     Err(HaltReason::StreamUnfit {
-        reason: format!(
-            "the server takes {max_payload} bytes a message (max_payload), and an event may need {needed}"
-        ),
+        reason: format!("server max_payload is {max_payload} bytes, events may need {needed}"),
     })
 }
 

@@ -31,7 +31,7 @@ pub struct NatsServers {
 
 /// The text names no NATS servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be nats://HOST:PORT or tls://HOST:PORT, several with commas between")]
+#[error("must be a comma-separated list of nats://HOST:PORT or tls://HOST:PORT")]
 pub struct InvalidNatsServers;
 
 impl NatsServers {

@@ -20,7 +20,7 @@ use crate::resume::{LastMessage, StreamSnapshot};
 use crate::session::SessionEnd;
 use crate::settings::StreamSettings;
 
-const DESCRIPTION: &str = "Events of diagnostic imaging work, in the order of the log";
+const DESCRIPTION: &str = "Roentgen imaging events in log order";
 /// HTTP's meaning: not now.
 const SERVICE_UNAVAILABLE: usize = 503;
 
@@ -43,7 +43,11 @@ pub(crate) async fn ensure_stream(
     if wanted == info.config {
         return Ok(info);
     }
-    tracing::info!(stream = STREAM, "the stream is put right");
+    tracing::info!(
+        event = "relay.stream_updated",
+        stream = STREAM,
+        "stream configuration updated"
+    );
     let updated = jetstream.update_stream(wanted).await;
     updated.map_err(classify_create_error)
 }
@@ -83,7 +87,11 @@ async fn create_stream(jetstream: &Context, settings: &StreamSettings) -> Result
         .create_stream(config)
         .await
         .map_err(classify_create_error)?;
-    tracing::info!(stream = STREAM, "the stream was created");
+    tracing::info!(
+        event = "relay.stream_created",
+        stream = STREAM,
+        "stream created"
+    );
     Ok(stream.cached_info().clone())
 }
 
@@ -95,7 +103,7 @@ fn reconcile_config(mut config: Config, settings: &StreamSettings) -> Result<Con
         })
     };
     if config.retention != RetentionPolicy::Limits {
-        return unfit("its retention is not by limits");
+        return unfit("retention policy is not limits");
     }
     if config.mirror.is_some()
         || config
@@ -103,10 +111,10 @@ fn reconcile_config(mut config: Config, settings: &StreamSettings) -> Result<Con
             .as_ref()
             .is_some_and(|source| !source.is_empty())
     {
-        return unfit("it takes messages from other streams");
+        return unfit("it sources or mirrors other streams");
     }
     if config.sealed || config.no_ack || config.allow_rollup {
-        return unfit("it is sealed, does not acknowledge, or lets publishers roll it up");
+        return unfit("it is sealed, has no_ack, or allows rollup headers");
     }
     config.subjects = vec![format!("{SUBJECTS}.>")];
     config.deny_delete = true;

@@ -1,9 +1,10 @@
 //! The group-committing appender: one supervised task a node that turns whatever waits into one call of the database.
 //!
 //! Appends come through a queue that is bounded in bytes, each with a deadline; every party has its share of the queue
-//! and its turns in a batch. A batch is what waits, without artificial delay; within it no written stream and no claim key
-//! stands twice, so that clashes go to the next batch in order. A broken connection makes the batch go out again with the same event ids until its outcome is known;
-//! a refused statement makes it go out in halves, so that only the guilty append fails.
+//! and its turns in a batch. A batch is what waits, without artificial delay; within it no written stream and no claim
+//! key stands twice, so that clashes go to the next batch in order. A broken connection makes the batch go out again
+//! with the same event ids until its outcome is known; a refused statement makes it go out in halves, so that only the
+//! guilty append fails.
 
 mod queue;
 mod read_watermarks;
@@ -36,7 +37,8 @@ const ROOM: Limits = Limits {
     little: 1024 * 1024,
     waiting: 0,
 };
-/// What an append counts for beside its events, so that the queue is bounded in count, too: 16,384 appends without events.
+/// What an append counts for beside its events, so that the queue is bounded in count, too: 16,384 appends without
+/// events.
 const APPEND_BYTES: usize = 4096;
 /// The pause before a batch goes out again, doubled from the first to the last.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(10);
@@ -141,7 +143,9 @@ async fn supervise(worker: AppendWorker, tasks: BackgroundTasks) {
         let run = tasks.run_isolated(async move { worker.run().await });
         match run.await {
             Ok(()) => return,
-            Err(error) => tracing::error!(%error, "the appender was restarted"),
+            Err(error) => {
+                tracing::error!(event = "appender.restarted", %error, "appender restarted after a panic")
+            }
         }
     }
 }
@@ -219,8 +223,8 @@ impl AppendWorker {
         }
     }
 
-    /// Sends until the outcome is known or the last deadline has passed; `resend` where an earlier sending may have been
-    /// committed.
+    /// Sends until the outcome is known or the last deadline has passed; `resend` where an earlier sending may have
+    /// been committed.
     async fn send(&self, jobs: &[QueuedAppend], resend: bool) -> SendOutcome {
         let appends: Vec<&PreparedAppend> = jobs.iter().map(|append| &append.prepared).collect();
         let Some(deadline) = jobs.iter().map(|append| append.deadline).max() else {
@@ -239,12 +243,13 @@ impl AppendWorker {
                 }
                 Ok(Err(EngineError::ConnectionLost(error))) => {
                     let error = error_chain(&error);
-                    tracing::warn!(%error, appends = jobs.len(), "the append's answer was lost; asking again");
+                    tracing::warn!(event = "appender.resend", %error, appends = jobs.len(), "append response lost; \
+                        resending batch");
                     batch.resend = true;
                 }
                 Ok(Err(EngineError::Unavailable(error))) => {
                     let error = error_chain(&error);
-                    tracing::warn!(%error, appends = jobs.len(), "the database is not available");
+                    tracing::warn!(event = "appender.db_unavailable", %error, appends = jobs.len(), "database unavailable; batch pending");
                 }
                 Ok(Err(
                     error @ (EngineError::Rejected(_)

@@ -2,7 +2,8 @@
 //!
 //! `leaf(n)` is a digest of what is stored, with fixed-width and length-prefixed fields, so that no two events have one
 //! leaf; `hash(n) = SHA-256(hash(n-1) || be64(n) || be64(recorded_at in ms) || leaf(n))`, and `hash(0)` is 32 zero
-//! bytes. Leaves are computed here. A link is computed under the append lock, or before for the head that is then found.
+//! bytes. Leaves are computed here. A link is computed under the append lock, or before for the head that is then
+//! found.
 
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};

@@ -65,19 +65,19 @@ impl ChainWalk {
         }
         let leaf = event.computed_leaf();
         if leaf != event.leaf {
-            return broken("the event is not what its leaf says");
+            return broken("event does not match its leaf hash");
         }
         let hash = chain::link(&self.head.hash, position, event.recorded_at_ms, &leaf);
         if hash != event.hash {
-            return broken("the event does not follow from the one before");
+            return broken("hash chain is broken at this event");
         }
         self.head = Head { position, hash };
         Ok(())
     }
 }
 
-/// Walks the log from its beginning, or from where its archives end; `walked` hears of each position reached, and `keys`
-/// looks at the keys that the events name.
+/// Walks the log from its beginning, or from where its archives end; `walked` hears of each position reached, and
+/// `keys` looks at the keys that the events name.
 pub async fn verify(
     engine: &dyn Engine,
     mut keys: Option<&mut KeyCheck<'_>>,
@@ -99,7 +99,7 @@ pub async fn verify(
         },
         Some(position) => Verification::Broken(ChainBreak {
             position,
-            reason: "the streams' own counts say otherwise",
+            reason: "stream table disagrees with the log",
         }),
     })
 }
@@ -139,7 +139,7 @@ async fn verify_retained(
         {
             return Ok(Err(ChainBreak {
                 position: altered.position,
-                reason: "the event is not what its leaf says",
+                reason: "event does not match its leaf hash",
             }));
         }
     }
@@ -186,7 +186,7 @@ fn decode_or_break<T>(read: Result<T, EngineError>) -> Result<Result<T, ChainBre
         Ok(it) => Ok(Ok(it)),
         Err(EngineError::Corrupt(Corruption::Column { position, .. })) => Ok(Err(ChainBreak {
             position,
-            reason: "a column is out of form",
+            reason: "malformed column",
         })),
         Err(error) => Err(error),
     }

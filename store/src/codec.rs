@@ -113,13 +113,13 @@ pub struct Folded<A> {
     pub key_seen: Option<Instant>,
 }
 
-/// Folds a stream's events, from `before` on. PHI is opened unless the patient's key was destroyed; without a keyring it
-/// stays closed.
+/// Folds a stream's events, from `before` on. PHI is opened unless the patient's key was destroyed; without a keyring
+/// it stays closed.
 ///
 /// # Errors
 ///
-/// [`StoreError::Unreadable`] names the event that cannot be read, and is around [`SealError::KeyMissing`] if a part's key
-/// is neither there nor has a tombstone; [`StoreError::Keys`] if the keys cannot be had.
+/// [`StoreError::Unreadable`] names the event that cannot be read, and is around [`SealError::KeyMissing`] if a part's
+/// key is neither there nor has a tombstone; [`StoreError::Keys`] if the keys cannot be had.
 pub async fn fold<A: Aggregate>(
     before: Option<Versioned<A>>,
     events: &[StoredEvent],

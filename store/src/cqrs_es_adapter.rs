@@ -129,7 +129,9 @@ impl<A: Aggregate> cqrs_es::Aggregate for CqrsEsAggregate<A> {
     fn apply(&mut self, event: CqrsEsEvent<A::Event>) {
         match A::evolve(self.0.clone(), event.0) {
             Ok(next) => self.0 = Some(next),
-            Err(misplaced) => tracing::error!(%misplaced, "an event was passed over"),
+            Err(misplaced) => {
+                tracing::error!(event = "cqrs_es.event_skipped", %misplaced, "event not valid in this state; skipped")
+            }
         }
     }
 }

@@ -141,8 +141,9 @@ async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationT
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(
+                        event = "reservations.sweep_failed",
                         error = error_chain(&error),
-                        "expired claims were not forgotten"
+                        "cannot delete expired reservations"
                     );
                     break;
                 }

@@ -93,7 +93,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// The oldest partition that is not archived; `None` where the log has no partitions.
     async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError>;
 
-    /// Archives the oldest partition, as the database's owner. Returns how many events below its end are kept in the log.
+    /// Archives the oldest partition, as the database's owner. Returns how many events below its end are kept in the
+    /// log.
     async fn archive_oldest(
         &self,
         archive: &ArchivedPartition,
@@ -170,8 +171,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Which table this process reads of each model.
     fn live_tables(&self) -> &LiveTables;
 
-    /// A table's rows by id, in no order; those that are not there, or not in scope, are left out. It ends with the row that
-    /// makes them heavier than `most_bytes`.
+    /// A table's rows by id, in no order; those that are not there, or not in scope, are left out. It ends with the row
+    /// that makes them heavier than `most_bytes`.
     async fn read_rows(
         &self,
         scope: Scope,
@@ -180,8 +181,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
         most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError>;
 
-    /// A page of a table's rows, ordered by `sort_key`. From the second row on it ends with the row that makes it heavier
-    /// than `MAX_PAGE_BYTES`.
+    /// A page of a table's rows, ordered by `sort_key`. From the second row on it ends with the row that makes it
+    /// heavier than `MAX_PAGE_BYTES`.
     async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError>;
 
     /// Rows of the generation that is read.
@@ -217,17 +218,17 @@ pub trait Engine: Debug + Send + Sync + 'static {
         }
     }
 
-    /// Writes rows and moves the tables' checkpoints in one transaction, by compare-and-set on each. `false` where one was
-    /// elsewhere, its table is filled or read no more, or a stream that was left out is parked no more: nothing was
+    /// Writes rows and moves the tables' checkpoints in one transaction, by compare-and-set on each. `false` where one
+    /// was elsewhere, its table is filled or read no more, or a stream that was left out is parked no more: nothing was
     /// written.
     async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError>;
 
     /// All parked streams.
     async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError>;
 
-    /// Writes a parked stream's rows and lets it go, or says from where on it is parked now, in one transaction that holds
-    /// the checkpoint still. `false` where the stream is not parked there any more, or the checkpoint has passed an event
-    /// of it that the rows have not seen: nothing was written.
+    /// Writes a parked stream's rows and lets it go, or says from where on it is parked now, in one transaction that
+    /// holds the checkpoint still. `false` where the stream is not parked there any more, or the checkpoint has passed
+    /// an event of it that the rows have not seen: nothing was written.
     async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError>;
 
     // ---- generations of read models --------------------------------------------------------------------------------
@@ -235,8 +236,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// All of them, by name.
     async fn generations(&self) -> Result<Vec<Generation>, EngineError>;
 
-    /// Writes down new generations, all at once, at the log's beginning; those that are there, or whose shape has one in
-    /// that state, are left as they are.
+    /// Writes down new generations, all at once, at the log's beginning; those that are there, or whose shape has one
+    /// in that state, are left as they are.
     async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError>;
 
     /// Creates tables where they are not there, without their indexes. Tables of an earlier release that are there are
@@ -254,8 +255,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
         to: &GenerationState,
     ) -> Result<bool, EngineError>;
 
-    /// Makes a joining generation the live one of its shape, and retires the one before, in one transaction. `false` where
-    /// it is not joining, or has seen less than the one before: nothing changed.
+    /// Makes a joining generation the live one of its shape, and retires the one before, in one transaction. `false`
+    /// where it is not joining, or has seen less than the one before: nothing changed.
     async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError>;
 
     /// Forgets a generation that is not live, and drops its tables with what is parked of them. `false` where it became

@@ -13,13 +13,13 @@ pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The connection broke: whether the call took effect is not known.
-    #[error("the connection to the database broke")]
+    #[error("database connection lost")]
     ConnectionLost(#[source] sqlx::Error),
     /// Not now: a time-out, a lock, a shutdown, no connection. Nothing took effect.
-    #[error("the database is not available")]
+    #[error("database unavailable")]
     Unavailable(#[source] sqlx::Error),
     /// The database refuses this statement and will again. Nothing took effect.
-    #[error("the database refused the statement")]
+    #[error("database rejected the statement")]
     Rejected(#[source] sqlx::Error),
     /// What is asked for is in an archive, or begins there.
     #[error("positions below {past_position} are archived")]
@@ -28,10 +28,10 @@ pub enum EngineError {
         past_position: u64,
     },
     /// What is stored is not what can be stored.
-    #[error("stored data is damaged: {0}")]
+    #[error("corrupt stored data: {0}")]
     Corrupt(#[from] Corruption),
     /// The read model of this name is in the making, and there is none before it.
-    #[error("the read model {0} is being built")]
+    #[error("read model {0} is being built")]
     ReadModelNotReady(&'static str),
     /// A patient has a registered key that is neither there nor has a tombstone. Nothing took effect.
     #[error("a patient's key is missing")]
@@ -50,7 +50,7 @@ pub enum Corruption {
         position: u64,
     },
     /// An answer of the append function has another shape than it promises.
-    #[error("the append answered out of shape")]
+    #[error("unexpected result from log_append")]
     AppendResult,
 }
 
@@ -66,19 +66,19 @@ pub enum StoreError {
         actual: u64,
     },
     /// A claim was taken before. Nothing was written.
-    #[error("the key was used before")]
+    #[error("reservation key already taken")]
     KeyTaken(HeldReservation),
     /// A patient got a key in the meantime. Nothing was written.
-    #[error("the patient has a key by now")]
+    #[error("patient key already exists")]
     PatientKeyExists,
-    /// The queue is full, the deadline passed before sending, or the database is away. Nothing was written.
+    /// The queue is full, the deadline passed before sending, or database unavailable. Nothing was written.
     #[error("not available: {0}")]
     Unavailable(Unavailable),
     /// The batch was sent, its answer lost, and the deadline passed before the outcome could be found out.
-    #[error("the outcome is not known")]
+    #[error("append outcome unknown")]
     OutcomeUnknown,
     /// An event is longer than [`MAX_EVENT_BYTES`](crate::log::MAX_EVENT_BYTES).
-    #[error("an event of {bytes} bytes is too large")]
+    #[error("event of {bytes} bytes exceeds the limit of 262144 bytes")]
     EventTooLarge {
         /// Its size.
         bytes: usize,
@@ -125,13 +125,13 @@ pub enum Unavailable {
     #[error("the append queue is full")]
     QueueFull,
     /// It waited past its deadline.
-    #[error("the deadline passed in the queue")]
+    #[error("timed out in the append queue")]
     Deadline,
     /// The process is stopping.
-    #[error("the log is closing")]
+    #[error("event log is closing")]
     Closing,
     /// The database cannot be reached.
-    #[error("the database is away")]
+    #[error("database unavailable")]
     Database,
     /// The tenant's other requests take its share of the database.
     #[error("the tenant's share of the database is used up")]

@@ -2,8 +2,9 @@
 //!
 //! A [`FairShare`] lends units to parties. While units are free, a party alone gets all of them. When callers wait, the
 //! party that holds least is served first, and among equals the one that was served longest ago: turns go round. A
-//! reserve beyond the shared units is for parties that hold little, so that whoever has nothing yet need not wait until a
-//! party that has everything returns some of it. Waiting is bounded: in count for each party, in time for each caller.
+//! reserve beyond the shared units is for parties that hold little, so that whoever has nothing yet need not wait until
+//! a party that has everything returns some of it. Waiting is bounded: in count for each party, in time for each
+//! caller.
 
 mod queue;
 

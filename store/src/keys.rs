@@ -3,8 +3,8 @@
 //! An event's PHI members are one JSON object, sealed under the patient's key with AES-256-GCM (NIST SP 800-38D), a
 //! random nonce, and the stream id and version as associated data. A sealed part names the key that sealed it. What was
 //! sealed under a key that has a tombstone reads as erased, also when the patient has a new key by now; a key that is
-//! neither there nor has a tombstone is missing, which is an error and never an erasure. Patient keys are stored wrapped
-//! by the master key.
+//! neither there nor has a tombstone is missing, which is an error and never an erasure. Patient keys are stored
+//! wrapped by the master key.
 
 mod form;
 mod held;
@@ -38,10 +38,10 @@ pub use tie::{KeyBinding, KeyMismatch, misfit};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Not the form of a sealed part.
-    #[error("a sealed part is out of form")]
+    #[error("malformed sealed PHI")]
     Malformed,
     /// The key is the right one, and the bytes are not what it sealed.
-    #[error("a sealed part was altered")]
+    #[error("sealed PHI failed authentication")]
     Tampered,
     /// The part names a key that is neither there nor has a tombstone.
     #[error("the key of a sealed part is missing")]
@@ -55,7 +55,7 @@ pub enum KeyError {
     #[error(transparent)]
     Misfit(#[from] KeyMismatch),
     /// Not 32 bytes of base64.
-    #[error("the master key must be 32 bytes, base64")]
+    #[error("master key must be 32 bytes, base64-encoded")]
     MalformedMasterKey,
     /// Too few distinct bytes for random ones.
     #[error("the master key is weak: {WEAK}")]
@@ -64,13 +64,13 @@ pub enum KeyError {
     #[error("a patient's key is missing")]
     Missing,
     /// A wrapped key does not open under the master key.
-    #[error("a patient's key is damaged")]
+    #[error("patient key cannot be unwrapped")]
     CorruptPatientKey,
     /// A secret does not open under the master key, its tenant and its id.
-    #[error("a secret is damaged")]
+    #[error("secret cannot be decrypted")]
     CorruptSecret,
     /// The look-up was given up on.
-    #[error("the key look-up is closing")]
+    #[error("key lookup is shutting down")]
     Closing,
     /// The database's own failure.
     #[error(transparent)]
@@ -82,8 +82,8 @@ pub const WEAK: &str = "it must have at least 16 distinct bytes";
 
 const MIN_DISTINCT_BYTES: usize = 16;
 
-/// Whether a secret has fewer distinct bytes than random ones have: a default, a repeated letter, a word. Random bytes in
-/// hexadecimal may lack a digit or two, so of those the bytes that they stand for count as well.
+/// Whether a secret has fewer distinct bytes than random ones have: a default, a repeated letter, a word. Random bytes
+/// in hexadecimal may lack a digit or two, so of those the bytes that they stand for count as well.
 pub fn is_weak(secret: &[u8]) -> bool {
     let is_hex = secret.iter().all(u8::is_ascii_hexdigit);
     let pairs = secret.chunks(2).map(<[u8]>::to_ascii_lowercase);
@@ -298,8 +298,8 @@ impl PatientKey {
         )
     }
 
-    /// When the database was asked for the key, or when the key was made. From then on the key, and whatever it opened, is
-    /// used for [`CACHED_FOR`].
+    /// When the database was asked for the key, or when the key was made. From then on the key, and whatever it opened,
+    /// is used for [`CACHED_FOR`].
     pub const fn seen(&self) -> Instant {
         self.seen
     }

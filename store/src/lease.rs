@@ -1,8 +1,8 @@
 //! Who leads: the node that runs policies and relay, and the node that projects a read model's table.
 //!
 //! A lease by the database's clock. Holding it is a matter of efficiency, not of safety: whatever a leader does is
-//! fenced by a compare-and-set on its checkpoint, so that a paused holder that wakes up does no harm. A node asks for all
-//! its leases at once, and as a rule one node holds all of them; nodes of two releases have tables of their own.
+//! fenced by a compare-and-set on its checkpoint, so that a paused holder that wakes up does no harm. A node asks for
+//! all its leases at once, and as a rule one node holds all of them; nodes of two releases have tables of their own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Starts asking for leases, and renewing them. In the database their names stand behind `scope`, which is empty where
-    /// nodes are to tell who leads among themselves.
+    /// Starts asking for leases, and renewing them. In the database their names stand behind `scope`, which is empty
+    /// where nodes are to tell who leads among themselves.
     pub fn start(
         engine: Arc<dyn Engine>,
         scope: &'static str,
@@ -144,7 +144,11 @@ impl LeaseRenewer {
                     self.publish_held(held.into_iter().collect());
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(error = error_chain(&error), "leases were not renewed");
+                    tracing::warn!(
+                        event = "lease.renew_failed",
+                        error = error_chain(&error),
+                        "lease renewal failed"
+                    );
                 }
                 Err(_elapsed) => tracing::warn!("leases were not renewed in time"),
             }
@@ -154,7 +158,11 @@ impl LeaseRenewer {
         }
         self.leads.send_replace(BTreeSet::new());
         if let Err(error) = self.engine.release_leases(holder).await {
-            tracing::warn!(error = error_chain(&error), "leases were not given back");
+            tracing::warn!(
+                event = "lease.release_failed",
+                error = error_chain(&error),
+                "lease release failed"
+            );
         }
     }
 
@@ -166,7 +174,12 @@ impl LeaseRenewer {
             changed
         });
         if changed {
-            tracing::info!(held = count, of = self.names.len(), "leadership changed");
+            tracing::info!(
+                event = "lease.changed",
+                held = count,
+                of = self.names.len(),
+                "leases held changed"
+            );
         }
     }
 }

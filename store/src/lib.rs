@@ -3,8 +3,9 @@
 //! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
 //! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
 //! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]) and their
-//! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`memory`]), how far relays are ([`relayed`]), leader
-//! [`lease`]s, what was moved out of the log into files ([`archive`]), caches by weight ([`weighed`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
+//! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`memory`]), how far relays
+//! are ([`relayed`]), leader [`lease`]s, what was moved out of the log into files ([`archive`]), caches by weight
+//! ([`weighed`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
 
 #![warn(missing_docs)]
 

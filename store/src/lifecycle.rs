@@ -31,9 +31,10 @@ impl BackgroundTasks {
         self.tracker.spawn(async move {
             if let Err(error) = running.await {
                 tracing::error!(
+                    event = "task.exited",
                     task = name,
                     panicked = error.is_panic(),
-                    "a task ended early"
+                    "background task exited unexpectedly"
                 );
             }
         });

@@ -79,8 +79,8 @@ impl<A> Found<A> {
     }
 }
 
-/// Loads an aggregate as its stream says. Returns `None` if the reader's tenant has no stream of this id and type, or if
-/// the stream has no event by then.
+/// Loads an aggregate as its stream says. Returns `None` if the reader's tenant has no stream of this id and type, or
+/// if the stream has no event by then.
 ///
 /// # Errors
 ///
@@ -109,8 +109,8 @@ pub async fn load_closed<A: Aggregate>(
     Ok(found.resource())
 }
 
-/// The aggregate with the age of its opened PHI, and whether the id belongs to one of another type. If the fold outlasted
-/// the key's time, the stream is folded a second time, with a key that is looked up for it.
+/// The aggregate with the age of its opened PHI, and whether the id belongs to one of another type. If the fold
+/// outlasted the key's time, the stream is folded a second time, with a key that is looked up for it.
 ///
 /// # Errors
 ///

@@ -355,7 +355,8 @@ pub struct LogFilter {
 pub struct StreamTails {
     /// The events, stream by stream as they were asked for, each stream's in order.
     pub events: Vec<StoredEvent>,
-    /// Of how many streams, from the first on, all is here: of as many as make `MAX_PAGE_BYTES`, and of one in any case.
+    /// Of how many streams, from the first on, all is here: of as many as make `MAX_PAGE_BYTES`, and of one in any
+    /// case.
     pub streams: usize,
 }
 

@@ -1,5 +1,5 @@
-//! Nodes tell each other that the log has grown, so that nobody has to look all the time. It is told after the append and
-//! outside of it: within its transaction it would take a lock of the whole server's for every batch.
+//! Nodes tell each other that the log has grown, so that nobody has to look all the time. It is told after the append
+//! and outside of it: within its transaction it would take a lock of the whole server's for every batch.
 //!
 //! A word that is lost costs a moment: whoever waits for events looks by itself now and then.
 
@@ -47,7 +47,11 @@ async fn publish_notifications(
 ) {
     while let Some(Ok(())) = stop.run_until_cancelled(own.changed()).await {
         if let Err(error) = engine.notify_appended().await {
-            tracing::debug!(error = error_chain(&error), "other nodes were not told");
+            tracing::debug!(
+                event = "notify.send_failed",
+                error = error_chain(&error),
+                "NOTIFY failed"
+            );
         }
         tokio::time::sleep(MIN_NOTIFY_INTERVAL).await;
     }
@@ -57,7 +61,11 @@ async fn receive_notifications(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>)
     loop {
         match receive_until_closed(&*engine, &tail).await {
             Ok(()) => return,
-            Err(error) => tracing::debug!(error = error_chain(&error), "other nodes are not heard"),
+            Err(error) => tracing::debug!(
+                event = "notify.listen_failed",
+                error = error_chain(&error),
+                "LISTEN connection lost; polling"
+            ),
         }
         tokio::time::sleep(ERROR_BACKOFF).await;
     }

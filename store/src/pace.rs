@@ -1,12 +1,13 @@
-//! How long an answer may be fetched or rendered without a pause: whoever has less to do on the same processor does not wait
-//! for whole pages.
+//! How long an answer may be fetched or rendered without a pause: whoever has less to do on the same processor does not
+//! wait for whole pages.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Much longer than a pause costs, and so short that others do not notice it, also if each reader of a full house has one.
+/// Much longer than a pause costs, and so short that others do not notice it, also if each reader of a full house has
+/// one.
 const SLICE: Duration = Duration::from_micros(500);
 
 /// The time since the last pause.

@@ -1,10 +1,11 @@
 //! The projector: one reader and one transaction a batch for all live read models that this node projects.
 //!
-//! A projection is a pure function from one stream's events to that stream's row, or rows. Each table has a checkpoint and
-//! a lease of its own; as a rule one node holds all of them, and its projector moves them together. It takes events from
-//! this node's appender in memory and reads the database only for gaps; the other nodes follow the checkpoints. A stream
-//! that cannot be folded, or whose rows cannot be written, is parked, and the others go on. What is parked is folded again from its first event when
-//! somebody says so ([`Parking`]). A table is filled again beside the one that is read ([`Rebuilding`]).
+//! A projection is a pure function from one stream's events to that stream's row, or rows. Each table has a checkpoint
+//! and a lease of its own; as a rule one node holds all of them, and its projector moves them together. It takes events
+//! from this node's appender in memory and reads the database only for gaps; the other nodes follow the checkpoints. A
+//! stream that cannot be folded, or whose rows cannot be written, is parked, and the others go on. What is parked is
+//! folded again from its first event when somebody says so ([`Parking`]). A table is filled again beside the one that
+//! is read ([`Rebuilding`]).
 
 mod batch;
 mod begun;
@@ -60,7 +61,8 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
 const ERROR_BACKOFF: Duration = Duration::from_millis(250);
-/// How long this node's new events gather while nobody here waits for them: a batch of one costs nearly what one of a hundred does.
+/// How long this node's new events gather while nobody here waits for them: a batch of one costs nearly what one of a
+/// hundred does.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// A batch that is folded and not written yet.
@@ -142,7 +144,11 @@ impl Projector {
                 continue;
             };
             if let Err(error) = self.isolate(&leases, failure).await {
-                tracing::warn!(error = error_chain(&error), "the projector pauses");
+                tracing::warn!(
+                    event = "projector.retrying",
+                    error = error_chain(&error),
+                    "projector paused after an error"
+                );
                 tokio::select! {
                     () = tokio::time::sleep(ERROR_BACKOFF) => {}
                     () = self.stop.cancelled() => {}
@@ -254,7 +260,10 @@ impl Projector {
             };
             let (moved, next) = tokio::join!(writing, meanwhile);
             if !moved? {
-                tracing::info!("a checkpoint is elsewhere, or a parked stream was let go");
+                tracing::info!(
+                    event = "projector.superseded",
+                    "checkpoint moved by another node or parked stream released"
+                );
                 return Ok(());
             }
             ready = next?;

@@ -1,8 +1,8 @@
 //! Read models at rest: tables of documents with filter columns and one order-preserving sort key.
 //!
 //! A row folds from exactly one stream, so that `document == render(fold(stream))` can be tested and a parked stream
-//! can be replayed. PHI stays sealed: a row carries the sealed parts of its stream's events, byte for byte. A shape may be
-//! filled more than once: see [`crate::generation`].
+//! can be replayed. PHI stays sealed: a row carries the sealed parts of its stream's events, byte for byte. A shape may
+//! be filled more than once: see [`crate::generation`].
 
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use uuid::Uuid;
@@ -208,8 +208,8 @@ pub struct ProjectionBatch {
     /// Streams with events in the batch that were left out, since they are parked: by table. The batch is good only
     /// where they still are.
     pub left_out: Vec<(String, StreamId)>,
-    /// Whether the tables are filled: none of the rows is there, nobody reads them, and what a crash of the database takes
-    /// back can be written again.
+    /// Whether the tables are filled: none of the rows is there, nobody reads them, and what a crash of the database
+    /// takes back can be written again.
     pub filling: bool,
 }
 

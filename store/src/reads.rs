@@ -114,8 +114,8 @@ impl Reads {
         }
     }
 
-    /// The turn to read the log. It is kept for as long as what was read is folded or rendered, so that one tenant's work is bounded,
-    /// and not only its statements.
+    /// The turn to read the log. It is kept for as long as what was read is folded or rendered, so that one tenant's
+    /// work is bounded, and not only its statements.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the tenant's share of the readers is used up.
@@ -257,7 +257,8 @@ impl ReadTurn<'_> {
         Ok(events)
     }
 
-    /// Events after a position that pass the filter; a tenant's reads find the tenant's events, whatever the filter says.
+    /// Events after a position that pass the filter; a tenant's reads find the tenant's events, whatever the filter
+    /// says.
     ///
     /// # Errors
     /// Those of [`Engine::page`].

@@ -15,7 +15,8 @@ pub struct RelayCheckpoint {
     pub stream_created_ns: i64,
     /// The first sequence that the stream is known to begin with.
     pub first_sequence: u64,
-    /// The sequence that the event at `position` has there; what stood there before the first event where there is none.
+    /// The sequence that the event at `position` has there; what stood there before the first event where there is
+    /// none.
     pub last_sequence: u64,
 }
 

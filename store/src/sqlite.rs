@@ -182,7 +182,7 @@ impl Engine for Sqlite {
     }
 
     async fn archive_oldest(&self, _: &ArchivedPartition, _: &[&str]) -> Result<u64, EngineError> {
-        let what = "SQLite has the log in one table: there are no partitions to archive";
+        let what = "SQLite logs have no partitions; nothing to archive";
         Err(EngineError::Rejected(sqlx::Error::InvalidArgument(
             what.to_owned(),
         )))

@@ -2,8 +2,8 @@
 //!
 //! A subscription is read by the node that leads. It takes events from this node's appender in memory and from the
 //! database where they are another node's; what is of no interest to it costs a look at the type's name. What it
-//! remembers goes into the database with its checkpoint, by compare-and-set: a holder that was paused and wakes up finds
-//! the checkpoint elsewhere and has changed nothing.
+//! remembers goes into the database with its checkpoint, by compare-and-set: a holder that was paused and wakes up
+//! finds the checkpoint elsewhere and has changed nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,12 +25,13 @@ use crate::recent_events::RecentEvents;
 /// Events looked at in one go, from memory and from the database.
 const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 1000;
-/// How often the log is looked at where nothing tells of new events: the projector on the same node looks more often, and
-/// tells.
+/// How often the log is looked at where nothing tells of new events: the projector on the same node looks more often,
+/// and tells.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Where nothing happens that is of interest, the checkpoint moves this often.
 const IDLE_CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
-/// How long new events gather, from when the last ones were read: a batch of one costs nearly what one of a hundred does.
+/// How long new events gather, from when the last ones were read: a batch of one costs nearly what one of a hundred
+/// does.
 const BATCH_DELAY: Duration = Duration::from_millis(10);
 
 /// A subscription in the hands of its reader.

@@ -1,8 +1,8 @@
 //! A cache that is bounded by what its entries weigh, in bytes, and not by how many they are.
 //!
-//! Its owners share the room: when the entries weigh more than the budget, the owner that holds most gives up the entry that
-//! it has not used for longest. An owner alone has all the room, and one that fills the cache pushes out its own entries
-//! before those of owners that hold less.
+//! Its owners share the room: when the entries weigh more than the budget, the owner that holds most gives up the entry
+//! that it has not used for longest. An owner alone has all the room, and one that fills the cache pushes out its own
+//! entries before those of owners that hold less.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

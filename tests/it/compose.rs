@@ -1,5 +1,5 @@
-//! docker-compose.yml and what it names: no service has more rights than it needs, none is without limits, and every image
-//! is pinned or said not to be.
+//! docker-compose.yml and what it names: no service has more rights than it needs, none is without limits, and every
+//! image is pinned or said not to be.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -87,7 +87,10 @@ impl TestNode {
     }
 
     /// Over a database, without policies.
-    pub(crate) async fn without_policies(database: Arc<TestDatabase>, tenant: TenantId) -> Result<Self> {
+    pub(crate) async fn without_policies(
+        database: Arc<TestDatabase>,
+        tenant: TenantId,
+    ) -> Result<Self> {
         let engine = DatabaseUrl::parse(&database.url)?.connect().await?;
         engine.migrate().await?;
         let tasks = BackgroundTasks::new();

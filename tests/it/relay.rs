@@ -1,5 +1,5 @@
-//! The NATS relay, over a nats-server of the test's own: every event once, in order, whatever is killed, lost or done to
-//! the stream.
+//! The NATS relay, over a nats-server of the test's own: every event once, in order, whatever is killed, lost or done
+//! to the stream.
 
 mod asyncapi;
 mod authentication;

@@ -99,8 +99,8 @@ pub struct TestClient {
 /// How long a request is repeated, and the pause before the next one.
 const REPEAT_TIMEOUT: Duration = Duration::from_secs(60);
 const REPEAT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection may be idle and still be used. The server closes one after 10 s, and cuts off a request that is
-/// sent at that moment.
+/// How long a connection may be idle and still be used. The server closes one after 10 s, and cuts off a request that
+/// is sent at that moment.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl TestClient {
@@ -145,8 +145,8 @@ impl TestClient {
         }
     }
 
-    /// The same, which repeats what the contract says can be repeated: a 503 with `Retry-After` that wrote nothing. On a
-    /// busy machine a crowd on one resource is answered so at its deadline.
+    /// The same, which repeats what the contract says can be repeated: a 503 with `Retry-After` that wrote nothing. On
+    /// a busy machine a crowd on one resource is answered so at its deadline.
     #[must_use]
     pub fn repeating(&self) -> Self {
         Self {

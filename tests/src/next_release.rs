@@ -1,4 +1,5 @@
-//! A release after this one, as far as it matters to read models: some shapes are of the next version, with a column more.
+//! A release after this one, as far as it matters to read models: some shapes are of the next version, with a column
+//! more.
 
 use std::collections::HashMap;
 use std::sync::Arc;

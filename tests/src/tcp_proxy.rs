@@ -79,7 +79,8 @@ impl TcpProxy {
         self.shared.fates.send_replace(ConnectionFate::Cut);
     }
 
-    /// Nothing goes over the connections that are there any more, and nobody is told; who connects afterwards gets through.
+    /// Nothing goes over the connections that are there any more, and nobody is told; who connects afterwards gets
+    /// through.
     pub fn stall_existing(&self) {
         self.shared.fates.send_replace(ConnectionFate::Stranded);
     }

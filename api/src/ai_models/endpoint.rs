@@ -13,7 +13,7 @@ use crate::auth_config::AuthConfigBody;
 use crate::problem::Problem;
 use crate::validation::{BodyValidator, JsonObject};
 
-/// Where a model answers.
+/// Inference endpoint of a model.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AiEndpoint)]

@@ -37,19 +37,23 @@ const RETAINED_STREAM_TYPES: [&str; 7] = [
 /// What is archived, and where to.
 #[derive(Debug, Args)]
 pub(super) struct ArchiveArgs {
-    /// Partitions that end at or before this position.
+    /// Archive partitions that end at or before this position.
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     upto: u64,
-    /// The directory for the files, one a partition; it has to be there.
+    /// Existing directory for the files, one per partition.
     #[arg(long)]
     out: PathBuf,
 }
 
 /// One partition after the other, each as a whole or not at all. What was interrupted is done by running it again.
 pub(super) async fn run(engine: &dyn Engine, what: &ArchiveArgs) -> anyhow::Result<ExitCode> {
-    ensure!(what.out.is_dir(), "{} is no directory", what.out.display());
+    ensure!(
+        what.out.is_dir(),
+        "{} is not a directory",
+        what.out.display()
+    );
     if engine.oldest_partition().await?.is_none() {
-        bail!("the log has no partitions: it is SQLite's, or empty");
+        bail!("log has no partitions (SQLite, or empty)");
     }
     let mut archived = 0;
     while let Some(partition) = engine.oldest_partition().await? {
@@ -61,7 +65,7 @@ pub(super) async fn run(engine: &dyn Engine, what: &ArchiveArgs) -> anyhow::Resu
             done = archive_partition(engine, what, partition) => done?,
             stopped = shutdown_signal() => {
                 stopped?;
-                bail!("stopped by a signal; the partition at hand is still in the log")
+                bail!("interrupted; the current partition was not archived")
             }
         }
         archived += 1;
@@ -86,7 +90,7 @@ async fn archive_partition(
         export::write_partition(engine, partition, &path).await?;
     }
     let last = engine.event_at(partition.last()).await?;
-    let last_hash = last.context("the partition's last event is missing")?.hash;
+    let last_hash = last.context("last event of the partition is missing")?.hash;
     let archives = engine.archives().await?;
     let before = archives.last().map_or_else(Head::default, head_of);
     let walked = file::walk(path.clone(), before, Vec::new(), None).await?;
@@ -97,7 +101,7 @@ async fn archive_partition(
         position: partition.last(),
         hash: last_hash,
     };
-    ensure!(head == end, "{} is not the log's", path.display());
+    ensure!(head == end, "{} does not match the log", path.display());
     let archive = ArchivedPartition {
         partition,
         last_hash,
@@ -108,7 +112,7 @@ async fn archive_partition(
         .archive_oldest(&archive, &RETAINED_STREAM_TYPES)
         .await?;
     println!(
-        "archived positions {} to {}: {}; {kept} events up to there are kept in the log",
+        "archived positions {} to {} into {}; {kept} events of active streams retained in the log",
         partition.after() + 1,
         partition.last(),
         path.display()

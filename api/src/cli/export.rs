@@ -29,25 +29,25 @@ const PAGE: u32 = 5000;
 /// What is exported, and where to.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// The form of the file.
+    /// Output format.
     #[arg(long, value_enum)]
     format: Format,
-    /// Only events after this position: where the run before came to.
+    /// Export only events after this position (the last position of the previous run).
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     after: u64,
-    /// The file; it gets its name when it is whole. Standard output where left out.
+    /// Output file, renamed into place when complete; default standard output.
     #[arg(long, required_if_eq("format", "parquet"))]
     out: Option<PathBuf>,
-    /// Replace the file where there is one.
+    /// Overwrite an existing file.
     #[arg(long, requires = "out")]
     force: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
-    /// Typed columns, compressed; needs --out.
+    /// Typed, compressed columns; requires --out.
     Parquet,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Range {
         let events = until - after;
         write!(
             f,
-            "exported {events} events up to position {until}; the next run goes on with --after {until}"
+            "exported {events} events up to position {until}; continue with --after {until}"
         )
     }
 }
@@ -78,7 +78,7 @@ pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Res
     };
     ensure!(
         range.after <= range.until,
-        "the log ends at position {}, before {}: it was restored to an earlier point, or is another one",
+        "log ends at position {}, before {}: it was restored to an earlier point or is a different log",
         range.until,
         range.after
     );
@@ -89,7 +89,7 @@ pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Res
                 written = write(engine, range, export.format, unfinished.file()) => written?,
                 stopped = shutdown_signal() => {
                     stopped?;
-                    bail!("stopped by a signal before the export was whole")
+                    bail!("interrupted; incomplete export discarded")
                 }
             }
             unfinished.persist()?;
@@ -180,5 +180,5 @@ async fn walk(
 
 /// A file with a hole would look whole to whoever reads it.
 fn missing_event(position: u64) -> String {
-    format!("the event at position {position} is missing: see what roentgen verify says")
+    format!("event at position {position} is missing; run roentgen verify")
 }

@@ -12,8 +12,8 @@ use roentgen_store::read_model::Checkpoint;
 
 const REJECTED_SHOWN: u32 = 20;
 
-/// One line a projection, one for each of its other generations, and its parked streams; then the policies, and the relay
-/// where there is one.
+/// One line a projection, one for each of its other generations, and its parked streams; then the policies, and the
+/// relay where there is one.
 pub(super) async fn run(
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
@@ -64,7 +64,7 @@ fn print_other_generations(generations: &[Generation]) {
         let position = it.checkpoint.position;
         let why = match &it.state {
             GenerationState::Failed { reason } => format!(": {reason}"),
-            GenerationState::Verifying { checked } => format!(", {checked} streams compared"),
+            GenerationState::Verifying { checked } => format!(", {checked} streams verified"),
             GenerationState::Filling { .. }
             | GenerationState::Indexing
             | GenerationState::Joining
@@ -96,7 +96,7 @@ async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> 
     print_line(POLICIES, checkpoint.position, head);
     for it in engine.rejected_effects(REJECTED_SHOWN).await? {
         println!(
-            "refused: {} after position {}: {}",
+            "rejected: {} after position {}: {}",
             it.effect, it.position, it.reason
         );
     }

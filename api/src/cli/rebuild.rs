@@ -1,5 +1,5 @@
-//! `roentgen rebuild`: asks for new generations of read models and waits for them. The node that projects a model builds
-//! it; where none runs, this process does.
+//! `roentgen rebuild`: asks for new generations of read models and waits for them. The node that projects a model
+//! builds it; where none runs, this process does.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is rebuilt.
 #[derive(Debug, Args)]
 pub(super) struct RebuildArgs {
-    /// Read models, as `roentgen projections` names them, without their version.
+    /// Read models to rebuild, named as in `roentgen projections` without the version suffix.
     #[arg(required_unless_present = "all")]
     projections: Vec<String>,
-    /// All of them.
+    /// Rebuild all read models.
     #[arg(long, conflicts_with = "projections")]
     all: bool,
-    /// Give up rebuilds that are under way.
+    /// Cancel rebuilds in progress.
     #[arg(long, conflicts_with = "drop")]
     cancel: bool,
-    /// Drop what is kept of earlier generations and of other releases.
+    /// Drop retired generations and those of other releases.
     #[arg(long)]
     drop: bool,
 }
@@ -54,7 +54,7 @@ pub(super) async fn run(
     };
     for name in &names {
         let known = known.contains(&name.as_str());
-        ensure!(known, "there is no read model named {name}");
+        ensure!(known, "no read model named {name}");
     }
     let rebuilding = RebuildService::new(Arc::clone(&engine), projections.clone());
     match (rebuild.cancel, rebuild.drop) {
@@ -72,8 +72,8 @@ pub(super) async fn run(
 async fn cancel(rebuilding: &RebuildService, names: &[String]) -> anyhow::Result<ExitCode> {
     for name in names {
         match rebuilding.cancel(name).await? {
-            Some(generation) => println!("{generation} is given up and gone"),
-            None => println!("{name} is not rebuilt"),
+            Some(generation) => println!("{generation} cancelled and dropped"),
+            None => println!("no rebuild of {name} in progress"),
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -83,12 +83,12 @@ async fn drop_old(rebuilding: &RebuildService, names: &[String]) -> anyhow::Resu
     for name in names {
         let dropped = rebuilding.drop_old(name).await?;
         if dropped.is_empty() {
-            println!("nothing is kept of {name}");
+            println!("no old generations of {name}");
         }
         for it in dropped {
             match it {
-                DropOutcome::Dropped(generation) => println!("{generation} is dropped"),
-                DropOutcome::InUse(generation) => println!("{generation} is in use and stays"),
+                DropOutcome::Dropped(generation) => println!("{generation} dropped"),
+                DropOutcome::InUse(generation) => println!("{generation} is in use; not dropped"),
             }
         }
     }
@@ -128,7 +128,7 @@ async fn build(
         code = built => code,
         signalled = shutdown_signal() => {
             signalled?;
-            bail!("the rebuild goes on where a server runs, or at the next run; --cancel gives it up")
+            bail!("rebuild continues on a running server or the next run; --cancel aborts it")
         }
     }
 }
@@ -149,7 +149,7 @@ async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow:
         }) = now
         else {
             drop(progress);
-            println!("{} was given up", asked.name);
+            println!("{} cancelled", asked.name);
             return Ok(false);
         };
         let said = match state {
@@ -161,9 +161,9 @@ async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow:
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
-            GenerationState::Live => Ok(format!("{name} is read now")),
-            GenerationState::Retired => Ok(format!("{name} was read, and another one is now")),
-            GenerationState::Failed { reason } => Err(format!("{name} is not read: {reason}")),
+            GenerationState::Live => Ok(format!("{name} is live")),
+            GenerationState::Retired => Ok(format!("{name} was live and has been replaced")),
+            GenerationState::Failed { reason } => Err(format!("{name} failed: {reason}")),
         };
         drop(progress);
         let done = said.is_ok();

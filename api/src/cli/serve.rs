@@ -42,7 +42,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let event_key = event_key.transpose()?;
     let engine = super::open_migrated(config)
         .await
-        .context("the database cannot be opened")?;
+        .context("cannot open database")?;
     check_rights(&*engine).await?;
     check_tokens(&*engine, config.dev).await?;
     if let Some(key) = &event_key {
@@ -72,14 +72,14 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let listener = HttpListener::bind(config.listen, limits)
         .await
-        .with_context(|| format!("{} cannot be listened on", config.listen))?;
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.address;
     let router = routes::router(app.clone(), &config.services);
     serving.spawn(
         "listener",
         listener.serve(router, app.stop.clone(), serving.clone()),
     );
-    tracing::info!(%address, database = %config.database, dev = config.dev.is_on(), "serving");
+    tracing::info!(event = "server.started", %address, database = %config.database, dev = config.dev.is_on(), "server listening");
     Ok(Running {
         address,
         app,
@@ -149,7 +149,7 @@ impl Running {
     /// Serves until a signal.
     pub(crate) async fn until_signalled(self) -> anyhow::Result<ExitCode> {
         shutdown_signal().await?;
-        tracing::info!("stopping");
+        tracing::info!(event = "server.stopping", "shutting down");
         let clean = tokio::select! {
             clean = self.stop() => clean,
             again = shutdown_signal() => {
@@ -157,7 +157,7 @@ impl Running {
                 false
             }
         };
-        tracing::info!(clean, "stopped");
+        tracing::info!(event = "server.stopped", clean, "shutdown complete");
         Ok(if clean {
             ExitCode::SUCCESS
         } else {
@@ -170,7 +170,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let running = start(&config).await?;
     if config.dev.is_on() {
         eprintln!(
-            "roentgen serves http://{} (dev: no token needed)",
+            "listening on http://{} (dev mode: no token required)",
             running.address
         );
     }

@@ -27,7 +27,7 @@ const PAGE: u32 = 5000;
 /// What is verified.
 #[derive(Debug, Args)]
 pub(super) struct Verifying {
-    /// The directory of the archived partitions' files: they are walked first.
+    /// Directory with archived partition files, verified first.
     #[arg(long)]
     archive: Option<PathBuf>,
     /// Compare each row of the read models with its stream, too; no server may run meanwhile.
@@ -130,20 +130,20 @@ async fn chain(
         Verification::Intact { after, head } => {
             let (events, hash) = (head.position, hex(&head.hash));
             match (after, archive) {
-                (0, _) => println!("the chain holds: {events} events, head {hash}"),
-                (_, Some(_)) => println!(
-                    "the chain holds: {events} events, {after} of them in archives, head {hash}"
-                ),
+                (0, _) => println!("chain intact: {events} events, head {hash}"),
+                (_, Some(_)) => {
+                    println!("chain intact: {events} events ({after} archived), head {hash}")
+                }
                 (_, None) => println!(
-                    "the chain holds from position {} on: {events} events, head {hash}; \
-                     those before are archived: --archive DIR walks them too",
+                    "chain intact from position {}: {events} events, head {hash}; earlier events are archived, verify \
+                     them with --archive DIR",
                     after + 1
                 ),
             }
             true
         }
         Verification::Broken(ChainBreak { position, reason }) => {
-            println!("the chain breaks at position {position}: {reason}");
+            println!("chain broken at position {position}: {reason}");
             false
         }
     })
@@ -229,24 +229,24 @@ async fn one(
     let shown = path.display();
     if !path.try_exists()? {
         return Ok(Err(format!(
-            "{shown} is missing: positions {first} to {last} cannot be verified"
+            "{shown} not found: positions {first} to {last} not verified"
         )));
     }
     let kept = retained_events(engine, archive).await?;
     Ok(match walked(path.clone(), before, kept, keys).await {
         Err(unreadable) => Err(format!("{unreadable:#}")),
         Ok(Err(ChainBreak { position, reason })) => Err(format!(
-            "the chain breaks at position {position}, in {shown}: {reason}"
+            "chain broken at position {position} in {shown}: {reason}"
         )),
         Ok(Ok(head)) if head.position < last => Err(format!(
             "the chain breaks at position {}, in {shown}: an event is missing",
             head.position + 1
         )),
         Ok(Ok(head)) if head != head_of(archive) => Err(format!(
-            "the chain breaks at position {last}, in {shown}: it does not end as it did"
+            "chain broken at position {last} in {shown}: last hash differs"
         )),
         Ok(Ok(_)) if file::sha256(path.clone()).await? != archive.file_sha256 => Err(format!(
-            "{shown} is not the file that was archived, although its chain holds"
+            "{shown} has a valid chain but is not the archived file"
         )),
         Ok(Ok(_)) => Ok(()),
     })

@@ -14,8 +14,8 @@ use super::weight::Weight;
 use crate::problem::{Problem, ProblemCode};
 use crate::serve::stopped_arriving;
 
-/// How much of a body that is too long is read before it is refused, in bytes: a client that sends first and listens then
-/// would find the connection broken instead of the answer.
+/// How much of a body that is too long is read before it is refused, in bytes: a client that sends first and listens
+/// then would find the connection broken instead of the answer.
 const MAX_READ_BYTES: usize = 64 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
-//! A command's body: what it is said to be, its members as they are read, and what is said of those that are not as they
-//! should be.
+//! A command's body: what it is said to be, its members as they are read, and what is said of those that are not as
+//! they should be.
 
 use axum::body::{Body, HttpBody as _};
 use http::request::Parts;
@@ -16,8 +16,8 @@ use crate::validation::{self, JsonObject};
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// Refuses a body that is not said to be JSON, before any of it is read. A web page can have a browser send any other kind
-/// to any server without asking that server first. Where there is no body nothing need be said of it.
+/// Refuses a body that is not said to be JSON, before any of it is read. A web page can have a browser send any other
+/// kind to any server without asking that server first. Where there is no body nothing need be said of it.
 pub(super) fn check_media_type(parts: &Parts, body: &Body) -> Result<(), Problem> {
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
         return Ok(());
@@ -105,9 +105,9 @@ fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
     } else if let Some(name) = said.strip_prefix("duplicate field `") {
         // The path ends at the object here; the name is one of ours, not the client's.
         pointer = format!("{pointer}/{}", name.split('`').next().unwrap_or_default());
-        "stands there twice".to_owned()
+        "duplicate field".to_owned()
     } else {
-        "has another JSON type".to_owned()
+        "wrong JSON type".to_owned()
     };
     let place = format!("line {}, column {}", error.line(), error.column());
     Problem::new(
@@ -117,8 +117,8 @@ fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
     .with_error(pointer, detail)
 }
 
-/// What is said of a member that is not known, where the error is one of those. serde ends its message with the names that
-/// are known, each between backticks; the client's own name stands before them.
+/// What is said of a member that is not known, where the error is one of those. serde ends its message with the names
+/// that are known, each between backticks; the client's own name stands before them.
 fn unknown_member(said: &str) -> Option<String> {
     let rest = said.strip_prefix("unknown field `")?;
     let (sent, known) = match rest.rsplit_once("`, expected ") {
@@ -133,12 +133,12 @@ fn malformed(error: &serde_json::Error) -> Problem {
     let place = format!("line {}, column {}", error.line(), error.column());
     let said = error.to_string();
     if said.contains("surrogate") || said.contains("end of hex escape") {
-        let detail = format!("a text holds a lone surrogate, {place}");
+        let detail = format!("string contains a lone surrogate at {place}");
         return Problem::new(ProblemCode::Unacceptable, detail);
     }
     Problem::new(
         ProblemCode::MalformedJson,
-        format!("the body is not JSON, {place}"),
+        format!("invalid JSON at {place}"),
     )
 }
 

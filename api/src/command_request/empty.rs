@@ -29,8 +29,8 @@ impl FromRequest<App> for EmptyRequest {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>();
-        let caller =
-            caller.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "no caller"))?;
+        let caller = caller
+            .ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "authentication required"))?;
         StrictQuery::parse(parts.uri.query(), caller)?.finish()?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;

@@ -37,7 +37,7 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
         Some(version) => Ok(Some(version)),
         None => Err(Problem::new(
             ProblemCode::InvalidHeader,
-            "If-Match must be an ETag as answered",
+            "If-Match must be an ETag returned by this API",
         )),
     }
 }

@@ -1,7 +1,7 @@
 //! What a JSON text holds, counted in one pass and without memory, before anything is made of it.
 
-/// How much a JSON text holds. A text of 8 MiB can hold four million elements, each of which costs dozens of bytes as soon
-/// as it is a value.
+/// How much a JSON text holds. A text of 8 MiB can hold four million elements, each of which costs dozens of bytes as
+/// soon as it is a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
     /// Members of objects.

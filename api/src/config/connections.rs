@@ -17,7 +17,8 @@ pub struct ConnectionOptions {
         global = true
     )]
     pub connections_per_address: String,
-    /// A network (CIDR) or an address of proxies, whose connections are not limited by address; may be given several times.
+    /// A network (CIDR) or an address of proxies, whose connections are not limited by address; may be given several
+    /// times.
     #[arg(
         long = "trusted-proxy",
         env = "ROENTGEN_TRUSTED_PROXY",

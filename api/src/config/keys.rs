@@ -27,7 +27,7 @@ impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Configured => "[configured]",
-            Self::Generated => "[generated, kept in the data directory]",
+            Self::Generated => "[generated, stored in the data directory]",
         })
     }
 }

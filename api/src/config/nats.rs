@@ -19,34 +19,34 @@ const MIN_DURATION: Duration = Duration::from_secs(1);
 /// The flags.
 #[derive(Args, Clone)]
 pub struct NatsOptions {
-    /// Where events are published: nats://HOST:PORT or tls://HOST:PORT, several with commas between.
+    /// NATS servers to publish events to: comma-separated nats://HOST:PORT or tls://HOST:PORT.
     #[arg(long, env = "ROENTGEN_NATS", global = true, hide_env_values = true)]
     pub nats: Option<String>,
-    /// A credentials file: a user's JWT and its seed.
+    /// NATS credentials file (user JWT and seed).
     #[arg(long, env = "ROENTGEN_NATS_CREDENTIALS", global = true)]
     pub nats_credentials: Option<PathBuf>,
-    /// A file with an NKey's seed.
+    /// File with an NKey seed.
     #[arg(long, env = "ROENTGEN_NATS_NKEY", global = true)]
     pub nats_nkey: Option<PathBuf>,
-    /// Certificates (PEM) to trust beside the system's; with them, TLS is required.
+    /// Additional CA certificates (PEM); makes TLS mandatory.
     #[arg(long, env = "ROENTGEN_NATS_CA", global = true)]
     pub nats_ca: Option<PathBuf>,
-    /// The certificate (PEM) that this program shows to NATS.
+    /// Client certificate (PEM).
     #[arg(long, env = "ROENTGEN_NATS_CERTIFICATE", global = true)]
     pub nats_certificate: Option<PathBuf>,
-    /// That certificate's key (PEM).
+    /// Private key of the client certificate (PEM).
     #[arg(long, env = "ROENTGEN_NATS_KEY", global = true)]
     pub nats_key: Option<PathBuf>,
-    /// How many servers of a cluster keep the stream: 1 to 5.
+    /// Stream replicas, 1 to 5.
     #[arg(long, env = "ROENTGEN_NATS_REPLICAS", global = true)]
     pub nats_replicas: Option<usize>,
-    /// How long a message stays in the stream: 90s, 15m, 8h, 7d.
+    /// Maximum message age, for example 90s, 15m, 8h or 7d.
     #[arg(long, env = "ROENTGEN_NATS_MAX_AGE", global = true)]
     pub nats_max_age: Option<String>,
-    /// How many bytes the stream holds before its oldest messages go.
+    /// Maximum stream size in bytes; oldest messages are discarded first.
     #[arg(long, env = "ROENTGEN_NATS_MAX_BYTES", global = true)]
     pub nats_max_bytes: Option<i64>,
-    /// For how long NATS knows a message id again; two minutes where nothing is said.
+    /// Deduplication window; server default 2 minutes.
     #[arg(long, env = "ROENTGEN_NATS_DUPLICATE_WINDOW", global = true)]
     pub nats_duplicate_window: Option<String>,
     /// The key that signs published events: Ed25519, PKCS#8, PEM; event-key.pem in the data directory if not given.
@@ -101,7 +101,7 @@ impl NatsOptions {
             ),
         ];
         for (name, _) in given.iter().filter(|(_, is_given)| *is_given) {
-            note(name, &"means nothing without --nats");
+            note(name, &"requires --nats");
         }
     }
 
@@ -109,7 +109,7 @@ impl NatsOptions {
         let (name, found) = match (&self.nats_credentials, &self.nats_nkey) {
             (None, None) => return Some(Authentication::FromUrl),
             (Some(_), Some(_)) => {
-                note("nats-nkey", &"cannot be given with --nats-credentials");
+                note("nats-nkey", &"cannot be combined with --nats-credentials");
                 return None;
             }
             (Some(path), None) => (
@@ -121,7 +121,7 @@ impl NatsOptions {
         match found {
             Ok(it) if it.is_well_formed() => Some(it),
             Ok(_) => {
-                note(name, &"the file does not hold what it should");
+                note(name, &"file is not in the expected format");
                 None
             }
             Err(error) => {
@@ -180,7 +180,7 @@ impl NatsOptions {
             .nats_max_bytes
             .is_some_and(|nats_max_bytes| nats_max_bytes < 1)
         {
-            note("nats-max-bytes", &"must be 1 or more");
+            note("nats-max-bytes", &"must be at least 1");
             return None;
         }
         Some(StreamSettings {
@@ -200,7 +200,7 @@ fn duration(name: &str, text: Option<&str>, note: ErrorSink<'_>) -> Option<Optio
     match parse_duration(text) {
         Ok(it) if it >= MIN_DURATION => Some(Some(it)),
         Ok(_) => {
-            note(name, &"must be 1s or more");
+            note(name, &"must be at least 1s");
             None
         }
         Err(error) => {
@@ -225,7 +225,7 @@ pub(super) fn write_config(f: &mut fmt::Formatter<'_>, settings: Option<&Setting
         return writeln!(f, "nats          (none)");
     };
     let entered = match settings.authentication {
-        Authentication::FromUrl => "by URL",
+        Authentication::FromUrl => "[from URL]",
         Authentication::Credentials(_) => "[credentials]",
         Authentication::NKey(_) => "[nkey]",
     };
@@ -249,7 +249,7 @@ pub(super) fn write_config(f: &mut fmt::Formatter<'_>, settings: Option<&Setting
         ),
     ];
     for (name, value) in said {
-        let value = value.unwrap_or_else(|| "(the server's)".to_owned());
+        let value = value.unwrap_or_else(|| "(server default)".to_owned());
         writeln!(f, "nats-{name} {value}")?;
     }
     Ok(())

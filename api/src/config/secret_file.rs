@@ -35,8 +35,8 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 enum FilePlacement {
     /// Only this user owns, reads and writes it.
     Own,
-    /// systemd wrote it for this service. With `User=` or `DynamicUser=`, the file belongs to root, the service reads it
-    /// by an access control list, and the mode shows the list's mask as the group's bits (0440).
+    /// systemd wrote it for this service. With `User=` or `DynamicUser=`, the file belongs to root, the service reads
+    /// it by an access control list, and the mode shows the list's mask as the group's bits (0440).
     Credentials,
 }
 

@@ -15,7 +15,7 @@ const MIN_SECRET_BYTES: usize = 32;
 /// The flags.
 #[derive(Args, Clone)]
 pub struct SecretOptions {
-    /// The shared secret that tokens are signed with (HS256), 32 bytes or more.
+    /// Shared secret for HS256 tokens, at least 32 bytes.
     #[arg(
         long,
         env = "ROENTGEN_JWT_SECRET",
@@ -26,7 +26,7 @@ pub struct SecretOptions {
     /// A file with that secret, which only its owner can read.
     #[arg(long, env = "ROENTGEN_JWT_SECRET_FILE", global = true)]
     pub jwt_secret_file: Option<PathBuf>,
-    /// The key that wraps patients' keys: 32 bytes, base64.
+    /// Master key that wraps patient keys: 32 bytes, base64.
     #[arg(
         long,
         env = "ROENTGEN_MASTER_KEY",
@@ -85,7 +85,7 @@ impl SecretOptions {
 
 fn check_secret(secret: &[u8], note: Note<'_>) {
     if secret.len() < MIN_SECRET_BYTES {
-        note("jwt-secret", &"must be 32 bytes or more");
+        note("jwt-secret", &"must be at least 32 bytes");
     } else if is_weak(secret) {
         note("jwt-secret", &format_args!("is weak: {WEAK}"));
     }

@@ -10,7 +10,7 @@ use crate::cli::parse_duration;
 /// The flags.
 #[derive(Args, Debug, Clone)]
 pub struct TimeoutOptions {
-    /// How long a claimed case may be idle before it goes back to the others.
+    /// Idle time after which a claimed case is released.
     #[arg(
         long,
         env = "ROENTGEN_CLAIM_TIMEOUT",
@@ -18,7 +18,7 @@ pub struct TimeoutOptions {
         global = true
     )]
     pub claim_timeout: String,
-    /// How soon somebody has to be told of a critical result.
+    /// Time allowed to communicate a critical result.
     #[arg(
         long,
         env = "ROENTGEN_CRITICAL_DEADLINE",
@@ -26,7 +26,7 @@ pub struct TimeoutOptions {
         global = true
     )]
     pub critical_deadline: String,
-    /// How long a viewer's token lasts.
+    /// Lifetime of viewer tokens.
     #[arg(
         long,
         env = "ROENTGEN_VIEWER_TOKEN_TTL",
@@ -41,9 +41,9 @@ pub struct TimeoutOptions {
 pub struct Timeouts {
     /// How long a claimed case may be idle.
     pub claim_timeout: Duration,
-    /// How soon somebody has to be told of a critical result.
+    /// Time allowed to communicate a critical result.
     pub critical_deadline: Duration,
-    /// How long a viewer's token lasts.
+    /// Lifetime of viewer tokens.
     pub viewer_token_ttl: Duration,
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn task(
     let task = client
         .wait_until(&cast.model, &says, &path, |value| id(value.get(0)?).ok())
         .await?;
-    let step = DemoStep::call(&cast.model, "takes it up");
+    let step = DemoStep::call(&cast.model, "starts the task");
     let path = format!("/imaging-ai/tasks/{task}/status");
     client
         .patch(step, &path, &json!({ "status": "running" }))
@@ -130,7 +130,7 @@ async fn fails(
     let step = DemoStep::create(&cast.colleague, "asks for a segmentation");
     let asked = id(&client.post(step, "/imaging-ai/tasks", &body).await?)?;
     let body = json!({ "status": "failed", "error_message": "out of memory" });
-    let step = DemoStep::call(&cast.model, "fails at it, and says so");
+    let step = DemoStep::call(&cast.model, "reports failure");
     client
         .patch(step, &format!("/imaging-ai/tasks/{asked}/status"), &body)
         .await?;
@@ -160,7 +160,7 @@ async fn decided(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::
     );
     let claim = format!("/radiology/worklist/items/{second}/claim");
     client.post(step, &claim, &json!({})).await?;
-    let step = DemoStep::call(&cast.radiologist, "gives the first back");
+    let step = DemoStep::call(&cast.radiologist, "releases the first case");
     client
         .post(step, &format!("{item}/release"), &json!({}))
         .await?;

@@ -141,7 +141,7 @@ impl DemoClient {
         loop {
             let (status, answer) = self.send(who, (Method::GET, path), None).await?;
             if let Some(found) = wanted(&answer) {
-                println!("  {:<18} {says}", "(by itself)");
+                println!("  {:<18} {says}", "(policy)");
                 println!("  {:<18} GET {path} -> {}", "", status.as_u16());
                 return Ok(found);
             }

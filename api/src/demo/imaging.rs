@@ -32,7 +32,10 @@ pub(super) async fn play(
     println!("\nThe imaging workflow: a stat CT head\n");
     let order = ordered(client, cast, &house.head, ("ACC123456", "stat"), PATIENT).await?;
     let path = format!("/imaging/orders/{order}");
-    for (says, status) in [("books it", "scheduled"), ("starts it", "in_progress")] {
+    for (says, status) in [
+        ("schedules the examination", "scheduled"),
+        ("starts it", "in_progress"),
+    ] {
         let step = DemoStep::call(&cast.gateway, says);
         client
             .patch(step, &path, &json!({ "status": status }))
@@ -131,7 +134,7 @@ async fn read(
     let claim = format!("/radiology/worklist/items/{item}/claim");
     let step = DemoStep::call(&cast.radiologist, "claims the case");
     client.post(step, &claim, &json!({})).await?;
-    let step = DemoStep::expect_rejection(&cast.colleague, "claims it too, and is refused");
+    let step = DemoStep::expect_rejection(&cast.colleague, "tries to claim it and is rejected");
     client.post(step, &claim, &json!({})).await?;
     let launch = format!("/pacs/studies/{study}/viewer-launch");
     let step = DemoStep::call(&cast.radiologist, "opens the viewer");
@@ -143,7 +146,7 @@ async fn read(
     client.get(step, &verify).await?;
     let body =
         json!({ "imaging_study_id": study, "patient_id": PATIENT, "template_id": house.template });
-    let step = DemoStep::create(&cast.radiologist, "begins the report, from a template");
+    let step = DemoStep::create(&cast.radiologist, "creates a draft report from a template");
     let report = client.post(step, "/radiology/reports", &body).await?;
     ensure!(
         !text(&report, "/ai_assist_summary").is_empty(),
@@ -159,7 +162,7 @@ async fn signed(
 ) -> anyhow::Result<()> {
     let path = format!("/radiology/reports/{report}");
     let judged = json!({ "decision": "modified", "note": "side confirmed, size added" });
-    let step = DemoStep::call(&cast.radiologist, "takes the AI's draft, in other words");
+    let step = DemoStep::call(&cast.radiologist, "accepts the AI draft with modifications");
     let place = format!("{path}/ai-suggestions/{suggestion}");
     client.post(step, &place, &judged).await?;
     let body = json!({
@@ -167,9 +170,9 @@ async fn signed(
         "impression": "Acute intracranial hemorrhage with mass effect.",
         "structured_data": { "hemorrhage": true, "midline_shift_mm": 4 }, "critical_result": true,
     });
-    let step = DemoStep::call(&cast.radiologist, "writes, and calls it critical");
+    let step = DemoStep::call(&cast.radiologist, "edits the report and marks it critical");
     client.patch(step, &path, &body).await?;
-    let step = DemoStep::call(&cast.radiologist, "signs, finally");
+    let step = DemoStep::call(&cast.radiologist, "signs the report as final");
     let signed = client
         .post(step, &format!("{path}/sign"), &json!({ "final": true }))
         .await?;
@@ -177,11 +180,14 @@ async fn signed(
         signed.pointer("/signature/valid") == Some(&Value::Bool(true)),
         "it holds: {signed}"
     );
-    let step = DemoStep::expect_rejection(&cast.radiologist, "changes a word, and is refused");
+    let step = DemoStep::expect_rejection(
+        &cast.radiologist,
+        "tries to edit the signed report and is rejected",
+    );
     client
         .patch(step, &path, &json!({ "impression": "Nothing." }))
         .await?;
-    let step = DemoStep::call(&cast.radiologist, "sees the critical result wait");
+    let step = DemoStep::call(&cast.radiologist, "lists open critical results");
     let open = client
         .get(step, "/radiology/critical-results?status=open")
         .await?;
@@ -193,7 +199,10 @@ async fn signed(
         "recipient": "the ordering physician", "method": "phone", "read_back": true,
         "communicated_at": clock::now(),
     });
-    let step = DemoStep::create(&cast.radiologist, "tells it by phone, and has it read back");
+    let step = DemoStep::create(
+        &cast.radiologist,
+        "communicates it by phone, with read-back",
+    );
     client
         .post(step, &format!("{path}/communications"), &body)
         .await?;
@@ -214,14 +223,14 @@ pub(super) async fn closing_examples(
     let path = format!("/imaging/orders/{}", examination.order);
     let step = DemoStep::expect_rejection(
         &cast.gateway,
-        "books the completed order again, and is refused",
+        "tries to reschedule the completed order and is rejected",
     );
     client
         .patch(step, &path, &json!({ "status": "scheduled" }))
         .await?;
     let second = ordered(client, cast, &house.head, ("ACC123458", "routine"), PATIENT).await?;
     let body = json!({ "status": "cancelled", "cancellation_reason": "the patient went home" });
-    let step = DemoStep::call(&cast.clinician, "calls it off");
+    let step = DemoStep::call(&cast.clinician, "cancels the order");
     client
         .patch(step, &format!("/imaging/orders/{second}"), &body)
         .await?;

@@ -11,16 +11,16 @@ macro_rules! documents {
         #[schema(as = $schema)]
         #[expect(dead_code, reason = "describes an answer")]
         pub(crate) struct $name {
-            /// Its id, which is its stream's.
+            /// Resource id; equals the stream id.
             id: Uuid,
             /// Whose it is.
             tenant_id: Uuid,
             $($(#[$fdoc])* $field: $kind,)+
-            /// When its first event was recorded.
+            /// Time of the first event.
             created_at: String,
-            /// When its last event was recorded.
+            /// Time of the latest event.
             updated_at: String,
-            /// How many events its stream has; also the `ETag`.
+            /// Stream version; also the `ETag`.
             version: u64,
         }
     )+};
@@ -41,7 +41,7 @@ pub(crate) use reporting::{
 };
 pub(crate) use worklist::{ReadingProfileDocument, WorklistItemDocument};
 
-/// One line of a patient's timeline; nothing of it is PHI.
+/// An entry of a patient's timeline; contains no PHI.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 pub(crate) struct TimelineEntry {
@@ -54,16 +54,16 @@ pub(crate) struct TimelineEntry {
     imaging_study_id: Option<Uuid>,
     accession_number: Option<String>,
     modality_code: Option<String>,
-    /// Of a report, as far as the reader may see it.
+    /// Whether the report is critical, as visible to the caller.
     critical_result: Option<bool>,
 }
 
-/// One line of the feed.
+/// An event in the feed.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 pub(crate) struct EventEnvelope {
     id: Uuid,
-    /// Dense from 1, in commit order.
+    /// Log position: gapless from 1, in commit order.
     position: u64,
     tenant_id: Uuid,
     stream: Map<String, Value>,
@@ -75,7 +75,8 @@ pub(crate) struct EventEnvelope {
     correlation_id: Uuid,
     causation_id: Option<Uuid>,
     data: Map<String, Value>,
-    /// open, sealed, erased, or unreadable where what is stored is damaged.
+    /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+    /// corrupt).
     phi: String,
     hash: String,
 }

@@ -7,9 +7,9 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters")]
 pub(crate) struct PageParameters {
-    /// 1 to 500; 50 where left out.
+    /// Page size, 1 to 500; default 50.
     limit: Option<u32>,
-    /// From `Link: <...>; rel="next"`.
+    /// Cursor from the `Link: <...>; rel=\"next\"` header.
     cursor: Option<String>,
 }
 
@@ -18,6 +18,6 @@ pub(crate) struct PageParameters {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters")]
 pub(crate) struct AsOfParameter {
-    /// An RFC 3339 time or a log position: the resource as it was then.
+    /// RFC 3339 time or log position at which to read the resource.
     as_of: Option<String>,
 }

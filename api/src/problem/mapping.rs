@@ -20,7 +20,7 @@ impl From<CommandError> for Problem {
             CommandError::Domain(refusal) => domain_error(refusal),
             CommandError::ReferenceNotFound(reference) => {
                 Self::new(ProblemCode::ReferenceNotFound, error.to_string())
-                    .with_error(reference.pointer(), "is not there")
+                    .with_error(reference.pointer(), "does not exist")
             }
             CommandError::Invalid(violations) => Self::unacceptable(
                 violations
@@ -37,16 +37,17 @@ impl From<CommandError> for Problem {
             }
             CommandError::ReferenceMismatch(reference) => {
                 Self::new(ProblemCode::Unacceptable, error.to_string())
-                    .with_error(reference.pointer(), "is not the study's")
+                    .with_error(reference.pointer(), "does not belong to the study")
             }
             CommandError::IdOfOtherType => Self::new(ProblemCode::AlreadyExists, error.to_string()),
             CommandError::VersionMismatch { actual } => Self::new(
                 ProblemCode::VersionMismatch,
-                format!("the resource is at version {actual}"),
+                format!("current version is {actual}"),
             ),
             CommandError::TooLarge => Self::new(
                 ProblemCode::TooLarge,
-                "the resource has 10,000 changes, 16 MiB in all of them, or shows 2 MiB, and takes no more; nothing was written",
+                "the resource has 10,000 changes, 16 MiB in all of them, or shows 2 MiB, and takes no more; nothing \
+                 was written",
             ),
             CommandError::IdempotencyKeyReused => {
                 Self::new(ProblemCode::IdempotencyKeyReused, error.to_string())
@@ -171,16 +172,16 @@ impl From<StoreError> for Problem {
             | StoreError::KeyTaken(_)
             | StoreError::PatientKeyExists => Self::new(
                 ProblemCode::Contention,
-                "too many commands at once on this resource",
+                "too many concurrent commands on this resource; nothing was written",
             ),
             StoreError::Unavailable(why) => unavailable(why),
             StoreError::OutcomeUnknown => Self::new(
                 ProblemCode::OutcomeUnknown,
-                "repeat the request with the same Idempotency-Key to find out",
+                "retry with the same Idempotency-Key to learn the outcome",
             ),
             StoreError::EventTooLarge { .. } => Self::new(
                 ProblemCode::Unacceptable,
-                "the change does not fit into one event of 256 KiB",
+                "the change exceeds the event size limit of 256 KiB",
             ),
             StoreError::Engine(error) => engine(&error),
             StoreError::Keys(KeyError::Engine(error)) => engine(&error),
@@ -200,10 +201,10 @@ impl From<StoreError> for Problem {
 
 fn unavailable(why: Unavailable) -> Problem {
     let detail = match why {
-        Unavailable::QueueFull => "too many commands wait already; nothing was written",
-        Unavailable::Deadline => "the command waited too long; nothing was written",
-        Unavailable::Closing => "the server is stopping; nothing was written",
-        Unavailable::Database => "the database is away; nothing was written",
+        Unavailable::QueueFull => "command queue is full; nothing was written",
+        Unavailable::Deadline => "command timed out in the queue; nothing was written",
+        Unavailable::Closing => "server is shutting down; nothing was written",
+        Unavailable::Database => "database unavailable; nothing was written",
         Unavailable::Crowded => {
             "the tenant's other requests take its share of the database; try again later"
         }
@@ -220,8 +221,8 @@ impl From<EngineError> for Problem {
 fn engine(error: &EngineError) -> Problem {
     match error {
         EngineError::ConnectionLost(_) | EngineError::Unavailable(_) => {
-            tracing::warn!(error = error_chain(error), "the database is away");
-            Problem::new(ProblemCode::Unavailable, "the database is away")
+            tracing::warn!(error = error_chain(error), "database unavailable");
+            Problem::new(ProblemCode::Unavailable, "database unavailable")
         }
         EngineError::Archived { .. } => Problem::new(ProblemCode::Archived, error.to_string()),
         EngineError::Rejected(_) | EngineError::Corrupt(_) => Problem::internal(error),

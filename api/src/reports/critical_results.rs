@@ -51,7 +51,7 @@ struct Document {
     impression: Option<PhiText>,
 }
 
-/// Critical results that were raised, oldest first.
+/// Lists critical results, oldest first.
 #[utoipa::path(get, path = "/radiology/critical-results",
     params(("status" = Option<String>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [CriticalResultDocument])))]

@@ -32,37 +32,37 @@ use crate::validation::{self, BodyValidator, FreeObject, JsonObject, List};
 /// How many sections one request may name: more than a report has.
 const MAX_SECTIONS: usize = 100;
 
-/// A new report, on a study of the patient.
+/// A new report.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReport {
-    /// What is reported on.
+    /// Study.
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
-    /// Must be the study's.
+    /// Must be the order of the study.
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
-    /// Must be the study's.
+    /// Must be the order of the study.
     #[serde(default, deserialize_with = "validation::optional_id")]
     imaging_order_id: Option<Uuid>,
-    /// What it is begun from; must be active and fit the study.
+    /// Template; must be active and applicable to the study.
     #[serde(default, deserialize_with = "validation::optional_id")]
     template_id: Option<Uuid>,
-    /// Must be the caller's own practitioner.
+    /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
     radiologist_id: Option<Uuid>,
-    /// What the patient comes with.
+    /// Clinical history.
     clinical_history: Option<String>,
-    /// How the images were made.
+    /// Technique.
     technique: Option<String>,
-    /// What is seen.
+    /// Findings.
     findings: Option<String>,
-    /// What it means.
+    /// Impression.
     impression: Option<String>,
-    /// What the template's schema is about.
+    /// Structured data validated by the template's schema.
     #[schema(value_type = Option<Object>)]
     structured_data: Option<FreeObject>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -71,11 +71,11 @@ pub(crate) struct NewReport {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportChanges {
-    /// What the patient comes with.
+    /// Clinical history.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     clinical_history: Change<String>,
-    /// How the images were made.
+    /// Technique.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     technique: Change<String>,
@@ -87,33 +87,34 @@ pub(crate) struct ReportChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     impression: Change<String>,
-    /// Sections to change, one by one: the four by their names, and the template's own.
+    /// Sections to update: the four standard sections and those of the template.
     #[serde(default)]
     #[schema(value_type = Vec<SectionBody>, required = false)]
     sections: Change<List<JsonObject<SectionBody>, MAX_SECTIONS>>,
-    /// A merge patch of what the template's schema is about (RFC 7396): members that are objects change member by member.
+    /// A merge patch of what the template's schema is about (RFC 7396): members that are objects change member by
+    /// member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     structured_data: Change<FreeObject>,
-    /// What is kept of the machine's words; not signed and not released.
+    /// Retained AI summary; neither signed nor released.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ai_assist_summary: Change<String>,
-    /// Whether somebody has to be told at once.
+    /// Whether the report contains a critical result.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     critical_result: Change<bool>,
-    /// Must be the caller's own practitioner.
+    /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     radiologist_id: Option<Uuid>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
 }
 
-/// A section to change.
+/// A section update.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReportSection)]
@@ -121,7 +122,7 @@ pub(crate) struct SectionBody {
     /// Its name: `findings`.
     #[schema(required, value_type = String)]
     code: Option<String>,
-    /// As it was answered; a title follows from the code.
+    /// Ignored on input; derived from the code.
     #[serde(rename = "title")]
     _title: Option<String>,
     /// What it is to say; nothing, where it is null or blank.
@@ -134,19 +135,19 @@ pub(crate) struct SectionBody {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignatureBody {
-    /// Final, or preliminary; final where left out.
+    /// true signs as final, false as preliminary; default true.
     #[serde(rename = "final")]
     pub(super) is_final: Option<bool>,
-    /// Somebody who was told already.
+    /// Communication of the critical result made before signing.
     #[schema(value_type = Option<NewCommunicationBody>)]
     pub(super) communication: Option<JsonObject<NewCommunicationBody>>,
-    /// Must be the caller's own practitioner.
+    /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
     radiologist_id: Option<Uuid>,
-    /// Must be the caller's own practitioner.
+    /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
     signed_by_radiologist_id: Option<Uuid>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -158,7 +159,7 @@ pub(crate) struct CancellationBody {
     /// Why.
     #[schema(required, value_type = String)]
     reason: Option<String>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -173,7 +174,7 @@ fn check_own_practitioner(
     caller: PractitionerId,
 ) {
     if named.is_some_and(|id| id != caller.as_uuid()) {
-        fields.push_error(pointer, "must be the caller's own practitioner");
+        fields.push_error(pointer, "must be the caller's practitioner_id");
     }
 }
 

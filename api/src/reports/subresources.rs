@@ -31,7 +31,7 @@ fn created(outcome: &CommandOutcome<Report>, place: &str, part: &impl Serialize)
     response
 }
 
-/// Adds to a report that is final. What was signed stays as it is.
+/// Adds an addendum to a final report. Signed content is not modified.
 #[utoipa::path(post, path = "/radiology/reports/{id}/addenda",
     params(("id" = Uuid, Path)), request_body = NewAddendumBody,
     responses((status = 201, body = AddendumDocument)))]
@@ -99,7 +99,7 @@ pub(crate) async fn addenda(
     Ok(response)
 }
 
-/// Notes that somebody was told of a critical result.
+/// Records the communication of a critical result.
 #[utoipa::path(post, path = "/radiology/reports/{id}/communications",
     params(("id" = Uuid, Path)), request_body = NewCommunicationBody,
     responses((status = 201, body = CommunicationDocument)))]
@@ -126,7 +126,7 @@ pub(crate) async fn communicate(
 /// A report's id and an output's, in a path.
 type InReport = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
 
-/// Judges what an AI model suggested about the report's study.
+/// Records a radiologist's review of an AI suggestion.
 #[utoipa::path(post, path = "/radiology/reports/{id}/ai-suggestions/{output_id}",
     params(("id" = Uuid, Path), ("output_id" = Uuid, Path)), request_body = SuggestionReview,
     responses((status = 200, body = SuggestionReviewDocument)))]

@@ -2,7 +2,8 @@
 //!
 //! Radiologists, auditors and admins see what is written, signed or not, and what the machine said. Everybody else sees
 //! what was signed last: of a report that was never signed, nothing, not even that it is there; of one that was, the
-//! status, the mark, the words of the signature and who was told of them, whatever was written or told since. Both are rendered from one state.
+//! status, the mark, the words of the signature and who was told of them, whatever was written or told since. Both are
+//! rendered from one state.
 
 use roentgen_domain::ids::{AddendumId, AiOutputId, CommunicationId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
@@ -354,7 +355,7 @@ pub(super) fn communication(
     }
 }
 
-/// A judgement of a suggestion.
+/// Review of an AI suggestion.
 pub(super) fn review(report: &Report, review: &Review) -> ReviewDocument {
     ReviewDocument {
         output_id: review.output_id,

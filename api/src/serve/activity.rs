@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 /// How long a new connection may take until its first request has arrived with all its headers.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be open without a request in flight. HTTP/1 connections are closed earlier, by the clock of
-/// the next request's headers.
+/// How long a connection may be open without a request in flight. HTTP/1 connections are closed earlier, by the clock
+/// of the next request's headers.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What one connection does. Clones share it.

@@ -1,8 +1,8 @@
-//! How many connections there are, in all and from one address, and what becomes of one that comes beyond. If there are as
-//! many as the server takes, those make room that are silent, and first of all those that have never asked for anything.
-//! Where all of them are busy, and beyond an address's own limit, a connection takes a place of a small reserve, on which
-//! nothing is served but health. The reserve is never full: its oldest connection makes room, so that a probe is answered
-//! whoever holds everything else.
+//! How many connections there are, in all and from one address, and what becomes of one that comes beyond. If there are
+//! as many as the server takes, those make room that are silent, and first of all those that have never asked for
+//! anything. Where all of them are busy, and beyond an address's own limit, a connection takes a place of a small
+//! reserve, on which nothing is served but health. The reserve is never full: its oldest connection makes room, so that
+//! a probe is answered whoever holds everything else.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,8 +18,8 @@ use super::activity::Activity;
 const RESERVE: usize = 64;
 /// How many there may be with those that make room and are not closed yet.
 const RESERVE_WITH_CLOSING: usize = 2 * RESERVE;
-/// How many silent connections make room at once, as a part of all: whom to choose is looked for among all of them, which
-/// is too much for each newcomer.
+/// How many silent connections make room at once, as a part of all: whom to choose is looked for among all of them,
+/// which is too much for each newcomer.
 const PART_THAT_LEAVES: usize = 128;
 /// How many there may be beyond the limit that make room and are not closed yet.
 const LEAVING: usize = 64;
@@ -121,7 +121,8 @@ impl Admission {
         places.held.len() + places.leaving + places.reserve.len() + places.closing
     }
 
-    /// A place for a connection from this address. Waits at most until connections are closed that were told to make room.
+    /// A place for a connection from this address. Waits at most until connections are closed that were told to make
+    /// room.
     pub(super) async fn admit(&self, peer: IpAddr) -> ConnectionPermit {
         let staying = AdmittedConnection {
             activity: Activity::begin(),

@@ -34,8 +34,8 @@ pub(crate) fn connections_that_fit() -> usize {
     connections
 }
 
-/// How many connections fit into so many descriptors; `None` is no limit. With too few descriptors, half of them are for
-/// connections.
+/// How many connections fit into so many descriptors; `None` is no limit. With too few descriptors, half of them are
+/// for connections.
 fn fitting(descriptors: Option<u64>) -> usize {
     let Some(descriptors) = descriptors else {
         return MAX_CONNECTIONS;

@@ -50,8 +50,9 @@ impl ResponseBody {
 }
 
 impl PacedBody {
-    /// The next part of what is there. The last byte goes by itself: the protocol's implementation takes a whole part as
-    /// soon as the client has room for one byte of it, and only a part that follows shows that there was room for all.
+    /// The next part of what is there. The last byte goes by itself: the protocol's implementation takes a whole part
+    /// as soon as the client has room for one byte of it, and only a part that follows shows that there was room for
+    /// all.
     fn next_part(&mut self) -> Bytes {
         let length = match self.rest.len() {
             0 | 1 => self.rest.len(),

@@ -12,8 +12,8 @@ use tokio::time::{Instant, Sleep};
 
 use super::patience::WriteBudget;
 
-/// How much the kernel keeps that was not sent yet, in bytes. Without a bound it keeps megabytes for a client that reads
-/// slowly, and the next write would wait for longer than such a client is waited for.
+/// How much the kernel keeps that was not sent yet, in bytes. Without a bound it keeps megabytes for a client that
+/// reads slowly, and the next write would wait for longer than such a client is waited for.
 const UNSENT_BYTES: u32 = 64 * 1024;
 /// How long a client's machine may leave what was sent to it unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
-//! The clock of an HTTP/2 stream: an answer that its client leaves in its window for too long is reset. The other streams
-//! of the connection are not touched: they may be other callers' behind one proxy.
+//! The clock of an HTTP/2 stream: an answer that its client leaves in its window for too long is reset. The other
+//! streams of the connection are not touched: they may be other callers' behind one proxy.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,8 +55,8 @@ impl StreamClock {
     }
 }
 
-/// Runs the streams of HTTP/2 connections, each with a clock. A stream whose task ends before its answer is reset by the
-/// protocol's implementation.
+/// Runs the streams of HTTP/2 connections, each with a clock. A stream whose task ends before its answer is reset by
+/// the protocol's implementation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Streams;
 

@@ -20,22 +20,23 @@ use crate::command_request::TenantScopedBody;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, JsonObject, List, PatientBody};
 
-/// How many series one request may list, and how many instances each of them. What goes beyond is added by a further sync.
+/// How many series one request may list, and how many instances each of them. What goes beyond is added by a further
+/// sync.
 const MAX_SERIES: usize = 500;
 const MAX_INSTANCES: usize = 5_000;
 
-/// What an archive says of a study.
+/// Study metadata reported by a PACS.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StudySync)]
 pub(crate) struct SyncBody {
-    /// Where it comes from; must exist and be active.
+    /// PACS endpoint; must exist and be active.
     #[schema(required, value_type = String, example = "MAIN_PACS")]
     pacs_endpoint_code: Option<String>,
     /// Study Instance UID (0020,000D).
     #[schema(required, value_type = String, example = "1.2.840.113619.2.55.3")]
     study_instance_uid: Option<String>,
-    /// Of whom it is.
+    /// Patient.
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
     /// Modality (0008,0060).
@@ -47,20 +48,20 @@ pub(crate) struct SyncBody {
     description: Option<String>,
     /// Body Part Examined (0018,0015).
     body_part: Option<String>,
-    /// When it was begun.
+    /// Start of the study.
     started_at: Option<String>,
-    /// When it was ended.
+    /// End of the study.
     ended_at: Option<String>,
-    /// The order, where the archive knows it; must exist.
+    /// Order, if known to the PACS; must exist.
     #[serde(default, deserialize_with = "validation::optional_id")]
     imaging_order_id: Option<Uuid>,
-    /// Who the patient is.
+    /// Patient demographics.
     #[schema(value_type = Option<PatientBody>)]
     patient: Option<JsonObject<PatientBody>>,
-    /// Its series, as many as the archive lists.
+    /// Series reported by the PACS.
     #[schema(value_type = Option<Vec<SyncedSeriesBody>>)]
     series: Option<List<JsonObject<SyncedSeriesBody>, MAX_SERIES>>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -79,11 +80,11 @@ pub(crate) struct SyncedSeriesBody {
     body_part: Option<String>,
     /// Modality (0008,0060).
     modality_code: Option<String>,
-    /// How many instances there are, listed or not.
+    /// Number of instances, including unlisted ones.
     number_of_instances: Option<i64>,
     /// Series Description (0008,103E).
     description: Option<String>,
-    /// Its instances, as many as the archive lists.
+    /// Instances reported by the PACS.
     #[schema(value_type = Option<Vec<SyncedInstanceBody>>)]
     instances: Option<List<JsonObject<SyncedInstanceBody>, MAX_INSTANCES>>,
 }
@@ -110,7 +111,7 @@ pub(crate) struct SeriesBody {
     /// Its study.
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
-    /// Series Instance UID (0020,000E); new in the study.
+    /// Series Instance UID (0020,000E); must be unique within the study.
     #[schema(required, value_type = String)]
     series_instance_uid: Option<String>,
     /// Series Number (0020,0011).
@@ -119,11 +120,11 @@ pub(crate) struct SeriesBody {
     body_part: Option<String>,
     /// Modality (0008,0060).
     modality_code: Option<String>,
-    /// How many instances there are, listed or not.
+    /// Number of instances, including unlisted ones.
     number_of_instances: Option<i64>,
     /// Series Description (0008,103E).
     description: Option<String>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -136,14 +137,14 @@ pub(crate) struct InstanceBody {
     /// Its series.
     #[schema(required, value_type = Uuid)]
     imaging_series_id: Option<Uuid>,
-    /// SOP Instance UID (0008,0018); new in the series.
+    /// SOP Instance UID (0008,0018); must be unique within the series.
     #[schema(required, value_type = String)]
     sop_instance_uid: Option<String>,
     /// SOP Class UID (0008,0016).
     sop_class_uid: Option<String>,
     /// Instance Number (0020,0013).
     instance_number: Option<i64>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -152,23 +153,23 @@ pub(crate) struct InstanceBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StudyChanges {
-    /// archived; what is archived stays so.
+    /// archived; cannot be undone.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     status: Change<String>,
-    /// How many series there are, listed or not.
+    /// Number of series, including unlisted ones.
     #[serde(default)]
     #[schema(value_type = i64, required = false)]
     number_of_series: Change<i64>,
-    /// How many instances there are, listed or not.
+    /// Number of instances, including unlisted ones.
     #[serde(default)]
     #[schema(value_type = i64, required = false)]
     number_of_instances: Change<i64>,
-    /// When it was ended.
+    /// End of the study.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ended_at: Change<String>,
-    /// A link to its images, without a token.
+    /// Viewer URL, without a token.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     viewer_url: Change<String>,
@@ -176,7 +177,7 @@ pub(crate) struct StudyChanges {
     #[serde(default, deserialize_with = "validation::id_change")]
     #[schema(value_type = Option<Uuid>)]
     imaging_order_id: Change<Uuid>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
@@ -381,7 +382,7 @@ fn required_uid(fields: &mut BodyValidator, pointer: &str, uid: Option<String>) 
 
 /// DICOM's Integer String (PS3.5, VR IS) is of 32 bits.
 fn number(number: i64) -> Result<i32, impl Display> {
-    i32::try_from(number).map_err(|_| "must be a whole number of 32 bits")
+    i32::try_from(number).map_err(|_| "must be a 32-bit integer")
 }
 
 fn count(number: i64) -> Result<u32, impl Display> {

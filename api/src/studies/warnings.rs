@@ -24,8 +24,8 @@ pub(crate) struct ReportedTimes {
 }
 
 impl ReportedTimes {
-    /// What was left out of them, by the study after the sync. A repeated request is answered with the study of its first
-    /// answer, and so with the same warnings.
+    /// What was left out of them, by the study after the sync. A repeated request is answered with the study of its
+    /// first answer, and so with the same warnings.
     pub(super) fn warnings(self, study: &Study) -> Vec<Warning> {
         let details = &study.details;
         let sent = [

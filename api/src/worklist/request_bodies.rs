@@ -17,27 +17,27 @@ use crate::command_request::TenantScopedBody;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, JsonObject, List};
 
-/// A study for the worklist.
+/// A new worklist item.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewWorklistItem {
     /// The study; must exist.
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
-    /// The order; must be the study's.
+    /// Order; must be that of the study.
     #[serde(default, deserialize_with = "validation::optional_id")]
     imaging_order_id: Option<Uuid>,
-    /// Whose images they are; must be the study's patient.
+    /// Patient; must be that of the study.
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
     /// DICOM Modality.
     #[schema(required, value_type = String, example = "CT")]
     modality_code: Option<String>,
-    /// DICOM Body Part Examined; the study's where left out.
+    /// DICOM Body Part Examined; default that of the study.
     body_part: Option<String>,
-    /// routine, urgent or stat; routine where left out.
+    /// routine, urgent or stat; default routine.
     priority: Option<String>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -58,15 +58,15 @@ pub(crate) struct WorklistItemChanges {
     #[serde(default, deserialize_with = "validation::id_change")]
     #[schema(value_type = Option<Uuid>)]
     assigned_radiologist_id: Change<Uuid>,
-    /// A score that is no catalog model's, 0 to 1.
+    /// Score from outside the model catalog, 0 to 1.
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
     ai_triage_score: Change<f64>,
-    /// Flags that are no catalog model's.
+    /// Flags from outside the model catalog.
     #[serde(default)]
     #[schema(value_type = Option<FlagsBody>)]
     ai_triage_flags: Change<JsonObject<FlagsBody>>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     #[schema(value_type = Uuid, required = false)]
     tenant_id: Option<Uuid>,
@@ -86,17 +86,17 @@ pub(crate) struct FlagsBody {
     flags: Change<List<String, MAX_FLAGS>>,
 }
 
-/// Who claims or releases: always the token's practitioner. A body that names another is refused.
+/// The acting radiologist; must be the token's practitioner.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ActingRadiologist {
     /// Must be the token's practitioner.
     #[serde(default, deserialize_with = "validation::optional_id")]
     radiologist_id: Option<Uuid>,
-    /// The same by its other name.
+    /// Alias of `radiologist_id`.
     #[serde(default, deserialize_with = "validation::optional_id")]
     assigned_radiologist_id: Option<Uuid>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }

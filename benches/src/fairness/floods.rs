@@ -63,8 +63,8 @@ impl Kind {
         }
     }
 
-    /// Makes what the flood needs, and its callers. The log is long enough by then that what the server keeps of its end is
-    /// full.
+    /// Makes what the flood needs, and its callers. The log is long enough by then that what the server keeps of its
+    /// end is full.
     pub(crate) async fn callers(self, site: &Site) -> anyhow::Result<Vec<Caller>> {
         let mut admin = admin(site).await?;
         let procedure = catalog(&mut admin).await?;

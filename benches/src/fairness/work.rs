@@ -1,5 +1,5 @@
-//! The tenant that works: cases from the order to the signed report, one after the other whether the one before is through
-//! or not, and the lists between. It knows what it wrote, and compares.
+//! The tenant that works: cases from the order to the signed report, one after the other whether the one before is
+//! through or not, and the lists between. It knows what it wrote, and compares.
 
 mod case;
 mod figures;

@@ -2,8 +2,8 @@
 //!
 //! A short schema can unfold to a long evaluation: `allOf` of two references to an `allOf` of two references, thirty
 //! times over, is a billion steps. And one that contains itself can be followed for ever. Reports need neither. So a
-//! schema is walked as it unfolds, references followed, and refused where that is too long, too deep or endless. What comes
-//! of the walk is the [`Plan`] by which the evaluation of data is counted.
+//! schema is walked as it unfolds, references followed, and refused where that is too long, too deep or endless. What
+//! comes of the walk is the [`Plan`] by which the evaluation of data is counted.
 
 mod keywords;
 
@@ -62,7 +62,7 @@ pub(super) fn check(schema: &Value) -> Result<SchemaCost, Violation> {
     let root = walk.node_of("", schema)?;
     let schemas = walk.facts_of(root).size;
     if schemas > MAX_EXPANDED_SCHEMAS {
-        return Err(refused("", "unfolds to more than 10000 schemas"));
+        return Err(refused("", "expands to more than 10000 subschemas"));
     }
     let SchemaSizer {
         plan,
@@ -146,13 +146,13 @@ impl<'a> SchemaSizer<'a> {
     /// The node of the schema at this pointer.
     fn node_of(&mut self, pointer: &str, schema: &'a Value) -> Result<usize, Violation> {
         if self.path.iter().any(|within| within == pointer) {
-            return Err(refused(pointer, "must not contain itself"));
+            return Err(refused(pointer, "must not be recursive"));
         }
         if let Some(node) = self.known.get(pointer) {
             return Ok(*node);
         }
         if self.path.len() >= MAX_DEPTH {
-            return Err(refused(pointer, "stands within more than 64 schemas"));
+            return Err(refused(pointer, "is nested more than 64 levels deep"));
         }
         if self.known.len() >= MOST_LISTED {
             return Err(refused("", "consists of more than 4000 schemas"));
@@ -252,12 +252,12 @@ impl<'a> SchemaSizer<'a> {
         let Some(target) = target.filter(|text| !text.contains('%')) else {
             return Err(refused(
                 &at,
-                "must be # or begin with #/: a schema points into itself only",
+                "must be # or start with #/; only local references are supported",
             ));
         };
         let root = self.root;
         let schema = root.pointer(target);
-        let schema = schema.ok_or_else(|| refused(&at, "points at nothing"))?;
+        let schema = schema.ok_or_else(|| refused(&at, "reference target does not exist"))?;
         self.node_of(target, schema)
     }
 }

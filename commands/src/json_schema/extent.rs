@@ -1,5 +1,5 @@
-//! How large a JSON value is: how many values it consists of, and how long the pointers are that lead to them. Whatever is
-//! said about a value spells its pointer out, so that a long name over many values is written many times.
+//! How large a JSON value is: how many values it consists of, and how long the pointers are that lead to them. Whatever
+//! is said about a value spells its pointer out, so that a long name over many values is written many times.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! The thread that compiles and evaluates schemas, and what it keeps of them.
 //!
-//! It is one thread, so that an engine's memory for a search exists once for each pattern: the engine keeps one for every
-//! thread that it was ever used by. Each question is bounded before it is begun, and waits for tens of milliseconds where
-//! others are before it; whose turn it is, is for the caller to settle.
+//! It is one thread, so that an engine's memory for a search exists once for each pattern: the engine keeps one for
+//! every thread that it was ever used by. Each question is bounded before it is begun, and waits for tens of
+//! milliseconds where others are before it; whose turn it is, is for the caller to settle.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;

@@ -1,5 +1,5 @@
-//! How much of a place in data a refusal may tell: a member that the schema does not name is the client's own, and could be
-//! PHI.
+//! How much of a place in data a refusal may tell: a member that the schema does not name is the client's own, and
+//! could be PHI.
 
 use std::collections::BTreeSet;
 

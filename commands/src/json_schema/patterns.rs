@@ -1,7 +1,7 @@
 //! Patterns, before the engine compiles them: how many, how long, and what they take once they are compiled.
 //!
-//! The engine limits each pattern by itself; a schema of a thousand large ones would take a gigabyte and half a minute. So
-//! they are limited together. What one takes is not guessed: its automaton is built, within what is left.
+//! The engine limits each pattern by itself; a schema of a thousand large ones would take a gigabyte and half a minute.
+//! So they are limited together. What one takes is not guessed: its automaton is built, within what is left.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! What it takes to evaluate data against a schema, counted before it is done.
 //!
-//! The validator has no limit of its own, and stops for nobody. So the schema's own structure is walked along with the data:
-//! which schema is applied to which value, how often, and what that takes at most. The count is in steps: one keyword that
-//! looks at one value, or sixteen states of a pattern's automaton that look at one byte.
+//! The validator has no limit of its own, and stops for nobody. So the schema's own structure is walked along with the
+//! data: which schema is applied to which value, how often, and what that takes at most. The count is in steps: one
+//! keyword that looks at one value, or sixteen states of a pattern's automaton that look at one byte.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,8 @@ pub(super) struct Node {
     pub(super) states: u64,
     /// The states of the patterns that names of members are held against.
     pub(super) name_states: u64,
-    /// How often the schemas for the same value are tried, where `unevaluated...` asks which of them looked at what; else 0.
+    /// How often the schemas for the same value are tried, where `unevaluated...` asks which of them looked at what;
+    /// else 0.
     pub(super) times: u64,
 }
 

@@ -8,8 +8,8 @@ use roentgen_store::keys::KeyError;
 
 use crate::error::CommandError;
 
-/// How long an effect is tried that the database refuses: long enough for somebody to give back a privilege or to finish a
-/// migration.
+/// How long an effect is tried that the database refuses: long enough for somebody to give back a privilege or to
+/// finish a migration.
 const REPAIR_WINDOW: Duration = Duration::from_secs(60 * 60);
 
 /// What a failure is like.
@@ -56,9 +56,21 @@ impl FailureKind {
         let label = effect.to_owned();
         metrics::counter!("roentgen_policy_refusals_total", "effect" => label.clone()).increment(1);
         match self {
-            Self::Rejected => tracing::warn!(effect, position, reason, "an effect was refused"),
+            Self::Rejected => tracing::warn!(
+                event = "policy.effect_rejected",
+                effect,
+                position,
+                reason,
+                "effect rejected"
+            ),
             Self::Transient | Self::Repairable | Self::Permanent => {
-                tracing::error!(effect, position, reason, "an effect was given up");
+                tracing::error!(
+                    event = "policy.effect_failed",
+                    effect,
+                    position,
+                    reason,
+                    "effect abandoned"
+                );
                 metrics::counter!("roentgen_policy_effects_given_up_total", "effect" => label)
                     .increment(1);
             }

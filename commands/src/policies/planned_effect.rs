@@ -72,7 +72,13 @@ pub(super) fn undecodable_event(
     unreadable: &EventReadError,
 ) -> RejectedEffect {
     let (policy, position, reason) = (policy.name(), event.position, error_chain(unreadable));
-    tracing::error!(policy, position, reason, "an event was not understood");
+    tracing::error!(
+        event = "policy.event_undecodable",
+        policy,
+        position,
+        reason,
+        "policy cannot decode event"
+    );
     metrics::counter!("roentgen_policy_refusals_total", "effect" => policy).increment(1);
     RejectedEffect {
         position,

@@ -127,8 +127,8 @@ fn saturating_add(time: Timestamp, by: Duration) -> Timestamp {
     later.and_then(Timestamp::from_millis).unwrap_or(time)
 }
 
-/// Releases a claim, if it still stands and its holder has done nothing for too long: said of the very versions of item,
-/// study, report and looks that the release is appended beside.
+/// Releases a claim, if it still stands and its holder has done nothing for too long: said of the very versions of
+/// item, study, report and looks that the release is appended beside.
 #[derive(Debug)]
 struct ReleaseIdle {
     claim: TrackedClaim,

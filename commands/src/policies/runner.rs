@@ -109,7 +109,11 @@ impl Runner {
             }
             match self.lead(&leadership).await {
                 Ok(()) => {}
-                Err(error) => tracing::warn!(error = error_chain(&error), "the policies pause"),
+                Err(error) => tracing::warn!(
+                    event = "policy.retrying",
+                    error = error_chain(&error),
+                    "policies paused after an error"
+                ),
             }
             self.pause(ERROR_BACKOFF).await;
         }
@@ -175,7 +179,7 @@ impl Runner {
             }
             Err(refused) => {
                 if self.progress.halt_reason().as_ref() != Some(&refused) {
-                    tracing::error!(%refused, "the policies stand still");
+                    tracing::error!(event = "policy.halted", %refused, "policies halted: checkpoint ahead of log");
                 }
                 self.progress.refused.send_replace(Some(refused));
                 Ok(None)
@@ -187,8 +191,8 @@ impl Runner {
         self.progress.position.send_replace(log.position());
     }
 
-    /// Has the policies react to a batch, carries out what follows, and moves the checkpoint. `false` where another is to
-    /// go on.
+    /// Has the policies react to a batch, carries out what follows, and moves the checkpoint. `false` where another is
+    /// to go on.
     async fn react(
         &self,
         log: &mut Subscription,
@@ -203,7 +207,10 @@ impl Runner {
             .collect();
         let keys: Vec<_> = keys.into_iter().collect();
         let Some(memories) = log.memory(&keys).await? else {
-            tracing::warn!("another node moved the policies' checkpoint");
+            tracing::warn!(
+                event = "policy.superseded",
+                "checkpoint moved by another node"
+            );
             return Ok(false);
         };
         let mut recall = PolicyMemory::from_entries(memories);
@@ -317,7 +324,13 @@ impl Runner {
             }
             if before.replace((failure, since)).is_none() {
                 let error = error_chain(&error);
-                tracing::warn!(effect = label, position, error, "an effect is tried again");
+                tracing::warn!(
+                    event = "policy.effect_retry",
+                    effect = label,
+                    position,
+                    error,
+                    "retrying effect"
+                );
             }
             if self.stop.is_cancelled() || !leadership.held() {
                 return EffectResult::Interrupted;
@@ -328,8 +341,8 @@ impl Runner {
     }
 }
 
-/// Starts the runner again where it panicked, from the checkpoint. The pause grows for as long as it gets no further: one
-/// event may be what it panics at.
+/// Starts the runner again where it panicked, from the checkpoint. The pause grows for as long as it gets no further:
+/// one event may be what it panics at.
 async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTasks) {
     let runner = Arc::new(runner);
     let (mut pause, mut position) = (ERROR_BACKOFF, runner.progress.position());
@@ -339,7 +352,12 @@ async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTask
         let Err(ended) = run.await else { return };
         let reached = runner.progress.position();
         let panicked = ended.is_panic();
-        tracing::error!(panicked, position = reached, "the policies were restarted");
+        tracing::error!(
+            event = "policy.restarted",
+            panicked,
+            position = reached,
+            "policy runner restarted"
+        );
         metrics::counter!("roentgen_policy_restarts_total").increment(1);
         pause = match reached > position {
             true => ERROR_BACKOFF,

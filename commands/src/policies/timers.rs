@@ -1,7 +1,8 @@
 //! Timers: remembered values that fall due.
 //!
-//! A timer is a hint and no proof: what it leads to is decided on the aggregates as they are then, and is a command that
-//! changes nothing where it was done before. So a timer needs no claim, and one that comes late or twice does no harm.
+//! A timer is a hint and no proof: what it leads to is decided on the aggregates as they are then, and is a command
+//! that changes nothing where it was done before. So a timer needs no claim, and one that comes late or twice does no
+//! harm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,12 @@ async fn next_due(
                 failure.record_final_failure(policy.name(), None, &reason);
                 return None;
             }
-            tracing::warn!(policy = policy.name(), error = reason, "a timer failed");
+            tracing::warn!(
+                event = "policy.timer_failed",
+                policy = policy.name(),
+                error = reason,
+                "timer failed, will retry"
+            );
             Some(clock::now_ms().saturating_add(AFTER_A_FAILURE_MS))
         }
     }

@@ -163,8 +163,8 @@ fn conflict(study_id: StudyId) -> Effect {
     Effect::new("attend", WorklistItemId::derive(study_id), study_id, mark)
 }
 
-/// Tells an item of an order: that its study answers it, with its priority and whether it was called off, or that it does
-/// so no more. What is not true any more is not told: a later event says what is.
+/// Tells an item of an order: that its study answers it, with its priority and whether it was called off, or that it
+/// does so no more. What is not true any more is not told: a later event says what is.
 #[derive(Debug, Clone, Copy)]
 struct NotifyItem {
     study_id: StudyId,
@@ -205,8 +205,8 @@ impl UseCase for NotifyItem {
     }
 }
 
-/// Completes the order that a study answers, where it is open, the study answers it still, and the endpoint's studies do
-/// that.
+/// Completes the order that a study answers, where it is open, the study answers it still, and the endpoint's studies
+/// do that.
 #[derive(Debug, Clone, Copy)]
 struct CompleteOrder {
     study_id: StudyId,

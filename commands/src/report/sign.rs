@@ -76,7 +76,7 @@ async fn check_final_requirements(
     if written.content.impression.is_none() {
         wrong.push(missing_field(
             "/impression",
-            "a final report needs an impression",
+            "a final report requires an impression",
         ));
     }
     let template = match report.state.template_id {
@@ -91,7 +91,7 @@ async fn check_final_requirements(
         match data.and_then(|data| data.expose().expose().read().ok()) {
             None => wrong.push(missing_field(
                 "/structured_data",
-                "the template asks for them",
+                "required by the template",
             )),
             Some(data) => wrong.extend(work.schema_violations(schema, data).await?),
         }

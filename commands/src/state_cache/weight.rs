@@ -1,4 +1,5 @@
-//! What a state takes in memory: an estimate from what it shows, within a factor of three; and whether that is too much.
+//! What a state takes in memory: an estimate from what it shows, within a factor of three; and whether that is too
+//! much.
 
 use std::io::{self, Write};
 

@@ -11,8 +11,8 @@ use crate::error::CommandError;
 const BACKWARD_PAGE: u32 = 50;
 
 impl UnitOfWork<'_> {
-    /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold only if
-    /// nobody has done anything to it meanwhile.
+    /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold
+    /// only if nobody has done anything to it meanwhile.
     pub(crate) async fn last_activity_by<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,

@@ -14,13 +14,13 @@ pub enum TaskType {
     Triage,
     /// How good the images are.
     Quality,
-    /// What a report could say.
+    /// Draft report generation.
     PreReport,
-    /// What changed since a prior study.
+    /// Comparison with a prior study.
     Comparison,
     /// Where something is.
     Detection,
-    /// What belongs to what.
+    /// Segmentation.
     Segmentation,
 }
 

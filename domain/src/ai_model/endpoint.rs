@@ -8,7 +8,7 @@ use crate::change::Change;
 use crate::ids::SecretId;
 use crate::url::HttpUrl;
 
-/// Where a model answers.
+/// Inference endpoint of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointConfig {
     /// Its address.

@@ -9,7 +9,7 @@ use crate::ids::AiOutputId;
 use crate::text::Text;
 
 /// Said where a worker says nothing.
-const NO_REASON: &str = "the worker gave no reason";
+const NO_REASON: &str = "no reason given";
 
 pub(super) fn create(new: NewTask, context: &Context) -> Result<Vec<Event>, Error> {
     if new.attempt > MAX_ATTEMPTS {

@@ -184,6 +184,6 @@ fn take_triage(members: &mut Members) -> Result<Triage, PayloadError> {
         .collect();
     read_members(&open).map_err(|_| PayloadError {
         pointer: String::new(),
-        detail: "is no triage".into(),
+        detail: "is not a triage payload".into(),
     })
 }

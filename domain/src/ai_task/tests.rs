@@ -165,7 +165,7 @@ fn moves_forward_only_and_never_out_of_a_final_status() {
                     Status::Queued => when.refused(Error::InvalidTransition { from, to: target }),
                     Status::Running => when.then([started()]),
                     Status::Completed => when.then([completed()]),
-                    Status::Failed => when.then([failed("the worker gave no reason")]),
+                    Status::Failed => when.then([failed("no reason given")]),
                     Status::Cancelled => when.then([cancelled()]),
                 }
             }

@@ -1,5 +1,5 @@
-//! A client's own JSON object, bounded and in one form: no white space, members in the order of their names, the last of
-//! those with one name, numbers digit by digit as they were sent.
+//! A client's own JSON object, bounded and in one form: no white space, members in the order of their names, the last
+//! of those with one name, numbers digit by digit as they were sent.
 
 use serde_json::value::RawValue;
 

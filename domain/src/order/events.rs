@@ -33,7 +33,7 @@ domain_events! {
 pub struct Created {
     /// Its id.
     pub order_id: OrderId,
-    /// Who is to be examined.
+    /// Patient.
     pub patient_id: PatientId,
     /// What, by whom and for when.
     #[serde(flatten)]
@@ -50,10 +50,10 @@ pub struct Created {
 pub struct CreatedPhi {
     /// Why it is ordered.
     pub indication: PhiText,
-    /// Who the patient is.
+    /// Patient demographics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<Patient>,
-    /// The client's own object.
+    /// Client-defined JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
 }
@@ -135,7 +135,7 @@ pub struct DetailsUpdated {
 /// The PHI of `ImagingOrder.DetailsUpdated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetailsPhi {
-    /// The client's own object, as a whole.
+    /// Client-defined JSON object; replaces the stored value.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub metadata: Change<Metadata>,
 }

@@ -18,13 +18,13 @@ pub struct SectionCode(Cow<'static, str>);
 
 /// The text is no section's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a section's code must be 1 to 64 of a-z, 0-9 and _")]
+#[error("section code must be 1 to 64 characters from a-z, 0-9 and _")]
 pub struct InvalidSectionCode;
 
 impl SectionCode {
-    /// What the patient comes with.
+    /// Clinical history.
     pub const CLINICAL_HISTORY: Self = Self(Cow::Borrowed("clinical_history"));
-    /// How the images were made.
+    /// Technique.
     pub const TECHNIQUE: Self = Self(Cow::Borrowed("technique"));
     /// What is seen.
     pub const FINDINGS: Self = Self(Cow::Borrowed("findings"));
@@ -76,10 +76,10 @@ pub struct Section {
 /// What a report says. PHI, all of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Content {
-    /// What the patient comes with.
+    /// Clinical history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clinical_history: Option<PhiText>,
-    /// How the images were made.
+    /// Technique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub technique: Option<PhiText>,
     /// What is seen.
@@ -91,7 +91,7 @@ pub struct Content {
     /// The template's own sections, as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sections: Option<Vec<Section>>,
-    /// What the template's schema is about, as a whole.
+    /// Structured data; replaces the stored value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured_data: Option<Metadata>,
 }
@@ -110,10 +110,10 @@ pub struct AuthoredContent {
 /// What of a report's content changes. PHI, all of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContentChanges {
-    /// What the patient comes with.
+    /// Clinical history.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub clinical_history: Change<PhiText>,
-    /// How the images were made.
+    /// Technique.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub technique: Change<PhiText>,
     /// What is seen.
@@ -125,7 +125,7 @@ pub struct ContentChanges {
     /// The template's own sections, as a whole. They are emptied one by one and never taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sections: Option<Vec<Section>>,
-    /// What the template's schema is about, as a whole.
+    /// Structured data; replaces the stored value.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub structured_data: Change<Metadata>,
 }

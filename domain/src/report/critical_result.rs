@@ -16,12 +16,12 @@ use crate::wire_enum;
 /// How far a clock that says when somebody was told may be ahead of ours, in milliseconds.
 const CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
 
-/// A critical result that was raised.
+/// A critical result of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaisedCriticalResult {
     /// When it was signed.
     pub raised_at: Timestamp,
-    /// When somebody has to have been told.
+    /// Deadline for communicating the critical result.
     pub deadline: Timestamp,
     /// Whether it was found that nobody was, by then.
     pub overdue: bool,
@@ -49,7 +49,7 @@ pub struct CommunicationRecord {
     pub method: Method,
     /// When.
     pub communicated_at: Timestamp,
-    /// Whether they repeated what they heard.
+    /// Whether the recipient read the result back.
     pub read_back: bool,
     /// Who told.
     pub communicated_by_radiologist_id: PractitionerId,
@@ -186,7 +186,7 @@ pub(super) fn communicate(
     if report.status() == Status::Cancelled {
         return Err(Error::Refused {
             status: Status::Cancelled,
-            asked: Operation::Communicate,
+            operation: Operation::Communicate,
         });
     }
     if report.has_communication(&new) {

@@ -42,7 +42,7 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
         status @ (Status::Final | Status::Corrected | Status::Cancelled) => {
             return Err(Error::Refused {
                 status,
-                asked: Operation::Edit,
+                operation: Operation::Edit,
             });
         }
     };
@@ -155,7 +155,7 @@ fn is_repeated_signature(report: &Report, sign: &Sign) -> Result<bool, Error> {
         (status @ (Status::Final | Status::Corrected | Status::Cancelled), _) => {
             Err(Error::Refused {
                 status,
-                asked: Operation::Sign,
+                operation: Operation::Sign,
             })
         }
     }
@@ -194,7 +194,7 @@ pub(super) fn add_addendum(
         status @ (Status::Draft | Status::Preliminary | Status::Cancelled) => {
             return Err(Error::Refused {
                 status,
-                asked: Operation::AddAddendum,
+                operation: Operation::AddAddendum,
             });
         }
     }
@@ -232,7 +232,7 @@ pub(super) fn review_suggestion(
     if report.status() == Status::Cancelled {
         return Err(Error::Refused {
             status: Status::Cancelled,
-            asked: Operation::ReviewSuggestion,
+            operation: Operation::ReviewSuggestion,
         });
     }
     let phi = report.phi.as_ref();
@@ -268,7 +268,7 @@ pub(super) fn cancel(
         status @ (Status::Final | Status::Corrected) => {
             return Err(Error::Refused {
                 status,
-                asked: Operation::Cancel,
+                operation: Operation::Cancel,
             });
         }
     }

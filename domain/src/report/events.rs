@@ -41,7 +41,7 @@ domain_events! {
 pub struct Created {
     /// Its id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// The order that the study answers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub struct Created {
     pub status: Status,
     /// `false`: every report begins so.
     pub critical_result: bool,
-    /// When it was begun.
+    /// Start of the study.
     pub drafted_at: Timestamp,
     /// Sealed at rest: what it says.
     #[serde(skip)]
@@ -69,7 +69,7 @@ pub struct Created {
 pub struct Updated {
     /// Its id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,
@@ -95,7 +95,7 @@ pub struct Updated {
 pub struct Signed {
     /// Its id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,
@@ -116,7 +116,7 @@ pub struct Signed {
 pub struct AddendumAdded {
     /// The report's id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,
@@ -142,7 +142,7 @@ pub struct AddendumPhi {
 pub struct CriticalResult {
     /// The report's id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,
@@ -154,7 +154,7 @@ pub struct CriticalResult {
     pub ordering_practitioner_id: Option<PractitionerId>,
     /// When it was signed.
     pub raised_at: Timestamp,
-    /// When somebody has to have been told.
+    /// Deadline for communicating the critical result.
     pub deadline: Timestamp,
     /// Sealed at rest.
     #[serde(skip)]
@@ -174,7 +174,7 @@ pub struct CriticalResultPhi {
 pub struct CriticalResultCommunicated {
     /// The report's id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,
@@ -201,7 +201,7 @@ pub struct CommunicationPhi {
 pub struct CriticalResultOverdue {
     /// The report's id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,
@@ -214,7 +214,7 @@ pub struct CriticalResultOverdue {
 pub struct AiSuggestionReviewed {
     /// The report's id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,
@@ -243,7 +243,7 @@ pub struct ReviewPhi {
 pub struct Cancelled {
     /// The report's id.
     pub report_id: ReportId,
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// Whose study it is.
     pub patient_id: PatientId,

@@ -15,7 +15,7 @@ use crate::wire_enum;
 /// A report as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What is reported on.
+    /// Study.
     pub imaging_study_id: StudyId,
     /// The order that the study answered when the report was begun.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -27,7 +27,7 @@ const MAX_SECTIONS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DefaultTextError {
     /// Another JSON type.
-    #[error("must be a text, or an object of texts by section")]
+    #[error("must be a string, or an object of strings keyed by section")]
     WrongType,
     /// A name that no section can have.
     #[error(transparent)]

@@ -42,7 +42,7 @@ domain_events! {
 pub struct Available {
     /// Its id.
     pub study_id: StudyId,
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// What its archive says of it.
     #[serde(flatten)]
@@ -57,7 +57,7 @@ pub struct Available {
 /// The PHI of `ImagingStudy.Available`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AvailablePhi {
-    /// Who the patient is.
+    /// Patient demographics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<Patient>,
 }
@@ -68,7 +68,7 @@ pub struct AvailablePhi {
 pub struct Updated {
     /// Its id.
     pub study_id: StudyId,
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// A new modality.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ pub struct SeriesChange {
 pub struct Linked {
     /// Its id.
     pub study_id: StudyId,
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// Which.
     pub link: LinkKind,
@@ -162,7 +162,7 @@ pub enum LinkKind {
 pub struct Unlinked {
     /// Its id.
     pub study_id: StudyId,
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// The order that it was linked to, or in conflict with.
     pub imaging_order_id: OrderId,
@@ -173,7 +173,7 @@ pub struct Unlinked {
 pub struct SeriesAdded {
     /// The study's id.
     pub study_id: StudyId,
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// The series that are new.
     pub series: Vec<AddedSeries>,
@@ -198,7 +198,7 @@ pub struct AddedSeries {
 pub struct InstancesAdded {
     /// The study's id.
     pub study_id: StudyId,
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
     /// The instances that are new, by series.
     pub series: Vec<SeriesInstances>,
@@ -269,7 +269,7 @@ impl SeriesChange {
 pub struct Archived {
     /// Its id.
     pub study_id: StudyId,
-    /// Of whom it is.
+    /// Patient.
     pub patient_id: PatientId,
 }
 

@@ -82,7 +82,8 @@ impl IndexedSeries {
         self.instances.binary_search(&id).is_ok()
     }
 
-    /// Lists more instances, in time that follows from their number and not from how many there are, but for moving those.
+    /// Lists more instances, in time that follows from their number and not from how many there are, but for moving
+    /// those.
     fn list(&mut self, more: impl Iterator<Item = InstanceId>) {
         let known = self.instances.len();
         self.instances.extend(more);

@@ -53,7 +53,7 @@ pub struct Created {
 /// The PHI of `RadiologyWorklistItem.Created`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedPhi {
-    /// Who the patient is.
+    /// Patient demographics.
     pub patient: Patient,
 }
 

@@ -1,9 +1,9 @@
 //! The room of a command in an item's stream.
 //!
 //! What leads a case on has no bound: a claim, a beginning, a completion each need a step back before the next one of
-//! their kind. Steps back have the bound, and those that are not the holder's own its reserve, so that nobody who claims
-//! and releases for ever keeps others from a case. What follows from a report, a study or an order has no bound here: the
-//! streams of these have one.
+//! their kind. Steps back have the bound, and those that are not the holder's own its reserve, so that nobody who
+//! claims and releases for ever keeps others from a case. What follows from a report, a study or an order has no bound
+//! here: the streams of these have one.
 
 use super::{Authority, Command, RequestedStatus, Status, Update, WorklistItem};
 use crate::change::Change;

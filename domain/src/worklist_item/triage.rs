@@ -8,8 +8,8 @@ use crate::ids::{AiModelId, AiTaskId};
 use crate::score::Score;
 use crate::text::Text;
 
-/// How many parts an item has at most. A tenant has a few models; a part more, and each event of such an item would cost
-/// what all of them say.
+/// How many parts an item has at most. A tenant has a few models; a part more, and each event of such an item would
+/// cost what all of them say.
 pub const MAX_PARTS: usize = 64;
 
 /// The sum of all contributions.

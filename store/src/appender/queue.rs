@@ -1,7 +1,7 @@
 //! What waits to be written, and which of it goes out together.
 //!
-//! Every party has a queue of its own, and a batch is formed from all of them in turns: a party that floods fills its own
-//! queue, and the others' appends go out with the next batch.
+//! Every party has a queue of its own, and a batch is formed from all of them in turns: a party that floods fills its
+//! own queue, and the others' appends go out with the next batch.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -100,8 +100,8 @@ impl AppendQueue {
         self.count += 1;
     }
 
-    /// Takes the next batch, a job of each party in turn. A job that clashes with one looked at before it, taken or left,
-    /// is left in its place.
+    /// Takes the next batch, a job of each party in turn. A job that clashes with one looked at before it, taken or
+    /// left, is left in its place.
     fn next_batch(&mut self) -> Vec<QueuedAppend> {
         let mut batch = BatchBuilder::default();
         let mut left: HashMap<ShareOwner, VecDeque<QueuedAppend>> = HashMap::new();

@@ -7,8 +7,8 @@ use roentgen_domain::ids::TenantId;
 
 use crate::log::StoredEvent;
 
-/// What a tenant's reads wait for: the last position that this node wrote or answered for, and never less than where the
-/// log ended when the node started, so that what its predecessor acknowledged is not missed either.
+/// What a tenant's reads wait for: the last position that this node wrote or answered for, and never less than where
+/// the log ended when the node started, so that what its predecessor acknowledged is not missed either.
 #[derive(Debug, Clone)]
 pub struct ReadWatermarks {
     at_start: u64,

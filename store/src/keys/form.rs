@@ -1,9 +1,9 @@
 //! The head of a sealed part: which key sealed it, and in form 2 which members it has.
 //!
-//! Form 1 is `1`, key id (16 bytes). Form 2 is `2`, key id (16), length of the names (be16), the names, joined by commas.
-//! The names are those of the top-level members, so that somebody without the key can see which earlier parts a part
-//! replaces. They are authenticated: they are part of what the ciphertext is bound to. They come from this program's own
-//! types, and a name that could be anything else (see [`is_plain`]) makes the part one of form 1.
+//! Form 1 is `1`, key id (16 bytes). Form 2 is `2`, key id (16), length of the names (be16), the names, joined by
+//! commas. The names are those of the top-level members, so that somebody without the key can see which earlier parts a
+//! part replaces. They are authenticated: they are part of what the ciphertext is bound to. They come from this
+//! program's own types, and a name that could be anything else (see [`is_plain`]) makes the part one of form 1.
 
 use std::collections::BTreeSet;
 

@@ -125,8 +125,8 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Missing`] if the log lists a key of the patient that is neither there nor has a tombstone: what would
-    /// be sealed under a second key could not be read once the first one is restored.
+    /// [`KeyError::Missing`] if the log lists a key of the patient that is neither there nor has a tombstone: what
+    /// would be sealed under a second key could not be read once the first one is restored.
     pub async fn key_for_write(
         &self,
         tenant: TenantId,
@@ -237,8 +237,8 @@ impl KeyLookupWorker {
         }
     }
 
-    /// What the database said when it was asked at `seen`. A key with a tombstone is destroyed, also where a row of it came
-    /// back with a restored table.
+    /// What the database said when it was asked at `seen`. A key with a tombstone is destroyed, also where a row of it
+    /// came back with a restored table.
     fn unwrapped(&self, patient: Patient, known: KnownKeys, seen: Instant) -> KeyLookupResult {
         let missing = known.missing().collect();
         let kept = known.key.filter(|key| !known.erased.contains(&key.key_id));

@@ -49,8 +49,8 @@ impl SealedPhi {
         }
     }
 
-    /// Drops the parts that later ones replace altogether, so that opening the rest shows the same as opening all. A part
-    /// of form 1 does not say what it has: it stays, and replaces nothing.
+    /// Drops the parts that later ones replace altogether, so that opening the rest shows the same as opening all. A
+    /// part of form 1 does not say what it has: it stays, and replaces nothing.
     #[must_use]
     pub fn compacted(self, shown: &VisiblePhi) -> Self {
         let Ok(parts) = self.split() else {

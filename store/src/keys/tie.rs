@@ -3,8 +3,8 @@
 use crate::engine::Engine;
 use crate::error::EngineError;
 
-/// How many of the latest entries of the log's list of keys a start looks for: a start must not take longer for a longer
-/// log.
+/// How many of the latest entries of the log's list of keys a start looks for: a start must not take longer for a
+/// longer log.
 const LOOKED_FOR: u32 = 64;
 
 /// How log, keys and master key do not belong together. The text tells an operator what to do.

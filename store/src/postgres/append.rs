@@ -33,7 +33,8 @@ impl AppendConnection {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::debug!(%error, "the append connection did not close");
+            tracing::debug!(event = "db.append_connection_close_failed", %error, "append connection did not close \
+                cleanly");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rows that go into a table of a read model by `COPY`: for many new ones half the work of an upsert.
 //!
-//! The format is PostgreSQL's binary one (its manual, "COPY", "Binary Format"): a signature, then for each row its number
-//! of fields and each field as a length and that many bytes, -1 for a null.
+//! The format is PostgreSQL's binary one (its manual, "COPY", "Binary Format"): a signature, then for each row its
+//! number of fields and each field as a length and that many bytes, -1 for a null.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -104,7 +104,8 @@ impl CopyEncoder {
 
     fn field(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
         let length = i32::try_from(bytes.len());
-        let length = length.map_err(|_| error_class::unrepresentable("a field of 2 GiB"))?;
+        let length =
+            length.map_err(|_| error_class::unrepresentable("COPY field exceeds 2 GiB"))?;
         self.0.extend_from_slice(&length.to_be_bytes());
         self.0.extend_from_slice(bytes);
         Ok(())

@@ -35,8 +35,8 @@ const FORGET: &str = "DELETE FROM read.generations WHERE name = $1 AND state = $
 const CREATE_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
 
-/// Tables that try to compress what is sealed. It is ciphertext, which nothing makes shorter, and the attempt took a third
-/// of the database's time where rows had 60 KB of it. CREATE TABLE can say so from PostgreSQL 16 on only.
+/// Tables that try to compress what is sealed. It is ciphertext, which nothing makes shorter, and the attempt took a
+/// third of the database's time where rows had 60 KB of it. CREATE TABLE can say so from PostgreSQL 16 on only.
 const COMPRESS_SEALED: &str = "SELECT attrelid::regclass::text \
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid \
     WHERE relnamespace = 'read'::regnamespace AND relkind = 'r' \
@@ -99,8 +99,8 @@ impl Postgres {
         self.keep_sealed_as_it_is().await
     }
 
-    /// What stands in a table that is changed stays as it is until it is written again. A table that is read at length is
-    /// changed the next time.
+    /// What stands in a table that is changed stays as it is until it is written again. A table that is read at length
+    /// is changed the next time.
     async fn keep_sealed_as_it_is(&self) -> Result<(), EngineError> {
         let name = |row: &PgRow| Ok(PgRowReader::new(row).text(0, "table")?.to_owned());
         for table in self.fetch(sqlx::query(COMPRESS_SEALED), name).await? {

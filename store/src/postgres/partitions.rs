@@ -34,7 +34,8 @@ impl PartitionMaintainer {
         match self.extend(connection, head).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, head, "the log's next partition could not be made yet");
+                tracing::warn!(event = "log.partition_pending", %error, head, "cannot create the next log partition \
+                    yet");
                 self.make_at = head + (self.size / 16).max(1);
                 error_class::is_connection_usable(&error)
             }

@@ -45,8 +45,8 @@ pub enum InvalidPostgresUrl {
     Value,
 }
 
-/// Reads the URL. Unless the URL says `sslmode=`, a server off this machine has to prove who it is (`verify-full`), and what
-/// stays on this machine is not encrypted: there is nobody to read it, and each byte would be encrypted twice.
+/// Reads the URL. Unless the URL says `sslmode=`, a server off this machine has to prove who it is (`verify-full`), and
+/// what stays on this machine is not encrypted: there is nobody to read it, and each byte would be encrypted twice.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! `TCP_NODELAY` on connections to PostgreSQL.
 //!
-//! sqlx 0.9.0 leaves it out (its issue 4335, mended by its pull request 4336, which no release has yet). Without it the end
-//! of what is longer than a segment (64 KiB on the loopback, some 1,400 bytes on an Ethernet) waits until the other side
-//! acknowledges the rest, which it puts off for 40 ms. Neither does sqlx say which socket is a connection's, so that all of
-//! this process's are asked where they go. nix 0.26 is the last to take a descriptor by its number.
+//! sqlx 0.9.0 leaves it out (its issue 4335, mended by its pull request 4336, which no release has yet). Without it the
+//! end of what is longer than a segment (64 KiB on the loopback, some 1,400 bytes on an Ethernet) waits until the other
+//! side acknowledges the rest, which it puts off for 40 ms. Neither does sqlx say which socket is a connection's, so
+//! that all of this process's are asked where they go. nix 0.26 is the last to take a descriptor by its number.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ pub(super) fn set_nodelay(options: &PgConnectOptions) {
         return;
     }
     if let Err(error) = set_nodelay_on_port(options.get_port()) {
-        tracing::warn!(%error, "TCP_NODELAY is not set");
+        tracing::warn!(event = "db.nodelay_failed", %error, "cannot set TCP_NODELAY");
     }
 }
 

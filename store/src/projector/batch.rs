@@ -37,7 +37,8 @@ const STREAMS_PER_YIELD: usize = 32;
 /// Each stream's events, in order.
 pub(super) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
-/// Takes what is beyond so many bytes of payload and sealed parts out of the events; the first of them stays in any case.
+/// Takes what is beyond so many bytes of payload and sealed parts out of the events; the first of them stays in any
+/// case.
 pub(super) fn split_off_excess(
     events: &mut Vec<Arc<StoredEvent>>,
     bytes: usize,
@@ -52,8 +53,8 @@ pub(super) fn split_off_excess(
     events.split_off(fit)
 }
 
-/// Loads the touched rows of each table in one query, and folds in memory as many of the events as have rows that are not
-/// too heavy together: returns how many. A table that is ahead sees what it has not seen.
+/// Loads the touched rows of each table in one query, and folds in memory as many of the events as have rows that are
+/// not too heavy together: returns how many. A table that is ahead sees what it has not seen.
 pub(super) async fn fold(
     known: RowSource<'_>,
     members: &[ProjectedTable],
@@ -106,8 +107,8 @@ fn streams_of(
 #[derive(Debug, Clone, Copy)]
 pub(super) enum FoldMode {
     Whole,
-    /// As a projector sees a stream, which seldom comes at one go: a row has to be gone on with as if from the events that
-    /// made it.
+    /// As a projector sees a stream, which seldom comes at one go: a row has to be gone on with as if from the events
+    /// that made it.
     Split,
 }
 
@@ -227,7 +228,7 @@ fn skip_folded<'a>(
     let events = events.get(new..).unwrap_or_default();
     match events.first() {
         Some(first) if first.version != seen + 1 => {
-            let reason = format!("version {} follows on {seen}", first.version);
+            let reason = format!("expected the version after {seen}, found {}", first.version);
             Err((first.position, reason))
         }
         Some(_) | None => Ok(events),

@@ -8,8 +8,8 @@ use crate::read_model::Checkpoint;
 /// The checkpoint does not fit the log: the log was restored to an earlier point, or is another one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "checkpoint {projection} stands at position {position}, and the log {found}: \
-     the log was restored to an earlier point or is another one"
+    "checkpoint {projection} is at position {position} but the log {found}: the log was restored to an earlier point \
+     or is a different log"
 )]
 pub struct CheckpointAhead {
     /// Whose checkpoint.
@@ -31,8 +31,8 @@ pub async fn checkpoint_mismatch(
     }
     let found = match engine.event_at(checkpoint.position).await? {
         Some(event) if event.hash == checkpoint.hash => return Ok(None),
-        Some(_) => "has another event there",
-        None => "ends before it",
+        Some(_) => "has a different event there",
+        None => "ends earlier",
     };
     let (projection, position) = (projection.to_owned(), checkpoint.position);
     Ok(Some(CheckpointAhead {

@@ -143,8 +143,8 @@ impl ParkedStreams {
         Ok(event.map(|event| event.recorded_at()))
     }
 
-    /// Folds a parked stream from its first event, and lets it go where that succeeds. `None` where the model of this name
-    /// has not parked it.
+    /// Folds a parked stream from its first event, and lets it go where that succeeds. `None` where the model of this
+    /// name has not parked it.
     pub async fn retry(
         &self,
         name: &str,

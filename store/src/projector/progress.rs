@@ -113,7 +113,7 @@ impl ProjectionProgress {
         if let Some(said) = refused.as_ref()
             && self.refused.borrow().as_ref() != Some(said)
         {
-            tracing::error!(refused = %said, "the projector stands still");
+            tracing::error!(event = "projector.halted", refused = %said, "projector halted: checkpoint ahead of log");
         }
         self.refused.send_replace(refused);
     }

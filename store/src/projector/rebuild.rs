@@ -1,10 +1,10 @@
 //! Filling a read model again beside the one that is read, and letting it take its place (blue/green).
 //!
-//! Whoever holds a shape's lease builds its new generation: folds the log into a table without indexes, stream by stream;
-//! builds those, compares every row with its stream, catches up, and swaps the two in one transaction while no batch is
-//! written.
-//! Each step is durable: another node goes on where the last one ended, and a generation that is forgotten in between ends
-//! the work. Subscriptions and relays have checkpoints of their own, which this does not touch.
+//! Whoever holds a shape's lease builds its new generation: folds the log into a table without indexes, stream by
+//! stream; builds those, compares every row with its stream, catches up, and swaps the two in one transaction while no
+//! batch is written. Each step is durable: another node goes on where the last one ended, and a generation that is
+//! forgotten in between ends the work. Subscriptions and relays have checkpoints of their own, which this does not
+//! touch.
 
 mod shadow;
 
@@ -91,8 +91,8 @@ impl RebuildService {
         Ok(None)
     }
 
-    /// Drops the generations of a model that nobody reads: retired and failed ones, and those of other versions while no
-    /// node projects them.
+    /// Drops the generations of a model that nobody reads: retired and failed ones, and those of other versions while
+    /// no node projects them.
     pub async fn drop_old(&self, name: &str) -> Result<Vec<DropOutcome>, EngineError> {
         let Some(projection) = self.named(name) else {
             return Ok(Vec::new());
@@ -156,8 +156,8 @@ impl RebuildService {
     }
 }
 
-/// A log whose beginning is archived fills nothing, and a row that the database refuses is not written, however often it
-/// is tried.
+/// A log whose beginning is archived fills nothing, and a row that the database refuses is not written, however often
+/// it is tried.
 fn fail_if_archived(
     filled: Result<Option<GenerationState>, EngineError>,
 ) -> Result<Option<GenerationState>, EngineError> {
@@ -192,7 +192,11 @@ impl RebuildWorker {
             let pause = match self.round(&leases).await {
                 Ok(()) => POLL_IDLE,
                 Err(error) => {
-                    tracing::warn!(error = error_chain(&error), "a rebuild pauses");
+                    tracing::warn!(
+                        event = "rebuild.retrying",
+                        error = error_chain(&error),
+                        "rebuild paused after an error"
+                    );
                     ERROR_BACKOFF
                 }
             };
@@ -236,7 +240,8 @@ impl RebuildWorker {
         let table = shadow.member.table;
         let mut state = made.state;
         while self.should_continue(&shadow, leases) {
-            tracing::info!(generation = table.name(), %state, "a read model is rebuilt");
+            tracing::info!(event = "rebuild.progress", generation = table.name(), %state, "read model rebuild entered \
+                state");
             let next = match &state {
                 GenerationState::Filling { upto } => {
                     fail_if_archived(self.fill(&mut shadow, *upto, leases).await)?
@@ -289,7 +294,12 @@ impl RebuildWorker {
             RowVerification::Matches => Some(GenerationState::Joining),
             RowVerification::Mismatch(reason) => {
                 let generation = shadow.member.table.name();
-                tracing::error!(generation, reason, "a read model differs from the log");
+                tracing::error!(
+                    event = "rebuild.mismatch",
+                    generation,
+                    reason,
+                    "rebuilt read model differs from the log"
+                );
                 Some(GenerationState::Failed { reason })
             }
             RowVerification::Aborted => None,
@@ -317,8 +327,9 @@ impl RebuildWorker {
                     .await?
             {
                 tracing::info!(
+                    event = "rebuild.completed",
                     generation = shadow.member.table.name(),
-                    "a read model is live"
+                    "read model generation is live"
                 );
                 load_live_tables(&*self.engine, &self.projections).await?;
                 self.joins.send_replace(());

@@ -18,7 +18,8 @@ pub(super) struct RowSource<'a> {
     pub(super) unwritten: &'a Rows,
 }
 
-/// What the rows that a batch changes may weigh together in each table, in bytes. One tiny event may change a heavy row.
+/// What the rows that a batch changes may weigh together in each table, in bytes. One tiny event may change a heavy
+/// row.
 const ROWS_BYTES: usize = 16 * 1024 * 1024;
 /// Rows that are loaded at once where all of them are too heavy together.
 const HEAVY_AT_ONCE: usize = 8;
@@ -35,8 +36,8 @@ struct Found {
 type RowDemand = (u64, Uuid);
 
 impl RowSource<'_> {
-    /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together, the
-    /// first ones.
+    /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together,
+    /// the first ones.
     async fn rows(self, table: Table, mut needs: Vec<RowDemand>) -> Result<Found, EngineError> {
         let mut wanted = HashSet::with_capacity(needs.len());
         needs.retain(|(_, id)| wanted.insert(*id));

@@ -79,7 +79,7 @@ async fn compare_all(
         (made, read) = (next, after?);
     }
     if reached < upto {
-        let ends = format!("the log ends at {reached}, before position {upto}");
+        let ends = format!("log ends at position {reached}, expected at least {upto}");
         return Ok(RowVerification::Mismatch(ends));
     }
     verifier.compare_counts().await
@@ -186,7 +186,7 @@ impl<'a> RowVerifier<'a> {
         let at = |number: Option<&u64>| number.map_or("nowhere".to_owned(), u64::to_string);
         let (stuck, parked) = (at(stuck.get(id)), at(self.parked.get(id)));
         Some(format!(
-            "the fold of stream {id} ends at {stuck}, and it is parked at {parked}"
+            "stream {id} fails to fold at position {stuck} but is parked at {parked}"
         ))
     }
 
@@ -200,7 +200,7 @@ impl<'a> RowVerifier<'a> {
         if streams != self.checked {
             let checked = self.checked;
             return Ok(RowVerification::Mismatch(format!(
-                "{checked} streams of {kind} begin in the log, and {streams} are known to have"
+                "log has {checked} streams of type {kind}, stream table has {streams}"
             )));
         }
         for (table, expected) in &self.expected {
@@ -208,7 +208,7 @@ impl<'a> RowVerifier<'a> {
             if there != *expected {
                 let name = table.name();
                 return Ok(RowVerification::Mismatch(format!(
-                    "{name} has {there} rows, and the log makes {expected}"
+                    "table {name} has {there} rows, expected {expected}"
                 )));
             }
         }
@@ -233,7 +233,7 @@ async fn differing(
     let differs = made.iter().find(|row| there.get(&row.id) != Some(row));
     Ok(differs.map(|row| {
         format!(
-            "row {} of {} is not what its stream makes",
+            "row {} of {} differs from the fold of its stream",
             row.id,
             table.name()
         )

@@ -1,4 +1,5 @@
-//! Test support: a model whose indexes' columns are subsets of one another's, and the walks that a planner could mistake.
+//! Test support: a model whose indexes' columns are subsets of one another's, and the walks that a planner could
+//! mistake.
 
 use roentgen_domain::ids::TenantId;
 use uuid::Uuid;

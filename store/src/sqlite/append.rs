@@ -29,7 +29,7 @@ use crate::log::{
 pub(super) fn assert_sound(batch: &AppendBatch<'_>) -> Result<(), EngineError> {
     let sound = batch.appends.iter().all(|append| is_well_formed(append));
     sound.then_some(()).ok_or_else(|| {
-        let what = "an event has no check, two of them, no leaf, or not the next version";
+        let what = "event without exactly one expected version, no leaf, or not the next version";
         EngineError::Rejected(sqlx::Error::InvalidArgument(what.to_owned()))
     })
 }

@@ -8,7 +8,7 @@ use crate::error::EngineError;
 
 /// The linked SQLite is older than 3.51.3, and can corrupt a WAL that two connections checkpoint at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("SQLite {found} is too old: 3.51.3 or later is needed")]
+#[error("SQLite {found} is not supported; 3.51.3 or later is required")]
 pub struct UnsupportedSqliteVersion {
     /// What `sqlite_version()` says.
     pub found: String,

@@ -68,8 +68,8 @@ enum Writer {
 pub(super) type WriteConnection<'a> = MappedMutexGuard<'a, SqliteConnection>;
 
 /// A connection that writes. Two that open a new file at once both turn it to WAL, and SQLite tells the second that it
-/// is locked without waiting as it does everywhere else (`sqlite3_busy_timeout` does not cover that change): so the wait
-/// is here.
+/// is locked without waiting as it does everywhere else (`sqlite3_busy_timeout` does not cover that change): so the
+/// wait is here.
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, EngineError> {
     let deadline = Instant::now() + BUSY;
     loop {
@@ -150,7 +150,7 @@ impl File {
         if let Writer::Open(connection) = writer
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(%error, "a database file did not close cleanly");
+            tracing::warn!(event = "sqlite.close_failed", %error, "database file did not close cleanly");
         }
     }
 }
@@ -227,8 +227,8 @@ fn writer_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
     }
 }
 
-/// Creates the file and its directory where they are missing, open to their owner only; SQLite gives the files beside it
-/// the same mode. An existing file is not touched: closing it would drop the locks that this process has on it.
+/// Creates the file and its directory where they are missing, open to their owner only; SQLite gives the files beside
+/// it the same mode. An existing file is not touched: closing it would drop the locks that this process has on it.
 async fn create(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|path| !path.as_os_str().is_empty()) {
         let mut builder = tokio::fs::DirBuilder::new();

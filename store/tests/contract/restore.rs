@@ -191,14 +191,14 @@ async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &ContractDatabase
     let found = checkpoint_mismatch(&*node.engine, &TALLY.schema_name(), checkpoint)
         .await
         .unwrap();
-    assert_eq!(found, Some(refused("ends before it")));
+    assert_eq!(found, Some(refused("ends earlier")));
     let (progress, _) = project(&node, "leader").await;
     assert_eq!(progress.halt_reason(), found, "known before anybody reads");
 
     // The log grows past the checkpoint, with other events.
     some_appends(&node).await;
     some_appends(&node).await;
-    let found = Some(refused("has another event there"));
+    let found = Some(refused("has a different event there"));
     wait_until(
         "the projector's refusal",
         async || progress.halt_reason(),

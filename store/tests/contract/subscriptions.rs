@@ -151,7 +151,7 @@ async fn a_refused_effect_is_kept_once(bed: &ContractDatabase) {
         position: 1,
         tenant_id: tenant(),
         effect: "worklist.create".to_owned(),
-        reason: "there is no such study".to_owned(),
+        reason: "study not found".to_owned(),
     };
     for _ in 0..2 {
         let changes = SubscriptionChanges {

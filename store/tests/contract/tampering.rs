@@ -195,7 +195,7 @@ async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(
     rewritten[0].payload = "{}".to_owned();
     bed.tamper(&forged(bed.kind, log[3].hash, &rewritten)).await;
     assert_eq!(first_bad(&*node.engine).await, None);
-    assert_eq!(found().await.unwrap().found, "has another event there");
+    assert_eq!(found().await.unwrap().found, "has a different event there");
 
     let id = |id: StreamId| match bed.kind {
         EngineKind::Sqlite => bytes(bed.kind, id.as_uuid().as_bytes()),
@@ -210,5 +210,5 @@ async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(
     );
     bed.tamper(&cut).await;
     assert_eq!(first_bad(&*node.engine).await, None);
-    assert_eq!(found().await.unwrap().found, "ends before it");
+    assert_eq!(found().await.unwrap().found, "ends earlier");
 }

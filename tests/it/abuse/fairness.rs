@@ -124,8 +124,8 @@ async fn begun(client: &TestClient) -> Result<String> {
     Ok(place)
 }
 
-/// An ordinary piece of work: all of it succeeds, and reads what was written. On a busy machine a command may come to its
-/// deadline, which a client repeats.
+/// An ordinary piece of work: all of it succeeds, and reads what was written. On a busy machine a command may come to
+/// its deadline, which a client repeats.
 async fn works(house: &TestApp) -> Result<()> {
     let (client, patient) = (house.client.repeating(), fresh());
     let order = house.order_with(json!({ "patient_id": patient }));

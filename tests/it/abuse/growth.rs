@@ -1,5 +1,5 @@
-//! What a caller adds to a resource for ever: a stream's open bytes and what a resource shows end at their bounds, and what
-//! was there is read as before.
+//! What a caller adds to a resource for ever: a stream's open bytes and what a resource shows end at their bounds, and
+//! what was there is read as before.
 
 use anyhow::{Result, ensure};
 use roentgen_api::problem::ProblemCode;

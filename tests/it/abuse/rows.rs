@@ -1,5 +1,5 @@
-//! A resource is changed for ever: its row stays as large as the resource, and its stream ends at its bound. A row that the
-//! database refuses costs its stream, and nobody else.
+//! A resource is changed for ever: its row stays as large as the resource, and its stream ends at its bound. A row that
+//! the database refuses costs its stream, and nobody else.
 
 use std::time::Duration;
 

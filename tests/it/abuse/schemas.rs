@@ -1,5 +1,5 @@
-//! One tenant's templates are made to take all time and memory there is; another works, and the server stays as large as it
-//! was.
+//! One tenant's templates are made to take all time and memory there is; another works, and the server stays as large
+//! as it was.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{EngineKind, TestClient};

@@ -94,8 +94,8 @@ struct Asked {
 }
 
 impl Stranger {
-    /// What a request is answered, and what it costs as a rule: a state that is kept outlives its key now and then, and one
-    /// request of three is cheaper or dearer for it. What is written is written once.
+    /// What a request is answered, and what it costs as a rule: a state that is kept outlives its key now and then, and
+    /// one request of three is cheaper or dearer for it. What is written is written once.
     async fn asks(&self, row: &Row) -> Result<Asked> {
         let first = self.asks_once(row).await?;
         if first.status < 300 && !row.request()?.0.is_safe() {

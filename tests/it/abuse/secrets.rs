@@ -1,5 +1,5 @@
-//! Planted secrets of every kind of configuration: none is in a log at any level, in the configuration that is shown, or
-//! in an error.
+//! Planted secrets of every kind of configuration: none is in a log at any level, in the configuration that is shown,
+//! or in an error.
 
 use std::time::Duration;
 

@@ -163,8 +163,8 @@ async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> R
     flat(&house.server, before).await
 }
 
-/// Readers have gone without a word, and their memory with them. It is given back a second after it was freed, by whoever
-/// asks for memory then: a server without any request keeps what it had.
+/// Readers have gone without a word, and their memory with them. It is given back a second after it was freed, by
+/// whoever asks for memory then: a server without any request keeps what it had.
 async fn flat(server: &Server, before: u64) -> Result<()> {
     let probe = TestClient::new(&server.base);
     let grown = async || {

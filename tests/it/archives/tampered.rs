@@ -7,7 +7,8 @@ use roentgen_tests::{DbFile, RawDatabase};
 
 use super::{ArchivedLog, LAST};
 
-/// Changes one byte of `what` where it stands first: in its column, before the file's foot has the greatest and the least.
+/// Changes one byte of `what` where it stands first: in its column, before the file's foot has the greatest and the
+/// least.
 fn flip(file: &Path, what: &[u8]) -> Result<()> {
     let mut bytes = std::fs::read(file)?;
     let at = bytes.windows(what.len()).position(|bytes| bytes == what);

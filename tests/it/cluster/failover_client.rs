@@ -125,7 +125,8 @@ impl FailoverClient {
         }
     }
 
-    /// Carries out a command once, whoever has to be asked how often. Returns the first answer that is none of "not now".
+    /// Carries out a command once, whoever has to be asked how often. Returns the first answer that is none of "not
+    /// now".
     pub(crate) async fn command(
         &self,
         method: Method,

@@ -35,8 +35,8 @@ impl<'a> LagMonitor<'a> {
         self.log.close().await;
     }
 
-    /// One look at a node, which has to answer. Where the truth cannot be known, because the database is away, the node does
-    /// not know it either. Returns what it said; NaN is "I do not know".
+    /// One look at a node, which has to answer. Where the truth cannot be known, because database unavailable, the node
+    /// does not know it either. Returns what it said; NaN is "I do not know".
     pub(crate) async fn look(&self, node: &TestClient) -> Result<Lags> {
         let before = self.log.head().await;
         let said = [metrics(node).await?, readiness(node).await?];

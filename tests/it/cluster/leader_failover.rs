@@ -1,5 +1,5 @@
-//! The leader dies or is stopped: what is written on another node is listed on a third one within ten seconds, and until
-//! then nobody says that nothing is missing.
+//! The leader dies or is stopped: what is written on another node is listed on a third one within ten seconds, and
+//! until then nobody says that nothing is missing.
 
 use std::time::Instant;
 

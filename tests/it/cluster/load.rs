@@ -1,5 +1,5 @@
-//! Patients on their way, many at once: ordered, imaged, triaged, claimed, reported and signed, each step a command and, on
-//! another node, a read that has to show it.
+//! Patients on their way, many at once: ordered, imaged, triaged, claimed, reported and signed, each step a command
+//! and, on another node, a read that has to show it.
 
 use anyhow::{Context as _, Result, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

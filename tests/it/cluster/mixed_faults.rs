@@ -1,4 +1,5 @@
-//! Three nodes and 32 clients; every few seconds one of the nodes is killed, or stopped for longer than its lease lasts.
+//! Three nodes and 32 clients; every few seconds one of the nodes is killed, or stopped for longer than its lease
+//! lasts.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A patient's key destroyed by hand, with its tombstone: what was sealed under it reads as erased, everything else goes on.
+//! A patient's key destroyed by hand, with its tombstone: what was sealed under it reads as erased, everything else
+//! goes on.
 
 mod workflow;
 

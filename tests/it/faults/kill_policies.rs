@@ -137,8 +137,8 @@ async fn settle_and_audit(
     Ok(())
 }
 
-/// A dead leader's lease would keep the policies off for longer than a cycle lasts: it is taken away, so that they too are
-/// killed at their work.
+/// A dead leader's lease would keep the policies off for longer than a cycle lasts: it is taken away, so that they too
+/// are killed at their work.
 async fn start_again(database: &TestDatabase) -> Result<Server> {
     let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;

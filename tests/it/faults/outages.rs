@@ -1,5 +1,5 @@
-//! PostgreSQL restarted, cut off, far away or dark, under load: everybody is answered in time, with what was asked or with
-//! "not now"; what was acknowledged is there once; and the server goes on by itself.
+//! PostgreSQL restarted, cut off, far away or dark, under load: everybody is answered in time, with what was asked or
+//! with "not now"; what was acknowledged is there once; and the server goes on by itself.
 
 mod blackhole;
 mod connection_reset;
@@ -24,8 +24,8 @@ use crate::relay::holds_the_log;
 use crate::test_app::{SECRET, create_catalog, fresh};
 
 const CLIENTS: usize = 12;
-/// Whoever is not answered by then is told nothing. A list waits 2 s for its read model, 2 s for a connection and 7 s for an
-/// answer on it.
+/// Whoever is not answered by then is told nothing. A list waits 2 s for its read model, 2 s for a connection and 7 s
+/// for an answer on it.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// One server, with what it needs, that is there all the time.

@@ -21,7 +21,7 @@ on_both_engines!(
 /// Policies look at their checkpoint once they lead.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-const NAMED: &str = "the log was restored to an earlier point or is another one";
+const NAMED: &str = "the log was restored to an earlier point or is a different log";
 
 async fn read_models_of_a_longer_log_are_refused_by_name(engine: EngineKind) -> Result<()> {
     let mut house = TestApp::start(engine).await?;

@@ -69,7 +69,8 @@ pub(super) async fn case(room: &WorklistApp, images: &Images) -> Result<String> 
     Ok(format!("{ITEMS}/{id}"))
 }
 
-/// Each is refused as it says, and none of them leaves anything in a report. (What follows from studies goes on beside.)
+/// Each is refused as it says, and none of them leaves anything in a report. (What follows from studies goes on
+/// beside.)
 async fn all_refused(
     room: &WorklistApp,
     client: &TestClient,

@@ -132,13 +132,13 @@ fn description() -> Result<Value> {
         },
         "defaultContentType": "application/json",
         "servers": {
-            "nats": { "host": "127.0.0.1:4222", "protocol": "nats", "description": "As --nats names it" },
+            "nats": { "host": "127.0.0.1:4222", "protocol": "nats", "description": "NATS server, see --nats" },
         },
         "channels": channels,
         "operations": operations,
         "components": {
             "messages": messages,
-            "parameters": { "tenant_id": { "description": "Whose events: a UUID" } },
+            "parameters": { "tenant_id": { "description": "Tenant id (UUID)" } },
             "schemas": { "Headers": headers() },
         },
     }))
@@ -172,7 +172,7 @@ fn message(kind: &str, version: u32) -> Result<Value> {
         .flat_map(|sealed| sealed.keys().map(String::as_str))
         .collect();
     let summary = match sealed.as_slice() {
-        [] => "Without PHI.".to_owned(),
+        [] => "Contains no PHI.".to_owned(),
         members => format!("PHI, which is not in the message: {}.", members.join(", ")),
     };
     Ok(json!({
@@ -199,17 +199,18 @@ fn headers() -> Value {
             "ce-specversion": { "type": "string", "const": "1.0" },
             "ce-id": uuid,
             "ce-source": { "type": "string", "const": "/roentgen" },
-            "ce-type": { "type": "string", "description": "The event's type" },
-            "ce-subject": { "type": "string", "description": "The stream's type and id, with / between" },
-            "ce-time": { "type": "string", "format": "date-time", "description": "When it was recorded" },
+            "ce-type": { "type": "string", "description": "Event type" },
+            "ce-subject": { "type": "string", "description": "`<stream type>/<stream id>`" },
+            "ce-time": { "type": "string", "format": "date-time", "description": "Time the event was recorded" },
             "ce-datacontenttype": { "type": "string", "const": "application/json" },
             "ce-tenantid": uuid,
-            "ce-position": with(&number, "Dense from 1 over the whole log; also the message's sequence"),
-            "ce-streamversion": with(&number, "Dense from 1 in the event's stream"),
-            "ce-schemaversion": with(&number, "The payload's shape"),
-            "ce-phi": { "type": "string", "enum": ["open", "sealed"], "description": "Whether PHI was left out" },
+            "ce-position": with(&number, "Log position, gapless from 1; equals the stream sequence"),
+            "ce-streamversion": with(&number, "Stream version, gapless from 1"),
+            "ce-schemaversion": with(&number, "Schema version of the payload"),
+            "ce-phi": { "type": "string", "enum": ["open", "sealed"], "description": "sealed if PHI was removed, \
+                otherwise open" },
             "ce-correlationid": uuid,
-            "ce-causationid": with(&uuid, "The event that this one follows from, where there is one"),
+            "ce-causationid": with(&uuid, "Id of the causing event, if any"),
             "ce-signature": {
                 "type": "string", "contentEncoding": "base64", "pattern": "^[A-Za-z0-9+/]{86}==$",
                 "description": "Ed25519 over five lines with a line feed between: roentgen.event.1, ce-id, ce-position, \

@@ -152,8 +152,8 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: EngineKind) -> Result<()>
     Ok(())
 }
 
-/// Somebody holds the checkpoint's row: the relay's write of it waits, and no message does. A write is given up after two
-/// seconds, the session with it, and what was seen says nothing then.
+/// Somebody holds the checkpoint's row: the relay's write of it waits, and no message does. A write is given up after
+/// two seconds, the session with it, and what was seen says nothing then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_message_waits_for_the_checkpoint() -> Result<()> {
     let nats = Nats::start().await?;
@@ -276,8 +276,8 @@ async fn forgotten(nats: &Nats) -> Result<()> {
     Ok(())
 }
 
-/// A dead leader's lease would keep the relay off for longer than a cycle lasts: it is taken away, so that the relay too
-/// is killed at its work.
+/// A dead leader's lease would keep the relay off for longer than a cycle lasts: it is taken away, so that the relay
+/// too is killed at its work.
 async fn start_again(database: &TestDatabase, url: &str) -> Result<Server> {
     let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;

@@ -163,7 +163,7 @@ async fn stands_still(house: &TestApp, problem: &str) -> Result<()> {
     let logged = house.server.logged()?;
     let said = logged
         .lines()
-        .any(|logged| logged.contains("the relay stands still") && logged.contains(problem));
+        .any(|logged| logged.contains("relay halted") && logged.contains(problem));
     assert!(said, "{logged}");
     Ok(())
 }

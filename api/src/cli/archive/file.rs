@@ -27,7 +27,7 @@ pub(in crate::cli) async fn walk(
 ) -> anyhow::Result<Result<Head, ChainBreak>> {
     // A reader may panic over a damaged file: so it does in a task of its own, and is an error here.
     let walked = tokio::task::spawn_blocking(move || walk_now(&path, before, &kept, parts));
-    walked.await.context("the file cannot be read")?
+    walked.await.context("cannot read file")?
 }
 
 fn walk_now(
@@ -36,7 +36,7 @@ fn walk_now(
     kept: &[RetainedEvent],
     parts: Option<mpsc::Sender<Vec<NamedKey>>>,
 ) -> anyhow::Result<Result<Head, ChainBreak>> {
-    let unread = || format!("{} cannot be read", path.display());
+    let unread = || format!("cannot read {}", path.display());
     let file = SerializedFileReader::new(File::open(path).with_context(unread)?);
     let file = file.with_context(unread)?;
     let mut chain = ChainWalk::after(before);
@@ -55,7 +55,7 @@ fn walk_now(
         named.push(&event);
         let in_log = kept.next_if(|(at, _)| *at == position);
         if in_log.is_some_and(|(_, hash)| *hash != event.hash) {
-            let reason = "what the log keeps is not what the archive says";
+            let reason = "retained event differs from the archive";
             return Ok(Err(ChainBreak { position, reason }));
         }
     }

@@ -15,8 +15,8 @@ use roentgen_store::log::StoredEvent;
 
 use super::row::Row;
 
-/// The contract's columns. Ids are text, which every reader opens; a UUID of 16 bytes is refused by Spark, and to pandas
-/// it is an object of its own. Digests are 32 bytes.
+/// The contract's columns. Ids are text, which every reader opens; a UUID of 16 bytes is refused by Spark, and to
+/// pandas it is an object of its own. Digests are 32 bytes.
 const COLUMNS: &str = "
     REQUIRED INT64 position;
     REQUIRED BYTE_ARRAY id (STRING);

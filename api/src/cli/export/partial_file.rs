@@ -21,8 +21,13 @@ impl PartialFile {
     /// Refuses a name that is taken, unless it is a file that may be replaced: a link or a device never is.
     pub(super) fn create_next_to(path: &Path, replace: bool) -> anyhow::Result<Self> {
         match path.symlink_metadata() {
-            Ok(there) if replace => ensure!(there.is_file(), "{} is no file", path.display()),
-            Ok(_) => bail!("{} is there already: --force replaces it", path.display()),
+            Ok(there) if replace => {
+                ensure!(there.is_file(), "{} is not a regular file", path.display())
+            }
+            Ok(_) => bail!(
+                "{} already exists; use --force to overwrite",
+                path.display()
+            ),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error).context(path.display().to_string()),
         }
@@ -34,7 +39,7 @@ impl PartialFile {
             .prefix(".roentgen-export-")
             .suffix(".part")
             .tempfile_in(&directory)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self {
             file,
             directory,
@@ -57,7 +62,7 @@ impl PartialFile {
         };
         named
             .map_err(|error| error.error)
-            .with_context(|| format!("{} cannot be written", self.path.display()))?;
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
         File::open(&self.directory)?.sync_all()?;
         Ok(())
     }

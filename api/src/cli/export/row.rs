@@ -29,7 +29,7 @@ impl<'a> Row<'a> {
     pub(super) fn from_event(event: &'a StoredEvent) -> anyhow::Result<Self> {
         let metadata: Metadata<'a> = serde_json::from_str(&event.metadata).map_err(|_| {
             anyhow!(
-                "the metadata at position {} is out of form: see what roentgen verify says",
+                "malformed metadata at position {}; run roentgen verify",
                 event.position
             )
         })?;

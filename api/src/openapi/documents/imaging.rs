@@ -26,7 +26,7 @@ documents! {
         preparation_instructions: Option<String>,
         is_active: bool,
     }
-    /// An order (FHIR ServiceRequest). PHI members are absent where `phi` is not `open`.
+    /// An order (FHIR ServiceRequest). PHI fields are absent unless `phi` is `open`.
     OrderDocument as ImagingOrder {
         patient_id: Uuid,
         encounter_id: Option<Uuid>,
@@ -45,7 +45,8 @@ documents! {
         performed_end_at: Option<String>,
         accession_number: String,
         fhir_service_request_id: Uuid,
-        /// open, sealed, erased, or unreadable where what is stored is damaged.
+        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+        /// corrupt).
         phi: String,
         indication: Option<String>,
         cancellation_reason: Option<String>,

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 documents! {
-    /// An AI model. What it takes to be let in at its endpoint is never shown.
+    /// An AI model. Endpoint credentials are never returned.
     AiModelDocument as ImagingAIModel {
         code: String,
         name: String,
@@ -14,13 +14,13 @@ documents! {
         body_part: Option<String>,
         capabilities: crate::ai_models::CapabilitiesBody,
         vendor: Option<String>,
-        /// The vendor's version of it.
+        /// Vendor version.
         model_version: Option<String>,
         /// `{"url": ..., "auth": {"kind": ...}, "timeout_ms": ..., "max_attempts": ...}`.
         endpoint_config: Option<Map<String, Value>>,
         is_active: bool,
     }
-    /// A run of a model over a study (FHIR Task).
+    /// Execution of an AI model on a study (FHIR Task).
     AiTaskDocument as ImagingAITask {
         imaging_study_id: Uuid,
         patient_id: Uuid,
@@ -32,12 +32,12 @@ documents! {
         started_at: Option<String>,
         completed_at: Option<String>,
         error_message: Option<String>,
-        /// The how-manieth try, from 1.
+        /// Attempt number, starting at 1.
         attempt: u32,
         number_of_outputs: u64,
         latest_output_id: Option<Uuid>,
     }
-    /// A result of such a run. `payload` is PHI, a triage's score and flags aside.
+    /// Output of an AI task (FHIR Observation). `payload` is PHI except the score and flags of a triage.
     AiOutputDocument as ImagingAIOutput {
         imaging_ai_task_id: Uuid,
         imaging_study_id: Uuid,
@@ -46,7 +46,8 @@ documents! {
         ai_model_code: String,
         task_type: String,
         output_type: String,
-        /// open, sealed, erased, or unreadable where what is stored is damaged.
+        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+        /// corrupt).
         phi: String,
         payload: Option<Map<String, Value>>,
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::studies::Warning;
 
 documents! {
-    /// A PACS endpoint. What `auth_config` takes is never shown.
+    /// A PACS endpoint. Credentials are never returned.
     PacsEndpointDocument as PACSEndpoint {
         code: String,
         name: String,
@@ -23,7 +23,7 @@ documents! {
         completes_order: bool,
         is_active: bool,
     }
-    /// A study (FHIR ImagingStudy). PHI members are absent where `phi` is not `open`.
+    /// A study (FHIR ImagingStudy). PHI fields are absent unless `phi` is `open`.
     StudyDocument as ImagingStudy {
         patient_id: Uuid,
         pacs_endpoint_id: Uuid,
@@ -37,22 +37,23 @@ documents! {
         ended_at: Option<String>,
         /// linked, unlinked or conflict.
         link: String,
-        /// The order it answers, where it is linked.
+        /// Linked order.
         imaging_order_id: Option<Uuid>,
-        /// The order it names, where that is another patient's.
+        /// Order referenced by the study that belongs to another patient.
         conflicting_order_id: Option<Uuid>,
         number_of_series: u32,
         number_of_instances: u32,
         viewer_url: Option<String>,
         /// available or archived.
         status: String,
-        /// open, sealed, erased, or unreadable where what is stored is damaged.
+        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+        /// corrupt).
         phi: String,
         patient: Option<Map<String, Value>>,
         /// In the answer of a sync, where some of it was left out.
         warnings: Option<Vec<Warning>>,
     }
-    /// A series of a study. `version` is its study's when it was changed last.
+    /// A DICOM series. `version` is the study version of its latest change.
     SeriesDocument as ImagingSeries {
         imaging_study_id: Uuid,
         series_instance_uid: String,
@@ -62,7 +63,7 @@ documents! {
         number_of_instances: Option<u32>,
         description: Option<String>,
     }
-    /// An instance of a series. `version` is its study's when it was added.
+    /// A DICOM instance. `version` is the study version at which it was added.
     InstanceDocument as ImagingInstance {
         imaging_series_id: Uuid,
         imaging_study_id: Uuid,

@@ -15,12 +15,12 @@ documents! {
         template_type: String,
         /// A JSON Schema (draft 2020-12).
         schema: Option<Map<String, Value>>,
-        /// A text, or an object of texts by section.
+        /// A string, or an object of strings keyed by section.
         default_text: Option<Value>,
         is_active: bool,
     }
-    /// A report (FHIR DiagnosticReport): to radiologists, auditors and admins what is written, to everybody else what was
-    /// signed last. PHI members are absent where `phi` is not `open`.
+    /// A report (FHIR DiagnosticReport). Radiologists, auditors and admins see the working content, everyone else the
+    /// last signed content. PHI fields are absent unless `phi` is `open`.
     RadiologyReportDocument as RadiologyReport {
         imaging_study_id: Uuid,
         imaging_order_id: Option<Uuid>,
@@ -32,18 +32,19 @@ documents! {
         signed_at: Option<String>,
         signed_by_radiologist_id: Option<Uuid>,
         signature: Option<SignatureDocument>,
-        /// For who sees drafts: whether something was written since the signature.
+        /// Whether there are edits since the last signature; with draft access only.
         unsigned_changes: Option<bool>,
         addenda: Vec<AddendumDocument>,
-        /// For who sees released content only: those of what is released.
+        /// Without draft access: communications of released content only.
         communications: Vec<CommunicationDocument>,
         /// none, outstanding or communicated.
         critical_communication: String,
-        /// When somebody has to have been told.
+        /// Deadline for communicating the critical result.
         critical_deadline: Option<String>,
-        /// For who sees drafts.
+        /// With draft access only.
         ai_suggestions: Option<Vec<SuggestionReviewDocument>>,
-        /// open, sealed, erased, or unreadable where what is stored is damaged.
+        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+        /// corrupt).
         phi: String,
         clinical_history: Option<String>,
         technique: Option<String>,
@@ -51,11 +52,11 @@ documents! {
         impression: Option<String>,
         sections: Option<Vec<SectionDocument>>,
         structured_data: Option<Map<String, Value>>,
-        /// For who sees drafts: what AI models said.
+        /// AI summary; with draft access only.
         ai_assist_summary: Option<String>,
         cancellation_reason: Option<String>,
     }
-    /// A critical result that was raised.
+    /// A critical result of a report.
     CriticalResultDocument as CriticalResult {
         radiology_report_id: Uuid,
         imaging_study_id: Uuid,
@@ -72,15 +73,16 @@ documents! {
         deadline: String,
         age_seconds: i64,
         overdue: bool,
-        /// Those of this result; an earlier result of the same report had its own.
+        /// Communications of this result only, not of earlier results of the same report.
         communications: Vec<CommunicationDocument>,
-        /// open, sealed, erased, or unreadable where what is stored is damaged.
+        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+        /// corrupt).
         phi: String,
         impression: Option<String>,
     }
 }
 
-/// What a signature is over, and whether it holds; `valid` is absent where the words cannot be read any more.
+/// Signature and its validity; `valid` is absent if the content can no longer be decrypted.
 #[derive(Debug, ToSchema)]
 #[schema(as = Signature)]
 #[expect(dead_code, reason = "describes an answer")]
@@ -111,12 +113,13 @@ pub(crate) struct AddendumDocument {
     critical_result: Option<bool>,
     signature: SignatureDocument,
     created_at: String,
-    /// open, sealed, erased, or unreadable where what is stored is damaged.
+    /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+    /// corrupt).
     phi: String,
     content: Option<String>,
 }
 
-/// Somebody was told of a critical result (FHIR Communication).
+/// Communication of a critical result (FHIR Communication).
 #[derive(Debug, ToSchema)]
 #[schema(as = CriticalCommunication)]
 #[expect(dead_code, reason = "describes an answer")]
@@ -128,13 +131,14 @@ pub(crate) struct CommunicationDocument {
     read_back: bool,
     communicated_by_radiologist_id: Uuid,
     created_at: String,
-    /// open, sealed, erased, or unreadable where what is stored is damaged.
+    /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+    /// corrupt).
     phi: String,
     recipient: Option<String>,
     note: Option<String>,
 }
 
-/// A radiologist's judgement of a suggestion.
+/// Review of an AI suggestion by a radiologist.
 #[derive(Debug, ToSchema)]
 #[schema(as = AiSuggestionReview)]
 #[expect(dead_code, reason = "describes an answer")]

@@ -16,7 +16,7 @@ documents! {
         reading_locations: Option<Vec<String>>,
         is_active: bool,
     }
-    /// A case on the radiologists' worklist. PHI members are absent where `phi` is not `open`.
+    /// A case on the radiologists' worklist. PHI fields are absent unless `phi` is `open`.
     WorklistItemDocument as RadiologyWorklistItem {
         imaging_study_id: Uuid,
         imaging_order_id: Option<Uuid>,
@@ -26,11 +26,11 @@ documents! {
         priority: String,
         /// pending, claimed, in_progress, completed or cancelled.
         status: String,
-        /// Who holds it, or read it.
+        /// Radiologist who holds or completed the case.
         assigned_radiologist_id: Option<Uuid>,
         claimed_at: Option<String>,
         last_activity_at: String,
-        /// The highest of all contributions, 0 to 1.
+        /// Highest contributed score, 0 to 1.
         ai_triage_score: Option<f64>,
         ai_triage_flags: Map<String, Value>,
         ai_contributions: Vec<Map<String, Value>>,
@@ -38,7 +38,8 @@ documents! {
         attention: Vec<String>,
         accession_number: Option<String>,
         description: Option<String>,
-        /// open, sealed, erased, or unreadable where what is stored is damaged.
+        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
+        /// corrupt).
         phi: String,
         patient: Option<Map<String, Value>>,
     }

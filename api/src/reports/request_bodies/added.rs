@@ -16,25 +16,25 @@ use crate::validation::{self, BodyValidator};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAddendumBody {
-    /// What it says.
+    /// Addendum text.
     #[schema(required, value_type = String)]
     content: Option<String>,
-    /// addition, correction or amendment; addition where left out.
+    /// addition, correction or amendment; default addition.
     kind: Option<String>,
-    /// Whether the result is critical by now.
+    /// Whether the report is now critical.
     pub(crate) critical_result: Option<bool>,
-    /// Must be the report of the path.
+    /// Must match the report id in the path.
     #[serde(default, deserialize_with = "validation::optional_id")]
     radiology_report_id: Option<Uuid>,
-    /// Must be the caller's own practitioner.
+    /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
     added_by_radiologist_id: Option<Uuid>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
-/// Somebody was told of a critical result.
+/// A communication of a critical result.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCommunication)]
@@ -48,17 +48,17 @@ pub(crate) struct NewCommunicationBody {
     /// When.
     #[schema(required, value_type = String)]
     communicated_at: Option<String>,
-    /// Whether they repeated what they heard.
+    /// Whether the recipient read the result back.
     #[schema(required, value_type = bool)]
     read_back: Option<bool>,
     /// More about it.
     note: Option<String>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
-/// A judgement of a suggestion.
+/// Review of an AI suggestion.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SuggestionReview {
@@ -67,7 +67,7 @@ pub(crate) struct SuggestionReview {
     decision: Option<String>,
     /// Why.
     note: Option<String>,
-    /// Must be the caller's own.
+    /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
@@ -94,7 +94,10 @@ impl NewAddendumBody {
         );
         let named = self.radiology_report_id;
         if named.is_some_and(|id| id != report.as_uuid()) {
-            fields.push_error("/radiology_report_id", "must be the report of the path");
+            fields.push_error(
+                "/radiology_report_id",
+                "must match the report id in the path",
+            );
         }
         fields.finish(content.map(|content| (kind.unwrap_or_default(), content)))
     }

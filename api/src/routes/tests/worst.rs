@@ -1,5 +1,5 @@
-//! Bodies that are made to cost as much as they can: each member of each route's body, filled with what is many in little
-//! text.
+//! Bodies that are made to cost as much as they can: each member of each route's body, filled with what is many in
+//! little text.
 
 use serde_json::Value;
 
@@ -121,8 +121,8 @@ fn many_members(length: usize) -> String {
     object + "\"z\":0}"
 }
 
-/// The worst bodies of a route, each as long as its route takes it, by name: those that hold too much, and those that hold
-/// just as much as is let through.
+/// The worst bodies of a route, each as long as its route takes it, by name: those that hold too much, and those that
+/// hold just as much as is let through.
 pub(super) fn bodies(endpoint: &Endpoint) -> Vec<(String, String)> {
     let limits = endpoint.body_limits;
     let whole = (Vec::new(), true);

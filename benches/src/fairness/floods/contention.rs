@@ -1,4 +1,5 @@
-//! Changes of one order by many at once: of their own tenant's, and of the other tenant's, which they must not learn of.
+//! Changes of one order by many at once: of their own tenant's, and of the other tenant's, which they must not learn
+//! of.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,5 +1,5 @@
-//! Changes of one order after the other, each with much PHI: a row that kept every sealed part would be written again with
-//! each of them.
+//! Changes of one order after the other, each with much PHI: a row that kept every sealed part would be written again
+//! with each of them.
 
 use serde_json::{Value, json};
 

@@ -63,8 +63,8 @@ impl Figures {
         }
     }
 
-    /// Reads the list of orders from its first page to its last one: each order that was written is in it once, as it was
-    /// left.
+    /// Reads the list of orders from its first page to its last one: each order that was written is in it once, as it
+    /// was left.
     pub(crate) async fn check_whole_lists(&mut self, work: &Work) {
         if let Err(error) = self.whole_lists(work).await {
             self.wrong.push(format!("the list was not read: {error:#}"));

@@ -27,8 +27,8 @@ impl<'i> Keyword<'i> for Counting {
     }
 }
 
-/// What the validator does: how often it applies any schema until it is known whether the data are valid, and until all is
-/// named, and how many errors it names.
+/// What the validator does: how often it applies any schema until it is known whether the data are valid, and until all
+/// is named, and how many errors it names.
 fn done(schema: &Value, data: &Value) -> EvaluationCost {
     let counting = Counting::default();
     let factory = counting.clone();

@@ -1,5 +1,5 @@
-//! Schemas of at most 64 KiB that would take gigabytes or minutes: each is refused, or takes little. Memory is counted by
-//! the allocator and time in steps; nothing here looks at a clock.
+//! Schemas of at most 64 KiB that would take gigabytes or minutes: each is refused, or takes little. Memory is counted
+//! by the allocator and time in steps; nothing here looks at a clock.
 
 mod patterns;
 mod structures;

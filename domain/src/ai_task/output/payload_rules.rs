@@ -188,9 +188,9 @@ fn check_value(shape: &FieldType, value: &str, at: &str, wrongs: &mut PayloadErr
         FieldType::Score if !is_score(value) => "must be a number from 0 to 1",
         FieldType::Number if kind(value) != Kind::Number => "must be a number",
         FieldType::PositiveNumber if !number(value).is_some_and(|extent| extent > 0.0) => {
-            "must be a number above 0"
+            "must be greater than 0"
         }
-        FieldType::Text if !is_text(value) => "must be text of at most 64 KiB that says something",
+        FieldType::Text if !is_text(value) => "must be non-blank text of at most 64 KiB",
         FieldType::Location if kind(value) != Kind::Object && !is_text(value) => {
             "must be text or an object"
         }
@@ -251,12 +251,12 @@ fn check_flags(value: &str, at: &str, wrongs: &mut PayloadErrors) {
     });
     let Ok(()) = counted;
     if count > MAX_FLAGS {
-        return wrongs.push_error(at, "must be at most 100 flags");
+        return wrongs.push_error(at, "must have at most 100 flags");
     }
     check_items(value, at, wrongs, |item, at, wrongs| {
         let is_short = text(item).is_some_and(|flag| flag.len() <= MAX_FLAG_BYTES);
         if !is_short || !is_text(item) {
-            wrongs.push_error(at, "must be text of at most 256 bytes that says something");
+            wrongs.push_error(at, "must be non-blank text of at most 256 bytes");
         }
     });
 }

@@ -61,7 +61,10 @@ fn does_in_each_status_what_the_contract_says_and_nothing_else() {
             let decided = decided.map(|decided| names(&decided));
             let asked = *asked;
             let expected = match expected {
-                "-" => Err(Error::Refused { status, asked }),
+                "-" => Err(Error::Refused {
+                    status,
+                    operation: asked,
+                }),
                 "=" => Ok(Vec::new()),
                 event => Ok(vec![event]),
             };
@@ -220,7 +223,7 @@ fn a_final_signature_is_one_radiologists() {
         .when(sign_by(attending(), true))
         .refused(Error::Refused {
             status: Status::Final,
-            asked: Operation::Sign,
+            operation: Operation::Sign,
         });
 }
 

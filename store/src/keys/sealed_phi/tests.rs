@@ -387,8 +387,8 @@ proptest! {
     }
 }
 
-/// Parts that were written by earlier releases, of key id 4 and the key 00 01 .. 1f, for version 7 of stream 3. They are
-/// read for ever.
+/// Parts that were written by earlier releases, of key id 4 and the key 00 01 .. 1f, for version 7 of stream 3. They
+/// are read for ever.
 const MUSEUM: [&str; 2] = [
     "01000000000000000000000000000000046465666768696a6b6c6d6e6f3339b7081d8035ff4a0b3086f85f488f\
      37ae632ae4198752d4a5de2790c68735de7c0e51ddb82069f9446eb743238fd5",

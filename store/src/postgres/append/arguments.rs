@@ -90,7 +90,7 @@ impl<'a> AppendArguments<'a> {
         }
         if covered != append.events.len() || prepared.leaves.len() != append.events.len() {
             return Err(error_class::unrepresentable(
-                "an event has no check, two of them, or no leaf",
+                "event without exactly one expected version, or no leaf",
             ));
         }
         for claim in &append.claims {
@@ -152,7 +152,7 @@ impl CheckColumns {
             version += 1;
             if event.version != version {
                 return Err(error_class::unrepresentable(
-                    "a stream's events are not at consecutive versions",
+                    "stream versions are not consecutive",
                 ));
             }
             first = first.or(Some((place, event)));

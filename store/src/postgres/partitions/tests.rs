@@ -3,7 +3,8 @@ use crate::error::EngineError;
 use crate::log::LogFilter;
 use crate::postgres::test_support::{PostgresFixture, ask, run, sqlstate_of, stream, to};
 
-const PARTITIONS: &str = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1";
+const PARTITIONS: &str = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER \
+                          BY 1";
 
 /// What the append-only triggers say.
 const REFUSED: &str = "23001";

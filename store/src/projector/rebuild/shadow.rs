@@ -71,8 +71,8 @@ impl ShadowTable {
         })
     }
 
-    /// Writes streams from the log's beginning on, each with all that it has up to a position. While some are written, by
-    /// a task of their own, the next are folded, and those after them read.
+    /// Writes streams from the log's beginning on, each with all that it has up to a position. While some are written,
+    /// by a task of their own, the next are folded, and those after them read.
     pub(super) async fn backfill(
         &mut self,
         upto: u64,

@@ -1,4 +1,5 @@
-//! Words of a signed report changed behind the program's back, by somebody who has the keys, and by somebody who has not.
+//! Words of a signed report changed behind the program's back, by somebody who has the keys, and by somebody who has
+//! not.
 
 use std::sync::Arc;
 
