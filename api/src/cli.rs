@@ -70,7 +70,7 @@ enum Command {
     },
     /// Apply pending schema migrations.
     Migrate,
-    /// Walks the hash chain and looks at the keys; exit 1 where one breaks or is missing.
+    /// Verify the hash chain and the patient keys; exit 1 if the chain is broken or a key is missing.
     Verify(verify::Verifying),
     /// Move old log partitions into Parquet files (PostgreSQL only; run as the database owner).
     Archive(archive::ArchiveArgs),
@@ -80,9 +80,9 @@ enum Command {
     Rebuild(rebuild::RebuildArgs),
     /// Export the log, or events after a position, for DuckDB, pandas or Spark. PHI stays encrypted.
     Export(export::ExportArgs),
-    /// Print the public key that consumers check published events with.
+    /// Print the public key for verifying published events.
     EventKey {
-        /// Make the key if there is none.
+        /// Generate the key if it does not exist.
         #[arg(long)]
         make: bool,
     },
@@ -136,7 +136,11 @@ pub async fn run_with_projections(
     };
     telemetry::log(config.log.clone());
     if let Err(error) = dumps::forbid() {
-        tracing::warn!(event = "dumps.not_forbidden", %error, "core dumps are not forbidden");
+        tracing::warn!(
+            event = "process.dumps_not_forbidden",
+            %error,
+            "core dumps are not forbidden",
+        );
     }
     match dispatch(cli.command, config).await {
         Ok(code) => code,

@@ -6,12 +6,12 @@ const COMPARED: usize = 64;
 /// Says that a name is not known, and the nearest one that is; or all of them, where none is near.
 pub(crate) fn hint<N: AsRef<str>>(sent: &str, known: &[N]) -> String {
     if let Some(nearest) = nearest(sent, known) {
-        return format!("is not known here; did you mean {nearest}?");
+        return format!("unknown name; did you mean {nearest}?");
     }
     let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
     match known.as_slice() {
-        [] => "is not known here; there are none".to_owned(),
-        names => format!("is not known here; known are {}", names.join(", ")),
+        [] => "unknown name; none are accepted here".to_owned(),
+        names => format!("unknown name; known are {}", names.join(", ")),
     }
 }
 
@@ -46,7 +46,7 @@ mod tests {
             ("practitioner", "practitioner_id"),
             ("kode", "code"),
         ] {
-            let expected = format!("is not known here; did you mean {meant}?");
+            let expected = format!("unknown name; did you mean {meant}?");
             assert_eq!(hint(sent, &KNOWN), expected, "{sent}");
         }
     }
@@ -58,10 +58,10 @@ mod tests {
             let said = hint(sent, &KNOWN);
             assert_eq!(
                 said,
-                "is not known here; known are status, patient_id, practitioner_id, code"
+                "unknown name; known are status, patient_id, practitioner_id, code"
             );
         }
         let none: [&str; 0] = [];
-        assert_eq!(hint("x", &none), "is not known here; there are none");
+        assert_eq!(hint("x", &none), "unknown name; none are accepted here");
     }
 }

@@ -206,7 +206,7 @@ impl Problem {
         tracing::error!(
             event = "http.internal_error",
             error = error_chain(error),
-            "request failed"
+            "request failed",
         );
         Self::already_logged()
     }

@@ -144,7 +144,12 @@ pub(crate) fn unread<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> O
 
 fn tell_unreadable(stream_id: StreamId, error: &(dyn Error + 'static)) {
     metrics::counter!("roentgen_unreadable_phi_total").increment(1);
-    tracing::error!(event = "phi.unreadable", %stream_id, error = error_chain(error), "stored PHI cannot be decrypted");
+    tracing::error!(
+        event = "phi.unreadable",
+        %stream_id,
+        error = error_chain(error),
+        "stored PHI cannot be decrypted",
+    );
 }
 
 /// The open members with the PHI behind them; without it, the member `phi` says why.

@@ -103,7 +103,7 @@ impl HttpListener {
         {
             tracing::warn!(
                 event = "server.drain_timeout",
-                "in-flight requests aborted at shutdown"
+                "in-flight requests aborted at shutdown",
             );
         }
     }
@@ -153,8 +153,11 @@ fn block_new_connections(listener: &TcpListener) {
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ];
     if let Err(error) = SockRef::from(listener).attach_filter(&filter) {
-        tracing::debug!(event = "server.socket_filter_failed", %error, "cannot block new connections before closing \
-            the port");
+        tracing::debug!(
+            event = "server.socket_filter_failed",
+            %error,
+            "cannot block new connections before closing the port",
+        );
     }
 }
 

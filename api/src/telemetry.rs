@@ -61,7 +61,7 @@ fn collect() -> PrometheusHandle {
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!(
             event = "telemetry.recorder_already_set",
-            "metrics recorder already installed"
+            "metrics recorder already installed",
         );
     }
     handle

@@ -96,7 +96,13 @@ impl Schemas {
         if self.judge.get().is_none() {
             let started = judge::start();
             let started = started
-                .inspect_err(|error| tracing::error!(%error, "no thread for schemas"))
+                .inspect_err(|error| {
+                    tracing::error!(
+                        event = "schema.thread_failed",
+                        %error,
+                        "cannot start the schema validation thread",
+                    )
+                })
                 .ok()?;
             let _ = self.judge.set(started);
         }

@@ -172,7 +172,7 @@ impl Relay {
             SessionEnd::NotLeading => return Duration::ZERO,
             SessionEnd::Superseded => tracing::debug!(
                 event = "relay.superseded",
-                "stream advanced elsewhere; reopening session"
+                "stream advanced elsewhere; reopening session",
             ),
             SessionEnd::ConnectionLost => {
                 tracing::warn!(event = "relay.disconnected", "NATS connection lost")
@@ -182,7 +182,7 @@ impl Relay {
                     tracing::warn!(
                         event = "relay.nats_unavailable",
                         error = error_chain(&**error),
-                        "NATS unavailable"
+                        "NATS unavailable",
                     );
                 }
             }
@@ -190,7 +190,7 @@ impl Relay {
                 tracing::warn!(
                     event = "relay.retrying",
                     error = error_chain(error),
-                    "relay paused after a database error"
+                    "relay paused after a database error",
                 )
             }
             SessionEnd::Halted(refused) => {

@@ -278,7 +278,7 @@ impl<'a> PublishSession<'a> {
             if !moved {
                 tracing::warn!(
                     event = "relay.checkpoint_conflict",
-                    "checkpoint moved by another node"
+                    "checkpoint moved by another node",
                 );
                 return Err(SessionEnd::Superseded);
             }
@@ -321,12 +321,15 @@ impl<'a> PublishSession<'a> {
                 tracing::warn!(
                     event = "relay.checkpoint_not_saved",
                     error,
-                    "checkpoint not saved; will resume from the stream"
+                    "checkpoint not saved; will resume from the stream",
                 );
             }
             Err(error) => {
-                tracing::warn!(event = "relay.checkpoint_not_saved", %error, "checkpoint not saved; will resume from \
-                    the stream")
+                tracing::warn!(
+                    event = "relay.checkpoint_not_saved",
+                    %error,
+                    "checkpoint not saved; will resume from the stream",
+                )
             }
             Ok(
                 Ok(())

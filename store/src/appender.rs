@@ -144,7 +144,11 @@ async fn supervise(worker: AppendWorker, tasks: BackgroundTasks) {
         match run.await {
             Ok(()) => return,
             Err(error) => {
-                tracing::error!(event = "appender.restarted", %error, "appender restarted after a panic")
+                tracing::error!(
+                    event = "appender.restarted",
+                    %error,
+                    "appender restarted after a panic",
+                )
             }
         }
     }
@@ -243,13 +247,22 @@ impl AppendWorker {
                 }
                 Ok(Err(EngineError::ConnectionLost(error))) => {
                     let error = error_chain(&error);
-                    tracing::warn!(event = "appender.resend", %error, appends = jobs.len(), "append response lost; \
-                        resending batch");
+                    tracing::warn!(
+                        event = "appender.resend",
+                        %error,
+                        appends = jobs.len(),
+                        "append response lost; resending batch",
+                    );
                     batch.resend = true;
                 }
                 Ok(Err(EngineError::Unavailable(error))) => {
                     let error = error_chain(&error);
-                    tracing::warn!(event = "appender.db_unavailable", %error, appends = jobs.len(), "database unavailable; batch pending");
+                    tracing::warn!(
+                        event = "appender.db_unavailable",
+                        %error,
+                        appends = jobs.len(),
+                        "database unavailable; batch pending",
+                    );
                 }
                 Ok(Err(
                     error @ (EngineError::Rejected(_)

@@ -130,7 +130,11 @@ impl<A: Aggregate> cqrs_es::Aggregate for CqrsEsAggregate<A> {
         match A::evolve(self.0.clone(), event.0) {
             Ok(next) => self.0 = Some(next),
             Err(misplaced) => {
-                tracing::error!(event = "cqrs_es.event_skipped", %misplaced, "event not valid in this state; skipped")
+                tracing::error!(
+                    event = "cqrs_es.event_skipped",
+                    %misplaced,
+                    "event not valid in this state; skipped",
+                )
             }
         }
     }

@@ -143,7 +143,7 @@ async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationT
                     tracing::warn!(
                         event = "reservations.sweep_failed",
                         error = error_chain(&error),
-                        "cannot delete expired reservations"
+                        "cannot delete expired reservations",
                     );
                     break;
                 }

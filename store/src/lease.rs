@@ -147,10 +147,14 @@ impl LeaseRenewer {
                     tracing::warn!(
                         event = "lease.renew_failed",
                         error = error_chain(&error),
-                        "lease renewal failed"
+                        "lease renewal failed",
                     );
                 }
-                Err(_elapsed) => tracing::warn!("leases were not renewed in time"),
+                Err(_elapsed) => tracing::warn!(
+                    event = "lease.renew_failed",
+                    timeout = true,
+                    "lease renewal failed",
+                ),
             }
             if Instant::now() >= held_until {
                 self.publish_held(BTreeSet::new());
@@ -161,7 +165,7 @@ impl LeaseRenewer {
             tracing::warn!(
                 event = "lease.release_failed",
                 error = error_chain(&error),
-                "lease release failed"
+                "lease release failed",
             );
         }
     }
@@ -178,7 +182,7 @@ impl LeaseRenewer {
                 event = "lease.changed",
                 held = count,
                 of = self.names.len(),
-                "leases held changed"
+                "leases held changed",
             );
         }
     }

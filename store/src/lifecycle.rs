@@ -34,7 +34,7 @@ impl BackgroundTasks {
                     event = "task.exited",
                     task = name,
                     panicked = error.is_panic(),
-                    "background task exited unexpectedly"
+                    "background task exited unexpectedly",
                 );
             }
         });

@@ -50,7 +50,7 @@ async fn publish_notifications(
             tracing::debug!(
                 event = "notify.send_failed",
                 error = error_chain(&error),
-                "NOTIFY failed"
+                "NOTIFY failed",
             );
         }
         tokio::time::sleep(MIN_NOTIFY_INTERVAL).await;
@@ -64,7 +64,7 @@ async fn receive_notifications(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>)
             Err(error) => tracing::debug!(
                 event = "notify.listen_failed",
                 error = error_chain(&error),
-                "LISTEN connection lost; polling"
+                "LISTEN connection lost; polling",
             ),
         }
         tokio::time::sleep(ERROR_BACKOFF).await;

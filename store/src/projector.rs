@@ -147,7 +147,7 @@ impl Projector {
                 tracing::warn!(
                     event = "projector.retrying",
                     error = error_chain(&error),
-                    "projector paused after an error"
+                    "projector paused after an error",
                 );
                 tokio::select! {
                     () = tokio::time::sleep(ERROR_BACKOFF) => {}
@@ -262,7 +262,7 @@ impl Projector {
             if !moved? {
                 tracing::info!(
                     event = "projector.superseded",
-                    "checkpoint moved by another node or parked stream released"
+                    "checkpoint moved by another node or parked stream released",
                 );
                 return Ok(());
             }

@@ -111,11 +111,11 @@ fn the_description_changes_on_purpose_only() -> Result<()> {
 const LOGGING: [&str; 6] = ["api", "commands", "domain", "projections", "relay", "store"];
 const LEVELS: [&str; 4] = ["ERROR", "WARN", "INFO", "DEBUG"];
 
-/// A level, and a message that is logged at it.
-type Logged = (String, String);
+/// Level, event name and message of a log statement.
+type Logged = (String, String, String);
 
 #[test]
-fn every_log_message_is_on_the_page_and_every_one_of_the_page_is_logged() -> Result<()> {
+fn logging_page_lists_exactly_the_logged_events() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = std::fs::read_to_string(root.join("docs/logging.md"))?;
     let mut logged = BTreeSet::new();
@@ -147,25 +147,31 @@ fn sources(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The messages that a source logs.
+/// Returns the log statements of a source file.
 fn messages(source: &str) -> Result<Vec<Logged>> {
     let mut found = Vec::new();
     for level in LEVELS {
         let opening = format!("tracing::{}!(", level.to_ascii_lowercase());
         for rest in source.split(&opening).skip(1) {
-            let message = last_text(rest).with_context(|| format!("no message: {rest:.80}"))?;
-            found.push((level.to_owned(), message));
+            let unnamed = || format!("no event name: {rest:.80}");
+            let [event, .., message] = &texts(rest)[..] else {
+                bail!(unnamed());
+            };
+            ensure!(rest.trim_start().starts_with("event = "), unnamed());
+            found.push((level.to_owned(), event.clone(), message.clone()));
         }
     }
     Ok(found)
 }
 
-/// The last text among the arguments of a macro, whose opening parenthesis is before `rest`.
-fn last_text(rest: &str) -> Option<String> {
-    let (mut depth, mut last, mut open) = (1, None, None::<String>);
+/// Returns the string literals among the arguments of a macro whose opening parenthesis is before `rest`.
+fn texts(rest: &str) -> Vec<String> {
+    let mut depth = 1;
+    let mut found = Vec::new();
+    let mut open = None::<String>;
     for sign in rest.chars() {
         match (sign, &mut open) {
-            ('"', Some(_)) => last = open.take(),
+            ('"', Some(_)) => found.extend(open.take()),
             (_, Some(text)) => text.push(sign),
             ('"', None) => open = Some(String::new()),
             ('(', None) => depth += 1,
@@ -173,13 +179,13 @@ fn last_text(rest: &str) -> Option<String> {
             (_, None) => {}
         }
         if depth == 0 {
-            return last;
+            break;
         }
     }
-    None
+    found
 }
 
-/// The first column of the page's tables of messages, each of which has the heading of its level.
+/// Returns the first two columns of the page's event tables. The heading of a table is its level.
 fn listed(page: &str) -> BTreeSet<Logged> {
     let mut found = BTreeSet::new();
     let mut level = None;
@@ -188,11 +194,12 @@ fn listed(page: &str) -> BTreeSet<Logged> {
             let heading = heading.trim_start_matches('#').trim();
             level = LEVELS.into_iter().find(|level| *level == heading);
         }
-        let message = line
-            .strip_prefix("| `")
-            .and_then(|row| row.split_once("` |"));
-        if let (Some(level), Some((message, _))) = (level, message) {
-            found.insert((level.to_owned(), message.to_owned()));
+        let columns: Vec<&str> = line.split(" | ").collect();
+        if let (Some(level), [event, message, _]) = (level, &columns[..])
+            && let Some(event) = event.strip_prefix("| `")
+        {
+            let event = event.trim_end_matches('`');
+            found.insert((level.to_owned(), event.to_owned(), (*message).to_owned()));
         }
     }
     found

@@ -179,7 +179,7 @@ fn address(log: &PathBuf) -> Option<String> {
     let lines = BufReader::new(File::open(log).ok()?).lines();
     lines.map_while(Result::ok).find_map(|line| {
         let entry: Value = serde_json::from_str(&line).ok()?;
-        let serving = entry.get("message")?.as_str()? == "serving";
+        let serving = entry.get("event")?.as_str()? == "server.started";
         serving.then(|| entry.get("address")?.as_str().map(str::to_owned))?
     })
 }

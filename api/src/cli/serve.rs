@@ -79,7 +79,13 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         "listener",
         listener.serve(router, app.stop.clone(), serving.clone()),
     );
-    tracing::info!(event = "server.started", %address, database = %config.database, dev = config.dev.is_on(), "server listening");
+    tracing::info!(
+        event = "server.started",
+        %address,
+        database = %config.database,
+        dev = config.dev.is_on(),
+        "server listening",
+    );
     Ok(Running {
         address,
         app,
@@ -102,8 +108,8 @@ async fn check_tokens(engine: &dyn Engine, dev: Dev) -> anyhow::Result<()> {
         Dev::Explicit => {}
     }
     tracing::warn!(
-        event = "serve.without_tokens",
-        "callers without a token are let in as admin of any tenant (--dev)"
+        event = "server.without_tokens",
+        "callers without a token are let in as admin of any tenant (--dev)",
     );
     Ok(())
 }
@@ -116,11 +122,11 @@ async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
     if rights.is_superuser || rights.owns_log {
         let (login, superuser, owner) = (&rights.login, rights.is_superuser, rights.owns_log);
         tracing::warn!(
-            event = "database.privileged_login",
+            event = "db.privileged_login",
             login,
             superuser,
             owner,
-            "the database login can change the log; serve with --no-migrate as a role that is only in roentgen_server"
+            "the database login can change the log; serve with --no-migrate as a role that is only in roentgen_server",
         );
     }
     Ok(())

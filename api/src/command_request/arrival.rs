@@ -80,7 +80,7 @@ impl BodyLimits {
             0 => format!("{} KiB", self.bytes / KIB),
             most => format!("{most} MiB"),
         };
-        let detail = format!("a body is at most {most} here, and has to arrive whole");
+        let detail = format!("request body must be complete and at most {most} on this route");
         Problem::new(ProblemCode::BodyTooLarge, detail)
     }
 
@@ -117,7 +117,7 @@ impl Bodies {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let detail = "the body did not arrive within 30 seconds";
+        let detail = "request body not received within 30 s";
         timeout(BODY_TIMEOUT, self.whole(tenant, limits, body))
             .await
             .map_err(|_| Problem::new(ProblemCode::RequestTimeout, detail))?

@@ -110,11 +110,8 @@ fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
         "wrong JSON type".to_owned()
     };
     let place = format!("line {}, column {}", error.line(), error.column());
-    Problem::new(
-        ProblemCode::InvalidBody,
-        format!("a member {detail} ({place})"),
-    )
-    .with_error(pointer, detail)
+    Problem::new(ProblemCode::InvalidBody, format!("{detail} at {place}"))
+        .with_error(pointer, detail)
 }
 
 /// What is said of a member that is not known, where the error is one of those. serde ends its message with the names

@@ -49,7 +49,7 @@ mod tests {
             typo.truncate(typo.len() - 1);
             typo.push_str("QX");
             let said = complaints(&[&typo]);
-            let meant = format!("{typo} in the environment is not known here; did you mean ");
+            let meant = format!("{typo} in the environment unknown name; did you mean ");
             assert!(said.len() == 1 && said[0].starts_with(&meant), "{said:?}");
         }
         let said = complaints(&["ROENTGEN_JWT_SECERT"]);

@@ -34,7 +34,7 @@ const SOURCE_EVENT_TYPES: [&str; 20] = [
 
 /// Prints every event of the tenant, a line each, and how many there are of each of the twenty types.
 pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<()> {
-    println!("\nThe trail, as GET /events tells it to the auditor\n");
+    println!("\nAudit trail (GET /events as auditor)\n");
     let events = client.events(&cast.auditor).await?;
     println!(
         "  {:>8}  {:<42} {:>3}  {:<12} hash",
@@ -45,7 +45,7 @@ pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Resul
         print_line(event);
         *counts.entry(text(event, "/type")).or_default() += 1;
     }
-    println!("\nThe twenty types\n");
+    println!("\nThe twenty event types of the source system\n");
     for kind in SOURCE_EVENT_TYPES {
         let count = counts.get(kind).copied().unwrap_or_default();
         println!("  {count:>8}  {kind}");
@@ -56,7 +56,7 @@ pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Resul
         .filter(|count| !SOURCE_EVENT_TYPES.contains(*count))
         .count();
     println!(
-        "\n{} events of {} types: the twenty, and {others} beside them.",
+        "\n{} events of {} types: the twenty of the source system and {others} more.",
         events.len(),
         counts.len()
     );

@@ -221,7 +221,11 @@ impl From<EngineError> for Problem {
 fn engine(error: &EngineError) -> Problem {
     match error {
         EngineError::ConnectionLost(_) | EngineError::Unavailable(_) => {
-            tracing::warn!(error = error_chain(error), "database unavailable");
+            tracing::warn!(
+                event = "db.unavailable",
+                error = error_chain(error),
+                "database unavailable",
+            );
             Problem::new(ProblemCode::Unavailable, "database unavailable")
         }
         EngineError::Archived { .. } => Problem::new(ProblemCode::Archived, error.to_string()),

@@ -63,7 +63,11 @@ pub(super) async fn serve(
     tokio::select! {
         ended = until_idle(served, &place, &drain) => {
             if let Err(error) = ended {
-                tracing::debug!(event = "http.connection_closed", error = &*error, "connection closed by peer");
+                tracing::debug!(
+                    event = "http.connection_closed",
+                    error = &*error,
+                    "connection closed by peer",
+                );
             }
         }
         () = place.made_room(), if reserve.is_some() => {}

@@ -17,19 +17,29 @@ pub(crate) fn connections_that_fit() -> usize {
     if before.current != before.maximum
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
-        tracing::warn!(%error, "the limit of open files was not raised");
+        tracing::warn!(
+            event = "server.file_limit_not_raised",
+            %error,
+            "cannot raise the open-file limit",
+        );
     }
     let descriptors = getrlimit(Resource::Nofile).current;
     let connections = fitting(descriptors);
     let descriptors = descriptors.unwrap_or(u64::MAX);
     if connections < MAX_CONNECTIONS {
         tracing::warn!(
+            event = "server.file_limit_low",
             descriptors,
             connections,
-            "the limit of open files leaves room for fewer connections: raise it (ulimit -n)"
+            "open-file limit allows fewer connections than usual; raise it (ulimit -n)",
         );
     } else {
-        tracing::info!(descriptors, connections, "connections are limited");
+        tracing::info!(
+            event = "server.connection_limit",
+            descriptors,
+            connections,
+            "connection limit set",
+        );
     }
     connections
 }

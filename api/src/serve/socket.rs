@@ -27,7 +27,7 @@ pub(super) fn prepare(stream: &TcpStream) {
         socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)),
     ];
     for error in options.into_iter().filter_map(Result::err) {
-        tracing::debug!(%error, "a socket option was not set");
+        tracing::debug!(event = "http.socket_option_failed", %error, "cannot set socket option");
     }
 }
 

@@ -75,7 +75,10 @@ async fn until_it_stalls(stream: impl Future<Output = ()>) {
         () = clock.ran_out() => {
             metrics::counter!("roentgen_stalled_answers_total", "protocol" => "stream")
                 .increment(1);
-            tracing::debug!("a client left an answer for too long");
+            tracing::debug!(
+                event = "http.write_timeout",
+                "response aborted: the client stopped reading",
+            );
         }
     }
 }

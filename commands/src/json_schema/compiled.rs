@@ -118,7 +118,7 @@ fn build(schema: &Value) -> Result<Validator, Violation> {
         .with_pattern_options(patterns);
     options.build(schema).map_err(|error| Violation {
         pointer: Phi::new(format!("/schema{}", error.instance_path())),
-        detail: "is not a schema that can be evaluated".to_owned(),
+        detail: "is not a supported JSON Schema".to_owned(),
     })
 }
 
@@ -136,9 +136,9 @@ fn violation(root: &str, place: &str, error: &ValidationError<'_>) -> Violation 
         property: Value::String(name),
     } = error.kind()
     {
-        format!("needs the member {name}")
+        format!("missing required property {name}")
     } else {
-        format!("does not satisfy the keyword {}", error.kind().keyword())
+        format!("violates keyword {}", error.kind().keyword())
     };
     Violation {
         pointer: Phi::new(format!("{root}{place}")),

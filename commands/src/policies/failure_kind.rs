@@ -61,7 +61,7 @@ impl FailureKind {
                 effect,
                 position,
                 reason,
-                "effect rejected"
+                "effect rejected",
             ),
             Self::Transient | Self::Repairable | Self::Permanent => {
                 tracing::error!(
@@ -69,7 +69,7 @@ impl FailureKind {
                     effect,
                     position,
                     reason,
-                    "effect abandoned"
+                    "effect abandoned",
                 );
                 metrics::counter!("roentgen_policy_effects_given_up_total", "effect" => label)
                     .increment(1);

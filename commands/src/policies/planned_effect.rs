@@ -77,7 +77,7 @@ pub(super) fn undecodable_event(
         policy,
         position,
         reason,
-        "policy cannot decode event"
+        "policy cannot decode event",
     );
     metrics::counter!("roentgen_policy_refusals_total", "effect" => policy).increment(1);
     RejectedEffect {

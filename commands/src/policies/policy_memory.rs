@@ -151,8 +151,12 @@ fn parsed<T: StoredMemory>(memory: &MemoryEntry) -> Option<Box<dyn Value>> {
     match serde_json::from_str::<T>(&memory.value) {
         Ok(value) => Some(Box::new(value)),
         Err(error) => {
-            tracing::error!(event = "policy.memory_malformed", topic = memory.topic, %error, "stored policy memory \
-                cannot be decoded");
+            tracing::error!(
+                event = "policy.memory_malformed",
+                topic = memory.topic,
+                %error,
+                "stored policy memory cannot be decoded",
+            );
             None
         }
     }

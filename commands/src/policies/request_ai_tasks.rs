@@ -78,7 +78,11 @@ fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), EventReadErr
     let active = others.filter(|(_, other)| other.is_active).count();
     let is_asked = model.is_active && active < MOST_ASKED;
     if model.is_active && !is_asked {
-        tracing::warn!(ai_model_id = %id, "a tenant has more active models than are asked");
+        tracing::warn!(
+            event = "policy.model_limit",
+            ai_model_id = %id,
+            "tenant has more active AI models than the policy asks",
+        );
     }
     let slim = AiModel {
         is_active: is_asked,

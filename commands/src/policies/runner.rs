@@ -112,7 +112,7 @@ impl Runner {
                 Err(error) => tracing::warn!(
                     event = "policy.retrying",
                     error = error_chain(&error),
-                    "policies paused after an error"
+                    "policies paused after an error",
                 ),
             }
             self.pause(ERROR_BACKOFF).await;
@@ -179,7 +179,11 @@ impl Runner {
             }
             Err(refused) => {
                 if self.progress.halt_reason().as_ref() != Some(&refused) {
-                    tracing::error!(event = "policy.halted", %refused, "policies halted: checkpoint ahead of log");
+                    tracing::error!(
+                        event = "policy.halted",
+                        %refused,
+                        "policies halted: checkpoint ahead of log",
+                    );
                 }
                 self.progress.refused.send_replace(Some(refused));
                 Ok(None)
@@ -329,7 +333,7 @@ impl Runner {
                     effect = label,
                     position,
                     error,
-                    "retrying effect"
+                    "retrying effect",
                 );
             }
             if self.stop.is_cancelled() || !leadership.held() {
@@ -356,7 +360,7 @@ async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTask
             event = "policy.restarted",
             panicked,
             position = reached,
-            "policy runner restarted"
+            "policy runner restarted",
         );
         metrics::counter!("roentgen_policy_restarts_total").increment(1);
         pause = match reached > position {

@@ -95,7 +95,7 @@ async fn next_due(
                 event = "policy.timer_failed",
                 policy = policy.name(),
                 error = reason,
-                "timer failed, will retry"
+                "timer failed, will retry",
             );
             Some(clock::now_ms().saturating_add(AFTER_A_FAILURE_MS))
         }

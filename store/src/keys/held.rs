@@ -98,7 +98,11 @@ impl MissingKeys {
     pub(super) fn note(&self, key_id: Uuid) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() < REMEMBERED && noted.insert(key_id) {
-            tracing::error!(%key_id, "a patient's key is missing and has no tombstone");
+            tracing::error!(
+                event = "keys.missing",
+                %key_id,
+                "patient key is missing and has no tombstone",
+            );
             metrics::gauge!("roentgen_missing_keys").set(noted.len() as f64);
         }
     }

@@ -11,7 +11,7 @@ const LOOKED_FOR: u32 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyMismatch {
     /// The keys are wrapped by another master key.
-    #[error("this database belongs to another master key")]
+    #[error("database was initialised with a different master key")]
     OtherMasterKey,
     /// There are no keys, and the log has sealed events.
     #[error(

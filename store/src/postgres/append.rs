@@ -33,8 +33,11 @@ impl AppendConnection {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::debug!(event = "db.append_connection_close_failed", %error, "append connection did not close \
-                cleanly");
+            tracing::debug!(
+                event = "db.append_connection_close_failed",
+                %error,
+                "append connection did not close cleanly",
+            );
         }
     }
 }

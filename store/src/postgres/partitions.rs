@@ -34,8 +34,12 @@ impl PartitionMaintainer {
         match self.extend(connection, head).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(event = "log.partition_pending", %error, head, "cannot create the next log partition \
-                    yet");
+                tracing::warn!(
+                    event = "log.partition_pending",
+                    %error,
+                    head,
+                    "cannot create the next log partition yet",
+                );
                 self.make_at = head + (self.size / 16).max(1);
                 error_class::is_connection_usable(&error)
             }

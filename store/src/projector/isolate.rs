@@ -152,7 +152,13 @@ impl BatchBisection<'_> {
             match self.write(events, &parked).await {
                 Ok(_) => {
                     let stream_id = guilty.stream_id;
-                    tracing::error!(%stream_id, ?tables, reason, "a stream is parked");
+                    tracing::error!(
+                        event = "projector.stream_parked",
+                        %stream_id,
+                        ?tables,
+                        reason,
+                        "stream parked",
+                    );
                     return Ok(());
                 }
                 Err(error) if FailureScope::classify(&error) == FailureScope::NoRow => {

@@ -113,7 +113,11 @@ impl ProjectionProgress {
         if let Some(said) = refused.as_ref()
             && self.refused.borrow().as_ref() != Some(said)
         {
-            tracing::error!(event = "projector.halted", refused = %said, "projector halted: checkpoint ahead of log");
+            tracing::error!(
+                event = "projector.halted",
+                refused = %said,
+                "projector halted: checkpoint ahead of log",
+            );
         }
         self.refused.send_replace(refused);
     }

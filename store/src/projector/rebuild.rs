@@ -195,7 +195,7 @@ impl RebuildWorker {
                     tracing::warn!(
                         event = "rebuild.retrying",
                         error = error_chain(&error),
-                        "rebuild paused after an error"
+                        "rebuild paused after an error",
                     );
                     ERROR_BACKOFF
                 }
@@ -240,8 +240,12 @@ impl RebuildWorker {
         let table = shadow.member.table;
         let mut state = made.state;
         while self.should_continue(&shadow, leases) {
-            tracing::info!(event = "rebuild.progress", generation = table.name(), %state, "read model rebuild entered \
-                state");
+            tracing::info!(
+                event = "rebuild.progress",
+                generation = table.name(),
+                %state,
+                "read model rebuild entered state",
+            );
             let next = match &state {
                 GenerationState::Filling { upto } => {
                     fail_if_archived(self.fill(&mut shadow, *upto, leases).await)?
@@ -298,7 +302,7 @@ impl RebuildWorker {
                     event = "rebuild.mismatch",
                     generation,
                     reason,
-                    "rebuilt read model differs from the log"
+                    "rebuilt read model differs from the log",
                 );
                 Some(GenerationState::Failed { reason })
             }
@@ -329,7 +333,7 @@ impl RebuildWorker {
                 tracing::info!(
                     event = "rebuild.completed",
                     generation = shadow.member.table.name(),
-                    "read model generation is live"
+                    "read model generation is live",
                 );
                 load_live_tables(&*self.engine, &self.projections).await?;
                 self.joins.send_replace(());

@@ -150,7 +150,11 @@ impl File {
         if let Writer::Open(connection) = writer
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(event = "sqlite.close_failed", %error, "database file did not close cleanly");
+            tracing::warn!(
+                event = "sqlite.close_failed",
+                %error,
+                "database file did not close cleanly",
+            );
         }
     }
 }

@@ -143,7 +143,11 @@ impl Readers {
         let idle = std::mem::take(&mut *self.idle());
         for reader in idle {
             if let Err(error) = reader.connection.close().await {
-                tracing::warn!(%error, "a reading connection did not close cleanly");
+                tracing::warn!(
+                    event = "sqlite.reader_close_failed",
+                    %error,
+                    "read connection did not close cleanly",
+                );
             }
         }
     }

@@ -59,7 +59,7 @@ async fn without_a_master_key_the_chain_alone_is_checked(engine: EngineKind) -> 
         &["verify", "--dev", "--master-key", &other],
     )?;
     ensure!(with_another.code == Some(1), "{}", with_another.printed);
-    let named = "this database belongs to another master key";
+    let named = "database was initialised with a different master key";
     ensure!(
         with_another.printed.contains(named),
         "{}",

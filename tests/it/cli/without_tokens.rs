@@ -59,7 +59,7 @@ async fn a_mistyped_name_in_the_environment_is_named(engine: EngineKind) -> Resu
     let refused = serve.output()?;
     let said = String::from_utf8(refused.stderr)?;
     ensure!(refused.status.code() == Some(64), "{said}");
-    let meant = "ROENTGEN_JWT_SECERT in the environment is not known here; did you mean \
+    let meant = "ROENTGEN_JWT_SECERT in the environment unknown name; did you mean \
                  ROENTGEN_JWT_SECRET?";
     ensure!(said.contains(meant) && !said.contains(SECRET), "{said}");
     Ok(())
@@ -88,7 +88,7 @@ async fn a_database_that_was_served_with_tokens_remembers_it(engine: EngineKind)
         .await?;
     ensure!(answer.status == 200, "{answer:?}");
     ensure!(
-        open.logged()?.contains("serve.without_tokens"),
+        open.logged()?.contains("server.without_tokens"),
         "no warning"
     );
     Ok(())

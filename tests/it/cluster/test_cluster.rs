@@ -131,7 +131,7 @@ fn leads(server: &Server) -> bool {
     let logged = server.logged().unwrap_or_default();
     let mut changes = logged.lines().rev().filter_map(|line| {
         let entry: Value = serde_json::from_str(line).ok()?;
-        (entry["message"] == "leases held changed").then(|| entry["held"] == entry["of"])
+        (entry["event"] == "lease.changed").then(|| entry["held"] == entry["of"])
     });
     changes.next().unwrap_or(false)
 }

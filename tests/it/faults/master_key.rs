@@ -28,7 +28,7 @@ async fn another_master_key_is_refused_by_name(engine: EngineKind) -> Result<()>
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(70), "{said}");
     assert!(
-        said.contains("this database belongs to another master key"),
+        said.contains("database was initialised with a different master key"),
         "{said}"
     );
     Ok(())

@@ -74,18 +74,21 @@ pub(super) fn check_keywords(pointer: &str, members: &Map<String, Value>) -> Res
     for keyword in UNSUPPORTED_KEYWORDS {
         if members.contains_key(keyword) {
             let at = format!("{pointer}/{keyword}");
-            return Err(refused(&at, "is not taken here: refer by a pointer, #/..."));
+            return Err(refused(
+                &at,
+                "unsupported keyword; use a JSON pointer reference (#/...)",
+            ));
         }
     }
     if !pointer.is_empty() && members.contains_key("$id") {
         let at = format!("{pointer}/$id");
-        return Err(refused(&at, "is taken at the top only"));
+        return Err(refused(&at, "allowed at the root only"));
     }
     let draft = members.get("$schema").map(Value::as_str);
     let is_draft = |said: Option<&str>| said.map(|said| said.trim_end_matches('#')) == Some(DRAFT);
     if draft.is_some_and(|said| !is_draft(said)) {
         let at = format!("{pointer}/$schema");
-        return Err(refused(&at, "must be the draft 2020-12"));
+        return Err(refused(&at, "must be draft 2020-12"));
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ impl Login {
     }
 }
 
-const WARNING: &str = "database.privileged_login";
+const WARNING: &str = "db.privileged_login";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_can_change_the_log_is_warned_of() -> Result<()> {
