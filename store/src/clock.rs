@@ -35,7 +35,7 @@ mod tests {
     use super::fresh_id;
 
     #[test]
-    fn ids_of_a_process_make_different_accession_numbers_whatever_their_randomness() {
+    fn accession_numbers_of_one_process_are_unique() {
         let without_randomness = |id: Uuid| Uuid::from_u128(id.as_u128() & !0xffff_ffff);
         let ids = (0..10_000).map(|_| without_randomness(fresh_id()));
         let numbers: HashSet<_> = ids

@@ -66,9 +66,9 @@ fn its_test_framework_runs_on_our_aggregates() {
     assert_eq!(refused.map(|_| ()), Err(Error::AlreadyExists));
 }
 
-on_both_engines!(its_framework_runs_on_our_log);
+on_both_engines!(cqrs_framework_runs_on_roentgen_log);
 
-async fn its_framework_runs_on_our_log(engine: EngineKind) -> Result<()> {
+async fn cqrs_framework_runs_on_roentgen_log(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
     let tasks = BackgroundTasks::new();
     let engine = database::DatabaseUrl::parse(&database.url)?

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
 use roentgen_api::{openapi, routes};

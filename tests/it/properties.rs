@@ -46,7 +46,7 @@ const REACHED: [&str; 14] = [
 ];
 
 #[test]
-fn random_commands_do_what_a_naive_model_says() -> Result<()> {
+fn random_commands_match_reference_model() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

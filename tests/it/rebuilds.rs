@@ -24,7 +24,7 @@ use read_your_writes_client::ReadYourWritesClient;
 on_both_engines!(
     of_every_model_under_load_are_never_read_wrong,
     heavy_kill_in_the_middle_of_rebuilds,
-    are_made_where_no_server_runs,
+    cli_rebuilds_without_a_server,
     are_refused_for_what_is_no_read_model,
     that_are_not_whole_are_said_to_be_missing,
 );
@@ -162,7 +162,7 @@ async fn start_again(database: &TestDatabase) -> Result<Server> {
     serve(database, &["--dev"]).await
 }
 
-async fn are_made_where_no_server_runs(engine: EngineKind) -> Result<()> {
+async fn cli_rebuilds_without_a_server(engine: EngineKind) -> Result<()> {
     let mut house = TestApp::start(engine).await?;
     run_workflow(&house, &PhiCanaries::default()).await?;
     let exit = house.server.terminate()?;

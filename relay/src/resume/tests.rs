@@ -28,7 +28,7 @@ fn event(position: u64) -> LastMessage {
 }
 
 #[test]
-fn a_stream_that_is_as_it_was_left_goes_on_there() {
+fn resumes_at_checkpoint_when_stream_matches() {
     assert_eq!(check_continuity(&left(), &seen(10)), Ok(()));
     assert_eq!(
         resume_from_checkpoint(Some(&left()), &seen(10)),

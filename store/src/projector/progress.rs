@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_in_vain_is_forgotten_and_hides_nobody() {
+    async fn expired_waiter_does_not_hide_others() {
         let (progress, head) = (ProjectionProgress::new(), watch::Sender::new(20));
         let in_vain = progress.wait_for(u64::MAX, Instant::now() + LONG);
         let mut in_vain = Box::pin(in_vain);

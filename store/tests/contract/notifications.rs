@@ -4,12 +4,12 @@ use crate::builders::{stream, to};
 use crate::harness::ContractDatabase;
 
 on_postgres_only!(
-    a_node_hears_what_another_wrote,
+    notification_wakes_other_node,
     a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile,
 );
 
 /// Nothing on these nodes reads the log, so that only the other's word can move what is known of it.
-async fn a_node_hears_what_another_wrote(bed: &ContractDatabase) {
+async fn notification_wakes_other_node(bed: &ContractDatabase) {
     let (one, other) = (bed.node().await, bed.node().await);
     for (writer, reader) in [(&one, &other), (&other, &one)] {
         let mut known = reader.tail.head();

@@ -18,7 +18,7 @@ use crate::tally_projection::{TALLY, Tally, folded, project, projected_all, rows
 on_both_engines!(
     stays_parked_where_it_cannot_be_folded_and_is_whole_where_it_can,
     is_parked_from_where_it_is_stuck_now,
-    a_projector_that_left_the_stream_out_begins_again,
+    projector_restarts_when_parked_stream_is_released,
     a_retry_that_the_projector_was_faster_than_folds_again,
     is_let_go_once_whoever_asks,
     is_whole_where_it_goes_on_meanwhile,
@@ -133,7 +133,7 @@ async fn is_parked_from_where_it_is_stuck_now(bed: &ContractDatabase) {
 }
 
 /// The projector has folded a batch without the stream and not written it yet when the stream is let go.
-async fn a_projector_that_left_the_stream_out_begins_again(bed: &ContractDatabase) {
+async fn projector_restarts_when_parked_stream_is_released(bed: &ContractDatabase) {
     let (gated, node, bad) = parked_behind_a_gate(bed).await;
     let before = gated.moved().len();
     gated.projections.shut();

@@ -17,7 +17,7 @@ on_both_engines!(
     one_of_two_nodes_leads_and_the_other_takes_over,
     a_leader_that_wakes_up_late_does_no_harm,
     a_leader_that_is_late_with_its_very_first_batch_does_no_harm,
-    what_cannot_be_folded_parks_its_stream_and_the_others_go_on,
+    undecodable_event_parks_only_its_stream,
 );
 
 on_postgres_only!(a_table_of_an_earlier_release_is_changed_at_the_start);
@@ -178,7 +178,7 @@ async fn a_leader_wakes_up_late(bed: &ContractDatabase, begun: bool) {
     assert_eq!(found, expected);
 }
 
-async fn what_cannot_be_folded_parks_its_stream_and_the_others_go_on(bed: &ContractDatabase) {
+async fn undecodable_event_parks_only_its_stream(bed: &ContractDatabase) {
     let node = Arc::new(bed.node().await);
     let (bad, good) = (stream(), stream());
     let mut poisoned = to(bad, 0, 3);

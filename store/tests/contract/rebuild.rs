@@ -28,12 +28,12 @@ on_both_engines!(
     goes_on_where_another_node_stopped,
     catches_up_no_longer_than_its_node_goes_on,
     is_filled_in_parts_where_streams_are_large,
-    that_differs_from_its_fold_is_never_read,
-    that_misses_a_stream_is_never_read,
+    mismatching_generation_never_becomes_live,
+    incomplete_generation_never_becomes_live,
     parks_what_cannot_be_folded_and_takes_up_what_can,
     of_two_releases_are_kept_up_side_by_side,
     of_a_new_release_are_not_read_before_they_are_whole,
-    of_a_long_log_are_filled_before_they_are_read,
+    long_log_is_backfilled_before_first_read,
 );
 
 async fn generation(engine: &dyn Engine, name: &str) -> Option<Generation> {
@@ -269,7 +269,7 @@ async fn is_filled_in_parts_where_streams_are_large(bed: &ContractDatabase) {
     assert_rows_are_the_log(bed, &node).await;
 }
 
-async fn that_differs_from_its_fold_is_never_read(bed: &ContractDatabase) {
+async fn mismatching_generation_never_becomes_live(bed: &ContractDatabase) {
     let (node, _) = projecting(bed).await;
     let long = stream();
     for round in 0..5 {
@@ -296,7 +296,7 @@ async fn that_differs_from_its_fold_is_never_read(bed: &ContractDatabase) {
     assert_eq!(dropped, [DropOutcome::Dropped("tally_v1_g2".to_owned())]);
 }
 
-async fn that_misses_a_stream_is_never_read(bed: &ContractDatabase) {
+async fn incomplete_generation_never_becomes_live(bed: &ContractDatabase) {
     let gated = FaultyEngine::wrap(bed.connect().await);
     let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
@@ -389,7 +389,7 @@ async fn of_two_releases_are_kept_up_side_by_side(bed: &ContractDatabase) {
     assert_eq!(rebuilding.drop_old("tally").await.unwrap(), gone);
 }
 
-async fn of_a_long_log_are_filled_before_they_are_read(bed: &ContractDatabase) {
+async fn long_log_is_backfilled_before_first_read(bed: &ContractDatabase) {
     let node = bed.node().await;
     for _ in 0..50 {
         node.append(to(stream(), 0, 2000)).await.unwrap();

@@ -5,7 +5,7 @@ use roentgen_store::relay_checkpoint::RelayCheckpoint;
 use crate::harness::ContractDatabase;
 
 on_both_engines!(
-    a_relay_moves_from_where_it_stands_and_from_nowhere_else,
+    relay_checkpoint_advances_by_compare_and_set,
     relays_do_not_see_each_other,
 );
 
@@ -19,7 +19,7 @@ fn at(position: u64) -> RelayCheckpoint {
     }
 }
 
-async fn a_relay_moves_from_where_it_stands_and_from_nowhere_else(bed: &ContractDatabase) {
+async fn relay_checkpoint_advances_by_compare_and_set(bed: &ContractDatabase) {
     let node = bed.node().await;
     let engine = &node.engine;
     assert_eq!(engine.relay_checkpoint("nats").await.unwrap(), None);

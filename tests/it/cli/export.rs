@@ -17,7 +17,7 @@ use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
 use formats::{COLUMNS, ExportFormat};
 
 on_both_engines!(
-    are_the_feed_event_by_event,
+    export_equals_feed,
     are_chained_and_hold_no_phi,
     go_on_where_the_last_run_came_to,
     end_quietly_where_nobody_reads,
@@ -45,7 +45,7 @@ fn came_to(ran: &CommandOutput) -> Result<u64> {
 }
 
 /// Policies go on while the story is over: the log may have grown, and is what it was before that.
-async fn are_the_feed_event_by_event(engine: EngineKind) -> Result<()> {
+async fn export_equals_feed(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     run_workflow(&house, &PhiCanaries::default()).await?;
     let operator = house.operator()?;

@@ -11,12 +11,12 @@ use roentgen_tests::{EngineKind, TestDatabase};
 use crate::test_app::{MASTER_KEY, SECRET, on_both_engines};
 
 on_both_engines!(
-    names_all_that_is_wrong,
+    reports_all_configuration_errors,
     weak_keys_are_named,
     secrets_that_others_can_read_are_named,
 );
 
-async fn names_all_that_is_wrong(engine: EngineKind) -> Result<()> {
+async fn reports_all_configuration_errors(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
     let cases: [(&[&str], &[&str]); 11] = [
         (&["serve", "--dev", "--listen", "0.0.0.0:0"], &["--listen"]),

@@ -18,7 +18,7 @@ enum LeaderFault {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_was_killed_is_followed_within_ten_seconds() -> Result<()> {
+async fn killed_leader_is_replaced_within_10_s() -> Result<()> {
     is_followed(LeaderFault::Killed).await
 }
 

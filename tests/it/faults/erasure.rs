@@ -18,14 +18,14 @@ use super::verify;
 use crate::read_model_audit::assert_match_log;
 use crate::test_app::{TestApp, fresh, on_both_engines};
 
-on_both_engines!(the_patient_is_gone_and_the_rest_stays);
+on_both_engines!(erasing_a_patient_keeps_other_data);
 
 /// A cached key outlives its row for up to 5 s.
 const UNTIL_ERASED: Duration = Duration::from_secs(15);
 
 const PHI: [&str; 4] = ["indication", "patient", "metadata", "cancellation_reason"];
 
-async fn the_patient_is_gone_and_the_rest_stays(engine: EngineKind) -> Result<()> {
+async fn erasing_a_patient_keeps_other_data(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let (patient, other) = (fresh(), fresh());
     let erased = order(&house, patient).await?;

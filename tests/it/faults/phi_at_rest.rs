@@ -14,9 +14,9 @@ use crate::read_model_audit::assert_match_log;
 use crate::test_app::{create_catalog, fresh, on_both_engines};
 use canaries::{OPEN, PLANTED, REFUSED, Refused};
 
-on_both_engines!(planted_words_are_nowhere);
+on_both_engines!(canaries_appear_nowhere);
 
-async fn planted_words_are_nowhere(engine: EngineKind) -> Result<()> {
+async fn canaries_appear_nowhere(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
     let server = Server::spawn(&database, |command| {
         command.env("ROENTGEN_LOG", "trace").arg("--dev");

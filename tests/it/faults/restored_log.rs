@@ -14,7 +14,7 @@ use crate::read_model_audit::assert_match_log;
 use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(
-    read_models_of_a_longer_log_are_refused_by_name,
+    read_models_ahead_of_log_halt_with_reason,
     one_checkpoint_ahead_of_the_log_is_not_ready,
 );
 
@@ -23,7 +23,7 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 const NAMED: &str = "the log was restored to an earlier point or is a different log";
 
-async fn read_models_of_a_longer_log_are_refused_by_name(engine: EngineKind) -> Result<()> {
+async fn read_models_ahead_of_log_halt_with_reason(engine: EngineKind) -> Result<()> {
     let mut house = TestApp::start(engine).await?;
     let order = house.order();
     let kept = house.client.post("/imaging/orders", &order).await?;

@@ -13,7 +13,7 @@ use crate::test_app::{fresh, on_both_engines};
 on_both_engines!(
     a_series_and_an_instance_are_added_once,
     are_listed_by_their_numbers,
-    one_that_was_just_added_is_found_at_once_also_by_a_neighbour,
+    new_instance_is_readable_on_second_server,
     what_they_belong_to_must_be_there,
     another_tenants_are_not_there,
 );
@@ -91,9 +91,7 @@ async fn are_listed_by_their_numbers(engine: EngineKind) -> Result<()> {
     assert_match_log(&house.database).await.map(drop)
 }
 
-async fn one_that_was_just_added_is_found_at_once_also_by_a_neighbour(
-    engine: EngineKind,
-) -> Result<()> {
+async fn new_instance_is_readable_on_second_server(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let neighbour = house.second_server().await?;
     let there = house.client.with_base_url(&neighbour.base);

@@ -10,7 +10,7 @@ use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(
     every_event_arrives_once_in_order_as_a_cloud_event,
-    no_phi_leaves_the_house,
+    published_messages_contain_no_phi,
     a_log_that_was_there_before_is_published_from_its_beginning,
     a_server_that_starts_again_goes_on_and_repeats_nothing,
 );
@@ -55,7 +55,7 @@ async fn every_event_arrives_once_in_order_as_a_cloud_event(engine: EngineKind) 
     Ok(())
 }
 
-async fn no_phi_leaves_the_house(engine: EngineKind) -> Result<()> {
+async fn published_messages_contain_no_phi(engine: EngineKind) -> Result<()> {
     let nats = Nats::start().await?;
     let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
     let patient = json!({ "mrn": "MRN-XYZZY", "family_name": "Xyzzyson" });

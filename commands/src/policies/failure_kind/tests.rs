@@ -24,7 +24,7 @@ fn of(error: impl Into<StoreError>) -> FailureKind {
 }
 
 #[test]
-fn of_keys_only_the_databases_own_failure_and_the_process_end_pass() {
+fn only_database_and_shutdown_key_errors_are_transient() {
     assert_eq!(of(KeyError::Closing), FailureKind::Transient);
     for lasting in [
         KeyError::CorruptPatientKey,

@@ -202,7 +202,7 @@ fn sections_are_edited_one_by_one_the_four_by_their_names_too() {
 }
 
 #[test]
-fn a_draft_becomes_the_report_of_who_edits_it_and_a_preliminary_one_does_not() {
+fn editing_a_draft_changes_its_author_preliminary_does_not() {
     let by_attending = || edit_by(attending(), |_| ());
     assert_eq!(
         a_report([create(), by_attending()]).radiologist_id,

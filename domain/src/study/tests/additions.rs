@@ -2,7 +2,7 @@
 
 use super::*;
 
-mod when_many_images_come_at_once {
+mod bulk_additions {
     use super::*;
     use crate::aggregate::DomainEvent as _;
 
@@ -126,7 +126,7 @@ mod when_many_images_come_at_once {
     }
 }
 
-mod when_one_series_or_instance_is_added {
+mod single_addition {
     use super::*;
 
     fn add(series: &str, sop: &str) -> Command {

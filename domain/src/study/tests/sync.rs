@@ -2,7 +2,7 @@
 
 use super::*;
 
-mod when_it_is_told_of_for_the_first_time {
+mod first_sync {
     use super::*;
 
     #[test]
@@ -60,7 +60,7 @@ mod when_it_is_told_of_for_the_first_time {
     }
 }
 
-mod when_it_is_told_of_again {
+mod repeated_sync {
     use super::*;
 
     #[test]

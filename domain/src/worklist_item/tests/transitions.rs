@@ -151,7 +151,7 @@ const TABLE: &[Row] = &[
 ];
 
 #[test]
-fn every_command_in_every_state_goes_on_stays_or_is_refused_as_the_table_says() {
+fn every_command_in_every_state_matches_transition_table() {
     for (number, (command, expected)) in TABLE.iter().enumerate() {
         for (status, expected) in IN.iter().zip(expected) {
             let before = an_item(*status).state();
@@ -366,7 +366,7 @@ fn an_item_that_is_created_again_keeps_its_patient_where_none_is_told() {
 }
 
 #[test]
-fn what_only_a_held_item_can_be_is_misplaced_where_nobody_holds_it() {
+fn in_progress_without_holder_is_unexpected_event() {
     for status in [Status::Claimed, Status::InProgress] {
         let item = an_item(Status::Pending).state();
         assert!(WorklistItem::evolve(Some(item), moved(status)).is_err());

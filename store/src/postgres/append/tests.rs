@@ -102,7 +102,7 @@ async fn unbroken(database: &PostgresFixture, events: usize) -> Vec<Digest> {
 }
 
 #[tokio::test]
-async fn a_batch_is_linked_to_what_it_finds_whatever_was_foretold() {
+async fn links_follow_actual_head_when_prediction_fails() {
     let database = PostgresFixture::create().await;
     let other_node = Postgres::connect(&database.url()).unwrap();
     let (known, elsewhere) = (to(stream(), 0, 2), to(stream(), 0, 1));

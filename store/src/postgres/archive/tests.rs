@@ -86,7 +86,7 @@ async fn a_page_begins_past_the_boundary_or_is_refused() {
 }
 
 #[tokio::test]
-async fn who_loaded_a_stream_before_it_was_archived_writes_nothing() {
+async fn append_after_archiving_is_rejected() {
     let (database, ended, _) = three_partitions().await;
     archive(&database).await.unwrap();
     let head = database.head().await.unwrap();

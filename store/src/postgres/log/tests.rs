@@ -305,7 +305,7 @@ async fn a_log_that_went_back_has_an_earlier_head() {
 }
 
 #[tokio::test]
-async fn log_and_streams_disagree_where_somebody_was_at_work() {
+async fn stream_table_mismatch_is_reported_after_tampering() {
     let by_hand = "INSERT INTO events SELECT 11, tenant, stream_type, {}, event_id, type,
                        1, recorded_at, payload, sealed, metadata, leaf, hash
                    FROM events WHERE position = 10";

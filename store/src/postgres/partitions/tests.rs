@@ -54,7 +54,7 @@ async fn partitions_appear_ahead_of_the_head_beside_an_open_snapshot() {
 }
 
 #[tokio::test]
-async fn an_append_does_not_wait_for_who_alters_the_log() {
+async fn append_does_not_wait_for_partition_ddl() {
     let database = PostgresFixture::with_partitions_of(10).await;
     database.fill(1).await;
     let mut other = database.owner().await;

@@ -32,7 +32,7 @@ fn conflict(stream_id: StreamId, actual: u64) -> AppendOutcome {
     AppendOutcome::Conflict { stream_id, actual }
 }
 
-mod when_it_is_written {
+mod successful_append {
     use super::*;
 
     #[tokio::test]
@@ -168,7 +168,7 @@ mod when_it_is_written {
     }
 }
 
-mod when_a_check_fails {
+mod version_conflict {
     use super::*;
 
     #[tokio::test]
@@ -251,7 +251,7 @@ mod when_a_check_fails {
     }
 }
 
-mod when_a_claim_is_taken {
+mod reservation_taken {
     use super::*;
 
     #[tokio::test]
@@ -381,7 +381,7 @@ mod when_a_claim_is_taken {
     }
 }
 
-mod when_a_patient_is_new {
+mod new_patient_key {
     use super::*;
 
     #[tokio::test]
@@ -439,7 +439,7 @@ mod when_a_patient_is_new {
     }
 }
 
-mod when_it_is_sent_again {
+mod resend {
     use super::*;
 
     #[tokio::test]
@@ -492,7 +492,7 @@ mod when_it_is_sent_again {
     }
 }
 
-mod when_the_database_refuses {
+mod database_error {
     use super::*;
 
     #[tokio::test]

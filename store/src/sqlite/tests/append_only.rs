@@ -38,7 +38,7 @@ const LEAVE_A_GAP: &str = "INSERT INTO events SELECT 9, tenant, stream_type, str
      event_id, type, schema_version, recorded_at, payload, sealed, metadata, leaf, hash \
      FROM events WHERE position = 2";
 
-mod when_history_is_changed {
+mod append_only_guards {
     use super::*;
 
     #[tokio::test]
@@ -89,7 +89,7 @@ mod when_history_is_changed {
     }
 }
 
-mod when_it_was_changed_all_the_same {
+mod tamper_detection {
     use super::*;
 
     async fn disagrees_after(sql: &str) -> Option<u64> {

@@ -144,7 +144,7 @@ fn status(of: &str) -> Vec<(&'static str, Value)> {
     vec![("status", Value::Text(of.to_owned()))]
 }
 
-mod when_rows_are_written {
+mod upsert {
     use super::*;
 
     #[tokio::test]
@@ -211,7 +211,7 @@ mod when_rows_are_written {
     }
 }
 
-mod when_the_checkpoint_was_moved {
+mod checkpoint_conflict {
     use super::*;
 
     #[tokio::test]
@@ -311,7 +311,7 @@ async fn the_first_position_parked_stays() {
     assert_eq!(bed.engine.parked().await.unwrap(), [parked(4, "first")]);
 }
 
-mod when_listed {
+mod list {
     use super::*;
 
     #[tokio::test]
@@ -381,7 +381,7 @@ mod when_listed {
     }
 }
 
-mod when_leased {
+mod leases {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3_600);

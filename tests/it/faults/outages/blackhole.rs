@@ -20,7 +20,7 @@ async fn heavy_dark_network_that_goes_on() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heavy_dark_network_that_has_forgotten_its_connections() -> Result<()> {
+async fn heavy_blackhole_with_dropped_connections() -> Result<()> {
     is_dark(OldConnections::StayDark).await
 }
 

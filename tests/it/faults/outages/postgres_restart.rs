@@ -44,7 +44,7 @@ async fn is_restarted(stop: Stop) -> Result<()> {
 /// A reader who waited for a position has seen it; whoever comes after a crash must not find less where the server says
 /// that it shows as much.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_shown_outlives_a_crash_of_postgres() -> Result<()> {
+async fn visible_position_survives_postgres_crash() -> Result<()> {
     let mut postgres = Postgres::start().await?;
     let scene = OutageTest::on(&postgres).await?;
     let mut by_hand = RawDatabase::on(&scene.database, DbFile::Read).await?;

@@ -12,7 +12,7 @@ use crate::test_app::{TestApp, create_catalog, fresh, on_both_engines};
 on_both_engines!(
     hands_out_every_row_once_and_in_order,
     goes_on_where_it_was_while_orders_come,
-    takes_its_own_cursors_only,
+    rejects_cursors_of_other_lists,
 );
 
 const ROWS: usize = 121;
@@ -87,7 +87,7 @@ async fn goes_on_where_it_was_while_orders_come(engine: EngineKind) -> Result<()
     Ok(())
 }
 
-async fn takes_its_own_cursors_only(engine: EngineKind) -> Result<()> {
+async fn rejects_cursors_of_other_lists(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let other = TestClient::dev(&house.server.base, fresh());
     create_catalog(&other).await?;

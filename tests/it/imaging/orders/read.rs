@@ -12,14 +12,14 @@ use crate::assertions::{RejectedRequest, assert_all_rejected, assert_problem, lo
 use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(
-    travels_in_time,
+    as_of_returns_past_state,
     waits_for_the_position_that_is_asked,
     shows_no_position_past_the_logs_end,
     keeps_the_correlation_id,
     makes_an_own_correlation_id_where_it_was_given_none,
 );
 
-async fn travels_in_time(engine: EngineKind) -> Result<()> {
+async fn as_of_returns_past_state(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let before = log_head(&house.client).await?;
     let mut versions = vec![

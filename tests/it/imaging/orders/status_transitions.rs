@@ -11,7 +11,7 @@ use crate::test_app::{TestApp, fresh, on_both_engines, with};
 
 on_both_engines!(
     goes_forward_and_never_back,
-    is_told_everything_that_changed,
+    update_event_contains_all_changes,
     heeds_if_match,
     appends_nothing_where_nothing_changes,
     is_cancelled_by_who_may_cancel_and_changed_by_who_may_perform,
@@ -53,7 +53,7 @@ async fn goes_forward_and_never_back(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-async fn is_told_everything_that_changed(engine: EngineKind) -> Result<()> {
+async fn update_event_contains_all_changes(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let place = house.create_order_in_status("requested").await?;
     let (slot, patch) = (fresh(), async |body| {

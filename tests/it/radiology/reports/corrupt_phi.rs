@@ -16,7 +16,7 @@ use crate::radiology::fixtures::WorklistApp;
 use crate::test_app::on_both_engines;
 
 on_both_engines!(
-    one_damaged_row_darkens_no_list,
+    corrupt_row_does_not_hide_list,
     one_damaged_key_darkens_no_list,
     a_damaged_result_keeps_nobody_from_reporting,
 );
@@ -68,7 +68,7 @@ async fn a_story(room: &WorklistApp) -> Result<Images> {
     Ok(ours)
 }
 
-async fn one_damaged_row_darkens_no_list(engine: EngineKind) -> Result<()> {
+async fn corrupt_row_does_not_hide_list(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
     let admin = &room.house.client;
     for _ in 0..2 {

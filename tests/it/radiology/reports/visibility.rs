@@ -14,7 +14,7 @@ use crate::assertions::{RejectedRequest, assert_problem};
 use crate::test_app::{fresh, on_both_engines};
 
 on_both_engines!(
-    drafts_are_not_there_for_who_sees_released_content_only,
+    drafts_are_hidden_without_draft_access,
     a_timeline_shows_of_reports_what_its_reader_sees,
     the_feed_opens_drafts_to_who_sees_drafts_only,
     what_was_told_of_an_unsigned_mark_is_not_released,
@@ -22,11 +22,11 @@ on_both_engines!(
     lists_by_every_filter_what_the_reader_sees,
     a_query_is_taken_strictly,
     who_is_no_practitioner_writes_nothing,
-    the_machines_words_are_for_who_sees_drafts,
+    ai_content_requires_draft_access,
     suggestions_are_judged_where_they_are_about_the_study,
 );
 
-async fn drafts_are_not_there_for_who_sees_released_content_only(engine: EngineKind) -> Result<()> {
+async fn drafts_are_hidden_without_draft_access(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     let place = a_draft(&radiologist, &ours, json!({})).await?;
@@ -357,7 +357,7 @@ pub(super) async fn triaged(
     Ok(output.text_at("/id"))
 }
 
-async fn the_machines_words_are_for_who_sees_drafts(engine: EngineKind) -> Result<()> {
+async fn ai_content_requires_draft_access(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
     let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
     triaged(&room, &ours, "completed").await?;

@@ -13,7 +13,7 @@ on_both_engines!(
     is_held_by_one_who_claims_a_pending_case,
     is_refused_where_the_profile_does_not_allow_it,
     is_refused_at_the_limit_until_a_place_is_freed,
-    needs_a_practitioner_in_the_token_and_no_other_in_the_body,
+    claim_rejects_foreign_practitioner_in_body,
     is_released_by_its_holder_or_an_admin,
     is_held_to_the_version_that_was_seen,
     has_one_effect_a_key,
@@ -121,9 +121,7 @@ async fn is_refused_at_the_limit_until_a_place_is_freed(engine: EngineKind) -> R
     Ok(())
 }
 
-async fn needs_a_practitioner_in_the_token_and_no_other_in_the_body(
-    engine: EngineKind,
-) -> Result<()> {
+async fn claim_rejects_foreign_practitioner_in_body(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
     let claim = format!("{}/claim", item.place);

@@ -25,7 +25,7 @@ on_both_engines!(
     opens_again_for_late_images,
     gets_each_models_part_once,
     is_nothing_to_follow_where_there_is_no_case,
-    is_held_by_whoever_writes_on_its_study,
+    writing_on_a_study_claims_its_case,
 );
 
 impl WorklistCase {
@@ -172,7 +172,7 @@ impl UseCase for Writes {
     }
 }
 
-async fn is_held_by_whoever_writes_on_its_study(engine: EngineKind) -> Result<()> {
+async fn writing_on_a_study_claims_its_case(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
     let (anna, boris) = (room.radiologist_with(limited).await?, room.radiologist()?);
