@@ -302,7 +302,7 @@ pub struct TokenGrant {
     pub ttl: Duration,
 }
 
-/// Makes a token that [`Identity::by_secret`] with the same secret accepts.
+/// Makes a token that [`TokenVerifier::with_shared_secret`] with the same secret accepts.
 pub fn mint(
     secret: &SecretString,
     expected: &TokenRequirements,

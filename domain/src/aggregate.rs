@@ -53,7 +53,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     /// The patient under whose key this stream's PHI is sealed.
     fn patient_id(&self) -> Option<PatientId>;
 
-    /// The room that a command has in the stream; [`Room::Bounded`] for edits.
+    /// The room that a command has in the stream; [`StreamBudget::Bounded`] for edits.
     fn room(_state: Option<&Self>, _command: &Self::Command) -> StreamBudget {
         StreamBudget::Bounded
     }
@@ -63,7 +63,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
         0
     }
 
-    /// What the parts take in memory that show by themselves ([`ShownParts::alone`]), in bytes: [`Self::phi`] has the
+    /// What the parts take in memory that show by themselves ([`VisiblePhi::alone`]), in bytes: [`Self::phi`] has the
     /// last of them only.
     fn alone_bytes(&self) -> usize {
         0

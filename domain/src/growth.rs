@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Changes that a stream may have; beyond them only [`Room::Reserved`] and [`Room::Unbounded`] commands are carried
+/// Changes that a stream may have; beyond them only [`StreamBudget::Reserved`] and [`StreamBudget::Unbounded`] commands are carried
 /// out.
 pub const MAX_CHANGES: u64 = 10_000;
 /// Bytes that a stream's sealed parts may have together, likewise.

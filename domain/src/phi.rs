@@ -176,7 +176,7 @@ impl MetadataObject {
     /// Keeps an object of at most 64 KiB, digit by digit, with its members in the order of their names.
     ///
     /// # Errors
-    /// [`NotKept`] says what is wrong with it.
+    /// [`JsonLimitError`] says what is wrong with it.
     pub fn parse(object: &Json) -> Result<Self, JsonLimitError> {
         json::kept_object(object, MAX_TEXT_BYTES).map(Self)
     }
@@ -184,7 +184,7 @@ impl MetadataObject {
     /// The object after a merge patch (RFC 7396), or what the patch makes where there was no object.
     ///
     /// # Errors
-    /// [`NotKept`] says why the result cannot be kept.
+    /// [`JsonLimitError`] says why the result cannot be kept.
     pub fn patched(before: Option<&Self>, patch: &Self) -> Result<Self, JsonLimitError> {
         // Both are in the form in which they are kept, and so is what comes of them.
         let merged = json::merge_patch(before.map(Self::expose), patch.expose())?;

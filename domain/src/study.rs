@@ -112,7 +112,7 @@ impl OrderLink {
     }
 }
 
-/// The name of a [`Linking`].
+/// The name of a [`OrderLink`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderLinkStatus {
     /// No order is known yet.

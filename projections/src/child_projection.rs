@@ -107,7 +107,7 @@ impl<T> ChildRows<T> {
     }
 }
 
-/// The projection of a [`PartView`].
+/// The projection of a [`ChildView`].
 #[derive(Debug, Default)]
 pub struct ChildProjection<V>(PhantomData<V>);
 

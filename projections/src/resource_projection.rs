@@ -26,7 +26,7 @@ pub trait ResourceView: Debug + Default + Send + Sync + 'static {
     fn column_values(resource: &Versioned<Self::Aggregate>) -> Vec<Value>;
 }
 
-/// The projection of a [`View`].
+/// The projection of a [`ResourceView`].
 #[derive(Debug, Default)]
 pub struct ResourceProjection<V>(PhantomData<V>);
 

@@ -43,7 +43,7 @@ impl EventKey {
     ///
     /// # Errors
     ///
-    /// [`NotAnEventKey`], without the text.
+    /// [`InvalidEventKey`], without the text.
     pub fn parse(pem: &str) -> Result<Self, InvalidEventKey> {
         let signing = SigningKey::from_pkcs8_pem(pem.trim()).map_err(|_| InvalidEventKey)?;
         let public_pem = signing.verifying_key().to_public_key_pem(LineEnding::LF);
@@ -57,7 +57,7 @@ impl EventKey {
     ///
     /// # Errors
     ///
-    /// [`NotAnEventKey`] if the key cannot be encoded.
+    /// [`InvalidEventKey`] if the key cannot be encoded.
     pub fn encode(random: &[u8; 32]) -> Result<String, InvalidEventKey> {
         let pem = SigningKey::from_bytes(random).to_pkcs8_pem(LineEnding::LF);
         Ok(pem.map_err(|_| InvalidEventKey)?.to_string())

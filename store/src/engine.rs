@@ -74,7 +74,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ) -> Result<Vec<StoredEvent>, EngineError>;
 
     /// Events with `after < position` that pass the filter, in order, at most `limit`, looking at no more than
-    /// `MAX_SCAN` positions; a page ends with the event that makes it `MAX_PAGE_BYTES` or more.
+    /// `MAX_POSITIONS_PER_PAGE` positions; a page ends with the event that makes it `MAX_PAGE_BYTES` or more.
     async fn read_log(
         &self,
         after: u64,
@@ -144,7 +144,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError>;
 
     /// Compares log, keys and the master key's fingerprint with one another, and says how they do not belong together.
-    /// With [`Tying::Bind`] a log and keys that no start has tied yet are tied to one another and to `fingerprint`.
+    /// With [`KeyBinding::Bind`] a log and keys that no start has tied yet are tied to one another and to `fingerprint`.
     async fn tie_keys(
         &self,
         fingerprint: &[u8],

@@ -223,7 +223,7 @@ impl LiveTables {
 /// The table that is read of a model. A process that projects nothing looks when it first needs to know.
 ///
 /// # Errors
-/// [`EngineError::NotBuilt`] where there is none yet.
+/// [`EngineError::ReadModelNotReady`] where there is none yet.
 pub(crate) async fn live_table<E: Engine + ?Sized>(
     engine: &E,
     model: &'static ReadModel,

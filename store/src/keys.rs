@@ -299,7 +299,7 @@ impl PatientKey {
     }
 
     /// When the database was asked for the key, or when the key was made. From then on the key, and whatever it opened,
-    /// is used for [`CACHED_FOR`].
+    /// is used for [`KEY_CACHE_TTL`].
     pub const fn seen(&self) -> Instant {
         self.seen
     }

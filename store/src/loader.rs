@@ -44,7 +44,7 @@ pub struct Loaded<A> {
     /// The aggregate.
     pub resource: Versioned<A>,
     /// When its patient's key was seen, or when the load began if no key was needed. The PHI in `resource` is used for
-    /// [`CACHED_FOR`] from then on.
+    /// [`KEY_CACHE_TTL`] from then on.
     pub key_seen: Instant,
 }
 

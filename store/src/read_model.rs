@@ -132,7 +132,7 @@ pub struct Row {
     pub values: Vec<Value>,
     /// The resource's open members as JSON.
     pub document: String,
-    /// The sealed parts of the stream's events that still show (see [`crate::keys::SealedParts`]).
+    /// The sealed parts of the stream's events that still show (see [`crate::keys::SealedPhi`]).
     pub sealed: Vec<u8>,
 }
 

@@ -131,7 +131,7 @@ impl Reads {
         self.turn(&self.engine.readers().models).await
     }
 
-    /// [`Turn::stream`], in a turn of its own.
+    /// [`ReadTurn::stream`], in a turn of its own.
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::stream`].
@@ -145,7 +145,7 @@ impl Reads {
         turn.stream(stream_id, after_version, limit).await
     }
 
-    /// [`Turn::page`], in a turn of its own.
+    /// [`ReadTurn::page`], in a turn of its own.
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::page`].
@@ -199,7 +199,7 @@ impl Reads {
         Ok(rows)
     }
 
-    /// [`Turn::list`], in a turn of its own.
+    /// [`ReadTurn::list`], in a turn of its own.
     ///
     /// # Errors
     /// As [`Self::model_turn`], and those of [`Engine::list`].

@@ -82,7 +82,7 @@ impl Secrets {
     /// A tenant's secret, where there is one.
     ///
     /// # Errors
-    /// [`KeyError::DamagedSecret`] where it does not open: its bytes, its place or the master key is another.
+    /// [`KeyError::CorruptSecret`] where it does not open: its bytes, its place or the master key is another.
     pub async fn get(
         &self,
         tenant: TenantId,

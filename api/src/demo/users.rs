@@ -31,11 +31,11 @@ pub(super) struct DemoUsers {
     pub(super) auditor: DemoUser,
 }
 
-/// The practitioner behind [`Cast::radiologist`].
+/// The practitioner behind [`DemoUsers::radiologist`].
 pub(super) const RADIOLOGIST: Uuid = Uuid::from_u128(0xd0c_0001);
-/// The practitioner behind [`Cast::colleague`].
+/// The practitioner behind [`DemoUsers::colleague`].
 pub(super) const COLLEAGUE: Uuid = Uuid::from_u128(0xd0c_0002);
-/// The practitioner behind [`Cast::clinician`].
+/// The practitioner behind [`DemoUsers::clinician`].
 pub(super) const CLINICIAN: Uuid = Uuid::from_u128(0xd0c_0003);
 
 impl DemoUsers {

@@ -60,7 +60,7 @@ impl ReadRequest {
         Ok(self.page(&documents, last.as_deref(), shown))
     }
 
-    /// A list's page, with a link to what follows on `last`, where anything does.
+    /// A list's page, with a link to what follows on `last_message`, where anything does.
     pub(crate) fn page(&self, documents: &[String], last: Option<&[u8]>, shown: u64) -> Response {
         let mut response = json(StatusCode::OK, format!("[{}]", documents.join(",")));
         insert_header(response.headers_mut(), LOG_POSITION, &shown.to_string());

@@ -79,7 +79,7 @@ impl Payload {
     ///
     /// # Errors
     /// What is wrong, the first hundred of it: members that are missing or out of range, and what keeps an object of
-    /// [`MAX_PAYLOAD_BYTES`] from being kept ([`NotKept`]).
+    /// [`MAX_PAYLOAD_BYTES`] from being kept ([`JsonLimitError`]).
     pub fn parse(output_type: OutputType, object: &Json) -> Result<Self, Vec<PayloadError>> {
         let mut members = payload_rules::checked(output_type, object)?;
         let triage = match output_type {

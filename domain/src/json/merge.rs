@@ -19,7 +19,7 @@ struct Member<'a> {
 /// stays, also where there is no target. The result is as deep as the deeper of the two.
 ///
 /// # Errors
-/// [`NotKept::LoneSurrogate`] for a member's name.
+/// [`JsonLimitError::LoneSurrogate`] for a member's name.
 pub(crate) fn merge_patch(target: Option<&Json>, patch: &Json) -> Result<Json, JsonLimitError> {
     let mut merged = String::new();
     write(&mut merged, target.map(Json::as_str), patch.as_str())?;

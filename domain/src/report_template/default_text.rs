@@ -56,7 +56,7 @@ impl DefaultText {
     /// A text, or an object whose members are texts; null and blank ones are sections without a text.
     ///
     /// # Errors
-    /// [`NotADefaultText`] says what is wrong.
+    /// [`DefaultTextError`] says what is wrong.
     pub fn parse(json: &Json) -> Result<Self, DefaultTextError> {
         match DefaultTextPatch::parse(json)? {
             DefaultTextPatch::Findings(text) => Ok(Self::Findings(text)),
@@ -73,7 +73,7 @@ impl DefaultTextPatch {
     /// A text, or an object whose members are texts or null.
     ///
     /// # Errors
-    /// [`NotADefaultText`] says what is wrong.
+    /// [`DefaultTextError`] says what is wrong.
     pub fn parse(json: &Json) -> Result<Self, DefaultTextError> {
         let members = match kind(json.as_str()) {
             Kind::Text => return Ok(Self::Findings(Text::parse(characters(json.as_str())?)?)),
@@ -94,7 +94,7 @@ impl DefaultTextPatch {
     /// The whole, with the sections that the template has already where the patch does not name them.
     ///
     /// # Errors
-    /// [`NotADefaultText::TooMany`].
+    /// [`DefaultTextError::TooMany`].
     pub fn laid_over(self, before: Option<&DefaultText>) -> Result<DefaultText, DefaultTextError> {
         let changes = match self {
             Self::Findings(text) => return Ok(DefaultText::Findings(text)),

@@ -16,7 +16,7 @@ impl Schema {
     /// Takes an object of at most 64 KiB of JSON.
     ///
     /// # Errors
-    /// [`NotKept`] says what is wrong with it.
+    /// [`JsonLimitError`] says what is wrong with it.
     pub fn parse(object: &Json) -> Result<Self, JsonLimitError> {
         let kept = json::kept_object(object, MAX_TEXT_BYTES)?;
         kept.read()
@@ -43,7 +43,7 @@ impl SchemaPatch {
     /// Takes an object of at most 64 KiB of JSON.
     ///
     /// # Errors
-    /// [`NotKept`] says what is wrong with it.
+    /// [`JsonLimitError`] says what is wrong with it.
     pub fn parse(object: &Json) -> Result<Self, JsonLimitError> {
         json::kept_object(object, MAX_TEXT_BYTES).map(Self)
     }
@@ -51,7 +51,7 @@ impl SchemaPatch {
     /// The whole schema, with what the template has already where the patch says nothing.
     ///
     /// # Errors
-    /// [`NotKept`] says why the result cannot be kept.
+    /// [`JsonLimitError`] says why the result cannot be kept.
     pub fn laid_over(&self, before: Option<&Schema>) -> Result<Schema, JsonLimitError> {
         let before = before.map(Json::from_serializable).transpose();
         let before = before.map_err(|_| JsonLimitError::NotAnObject)?;

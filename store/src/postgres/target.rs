@@ -50,7 +50,7 @@ pub enum InvalidPostgresUrl {
 ///
 /// # Errors
 ///
-/// [`NotATarget`], before the driver has seen the text.
+/// [`InvalidPostgresUrl`], before the driver has seen the text.
 pub(crate) fn parse(text: &str) -> Result<PgConnectOptions, InvalidPostgresUrl> {
     let url = read(text)?;
     let options = text.parse::<PgConnectOptions>();

@@ -30,7 +30,7 @@ pub(super) const RESERVED_READERS: usize = 2;
 const STATEMENT: Duration = Duration::from_secs(5);
 /// Statements kept prepared, a connection: several sizes of the same insert, for every model.
 const STATEMENTS: usize = 400;
-/// The WAL is written back past this many pages of 4 KiB, and cut to `WAL_KEPT` bytes then.
+/// The WAL is written back past this many pages of 4 KiB, and cut to `WAL_SIZE_LIMIT` bytes then.
 const WAL_PAGES: &str = "4000";
 const WAL_SIZE_LIMIT: &str = "67108864";
 /// Pages that the log's writer keeps in memory, in KiB: the inner pages of its indexes, whose keys come in no order.

@@ -69,7 +69,7 @@ impl PgProxy {
         format!("{user}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Cuts the next append's connection; who connects after that waits until [`Proxy::mend`].
+    /// Cuts the next append's connection; who connects after that waits until [`PgProxy::restore`].
     pub(crate) fn cut(&self, cut: CutPoint) {
         *self.shared.next.lock().unwrap() = Some(cut);
     }
