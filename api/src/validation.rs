@@ -23,7 +23,7 @@ use crate::problem::{FieldError, Problem};
 /// So many things that are wrong are told of one body. Millions of them fit into a body, and would not into an answer.
 const MAX_REPORTED_ERRORS: usize = 100;
 
-/// What was wrong so far, the first [`TOLD`] of it.
+/// What was wrong so far, the first [`MAX_REPORTED_ERRORS`] of it.
 #[derive(Debug, Default)]
 pub(crate) struct BodyValidator(Vec<FieldError>);
 

@@ -35,7 +35,7 @@ pub(crate) fn server() -> String {
     named.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/postgres".to_owned())
 }
 
-/// A database; [`Database::drop_it`] when done.
+/// A database; [`BenchDatabase::drop_it`] when done.
 #[derive(Debug)]
 pub(crate) struct BenchDatabase {
     pub(crate) url: String,

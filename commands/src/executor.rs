@@ -93,7 +93,7 @@ impl CommandEnvelope {
     }
 }
 
-/// What a command is about: decides by [`Work`], and may be asked again where an attempt lost a race.
+/// What a command is about: decides by [`UnitOfWork`], and may be asked again where an attempt lost a race.
 pub trait UseCase: Send + Sync {
     /// The resource that it answers with.
     type Aggregate: Aggregate;

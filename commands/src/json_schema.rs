@@ -64,7 +64,7 @@ impl Schemas {
     ///
     /// # Errors
     ///
-    /// [`CommandError::Unacceptable`] with what is wrong; [`StoreError::Unavailable`] if it is not known by the
+    /// [`CommandError::Invalid`] with what is wrong; [`StoreError::Unavailable`] if it is not known by the
     /// deadline.
     pub(crate) async fn judge(
         &self,

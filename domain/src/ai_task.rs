@@ -107,7 +107,7 @@ pub enum Lifecycle {
     },
 }
 
-/// The name of a [`Progress`].
+/// The name of a [`Lifecycle`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Changes that a stream may have; beyond them only [`StreamBudget::Reserved`] and [`StreamBudget::Unbounded`] commands are carried
-/// out.
+/// Changes that a stream may have; beyond them only [`StreamBudget::Reserved`] and [`StreamBudget::Unbounded`] commands
+/// are carried out.
 pub const MAX_CHANGES: u64 = 10_000;
 /// Bytes that a stream's sealed parts may have together, likewise.
 pub const MAX_SEALED_BYTES: u64 = 16 * 1024 * 1024;

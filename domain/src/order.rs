@@ -129,7 +129,7 @@ pub enum Lifecycle {
     },
 }
 
-/// The name of a [`Progress`], in the order of the steps.
+/// The name of a [`Lifecycle`], in the order of the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

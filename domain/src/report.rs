@@ -12,8 +12,8 @@
 //! report may be created again: the same stream, another report.
 //!
 //! **What was signed is never altered.** Words are kept by the version of the fact that told them ([`ReportPhi`]); a
-//! [`Release`] names the version up to which they are signed. What is written to a preliminary report later stands
-//! behind that version until it is signed too.
+//! [`SignedVersion`] names the version up to which they are signed. What is written to a preliminary report later
+//! stands behind that version until it is signed too.
 //!
 //! **A critical result** is raised once: with the first signature of a report that is marked critical, with a later
 //! signature where it was marked since, or with an addendum that says so. A communication counts from the moment the

@@ -5,7 +5,7 @@
 //! is sent twice, late or by a second publisher, the stream takes what comes next and refuses everything else. A
 //! message is a CloudEvent in binary mode; PHI never reaches it. The relay's own checkpoint follows the
 //! acknowledgements; where it was left behind, the stream's last message says how far things are. A stream that is not
-//! what it was is [refused](Refused) by name, and nothing is published until it is again, or somebody decides.
+//! what it was is [refused](HaltReason) by name, and nothing is published until it is again, or somebody decides.
 
 #![warn(missing_docs)]
 

@@ -1,6 +1,6 @@
 //! Our aggregates and our log, for programs written against [`cqrs_es`].
 //!
-//! [`Es`] makes one of our pure aggregates a `cqrs_es::Aggregate`, and [`CqrsEsStore`] makes the log a
+//! [`CqrsEsAggregate`] makes one of our pure aggregates a `cqrs_es::Aggregate`, and [`CqrsEsStore`] makes the log a
 //! `cqrs_es::EventStore`, so that `CqrsFramework` and `TestFramework` run on them. Its queries and snapshots are not
 //! used: the one is lost in a crash after the commit, the other applies events twice (`EventSink::write` has applied
 //! what a snapshotting `commit` applies again).

@@ -87,7 +87,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError>;
 
     /// What was archived, from the log's beginning on. Positions below the last one's `past_position` are read only
-    /// through [`Engine::kept`]; all else says [`EngineError::Archived`].
+    /// through [`Engine::retained_events`]; all else says [`EngineError::Archived`].
     async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError>;
 
     /// The oldest partition that is not archived; `None` where the log has no partitions.
@@ -144,7 +144,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
     async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError>;
 
     /// Compares log, keys and the master key's fingerprint with one another, and says how they do not belong together.
-    /// With [`KeyBinding::Bind`] a log and keys that no start has tied yet are tied to one another and to `fingerprint`.
+    /// With [`KeyBinding::Bind`] a log and keys that no start has tied yet are tied to one another and to
+    /// `fingerprint`.
     async fn tie_keys(
         &self,
         fingerprint: &[u8],

@@ -71,7 +71,7 @@ impl FairShare {
     /// Borrows units, when it is the party's turn. More units than are shared count as all of them.
     ///
     /// # Errors
-    /// [`Crowded`] at once if too many callers of the party wait, and at the deadline.
+    /// [`ShareExhausted`] at once if too many callers of the party wait, and at the deadline.
     pub async fn enter(
         &self,
         party: ShareOwner,
@@ -98,7 +98,7 @@ impl FairShare {
     /// Borrows units, if it is the party's turn now.
     ///
     /// # Errors
-    /// [`Crowded`] if the units are not free, or others are before the party.
+    /// [`ShareExhausted`] if the units are not free, or others are before the party.
     pub fn try_enter(&self, party: ShareOwner, units: usize) -> Result<Share, ShareExhausted> {
         let granted = self.queue().take(party, units);
         granted
@@ -142,7 +142,7 @@ impl FairShare {
     }
 }
 
-/// A caller that is gone returns its units when its [`Waiting`] is dropped.
+/// A caller that is gone returns its units when its [`WaitingCaller`] is dropped.
 fn tell(granted: oneshot::Sender<()>) {
     let _ = granted.send(());
 }

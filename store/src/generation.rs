@@ -181,7 +181,7 @@ fn damaged(column: &'static str) -> EngineError {
 pub struct NewGeneration {
     /// Its tables, that of the model first.
     pub tables: Vec<Table>,
-    /// [`State::Live`], or [`State::Filling`] up to the log's end.
+    /// [`GenerationState::Live`], or [`GenerationState::Filling`] up to the log's end.
     pub state: GenerationState,
 }
 

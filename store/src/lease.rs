@@ -71,7 +71,7 @@ impl Leases {
         }
     }
 
-    /// Whether this node holds others than when [`Self::changed`] or [`Self::seen`] was last asked.
+    /// Whether this node holds others than when [`Self::changed`] or [`Self::mark_seen`] was last asked.
     pub fn has_changed(&self) -> bool {
         self.held.has_changed().unwrap_or(false)
     }

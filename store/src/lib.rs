@@ -2,10 +2,11 @@
 //!
 //! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
 //! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
-//! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`model`]) and their
-//! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`memory`]), how far relays
-//! are ([`relayed`]), leader [`lease`]s, what was moved out of the log into files ([`archive`]), caches by weight
-//! ([`weighed`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log ([`es`]).
+//! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`read_model`]) and their
+//! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`policy_memory`]), how far
+//! relays are ([`relay_checkpoint`]), leader [`lease`]s, what was moved out of the log into files ([`archive`]), caches
+//! by weight ([`weighed`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log
+//! ([`cqrs_es_adapter`]).
 
 #![warn(missing_docs)]
 

@@ -48,7 +48,8 @@ impl BackgroundTasks {
         self.tracker.spawn(task).await
     }
 
-    /// Runs a future as [`BackgroundTasks::run`] does; its panic goes on in the caller. `None` where the runtime ends.
+    /// Runs a future as [`BackgroundTasks::run_isolated`] does; its panic goes on in the caller. `None` where the
+    /// runtime ends.
     pub async fn run_propagating_panics<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,

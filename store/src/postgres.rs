@@ -194,8 +194,9 @@ impl Postgres {
     }
 }
 
-/// The one place where a statement is not written down beforehand: [`crate::sql`] and [`models`] put statements
-/// together from a [`Model`]'s `&'static str`s and placeholders, never from what a caller says.
+/// The one place where a statement is not written down beforehand: [`crate::sql`] and [`read_models`] put statements
+/// together from a [`ReadModel`](crate::read_model::ReadModel)'s `&'static str`s and placeholders, never from what a
+/// caller says.
 fn composed(sql: String) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str()
 }

@@ -4,8 +4,8 @@
 //! and a lease of its own; as a rule one node holds all of them, and its projector moves them together. It takes events
 //! from this node's appender in memory and reads the database only for gaps; the other nodes follow the checkpoints. A
 //! stream that cannot be folded, or whose rows cannot be written, is parked, and the others go on. What is parked is
-//! folded again from its first event when somebody says so ([`ParkedStreams`]). A table is filled again beside the one that
-//! is read ([`RebuildService`]).
+//! folded again from its first event when somebody says so ([`ParkedStreams`]). A table is filled again beside the one
+//! that is read ([`RebuildService`]).
 
 mod batch;
 mod begun;

@@ -134,7 +134,7 @@ impl Reads {
     /// [`ReadTurn::stream`], in a turn of its own.
     ///
     /// # Errors
-    /// As [`Self::log_turn`], and those of [`Engine::stream`].
+    /// As [`Self::log_turn`], and those of [`Engine::read_stream`].
     pub async fn stream(
         &self,
         stream_id: StreamId,
@@ -148,7 +148,7 @@ impl Reads {
     /// [`ReadTurn::page`], in a turn of its own.
     ///
     /// # Errors
-    /// As [`Self::log_turn`], and those of [`Engine::page`].
+    /// As [`Self::log_turn`], and those of [`Engine::read_log`].
     pub async fn page(
         &self,
         after: u64,
@@ -172,7 +172,7 @@ impl Reads {
     /// What a claim says, if it is taken and not expired at `now_ms`. A key is a digest with the tenant in it.
     ///
     /// # Errors
-    /// As [`Self::log_turn`], and those of [`Engine::claim`].
+    /// As [`Self::log_turn`], and those of [`Engine::reservation`].
     pub async fn claim(
         &self,
         key: ReservationKey,
@@ -187,7 +187,7 @@ impl Reads {
     /// A read model's rows by id, in no order; those that are not there, or not the tenant's, are left out.
     ///
     /// # Errors
-    /// As [`Self::model_turn`], and those of [`Engine::rows`].
+    /// As [`Self::model_turn`], and those of [`Engine::live_rows`].
     pub async fn rows(
         &self,
         model: &'static ReadModel,
@@ -202,7 +202,7 @@ impl Reads {
     /// [`ReadTurn::list`], in a turn of its own.
     ///
     /// # Errors
-    /// As [`Self::model_turn`], and those of [`Engine::list`].
+    /// As [`Self::model_turn`], and those of [`Engine::live_list`].
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, StoreError> {
         self.model_turn().await?.list(query).await
     }
@@ -242,7 +242,7 @@ impl ReadTurn<'_> {
     /// A stream's events with `after < version`, in order, at most `limit`.
     ///
     /// # Errors
-    /// Those of [`Engine::stream`].
+    /// Those of [`Engine::read_stream`].
     pub async fn stream(
         &self,
         stream_id: StreamId,
@@ -261,7 +261,7 @@ impl ReadTurn<'_> {
     /// says.
     ///
     /// # Errors
-    /// Those of [`Engine::page`].
+    /// Those of [`Engine::read_log`].
     pub async fn page(
         &self,
         after: u64,
@@ -281,7 +281,7 @@ impl ReadTurn<'_> {
     /// A page of a read model. The query names the tenant.
     ///
     /// # Errors
-    /// Those of [`Engine::list`].
+    /// Those of [`Engine::live_list`].
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, StoreError> {
         let rows = self.reads.engine.live_list(query).await?;
         self.reads.count(rows.len());

@@ -1,6 +1,6 @@
 //! The statements that depend on a model's shape: one text for both engines, which both take `$1`.
 //!
-//! Identifiers come from `&'static str` in [`Model`]s only; everything a caller says is an argument.
+//! Identifiers come from `&'static str` in [`ReadModel`]s only; everything a caller says is an argument.
 
 #[cfg(test)]
 pub(crate) mod ladder;

@@ -76,7 +76,7 @@ impl Sqlite {
     /// Opens the three files, and creates them and their directory where they are missing; `path` is the log's.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] around [`UnsupportedSqliteVersion`] where the linked SQLite can corrupt a WAL.
+    /// [`EngineError::Rejected`] around [`UnsupportedSqliteVersion`] where the linked SQLite can corrupt a WAL.
     pub async fn open(path: &Path) -> Result<Self, EngineError> {
         let log = File::open(path, Durability::Log).await?;
         let read = File::open(&sibling_file(path, "read"), Durability::Rebuildable).await?;

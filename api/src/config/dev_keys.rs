@@ -16,7 +16,7 @@ use super::secret_file::{self, SecretFileError};
 ///
 /// # Errors
 ///
-/// [`Refused`] if the file is there and others can read it, or it is no file of this user's.
+/// [`SecretFileError`] if the file is there and others can read it, or it is no file of this user's.
 pub(super) fn load_or_generate(path: &Path) -> Result<SecretString, SecretFileError> {
     kept_as(path, &MasterKey::generate())
 }
@@ -25,7 +25,7 @@ pub(super) fn load_or_generate(path: &Path) -> Result<SecretString, SecretFileEr
 ///
 /// # Errors
 ///
-/// As [`kept`].
+/// As [`load_or_generate`].
 pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, SecretFileError> {
     if let Some(directory) = path.parent() {
         let mut builder = DirBuilder::new();
@@ -56,7 +56,7 @@ pub(super) fn kept_as(path: &Path, fresh: &str) -> Result<SecretString, SecretFi
 ///
 /// # Errors
 ///
-/// As [`kept`].
+/// As [`load_or_generate`].
 pub(super) fn found(path: &Path) -> Result<Option<SecretString>, SecretFileError> {
     match secret_file::read(path) {
         Ok(text) => Ok(Some(text.trim().to_owned().into())),

@@ -76,7 +76,7 @@ const ROOT: u32 = 0;
 ///
 /// # Errors
 ///
-/// [`Refused`], which names what to do.
+/// [`SecretFileError`], which names what to do.
 pub(crate) fn read(path: &Path) -> Result<String, SecretFileError> {
     read_given(path, credentials_directory().as_deref())
 }

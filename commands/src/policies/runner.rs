@@ -35,9 +35,9 @@ const ERROR_BACKOFF: Duration = Duration::from_millis(250);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest pause after a panic.
 const AFTER_PANICS: Duration = Duration::from_secs(30);
-/// An effect's claim stands from its append for [`EFFECT_RESERVATION_TTL_MS`]. An event younger than this, whose effect was
-/// done, finds that claim: so a log that is read again from its beginning repeats nothing. What is older is remembered
-/// and leads to nothing.
+/// An effect's claim stands from its append for [`EFFECT_RESERVATION_TTL_MS`]. An event younger than this, whose effect
+/// was done, finds that claim: so a log that is read again from its beginning repeats nothing. What is older is
+/// remembered and leads to nothing.
 const EFFECTS_WITHIN_MS: i64 = EFFECT_RESERVATION_TTL_MS - 24 * 60 * 60 * 1000;
 
 /// How far the policies are.

@@ -1,6 +1,6 @@
 //! What a signature is over.
 //!
-//! The SHA-256 of one JSON object in [canonical form](crate::canonical). A report's has the members `report_id`,
+//! The SHA-256 of one JSON object in [canonical form](crate::canonical_json). A report's has the members `report_id`,
 //! `imaging_study_id`, `patient_id`, `status` (`preliminary` or `final`, as it was signed), `signed_by_radiologist_id`,
 //! `signed_at`, `critical_result`, and, where they are there, `clinical_history`, `technique`, `findings`,
 //! `impression`, `sections` (the template's own: `[{code, text?}]`) and `structured_data`. An addendum's has

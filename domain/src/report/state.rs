@@ -88,7 +88,7 @@ pub enum Lifecycle {
     },
 }
 
-/// The name of a [`Progress`] (FHIR DiagnosticReport.status; `draft` is FHIR's `registered` or `partial`).
+/// The name of a [`Lifecycle`] (FHIR DiagnosticReport.status; `draft` is FHIR's `registered` or `partial`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

@@ -38,7 +38,7 @@ pub struct Assignment {
     pub claimed_at: Timestamp,
 }
 
-/// The name of a [`Progress`].
+/// The name of a [`Lifecycle`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

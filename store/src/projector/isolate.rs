@@ -1,8 +1,8 @@
 //! A batch that cannot be written, in halves, until one event is left: its stream is parked, and the others go on.
 //!
 //! Each half is a batch of its own, with its checkpoint, so that rows and checkpoint move together here too. A failure
-//! that blames no row ends the attempt and parks nobody. One that blames a row only if others pass (see [`FailureScope`])
-//! parks its stream in the transaction that writes the next event of another stream.
+//! that blames no row ends the attempt and parks nobody. One that blames a row only if others pass (see
+//! [`FailureScope`]) parks its stream in the transaction that writes the next event of another stream.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -55,7 +55,7 @@ pub trait MultiRowProjection: Debug + Send + Sync {
     /// The rows that these events of one stream change, beside those they add.
     fn changed_rows(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid>;
 
-    /// The rows after some more of their stream's events, in order; `rows` are those of [`Self::changes`] that are
+    /// The rows after some more of their stream's events, in order; `rows` are those of [`Self::changed_rows`] that are
     /// there.
     fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult;
 }

@@ -173,16 +173,16 @@ async fn write(
         .flat_map(|append| &append.append.claims)
         .copied()
         .collect();
-    let mut statements = EVENTS.new(&events, |query, event| {
+    let mut statements = EVENTS.statements(&events, |query, event| {
         event_row(query, event, recorded_at_ms)
     });
-    statements.extend(STREAMS.new(&moved(&events), stream_row));
-    statements.extend(CLAIMS.new(&claims, claim_row));
+    statements.extend(STREAMS.statements(&moved(&events), stream_row));
+    statements.extend(CLAIMS.statements(&claims, claim_row));
     let keys: Vec<&NewPatientKey> = winners
         .iter()
         .flat_map(|append| &append.append.patient_keys)
         .collect();
-    statements.extend(REGISTER.new(&keys, |query, key| register_row(query, key)));
+    statements.extend(REGISTER.statements(&keys, |query, key| register_row(query, key)));
     run_all(connection, statements).await
 }
 

@@ -53,7 +53,7 @@ fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
 pub(super) async fn declare(read: &File, new: &[NewGeneration]) -> Result<(), EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let statements = DECLARE.new(new, |query, generation| {
+    let statements = DECLARE.statements(new, |query, generation| {
         let names: Vec<String> = generation.tables.iter().map(|table| table.name()).collect();
         let first = generation.tables.first();
         query

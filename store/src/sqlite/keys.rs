@@ -56,7 +56,7 @@ pub(super) async fn offer(
     let now_ms = clock::now_ms();
     let mut writing = keys.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let rows = PATIENT_KEYS.new(&offered, |query, key| row(query, key, now_ms, master_id));
+    let rows = PATIENT_KEYS.statements(&offered, |query, key| row(query, key, now_ms, master_id));
     run_all(&mut transaction, rows).await?;
     let standing = find_on(&mut transaction, &patients).await?;
     commit(transaction).await.map_err(only_unavailable)?;

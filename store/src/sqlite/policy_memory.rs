@@ -54,8 +54,8 @@ pub(super) async fn remember(read: &File, batch: &MemoryBatch<'_>) -> Result<boo
         .await
         .map_err(classify)?;
     }
-    let mut statements = KEPT.new(&batch.kept, kept_row);
-    statements.extend(REFUSED.new(&batch.refusals, refused_row));
+    let mut statements = KEPT.statements(&batch.kept, kept_row);
+    statements.extend(REFUSED.statements(&batch.refusals, refused_row));
     run_all(&mut transaction, statements).await?;
     commit(transaction).await?;
     Ok(true)

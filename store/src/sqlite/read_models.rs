@@ -118,7 +118,11 @@ pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool
     for (table, rows) in &batch.rows {
         upsert(&mut transaction, *table, rows).await?;
     }
-    run_all(&mut transaction, PARKED.new(&batch.parked, parked_row)).await?;
+    run_all(
+        &mut transaction,
+        PARKED.statements(&batch.parked, parked_row),
+    )
+    .await?;
     commit(transaction).await?;
     Ok(true)
 }
@@ -182,7 +186,7 @@ pub(super) async fn upsert(
         columns: &columns,
         on_conflict: &format!("ON CONFLICT (id) DO UPDATE SET {}", assignments.join(", ")),
     };
-    run_all(connection, insert.new(rows, model_row)).await
+    run_all(connection, insert.statements(rows, model_row)).await
 }
 
 fn model_row(query: SqliteStatement, row: &Row) -> SqliteStatement {

@@ -50,7 +50,7 @@ const SIZES: [usize; 5] = [1, 4, 16, 64, MAX_ROWS_PER_INSERT];
 
 impl Insert<'_> {
     /// The statements that insert `rows` in order; `bind` gives a row's arguments in the columns' order.
-    pub(super) fn new<T>(
+    pub(super) fn statements<T>(
         &self,
         rows: &[T],
         bind: impl Fn(SqliteStatement, &T) -> SqliteStatement,

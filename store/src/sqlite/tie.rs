@@ -162,7 +162,7 @@ async fn bind(
         if listed.is_empty() {
             break;
         }
-        let rows = REGISTER.new(&listed, register_row);
+        let rows = REGISTER.statements(&listed, register_row);
         run_all(&mut transaction, rows).await?;
     }
     set(&mut transaction, FINGERPRINT, fingerprint).await?;

@@ -17,7 +17,7 @@ use crate::text::Text;
 const MAX_FLAGS: usize = 100;
 const MAX_FLAG_BYTES: usize = 256;
 /// So much that is wrong is told of one payload, in which there is room for thousands of things.
-const TOLD: usize = 100;
+const MAX_REPORTED_ERRORS: usize = 100;
 
 /// One member and what it has to be.
 struct FieldRule {
@@ -152,13 +152,13 @@ fn member_at_fault(rules: &[FieldRule], object: &str) -> String {
     at_fault.map_or_else(String::new, |(name, _)| format!("/{name}"))
 }
 
-/// What is wrong so far, the first [`TOLD`] of it.
+/// What is wrong so far, the first [`MAX_REPORTED_ERRORS`] of it.
 #[derive(Default)]
 struct PayloadErrors(Vec<PayloadError>);
 
 impl PayloadErrors {
     fn push_error(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
-        if self.0.len() < TOLD {
+        if self.0.len() < MAX_REPORTED_ERRORS {
             self.0.push(PayloadError {
                 pointer: pointer.to_owned(),
                 detail: detail.into(),
