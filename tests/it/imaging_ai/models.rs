@@ -14,6 +14,7 @@ on_both_engines!(
     are_listed_by_every_filter,
     never_show_a_secret,
     refuse_what_is_not_acceptable,
+    refuse_unknown_ids_members_and_parameters,
 );
 
 async fn are_created_once_and_changed(engine: EngineKind) -> Result<()> {
@@ -238,7 +239,11 @@ async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
         ]),
         post(json!({ "tenant_id": fresh() }), ProblemCode::OtherTenant),
     ];
-    assert_all_rejected(&house.client, refused).await?;
+    assert_all_rejected(&house.client, refused).await
+}
+
+async fn refuse_unknown_ids_members_and_parameters(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
     let unknown = format!("{MODELS}/{}", fresh());
     let refused = vec![
         RejectedRequest::get(&unknown, ProblemCode::NotFound),
