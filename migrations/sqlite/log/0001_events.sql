@@ -1,12 +1,12 @@
--- The log.
+-- The event log: events, and the streams they belong to.
 --
--- Why: every fact is one row here, and everything else can be made again from it. `position` is dense from 1 in commit
--- order; SQLite keeps the table in that order, so that a page of the log is one walk. `payload` and `metadata` keep
--- their exact bytes, since `leaf` and `hash` (the chain, store/src/chain.rs) cover them. That they are JSON is
--- checked here as on PostgreSQL: one event that is not would break every page that looks into payloads. Times are
--- milliseconds since the epoch, ids are 16 bytes.
+-- Positions run from 1 without gaps in commit order. SQLite stores the table in that order, so a page of the log is one
+-- range scan. `payload` and `metadata` keep their exact bytes, because the hash chain (`leaf`, `hash`) covers them. They
+-- are checked to be JSON, as on PostgreSQL: one malformed payload would break every page that looks into payloads. Times
+-- are milliseconds since the epoch, ids are 16 bytes.
 --
--- Old code sees: nothing, this is the first table.
+-- Compatibility: first release.
+
 CREATE TABLE events (
     position       INTEGER PRIMARY KEY,
     tenant         BLOB    NOT NULL,
@@ -24,8 +24,49 @@ CREATE TABLE events (
     hash           BLOB    NOT NULL
 ) STRICT;
 
--- One event a version: what makes an expected version binding even where all other checks fail.
+-- One event per version: expected versions hold even if every other check fails.
 CREATE UNIQUE INDEX events_by_stream ON events (stream_id, version);
 
--- A tenant's feed. Every index entry ends with the position already.
+-- The feed of a tenant. Every index entry ends with the position.
 CREATE INDEX events_by_tenant ON events (tenant);
+
+-- The log is append-only: a server that can rewrite its own audit trail proves nothing. `INSERT OR REPLACE` deletes
+-- without firing a DELETE trigger on connections without `recursive_triggers` (a shell, for example), so inserts are
+-- limited to the next position and to free versions before they replace anything.
+CREATE TRIGGER events_are_never_updated BEFORE UPDATE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: no UPDATE');
+END;
+
+CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: no DELETE');
+END;
+
+CREATE TRIGGER events_go_to_the_end BEFORE INSERT ON events
+WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: position must be the next one');
+END;
+
+CREATE TRIGGER events_take_free_versions BEFORE INSERT ON events
+WHEN EXISTS (SELECT 1 FROM events WHERE stream_id = NEW.stream_id AND version = NEW.version)
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only: duplicate stream version');
+END;
+
+-- Version and positions of each stream. An append compares expected versions with `version`; `verify` compares the rows
+-- with the events, so that a truncated log is noticed.
+CREATE TABLE streams (
+    id             BLOB    PRIMARY KEY,
+    type           TEXT    NOT NULL,
+    tenant         BLOB    NOT NULL,
+    version        INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
+    last_position  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER streams_are_never_deleted BEFORE DELETE ON streams
+BEGIN
+    SELECT RAISE(ABORT, 'streams are append-only: no DELETE');
+END;

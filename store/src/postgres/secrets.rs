@@ -8,7 +8,8 @@ use crate::clock;
 use crate::error::EngineError;
 use crate::secrets::SealedSecret;
 
-const PUT: &str = "INSERT INTO secrets (tenant, id, sealed, created_at) VALUES ($1, $2, $3, $4)";
+const PUT: &str = "INSERT INTO secrets (tenant, id, sealed, created_at, master_id)
+    VALUES ($1, $2, $3, $4, (SELECT value FROM meta WHERE name = 'master_key_fingerprint'))";
 const OF: &str = "SELECT sealed FROM secrets WHERE tenant = $1 AND id = $2";
 
 impl Postgres {

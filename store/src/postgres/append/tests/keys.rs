@@ -69,13 +69,10 @@ async fn each_key_is_listed_once() {
 }
 
 #[tokio::test]
-async fn a_key_without_its_master_id_is_refused() {
+async fn key_without_master_id_is_rejected() {
     let database = PostgresFixture::create().await;
     let unlisted = "INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at)
         VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '', 0)";
     let sqlstate = sqlstate_of(&mut database.server().await, unlisted).await;
-    assert_eq!(
-        sqlstate, "40001",
-        "an earlier log_append's call is made again"
-    );
+    assert_eq!(sqlstate, "23502", "master_id is NOT NULL");
 }

@@ -1,14 +1,24 @@
--- The way into the log with links that were foretold. It is 0009's function with six arguments more, and for the rest as
--- it says there; what they mean:
+-- `log_append`: appends a batch in one call.
 --
---   linked_*       the head that the caller believes in, and the links and time of the batch's events if that is the head
---                  and every append wins; as a rule both are so, and nothing is hashed here. No links: it knows no head
---   goes_on        some stream that is written has events already
+-- One call is one autocommit transaction, so the append lock is never held over a round trip to the client. Under the
+-- lock the function reads the head, compares expected versions, keys and reservations of all appends, writes the events
+-- of those that succeed set-wise, and reports the outcome of each append by itself:
 --
--- Hashing in a loop, and looking for streams that go on where none does, took a third of a call's time. Patient keys go in
--- by a plain INSERT: who has one was looked for under the lock.
+--   kinds: 0 written, 1 version conflict, 2 reservation taken, 3 the patient has a key, 4 already written (resend)
 --
--- Old code sees the function that it knows, beside this one and under the same lock, and writes with it as before.
+-- Arrays with the same prefix have one element per expected version, reservation (claim), key or event; `..._append` is
+-- the append that the element belongs to, counted from 1. `linked` are chain hashes that the client computed for the
+-- head it predicts (`linked_position`, `linked_hash`, `linked_at`); they are used if the head is that one and all
+-- appends succeed, and computed here otherwise. `capacity` is the first position without a partition.
+--
+-- Lookups are scalar subqueries: a join planned on an empty table stays slow when the table has grown. The head is
+-- searched by a statement whose plan is kept; planning it in each call costs more than locking 100 partitions. Lookups
+-- for kinds of elements that the batch does not have are skipped.
+--
+-- A patient whose registered key is neither in `patient_keys` nor has a tombstone gets no new key (SQLSTATE RG503).
+--
+-- Locks: none, a new function.
+-- Compatibility: first release.
 
 CREATE FUNCTION log_append(
     now_ms bigint, resend boolean, appends integer, head_at_least bigint, INOUT capacity bigint,
@@ -27,28 +37,31 @@ CREATE FUNCTION log_append(
 ) LANGUAGE plpgsql VOLATILE SECURITY INVOKER AS $$
 #variable_conflict use_column
 DECLARE
-    head CONSTANT text := 'SELECT position, hash, recorded_at FROM events
-                           WHERE position >= $1 ORDER BY position DESC LIMIT 1';
     next_position bigint;
     link bytea;
     event_position bigint[] := '{}';
     event_hash bytea[] := '{}';
-    it record;
+    are_registered boolean := false;
+    held uuid;
+    lost integer[] := '{}';
+    found record;
 BEGIN
-    -- Each statement must see what the last holder of the lock committed.
+    -- Each statement must see what the previous holder of the lock committed.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'log_append runs at READ COMMITTED only';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('roentgen.append', 0));
 
-    EXECUTE head INTO base, base_hash, recorded USING head_at_least;
+    SELECT position, hash, recorded_at INTO base, base_hash, recorded FROM events
+    WHERE position >= head_at_least ORDER BY position DESC LIMIT 1;
     IF base IS NULL AND head_at_least > 0 THEN
-        EXECUTE head INTO base, base_hash, recorded USING 0::bigint;
+        SELECT position, hash, recorded_at INTO base, base_hash, recorded FROM events
+        ORDER BY position DESC LIMIT 1;
     END IF;
     base := coalesce(base, 0);
     base_hash := coalesce(base_hash, decode(repeat('00', 32), 'hex'));
     IF octet_length(base_hash) <> 32 THEN
-        RAISE EXCEPTION 'the link at position % is damaged', base USING ERRCODE = 'data_corrupted';
+        RAISE EXCEPTION 'corrupt chain hash at position %', base USING ERRCODE = 'data_corrupted';
     END IF;
     recorded := greatest(now_ms, recorded);
 
@@ -60,7 +73,7 @@ BEGIN
     streams := array_fill(NULL::uuid, ARRAY[appends]);
     request_hashes := array_fill(NULL::bytea, ARRAY[appends]);
 
-    FOR it IN
+    FOR found IN
         SELECT append, stream, actual FROM (
             SELECT append, stream, expected, n,
                    coalesce((SELECT s.version FROM streams s WHERE s.id = stream), 0) AS actual
@@ -68,43 +81,58 @@ BEGIN
                  WITH ORDINALITY AS c(append, stream, expected, n)
         ) AS checks WHERE actual <> expected ORDER BY n
     LOOP
-        CONTINUE WHEN kinds[it.append] <> 0;
-        kinds[it.append] := 1;
-        streams[it.append] := it.stream;
-        versions[it.append] := it.actual;
+        CONTINUE WHEN kinds[found.append] <> 0;
+        kinds[found.append] := 1;
+        streams[found.append] := found.stream;
+        versions[found.append] := found.actual;
     END LOOP;
 
-    FOR it IN
-        SELECT append FROM (
-            SELECT append, id, (SELECT k.key_id FROM patient_keys k
-                                WHERE k.tenant = c.tenant AND k.patient = c.patient) AS held
-            FROM unnest(key_append, key_tenant, key_patient, key_id)
-                 AS c(append, tenant, patient, id)
-        ) AS keys WHERE held IS NOT NULL AND NOT (resend AND held = id)
-    LOOP
-        kinds[it.append] := 3;
-    END LOOP;
+    IF cardinality(key_append) > 0 THEN
+        FOR found IN
+            SELECT append, tenant, patient, id
+            FROM unnest(key_append, key_tenant, key_patient, key_id) AS c(append, tenant, patient, id)
+            WHERE (SELECT r.key_id FROM key_register r
+                   WHERE r.tenant = c.tenant AND r.patient = c.patient LIMIT 1) IS NOT NULL
+        LOOP
+            are_registered := true;
+            held := (SELECT k.key_id FROM patient_keys k
+                     WHERE k.tenant = found.tenant AND k.patient = found.patient);
+            IF held IS NOT NULL THEN
+                IF NOT (resend AND held = found.id) THEN
+                    kinds[found.append] := 3;
+                END IF;
+            ELSIF EXISTS (
+                SELECT FROM key_register r
+                WHERE r.tenant = found.tenant AND r.patient = found.patient AND r.key_id <> found.id
+                  AND (SELECT t.key_id FROM key_tombstones t WHERE t.key_id = r.key_id) IS NULL
+            ) THEN
+                lost := array_append(lost, found.append);
+            END IF;
+        END LOOP;
+    END IF;
 
-    FOR it IN
-        SELECT append, key, held FROM (
-            SELECT append, key, n, (SELECT t FROM claims t WHERE t.key = c.key) AS held
-            FROM unnest(claim_append, claim_key) WITH ORDINALITY AS c(append, key, n)
-        ) AS taken WHERE (held).key IS NOT NULL ORDER BY n
-    LOOP
-        IF (it.held).expires_at <= recorded THEN
-            DELETE FROM claims t WHERE t.key = it.key;
-        ELSIF kinds[it.append] <> 2 THEN
-            kinds[it.append] := 2;
-            request_hashes[it.append] := (it.held).request_hash;
-            streams[it.append] := (it.held).stream_id;
-            versions[it.append] := (it.held).version;
-            expires[it.append] := (it.held).expires_at;
-        END IF;
-    END LOOP;
+    IF cardinality(claim_append) > 0 THEN
+        FOR found IN
+            SELECT append, key, held FROM (
+                SELECT append, key, n, (SELECT t FROM claims t WHERE t.key = c.key) AS held
+                FROM unnest(claim_append, claim_key) WITH ORDINALITY AS c(append, key, n)
+            ) AS taken WHERE (held).key IS NOT NULL ORDER BY n
+        LOOP
+            IF (found.held).expires_at <= recorded THEN
+                DELETE FROM claims t WHERE t.key = found.key;
+            ELSIF kinds[found.append] <> 2 THEN
+                kinds[found.append] := 2;
+                request_hashes[found.append] := (found.held).request_hash;
+                streams[found.append] := (found.held).stream_id;
+                versions[found.append] := (found.held).version;
+                expires[found.append] := (found.held).expires_at;
+            END IF;
+        END LOOP;
+    END IF;
 
-    -- An append is written as a whole, so its first event tells; where it has none, its claims do, to the last member.
+    -- An append is atomic, so its first event identifies it; without events, its reservations do, by all their fields.
     IF resend THEN
-        FOR it IN
+        FOR found IN
             SELECT append, stands, (SELECT e.recorded_at FROM events e WHERE e.position = stands) AS at
             FROM (
                 SELECT append, n, (
@@ -127,10 +155,10 @@ BEGIN
                        FROM claims t WHERE t.key = c.key)
             ) AS written WHERE stands IS NOT NULL ORDER BY n
         LOOP
-            CONTINUE WHEN kinds[it.append] = 4;
-            kinds[it.append] := 4;
-            positions[it.append] := it.stands;
-            recordeds[it.append] := coalesce(it.at, recorded);
+            CONTINUE WHEN kinds[found.append] = 4;
+            kinds[found.append] := 4;
+            positions[found.append] := found.stands;
+            recordeds[found.append] := coalesce(found.at, recorded);
         END LOOP;
     END IF;
 
@@ -142,13 +170,13 @@ BEGIN
     ELSE
         next_position := base;
         link := base_hash;
-        FOR it IN
+        FOR found IN
             SELECT append, leaf
             FROM unnest(event_append, event_leaf) WITH ORDINALITY AS c(append, leaf, n) ORDER BY n
         LOOP
-            IF kinds[it.append] = 0 THEN
+            IF kinds[found.append] = 0 THEN
                 next_position := next_position + 1;
-                link := sha256(link || int8send(next_position) || int8send(recorded) || it.leaf);
+                link := sha256(link || int8send(next_position) || int8send(recorded) || found.leaf);
                 event_position := array_append(event_position, next_position);
                 event_hash := array_append(event_hash, link);
             ELSE
@@ -173,7 +201,7 @@ BEGIN
                   id, type, schema_version, payload, sealed, metadata, leaf, hash)
         WHERE position IS NOT NULL;
 
-        -- A plain INSERT costs two thirds of one that is ready for a conflict.
+        -- A plain INSERT costs two thirds of one with ON CONFLICT.
         INSERT INTO streams (id, type, tenant, version, first_position, last_position)
         SELECT stream, type, tenant, version, event_position[first], event_position[last]
         FROM unnest(check_append, check_stream, check_type, check_tenant, check_expected,
@@ -203,22 +231,26 @@ BEGIN
     END IF;
 
     IF cardinality(key_append) > 0 THEN
-        INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at)
-        SELECT tenant, patient, id, wrapped, recorded
-        FROM unnest(key_append, key_tenant, key_patient, key_id, key_wrapped)
-             AS c(append, tenant, patient, id, wrapped)
-        WHERE kinds[append] = 0;
+        IF EXISTS (SELECT FROM unnest(lost) AS c(append) WHERE kinds[append] = 0) THEN
+            RAISE EXCEPTION 'a patient''s registered key is missing' USING ERRCODE = 'RG503';
+        END IF;
+        -- One statement for both tables costs less than two.
+        WITH new AS (
+            INSERT INTO patient_keys (tenant, patient, key_id, wrapped, created_at, master_id)
+            SELECT tenant, patient, id, wrapped, recorded,
+                   (SELECT m.value FROM meta m WHERE m.name = 'master_key_fingerprint')
+            FROM unnest(key_append, key_tenant, key_patient, key_id, key_wrapped)
+                 AS c(append, tenant, patient, id, wrapped)
+            WHERE kinds[append] = 0
+            RETURNING tenant, patient, key_id
+        )
+        INSERT INTO key_register (tenant, patient, key_id)
+        SELECT tenant, patient, key_id FROM new
+        WHERE NOT are_registered
+           OR (SELECT r.number FROM key_register r
+               WHERE r.tenant = new.tenant AND r.patient = new.patient AND r.key_id = new.key_id) IS NULL;
     END IF;
 END $$;
 
-DO $$
-DECLARE
-    it regprocedure;
-BEGIN
-    FOR it IN SELECT oid::regprocedure FROM pg_proc
-              WHERE proname = 'log_append' AND pronamespace = 'public'::regnamespace
-    LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', it);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO roentgen_server', it);
-    END LOOP;
-END $$;
+REVOKE ALL ON FUNCTION log_append FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION log_append TO roentgen_server;

@@ -1,66 +1,36 @@
--- Functions that run with the owner's rights resolve names in pg_catalog and nowhere else.
+-- Archiving: old partitions leave the log once they are stored completely in a file (docs/adr/0012).
 --
--- A function, operator or cast in `public` that fits an argument better than the one in pg_catalog is chosen even where
--- pg_catalog comes first in the search path. Up to PostgreSQL 14, and on clusters upgraded from there, everybody may
--- create one: `roentgen_server` could run its own code as the owner. With `public` out of the path, and each table
--- named with its schema, there is nothing to choose from.
+-- The archived part is always the beginning of the log: the positions below one boundary, the greatest `past_position`
+-- in `log_archives`. One partition, `events_kept_to_<boundary>`, replaces it and contains the events of the streams that
+-- are still in use, each stream completely or not at all. The archived partitions move unchanged to the schema
+-- `archived`.
 --
--- Partitions are made close ahead of the head only: the server may call the function, but not fill the disk with it.
---
--- Lock: none that a writer waits for. CREATE OR REPLACE replaces the functions for calls that begin after the commit.
--- Compatibility: names, arguments and results are what they were, so the previous release calls them as before.
+-- Locks: none, new objects. `log_archive` itself takes the append lock and ACCESS EXCLUSIVE on `events`, and gives up
+-- after 500 ms.
+-- Compatibility: first release.
 
--- An owner of the database that does not own the schema (PostgreSQL 14) gets a warning here, and `serve` names the
--- statement that is left to run.
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+CREATE TABLE log_archives (
+    first_position bigint PRIMARY KEY,
+    past_position  bigint NOT NULL UNIQUE,
+    -- The chain hash at past_position - 1, from which the chain continues.
+    last_hash      bytea  NOT NULL,
+    file_name      text   NOT NULL,
+    file_sha256    bytea  NOT NULL,
+    archived_at    bigint NOT NULL
+);
 
-ALTER FUNCTION public.events_refuse_change() SET search_path = pg_catalog, pg_temp;
+CREATE TRIGGER log_archives_are_append_only
+    BEFORE UPDATE OR DELETE ON log_archives
+    FOR EACH ROW EXECUTE FUNCTION events_refuse_change();
 
--- Makes partitions until one holds the position `upto`. Returns the first position that none holds.
-CREATE OR REPLACE FUNCTION public.log_ensure_partitions(upto bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '500ms' AS $$
-DECLARE
-    batch CONSTANT bigint := 4096;
-    past bigint;
-    size bigint;
-    last_size bigint;
-    head bigint;
-    part text;
-BEGIN
-    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('roentgen.partitions', 0));
-    SELECT p.past_position, p.past_position - p.first_position INTO past, last_size
-    FROM public.log_partitions p ORDER BY p.past_position DESC LIMIT 1;
-    past := coalesce(past, 0);
-    size := coalesce(
-        (SELECT pg_catalog.convert_from(m.value, 'UTF8')::bigint FROM public.meta m WHERE m.name = 'partition_size'),
-        10000000);
-    head := coalesce((SELECT e.position FROM public.events e ORDER BY e.position DESC LIMIT 1), 0);
-    -- An append needs the positions of one batch; the next partition is asked for by its first position.
-    IF upto - batch - 2 * greatest(size, last_size) > head THEN
-        RAISE EXCEPTION 'position % is too far ahead of the head, %', upto, head;
-    END IF;
-    WHILE past <= upto LOOP
-        part := pg_catalog.format('events_from_%s', past);
-        EXECUTE pg_catalog.format(
-            'CREATE TABLE public.%I (LIKE public.events
-                 INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMPRESSION,
-                 PRIMARY KEY (position), UNIQUE (stream_id, version))', part);
-        EXECUTE pg_catalog.format('CREATE INDEX ON public.%I (tenant, position)', part);
-        EXECUTE pg_catalog.format(
-            'CREATE TRIGGER events_are_not_truncated BEFORE TRUNCATE ON public.%I
-                 FOR EACH STATEMENT EXECUTE FUNCTION public.events_refuse_change()', part);
-        EXECUTE pg_catalog.format(
-            'ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%s)',
-            part, past, past + size);
-        INSERT INTO public.log_partitions VALUES (past, past + size);
-        past := past + size;
-    END LOOP;
-    RETURN past;
-END $$;
+GRANT SELECT ON log_archives TO roentgen_server;
 
-CREATE OR REPLACE FUNCTION public.streams_refuse_archived() RETURNS trigger
+CREATE SCHEMA archived;
+
+-- A stream is archived if its last event is below the boundary and not in the log. A command that loaded the stream just
+-- before would append to it and leave a stream without its first events. `log_archive` creates the trigger with the
+-- boundary in its condition, so it costs newer streams one comparison.
+CREATE FUNCTION public.streams_refuse_archived() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -71,7 +41,10 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE OR REPLACE FUNCTION public.log_refuse_behind(past bigint) RETURNS void
+REVOKE ALL ON FUNCTION streams_refuse_archived() FROM PUBLIC;
+
+-- Readers of the log must have passed the boundary: their next position would be gone.
+CREATE FUNCTION public.log_refuse_behind(past bigint) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -81,18 +54,20 @@ BEGIN
         SELECT projection, position FROM read.checkpoints
         UNION ALL SELECT name, position FROM read.generations WHERE state IN ('live', 'filling', 'indexing', 'verifying', 'joining')
         UNION ALL SELECT name, position FROM public.relays
-        -- It is folded from its beginning when it is tried again.
+        -- A retry folds it from its first event.
         UNION ALL SELECT pg_catalog.format('parked stream %s of %s', stream_id, model), position FROM read.parked
     ) AS readers(name, position) WHERE position < past;
     IF behind IS NOT NULL THEN
-        RAISE EXCEPTION 'what reads the log is not past position % yet: %', past, behind;
+        RAISE EXCEPTION 'readers have not passed position % yet: %', past, behind;
     END IF;
 END $$;
 
--- Archives the partition [first, past), which is the log's oldest, as one transaction. What takes long, the copy of the
--- kept events, is done before the append lock is taken; under it only that is looked for again which changed meanwhile.
--- It gives up soon where somebody holds the log. Returns how many events below the boundary are kept.
-CREATE OR REPLACE FUNCTION public.log_archive(
+REVOKE ALL ON FUNCTION log_refuse_behind(bigint) FROM PUBLIC;
+
+-- Archives the oldest partition, [first, past), in one transaction. Copying the retained events takes long and is done
+-- before the append lock is taken; under the lock only the streams that changed meanwhile are copied again. Returns the
+-- number of events below the boundary that are retained.
+CREATE FUNCTION public.log_archive(
     first bigint, past bigint, last_link bytea, name text, sha256 bytea, kept_types text[], now_ms bigint
 ) RETURNS bigint
 LANGUAGE plpgsql
@@ -108,14 +83,14 @@ DECLARE
 BEGIN
     IF first <> coalesce((SELECT pg_catalog.max(past_position) FROM public.log_archives), 0)
        OR NOT EXISTS (SELECT FROM public.log_partitions WHERE first_position = first AND past_position = past) THEN
-        RAISE EXCEPTION 'the log''s oldest partition is not from % to %', first, past;
+        RAISE EXCEPTION 'oldest partition of the log is not % to %', first, past;
     END IF;
     IF NOT EXISTS (SELECT FROM public.events WHERE position = past) THEN
-        RAISE EXCEPTION 'the log has not passed position %', past;
+        RAISE EXCEPTION 'log has not reached position %', past;
     END IF;
     PERFORM public.log_refuse_behind(past);
     IF (SELECT hash FROM public.events WHERE position = past - 1) IS DISTINCT FROM last_link THEN
-        RAISE EXCEPTION 'the link at position % is another', past - 1;
+        RAISE EXCEPTION 'hash at position % does not match', past - 1;
     END IF;
 
     EXECUTE pg_catalog.format(
@@ -148,7 +123,7 @@ BEGIN
              FOR EACH ROW EXECUTE FUNCTION public.events_refuse_change()', part);
     EXECUTE pg_catalog.format('ALTER TABLE public.%I SET SCHEMA archived', part);
     IF first > 0 THEN
-        -- A copy: what it was taken from is archived.
+        -- It is a copy: its events are archived.
         EXECUTE pg_catalog.format('ALTER TABLE public.events DETACH PARTITION public.%I', before);
         EXECUTE pg_catalog.format('DROP TABLE public.%I', before);
     END IF;
@@ -161,3 +136,5 @@ BEGIN
     EXECUTE pg_catalog.format('SELECT count(*) FROM public.%I', kept) INTO many;
     RETURN many;
 END $$;
+
+REVOKE ALL ON FUNCTION log_archive(bigint, bigint, bytea, text, bytea, text[], bigint) FROM PUBLIC;
