@@ -141,7 +141,7 @@ pub(crate) fn add(
             stream_id: id.into(),
             version,
         };
-        let encoded = encode::<Order>(&event, place, METADATA.into(), key);
+        let encoded = encode::<Order>(&event, place, METADATA.into(), key)?;
         append.events.push(encoded);
         order = Some(Order::evolve(order, event)?);
     }

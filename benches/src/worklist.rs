@@ -165,7 +165,7 @@ fn some_items() -> anyhow::Result<Append> {
             };
             append
                 .events
-                .push(encode::<WorklistItem>(event, place, METADATA.into(), None));
+                .push(encode::<WorklistItem>(event, place, METADATA.into(), None)?);
         }
         append.checks.push(ExpectedVersion {
             stream_id: id.into(),

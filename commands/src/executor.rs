@@ -182,7 +182,7 @@ impl Executor {
         while Instant::now() < deadline {
             let attempt = unit_of_work::Attempt { is_first, deadline };
             let mut work =
-                UnitOfWork::begin(&self.store, &self.states, &self.schemas, request, attempt);
+                UnitOfWork::begin(&self.store, &self.states, &self.schemas, request, attempt)?;
             match self.attempt(request, use_case, &mut work, deadline).await {
                 Ok(Attempt::Done(outcome)) => return self.in_time(request, &work, outcome).await,
                 Ok(Attempt::Retry) => {}

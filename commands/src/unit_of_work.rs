@@ -76,13 +76,13 @@ impl<'a> UnitOfWork<'a> {
         schemas: &'a Schemas,
         request: &'a CommandEnvelope,
         attempt: Attempt,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
         let metadata = EventMetadata {
             actor: request.actor.clone(),
             correlation_id: request.correlation_id,
             causation_id: request.causation_id,
         };
-        Self {
+        Ok(Self {
             store,
             states,
             schemas,
@@ -91,7 +91,7 @@ impl<'a> UnitOfWork<'a> {
             reads: request.reads(store),
             context: request.context(),
             begun: Instant::now(),
-            metadata: serde_json::to_string(&metadata).unwrap_or_default(),
+            metadata: metadata.to_json()?,
             trusts_guesses: attempt.is_first,
             guessed: false,
             checks: BTreeMap::new(),
@@ -100,7 +100,7 @@ impl<'a> UnitOfWork<'a> {
             append: Append::default(),
             finishes: Vec::new(),
             new_keys: Vec::new(),
-        }
+        })
     }
 
     /// Who, when, and a fresh id for this attempt.

@@ -94,11 +94,19 @@ pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'stat
     /// The version of the payload's shape.
     fn schema_version(&self) -> u32;
 
-    /// The payload as JSON, without PHI.
-    fn payload(&self) -> Vec<u8>;
+    /// Returns the payload as JSON, without PHI.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if the event data cannot be serialised: an event is complete or it is not written.
+    fn payload(&self) -> Result<String, EncodeError>;
 
-    /// The PHI members as one JSON object, to be sealed.
-    fn phi(&self) -> Option<Phi<Vec<u8>>>;
+    /// Returns the PHI members as one JSON object, to be sealed; `None` if the event has none.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if they cannot be serialised.
+    fn phi(&self) -> Result<Option<Phi<Vec<u8>>>, EncodeError>;
 
     /// The patient under whose key the PHI is sealed.
     fn patient_id(&self) -> Option<PatientId>;
@@ -110,6 +118,14 @@ pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'stat
         payload: &[u8],
         phi: Option<&[u8]>,
     ) -> Result<Self, DecodeError>;
+}
+
+/// Event data that cannot be serialised. What it contains is withheld: it could be PHI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{event_type}: event data cannot be serialised")]
+pub struct EncodeError {
+    /// The frozen name of the event type, or of what else was to be stored.
+    pub event_type: &'static str,
 }
 
 /// A stored event that this program cannot read.
@@ -148,9 +164,13 @@ impl DecodeError {
 
 /// One event's data: its open members by serde, its PHI members apart.
 pub trait EventData: Serialize + DeserializeOwned {
-    /// The PHI members as one JSON object.
-    fn phi(&self) -> Option<Phi<Vec<u8>>> {
-        None
+    /// Returns the PHI members as one JSON object; `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// The serialiser's error.
+    fn phi(&self) -> Result<Option<Phi<Vec<u8>>>, serde_json::Error> {
+        Ok(None)
     }
 
     /// Takes the PHI members back.
@@ -165,7 +185,7 @@ pub trait EventData: Serialize + DeserializeOwned {
 }
 
 impl<F: EventData> EventData for Box<F> {
-    fn phi(&self) -> Option<Phi<Vec<u8>>> {
+    fn phi(&self) -> Result<Option<Phi<Vec<u8>>>, serde_json::Error> {
         (**self).phi()
     }
 
@@ -184,9 +204,9 @@ impl<F: EventData> EventData for Box<F> {
 macro_rules! event_data_with_phi {
     ($($data:ty),+ $(,)?) => {$(
         impl $crate::aggregate::EventData for $data {
-            fn phi(&self) -> Option<$crate::phi::Phi<Vec<u8>>> {
-                let phi = self.phi.as_ref()?;
-                serde_json::to_vec(phi).ok().map($crate::phi::Phi::new)
+            fn phi(&self) -> Result<Option<$crate::phi::Phi<Vec<u8>>>, serde_json::Error> {
+                let json = self.phi.as_ref().map(serde_json::to_vec).transpose()?;
+                Ok(json.map($crate::phi::Phi::new))
             }
 
             fn set_phi(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
@@ -230,14 +250,14 @@ macro_rules! domain_events {
                 match self { $(Self::$variant(_) => $version,)+ }
             }
 
-            fn payload(&self) -> Vec<u8> {
-                match self {
-                    $(Self::$variant(data) => serde_json::to_vec(data).unwrap_or_default(),)+
-                }
+            fn payload(&self) -> Result<String, $crate::aggregate::EncodeError> {
+                let json = match self { $(Self::$variant(data) => serde_json::to_string(data),)+ };
+                json.map_err(|_| $crate::aggregate::EncodeError { event_type: self.event_type() })
             }
 
-            fn phi(&self) -> Option<$crate::phi::Phi<Vec<u8>>> {
-                match self { $(Self::$variant(data) => $crate::aggregate::EventData::phi(data),)+ }
+            fn phi(&self) -> Result<Option<$crate::phi::Phi<Vec<u8>>>, $crate::aggregate::EncodeError> {
+                let json = match self { $(Self::$variant(data) => $crate::aggregate::EventData::phi(data),)+ };
+                json.map_err(|_| $crate::aggregate::EncodeError { event_type: self.event_type() })
             }
 
             fn patient_id(&self) -> Option<$crate::ids::PatientId> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::EncodeError;
 use crate::ids::{CorrelationId, EventId, PractitionerId};
 
 /// Who did it, as the token said at the time.
@@ -44,4 +45,16 @@ pub struct EventMetadata {
     /// The event that caused it, where one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<EventId>,
+}
+
+impl EventMetadata {
+    /// Returns the metadata as JSON, as it is stored with the event.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if it cannot be serialised.
+    pub fn to_json(&self) -> Result<String, EncodeError> {
+        let event_type = "metadata";
+        serde_json::to_string(self).map_err(|_| EncodeError { event_type })
+    }
 }

@@ -41,7 +41,9 @@ pub mod worklist_item;
 #[cfg(test)]
 mod given_when_then;
 
-pub use aggregate::{Aggregate, Context, DecodeError, DomainEvent, UnexpectedEvent, Versioned};
+pub use aggregate::{
+    Aggregate, Context, DecodeError, DomainEvent, EncodeError, UnexpectedEvent, Versioned,
+};
 pub use change::Change;
 pub use envelope::{Actor, EventMetadata};
 pub use growth::{StreamBudget, VisiblePhi};

@@ -434,7 +434,7 @@ mod tests {
         let shown = serde_json::to_value(&state).unwrap();
         assert_eq!(shown["auth_config"], serde_json::json!({"kind": "basic"}));
         assert!(!shown.to_string().contains(&secret().to_string()));
-        let payload = String::from_utf8(created().payload()).unwrap();
+        let payload = created().payload().unwrap();
         assert!(payload.contains(&secret().to_string()), "{payload}");
     }
 

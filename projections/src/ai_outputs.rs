@@ -14,6 +14,7 @@ use roentgen_store::projector::{MultiFoldResult, MultiRowProjection, Projection,
 use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Row, Value};
 use uuid::Uuid;
 
+use crate::resource_projection::row_document;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
@@ -90,13 +91,18 @@ impl MultiRowProjection for AiOutputs {
     fn fold(&self, _rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult {
         let (mut rows, mut folded, mut stuck) = (Vec::new(), None, None);
         for event in events {
-            match codec::decode::<AiTask>(event, None) {
-                Ok(decoded) => {
-                    rows.extend(output(decoded).map(|created| row(created, event)));
+            let decoded = codec::decode::<AiTask>(event, None).map_err(|error| error.to_string());
+            let created = decoded.and_then(|decoded| {
+                let created = output(decoded).map(|created| row(created, event));
+                created.transpose()
+            });
+            match created {
+                Ok(created) => {
+                    rows.extend(created);
                     folded = Some(Arc::clone(event));
                 }
-                Err(error) => {
-                    stuck = Some((event.position, error.to_string()));
+                Err(reason) => {
+                    stuck = Some((event.position, reason));
                     break;
                 }
             }
@@ -121,7 +127,11 @@ fn output(event: Event) -> Option<OutputCreated> {
 }
 
 /// The row of an output: what its event says, and the event's sealed part.
-pub fn row(output: OutputCreated, event: &StoredEvent) -> Row {
+///
+/// # Errors
+///
+/// Why the row cannot be serialised.
+pub fn row(output: OutputCreated, event: &StoredEvent) -> Result<Row, String> {
     let id = output.output_id.as_uuid();
     let recorded_at = event.recorded_at();
     let mut sealed = SealedPhi::default();
@@ -141,16 +151,16 @@ pub fn row(output: OutputCreated, event: &StoredEvent) -> Row {
         version: event.version,
         size: Size::default(),
     };
-    Row {
+    Ok(Row {
         id,
         tenant_id: event.tenant_id,
         patient_id: Some(patient_id),
         version: event.version,
         sort_key: sort_key::newest_first(recorded_at, id),
         values,
-        document: serde_json::to_string(&resource).unwrap_or_default(),
+        document: row_document(&resource)?,
         sealed: sealed.into_bytes(),
-    }
+    })
 }
 
 /// The task whose stream the row is of.

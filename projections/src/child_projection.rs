@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::resource_projection::row_document;
+
 /// How the parts of an aggregate become rows.
 pub trait ChildView: Debug + Default + Send + Sync + 'static {
     /// What a row shows.
@@ -157,23 +159,30 @@ impl<V: ChildView> MultiRowProjection for ChildProjection<V> {
         let first = events.first().map_or(0, |event| event.version);
         let touched = parts.0.into_values();
         let touched = touched.filter(|touched| (first..=last).contains(&touched.version));
-        MultiFoldResult {
-            rows: touched.map(|touched| close::<V>(&touched)).collect(),
-            folded,
-            stuck,
+        match touched.map(|touched| to_row::<V>(&touched)).collect() {
+            Ok(rows) => MultiFoldResult {
+                rows,
+                folded,
+                stuck,
+            },
+            Err(reason) => MultiFoldResult {
+                rows: Vec::new(),
+                folded: None,
+                stuck: events.first().map(|event| (event.position, reason)),
+            },
         }
     }
 }
 
-fn close<V: ChildView>(part: &Versioned<V::Part>) -> Row {
-    Row {
+fn to_row<V: ChildView>(part: &Versioned<V::Part>) -> Result<Row, String> {
+    Ok(Row {
         id: part.id.as_uuid(),
         tenant_id: part.tenant_id,
         patient_id: None,
         version: part.version,
         sort_key: V::sort_key(part),
         values: V::values(part),
-        document: serde_json::to_string(part).unwrap_or_default(),
+        document: row_document(part)?,
         sealed: Vec::new(),
-    }
+    })
 }

@@ -10,6 +10,7 @@ use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::projector::{FoldResult, Projection, ProjectionKind, SingleRowProjection};
 use roentgen_store::read_model::{ReadModel, Row, Value};
+use serde::Serialize;
 
 /// How a resource becomes a row.
 pub trait ResourceView: Debug + Default + Send + Sync + 'static {
@@ -48,13 +49,7 @@ impl<V: ResourceView> SingleRowProjection for ResourceProjection<V> {
     fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> FoldResult {
         let (mut resource, mut sealed) = match from_row::<V>(row.as_ref()) {
             Ok(opened) => opened,
-            Err(reason) => {
-                let position = events.first().map_or(0, |event| event.position);
-                return FoldResult {
-                    row,
-                    stuck: Some((position, reason)),
-                };
-            }
+            Err(reason) => return stuck_at_first(row, events, reason),
         };
         for (n, event) in events.iter().enumerate() {
             match codec::evolve::<V::Aggregate>(resource.take(), event, None) {
@@ -70,11 +65,20 @@ impl<V: ResourceView> SingleRowProjection for ResourceProjection<V> {
                 }
             }
         }
-        FoldResult {
-            row: resource.map(|resource| to_row::<V>(&resource, sealed)),
-            stuck: None,
+        match resource
+            .map(|resource| to_row::<V>(&resource, sealed))
+            .transpose()
+        {
+            Ok(row) => FoldResult { row, stuck: None },
+            Err(reason) => stuck_at_first(row, events, reason),
         }
     }
+}
+
+fn stuck_at_first(row: Option<Row>, events: &[Arc<StoredEvent>], reason: String) -> FoldResult {
+    let position = events.first().map_or(0, |event| event.position);
+    let stuck = Some((position, reason));
+    FoldResult { row, stuck }
 }
 
 type FoldState<A> = (Option<Versioned<A>>, SealedPhi);
@@ -97,16 +101,24 @@ pub fn retained_phi<A: Aggregate>(resource: &Versioned<A>, sealed: SealedPhi) ->
     }
 }
 
-/// The row of a resource.
-fn to_row<V: ResourceView>(resource: &Versioned<V::Aggregate>, sealed: SealedPhi) -> Row {
-    Row {
+/// Returns a row's document, or why there is none: an empty one would lose what the row shows.
+pub(crate) fn row_document(resource: &impl Serialize) -> Result<String, String> {
+    serde_json::to_string(resource).map_err(|_| "document cannot be serialised".to_owned())
+}
+
+/// Returns the row of a resource, or why it cannot be serialised.
+fn to_row<V: ResourceView>(
+    resource: &Versioned<V::Aggregate>,
+    sealed: SealedPhi,
+) -> Result<Row, String> {
+    Ok(Row {
         id: resource.id.as_uuid(),
         tenant_id: resource.tenant_id,
         patient_id: resource.state.patient_id(),
         version: resource.version,
         sort_key: V::sort_key(resource),
         values: V::column_values(resource),
-        document: serde_json::to_string(resource).unwrap_or_default(),
+        document: row_document(resource)?,
         sealed: retained_phi(resource, sealed),
-    }
+    })
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 use roentgen_domain::aggregate::EventHeader;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
-use roentgen_domain::{Aggregate, DecodeError, DomainEvent, UnexpectedEvent, Versioned};
+use roentgen_domain::{
+    Aggregate, DecodeError, DomainEvent, EncodeError, UnexpectedEvent, Versioned,
+};
 
 use crate::clock;
 use crate::error::StoreError;
@@ -27,6 +29,20 @@ pub enum EventReadError {
     Seal(#[from] SealError),
 }
 
+/// Why an event cannot be stored. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EventWriteError {
+    /// Its data cannot be serialised.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// It has PHI, and there is no key to encrypt it with.
+    #[error("{event_type}: PHI without a patient key")]
+    KeyMissing {
+        /// The frozen name of the event type.
+        event_type: &'static str,
+    },
+}
+
 /// Where an event is to stand.
 #[derive(Debug, Clone, Copy)]
 pub struct EventAddress {
@@ -38,30 +54,37 @@ pub struct EventAddress {
     pub version: u64,
 }
 
-/// A domain event as it is to be stored: its payload open, its PHI sealed under `key`. `metadata` is the JSON of
+/// Returns a domain event as it is stored: its payload open, its PHI encrypted with `key`. `metadata` is the JSON of
 /// [`EventMetadata`](roentgen_domain::EventMetadata).
+///
+/// # Errors
+///
+/// [`EventWriteError::KeyMissing`] if the event has PHI and there is no key, so that PHI is neither lost nor stored open;
+/// [`EventWriteError::Encode`] if its data cannot be serialised.
 pub fn encode<A: Aggregate>(
     event: &A::Event,
     place: EventAddress,
     metadata: String,
     key: Option<&PatientKey>,
-) -> NewEvent {
-    let sealed = match (event.phi(), key) {
+) -> Result<NewEvent, EventWriteError> {
+    let event_type = event.event_type();
+    let sealed = match (event.phi()?, key) {
         (Some(phi), Some(key)) => key.seal(phi.expose(), place.stream_id, place.version),
-        (Some(_), None) | (None, _) => Vec::new(),
+        (Some(_), None) => return Err(EventWriteError::KeyMissing { event_type }),
+        (None, _) => Vec::new(),
     };
-    NewEvent {
+    Ok(NewEvent {
         event_id: clock::fresh_id().into(),
         tenant_id: place.tenant_id,
         stream_type: A::STREAM_TYPE,
         stream_id: place.stream_id,
         version: place.version,
-        event_type: event.event_type(),
+        event_type,
         schema_version: event.schema_version(),
-        payload: String::from_utf8(event.payload()).unwrap_or_default(),
+        payload: event.payload()?,
         sealed,
         metadata,
-    }
+    })
 }
 
 /// A stored event as a domain event, its PHI opened by `keys`; without them its PHI stays closed.
@@ -151,4 +174,37 @@ pub(crate) fn patient_of<A: Aggregate>(events: &[StoredEvent]) -> Option<(Tenant
     let event = events.iter().find(|event| !event.sealed.is_empty())?;
     let patient = decode::<A>(event, None).ok()?.patient_id()?;
     Some((event.tenant_id, patient))
+}
+
+#[cfg(test)]
+mod tests {
+    use roentgen_domain::order::{Event, Order};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn cancelled(phi: Option<&[u8]>) -> Event {
+        let payload = br#"{"order_id":"00000000-0000-0000-0000-000000000003",
+            "patient_id":"00000000-0000-0000-0000-000000000007"}"#;
+        Event::decode("ImagingOrder.Cancelled", 1, payload, phi).unwrap()
+    }
+
+    fn encoded(event: &Event) -> Result<NewEvent, EventWriteError> {
+        let address = EventAddress {
+            tenant_id: Uuid::nil().into(),
+            stream_id: Uuid::nil().into(),
+            version: 1,
+        };
+        encode::<Order>(event, address, "{}".to_owned(), None)
+    }
+
+    #[test]
+    fn phi_without_a_key_is_an_error() {
+        let event_type = "ImagingOrder.Cancelled";
+        assert_eq!(
+            encoded(&cancelled(Some(br#"{"cancellation_reason":"moved"}"#))).err(),
+            Some(EventWriteError::KeyMissing { event_type })
+        );
+        assert!(encoded(&cancelled(None)).unwrap().sealed.is_empty());
+    }
 }

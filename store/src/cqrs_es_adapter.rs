@@ -65,7 +65,7 @@ struct Wire<'a> {
 impl<E: DomainEvent> Serialize for CqrsEsEvent<E> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error as _;
-        let payload = String::from_utf8(self.0.payload()).map_err(S::Error::custom)?;
+        let payload = self.0.payload().map_err(S::Error::custom)?;
         let wire = Wire {
             event_type: self.0.event_type().into(),
             schema_version: self.0.schema_version(),
@@ -270,7 +270,7 @@ impl<A: Aggregate> CqrsEsStore<A> {
             correlation_id: clock::fresh_id().into(),
             causation_id: None,
         };
-        let metadata = serde_json::to_string(&metadata).unwrap_or_default();
+        let metadata = metadata.to_json()?;
         let mut append = Append::default();
         append.checks.push(ExpectedVersion {
             stream_id,
@@ -278,7 +278,7 @@ impl<A: Aggregate> CqrsEsStore<A> {
         });
         let mut key = None;
         for (CqrsEsEvent(event), n) in events.iter().zip(1..) {
-            if let (None, Some(patient), Some(_)) = (&key, event.patient_id(), event.phi()) {
+            if let (None, Some(patient), Some(_)) = (&key, event.patient_id(), event.phi()?) {
                 let writing = self
                     .store
                     .keyring
@@ -297,7 +297,7 @@ impl<A: Aggregate> CqrsEsStore<A> {
                 place,
                 metadata.clone(),
                 key.as_ref(),
-            ));
+            )?);
         }
         Ok(append)
     }
@@ -330,8 +330,9 @@ fn failed<E: std::error::Error>(error: StoreError) -> AggregateError<E> {
         StoreError::Engine(_) | StoreError::Unavailable(_) | StoreError::OutcomeUnknown => {
             AggregateError::DatabaseConnectionError(error.into())
         }
-        StoreError::KeyTaken(_) | StoreError::EventTooLarge { .. } | StoreError::Keys(_) => {
-            AggregateError::UnexpectedError(error.into())
-        }
+        StoreError::KeyTaken(_)
+        | StoreError::EventTooLarge { .. }
+        | StoreError::Unwritable(_)
+        | StoreError::Keys(_) => AggregateError::UnexpectedError(error.into()),
     }
 }

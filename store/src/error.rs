@@ -96,9 +96,18 @@ pub enum StoreError {
         /// Why.
         source: crate::codec::EventReadError,
     },
+    /// An event cannot be stored as it is. Nothing was written.
+    #[error(transparent)]
+    Unwritable(#[from] crate::codec::EventWriteError),
     /// Keys.
     #[error(transparent)]
     Keys(#[from] crate::keys::KeyError),
+}
+
+impl From<roentgen_domain::EncodeError> for StoreError {
+    fn from(error: roentgen_domain::EncodeError) -> Self {
+        Self::Unwritable(error.into())
+    }
 }
 
 impl StoreError {

@@ -187,6 +187,7 @@ impl From<StoreError> for Problem {
             StoreError::Keys(KeyError::Engine(error)) => engine(&error),
             StoreError::Keys(KeyError::Closing) => unavailable(Unavailable::Closing),
             StoreError::Unreadable { .. }
+            | StoreError::Unwritable(_)
             | StoreError::Keys(
                 KeyError::Misfit(_)
                 | KeyError::MalformedMasterKey

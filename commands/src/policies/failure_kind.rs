@@ -90,6 +90,7 @@ fn of_store(error: &StoreError) -> FailureKind {
         | StoreError::OutcomeUnknown => FailureKind::Transient,
         StoreError::EventTooLarge { .. }
         | StoreError::Unreadable { .. }
+        | StoreError::Unwritable(_)
         | StoreError::Keys(
             KeyError::Misfit(_)
             | KeyError::MalformedMasterKey

@@ -35,12 +35,12 @@ struct Place {
 
 /// A value of some type.
 trait Value: Any + std::fmt::Debug + Send + Sync {
-    fn to_json(&self) -> String;
+    fn to_json(&self) -> serde_json::Result<String>;
 }
 
 impl<T: StoredMemory> Value for T {
-    fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
     }
 }
 
@@ -135,10 +135,10 @@ impl PolicyMemory {
         };
         for (id, Known { value, changed }) in self.known {
             match (changed, value) {
-                (Some(Place { key, due_at_ms }), Some(value)) => {
-                    let memory = MemoryEntry::new(&key, value.to_json(), due_at_ms);
-                    changes.kept.push(memory);
-                }
+                (Some(Place { key, due_at_ms }), Some(value)) => match value.to_json() {
+                    Ok(json) => changes.kept.push(MemoryEntry::new(&key, json, due_at_ms)),
+                    Err(error) => malformed(key.topic, &error),
+                },
                 (Some(_), None) => changes.forgotten.push(id),
                 (None, _) => {}
             }
@@ -151,13 +151,17 @@ fn parsed<T: StoredMemory>(memory: &MemoryEntry) -> Option<Box<dyn Value>> {
     match serde_json::from_str::<T>(&memory.value) {
         Ok(value) => Some(Box::new(value)),
         Err(error) => {
-            tracing::error!(
-                event = "policy.memory_malformed",
-                topic = memory.topic,
-                %error,
-                "stored policy memory cannot be decoded",
-            );
+            malformed(&memory.topic, &error);
             None
         }
     }
+}
+
+fn malformed(topic: &str, error: &serde_json::Error) {
+    tracing::error!(
+        event = "policy.memory_malformed",
+        topic,
+        %error,
+        "policy memory cannot be encoded or decoded",
+    );
 }

@@ -27,7 +27,7 @@ impl UnitOfWork<'_> {
         stream_id: StreamId,
         version: u64,
     ) -> Result<AddedEvent, CommandError> {
-        let key = match (event.phi(), event.patient_id()) {
+        let key = match (event.phi().map_err(StoreError::from)?, event.patient_id()) {
             (Some(_), Some(patient)) => Some(self.writing_key(patient).await?),
             (Some(_), None) | (None, _) => None,
         };
@@ -36,7 +36,8 @@ impl UnitOfWork<'_> {
             stream_id,
             version,
         };
-        let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref());
+        let new = codec::encode::<A>(event, place, self.metadata.clone(), key.as_ref())
+            .map_err(StoreError::from)?;
         let size = Size::measure(&new.payload, &new.sealed);
         self.append.events.push(new);
         Ok(AddedEvent {

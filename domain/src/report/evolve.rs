@@ -9,13 +9,15 @@ use super::phi::ReportPhi;
 use super::state::{
     Activity, Addendum, Lifecycle, Report, Review, SignatureRecord, SignedVersion, Status,
 };
-use crate::aggregate::{DomainEvent, UnexpectedEvent};
+use crate::aggregate::{DomainEvent, EncodeError, UnexpectedEvent};
 
 pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, UnexpectedEvent> {
     let misplaced = UnexpectedEvent {
         event: event.event_type(),
     };
-    let phi = event.phi();
+    let phi = event
+        .phi()
+        .map_err(|EncodeError { event_type: event }| UnexpectedEvent { event })?;
     let mut report = match (state, event) {
         (None, Event::Created(it)) => created(*it, 1, None),
         (Some(report), event) => evolve_existing(report, event).ok_or(misplaced)?,

@@ -181,15 +181,15 @@ fn all_in(status: Status) -> Vec<Command> {
 /// As a read model holds it: the document without PHI, and the sealed parts by version.
 fn through_a_row(events: &[Event]) -> Report {
     let bare = events.iter().map(|event| {
-        let payload = event.payload();
-        Event::decode(event.event_type(), 1, &payload, None).unwrap()
+        let payload = event.payload().unwrap();
+        Event::decode(event.event_type(), 1, payload.as_bytes(), None).unwrap()
     });
     let folded = given::<Report>(bare.collect::<Vec<_>>()).state();
     assert_eq!(folded.phi, None);
     let document = serde_json::to_string(&folded).unwrap();
     let mut report: Report = serde_json::from_str(&document).unwrap();
     let parts = (1..).zip(events).filter_map(|(version, event)| {
-        let members: Members = serde_json::from_slice(event.phi()?.expose()).unwrap();
+        let members: Members = serde_json::from_slice(event.phi().unwrap()?.expose()).unwrap();
         Some((version, members))
     });
     report.phi = Some(ReportPhi::from_parts(parts));

@@ -328,12 +328,10 @@ pub(crate) fn stored<A: Aggregate>(
             stream_id: id.into(),
             version,
         };
-        NewEvent {
-            sealed,
-            ..encode::<A>(event, place, metadata.clone(), None)
-        }
+        let encoded = encode::<A>(event, place, metadata.clone(), None)?;
+        Ok(NewEvent { sealed, ..encoded })
     });
-    Ok(events.collect())
+    events.collect()
 }
 
 pub(crate) async fn write(

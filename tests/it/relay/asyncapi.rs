@@ -1,5 +1,5 @@
 //! `docs/asyncapi.yaml`: what is published, as AsyncAPI 3.0 describes it. It is made from the event types and from the
-//! museum's example of each, and every message of the demo is held against it.
+//! event sample of each, and every message of the demo is held against it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -84,9 +84,10 @@ fn are_counted_and_change_nothing_else() {
 fn are_sealed_but_for_a_triages_score_and_flags() {
     for output_type in OutputType::ALL.iter().copied() {
         let event = Event::OutputCreated(Box::new(added(output_type)));
-        let open: Value = serde_json::from_slice(&event.payload()).unwrap();
+        let open: Value = serde_json::from_str(&event.payload().unwrap()).unwrap();
         let sealed = event
             .phi()
+            .unwrap()
             .map(|phi| serde_json::from_slice::<Value>(phi.expose()).unwrap());
         if output_type == OutputType::Triage {
             assert_eq!(open["payload"], plain(output_type));
@@ -105,13 +106,13 @@ fn what_a_triage_says_besides_is_sealed() {
     let command = Command::AddOutput(Box::new(NewOutput { payload }));
     let decided = AiTask::decide(Some(&a_task(Status::Queued).state()), command, &context());
     let event = decided.unwrap().pop().unwrap();
-    let open = String::from_utf8(event.payload()).unwrap();
+    let open = event.payload().unwrap();
     assert!(
         !open.contains("mass effect")
             && open.contains(r#""payload":{"triage_score":1.0,"flags":[]}"#),
         "{open}"
     );
-    let sealed = event.phi().unwrap().into_inner();
+    let sealed = event.phi().unwrap().unwrap().into_inner();
     assert_eq!(
         serde_json::from_slice::<Value>(&sealed).unwrap(),
         json!({ "further": { "remark": "mass effect" } })

@@ -106,9 +106,15 @@ fn a_changed_word_is_found() {
 #[test]
 fn of_an_erased_patient_nothing_is_said_and_nothing_can_be_signed() {
     let erased = |events: Vec<Event>| {
-        let bare = events
-            .into_iter()
-            .map(|event| Event::decode(event.event_type(), 1, &event.payload(), None).unwrap());
+        let bare = events.into_iter().map(|event| {
+            Event::decode(
+                event.event_type(),
+                1,
+                event.payload().unwrap().as_bytes(),
+                None,
+            )
+            .unwrap()
+        });
         bare.collect::<Vec<_>>()
     };
     let signed = given::<Report>(erased(after([create(), sign(true), addendum(None)]))).state();

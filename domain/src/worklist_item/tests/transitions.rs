@@ -206,7 +206,7 @@ fn a_claim_says_who_assigned_it_and_since_when() {
     let item = an_item(Status::Pending).state();
     let events = WorklistItem::decide(Some(&item), Command::Claim(by), &context()).unwrap();
     assert_eq!(
-        serde_json::from_slice::<Value>(&crate::DomainEvent::payload(&events[0])).unwrap()["assigned_by"],
+        serde_json::from_str::<Value>(&crate::DomainEvent::payload(&events[0]).unwrap()).unwrap()["assigned_by"],
         "desk"
     );
     let item = WorklistItem::evolve(Some(item), events[0].clone()).unwrap();

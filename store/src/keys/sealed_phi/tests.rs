@@ -353,7 +353,8 @@ proptest! {
             };
             for event in events {
                 let version = resource.as_ref().map_or(0, |report| report.version) + 1;
-                let phi = event.phi().map(Phi::into_inner).unwrap_or_default();
+                let phi = event.phi().unwrap();
+                let phi = phi.map(Phi::into_inner).unwrap_or_default();
                 if !phi.is_empty() {
                     let sealed = key.seal(&phi, stream(), version);
                     all.push(version, &sealed);

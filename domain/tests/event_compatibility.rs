@@ -1,6 +1,6 @@
-//! The museum: one example of every event shape ever shipped, which must load forever.
+//! Event samples: one example of every event schema ever released, which must decode forever.
 //!
-//! A new shape adds `events/<type>/v<N>.json` and leaves the old ones alone.
+//! A new schema version adds `events/<type>/v<N>.json` and leaves the old ones unchanged.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,15 +39,15 @@ fn names(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Decodes the exhibit; where its shape is the current one, encoding it again gives the same members.
+/// Decodes the sample; where its shape is the current one, encoding it again gives the same members.
 fn assert_sample_round_trips<E: DomainEvent>(
     name: &str,
     version: u32,
     current: u32,
-    exhibit: &Value,
+    sample: &Value,
 ) {
-    let data = exhibit["data"].to_string();
-    let phi = exhibit.get("phi").map(Value::to_string);
+    let data = sample["data"].to_string();
+    let phi = sample.get("phi").map(Value::to_string);
     let event = E::decode(
         name,
         version,
@@ -57,16 +57,17 @@ fn assert_sample_round_trips<E: DomainEvent>(
     .unwrap_or_else(|error| panic!("{name} v{version}: {error}"));
     assert_eq!(event.event_type(), name);
     if version == current {
-        let written: Value = serde_json::from_slice(&event.payload()).unwrap();
-        assert_eq!(written, exhibit["data"], "{name} v{version}");
+        let written: Value = serde_json::from_str(&event.payload().unwrap()).unwrap();
+        assert_eq!(written, sample["data"], "{name} v{version}");
         let sealed = event
             .phi()
+            .unwrap()
             .map(|phi| serde_json::from_slice::<Value>(phi.expose()).unwrap());
-        assert_eq!(sealed.as_ref(), exhibit.get("phi"), "{name} v{version}");
+        assert_eq!(sealed.as_ref(), sample.get("phi"), "{name} v{version}");
     }
 }
 
-/// Visits every exhibit of an aggregate's events; returns the types visited.
+/// Visits every sample of an aggregate's events; returns the types visited.
 fn check_aggregate<A: Aggregate>() -> Vec<String> {
     let visited = A::Event::EVENT_TYPES.iter().map(|(name, current)| {
         let room = samples_dir().join(name);
@@ -85,8 +86,8 @@ fn check_aggregate<A: Aggregate>() -> Vec<String> {
         assert_eq!(versions, (1..=*current).collect::<Vec<_>>(), "{name}");
         for version in versions {
             let text = fs::read_to_string(room.join(format!("v{version}.json"))).unwrap();
-            let exhibit: Value = serde_json::from_str(&text).unwrap();
-            assert_sample_round_trips::<A::Event>(name, version, *current, &exhibit);
+            let sample: Value = serde_json::from_str(&text).unwrap();
+            assert_sample_round_trips::<A::Event>(name, version, *current, &sample);
         }
         (*name).to_owned()
     });
@@ -111,10 +112,10 @@ fn every_released_event_schema_still_decodes() {
         check_aggregate::<StudyAccess>(),
     ]
     .concat();
-    let mut exhibited = names(&samples_dir());
+    let mut sampleed = names(&samples_dir());
     visited.sort_unstable();
-    exhibited.sort_unstable();
-    assert_eq!(visited, exhibited);
+    sampleed.sort_unstable();
+    assert_eq!(visited, sampleed);
 }
 
 #[test]
