@@ -20,7 +20,7 @@ pub(crate) const OUTPUTS: &str = "/imaging-ai/outputs";
 async fn a_model(house: &TestApp, code: &str, members: Value) -> Result<String> {
     let body =
         json!({ "code": code, "name": code, "capabilities": { "triage": true, "quality": true } });
-    let created = house.client.post(MODELS, &with(body, members)).await?;
+    let created = house.setup().post(MODELS, &with(body, members)).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(created.text_at("/id"))
 }
@@ -33,12 +33,12 @@ async fn an_unasked_model(house: &TestApp, code: &str) -> Result<String> {
 /// A study of a new patient, as its archive tells of it, with its place on the worklist.
 async fn a_study(house: &TestApp) -> Result<TestResponse> {
     let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
-    let endpoint = house.client.post("/pacs/endpoints", &endpoint).await?;
+    let endpoint = house.setup().post("/pacs/endpoints", &endpoint).await?;
     assert!([201, 409].contains(&endpoint.status), "{endpoint:?}");
     let uid = format!("2.25.{}", fresh().as_u128());
     let study = json!({ "pacs_endpoint_code": "MAIN_PACS", "study_instance_uid": uid,
         "patient_id": fresh(), "modality_code": "CT", "body_part": "HEAD" });
-    let study = house.client.post("/pacs/studies/sync", &study).await?;
+    let study = house.setup().post("/pacs/studies/sync", &study).await?;
     assert_eq!(study.status, 201, "{study:?}");
     let patient = study.text_at("/patient_id");
     let items = format!("/events?types=RadiologyWorklistItem.Created&patient_id={patient}");
@@ -63,7 +63,7 @@ pub(crate) async fn a_task(house: &TestApp) -> Result<String> {
     let study = a_study(house).await?.text_at("/id");
     let model = an_unasked_model(house, &format!("M{}", fresh().simple())).await?;
     let task = house
-        .client
+        .setup()
         .post(TASKS, &asked(&study, &model, "triage"))
         .await?;
     assert_eq!(task.status, 201, "{task:?}");

@@ -114,6 +114,11 @@ impl TestApp {
         })
     }
 
+    /// The admin, for what a test needs before it begins.
+    pub(crate) fn setup(&self) -> TestClient {
+        self.client.for_setup()
+    }
+
     /// Another process on the same database.
     pub(crate) async fn second_server(&self) -> Result<Server> {
         serve(&self.database, &["--dev"]).await
@@ -152,7 +157,7 @@ impl TestApp {
     /// Orders an examination.
     pub(crate) async fn create_order(&self, members: Value) -> Result<TestResponse> {
         let body = self.order_with(members);
-        let created = self.client.post("/imaging/orders", &body).await?;
+        let created = self.setup().post("/imaging/orders", &body).await?;
         assert_eq!(created.status, 201, "{created:?}");
         Ok(created)
     }
@@ -162,7 +167,7 @@ impl TestApp {
         let place = self.create_order(json!({})).await?.header("location");
         if status != "requested" {
             let status = json!({ "status": status });
-            let moved = self.client.patch(&place, &status).await?;
+            let moved = self.setup().patch(&place, &status).await?;
             assert_eq!(moved.status, 200, "{moved:?}");
         }
         Ok(place)
@@ -230,6 +235,7 @@ pub(crate) fn with(mut object: Value, members: Value) -> Value {
 /// CT, and a head CT; returns the procedure's id.
 pub(crate) async fn create_catalog(client: &TestClient) -> Result<String> {
     let modality = json!({ "code": "CT", "name": "Computed tomography" });
+    let client = client.for_setup();
     let modality = client.post("/imaging/modalities", &modality).await?;
     assert_eq!(modality.status, 201, "{modality:?}");
     let procedure =

@@ -73,11 +73,13 @@ impl TestResponse {
         Some(target.strip_prefix('<')?.strip_suffix('>')?.to_owned())
     }
 
-    /// Whether the server was too busy, wrote nothing, and asks to be asked again.
-    fn wrote_nothing(&self) -> bool {
+    /// Whether the server was too busy and asks for a retry that cannot do anything twice: it wrote nothing, or the
+    /// request has an `Idempotency-Key`.
+    fn can_be_retried(&self, has_key: bool) -> bool {
         let is_busy = self.status == 503 && !self.header("retry-after").is_empty();
         let codes = ["contention", "unavailable", "projection_lagging"];
-        is_busy && codes.contains(&self.code().as_str())
+        let code = self.code();
+        is_busy && (codes.contains(&code.as_str()) || has_key && code == "outcome_unknown")
     }
 
     /// The problem's `code`; empty where it is none.
@@ -94,8 +96,10 @@ pub struct TestClient {
     headers: Vec<(String, String)>,
     limit: Option<Duration>,
     repeats: bool,
+    keys: bool,
 }
 
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// How long a request is repeated, and the pause before the next one.
 const REPEAT_TIMEOUT: Duration = Duration::from_secs(60);
 const REPEAT_PAUSE: Duration = Duration::from_millis(50);
@@ -118,6 +122,7 @@ impl TestClient {
             headers: Vec::new(),
             limit: None,
             repeats: false,
+            keys: false,
         }
     }
 
@@ -145,12 +150,23 @@ impl TestClient {
         }
     }
 
-    /// The same, which repeats what the contract says can be repeated: a 503 with `Retry-After` that wrote nothing. On
-    /// a busy machine a crowd on one resource is answered so at its deadline.
+    /// Returns a client that retries as the contract says: a 503 with `Retry-After` that wrote nothing, or whose request
+    /// has an `Idempotency-Key`. On a busy machine many commands on one resource are answered so at their deadline.
     #[must_use]
     pub fn repeating(&self) -> Self {
         Self {
             repeats: true,
+            ..self.clone()
+        }
+    }
+
+    /// Returns a client for the set-up of a test: each of its commands has an `Idempotency-Key` of its own and is
+    /// retried, so that a database that takes longer than a command's deadline fails no test about something else.
+    #[must_use]
+    pub fn for_setup(&self) -> Self {
+        Self {
+            repeats: true,
+            keys: true,
             ..self.clone()
         }
     }
@@ -199,11 +215,19 @@ impl TestClient {
         path: &str,
         body: Vec<u8>,
     ) -> Result<TestResponse> {
+        if self.keys && method != Method::GET {
+            let keyed = Self {
+                keys: false,
+                ..self.with(IDEMPOTENCY_KEY, &roentgen_store::clock::fresh_id().to_string())
+            };
+            return Box::pin(keyed.send_as(kinds, method, path, body)).await;
+        }
+        let has_key = self.headers.iter().any(|(name, _)| name == IDEMPOTENCY_KEY);
         let deadline = Instant::now() + REPEAT_TIMEOUT;
         loop {
             let sending = self.send_once(kinds, &method, path, body.clone());
             let answer = Box::pin(sending).await?;
-            let is_repeated = self.repeats && answer.wrote_nothing();
+            let is_repeated = self.repeats && answer.can_be_retried(has_key);
             if !is_repeated || Instant::now() >= deadline {
                 return Ok(answer);
             }

@@ -39,7 +39,10 @@ async fn until_refused(
 async fn changes_in_the_open_end_at_the_bound_of_bytes(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let template = json!({ "code": "LONG", "name": "Long", "template_type": "free_text" });
-    let template = house.client.post("/radiology/templates", &template).await?;
+    let template = house
+        .setup()
+        .post("/radiology/templates", &template)
+        .await?;
     ensure!(template.status == 201, "{template:?}");
     let place = template.header("location");
     let changed = until_refused(200, MAX_PAYLOAD_BYTES, async |n| {

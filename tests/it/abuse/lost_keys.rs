@@ -28,7 +28,7 @@ async fn order(house: &TestApp, patient: Uuid) -> Result<String> {
     let order = json!({
         "patient_id": patient, "imaging_procedure_id": house.procedure, "indication": "headache",
     });
-    let created = house.client.post("/imaging/orders", &order).await?;
+    let created = house.setup().post("/imaging/orders", &order).await?;
     ensure!(created.status == 201, "{created:?}");
     Ok(format!("/imaging/orders/{}", created.text_at("/id")))
 }

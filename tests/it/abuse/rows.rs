@@ -94,7 +94,7 @@ pub(super) async fn a_report(house: &TestApp) -> Result<Subject> {
         "pacs_endpoint_code": "MAIN", "study_instance_uid": format!("2.25.{}", fresh().as_u128()),
         "patient_id": fresh(), "modality_code": "CT",
     });
-    let study = house.client.post("/pacs/studies/sync", &study).await?;
+    let study = house.setup().post("/pacs/studies/sync", &study).await?;
     ensure!(study.status == 201, "{study:?}");
     let body = json!({
         "imaging_study_id": study.text_at("/id"), "patient_id": study.text_at("/patient_id"),

@@ -93,7 +93,7 @@ async fn name_past_its_bound_is_refused_and_the_longest_is_found(engine: EngineK
     for (path, body) in named(modality) {
         refuses_longer(&house.client, path, &body, "name").await?;
         let longest = with(body, json!({ "name": "ä".repeat(256) }));
-        let created = house.client.post(path, &longest).await?;
+        let created = house.setup().post(path, &longest).await?;
         assert_eq!(created.status, 201, "{path}: {created:?}");
         let place = created.header("location");
         let members = [&["name"], labels(path)].concat();

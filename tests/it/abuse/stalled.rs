@@ -115,7 +115,10 @@ async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> R
             "code": format!("T{number}"), "name": "Long", "template_type": "free_text",
             "description": prose, "default_text": prose,
         });
-        let created = house.client.post("/radiology/templates", &template).await?;
+        let created = house
+            .setup()
+            .post("/radiology/templates", &template)
+            .await?;
         assert_eq!(created.status, 201, "{created:?}");
     }
     let whole = house.client.get("/events?limit=5000").await?;

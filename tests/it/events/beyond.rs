@@ -73,7 +73,7 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: EngineKind) -> 
 async fn an_output(house: &TestApp) -> Result<String> {
     let body = json!({ "imaging_ai_task_id": a_task(house).await?, "output_type": "quality",
         "payload": { "score": 0.5, "issues": [] } });
-    let kept = house.client.post(OUTPUTS, &body).await?;
+    let kept = house.setup().post(OUTPUTS, &body).await?;
     assert_eq!(kept.status, 201, "{kept:?}");
     Ok(kept.header("location"))
 }

@@ -30,7 +30,10 @@ const CHANGES: [(&str, &str); 4] = [
 
 async fn a_changed_row_is_seen(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let created = house.client.post("/imaging/orders", &house.order()).await?;
+    let created = house
+        .setup()
+        .post("/imaging/orders", &house.order())
+        .await?;
     assert_eq!(created.status, 201, "{created:?}");
     let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
     for (change, back) in CHANGES {

@@ -26,7 +26,7 @@ const NAMED: &str = "the log was restored to an earlier point or is a different 
 async fn read_models_ahead_of_log_halt_with_reason(engine: EngineKind) -> Result<()> {
     let mut house = TestApp::start(engine).await?;
     let order = house.order();
-    let kept = house.client.post("/imaging/orders", &order).await?;
+    let kept = house.setup().post("/imaging/orders", &order).await?;
     assert_eq!(kept.status, 201, "{kept:?}");
     assert_match_log(&house.database).await?;
     house.server.terminate()?;

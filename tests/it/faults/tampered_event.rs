@@ -12,7 +12,10 @@ async fn one_byte_is_found_by_its_position(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let mut places = Vec::new();
     for _ in 0..3 {
-        let created = house.client.post("/imaging/orders", &house.order()).await?;
+        let created = house
+            .setup()
+            .post("/imaging/orders", &house.order())
+            .await?;
         assert_eq!(created.status, 201, "{created:?}");
         places.push((created.header("location"), created.header("log-position")));
     }

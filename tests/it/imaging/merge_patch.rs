@@ -115,7 +115,7 @@ async fn is_gone(
 
 async fn created(house: &TestApp, kind: &Kind) -> Result<String> {
     let body = with(kind.needed.clone(), kind.optional.clone());
-    let created = house.client.post(kind.list, &body).await?;
+    let created = house.setup().post(kind.list, &body).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(created.header("location"))
 }
@@ -178,7 +178,7 @@ async fn a_blank_optional_text_is_an_absent_one(engine: EngineKind) -> Result<()
         let texts = optional.filter(|(_, value)| value.is_string());
         let blank: Map<String, Value> = texts.map(|(name, _)| (name, json!(""))).collect();
         let body = with(kind.needed.clone(), Value::Object(blank.clone()));
-        let created = house.client.post(kind.list, &body).await?;
+        let created = house.setup().post(kind.list, &body).await?;
         assert_eq!(created.status, 201, "{body} {created:?}");
         for (member, _) in blank {
             assert_eq!(created.json().get(&member), None, "{} {member}", kind.list);
@@ -306,7 +306,7 @@ async fn objects_are_merged_member_by_member(engine: EngineKind) -> Result<()> {
         let kind = kinds.rfind(|kind| kind.list == case.list);
         let needed = kind.map(|kind| kind.needed).unwrap_or_default();
         let body = with(needed, json!({ case.member: case.before }));
-        let created = house.client.post(case.list, &body).await?;
+        let created = house.setup().post(case.list, &body).await?;
         assert_eq!(created.status, 201, "{created:?}");
         is_merged(&house, &created.header("location"), &case).await?;
     }

@@ -21,7 +21,7 @@ pub(crate) async fn archive(engine: EngineKind) -> Result<TestApp> {
 
 pub(super) async fn with_archive(house: TestApp) -> Result<TestApp> {
     let endpoint = endpoint("MAIN", json!({ "viewer_launch_url": VIEWER }));
-    let created = house.client.post("/pacs/endpoints", &endpoint).await?;
+    let created = house.setup().post("/pacs/endpoints", &endpoint).await?;
     assert_eq!(created.status, 201, "{created:?}");
     Ok(house)
 }
@@ -61,7 +61,7 @@ pub(crate) fn series(of: &str, series: usize, instances: usize) -> Value {
 
 /// Tells of a study, sees it accepted, and waits until all that follows from it is done.
 pub(crate) async fn sync(house: &TestApp, body: &Value) -> Result<TestResponse> {
-    let answer = house.client.post("/pacs/studies/sync", body).await?;
+    let answer = house.setup().post("/pacs/studies/sync", body).await?;
     assert!([200, 201].contains(&answer.status), "{answer:?}");
     quiet(house).await?;
     Ok(answer)

@@ -226,7 +226,7 @@ async fn a_head_leaves_no_trace(engine: EngineKind) -> Result<()> {
 async fn a_study_without_a_viewer_says_so(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let bare = house
-        .client
+        .setup()
         .post("/pacs/endpoints", &endpoint("BARE", json!({})))
         .await?;
     assert_eq!(bare.status, 201, "{bare:?}");

@@ -45,7 +45,7 @@ async fn examined(house: &TestApp, patient: Uuid) -> Result<()> {
     let study = json!({ "pacs_endpoint_code": "MAIN", "study_instance_uid": "1.2.3", "patient_id": patient,
         "modality_code": "CT", "description": "CT head", "accession_number": "ACC1",
         "started_at": "2026-01-01T09:00:00Z", "patient": { "family_name": "wombat" } });
-    let study = house.client.post("/pacs/studies/sync", &study).await?;
+    let study = house.setup().post("/pacs/studies/sync", &study).await?;
     assert_eq!(study.status, 201, "{study:?}");
     let (path, tasks) = (timeline(patient), || house.client.get("/imaging-ai/tasks"));
     let asked = |result: &Result<TestResponse>| {

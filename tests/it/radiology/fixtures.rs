@@ -178,7 +178,7 @@ impl WorklistApp {
         let radiologist = self.radiologist()?;
         let own = json!({ "practitioner_id": radiologist.id });
         let profile = crate::test_app::with(own, profile);
-        let created = self.house.client.post(PROFILES, &profile).await?;
+        let created = self.house.setup().post(PROFILES, &profile).await?;
         assert_eq!(created.status, 201, "{created:?}");
         Ok(radiologist)
     }

@@ -37,7 +37,7 @@ pub(super) async fn start_with_archive(engine: EngineKind) -> Result<WorklistApp
 async fn a_room_with(engine: EngineKind, arguments: &[&str]) -> Result<WorklistApp> {
     let room = WorklistApp::open_with(engine, arguments).await?;
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
-    let archive = room.house.client.post("/pacs/endpoints", &archive).await?;
+    let archive = room.house.setup().post("/pacs/endpoints", &archive).await?;
     assert_eq!(archive.status, 201, "{archive:?}");
     Ok(room)
 }
@@ -50,7 +50,11 @@ pub(super) async fn images(room: &WorklistApp, members: Value) -> Result<Images>
         "patient_id": patient, "modality_code": "CT", "body_part": "HEAD",
     });
     let study = with(study, members);
-    let synced = room.house.client.post("/pacs/studies/sync", &study).await?;
+    let synced = room
+        .house
+        .setup()
+        .post("/pacs/studies/sync", &study)
+        .await?;
     assert_eq!(synced.status, 201, "{synced:?}");
     Ok(Images {
         study: synced.text_at("/id").parse()?,
@@ -62,7 +66,7 @@ pub(super) async fn images(room: &WorklistApp, members: Value) -> Result<Images>
 pub(super) async fn case(room: &WorklistApp, images: &Images) -> Result<String> {
     let item = json!({ "imaging_study_id": images.study, "patient_id": images.patient,
         "modality_code": "CT", "priority": "routine" });
-    let put = room.house.client.post(ITEMS, &item).await?;
+    let put = room.house.setup().post(ITEMS, &item).await?;
     assert!([201, 409].contains(&put.status), "{put:?}");
     let study: roentgen_domain::ids::StudyId = images.study.into();
     let id = roentgen_domain::ids::WorklistItemId::derive(study);

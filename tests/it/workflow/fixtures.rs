@@ -23,7 +23,7 @@ pub(super) struct Images {
 pub(super) async fn open(engine: EngineKind, arguments: &[&str]) -> Result<TestApp> {
     let house = TestApp::open_with(engine, &[&["--dev"], arguments].concat()).await?;
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
-    done(house.client.post("/pacs/endpoints", &archive).await?);
+    done(house.setup().post("/pacs/endpoints", &archive).await?);
     Ok(house)
 }
 
@@ -50,7 +50,7 @@ impl Images {
 
     /// The archive tells of them; the study's place and its item's.
     pub(super) async fn arrive(&self, house: &TestApp) -> Result<(TestResponse, String)> {
-        let study = done(house.client.post("/pacs/studies/sync", &self.body).await?);
+        let study = done(house.setup().post("/pacs/studies/sync", &self.body).await?);
         let filter = format!(
             "/radiology/worklist/items?status=all&imaging_study_id={}",
             study.text_at("/id")
@@ -72,7 +72,7 @@ impl Images {
     pub(super) async fn grow(&self, house: &TestApp) -> Result<()> {
         let series = json!([{ "series_instance_uid": format!("2.25.{}", fresh().as_u128()) }]);
         let more = with(self.body.clone(), json!({ "series": series }));
-        done(house.client.post("/pacs/studies/sync", &more).await?);
+        done(house.setup().post("/pacs/studies/sync", &more).await?);
         Ok(())
     }
 
