@@ -125,7 +125,7 @@ fn what_is_not_known_is_refused_by_name() {
         later
             .unwrap_err()
             .to_string()
-            .contains("ImagingOrder.Created of schema version 99")
+            .contains("ImagingOrder.Created, schema version 99")
     );
 }
 

@@ -52,6 +52,8 @@ impl PostgresFixture {
     pub(super) async fn create() -> Self {
         let database = Self::empty().await;
         database.migrate().await.unwrap();
+        let tied = "INSERT INTO meta VALUES ('master_key_fingerprint', '\\x01')";
+        run(&mut database.owner().await, tied).await.unwrap();
         database
     }
 

@@ -350,7 +350,7 @@ async fn a_column_out_of_range_is_damage_at_its_position() {
         .read_stream(Scope::AllTenants, id, 0, 1)
         .await
         .unwrap_err();
-    let named = "stored data is damaged: column hash at position 2";
+    let named = "corrupt stored data: column hash at position 2";
     assert_eq!(damage.to_string(), named);
     assert_eq!(database.head().await.unwrap_err().to_string(), named);
     assert_eq!(

@@ -65,12 +65,12 @@ mod append_only_guards {
     async fn refuses_to_replace_from_a_shell() {
         let bed = three_events().await;
         let position = from_a_shell(&bed, REPLACE_POSITION).await;
-        assert_refused(position, "an event takes the next position");
+        assert_refused(position, "position must be the next one");
         let version = from_a_shell(&bed, REPLACE_VERSION).await;
-        assert_refused(version, "the stream has this version");
+        assert_refused(version, "duplicate stream version");
         assert_refused(
             from_a_shell(&bed, LEAVE_A_GAP).await,
-            "an event takes the next position",
+            "position must be the next one",
         );
         let second = bed.engine.event_at(2).await.unwrap().unwrap();
         assert_ne!(second.payload, "{}");
@@ -150,7 +150,7 @@ mod tamper_detection {
         let damage = bed.engine.event_at(2).await.unwrap_err();
         assert_eq!(
             damage.to_string(),
-            "stored data is damaged: column leaf at position 2"
+            "corrupt stored data: column leaf at position 2"
         );
         assert!(bed.engine.event_at(3).await.is_ok());
     }
